@@ -1,0 +1,44 @@
+/** The budget of request bytes that the whole server holds: a count alone would be no bound on memory. */
+
+import { InferError } from '../errors.ts';
+
+/** Room that a request takes until it is answered; disposing gives it back. */
+export type Permit = Disposable;
+
+export class Admission {
+  readonly #maxBytes: number;
+  #bytes = 0;
+  #requests = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Requests that hold a permit. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes room for a request of `bytes`, or sheds it. @throws InferError `queue_full` */
+  tryAcquire(bytes: number): Permit {
+    if (this.#bytes + bytes > this.#maxBytes) {
+      const text = `the server holds ${this.#bytes} of ${this.#maxBytes} bytes of requests (max_in_flight_bytes): ${bytes} more do not fit`;
+      throw new InferError('queue_full', text, { pushback: Math.ceil(50 + Math.random() * 50) });
+    }
+    this.#bytes += bytes;
+    this.#requests++;
+    let held = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!held) return;
+        held = false;
+        this.#bytes -= bytes;
+        this.#requests--;
+      },
+    };
+  }
+}

@@ -1,0 +1,16 @@
+/** Bytes -> a request, within the limits that are checked before anything is allocated. */
+
+import { decodeInferRequest, type InferRequest } from '../../wire/infer-request.ts';
+import { WireError, type WireLimits } from '../../wire/limits.ts';
+import { InferError } from '../errors.ts';
+
+/** @throws InferError `malformed_message` or `limit_exceeded` */
+export function decode(wire: Uint8Array, limits: WireLimits): InferRequest {
+  try {
+    return decodeInferRequest(wire, limits);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    if (error.kind === 'limit') throw new InferError('limit_exceeded', `ModelInferRequest: ${error.message}`);
+    throw new InferError('malformed_message', `Unable to parse request: ModelInferRequest: ${error.message}`);
+  }
+}

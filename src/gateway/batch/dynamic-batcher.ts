@@ -1,0 +1,208 @@
+/**
+ * The decision which batch to send next: a pure function of what waits, which instances are idle, how long batches take,
+ * and the time. The queue, the timer and the runner are a shell around it (`scheduler.ts`), so the same rule runs in
+ * production, in tests with a fake clock and in simulations.
+ */
+
+import type { SendReason } from '../ops/diagnostics.ts';
+
+/** A request as the decision sees it. Times are milliseconds of one monotonic clock. */
+export interface Waiting {
+  readonly rows: number;
+  readonly arrivalMs: number;
+  readonly deadline: number;
+}
+
+/** Requests whose tensors fit into one batch (same shapes apart from the rows), in order of arrival. */
+export interface Bucket {
+  readonly waiting: readonly Waiting[];
+  /** Milliseconds that a batch of `rows` takes, from sending to answer; `undefined` while that is not known. */
+  predict(rows: number): number | undefined;
+}
+
+export interface BatchPolicy {
+  /** Most rows of a batch; 1 where the model does not batch. */
+  readonly maxRows: number;
+  /** How long the oldest request may be held back for company; 0: an idle instance never waits. */
+  readonly maxDelayMs: number;
+  /** Sizes to send as soon as they can be formed, ascending. With a delay only these, or a full batch, go before it has passed. */
+  readonly preferredRows: readonly number[];
+}
+
+export type Decision =
+  /** Nothing can be sent now, and no moment is known at which that changes by itself. */
+  | { readonly kind: 'idle' }
+  /** Look again at `until`, or when something changes. */
+  | { readonly kind: 'wait'; readonly until: number }
+  /** Give up the `shed` oldest requests of a bucket, and send the `count` next. */
+  | {
+      readonly kind: 'run';
+      readonly bucket: number;
+      readonly shed: number;
+      readonly count: number;
+      readonly reason: SendReason;
+    };
+
+/** True for a request that could not be answered in time even if it ran alone, now: it must never run. */
+export function isHopeless(request: Waiting, bucket: Pick<Bucket, 'predict'>, now: number): boolean {
+  return request.deadline <= now || now + (bucket.predict(request.rows) ?? 0) > request.deadline;
+}
+
+/**
+ * What to do now. `buckets` must hold no hopeless request, and every request at most `policy.maxRows` rows.
+ *
+ * Of the buckets that may go, the one whose head waits longest is served. Its batch takes requests in order of arrival
+ * for as long as they fit and all of them are answered in time. An old head with little time left would make every batch
+ * behind it small, and under overload none would ever be large again; so batches without the oldest few are weighed too
+ * (Nexus' sliding window, Shen et al., SOSP 2019).
+ */
+export function decide(buckets: readonly Bucket[], policy: BatchPolicy, idleInstances: number, now: number): Decision {
+  if (idleInstances === 0) return { kind: 'idle' };
+  let until = Number.POSITIVE_INFINITY;
+  let chosen = -1;
+  let oldest = Number.POSITIVE_INFINITY;
+  for (const [index, bucket] of buckets.entries()) {
+    const head = bucket.waiting[0];
+    if (head === undefined) continue;
+    const due = dueAt(bucket, policy, now);
+    if (due > now) until = Math.min(until, due);
+    else if (head.arrivalMs < oldest) {
+      oldest = head.arrivalMs;
+      chosen = index;
+    }
+  }
+  const bucket = buckets[chosen];
+  if (bucket === undefined) return until === Number.POSITIVE_INFINITY ? { kind: 'idle' } : { kind: 'wait', until };
+  return { kind: 'run', bucket: chosen, ...chooseBatch(bucket, policy, idleInstances, now) };
+}
+
+/** From when on the bucket may be sent: now or earlier, unless a configured delay holds it back. */
+function dueAt(bucket: Bucket, policy: BatchPolicy, now: number): number {
+  if (policy.maxDelayMs === 0) return now;
+  let rows = 0;
+  let earliestDeadline = Number.POSITIVE_INFINITY;
+  const enough = policy.preferredRows[0] ?? policy.maxRows;
+  for (const request of bucket.waiting) {
+    // A request that no longer fits closes the batch: holding it back would gain nothing.
+    if (rows + request.rows > policy.maxRows) return now;
+    rows += request.rows;
+    if (rows >= enough) return now;
+    earliestDeadline = Math.min(earliestDeadline, request.deadline);
+  }
+  const delayed = (bucket.waiting[0]?.arrivalMs ?? now) + policy.maxDelayMs;
+  // Half a millisecond for the timer, which never fires early.
+  return Math.min(delayed, earliestDeadline - (bucket.predict(rows) ?? 0) - 0.5);
+}
+
+interface Choice {
+  readonly shed: number;
+  readonly count: number;
+  readonly reason: SendReason;
+}
+
+interface Span {
+  readonly count: number;
+  readonly rows: number;
+  readonly reason: SendReason;
+}
+
+/** How far behind the head a batch may begin, and how many batches ahead a choice is followed. */
+const MAX_SHED = 256;
+const HORIZON_BATCHES = 4;
+/** What a millisecond of the instance is worth, in units of requests at its best rate (from a sweep over simulated loads). */
+const TIME_WEIGHT = 0.3;
+
+function chooseBatch(bucket: Bucket, policy: BatchPolicy, idleInstances: number, now: number): Choice {
+  const limit = share(bucket, policy, idleInstances);
+  const eager = takeFrom(bucket, 0, limit, now);
+  // Only a deadline can make it worth giving up the head.
+  if (eager.reason !== 'deadline') {
+    const span = preferred(bucket, policy, eager, now);
+    return { shed: 0, count: span.count, reason: reasonOf(policy, span) };
+  }
+  let best: Choice = { shed: 0, count: eager.count, reason: eager.reason };
+  let bestScore = score(bucket, 0, limit, now);
+  const last = Math.min(bucket.waiting.length - 1, MAX_SHED);
+  // Every offset near the head, then coarser: a decision must stay cheap when much is waiting.
+  for (let shed = 1; shed <= last; shed += shed < 16 ? 1 : Math.ceil(shed / 4)) {
+    const candidate = score(bucket, shed, limit, now);
+    if (candidate <= bestScore) continue;
+    const { count, reason } = takeFrom(bucket, shed, limit, now);
+    best = { shed, count, reason };
+    bestScore = candidate;
+  }
+  return best;
+}
+
+/** Several idle instances divide what waits, so that none idles while another works it off. */
+function share(bucket: Bucket, policy: BatchPolicy, idleInstances: number): number {
+  if (idleInstances === 1) return policy.maxRows;
+  let rows = 0;
+  for (const request of bucket.waiting) {
+    rows += request.rows;
+    if (rows >= policy.maxRows * idleInstances) return policy.maxRows;
+  }
+  return Math.min(policy.maxRows, Math.ceil(rows / idleInstances));
+}
+
+/** The longest run of requests from `start` that is at most `limit` rows (one request may exceed a share) and all in time. */
+function takeFrom(bucket: Bucket, start: number, limit: number, now: number): Span {
+  let rows = 0;
+  let count = 0;
+  let earliestDeadline = Number.POSITIVE_INFINITY;
+  for (let index = start; index < bucket.waiting.length; index++) {
+    const request = bucket.waiting[index];
+    if (request === undefined) break;
+    const more = rows + request.rows;
+    if (count > 0 && more > limit) return { count, rows, reason: 'full' };
+    const deadline = Math.min(earliestDeadline, request.deadline);
+    if (count > 0 && now + (bucket.predict(more) ?? 0) > deadline) return { count, rows, reason: 'deadline' };
+    rows = more;
+    earliestDeadline = deadline;
+    count++;
+  }
+  return { count, rows, reason: rows >= limit ? 'full' : 'idle' };
+}
+
+/** The part of `span` that makes the largest preferred size; all of it where none can be formed exactly, or the delay has passed. */
+function preferred(bucket: Bucket, policy: BatchPolicy, span: Span, now: number): Span {
+  const head = bucket.waiting[0];
+  const delayPassed = policy.maxDelayMs > 0 && head !== undefined && head.arrivalMs + policy.maxDelayMs <= now;
+  if (policy.preferredRows.length === 0 || delayPassed) return span;
+  let best = span;
+  let rows = 0;
+  for (let count = 1; count <= span.count; count++) {
+    rows += bucket.waiting[count - 1]?.rows ?? 0;
+    if (policy.preferredRows.includes(rows)) best = { count, rows, reason: 'preferred' };
+  }
+  return best;
+}
+
+function reasonOf(policy: BatchPolicy, span: Span): SendReason {
+  if (span.reason === 'preferred') return 'preferred';
+  if (span.reason === 'idle' && policy.maxDelayMs > 0) return 'delay';
+  return span.rows >= policy.maxRows ? 'full' : 'idle';
+}
+
+/** Requests answered in time if the batch begins at `start` and the rest is worked off greedily, less the worth of the time it takes. */
+function score(bucket: Bucket, start: number, limit: number, now: number): number {
+  let at = now;
+  let index = start;
+  let inTime = 0;
+  let bestRate = 0;
+  for (let batch = 0; batch < HORIZON_BATCHES && index < bucket.waiting.length; batch++) {
+    while (index < bucket.waiting.length) {
+      const request = bucket.waiting[index];
+      if (request !== undefined && !isHopeless(request, bucket, at)) break;
+      index++;
+    }
+    const { count, rows } = takeFrom(bucket, index, limit, at);
+    if (count === 0) break;
+    const took = bucket.predict(rows) ?? 0;
+    if (took > 0) bestRate = Math.max(bestRate, count / took);
+    inTime += count;
+    index += count;
+    at += took;
+  }
+  return inTime - TIME_WEIGHT * (at - now) * bestRate;
+}

@@ -1,0 +1,43 @@
+/** A request from admission to its answer, as the queue and the batch know it. */
+
+import type { Datatype, Shape } from '../../wire/tensor.ts';
+import type { Call } from '../accept/call.ts';
+import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { InferError } from '../errors.ts';
+import type { Waiting } from './dynamic-batcher.ts';
+
+/** One output of a model, or one request's part of it; `data` is in raw form, and may be a view. */
+export interface OutputTensor {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: Shape;
+  readonly data: Uint8Array;
+}
+
+/** Where the time of a request went, in milliseconds, and in what company. */
+export interface RideTiming {
+  readonly queueMs: number;
+  readonly inputMs: number;
+  readonly computeMs: number;
+  readonly outputMs: number;
+  readonly batchRows: number;
+}
+
+export interface InferOutputs {
+  readonly outputs: readonly OutputTensor[];
+  readonly timing: RideTiming;
+}
+
+export interface QueuedRequest extends Waiting {
+  readonly tensors: InferTensors;
+  readonly call: Call;
+  /** True once a runner died or hung under it: it is replayed once, by itself. */
+  suspect: boolean;
+  /** When its batch was sent; 0 before. */
+  sentAtMs: number;
+  settled: boolean;
+  /** Ends the timer of a deadline of its own. */
+  stopTimer: (() => void) | undefined;
+  readonly resolve: (outputs: InferOutputs) => void;
+  readonly reject: (error: InferError) => void;
+}

@@ -1,0 +1,433 @@
+/**
+ * The shell around the batch decision: it owns the queue and the timer of one model version, and is handed the function
+ * that runs a batch.
+ *
+ * Q1: each request settles exactly once.
+ * Q2: the queue changes only in `enqueue`, `#forget`, `#sweep` and `#pump`.
+ * Q3: at most one timer is armed, for the earliest moment at which the decision may change by itself.
+ * Q4: an expired, hopeless or cancelled request never enters a batch.
+ * Q5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
+ * Q6: after a crash the requests of the batch run once more, each by itself and with nothing beside it, so that a second
+ *     crash names its culprit and hurts nobody else.
+ */
+
+import type { Call, CancelReason } from '../accept/call.ts';
+import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
+import { InferError } from '../errors.ts';
+import { type BatchOutcome, diagnostics, type ModelRef, type SendReason } from '../ops/diagnostics.ts';
+import { type Batch, scatter } from './batch.ts';
+import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-batcher.ts';
+import { LatencyModel } from './latency-model.ts';
+import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
+import { type QueueBounds, RequestQueue } from './request-queue.ts';
+
+/** What came of a batch. */
+export type RunOutcome =
+  | {
+      readonly kind: 'ok';
+      readonly outputs: readonly OutputTensor[];
+      readonly inputMs: number;
+      readonly computeMs: number;
+      readonly outputMs: number;
+    }
+  /** The model refused the values of at least one of its rows. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** A fault of ours: nothing is known of the rows. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** The runner died under it, or was killed because it gave no answer in time. */
+  | { readonly kind: 'crashed' | 'timed_out'; readonly cause: string }
+  /** It was not run: the circuit breaker is open. */
+  | { readonly kind: 'rejected'; readonly retryAfterMs: number };
+
+/** Runs batches on the instances of one model version. */
+export interface Executor {
+  readonly instances: number;
+  /** Instances that would take a batch now. */
+  readonly idle: number;
+  /** Whether batches are taken at all: `open` refuses them for `retryAfterMs`. */
+  readonly gate: { readonly kind: 'closed' } | { readonly kind: 'open'; readonly retryAfterMs: number };
+  /** Takes an idle instance at once; never rejects. `limitMs`: no run takes longer, its runner is killed then. */
+  run(batch: Batch, limitMs: number): Promise<RunOutcome>;
+}
+
+export interface SchedulerOptions {
+  readonly model: ModelRef;
+  readonly policy: BatchPolicy;
+  readonly bounds: QueueBounds;
+  readonly axis: BatchAxis;
+  /** Deadline of a request that brings none that is shorter, in milliseconds; `Infinity`: none. */
+  readonly defaultTimeoutMs: number;
+  /** No run is ever given more time than this, in milliseconds. */
+  readonly maxRunMs: number;
+  /** Told of every batch that ended. */
+  readonly record: (batch: Batch, outcome: RunOutcome) => void;
+}
+
+/** A batch that was formed already: half of one that failed, or a request to be replayed. */
+interface Prepared {
+  readonly requests: readonly QueuedRequest[];
+  /** Nothing else may run beside it. */
+  readonly exclusive: boolean;
+}
+
+/** A run is given this many times its predicted time, and never less than the floor, before its runner counts as hung. */
+const RUN_PATIENCE = 20;
+const RUN_PATIENCE_FLOOR_MS = 2_000;
+/** Shapes whose latency is remembered. */
+const MAX_LATENCY_MODELS = 64;
+
+export class Scheduler {
+  readonly #options: SchedulerOptions;
+  readonly #executor: Executor;
+  readonly #queue: RequestQueue;
+  readonly #prepared: Prepared[] = [];
+  readonly #latencies = new Map<string, LatencyModel>();
+  /** When the batches in flight are expected back. */
+  readonly #inFlight = new Map<Batch, number>();
+  #exclusive = false;
+  #timer: NodeJS.Timeout | undefined;
+  #pumpPending = false;
+
+  constructor(options: SchedulerOptions, executor: Executor) {
+    this.#options = options;
+    this.#executor = executor;
+    this.#queue = new RequestQueue(options.bounds);
+  }
+
+  /** Requests that wait. */
+  get queuedRequests(): number {
+    return this.#queue.requests + this.#prepared.reduce((sum, { requests }) => sum + requests.length, 0);
+  }
+
+  get queuedRows(): number {
+    return this.#queue.rows;
+  }
+
+  /** Neither waiting nor running anything. */
+  get quiet(): boolean {
+    return this.#inFlight.size === 0 && this.queuedRequests === 0;
+  }
+
+  /**
+   * Resolves with the request's own rows of the outputs.
+   * @param timeoutMs the request's own limit from now on, where it is shorter than the call's deadline.
+   * @throws InferError `queue_full`, `breaker_open` or `cannot_meet_deadline` at once; later also `deadline_exceeded`,
+   *   `cancelled`, `invalid_data`, `runner_lost`, `runner_killed_twice` or `internal`.
+   */
+  enqueue(tensors: InferTensors, call: Call, timeoutMs?: number): Promise<InferOutputs> {
+    return new Promise((resolve, reject) => {
+      const now = performance.now();
+      const request: QueuedRequest = {
+        tensors,
+        call,
+        rows: tensors.rows,
+        deadline: Math.min(call.deadline, now + (timeoutMs ?? this.#options.defaultTimeoutMs)),
+        arrivalMs: now,
+        suspect: false,
+        sentAtMs: 0,
+        settled: false,
+        stopTimer: undefined,
+        resolve,
+        reject,
+      };
+      const refusal = call.cancelled ? cancelled('client') : this.#refusal(request, now);
+      if (refusal !== undefined) {
+        reject(refusal);
+        return;
+      }
+      try {
+        this.#queue.push(request);
+      } catch (error) {
+        const full = InferError.from(error);
+        reject(new InferError(full.reason, full.message, { pushback: withJitter(this.#drainMs(tensors.bucket, now)) }));
+        return;
+      }
+      call.onCancel = (reason) => this.#forget(request, reason);
+      // The transport watches the call's deadline; only a shorter one of the request's own needs a timer.
+      if (request.deadline < call.deadline) {
+        const timer = setTimeout(() => this.#forget(request, 'deadline'), request.deadline - now);
+        request.stopTimer = () => clearTimeout(timer);
+      }
+      this.#pumpSoon();
+    });
+  }
+
+  /** To be called when an instance may have become idle. */
+  wake(): void {
+    this.#pumpSoon();
+  }
+
+  /** Fails everything that waits. */
+  abandon(error: InferError): void {
+    for (const request of this.#queue.sweep(() => true)) settle(request, error);
+    for (const { requests } of this.#prepared.splice(0)) for (const request of requests) settle(request, error);
+  }
+
+  /** Teaches the latency of a batch that did not come from the queue (a warm-up run). */
+  observe(bucket: string, rows: number, elapsedMs: number): void {
+    this.#latency(bucket).observe(rows, elapsedMs, performance.now());
+  }
+
+  /** Why the request cannot be taken now, if so. */
+  #refusal(request: QueuedRequest, now: number): InferError | undefined {
+    const { gate } = this.#executor;
+    if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
+    if (request.deadline <= now) return expired();
+    const latency = this.#latency(request.tensors.bucket);
+    const alone = latency.predict(request.rows, now);
+    if (request.deadline === Number.POSITIVE_INFINITY || alone === undefined) return undefined;
+    const left = request.deadline - now;
+    if (alone > left) {
+      const text = `cannot be answered in time: the model needs about ${format(alone)}, ${format(left)} are left`;
+      return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
+    }
+    const wait = this.#drainMs(request.tensors.bucket, now);
+    if (wait + alone <= left) return undefined;
+    const text = `cannot be answered in time: about ${format(wait)} of work wait before it and it needs ${format(alone)}, ${format(left)} are left`;
+    return new InferError('cannot_meet_deadline', text, { pushback: withJitter(wait) });
+  }
+
+  /** About how long until what is in flight and waiting now is worked off, in milliseconds; 0 where that is not known. */
+  #drainMs(bucket: string, now: number): number {
+    if (this.#executor.idle > 0 && this.#queue.requests === 0) return 0;
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const end of this.#inFlight.values()) soonest = Math.min(soonest, end);
+    const running = soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, soonest - now);
+    const { maxRows } = this.#options.policy;
+    const full = this.#latency(bucket).predict(maxRows, now) ?? 0;
+    return running + (this.#queue.rows * full) / maxRows / this.#executor.instances;
+  }
+
+  #forget(request: QueuedRequest, reason: CancelReason): void {
+    this.#queue.remove(request);
+    settle(request, cancelled(reason));
+  }
+
+  /** All requests that arrive in one turn of the event loop are seen by one decision: no timer, and no wait. */
+  #pumpSoon(): void {
+    if (this.#pumpPending) return;
+    this.#pumpPending = true;
+    setImmediate(() => {
+      this.#pumpPending = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    clearTimeout(this.#timer);
+    const { gate } = this.#executor;
+    if (gate.kind === 'open') {
+      this.abandon(breakerOpen(this.#options.model, gate.retryAfterMs));
+      return;
+    }
+    while (this.#executor.idle > 0 && !this.#exclusive) {
+      const now = performance.now();
+      const next = this.#nextPrepared(now);
+      if (next === 'wait') return;
+      if (next !== undefined) {
+        void this.#send(next, 'alone');
+        continue;
+      }
+      this.#sweep(now);
+      const keys = [...this.#queue.buckets.keys()];
+      const buckets = keys.map((key) => this.#bucket(key, now));
+      const decision = decide(buckets, this.#options.policy, this.#executor.idle, now);
+      if (decision.kind === 'idle') return;
+      if (decision.kind === 'wait') {
+        this.#timer = setTimeout(() => this.#pump(), Math.max(0, decision.until - now));
+        return;
+      }
+      const key = keys[decision.bucket] ?? '';
+      for (const request of this.#queue.take(key, decision.shed)) settle(request, shed());
+      void this.#send({ requests: this.#queue.take(key, decision.count), exclusive: false }, decision.reason);
+    }
+  }
+
+  /** The next batch that was formed already, or `wait` where it must wait for what is running. */
+  #nextPrepared(now: number): Prepared | 'wait' | undefined {
+    for (let next = this.#prepared[0]; next !== undefined; next = this.#prepared[0]) {
+      const requests = next.requests.filter((request) => !request.settled);
+      for (const request of requests) if (request.deadline <= now) settle(request, expired());
+      const live = requests.filter((request) => !request.settled);
+      if (live.length > 0 && next.exclusive && this.#inFlight.size > 0) return 'wait';
+      this.#prepared.shift();
+      if (live.length > 0) return { requests: live, exclusive: next.exclusive };
+    }
+    return undefined;
+  }
+
+  #sweep(now: number): void {
+    const hopeless = this.#queue.sweep((request) =>
+      isHopeless(request, { predict: (rows) => this.#latency(request.tensors.bucket).predict(rows, now) }, now),
+    );
+    for (const request of hopeless) settle(request, request.deadline <= now ? expired() : shed());
+  }
+
+  #bucket(key: string, now: number): Bucket {
+    const latency = this.#latency(key);
+    return { waiting: this.#queue.buckets.get(key) ?? [], predict: (rows) => latency.predict(rows, now) };
+  }
+
+  /** One batch from its start to what follows from its end. Never rejects. */
+  async #send({ requests, exclusive }: Prepared, reason: SendReason): Promise<void> {
+    const batch: Batch = { requests, reason, rows: requests.reduce((sum, { rows }) => sum + rows, 0) };
+    const key = requests[0]?.tensors.bucket ?? '';
+    const latency = this.#latency(key);
+    const sentAt = performance.now();
+    const startedAtMs = Date.now();
+    const predicted = latency.predict(batch.rows, sentAt);
+    for (const request of requests) request.sentAtMs = sentAt;
+    this.#inFlight.set(batch, sentAt + (predicted ?? 0));
+    if (exclusive) this.#exclusive = true;
+    const outcome = await this.#executor.run(batch, this.#runLimit(predicted));
+    if (exclusive) this.#exclusive = false;
+    this.#inFlight.delete(batch);
+    const now = performance.now();
+    if (outcome.kind === 'ok') latency.observe(batch.rows, now - sentAt, now);
+    this.#options.record(batch, outcome);
+    diagnostics.batchEnded.publish({
+      model: this.#options.model,
+      calls: requests.map(({ call }) => call),
+      rows: batch.rows,
+      reason,
+      outcome: outcome.kind === 'rejected' ? 'failed' : (outcome.kind satisfies BatchOutcome),
+      startedAtMs,
+      inputMs: outcome.kind === 'ok' ? outcome.inputMs : now - sentAt,
+      computeMs: outcome.kind === 'ok' ? outcome.computeMs : 0,
+      outputMs: outcome.kind === 'ok' ? outcome.outputMs : 0,
+    });
+    this.#conclude(batch, outcome);
+    this.#pumpSoon();
+  }
+
+  #runLimit(predictedMs: number | undefined): number {
+    const patience = predictedMs === undefined ? Number.POSITIVE_INFINITY : predictedMs * RUN_PATIENCE;
+    return Math.min(this.#options.maxRunMs, Math.max(RUN_PATIENCE_FLOOR_MS, patience));
+  }
+
+  #conclude(batch: Batch, outcome: RunOutcome): void {
+    switch (outcome.kind) {
+      case 'ok':
+        this.#answer(batch, outcome);
+        break;
+      case 'refused':
+        this.#blame(batch, outcome.message);
+        break;
+      case 'crashed':
+      case 'timed_out':
+        this.#replay(batch, outcome.cause);
+        break;
+      case 'rejected':
+        settleAll(batch, breakerOpen(this.#options.model, outcome.retryAfterMs));
+        break;
+      case 'failed':
+        settleAll(batch, new InferError('internal', 'internal error', { cause: outcome.error }));
+        break;
+    }
+  }
+
+  #answer(batch: Batch, { outputs, inputMs, computeMs, outputMs }: Extract<RunOutcome, { kind: 'ok' }>): void {
+    let parts: OutputTensor[][];
+    try {
+      parts = scatter(batch, outputs, this.#options.axis);
+    } catch (error) {
+      settleAll(batch, new InferError('internal', 'internal error', { cause: error }));
+      return;
+    }
+    for (const [index, request] of batch.requests.entries()) {
+      if (request.settled) continue;
+      conclude(request);
+      const queueMs = request.sentAtMs - request.arrivalMs;
+      request.resolve({
+        outputs: parts[index] ?? [],
+        timing: { queueMs, inputMs, computeMs, outputMs, batchRows: batch.rows },
+      });
+    }
+  }
+
+  /** A batch that the model refused is halved until the request is found that it is about. */
+  #blame(batch: Batch, message: string): void {
+    const [only] = batch.requests;
+    if (batch.requests.length === 1 && only !== undefined) {
+      settle(only, new InferError('invalid_data', `the model refused this input: ${explain(message)}`));
+      return;
+    }
+    const middle = Math.ceil(batch.requests.length / 2);
+    this.#prepared.push(
+      { requests: batch.requests.slice(0, middle), exclusive: false },
+      { requests: batch.requests.slice(middle), exclusive: false },
+    );
+  }
+
+  #replay(batch: Batch, cause: string): void {
+    for (const request of batch.requests) {
+      if (request.settled) continue;
+      if (request.suspect) {
+        const text = `the model's process ended twice while it ran this request alone (${cause})`;
+        settle(request, new InferError('runner_killed_twice', text));
+        continue;
+      }
+      request.suspect = true;
+      this.#prepared.push({ requests: [request], exclusive: true });
+    }
+  }
+
+  #latency(bucket: string): LatencyModel {
+    const found = this.#latencies.get(bucket);
+    if (found !== undefined) return found;
+    const oldest = this.#latencies.keys().next();
+    if (this.#latencies.size >= MAX_LATENCY_MODELS && !oldest.done) this.#latencies.delete(oldest.value);
+    const made = new LatencyModel();
+    this.#latencies.set(bucket, made);
+    return made;
+  }
+}
+
+function conclude(request: QueuedRequest): void {
+  request.settled = true;
+  request.call.onCancel = undefined;
+  request.stopTimer?.();
+}
+
+function settle(request: QueuedRequest, error: InferError): void {
+  if (request.settled) return;
+  conclude(request);
+  request.reject(error);
+}
+
+function settleAll(batch: Batch, error: InferError): void {
+  for (const request of batch.requests) settle(request, error);
+}
+
+function cancelled(reason: CancelReason): InferError {
+  return reason === 'deadline' ? expired() : new InferError('cancelled', 'the caller cancelled the request');
+}
+
+function expired(): InferError {
+  return new InferError('deadline_exceeded', 'the deadline passed before the request was run');
+}
+
+function shed(): InferError {
+  const text = 'can no longer be answered in time: given up before it ran';
+  return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
+}
+
+function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferError {
+  const text = `model '${name}' version ${version} failed repeatedly and is given a pause: try another replica, or again in ${format(retryAfterMs)}`;
+  return new InferError('breaker_open', text, { pushback: withJitter(retryAfterMs) });
+}
+
+/** Up to a quarter more, so that refused callers do not come back all at once. */
+function withJitter(ms: number): number {
+  return Math.ceil(ms * (1 + Math.random() / 4));
+}
+
+function format(ms: number): string {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
+
+/** The part of ONNX Runtime's text that is about the input: without its own source paths and addresses. */
+function explain(message: string): string {
+  const status = /Status Message: (.*)/s.exec(message)?.[1] ?? message;
+  return status.replace(/\S*\/\S+\.(?:cc|h|cpp):\d+\s*/g, '').trim();
+}

@@ -1,0 +1,113 @@
+/**
+ * The circuit breaker of one model version, round the execution of its batches.
+ *
+ * It opens on crashes, time-outs and internal errors, and never on what a caller caused: refused values are a success here.
+ */
+
+import CircuitBreaker from 'opossum';
+import type { Batch } from '../batch/batch.ts';
+import type { Executor, RunOutcome } from '../batch/scheduler.ts';
+import { type BreakerState, diagnostics, type ModelRef } from '../ops/diagnostics.ts';
+
+/** How long an open breaker refuses before it lets one batch try, in milliseconds. */
+const RESET_MS = 5_000;
+/** Batches in the window before a share of failures means anything, and the share that opens it. */
+const VOLUME = 5;
+const ERROR_PERCENT = 50;
+const WINDOW_MS = 10_000;
+
+export interface Instances {
+  readonly size: number;
+  idle(): number;
+  run(batch: Batch, limitMs: number): Promise<RunOutcome>;
+}
+
+/** Carries a failed outcome through opossum, which counts rejections. */
+class FailedRun extends Error {
+  readonly outcome: RunOutcome;
+
+  constructor(outcome: RunOutcome) {
+    super(outcome.kind);
+    this.outcome = outcome;
+  }
+}
+
+export class Breaker implements Executor {
+  readonly #instances: Instances;
+  readonly #circuit: CircuitBreaker<[Batch, number], RunOutcome>;
+  #openedAt = 0;
+  #trying = false;
+
+  constructor(model: ModelRef, instances: Instances) {
+    this.#instances = instances;
+    this.#circuit = new CircuitBreaker<[Batch, number], RunOutcome>(
+      async (batch, limitMs) => {
+        const outcome = await instances.run(batch, limitMs);
+        if (isFailure(outcome)) throw new FailedRun(outcome);
+        return outcome;
+      },
+      {
+        name: `${model.name}:${model.version}`,
+        // Limits belong to the runs; opossum's time-out would not stop one.
+        timeout: false,
+        resetTimeout: RESET_MS,
+        volumeThreshold: VOLUME,
+        errorThresholdPercentage: ERROR_PERCENT,
+        rollingCountTimeout: WINDOW_MS,
+        // Percentiles cost milliseconds a failure when much was called.
+        rollingPercentilesEnabled: false,
+        enableSnapshots: false,
+      },
+    );
+    const changed = (state: BreakerState) => (): void => {
+      if (state === 'open') this.#openedAt = performance.now();
+      diagnostics.breakerChanged.publish({ model, state });
+    };
+    this.#circuit.on('open', changed('open'));
+    this.#circuit.on('halfOpen', changed('half-open'));
+    this.#circuit.on('close', changed('closed'));
+  }
+
+  get instances(): number {
+    return this.#instances.size;
+  }
+
+  /** Half-open, one batch at a time tries. */
+  get idle(): number {
+    if (!this.#circuit.halfOpen) return this.#instances.idle();
+    return this.#trying ? 0 : Math.min(1, this.#instances.idle());
+  }
+
+  get gate(): Executor['gate'] {
+    if (!this.#circuit.opened) return { kind: 'closed' };
+    return { kind: 'open', retryAfterMs: Math.max(0, this.#openedAt + RESET_MS - performance.now()) };
+  }
+
+  get state(): BreakerState {
+    if (this.#circuit.opened) return 'open';
+    return this.#circuit.halfOpen ? 'half-open' : 'closed';
+  }
+
+  async run(batch: Batch, limitMs: number): Promise<RunOutcome> {
+    this.#trying = this.#circuit.halfOpen;
+    try {
+      return await this.#circuit.fire(batch, limitMs);
+    } catch (error) {
+      if (error instanceof FailedRun) return error.outcome;
+      const { gate } = this;
+      if (gate.kind === 'open') return { kind: 'rejected', retryAfterMs: gate.retryAfterMs };
+      return { kind: 'failed', error };
+    } finally {
+      this.#trying = false;
+    }
+  }
+
+  /** Ends its timers. */
+  close(): void {
+    this.#circuit.shutdown();
+  }
+}
+
+function isFailure({ kind }: RunOutcome): boolean {
+  return kind === 'crashed' || kind === 'timed_out' || kind === 'failed';
+}

@@ -1,0 +1,180 @@
+/**
+ * The instances of one model version: each a session in a thread of the runner, and the mailbox through which its batches pass.
+ *
+ * I1: at most one batch is in flight per instance.
+ */
+
+import type { TensorSpec } from '../../wire/tensor.ts';
+import { Mailbox } from '../../worker/mailbox.ts';
+import { aligned, type SessionInfo, type SessionSpec, type TensorPlace } from '../../worker/protocol.ts';
+import type { BatchAxis } from '../admit/infer-tensors.ts';
+import { gather, type Load } from '../batch/batch.ts';
+import type { OutputTensor } from '../batch/queued-request.ts';
+import type { RunOutcome } from '../batch/scheduler.ts';
+import type { ModelRef } from '../ops/diagnostics.ts';
+import type { Tenant } from './runner.ts';
+import type { RunnerProcess, RunReply } from './runner-process.ts';
+
+export interface InstanceGroupOptions {
+  readonly model: ModelRef;
+  /** One for each instance; they differ in the device that they are pinned to. */
+  readonly specs: readonly SessionSpec[];
+  readonly mailboxDirectory: string;
+  /** A load that takes longer is a failure, in milliseconds. */
+  readonly loadLimitMs: number;
+  /** Called when an instance becomes idle. */
+  readonly onIdle: () => void;
+  /** Called when the runner is gone for good, with the reason. */
+  readonly onLost: (cause: string) => void;
+}
+
+interface Instance {
+  readonly number: number;
+  readonly mailbox: Mailbox;
+  readonly process: RunnerProcess;
+  busy: boolean;
+}
+
+/** What `gather` needs to know of the model, once that is known. */
+export interface Signature {
+  readonly inputs: readonly TensorSpec[];
+  readonly axis: BatchAxis;
+}
+
+/** Numbers instances over all model versions, so that those in one runner never collide. */
+let lastNumber = 0;
+
+export class InstanceGroup implements Tenant {
+  readonly model: ModelRef;
+  readonly #options: InstanceGroupOptions;
+  #instances: Instance[] = [];
+  #info: SessionInfo | undefined;
+
+  constructor(options: InstanceGroupOptions) {
+    this.model = options.model;
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#options.specs.length;
+  }
+
+  get idle(): number {
+    let count = 0;
+    for (const instance of this.#instances) if (isIdle(instance)) count++;
+    return count;
+  }
+
+  /** What the session says of itself. */
+  get info(): SessionInfo {
+    if (this.#info === undefined) throw new Error('the model is not loaded');
+    return this.#info;
+  }
+
+  async occupy(process: RunnerProcess): Promise<void> {
+    const made: Instance[] = [];
+    try {
+      for (const spec of this.#options.specs) {
+        const mailbox = Mailbox.create(this.#options.mailboxDirectory);
+        const instance = { number: ++lastNumber, mailbox, process, busy: false };
+        made.push(instance);
+        this.#info = await process.load(instance.number, mailbox.path, spec, this.#options.loadLimitMs);
+        mailbox.unlink();
+      }
+    } catch (error) {
+      for (const { mailbox } of made) mailbox.close();
+      throw error;
+    }
+    this.#instances = made;
+    void process.ended.then(() => {
+      for (const instance of made) this.#drop(instance);
+    });
+    this.#options.onIdle();
+  }
+
+  evict(cause: string): void {
+    this.#options.onLost(cause);
+  }
+
+  /** Frees the sessions. No batch may be in flight. */
+  async unload(limitMs: number): Promise<void> {
+    const instances = this.#instances;
+    this.#instances = [];
+    await Promise.all(instances.map(({ process, number }) => process.unload(number, limitMs)));
+    for (const { mailbox } of instances) mailbox.close();
+  }
+
+  /** Runs a batch on an idle instance. There must be one. Never rejects. */
+  async run(batch: Load, signature: Signature, limitMs: number): Promise<RunOutcome> {
+    const instance = this.#instances.find(isIdle);
+    if (instance === undefined) return { kind: 'failed', error: new Error('no idle instance') };
+    instance.busy = true;
+    try {
+      return await runOn(instance, batch, signature, limitMs);
+    } catch (error) {
+      return { kind: 'failed', error };
+    } finally {
+      instance.busy = false;
+      if (this.#instances.includes(instance)) this.#options.onIdle();
+      else instance.mailbox.close();
+    }
+  }
+
+  /** A dead process' instance: its mailbox is closed here, or by the run that still holds it. */
+  #drop(instance: Instance): void {
+    if (!this.#instances.includes(instance)) return;
+    this.#instances = this.#instances.filter((other) => other !== instance);
+    if (!instance.busy) instance.mailbox.close();
+  }
+}
+
+function isIdle({ busy, process }: Instance): boolean {
+  return !busy && process.alive;
+}
+
+async function runOn(
+  { number, mailbox, process }: Instance,
+  batch: Load,
+  signature: Signature,
+  limitMs: number,
+): Promise<RunOutcome> {
+  const started = performance.now();
+  const { places, chunks, end } = gather(batch, signature.inputs, signature.axis);
+  await mailbox.write(chunks, 0);
+  const written = performance.now();
+  const reply = await process.run(number, { inputs: places, outputOffset: aligned(end) }, limitMs);
+  if (reply.kind !== 'ran') return failureOf(reply);
+  const answered = performance.now();
+  const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
+  const outputs = await readOutputs(mailbox, outputPlaces);
+  // The way there and the way back cannot be told apart from here; each is charged half.
+  const hopMs = Math.max(0, answered - written - computeMs - readMs - writeMs) / 2;
+  return {
+    kind: 'ok',
+    outputs,
+    inputMs: written - started + hopMs + readMs,
+    computeMs,
+    outputMs: hopMs + writeMs + performance.now() - answered,
+  };
+}
+
+function failureOf(reply: Exclude<RunReply, { kind: 'ran' }>): RunOutcome {
+  if (reply.kind === 'ended') return { kind: reply.timedOut ? 'timed_out' : 'crashed', cause: reply.cause };
+  if (reply.fault === 'data') return { kind: 'refused', message: reply.message };
+  return { kind: 'failed', error: new Error(reply.message) };
+}
+
+/** All outputs in one read; each is a view of it. */
+async function readOutputs(mailbox: Mailbox, places: readonly TensorPlace[]): Promise<OutputTensor[]> {
+  const from = places[0]?.offset ?? 0;
+  let to = from;
+  for (const { offset, byteLength } of places) to = Math.max(to, offset + byteLength);
+  const bytes = await mailbox.read(from, to - from);
+  mailbox.settle(to);
+  return places.map(({ name, datatype, shape, offset, byteLength }) => ({
+    name,
+    datatype,
+    shape,
+    data: bytes.subarray(offset - from, offset - from + byteLength),
+  }));
+}

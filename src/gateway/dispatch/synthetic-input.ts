@@ -1,0 +1,92 @@
+/** Made-up requests, with which a model is warmed and its rows are proven independent before it serves. */
+
+import { DATATYPE_BYTES, type Datatype, type TensorSpec } from '../../wire/tensor.ts';
+import type { InferTensors } from '../admit/infer-tensors.ts';
+
+/**
+ * Values to try, in this order: a model may refuse some (an index beyond a vocabulary fails a Gather).
+ * `wide` spans a datatype's usual range, `small` is 0 and 1, `zero` is 0.
+ */
+export const VALUE_RANGES = ['wide', 'small', 'zero'] as const;
+export type ValueRange = (typeof VALUE_RANGES)[number];
+
+/** Sizes to try for axes that are open besides the batch axis: a convolution fails on a small image, an embedding on a long text. */
+export const OPEN_AXIS_SIZES = [16, 1, 32, 64, 128, 224, 320] as const;
+
+/** A seeded generator of numbers in [0, 1) (mulberry32): a probe must give the same verdict at every start. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let bits = Math.imul(state ^ (state >>> 15), state | 1);
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export interface RowRecipe {
+  readonly openAxisSize: number;
+  readonly range: ValueRange;
+  readonly random: () => number;
+  /** Scales floating-point values, so that rows differ in magnitude and not only in pattern. */
+  readonly magnitude: number;
+}
+
+/** One row for each input (axis 0 of size 1 where the model batches, its whole shape otherwise). */
+export function syntheticRow(inputs: readonly TensorSpec[], recipe: RowRecipe): InferTensors {
+  const shapes = inputs.map(({ shape }) =>
+    shape.map((size, axis) => (size >= 0 ? size : axis === 0 ? 1 : recipe.openAxisSize)),
+  );
+  const values = inputs.map(({ datatype }, index) => {
+    const elements = (shapes[index] ?? []).reduce((product, size) => product * size, 1);
+    return fill(datatype, elements, recipe);
+  });
+  return {
+    rows: 1,
+    bytes: values.reduce((sum, value) => sum + value.byteLength, 0),
+    bucket: '',
+    inputs: values,
+    shapes,
+  };
+}
+
+function fill(datatype: Datatype, elements: number, { range, random, magnitude }: RowRecipe): Uint8Array {
+  const bytes = Buffer.alloc((DATATYPE_BYTES[datatype] ?? 5) * elements);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const integer = (wide: number): number =>
+    range === 'zero' ? 0 : Math.floor(random() * (range === 'wide' ? wide : 2));
+  const real = (): number => (range === 'zero' ? 0 : range === 'wide' ? (random() * 2 - 1) * magnitude : random());
+  const write = WRITERS[datatype];
+  for (let index = 0; index < elements; index++) write(view, index, { integer, real });
+  return bytes;
+}
+
+interface Source {
+  integer(wide: number): number;
+  real(): number;
+}
+
+/** How one element is written. 100 as the range of wider integers keeps token ids and indices plausible. */
+const WRITERS: Readonly<Record<Datatype, (view: DataView, index: number, source: Source) => void>> = {
+  BOOL: (view, index, source) => view.setUint8(index, source.integer(2)),
+  UINT8: (view, index, source) => view.setUint8(index, source.integer(256)),
+  UINT16: (view, index, source) => view.setUint16(index * 2, source.integer(100), true),
+  UINT32: (view, index, source) => view.setUint32(index * 4, source.integer(100), true),
+  UINT64: (view, index, source) => view.setBigUint64(index * 8, BigInt(source.integer(100)), true),
+  INT8: (view, index, source) => view.setInt8(index, source.integer(128)),
+  INT16: (view, index, source) => view.setInt16(index * 2, source.integer(100), true),
+  INT32: (view, index, source) => view.setInt32(index * 4, source.integer(100), true),
+  INT64: (view, index, source) => view.setBigInt64(index * 8, BigInt(source.integer(100)), true),
+  // 0x3c00 is 1.0; the ten bits below it are the fraction: values from 1 to 2.
+  FP16: (view, index, source) =>
+    view.setUint16(index * 2, source.integer(2) === 0 ? 0 : 0x3c00 + source.integer(0x400), true),
+  BF16: (view, index, source) =>
+    view.setUint16(index * 2, source.integer(2) === 0 ? 0 : 0x3f80 + source.integer(0x80), true),
+  FP32: (view, index, source) => view.setFloat32(index * 4, source.real(), true),
+  FP64: (view, index, source) => view.setFloat64(index * 8, source.real(), true),
+  // One letter.
+  BYTES: (view, index, source) => {
+    view.setUint32(index * 5, 1, true);
+    view.setUint8(index * 5 + 4, 0x61 + source.integer(26));
+  },
+};

@@ -1,0 +1,65 @@
+/** What happens between loading and READY: the first, slow runs, and a first idea of how long batches take. */
+
+import type { TensorSpec } from '../../wire/tensor.ts';
+import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { ProbeShape, RunRows } from './row-independence.ts';
+import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, VALUE_RANGES } from './synthetic-input.ts';
+
+/** Spent on measuring batch sizes at most; what is not reached is learned in service. */
+const SWEEP_BUDGET_MS = 1_500;
+/** The first run of a size allocates; it is not measured. */
+const RUNS_PER_SIZE = 3;
+
+export type Found =
+  | { readonly kind: 'shape'; readonly shape: ProbeShape }
+  /** No made-up input runs; the last refusal says why. */
+  | { readonly kind: 'none'; readonly reason: string }
+  /** The runner died or hung under one: the model must not serve. */
+  | { readonly kind: 'crashed'; readonly reason: string };
+
+/** Finds made-up values, and sizes of open axes, that the model takes. */
+export async function findProbeShape(run: RunRows, inputs: readonly TensorSpec[]): Promise<Found> {
+  const open = inputs.some(({ shape }) => shape.slice(1).includes(-1));
+  let reason = '';
+  for (const range of VALUE_RANGES) {
+    for (const openAxisSize of open ? OPEN_AXIS_SIZES : [1]) {
+      const outcome = await run([row(inputs, { openAxisSize, range })]);
+      if (outcome.kind === 'ok') return { kind: 'shape', shape: { openAxisSize, range } };
+      if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason: outcome.cause };
+      if (outcome.kind === 'refused') reason = outcome.message;
+      if (outcome.kind === 'failed')
+        reason = outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
+    }
+  }
+  return { kind: 'none', reason };
+}
+
+export interface Measured {
+  readonly rows: number;
+  readonly elapsedMs: number;
+}
+
+/** Runs batches of 1, 2, 4, … up to `maxRows`, while the budget lasts, and measures each. */
+export async function measureBatches(
+  run: RunRows,
+  inputs: readonly TensorSpec[],
+  shape: ProbeShape,
+  maxRows: number,
+): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  const end = performance.now() + SWEEP_BUDGET_MS;
+  for (let rows = 1; ; rows = Math.min(rows * 2, maxRows)) {
+    const batch = Array.from({ length: rows }, () => row(inputs, shape));
+    for (let repeat = 0; repeat < RUNS_PER_SIZE; repeat++) {
+      const started = performance.now();
+      const outcome = await run(batch);
+      if (outcome.kind !== 'ok') return measured;
+      if (repeat > 0) measured.push({ rows, elapsedMs: performance.now() - started });
+    }
+    if (rows === maxRows || performance.now() > end) return measured;
+  }
+}
+
+function row(inputs: readonly TensorSpec[], shape: ProbeShape): InferTensors {
+  return syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+}

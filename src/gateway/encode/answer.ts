@@ -1,0 +1,50 @@
+/** A request's outputs -> the chunks of its ModelInferResponse. */
+
+import { type InferParameters, NO_PARAMETERS } from '../../wire/infer-parameter.ts';
+import type { InferRequest } from '../../wire/infer-request.ts';
+import { type ContentsForm, encodeInferResponse } from '../../wire/infer-response.ts';
+import type { BatchAxis } from '../admit/infer-tensors.ts';
+import type { WantedOutput } from '../admit/requested-outputs.ts';
+import type { OutputTensor } from '../batch/queued-request.ts';
+import type { ModelRef } from '../ops/diagnostics.ts';
+import { classify } from './classification.ts';
+
+/** Whether a typed request is answered typed, or every request raw, as Triton does. */
+export type TypedAnswers = 'as-requested' | 'never';
+
+export interface AnswerOptions {
+  readonly model: ModelRef;
+  readonly axis: BatchAxis;
+  readonly typedAnswers: TypedAnswers;
+  readonly parameters?: InferParameters;
+}
+
+/** An encoded head, and views of the outputs: nothing is joined here. */
+export function encode(
+  request: InferRequest,
+  wanted: readonly WantedOutput[],
+  outputs: readonly OutputTensor[],
+  options: AnswerOptions,
+): Uint8Array[] {
+  const answered = wanted.flatMap(({ spec, classes }) => {
+    const output = outputs.find(({ name }) => name === spec.name);
+    if (output === undefined) return [];
+    return classes === 0 ? [output] : [classify(output, classes, spec.labels, options.axis)];
+  });
+  return encodeInferResponse(
+    {
+      modelName: options.model.name,
+      modelVersion: options.model.version,
+      id: request.id,
+      parameters: options.parameters ?? NO_PARAMETERS,
+      outputs: answered,
+    },
+    formOf(request, options.typedAnswers),
+  );
+}
+
+/** The form of the request: raw when it was raw, or when it had no contents at all. */
+function formOf({ inputs, rawInputContents }: InferRequest, typedAnswers: TypedAnswers): ContentsForm {
+  if (typedAnswers === 'never' || rawInputContents.length > 0) return 'raw';
+  return inputs.some(({ contents }) => contents !== undefined) ? 'typed' : 'raw';
+}

@@ -1,0 +1,90 @@
+/** The closed set of ways in which a call can fail. `docs/errors.md` explains each; a test holds the two together. */
+
+/** The gRPC status codes, by number (grpc/grpc: doc/statuscodes.md). */
+export const Status = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const;
+
+export type StatusName = keyof typeof Status;
+export type StatusCode = (typeof Status)[StatusName];
+
+/**
+ * Each reason for which a call fails, and its status. A user's mistake is never INTERNAL; UNAVAILABLE means only
+ * "another replica can serve this"; overload is RESOURCE_EXHAUSTED, because meshes retry UNAVAILABLE by default.
+ */
+export const REASONS = {
+  /** The bytes are not a well-formed message of the expected type. */
+  malformed_message: 'INTERNAL',
+  /** A count, length or byte limit was passed, in or out. Never retried. */
+  limit_exceeded: 'RESOURCE_EXHAUSTED',
+  /** A well-formed request that does not fit the model: names, datatypes, shapes, contents, parameters. */
+  invalid_request: 'INVALID_ARGUMENT',
+  /** The model refused the values of this request (an index out of range, say). */
+  invalid_data: 'INVALID_ARGUMENT',
+  /** No such model, or no such version of it. */
+  model_not_found: 'NOT_FOUND',
+  /** The model exists but is loading, failed to load, or is being unloaded. */
+  model_not_ready: 'UNAVAILABLE',
+  /** The server drains: it answers what it accepted and takes nothing new. */
+  draining: 'UNAVAILABLE',
+  /** The model's circuit breaker is open after crashes, time-outs or internal errors. */
+  breaker_open: 'UNAVAILABLE',
+  /** The runner died under the request, and could not be replaced in time. */
+  runner_lost: 'UNAVAILABLE',
+  /** Two runners died or hung under this very request, alone in its batch. */
+  runner_killed_twice: 'INTERNAL',
+  /** The model's queue, or the server's byte budget, is full. */
+  queue_full: 'RESOURCE_EXHAUSTED',
+  /** The predicted wait is longer than the time that is left. */
+  cannot_meet_deadline: 'RESOURCE_EXHAUSTED',
+  /** The deadline passed while the request was in our hands; it was not run after that. */
+  deadline_exceeded: 'DEADLINE_EXCEEDED',
+  /** The caller went away. */
+  cancelled: 'CANCELLED',
+  /** The RPC, or this use of it, is not offered. */
+  unimplemented: 'UNIMPLEMENTED',
+  /** A fault of ours; the cause is in the log, never in the answer. */
+  internal: 'INTERNAL',
+} as const satisfies Record<string, StatusName>;
+
+export type Reason = keyof typeof REASONS;
+
+/** How long a refused caller should wait before it tries again, for the trailer `grpc-retry-pushback-ms`; `never` forbids it. */
+export type Pushback = number | 'never';
+
+/**
+ * The one error of the gateway. `message` is written for the caller: what, where, got against wanted, what to do.
+ * Whatever else is thrown becomes `internal`, and its cause goes to the log.
+ */
+export class InferError extends Error {
+  readonly reason: Reason;
+  readonly pushback: Pushback | undefined;
+
+  constructor(reason: Reason, message: string, options: { cause?: unknown; pushback?: Pushback } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = 'InferError';
+    this.reason = reason;
+    this.pushback = options.pushback;
+  }
+
+  get status(): StatusCode {
+    return Status[REASONS[this.reason]];
+  }
+
+  /** The error itself, or `internal` with `thrown` as its cause. */
+  static from(thrown: unknown): InferError {
+    return thrown instanceof InferError ? thrown : new InferError('internal', 'internal error', { cause: thrown });
+  }
+}

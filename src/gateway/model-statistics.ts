@@ -1,0 +1,74 @@
+/** What one model version has done, as `ModelStatistics` tells it. Durations are summed in milliseconds, and only grow. */
+
+import type { Batch } from './batch/batch.ts';
+import type { RideTiming } from './batch/queued-request.ts';
+import type { RunOutcome } from './batch/scheduler.ts';
+
+export interface DurationSum {
+  count: number;
+  ms: number;
+}
+
+/** Runs of one batch size. */
+export interface BatchSum {
+  readonly rows: number;
+  readonly input: DurationSum;
+  readonly compute: DurationSum;
+  readonly output: DurationSum;
+}
+
+export class ModelStatistics {
+  readonly success: DurationSum = { count: 0, ms: 0 };
+  readonly fail: DurationSum = { count: 0, ms: 0 };
+  readonly queue: DurationSum = { count: 0, ms: 0 };
+  readonly input: DurationSum = { count: 0, ms: 0 };
+  readonly compute: DurationSum = { count: 0, ms: 0 };
+  readonly output: DurationSum = { count: 0, ms: 0 };
+  /** By executed batch size, in rows. */
+  readonly batches = new Map<number, BatchSum>();
+  /** Rows that were answered. */
+  inferenceCount = 0;
+  /** Runs of the model. */
+  executionCount = 0;
+  /** `Date.now()` of the last request; 0 before the first. */
+  lastInferenceMs = 0;
+
+  /** Charges a request that was answered the whole run of its batch, as Triton does: the three compute counts stay equal. */
+  recordSuccess(rows: number, timing: RideTiming, totalMs: number): void {
+    this.lastInferenceMs = Date.now();
+    this.inferenceCount += rows;
+    add(this.success, totalMs);
+    add(this.queue, timing.queueMs);
+    add(this.input, timing.inputMs);
+    add(this.compute, timing.computeMs);
+    add(this.output, timing.outputMs);
+  }
+
+  /** A request that was refused, given up or failed after its model was found. */
+  recordFailure(totalMs: number): void {
+    this.lastInferenceMs = Date.now();
+    add(this.fail, totalMs);
+  }
+
+  /** Charges a run once, under the size that was executed. */
+  recordBatch(batch: Batch, outcome: RunOutcome): void {
+    if (outcome.kind !== 'ok') return;
+    this.executionCount++;
+    const found = this.batches.get(batch.rows);
+    const sum = found ?? {
+      rows: batch.rows,
+      input: { count: 0, ms: 0 },
+      compute: { count: 0, ms: 0 },
+      output: { count: 0, ms: 0 },
+    };
+    if (found === undefined) this.batches.set(batch.rows, sum);
+    add(sum.input, outcome.inputMs);
+    add(sum.compute, outcome.computeMs);
+    add(sum.output, outcome.outputMs);
+  }
+}
+
+function add(sum: DurationSum, ms: number): void {
+  sum.count++;
+  sum.ms += ms;
+}

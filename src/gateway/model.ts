@@ -1,0 +1,234 @@
+/** One model version: its configuration, its queue, and the instances that run it, from loading to its end. */
+
+import type { ExecutionProvider, SessionSpec } from '../worker/protocol.ts';
+import { type BatchAxis, bucketKey, type InferTensors } from './admit/infer-tensors.ts';
+import type { Batch } from './batch/batch.ts';
+import { Scheduler } from './batch/scheduler.ts';
+import { Breaker } from './dispatch/breaker.ts';
+import { InstanceGroup } from './dispatch/instance-group.ts';
+import { findRowDependence, type RunRows } from './dispatch/row-independence.ts';
+import type { Runner } from './dispatch/runner.ts';
+import { findProbeShape, measureBatches } from './dispatch/warm-up.ts';
+import { InferError } from './errors.ts';
+import { ModelStatistics } from './model-statistics.ts';
+import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './ops/diagnostics.ts';
+import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from './repository/model-config.ts';
+import { type Batching, type ModelSignature, resolveSignature } from './repository/model-signature.ts';
+
+/** Everything that is known of a version before it is loaded. */
+export interface ModelPlan {
+  readonly ref: ModelRef;
+  readonly config: ModelConfig;
+  /** Where the configuration and its label files lie. */
+  readonly directory: string;
+  /** One for each instance. */
+  readonly sessions: readonly SessionSpec[];
+  /** Why it cannot be loaded, where that is known already. */
+  readonly problem: string | undefined;
+  readonly mailboxDirectory: string;
+  readonly loadLimitMs: number;
+}
+
+/** What exists once a version is loaded. */
+interface Served {
+  readonly signature: ModelSignature;
+  readonly scheduler: Scheduler;
+  readonly breaker: Breaker;
+  readonly provider: ExecutionProvider;
+}
+
+export class Model {
+  readonly ref: ModelRef;
+  readonly plan: ModelPlan;
+  readonly statistics = new ModelStatistics();
+  readonly #runner: Runner;
+  readonly #group: InstanceGroup;
+  #state: ModelState = 'LOADING';
+  #detail = 'loading';
+  #served: Served | undefined;
+
+  constructor(plan: ModelPlan, runner: Runner) {
+    this.ref = plan.ref;
+    this.plan = plan;
+    this.#runner = runner;
+    this.#group = new InstanceGroup({
+      model: plan.ref,
+      specs: plan.sessions,
+      mailboxDirectory: plan.mailboxDirectory,
+      loadLimitMs: plan.loadLimitMs,
+      onIdle: () => this.#served?.scheduler.wake(),
+      onLost: (cause) => this.#lose(cause),
+    });
+  }
+
+  get state(): ModelState {
+    return this.#state;
+  }
+
+  /** Why it is not ready, or how it is served. */
+  get detail(): string {
+    return this.#detail;
+  }
+
+  get instances(): number {
+    return this.#group.size;
+  }
+
+  get signature(): ModelSignature | undefined {
+    return this.#served?.signature;
+  }
+
+  get provider(): ExecutionProvider | undefined {
+    return this.#served?.provider;
+  }
+
+  get breaker(): BreakerState {
+    return this.#served?.breaker.state ?? 'closed';
+  }
+
+  get queuedRequests(): number {
+    return this.#served?.scheduler.queuedRequests ?? 0;
+  }
+
+  get queuedRows(): number {
+    return this.#served?.scheduler.queuedRows ?? 0;
+  }
+
+  /** @throws InferError `model_not_ready`, with what it is doing instead. */
+  get ready(): { readonly signature: ModelSignature; readonly scheduler: Scheduler } {
+    if (this.#state === 'READY' && this.#served !== undefined) return this.#served;
+    const text = `model '${this.ref.name}' version ${this.ref.version} is not at ready state: ${this.#detail}`;
+    throw new InferError('model_not_ready', text);
+  }
+
+  /** Loads, verifies and warms the version, and makes it READY. Never rejects: what went wrong becomes its state. */
+  async load(): Promise<void> {
+    this.#become('LOADING', 'loading');
+    try {
+      if (this.plan.problem !== undefined) throw new Error(this.plan.problem);
+      await this.#runner.admit(this.#group);
+      this.#served = await this.#prepare();
+      this.#become('READY', this.#describe(this.#served));
+    } catch (error) {
+      this.#runner.release(this.#group);
+      this.#become('UNAVAILABLE', error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Ends the instances. To be called when nothing is queued or running. */
+  close(): void {
+    this.#served?.breaker.close();
+    this.#runner.release(this.#group);
+  }
+
+  async #prepare(): Promise<Served> {
+    const { config, directory } = this.plan;
+    const { info } = this.#group;
+    for (const { provider, reason } of info.refusals) {
+      const text = `model '${this.ref.name}' version ${this.ref.version}: execution provider ${provider} is not used: ${reason}`;
+      diagnostics.notice.publish({ level: 'warn', text });
+    }
+    const said = resolveSignature(info, config, directory);
+    const found = await findProbeShape(this.#runRows(said), said.inputs);
+    if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
+    const batching = await this.#verify(said, found);
+    const signature = { ...said, batching };
+    const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
+    const axis = axisOf(batching);
+    const breaker = new Breaker(this.ref, {
+      size: this.#group.size,
+      idle: () => this.#group.idle,
+      run: (batch: Batch, limitMs: number) => this.#group.run(batch, { inputs: signature.inputs, axis }, limitMs),
+    });
+    const { dynamic_batching: dynamic, tensorgate } = config;
+    const scheduler = new Scheduler(
+      {
+        model: this.ref,
+        policy: {
+          maxRows,
+          maxDelayMs: dynamic.max_queue_delay_microseconds / 1_000,
+          preferredRows: dynamic.preferred_batch_size.filter((rows) => rows <= maxRows).sort((a, b) => a - b),
+        },
+        bounds: {
+          maxRequests: dynamic.default_queue_policy.max_queue_size ?? DEFAULT_MAX_QUEUE_SIZE,
+          maxBytes: tensorgate.max_queue_bytes,
+        },
+        axis,
+        defaultTimeoutMs: dynamic.default_queue_policy.default_timeout_microseconds / 1_000 || Number.POSITIVE_INFINITY,
+        maxRunMs: tensorgate.max_run_ms,
+        record: (batch, outcome) => this.statistics.recordBatch(batch, outcome),
+      },
+      breaker,
+    );
+    if (found.kind === 'shape') {
+      const run = this.#runRows(signature);
+      const bucket = bucketOf(signature, found.shape.openAxisSize);
+      for (const { rows, elapsedMs } of await measureBatches(run, signature.inputs, found.shape, maxRows)) {
+        scheduler.observe(bucket, rows, elapsedMs);
+      }
+    }
+    return { signature, scheduler, breaker, provider: info.provider };
+  }
+
+  /** Batching as the model and its configuration say, unless running shows that rows are not independent. */
+  async #verify(signature: ModelSignature, found: Awaited<ReturnType<typeof findProbeShape>>): Promise<Batching> {
+    const { batching } = signature;
+    if (batching.kind === 'off' || this.plan.config.tensorgate.row_independence === 'assume') return batching;
+    if (batching.maxRows === 1) return batching;
+    if (found.kind !== 'shape') {
+      const reason = `row independence could not be verified, because no made-up input runs: ${found.reason} (tensorgate.row_independence: assume turns batching on unverified)`;
+      return { kind: 'off', reason };
+    }
+    const dependence = await findRowDependence(this.#runRows(signature), signature.inputs, found.shape);
+    return dependence === undefined ? batching : { kind: 'off', reason: `rows are not independent: ${dependence}` };
+  }
+
+  /** Runs made-up rows on an instance, past queue and breaker. */
+  #runRows({ inputs, batching }: ModelSignature): RunRows {
+    const axis = axisOf(batching);
+    return (rows: readonly InferTensors[]) =>
+      this.#group.run(
+        { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
+        { inputs, axis },
+        this.plan.config.tensorgate.max_run_ms,
+      );
+  }
+
+  #describe({ signature, provider }: Served): string {
+    const { size } = this.#group;
+    return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature.batching, this.plan.config)}`;
+  }
+
+  #lose(cause: string): void {
+    this.#become('UNAVAILABLE', cause);
+    const text = `model '${this.ref.name}' version ${this.ref.version} is gone: ${cause}`;
+    this.#served?.scheduler.abandon(new InferError('runner_lost', text));
+  }
+
+  #become(state: ModelState, detail: string): void {
+    this.#state = state;
+    this.#detail = detail;
+    diagnostics.modelChanged.publish({ model: this.ref, state, detail });
+  }
+}
+
+/** `on (axis 0, max 64 rows, delay 0 us)`, or `off: why`. */
+export function describeBatching(batching: Batching, config: ModelConfig): string {
+  if (batching.kind === 'off') return `off: ${batching.reason}`;
+  const { max_queue_delay_microseconds: delay, preferred_batch_size: preferred } = config.dynamic_batching;
+  const sizes = preferred.length === 0 ? '' : `, preferred ${preferred.join(', ')}`;
+  return `on (axis 0, max ${batching.maxRows} rows, delay ${delay} us${sizes})`;
+}
+
+/** How requests of a model are joined. */
+export function axisOf(batching: Batching): BatchAxis {
+  return batching.kind === 'on' ? 'rows' : 'whole';
+}
+
+/** The bucket in which requests of made-up shapes would queue. */
+function bucketOf({ inputs, batching }: ModelSignature, openAxisSize: number): string {
+  const shapes = inputs.map(({ shape }) =>
+    shape.map((size, axis) => (size >= 0 ? size : axis === 0 ? 1 : openAxisSize)),
+  );
+  return bucketKey(shapes, axisOf(batching));
+}

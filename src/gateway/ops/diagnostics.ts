@@ -1,0 +1,132 @@
+/**
+ * What happens, as named events. Stages publish; metrics, traces and logs subscribe, and nothing here knows them.
+ * An event without a subscriber costs one check.
+ */
+
+import { channel } from 'node:diagnostics_channel';
+import type { Call } from '../accept/call.ts';
+import type { Reason, StatusName } from '../errors.ts';
+
+/** Why a batch was sent: `full` (no further row fits), `preferred` (a preferred size), `idle` (an instance was free), `delay` (the queue delay passed), `deadline` (one more row would be late), `alone` (a replay or a split after a failure). */
+export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 'alone';
+
+export type BatchOutcome = 'ok' | 'refused' | 'failed' | 'crashed' | 'timed_out';
+
+/** A model version, or `undefined` for a request whose model was not found: client-chosen names never become labels. */
+export interface ModelRef {
+  readonly name: string;
+  readonly version: string;
+}
+
+export interface CallStarted {
+  readonly call: Call;
+}
+
+export interface CallEnded {
+  readonly call: Call;
+  readonly status: StatusName;
+  readonly reason: Reason | undefined;
+  /** The text of the answer, where the call failed. */
+  readonly text: string | undefined;
+  readonly cause: unknown;
+  readonly durationMs: number;
+}
+
+/** One inference (a ModelInfer call, or one message of a ModelStreamInfer) that was answered or refused. */
+export interface InferenceEnded {
+  readonly call: Call;
+  readonly model: ModelRef | undefined;
+  readonly requestId: string;
+  readonly status: StatusName;
+  readonly reason: Reason | undefined;
+  readonly rows: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** From admission to the start of its batch; `undefined` where it never ran. */
+  readonly queueMs: number | undefined;
+  /** Rows of the batch it rode in; 0 where it never ran. */
+  readonly batchRows: number;
+  readonly durationMs: number;
+}
+
+/** One run of a model: a batch that was sent to an instance and came back. */
+export interface BatchEnded {
+  readonly model: ModelRef;
+  readonly calls: readonly Call[];
+  readonly rows: number;
+  readonly reason: SendReason;
+  readonly outcome: BatchOutcome;
+  /** `Date.now()` when it was sent. */
+  readonly startedAtMs: number;
+  /** Writing the mailbox and the way to the session. */
+  readonly inputMs: number;
+  /** Inside `session.run`. */
+  readonly computeMs: number;
+  /** The way back. */
+  readonly outputMs: number;
+}
+
+export interface RunnerEnded {
+  readonly runner: string;
+  readonly models: readonly ModelRef[];
+  /** Such as `killed by SIGSEGV` or `no answer within 2000 ms`. */
+  readonly cause: string;
+  readonly restarting: boolean;
+}
+
+export type BreakerState = 'closed' | 'open' | 'half-open';
+
+export interface BreakerChanged {
+  readonly model: ModelRef;
+  readonly state: BreakerState;
+}
+
+export type ModelState = 'LOADING' | 'READY' | 'UNAVAILABLE';
+
+export interface ModelChanged {
+  readonly model: ModelRef;
+  readonly state: ModelState;
+  /** Why it is not ready, or how it is served. */
+  readonly detail: string;
+}
+
+/** Something an operator should read. */
+export interface Notice {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly text: string;
+  readonly cause?: unknown;
+}
+
+interface Topic<Event> {
+  readonly active: boolean;
+  publish(event: Event): void;
+  subscribe(listener: (event: Event) => void): () => void;
+}
+
+function topic<Event>(name: string): Topic<Event> {
+  const inner = channel(`tensorgate:${name}`);
+  return {
+    get active() {
+      return inner.hasSubscribers;
+    },
+    publish(event) {
+      if (inner.hasSubscribers) inner.publish(event);
+    },
+    subscribe(listener) {
+      const handler = (event: unknown): void => listener(event as Event);
+      inner.subscribe(handler);
+      return () => inner.unsubscribe(handler);
+    },
+  };
+}
+
+export const diagnostics = {
+  callStarted: topic<CallStarted>('call.started'),
+  callEnded: topic<CallEnded>('call.ended'),
+  inferenceEnded: topic<InferenceEnded>('inference.ended'),
+  batchEnded: topic<BatchEnded>('batch.ended'),
+  runnerEnded: topic<RunnerEnded>('runner.ended'),
+  breakerChanged: topic<BreakerChanged>('breaker.changed'),
+  modelChanged: topic<ModelChanged>('model.changed'),
+  notice: topic<Notice>('notice'),
+} as const;

@@ -1,0 +1,144 @@
+/**
+ * A model's configuration: Triton's field names (`model_config.proto`) in YAML or JSON, and a section of our own.
+ * Every default of a model lives here. All of it is optional: what is not said is read from the ONNX file.
+ */
+
+import fs from 'node:fs';
+import { z } from 'zod';
+import { EXECUTION_PROVIDERS } from '../../worker/protocol.ts';
+import { parseYaml } from './yaml-document.ts';
+
+const DATA_TYPES = [
+  'TYPE_BOOL',
+  'TYPE_UINT8',
+  'TYPE_UINT16',
+  'TYPE_UINT32',
+  'TYPE_UINT64',
+  'TYPE_INT8',
+  'TYPE_INT16',
+  'TYPE_INT32',
+  'TYPE_INT64',
+  'TYPE_FP16',
+  'TYPE_FP32',
+  'TYPE_FP64',
+  'TYPE_STRING',
+] as const;
+
+const positive = z.int().min(1);
+const natural = z.int().min(0);
+const dims = z.array(z.int().min(-1));
+/** Triton writes `{string_value: "1"}`; a plain scalar means the same. */
+const parameter = z
+  .union([
+    z.strictObject({ string_value: z.string() }).transform(({ string_value }) => string_value),
+    z.string(),
+    z.number(),
+    z.boolean(),
+  ])
+  .transform(String);
+
+const instanceGroup = z.strictObject({
+  /** Instances on the CPU, or on each of `gpus`. */
+  count: positive.optional(),
+  kind: z.enum(['KIND_AUTO', 'KIND_CPU', 'KIND_GPU']).default('KIND_AUTO'),
+  /** Device ids; each gets `count` instances, pinned to it. */
+  gpus: z.array(natural).default([]),
+});
+
+const dynamicBatching = z.strictObject({
+  preferred_batch_size: z.array(positive).default([]),
+  /** How long the oldest request is held back for company; 0: an idle instance never waits. */
+  max_queue_delay_microseconds: natural.default(0),
+  default_queue_policy: z
+    .strictObject({
+      /** Requests that may wait. */
+      max_queue_size: natural.optional(),
+      /** Deadline of a request that brings none that is shorter; 0: none. */
+      default_timeout_microseconds: natural.default(0),
+    })
+    .prefault({}),
+});
+
+const ours = z.strictObject({
+  /** Model versions that name the same runner share one process. Meant for small models; a crash hits them together. */
+  runner: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
+    .optional(),
+  /** In order of preference. Default: the server's `execution_providers`. */
+  execution_providers: z.array(z.enum(EXECUTION_PROVIDERS)).min(1).optional(),
+  /** Fail the load rather than use a later provider. Default: the server's. */
+  strict_execution_providers: z.boolean().optional(),
+  /** Bytes of tensors that may wait. */
+  max_queue_bytes: positive.default(256 * 1024 * 1024),
+  /** No run is given longer; its runner is killed then. Usually the limit is learned, and far below. */
+  max_run_ms: positive.default(60_000),
+  /** `assume` skips the check that a row's answer does not depend on the other rows of its batch. */
+  row_independence: z.enum(['verify', 'assume']).default('verify'),
+});
+
+export const MODEL_CONFIG = z.strictObject({
+  name: z.string().optional(),
+  platform: z.literal('onnxruntime_onnx').optional(),
+  backend: z.literal('onnxruntime').optional(),
+  /** Most rows of a batch; 0: no batching, `dims` are whole shapes. */
+  max_batch_size: natural.optional(),
+  input: z
+    .array(z.strictObject({ name: z.string(), data_type: z.enum(DATA_TYPES).optional(), dims: dims.optional() }))
+    .default([]),
+  output: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        data_type: z.enum(DATA_TYPES).optional(),
+        dims: dims.optional(),
+        /** A file beside the configuration: one label a line, in the order of the output's elements. */
+        label_filename: z.string().optional(),
+      }),
+    )
+    .default([]),
+  version_policy: z
+    .union([
+      z.strictObject({ all: z.strictObject({}) }),
+      z.strictObject({ latest: z.strictObject({ num_versions: positive.default(1) }) }),
+      z.strictObject({ specific: z.strictObject({ versions: z.array(positive).min(1) }) }),
+    ])
+    .default({ all: {} }),
+  instance_group: z.array(instanceGroup).default([]),
+  dynamic_batching: dynamicBatching.prefault({}),
+  default_model_filename: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected a file name without directories')
+    .default('model.onnx'),
+  /** ONNX Runtime options by Triton's names: `intra_op_thread_count`, `execution_mode`, `session.*`, … */
+  parameters: z.record(z.string(), parameter).default({}),
+  optimization: z.strictObject({ graph: z.strictObject({ level: z.int().min(-1).max(2) }) }).optional(),
+  tensorgate: ours.prefault({}),
+});
+
+export type ModelConfig = Readonly<z.output<typeof MODEL_CONFIG>>;
+
+/** A configuration that cannot be used: the text is `file:line:column: what is wrong`. */
+export class ModelConfigError extends Error {}
+
+/** Requests that may wait where the configuration says nothing. */
+export const DEFAULT_MAX_QUEUE_SIZE = 1_024;
+/** Most rows of a batch where the model can be batched and the configuration says nothing. */
+export const DEFAULT_MAX_BATCH_SIZE = 64;
+
+/**
+ * Reads a model's configuration; without a file, the defaults.
+ * @throws ModelConfigError
+ */
+export function readModelConfig(configPath: string | undefined, modelName: string): ModelConfig {
+  if (configPath === undefined) return MODEL_CONFIG.parse({});
+  const parsed = parseYaml(fs.readFileSync(configPath, 'utf8'), configPath, MODEL_CONFIG);
+  if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems.join('; '));
+  const config = parsed.value;
+  if (config.name !== undefined && config.name !== modelName) {
+    throw new ModelConfigError(
+      `${configPath}: name is '${config.name}', but the directory is '${modelName}': they must be equal`,
+    );
+  }
+  return config;
+}

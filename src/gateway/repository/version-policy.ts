@@ -1,0 +1,11 @@
+/** Which of the versions on disk are served. */
+
+import type { ModelConfig } from './model-config.ts';
+
+/** @param versions ascending. */
+export function chooseVersions(versions: readonly number[], policy: ModelConfig['version_policy']): readonly number[] {
+  if ('all' in policy) return versions;
+  if ('latest' in policy) return versions.slice(-policy.latest.num_versions);
+  const wanted = new Set(policy.specific.versions);
+  return versions.filter((version) => wanted.has(version));
+}

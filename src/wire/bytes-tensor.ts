@@ -1,0 +1,108 @@
+/**
+ * The raw form of a BYTES tensor: for each element, in row-major order, a 4-byte unsigned little-endian length and that
+ * many bytes.
+ */
+
+/** The length word before each element. */
+export const BYTES_LENGTH_SIZE = 4;
+
+/** Bytes that are not the raw form of a BYTES tensor of so many elements. The text fits after "input 'x': ". */
+export class BytesTensorError extends Error {
+  /** The length word, or the element, reaches past the end; or there are not as many elements as expected. */
+  readonly kind: 'cut_length' | 'past_end' | 'count';
+
+  constructor(kind: 'cut_length' | 'past_end' | 'count', message: string) {
+    super(message);
+    this.name = 'BytesTensorError';
+    this.kind = kind;
+  }
+}
+
+/**
+ * Where the element whose length word is at `offset` ends, which is where the next one begins. Its bytes start at
+ * `offset + BYTES_LENGTH_SIZE`. The walk over a tensor: `for (at = 0; at < raw.length; at = bytesElementEnd(raw, at))`.
+ * @throws BytesTensorError
+ */
+export function bytesElementEnd(raw: Uint8Array, offset: number): number {
+  const start = offset + BYTES_LENGTH_SIZE;
+  if (start > raw.length) {
+    throw new BytesTensorError('cut_length', `the length of an element is cut off, at byte ${offset} of ${raw.length}`);
+  }
+  const length = readUint32(raw, offset);
+  const end = start + length;
+  if (end > raw.length) {
+    const left = raw.length - start;
+    throw new BytesTensorError('past_end', `an element of ${length} bytes at byte ${offset}, ${left} bytes are left`);
+  }
+  return end;
+}
+
+/**
+ * Checks that `raw` holds exactly `elements` elements.
+ * @throws BytesTensorError
+ */
+export function checkBytesTensor(raw: Uint8Array, elements: number): void {
+  let count = 0;
+  for (let at = 0; at < raw.length; at = bytesElementEnd(raw, at)) count += 1;
+  if (count !== elements) throw new BytesTensorError('count', `${count} elements, expected ${elements}`);
+}
+
+/**
+ * The byte offset at which each row ends, for cutting a batch apart. `rows` is a batch size, so it has a bound already.
+ * @throws BytesTensorError also where `raw` does not hold exactly `rows * elementsPerRow` elements
+ */
+export function bytesRowEnds(raw: Uint8Array, elementsPerRow: number, rows: number): number[] {
+  checkBytesTensor(raw, elementsPerRow * rows);
+  const ends: number[] = [];
+  let at = 0;
+  for (let row = 0; row < rows; row += 1) {
+    for (let element = 0; element < elementsPerRow; element += 1) at = bytesElementEnd(raw, at);
+    ends.push(at);
+  }
+  return ends;
+}
+
+/** The raw form of `elements`. */
+export function encodeBytesTensor(elements: readonly Uint8Array[]): Uint8Array {
+  let size = 0;
+  for (const element of elements) size += BYTES_LENGTH_SIZE + element.length;
+  const raw = new Uint8Array(size);
+  let at = 0;
+  for (const element of elements) {
+    at = writeUint32(raw, at, element.length);
+    raw.set(element, at);
+    at += element.length;
+  }
+  return raw;
+}
+
+/**
+ * The elements of a BYTES tensor, as views of `raw`.
+ * @throws BytesTensorError
+ */
+export function decodeBytesTensor(raw: Uint8Array, elements: number): Uint8Array[] {
+  checkBytesTensor(raw, elements);
+  const views: Uint8Array[] = [];
+  let at = 0;
+  while (at < raw.length) {
+    const end = bytesElementEnd(raw, at);
+    views.push(raw.subarray(at + BYTES_LENGTH_SIZE, end));
+    at = end;
+  }
+  return views;
+}
+
+/** Writes `value` as 4 little-endian bytes and returns where they end. */
+export function writeUint32(target: Uint8Array, offset: number, value: number): number {
+  target[offset] = value;
+  target[offset + 1] = value >>> 8;
+  target[offset + 2] = value >>> 16;
+  target[offset + 3] = value >>> 24;
+  return offset + 4;
+}
+
+/** The 4 little-endian bytes at `offset`, which are there, as an unsigned number. */
+export function readUint32(bytes: Uint8Array, offset: number): number {
+  const low = (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8);
+  return (low | ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)) >>> 0;
+}

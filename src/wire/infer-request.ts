@@ -1,0 +1,129 @@
+import {
+  type InferParameter,
+  InferParameterReader,
+  type InferParameters,
+  NO_PARAMETERS,
+  writeParameters,
+} from './infer-parameter.ts';
+import { type InferTensor, readInferTensor, TENSOR_CONTENTS, writeTensorHead } from './infer-tensor.ts';
+import { checkRoom, type WireLimits } from './limits.ts';
+import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
+import { ProtobufWriter } from './protobuf-writer.ts';
+
+export type InferInput = InferTensor;
+
+export interface RequestedOutput {
+  readonly name: string;
+  readonly parameters: InferParameters;
+}
+
+/** `ModelInferRequest`, decoded but not yet compared with any model. */
+export interface InferRequest {
+  readonly modelName: string;
+  /** `''` leaves the choice to the server. */
+  readonly modelVersion: string;
+  readonly id: string;
+  readonly parameters: InferParameters;
+  readonly inputs: readonly InferInput[];
+  /** Empty asks for every output. */
+  readonly outputs: readonly RequestedOutput[];
+  /** Raw tensors, in the order of those inputs that have no other place for theirs: views of the message. */
+  readonly rawInputContents: readonly Uint8Array[];
+}
+
+/**
+ * Decodes a `ModelInferRequest`. The tensors stay views of `bytes`, which must not change while the request is in use.
+ * Of a singular field that comes more than once the last counts, but for `contents`; unknown fields are skipped.
+ * @throws WireError
+ */
+export function decodeInferRequest(bytes: Uint8Array, limits: WireLimits): InferRequest {
+  const reader = new ProtobufReader(bytes);
+  const parameterReader = new InferParameterReader(reader, limits);
+  let modelName = NO_TEXT;
+  let modelVersion = NO_TEXT;
+  let id = NO_TEXT;
+  let parameters: Map<string, InferParameter> | undefined;
+  const inputs: InferInput[] = [];
+  const outputs: RequestedOutput[] = [];
+  const rawInputContents: Uint8Array[] = [];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    switch (field) {
+      case 1:
+        modelName = reader.text('model_name', limits.maxNameBytes);
+        break;
+      case 2:
+        modelVersion = reader.text('model_version', limits.maxNameBytes);
+        break;
+      case 3:
+        id = reader.text('id', limits.maxIdBytes);
+        break;
+      case 4:
+        parameters = parameterReader.readInto(parameters);
+        break;
+      case 5:
+        checkRoom(inputs, limits.maxInputs, 'inputs');
+        inputs.push(readInferTensor(reader, parameterReader, limits));
+        break;
+      case 6:
+        checkRoom(outputs, limits.maxOutputs, 'outputs');
+        outputs.push(readRequestedOutput(reader, parameterReader, limits));
+        break;
+      case 7:
+        checkRoom(rawInputContents, limits.maxInputs, 'raw_input_contents');
+        rawInputContents.push(reader.bytes('raw_input_contents'));
+        break;
+      default:
+        reader.skip();
+    }
+  }
+  return {
+    modelName: reader.textAt(modelName),
+    modelVersion: reader.textAt(modelVersion),
+    id: reader.textAt(id),
+    parameters: parameters ?? NO_PARAMETERS,
+    inputs,
+    outputs,
+    rawInputContents,
+  };
+}
+
+function readRequestedOutput(
+  reader: ProtobufReader,
+  parameterReader: InferParameterReader,
+  limits: WireLimits,
+): RequestedOutput {
+  const outerEnd = reader.enter('a requested output');
+  let name = NO_TEXT;
+  let parameters: Map<string, InferParameter> | undefined;
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) name = reader.text('the name of an output', limits.maxNameBytes);
+    else if (field === 2) parameters = parameterReader.readInto(parameters);
+    else reader.skip();
+  }
+  const output = { name: reader.textAt(name), parameters: parameters ?? NO_PARAMETERS };
+  reader.leave(outerEnd);
+  return output;
+}
+
+/** Encodes a `ModelInferRequest`, in chunks: what is between the tensors, and the tensors themselves, not copied. */
+export function encodeInferRequest(request: InferRequest): Uint8Array[] {
+  const writer = new ProtobufWriter();
+  writer.textUnlessEmpty(1, request.modelName);
+  writer.textUnlessEmpty(2, request.modelVersion);
+  writer.textUnlessEmpty(3, request.id);
+  writeParameters(writer, 4, request.parameters);
+  for (const input of request.inputs) {
+    const start = writer.begin(5);
+    writeTensorHead(writer, input);
+    if (input.contents !== undefined) writer.bytes(TENSOR_CONTENTS, input.contents.bytes);
+    writer.end(start);
+  }
+  for (const output of request.outputs) {
+    const start = writer.begin(6);
+    writer.textUnlessEmpty(1, output.name);
+    writeParameters(writer, 2, output.parameters);
+    writer.end(start);
+  }
+  for (const raw of request.rawInputContents) writer.bytes(7, raw);
+  return writer.finish();
+}

@@ -1,0 +1,187 @@
+import { BytesTensorError, checkBytesTensor } from './bytes-tensor.ts';
+import {
+  type InferParameter,
+  InferParameterReader,
+  type InferParameters,
+  NO_PARAMETERS,
+  writeParameters,
+} from './infer-parameter.ts';
+import { type InferTensor, readInferTensor, TENSOR_CONTENTS, writeTensorHead } from './infer-tensor.ts';
+import { checkRoom, WireError, type WireLimits } from './limits.ts';
+import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
+import { ProtobufWriter } from './protobuf-writer.ts';
+import { DATATYPE_BYTES, type Datatype, elementCount, isDatatype, type Shape } from './tensor.ts';
+import { isTypedDatatype, NO_CONTENTS, rawToTyped, TypedContentsError, typedToRaw } from './typed-contents.ts';
+
+export interface InferOutput {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: Shape;
+  /** The elements in raw form, whichever way they travel. */
+  readonly data: Uint8Array;
+  readonly parameters?: InferParameters;
+}
+
+/** `ModelInferResponse`. */
+export interface InferResponse {
+  readonly modelName: string;
+  readonly modelVersion: string;
+  readonly id: string;
+  readonly parameters: InferParameters;
+  readonly outputs: readonly InferOutput[];
+}
+
+/** How the elements of an answer travel: `raw_output_contents`, or each output's `contents`. */
+export type ContentsForm = 'raw' | 'typed';
+
+/**
+ * Encodes a `ModelInferResponse`, in chunks; `data` is not copied where its bytes are already those of the wire. With an
+ * output of FP16 or BF16, which have no typed form, the whole answer is raw.
+ */
+export function encodeInferResponse(response: InferResponse, form: ContentsForm): Uint8Array[] {
+  const isTyped = form === 'typed' && response.outputs.every((output) => isTypedDatatype(output.datatype));
+  const writer = new ProtobufWriter();
+  writer.textUnlessEmpty(1, response.modelName);
+  writer.textUnlessEmpty(2, response.modelVersion);
+  writer.textUnlessEmpty(3, response.id);
+  writeParameters(writer, 4, response.parameters);
+  for (const output of response.outputs) {
+    const start = writer.begin(5);
+    writeTensorHead(writer, output);
+    if (isTyped) writeTypedContents(writer, output);
+    writer.end(start);
+  }
+  if (!isTyped) for (const output of response.outputs) writer.bytes(6, output.data);
+  return writer.finish();
+}
+
+function writeTypedContents(writer: ProtobufWriter, { data, datatype, shape }: InferOutput): void {
+  const elements = elementCount(shape);
+  if (elements === undefined || !isTypedDatatype(datatype))
+    throw new RangeError(`no typed form of ${datatype} [${shape}]`);
+  const start = writer.begin(TENSOR_CONTENTS);
+  for (const chunk of rawToTyped(data, datatype, elements)) writer.append(chunk);
+  writer.end(start);
+}
+
+/**
+ * Decodes a `ModelInferResponse`. Each output's `data` has the bytes that its datatype and shape call for.
+ * @throws WireError also where they do not agree
+ */
+export function decodeInferResponse(bytes: Uint8Array, limits: WireLimits): InferResponse {
+  return readInferResponse(new ProtobufReader(bytes), limits);
+}
+
+function readInferResponse(reader: ProtobufReader, limits: WireLimits): InferResponse {
+  const parameterReader = new InferParameterReader(reader, limits);
+  let modelName = NO_TEXT;
+  let modelVersion = NO_TEXT;
+  let id = NO_TEXT;
+  let parameters: Map<string, InferParameter> | undefined;
+  const tensors: InferTensor[] = [];
+  const rawOutputContents: Uint8Array[] = [];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    switch (field) {
+      case 1:
+        modelName = reader.text('model_name', limits.maxNameBytes);
+        break;
+      case 2:
+        modelVersion = reader.text('model_version', limits.maxNameBytes);
+        break;
+      case 3:
+        id = reader.text('id', limits.maxIdBytes);
+        break;
+      case 4:
+        parameters = parameterReader.readInto(parameters);
+        break;
+      case 5:
+        checkRoom(tensors, limits.maxOutputs, 'outputs');
+        tensors.push(readInferTensor(reader, parameterReader, limits));
+        break;
+      case 6:
+        checkRoom(rawOutputContents, limits.maxOutputs, 'raw_output_contents');
+        rawOutputContents.push(reader.bytes('raw_output_contents'));
+        break;
+      default:
+        reader.skip();
+    }
+  }
+  if (rawOutputContents.length > 0 && rawOutputContents.length !== tensors.length) {
+    throw new WireError('malformed', `${rawOutputContents.length} raw_output_contents for ${tensors.length} outputs`);
+  }
+  return {
+    modelName: reader.textAt(modelName),
+    modelVersion: reader.textAt(modelVersion),
+    id: reader.textAt(id),
+    parameters: parameters ?? NO_PARAMETERS,
+    outputs: tensors.map((tensor, i) => toOutput(tensor, rawOutputContents[i])),
+  };
+}
+
+function toOutput(tensor: InferTensor, raw: Uint8Array | undefined): InferOutput {
+  const { name, datatype, shape, parameters, contents } = tensor;
+  if (!isDatatype(datatype)) throw new WireError('malformed', `output '${name}' has no known datatype`);
+  const elements = elementCount(shape);
+  if (elements === undefined) throw new WireError('malformed', `output '${name}' has no possible shape`);
+  if (raw !== undefined && contents !== undefined) {
+    throw new WireError('malformed', `output '${name}' has raw and typed contents`);
+  }
+  try {
+    const data = raw ?? typedToRaw(contents ?? NO_CONTENTS, datatype, elements);
+    const size = DATATYPE_BYTES[datatype];
+    if (size === undefined) checkBytesTensor(data, elements);
+    else if (data.length !== elements * size) {
+      throw new WireError('malformed', `output '${name}' has ${data.length} bytes, expected ${elements * size}`);
+    }
+    return { name, datatype, shape, data, parameters };
+  } catch (error) {
+    if (!(error instanceof TypedContentsError || error instanceof BytesTensorError)) throw error;
+    throw new WireError('malformed', `output '${name}': ${error.message}`);
+  }
+}
+
+/** What a `ModelStreamInferResponse` says: an answer, already encoded, or that the request `id` failed. */
+export type StreamResponse =
+  | { readonly response: readonly Uint8Array[] }
+  | { readonly errorMessage: string; readonly id: string };
+
+/** Encodes a `ModelStreamInferResponse`, in chunks. As with Triton, an error has an answer too, which holds the id alone. */
+export function encodeStreamResponse(message: StreamResponse): Uint8Array[] {
+  const writer = new ProtobufWriter();
+  if ('errorMessage' in message) {
+    writer.textUnlessEmpty(1, message.errorMessage);
+    const start = writer.begin(2);
+    writer.textUnlessEmpty(3, message.id);
+    writer.end(start);
+  } else {
+    const start = writer.begin(2);
+    for (const chunk of message.response) writer.append(chunk);
+    writer.end(start);
+  }
+  return writer.finish();
+}
+
+/**
+ * Decodes a `ModelStreamInferResponse`. `errorMessage` is `''` where the request succeeded.
+ * @throws WireError
+ */
+export function decodeStreamResponse(
+  bytes: Uint8Array,
+  limits: WireLimits,
+): { readonly errorMessage: string; readonly response: InferResponse | undefined } {
+  const reader = new ProtobufReader(bytes);
+  let errorMessage = NO_TEXT;
+  let response: InferResponse | undefined;
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) errorMessage = reader.text('error_message', bytes.length);
+    else if (field !== 2) reader.skip();
+    else {
+      // Protobuf would merge the two; no server sends a second one.
+      if (response !== undefined) throw reader.malformed('infer_response comes twice');
+      const outerEnd = reader.enter('infer_response');
+      response = readInferResponse(reader, limits);
+      reader.leave(outerEnd);
+    }
+  }
+  return { errorMessage: reader.textAt(errorMessage), response };
+}

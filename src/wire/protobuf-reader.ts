@@ -1,0 +1,352 @@
+import { WireError } from './limits.ts';
+
+/** How the value of a field is laid out: the low three bits of its tag (protobuf.dev, "Encoding"). */
+export const WireType = {
+  VARINT: 0,
+  FIXED64: 1,
+  LENGTH_DELIMITED: 2,
+  GROUP_START: 3,
+  GROUP_END: 4,
+  FIXED32: 5,
+} as const;
+
+export type WireTypeNumber = (typeof WireType)[keyof typeof WireType];
+
+/** Groups are met only as unknown fields, and skipped; no current protobuf writes them. */
+const MAX_GROUP_DEPTH = 16;
+
+/**
+ * ASCII texts read lately. The names of models and tensors are few and come in every message; to compare one takes half
+ * the time of making it again, and equal names become the same string, which lookups by name like.
+ */
+const recentTexts: string[] = new Array(256).fill('');
+const MAX_RECENT_BYTES = 32;
+
+/** The place of a text that a message does not have. No text starts at byte 0: its tag is before it. */
+export const NO_TEXT = 0;
+
+/**
+ * A strict cursor over one protobuf message, for decoders that allocate nothing but what they keep.
+ *
+ * `next()` moves to a field, the other methods consume its value; each checks the wire type first. A nested message is read
+ * in place, between `enter` and `leave`. Whatever breaks the encoding throws a malformed `WireError` that names the byte:
+ * no value reaches past the message that holds it, no varint is longer than 10 bytes or wider than 64 bits.
+ */
+export class ProtobufReader {
+  readonly #bytes: Buffer;
+  #position = 0;
+  /** Where the message being read ends; `#position` never passes it. */
+  #end: number;
+  #field = 0;
+  #wireType = 0;
+  /** The halves of the last varint, each unsigned: a BigInt or a pair would be an object per value. */
+  #low = 0;
+  #high = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#end = bytes.length;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  /** How many bytes are left of the message being read. */
+  get left(): number {
+    return this.#end - this.#position;
+  }
+
+  /** Low 32 bits of the last varint, unsigned. */
+  get low(): number {
+    return this.#low;
+  }
+
+  /** High 32 bits of the last varint, unsigned. */
+  get high(): number {
+    return this.#high;
+  }
+
+  /** Moves to the next field of the message. Returns its number, or 0 at the end. */
+  next(): number {
+    if (this.#position === this.#end) return 0;
+    const at = this.#position;
+    this.readVarint();
+    if (this.#high !== 0) throw malformed(at, 'a tag is wider than 32 bits');
+    this.#field = this.#low >>> 3;
+    this.#wireType = this.#low & 7;
+    if (this.#field === 0) throw malformed(at, 'field number 0');
+    if (this.#wireType > WireType.FIXED32) throw malformed(at, `wire type ${this.#wireType}, which does not exist`);
+    return this.#field;
+  }
+
+  /** Skips the value of an unknown field. */
+  skip(): void {
+    switch (this.#wireType) {
+      case WireType.VARINT:
+        this.readVarint();
+        return;
+      case WireType.FIXED64:
+        this.#advance(8);
+        return;
+      case WireType.LENGTH_DELIMITED:
+        this.#advance(this.#readLength());
+        return;
+      case WireType.GROUP_START:
+        this.#skipGroup(1);
+        return;
+      case WireType.GROUP_END:
+        throw malformed(this.#position, `group ${this.#field} ends, but is not open`);
+      default:
+        this.#advance(4);
+    }
+  }
+
+  /** Enters a nested message, or a packed field. Returns what `leave` wants back. */
+  enter(what: string): number {
+    this.expect(WireType.LENGTH_DELIMITED, what);
+    const length = this.#readLength();
+    const outerEnd = this.#end;
+    this.#end = this.#position + length;
+    return outerEnd;
+  }
+
+  /** Leaves a nested message that was read to its end. */
+  leave(outerEnd: number): void {
+    this.#end = outerEnd;
+  }
+
+  /** Refuses the field unless its value is laid out as `wireType`. */
+  expect(wireType: WireTypeNumber, what: string): void {
+    if (this.#wireType !== wireType) {
+      throw malformed(this.#position, `${what} has wire type ${this.#wireType}, expected ${wireType}`);
+    }
+  }
+
+  /** Consumes a `bytes` value and returns it as a view of the message. */
+  bytes(what: string): Uint8Array {
+    const length = this.skipBytes(what);
+    return this.view(this.#position - length, this.#position);
+  }
+
+  /** Consumes a `bytes` value and returns its length; it now ends at `position`. */
+  skipBytes(what: string): number {
+    this.expect(WireType.LENGTH_DELIMITED, what);
+    const length = this.#readLength();
+    this.#position += length;
+    return length;
+  }
+
+  /** The bytes from `start` to `end`, not copied. */
+  view(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, end - start);
+  }
+
+  /** Copies `length` bytes from `start` on into `target` at `offset`. */
+  copy(start: number, length: number, target: Uint8Array, offset: number): void {
+    // A native copy costs more to call than a few bytes cost to move.
+    if (length > 64) this.#bytes.copy(target, offset, start, start + length);
+    else for (let i = 0; i < length; i += 1) target[offset + i] = this.#bytes[start + i] as number;
+  }
+
+  /**
+   * Consumes a `string` value of at most `maxBytes`, checks that it is UTF-8, and returns its place for `textAt`.
+   * It makes no string, so a singular field that comes a million times, of which the last counts, costs nothing.
+   */
+  text(what: string, maxBytes: number): number {
+    this.expect(WireType.LENGTH_DELIMITED, what);
+    const place = this.#position;
+    const length = this.#readLength();
+    if (length > maxBytes) {
+      throw new WireError('limit', `${what} at byte ${place} has ${length} bytes, at most ${maxBytes} are allowed`);
+    }
+    const start = this.#position;
+    this.#position = start + length;
+    const invalid = this.#findInvalidUtf8(start, this.#position);
+    if (invalid !== -1) throw malformed(invalid, `${what} is not UTF-8`);
+    return place;
+  }
+
+  /** The string at a place that `text` returned, within the same message; `''` for `NO_TEXT`. */
+  textAt(place: number): string {
+    if (place === NO_TEXT) return '';
+    const resume = this.#position;
+    this.#position = place;
+    const length = this.#readLength();
+    const text = this.#readText(this.#position, length);
+    this.#position = resume;
+    return text;
+  }
+
+  /** Consumes a `bool` value. */
+  bool(what: string): boolean {
+    this.expect(WireType.VARINT, what);
+    this.readVarint();
+    return (this.#low | this.#high) !== 0;
+  }
+
+  /** Consumes an `int64` value. */
+  int64(what: string): bigint {
+    this.expect(WireType.VARINT, what);
+    this.readVarint();
+    return (BigInt(this.#high | 0) << 32n) | BigInt(this.#low);
+  }
+
+  /** Consumes a `uint64` value. */
+  uint64(what: string): bigint {
+    this.expect(WireType.VARINT, what);
+    this.readVarint();
+    return (BigInt(this.#high) << 32n) | BigInt(this.#low);
+  }
+
+  /** Consumes a `double` value. */
+  double(what: string): number {
+    this.expect(WireType.FIXED64, what);
+    this.#advance(8);
+    return this.#bytes.readDoubleLE(this.#position - 8);
+  }
+
+  /** The last varint as an `int64` in a number: exact up to 2^53, the nearest number above. */
+  get int64Number(): number {
+    return (this.#high | 0) * 0x1_0000_0000 + this.#low;
+  }
+
+  /** Reads a varint into `low` and `high`, whatever the wire type says: an element, where `enterVarints` was called. */
+  readVarint(): void {
+    const bytes = this.#bytes;
+    const start = this.#position;
+    let low = 0;
+    let high = 0;
+    for (let at = start; at < this.#end; at += 1) {
+      const byte = bytes[at] as number;
+      const shift = (at - start) * 7;
+      if (shift < 28) low |= (byte & 0x7f) << shift;
+      else if (shift > 28) high |= (byte & 0x7f) << (shift - 32);
+      else {
+        low |= byte << 28;
+        high = (byte & 0x7f) >>> 4;
+      }
+      if (byte < 0x80) {
+        if (shift === 63 && byte > 1) throw malformed(start, 'a varint is wider than 64 bits');
+        this.#low = low >>> 0;
+        this.#high = high >>> 0;
+        this.#position = at + 1;
+        return;
+      }
+      if (shift === 63) throw malformed(start, 'a varint is longer than 10 bytes');
+    }
+    throw malformed(start, 'a varint is cut off');
+  }
+
+  /** Enters the value of a repeated varint field, which holds one element or, packed, any number of them. */
+  enterVarints(what: string): number {
+    if (this.#wireType !== WireType.VARINT) return this.enter(what);
+    const start = this.#position;
+    this.readVarint();
+    const outerEnd = this.#end;
+    this.#end = this.#position;
+    this.#position = start;
+    return outerEnd;
+  }
+
+  /**
+   * Consumes the value of a repeated field of `size` bytes an element, which holds one or, packed, any number of them.
+   * Returns how many bytes they have; they end at `position`.
+   */
+  skipFixed(what: string, size: 4 | 8): number {
+    if (this.#wireType === (size === 4 ? WireType.FIXED32 : WireType.FIXED64)) {
+      this.#advance(size);
+      return size;
+    }
+    const length = this.skipBytes(what);
+    if (length % size !== 0) {
+      throw malformed(this.#position - length, `${what} has ${length} packed bytes, not a multiple of ${size}`);
+    }
+    return length;
+  }
+
+  /** The error for a message that is well encoded, but wrong at the current byte. */
+  malformed(text: string): WireError {
+    return malformed(this.#position, text);
+  }
+
+  #readLength(): number {
+    const at = this.#position;
+    this.readVarint();
+    const left = this.left;
+    if (this.#high !== 0 || this.#low > left) {
+      const length = this.#high * 0x1_0000_0000 + this.#low;
+      throw malformed(at, `a length of ${length}, ${left} bytes are left`);
+    }
+    return this.#low;
+  }
+
+  #advance(length: number): void {
+    if (length > this.left) throw malformed(this.#position, `a value of ${length} bytes, ${this.left} are left`);
+    this.#position += length;
+  }
+
+  #skipGroup(depth: number): void {
+    const group = this.#field;
+    const start = this.#position;
+    if (depth > MAX_GROUP_DEPTH) throw malformed(start, `groups nested deeper than ${MAX_GROUP_DEPTH}`);
+    while (this.next() !== 0) {
+      if (this.#wireType === WireType.GROUP_START) this.#skipGroup(depth + 1);
+      else if (this.#wireType !== WireType.GROUP_END) this.skip();
+      else if (this.#field === group) return;
+      else throw malformed(this.#position, `group ${this.#field} ends inside group ${group}`);
+    }
+    throw malformed(start, `group ${group} is not ended`);
+  }
+
+  #readText(start: number, length: number): string {
+    const bytes = this.#bytes;
+    if (length === 0) return '';
+    if (length > MAX_RECENT_BYTES) return bytes.toString('utf8', start, start + length);
+    const first = bytes[start] as number;
+    const last = bytes[start + length - 1] as number;
+    const slot = (length * 37 + first * 5 + last * 11) % recentTexts.length;
+    const recent = recentTexts[slot];
+    if (recent !== undefined && recent.length === length && this.#equals(start, recent)) return recent;
+    const text = bytes.toString('utf8', start, start + length);
+    // Only ASCII has as many UTF-16 units as bytes, and only ASCII may be compared unit by byte.
+    if (text.length === length) recentTexts[slot] = text;
+    return text;
+  }
+
+  /** Whether the bytes from `start` on are those of `ascii`. */
+  #equals(start: number, ascii: string): boolean {
+    for (let i = 0; i < ascii.length; i += 1) if (ascii.charCodeAt(i) !== this.#bytes[start + i]) return false;
+    return true;
+  }
+
+  /**
+   * Where the bytes stop being UTF-8, or -1: no overlong forms, no surrogates, nothing above U+10FFFF (Unicode, table 3-7).
+   * Node's own check wants a view, which is an object per string.
+   */
+  #findInvalidUtf8(start: number, end: number): number {
+    const bytes = this.#bytes;
+    let at = start;
+    while (at < end) {
+      const lead = bytes[at] as number;
+      if (lead < 0x80) {
+        at += 1;
+        continue;
+      }
+      const length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+      if (lead < 0xc2 || lead > 0xf4 || at + length > end) return at;
+      // Only the second byte has a range that depends on the first.
+      const lowest = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
+      const highest = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
+      const second = bytes[at + 1] as number;
+      if (second < lowest || second > highest) return at;
+      for (let i = 2; i < length; i += 1) if (((bytes[at + i] as number) & 0xc0) !== 0x80) return at;
+      at += length;
+    }
+    return -1;
+  }
+}
+
+function malformed(at: number, text: string): WireError {
+  return new WireError('malformed', `malformed message at byte ${at}: ${text}`);
+}

@@ -1,0 +1,137 @@
+/**
+ * One instance of a model: what a piscina thread holds. Each thread has one session and one mailbox.
+ *
+ * `session.run` blocks the thread that calls it, which is why nothing else lives here.
+ */
+
+import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
+import { datatypeOf, elementTypeOf, TYPED_ARRAYS } from './element-type.ts';
+import { openSession } from './execution-provider.ts';
+import { Mailbox } from './mailbox.ts';
+import {
+  aligned,
+  type Run,
+  type RunResult,
+  type SessionInfo,
+  type SessionSpec,
+  type SessionTensor,
+  type TensorPlace,
+} from './protocol.ts';
+import { decodeStrings, encodeStrings } from './string-tensor.ts';
+
+interface Loaded {
+  readonly session: InferenceSession;
+  readonly mailbox: Mailbox;
+}
+
+let loaded: Loaded | undefined;
+/** Inputs are laid over this without a copy; it must not change while a run reads it, so a thread runs one batch at a time. */
+let arena = new ArrayBuffer(64 * 1024);
+
+/** Opens the mailbox and the session. Throws an Error whose text says what is wrong with the model. */
+export async function load(task: { mailboxPath: string; spec: SessionSpec }): Promise<SessionInfo> {
+  const { session, provider, refusals } = await openSession(task.spec);
+  loaded = { session, mailbox: Mailbox.open(task.mailboxPath) };
+  return {
+    inputs: session.inputMetadata.map(describe),
+    outputs: session.outputMetadata.map(describe),
+    provider,
+    refusals,
+  };
+}
+
+/** Runs one batch: inputs from the mailbox, outputs back into it. */
+export async function run({ inputs, outputOffset }: Run): Promise<RunResult> {
+  if (loaded === undefined) throw new Error('run before load');
+  const { session, mailbox } = loaded;
+  const started = performance.now();
+  readArena(mailbox, inputs);
+  const feeds: Record<string, OnnxValue> = {};
+  for (const place of inputs) feeds[place.name] = feed(place);
+  const ready = performance.now();
+  const values = await session.run(feeds);
+  const finished = performance.now();
+  const outputs = writeOutputs(mailbox, session.outputNames, values, outputOffset);
+  return {
+    outputs,
+    computeMs: finished - ready,
+    readMs: ready - started,
+    writeMs: performance.now() - finished,
+  };
+}
+
+/** Frees the session's native memory. */
+export async function unload(): Promise<void> {
+  if (loaded === undefined) return;
+  const { session, mailbox } = loaded;
+  loaded = undefined;
+  mailbox.close();
+  await session.release();
+}
+
+function describe(tensor: InferenceSession.ValueMetadata): SessionTensor {
+  if (!tensor.isTensor)
+    throw new Error(`'${tensor.name}' is no tensor (a sequence or a map): only tensors can be served`);
+  const datatype = datatypeOf(tensor.type);
+  if (datatype === undefined)
+    throw new Error(`'${tensor.name}' has the element type ${tensor.type}, which is not served`);
+  return {
+    name: tensor.name,
+    datatype,
+    shape: tensor.shape.map((axis) => (typeof axis === 'number' ? axis : -1)),
+    axes: [...tensor.shape],
+  };
+}
+
+function readArena(mailbox: Mailbox, inputs: readonly TensorPlace[]): void {
+  let end = 0;
+  for (const { offset, byteLength } of inputs) end = Math.max(end, offset + byteLength);
+  if (end > arena.byteLength || end < arena.byteLength / 16)
+    arena = new ArrayBuffer(Math.max(64 * 1024, end + end / 4));
+  mailbox.readSync(new Uint8Array(arena, 0, end), 0);
+}
+
+function feed({ datatype, shape, offset, byteLength }: TensorPlace): OnnxValue {
+  const type = elementTypeOf(datatype);
+  const data =
+    type === 'string'
+      ? decodeStrings(Buffer.from(arena, offset, byteLength))
+      : new TYPED_ARRAYS[type](arena, offset, byteLength / TYPED_ARRAYS[type].BYTES_PER_ELEMENT);
+  // A plain object, not `new Tensor`: that turns float16 into a Float16Array on Node 24, which the binding reads as empty.
+  return { type, data, dims: shape, location: 'cpu' } as unknown as OnnxValue;
+}
+
+const PADDING = new Uint8Array(64);
+
+function writeOutputs(
+  mailbox: Mailbox,
+  names: readonly string[],
+  values: InferenceSession.OnnxValueMapType,
+  from: number,
+): TensorPlace[] {
+  const places: TensorPlace[] = [];
+  const chunks: Uint8Array[] = [];
+  let end = from;
+  for (const name of names) {
+    const value = values[name];
+    if (value === undefined) throw new Error(`the session gave no output '${name}'`);
+    const bytes = outputBytes(value);
+    const offset = aligned(end);
+    if (offset > end) chunks.push(PADDING.subarray(0, offset - end));
+    chunks.push(bytes);
+    end = offset + bytes.byteLength;
+    const datatype = datatypeOf(value.type);
+    if (datatype === undefined)
+      throw new Error(`output '${name}' has the element type ${value.type}, which is not served`);
+    places.push({ name, datatype, shape: [...value.dims], offset, byteLength: bytes.byteLength });
+  }
+  mailbox.writeSync(chunks, from);
+  return places;
+}
+
+function outputBytes(value: OnnxValue): Uint8Array {
+  const data: unknown = value.data;
+  if (Array.isArray(data)) return encodeStrings(data as string[]);
+  if (!ArrayBuffer.isView(data)) throw new Error('the session gave an output that is no tensor');
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

@@ -1,0 +1,107 @@
+/**
+ * THE CONTRACT between the gateway and a runner: what crosses the process boundary, as plain JSON values over Node's
+ * IPC channel. Tensor bytes never do: they lie in a mailbox, and messages only say where.
+ */
+
+import type { Datatype, Shape, TensorSpec } from '../wire/tensor.ts';
+
+/** Where one tensor of a batch lies in the mailbox of its instance. */
+export interface TensorPlace {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: Shape;
+  /** Byte offset from the start of the mailbox, a multiple of `TENSOR_ALIGNMENT`. */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** Every tensor starts at a multiple of this, so that a typed array of any datatype can be laid over it. */
+export const TENSOR_ALIGNMENT = 64;
+
+/** The next multiple of `TENSOR_ALIGNMENT` at or above `offset`. */
+export function aligned(offset: number): number {
+  return Math.ceil(offset / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+}
+
+export const EXECUTION_PROVIDERS = ['tensorrt', 'cuda', 'cpu'] as const;
+export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
+
+/** Session options that reach ONNX Runtime from Node (others are dropped by its binding without a word, so they are not offered). */
+export interface SessionOptions {
+  readonly intraOpNumThreads: number;
+  readonly interOpNumThreads: number;
+  readonly executionMode: 'sequential' | 'parallel';
+  readonly graphOptimizationLevel: 'disabled' | 'basic' | 'extended' | 'layout' | 'all';
+  readonly enableCpuMemArena: boolean;
+  readonly enableMemPattern: boolean;
+  /** ONNX Runtime's config entries, such as `session.intra_op.allow_spinning`. */
+  readonly extra: Readonly<Record<string, string>>;
+}
+
+/** What one instance loads. */
+export interface SessionSpec {
+  /** Loaded by path, never from a buffer: external weights beside it are then mapped, and shared between instances. */
+  readonly modelPath: string;
+  /** In order of preference; the first that accepts is used. */
+  readonly providers: readonly ExecutionProvider[];
+  /** Fail rather than fall back to a later provider. */
+  readonly strictProviders: boolean;
+  /** The GPU that this instance is pinned to; ignored by the CPU provider. */
+  readonly deviceId: number;
+  readonly options: SessionOptions;
+}
+
+/** What a session says of itself, before any configuration. */
+export interface SessionInfo {
+  readonly inputs: readonly SessionTensor[];
+  readonly outputs: readonly SessionTensor[];
+  readonly provider: ExecutionProvider;
+  /** The providers that were preferred and did not load, with ONNX Runtime's reason. */
+  readonly refusals: readonly ProviderRefusal[];
+}
+
+/** An input or output as the ONNX file describes it: an open axis has its symbolic name, or `''`. */
+export interface SessionTensor extends TensorSpec {
+  readonly axes: readonly (number | string)[];
+}
+
+export interface ProviderRefusal {
+  readonly provider: ExecutionProvider;
+  readonly reason: string;
+}
+
+/** One batch: inputs lie in the mailbox; outputs are to be written from `outputOffset` on. */
+export interface Run {
+  readonly inputs: readonly TensorPlace[];
+  readonly outputOffset: number;
+}
+
+export interface RunResult {
+  readonly outputs: readonly TensorPlace[];
+  /** Milliseconds inside `session.run`. */
+  readonly computeMs: number;
+  /** Milliseconds in the runner besides: reading, and writing. */
+  readonly readMs: number;
+  readonly writeMs: number;
+}
+
+/** `data`: the model refused these values; `internal`: anything else (out of memory, a broken mailbox). */
+export type RunFault = 'data' | 'internal';
+
+export type ToRunner =
+  | { readonly kind: 'load'; readonly instance: number; readonly mailboxPath: string; readonly spec: SessionSpec }
+  | { readonly kind: 'run'; readonly instance: number; readonly sequence: number; readonly run: Run }
+  | { readonly kind: 'unload'; readonly instance: number };
+
+export type FromRunner =
+  | { readonly kind: 'loaded'; readonly instance: number; readonly info: SessionInfo }
+  | { readonly kind: 'load-failed'; readonly instance: number; readonly message: string }
+  | { readonly kind: 'ran'; readonly instance: number; readonly sequence: number; readonly result: RunResult }
+  | {
+      readonly kind: 'run-failed';
+      readonly instance: number;
+      readonly sequence: number;
+      readonly fault: RunFault;
+      readonly message: string;
+    }
+  | { readonly kind: 'unloaded'; readonly instance: number };
