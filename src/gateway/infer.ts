@@ -11,7 +11,7 @@ import type { InferParameters } from '../wire/infer-parameter.ts';
 import type { InferRequest } from '../wire/infer-request.ts';
 import type { WireLimits } from '../wire/limits.ts';
 import type { Call } from './accept/call.ts';
-import type { Admission } from './admit/admission.ts';
+import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
 import { checkParameters } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
@@ -62,9 +62,9 @@ export async function infer(
     const { signature, scheduler } = model.ready;
     const timeoutMs = checkParameters(request.parameters);
     const wanted = wantedOutputs(request.outputs, signature, request.modelName);
+    using _permit = path.admission.tryAcquire(footprint(wire, request));
     const tensors = validate(request, signature);
     progress.rows = tensors.rows;
-    using _permit = path.admission.tryAcquire(wire.byteLength);
     const { outputs, timing } = await scheduler.enqueue(tensors, call, timeoutMs);
     const chunks = encode(request, wanted, outputs, {
       model: model.ref,

@@ -115,6 +115,11 @@ export class Model {
     }
   }
 
+  /** Fails what still waits. */
+  abandon(error: InferError): void {
+    this.#served?.scheduler.abandon(error);
+  }
+
   /** Ends the instances. To be called when nothing is queued or running. */
   close(): void {
     this.#served?.breaker.close();

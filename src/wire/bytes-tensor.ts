@@ -102,7 +102,7 @@ export function writeUint32(target: Uint8Array, offset: number, value: number): 
 }
 
 /** The 4 little-endian bytes at `offset`, which are there, as an unsigned number. */
-export function readUint32(bytes: Uint8Array, offset: number): number {
+function readUint32(bytes: Uint8Array, offset: number): number {
   const low = (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8);
   return (low | ((bytes[offset + 2] as number) << 16) | ((bytes[offset + 3] as number) << 24)) >>> 0;
 }

@@ -213,29 +213,15 @@ export class ProtobufReader {
 
   /** Reads a varint into `low` and `high`, whatever the wire type says: an element, where `enterVarints` was called. */
   readVarint(): void {
-    const bytes = this.#bytes;
-    const start = this.#position;
-    let low = 0;
-    let high = 0;
-    for (let at = start; at < this.#end; at += 1) {
-      const byte = bytes[at] as number;
-      const shift = (at - start) * 7;
-      if (shift < 28) low |= (byte & 0x7f) << shift;
-      else if (shift > 28) high |= (byte & 0x7f) << (shift - 32);
-      else {
-        low |= byte << 28;
-        high = (byte & 0x7f) >>> 4;
-      }
-      if (byte < 0x80) {
-        if (shift === 63 && byte > 1) throw malformed(start, 'a varint is wider than 64 bits');
-        this.#low = low >>> 0;
-        this.#high = high >>> 0;
-        this.#position = at + 1;
-        return;
-      }
-      if (shift === 63) throw malformed(start, 'a varint is longer than 10 bytes');
+    const at = this.#position;
+    const byte = at < this.#end ? (this.#bytes[at] as number) : 0x80;
+    if (byte > 0x7f) {
+      this.#readLongVarint();
+      return;
     }
-    throw malformed(start, 'a varint is cut off');
+    this.#low = byte;
+    this.#high = 0;
+    this.#position = at + 1;
   }
 
   /** Enters the value of a repeated varint field, which holds one element or, packed, any number of them. */
@@ -247,6 +233,15 @@ export class ProtobufReader {
     this.#end = this.#position;
     this.#position = start;
     return outerEnd;
+  }
+
+  /** Consumes the value of a repeated varint field, and returns how many elements it holds. */
+  countVarints(what: string): number {
+    const outerEnd = this.enterVarints(what);
+    let count = 0;
+    for (; this.#position < this.#end; count += 1) this.readVarint();
+    this.leave(outerEnd);
+    return count;
   }
 
   /**
@@ -270,10 +265,37 @@ export class ProtobufReader {
     return malformed(this.#position, text);
   }
 
+  /** A varint of more than one byte. Apart, so that the short one is inlined everywhere. */
+  #readLongVarint(): void {
+    const start = this.#position;
+    let low = 0;
+    let high = 0;
+    for (let at = start; at < this.#end; at += 1) {
+      const byte = this.#bytes[at] as number;
+      const bits = byte & 0x7f;
+      const shift = (at - start) * 7;
+      if (shift < 28) low |= bits << shift;
+      else if (shift > 28) high |= bits << (shift - 32);
+      else {
+        low |= bits << 28;
+        high = bits >>> 4;
+      }
+      if (byte < 0x80) {
+        if (shift === 63 && byte > 1) throw malformed(start, 'a varint is wider than 64 bits');
+        this.#low = low >>> 0;
+        this.#high = high >>> 0;
+        this.#position = at + 1;
+        return;
+      }
+      if (shift === 63) throw malformed(start, 'a varint is longer than 10 bytes');
+    }
+    throw malformed(start, 'a varint is cut off');
+  }
+
   #readLength(): number {
     const at = this.#position;
     this.readVarint();
-    const left = this.left;
+    const left = this.#end - this.#position;
     if (this.#high !== 0 || this.#low > left) {
       const length = this.#high * 0x1_0000_0000 + this.#low;
       throw malformed(at, `a length of ${length}, ${left} bytes are left`);

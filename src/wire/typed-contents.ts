@@ -105,13 +105,8 @@ function countElements(reader: ProtobufReader, field: number): number {
     case INT_CONTENTS:
     case INT64_CONTENTS:
     case UINT_CONTENTS:
-    case UINT64_CONTENTS: {
-      let count = 0;
-      const outerEnd = reader.enterVarints('a typed contents field');
-      for (; reader.left > 0; count += 1) reader.readVarint();
-      reader.leave(outerEnd);
-      return count;
-    }
+    case UINT64_CONTENTS:
+      return reader.countVarints('a field of typed contents');
     case FP32_CONTENTS:
       return reader.skipFixed('fp32_contents', 4) / 4;
     case FP64_CONTENTS:
@@ -128,6 +123,7 @@ function countElements(reader: ProtobufReader, field: number): number {
 /**
  * The raw form of typed contents: a view where they are one packed run of FP32 or FP64, which is little-endian on the
  * wire too; else one new array of exactly the tensor's size. BOOL becomes 0 or 1.
+ * An INT64 may have come as one byte, so the array can be eight times as large as the contents: have room for it first.
  * @param elements what the shape says
  * @throws TypedContentsError
  */
@@ -215,11 +211,17 @@ function varintsToRaw(contents: TypedContents, datatype: VarintDatatype): Uint8A
     for (; reader.left > 0; index += 1) {
       reader.readVarint();
       const { low, high } = reader;
+      if (range !== undefined) {
+        const value = range.min < 0 ? low | 0 : low;
+        if (value < range.min || value > range.max) throw rangeError(datatype, value, index);
+      }
+      // As in protobuf, an `int32` or `uint32` is the low half of its varint, and a `bool` is whether any bit is set.
       if (datatype === 'BOOL') raw[index] = low === 0 && high === 0 ? 0 : 1;
+      else if (size === 1) raw[index] = low;
+      else if (size === 2) writeUint16(raw, index * 2, low);
       else {
-        if (range !== undefined) checkRange(datatype, range.min < 0 ? low | 0 : low, index);
-        // As in protobuf, a varint that is too wide for 32 bits gives its low ones. A shift counts modulo 32.
-        for (let i = 0; i < size; i += 1) raw[index * size + i] = (i < 4 ? low : high) >>> (8 * i);
+        writeUint32(raw, index * size, low);
+        if (size === 8) writeUint32(raw, index * size + 4, high);
       }
     }
     reader.leave(outerEnd);
@@ -227,12 +229,15 @@ function varintsToRaw(contents: TypedContents, datatype: VarintDatatype): Uint8A
   return raw;
 }
 
-function checkRange(datatype: VarintDatatype, value: number, index: number): void {
-  const range = RANGES[datatype];
-  if (range === undefined || (value >= range.min && value <= range.max)) return;
-  throw new TypedContentsError(
+function writeUint16(target: Uint8Array, offset: number, value: number): void {
+  target[offset] = value;
+  target[offset + 1] = value >>> 8;
+}
+
+function rangeError(datatype: VarintDatatype, value: number, index: number): TypedContentsError {
+  return new TypedContentsError(
     { kind: 'range', value, index },
-    `element ${index} is ${value}, ${datatype} holds ${range.min} to ${range.max}`,
+    `element ${index} is ${value}, which is no ${datatype}`,
   );
 }
 

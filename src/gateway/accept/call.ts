@@ -1,6 +1,6 @@
 /** The seam between a gRPC transport and the rest of the gateway. Nothing behind it imports a gRPC library. */
 
-import type { StatusCode } from '../errors.ts';
+import type { InferError, StatusCode } from '../errors.ts';
 
 /** An absolute moment on the monotonic clock of `performance.now()`, in milliseconds; `Infinity` where there is none. */
 export type Deadline = number;
@@ -11,33 +11,44 @@ export type Trailers = Readonly<Record<string, string | Uint8Array>>;
 export type CancelReason = 'client' | 'deadline' | 'connection';
 
 /**
- * One gRPC call. For a unary method the handler starts when `message` is complete; for a streaming one at the headers,
- * and messages come through `onMessage`.
+ * One gRPC call, as everything behind the transport may see it.
  *
- * C1: a call ends exactly once; `reply`, `fail`, `write` and `end` after that do nothing.
+ * C1: a call ends exactly once; whatever would end it, or send something, after that does nothing.
  * C2: `onCancel` is called at most once, and only for a call that had not ended.
  * C3: an error thrown by a handler ends its own call, never the connection.
  */
 export interface Call {
   /** `/package.Service/Method`, as the client sent it. */
   readonly path: string;
-  /** The client's deadline, clamped to the server's maximum, or the server's default. */
+  /** Of a unary call: the client's, clamped to the server's maximum, or the server's default. Of a streaming one: the client's, or none. */
   readonly deadline: Deadline;
+  /** The client is gone or the deadline has passed, before the call had ended. */
   readonly cancelled: boolean;
-  /** The request of a unary call. Not copied: it may be a view, valid for as long as it is referenced. */
-  readonly message: Uint8Array;
+  /** The streaming call that this is one request of, where it is not a call of its own. */
+  readonly stream?: Call;
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */
   get(name: string): string | Uint8Array | undefined;
   /** The keys of the call's metadata. */
   keys(): Iterable<string>;
 
   onCancel: ((reason: CancelReason) => void) | undefined;
-  /** Ends a unary call with OK. `chunks` are the parts of one message, and must not change afterwards. */
-  reply(chunks: readonly Uint8Array[], trailers?: Trailers): void;
-  /** Ends the call with a status other than OK. `text` is bounded and made well-formed here (see `boundedText`). */
-  fail(code: StatusCode, text: string, trailers?: Trailers): void;
+  /**
+   * Ends the call with a status other than OK. `text` is bounded and made well-formed here (see `boundedText`).
+   * @param failure where the status comes from, for those who watch; `failWith` gives it.
+   */
+  fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void;
+}
 
-  /** Streaming calls only. */
+/** Its handler starts when the request is complete. */
+export interface UnaryCall extends Call {
+  /** The request. Not copied: it may be a view, valid for as long as it is referenced. */
+  readonly message: Uint8Array;
+  /** Ends the call with OK. `chunks` are the parts of one message, and must not change afterwards. */
+  reply(chunks: readonly Uint8Array[], trailers?: Trailers): void;
+}
+
+/** Its handler starts at the headers; nothing comes before the handler has returned. */
+export interface StreamingCall extends Call {
   onMessage: ((message: Uint8Array) => void) | undefined;
   /** The client sends no more messages. */
   onEnd: (() => void) | undefined;
@@ -45,18 +56,17 @@ export interface Call {
   onDrain: (() => void) | undefined;
   /** Sends one message; false: wait for `onDrain` before the next. */
   write(chunks: readonly Uint8Array[]): boolean;
-  /** Ends a streaming call with OK. */
+  /** Ends the call with OK. */
   end(trailers?: Trailers): void;
-  /** No `onMessage` until `resume`; the peer's flow-control window is not reopened. */
+  /** No `onMessage` and no `onEnd` until `resume`; the peer's flow-control window is not reopened. */
   pause(): void;
   resume(): void;
 }
 
 /** What the server does with a path. */
-export interface Method {
-  readonly kind: 'unary' | 'streaming';
-  handle(call: Call): void;
-}
+export type Method =
+  | { readonly kind: 'unary'; handle(call: UnaryCall): void }
+  | { readonly kind: 'streaming'; handle(call: StreamingCall): void };
 
 /** The services of the server: from `/package.Service/Method` to its method. */
 export type Routes = ReadonlyMap<string, Method>;
@@ -68,16 +78,19 @@ export interface TransportOptions {
   /** Longest accepted request message, in bytes; also the limit of what a compressed one may grow to. */
   readonly maxMessageBytes: number;
   readonly maxConcurrentStreams: number;
-  /** What a call without a deadline gets, in milliseconds. */
+  /** What a unary call without a deadline gets, in milliseconds. A streaming one may live as long as its connection. */
   readonly defaultDeadlineMs: number;
-  /** No deadline is longer than this, in milliseconds. */
+  /** No deadline of a unary call is longer than this, in milliseconds. */
   readonly maxDeadlineMs: number;
 }
 
 /** A bound transport that takes calls. */
 export interface Transport {
   readonly port: number;
-  /** Sends GOAWAY and closes the listener; resolves when every call is answered, at the latest after `graceMs`. */
+  /**
+   * Closes the listener and sends GOAWAY; resolves when every call is answered and every connection closed, at the latest
+   * after `graceMs`: what is unanswered shortly before that fails with UNAVAILABLE.
+   */
   drain(graceMs: number): Promise<void>;
 }
 

@@ -1,9 +1,23 @@
 /** The budget of request bytes that the whole server holds: a count alone would be no bound on memory. */
 
+import type { InferRequest } from '../../wire/infer-request.ts';
+import { DATATYPE_BYTES, isDatatype } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 
 /** Room that a request takes until it is answered; disposing gives it back. */
 export type Permit = Disposable;
+
+/** Bytes that a request holds: its message, and the raw form that its typed contents are about to get (an INT64 of one byte grows to eight). */
+export function footprint(wire: Uint8Array, { inputs }: InferRequest): number {
+  let bytes = wire.byteLength;
+  for (const { contents, datatype } of inputs) {
+    if (contents === undefined) continue;
+    const size = isDatatype(datatype) ? DATATYPE_BYTES[datatype] : 0;
+    // Strings keep their bytes, which the message counts already, and gain a length of four each.
+    bytes += contents.elements * (size ?? 4);
+  }
+  return bytes;
+}
 
 export class Admission {
   readonly #maxBytes: number;

@@ -118,7 +118,7 @@ function chooseBatch(bucket: Bucket, policy: BatchPolicy, idleInstances: number,
   // Only a deadline can make it worth giving up the head.
   if (eager.reason !== 'deadline') {
     const span = preferred(bucket, policy, eager, now);
-    return { shed: 0, count: span.count, reason: reasonOf(policy, span) };
+    return { shed: 0, count: span.count, reason: reasonOf(span, limit, policy) };
   }
   let best: Choice = { shed: 0, count: eager.count, reason: eager.reason };
   let bestScore = score(bucket, 0, limit, now);
@@ -127,16 +127,16 @@ function chooseBatch(bucket: Bucket, policy: BatchPolicy, idleInstances: number,
   for (let shed = 1; shed <= last; shed += shed < 16 ? 1 : Math.ceil(shed / 4)) {
     const candidate = score(bucket, shed, limit, now);
     if (candidate <= bestScore) continue;
-    const { count, reason } = takeFrom(bucket, shed, limit, now);
-    best = { shed, count, reason };
+    const span = takeFrom(bucket, shed, limit, now);
+    best = { shed, count: span.count, reason: reasonOf(span, limit, policy) };
     bestScore = candidate;
   }
   return best;
 }
 
-/** Several idle instances divide what waits, so that none idles while another works it off. */
+/** Several idle instances divide what waits, so that none idles while another works it off, unless the policy asks for large batches. */
 function share(bucket: Bucket, policy: BatchPolicy, idleInstances: number): number {
-  if (idleInstances === 1) return policy.maxRows;
+  if (idleInstances === 1 || policy.maxDelayMs > 0 || policy.preferredRows.length > 0) return policy.maxRows;
   let rows = 0;
   for (const request of bucket.waiting) {
     rows += request.rows;
@@ -178,10 +178,10 @@ function preferred(bucket: Bucket, policy: BatchPolicy, span: Span, now: number)
   return best;
 }
 
-function reasonOf(policy: BatchPolicy, span: Span): SendReason {
-  if (span.reason === 'preferred') return 'preferred';
-  if (span.reason === 'idle' && policy.maxDelayMs > 0) return 'delay';
-  return span.rows >= policy.maxRows ? 'full' : 'idle';
+function reasonOf({ reason }: Span, limit: number, policy: BatchPolicy): SendReason {
+  // An instance's share can be full without being a full batch.
+  if (reason === 'full' && limit < policy.maxRows) return 'idle';
+  return reason === 'idle' && policy.maxDelayMs > 0 ? 'delay' : reason;
 }
 
 /** Requests answered in time if the batch begins at `start` and the rest is worked off greedily, less the worth of the time it takes. */

@@ -82,7 +82,11 @@ export class InstanceGroup implements Tenant {
         mailbox.unlink();
       }
     } catch (error) {
-      for (const { mailbox } of made) mailbox.close();
+      for (const { mailbox, number } of made) {
+        mailbox.close();
+        // In a shared runner the sessions that did load would stay for ever.
+        void process.unload(number, this.#options.loadLimitMs);
+      }
       throw error;
     }
     this.#instances = made;
@@ -96,12 +100,12 @@ export class InstanceGroup implements Tenant {
     this.#options.onLost(cause);
   }
 
-  /** Frees the sessions. No batch may be in flight. */
-  async unload(limitMs: number): Promise<void> {
-    const instances = this.#instances;
-    this.#instances = [];
-    await Promise.all(instances.map(({ process, number }) => process.unload(number, limitMs)));
-    for (const { mailbox } of instances) mailbox.close();
+  /** No batch may be in flight. */
+  vacate(): void {
+    for (const { mailbox, number, process } of this.#instances.splice(0)) {
+      mailbox.close();
+      void process.unload(number, this.#options.loadLimitMs);
+    }
   }
 
   /** Runs a batch on an idle instance. There must be one. Never rejects. */

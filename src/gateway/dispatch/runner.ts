@@ -14,6 +14,8 @@ export interface Tenant {
   readonly model: ModelRef;
   /** Loads its instances into a new process. Rejects where they do not load. */
   occupy(process: RunnerProcess): Promise<void>;
+  /** Frees its instances in a process that others go on using. */
+  vacate(): void;
   /** The process is gone, and will not come back. */
   evict(cause: string): void;
 }
@@ -64,11 +66,14 @@ export class Runner {
   release(tenant: Tenant): void {
     this.#tenants.delete(tenant);
     if (this.empty) this.close();
+    else tenant.vacate();
   }
 
   close(): void {
     this.#closed = true;
     this.#process?.kill('closed');
+    // Whoever moves in next gets a new process, not the dying one.
+    this.#process = undefined;
   }
 
   /** Ends the process as hung or broken; it is replaced like any that died. */

@@ -1,0 +1,42 @@
+/**
+ * npm run bench [-- overhead | efficiency | overload | memory] [--rounds N]
+ *
+ * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
+ * and for what is not measured.
+ */
+
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { efficiency } from './efficiency.ts';
+import { memory } from './memory.ts';
+import { overhead } from './overhead.ts';
+import { overload } from './overload.ts';
+import type { Bench } from './report.ts';
+
+const BENCHES: Readonly<Record<string, Bench>> = { overhead, efficiency, overload, memory };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '5' } },
+});
+const unknown = positionals.find((name) => !(name in BENCHES));
+const rounds = Number(values.rounds);
+if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
+  console.error(`usage: npm run bench [-- ${Object.keys(BENCHES).join(' | ')}] [--rounds N]`);
+  process.exit(2);
+}
+
+const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-bench-'));
+try {
+  const cpu = os.cpus()[0]?.model ?? 'unknown CPU';
+  console.log(
+    `${cpu}, ${os.availableParallelism()} cores, Node ${process.version}, ${rounds} rounds; load ${os.loadavg()[0]?.toFixed(2)}`,
+  );
+  for (const [name, bench] of Object.entries(BENCHES)) {
+    if (positionals.length === 0 || positionals.includes(name)) await bench(scratch, rounds);
+  }
+} finally {
+  fs.rmSync(scratch, { recursive: true, force: true });
+}

@@ -1,0 +1,26 @@
+/** How figures are summed up and printed. */
+
+/** Runs one group of figures and prints it; `scratch` is an empty directory to make models in. */
+export type Bench = (scratch: string, rounds: number) => Promise<void>;
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** `median (least-most)`. */
+export function spread(values: readonly number[], digits: number): string {
+  const show = (value: number): string => value.toFixed(digits);
+  return `${show(median(values))} (${show(Math.min(...values))}-${show(Math.max(...values))})`;
+}
+
+/** Pairs of figures of the same round, divided. */
+export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
+  return ours.map((value, round) => value / (theirs[round] ?? Number.NaN));
+}
+
+export function heading(text: string): void {
+  console.log(`\n${text}`);
+}

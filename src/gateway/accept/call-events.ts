@@ -1,0 +1,33 @@
+/** What every transport tells of its calls. */
+
+import { type InferError, Status, type StatusCode, type StatusName } from '../errors.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
+import type { Call } from './call.ts';
+
+const STATUS_NAMES = new Map(Object.entries(Status).map(([name, code]) => [code, name as StatusName]));
+
+export interface CallEnd {
+  readonly code: StatusCode;
+  readonly text?: string | undefined;
+  readonly failure?: InferError | undefined;
+  /** On the clock of `performance.now()`. */
+  readonly startedAt: number;
+}
+
+/** To be called when a call reaches its method. */
+export function publishStart(call: Call): void {
+  if (diagnostics.callStarted.active) diagnostics.callStarted.publish({ call });
+}
+
+/** To be called when a call has ended, however it did. */
+export function publishEnd(call: Call, { code, text, failure, startedAt }: CallEnd): void {
+  if (!diagnostics.callEnded.active) return;
+  diagnostics.callEnded.publish({
+    call,
+    status: STATUS_NAMES.get(code) ?? 'UNKNOWN',
+    reason: failure?.reason,
+    text,
+    cause: failure?.cause,
+    durationMs: performance.now() - startedAt,
+  });
+}

@@ -1,0 +1,18 @@
+/** How an error ends a call: the only place that turns one into a status, a text and trailers. */
+
+import type { InferError, Pushback } from '../errors.ts';
+import type { Call, Trailers } from './call.ts';
+
+const MAX_INT32 = 2 ** 31 - 1;
+
+/** Ends `call` with the status of `error`, and says how long to wait before a retry where the error knows. */
+export function failWith(call: Call, error: InferError): void {
+  const trailers = error.pushback === undefined ? undefined : pushbackTrailer(error.pushback);
+  call.fail(error.status, error.message, trailers, error);
+}
+
+/** `grpc-retry-pushback-ms` is a decimal of 32 bits; a negative one forbids the retry (gRFC A6). */
+function pushbackTrailer(pushback: Pushback): Trailers {
+  const waitMs = pushback === 'never' ? -1 : Math.min(MAX_INT32, Math.max(0, Math.ceil(pushback)));
+  return { 'grpc-retry-pushback-ms': String(waitMs) };
+}

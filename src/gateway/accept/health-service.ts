@@ -1,0 +1,161 @@
+/**
+ * `grpc.health.v1.Health`. Ours rather than the library's, because models come and go: a name can be deleted, List has no
+ * limit of 100 names, a slow watcher gets the newest status instead of all of them, and watchers do not hold up a drain.
+ */
+
+import { InferError, Status } from '../errors.ts';
+import type { Method, Routes, StreamingCall } from './call.ts';
+import { type Codec, loadCodecs } from './definition.ts';
+import { failWith } from './failure.ts';
+import { unaryMethod } from './unary-method.ts';
+
+export type ServingStatus = 'UNKNOWN' | 'SERVING' | 'NOT_SERVING';
+
+interface HealthRequest {
+  /** `''` is the server as a whole. */
+  readonly service: string;
+}
+
+interface HealthResponse {
+  readonly status: ServingStatus | 'SERVICE_UNKNOWN';
+}
+
+interface HealthListResponse {
+  readonly statuses: Readonly<Record<string, HealthResponse>>;
+}
+
+export class Health {
+  readonly routes: Routes;
+  readonly #statuses = new Map<string, ServingStatus>();
+  /** By the name that they watch. */
+  readonly #watchers = new Map<string, Set<Watcher>>();
+  readonly #watchCodec: Codec<HealthRequest, HealthResponse>;
+
+  constructor() {
+    const codecs = loadCodecs('health.proto', 'grpc.health.v1.Health');
+    const codec = <Request, Response>(name: string) => codecs.get(name) as unknown as Codec<Request, Response>;
+    const check = codec<HealthRequest, HealthResponse>('Check');
+    const list = codec<object, HealthListResponse>('List');
+    this.#watchCodec = codec<HealthRequest, HealthResponse>('Watch');
+    this.routes = new Map<string, Method>([
+      [check.path, this.#check(check)],
+      [list.path, unaryMethod(list, () => this.#list())],
+      [this.#watchCodec.path, { kind: 'streaming', handle: (call) => this.#watch(call) }],
+    ]);
+  }
+
+  set(name: string, status: ServingStatus): void {
+    if (this.#statuses.get(name) === status) return;
+    this.#statuses.set(name, status);
+    this.#tell(name);
+  }
+
+  /** The name becomes unknown: NOT_FOUND for Check, SERVICE_UNKNOWN for those who watch it. */
+  delete(name: string): void {
+    if (this.#statuses.delete(name)) this.#tell(name);
+  }
+
+  /** Ends all watches, each with the status as it is now: to be called when the server drains, for they would never end. */
+  endWatches(): void {
+    for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.end();
+    this.#watchers.clear();
+  }
+
+  #check(codec: Codec<HealthRequest, HealthResponse>): Method {
+    return {
+      kind: 'unary',
+      handle: (call) => {
+        try {
+          const { service } = codec.decode(call.message);
+          const status = this.#statuses.get(service);
+          if (status === undefined) call.fail(Status.NOT_FOUND, `unknown service '${service}'`);
+          else call.reply([codec.encode({ status })]);
+        } catch (thrown) {
+          failWith(call, InferError.from(thrown));
+        }
+      },
+    };
+  }
+
+  #list(): HealthListResponse {
+    return { statuses: Object.fromEntries([...this.#statuses].map(([name, status]) => [name, { status }])) };
+  }
+
+  #watch(call: StreamingCall): void {
+    let watched: { readonly name: string; readonly watcher: Watcher } | undefined;
+    call.onMessage = (bytes) => {
+      if (watched !== undefined) {
+        failWith(call, new InferError('malformed_message', 'Watch takes one request'));
+        return;
+      }
+      try {
+        const name = this.#watchCodec.decode(bytes).service;
+        const watcher = new Watcher(call, (status) => this.#watchCodec.encode({ status }));
+        watched = { name, watcher };
+        this.#watchersOf(name).add(watcher);
+        watcher.show(this.#statuses.get(name) ?? 'SERVICE_UNKNOWN');
+      } catch (thrown) {
+        failWith(call, InferError.from(thrown));
+      }
+    };
+    call.onEnd = () => {
+      if (watched === undefined) failWith(call, new InferError('malformed_message', 'Watch takes one request, got none'));
+    };
+    call.onCancel = () => {
+      if (watched !== undefined) this.#forget(watched.name, watched.watcher);
+    };
+  }
+
+  #watchersOf(name: string): Set<Watcher> {
+    const found = this.#watchers.get(name);
+    if (found !== undefined) return found;
+    const made = new Set<Watcher>();
+    this.#watchers.set(name, made);
+    return made;
+  }
+
+  #forget(name: string, watcher: Watcher): void {
+    const watchers = this.#watchers.get(name);
+    watchers?.delete(watcher);
+    if (watchers?.size === 0) this.#watchers.delete(name);
+  }
+
+  #tell(name: string): void {
+    const status = this.#statuses.get(name) ?? 'SERVICE_UNKNOWN';
+    for (const watcher of this.#watchers.get(name) ?? []) watcher.show(status);
+  }
+}
+
+/** One Watch call. While there is no room for a status, only the newest is kept. */
+class Watcher {
+  readonly #call: StreamingCall;
+  readonly #encode: (status: HealthResponse['status']) => Uint8Array;
+  #shown: HealthResponse['status'] | undefined;
+  #current: HealthResponse['status'] | undefined;
+  #blocked = false;
+
+  constructor(call: StreamingCall, encode: (status: HealthResponse['status']) => Uint8Array) {
+    this.#call = call;
+    this.#encode = encode;
+    call.onDrain = () => {
+      this.#blocked = false;
+      this.#flush();
+    };
+  }
+
+  show(status: HealthResponse['status']): void {
+    this.#current = status;
+    if (!this.#blocked) this.#flush();
+  }
+
+  end(): void {
+    this.#flush();
+    this.#call.end();
+  }
+
+  #flush(): void {
+    if (this.#current === undefined || this.#current === this.#shown) return;
+    this.#shown = this.#current;
+    this.#blocked = !this.#call.write([this.#encode(this.#current)]);
+  }
+}

@@ -1,0 +1,62 @@
+/** The protocol's calls, answered from the model table. `accept/` decodes and encodes them. */
+
+import type { Call } from './accept/call.ts';
+import type { InferenceApi } from './accept/inference-service.ts';
+import { InferError } from './errors.ts';
+import { type InferencePath, infer } from './infer.ts';
+import { inferInStream } from './infer-stream.ts';
+import type { Model } from './model.ts';
+import { configOf, metadataOf, statisticsOf } from './model-description.ts';
+
+/** What clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
+const EXTENSIONS = ['classification', 'model_configuration', 'binary_tensor_data', 'parameters', 'statistics'] as const;
+
+export interface ServerFacts {
+  readonly version: string;
+  /** Why the server is not ready; empty when it is. */
+  readonly obstacles: () => readonly string[];
+}
+
+export function inferenceApi(path: InferencePath, server: ServerFacts): InferenceApi {
+  const { models } = path;
+  return {
+    live: () => true,
+    ready: () => server.obstacles().length === 0,
+    modelReady: (name, version) => isReady(() => models.find(name, version)),
+    serverMetadata: () => ({ name: 'tensorgate', version: server.version, extensions: EXTENSIONS }),
+    modelMetadata: (name, version) => {
+      const model = models.find(name, version);
+      const ready = models.versionsOf(name).filter(({ state }) => state === 'READY');
+      const versions = version === '' ? ready : [model];
+      return metadataOf(
+        model,
+        versions.map(({ ref }) => ref.version),
+      );
+    },
+    modelConfig: (name, version) => configOf(models.find(name, version)),
+    modelStatistics: (name, version) => chooseForStatistics(path, name, version).map(statisticsOf),
+    infer: (wire, call) => infer(wire, call, path),
+    streamInfer: (wire, call) => inferInStream(wire, call, path),
+  };
+}
+
+/** An unknown model or version is not ready, as recorded of Triton; a version that is no number is a mistake. */
+function isReady(find: () => Model): boolean {
+  try {
+    return find().state === 'READY';
+  } catch (error) {
+    if (error instanceof InferError && error.reason !== 'invalid_request') return false;
+    throw error;
+  }
+}
+
+/** No name: every READY version of every model; no version: every READY version of the model. */
+function chooseForStatistics({ models }: InferencePath, name: string, version: string): readonly Model[] {
+  const candidates = name === '' ? models.all() : models.versionsOf(name);
+  const ready = candidates.filter(({ state }) => state === 'READY');
+  if (name === '') return ready;
+  if (ready.length === 0) throw new InferError('model_not_found', `requested model '${name}' is not available`);
+  const chosen = version === '' ? ready : ready.filter(({ ref }) => ref.version === version);
+  if (chosen.length > 0) return chosen;
+  throw new InferError('model_not_found', `requested model version is not available for model '${name}'`);
+}

@@ -1,0 +1,119 @@
+/** What a model version says of itself over the protocol: metadata, configuration, statistics. Field names are the messages'. */
+
+import type { TensorSpec } from '../wire/tensor.ts';
+import { describeBatching, type Model } from './model.ts';
+import type { BatchSum, DurationSum } from './model-statistics.ts';
+import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from './repository/model-config.ts';
+import { dataTypeOf, type ModelSignature } from './repository/model-signature.ts';
+
+export interface ModelMetadata {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly platform: string;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+/** The name that Triton gives the ONNX Runtime backend's models. */
+const PLATFORM = 'onnxruntime_onnx';
+
+/** @param versions the READY ones. */
+export function metadataOf(model: Model, versions: readonly string[]): ModelMetadata {
+  const { signature } = model.ready;
+  return { name: model.ref.name, versions, platform: PLATFORM, inputs: signature.inputs, outputs: signature.outputs };
+}
+
+/** A `ModelConfig` message: the configuration as it is used, completed from the ONNX file. */
+export function configOf(model: Model): object {
+  const { signature } = model.ready;
+  const { config } = model.plan;
+  const { batching } = signature;
+  const maxBatchSize = batching.kind === 'on' ? batching.maxRows : 0;
+  return {
+    name: model.ref.name,
+    platform: PLATFORM,
+    backend: 'onnxruntime',
+    default_model_filename: config.default_model_filename,
+    version_policy: config.version_policy,
+    max_batch_size: maxBatchSize,
+    input: signature.inputs.map((spec) => ({ ...tensorOf(spec, signature), format: 'FORMAT_NONE' })),
+    output: signature.outputs.map((spec) => ({
+      ...tensorOf(spec, signature),
+      label_filename: spec.labelFilename ?? '',
+    })),
+    instance_group: instanceGroups(model),
+    ...(batching.kind === 'on' ? { dynamic_batching: dynamicBatching(config, batching.maxRows) } : {}),
+    parameters: {
+      ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
+      batching: { string_value: describeBatching(batching, config) },
+      execution_provider: { string_value: model.provider ?? '' },
+    },
+  };
+}
+
+function tensorOf({ name, datatype, shape }: TensorSpec, { batching }: ModelSignature): object {
+  return { name, data_type: dataTypeOf(datatype), dims: batching.kind === 'on' ? shape.slice(1) : shape };
+}
+
+function dynamicBatching({ dynamic_batching: dynamic }: ModelConfig, maxRows: number): object {
+  const { max_queue_size: size, default_timeout_microseconds: timeout } = dynamic.default_queue_policy;
+  return {
+    preferred_batch_size: dynamic.preferred_batch_size.length > 0 ? dynamic.preferred_batch_size : [maxRows],
+    max_queue_delay_microseconds: dynamic.max_queue_delay_microseconds,
+    default_queue_policy: {
+      max_queue_size: size ?? DEFAULT_MAX_QUEUE_SIZE,
+      default_timeout_microseconds: timeout,
+      allow_timeout_override: true,
+    },
+  };
+}
+
+/** One group for each device, as the instances really are. */
+function instanceGroups(model: Model): object[] {
+  const kind = model.provider === 'cpu' ? 'KIND_CPU' : 'KIND_GPU';
+  const counts = new Map<number, number>();
+  for (const { deviceId } of model.plan.sessions) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
+  return [...counts].map(([device, count], index) => ({
+    name: `${model.ref.name}_${index}`,
+    kind,
+    count,
+    gpus: kind === 'KIND_GPU' ? [device] : [],
+  }));
+}
+
+/** A `ModelStatistics` message. Durations are in whole nanoseconds, as decimal texts: they pass 2^53 within months. */
+export function statisticsOf({ ref, statistics }: Model): object {
+  const { success, fail, queue, input, compute, output } = statistics;
+  const none: DurationSum = { count: 0, ms: 0 };
+  return {
+    name: ref.name,
+    version: ref.version,
+    last_inference: String(statistics.lastInferenceMs),
+    inference_count: String(statistics.inferenceCount),
+    execution_count: String(statistics.executionCount),
+    inference_stats: {
+      success: durationOf(success),
+      fail: durationOf(fail),
+      queue: durationOf(queue),
+      compute_input: durationOf(input),
+      compute_infer: durationOf(compute),
+      compute_output: durationOf(output),
+      cache_hit: durationOf(none),
+      cache_miss: durationOf(none),
+    },
+    batch_stats: [...statistics.batches.values()].sort((a, b) => a.rows - b.rows).map(batchOf),
+  };
+}
+
+function batchOf({ rows, input, compute, output }: BatchSum): object {
+  return {
+    batch_size: String(rows),
+    compute_input: durationOf(input),
+    compute_infer: durationOf(compute),
+    compute_output: durationOf(output),
+  };
+}
+
+function durationOf({ count, ms }: DurationSum): object {
+  return { count: String(count), ns: String(Math.round(ms * 1e6)) };
+}

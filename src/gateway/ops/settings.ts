@@ -1,0 +1,302 @@
+/**
+ * The settings of the process. Each comes from the first of these that names it: a flag, the environment (`TENSORGATE_*`),
+ * the file `tensorgate.yaml`, its default. What a model is set to is another matter: `repository/model-config.ts`.
+ */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { parseYaml, suggestion } from '../repository/yaml-document.ts';
+
+const MiB = 2 ** 20;
+/** Timers of Node take no longer delay: a greater one would fire at once. */
+const MAX_DURATION_MS = 2 ** 31 - 1;
+
+const port = z.int().min(0).max(65_535);
+const bytes = z.int().min(1);
+const durationMs = z.int().min(0).max(MAX_DURATION_MS);
+const limitMs = z.int().min(1).max(MAX_DURATION_MS);
+const directory = z.string().min(1).meta({ format: 'path' });
+
+/** Every setting, its legal values and its default. Names, flags, variables, help and `docs/configuration.md` follow from it. */
+const SCHEMA = z.strictObject({
+  modelRepository: directory.describe('Directory of the models: `<model>/<version>/model.onnx`.'),
+  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` is every IPv4 address.'),
+  grpcPort: port.default(8001).describe('Port of gRPC; 0 takes a free one.'),
+  httpPort: port.default(8002).describe('Port of `/metrics`, `/livez` and `/readyz`; 0 takes a free one.'),
+  maxMessageBytes: bytes
+    .max(2 ** 31 - 1)
+    .default(64 * MiB)
+    .describe('Longest request message, also after decompression.'),
+  maxConcurrentStreams: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .default(1_000)
+    .describe('Calls that one connection may have open.'),
+  maxInFlightBytes: bytes
+    .default(512 * MiB)
+    .describe('Bytes of requests that are admitted and not yet answered; more are shed with RESOURCE_EXHAUSTED.'),
+  defaultDeadlineMs: limitMs.default(30_000).describe('Deadline of a call that comes without one.'),
+  maxDeadlineMs: limitMs.default(600_000).describe('Longest deadline; a longer one is shortened to it.'),
+  drainTimeoutMs: durationMs.default(30_000).describe('How long calls may take to end after SIGTERM.'),
+  lameDuckMs: durationMs
+    .default(0)
+    .describe(
+      'How long calls are still accepted after SIGTERM, when `/readyz` already says no: 5000 or more behind a load balancer.',
+    ),
+  runnerStartTimeoutMs: limitMs.default(120_000).describe('How long a model may take to load.'),
+  mailboxDirectory: directory
+    .default('/dev/shm')
+    .describe(
+      'Where gateway and runners exchange tensors; should be memory, and needs room for the batches in flight.',
+    ),
+  executionProviders: z
+    .array(z.enum(['cpu', 'cuda', 'tensorrt']))
+    .min(1)
+    .default(['cpu'])
+    .describe('Execution providers of ONNX Runtime, the preferred first.'),
+  strictExecutionProviders: z
+    .boolean()
+    .default(false)
+    .describe('A model whose preferred provider is not available fails to load, instead of falling back.'),
+  typedAnswers: z
+    .enum(['as-requested', 'never'])
+    .default('as-requested')
+    .describe('Whether a request with typed contents is answered with typed contents, or always with raw ones.'),
+  logLevel: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Least severe level that is logged.'),
+  logFormat: z.enum(['json', 'text']).default('json').describe('Form of the log lines on stderr.'),
+});
+
+export type Settings = Readonly<z.output<typeof SCHEMA>>;
+
+/** A setting as a command line shows it. */
+export interface SettingDescription {
+  /** Its name in `tensorgate.yaml`. */
+  readonly key: keyof Settings;
+  /** Such as `--grpc-port`. */
+  readonly flag: string;
+  /** Such as `TENSORGATE_GRPC_PORT`. */
+  readonly env: string;
+  readonly type: 'boolean' | 'integer' | 'path' | 'string';
+  /** Takes several values: separated by commas in flags and variables. */
+  readonly list: boolean;
+  /** The only legal values. */
+  readonly choices?: readonly string[];
+  /** The legal range of an integer. */
+  readonly minimum?: number;
+  readonly maximum?: number;
+  /** `undefined`: it has to be given. */
+  readonly default: boolean | number | string | readonly string[] | undefined;
+  readonly description: string;
+}
+
+/** What zod says of a field, in the terms of JSON Schema. */
+interface FieldSchema {
+  readonly type: 'array' | 'boolean' | 'integer' | 'string';
+  readonly description: string;
+  readonly format?: 'path';
+  readonly enum?: readonly string[];
+  readonly items?: { readonly enum: readonly string[] };
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly default?: SettingDescription['default'];
+}
+
+/** Every setting, in the order of the documentation. */
+export const SETTINGS: readonly SettingDescription[] = Object.entries(
+  z.toJSONSchema(SCHEMA, { io: 'input' }).properties as Record<keyof Settings, FieldSchema>,
+).map(([key, field]) => {
+  const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const choices = field.enum ?? field.items?.enum;
+  return {
+    key: key as keyof Settings,
+    flag: `--${words}`,
+    env: `TENSORGATE_${words.toUpperCase().replaceAll('-', '_')}`,
+    type: field.type === 'array' ? 'string' : (field.format ?? field.type),
+    list: field.type === 'array',
+    ...(choices === undefined ? {} : { choices }),
+    ...(field.minimum === undefined ? {} : { minimum: field.minimum }),
+    ...(field.maximum === undefined ? {} : { maximum: field.maximum }),
+    default: field.default,
+    description: field.description,
+  };
+});
+
+/** The settings are wrong. Each problem is a line: where, what is wrong, and what would be right. */
+export class SettingsError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'SettingsError';
+    this.problems = problems;
+  }
+}
+
+/** Where settings come from. */
+export interface SettingsSources {
+  /** By key; values are texts or what they stand for. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+  /** A file that has to exist. Without it, `tensorgate.yaml` in `cwd` is read where there is one. */
+  readonly file?: string;
+  /** Paths in flags and variables are relative to it; those in the file to the file. */
+  readonly cwd: string;
+}
+
+/** A setting in force. */
+export interface SettingInForce {
+  readonly key: keyof Settings;
+  /** `undefined` where it would have to be given, and is not. */
+  readonly value: unknown;
+  /** A flag, a variable, the path of a file, or `default`. */
+  readonly origin: string;
+}
+
+const FILE_NAME = 'tensorgate.yaml';
+/** Of the other commands: it says where a client finds a server. */
+const CLIENT_VARIABLE = 'TENSORGATE_URL';
+
+/** @throws SettingsError with every problem that there is */
+export function loadSettings(sources: SettingsSources): Settings {
+  const given = readSources(sources);
+  if (!given.has('modelRepository')) {
+    const text = `no model repository: give --model-repository DIR, TENSORGATE_MODEL_REPOSITORY or modelRepository in ${FILE_NAME}`;
+    throw new SettingsError([text]);
+  }
+  const settings = SCHEMA.parse(Object.fromEntries([...given].map(([key, { value }]) => [key, value])));
+  Object.freeze(settings.executionProviders);
+  return Object.freeze(settings);
+}
+
+/**
+ * The value of each setting and where it comes from, for `--print-config`.
+ * @throws SettingsError as `loadSettings` does, except that nothing has to be given
+ */
+export function describeSettings(sources: SettingsSources): readonly SettingInForce[] {
+  const given = readSources(sources);
+  return SETTINGS.map(({ key, default: value }) => ({ key, ...(given.get(key) ?? { value, origin: 'default' }) }));
+}
+
+interface Given {
+  readonly value: unknown;
+  readonly origin: string;
+}
+
+type GivenSettings = ReadonlyMap<keyof Settings, Given>;
+
+function readSources(sources: SettingsSources): GivenSettings {
+  const problems: string[] = [];
+  const layers = [readFile(sources, problems), readEnvironment(sources, problems), readFlags(sources, problems)];
+  if (problems.length > 0) throw new SettingsError(problems);
+  return new Map(layers.flatMap((layer) => [...layer]));
+}
+
+/** The schema without defaults, so that what a source does not say can be told from what it says. */
+const FILE_SCHEMA = z.strictObject(
+  Object.fromEntries(
+    Object.entries(SCHEMA.shape).map(([key, field]) => [
+      key,
+      z.optional(field instanceof z.ZodDefault ? field.unwrap() : field),
+    ]),
+  ),
+);
+
+function readFile({ file, cwd }: SettingsSources, problems: string[]): GivenSettings {
+  const name = file ?? FILE_NAME;
+  const filePath = path.resolve(cwd, name);
+  let text: string;
+  try {
+    text = fs.readFileSync(filePath, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' || file !== undefined) problems.push(`${name}: cannot be read: ${code}`);
+    return new Map();
+  }
+  const parsed = parseYaml(text, name, FILE_SCHEMA);
+  if (parsed.kind === 'problems') {
+    problems.push(...parsed.problems);
+    return new Map();
+  }
+  const given = new Map<keyof Settings, Given>();
+  for (const setting of SETTINGS) {
+    const value = parsed.value[setting.key];
+    if (value === undefined) continue;
+    given.set(setting.key, { value: locate(setting, value, path.dirname(filePath)), origin: name });
+  }
+  return given;
+}
+
+function readEnvironment({ env, cwd }: SettingsSources, problems: string[]): GivenSettings {
+  const given = new Map<keyof Settings, Given>();
+  for (const setting of SETTINGS) {
+    // The usual variable of the platform is heard too, below our own.
+    const names = setting.key === 'logLevel' ? [setting.env, 'LOG_LEVEL'] : [setting.env];
+    const origin = names.find((name) => isGiven(name, env[name]));
+    if (origin === undefined) continue;
+    const value = check(setting, env[origin], origin, problems);
+    given.set(setting.key, { value: locate(setting, value, cwd), origin });
+  }
+  const known = SETTINGS.map((setting) => setting.env);
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('TENSORGATE_') || known.includes(name) || name === CLIENT_VARIABLE) continue;
+    if (isGiven(name, value)) problems.push(`${name}: there is no such setting${suggestion(name, known)}`);
+  }
+  return given;
+}
+
+function readFlags({ flags, cwd }: SettingsSources, problems: string[]): GivenSettings {
+  const given = new Map<keyof Settings, Given>();
+  for (const setting of SETTINGS) {
+    if (flags[setting.key] === undefined) continue;
+    const value = check(setting, flags[setting.key], setting.flag, problems);
+    given.set(setting.key, { value: locate(setting, value, cwd), origin: setting.flag });
+  }
+  return given;
+}
+
+/**
+ * Whether a variable says something. An empty one does not, nor do those by which Kubernetes tells every pod of the Services
+ * of its namespace: one named `tensorgate-grpc` would set TENSORGATE_GRPC_PORT to `tcp://10.0.0.1:8001`.
+ */
+function isGiven(name: string, value: string | undefined): boolean {
+  if (value === undefined || value === '') return false;
+  const isServiceLink = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name);
+  return !isServiceLink && !/^(tcp|udp|sctp):\/\//.test(value);
+}
+
+/** What a flag or variable stands for; where that is not legal, the problem. */
+function check(setting: SettingDescription, given: unknown, origin: string, problems: string[]): unknown {
+  const result = SCHEMA.shape[setting.key].safeParse(typeof given === 'string' ? parseText(setting, given) : given);
+  if (result.success) return result.data;
+  const got = String(given).slice(0, 100);
+  const hint = setting.choices === undefined || setting.list ? '' : suggestion(got, setting.choices);
+  problems.push(`${origin}: expected ${legalValues(setting)}, got '${got}'${hint.startsWith('; did') ? hint : ''}`);
+  return undefined;
+}
+
+function parseText({ type, list }: SettingDescription, text: string): unknown {
+  if (list) return text.split(',').map((part) => part.trim());
+  if (type === 'integer' && /^-?\d+$/.test(text)) return Number(text);
+  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  return text;
+}
+
+/** Such as `a whole number from 0 to 65535`. */
+export function legalValues({ type, list, choices, minimum, maximum }: SettingDescription): string {
+  if (list) return `some of ${choices?.join(', ')}, separated by commas`;
+  if (choices !== undefined) return `one of ${choices.join(', ')}`;
+  if (type === 'boolean') return 'true or false';
+  if (type !== 'integer') return `a ${type}`;
+  return maximum === Number.MAX_SAFE_INTEGER
+    ? `a whole number from ${minimum}`
+    : `a whole number from ${minimum} to ${maximum}`;
+}
+
+function locate({ type }: SettingDescription, value: unknown, base: string): unknown {
+  return type === 'path' && typeof value === 'string' ? path.resolve(base, value) : value;
+}
