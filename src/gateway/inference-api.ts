@@ -1,27 +1,26 @@
 /** The protocol's calls, answered from the model table. `accept/` decodes and encodes them. */
 
-import type { Call } from './accept/call.ts';
 import type { InferenceApi } from './accept/inference-service.ts';
 import { InferError } from './errors.ts';
 import { type InferencePath, infer } from './infer.ts';
 import { inferInStream } from './infer-stream.ts';
 import type { Model } from './model.ts';
 import { configOf, metadataOf, statisticsOf } from './model-description.ts';
+import type { Readiness } from './readiness.ts';
 
 /** What clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
 const EXTENSIONS = ['classification', 'model_configuration', 'binary_tensor_data', 'parameters', 'statistics'] as const;
 
 export interface ServerFacts {
   readonly version: string;
-  /** Why the server is not ready; empty when it is. */
-  readonly obstacles: () => readonly string[];
+  readonly readiness: Readiness;
 }
 
 export function inferenceApi(path: InferencePath, server: ServerFacts): InferenceApi {
   const { models } = path;
   return {
     live: () => true,
-    ready: () => server.obstacles().length === 0,
+    ready: () => server.readiness.obstacles.length === 0,
     modelReady: (name, version) => isReady(() => models.find(name, version)),
     serverMetadata: () => ({ name: 'tensorgate', version: server.version, extensions: EXTENSIONS }),
     modelMetadata: (name, version) => {
@@ -35,7 +34,7 @@ export function inferenceApi(path: InferencePath, server: ServerFacts): Inferenc
     },
     modelConfig: (name, version) => configOf(models.find(name, version)),
     modelStatistics: (name, version) => chooseForStatistics(path, name, version).map(statisticsOf),
-    infer: (wire, call) => infer(wire, call, path),
+    infer: async (wire, call) => (await infer(wire, call, path)).chunks,
     streamInfer: (wire, call) => inferInStream(wire, call, path),
   };
 }

@@ -1,18 +1,17 @@
 /** What a model version says of itself over the protocol: metadata, configuration, statistics. Field names are the messages'. */
 
 import type { TensorSpec } from '../wire/tensor.ts';
+import type { ModelMetadata } from './accept/inference-service.ts';
+import type {
+  ModelConfigMessage,
+  ModelStatisticsMessage,
+  ModelTensorMessage,
+  StatisticDurationMessage,
+} from './accept/messages.ts';
 import { describeBatching, type Model } from './model.ts';
 import type { BatchSum, DurationSum } from './model-statistics.ts';
 import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from './repository/model-config.ts';
 import { dataTypeOf, type ModelSignature } from './repository/model-signature.ts';
-
-export interface ModelMetadata {
-  readonly name: string;
-  readonly versions: readonly string[];
-  readonly platform: string;
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
-}
 
 /** The name that Triton gives the ONNX Runtime backend's models. */
 const PLATFORM = 'onnxruntime_onnx';
@@ -24,7 +23,7 @@ export function metadataOf(model: Model, versions: readonly string[]): ModelMeta
 }
 
 /** A `ModelConfig` message: the configuration as it is used, completed from the ONNX file. */
-export function configOf(model: Model): object {
+export function configOf(model: Model): ModelConfigMessage {
   const { signature } = model.ready;
   const { config } = model.plan;
   const { batching } = signature;
@@ -36,7 +35,7 @@ export function configOf(model: Model): object {
     default_model_filename: config.default_model_filename,
     version_policy: config.version_policy,
     max_batch_size: maxBatchSize,
-    input: signature.inputs.map((spec) => ({ ...tensorOf(spec, signature), format: 'FORMAT_NONE' })),
+    input: signature.inputs.map((spec) => tensorOf(spec, signature)),
     output: signature.outputs.map((spec) => ({
       ...tensorOf(spec, signature),
       label_filename: spec.labelFilename ?? '',
@@ -51,11 +50,14 @@ export function configOf(model: Model): object {
   };
 }
 
-function tensorOf({ name, datatype, shape }: TensorSpec, { batching }: ModelSignature): object {
+function tensorOf({ name, datatype, shape }: TensorSpec, { batching }: ModelSignature): ModelTensorMessage {
   return { name, data_type: dataTypeOf(datatype), dims: batching.kind === 'on' ? shape.slice(1) : shape };
 }
 
-function dynamicBatching({ dynamic_batching: dynamic }: ModelConfig, maxRows: number): object {
+function dynamicBatching(
+  { dynamic_batching: dynamic }: ModelConfig,
+  maxRows: number,
+): ModelConfigMessage['dynamic_batching'] & object {
   const { max_queue_size: size, default_timeout_microseconds: timeout } = dynamic.default_queue_policy;
   return {
     preferred_batch_size: dynamic.preferred_batch_size.length > 0 ? dynamic.preferred_batch_size : [maxRows],
@@ -69,7 +71,7 @@ function dynamicBatching({ dynamic_batching: dynamic }: ModelConfig, maxRows: nu
 }
 
 /** One group for each device, as the instances really are. */
-function instanceGroups(model: Model): object[] {
+function instanceGroups(model: Model): ModelConfigMessage['instance_group'] & object {
   const kind = model.provider === 'cpu' ? 'KIND_CPU' : 'KIND_GPU';
   const counts = new Map<number, number>();
   for (const { deviceId } of model.plan.sessions) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
@@ -82,7 +84,7 @@ function instanceGroups(model: Model): object[] {
 }
 
 /** A `ModelStatistics` message. Durations are in whole nanoseconds, as decimal texts: they pass 2^53 within months. */
-export function statisticsOf({ ref, statistics }: Model): object {
+export function statisticsOf({ ref, statistics }: Model): ModelStatisticsMessage {
   const { success, fail, queue, input, compute, output } = statistics;
   const none: DurationSum = { count: 0, ms: 0 };
   return {
@@ -105,7 +107,7 @@ export function statisticsOf({ ref, statistics }: Model): object {
   };
 }
 
-function batchOf({ rows, input, compute, output }: BatchSum): object {
+function batchOf({ rows, input, compute, output }: BatchSum): ModelStatisticsMessage['batch_stats'][number] {
   return {
     batch_size: String(rows),
     compute_input: durationOf(input),
@@ -114,6 +116,6 @@ function batchOf({ rows, input, compute, output }: BatchSum): object {
   };
 }
 
-function durationOf({ count, ms }: DurationSum): object {
+function durationOf({ count, ms }: DurationSum): StatisticDurationMessage {
   return { count: String(count), ns: String(Math.round(ms * 1e6)) };
 }

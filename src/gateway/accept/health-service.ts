@@ -99,7 +99,8 @@ export class Health {
       }
     };
     call.onEnd = () => {
-      if (watched === undefined) failWith(call, new InferError('malformed_message', 'Watch takes one request, got none'));
+      if (watched === undefined)
+        failWith(call, new InferError('malformed_message', 'Watch takes one request, got none'));
     };
     call.onCancel = () => {
       if (watched !== undefined) this.#forget(watched.name, watched.watcher);

@@ -2,7 +2,7 @@
 
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { Server, ServiceDefinition as GrpcServiceDefinition } from '@grpc/grpc-js';
+import type { ServiceDefinition as GrpcServiceDefinition, Server } from '@grpc/grpc-js';
 import type { PackageDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { ProtobufReader } from '../../wire/protobuf-reader.ts';

@@ -16,13 +16,15 @@ const SAMPLES_TO_TRUST = 3;
 const STALE_MS = 30_000;
 /** One sample counts at most this many times the prediction: a stalled machine is not a slow model. */
 const OUTLIER = 4;
-/** Standard scores added to the mean: the 95th percentile of a normal error. */
-const MARGIN = 1.65;
+/** Mean errors added to the mean: the 95th percentile of a normal error, whose mean magnitude is 0.8 of its deviation. */
+const MARGIN = 1.65 / 0.8;
 
 interface SizeMean {
   readonly rows: number;
   mean: number;
   samples: number;
+  /** What is expected of this size: at least what is expected of any smaller one. */
+  expected: number;
 }
 
 export class LatencyModel {
@@ -55,6 +57,7 @@ export class LatencyModel {
     this.#xy = this.#xy * FORGETTING + rows * elapsed;
     this.#samples++;
     this.#lastMs = nowMs;
+    this.#levelOut();
   }
 
   /** How long a batch of `rows` takes, with a margin; `undefined` where too little was seen, or too long ago. */
@@ -63,19 +66,24 @@ export class LatencyModel {
     return this.#expect(rows) * (1 + MARGIN * this.#relativeError);
   }
 
+  /** Never less for more rows: noise between neighbouring sizes must not make a larger batch look cheaper. */
   #expect(rows: number): number {
     const at = this.#indexOf(rows);
-    const expected = this.#blend(rows, this.#sizes[at]?.rows === rows ? this.#sizes[at] : undefined);
-    // More rows never take less time: noise between neighbouring sizes must not make a larger batch look cheaper.
-    const smaller = this.#sizes[at - 1];
-    return smaller === undefined ? expected : Math.max(expected, this.#blend(smaller.rows, smaller));
+    const size = this.#sizes[at];
+    if (size?.rows === rows) return size.expected;
+    const least = this.#sizes[at - 1]?.expected ?? 0;
+    return Math.max(least, Math.min(this.#line(rows), size?.expected ?? Number.POSITIVE_INFINITY));
   }
 
-  #blend(rows: number, size: SizeMean | undefined): number {
-    const line = this.#line(rows);
-    if (size === undefined) return line;
-    const trust = Math.min(size.samples, MEAN_SAMPLES) / (Math.min(size.samples, MEAN_SAMPLES) + 4);
-    return trust * size.mean + (1 - trust) * line;
+  /** Brings what is expected of each size up to date with its mean and the line. */
+  #levelOut(): void {
+    let least = 0;
+    for (const size of this.#sizes) {
+      const samples = Math.min(size.samples, MEAN_SAMPLES);
+      const trust = samples / (samples + 4);
+      least = Math.max(least, trust * size.mean + (1 - trust) * this.#line(size.rows));
+      size.expected = least;
+    }
   }
 
   #line(rows: number): number {
@@ -93,7 +101,7 @@ export class LatencyModel {
     const at = this.#indexOf(rows);
     const found = this.#sizes[at];
     if (found?.rows === rows) return found;
-    const made = { rows, mean: 0, samples: 0 };
+    const made = { rows, mean: 0, samples: 0, expected: 0 };
     this.#sizes.splice(at, 0, made);
     return made;
   }

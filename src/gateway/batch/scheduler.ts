@@ -73,8 +73,12 @@ interface Prepared {
 /** A run is given this many times its predicted time, and never less than the floor, before its runner counts as hung. */
 const RUN_PATIENCE = 20;
 const RUN_PATIENCE_FLOOR_MS = 2_000;
-/** Shapes whose latency is remembered. */
+/** Shapes whose latency is remembered: those that were run last. */
 const MAX_LATENCY_MODELS = 64;
+/** The longest that Node's timers wait; one that is set for longer fires at once. */
+const MAX_TIMER_MS = 0x7fff_ffff;
+/** Where nothing is predicted, refused callers still do not come back at once. */
+const MIN_PUSHBACK_MS = 10;
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
@@ -144,7 +148,7 @@ export class Scheduler {
       }
       call.onCancel = (reason) => this.#forget(request, reason);
       // The transport watches the call's deadline; only a shorter one of the request's own needs a timer.
-      if (request.deadline < call.deadline) {
+      if (request.deadline < call.deadline && request.deadline - now <= MAX_TIMER_MS) {
         const timer = setTimeout(() => this.#forget(request, 'deadline'), request.deadline - now);
         request.stopTimer = () => clearTimeout(timer);
       }
@@ -163,9 +167,14 @@ export class Scheduler {
     for (const { requests } of this.#prepared.splice(0)) for (const request of requests) settle(request, error);
   }
 
-  /** Teaches the latency of a batch that did not come from the queue (a warm-up run). */
+  /** Learns how long a batch took: one from the queue, or a warm-up run. */
   observe(bucket: string, rows: number, elapsedMs: number): void {
-    this.#latency(bucket).observe(rows, elapsedMs, performance.now());
+    const latency = this.#latencies.get(bucket) ?? new LatencyModel();
+    this.#latencies.delete(bucket);
+    this.#latencies.set(bucket, latency);
+    const oldest = this.#latencies.keys().next();
+    if (this.#latencies.size > MAX_LATENCY_MODELS && !oldest.done) this.#latencies.delete(oldest.value);
+    latency.observe(rows, elapsedMs, performance.now());
   }
 
   /** Why the request cannot be taken now, if so. */
@@ -173,8 +182,7 @@ export class Scheduler {
     const { gate } = this.#executor;
     if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
     if (request.deadline <= now) return expired();
-    const latency = this.#latency(request.tensors.bucket);
-    const alone = latency.predict(request.rows, now);
+    const alone = this.#predict(request.tensors.bucket, request.rows, now);
     if (request.deadline === Number.POSITIVE_INFINITY || alone === undefined) return undefined;
     const left = request.deadline - now;
     if (alone > left) {
@@ -194,7 +202,7 @@ export class Scheduler {
     for (const end of this.#inFlight.values()) soonest = Math.min(soonest, end);
     const running = soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, soonest - now);
     const { maxRows } = this.#options.policy;
-    const full = this.#latency(bucket).predict(maxRows, now) ?? 0;
+    const full = this.#predict(bucket, maxRows, now) ?? 0;
     return running + (this.#queue.rows * full) / maxRows / this.#executor.instances;
   }
 
@@ -234,7 +242,7 @@ export class Scheduler {
       const decision = decide(buckets, this.#options.policy, this.#executor.idle, now);
       if (decision.kind === 'idle') return;
       if (decision.kind === 'wait') {
-        this.#timer = setTimeout(() => this.#pump(), Math.max(0, decision.until - now));
+        this.#timer = setTimeout(() => this.#pump(), Math.min(MAX_TIMER_MS, Math.max(0, decision.until - now)));
         return;
       }
       const key = keys[decision.bucket] ?? '';
@@ -258,24 +266,22 @@ export class Scheduler {
 
   #sweep(now: number): void {
     const hopeless = this.#queue.sweep((request) =>
-      isHopeless(request, { predict: (rows) => this.#latency(request.tensors.bucket).predict(rows, now) }, now),
+      isHopeless(request, { predict: (rows) => this.#predict(request.tensors.bucket, rows, now) }, now),
     );
     for (const request of hopeless) settle(request, request.deadline <= now ? expired() : shed());
   }
 
   #bucket(key: string, now: number): Bucket {
-    const latency = this.#latency(key);
-    return { waiting: this.#queue.buckets.get(key) ?? [], predict: (rows) => latency.predict(rows, now) };
+    return { waiting: this.#queue.buckets.get(key) ?? [], predict: (rows) => this.#predict(key, rows, now) };
   }
 
   /** One batch from its start to what follows from its end. Never rejects. */
   async #send({ requests, exclusive }: Prepared, reason: SendReason): Promise<void> {
     const batch: Batch = { requests, reason, rows: requests.reduce((sum, { rows }) => sum + rows, 0) };
     const key = requests[0]?.tensors.bucket ?? '';
-    const latency = this.#latency(key);
     const sentAt = performance.now();
     const startedAtMs = Date.now();
-    const predicted = latency.predict(batch.rows, sentAt);
+    const predicted = this.#predict(key, batch.rows, sentAt);
     for (const request of requests) request.sentAtMs = sentAt;
     this.#inFlight.set(batch, sentAt + (predicted ?? 0));
     if (exclusive) this.#exclusive = true;
@@ -283,7 +289,7 @@ export class Scheduler {
     if (exclusive) this.#exclusive = false;
     this.#inFlight.delete(batch);
     const now = performance.now();
-    if (outcome.kind === 'ok') latency.observe(batch.rows, now - sentAt, now);
+    if (outcome.kind === 'ok') this.observe(key, batch.rows, now - sentAt);
     this.#options.record(batch, outcome);
     diagnostics.batchEnded.publish({
       model: this.#options.model,
@@ -372,14 +378,9 @@ export class Scheduler {
     }
   }
 
-  #latency(bucket: string): LatencyModel {
-    const found = this.#latencies.get(bucket);
-    if (found !== undefined) return found;
-    const oldest = this.#latencies.keys().next();
-    if (this.#latencies.size >= MAX_LATENCY_MODELS && !oldest.done) this.#latencies.delete(oldest.value);
-    const made = new LatencyModel();
-    this.#latencies.set(bucket, made);
-    return made;
+  /** Milliseconds that a batch of a bucket takes; `undefined` where that is not known. */
+  #predict(bucket: string, rows: number, now: number): number | undefined {
+    return this.#latencies.get(bucket)?.predict(rows, now);
   }
 }
 
@@ -404,7 +405,7 @@ function cancelled(reason: CancelReason): InferError {
 }
 
 function expired(): InferError {
-  return new InferError('deadline_exceeded', 'the deadline passed before the request was run');
+  return new InferError('deadline_exceeded', 'the deadline passed before the request was answered');
 }
 
 function shed(): InferError {
@@ -419,7 +420,7 @@ function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferEr
 
 /** Up to a quarter more, so that refused callers do not come back all at once. */
 function withJitter(ms: number): number {
-  return Math.ceil(ms * (1 + Math.random() / 4));
+  return Math.ceil(Math.max(MIN_PUSHBACK_MS, ms) * (1 + Math.random() / 4));
 }
 
 function format(ms: number): string {

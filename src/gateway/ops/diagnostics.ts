@@ -5,7 +5,7 @@
 
 import { channel } from 'node:diagnostics_channel';
 import type { Call } from '../accept/call.ts';
-import type { Reason, StatusName } from '../errors.ts';
+import type { InferError, Reason, StatusName } from '../errors.ts';
 
 /** Why a batch was sent: `full` (no further row fits), `preferred` (a preferred size), `idle` (an instance was free), `delay` (the queue delay passed), `deadline` (one more row would be late), `alone` (a replay or a split after a failure). */
 export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 'alone';
@@ -39,6 +39,8 @@ export interface InferenceEnded {
   readonly requestId: string;
   readonly status: StatusName;
   readonly reason: Reason | undefined;
+  /** What it failed with. A request of a stream fails in band: only here can its cause be told. */
+  readonly failure?: InferError | undefined;
   readonly rows: number;
   readonly requestBytes: number;
   readonly responseBytes: number;

@@ -10,7 +10,7 @@
 
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
-import { boundedText, type Routes, type TransportOptions } from '../call.ts';
+import { boundedText, type Routes, type TransportOptions } from './call.ts';
 import { clampTimeout } from './timeout-header.ts';
 
 const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
@@ -21,7 +21,11 @@ const MAX_PATH = 128;
  * Prepares the only HTTP/2 server of `server`.
  * @returns its open sessions.
  */
-export function prepareHttp2(server: Server, options: TransportOptions, routes: Routes): ReadonlySet<ServerHttp2Session> {
+export function prepareHttp2(
+  server: Server,
+  options: TransportOptions,
+  routes: Routes,
+): ReadonlySet<ServerHttp2Session> {
   const sessions = new Set<ServerHttp2Session>();
   const http2 = http2ServerOf(server);
   http2.on('session', (session) => {

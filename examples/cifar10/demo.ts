@@ -1,0 +1,81 @@
+/**
+ * `npm run demo`: starts the server on the models of this repository, classifies ten photographs at a time, so that they
+ * ride in batches, and stops the server again. Exits 0 when at least nine answers are right and the server ended cleanly.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { findImageLayout, readImage } from '../../src/cli/image-input.ts';
+import { formatTable } from '../../src/cli/table.ts';
+import { InferenceClient } from '../../src/client/inference-client.ts';
+
+const MODEL = 'cifar10';
+const MIN_RIGHT = 9;
+const MAX_START_MS = 60_000;
+
+const images = fileURLToPath(new URL('images/', import.meta.url));
+const models = fileURLToPath(new URL('../../models/', import.meta.url));
+const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+const server = spawn(
+  process.execPath,
+  [program, 'serve', '--model-repository', models, '--grpc-port', '0', '--http-port', '0'],
+  { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, LOG_LEVEL: 'warn' } },
+);
+const exited = once(server, 'exit');
+let right = 0;
+try {
+  right = await classifyAll(await readAddress(server));
+} finally {
+  server.kill('SIGTERM');
+}
+const [exitCode] = await exited;
+console.log(`${right} of 10 are right; the server ended with exit code ${exitCode}`);
+process.exitCode = right >= MIN_RIGHT && exitCode === 0 ? 0 : 1;
+
+/** Passes on what the server says until it is ready, and returns its gRPC address. */
+async function readAddress({ stdout }: ChildProcess): Promise<string> {
+  if (stdout === null) throw new TypeError('the server has no stdout');
+  const timer = setTimeout(() => server.kill('SIGKILL'), MAX_START_MS);
+  try {
+    for await (const line of createInterface(stdout)) {
+      console.log(line);
+      const address = /^tensorgate ready: grpc ([^,]+)/.exec(line)?.[1];
+      if (address !== undefined) return address;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  throw new Error(`the server ended, or was not ready after ${MAX_START_MS / 1000} s`);
+}
+
+/** Classifies every image, all at a time, and prints a table. Returns how many answers are right. */
+async function classifyAll(address: string): Promise<number> {
+  using client = new InferenceClient(address, { deadlineMs: 10_000 });
+  const layout = findImageLayout(await client.modelMetadata(MODEL));
+  const files = (await readdir(images)).filter((file) => file.endsWith('.png')).sort();
+  const pixels = await Promise.all(files.map((file) => readImage(images + file, layout)));
+  const answers = await Promise.all(
+    pixels.map(async (image) => {
+      const start = performance.now();
+      const outputs = { probabilities: { classification: 1 } };
+      const result = await client.infer(MODEL, { [layout.input]: image }, { outputs });
+      const [best = ''] = result.output('probabilities', 'BYTES').strings();
+      const [probability = '', , label = ''] = best.split(':');
+      return { label, probability, batchRows: result.timing?.batchRows, ms: performance.now() - start };
+    }),
+  );
+  const isRight = answers.map(({ label }, i) => files[i]?.startsWith(label) ?? false);
+  const rows = answers.map(({ label, probability, batchRows, ms }, i) => [
+    files[i] ?? '',
+    isRight[i] ? label : `${label} (wrong)`,
+    Number(probability).toFixed(2),
+    String(batchRows ?? '?'),
+    ms.toFixed(1),
+  ]);
+  console.log(formatTable(['image', 'label', 'probability', 'batch', 'ms'], rows).trimEnd());
+  return isRight.filter(Boolean).length;
+}

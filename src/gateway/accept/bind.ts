@@ -1,0 +1,32 @@
+import type { AddressInfo, Server } from 'node:net';
+
+/** What to do about an address that cannot be bound, by the code of the system. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there: stop it, or choose another port (0 takes a free one)',
+  EACCES: 'ports below 1024 need a privilege: choose a higher one',
+  EADDRNOTAVAIL: 'this machine has no such address: use 127.0.0.1, 0.0.0.0, or the address of one of its interfaces',
+  ENOTFOUND: 'no such host name: use 127.0.0.1, 0.0.0.0, or the address of one of its interfaces',
+};
+
+/**
+ * Binds `server`.
+ * @param port 0 takes a free one.
+ * @returns the port.
+ * @throws Error that names the address and says what to do about it
+ */
+export function bind(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const refuse = (cause: NodeJS.ErrnoException): void => {
+      const advice = ADVICE[cause.code ?? ''] ?? cause.message;
+      reject(new Error(`cannot listen on ${host}:${port} (${cause.code}): ${advice}`, { cause }));
+    };
+    server.once('error', refuse);
+    server.listen({ host, port }, () => {
+      server.off('error', refuse);
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}

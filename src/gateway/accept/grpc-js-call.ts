@@ -1,0 +1,208 @@
+import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import { InferError, Status, type StatusCode } from '../errors.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
+import {
+  boundedText,
+  type Call,
+  type CancelReason,
+  type Deadline,
+  type StreamingCall,
+  type Trailers,
+  type UnaryCall,
+} from './call.ts';
+import { publishEnd, publishStart } from './call-events.ts';
+import { failWith } from './failure.ts';
+import { MessageParts } from './message-parts.ts';
+
+type Unary = ServerUnaryCall<Buffer, MessageParts>;
+type Stream = ServerDuplexStream<Buffer, MessageParts>;
+
+/** A status as grpc-js takes it. */
+interface StatusObject {
+  readonly code: StatusCode;
+  readonly details: string;
+  readonly metadata?: Metadata;
+}
+
+/** Two clocks and a timer: a call that ends this close to its deadline ended because of it. */
+const CLOCK_TOLERANCE_MS = 2;
+
+/** Unsent bytes of a streaming call at which `write` says false, and at which `onDrain` follows. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+const LOW_WATER_BYTES = 256 * 1024;
+
+/** What unary and streaming calls have in common: the state that grpc-js does not keep. */
+export abstract class GrpcJsCall implements Call {
+  readonly path: string;
+  readonly deadline: Deadline;
+  onCancel: ((reason: CancelReason) => void) | undefined = undefined;
+  readonly #metadata: Metadata;
+  readonly #startedAt: number;
+  #ended = false;
+  #cancelled = false;
+
+  constructor(path: string, inner: Unary | Stream) {
+    this.path = path;
+    this.#metadata = inner.metadata;
+    this.#startedAt = performance.now();
+    // grpc-js gives a moment of `Date.now()`.
+    this.deadline = this.#startedAt + (Number(inner.getDeadline()) - Date.now());
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  get(name: string): string | Uint8Array | undefined {
+    return this.#metadata.get(name)[0];
+  }
+
+  keys(): Iterable<string> {
+    return Object.keys(this.#metadata.toJSON());
+  }
+
+  fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
+    const details = boundedText(text);
+    if (this.conclude(code, details, failure)) this.sendStatus(statusOf(code, details, trailers));
+  }
+
+  /** Runs the method. */
+  start(handle: () => void): void {
+    publishStart(this);
+    this.guard(handle);
+  }
+
+  /** To be called when grpc-js is done with the call: it says `cancelled` of every one, also of those that were answered. */
+  close(): void {
+    if (this.#ended) return;
+    const isLate = performance.now() >= this.deadline - CLOCK_TOLERANCE_MS;
+    if (isLate) this.#cancel('deadline', new InferError('deadline_exceeded', 'the deadline passed before the answer'));
+    else this.#cancel('client', new InferError('cancelled', 'the caller cancelled the call'));
+  }
+
+  /** The server ends before the call does: tells the caller, and whoever works for it. */
+  abandon(): void {
+    if (this.#ended) return;
+    const failure = new InferError('draining', 'the server ended before it could answer');
+    this.sendStatus({ code: failure.status, details: failure.message });
+    this.#cancel('connection', failure);
+  }
+
+  protected abstract sendStatus(status: StatusObject): void;
+
+  protected get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Marks the call as ended. False: it was already (C1). */
+  protected conclude(code: StatusCode, text?: string, failure?: InferError): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    publishEnd(this, { code, text, failure, startedAt: this.#startedAt });
+    return true;
+  }
+
+  /** Runs a handler: what it throws ends this call, and nothing else (C3). */
+  protected guard(handler: () => void): void {
+    try {
+      handler();
+    } catch (thrown) {
+      diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
+      failWith(this, InferError.from(thrown));
+    }
+  }
+
+  #cancel(reason: CancelReason, failure: InferError): void {
+    if (!this.conclude(failure.status, failure.message, failure)) return;
+    this.#cancelled = true;
+    this.guard(() => this.onCancel?.(reason));
+  }
+}
+
+export class GrpcJsUnaryCall extends GrpcJsCall implements UnaryCall {
+  readonly message: Uint8Array;
+  readonly #respond: sendUnaryData<MessageParts>;
+
+  constructor(path: string, inner: Unary, respond: sendUnaryData<MessageParts>) {
+    super(path, inner);
+    this.message = inner.request;
+    this.#respond = respond;
+  }
+
+  reply(chunks: readonly Uint8Array[], trailers?: Trailers): void {
+    if (this.conclude(Status.OK)) this.#respond(null, new MessageParts(chunks), trailers && metadataOf(trailers));
+  }
+
+  protected override sendStatus(status: StatusObject): void {
+    this.#respond(status);
+  }
+}
+
+export class GrpcJsStreamingCall extends GrpcJsCall implements StreamingCall {
+  onMessage: ((message: Uint8Array) => void) | undefined = undefined;
+  onEnd: (() => void) | undefined = undefined;
+  onDrain: (() => void) | undefined = undefined;
+  readonly #inner: Stream;
+  #unsentBytes = 0;
+  #full = false;
+
+  constructor(path: string, inner: Stream) {
+    super(path, inner);
+    this.#inner = inner;
+    inner.on('data', (message: Buffer) => this.guard(() => this.#take(message)));
+    inner.on('end', () => this.guard(() => this.#halfClose()));
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    if (this.ended) return false;
+    const parts = new MessageParts(chunks);
+    this.#unsentBytes += parts.byteLength;
+    this.#inner.write(parts, () => this.#sent(parts.byteLength));
+    this.#full ||= this.#unsentBytes >= HIGH_WATER_BYTES;
+    return !this.#full;
+  }
+
+  end(trailers?: Trailers): void {
+    if (this.conclude(Status.OK)) this.#inner.end(trailers && metadataOf(trailers));
+  }
+
+  pause(): void {
+    this.#inner.pause();
+  }
+
+  resume(): void {
+    this.#inner.resume();
+  }
+
+  /** What was written before goes out first. */
+  protected override sendStatus(status: StatusObject): void {
+    this.#inner.emit('error', status);
+  }
+
+  #take(message: Buffer): void {
+    if (!this.ended) this.onMessage?.(message);
+  }
+
+  #halfClose(): void {
+    if (!this.ended) this.onEnd?.();
+  }
+
+  #sent(byteLength: number): void {
+    this.#unsentBytes -= byteLength;
+    if (!this.#full || this.#unsentBytes > LOW_WATER_BYTES || this.ended) return;
+    this.#full = false;
+    this.guard(() => this.onDrain?.());
+  }
+}
+
+function statusOf(code: StatusCode, details: string, trailers: Trailers | undefined): StatusObject {
+  return trailers === undefined ? { code, details } : { code, details, metadata: metadataOf(trailers) };
+}
+
+function metadataOf(trailers: Trailers): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(trailers)) {
+    metadata.set(name, typeof value === 'string' ? value : Buffer.from(value));
+  }
+  return metadata;
+}

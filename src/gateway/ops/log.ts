@@ -1,0 +1,143 @@
+/**
+ * The log: lines on stderr, for stdout is data. Every field of a line is named here, so that nothing of a request but its
+ * outcome gets into it; every text is bounded.
+ */
+
+import { inspect } from 'node:util';
+import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
+import { boundedText, type Call } from '../accept/call.ts';
+import type { Reason, StatusName } from '../errors.ts';
+import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './diagnostics.ts';
+import { formatLine } from './log-text.ts';
+import type { Settings } from './settings.ts';
+import { spanContextOf } from './traces.ts';
+
+type Level = Exclude<LevelWithSilent, 'fatal' | 'silent' | 'trace'>;
+
+/**
+ * A caller's mistake and a shed request are for debugging: metrics count them, and in an overload a line for each would make
+ * it worse. What the operator has to look into is a warning or an error.
+ */
+const LEVEL_OF_REASON = {
+  malformed_message: 'debug',
+  limit_exceeded: 'debug',
+  invalid_request: 'debug',
+  invalid_data: 'debug',
+  model_not_found: 'debug',
+  model_not_ready: 'debug',
+  draining: 'debug',
+  breaker_open: 'debug',
+  runner_lost: 'warn',
+  runner_killed_twice: 'error',
+  queue_full: 'debug',
+  cannot_meet_deadline: 'debug',
+  deadline_exceeded: 'debug',
+  cancelled: 'debug',
+  unimplemented: 'debug',
+  internal: 'error',
+} as const satisfies Record<Reason, Level>;
+
+const LEVEL_OF_MODEL_STATE = { LOADING: 'info', READY: 'info', UNAVAILABLE: 'warn' } as const satisfies Record<
+  ModelState,
+  Level
+>;
+const LEVEL_OF_BREAKER = { closed: 'info', 'half-open': 'info', open: 'warn' } as const satisfies Record<
+  BreakerState,
+  Level
+>;
+
+const MAX_CAUSE = 4_096;
+/** Causes of causes that are told. */
+const MAX_CAUSES = 3;
+
+/** Logs until the returned function is called. Lines are written at once: the last one before an exit is not lost. */
+export function startLog(
+  { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
+  stderr: DestinationStream = pino.destination({ dest: 2, sync: true }),
+): () => void {
+  const log = pino(
+    {
+      level: logLevel,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+    },
+    logFormat === 'json' ? stderr : { write: (line) => stderr.write(formatLine(line)) },
+  );
+  const unsubscribe = [
+    diagnostics.notice.subscribe(({ level, text, cause }) => {
+      log[level]({ cause: describeCause(cause) }, boundedText(text));
+    }),
+    diagnostics.modelChanged.subscribe(({ model, state, detail }) => {
+      log[LEVEL_OF_MODEL_STATE[state]]({ ...labelsOf(model), state }, boundedText(`model ${state}: ${detail}`));
+    }),
+    diagnostics.runnerEnded.subscribe(({ runner, models, cause, restarting }) => {
+      const served = models.map(({ name, version }) => `${name}:${version}`).join(' ');
+      const text = restarting ? `runner ended, and is replaced: ${cause}` : `runner is given up: ${cause}`;
+      log[restarting ? 'warn' : 'error']({ runner, models: boundedText(served) }, boundedText(text));
+    }),
+    diagnostics.breakerChanged.subscribe(({ model, state }) => {
+      log[LEVEL_OF_BREAKER[state]]({ ...labelsOf(model), breaker: state }, `circuit breaker ${state}`);
+    }),
+    diagnostics.callEnded.subscribe((end) => {
+      if (end.status !== 'OK') logFailure(log, end);
+    }),
+    diagnostics.inferenceEnded.subscribe((end) => {
+      // Of a unary call, `callEnded` tells.
+      if (end.call.stream === undefined || end.failure === undefined) return;
+      logFailure(log, { ...end, text: end.failure.message, cause: end.failure.cause });
+    }),
+  ];
+  return () => {
+    for (const stop of unsubscribe) stop();
+  };
+}
+
+interface Failure {
+  readonly call: Call;
+  readonly status: StatusName;
+  readonly reason: Reason | undefined;
+  readonly text: string | undefined;
+  readonly cause: unknown;
+  readonly durationMs: number;
+}
+
+function logFailure(log: Logger, { call, status, reason, text, cause, durationMs }: Failure): void {
+  const level = reason === undefined ? levelOfStatus(status) : LEVEL_OF_REASON[reason];
+  if (!log.isLevelEnabled(level)) return;
+  const span = spanContextOf(call);
+  const fields = {
+    method: boundedText(call.path.slice(1)),
+    status,
+    reason,
+    duration_ms: Number(durationMs.toFixed(3)),
+    trace_id: span?.traceId,
+    span_id: span?.spanId,
+    cause: describeCause(cause),
+  };
+  log[level](fields, boundedText(text ?? 'the call failed'));
+}
+
+/** Of a status that no reason explains: the transport's own. */
+function levelOfStatus(status: StatusName): Level {
+  return status === 'INTERNAL' || status === 'UNKNOWN' ? 'error' : 'debug';
+}
+
+function labelsOf({ name, version }: ModelRef): { readonly model: string; readonly version: string } {
+  return { model: name, version };
+}
+
+/** Stacks of an error and of what caused it; nothing of their other properties, which might hold a request. */
+function describeCause(cause: unknown): string | undefined {
+  const texts: string[] = [];
+  let current = cause;
+  while (current !== undefined && texts.length < MAX_CAUSES) {
+    texts.push(
+      current instanceof Error
+        ? (current.stack ?? current.message)
+        : inspect(current, { depth: 0, maxArrayLength: 0, maxStringLength: 200 }),
+    );
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return texts.length === 0 ? undefined : texts.join('\ncaused by: ').slice(0, MAX_CAUSE).toWellFormed();
+}

@@ -1,0 +1,84 @@
+/** `docs/metrics.md`, made from the metrics. A test holds the two together. */
+
+import { METRICS, type MetricDefinition } from './metrics.ts';
+
+const INTRODUCTION = `# Metrics
+
+\`http://HOST:8002/metrics\` serves every metric in Prometheus's text format. Where OpenTelemetry's variables name a collector
+(\`OTEL_EXPORTER_OTLP_ENDPOINT\`, see [configuration](configuration.md)), the same metrics are pushed there under the same names.
+
+Units are in the names: seconds, bytes. Times and counts begin with the process.
+`;
+
+const LABELS = `
+## Labels
+
+| label | values |
+|---|---|
+| \`model\`, \`version\` | of the model repository; \`unknown\` for a request whose model was not found |
+| \`status\` | names of gRPC's status codes |
+| \`reason\` of a request | why it failed, as in [errors](errors.md); \`none\` where it did not |
+| \`reason\` of a batch | why it was sent: \`full\`, \`preferred\`, \`idle\`, \`delay\`, \`deadline\`, \`alone\` (a replay, or part of a batch that failed) |
+| \`outcome\` | how a batch ended: \`ok\`, \`refused\` (the model refused a row), \`failed\`, \`crashed\`, \`timed_out\` |
+| \`method\` | of the server, such as \`inference.GRPCInferenceService/ModelInfer\` |
+| \`runner\` | name of the process: \`MODEL:VERSION\`, or what models that share one call it |
+`;
+
+const QUESTIONS = `
+## Questions and queries
+
+Answers a second, and the share of requests that failed for want of capacity:
+
+\`\`\`promql
+sum by (model) (rate(tensorgate_requests_total{status="OK"}[1m]))
+sum(rate(tensorgate_requests_total{status="RESOURCE_EXHAUSTED"}[5m])) / sum(rate(tensorgate_requests_total[5m]))
+\`\`\`
+
+The 99th percentile of latency, and how much of it is waiting:
+
+\`\`\`promql
+histogram_quantile(0.99, sum by (le, model) (rate(tensorgate_request_duration_seconds_bucket{status="OK"}[5m])))
+histogram_quantile(0.99, sum by (le, model) (rate(tensorgate_queue_duration_seconds_bucket[5m])))
+\`\`\`
+
+Whether batching works, and why batches are not larger:
+
+\`\`\`promql
+rate(tensorgate_batch_size_sum[5m]) / rate(tensorgate_batch_size_count[5m])
+sum by (model, reason) (rate(tensorgate_batches_total[5m]))
+\`\`\`
+
+Worth an alert: a model that is not ready, a breaker that is open, a runner that keeps ending, and a gateway that is itself the
+limit:
+
+\`\`\`promql
+tensorgate_model_ready == 0
+tensorgate_breaker_state == 2
+increase(tensorgate_runner_restarts_total[10m]) > 2
+rate(tensorgate_event_loop_active_seconds_total[1m]) > 0.9
+\`\`\`
+`;
+
+const TRITON = `
+## Coming from Triton
+
+| Triton | here |
+|---|---|
+| \`nv_inference_request_success\` | \`tensorgate_requests_total{status="OK"}\` |
+| \`nv_inference_request_failure\` | \`tensorgate_requests_total{status!="OK"}\` |
+| \`nv_inference_count\` | \`tensorgate_batch_size_sum\` |
+| \`nv_inference_exec_count\` | \`tensorgate_batch_size_count\` |
+| \`nv_inference_request_duration_us\` | \`tensorgate_request_duration_seconds_sum\` |
+| \`nv_inference_queue_duration_us\` | \`tensorgate_queue_duration_seconds_sum\` |
+| \`nv_inference_compute_infer_duration_us\` | \`tensorgate_compute_duration_seconds_sum\`, of batches rather than of requests |
+| \`nv_inference_compute_input_duration_us\`, \`nv_inference_compute_output_duration_us\` | \`tensorgate_transfer_duration_seconds_sum\`, of batches rather than of requests |
+| \`nv_inference_pending_request_count\` | \`tensorgate_queue_depth\` |
+`;
+
+export function documentMetrics(): string {
+  const rows = Object.entries(METRICS).map(([name, { kind, labels, help }]: [string, MetricDefinition]) => {
+    return `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |\n`;
+  });
+  const table = `\n| name | type | labels | meaning |\n|---|---|---|---|\n${rows.join('')}`;
+  return `${INTRODUCTION}${table}${LABELS}${QUESTIONS}${TRITON}`;
+}

@@ -1,0 +1,312 @@
+/**
+ * Metrics, recorded from what the stages publish. Labels take values of closed sets only: models that exist, statuses,
+ * reasons, methods of the server.
+ *
+ * OpenTelemetry for JavaScript has no bound instruments: each `add` builds and hashes its attributes again. So counters are
+ * plain numbers here, which are read when someone collects, and each histogram gets an attributes object that was made once.
+ */
+
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
+import type { BatchObservableResult, Histogram, Meter, Observable } from '@opentelemetry/api';
+import type { Reason, StatusName } from '../errors.ts';
+import {
+  type BatchEnded,
+  type BatchOutcome,
+  type BreakerState,
+  type CallEnded,
+  diagnostics,
+  type InferenceEnded,
+  type ModelRef,
+  type ModelState,
+  type SendReason,
+} from './diagnostics.ts';
+
+/** What gauges show: the gateway at this moment. */
+export interface GatewayState {
+  readonly inFlightRequests: number;
+  readonly inFlightBytes: number;
+  readonly maxInFlightBytes: number;
+  readonly models: readonly ModelLoad[];
+}
+
+/** One model version at this moment. */
+export interface ModelLoad {
+  readonly ref: ModelRef;
+  readonly state: ModelState;
+  readonly queuedRequests: number;
+  readonly queuedRows: number;
+  readonly breaker: BreakerState;
+}
+
+export interface MetricDefinition {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper bounds of a histogram's buckets, `+Inf` left out. */
+  readonly buckets?: readonly number[];
+}
+
+const MODEL = ['model', 'version'] as const;
+/** From a cache-warm small model to the deadline of a patient caller. */
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
+
+/** Every metric of the gateway. The unit is in the name: Prometheus and OTLP then show the same one. */
+export const METRICS = {
+  tensorgate_calls_total: {
+    kind: 'counter',
+    help: 'gRPC calls that ended, of every method.',
+    labels: ['method', 'status'],
+  },
+  tensorgate_requests_total: {
+    kind: 'counter',
+    help: 'Inference requests that were answered or refused: calls, and messages of streams.',
+    labels: [...MODEL, 'status', 'reason'],
+  },
+  tensorgate_request_duration_seconds: {
+    kind: 'histogram',
+    help: 'From the complete request to its answer or refusal.',
+    labels: [...MODEL, 'status'],
+    buckets: SECONDS,
+  },
+  tensorgate_queue_duration_seconds: {
+    kind: 'histogram',
+    help: 'From admission to the start of the batch, of requests that ran.',
+    labels: MODEL,
+    buckets: SECONDS,
+  },
+  tensorgate_request_bytes_total: { kind: 'counter', help: 'Bytes of request messages.', labels: MODEL },
+  tensorgate_response_bytes_total: { kind: 'counter', help: 'Bytes of response messages.', labels: MODEL },
+  tensorgate_batches_total: {
+    kind: 'counter',
+    help: 'Runs of a model, by why the batch was sent and how it ended.',
+    labels: [...MODEL, 'reason', 'outcome'],
+  },
+  tensorgate_batch_size: { kind: 'histogram', help: 'Rows of a batch.', labels: MODEL, buckets: ROWS },
+  tensorgate_compute_duration_seconds: {
+    kind: 'histogram',
+    help: 'Inside ONNX Runtime, of batches that ended well.',
+    labels: MODEL,
+    buckets: SECONDS,
+  },
+  tensorgate_transfer_duration_seconds: {
+    kind: 'histogram',
+    help: 'From the gateway to the session and back, compute left out, of batches that ended well.',
+    labels: MODEL,
+    buckets: SECONDS,
+  },
+  tensorgate_queue_depth: { kind: 'gauge', help: 'Requests that wait for their batch.', labels: MODEL },
+  tensorgate_queue_rows: { kind: 'gauge', help: 'Rows that wait for their batch.', labels: MODEL },
+  tensorgate_model_ready: { kind: 'gauge', help: '1 where the model version is READY, else 0.', labels: MODEL },
+  tensorgate_breaker_state: {
+    kind: 'gauge',
+    help: 'Circuit breaker of the model version: 0 closed, 1 half-open, 2 open.',
+    labels: MODEL,
+  },
+  tensorgate_in_flight_requests: { kind: 'gauge', help: 'Requests admitted and not yet answered.', labels: [] },
+  tensorgate_in_flight_bytes: { kind: 'gauge', help: 'Bytes of the requests in flight.', labels: [] },
+  tensorgate_in_flight_bytes_limit: {
+    kind: 'gauge',
+    help: 'Bytes in flight above which requests are shed: the setting maxInFlightBytes.',
+    labels: [],
+  },
+  tensorgate_runner_restarts_total: {
+    kind: 'counter',
+    help: 'Runner processes that died or hung, and were replaced.',
+    labels: ['runner'],
+  },
+  tensorgate_event_loop_active_seconds_total: {
+    kind: 'counter',
+    help: 'Time in which the event loop of the gateway had work: its rate is near 1 when the gateway itself is the limit.',
+    labels: [],
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+type MetricName = keyof typeof METRICS;
+type NamesOf<Kind> = { [Name in MetricName]: (typeof METRICS)[Name]['kind'] extends Kind ? Name : never }[MetricName];
+
+/** The label of requests whose model was not found. */
+const UNKNOWN_MODEL: ModelRef = { name: 'unknown', version: 'unknown' };
+const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>;
+
+/** Records into instruments of `meter` until the returned function is called. */
+export function recordMetrics(meter: Meter, state: () => GatewayState): () => void {
+  const recorder = new MetricsRecorder(meter);
+  const observables = [...recorder.observables.values()];
+  const collect = (result: BatchObservableResult): void => recorder.collect(result, state());
+  meter.addBatchObservableCallback(collect, observables);
+  const unsubscribe = [
+    diagnostics.callEnded.subscribe((event) => recorder.recordCall(event)),
+    diagnostics.inferenceEnded.subscribe((event) => recorder.recordInference(event)),
+    diagnostics.batchEnded.subscribe((event) => recorder.recordBatch(event)),
+    diagnostics.runnerEnded.subscribe(({ runner, restarting }) => {
+      if (restarting) recorder.recordRestart(runner);
+    }),
+  ];
+  return () => {
+    meter.removeBatchObservableCallback(collect, observables);
+    for (const stop of unsubscribe) stop();
+  };
+}
+
+interface Count<Labels> {
+  readonly labels: Labels;
+  value: number;
+}
+
+/** What one model version has done. */
+class ModelSeries {
+  readonly labels: { readonly model: string; readonly version: string };
+  readonly requests = new Map<Reason | 'none', Count<{ status: StatusName; reason: Reason | 'none' }>>();
+  /** For the histogram of durations, which does not tell reasons apart. */
+  readonly statuses = new Map<StatusName, { readonly status: StatusName }>();
+  readonly batches = new Map<`${SendReason} ${BatchOutcome}`, Count<{ reason: SendReason; outcome: BatchOutcome }>>();
+  /** When metrics were last collected; `undefined` where the version was gone by then. */
+  load: ModelLoad | undefined;
+  requestBytes = 0;
+  responseBytes = 0;
+
+  constructor({ name, version }: ModelRef) {
+    this.labels = { model: name, version };
+  }
+
+  /** Requests that ended for `reason`, which decides their status. */
+  requestsFor(reason: Reason | 'none', status: StatusName): Count<unknown> {
+    return obtain(this.requests, reason, () => ({ labels: { ...this.labels, status, reason }, value: 0 }));
+  }
+
+  labelsFor(status: StatusName): { readonly status: StatusName } {
+    return obtain(this.statuses, status, () => ({ ...this.labels, status }));
+  }
+
+  batchesFor(reason: SendReason, outcome: BatchOutcome): Count<unknown> {
+    return obtain(this.batches, `${reason} ${outcome}`, () => ({
+      labels: { ...this.labels, reason, outcome },
+      value: 0,
+    }));
+  }
+}
+
+class MetricsRecorder {
+  readonly observables: ReadonlyMap<MetricName, Observable>;
+  readonly #requestDuration: Histogram;
+  readonly #queueDuration: Histogram;
+  readonly #batchSize: Histogram;
+  readonly #computeDuration: Histogram;
+  readonly #transferDuration: Histogram;
+  /** By name, then version: the same version may be loaded again, and goes on counting. */
+  readonly #models = new Map<string, Map<string, ModelSeries>>();
+  readonly #unknown = new ModelSeries(UNKNOWN_MODEL);
+  readonly #calls = new Map<string, Map<StatusName, Count<{ method: string; status: StatusName }>>>();
+  readonly #restarts = new Map<string, Count<{ runner: string }>>();
+
+  constructor(meter: Meter) {
+    const histogram = (name: NamesOf<'histogram'>): Histogram => {
+      const { help, buckets } = METRICS[name];
+      return meter.createHistogram(name, {
+        description: help,
+        advice: { explicitBucketBoundaries: [...buckets] },
+      });
+    };
+    this.#requestDuration = histogram('tensorgate_request_duration_seconds');
+    this.#queueDuration = histogram('tensorgate_queue_duration_seconds');
+    this.#batchSize = histogram('tensorgate_batch_size');
+    this.#computeDuration = histogram('tensorgate_compute_duration_seconds');
+    this.#transferDuration = histogram('tensorgate_transfer_duration_seconds');
+    this.observables = new Map(
+      (Object.entries(METRICS) as [MetricName, MetricDefinition][])
+        .filter(([, { kind }]) => kind !== 'histogram')
+        .map(([name, { kind, help }]) => [
+          name,
+          kind === 'counter'
+            ? meter.createObservableCounter(name, { description: help })
+            : meter.createObservableGauge(name, { description: help }),
+        ]),
+    );
+  }
+
+  recordCall({ call, status }: CallEnded): void {
+    const method = call.path.slice(1);
+    const statuses = obtain(this.#calls, method, () => new Map());
+    obtain(statuses, status, () => ({ labels: { method, status }, value: 0 })).value++;
+  }
+
+  recordInference(event: InferenceEnded): void {
+    const series = event.model === undefined ? this.#unknown : this.#seriesOf(event.model);
+    series.requestsFor(event.reason ?? 'none', event.status).value++;
+    series.requestBytes += event.requestBytes;
+    series.responseBytes += event.responseBytes;
+    this.#requestDuration.record(event.durationMs / 1_000, series.labelsFor(event.status));
+    if (event.queueMs !== undefined) this.#queueDuration.record(event.queueMs / 1_000, series.labels);
+  }
+
+  recordBatch(event: BatchEnded): void {
+    const series = this.#seriesOf(event.model);
+    series.batchesFor(event.reason, event.outcome).value++;
+    this.#batchSize.record(event.rows, series.labels);
+    if (event.outcome !== 'ok') return;
+    this.#computeDuration.record(event.computeMs / 1_000, series.labels);
+    this.#transferDuration.record((event.inputMs + event.outputMs) / 1_000, series.labels);
+  }
+
+  recordRestart(runner: string): void {
+    obtain(this.#restarts, runner, () => ({ labels: { runner }, value: 0 })).value++;
+  }
+
+  collect(result: BatchObservableResult, state: GatewayState): void {
+    const observe = (name: NamesOf<'counter' | 'gauge'>, value: number, labels = {}): void => {
+      const observable = this.observables.get(name);
+      if (observable !== undefined) result.observe(observable, value, labels);
+    };
+    observe('tensorgate_in_flight_requests', state.inFlightRequests);
+    observe('tensorgate_in_flight_bytes', state.inFlightBytes);
+    observe('tensorgate_in_flight_bytes_limit', state.maxInFlightBytes);
+    const known = this.#describeModels(state.models);
+    for (const { load, labels } of known) {
+      // The SDK repeats the last value of a gauge that is no longer observed: a model that is gone has to be said so.
+      observe('tensorgate_model_ready', load?.state === 'READY' ? 1 : 0, labels);
+      observe('tensorgate_queue_depth', load?.queuedRequests ?? 0, labels);
+      observe('tensorgate_queue_rows', load?.queuedRows ?? 0, labels);
+      observe('tensorgate_breaker_state', BREAKER_VALUES[load?.breaker ?? 'closed'], labels);
+    }
+    for (const series of [...known, this.#unknown]) {
+      observe('tensorgate_request_bytes_total', series.requestBytes, series.labels);
+      observe('tensorgate_response_bytes_total', series.responseBytes, series.labels);
+      for (const { value, labels } of series.requests.values()) observe('tensorgate_requests_total', value, labels);
+      for (const { value, labels } of series.batches.values()) observe('tensorgate_batches_total', value, labels);
+    }
+    for (const { value, labels } of [...this.#calls.values()].flatMap((statuses) => [...statuses.values()])) {
+      observe('tensorgate_calls_total', value, labels);
+    }
+    for (const { value, labels } of this.#restarts.values()) observe('tensorgate_runner_restarts_total', value, labels);
+    const { active }: EventLoopUtilization = performance.eventLoopUtilization();
+    observe('tensorgate_event_loop_active_seconds_total', active / 1_000);
+  }
+
+  /** The series of every model version that there is, or was. */
+  #describeModels(loads: readonly ModelLoad[]): readonly ModelSeries[] {
+    const seriesOfAll = (): ModelSeries[] => [...this.#models.values()].flatMap((versions) => [...versions.values()]);
+    for (const series of seriesOfAll()) series.load = undefined;
+    for (const load of loads) {
+      const series = this.#seriesOf(load.ref);
+      series.load = load;
+      // A rate needs a zero to start from.
+      series.requestsFor('none', 'OK');
+    }
+    return seriesOfAll();
+  }
+
+  #seriesOf(model: ModelRef): ModelSeries {
+    const versions = obtain(this.#models, model.name, () => new Map<string, ModelSeries>());
+    return obtain(versions, model.version, () => new ModelSeries(model));
+  }
+}
+
+/** The value at `key`, made where there is none yet. */
+function obtain<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  const made = make();
+  map.set(key, made);
+  return made;
+}

@@ -1,0 +1,130 @@
+/** Starts and stops what operators see: logs, metrics, traces. */
+
+import { context, diag, logs, metrics, propagation, trace } from '@opentelemetry/api';
+import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import { diagnostics } from './diagnostics.ts';
+import { startLog } from './log.ts';
+import { type GatewayState, recordMetrics } from './metrics.ts';
+import type { Settings } from './settings.ts';
+import { recordTraces } from './traces.ts';
+
+export interface TelemetryOptions {
+  /** Of the process: the OpenTelemetry SDK reads its `OTEL_*` variables there. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+  /** Of the package. */
+  readonly version: string;
+  readonly settings: Pick<Settings, 'logLevel' | 'logFormat' | 'maxInFlightBytes'>;
+  readonly state: () => Omit<GatewayState, 'maxInFlightBytes'>;
+}
+
+export interface Telemetry {
+  /** All metrics in Prometheus's text format, version 0.0.4. */
+  metricsText(): Promise<string>;
+  /** Sends what has not been sent, for a few seconds at most, and ends everything. Never rejects. */
+  shutdown(): Promise<void>;
+}
+
+const NAME = 'tensorgate';
+const FLUSH_LIMIT_MS = 5_000;
+
+/** One process has one telemetry at a time. */
+export async function startTelemetry({ env, version, settings, state }: TelemetryOptions): Promise<Telemetry> {
+  const stopLog = startLog(settings);
+  const gatewayState = (): GatewayState => ({ ...state(), maxInFlightBytes: settings.maxInFlightBytes });
+  const reader = new PrometheusExporter({ preventServerStart: true });
+  const serializer = new PrometheusSerializer(undefined, undefined, undefined, undefined, true);
+  const provider = new MeterProvider({
+    resource: ownResource(version).merge(detectResources({ detectors: [envDetector] })),
+    readers: [reader],
+  });
+  const stops = [recordMetrics(provider.getMeter(NAME, version), gatewayState)];
+
+  const exported = { traces: isExported('TRACES', env), metrics: isExported('METRICS', env) };
+  const sdk = exported.traces || exported.metrics ? await startSdk(env, version, exported) : undefined;
+  // The exporter's meters record for themselves, at little cost: a provider with two readers would aggregate twice as well.
+  if (exported.metrics) stops.push(recordMetrics(metrics.getMeter(NAME, version), gatewayState));
+  if (exported.traces) stops.push(recordTraces(trace.getTracer(NAME, version)));
+
+  return {
+    metricsText: async () => {
+      const { resourceMetrics, errors } = await reader.collect();
+      if (errors.length > 0) throw new AggregateError(errors, 'metrics could not be collected');
+      return serializer.serialize(resourceMetrics);
+    },
+    shutdown: async () => {
+      await sdk?.shutdown();
+      for (const stop of stops) stop();
+      await provider.shutdown();
+      stopLog();
+    },
+  };
+}
+
+/**
+ * Whether the environment asks for an exporter of a signal. The SDK by itself would export everything to localhost, unasked.
+ */
+function isExported(signal: 'TRACES' | 'METRICS', env: TelemetryOptions['env']): boolean {
+  if (env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') return false;
+  const exporters = env[`OTEL_${signal}_EXPORTER`]?.split(',').map((name) => name.trim()) ?? [];
+  if (exporters.some((name) => name !== '')) return !exporters.includes('none');
+  const endpoint = env[`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`] ?? env['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? '';
+  return endpoint.trim() !== '';
+}
+
+type Resource = ReturnType<typeof defaultResource>;
+
+/** `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are merged over it. */
+function ownResource(version: string): Resource {
+  return defaultResource().merge(resourceFromAttributes({ 'service.name': NAME, 'service.version': version }));
+}
+
+interface Sdk {
+  shutdown(): Promise<void>;
+}
+
+/** Loaded only where it is asked for: with its exporters it costs memory that most gateways need for requests. */
+async function startSdk(
+  env: TelemetryOptions['env'],
+  version: string,
+  exported: { readonly traces: boolean; readonly metrics: boolean },
+): Promise<Sdk> {
+  const { NodeSDK } = await import('@opentelemetry/sdk-node');
+  const { CompositePropagator, W3CTraceContextPropagator } = await import('@opentelemetry/core');
+  const { B3Propagator } = await import('@opentelemetry/propagator-b3');
+  const warn = (text: string): void => diagnostics.notice.publish({ level: 'warn', text: `OpenTelemetry: ${text}` });
+  const ignore = (): void => {};
+  // With OTEL_LOG_LEVEL the SDK prints by itself instead.
+  diag.setLogger({ error: warn, warn, info: ignore, debug: ignore, verbose: ignore });
+  const sdk = new NodeSDK({
+    resource: ownResource(version),
+    // The last one that finds a context wins. Baggage of strangers is not taken in.
+    ...((env['OTEL_PROPAGATORS'] ?? '') === '' && {
+      textMapPropagator: new CompositePropagator({
+        propagators: [new B3Propagator(), new W3CTraceContextPropagator()],
+      }),
+    }),
+    ...(!exported.traces && { spanProcessors: [] }),
+    ...(!exported.metrics && { metricReaders: [] }),
+    logRecordProcessors: [],
+  });
+  sdk.start();
+  return {
+    shutdown: async () => {
+      await withinLimit(sdk.shutdown()).catch((error: unknown) => warn(`the last export failed: ${error}`));
+      for (const api of [trace, metrics, logs, propagation, context, diag]) api.disable();
+    },
+  };
+}
+
+/** A collector that does not answer must not hold up the end of the process. */
+async function withinLimit(work: Promise<void>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, FLUSH_LIMIT_MS);
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Traces: a span for each call, which continues the caller's trace, and a span for each batch, linked to the calls in it.
+ * Attributes are those named here; contents of tensors and values of metadata never are.
+ */
+
+import {
+  type Attributes,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  type TextMapGetter,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import type { Call } from '../accept/call.ts';
+import type { StatusName } from '../errors.ts';
+import { type BatchEnded, type CallEnded, diagnostics, type InferenceEnded } from './diagnostics.ts';
+
+const METADATA: TextMapGetter<Call> = {
+  keys: (call) => [...call.keys()],
+  get: (call, key) => {
+    const value = call.get(key);
+    return typeof value === 'string' ? value : undefined;
+  },
+};
+
+/** What a server's span calls an error; the others are the caller's (OpenTelemetry, semantic conventions of gRPC). */
+const SERVER_ERRORS: ReadonlySet<StatusName> = new Set([
+  'UNKNOWN',
+  'DEADLINE_EXCEEDED',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+]);
+
+/** Spans of sampled calls. Not forgotten when a call ends: its batch may end after it. */
+const spans = new WeakMap<Call, Span>();
+
+/** The span of a call that is sampled; requests of a stream have the stream's. */
+function spanOf(call: Call): Span | undefined {
+  return spans.get(call.stream ?? call);
+}
+
+/** Where a call is in its trace; `undefined` where it is not sampled, or traces are off. */
+export function spanContextOf(call: Call): SpanContext | undefined {
+  return spanOf(call)?.spanContext();
+}
+
+/** Makes spans of `tracer` until the returned function is called. The global propagator reads the callers' contexts. */
+export function recordTraces(tracer: Tracer): () => void {
+  const unsubscribe = [
+    diagnostics.callStarted.subscribe(({ call }) => startCall(tracer, call)),
+    diagnostics.inferenceEnded.subscribe(describeInference),
+    diagnostics.batchEnded.subscribe((batch) => addBatch(tracer, batch)),
+    diagnostics.callEnded.subscribe(endCall),
+  ];
+  return () => {
+    for (const stop of unsubscribe) stop();
+  };
+}
+
+function startCall(tracer: Tracer, call: Call): void {
+  const method = call.path.slice(1);
+  const span = tracer.startSpan(
+    method,
+    { kind: SpanKind.SERVER, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': method } },
+    propagation.extract(ROOT_CONTEXT, call, METADATA),
+  );
+  if (span.isRecording()) spans.set(call, span);
+}
+
+function describeInference({ call, model, rows, batchRows, queueMs, status, reason }: InferenceEnded): void {
+  const span = spanOf(call);
+  if (span === undefined) return;
+  const attributes: Attributes = {
+    'tensorgate.model.name': model?.name,
+    'tensorgate.model.version': model?.version,
+    'tensorgate.rows': rows,
+    'tensorgate.batch.rows': batchRows,
+    'tensorgate.queue_ms': queueMs,
+  };
+  if (call.stream === undefined) span.setAttributes(attributes);
+  // One of many on this call: its status is not the call's.
+  else span.addEvent('inference', { ...attributes, 'tensorgate.status': status, 'tensorgate.reason': reason });
+}
+
+function endCall({ call, status, reason }: CallEnded): void {
+  const span = spanOf(call);
+  if (span === undefined) return;
+  span.setAttribute('rpc.response.status_code', status);
+  if (status !== 'OK') span.setAttributes({ 'error.type': status, 'tensorgate.reason': reason });
+  if (SERVER_ERRORS.has(status)) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
+}
+
+/**
+ * A batch serves many calls, so it links to all of them. It is also a child of the first: as the root of a trace of its own it
+ * would be sampled anew, and at a rate of 1 % hardly ever exist where its calls do.
+ */
+function addBatch(tracer: Tracer, batch: BatchEnded): void {
+  const riders = new Set(batch.calls.map(spanOf).filter((span) => span !== undefined));
+  const [first] = riders;
+  if (first === undefined) return;
+  const span = tracer.startSpan(
+    `batch ${batch.model.name}`,
+    {
+      startTime: batch.startedAtMs,
+      links: [...riders].map((rider) => ({ context: rider.spanContext() })),
+      attributes: {
+        'tensorgate.model.name': batch.model.name,
+        'tensorgate.model.version': batch.model.version,
+        'tensorgate.batch.rows': batch.rows,
+        'tensorgate.batch.requests': batch.calls.length,
+        'tensorgate.batch.reason': batch.reason,
+        'tensorgate.batch.outcome': batch.outcome,
+        'tensorgate.batch.input_ms': batch.inputMs,
+        'tensorgate.batch.compute_ms': batch.computeMs,
+        'tensorgate.batch.output_ms': batch.outputMs,
+      },
+    },
+    trace.setSpan(ROOT_CONTEXT, first),
+  );
+  if (batch.outcome !== 'ok') span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end(batch.startedAtMs + batch.inputMs + batch.computeMs + batch.outputMs);
+}

@@ -1,0 +1,48 @@
+/** Whether the server is ready, and why not: told by ServerReady, `/readyz` and gRPC health alike. */
+
+import type { Health } from './accept/health-service.ts';
+import { INFERENCE_SERVICE } from './accept/inference-service.ts';
+import type { ModelTable } from './model-table.ts';
+import { diagnostics } from './ops/diagnostics.ts';
+
+export type Phase = 'loading' | 'serving' | 'draining';
+
+export class Readiness {
+  readonly #models: ModelTable;
+  readonly #health: Health;
+  #phase: Phase = 'loading';
+
+  constructor(models: ModelTable, health: Health) {
+    this.#models = models;
+    this.#health = health;
+    diagnostics.modelChanged.subscribe(() => this.#publish());
+    this.#publish();
+  }
+
+  /** One line each; empty when the server is ready. */
+  get obstacles(): readonly string[] {
+    if (this.#phase === 'draining') return ['the server drains'];
+    const unready = this.#models.all().filter(({ state }) => state !== 'READY');
+    return [
+      ...(this.#phase === 'loading' ? ['models are being loaded'] : []),
+      ...[...this.#models.broken].map(([name, problem]) => `model ${name} is UNAVAILABLE: ${problem}`),
+      ...unready.map(({ ref, state, detail }) => `model ${ref.name} version ${ref.version} is ${state}: ${detail}`),
+    ];
+  }
+
+  /** A server that drains stays so. */
+  become(phase: Phase): void {
+    if (this.#phase !== 'draining') this.#phase = phase;
+    this.#publish();
+  }
+
+  #publish(): void {
+    const status = this.obstacles.length === 0 ? 'SERVING' : 'NOT_SERVING';
+    this.#health.set('', status);
+    this.#health.set(INFERENCE_SERVICE, status);
+    for (const name of this.#models.names()) {
+      const ready = this.#phase !== 'draining' && this.#models.versionsOf(name).some(({ state }) => state === 'READY');
+      this.#health.set(name, ready ? 'SERVING' : 'NOT_SERVING');
+    }
+  }
+}
