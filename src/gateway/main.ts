@@ -15,6 +15,7 @@ import { planModel } from './model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
 import { listenOperations } from './ops/http-operations.ts';
+import { collectByTotalMemory } from './ops/garbage-collection.ts';
 import type { GatewayState } from './ops/metrics.ts';
 import type { Settings } from './ops/settings.ts';
 import { startTelemetry } from './ops/telemetry.ts';
@@ -56,6 +57,7 @@ export interface Server {
  */
 export async function startServer(settings: Settings, surroundings: Surroundings): Promise<Server> {
   const { env, version } = surroundings;
+  collectByTotalMemory();
   const runners = new RunnerSet(env);
   const admission = new Admission(settings.maxInFlightBytes);
   const models = readModels(settings, runners);

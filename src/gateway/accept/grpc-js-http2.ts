@@ -13,8 +13,8 @@ import type { Server } from '@grpc/grpc-js';
 import { boundedText, type Routes, type TransportOptions } from './call.ts';
 import { clampTimeout } from './timeout-header.ts';
 
-const STREAM_WINDOW_BYTES = 4 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
+const STREAM_WINDOW_BYTES = 65536;
+const CONNECTION_WINDOW_BYTES = 2097152;
 const MAX_PATH = 128;
 
 /**
@@ -31,7 +31,6 @@ export function prepareHttp2(
   http2.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
-    session.settings({ initialWindowSize: STREAM_WINDOW_BYTES });
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
   });
   http2.prependListener('stream', (_stream, headers) => correctHeaders(headers, options, routes));

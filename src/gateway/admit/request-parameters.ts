@@ -6,14 +6,15 @@ import { InferError } from '../errors.ts';
 /** The one key with this prefix that clients may send; Triton's C++ client sends it with every request. */
 const EMPTY_FINAL_RESPONSE = 'triton_enable_empty_final_response';
 
-const KINDS: Readonly<Record<string, readonly InferParameter['kind'][]>> = {
-  timeout: ['int64'],
-  priority: ['int64', 'uint64'],
-  sequence_id: ['int64', 'string'],
-  sequence_start: ['bool'],
-  sequence_end: ['bool'],
-  [EMPTY_FINAL_RESPONSE]: ['bool'],
-};
+/** A Map, not an object: clients choose the keys, and `constructor` is one that they may use. */
+const KINDS: ReadonlyMap<string, readonly InferParameter['kind'][]> = new Map([
+  ['timeout', ['int64']],
+  ['priority', ['int64', 'uint64']],
+  ['sequence_id', ['int64', 'string']],
+  ['sequence_start', ['bool']],
+  ['sequence_end', ['bool']],
+  [EMPTY_FINAL_RESPONSE, ['bool']],
+]);
 
 /**
  * Checks the reserved parameters.
@@ -22,7 +23,7 @@ const KINDS: Readonly<Record<string, readonly InferParameter['kind'][]>> = {
  */
 export function checkParameters(parameters: InferParameters): number | undefined {
   for (const [key, parameter] of parameters) {
-    const kinds = KINDS[key];
+    const kinds = KINDS.get(key);
     if (kinds === undefined) {
       if (!key.startsWith('triton_')) continue;
       throw new InferError(

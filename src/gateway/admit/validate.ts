@@ -19,6 +19,7 @@ const MAX_AXIS = 0x7fff_ffff;
 export function validate(request: InferRequest, { inputs, batching }: ModelSignature): InferTensors {
   const model = request.modelName;
   checkNames(request.inputs, inputs, model);
+  for (const { name, parameters } of request.inputs) refuseSharedMemory(name, parameters);
   checkRawContents(request);
   const axis: BatchAxis = batching.kind === 'on' ? 'rows' : 'whole';
   const values: Uint8Array[] = [];
@@ -30,7 +31,6 @@ export function validate(request: InferRequest, { inputs, batching }: ModelSigna
     const input = request.inputs[position];
     if (input === undefined)
       throw invalid(`unable to find data for input tensor '${spec.name}' for model '${model}' in request.`);
-    refuseSharedMemory(spec.name, input.parameters);
     checkDatatype(input, spec, model);
     checkShape(input, spec, model, axis);
     if (axis === 'rows') {

@@ -42,8 +42,8 @@ export function classify(
     const values = Array.from({ length: perRow }, (_, index) => read(view, (row * perRow + index) * size));
     const order = values.map((_, index) => index).sort((a, b) => compare(values[b], values[a]) || a - b);
     for (const index of order.slice(0, kept)) {
-      const label = labels[index];
-      const text = `${format(values[index] ?? 0)}:${index}${label === undefined ? '' : `:${label}`}`;
+      const label = labels[index] ?? '';
+      const text = `${format(values[index] ?? 0)}:${index}${label === '' ? '' : `:${label}`}`;
       elements.push(Buffer.from(text));
     }
   }
@@ -63,5 +63,7 @@ function format(value: number | bigint): string {
   if (typeof value === 'bigint') return `${value}.000000`;
   if (Number.isNaN(value)) return 'nan';
   if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
+  // From here on `toFixed` gives an exponent, and a double has no fraction.
+  if (Math.abs(value) >= 1e21) return `${BigInt(value)}.000000`;
   return value.toFixed(6);
 }

@@ -71,7 +71,6 @@ export async function listenOperations({ host, port, ready, metricsText }: Opera
     return path === undefined ? { code: 404, text: `there is ${PATHS.join(', ')}\n` } : pages[path]();
   };
   const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // A body is never read: the connection ends rather than carry what is left of it.
     const { code, text, headers } = await answer(request).catch((cause: unknown): Page => {
       diagnostics.notice.publish({ level: 'error', text: `${request.method} ${request.url} failed`, cause });
       return { code: 500, text: 'internal error\n' };
@@ -80,6 +79,7 @@ export async function listenOperations({ host, port, ready, metricsText }: Opera
       'content-type': 'text/plain; charset=utf-8',
       'content-length': Buffer.byteLength(text),
       'cache-control': 'no-store',
+      // A body may follow: the connection ends rather than carry it.
       ...(code === 405 && { connection: 'close' }),
       ...headers,
     });
@@ -96,7 +96,7 @@ export async function listenOperations({ host, port, ready, metricsText }: Opera
     (request, response) => void respond(request, response),
   );
   server.maxConnections = MAX_CONNECTIONS;
-  // Of a connection in use: one that takes nothing of its answer for so long is closed.
+  // A connection that takes nothing of its answer is closed too, at the second look.
   server.setTimeout(PATIENCE_MS);
   await listen(server, host, port);
   return {

@@ -197,6 +197,7 @@ class MetricsRecorder {
   /** By name, then version: the same version may be loaded again, and goes on counting. */
   readonly #models = new Map<string, Map<string, ModelSeries>>();
   readonly #unknown = new ModelSeries(UNKNOWN_MODEL);
+  /** By path: calls that reach no method of the server are not told of. */
   readonly #calls = new Map<string, Map<StatusName, Count<{ method: string; status: StatusName }>>>();
   readonly #restarts = new Map<string, Count<{ runner: string }>>();
 
@@ -226,9 +227,8 @@ class MetricsRecorder {
   }
 
   recordCall({ call, status }: CallEnded): void {
-    const method = call.path.slice(1);
-    const statuses = obtain(this.#calls, method, () => new Map());
-    obtain(statuses, status, () => ({ labels: { method, status }, value: 0 })).value++;
+    const statuses = obtain(this.#calls, call.path, () => new Map());
+    obtain(statuses, status, () => ({ labels: { method: call.path.slice(1), status }, value: 0 })).value++;
   }
 
   recordInference(event: InferenceEnded): void {

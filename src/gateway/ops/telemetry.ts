@@ -47,17 +47,23 @@ export async function startTelemetry({ env, version, settings, state }: Telemetr
   if (exported.metrics) stops.push(recordMetrics(metrics.getMeter(NAME, version), gatewayState));
   if (exported.traces) stops.push(recordTraces(trace.getTracer(NAME, version)));
 
+  let ended: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    await sdk?.shutdown();
+    for (const stop of stops) stop();
+    await provider.shutdown();
+    stopLog();
+  };
+
   return {
     metricsText: async () => {
       const { resourceMetrics, errors } = await reader.collect();
       if (errors.length > 0) throw new AggregateError(errors, 'metrics could not be collected');
       return serializer.serialize(resourceMetrics);
     },
-    shutdown: async () => {
-      await sdk?.shutdown();
-      for (const stop of stops) stop();
-      await provider.shutdown();
-      stopLog();
+    shutdown: () => {
+      ended ??= end();
+      return ended;
     },
   };
 }
@@ -120,8 +126,8 @@ async function startSdk(
 
 /** A collector that does not answer must not hold up the end of the process. */
 async function withinLimit(work: Promise<void>): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, FLUSH_LIMIT_MS);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not done within ${FLUSH_LIMIT_MS} ms`)), FLUSH_LIMIT_MS);
   try {
     await Promise.race([work, late]);
   } finally {

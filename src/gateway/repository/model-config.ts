@@ -24,6 +24,9 @@ const DATA_TYPES = [
   'TYPE_STRING',
 ] as const;
 
+/** The longest that Node's timers wait. */
+const MAX_TIMER_MS = 0x7fff_ffff;
+
 const positive = z.int().min(1);
 const natural = z.int().min(0);
 const dims = z.array(z.int().min(-1));
@@ -72,7 +75,7 @@ const ours = z.strictObject({
   /** Bytes of tensors that may wait. */
   max_queue_bytes: positive.default(256 * 1024 * 1024),
   /** No run is given longer; its runner is killed then. Usually the limit is learned, and far below. */
-  max_run_ms: positive.default(60_000),
+  max_run_ms: positive.max(MAX_TIMER_MS).default(60_000),
   /** `assume` skips the check that a row's answer does not depend on the other rows of its batch. */
   row_independence: z.enum(['verify', 'assume']).default('verify'),
 });

@@ -59,10 +59,11 @@ export function resolveSignature(info: SessionInfo, config: ModelConfig, directo
     for (const said of config[kind]) checkAgainst(kind, said, tensors, batching);
   }
   return {
-    inputs: info.inputs.map(({ name, datatype, shape }) => ({ name, datatype, shape })),
-    outputs: info.outputs.map(({ name, datatype, shape }) => {
-      const labelFilename = config.output.find((output) => output.name === name)?.label_filename;
-      return { name, datatype, shape, labelFilename, labels: readLabels(directory, labelFilename) };
+    inputs: info.inputs.map((tensor) => merged(tensor, config.input, batching)),
+    outputs: info.outputs.map((tensor) => {
+      const labelFilename = config.output.find(({ name }) => name === tensor.name)?.label_filename;
+      const labels = readLabels(directory, labelFilename);
+      return { ...merged(tensor, config.output, batching), labelFilename, labels };
     }),
     batching,
   };
@@ -142,15 +143,21 @@ function checkAgainst(
   );
 }
 
+/** The tensor, with the sizes that the configuration says of axes which the model leaves open. */
+function merged({ name, datatype, shape }: SessionTensor, said: ModelConfig['input'], batching: Batching): TensorSpec {
+  const dims = said.find((tensor) => tensor.name === name)?.dims;
+  if (dims === undefined) return { name, datatype, shape };
+  return { name, datatype, shape: batching.kind === 'on' ? [-1, ...dims] : dims };
+}
+
 function readLabels(directory: string, filename: string | undefined): readonly string[] {
   if (filename === undefined) return [];
   if (path.basename(filename) !== filename)
     throw new ModelConfigError(`label_filename '${filename}': expected a file name without directories`);
   try {
-    return fs
-      .readFileSync(path.join(directory, filename), 'utf8')
-      .split(/\r?\n/)
-      .filter((line) => line !== '');
+    const lines = fs.readFileSync(path.join(directory, filename), 'utf8').split(/\r?\n/);
+    // What follows the last line break is no line; an empty line in between is an element without a label.
+    return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
   } catch (error) {
     throw new ModelConfigError(
       `label_filename '${filename}' cannot be read: ${error instanceof Error ? error.message : String(error)}`,

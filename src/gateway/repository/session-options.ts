@@ -33,7 +33,7 @@ export function sessionOptions(config: ModelConfig, configPath: string | undefin
     const text = config.parameters[key];
     if (text === undefined) return fallback;
     const value = Number(text);
-    if (Number.isInteger(value) && value >= 0 && value <= max) return value;
+    if (/^\d+$/.test(text) && value <= max) return value;
     throw new ModelConfigError(`${where}.${key}: expected an integer from 0 to ${max}, got '${text}'`);
   };
   return {

@@ -22,7 +22,14 @@ export function parseYaml<Schema extends z.ZodType>(
   if (document.errors.length > 0) {
     return { kind: 'problems', problems: document.errors.map((error) => `${at(error.pos[0])}: ${error.message}`) };
   }
-  const result = schema.safeParse(document.toJS() ?? {});
+  let content: unknown;
+  try {
+    content = document.toJS() ?? {};
+  } catch (error) {
+    // An alias of nothing, or aliases of aliases without end.
+    return { kind: 'problems', problems: [`${at(0)}: ${error instanceof Error ? error.message : String(error)}`] };
+  }
+  const result = schema.safeParse(content);
   if (result.success) return { kind: 'value', value: result.data };
   const problems = result.error.issues.map((issue) => {
     const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;

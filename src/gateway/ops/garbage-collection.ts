@@ -1,0 +1,16 @@
+/** How V8 weighs the memory of messages and tensors, which lies outside its heap. */
+
+import v8 from 'node:v8';
+
+/**
+ * By default V8 marks its whole heap whenever some 64 MiB of buffers were allocated since the last time. With messages of
+ * 602 KB that is every few calls, and cost more than twice what the calls did (docs/performance.md). Counted as a part of the
+ * heap's own limit, buffers lead to a collection when the sum has grown by a share of itself. The price is resident
+ * memory under such a load.
+ */
+export const COLLECT_BY_TOTAL_MEMORY = '--external-memory-accounted-in-global-limit';
+
+/** For this process; to be called before there is load. */
+export function collectByTotalMemory(): void {
+  v8.setFlagsFromString(COLLECT_BY_TOTAL_MEMORY);
+}

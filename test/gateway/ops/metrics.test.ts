@@ -1,0 +1,174 @@
+import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
+import { type GatewayState, METRICS, recordMetrics } from '../../../src/gateway/ops/metrics.ts';
+import { batchEnded, callEnded, inferenceEnded, MODEL_INFER, RESNET } from './fake-events.ts';
+import { type Family, parsePrometheusText, sampleValue } from './prometheus-text.ts';
+
+const LABELS = { model: 'resnet', version: '3' };
+
+let state: GatewayState;
+let stop: () => void;
+let collect: () => Promise<ReadonlyMap<string, Family>>;
+
+beforeEach(() => {
+  state = {
+    inFlightRequests: 3,
+    inFlightBytes: 300,
+    maxInFlightBytes: 1_000,
+    models: [{ ref: RESNET, state: 'READY', queuedRequests: 2, queuedRows: 5, breaker: 'half-open' }],
+  };
+  const reader = new PrometheusExporter({ preventServerStart: true });
+  const provider = new MeterProvider({ readers: [reader] });
+  const serializer = new PrometheusSerializer(undefined, undefined, undefined, true, true);
+  stop = recordMetrics(provider.getMeter('test'), () => state);
+  collect = async () => {
+    const { resourceMetrics, errors } = await reader.collect();
+    expect(errors).toEqual([]);
+    return parsePrometheusText(serializer.serialize(resourceMetrics));
+  };
+});
+
+afterEach(() => stop());
+
+test('names, types and labels are those of the table, and nothing else is exported', async () => {
+  diagnostics.callEnded.publish(callEnded());
+  diagnostics.inferenceEnded.publish(inferenceEnded());
+  diagnostics.batchEnded.publish(batchEnded());
+  diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed', restarting: true });
+  const families = await collect();
+  expect([...families.keys()].sort()).toEqual(Object.keys(METRICS).sort());
+  for (const [name, { kind, help, labels }] of Object.entries(METRICS)) {
+    expect(families.get(name)).toMatchObject({ type: kind, help });
+    const [sample] = families.get(name)?.samples ?? [];
+    const { le, ...seen } = sample?.labels ?? {};
+    expect(Object.keys(seen), name).toEqual([...labels]);
+  }
+});
+
+describe('requests', () => {
+  test('are counted by status and reason, and timed by status', async () => {
+    diagnostics.inferenceEnded.publish(inferenceEnded({ durationMs: 3 }));
+    diagnostics.inferenceEnded.publish(inferenceEnded({ durationMs: 30 }));
+    const refusal = { status: 'RESOURCE_EXHAUSTED', durationMs: 0.1, queueMs: undefined, responseBytes: 0 } as const;
+    diagnostics.inferenceEnded.publish(inferenceEnded({ ...refusal, reason: 'queue_full' }));
+    diagnostics.inferenceEnded.publish(inferenceEnded({ ...refusal, reason: 'cannot_meet_deadline' }));
+    const families = await collect();
+    const requests = (status: string, reason: string) =>
+      sampleValue(families, 'tensorgate_requests_total', { ...LABELS, status, reason });
+    expect(requests('OK', 'none')).toBe(2);
+    expect(requests('RESOURCE_EXHAUSTED', 'queue_full')).toBe(1);
+    expect(requests('RESOURCE_EXHAUSTED', 'cannot_meet_deadline')).toBe(1);
+    const answered = { ...LABELS, status: 'OK' };
+    expect(sampleValue(families, 'tensorgate_request_duration_seconds_sum', answered)).toBeCloseTo(0.033);
+    expect(sampleValue(families, 'tensorgate_request_duration_seconds_bucket', { ...answered, le: '0.005' })).toBe(1);
+    const shed = { ...LABELS, status: 'RESOURCE_EXHAUSTED' };
+    expect(sampleValue(families, 'tensorgate_request_duration_seconds_count', shed)).toBe(2);
+    expect(sampleValue(families, 'tensorgate_queue_duration_seconds_count', LABELS)).toBe(2);
+    expect(sampleValue(families, 'tensorgate_request_bytes_total', LABELS)).toBe(400);
+    expect(sampleValue(families, 'tensorgate_response_bytes_total', LABELS)).toBe(20);
+  });
+
+  test('for models that do not exist share one series, whatever they are called', async () => {
+    for (let index = 0; index < 100; index++) {
+      const refused = {
+        model: undefined,
+        status: 'NOT_FOUND',
+        reason: 'model_not_found',
+        requestId: `${index}`,
+      } as const;
+      diagnostics.inferenceEnded.publish(inferenceEnded({ ...refused, queueMs: undefined }));
+    }
+    const families = await collect();
+    const unknown = { model: 'unknown', version: 'unknown', status: 'NOT_FOUND', reason: 'model_not_found' };
+    expect(sampleValue(families, 'tensorgate_requests_total', unknown)).toBe(100);
+    expect(families.get('tensorgate_requests_total')?.samples).toHaveLength(2);
+  });
+
+  test('of a model that has had none are zero, so that a rate has a start', async () => {
+    const answered = { ...LABELS, status: 'OK', reason: 'none' };
+    expect(sampleValue(await collect(), 'tensorgate_requests_total', answered)).toBe(0);
+  });
+
+  test('go on being counted when the version is loaded again', async () => {
+    diagnostics.inferenceEnded.publish(inferenceEnded({ model: { ...RESNET } }));
+    diagnostics.inferenceEnded.publish(inferenceEnded({ model: { ...RESNET } }));
+    expect(sampleValue(await collect(), 'tensorgate_requests_total', LABELS)).toBe(2);
+  });
+});
+
+test('batches are counted by reason and outcome; only those that ended well are timed', async () => {
+  diagnostics.batchEnded.publish(batchEnded({ rows: 8 }));
+  diagnostics.batchEnded.publish(batchEnded({ rows: 3, reason: 'alone', outcome: 'crashed' }));
+  const families = await collect();
+  const batches = (reason: string, outcome: string) =>
+    sampleValue(families, 'tensorgate_batches_total', { ...LABELS, reason, outcome });
+  expect(batches('full', 'ok')).toBe(1);
+  expect(batches('alone', 'crashed')).toBe(1);
+  expect(sampleValue(families, 'tensorgate_batch_size_sum', LABELS)).toBe(11);
+  expect(sampleValue(families, 'tensorgate_batch_size_bucket', { ...LABELS, le: '4' })).toBe(1);
+  expect(sampleValue(families, 'tensorgate_compute_duration_seconds_count', LABELS)).toBe(1);
+  expect(sampleValue(families, 'tensorgate_compute_duration_seconds_sum', LABELS)).toBeCloseTo(0.002);
+  expect(sampleValue(families, 'tensorgate_transfer_duration_seconds_sum', LABELS)).toBeCloseTo(0.0005);
+});
+
+test('calls are counted by method and status', async () => {
+  diagnostics.callEnded.publish(callEnded());
+  diagnostics.callEnded.publish(callEnded({ status: 'CANCELLED', reason: 'cancelled' }));
+  const families = await collect();
+  expect(sampleValue(families, 'tensorgate_calls_total', { method: MODEL_INFER, status: 'OK' })).toBe(1);
+  expect(sampleValue(families, 'tensorgate_calls_total', { method: MODEL_INFER, status: 'CANCELLED' })).toBe(1);
+});
+
+test('runners that are replaced are counted, those that are given up are not', async () => {
+  const ended = { runner: 'resnet:3', models: [RESNET], cause: 'killed by SIGSEGV' };
+  diagnostics.runnerEnded.publish({ ...ended, restarting: true });
+  diagnostics.runnerEnded.publish({ ...ended, restarting: false });
+  expect(sampleValue(await collect(), 'tensorgate_runner_restarts_total', { runner: 'resnet:3' })).toBe(1);
+});
+
+test('gauges show the gateway as it is when they are read', async () => {
+  const before = await collect();
+  expect(sampleValue(before, 'tensorgate_in_flight_requests')).toBe(3);
+  expect(sampleValue(before, 'tensorgate_in_flight_bytes')).toBe(300);
+  expect(sampleValue(before, 'tensorgate_in_flight_bytes_limit')).toBe(1_000);
+  expect(sampleValue(before, 'tensorgate_queue_depth', LABELS)).toBe(2);
+  expect(sampleValue(before, 'tensorgate_queue_rows', LABELS)).toBe(5);
+  expect(sampleValue(before, 'tensorgate_model_ready', LABELS)).toBe(1);
+  expect(sampleValue(before, 'tensorgate_breaker_state', LABELS)).toBe(1);
+  state = {
+    ...state,
+    inFlightRequests: 0,
+    models: [{ ref: RESNET, state: 'UNAVAILABLE', queuedRequests: 0, queuedRows: 0, breaker: 'open' }],
+  };
+  const after = await collect();
+  expect(sampleValue(after, 'tensorgate_in_flight_requests')).toBe(0);
+  expect(sampleValue(after, 'tensorgate_queue_depth', LABELS)).toBe(0);
+  expect(sampleValue(after, 'tensorgate_model_ready', LABELS)).toBe(0);
+  expect(sampleValue(after, 'tensorgate_breaker_state', LABELS)).toBe(2);
+});
+
+test('a model that is gone is not ready, and has no queue', async () => {
+  await collect();
+  state = { ...state, models: [] };
+  const families = await collect();
+  expect(sampleValue(families, 'tensorgate_model_ready', LABELS)).toBe(0);
+  expect(sampleValue(families, 'tensorgate_queue_depth', LABELS)).toBe(0);
+  expect(sampleValue(families, 'tensorgate_breaker_state', LABELS)).toBe(0);
+});
+
+test('the time in which the event loop had work only grows', async () => {
+  const before = sampleValue(await collect(), 'tensorgate_event_loop_active_seconds_total') ?? Number.NaN;
+  const end = performance.now() + 20;
+  while (performance.now() < end);
+  await new Promise(setImmediate);
+  const after = sampleValue(await collect(), 'tensorgate_event_loop_active_seconds_total') ?? Number.NaN;
+  expect(after - before).toBeGreaterThan(0.01);
+});
+
+test('after the end nobody listens', () => {
+  expect(diagnostics.inferenceEnded.active).toBe(true);
+  stop();
+  expect(Object.values(diagnostics).filter(({ active }) => active)).toEqual([]);
+});

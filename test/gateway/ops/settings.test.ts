@@ -1,0 +1,209 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  describeSettings,
+  loadSettings,
+  SETTINGS,
+  type Settings,
+  SettingsError,
+  type SettingsSources,
+} from '../../../src/gateway/ops/settings.ts';
+
+let cwd: string;
+
+beforeEach(() => {
+  cwd = mkdtempSync(path.join(tmpdir(), 'tensorgate-settings-'));
+});
+
+afterEach(() => {
+  rmSync(cwd, { recursive: true });
+});
+
+function load(sources: Partial<SettingsSources> = {}): Settings {
+  const { flags = {}, ...rest } = sources;
+  return loadSettings({ env: {}, cwd, flags: { modelRepository: 'models', ...flags }, ...rest });
+}
+
+function problemsOf(sources: Partial<SettingsSources>): readonly string[] {
+  try {
+    load(sources);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  throw new Error('the settings were accepted');
+}
+
+function writeYaml(text: string, name = 'tensorgate.yaml'): string {
+  writeFileSync(path.join(cwd, name), text);
+  return name;
+}
+
+describe('precedence', () => {
+  test('a setting that nobody names has its default', () => {
+    const settings = load();
+    expect(settings.grpcPort).toBe(8001);
+    expect(settings.executionProviders).toEqual(['cpu']);
+    expect(settings.mailboxDirectory).toBe('/dev/shm');
+  });
+
+  test('the file is above the default, the environment above the file, a flag above all', () => {
+    writeYaml('host: 10.0.0.1\ngrpcPort: 1\nhttpPort: 1\n');
+    const env = { TENSORGATE_GRPC_PORT: '2', TENSORGATE_HTTP_PORT: '2' };
+    const settings = load({ env, flags: { httpPort: '3' } });
+    expect(settings).toMatchObject({ host: '10.0.0.1', grpcPort: 2, httpPort: 3, logLevel: 'info' });
+  });
+
+  test('LOG_LEVEL is heard, below TENSORGATE_LOG_LEVEL', () => {
+    expect(load({ env: { LOG_LEVEL: 'debug' } }).logLevel).toBe('debug');
+    expect(load({ env: { LOG_LEVEL: 'debug', TENSORGATE_LOG_LEVEL: 'error' } }).logLevel).toBe('error');
+  });
+
+  test('the origin of each value can be told', () => {
+    writeYaml('host: 10.0.0.1\n');
+    const described = describeSettings({ cwd, env: { TENSORGATE_GRPC_PORT: '2' }, flags: { httpPort: 3 } });
+    expect(described).toContainEqual({ key: 'host', value: '10.0.0.1', origin: 'tensorgate.yaml' });
+    expect(described).toContainEqual({ key: 'grpcPort', value: 2, origin: 'TENSORGATE_GRPC_PORT' });
+    expect(described).toContainEqual({ key: 'httpPort', value: 3, origin: '--http-port' });
+    expect(described).toContainEqual({ key: 'logFormat', value: 'json', origin: 'default' });
+    expect(described).toContainEqual({ key: 'modelRepository', value: undefined, origin: 'default' });
+    expect(described.map(({ key }) => key)).toEqual(SETTINGS.map(({ key }) => key));
+  });
+});
+
+describe('the file', () => {
+  test('a value of the wrong type is refused with its place', () => {
+    writeYaml('# settings\nhost: localhost\ngrpcPort: "8001"\n');
+    const [problem, ...others] = problemsOf({});
+    expect(problem).toMatch(/^tensorgate\.yaml:3:11: grpcPort: .*expected number, received string$/);
+    expect(others).toEqual([]);
+  });
+
+  test('an unknown key is refused with its place and the nearest known one', () => {
+    writeYaml('grpcPort: 1\nmaxInflightBytes: 5\n');
+    expect(problemsOf({})).toEqual([expect.stringMatching(/^tensorgate\.yaml:2:\d+: maxInflightBytes: /)]);
+    expect(problemsOf({})[0]).toContain("did you mean 'maxInFlightBytes'?");
+  });
+
+  test('what is no YAML is refused with its place', () => {
+    writeYaml('host: [1\n');
+    expect(problemsOf({})[0]).toMatch(/^tensorgate\.yaml:\d+:\d+: /);
+  });
+
+  test('a file that was asked for has to exist; tensorgate.yaml does not', () => {
+    expect(problemsOf({ file: 'other.yaml' })).toEqual(['other.yaml: cannot be read: ENOENT']);
+    expect(load().host).toBe('127.0.0.1');
+  });
+
+  test('an explicit file replaces tensorgate.yaml', () => {
+    writeYaml('grpcPort: 1\nhttpPort: 1\n');
+    expect(load({ file: writeYaml('grpcPort: 2\n', 'other.yaml') })).toMatchObject({ grpcPort: 2, httpPort: 8002 });
+  });
+
+  test('paths in it are relative to it, those of flags to the working directory', () => {
+    const elsewhere = mkdtempSync(path.join(tmpdir(), 'tensorgate-settings-'));
+    const file = path.join(elsewhere, 'gate.yaml');
+    writeFileSync(file, 'modelRepository: models\nmailboxDirectory: mail\n');
+    const settings = loadSettings({ cwd, env: {}, flags: { mailboxDirectory: 'here' }, file });
+    expect(settings.modelRepository).toBe(path.join(elsewhere, 'models'));
+    expect(settings.mailboxDirectory).toBe(path.join(cwd, 'here'));
+    rmSync(elsewhere, { recursive: true });
+  });
+
+  test('an empty file says nothing', () => {
+    writeYaml('# nothing yet\n');
+    expect(load().grpcPort).toBe(8001);
+  });
+});
+
+describe('the environment', () => {
+  test.each([
+    ['TENSORGATE_GRPC_PORT', '80x', "expected a whole number from 0 to 65535, got '80x'"],
+    ['TENSORGATE_GRPC_PORT', '70000', "expected a whole number from 0 to 65535, got '70000'"],
+    ['TENSORGATE_GRPC_PORT', '8001.5', "expected a whole number from 0 to 65535, got '8001.5'"],
+    ['TENSORGATE_MAX_IN_FLIGHT_BYTES', '-1', "expected a whole number from 1, got '-1'"],
+    ['TENSORGATE_STRICT_EXECUTION_PROVIDERS', 'yes', "expected true or false, got 'yes'"],
+    ['TENSORGATE_EXECUTION_PROVIDERS', 'cuda,gpu', "some of cpu, cuda, tensorrt, separated by commas, got 'cuda,gpu'"],
+    ['LOG_LEVEL', 'wran', "did you mean 'warn'?"],
+  ])('%s=%s is refused by its name', (name, value, text) => {
+    const problems = problemsOf({ env: { [name]: value } });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(`${name}: `);
+    expect(problems[0]).toContain(text);
+  });
+
+  test('texts become what they stand for', () => {
+    const env = { TENSORGATE_STRICT_EXECUTION_PROVIDERS: 'true', TENSORGATE_EXECUTION_PROVIDERS: 'tensorrt, cuda,cpu' };
+    const settings = load({ env });
+    expect(settings.strictExecutionProviders).toBe(true);
+    expect(settings.executionProviders).toEqual(['tensorrt', 'cuda', 'cpu']);
+  });
+
+  test('an unknown variable of ours is refused with the nearest known one, any other is ignored', () => {
+    expect(problemsOf({ env: { TENSORGATE_GRPC_PROT: '1', GRPC_PROT: '1' } })).toEqual([
+      "TENSORGATE_GRPC_PROT: there is no such setting; did you mean 'TENSORGATE_GRPC_PORT'?",
+    ]);
+  });
+
+  test('an empty variable counts as absent', () => {
+    expect(load({ env: { TENSORGATE_GRPC_PORT: '', TENSORGATE_NO_SUCH: '' } }).grpcPort).toBe(8001);
+  });
+
+  test('what Kubernetes tells of Services named tensorgate and tensorgate-grpc is no setting', () => {
+    const env = {
+      TENSORGATE_SERVICE_HOST: '10.96.0.7',
+      TENSORGATE_SERVICE_PORT: '8001',
+      TENSORGATE_SERVICE_PORT_GRPC: '8001',
+      TENSORGATE_PORT: 'tcp://10.96.0.7:8001',
+      TENSORGATE_PORT_8001_TCP: 'tcp://10.96.0.7:8001',
+      TENSORGATE_PORT_8001_TCP_PROTO: 'tcp',
+      TENSORGATE_PORT_8001_TCP_PORT: '8001',
+      TENSORGATE_PORT_8001_TCP_ADDR: '10.96.0.7',
+      TENSORGATE_GRPC_SERVICE_HOST: '10.96.0.8',
+      TENSORGATE_GRPC_PORT: 'tcp://10.96.0.8:8001',
+    };
+    expect(load({ env }).grpcPort).toBe(8001);
+  });
+
+  test('the variable of the client commands is none of the server', () => {
+    expect(load({ env: { TENSORGATE_URL: 'gate:8001' } }).host).toBe('127.0.0.1');
+  });
+});
+
+describe('flags', () => {
+  test('values may be texts or parsed already', () => {
+    const flags = { grpcPort: 7, httpPort: '8', executionProviders: ['cuda'], strictExecutionProviders: true };
+    expect(load({ flags })).toMatchObject({ ...flags, httpPort: 8 });
+  });
+
+  test('an illegal value is refused by the name of the flag', () => {
+    expect(problemsOf({ flags: { typedAnswers: 'allways' } })).toEqual([
+      "--typed-answers: expected one of as-requested, never, got 'allways'",
+    ]);
+  });
+});
+
+test('every problem is told at once', () => {
+  writeYaml('prot: 1\n');
+  const problems = problemsOf({ env: { TENSORGATE_HTTP_PORT: 'x' }, flags: { grpcPort: 'y' } });
+  expect(problems.map((problem) => problem.split(':')[0])).toEqual([
+    'tensorgate.yaml',
+    'TENSORGATE_HTTP_PORT',
+    '--grpc-port',
+  ]);
+});
+
+test('without a model repository, the error says the three ways to give one', () => {
+  expect(() => loadSettings({ cwd, env: {}, flags: {} })).toThrow(
+    /--model-repository DIR, TENSORGATE_MODEL_REPOSITORY or modelRepository in tensorgate\.yaml/,
+  );
+});
+
+test('settings cannot be changed', () => {
+  const settings = load();
+  expect(Object.isFrozen(settings)).toBe(true);
+  expect(Object.isFrozen(settings.executionProviders)).toBe(true);
+  expect(Object.isFrozen(load().executionProviders)).toBe(true);
+});
