@@ -4,22 +4,20 @@ import type { InferParameters } from '../wire/infer-parameter.ts';
 import { encodeStreamResponse } from '../wire/infer-response.ts';
 import { boundedText, type Call } from './accept/call.ts';
 import { InferError } from './errors.ts';
-import { type InferencePath, infer, type Progress } from './infer.ts';
+import { type Gateway, infer } from './infer.ts';
+import { InferenceRecord } from './inference-record.ts';
 
 /** Every answer is the last of its request: no model here gives more than one. */
 const FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool', value: true }]]);
 
-/**
- * The encoded ModelStreamInferResponse. A request that fails is answered in band, with its id, and the stream goes on.
- * @param call ends when this message is answered or the stream is cancelled, whichever comes first.
- */
-export async function inferInStream(wire: Uint8Array, call: Call, path: InferencePath): Promise<readonly Uint8Array[]> {
-  const progress: Progress = { rows: 0 };
+/** The encoded ModelStreamInferResponse. A request that fails is answered in band, with its id, and the stream goes on. */
+export async function inferInStream(wire: Uint8Array, call: Call, gateway: Gateway): Promise<readonly Uint8Array[]> {
+  const record = new InferenceRecord(wire, call);
   try {
-    const { chunks } = await infer(wire, call, path, { progress, parameters: FINAL });
+    const { chunks } = await infer(record, gateway, FINAL);
     return encodeStreamResponse({ response: chunks });
   } catch (thrown) {
     const { message } = InferError.from(thrown);
-    return encodeStreamResponse({ errorMessage: boundedText(message), id: progress.request?.id ?? '' });
+    return encodeStreamResponse({ errorMessage: boundedText(message), id: record.request?.id ?? '' });
   }
 }

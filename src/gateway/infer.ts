@@ -1,111 +1,62 @@
 /**
- * LIFE OF A REQUEST: each line is a stage, and each stage is a folder beside this file.
+ * LIFE OF A REQUEST
  *
- *   accept/ ──▶ admit/ ──▶ batch/ ──▶ dispatch/ ══ mailbox ══▶ worker (another process)
- *      ◀──────── encode/ ◀───────────────┘
+ *   accept/ ──▶ admit/ ──▶ batch/ ──▶ dispatch/ ══ mailbox ══▶ src/worker/, in another process
+ *      ◀─────── encode/ ◀───────────────┘       ◀═════════════
  *
- * What it throws is an InferError: `accept/` makes the status.
+ * Each line of `travel` is a stage, and each stage is a folder beside this file. What a stage throws is an InferError:
+ * it ends the request there, and `accept/` makes the status of it.
  */
 
-import type { InferParameters } from '../wire/infer-parameter.ts';
-import type { InferRequest } from '../wire/infer-request.ts';
+import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
 import type { WireLimits } from '../wire/limits.ts';
-import type { Call } from './accept/call.ts';
 import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
 import { checkParameters } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
-import type { InferOutputs, RideTiming } from './batch/queued-request.ts';
 import { encode, type TypedAnswers } from './encode/answer.ts';
-import { InferError, REASONS } from './errors.ts';
-import type { Model } from './model.ts';
-import { axisOf } from './model.ts';
+import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { ModelTable } from './model-table.ts';
-import { diagnostics } from './ops/diagnostics.ts';
 
 /** What a request meets on its way. */
-export interface InferencePath {
+export interface Gateway {
   readonly limits: WireLimits;
   readonly models: ModelTable;
   readonly admission: Admission;
   readonly typedAnswers: TypedAnswers;
 }
 
-export interface Answer {
-  /** The parts of an encoded ModelInferResponse. */
-  readonly chunks: readonly Uint8Array[];
-  readonly timing: RideTiming;
-}
-
-/** The request as far as it got, for its statistics and for an answer that must name it. */
-export interface Progress {
-  request?: InferRequest;
-  model?: Model;
-  rows: number;
-}
-
-/** Answers one ModelInferRequest. @throws InferError */
+/**
+ * Answers one ModelInferRequest.
+ * @param parameters of the response
+ * @throws InferError
+ */
 export async function infer(
-  wire: Uint8Array,
-  call: Call,
-  path: InferencePath,
-  options: { readonly progress?: Progress; readonly parameters?: InferParameters } = {},
+  record: InferenceRecord,
+  gateway: Gateway,
+  parameters: InferParameters = NO_PARAMETERS,
 ): Promise<Answer> {
-  const progress = options.progress ?? { rows: 0 };
-  const startedAt = performance.now();
   try {
-    const request = decode(wire, path.limits);
-    progress.request = request;
-    const model = path.models.find(request.modelName, request.modelVersion);
-    progress.model = model;
-    const { signature, scheduler } = model.ready;
-    const timeoutMs = checkParameters(request.parameters);
-    const wanted = wantedOutputs(request.outputs, signature, request.modelName);
-    using _permit = path.admission.tryAcquire(footprint(wire, request));
-    const tensors = validate(request, signature);
-    progress.rows = tensors.rows;
-    const { outputs, timing } = await scheduler.enqueue(tensors, call, timeoutMs);
-    const chunks = encode(request, wanted, outputs, {
-      model: model.ref,
-      axis: axisOf(signature.batching),
-      typedAnswers: path.typedAnswers,
-      ...(options.parameters === undefined ? {} : { parameters: options.parameters }),
-    });
-    model.statistics.recordSuccess(tensors.rows, timing, performance.now() - startedAt);
-    ended(wire, call, progress, { startedAt, timing, chunks });
-    return { chunks, timing };
+    return record.answered(await travel(record, gateway, parameters));
   } catch (thrown) {
-    const error = InferError.from(thrown);
-    progress.model?.statistics.recordFailure(performance.now() - startedAt);
-    ended(wire, call, progress, { startedAt, error });
-    throw error;
+    throw record.failed(thrown);
   }
 }
 
-interface End {
-  readonly startedAt: number;
-  readonly timing?: InferOutputs['timing'];
-  readonly chunks?: readonly Uint8Array[];
-  readonly error?: InferError;
-}
-
-function ended(wire: Uint8Array, call: Call, { request, model, rows }: Progress, end: End): void {
-  if (!diagnostics.inferenceEnded.active) return;
-  let responseBytes = 0;
-  for (const chunk of end.chunks ?? []) responseBytes += chunk.byteLength;
-  diagnostics.inferenceEnded.publish({
-    call,
-    model: model?.ref,
-    requestId: request?.id ?? '',
-    status: end.error === undefined ? 'OK' : REASONS[end.error.reason],
-    reason: end.error?.reason,
-    failure: end.error,
-    rows,
-    requestBytes: wire.byteLength,
-    responseBytes,
-    queueMs: end.timing?.queueMs,
-    batchRows: end.timing?.batchRows ?? 0,
-    durationMs: performance.now() - end.startedAt,
-  });
+async function travel(record: InferenceRecord, gateway: Gateway, parameters: InferParameters): Promise<Answer> {
+  const { wire, call } = record;
+  const request = decode(wire, gateway.limits); // admit/: bytes -> request
+  record.request = request;
+  const model = gateway.models.find(request.modelName, request.modelVersion); // model-table.ts
+  record.model = model;
+  const { signature, axis, scheduler } = model.ready; // model.ts
+  const timeoutMs = checkParameters(request.parameters); // admit/: what is reserved
+  const wanted = wantedOutputs(request.outputs, signature, request.modelName); // admit/: what is asked for
+  using _permit = gateway.admission.tryAcquire(footprint(wire, request)); // admit/: room, or shed
+  const tensors = validate(request, signature); // admit/: it can be run
+  record.rows = tensors.rows;
+  const { outputs, timing } = await scheduler.enqueue(tensors, call, timeoutMs); // batch/ -> dispatch/ -> worker
+  const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
+  return { chunks: encode(request, wanted, outputs, form), timing }; // encode/: outputs -> bytes
 }

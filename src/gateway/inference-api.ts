@@ -2,8 +2,9 @@
 
 import type { InferenceApi } from './accept/inference-service.ts';
 import { InferError } from './errors.ts';
-import { type InferencePath, infer } from './infer.ts';
+import { type Gateway, infer } from './infer.ts';
 import { inferInStream } from './infer-stream.ts';
+import { InferenceRecord } from './inference-record.ts';
 import type { Model } from './model.ts';
 import { configOf, metadataOf, statisticsOf } from './model-description.ts';
 import type { Readiness } from './readiness.ts';
@@ -16,8 +17,8 @@ export interface ServerFacts {
   readonly readiness: Readiness;
 }
 
-export function inferenceApi(path: InferencePath, server: ServerFacts): InferenceApi {
-  const { models } = path;
+export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceApi {
+  const { models } = gateway;
   return {
     live: () => true,
     ready: () => server.readiness.obstacles.length === 0,
@@ -33,9 +34,9 @@ export function inferenceApi(path: InferencePath, server: ServerFacts): Inferenc
       );
     },
     modelConfig: (name, version) => configOf(models.find(name, version)),
-    modelStatistics: (name, version) => chooseForStatistics(path, name, version).map(statisticsOf),
-    infer: async (wire, call) => (await infer(wire, call, path)).chunks,
-    streamInfer: (wire, call) => inferInStream(wire, call, path),
+    modelStatistics: (name, version) => chooseForStatistics(gateway, name, version).map(statisticsOf),
+    infer: async (wire, call) => (await infer(new InferenceRecord(wire, call), gateway)).chunks,
+    streamInfer: (wire, call) => inferInStream(wire, call, gateway),
   };
 }
 
@@ -50,7 +51,7 @@ function isReady(find: () => Model): boolean {
 }
 
 /** No name: every READY version of every model; no version: every READY version of the model. */
-function chooseForStatistics({ models }: InferencePath, name: string, version: string): readonly Model[] {
+function chooseForStatistics({ models }: Gateway, name: string, version: string): readonly Model[] {
   const candidates = name === '' ? models.all() : models.versionsOf(name);
   const ready = candidates.filter(({ state }) => state === 'READY');
   if (name === '') return ready;

@@ -14,8 +14,8 @@ import { Model } from './model.ts';
 import { planModel } from './model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
-import { listenOperations } from './ops/http-operations.ts';
 import { collectByTotalMemory } from './ops/garbage-collection.ts';
+import { listenOperations } from './ops/http-operations.ts';
 import type { GatewayState } from './ops/metrics.ts';
 import type { Settings } from './ops/settings.ts';
 import { startTelemetry } from './ops/telemetry.ts';
@@ -62,7 +62,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const admission = new Admission(settings.maxInFlightBytes);
   const models = readModels(settings, runners);
   const health = new Health();
-  const readiness = new Readiness(models, health);
+  const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
   const telemetry = await startTelemetry({ env, version, settings, state: () => stateOf(models, admission) });
   const api = inferenceApi(
     { limits: DEFAULT_WIRE_LIMITS, models, admission, typedAnswers: settings.typedAnswers },

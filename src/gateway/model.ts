@@ -32,6 +32,7 @@ export interface ModelPlan {
 /** What exists once a version is loaded. */
 interface Served {
   readonly signature: ModelSignature;
+  readonly axis: BatchAxis;
   readonly scheduler: Scheduler;
   readonly breaker: Breaker;
   readonly provider: ExecutionProvider;
@@ -95,7 +96,7 @@ export class Model {
   }
 
   /** @throws InferError `model_not_ready`, with what it is doing instead. */
-  get ready(): { readonly signature: ModelSignature; readonly scheduler: Scheduler } {
+  get ready(): Pick<Served, 'signature' | 'axis' | 'scheduler'> {
     if (this.#state === 'READY' && this.#served !== undefined) return this.#served;
     const text = `model '${this.ref.name}' version ${this.ref.version} is not at ready state: ${this.#detail}`;
     throw new InferError('model_not_ready', text);
@@ -172,7 +173,7 @@ export class Model {
         scheduler.observe(bucket, rows, elapsedMs);
       }
     }
-    return { signature, scheduler, breaker, provider: info.provider };
+    return { signature, axis, scheduler, breaker, provider: info.provider };
   }
 
   /** Batching as the model and its configuration say, unless running shows that rows are not independent. */

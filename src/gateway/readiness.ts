@@ -7,14 +7,19 @@ import { diagnostics } from './ops/diagnostics.ts';
 
 export type Phase = 'loading' | 'serving' | 'draining';
 
+/** `strict`: ready only while every model is. `lenient`: one READY model is enough, or none at all where there are no models. */
+export type ReadinessPolicy = 'strict' | 'lenient';
+
 export class Readiness {
   readonly #models: ModelTable;
   readonly #health: Health;
+  readonly #policy: ReadinessPolicy;
   #phase: Phase = 'loading';
 
-  constructor(models: ModelTable, health: Health) {
+  constructor(models: ModelTable, health: Health, policy: ReadinessPolicy) {
     this.#models = models;
     this.#health = health;
+    this.#policy = policy;
     diagnostics.modelChanged.subscribe(() => this.#publish());
     this.#publish();
   }
@@ -22,7 +27,9 @@ export class Readiness {
   /** One line each; empty when the server is ready. */
   get obstacles(): readonly string[] {
     if (this.#phase === 'draining') return ['the server drains'];
-    const unready = this.#models.all().filter(({ state }) => state !== 'READY');
+    const all = this.#models.all();
+    const unready = all.filter(({ state }) => state !== 'READY');
+    if (this.#phase === 'serving' && this.#policy === 'lenient' && unready.length < all.length) return [];
     return [
       ...(this.#phase === 'loading' ? ['models are being loaded'] : []),
       ...[...this.#models.broken].map(([name, problem]) => `model ${name} is UNAVAILABLE: ${problem}`),

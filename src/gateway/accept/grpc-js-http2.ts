@@ -13,8 +13,8 @@ import type { Server } from '@grpc/grpc-js';
 import { boundedText, type Routes, type TransportOptions } from './call.ts';
 import { clampTimeout } from './timeout-header.ts';
 
-const STREAM_WINDOW_BYTES = 65536;
-const CONNECTION_WINDOW_BYTES = 2097152;
+const STREAM_WINDOW_BYTES = 1048576;
+const CONNECTION_WINDOW_BYTES = 1048576;
 const MAX_PATH = 128;
 
 /**
@@ -31,6 +31,7 @@ export function prepareHttp2(
   http2.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
+    session.settings({ initialWindowSize: STREAM_WINDOW_BYTES });
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
   });
   http2.prependListener('stream', (_stream, headers) => correctHeaders(headers, options, routes));

@@ -31,6 +31,8 @@ export class Runner {
   readonly name: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #tenants = new Set<Tenant>();
+  /** Model versions that are moving in: the process is not ended under them. */
+  #arriving = 0;
   #process: RunnerProcess | undefined;
   #startedAt = 0;
   #restarts = 0;
@@ -49,14 +51,19 @@ export class Runner {
   }
 
   get empty(): boolean {
-    return this.#tenants.size === 0;
+    return this.#tenants.size === 0 && this.#arriving === 0;
   }
 
   /** Moves a model version in. Rejects with a LoadError where it does not load; other tenants are not harmed. */
   admit(tenant: Tenant): Promise<void> {
+    this.#arriving++;
     const admitted = this.#loading.then(async () => {
-      await tenant.occupy(this.#living());
-      this.#tenants.add(tenant);
+      try {
+        await tenant.occupy(this.#living());
+        this.#tenants.add(tenant);
+      } finally {
+        this.#arriving--;
+      }
     });
     this.#loading = admitted.catch(() => {});
     return admitted;
@@ -94,7 +101,7 @@ export class Runner {
   #ended(process: RunnerProcess, cause: string): void {
     if (this.#process !== process) return;
     this.#process = undefined;
-    if (this.#closed || this.empty) return;
+    if (this.#closed || this.#tenants.size === 0) return;
     if (performance.now() - this.#startedAt > HEALTHY_AFTER_MS) this.#restarts = 0;
     const pause = RESTART_PAUSES_MS[Math.min(this.#restarts++, RESTART_PAUSES_MS.length - 1)];
     const models = [...this.#tenants].map(({ model }) => model);
@@ -126,5 +133,6 @@ export class Runner {
       }
     }
     this.#failedStarts = 0;
+    if (this.empty) this.close();
   }
 }

@@ -1,6 +1,6 @@
 /** A request's outputs -> the chunks of its ModelInferResponse. */
 
-import { type InferParameters, NO_PARAMETERS } from '../../wire/infer-parameter.ts';
+import type { InferParameters } from '../../wire/infer-parameter.ts';
 import type { InferRequest } from '../../wire/infer-request.ts';
 import { type ContentsForm, encodeInferResponse } from '../../wire/infer-response.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
@@ -12,11 +12,11 @@ import { classify } from './classification.ts';
 /** Whether a typed request is answered typed, or every request raw, as Triton does. */
 export type TypedAnswers = 'as-requested' | 'never';
 
-export interface AnswerOptions {
+export interface AnswerForm {
   readonly model: ModelRef;
   readonly axis: BatchAxis;
   readonly typedAnswers: TypedAnswers;
-  readonly parameters?: InferParameters;
+  readonly parameters: InferParameters;
 }
 
 /** An encoded head, and views of the outputs: nothing is joined here. */
@@ -24,22 +24,22 @@ export function encode(
   request: InferRequest,
   wanted: readonly WantedOutput[],
   outputs: readonly OutputTensor[],
-  options: AnswerOptions,
+  form: AnswerForm,
 ): Uint8Array[] {
   const answered = wanted.flatMap(({ spec, classes }) => {
     const output = outputs.find(({ name }) => name === spec.name);
     if (output === undefined) return [];
-    return classes === 0 ? [output] : [classify(output, classes, spec.labels, options.axis)];
+    return classes === 0 ? [output] : [classify(output, classes, spec.labels, form.axis)];
   });
   return encodeInferResponse(
     {
-      modelName: options.model.name,
-      modelVersion: options.model.version,
+      modelName: form.model.name,
+      modelVersion: form.model.version,
       id: request.id,
-      parameters: options.parameters ?? NO_PARAMETERS,
+      parameters: form.parameters,
       outputs: answered,
     },
-    formOf(request, options.typedAnswers),
+    formOf(request, form.typedAnswers),
   );
 }
 

@@ -60,6 +60,10 @@ const SCHEMA = z.strictObject({
     .boolean()
     .default(false)
     .describe('A model whose preferred provider is not available fails to load, instead of falling back.'),
+  strictReadiness: z
+    .boolean()
+    .default(true)
+    .describe('Ready only while every model is; otherwise as soon as all were tried, and while one of them is READY.'),
   typedAnswers: z
     .enum(['as-requested', 'never'])
     .default('as-requested')

@@ -1,0 +1,64 @@
+/** What is known of one inference as it goes along, and what is told of it when it ends. */
+
+import type { InferRequest } from '../wire/infer-request.ts';
+import type { Call } from './accept/call.ts';
+import type { RideTiming } from './batch/queued-request.ts';
+import { InferError, REASONS } from './errors.ts';
+import type { Model } from './model.ts';
+import { diagnostics } from './ops/diagnostics.ts';
+
+export interface Answer {
+  /** The parts of an encoded ModelInferResponse. */
+  readonly chunks: readonly Uint8Array[];
+  readonly timing: RideTiming;
+}
+
+/** Every inference ends in exactly one of `answered` and `failed`; both count it, and publish that it ended. */
+export class InferenceRecord {
+  /** The encoded ModelInferRequest. */
+  readonly wire: Uint8Array;
+  readonly call: Call;
+  /** The request, its model and its rows: each `undefined`, or 0, until the path gets there. */
+  request: InferRequest | undefined;
+  model: Model | undefined;
+  rows = 0;
+  readonly #startedAt = performance.now();
+
+  constructor(wire: Uint8Array, call: Call) {
+    this.wire = wire;
+    this.call = call;
+  }
+
+  answered(answer: Answer): Answer {
+    this.model?.statistics.recordSuccess(this.rows, answer.timing, performance.now() - this.#startedAt);
+    this.#publish(answer, undefined);
+    return answer;
+  }
+
+  failed(thrown: unknown): InferError {
+    const error = InferError.from(thrown);
+    this.model?.statistics.recordFailure(performance.now() - this.#startedAt);
+    this.#publish(undefined, error);
+    return error;
+  }
+
+  #publish(answer: Answer | undefined, failure: InferError | undefined): void {
+    if (!diagnostics.inferenceEnded.active) return;
+    let responseBytes = 0;
+    for (const chunk of answer?.chunks ?? []) responseBytes += chunk.byteLength;
+    diagnostics.inferenceEnded.publish({
+      call: this.call,
+      model: this.model?.ref,
+      requestId: this.request?.id ?? '',
+      status: failure === undefined ? 'OK' : REASONS[failure.reason],
+      reason: failure?.reason,
+      failure,
+      rows: this.rows,
+      requestBytes: this.wire.byteLength,
+      responseBytes,
+      queueMs: answer?.timing.queueMs,
+      batchRows: answer?.timing.batchRows ?? 0,
+      durationMs: performance.now() - this.#startedAt,
+    });
+  }
+}

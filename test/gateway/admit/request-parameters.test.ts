@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import { checkParameters, refuseSharedMemory } from '../../../src/gateway/admit/request-parameters.ts';
+import { InferError } from '../../../src/gateway/errors.ts';
+import type { InferParameter } from '../../../src/wire/infer-parameter.ts';
+import { parameters } from '../../support/infer-requests.ts';
+
+const BOOL: InferParameter = { kind: 'bool', value: true };
+const INT64: InferParameter = { kind: 'int64', value: 5n };
+const STRING: InferParameter = { kind: 'string', value: 'x' };
+const DOUBLE: InferParameter = { kind: 'double', value: 0.5 };
+const UINT64: InferParameter = { kind: 'uint64', value: 5n };
+const NONE: InferParameter = { kind: 'none' };
+const ALL = [BOOL, INT64, STRING, DOUBLE, UINT64, NONE];
+
+describe('reserved parameters', () => {
+  const rules = [
+    { key: 'timeout', allowed: ['int64'], expected: 'int64_param' },
+    { key: 'priority', allowed: ['int64', 'uint64'], expected: 'int64_param or uint64_param' },
+    { key: 'sequence_id', allowed: ['int64', 'string'], expected: 'int64_param or string_param' },
+    { key: 'sequence_start', allowed: ['bool'], expected: 'bool_param' },
+    { key: 'sequence_end', allowed: ['bool'], expected: 'bool_param' },
+    { key: 'triton_enable_empty_final_response', allowed: ['bool'], expected: 'bool_param' },
+  ];
+  const cases = rules.flatMap((rule) => ALL.map((parameter) => ({ ...rule, parameter, kind: parameter.kind })));
+
+  test.each(cases)('$key as $kind, where $allowed is allowed', ({ key, allowed, expected, parameter }) => {
+    const check = (): unknown => checkParameters(new Map([[key, parameter]]));
+    if (allowed.includes(parameter.kind)) expect(check).not.toThrow();
+    else
+      expect(check).toThrow(
+        new InferError('invalid_request', `invalid value type for '${key}' parameter, expected ${expected}.`),
+      );
+  });
+
+  test('other keys that begin with triton_ are refused', () => {
+    expect(() => checkParameters(new Map([['triton_final_response', BOOL]]))).toThrow(
+      "parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting with 'triton_' are allowed: triton_enable_empty_final_response",
+    );
+  });
+});
+
+describe("a caller's own parameters", () => {
+  test.each(ALL)('may be of any kind: $kind', (parameter) => {
+    expect(checkParameters(new Map([['mine', parameter]]))).toBeUndefined();
+  });
+
+  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])("T10: may be named '%s'", (key) => {
+    expect(checkParameters(new Map([[key, STRING]]))).toBeUndefined();
+    expect(Object.hasOwn(Object.prototype, 'value')).toBe(false);
+  });
+});
+
+describe("the caller's timeout", () => {
+  test.each([
+    { value: 1_500n, timeoutMs: 1.5 },
+    { value: 2_000_000n, timeoutMs: 2_000 },
+    { value: 1n, timeoutMs: 0.001 },
+    { value: 2n ** 63n - 1n, timeoutMs: Number(2n ** 63n - 1n) / 1_000 },
+    { value: 0n, timeoutMs: undefined },
+    { value: -5n, timeoutMs: undefined },
+  ])('$value microseconds are $timeoutMs ms', ({ value, timeoutMs }) => {
+    expect(checkParameters(parameters({ timeout: { kind: 'int64', value } }))).toBe(timeoutMs);
+  });
+});
+
+describe('shared memory', () => {
+  test.each(['shared_memory_region', 'shared_memory_byte_size', 'shared_memory_offset'])('%s is refused', (key) => {
+    expect(() => refuseSharedMemory('t', new Map([[key, INT64]]))).toThrow(
+      new InferError('unimplemented', `'${key}' of tensor 't': shared memory is not offered; send the contents`),
+    );
+  });
+
+  test('other parameters of a tensor are not looked at', () => {
+    expect(() => refuseSharedMemory('t', new Map([['binary_data_size', INT64]]))).not.toThrow();
+  });
+});

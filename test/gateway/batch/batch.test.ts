@@ -1,0 +1,169 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import { gather, type Load, scatter } from '../../../src/gateway/batch/batch.ts';
+import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
+import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
+import { type Datatype, DATATYPE_BYTES, type TensorSpec } from '../../../src/wire/tensor.ts';
+import { TENSOR_ALIGNMENT } from '../../../src/worker/protocol.ts';
+
+function load(requests: readonly InferTensors[]): Load {
+  return {
+    requests: requests.map((tensors) => ({ tensors })),
+    rows: requests.reduce((sum, { rows }) => sum + rows, 0),
+  };
+}
+
+function tensors(rows: number, inputs: readonly Uint8Array[], shapes: readonly (readonly number[])[]): InferTensors {
+  return { rows, inputs, shapes, bucket: '', bytes: inputs.reduce((sum, input) => sum + input.byteLength, 0) };
+}
+
+/** What a model would find in its mailbox: the tensors at their places. */
+function landed(batch: Load, specs: readonly TensorSpec[]): { shape: readonly number[]; bytes: Buffer }[] {
+  const { places, chunks, end } = gather(batch, specs, 'rows');
+  const mailbox = Buffer.concat(chunks);
+  expect(mailbox.byteLength).toBe(end);
+  return places.map(({ shape, offset, byteLength }) => ({ shape, bytes: mailbox.subarray(offset, offset + byteLength) }));
+}
+
+describe('gather', () => {
+  const specs: readonly TensorSpec[] = [
+    { name: 'a', datatype: 'UINT8', shape: [-1, 3] },
+    { name: 'b', datatype: 'FP64', shape: [-1] },
+  ];
+
+  test('each input begins at a multiple of the alignment, and its rows lie one behind the other', () => {
+    const one = tensors(1, [Buffer.from('abc'), Buffer.from('01234567')], [[1, 3], [1]]);
+    const two = tensors(2, [Buffer.from('defghi'), Buffer.from('89abcdefghijklmn')], [[2, 3], [2]]);
+    const { places } = gather(load([one, two]), specs, 'rows');
+    expect(places).toEqual([
+      { name: 'a', datatype: 'UINT8', shape: [3, 3], offset: 0, byteLength: 9 },
+      { name: 'b', datatype: 'FP64', shape: [3], offset: TENSOR_ALIGNMENT, byteLength: 24 },
+    ]);
+    expect(landed(load([one, two]), specs).map(({ bytes }) => bytes.toString())).toEqual([
+      'abcdefghi',
+      '0123456789abcdefghijklmn',
+    ]);
+  });
+
+  test('nothing is copied: the pieces are those that came', () => {
+    const piece = Buffer.from('abc');
+    const { chunks } = gather(load([tensors(1, [piece, Buffer.alloc(8)], [[1, 3], [1]])]), specs, 'rows');
+    expect(chunks[0]).toBe(piece);
+  });
+
+  test('a whole request keeps its shape', () => {
+    const { places } = gather(load([tensors(1, [Buffer.alloc(6), Buffer.alloc(16)], [[2, 3], [2]])]), specs, 'whole');
+    expect(places.map(({ shape }) => shape)).toEqual([[2, 3], [2]]);
+  });
+
+  test('an input of no bytes takes no room, and the next one is still aligned', () => {
+    const { places, end } = gather(load([tensors(1, [Buffer.alloc(0), Buffer.alloc(8)], [[1, 0], [1]])]), specs, 'rows');
+    expect(places.map(({ offset, byteLength }) => [offset, byteLength])).toEqual([
+      [0, 0],
+      [0, 8],
+    ]);
+    expect(end).toBe(8);
+  });
+
+  test('a request without one of the inputs is a fault of ours', () => {
+    expect(() => gather(load([tensors(1, [Buffer.alloc(3)], [[1, 3]])]), specs, 'rows')).toThrow('without input 1');
+  });
+});
+
+describe('scatter', () => {
+  function output(shape: readonly number[], data: Uint8Array, datatype: Datatype = 'UINT8'): OutputTensor {
+    return { name: 'out', datatype, shape, data };
+  }
+
+  const two = load([tensors(1, [], []), tensors(2, [], [])]);
+
+  test('each request gets its rows, as views', () => {
+    const data = Buffer.from('aabbcc');
+    const [first, second] = scatter(two, [output([3, 2], data)], 'rows');
+    expect(first).toEqual([output([1, 2], Buffer.from('aa'))]);
+    expect(second).toEqual([output([2, 2], Buffer.from('bbcc'))]);
+    expect(second?.[0]?.data.buffer).toBe(data.buffer);
+  });
+
+  test('string outputs are cut at their rows', () => {
+    const strings = ['', 'a', 'long enough', 'é', 'x', ''].map((text) => Buffer.from(text));
+    const [first, second] = scatter(two, [output([3, 2], encodeBytesTensor(strings), 'BYTES')], 'rows');
+    expect(first?.[0]).toEqual(output([1, 2], encodeBytesTensor(strings.slice(0, 2)), 'BYTES'));
+    expect(second?.[0]).toEqual(output([2, 2], encodeBytesTensor(strings.slice(2)), 'BYTES'));
+  });
+
+  test('rows without elements are empty for everyone', () => {
+    const parts = scatter(two, [output([3, 0], Buffer.alloc(0)), output([3, 0], Buffer.alloc(0), 'BYTES')], 'rows');
+    expect(parts.flat().map(({ shape, data }) => [shape, data.byteLength])).toEqual([
+      [[1, 0], 0],
+      [[1, 0], 0],
+      [[2, 0], 0],
+      [[2, 0], 0],
+    ]);
+  });
+
+  test.each([[[1, 6]], [[6]], [[2, 3]], [[]]])('an output of shape [%s] for three rows is no batch', (shape) => {
+    expect(() => scatter(two, [output(shape, Buffer.alloc(6))], 'rows')).toThrow(
+      `output 'out' of a batch of 3 rows has the shape [${shape}]: its first axis is no batch axis`,
+    );
+  });
+
+  test('a string output with too few elements is refused, never cut wrongly', () => {
+    const short = encodeBytesTensor([Buffer.from('a'), Buffer.from('b')]);
+    expect(() => scatter(two, [output([3], short, 'BYTES')], 'rows')).toThrow('2 elements, expected 3');
+  });
+
+  test('one request gets all, whatever the first axis is', () => {
+    const outputs = [output([5, 7], Buffer.alloc(35))];
+    expect(scatter(load([tensors(2, [], [])]), outputs, 'rows')).toEqual([outputs]);
+    expect(scatter(load([tensors(1, [], [])]), outputs, 'whole')).toEqual([outputs]);
+  });
+});
+
+describe('joined and parted again', () => {
+  const datatype = fc.constantFrom<Datatype>('UINT8', 'INT16', 'FP32', 'INT64', 'BYTES');
+  const spec = fc.record({ datatype, perRow: fc.integer({ min: 0, max: 3 }) });
+  const batches = fc.record({
+    specs: fc.array(spec, { minLength: 1, maxLength: 3 }),
+    sizes: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 6 }),
+    bytes: fc.infiniteStream(fc.nat(255)),
+  });
+
+  test('every request has exactly its own rows back', () => {
+    fc.assert(
+      fc.property(batches, ({ specs, sizes, bytes }) => {
+        const piece = (type: Datatype, elements: number): Uint8Array => {
+          const some = (count: number): Buffer => Buffer.from(Array.from({ length: count }, () => Number(bytes.next().value)));
+          const size = DATATYPE_BYTES[type];
+          if (size !== undefined) return some(elements * size);
+          return encodeBytesTensor(Array.from({ length: elements }, () => some(Number(bytes.next().value) % 5)));
+        };
+        const named = specs.map(({ datatype: type, perRow }, index) => ({
+          name: `input ${index}`,
+          datatype: type,
+          shape: [-1, perRow],
+        }));
+        const requests = sizes.map((rows) =>
+          tensors(
+            rows,
+            specs.map(({ datatype: type, perRow }) => piece(type, rows * perRow)),
+            specs.map(({ perRow }) => [rows, perRow]),
+          ),
+        );
+        const batch = load(requests);
+        const outputs = landed(batch, named).map(({ shape, bytes: data }, index) => ({
+          name: `output ${index}`,
+          datatype: specs[index]?.datatype ?? 'UINT8',
+          shape,
+          data,
+        }));
+        const parts = scatter(batch, outputs, 'rows');
+        expect(parts.map((part) => part.map(({ data }) => Buffer.from(data).toString('hex')))).toEqual(
+          requests.map(({ inputs }) => inputs.map((input) => Buffer.from(input).toString('hex'))),
+        );
+        expect(parts.map((part) => part.map(({ shape }) => shape))).toEqual(requests.map(({ shapes }) => shapes));
+      }),
+    );
+  });
+});

@@ -1,0 +1,391 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type BatchPolicy,
+  type Bucket,
+  type Decision,
+  decide,
+  isHopeless,
+  type Waiting,
+} from '../../../src/gateway/batch/dynamic-batcher.ts';
+
+const FOREVER = Number.POSITIVE_INFINITY;
+const NOW = 1_000;
+
+const EAGER: BatchPolicy = { maxRows: 8, maxDelayMs: 0, preferredRows: [] };
+const DELAYED: BatchPolicy = { maxRows: 8, maxDelayMs: 20, preferredRows: [] };
+
+/** Requests of one row that came one millisecond after the other, the last of them now. */
+function waiting(count: number, deadline = FOREVER): Waiting[] {
+  return Array.from({ length: count }, (_, index) => ({ rows: 1, arrivalMs: NOW - count + 1 + index, deadline }));
+}
+
+function bucket(requests: readonly Waiting[], predict: Bucket['predict'] = () => undefined): Bucket {
+  return { waiting: requests, predict };
+}
+
+/** Steep: a batch costs nearly as much as one row. */
+const steep = (rows: number): number => 4 + 0.5 * rows;
+
+interface Case {
+  readonly name: string;
+  readonly buckets: readonly Bucket[];
+  readonly policy?: BatchPolicy;
+  readonly idle?: number;
+  readonly decision: Decision;
+}
+
+function run(count: number, reason: 'full' | 'preferred' | 'idle' | 'delay' | 'deadline', at = 0, shed = 0): Decision {
+  return { kind: 'run', bucket: at, shed, count, reason };
+}
+
+const CASES: readonly Case[] = [
+  { name: 'nothing waits', buckets: [], decision: { kind: 'idle' } },
+  { name: 'a bucket is empty', buckets: [bucket([])], decision: { kind: 'idle' } },
+  { name: 'no instance is idle', buckets: [bucket(waiting(3))], idle: 0, decision: { kind: 'idle' } },
+  { name: 'one request waits', buckets: [bucket(waiting(1))], decision: run(1, 'idle') },
+  { name: 'less than a batch waits', buckets: [bucket(waiting(5))], decision: run(5, 'idle') },
+  { name: 'a batch waits', buckets: [bucket(waiting(8))], decision: run(8, 'full') },
+  { name: 'more than a batch waits', buckets: [bucket(waiting(20))], decision: run(8, 'full') },
+  {
+    name: 'the model does not batch',
+    buckets: [bucket(waiting(3))],
+    policy: { ...EAGER, maxRows: 1 },
+    decision: run(1, 'full'),
+  },
+  {
+    name: 'a request would pass the maximum: it is not split, and none behind it overtakes',
+    buckets: [bucket([3, 4, 5, 1].map((rows) => ({ rows, arrivalMs: NOW, deadline: FOREVER })))],
+    decision: run(2, 'full'),
+  },
+  {
+    name: 'a request fills the batch alone',
+    buckets: [bucket([8, 1].map((rows) => ({ rows, arrivalMs: NOW, deadline: FOREVER })))],
+    decision: run(1, 'full'),
+  },
+  {
+    name: 'one row more would be late for the first',
+    buckets: [bucket([{ rows: 1, arrivalMs: 0, deadline: NOW + 6 }, ...waiting(7)], steep)],
+    decision: run(4, 'deadline'),
+  },
+  {
+    name: 'the request that would be late itself stays out',
+    buckets: [bucket([...waiting(2), { rows: 1, arrivalMs: NOW, deadline: NOW + 5 }], steep)],
+    decision: run(2, 'deadline'),
+  },
+  {
+    name: 'the bucket whose head waits longest is served',
+    buckets: [bucket(waiting(2)), bucket(waiting(9)), bucket(waiting(5))],
+    decision: run(8, 'full', 1),
+  },
+  {
+    name: 'two idle instances share what is too little for two batches',
+    buckets: [bucket(waiting(6))],
+    idle: 2,
+    decision: run(3, 'idle'),
+  },
+  {
+    name: 'two idle instances share an odd number',
+    buckets: [bucket(waiting(7))],
+    idle: 2,
+    decision: run(4, 'idle'),
+  },
+  {
+    name: 'two idle instances get a full batch each where there is enough',
+    buckets: [bucket(waiting(16))],
+    idle: 2,
+    decision: run(8, 'full'),
+  },
+  {
+    name: 'more instances are idle than requests wait',
+    buckets: [bucket(waiting(2))],
+    idle: 4,
+    decision: run(1, 'idle'),
+  },
+  {
+    name: 'a request is larger than the share of an instance',
+    buckets: [bucket([{ rows: 6, arrivalMs: 0, deadline: FOREVER }, ...waiting(2)])],
+    idle: 4,
+    decision: run(1, 'idle'),
+  },
+
+  // With a delay.
+  {
+    name: 'a delay: the oldest waits for company until it has passed',
+    buckets: [bucket(waiting(3))],
+    policy: DELAYED,
+    decision: { kind: 'wait', until: NOW - 2 + 20 },
+  },
+  {
+    name: 'a delay: it has passed',
+    buckets: [bucket([{ rows: 1, arrivalMs: NOW - 20, deadline: FOREVER }, ...waiting(2)])],
+    policy: DELAYED,
+    decision: run(3, 'delay'),
+  },
+  {
+    name: 'a delay: a full batch does not wait',
+    buckets: [bucket(waiting(8))],
+    policy: DELAYED,
+    decision: run(8, 'full'),
+  },
+  {
+    name: 'a delay: a request that does not fit any more closes the batch',
+    buckets: [bucket([5, 4].map((rows) => ({ rows, arrivalMs: NOW, deadline: FOREVER })))],
+    policy: DELAYED,
+    decision: run(1, 'full'),
+  },
+  {
+    name: 'a delay: a deadline ends it early enough for the run, and half a millisecond for the timer',
+    buckets: [bucket(waiting(2, NOW + 12), steep)],
+    policy: DELAYED,
+    decision: { kind: 'wait', until: NOW + 12 - steep(2) - 0.5 },
+  },
+  {
+    name: 'a delay: the earliest of several buckets says when to look again',
+    buckets: [bucket(waiting(2)), bucket(waiting(5)), bucket(waiting(1))],
+    policy: DELAYED,
+    decision: { kind: 'wait', until: NOW - 4 + 20 },
+  },
+  {
+    name: 'a delay: a bucket that is due goes, whatever an older one waits for',
+    buckets: [bucket(waiting(6)), bucket(waiting(8).map((request) => ({ ...request, arrivalMs: NOW })))],
+    policy: DELAYED,
+    decision: run(8, 'full', 1),
+  },
+  {
+    name: 'a delay: idle instances do not tear a full batch apart',
+    buckets: [bucket(waiting(8))],
+    policy: DELAYED,
+    idle: 2,
+    decision: run(8, 'full'),
+  },
+
+  // With preferred sizes.
+  {
+    name: 'preferred sizes: the largest that can be formed',
+    buckets: [bucket(waiting(7))],
+    policy: { ...EAGER, preferredRows: [2, 4] },
+    decision: run(4, 'preferred'),
+  },
+  {
+    name: 'preferred sizes: without a delay an idle instance takes less, too',
+    buckets: [bucket(waiting(3))],
+    policy: { ...EAGER, preferredRows: [4, 8] },
+    decision: run(3, 'idle'),
+  },
+  {
+    name: 'preferred sizes: with a delay less waits',
+    buckets: [bucket(waiting(3))],
+    policy: { ...DELAYED, preferredRows: [4, 8] },
+    decision: { kind: 'wait', until: NOW - 2 + 20 },
+  },
+  {
+    name: 'preferred sizes: with a delay the first that is formed goes',
+    buckets: [bucket(waiting(5))],
+    policy: { ...DELAYED, preferredRows: [4, 8] },
+    decision: run(4, 'preferred'),
+  },
+  {
+    name: 'preferred sizes: all go when the delay has passed',
+    buckets: [bucket([{ rows: 1, arrivalMs: NOW - 25, deadline: FOREVER }, ...waiting(5)])],
+    policy: { ...DELAYED, preferredRows: [4] },
+    decision: run(6, 'delay'),
+  },
+  {
+    name: 'preferred sizes: idle instances do not tear one apart',
+    buckets: [bucket(waiting(4))],
+    policy: { ...DELAYED, preferredRows: [4] },
+    idle: 2,
+    decision: run(4, 'preferred'),
+  },
+];
+
+describe('decide', () => {
+  test.each(CASES)('$name', ({ buckets, policy = EAGER, idle = 1, decision }) => {
+    expect(decide(buckets, policy, idle, NOW)).toEqual(decision);
+  });
+
+  test('interleaved shapes A B A B make one batch of each, oldest first', () => {
+    const a = [0, 2, 4, 6].map((arrivalMs) => ({ rows: 1, arrivalMs, deadline: FOREVER }));
+    const b = [1, 3, 5, 7].map((arrivalMs) => ({ rows: 1, arrivalMs, deadline: FOREVER }));
+    expect(decide([bucket(b), bucket(a)], EAGER, 1, NOW)).toEqual(run(4, 'idle', 1));
+    expect(decide([bucket(b), bucket([])], EAGER, 1, NOW)).toEqual(run(4, 'idle', 0));
+  });
+
+  test('a head with little slack does not make the batches behind it tiny: it is given up where that answers more', () => {
+    // Each batch costs 10 ms and half a millisecond a row. The head can only ride alone; behind it wait 40 with 22 ms each:
+    // after a run for the head alone there would be time for one batch of them, without it for two.
+    const predict = (rows: number): number => 10 + 0.1 * rows;
+    const head = { rows: 1, arrivalMs: NOW - 50, deadline: NOW + 10.1 };
+    const others = Array.from({ length: 40 }, () => ({ rows: 1, arrivalMs: NOW - 10, deadline: NOW + 23 }));
+    const policy = { ...EAGER, maxRows: 20 };
+    expect(decide([bucket([head, ...others], predict)], policy, 1, NOW)).toEqual(run(20, 'full', 0, 1));
+  });
+
+  test('a head with little slack goes along with as many as let it be in time where that costs nobody an answer', () => {
+    const predict = (rows: number): number => 2 + 0.1 * rows;
+    const head = { rows: 1, arrivalMs: NOW - 50, deadline: NOW + 2.4 };
+    const others = Array.from({ length: 6 }, () => ({ rows: 1, arrivalMs: NOW - 10, deadline: NOW + 500 }));
+    const decision = decide([bucket([head, ...others], predict)], EAGER, 1, NOW);
+    expect(decision).toMatchObject({ kind: 'run', shed: 0, reason: 'deadline' });
+  });
+
+  test('under sustained overload most of what the instance could answer is answered', () => {
+    // One arrival a millisecond with 25 ms to live, batches of up to 8 that take 12 ms: at most 2 in 3 can be answered.
+    const predict = (rows: number): number => 8 + 0.5 * rows;
+    let queue: Waiting[] = [];
+    let inTime = 0;
+    let next = 0;
+    for (let at = 0; at < 4_000; ) {
+      for (; next <= at; next++) queue.push({ rows: 1, arrivalMs: next, deadline: next + 25 });
+      queue = queue.filter((request) => !isHopeless(request, { predict }, at));
+      const decision = decide([bucket(queue, predict)], EAGER, 1, at);
+      if (decision.kind !== 'run') {
+        at = next;
+        continue;
+      }
+      queue.splice(0, decision.shed);
+      const batch = queue.splice(0, decision.count);
+      at += predict(batch.length);
+      inTime += batch.filter(({ deadline }) => deadline >= at).length;
+    }
+    expect(inTime).toBeGreaterThan(0.9 * 4_000 * (8 / 12));
+  });
+});
+
+describe('isHopeless', () => {
+  const at = (deadline: number): Waiting => ({ rows: 2, arrivalMs: 0, deadline });
+
+  test.each([
+    { name: 'the deadline has passed', deadline: NOW, predict: undefined, expected: true },
+    { name: 'nothing is known of the model', deadline: NOW + 0.1, predict: undefined, expected: false },
+    { name: 'its own run takes longer than is left', deadline: NOW + 4.9, predict: steep, expected: true },
+    { name: 'its own run ends just in time', deadline: NOW + 5, predict: steep, expected: false },
+    { name: 'it has no deadline', deadline: FOREVER, predict: steep, expected: false },
+  ])('$name: $expected', ({ deadline, predict, expected }) => {
+    expect(isHopeless(at(deadline), { predict: predict ?? (() => undefined) }, NOW)).toBe(expected);
+  });
+});
+
+describe('whatever waits', () => {
+  const predictor = fc.oneof(
+    fc.constant(() => undefined),
+    fc
+      .tuple(fc.double({ min: 0, max: 20, noNaN: true }), fc.double({ min: 0, max: 2, noNaN: true }))
+      .map(([fixed, perRow]) => (rows: number) => fixed + perRow * rows),
+  );
+  const policies = fc.record({
+    maxRows: fc.integer({ min: 1, max: 16 }),
+    maxDelayMs: fc.constantFrom(0, 0, 5, 50),
+    preferredRows: fc.uniqueArray(fc.integer({ min: 1, max: 16 }), { maxLength: 3 }),
+  });
+  const situations = policies.chain((policy) => {
+    const request = fc.record({
+      rows: fc.integer({ min: 1, max: policy.maxRows }),
+      arrivalMs: fc.double({ min: NOW - 100, max: NOW, noNaN: true }),
+      deadline: fc.oneof(fc.constant(FOREVER), fc.double({ min: NOW + 0.1, max: NOW + 60, noNaN: true })),
+    });
+    const buckets = fc
+      .array(fc.tuple(fc.array(request, { maxLength: 30 }), predictor), { maxLength: 4 })
+      .map((made) =>
+        made.map(([requests, predict]): Bucket => {
+          const live = requests.filter((one) => !isHopeless(one, { predict }, NOW));
+          return { predict, waiting: live.sort((a, b) => a.arrivalMs - b.arrivalMs) };
+        }),
+      );
+    const sorted = {
+      ...policy,
+      preferredRows: policy.preferredRows.filter((rows) => rows <= policy.maxRows).sort((a, b) => a - b),
+    };
+    return fc.record({ policy: fc.constant(sorted), buckets, idle: fc.integer({ min: 0, max: 4 }) });
+  });
+
+  /** Calls `check` with the batch that is decided on, and counts how often there was one. */
+  function forEachBatch(check: (batch: readonly Waiting[], bucket: Bucket, policy: BatchPolicy) => void): void {
+    let batches = 0;
+    fc.assert(
+      fc.property(situations, ({ policy, buckets, idle }) => {
+        const decision = decide(buckets, policy, idle, NOW);
+        if (decision.kind !== 'run') return;
+        const chosen = buckets[decision.bucket];
+        if (chosen === undefined) throw new Error('no such bucket');
+        batches++;
+        check(chosen.waiting.slice(decision.shed, decision.shed + decision.count), chosen, policy);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(batches).toBeGreaterThan(200);
+  }
+
+  test('Q5: a batch has at least one request, and never more than the maximum of rows', () => {
+    forEachBatch((batch, _, { maxRows }) => {
+      expect(batch.length).toBeGreaterThan(0);
+      expect(batch.reduce((sum, { rows }) => sum + rows, 0)).toBeLessThanOrEqual(maxRows);
+    });
+  });
+
+  test('Q4: every request of a batch is answered in time, as far as is known', () => {
+    forEachBatch((batch, { predict }) => {
+      const rows = batch.reduce((sum, request) => sum + request.rows, 0);
+      const end = NOW + (predict(rows) ?? 0);
+      for (const { deadline } of batch) expect(deadline).toBeGreaterThanOrEqual(end);
+    });
+  });
+
+  test('without a delay no instance idles while something waits', () => {
+    fc.assert(
+      fc.property(situations, ({ policy, buckets, idle }) => {
+        const something = buckets.some((one) => one.waiting.length > 0);
+        const decision = decide(buckets, { ...policy, maxDelayMs: 0 }, idle, NOW);
+        expect(decision.kind).toBe(something && idle > 0 ? 'run' : 'idle');
+      }),
+    );
+  });
+
+  test('with a delay a wait ends in the future, no later than the delay after the oldest request', () => {
+    fc.assert(
+      fc.property(situations, ({ policy, buckets, idle }) => {
+        const decision = decide(buckets, { ...policy, maxDelayMs: 50 }, idle, NOW);
+        if (decision.kind !== 'wait') return;
+        const heads = buckets.flatMap((one) => one.waiting.slice(0, 1));
+        expect(decision.until).toBeGreaterThan(NOW);
+        expect(decision.until).toBeLessThanOrEqual(Math.min(...heads.map(({ arrivalMs }) => arrivalMs)) + 50);
+      }),
+    );
+  });
+
+  test('no bucket starves: each is served within as many batches as there are requests before its own', () => {
+    fc.assert(
+      fc.property(situations, ({ policy, buckets }) => {
+        const queues = buckets.map(({ predict, waiting: requests }) => ({ predict, waiting: [...requests] }));
+        const total = queues.reduce((sum, { waiting: requests }) => sum + requests.length, 0);
+        let at = NOW;
+        for (let step = 0; step < total; step++) {
+          for (const queue of queues) queue.waiting = queue.waiting.filter((one) => !isHopeless(one, queue, at));
+          const oldest = queues.flatMap(({ waiting: [head] }) => (head === undefined ? [] : [head.arrivalMs]));
+          const decision = decide(queues, { ...policy, maxDelayMs: 0 }, 1, at);
+          if (decision.kind !== 'run') break;
+          const chosen = queues[decision.bucket];
+          expect(chosen?.waiting[0]?.arrivalMs).toBe(Math.min(...oldest));
+          chosen?.waiting.splice(0, decision.shed + decision.count);
+          at += 1;
+        }
+        for (const queue of queues) queue.waiting = queue.waiting.filter((one) => !isHopeless(one, queue, at));
+        expect(queues.every(({ waiting: left }) => left.length === 0)).toBe(true);
+      }),
+    );
+  });
+
+  test('a decision stays cheap when thousands wait under tight deadlines', () => {
+    const requests = Array.from({ length: 5_000 }, (_, index) => ({
+      rows: 1,
+      arrivalMs: index / 100,
+      deadline: NOW + 12 + (index % 50),
+    }));
+    const predict = (rows: number): number => 10 + 0.1 * rows;
+    decide([bucket(requests, predict)], { ...EAGER, maxRows: 64 }, 1, NOW);
+    const started = performance.now();
+    for (let repeat = 0; repeat < 20; repeat++) decide([bucket(requests, predict)], { ...EAGER, maxRows: 64 }, 1, NOW);
+    expect((performance.now() - started) / 20).toBeLessThan(5);
+  });
+});

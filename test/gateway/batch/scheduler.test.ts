@@ -1,0 +1,893 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import type { Batch } from '../../../src/gateway/batch/batch.ts';
+import type { InferOutputs } from '../../../src/gateway/batch/queued-request.ts';
+import { type RunOutcome, Scheduler, type SchedulerOptions } from '../../../src/gateway/batch/scheduler.ts';
+import { InferError, type Reason } from '../../../src/gateway/errors.ts';
+import { type BatchEnded, diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
+import { FakeCall } from '../../support/fake-call.ts';
+import { echo, FakeExecutor, type FakeRun } from '../../support/fake-executor.ts';
+import { fp32Rows } from '../../support/queued-requests.ts';
+
+const FOREVER = Number.POSITIVE_INFINITY;
+const CRASHED: RunOutcome = { kind: 'crashed', cause: 'killed by SIGSEGV' };
+const REFUSED: RunOutcome = {
+  kind: 'refused',
+  message:
+    "Non-zero status code returned while running Gather node. Name:'' Status Message: /build/core/gather.cc:32 indices element out of data bounds, idx=9 must be within the inclusive range [-5,4]",
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({
+    now: 1_000_000,
+    toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'],
+  });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A request that was handed in, and what became of it. */
+interface Ticket {
+  readonly call: FakeCall;
+  readonly tensors: InferTensors;
+  answer: InferOutputs | undefined;
+  error: InferError | undefined;
+}
+
+type Settings = Partial<Omit<SchedulerOptions, 'policy' | 'bounds'>> &
+  Partial<SchedulerOptions['policy']> &
+  Partial<SchedulerOptions['bounds']> & { readonly instances?: number };
+
+/** A scheduler over instances that the test holds in its hand. */
+class Bench {
+  readonly executor: FakeExecutor;
+  readonly scheduler: Scheduler;
+  readonly recorded: { readonly batch: Batch; readonly outcome: RunOutcome }[] = [];
+
+  constructor(settings: Settings = {}) {
+    this.executor = new FakeExecutor(settings.instances ?? 1);
+    this.scheduler = new Scheduler(
+      {
+        model: { name: 'm', version: '1' },
+        policy: {
+          maxRows: settings.maxRows ?? 8,
+          maxDelayMs: settings.maxDelayMs ?? 0,
+          preferredRows: settings.preferredRows ?? [],
+        },
+        bounds: { maxRequests: settings.maxRequests ?? 1_000, maxBytes: settings.maxBytes ?? 1_000_000 },
+        axis: 'rows',
+        defaultTimeoutMs: settings.defaultTimeoutMs ?? FOREVER,
+        maxRunMs: settings.maxRunMs ?? 60_000,
+        record: (batch, outcome) => this.recorded.push({ batch, outcome }),
+      },
+      this.executor,
+    );
+  }
+
+  submit(tensors: InferTensors, options: { call?: FakeCall; timeoutMs?: number } = {}): Ticket {
+    const ticket: Ticket = { call: options.call ?? new FakeCall(), tensors, answer: undefined, error: undefined };
+    this.scheduler.enqueue(tensors, ticket.call, options.timeoutMs).then(
+      (answer) => {
+        ticket.answer = answer;
+      },
+      (error: InferError) => {
+        ticket.error = error;
+      },
+    );
+    return ticket;
+  }
+
+  /** Requests of one row with the values from 0 on, waiting behind a busy instance, and that instance's run. */
+  async submitBehind(count: number): Promise<{ readonly blocker: FakeRun; readonly tickets: Ticket[] }> {
+    this.submit(fp32Rows(1, -1));
+    await turn();
+    const blocker = this.executor.last;
+    const tickets = Array.from({ length: count }, (_, value) => this.submit(fp32Rows(1, value)));
+    await turn();
+    return { blocker, tickets };
+  }
+
+  /** Ends a run, and lets follow what follows. */
+  async end(run: FakeRun, outcome: RunOutcome = echo(run)): Promise<void> {
+    run.end(outcome);
+    await turn();
+  }
+
+  /** Ends every run by `outcomeOf`, and those that follow, until nothing is in flight. */
+  async settle(outcomeOf: (run: FakeRun) => RunOutcome = echo): Promise<void> {
+    for (let [run] = this.executor.inFlight; run !== undefined; [run] = this.executor.inFlight) {
+      await this.end(run, outcomeOf(run));
+    }
+  }
+
+  /** Teaches that every batch takes `fixedMs` and `perRowMs` for each row. */
+  teach(fixedMs: number, perRowMs = 0, bucket = fp32Rows(1).bucket): void {
+    for (let repeat = 0; repeat < 20; repeat++) {
+      for (const rows of [1, 2, 4, 8]) this.scheduler.observe(bucket, rows, fixedMs + rows * perRowMs);
+    }
+  }
+}
+
+/** Lets everything happen that happens now. */
+async function turn(): Promise<void> {
+  await vi.advanceTimersByTimeAsync(0);
+}
+
+async function pass(ms: number): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+}
+
+/** A call that ends in so many milliseconds from now. */
+function callFor(ms: number): FakeCall {
+  return new FakeCall(performance.now() + ms);
+}
+
+function values(ticket: Ticket): number[] {
+  const data = ticket.answer?.outputs[0]?.data ?? new Uint8Array(0);
+  return [...new Float32Array(Uint8Array.from(data).buffer)];
+}
+
+function reasons(tickets: readonly Ticket[]): (Reason | 'answered' | 'open')[] {
+  return tickets.map(({ answer, error }) => error?.reason ?? (answer === undefined ? 'open' : 'answered'));
+}
+
+describe('batches', () => {
+  test('requests of one turn of the event loop are one batch, and each gets its own rows', async () => {
+    const bench = new Bench();
+    const tickets = [bench.submit(fp32Rows(1, 5)), bench.submit(fp32Rows(3, 6)), bench.submit(fp32Rows(2, 7))];
+    expect(bench.executor.runs).toHaveLength(0);
+    await turn();
+    expect(bench.executor.runs).toHaveLength(1);
+    await bench.settle();
+    expect(tickets.map(values)).toEqual([[5], [6, 6, 6], [7, 7]]);
+    expect(tickets.map(({ answer }) => answer?.timing.batchRows)).toEqual([6, 6, 6]);
+  });
+
+  test('Q5: a batch never exceeds the maximum of rows', async () => {
+    const bench = new Bench({ maxRows: 4 });
+    const tickets = [3, 1, 2, 4, 1].map((rows) => bench.submit(fp32Rows(rows, rows)));
+    await turn();
+    await bench.settle();
+    expect(bench.executor.runs.map(({ batch }) => batch.rows)).toEqual([4, 2, 4, 1]);
+    expect(reasons(tickets)).toEqual(Array(5).fill('answered'));
+  });
+
+  test('Q5: a batch never mixes shapes', async () => {
+    const bench = new Bench();
+    for (const bucket of ['a', 'b', 'a', 'b', 'a']) bench.submit(fp32Rows(1, 0, bucket));
+    await turn();
+    await bench.settle();
+    const shapes = bench.executor.runs.map(({ batch }) => batch.requests.map(({ tensors }) => tensors.bucket));
+    expect(shapes).toEqual([
+      ['a', 'a', 'a'],
+      ['b', 'b'],
+    ]);
+  });
+
+  test('what comes while no instance is idle becomes one batch as soon as one is', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(3);
+    tickets.push(bench.submit(fp32Rows(1, 3)));
+    expect(bench.executor.runs).toHaveLength(1);
+    await bench.end(blocker);
+    expect(bench.executor.last.values).toEqual([0, 1, 2, 3]);
+  });
+
+  test('several idle instances share what waits', async () => {
+    const bench = new Bench({ instances: 2 });
+    for (let value = 0; value < 6; value++) bench.submit(fp32Rows(1, value));
+    await turn();
+    expect(bench.executor.runs.map((run) => run.values)).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
+  });
+
+  test('an instance that becomes idle by itself is used after wake()', async () => {
+    const bench = new Bench();
+    const { blocker } = await bench.submitBehind(1);
+    bench.executor.inFlight.delete(blocker);
+    bench.scheduler.wake();
+    await turn();
+    expect(bench.executor.last.values).toEqual([0]);
+  });
+
+  test('the time in the queue is the time until the batch was sent', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(1);
+    await pass(30);
+    await bench.end(blocker);
+    await pass(12);
+    await bench.settle();
+    expect(tickets[0]?.answer?.timing.queueMs).toBeCloseTo(30);
+  });
+
+  test('what waits is counted in requests and rows, and nothing is left when all is answered', async () => {
+    const bench = new Bench();
+    expect(bench.scheduler.quiet).toBe(true);
+    const { blocker } = await bench.submitBehind(3);
+    bench.submit(fp32Rows(4));
+    expect([bench.scheduler.queuedRequests, bench.scheduler.queuedRows]).toEqual([4, 7]);
+    await bench.end(blocker);
+    expect([bench.scheduler.queuedRequests, bench.scheduler.queuedRows]).toEqual([0, 0]);
+    expect(bench.scheduler.quiet).toBe(false);
+    await bench.settle();
+    expect(bench.scheduler.quiet).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('every run is recorded, and published with the reason why it was sent', async () => {
+    const events: BatchEnded[] = [];
+    using _ = { [Symbol.dispose]: diagnostics.batchEnded.subscribe((event) => events.push(event)) };
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(8);
+    await bench.end(blocker, REFUSED);
+    await bench.settle();
+    expect(bench.recorded.map(({ outcome }) => outcome.kind)).toEqual(['refused', 'ok']);
+    expect(events.map(({ reason, outcome, rows }) => [reason, outcome, rows])).toEqual([
+      ['idle', 'refused', 1],
+      ['full', 'ok', 8],
+    ]);
+    expect(events[1]?.calls).toEqual(tickets.map(({ call }) => call));
+  });
+
+  test('an answer whose rows are not those of the batch is a fault of ours, and no row goes to the wrong request', async () => {
+    const bench = new Bench();
+    const tickets = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1))];
+    await turn();
+    const { kind, ...rest } = echo(bench.executor.last) as Extract<RunOutcome, { kind: 'ok' }>;
+    await bench.end(bench.executor.last, {
+      kind,
+      ...rest,
+      outputs: rest.outputs.map((output) => ({ ...output, shape: [1, 2] })),
+    });
+    expect(reasons(tickets)).toEqual(['internal', 'internal']);
+    expect(tickets[0]?.error?.message).toBe('internal error');
+    expect(String(tickets[0]?.error?.cause)).toContain('no batch axis');
+  });
+});
+
+describe('a delay', () => {
+  test('Q3: one timer is armed, for the moment at which the oldest has waited long enough', async () => {
+    const bench = new Bench({ maxDelayMs: 20 });
+    for (let value = 0; value < 3; value++) {
+      bench.submit(fp32Rows(1, value));
+      await pass(5);
+      expect(vi.getTimerCount()).toBe(1);
+    }
+    await pass(4);
+    expect(bench.executor.runs).toHaveLength(0);
+    await pass(2);
+    expect(bench.executor.last.values).toEqual([0, 1, 2]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('a full batch does not wait, and its timer is gone', async () => {
+    const bench = new Bench({ maxDelayMs: 20, maxRows: 2 });
+    bench.submit(fp32Rows(1));
+    await turn();
+    expect(vi.getTimerCount()).toBe(1);
+    bench.submit(fp32Rows(1));
+    await turn();
+    expect(bench.executor.runs).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('a deadline ends the wait early enough for the run', async () => {
+    const bench = new Bench({ maxDelayMs: 1_000 });
+    bench.teach(10);
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(100) });
+    await pass(85);
+    expect(bench.executor.runs).toHaveLength(0);
+    await pass(5);
+    expect(bench.executor.runs).toHaveLength(1);
+    await bench.settle();
+    expect(reasons([ticket])).toEqual(['answered']);
+  });
+
+  test('a delay longer than a timer can be is waited for all the same', async () => {
+    const bench = new Bench({ maxDelayMs: 2 ** 31 });
+    bench.submit(fp32Rows(1), { call: callFor(FOREVER) });
+    await pass(1_000);
+    expect(bench.executor.runs).toHaveLength(0);
+  });
+});
+
+describe('deadlines', () => {
+  test('a request that has expired when it comes is refused at once and not counted', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(0) });
+    await turn();
+    expect(reasons([ticket])).toEqual(['deadline_exceeded']);
+    expect(bench.executor.runs).toHaveLength(0);
+    expect(bench.scheduler.quiet).toBe(true);
+  });
+
+  test('Q4: a request whose deadline passes in the queue is refused at that moment, and never run', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(1);
+    const ticket = bench.submit(fp32Rows(1, 99), { timeoutMs: 50 });
+    await pass(49);
+    expect(reasons([ticket])).toEqual(['open']);
+    await pass(1);
+    expect(reasons([ticket])).toEqual(['deadline_exceeded']);
+    expect(bench.scheduler.queuedRequests).toBe(1);
+    await bench.end(blocker);
+    expect(bench.executor.last.values).toEqual([0]);
+    await bench.settle();
+    expect(reasons(tickets)).toEqual(['answered']);
+    expect(bench.executor.runs).toHaveLength(2);
+  });
+
+  test('Q4: a deadline that nobody announced is seen when the batch is formed', async () => {
+    const bench = new Bench();
+    const { blocker } = await bench.submitBehind(0);
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(50) });
+    await pass(50);
+    await bench.end(blocker);
+    expect(reasons([ticket])).toEqual(['deadline_exceeded']);
+    expect(bench.executor.runs).toHaveLength(1);
+  });
+
+  test("the call's deadline is the transport's to watch: no second timer is armed for it", async () => {
+    const bench = new Bench({ defaultTimeoutMs: 1_000 });
+    bench.submit(fp32Rows(1), { call: callFor(500), timeoutMs: 800 });
+    await turn();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("the model's default time-out holds where the request brings none", async () => {
+    const bench = new Bench({ defaultTimeoutMs: 40 });
+    await bench.submitBehind(0);
+    const [byDefault, own] = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1), { timeoutMs: 80 })];
+    await pass(40);
+    expect(reasons([byDefault, own])).toEqual(['deadline_exceeded', 'open']);
+    await pass(40);
+    expect(reasons([own])).toEqual(['deadline_exceeded']);
+  });
+
+  test('a time-out longer than a timer can be does not end the request at once', async () => {
+    const bench = new Bench();
+    await bench.submitBehind(0);
+    const ticket = bench.submit(fp32Rows(1), { timeoutMs: 10 ** 12 });
+    await pass(1_000);
+    expect(reasons([ticket])).toEqual(['open']);
+  });
+
+  test('a deadline that passes during the run ends the request then, and its batch goes on for the others', async () => {
+    const bench = new Bench();
+    const [early, patient] = [bench.submit(fp32Rows(1, 1), { timeoutMs: 50 }), bench.submit(fp32Rows(1, 2))];
+    await turn();
+    await pass(50);
+    expect(reasons([early, patient])).toEqual(['deadline_exceeded', 'open']);
+    await bench.settle();
+    expect(values(patient)).toEqual([2]);
+    expect(reasons([early])).toEqual(['deadline_exceeded']);
+  });
+
+  test('an answered request leaves no timer behind', async () => {
+    const bench = new Bench();
+    bench.submit(fp32Rows(1), { timeoutMs: 5_000 });
+    await turn();
+    expect(vi.getTimerCount()).toBe(1);
+    await bench.settle();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('Q4: a request that has become hopeless while it waited is never run, and told not to retry', async () => {
+    const bench = new Bench();
+    bench.teach(10);
+    const { blocker, tickets } = await bench.submitBehind(1);
+    const ticket = bench.submit(fp32Rows(1, 99), { call: callFor(100) });
+    expect(reasons([ticket])).toEqual(['open']);
+    await pass(95);
+    await bench.end(blocker);
+    expect(reasons([ticket])).toEqual(['cannot_meet_deadline']);
+    expect(ticket.error?.pushback).toBe('never');
+    expect(bench.executor.last.values).toEqual([0]);
+    await bench.settle();
+    expect(reasons(tickets)).toEqual(['answered']);
+  });
+
+  test('a request that the sliding window gives up is told not to retry, and those behind it are answered', async () => {
+    const bench = new Bench({ maxRows: 20 });
+    // 10 ms and hardly more for more rows.
+    bench.teach(10);
+    const { blocker } = await bench.submitBehind(0);
+    const head = bench.submit(fp32Rows(1, 0), { call: callFor(31) });
+    const others = Array.from({ length: 40 }, () => bench.submit(fp32Rows(1, 1), { call: callFor(43) }));
+    await pass(20);
+    await bench.end(blocker);
+    await turn();
+    expect(bench.executor.last.batch.rows).toBe(20);
+    await pass(10);
+    await bench.end(bench.executor.last);
+    await pass(10);
+    await bench.settle();
+    expect(reasons([head])).toEqual(['cannot_meet_deadline']);
+    expect(reasons(others)).toEqual(Array(40).fill('answered'));
+  });
+});
+
+describe('admission', () => {
+  test('a request that could not be answered in time even alone is refused at once, and told not to retry', () => {
+    const bench = new Bench();
+    bench.teach(50);
+    return bench.scheduler.enqueue(fp32Rows(1), callFor(40)).then(
+      () => expect.unreachable(),
+      (error: InferError) => {
+        expect([error.reason, error.pushback]).toEqual(['cannot_meet_deadline', 'never']);
+        expect(error.message).toBe(
+          'cannot be answered in time: the model needs about 50 ms, 40 ms are left',
+        );
+      },
+    );
+  });
+
+  test('a request behind more work than its time allows is refused at once, with the time after which to retry', async () => {
+    const bench = new Bench({ maxRows: 2 });
+    bench.teach(50);
+    const { tickets } = await bench.submitBehind(4);
+    const late = bench.submit(fp32Rows(1), { call: callFor(120) });
+    const patient = bench.submit(fp32Rows(1), { call: callFor(400) });
+    await turn();
+    expect(reasons([late, patient, ...tickets])).toEqual(['cannot_meet_deadline', ...Array(5).fill('open')]);
+    // The run in flight, and two batches of two.
+    expect(late.error?.pushback).toBeGreaterThanOrEqual(150);
+    expect(late.error?.pushback).toBeLessThanOrEqual(150 * 1.25 + 1);
+  });
+
+  test('nothing is refused on a guess: before the third run of a shape nothing is known of it', async () => {
+    const bench = new Bench();
+    bench.teach(50);
+    bench.scheduler.observe('other', 1, 1_000);
+    bench.scheduler.observe('other', 1, 1_000);
+    const ticket = bench.submit(fp32Rows(1, 0, 'other'), { call: callFor(40) });
+    await turn();
+    await bench.settle();
+    expect(reasons([ticket])).toEqual(['answered']);
+  });
+
+  test('the queue takes exactly as many as its bound: k more are k refusals, each with a time after which to retry', async () => {
+    const bench = new Bench({ maxRequests: 5 });
+    await bench.submitBehind(0);
+    const tickets = Array.from({ length: 8 }, () => bench.submit(fp32Rows(1)));
+    await turn();
+    expect(reasons(tickets)).toEqual([...Array(5).fill('open'), ...Array(3).fill('queue_full')]);
+    expect(bench.scheduler.queuedRequests).toBe(5);
+    for (const { error } of tickets.slice(5)) {
+      expect(error?.message).toContain('Exceeds maximum queue size');
+      expect(error?.pushback).toBeGreaterThan(0);
+    }
+    await bench.settle();
+    expect(reasons(tickets.slice(0, 5))).toEqual(Array(5).fill('answered'));
+  });
+
+  test('the queue is bounded in bytes, too', async () => {
+    const bench = new Bench({ maxBytes: 16 });
+    await bench.submitBehind(0);
+    const tickets = [3, 1, 1].map((rows) => bench.submit(fp32Rows(rows)));
+    await turn();
+    expect(reasons(tickets)).toEqual(['open', 'open', 'queue_full']);
+  });
+
+  test('a hostile number of shapes does not make the scheduler forget how long the usual one takes', async () => {
+    const bench = new Bench();
+    bench.teach(50);
+    const usual = fp32Rows(1).bucket;
+    for (let shape = 0; shape < 500; shape++) {
+      bench.submit(fp32Rows(1, 0, `asked for ${shape}`), { call: callFor(1_000) });
+      bench.scheduler.observe(`run ${shape}`, 1, 5);
+      bench.scheduler.observe(usual, 1, 50);
+    }
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(10) });
+    await turn();
+    expect(reasons([ticket])).toEqual(['cannot_meet_deadline']);
+  });
+});
+
+describe('a call that is cancelled', () => {
+  test('before it comes: it is not counted and not run', async () => {
+    const bench = new Bench();
+    const call = new FakeCall();
+    call.cancel();
+    const ticket = bench.submit(fp32Rows(1), { call });
+    await turn();
+    expect(reasons([ticket])).toEqual(['cancelled']);
+    expect(bench.executor.runs).toHaveLength(0);
+  });
+
+  test('Q4: in the queue: it frees its place at once and is not run', async () => {
+    const bench = new Bench({ maxRequests: 2 });
+    const { blocker, tickets } = await bench.submitBehind(2);
+    tickets[0]?.call.cancel();
+    await turn();
+    expect(reasons(tickets)).toEqual(['cancelled', 'open']);
+    tickets.push(bench.submit(fp32Rows(1, 7)));
+    await bench.end(blocker);
+    expect(bench.executor.last.values).toEqual([1, 7]);
+  });
+
+  test('in the same turn in which it came: it is not run', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1));
+    ticket.call.cancel();
+    await turn();
+    expect(reasons([ticket])).toEqual(['cancelled']);
+    expect(bench.executor.runs).toHaveLength(0);
+  });
+
+  test('during the run: it ends at once, and the others of its batch are answered', async () => {
+    const bench = new Bench();
+    const tickets = [bench.submit(fp32Rows(1, 1)), bench.submit(fp32Rows(1, 2))];
+    await turn();
+    tickets[0]?.call.cancel();
+    await turn();
+    expect(reasons(tickets)).toEqual(['cancelled', 'open']);
+    await bench.settle();
+    expect(reasons(tickets)).toEqual(['cancelled', 'answered']);
+  });
+
+  test('while its refused batch is halved: it is not run again', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(4);
+    await bench.end(blocker);
+    bench.executor.last.end(REFUSED);
+    for (const ticket of tickets.slice(2)) ticket.call.cancel();
+    await turn();
+    await bench.settle();
+    expect(reasons(tickets)).toEqual(['answered', 'answered', 'cancelled', 'cancelled']);
+    expect(bench.executor.runs.slice(2).flatMap((run) => run.values)).toEqual([0, 1]);
+  });
+
+  test('while it waits for its replay: it is not run again', async () => {
+    const bench = new Bench();
+    const tickets = [bench.submit(fp32Rows(1, 1)), bench.submit(fp32Rows(1, 2))];
+    await turn();
+    await bench.end(bench.executor.last, CRASHED);
+    expect(bench.executor.last.values).toEqual([1]);
+    tickets[1]?.call.cancel();
+    await bench.settle();
+    expect(bench.executor.runs.map((run) => run.values)).toEqual([[1, 2], [1]]);
+    expect(reasons(tickets)).toEqual(['answered', 'cancelled']);
+    expect(bench.scheduler.quiet).toBe(true);
+  });
+
+  test('before a run that crashes: it is not replayed', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1));
+    await turn();
+    ticket.call.cancel();
+    await bench.end(bench.executor.last, CRASHED);
+    expect(bench.executor.runs).toHaveLength(1);
+    expect(bench.scheduler.quiet).toBe(true);
+  });
+
+  test('by its deadline: the status says so', async () => {
+    const bench = new Bench();
+    const { tickets } = await bench.submitBehind(1);
+    tickets[0]?.call.cancel('deadline');
+    await turn();
+    expect(reasons(tickets)).toEqual(['deadline_exceeded']);
+  });
+
+  test('after its answer: nothing happens any more', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1));
+    await turn();
+    await bench.settle();
+    expect(ticket.call.onCancel).toBeUndefined();
+    ticket.call.cancel();
+    expect(reasons([ticket])).toEqual(['answered']);
+  });
+});
+
+describe('values that the model refuses', () => {
+  /** A model that refuses every batch in which one of these values is. */
+  function refusing(...bad: number[]): (run: FakeRun) => RunOutcome {
+    return (run) => (run.values.some((value) => bad.includes(value)) ? REFUSED : echo(run));
+  }
+
+  test('one bad row of 32 fails alone: it is found by halving, and the other 31 are answered', async () => {
+    const bench = new Bench({ maxRows: 32 });
+    const { blocker, tickets } = await bench.submitBehind(32);
+    await bench.end(blocker);
+    await bench.settle(refusing(19));
+    expect(reasons(tickets)).toEqual(tickets.map((_, value) => (value === 19 ? 'invalid_data' : 'answered')));
+    expect(tickets.filter((_, value) => value !== 19).map(values)).toEqual(
+      Array.from({ length: 32 }, (_, value) => [value]).filter(([value]) => value !== 19),
+    );
+    // The blocker, the batch, and two halves on each of five levels.
+    expect(bench.executor.runs.length).toBeLessThanOrEqual(1 + 1 + 2 * 5);
+  });
+
+  test('several bad rows are all found', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(7);
+    await bench.end(blocker);
+    await bench.settle(refusing(0, 3, 6));
+    expect(reasons(tickets)).toEqual([
+      'invalid_data',
+      'answered',
+      'answered',
+      'invalid_data',
+      'answered',
+      'answered',
+      'invalid_data',
+    ]);
+  });
+
+  test('a request of several rows is blamed as a whole, and is not torn apart', async () => {
+    const bench = new Bench();
+    const tickets = [bench.submit(fp32Rows(4, 1)), bench.submit(fp32Rows(4, 2))];
+    await turn();
+    await bench.settle(refusing(2));
+    expect(reasons(tickets)).toEqual(['answered', 'invalid_data']);
+    expect(bench.executor.runs.map(({ batch }) => batch.rows)).toEqual([8, 4, 4]);
+  });
+
+  test('the text is what the model says of the input, without paths of the machine it was built on', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1));
+    await turn();
+    await bench.settle(() => REFUSED);
+    expect(ticket.error?.message).toBe(
+      'the model refused this input: indices element out of data bounds, idx=9 must be within the inclusive range [-5,4]',
+    );
+  });
+
+  test('what waits behind is not held up for longer than the halving takes', async () => {
+    const bench = new Bench({ maxRows: 2 });
+    const { blocker, tickets } = await bench.submitBehind(4);
+    await bench.end(blocker);
+    await bench.settle(refusing(0));
+    expect(bench.executor.runs.map((run) => run.values)).toEqual([[-1], [0, 1], [0], [1], [2, 3]]);
+    expect(reasons(tickets)).toEqual(['invalid_data', 'answered', 'answered', 'answered']);
+  });
+});
+
+describe('a runner that dies', () => {
+  test.each<RunOutcome>([CRASHED, { kind: 'timed_out', cause: 'no answer within 2000 ms' }])(
+    'Q6: each request of its batch runs once more, by itself, and is answered ($kind)',
+    async (outcome) => {
+      const bench = new Bench();
+      const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
+      await turn();
+      await bench.end(bench.executor.last, outcome);
+      await bench.settle();
+      expect(bench.executor.runs.map((run) => run.values)).toEqual([[1, 2, 3], [1], [2], [3]]);
+      expect(bench.executor.runs.slice(1).map(({ batch }) => batch.reason)).toEqual(['alone', 'alone', 'alone']);
+      expect(tickets.map(values)).toEqual([[1], [2], [3]]);
+    },
+  );
+
+  test('Q6: a replay runs with nothing beside it, however many instances are idle', async () => {
+    const bench = new Bench({ instances: 3 });
+    for (const value of [1, 2]) bench.submit(fp32Rows(2, value));
+    await turn();
+    const [first, other] = bench.executor.runs;
+    if (first === undefined || other === undefined) throw new Error('expected two runs');
+    first.end(CRASHED);
+    bench.submit(fp32Rows(1, 3));
+    await turn();
+    // The other run is still in flight: the replay waits for it, and what is new waits for the replay.
+    expect(bench.executor.inFlight).toEqual(new Set([other]));
+    await bench.end(other);
+    expect(bench.executor.inFlight.size).toBe(1);
+    expect(bench.executor.last.values).toEqual([1, 1]);
+    bench.submit(fp32Rows(1, 4));
+    await turn();
+    expect(bench.executor.inFlight.size).toBe(1);
+    await bench.end(bench.executor.last);
+    expect([...bench.executor.inFlight].map((run) => run.values)).toEqual([[3], [4]]);
+  });
+
+  test('Q6: a second crash names its culprit and hurts nobody else', async () => {
+    const bench = new Bench();
+    const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
+    await turn();
+    await bench.settle((run) => (run.values.includes(2) ? CRASHED : echo(run)));
+    expect(reasons(tickets)).toEqual(['answered', 'runner_killed_twice', 'answered']);
+    expect(tickets[1]?.error?.message).toContain('killed by SIGSEGV');
+    expect(bench.executor.runs).toHaveLength(4);
+  });
+
+  test('a request that is alone from the start has its second chance, too', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1));
+    await turn();
+    await bench.settle(() => CRASHED);
+    expect(reasons([ticket])).toEqual(['runner_killed_twice']);
+    expect(bench.executor.runs).toHaveLength(2);
+  });
+
+  test('a replay whose deadline has passed is not run', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(100) });
+    await turn();
+    await pass(100);
+    await bench.end(bench.executor.last, CRASHED);
+    expect(reasons([ticket])).toEqual(['deadline_exceeded']);
+    expect(bench.executor.runs).toHaveLength(1);
+  });
+
+  test('a replay that the model refuses is the fault of its values, and the others go on', async () => {
+    const bench = new Bench();
+    const tickets = [1, 2].map((value) => bench.submit(fp32Rows(1, value)));
+    await turn();
+    await bench.end(bench.executor.last, CRASHED);
+    await bench.settle((run) => (run.values.includes(1) ? REFUSED : echo(run)));
+    expect(reasons(tickets)).toEqual(['invalid_data', 'answered']);
+  });
+
+  test('while no runner is up, what is to be replayed waits', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1, 1));
+    await turn();
+    const idle = vi.spyOn(bench.executor, 'idle', 'get').mockReturnValue(0);
+    await bench.end(bench.executor.last, CRASHED);
+    expect(bench.executor.runs).toHaveLength(1);
+    expect(bench.scheduler.queuedRequests).toBe(1);
+    expect(bench.scheduler.quiet).toBe(false);
+    idle.mockRestore();
+    bench.scheduler.wake();
+    await turn();
+    await bench.settle();
+    expect(values(ticket)).toEqual([1]);
+  });
+
+  test('a runner that is gone for good fails all that waits, also for a replay', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(2);
+    vi.spyOn(bench.executor, 'idle', 'get').mockReturnValue(0);
+    await bench.end(blocker, CRASHED);
+    bench.scheduler.abandon(new InferError('runner_lost', 'gone'));
+    await turn();
+    expect(reasons(tickets)).toEqual(['runner_lost', 'runner_lost']);
+    expect(bench.scheduler.quiet).toBe(true);
+  });
+});
+
+describe('other outcomes', () => {
+  test('a fault of ours fails the whole batch, with the cause kept out of the text', async () => {
+    const bench = new Bench();
+    const tickets = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1))];
+    await turn();
+    const cause = new Error('secret');
+    await bench.settle(() => ({ kind: 'failed', error: cause }));
+    expect(reasons(tickets)).toEqual(['internal', 'internal']);
+    expect(tickets[0]?.error?.message).toBe('internal error');
+    expect(tickets[0]?.error?.cause).toBe(cause);
+    expect(bench.executor.runs).toHaveLength(1);
+  });
+
+  test('a batch that the breaker rejects is refused with the time after which to retry', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1));
+    await turn();
+    await bench.settle(() => ({ kind: 'rejected', retryAfterMs: 4_000 }));
+    expect(reasons([ticket])).toEqual(['breaker_open']);
+    expect(ticket.error?.pushback).toBeGreaterThanOrEqual(4_000);
+  });
+
+  test('an open breaker refuses what comes, and what waits, without running it', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(2);
+    bench.executor.gate = { kind: 'open', retryAfterMs: 3_000 };
+    tickets.push(bench.submit(fp32Rows(1)));
+    await bench.end(blocker, { kind: 'failed', error: new Error('broken') });
+    expect(reasons(tickets)).toEqual(['breaker_open', 'breaker_open', 'breaker_open']);
+    for (const { error } of tickets) {
+      expect(error?.pushback).toBeGreaterThanOrEqual(3_000);
+      expect(error?.pushback).toBeLessThanOrEqual(3_751);
+    }
+    expect(bench.executor.runs).toHaveLength(1);
+    expect(bench.scheduler.quiet).toBe(true);
+  });
+});
+
+describe('the limit of a run', () => {
+  test('is the longest allowed one while nothing is known of the model', async () => {
+    const bench = new Bench({ maxRunMs: 60_000 });
+    bench.submit(fp32Rows(1));
+    await turn();
+    expect(bench.executor.last.limitMs).toBe(60_000);
+  });
+
+  test.each([
+    { name: 'never below 2 seconds', taughtMs: 5, limitMs: 2_000 },
+    { name: '20 times the prediction', taughtMs: 500, limitMs: 10_000 },
+    { name: 'never above the longest allowed one', taughtMs: 4_000, limitMs: 60_000 },
+  ])('is, once it is known, $name', async ({ taughtMs, limitMs }) => {
+    const bench = new Bench({ maxRunMs: 60_000 });
+    bench.teach(taughtMs);
+    bench.submit(fp32Rows(1));
+    await turn();
+    expect(bench.executor.last.limitMs).toBeCloseTo(limitMs, -2);
+  });
+});
+
+test('Q1: whatever happens in whatever order, each request settles exactly once, and nothing is left', async () => {
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ do: fc.constant('enqueue' as const), rows: fc.integer({ min: 1, max: 4 }), bucket: fc.constantFrom('a', 'b'), timeoutMs: fc.constantFrom(undefined, undefined, 3, 30) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const), index: fc.nat(30) }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('end' as const), index: fc.nat(2), outcome: fc.constantFrom('ok', 'ok', 'ok', 'refused', 'crashed', 'timed_out', 'failed') }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(20) }) },
+  );
+  const history = fc.record({
+    steps: fc.array(step, { maxLength: 80 }),
+    instances: fc.integer({ min: 1, max: 3 }),
+    maxDelayMs: fc.constantFrom(0, 10),
+  });
+  const outcomes: Readonly<Record<string, (run: FakeRun) => RunOutcome>> = {
+    ok: echo,
+    refused: () => REFUSED,
+    crashed: () => CRASHED,
+    timed_out: () => ({ kind: 'timed_out', cause: 'late' }),
+    failed: () => ({ kind: 'failed', error: new Error('broken') }),
+  };
+  await fc.assert(
+    fc.asyncProperty(history, async ({ steps, instances, maxDelayMs }) => {
+      const bench = new Bench({ instances, maxDelayMs, maxRows: 4, maxRequests: 6 });
+      const tickets: Ticket[] = [];
+      let settlements = 0;
+      const watch = (ticket: Ticket): void => {
+        const { error, answer } = ticket;
+        let now = [error, answer];
+        // Whatever is assigned later was not meant to be.
+        for (const key of ['error', 'answer'] as const) {
+          Object.defineProperty(ticket, key, {
+            get: () => now[key === 'error' ? 0 : 1],
+            set: (value) => {
+              settlements++;
+              now = key === 'error' ? [value, undefined] : [undefined, value];
+            },
+          });
+        }
+        tickets.push(ticket);
+      };
+      for (const one of steps) {
+        switch (one.do) {
+          case 'enqueue':
+            watch(
+              bench.submit(fp32Rows(one.rows, tickets.length, one.bucket), {
+                ...(one.timeoutMs === undefined ? {} : { timeoutMs: one.timeoutMs }),
+              }),
+            );
+            break;
+          case 'cancel':
+            tickets[one.index]?.call.cancel();
+            break;
+          case 'end': {
+            const run = [...bench.executor.inFlight][one.index];
+            if (run !== undefined) run.end((outcomes[one.outcome] ?? echo)(run));
+            break;
+          }
+          case 'pass':
+            await pass(one.ms);
+            break;
+        }
+        expect(bench.scheduler.queuedRows).toBeLessThanOrEqual(6 * 4);
+      }
+      await pass(100);
+      await bench.settle();
+      await pass(100);
+      await bench.settle();
+      expect(settlements).toBe(tickets.length);
+      for (const [index, ticket] of tickets.entries()) {
+        if (ticket.answer === undefined) continue;
+        expect(values(ticket)).toEqual(Array(ticket.tensors.rows).fill(index));
+      }
+      for (const { batch } of bench.executor.runs) {
+        expect(batch.rows).toBeLessThanOrEqual(4);
+        expect(new Set(batch.requests.map(({ tensors }) => tensors.bucket)).size).toBe(1);
+      }
+      expect(bench.scheduler.quiet).toBe(true);
+      expect(vi.getTimerCount()).toBe(0);
+    }),
+    { numRuns: 300 },
+  );
+});
