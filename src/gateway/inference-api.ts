@@ -1,6 +1,7 @@
 /** The protocol's calls, answered from the model table. `accept/` decodes and encodes them. */
 
 import type { InferenceApi } from './accept/inference-service.ts';
+import { timingTrailers } from './encode/timing-trailers.ts';
 import { InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
 import { inferInStream } from './infer-stream.ts';
@@ -35,7 +36,10 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
     },
     modelConfig: (name, version) => configOf(models.find(name, version)),
     modelStatistics: (name, version) => chooseForStatistics(gateway, name, version).map(statisticsOf),
-    infer: async (wire, call) => (await infer(new InferenceRecord(wire, call), gateway)).chunks,
+    infer: async (wire, call) => {
+      const { chunks, timing } = await infer(new InferenceRecord(wire, call), gateway);
+      return { chunks, trailers: timingTrailers(call, timing) };
+    },
     streamInfer: (wire, call) => inferInStream(wire, call, gateway),
   };
 }

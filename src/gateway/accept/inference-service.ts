@@ -2,7 +2,7 @@
 
 import type { TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
-import type { Call, Method, Routes } from './call.ts';
+import type { Call, Method, Routes, Trailers } from './call.ts';
 import { type Codec, loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { ModelConfigMessage, ModelStatisticsMessage } from './messages.ts';
@@ -21,13 +21,19 @@ export interface InferenceApi {
   modelConfig(name: string, version: string): ModelConfigMessage;
   /** `''` stands for every model, and for every version. */
   modelStatistics(name: string, version: string): readonly ModelStatisticsMessage[];
-  /** From a `ModelInferRequest` to the parts of a `ModelInferResponse`. @throws InferError */
-  infer(wire: Uint8Array, call: Call): Promise<readonly Uint8Array[]>;
+  /** From a `ModelInferRequest` to a `ModelInferResponse`. @throws InferError */
+  infer(wire: Uint8Array, call: Call): Promise<Reply>;
   /**
    * From a `ModelInferRequest` to the parts of a `ModelStreamInferResponse`, which says too why a request failed. A
    * rejection ends the whole stream.
    */
   streamInfer(wire: Uint8Array, call: Call): Promise<readonly Uint8Array[]>;
+}
+
+export interface Reply {
+  /** The parts of the encoded message. */
+  readonly chunks: readonly Uint8Array[];
+  readonly trailers: Trailers | undefined;
 }
 
 export interface ModelMetadata {
@@ -89,7 +95,7 @@ function inferMethod(api: InferenceApi): Method {
     kind: 'unary',
     handle(call) {
       api.infer(call.message, call).then(
-        (chunks) => call.reply(chunks),
+        ({ chunks, trailers }) => call.reply(chunks, trailers),
         (thrown) => failWith(call, InferError.from(thrown)),
       );
     },
