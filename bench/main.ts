@@ -5,6 +5,7 @@
  * and for what is not measured.
  */
 
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -27,6 +28,10 @@ if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
   console.error(`usage: npm run bench [-- ${Object.keys(BENCHES).join(' | ')}] [--rounds N]`);
   process.exit(2);
 }
+
+// What is measured is what is shipped: stripping types at start would cost memory that users do not pay.
+const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
+if (build.status !== 0) process.exit(1);
 
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-bench-'));
 try {

@@ -14,9 +14,9 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** The gateway on a repository, by its command line as a user would start it. */
+/** The gateway on a repository, as the package runs it: built, from its command line. */
 export function startGateway(repository: string): Promise<ServerProcess> {
-  const cli = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+  const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
   const args = [
     cli,
     'serve',

@@ -26,14 +26,15 @@ const server = spawn(
   { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, LOG_LEVEL: 'warn' } },
 );
 const exited = once(server, 'exit');
-let right = 0;
+let isRight: readonly boolean[] = [];
 try {
-  right = await classifyAll(await readAddress(server));
+  isRight = await classifyAll(await readAddress(server));
 } finally {
   server.kill('SIGTERM');
 }
 const [exitCode] = await exited;
-console.log(`${right} of 10 are right; the server ended with exit code ${exitCode}`);
+const right = isRight.filter(Boolean).length;
+console.log(`${right} of ${isRight.length} are right; the server ended with exit code ${exitCode}`);
 process.exitCode = right >= MIN_RIGHT && exitCode === 0 ? 0 : 1;
 
 /** Passes on what the server says until it is ready, and returns its gRPC address. */
@@ -52,8 +53,8 @@ async function readAddress({ stdout }: ChildProcess): Promise<string> {
   throw new Error(`the server ended, or was not ready after ${MAX_START_MS / 1000} s`);
 }
 
-/** Classifies every image, all at a time, and prints a table. Returns how many answers are right. */
-async function classifyAll(address: string): Promise<number> {
+/** Classifies every image, all at a time, and prints a table. Returns which answers are right. */
+async function classifyAll(address: string): Promise<boolean[]> {
   using client = new InferenceClient(address, { deadlineMs: 10_000 });
   const layout = findImageLayout(await client.modelMetadata(MODEL));
   const files = (await readdir(images)).filter((file) => file.endsWith('.png')).sort();
@@ -62,20 +63,20 @@ async function classifyAll(address: string): Promise<number> {
     pixels.map(async (image) => {
       const start = performance.now();
       const outputs = { probabilities: { classification: 1 } };
-      const result = await client.infer(MODEL, { [layout.input]: image }, { outputs });
+      const result = await client.infer(MODEL, { [layout.input]: image }, { outputs, timing: true });
       const [best = ''] = result.output('probabilities', 'BYTES').strings();
       const [probability = '', , label = ''] = best.split(':');
       return { label, probability, batchRows: result.timing?.batchRows, ms: performance.now() - start };
     }),
   );
-  const isRight = answers.map(({ label }, i) => files[i]?.startsWith(label) ?? false);
+  const verdicts = answers.map(({ label }, i) => files[i]?.startsWith(label) ?? false);
   const rows = answers.map(({ label, probability, batchRows, ms }, i) => [
     files[i] ?? '',
-    isRight[i] ? label : `${label} (wrong)`,
+    verdicts[i] ? label : `${label} (wrong)`,
     Number(probability).toFixed(2),
     String(batchRows ?? '?'),
     ms.toFixed(1),
   ]);
   console.log(formatTable(['image', 'label', 'probability', 'batch', 'ms'], rows).trimEnd());
-  return isRight.filter(Boolean).length;
+  return verdicts;
 }

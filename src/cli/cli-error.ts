@@ -1,0 +1,12 @@
+/** What a command cannot do, as one line for stderr; the exit code is then 1. Whatever else is thrown is a fault of ours. */
+export class CliError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'CliError';
+  }
+}
+
+/** The text of whatever was thrown, such as `ENOENT: no such file or directory, open 'x.png'`. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

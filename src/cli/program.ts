@@ -1,0 +1,144 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { Shape } from '../client/inference-client.ts';
+import { CliError } from './cli-error.ts';
+import type { InferFlags } from './infer.ts';
+import type { ModelsFlags } from './models.ts';
+import { SETTINGS, type ServeFlags, type SettingDescription, serve } from './serve.ts';
+import { toOneLine } from './terminal-text.ts';
+
+/**
+ * Runs one command line.
+ * @returns the exit code: 0 done, 1 it could not be done, 2 the command line is wrong
+ */
+export async function runProgram(args: readonly string[], version: string): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram(version, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // commander has said what is wrong; 0 is the end of --help and --version.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (!(error instanceof CliError)) throw error;
+    for (const line of error.message.split('\n')) process.stderr.write(`error: ${toOneLine(line)}\n`);
+    return 1;
+  }
+}
+
+/** The commands. Each loads its own code when it runs, and says with `exit` how it ended. */
+function createProgram(version: string, exit: (code: number) => void): Command {
+  const program = new Command('tensorgate')
+    .description('A gRPC inference gateway for ONNX models.')
+    .version(version)
+    // So that `infer --version 2` is the version of a model.
+    .enablePositionalOptions()
+    .helpCommand(false)
+    .exitOverride();
+
+  const settings = SETTINGS.map((setting) => ({ key: setting.key, option: toOption(setting) }));
+  const serveCommand = program
+    .command('serve')
+    .description('Serve the models of a repository over gRPC, until SIGTERM or SIGINT.')
+    .option('--config <file>', 'settings in YAML (default: tensorgate.yaml, if it is there)')
+    .option('--print-config', 'print each setting, its value and where that comes from, and exit')
+    .action(async (flags: ServeFlags, command: Command) => {
+      const given = settings.filter(({ option }) => command.getOptionValueSource(option.attributeName()) === 'cli');
+      const values = given.map(({ key, option }) => [key, command.getOptionValue(option.attributeName())]);
+      exit(await serve(Object.fromEntries(values), flags, version));
+    });
+  for (const { option } of settings) serveCommand.addOption(option);
+
+  program
+    .command('infer')
+    .description('Run a model of a server, and print its answer.')
+    .argument('<model>', 'name of the model')
+    .addOption(
+      new Option(
+        '--image <file...>',
+        'images, sent at the same time, a request each; prints the best classes of each',
+      ).conflicts(['json', 'raw', 'shape']),
+    )
+    .addOption(
+      new Option(
+        '--json <file>',
+        `a request as the REST protocol has it, or {"input": [[1, 2]]}; '-' is stdin`,
+      ).conflicts(['image', 'raw', 'shape']),
+    )
+    .addOption(
+      new Option('--raw <name=file...>', 'raw contents of an input: its elements, little-endian')
+        .argParser(collectFiles)
+        .conflicts(['image', 'json']),
+    )
+    .addOption(
+      new Option(
+        '--shape <name=sizes...>',
+        'shape of a raw input, such as x=1,3,32,32 (default: from the model)',
+      ).argParser(collectShapes),
+    )
+    .option('--version <version>', 'version of the model (default: the server chooses)')
+    .option('--output <name...>', 'outputs to answer with (default: all)')
+    .addOption(new Option('--top <k>', 'classes to print of each image').argParser(parseCount).default(1))
+    .option('--json-output', 'print images as JSON too, a line each')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string, flags: InferFlags, command: Command) => {
+      if (flags.image === undefined && flags.json === undefined && flags.raw === undefined) {
+        command.error('error: nothing to send: give --image FILE, --json FILE or --raw NAME=FILE');
+      }
+      const { infer } = await import('./infer.ts');
+      exit(await infer(model, flags));
+    });
+
+  program
+    .command('models')
+    .description('List the models that a server has ready, and whether it batches them.')
+    .option('--json', 'print JSON')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (flags: ModelsFlags) => {
+      const { listModels } = await import('./models.ts');
+      exit(await listModels(flags));
+    });
+
+  return program;
+}
+
+function urlOption(): Option {
+  return new Option('--url <host:port>', 'gRPC address of the server').env('TENSORGATE_URL').default('127.0.0.1:8001');
+}
+
+function deadlineOption(): Option {
+  return new Option('--deadline-ms <ms>', 'what a call may take').argParser(parseCount).default(30_000);
+}
+
+/** An option of `serve`. It only shows the variable and the choices: `loadSettings` knows what is legal and what counts. */
+function toOption({ flag, env, type, list, choices = [], default: value, description }: SettingDescription): Option {
+  const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
+  const option = new Option(`${flag} ${list ? '<list>' : argument}`, description).env(env);
+  if (choices.length > 0) option.choices(choices);
+  if (value !== undefined) option.default(value, String(value));
+  return option.argParser((text) => text);
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It has to be a whole number above 0.');
+  return Number(text);
+}
+
+function splitPair(text: string): [name: string, value: string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It has to be NAME=VALUE.');
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function collectFiles(text: string, collected: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
+  return new Map([...collected, splitPair(text)]);
+}
+
+function collectShapes(text: string, collected: ReadonlyMap<string, Shape> = new Map()): ReadonlyMap<string, Shape> {
+  const [name, sizes] = splitPair(text);
+  if (!/^(\d+(,\d+)*)?$/.test(sizes)) throw new InvalidArgumentError('Sizes are whole numbers: x=1,3,32,32.');
+  return new Map([...collected, [name, sizes === '' ? [] : sizes.split(',').map(Number)]]);
+}

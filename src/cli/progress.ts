@@ -1,0 +1,21 @@
+/** Below this, the answer is there before anyone reads a count. */
+const MIN_TOTAL = 20;
+
+/** A count of what is done, on stderr, where that is a terminal and there is much to do. */
+export class Progress {
+  readonly #total: number;
+  readonly #shown: boolean;
+  #done = 0;
+
+  constructor(total: number) {
+    this.#total = total;
+    this.#shown = process.stderr.isTTY === true && total >= MIN_TOTAL;
+  }
+
+  tick(): void {
+    this.#done += 1;
+    if (!this.#shown) return;
+    const end = this.#done === this.#total ? '\n' : '';
+    process.stderr.write(`\r${this.#done}/${this.#total}${end}`);
+  }
+}

@@ -1,0 +1,104 @@
+import { constants } from 'node:os';
+import type { ModelSummary, Server } from '../gateway/main.ts';
+import {
+  describeSettings,
+  loadSettings,
+  SETTINGS,
+  type SettingDescription,
+  SettingsError,
+  type SettingsSources,
+} from '../gateway/ops/settings.ts';
+import { RepositoryError } from '../gateway/repository/model-repository.ts';
+import { CliError } from './cli-error.ts';
+import { formatTable } from './table.ts';
+import { toOneLine } from './terminal-text.ts';
+
+export { SETTINGS, type SettingDescription };
+
+export interface ServeFlags {
+  /** A file of settings. */
+  readonly config?: string;
+  readonly printConfig?: boolean;
+}
+
+/**
+ * Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once. `given` holds the settings of the
+ * command line by their keys. Returns the exit code.
+ * @throws CliError where the settings are wrong, or the server cannot start
+ */
+export async function serve(given: SettingsSources['flags'], flags: ServeFlags, version: string): Promise<number> {
+  const sources: SettingsSources = {
+    flags: given,
+    env: process.env,
+    cwd: process.cwd(),
+    ...(flags.config !== undefined && { file: flags.config }),
+  };
+  try {
+    if (flags.printConfig === true) printSettings(sources);
+    else await serveUntilSignal(sources, version);
+    return 0;
+  } catch (error) {
+    throw isExpected(error) ? new CliError(error.message, { cause: error }) : error;
+  }
+}
+
+/** Wrong settings, no repository, or what the operating system refuses: a port that is in use, say. */
+function isExpected(error: unknown): error is Error {
+  if (error instanceof SettingsError || error instanceof RepositoryError) return true;
+  return error instanceof Error && (isSystemError(error) || isSystemError(error.cause));
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}
+
+function printSettings(sources: SettingsSources): void {
+  const rows = describeSettings(sources).map(({ key, value, origin }) => [key, formatValue(value), origin]);
+  process.stdout.write(formatTable(['setting', 'value', 'origin'], rows));
+}
+
+function formatValue(value: unknown): string {
+  return value === undefined ? '' : String(value);
+}
+
+async function serveUntilSignal(sources: SettingsSources, version: string): Promise<void> {
+  const settings = loadSettings(sources);
+  // The first process of a container has no default action for signals: this one hears them from the beginning.
+  const signal = nextSignal();
+  const { startServer } = await import('../gateway/main.ts');
+  const server = await startServer(settings, { env: process.env, version });
+  const endedEarly = await Promise.race([server.loaded, signal]);
+  if (endedEarly === undefined) process.stdout.write(describeServer(server));
+  await signal;
+  await server.stop();
+}
+
+/** Resolves with the first SIGTERM or SIGINT; a second one ends the process. */
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    for (const name of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(name, () => {
+        if (isStopping) process.exit(128 + constants.signals[name]);
+        isStopping = true;
+        resolve(name);
+      });
+    }
+  });
+}
+
+/** A line for each model version, and one with the addresses, which says that it is ready. */
+function describeServer(server: Server): string {
+  const models = server.models().map((model) => `${describeModel(model)}\n`);
+  const [grpc, http] = [server.grpcPort, server.httpPort].map((port) => formatAddress(server.host, port));
+  return `${models.join('')}tensorgate ready: grpc ${grpc}, http ${http}\n`;
+}
+
+function describeModel({ name, version, state, detail }: ModelSummary): string {
+  const subject = version === '' ? name : `${name} version ${version}`;
+  return toOneLine(state === 'READY' ? `${subject}: ${detail}` : `${subject}: ${state}: ${detail}`);
+}
+
+function formatAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,158 @@
+import { decodeBytesTensor, encodeBytesTensor } from '../wire/bytes-tensor.ts';
+import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../wire/tensor.ts';
+
+/**
+ * What holds the elements of each datatype, in row-major order. BOOL is 0 or 1, FP16 and BF16 are bit patterns, and each
+ * element of BYTES is a byte string.
+ */
+export interface Elements {
+  BOOL: Uint8Array;
+  UINT8: Uint8Array;
+  UINT16: Uint16Array;
+  UINT32: Uint32Array;
+  UINT64: BigUint64Array;
+  INT8: Int8Array;
+  INT16: Int16Array;
+  INT32: Int32Array;
+  INT64: BigInt64Array;
+  FP16: Uint16Array;
+  FP32: Float32Array;
+  FP64: Float64Array;
+  BF16: Uint16Array;
+  BYTES: readonly Uint8Array[];
+}
+
+const ARRAYS = {
+  BOOL: Uint8Array,
+  UINT8: Uint8Array,
+  UINT16: Uint16Array,
+  UINT32: Uint32Array,
+  UINT64: BigUint64Array,
+  INT8: Int8Array,
+  INT16: Int16Array,
+  INT32: Int32Array,
+  INT64: BigInt64Array,
+  FP16: Uint16Array,
+  FP32: Float32Array,
+  FP64: Float64Array,
+  BF16: Uint16Array,
+} as const;
+
+type FixedDatatype = keyof typeof ARRAYS;
+
+/**
+ * A tensor that is sent or was received: `data` is the typed array of its datatype, `shape` the sizes of its axes.
+ * `tensor.fp32(…)` and its siblings make one. What was received is a view of the answer where alignment allows it, so a
+ * small tensor that is kept keeps the whole answer in memory; copy it where that matters.
+ *
+ * Raw contents are little-endian, and typed arrays have the byte order of the machine: on a big-endian one this is wrong.
+ */
+export class Tensor<D extends Datatype = Datatype> {
+  readonly datatype: D;
+  readonly shape: Shape;
+  readonly data: Elements[D];
+
+  /**
+   * @throws TypeError where `data` is not the array of `datatype`
+   * @throws RangeError where `data` has not as many elements as `shape` calls for
+   */
+  constructor(datatype: D, shape: Shape, data: Elements[D]) {
+    const wanted = isFixed(datatype) ? ARRAYS[datatype] : Array;
+    if (!(data instanceof wanted)) throw new TypeError(`the elements of ${datatype} come in a ${wanted.name}`);
+    const count = elementCount(shape);
+    if (count !== data.length) {
+      throw new RangeError(`shape [${shape.join(',')}] does not hold ${data.length} elements`);
+    }
+    this.datatype = datatype;
+    this.shape = shape;
+    this.data = data;
+  }
+
+  /**
+   * The elements of a BYTES tensor as text.
+   * @throws TypeError for another datatype, and where an element is not UTF-8
+   */
+  strings(): string[] {
+    if (this.datatype !== 'BYTES') throw new TypeError(`a tensor of ${this.datatype} has no strings`);
+    const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    return (this.data as Elements['BYTES']).map((element) => decoder.decode(element));
+  }
+}
+
+/** A tensor of whatever datatype: comparing `datatype` tells the type of `data`. */
+export type AnyTensor = { [D in Datatype]: Tensor<D> }[Datatype];
+
+/**
+ * Makes a tensor of each datatype, from its typed array, which is not copied, or from plain values.
+ * All throw RangeError where the values do not fill the shape, or one of them does not fit an integer datatype.
+ */
+export const tensor = {
+  bool: (data: Uint8Array | readonly boolean[], shape: Shape) =>
+    tensorOf('BOOL', shape, data instanceof Uint8Array ? data : data.map(Number)),
+  uint8: (data: Uint8Array | readonly number[], shape: Shape) => tensorOf('UINT8', shape, data),
+  uint16: (data: Uint16Array | readonly number[], shape: Shape) => tensorOf('UINT16', shape, data),
+  uint32: (data: Uint32Array | readonly number[], shape: Shape) => tensorOf('UINT32', shape, data),
+  uint64: (data: BigUint64Array | readonly bigint[], shape: Shape) => tensorOf('UINT64', shape, data),
+  int8: (data: Int8Array | readonly number[], shape: Shape) => tensorOf('INT8', shape, data),
+  int16: (data: Int16Array | readonly number[], shape: Shape) => tensorOf('INT16', shape, data),
+  int32: (data: Int32Array | readonly number[], shape: Shape) => tensorOf('INT32', shape, data),
+  int64: (data: BigInt64Array | readonly bigint[], shape: Shape) => tensorOf('INT64', shape, data),
+  /** Bit patterns of binary16: `new Uint16Array(float16Array.buffer)`, say. */
+  fp16: (data: Uint16Array, shape: Shape) => tensorOf('FP16', shape, data),
+  fp32: (data: Float32Array | readonly number[], shape: Shape) => tensorOf('FP32', shape, data),
+  fp64: (data: Float64Array | readonly number[], shape: Shape) => tensorOf('FP64', shape, data),
+  /** Bit patterns of bfloat16: the upper halves of binary32. */
+  bf16: (data: Uint16Array, shape: Shape) => tensorOf('BF16', shape, data),
+  /** A string becomes its UTF-8 bytes. */
+  bytes: (data: readonly (Uint8Array | string)[], shape: Shape) =>
+    new Tensor(
+      'BYTES',
+      shape,
+      data.map((element) => (typeof element === 'string' ? new TextEncoder().encode(element) : element)),
+    ),
+} as const;
+
+function tensorOf<D extends FixedDatatype>(
+  datatype: D,
+  shape: Shape,
+  data: Elements[D] | readonly (number | bigint)[],
+): Tensor<D> {
+  return new Tensor(datatype, shape, Array.isArray(data) ? toElements(datatype, data) : (data as Elements[D]));
+}
+
+function toElements<D extends FixedDatatype>(datatype: D, values: readonly (number | bigint)[]): Elements[D] {
+  const elements = new ARRAYS[datatype](values.length);
+  const isFloat = datatype === 'FP32' || datatype === 'FP64';
+  values.forEach((value, i) => {
+    elements[i] = value;
+    if (!isFloat && elements[i] !== value) throw new RangeError(`element ${i} is ${value}, which is no ${datatype}`);
+  });
+  return elements as Elements[D];
+}
+
+function isFixed(datatype: Datatype): datatype is FixedDatatype {
+  return datatype !== 'BYTES';
+}
+
+/** The raw contents of `tensor`: a view of its data, but for BYTES. */
+export function encodeTensor({ data }: AnyTensor): Uint8Array {
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : encodeBytesTensor(data);
+}
+
+/**
+ * The tensor whose raw contents are `raw`: a view of them, or of a copy where they are not aligned for their datatype.
+ * @throws RangeError or BytesTensorError where `raw` has not as many elements as `shape` calls for
+ */
+export function decodeTensor(datatype: Datatype, shape: Shape, raw: Uint8Array): AnyTensor {
+  const make = (data: Elements[Datatype]): AnyTensor => new Tensor(datatype, shape, data) as AnyTensor;
+  if (!isFixed(datatype)) return make(decodeBytesTensor(raw, elementCount(shape) ?? 0));
+  const size = DATATYPE_BYTES[datatype];
+  const aligned = raw.byteOffset % size === 0 ? raw : new Uint8Array(raw);
+  const View: View = ARRAYS[datatype];
+  return make(new View(aligned.buffer, aligned.byteOffset, aligned.byteLength / size));
+}
+
+/** The constructors of typed arrays have no common signature for TypeScript. */
+type View = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Elements[FixedDatatype];

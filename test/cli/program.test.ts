@@ -1,0 +1,66 @@
+import { expect, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import { SETTINGS } from '../../src/gateway/ops/settings.ts';
+import { runCommandLine } from './command-line.ts';
+
+test('--version prints the version of the package', async () => {
+  expect(await runCommandLine(['--version'])).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: '' });
+});
+
+test('--help lists the commands on stdout', async () => {
+  const { code, stdout, stderr } = await runCommandLine(['--help']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  for (const command of ['serve', 'infer', 'models']) expect(stdout).toContain(`\n  ${command} [options]`);
+});
+
+test('serve --help shows each setting with its default and its variable', async () => {
+  const { code, stdout } = await runCommandLine(['serve', '--help']);
+  expect(code).toBe(0);
+  const text = stdout.replace(/\s+/g, ' ');
+  for (const { flag, env, description, default: value } of SETTINGS) {
+    expect(text).toContain(` ${flag} `);
+    expect(text).toContain(description.replace(/\s+/g, ' '));
+    expect(text).toContain(value === undefined ? `(env: ${env})` : `default: ${value}, env: ${env})`);
+  }
+});
+
+test.each([
+  ['infer', '--url', '(default: "127.0.0.1:8001", env: TENSORGATE_URL)'],
+  ['models', '--url', '(default: "127.0.0.1:8001", env: TENSORGATE_URL)'],
+  ['infer', '--top', '(default: 1)'],
+])('%s --help shows the default of %s', async (command, flag, text) => {
+  const { stdout } = await runCommandLine([command, '--help']);
+  expect(stdout).toContain(flag);
+  expect(stdout.replace(/\s+/g, ' ')).toContain(text);
+});
+
+test('no command at all is answered with the help, on stderr', async () => {
+  const { code, stdout, stderr } = await runCommandLine([]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toMatch(/^Usage: tensorgate/);
+});
+
+test.each([
+  [['srve'], "error: unknown command 'srve'\n(Did you mean serve?)\n"],
+  [['serve', '--grpc-prot', '1'], "error: unknown option '--grpc-prot'\n(Did you mean --grpc-port?)\n"],
+  [['infer', 'm'], 'error: nothing to send: give --image FILE, --json FILE or --raw NAME=FILE\n'],
+  [['infer', '--image', 'a.png'], "error: missing required argument 'model'\n"],
+  [
+    ['infer', 'm', '--json', 'a', '--image', 'b'],
+    "error: option '--image <file...>' cannot be used with option '--json <file>'\n",
+  ],
+  [
+    ['infer', 'm', '--image', 'a', '--top', '0'],
+    "error: option '--top <k>' argument '0' is invalid. It has to be a whole number above 0.\n",
+  ],
+  [
+    ['infer', 'm', '--raw', 'x.bin'],
+    "error: option '--raw <name=file...>' argument 'x.bin' is invalid. It has to be NAME=VALUE.\n",
+  ],
+  [
+    ['infer', 'm', '--raw', 'x=a', '--shape', 'x=a'],
+    "error: option '--shape <name=sizes...>' argument 'x=a' is invalid. Sizes are whole numbers: x=1,3,32,32.\n",
+  ],
+])('a wrong command line ends with 2, and one line that says why: %j', async (args, text) => {
+  expect(await runCommandLine(args)).toEqual({ code: 2, stdout: '', stderr: text });
+});
