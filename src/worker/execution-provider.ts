@@ -22,15 +22,23 @@ export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
       const session = await InferenceSession.create(spec.modelPath, sessionOptions(spec, provider));
       return { session, provider, refusals };
     } catch (error) {
+      const reason = describeRefusal(error);
       // A model that the CPU provider refuses is broken for all; its text is the one that helps.
-      if (provider === 'cpu' && refusals.length === 0) throw error;
-      refusals.push({ provider, reason: error instanceof Error ? error.message : String(error) });
+      if (provider === 'cpu' && refusals.length === 0) throw new Error(reason, { cause: error });
+      refusals.push({ provider, reason });
       if (spec.strictProviders) break;
     }
   }
   const reasons = refusals.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
   const rule = spec.strictProviders ? ' (strict_execution_providers forbids another)' : '';
   throw new Error(`no execution provider accepts the model${rule}: ${reasons}`);
+}
+
+/** The binding names an element type that it does not know by its number in ONNX alone. */
+function describeRefusal(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  if (text !== 'Unsupported data type: 16') return text;
+  return "an input or output is BF16, which ONNX Runtime's binding for Node cannot open: export it as FP16 or FP32";
 }
 
 function sessionOptions(spec: SessionSpec, provider: ExecutionProvider): InferenceSession.SessionOptions {

@@ -119,9 +119,10 @@ class GrpcJsTransport implements Transport {
     // A session ends its socket after its last call; a peer that then does not close its end is not waited for.
     for (const socket of sockets) socket.once('finish', () => setTimeout(() => socket.destroy(), FAREWELL_MS).unref());
     for (const session of sessions) session.close();
-    const abandonment = setTimeout(() => {
+    const abandonAll = (): void => {
       for (const call of calls) call.abandon();
-    }, graceMs - FAREWELL_MS);
+    };
+    const abandonment = setTimeout(abandonAll, Math.max(0, graceMs - FAREWELL_MS));
     const end = setTimeout(() => {
       for (const socket of sockets) socket.destroy();
     }, graceMs);

@@ -19,7 +19,7 @@ import type {
   ToRunner,
 } from '../../worker/protocol.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { COLLECT_BY_TOTAL_MEMORY } from '../ops/garbage-collection.ts';
+import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
 
 // `.ts` in a checkout, `.js` in the package.
 const RUNNER_MODULE = new URL(`../../worker/runner${extname(import.meta.url)}`, import.meta.url);
@@ -87,7 +87,7 @@ export class RunnerProcess {
   static start(name: string, env: NodeJS.ProcessEnv): RunnerProcess {
     const child = fork(RUNNER_MODULE, [], {
       env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
-      execArgv: [COLLECT_BY_TOTAL_MEMORY],
+      execArgv: [...COLLECTION_FLAGS],
       serialization: 'json',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
