@@ -62,8 +62,8 @@ export abstract class GrpcJsCall implements Call {
   }
 
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
-    const details = boundedText(text);
-    if (this.conclude(code, details, failure)) this.sendStatus(statusOf(code, details, trailers));
+    const status = statusOf(code, boundedText(text), trailers);
+    if (this.conclude(code, status.details, failure)) this.sendStatus(status);
   }
 
   /** Runs the method. */
@@ -130,7 +130,9 @@ export class GrpcJsUnaryCall extends GrpcJsCall implements UnaryCall {
   }
 
   reply(chunks: readonly Uint8Array[], trailers?: Trailers): void {
-    if (this.conclude(Status.OK)) this.#respond(null, new MessageParts(chunks), trailers && metadataOf(trailers));
+    const message = new MessageParts(chunks);
+    const metadata = trailers && metadataOf(trailers);
+    if (this.conclude(Status.OK)) this.#respond(null, message, metadata);
   }
 
   protected override sendStatus(status: StatusObject): void {
@@ -163,7 +165,8 @@ export class GrpcJsStreamingCall extends GrpcJsCall implements StreamingCall {
   }
 
   end(trailers?: Trailers): void {
-    if (this.conclude(Status.OK)) this.#inner.end(trailers && metadataOf(trailers));
+    const metadata = trailers && metadataOf(trailers);
+    if (this.conclude(Status.OK)) this.#inner.end(metadata);
   }
 
   pause(): void {

@@ -2,7 +2,7 @@
 
 import type { TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
-import type { Call, Method, Routes, Trailers } from './call.ts';
+import type { Call, Method, Routes, Trailers, UnaryCall } from './call.ts';
 import { type Codec, loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { ModelConfigMessage, ModelStatisticsMessage } from './messages.ts';
@@ -91,15 +91,15 @@ function decoded(rpcs: UnaryRpcs, name: string, codec: Codec<object, object>): M
 }
 
 function inferMethod(api: InferenceApi): Method {
-  return {
-    kind: 'unary',
-    handle(call) {
-      api.infer(call.message, call).then(
-        ({ chunks, trailers }) => call.reply(chunks, trailers),
-        (thrown) => failWith(call, InferError.from(thrown)),
-      );
-    },
+  const answer = async (call: UnaryCall): Promise<void> => {
+    try {
+      const { chunks, trailers } = await api.infer(call.message, call);
+      call.reply(chunks, trailers);
+    } catch (thrown) {
+      failWith(call, InferError.from(thrown));
+    }
   };
+  return { kind: 'unary', handle: (call) => void answer(call) };
 }
 
 function refusal(name: string): Method {

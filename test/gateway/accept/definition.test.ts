@@ -1,0 +1,102 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { DESCRIPTOR_SET_PATH, loadCodecs } from '../../../src/gateway/accept/definition.ts';
+import type { ModelConfigMessage, ModelStatisticsMessage } from '../../../src/gateway/accept/messages.ts';
+import { InferError } from '../../../src/gateway/errors.ts';
+import { loadService } from './reference-service.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const BUF = path.join(ROOT, 'node_modules/.bin/buf');
+
+const obstacle = runBuf(['--version']);
+if (obstacle !== undefined) console.warn(`proto/tensorgate.binpb is NOT compared: buf cannot run here (${obstacle})`);
+
+describe.skipIf(obstacle !== undefined)('the descriptor set', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'tensorgate-proto-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('is what `npm run gen` makes of proto/', () => {
+    const made = path.join(folder, 'made.binpb');
+    expect(runBuf(['build', 'proto', '-o', made])).toBeUndefined();
+    expect(readFileSync(made).equals(readFileSync(DESCRIPTOR_SET_PATH))).toBe(true);
+  });
+});
+
+describe('codecs', () => {
+  const codecs = loadCodecs('inference.proto', 'inference.GRPCInferenceService');
+  const client = loadService('inference.proto', 'inference.GRPCInferenceService');
+
+  test('sums of nanoseconds above 2^53 are exact', () => {
+    const ns = String(2n ** 63n + 1n);
+    const none = { count: '0', ns: '0' };
+    const statistics: ModelStatisticsMessage = {
+      name: 'm',
+      version: '1',
+      last_inference: '1764000000123',
+      inference_count: '3',
+      execution_count: '1',
+      inference_stats: {
+        success: { count: '3', ns },
+        fail: none,
+        queue: none,
+        compute_input: none,
+        compute_infer: none,
+        compute_output: none,
+        cache_hit: none,
+        cache_miss: none,
+      },
+      batch_stats: [{ batch_size: '3', compute_input: none, compute_infer: { count: '1', ns }, compute_output: none }],
+    };
+    const bytes = codecs.get('ModelStatistics')?.encode({ model_stats: [statistics] });
+    expect(client['ModelStatistics']?.responseDeserialize(Buffer.from(bytes ?? []))).toMatchObject({
+      model_stats: [statistics],
+    });
+  });
+
+  test('a model configuration keeps its field names, and enum values are names', () => {
+    const config: ModelConfigMessage = {
+      name: 'm',
+      platform: 'onnxruntime_onnx',
+      backend: 'onnxruntime',
+      version_policy: { latest: { num_versions: 2 } },
+      max_batch_size: 8,
+      input: [{ name: 'x', data_type: 'TYPE_FP32', dims: [-1, 3] }],
+      output: [{ name: 'y', data_type: 'TYPE_STRING', dims: [1], label_filename: 'labels.txt' }],
+      instance_group: [{ name: 'm_0', kind: 'KIND_GPU', count: 2, gpus: [1] }],
+      dynamic_batching: { preferred_batch_size: [4, 8], max_queue_delay_microseconds: 100 },
+      parameters: { note: { string_value: 'text' } },
+    };
+    const bytes = codecs.get('ModelConfig')?.encode({ config });
+    const read = client['ModelConfig']?.responseDeserialize(Buffer.from(bytes ?? [])) as { config: object };
+    expect(read.config).toMatchObject({
+      ...config,
+      input: [{ name: 'x', data_type: 'TYPE_FP32', dims: ['-1', '3'] }],
+      output: [{ name: 'y', data_type: 'TYPE_STRING', dims: ['1'], label_filename: 'labels.txt' }],
+      dynamic_batching: { preferred_batch_size: [4, 8], max_queue_delay_microseconds: '100' },
+    });
+  });
+
+  test('bytes that are no message are refused as malformed', () => {
+    expect(() => codecs.get('ModelReady')?.decode(new Uint8Array([0x0a]))).toThrow(
+      new InferError('malformed_message', 'Unable to parse request'),
+    );
+  });
+
+  test('a request that is far too long is refused unread', () => {
+    expect(() => codecs.get('ModelReady')?.decode(new Uint8Array(64 * 1024 + 1))).toThrow(/at most 65536 are taken/);
+  });
+});
+
+/** @returns why it did not work */
+function runBuf(args: readonly string[]): string | undefined {
+  try {
+    execFileSync(BUF, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    return undefined;
+  } catch (error) {
+    return String(error);
+  }
+}

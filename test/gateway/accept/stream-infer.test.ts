@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Call, CancelReason, StreamingCall } from '../../../src/gateway/accept/call.ts';
+import { streamInferMethod } from '../../../src/gateway/accept/stream-infer.ts';
+import { InferError, type StatusCode } from '../../../src/gateway/errors.ts';
+
+/** The transport's side of a stream, by hand. */
+class FakeStream implements StreamingCall {
+  readonly path = '/inference.GRPCInferenceService/ModelStreamInfer';
+  readonly deadline = 1_234;
+  cancelled = false;
+  onCancel: StreamingCall['onCancel'];
+  onMessage: StreamingCall['onMessage'];
+  onEnd: StreamingCall['onEnd'];
+  onDrain: StreamingCall['onDrain'];
+  /** What became of it, in order. */
+  readonly log: string[] = [];
+  hasRoom = true;
+
+  get(name: string): string {
+    return `value of ${name}`;
+  }
+
+  keys(): string[] {
+    return ['key'];
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    this.log.push(Buffer.concat(chunks).toString());
+    return this.hasRoom;
+  }
+
+  end(): void {
+    this.log.push('end');
+  }
+
+  fail(code: StatusCode, text: string): void {
+    this.log.push(`fail ${code} ${text}`);
+  }
+
+  pause(): void {
+    this.log.push('pause');
+  }
+
+  resume(): void {
+    this.log.push('resume');
+  }
+}
+
+describe('ModelStreamInfer', () => {
+  let stream: FakeStream;
+  let requests: { wire: string; call: Call; answer(text: string): void; reject(error: unknown): void }[];
+
+  beforeEach(() => {
+    stream = new FakeStream();
+    requests = [];
+    const method = streamInferMethod((wire, call) => {
+      const { promise, resolve, reject } = Promise.withResolvers<readonly Uint8Array[]>();
+      requests.push({ wire: String(wire), call, answer: (text) => resolve([Buffer.from(text)]), reject });
+      return promise;
+    });
+    if (method.kind === 'streaming') method.handle(stream);
+  });
+
+  function send(...messages: string[]): void {
+    for (const message of messages) stream.onMessage?.(Buffer.from(message));
+  }
+
+  test('S1: several requests are in flight at once, and answered in their order', async () => {
+    send('a', 'b', 'c');
+    expect(requests.map(({ wire }) => wire)).toEqual(['a', 'b', 'c']);
+    requests[2]?.answer('C');
+    requests[1]?.answer('B');
+    await settled();
+    expect(stream.log).toEqual([]);
+    requests[0]?.answer('A');
+    await settled();
+    expect(stream.log).toEqual(['A', 'B', 'C']);
+  });
+
+  test('S2: the sixty-fourth unanswered request pauses the stream, and an answer resumes it', async () => {
+    send(...Array.from({ length: 63 }, (_, index) => `${index}`));
+    expect(stream.log).toEqual([]);
+    send('last');
+    expect(stream.log).toEqual(['pause']);
+    requests[1]?.answer('not the first');
+    await settled();
+    expect(stream.log).toEqual(['pause']);
+    requests[0]?.answer('the first');
+    await settled();
+    expect(stream.log).toEqual(['pause', 'the first', 'not the first', 'resume']);
+  });
+
+  test('S3: after the half-close the stream ends once the last request is answered', async () => {
+    send('a', 'b');
+    stream.onEnd?.();
+    requests[1]?.answer('B');
+    await settled();
+    expect(stream.log).toEqual([]);
+    requests[0]?.answer('A');
+    await settled();
+    expect(stream.log).toEqual(['A', 'B', 'end']);
+  });
+
+  test('S3: a stream without requests ends at the half-close', () => {
+    stream.onEnd?.();
+    expect(stream.log).toEqual(['end']);
+  });
+
+  test('S4: a cancelled stream cancels its unanswered requests, each by itself', async () => {
+    const reasons: string[] = [];
+    send('a', 'b', 'c');
+    for (const { wire, call } of requests) call.onCancel = (reason: CancelReason) => reasons.push(`${wire} ${reason}`);
+    requests[0]?.answer('A');
+    await settled();
+    stream.cancelled = true;
+    stream.onCancel?.('client');
+    expect(reasons).toEqual(['b client', 'c client']);
+    expect(requests[1]?.call.cancelled).toBe(true);
+  });
+
+  test('while the transport has no room, answers wait for it', async () => {
+    stream.hasRoom = false;
+    send('a', 'b', 'c');
+    for (const request of requests) request.answer(request.wire);
+    await settled();
+    expect(stream.log).toEqual(['a']);
+    stream.onDrain?.();
+    expect(stream.log).toEqual(['a', 'b']);
+    stream.hasRoom = true;
+    stream.onEnd?.();
+    expect(stream.log).toEqual(['a', 'b']);
+    stream.onDrain?.();
+    expect(stream.log).toEqual(['a', 'b', 'c', 'end']);
+  });
+
+  test('a request has the deadline and the metadata of its stream', () => {
+    send('a');
+    const call = requests[0]?.call;
+    expect(call).toMatchObject({ path: stream.path, deadline: 1_234, stream });
+    expect(call?.get('x')).toBe('value of x');
+    expect([...(call?.keys() ?? [])]).toEqual(['key']);
+  });
+
+  test('a rejection ends the whole stream with its status', async () => {
+    send('a');
+    requests[0]?.reject(new InferError('draining', 'the server drains'));
+    await settled();
+    expect(stream.log).toEqual(['fail 14 the server drains']);
+  });
+});
+
+function settled(): Promise<void> {
+  return new Promise(setImmediate);
+}
