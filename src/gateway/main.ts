@@ -81,10 +81,12 @@ export async function startServer(settings: Settings, surroundings: Surroundings
       throw error;
     },
   );
-  const loaded = loadAll(models.all()).then(() => readiness.become('serving'));
+  const ending = new AbortController();
+  const loaded = loadAll(models.all(), ending.signal).then(() => readiness.become('serving'));
 
   const drain = async (): Promise<void> => {
     readiness.become('draining');
+    ending.abort();
     await new Promise((resolve) => setTimeout(resolve, settings.lameDuckMs));
     health.endWatches();
     const giveUp = giveUpLater(models, settings.drainTimeoutMs);
@@ -133,10 +135,12 @@ function readModels(settings: Settings, runners: RunnerSet): ModelTable {
 }
 
 /** Loads the models, as many at a time as there are cores: each measures itself, and more would measure each other. */
-async function loadAll(models: readonly Model[]): Promise<void> {
+async function loadAll(models: readonly Model[], ending: AbortSignal): Promise<void> {
   const waiting = [...models];
   const loadNext = async (): Promise<void> => {
-    for (let model = waiting.shift(); model !== undefined; model = waiting.shift()) await model.load();
+    for (let model = waiting.shift(); model !== undefined && !ending.aborted; model = waiting.shift()) {
+      await model.load();
+    }
   };
   await Promise.all(Array.from({ length: os.availableParallelism() }, loadNext));
 }

@@ -8,7 +8,7 @@ import { Breaker } from './dispatch/breaker.ts';
 import { InstanceGroup } from './dispatch/instance-group.ts';
 import { findRowDependence, type RunRows } from './dispatch/row-independence.ts';
 import type { Runner } from './dispatch/runner.ts';
-import { findProbeShape, measureBatches } from './dispatch/warm-up.ts';
+import { findProbeShape, measureBatches, warmInstances } from './dispatch/warm-up.ts';
 import { InferError } from './errors.ts';
 import { ModelStatistics } from './model-statistics.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './ops/diagnostics.ts';
@@ -168,6 +168,7 @@ export class Model {
     );
     if (found.kind === 'shape') {
       const run = this.#runRows(signature);
+      await warmInstances(run, signature.inputs, found.shape, { rows: maxRows, instances: this.#group.size });
       const bucket = bucketOf(signature, found.shape.openAxisSize);
       for (const { rows, elapsedMs } of await measureBatches(run, signature.inputs, found.shape, maxRows)) {
         scheduler.observe(bucket, rows, elapsedMs);

@@ -26,10 +26,19 @@ export class Mailbox {
     this.#linked = linked === 'linked';
   }
 
-  /** Makes a new mailbox, readable by this user alone. Throws where `directory` cannot be written. */
+  /**
+   * Makes a new mailbox, readable by this user alone.
+   * @throws Error that names `directory` where no file can be made in it
+   */
   static create(directory: string): Mailbox {
     const filePath = path.join(directory, `tensorgate-${process.pid}-${randomBytes(8).toString('hex')}`);
-    return new Mailbox(fs.openSync(filePath, 'wx+', 0o600), filePath, 'linked');
+    try {
+      return new Mailbox(fs.openSync(filePath, 'wx+', 0o600), filePath, 'linked');
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      const advice = 'give a directory of a memory file system with --mailbox-directory';
+      throw new Error(`no mailbox can be made in '${directory}' (${code}): ${advice}`, { cause });
+    }
   }
 
   /** Opens a mailbox that the other side made. */
@@ -106,7 +115,11 @@ export class Mailbox {
   /** After a batch: `reached` is where its outputs end. Gives memory back after an unusually large one. */
   settle(reached: number): void {
     this.#size = Math.max(this.#size, reached);
-    if (this.#size <= KEEP_BYTES) return;
+    if (this.#size > KEEP_BYTES) this.empty();
+  }
+
+  /** Gives all memory back: after a batch for which there may have been too little. */
+  empty(): void {
     fs.ftruncateSync(this.#file, 0);
     this.#size = 0;
   }

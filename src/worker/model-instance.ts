@@ -24,9 +24,11 @@ interface Loaded {
   readonly mailbox: Mailbox;
 }
 
+const LEAST_ARENA_BYTES = 64 * 1024;
+
 let loaded: Loaded | undefined;
 /** Inputs are laid over this without a copy; it must not change while a run reads it, so a thread runs one batch at a time. */
-let arena = new ArrayBuffer(64 * 1024);
+let arena = new ArrayBuffer(LEAST_ARENA_BYTES);
 
 /** Opens the mailbox and the session. Throws an Error whose text says what is wrong with the model. */
 export async function load(task: { mailboxPath: string; spec: SessionSpec }): Promise<SessionInfo> {
@@ -86,8 +88,8 @@ function describe(tensor: InferenceSession.ValueMetadata): SessionTensor {
 function readArena(mailbox: Mailbox, inputs: readonly TensorPlace[]): void {
   let end = 0;
   for (const { offset, byteLength } of inputs) end = Math.max(end, offset + byteLength);
-  if (end > arena.byteLength || end < arena.byteLength / 16)
-    arena = new ArrayBuffer(Math.max(64 * 1024, end + end / 4));
+  const isFarTooLarge = arena.byteLength > LEAST_ARENA_BYTES && end < arena.byteLength / 16;
+  if (end > arena.byteLength || isFarTooLarge) arena = new ArrayBuffer(Math.max(LEAST_ARENA_BYTES, end + end / 4));
   mailbox.readSync(new Uint8Array(arena, 0, end), 0);
 }
 

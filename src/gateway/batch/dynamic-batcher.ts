@@ -83,9 +83,8 @@ function dueAt(bucket: Bucket, policy: BatchPolicy, now: number): number {
   let earliestDeadline = Number.POSITIVE_INFINITY;
   const enough = policy.preferredRows[0] ?? policy.maxRows;
   for (const request of bucket.waiting) {
-    // A request that no longer fits closes the batch: holding it back would gain nothing.
-    if (rows + request.rows > policy.maxRows) return now;
     rows += request.rows;
+    // Also where it is more than fits: that closes the batch, and holding it back would gain nothing.
     if (rows >= enough) return now;
     earliestDeadline = Math.min(earliestDeadline, request.deadline);
   }

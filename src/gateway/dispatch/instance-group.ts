@@ -113,15 +113,15 @@ export class InstanceGroup implements Tenant {
     const instance = this.#instances.find(isIdle);
     if (instance === undefined) return { kind: 'failed', error: new Error('no idle instance') };
     instance.busy = true;
-    try {
-      return await runOn(instance, batch, signature, limitMs);
-    } catch (error) {
-      return { kind: 'failed', error };
-    } finally {
-      instance.busy = false;
-      if (this.#instances.includes(instance)) this.#options.onIdle();
-      else instance.mailbox.close();
-    }
+    const outcome = await runOn(instance, batch, signature, limitMs).catch(
+      (error: unknown): RunOutcome => ({ kind: 'failed', error }),
+    );
+    // Perhaps for want of room in the mailbox: what it took of it, others may need.
+    if (outcome.kind === 'failed') instance.mailbox.empty();
+    instance.busy = false;
+    if (this.#instances.includes(instance)) this.#options.onIdle();
+    else instance.mailbox.close();
+    return outcome;
   }
 
   /** A dead process' instance: its mailbox is closed here, or by the run that still holds it. */

@@ -7,7 +7,7 @@
  */
 
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
-import { RunnerProcess } from './runner-process.ts';
+import { LoadError, RunnerProcess } from './runner-process.ts';
 
 /** A model version in a runner. */
 export interface Tenant {
@@ -72,15 +72,14 @@ export class Runner {
   /** Moves a model version out; with the last one the process ends, and its memory is the system's again. */
   release(tenant: Tenant): void {
     this.#tenants.delete(tenant);
-    if (this.empty) this.close();
+    if (this.empty) this.#stop();
     else tenant.vacate();
   }
 
+  /** Ends the process for good: whoever is about to move in is refused. */
   close(): void {
     this.#closed = true;
-    this.#process?.kill('closed');
-    // Whoever moves in next gets a new process, not the dying one.
-    this.#process = undefined;
+    this.#stop();
   }
 
   /** Ends the process as hung or broken; it is replaced like any that died. */
@@ -88,12 +87,18 @@ export class Runner {
     this.#process?.kill(cause);
   }
 
+  #stop(): void {
+    this.#process?.kill('closed');
+    // Whoever moves in next gets a new process, not the dying one.
+    this.#process = undefined;
+  }
+
   #living(): RunnerProcess {
+    if (this.#closed) throw new LoadError('the server ends');
     if (this.#process !== undefined) return this.#process;
     const started = RunnerProcess.start(this.name, this.#env);
     this.#process = started;
     this.#startedAt = performance.now();
-    this.#closed = false;
     void started.ended.then(({ cause }) => this.#ended(started, cause));
     return started;
   }
@@ -113,14 +118,15 @@ export class Runner {
       return;
     }
     this.#loading = this.#loading.then(async () => {
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      // A server that ends meanwhile does not wait for it.
+      await new Promise((resolve) => setTimeout(resolve, pause).unref());
       await this.#restore();
     });
   }
 
   /** Loads every tenant into a new process. One that no longer loads is evicted; if the process dies, `#ended` follows. */
   async #restore(): Promise<void> {
-    if (this.#closed) return;
+    if (this.#closed || this.#tenants.size === 0) return;
     const process = this.#living();
     this.#failedStarts++;
     for (const tenant of this.#tenants) {
@@ -133,6 +139,6 @@ export class Runner {
       }
     }
     this.#failedStarts = 0;
-    if (this.empty) this.close();
+    if (this.empty) this.#stop();
   }
 }

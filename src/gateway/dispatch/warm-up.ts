@@ -39,6 +39,17 @@ export interface Measured {
   readonly elapsedMs: number;
 }
 
+/** Runs a batch of `rows` on each of the idle instances at once: the first run of an instance is slow, and no caller's. */
+export async function warmInstances(
+  run: RunRows,
+  inputs: readonly TensorSpec[],
+  shape: ProbeShape,
+  load: { readonly rows: number; readonly instances: number },
+): Promise<void> {
+  const batch = Array.from({ length: load.rows }, () => row(inputs, shape));
+  await Promise.all(Array.from({ length: load.instances }, () => run(batch)));
+}
+
 /** Runs batches of 1, 2, 4, … up to `maxRows`, while the budget lasts, and measures each. */
 export async function measureBatches(
   run: RunRows,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { Admission } from '../../../src/gateway/admit/admission.ts';
+import { Admission, footprint } from '../../../src/gateway/admit/admission.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
+import { inferInput, inferRequest, rawRequest, typedContents } from '../../support/infer-requests.ts';
 
 describe('the byte budget', () => {
   test('is given out to the last byte, and one more is shed with a time after which to retry', () => {
@@ -39,5 +40,24 @@ describe('the byte budget', () => {
       throw new Error('failed');
     }).toThrow('failed');
     expect([admission.bytes, admission.requests]).toEqual([0, 0]);
+  });
+});
+
+describe('the bytes that a request holds', () => {
+  const wire = new Uint8Array(100);
+
+  test('are those of its message, where its contents are raw: they are never copied', () => {
+    expect(footprint(wire, rawRequest('FP32', [4], new Uint8Array(16)))).toBe(100);
+  });
+
+  test('are also those that its typed contents grow to', () => {
+    const contents = typedContents('INT64', new Uint8Array(80), 10);
+    const inputs = [inferInput('a', 'INT64', [10], { contents }), inferInput('b', 'BYTES', [10], { contents })];
+    expect(footprint(wire, inferRequest({ inputs }))).toBe(100 + 80 + 40);
+  });
+
+  test('of a datatype that is none do not count: they are refused before they grow', () => {
+    const contents = typedContents('INT64', new Uint8Array(80), 10);
+    expect(footprint(wire, inferRequest({ inputs: [inferInput('a', 'toString', [10], { contents })] }))).toBe(100);
   });
 });

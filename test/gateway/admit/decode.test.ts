@@ -15,7 +15,11 @@ function refusalOf(wire: Uint8Array, limits = DEFAULT_WIRE_LIMITS): InferError {
   throw new Error('the bytes were accepted');
 }
 
-const REQUEST = inferRequest({ id: '7', inputs: [inferInput('x', 'FP32', [1])], rawInputContents: [new Uint8Array(4)] });
+const REQUEST = inferRequest({
+  id: '7',
+  inputs: [inferInput('x', 'FP32', [1])],
+  rawInputContents: [new Uint8Array(4)],
+});
 const WIRE = Buffer.concat(encodeInferRequest(REQUEST));
 
 test('bytes of a request become that request', () => {

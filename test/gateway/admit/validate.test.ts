@@ -90,7 +90,9 @@ describe('what is accepted', () => {
 
   test('a model without batching takes whole shapes, each of which is a bucket', () => {
     const signature = signatureOf([spec('x', 'UINT8', [-1, 2])], { batching: WHOLE });
-    const [one, two] = [1, 2].map((size) => validate(rawRequest('UINT8', [size, 2], new Uint8Array(size * 2)), signature));
+    const [one, two] = [1, 2].map((size) =>
+      validate(rawRequest('UINT8', [size, 2], new Uint8Array(size * 2)), signature),
+    );
     expect([one?.rows, two?.rows]).toEqual([1, 1]);
     expect(one?.bucket).not.toBe(two?.bucket);
   });
@@ -187,11 +189,7 @@ describe('T3-5: shapes', () => {
     [[2 ** 63, 4]],
   ])('[%s] where [-1,4] is expected', (shape) => {
     const { request, signature } = given(shape);
-    expectInvalid(
-      request,
-      signature,
-      `unexpected shape for input 'x' for model 'm'. Expected [-1,4], got [${shape}]`,
-    );
+    expectInvalid(request, signature, `unexpected shape for input 'x' for model 'm'. Expected [-1,4], got [${shape}]`);
   });
 
   test('a batch dimension that is missing', () => {
@@ -216,17 +214,16 @@ describe('T3-5: shapes', () => {
     );
   });
 
-  test.each([
-    [[2 ** 31 - 1, 2 ** 31 - 1, 1]],
-    [[2 ** 31 - 1, 2 ** 31 - 1, 2 ** 31 - 1]],
-    [[2 ** 27, 2 ** 26, 2]],
-  ])('a product beyond 2^53, [%s], is not wrapped', (shape) => {
-    const { request, signature } = given(shape, square);
-    expect(refusalOf(request, signature)).toEqual({
-      reason: 'invalid_request',
-      message: `input 'x' of model 'm' has too many elements: [${shape}]`,
-    });
-  });
+  test.each([[[2 ** 31 - 1, 2 ** 31 - 1, 1]], [[2 ** 31 - 1, 2 ** 31 - 1, 2 ** 31 - 1]], [[2 ** 27, 2 ** 26, 2]]])(
+    'a product beyond 2^53, [%s], is not wrapped',
+    (shape) => {
+      const { request, signature } = given(shape, square);
+      expect(refusalOf(request, signature)).toEqual({
+        reason: 'invalid_request',
+        message: `input 'x' of model 'm' has too many elements: [${shape}]`,
+      });
+    },
+  );
 
   test('a huge tensor that is empty is still a batch of too many rows', () => {
     const request = rawRequest('FP32', [2 ** 31 - 1, 0, 5], new Uint8Array(0));
@@ -237,7 +234,9 @@ describe('T3-5: shapes', () => {
     const before = process.memoryUsage().arrayBuffers;
     const typed = typedRequest('FP32', [8, 2 ** 24, 2 ** 20], typedContents('FP32', new Uint8Array(16), 4));
     expect(refusalOf(typed, square).message).toContain('unexpected number of elements');
-    expect(refusalOf(rawRequest('FP32', [8, 2 ** 24, 2 ** 20], new Uint8Array(4)), square).message).toContain('mismatch');
+    expect(refusalOf(rawRequest('FP32', [8, 2 ** 24, 2 ** 20], new Uint8Array(4)), square).message).toContain(
+      'mismatch',
+    );
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
   });
 
@@ -356,7 +355,10 @@ describe('T8: names', () => {
     { names: ['a', 'b', 'b'], message: "input 'b' already exists in request" },
     { names: ['a', 'c'], message: "unexpected inference input 'c' for model 'm', which takes ['a','b']" },
     { names: ['a', 'b', 'c'], message: "unexpected inference input 'c' for model 'm', which takes ['a','b']" },
-    { names: ['a', '__proto__'], message: "unexpected inference input '__proto__' for model 'm', which takes ['a','b']" },
+    {
+      names: ['a', '__proto__'],
+      message: "unexpected inference input '__proto__' for model 'm', which takes ['a','b']",
+    },
     {
       names: ['a'],
       message:

@@ -4,7 +4,7 @@ import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
 import { gather, type Load, scatter } from '../../../src/gateway/batch/batch.ts';
 import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
-import { type Datatype, DATATYPE_BYTES, type TensorSpec } from '../../../src/wire/tensor.ts';
+import { DATATYPE_BYTES, type Datatype, type TensorSpec } from '../../../src/wire/tensor.ts';
 import { TENSOR_ALIGNMENT } from '../../../src/worker/protocol.ts';
 
 function load(requests: readonly InferTensors[]): Load {
@@ -23,7 +23,10 @@ function landed(batch: Load, specs: readonly TensorSpec[]): { shape: readonly nu
   const { places, chunks, end } = gather(batch, specs, 'rows');
   const mailbox = Buffer.concat(chunks);
   expect(mailbox.byteLength).toBe(end);
-  return places.map(({ shape, offset, byteLength }) => ({ shape, bytes: mailbox.subarray(offset, offset + byteLength) }));
+  return places.map(({ shape, offset, byteLength }) => ({
+    shape,
+    bytes: mailbox.subarray(offset, offset + byteLength),
+  }));
 }
 
 describe('gather', () => {
@@ -58,7 +61,11 @@ describe('gather', () => {
   });
 
   test('an input of no bytes takes no room, and the next one is still aligned', () => {
-    const { places, end } = gather(load([tensors(1, [Buffer.alloc(0), Buffer.alloc(8)], [[1, 0], [1]])]), specs, 'rows');
+    const { places, end } = gather(
+      load([tensors(1, [Buffer.alloc(0), Buffer.alloc(8)], [[1, 0], [1]])]),
+      specs,
+      'rows',
+    );
     expect(places.map(({ offset, byteLength }) => [offset, byteLength])).toEqual([
       [0, 0],
       [0, 8],
@@ -134,7 +141,8 @@ describe('joined and parted again', () => {
     fc.assert(
       fc.property(batches, ({ specs, sizes, bytes }) => {
         const piece = (type: Datatype, elements: number): Uint8Array => {
-          const some = (count: number): Buffer => Buffer.from(Array.from({ length: count }, () => Number(bytes.next().value)));
+          const some = (count: number): Buffer =>
+            Buffer.from(Array.from({ length: count }, () => Number(bytes.next().value)));
           const size = DATATYPE_BYTES[type];
           if (size !== undefined) return some(elements * size);
           return encodeBytesTensor(Array.from({ length: elements }, () => some(Number(bytes.next().value) % 5)));

@@ -270,9 +270,11 @@ describe('isHopeless', () => {
 describe('whatever waits', () => {
   const predictor = fc.oneof(
     fc.constant(() => undefined),
-    fc
-      .tuple(fc.double({ min: 0, max: 20, noNaN: true }), fc.double({ min: 0, max: 2, noNaN: true }))
-      .map(([fixed, perRow]) => (rows: number) => fixed + perRow * rows),
+    fc.tuple(fc.double({ min: 0, max: 20, noNaN: true }), fc.double({ min: 0, max: 2, noNaN: true })).map(
+      ([fixed, perRow]) =>
+        (rows: number) =>
+          fixed + perRow * rows,
+    ),
   );
   const policies = fc.record({
     maxRows: fc.integer({ min: 1, max: 16 }),
@@ -285,14 +287,12 @@ describe('whatever waits', () => {
       arrivalMs: fc.double({ min: NOW - 100, max: NOW, noNaN: true }),
       deadline: fc.oneof(fc.constant(FOREVER), fc.double({ min: NOW + 0.1, max: NOW + 60, noNaN: true })),
     });
-    const buckets = fc
-      .array(fc.tuple(fc.array(request, { maxLength: 30 }), predictor), { maxLength: 4 })
-      .map((made) =>
-        made.map(([requests, predict]): Bucket => {
-          const live = requests.filter((one) => !isHopeless(one, { predict }, NOW));
-          return { predict, waiting: live.sort((a, b) => a.arrivalMs - b.arrivalMs) };
-        }),
-      );
+    const buckets = fc.array(fc.tuple(fc.array(request, { maxLength: 30 }), predictor), { maxLength: 4 }).map((made) =>
+      made.map(([requests, predict]): Bucket => {
+        const live = requests.filter((one) => !isHopeless(one, { predict }, NOW));
+        return { predict, waiting: live.sort((a, b) => a.arrivalMs - b.arrivalMs) };
+      }),
+    );
     const sorted = {
       ...policy,
       preferredRows: policy.preferredRows.filter((rows) => rows <= policy.maxRows).sort((a, b) => a - b),

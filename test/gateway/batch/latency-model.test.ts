@@ -108,10 +108,10 @@ describe('when the world changes', () => {
 });
 
 describe('whatever it has seen', () => {
-  const history = fc.array(
-    fc.tuple(fc.integer({ min: 1, max: 64 }), fc.double({ min: 0, max: 1_000, noNaN: true })),
-    { minLength: 3, maxLength: 60 },
-  );
+  const history = fc.array(fc.tuple(fc.integer({ min: 1, max: 64 }), fc.double({ min: 0, max: 1_000, noNaN: true })), {
+    minLength: 3,
+    maxLength: 60,
+  });
 
   test('more rows never take less time, and no time is negative', () => {
     fc.assert(

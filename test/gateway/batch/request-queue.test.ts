@@ -36,9 +36,7 @@ describe('bounds', () => {
     queue.push(request('b', 1));
     const error = thrownBy(() => queue.push(request('a', 1)));
     expect(error.reason).toBe('queue_full');
-    expect(error.message).toBe(
-      'Exceeds maximum queue size: 12 of 12 bytes wait, 4 more do not fit (max_queue_bytes)',
-    );
+    expect(error.message).toBe('Exceeds maximum queue size: 12 of 12 bytes wait, 4 more do not fit (max_queue_bytes)');
   });
 
   test('there is room again after a take, a removal, and a sweep', () => {

@@ -420,9 +420,7 @@ describe('admission', () => {
       () => expect.unreachable(),
       (error: InferError) => {
         expect([error.reason, error.pushback]).toEqual(['cannot_meet_deadline', 'never']);
-        expect(error.message).toBe(
-          'cannot be answered in time: the model needs about 50 ms, 40 ms are left',
-        );
+        expect(error.message).toBe('cannot be answered in time: the model needs about 50 ms, 40 ms are left');
       },
     );
   });
@@ -812,9 +810,24 @@ describe('the limit of a run', () => {
 
 test('Q1: whatever happens in whatever order, each request settles exactly once, and nothing is left', async () => {
   const step = fc.oneof(
-    { weight: 5, arbitrary: fc.record({ do: fc.constant('enqueue' as const), rows: fc.integer({ min: 1, max: 4 }), bucket: fc.constantFrom('a', 'b'), timeoutMs: fc.constantFrom(undefined, undefined, 3, 30) }) },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        do: fc.constant('enqueue' as const),
+        rows: fc.integer({ min: 1, max: 4 }),
+        bucket: fc.constantFrom('a', 'b'),
+        timeoutMs: fc.constantFrom(undefined, undefined, 3, 30),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const), index: fc.nat(30) }) },
-    { weight: 4, arbitrary: fc.record({ do: fc.constant('end' as const), index: fc.nat(2), outcome: fc.constantFrom('ok', 'ok', 'ok', 'refused', 'crashed', 'timed_out', 'failed') }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constant('end' as const),
+        index: fc.nat(2),
+        outcome: fc.constantFrom('ok', 'ok', 'ok', 'refused', 'crashed', 'timed_out', 'failed'),
+      }),
+    },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(20) }) },
   );
   const history = fc.record({

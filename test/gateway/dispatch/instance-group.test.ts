@@ -33,8 +33,7 @@ async function occupied(modelPath: string, options: Partial<InstanceGroupOptions
   return {
     group,
     runner,
-    run: (rows, limitMs = PATIENCE_MS) =>
-      group.run(loadOf(rows), { inputs: group.info.inputs, axis: 'rows' }, limitMs),
+    run: (rows, limitMs = PATIENCE_MS) => group.run(loadOf(rows), { inputs: group.info.inputs, axis: 'rows' }, limitMs),
   };
 }
 
@@ -54,7 +53,19 @@ describe('a batch', () => {
         [b.length, 2],
       ],
     });
-    const rows = [pair([[1, 2]], [[10, 20]]), pair([[3, 4], [5, 6]], [[30, 40], [50, 60]])];
+    const rows = [
+      pair([[1, 2]], [[10, 20]]),
+      pair(
+        [
+          [3, 4],
+          [5, 6],
+        ],
+        [
+          [30, 40],
+          [50, 60],
+        ],
+      ),
+    ];
     const outcome = await run(rows);
     if (outcome.kind !== 'ok') throw new Error(JSON.stringify(outcome));
     const parts = scatter(loadOf(rows), outcome.outputs, 'rows').map((outputs) =>

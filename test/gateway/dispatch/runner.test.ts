@@ -97,9 +97,7 @@ describe('a runner that dies in service', () => {
     await group.ready();
     expect(await group.outcome(1)).toBe('ok');
     expect(home.pid).not.toBe(first);
-    expect(events).toEqual([
-      { runner: 'test', models: [group.model], cause: 'killed by SIGKILL', restarting: true },
-    ]);
+    expect(events).toEqual([{ runner: 'test', models: [group.model], cause: 'killed by SIGKILL', restarting: true }]);
   });
 
   test('is replaced in the middle of a run, too, which is told', async () => {
@@ -147,6 +145,10 @@ describe('a runner that dies in service', () => {
     await group.lost;
     await vi.waitUntil(() => home.pid === undefined);
     expect(home.empty).toBe(true);
+    // It is not closed for good: another model may move in.
+    const other = new Inhabitant();
+    await home.admit(other);
+    expect(await other.outcome(1)).toBe('ok');
   });
 
   test('is given up where it does not come up again, after three tries', async () => {
@@ -200,7 +202,7 @@ describe('a first load', () => {
     expect(home.pid).toBe(pid);
   });
 
-  test('that fails does not end the process under one that moves in meanwhile', async () => {
+  test('that fails leaves the runner to one that moves in meanwhile', async () => {
     const home = runner();
     const broken = new Inhabitant('/nowhere/m/1/model.onnx');
     const good = new Inhabitant();
@@ -208,6 +210,17 @@ describe('a first load', () => {
     await Promise.all([failing, home.admit(good)]);
     expect(await good.outcome(1)).toBe('ok');
   });
+});
+
+test('a runner that is closed takes nobody in any more', async () => {
+  const home = runner();
+  const group = new Inhabitant();
+  await home.admit(group);
+  const pid = pidOf(home);
+  home.close();
+  await vi.waitUntil(() => !isAlive(pid));
+  await expect(home.admit(new Inhabitant())).rejects.toThrow('the server ends');
+  expect(home.pid).toBeUndefined();
 });
 
 describe('the last model that moves out', () => {
@@ -222,6 +235,19 @@ describe('the last model that moves out', () => {
     home.release(b);
     await vi.waitUntil(() => !isAlive(pid));
     expect(home.pid).toBeUndefined();
+  });
+
+  test('does not take along the one that is moving in', async () => {
+    const home = runner();
+    const [a, b] = [new Inhabitant(), new Inhabitant()];
+    await home.admit(a);
+    const pid = pidOf(home);
+    const arrival = home.admit(b);
+    await new Promise((resolve) => setImmediate(resolve));
+    home.release(a);
+    await arrival;
+    expect(await b.outcome(1)).toBe('ok');
+    expect(home.pid).toBe(pid);
   });
 
   test('does not take along the one that moves in next', async () => {

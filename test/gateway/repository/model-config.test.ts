@@ -158,7 +158,12 @@ describe('what is refused says where, and what is near', () => {
       text: 'tensorgate: { max_run_ms: 3000000000 }',
       problem: /^config\.yaml:1:27: tensorgate\.max_run_ms: .*<=2147483647/,
     },
-    { name: 'JSON', text: '{\n  "max_batch_sizes": 1\n}', file: 'config.json', problem: /^config\.json:2:\d+: .*max_batch_size'\?$/ },
+    {
+      name: 'JSON',
+      text: '{\n  "max_batch_sizes": 1\n}',
+      file: 'config.json',
+      problem: /^config\.json:2:\d+: .*max_batch_size'\?$/,
+    },
   ])('$name', ({ text, problem, file }) => {
     if (typeof problem === 'string') expect(problemOf(text, file)).toBe(problem);
     else expect(problemOf(text, file)).toMatch(problem);
@@ -169,9 +174,7 @@ describe('what is refused says where, and what is near', () => {
   });
 
   test('a name that is not the directory, with both', () => {
-    expect(problemOf('name: other')).toBe(
-      "config.yaml: name is 'other', but the directory is 'm': they must be equal",
-    );
+    expect(problemOf('name: other')).toBe("config.yaml: name is 'other', but the directory is 'm': they must be equal");
     expect(read('name: m').name).toBe('m');
   });
 

@@ -3,7 +3,11 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { MODEL_CONFIG, ModelConfigError } from '../../../src/gateway/repository/model-config.ts';
-import { type Batching, type ModelSignature, resolveSignature } from '../../../src/gateway/repository/model-signature.ts';
+import {
+  type Batching,
+  type ModelSignature,
+  resolveSignature,
+} from '../../../src/gateway/repository/model-signature.ts';
 import type { Datatype } from '../../../src/wire/tensor.ts';
 import type { SessionInfo, SessionTensor } from '../../../src/worker/protocol.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
@@ -97,9 +101,7 @@ describe('the tensors', () => {
   test('are those of the model', () => {
     const { inputs, outputs } = resolve(USUAL);
     expect(inputs).toEqual([{ name: 'x', datatype: 'FP32', shape: [-1, 4] }]);
-    expect(outputs).toEqual([
-      { name: 'y', datatype: 'FP32', shape: [-1, 2], labelFilename: undefined, labels: [] },
-    ]);
+    expect(outputs).toEqual([{ name: 'y', datatype: 'FP32', shape: [-1, 2], labelFilename: undefined, labels: [] }]);
   });
 
   test.each([
@@ -139,7 +141,10 @@ describe('the tensors', () => {
   });
 
   test('a configuration that says the same is accepted', () => {
-    const config = { input: [{ name: 'x', data_type: 'TYPE_FP32' as const, dims: [4] }], output: [{ name: 'y', dims: [2] }] };
+    const config = {
+      input: [{ name: 'x', data_type: 'TYPE_FP32' as const, dims: [4] }],
+      output: [{ name: 'y', dims: [2] }],
+    };
     expect(resolve(USUAL, config)).toEqual(resolve(USUAL));
     expect(() => resolve(USUAL, { max_batch_size: 0, input: [{ name: 'x', dims: [-1, 4] }] })).not.toThrow();
   });

@@ -24,7 +24,11 @@ test.each([
     problem: /nested\.deep\.valeu: .*did you mean 'value'\?$/,
   },
   { name: 'an element of a list', text: 'list:\n- name: a\n- name: 3', problem: /^f:3:9: list\.1\.name: / },
-  { name: 'a key of an element', text: 'list: [{ nam: a, name: b }]', problem: /list\.0\.nam: .*did you mean 'name'\?$/ },
+  {
+    name: 'a key of an element',
+    text: 'list: [{ nam: a, name: b }]',
+    problem: /list\.0\.nam: .*did you mean 'name'\?$/,
+  },
   { name: 'a field that is missing', text: 'size: 1\nlist:\n- {}', problem: /list\.0\.name: / },
 ])('a problem says where it is: $name', ({ text, problem }) => {
   const parsed = parseYaml(text, 'f', SCHEMA);

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
+import type { RunRows } from '../../../src/gateway/dispatch/row-independence.ts';
+import { findProbeShape, measureBatches } from '../../../src/gateway/dispatch/warm-up.ts';
+import { spec } from '../../support/infer-requests.ts';
+import { convolutionModel, gatherModel, mlpModel } from '../../support/onnx-models.ts';
+import { runRowsOf } from '../../support/runners.ts';
+
+const OK: RunOutcome = { kind: 'ok', outputs: [], inputMs: 0, computeMs: 0, outputMs: 0 };
+const FP32_ROW = [spec('input', 'FP32', [-1, 4])];
+const OPEN_ROW = [spec('image', 'FP32', [-1, 3, -1, -1])];
+
+describe('the values that a model takes', () => {
+  test('are found at once where it takes any', async () => {
+    expect(await findProbeShape(await runRowsOf(mlpModel()), FP32_ROW)).toEqual({
+      kind: 'shape',
+      shape: { openAxisSize: 1, range: 'wide' },
+    });
+  });
+
+  test('are small where its vocabulary is', async () => {
+    const found = await findProbeShape(await runRowsOf(gatherModel(2)), [spec('indices', 'INT64', [-1, 2])]);
+    expect(found).toEqual({ kind: 'shape', shape: { openAxisSize: 1, range: 'small' } });
+  });
+
+  test('are zero where nothing else is left', async () => {
+    const found = await findProbeShape(await runRowsOf(gatherModel(1)), [spec('indices', 'INT64', [-1, 2])]);
+    expect(found).toEqual({ kind: 'shape', shape: { openAxisSize: 1, range: 'zero' } });
+  });
+
+  test('include a size for axes that are open', async () => {
+    expect(await findProbeShape(await runRowsOf(convolutionModel()), OPEN_ROW)).toEqual({
+      kind: 'shape',
+      shape: { openAxisSize: 16, range: 'wide' },
+    });
+  });
+
+  test('are looked for among other sizes where the first is refused', async () => {
+    const run: RunRows = async ([row]) =>
+      row?.shapes[0]?.[2] === 224 ? OK : { kind: 'refused', message: 'too small' };
+    expect(await findProbeShape(run, OPEN_ROW)).toEqual({ kind: 'shape', shape: { openAxisSize: 224, range: 'wide' } });
+  });
+
+  test('are none where all is refused, with the last reason', async () => {
+    let tries = 0;
+    const run: RunRows = async () => ({ kind: 'refused', message: `refused ${++tries}` });
+    expect(await findProbeShape(run, FP32_ROW)).toEqual({ kind: 'none', reason: 'refused 3' });
+  });
+
+  test.each<RunOutcome>([
+    { kind: 'crashed', cause: 'killed by SIGSEGV' },
+    { kind: 'timed_out', cause: 'late' },
+  ])('are not looked for any more once a run has $kind', async (outcome) => {
+    let tries = 0;
+    const run: RunRows = async () => {
+      tries++;
+      return outcome;
+    };
+    const reason = outcome.kind === 'crashed' || outcome.kind === 'timed_out' ? outcome.cause : '';
+    expect(await findProbeShape(run, OPEN_ROW)).toEqual({ kind: 'crashed', reason });
+    expect(tries).toBe(1);
+  });
+});
+
+describe('the sizes that are measured', () => {
+  const shape = { openAxisSize: 1, range: 'wide' } as const;
+
+  test.each([
+    { maxRows: 1, sizes: [1] },
+    { maxRows: 8, sizes: [1, 2, 4, 8] },
+    { maxRows: 12, sizes: [1, 2, 4, 8, 12] },
+  ])('up to $maxRows are $sizes, twice each after a first run', async ({ maxRows, sizes }) => {
+    const ran: number[] = [];
+    const run: RunRows = async (rows) => {
+      ran.push(rows.length);
+      return OK;
+    };
+    const measured = await measureBatches(run, FP32_ROW, shape, maxRows);
+    expect(ran).toEqual(sizes.flatMap((size) => [size, size, size]));
+    expect(measured.map(({ rows }) => rows)).toEqual(sizes.flatMap((size) => [size, size]));
+    for (const { elapsedMs } of measured) expect(elapsedMs).toBeGreaterThanOrEqual(0);
+  });
+
+  test('end before the first that does not run', async () => {
+    const run: RunRows = async (rows) => (rows.length < 4 ? OK : { kind: 'failed', error: new Error('no memory') });
+    expect((await measureBatches(run, FP32_ROW, shape, 64)).map(({ rows }) => rows)).toEqual([1, 1, 2, 2]);
+  });
+
+  test('are real runs', async () => {
+    const measured = await measureBatches(await runRowsOf(mlpModel()), FP32_ROW, shape, 4);
+    expect(measured.map(({ rows }) => rows)).toEqual([1, 1, 2, 2, 4, 4]);
+  });
+});

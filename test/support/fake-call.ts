@@ -1,0 +1,34 @@
+import type { Call, CancelReason } from '../../src/gateway/accept/call.ts';
+import type { StatusCode } from '../../src/gateway/errors.ts';
+
+/** A call without a transport: it is cancelled by hand, and remembers how it failed. */
+export class FakeCall implements Call {
+  readonly path = '/inference.GRPCInferenceService/ModelInfer';
+  readonly deadline: number;
+  cancelled = false;
+  onCancel: ((reason: CancelReason) => void) | undefined;
+  failure: { readonly code: StatusCode; readonly text: string } | undefined;
+
+  /** @param deadline absolute, on the clock of `performance.now()`. */
+  constructor(deadline: number = Number.POSITIVE_INFINITY) {
+    this.deadline = deadline;
+  }
+
+  /** What a transport does when the caller goes away, or the deadline passes. */
+  cancel(reason: CancelReason = 'client'): void {
+    this.cancelled = true;
+    this.onCancel?.(reason);
+  }
+
+  get(): undefined {
+    return undefined;
+  }
+
+  keys(): Iterable<string> {
+    return [];
+  }
+
+  fail(code: StatusCode, text: string): void {
+    this.failure ??= { code, text };
+  }
+}

@@ -1,0 +1,313 @@
+/** Tiny ONNX models, built from nothing: no test needs a model file, and each says what it is good for. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import onnxProto from 'onnx-proto';
+import type { Datatype } from '../../src/wire/tensor.ts';
+
+const { onnx } = onnxProto;
+type Node = onnxProto.onnx.INodeProto;
+type Attribute = onnxProto.onnx.IAttributeProto;
+type Initializer = onnxProto.onnx.ITensorProto;
+type ValueInfo = onnxProto.onnx.IValueInfoProto;
+
+/** An axis as ONNX describes it: a size, the name of an open one, or `''` for an open one without a name. */
+export type Axis = number | string;
+
+/** An input or output of a graph. */
+export interface Port {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly axes: readonly Axis[];
+}
+
+const { DataType } = onnx.TensorProto;
+
+const DATA_TYPES: Readonly<Record<Datatype, onnxProto.onnx.TensorProto.DataType>> = {
+  BOOL: DataType.BOOL,
+  UINT8: DataType.UINT8,
+  UINT16: DataType.UINT16,
+  UINT32: DataType.UINT32,
+  UINT64: DataType.UINT64,
+  INT8: DataType.INT8,
+  INT16: DataType.INT16,
+  INT32: DataType.INT32,
+  INT64: DataType.INT64,
+  FP16: DataType.FLOAT16,
+  FP32: DataType.FLOAT,
+  FP64: DataType.DOUBLE,
+  BYTES: DataType.STRING,
+  BF16: DataType.BFLOAT16,
+};
+
+/** `output` is `input`, bit for bit. Without `axes`: an open batch axis, then 4 elements a row. */
+export function identityModel(datatype: Datatype, axes: readonly Axis[] = ['batch', 4]): Uint8Array {
+  return model({
+    inputs: [{ name: 'input', datatype, axes }],
+    outputs: [{ name: 'output', datatype, axes }],
+    nodes: [node('Identity', ['input'], ['output'])],
+  });
+}
+
+/** Each output is the input of the same place: `a` -> `a_out`, and so on. */
+export function passThroughModel(inputs: readonly Port[]): Uint8Array {
+  return model({
+    inputs,
+    outputs: inputs.map((input) => ({ ...input, name: `${input.name}_out` })),
+    nodes: inputs.map(({ name }) => node('Identity', [name], [`${name}_out`])),
+  });
+}
+
+/** `sum` is `a + b`, FP32 with a batch axis and 2 elements a row: a model of two inputs, which are told apart by `difference`. */
+export function sumModel(): Uint8Array {
+  const axes = ['batch', 2];
+  return model({
+    inputs: [fp32('a', axes), fp32('b', axes)],
+    outputs: [fp32('sum', axes), fp32('difference', axes)],
+    nodes: [node('Add', ['a', 'b'], ['sum']), node('Sub', ['a', 'b'], ['difference'])],
+  });
+}
+
+/** `input` [batch,4] -> relu(input · W1) · W2 -> `output` [batch,3]. Integer weights: sums are exact, whatever their order. */
+export function mlpModel(): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 4])],
+    outputs: [fp32('output', ['batch', 3])],
+    nodes: [
+      node('MatMul', ['input', 'W1'], ['hidden']),
+      node('Relu', ['hidden'], ['active']),
+      node('MatMul', ['active', 'W2'], ['output']),
+    ],
+    initializers: [floats('W1', [4, 8], (index) => (index % 7) - 3), floats('W2', [8, 3], (index) => (index % 5) - 2)],
+  });
+}
+
+/** `indices` INT64 [batch,2] -> `rows` [batch,2,3] of a table with `vocabulary` entries. Refuses an index beyond it; `rows[.., i]` starts with 3 · index. */
+export function gatherModel(vocabulary: number): Uint8Array {
+  return model({
+    inputs: [{ name: 'indices', datatype: 'INT64', axes: ['batch', 2] }],
+    outputs: [fp32('rows', ['batch', 2, 3])],
+    nodes: [node('Gather', ['table', 'indices'], ['rows'], [integer('axis', 0)])],
+    initializers: [floats('table', [vocabulary, 3], (index) => index)],
+  });
+}
+
+/** Subtracts the mean over the batch: no row is independent of those beside it. */
+export function batchMeanModel(): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 4])],
+    outputs: [fp32('output', ['batch', 4])],
+    nodes: [
+      node('ReduceMean', ['input'], ['mean'], [integers('axes', [0]), integer('keepdims', 1)]),
+      node('Sub', ['input', 'mean'], ['output']),
+    ],
+  });
+}
+
+/** Turns the order of the rows around: with batching, callers get the rows of others. */
+export function rowReversingModel(): Uint8Array {
+  const bound = (name: string, value: number): Initializer => {
+    return { name, dims: [1], dataType: DataType.INT64, int64Data: [value] };
+  };
+  return model({
+    inputs: [fp32('input', ['batch', 'width'])],
+    outputs: [fp32('output', ['batch', 'width'])],
+    nodes: [node('Slice', ['input', 'last', 'beyond', 'axis', 'step'], ['output'])],
+    initializers: [bound('last', -1), bound('beyond', -(2 ** 31)), bound('axis', 0), bound('step', -1)],
+  });
+}
+
+/** The first axis of the output is not that of the input: all rows are summed into one. */
+export function batchSumModel(): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 4])],
+    outputs: [fp32('output', ['rows', 4])],
+    nodes: [node('ReduceSum', ['input', 'axes'], ['output'], [integer('keepdims', 1)])],
+    initializers: [{ name: 'axes', dims: [1], dataType: DataType.INT64, int64Data: [0] }],
+  });
+}
+
+/** Dynamic quantization: one scale for the whole batch, so that a large row changes the answers to those beside it. */
+export function dynamicallyQuantizedModel(): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 4])],
+    outputs: [fp32('output', ['batch', 4])],
+    nodes: [
+      node('DynamicQuantizeLinear', ['input'], ['quantized', 'scale', 'zero']),
+      node('DequantizeLinear', ['quantized', 'scale', 'zero'], ['output']),
+    ],
+  });
+}
+
+/** The MLP in half precision, FP16 outside and inside. */
+export function halfPrecisionModel(): Uint8Array {
+  return model({
+    inputs: [{ name: 'input', datatype: 'FP16', axes: ['batch', 4] }],
+    outputs: [{ name: 'output', datatype: 'FP16', axes: ['batch', 3] }],
+    nodes: [node('MatMul', ['input', 'W'], ['product']), node('Tanh', ['product'], ['output'])],
+    // 0x3800 is 0.5; the bits below it are the fraction.
+    initializers: [
+      {
+        name: 'W',
+        dims: [4, 3],
+        dataType: DataType.FLOAT16,
+        int32Data: Array.from({ length: 12 }, (_, index) => 0x3800 + index * 32),
+      },
+    ],
+  });
+}
+
+/** A model whose first axis is fixed. */
+export function fixedBatchModel(rows: number): Uint8Array {
+  return identityModel('FP32', [rows, 4]);
+}
+
+/** A 3x3 convolution of stride 2 over [batch,3,height,width], both open: images below 3x3 are refused. */
+export function convolutionModel(): Uint8Array {
+  return model({
+    inputs: [fp32('image', ['batch', 3, 'height', 'width'])],
+    outputs: [fp32('features', ['batch', 2, 'rows', 'columns'])],
+    nodes: [
+      node('Conv', ['image', 'W'], ['features'], [integers('kernel_shape', [3, 3]), integers('strides', [2, 2])]),
+    ],
+    initializers: [floats('W', [2, 3, 3, 3], (index) => ((index % 9) - 4) / 8)],
+  });
+}
+
+/**
+ * Runs as long as one wishes: the largest of `iterations` INT64 [batch,1] says how often two matrices are multiplied, at
+ * about 50 us each. `output` is `input`, both FP32 [batch,1].
+ */
+export function loopModel(): Uint8Array {
+  return loop({
+    inputs: [{ name: 'iterations', datatype: 'INT64', axes: ['batch', 1] }],
+    nodes: [node('ReduceMax', ['iterations'], ['trips'], [integer('keepdims', 0)])],
+    outputs: [],
+  });
+}
+
+/** The same with a time that is always the same: `output` is `input`, both FP32 [batch,1], after so many iterations. */
+export function slowModel(iterations: number): Uint8Array {
+  return loop({
+    inputs: [],
+    // In terms of the input, so that nothing of it can be computed ahead.
+    nodes: [
+      node('Sub', ['input', 'input'], ['zeros']),
+      node('ReduceMax', ['zeros'], ['zero'], [integer('keepdims', 0)]),
+      node('Cast', ['zero'], ['none'], [integer('to', DataType.INT64)]),
+      node('Add', ['none', 'iterations'], ['trips']),
+    ],
+    outputs: [],
+    initializers: [{ name: 'iterations', dims: [], dataType: DataType.INT64, int64Data: [iterations] }],
+  });
+}
+
+/** @param trips computes `trips`, a scalar; it may use `input`. */
+function loop(trips: Graph): Uint8Array {
+  const body = {
+    name: 'body',
+    node: [
+      node('Identity', ['condition_in'], ['condition_out']),
+      node('MatMul', ['state_in', 'matrix'], ['state_out']),
+    ],
+    input: [
+      valueInfo({ name: 'iteration', datatype: 'INT64', axes: [] }),
+      valueInfo({ name: 'condition_in', datatype: 'BOOL', axes: [] }),
+      valueInfo(fp32('state_in', [128, 128])),
+    ],
+    output: [
+      valueInfo({ name: 'condition_out', datatype: 'BOOL', axes: [] }),
+      valueInfo(fp32('state_out', [128, 128])),
+    ],
+  };
+  return model({
+    inputs: [...trips.inputs, fp32('input', ['batch', 1])],
+    outputs: [fp32('output', ['batch', 1])],
+    nodes: [
+      ...trips.nodes,
+      node('Loop', ['trips', 'forever', 'identity'], ['state'], [{ name: 'body', type: AttributeType.GRAPH, g: body }]),
+      // The state stays the identity matrix: its mean, times 128, is 1.
+      node('ReduceMean', ['state'], ['mean'], [integer('keepdims', 0)]),
+      node('Mul', ['mean', 'scale'], ['one']),
+      node('Mul', ['input', 'one'], ['output']),
+    ],
+    initializers: [
+      ...(trips.initializers ?? []),
+      { name: 'forever', dims: [], dataType: DataType.BOOL, int32Data: [1] },
+      floats('identity', [128, 128], (index) => (index % 129 === 0 ? 1 : 0)),
+      floats('matrix', [128, 128], (index) => (index % 129 === 0 ? 1 : 0)),
+      floats('scale', [], () => 128),
+    ],
+  });
+}
+
+/** Writes a version of a model where a repository expects it, and returns the file's path. */
+export function writeModel(repository: string, name: string, version: number, bytes: Uint8Array): string {
+  const directory = path.join(repository, name, String(version));
+  fs.mkdirSync(directory, { recursive: true });
+  const file = path.join(directory, 'model.onnx');
+  fs.writeFileSync(file, bytes);
+  return file;
+}
+
+interface Graph {
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  readonly nodes: readonly Node[];
+  readonly initializers?: readonly Initializer[];
+}
+
+/** The bytes of a model of operator set 13. */
+export function model({ inputs, outputs, nodes, initializers = [] }: Graph): Uint8Array {
+  return onnx.ModelProto.encode({
+    irVersion: 7,
+    opsetImport: [{ domain: '', version: 13 }],
+    graph: {
+      name: 'test',
+      node: [...nodes],
+      initializer: [...initializers],
+      input: inputs.map(valueInfo),
+      output: outputs.map(valueInfo),
+    },
+  }).finish();
+}
+
+const { AttributeType } = onnx.AttributeProto;
+
+function node(
+  opType: string,
+  input: readonly string[],
+  output: readonly string[],
+  attribute: readonly Attribute[] = [],
+): Node {
+  return { opType, input: [...input], output: [...output], attribute: [...attribute] };
+}
+
+function integer(name: string, i: number): Attribute {
+  return { name, type: AttributeType.INT, i };
+}
+
+function integers(name: string, ints: readonly number[]): Attribute {
+  return { name, type: AttributeType.INTS, ints: [...ints] };
+}
+
+function floats(name: string, dims: readonly number[], at: (index: number) => number): Initializer {
+  const count = dims.reduce((product, size) => product * size, 1);
+  return {
+    name,
+    dims: [...dims],
+    dataType: DataType.FLOAT,
+    floatData: Array.from({ length: count }, (_, index) => at(index)),
+  };
+}
+
+function fp32(name: string, axes: readonly Axis[]): Port {
+  return { name, datatype: 'FP32', axes };
+}
+
+function valueInfo({ name, datatype, axes }: Port): ValueInfo {
+  const dim = axes.map((axis) =>
+    typeof axis === 'number' ? { dimValue: axis } : axis === '' ? {} : { dimParam: axis },
+  );
+  return { name, type: { tensorType: { elemType: DATA_TYPES[datatype], shape: { dim } } } };
+}

@@ -1,0 +1,27 @@
+import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import type { QueuedRequest } from '../../src/gateway/batch/queued-request.ts';
+import { FakeCall } from './fake-call.ts';
+
+/** Tensors of one FP32 input, [rows,1]: each row holds `value`, so that answers show whose they are. */
+export function fp32Rows(rows: number, value = 0, bucket = '1,;'): InferTensors {
+  const elements = new Float32Array(rows).fill(value);
+  return { rows, bytes: rows * 4, bucket, inputs: [new Uint8Array(elements.buffer)], shapes: [[rows, 1]] };
+}
+
+/** A request as the queue knows it, which nobody waits for. */
+export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedRequest> = {}): QueuedRequest {
+  return {
+    tensors,
+    call: new FakeCall(),
+    rows: tensors.rows,
+    deadline: Number.POSITIVE_INFINITY,
+    arrivalMs: 0,
+    suspect: false,
+    sentAtMs: 0,
+    settled: false,
+    stopTimer: undefined,
+    resolve: () => {},
+    reject: () => {},
+    ...fields,
+  };
+}

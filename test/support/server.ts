@@ -1,0 +1,104 @@
+/** The real server: the program in a process of its own, on free ports, with real runners. */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const READY = /^tensorgate ready: grpc (?<grpc>\S+:(?<grpcPort>\d+)), http (?<http>\S+:(?<httpPort>\d+))$/;
+
+export interface ServerOptions {
+  /** Of `tensorgate serve`, such as `['--max-message-bytes', '4096']`. */
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface TestServer extends AsyncDisposable {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** `host:port` of gRPC. */
+  readonly grpc: string;
+  /** `http://host:port` of the operators' pages. */
+  readonly http: string;
+  readonly pid: number;
+  /** What it printed before the line with its addresses. */
+  readonly lines: readonly string[];
+  /** Its log; complete when it has ended. */
+  readonly log: Promise<string>;
+  /** The runner processes that live at this moment. */
+  runnerPids(): number[];
+  /** Ends it with SIGTERM. Fails unless it drains, exits with 0, and leaves no runner. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Resolves when the server has said that it is ready: every model was loaded, or failed.
+ * @throws Error with the log of a server that ended before.
+ */
+export async function startServer(
+  repository: string,
+  { flags = [], env = {} }: ServerOptions = {},
+): Promise<TestServer> {
+  const args = ['serve', '--model-repository', repository, '--grpc-port', '0', '--http-port', '0', ...flags];
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const killWithTests = (): void => void child.kill('SIGKILL');
+  process.once('exit', killWithTests);
+  const ended = once(child, 'close').finally(() => process.off('exit', killWithTests));
+  const log = text(child.stderr);
+  const pid = child.pid ?? Number.NaN;
+  const end = async (): Promise<void> => {
+    const runners = runnerPidsOf(pid);
+    child.kill('SIGTERM');
+    const [code, signal] = await ended;
+    assert.deepEqual({ code, signal }, { code: 0, signal: null }, `the server did not end well: ${await log}`);
+    assert.deepEqual(runners.filter(isAlive), [], 'runners outlive the server');
+  };
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopped ??= end();
+    return stopped;
+  };
+  const lines: string[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    const { grpc, grpcPort, http, httpPort } = READY.exec(line)?.groups ?? {};
+    if (grpc === undefined) {
+      lines.push(line);
+      continue;
+    }
+    return {
+      grpcPort: Number(grpcPort),
+      httpPort: Number(httpPort),
+      grpc,
+      http: `http://${http}`,
+      pid,
+      lines,
+      log,
+      runnerPids: () => runnerPidsOf(pid),
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  }
+  throw new Error(`the server ended before it was ready: ${await log}`);
+}
+
+/** The children of the process. Its threads start none. */
+function runnerPidsOf(pid: number): number[] {
+  const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return children.split(' ').filter(Boolean).map(Number);
+}
+
+/** A killed child that nobody has waited for yet is still listed, as a zombie. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,197 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { byteLength, Mailbox } from '../../src/worker/mailbox.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const MIB = 1024 * 1024;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+function mailbox(directory = temporaryDirectory()): Mailbox {
+  const box = Mailbox.create(directory);
+  onTestFinished(() => {
+    try {
+      box.close();
+    } catch {
+      // the test closed it
+    }
+  });
+  return box;
+}
+
+/** Bytes that differ from place to place. */
+function pattern(length: number, seed = 1): Uint8Array {
+  const words = new Uint32Array(Math.ceil(length / 4));
+  for (let index = 0; index < words.length; index++) words[index] = Math.imul(index + seed, 2_654_435_761);
+  return new Uint8Array(words.buffer, 0, length);
+}
+
+describe('what is written is read', () => {
+  test.each([
+    { name: 'nothing', sizes: [] },
+    { name: 'empty pieces', sizes: [0, 0] },
+    { name: 'a few bytes', sizes: [1, 0, 7, 64] },
+    { name: 'as much as is written at once', sizes: [256 * 1024] },
+    { name: 'a byte more', sizes: [256 * 1024, 1] },
+    { name: 'megabytes', sizes: [3 * MIB, 5, 2 * MIB + 1] },
+    { name: 'more pieces than a vectored write takes', sizes: Array(5_000).fill(13) },
+    { name: 'more large pieces than that', sizes: Array(2_500).fill(1_000) },
+    {
+      name: 'thousands of empty pieces before one that is not',
+      sizes: [...Array(3_000).fill(0), 5, ...Array(3_000).fill(0)],
+    },
+  ])('$name', async ({ sizes }) => {
+    const box = mailbox();
+    const chunks = sizes.map((size, index) => pattern(size, index));
+    await box.write(chunks, 128);
+    const total = byteLength(chunks);
+    expect(Buffer.compare(await box.read(128, total), Buffer.concat(chunks))).toBe(0);
+    const target = new Uint8Array(total);
+    box.readSync(target, 128);
+    expect(Buffer.compare(target, Buffer.concat(chunks))).toBe(0);
+  });
+
+  test('in any sizes, at any place, by either side', async () => {
+    const box = mailbox();
+    const other = Mailbox.open(box.path);
+    onTestFinished(() => other.close());
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(fc.nat(100), fc.integer({ min: 100_000, max: 200_000 })), { maxLength: 6 }),
+        fc.nat(1_000_000),
+        fc.boolean(),
+        async (sizes, offset, sync) => {
+          const chunks = sizes.map((size, index) => pattern(size, index + offset));
+          if (sync) other.writeSync(chunks, offset);
+          else await other.write(chunks, offset);
+          expect(Buffer.compare(await box.read(offset, byteLength(chunks)), Buffer.concat(chunks))).toBe(0);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('into a buffer of its own: the next batch does not change it', async () => {
+    const box = mailbox();
+    await box.write([pattern(100, 1)], 0);
+    const first = await box.read(0, 100);
+    await box.write([pattern(100, 2)], 0);
+    expect(Buffer.compare(first, pattern(100, 1))).toBe(0);
+  });
+});
+
+describe('a write that the system cuts short goes on where it was cut', () => {
+  const chunks = [pattern(3), pattern(0), pattern(300_000, 2), pattern(11, 3)];
+  const whole = Buffer.concat(chunks);
+
+  /** At most so many bytes of the first piece that has any. */
+  function cut(buffers: readonly NodeJS.ArrayBufferView[], atMost: number): NodeJS.ArrayBufferView {
+    const first = buffers.find(({ byteLength: length }) => length > 0) ?? new Uint8Array(0);
+    return new Uint8Array(first.buffer, first.byteOffset, Math.min(atMost, first.byteLength));
+  }
+
+  test('at once', async () => {
+    const box = mailbox();
+    vi.spyOn(fs, 'writevSync').mockImplementation((file, buffers, at) => {
+      const part = cut(buffers, 70_001);
+      return fs.writeSync(file, part, 0, part.byteLength, at);
+    });
+    box.writeSync(chunks, 5);
+    expect(Buffer.compare(await box.read(5, whole.length), whole)).toBe(0);
+  });
+
+  test('behind the scenes', async () => {
+    const box = mailbox();
+    vi.spyOn(fs, 'writev').mockImplementation(((
+      file: number,
+      buffers: readonly NodeJS.ArrayBufferView[],
+      at: number,
+      done: (error: NodeJS.ErrnoException | null, bytes: number) => void,
+    ) => {
+      const part = cut(buffers, 70_001);
+      fs.write(file, part, 0, part.byteLength, at, done);
+    }) as typeof fs.writev);
+    await box.write(chunks, 5);
+    expect(Buffer.compare(await box.read(5, whole.length), whole)).toBe(0);
+  });
+});
+
+describe('bytes that are not there', () => {
+  test.each([100, 300 * 1024])('are an error, and never made up: %d of them', async (length) => {
+    const box = mailbox();
+    await box.write([pattern(10)], 0);
+    await expect(box.read(0, length)).rejects.toThrow(`mailbox ends at 10, expected ${length} bytes`);
+  });
+});
+
+describe('the file', () => {
+  test('is readable by its user alone', () => {
+    expect(fs.statSync(mailbox().path).mode & 0o777).toBe(0o600);
+  });
+
+  test('is a new one each time, and never one that somebody else put there', () => {
+    const directory = temporaryDirectory();
+    const names = new Set(Array.from({ length: 20 }, () => path.basename(mailbox(directory).path)));
+    expect(names.size).toBe(20);
+  });
+
+  test('has no name after unlink, and both sides go on using it', async () => {
+    const directory = temporaryDirectory();
+    const box = mailbox(directory);
+    const other = Mailbox.open(box.path);
+    onTestFinished(() => other.close());
+    box.unlink();
+    box.unlink();
+    expect(fs.readdirSync(directory)).toEqual([]);
+    await box.write([pattern(50)], 0);
+    expect(Buffer.compare(await other.read(0, 50), pattern(50))).toBe(0);
+  });
+
+  test('that was never unlinked is gone after close; the other side removes nothing', () => {
+    const directory = temporaryDirectory();
+    const box = mailbox(directory);
+    Mailbox.open(box.path).close();
+    expect(fs.readdirSync(directory)).toHaveLength(1);
+    box.close();
+    expect(fs.readdirSync(directory)).toEqual([]);
+  });
+
+  test('cannot be made where the directory is missing', () => {
+    expect(() => Mailbox.create('/nowhere')).toThrow('/nowhere');
+  });
+});
+
+describe('after a batch', () => {
+  test('that was usual, the memory is kept for the next one', async () => {
+    const box = mailbox();
+    await box.write([pattern(MIB)], 0);
+    box.settle(2 * MIB);
+    expect(fs.statSync(box.path).size).toBe(MIB);
+  });
+
+  test('whose inputs were unusually large, the memory is given back, and the next batch is fine', async () => {
+    const box = mailbox();
+    const large = pattern(65 * MIB);
+    await box.write([large], 0);
+    box.settle(65 * MIB + 4);
+    expect(fs.statSync(box.path).size).toBe(0);
+    await box.write([pattern(100)], 0);
+    box.settle(200);
+    expect(fs.statSync(box.path).size).toBe(100);
+    expect(Buffer.compare(await box.read(0, 100), pattern(100))).toBe(0);
+  });
+
+  test('whose outputs were unusually large, too', async () => {
+    const box = mailbox();
+    const other = Mailbox.open(box.path);
+    onTestFinished(() => other.close());
+    await box.write([pattern(100)], 0);
+    other.writeSync([new Uint8Array(65 * MIB)], 128);
+    box.settle(65 * MIB + 128);
+    expect(fs.statSync(box.path).size).toBe(0);
+  });
+});

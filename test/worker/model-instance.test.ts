@@ -1,0 +1,142 @@
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
+import { DATATYPE_BYTES, type Datatype, isDatatype, type Shape } from '../../src/wire/tensor.ts';
+import { Mailbox } from '../../src/worker/mailbox.ts';
+import { load, run, unload } from '../../src/worker/model-instance.ts';
+import { aligned, type SessionInfo, type TensorPlace } from '../../src/worker/protocol.ts';
+import { type Axis, identityModel, passThroughModel } from '../support/onnx-models.ts';
+import { modelFile, sessionSpec } from '../support/runners.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const SERVED = Object.keys(DATATYPE_BYTES)
+  .filter(isDatatype)
+  .filter((datatype) => datatype !== 'BF16');
+
+afterEach(unload);
+
+/** The gateway's side of one instance. */
+async function loaded(model: Uint8Array): Promise<{ readonly box: Mailbox; readonly info: SessionInfo }> {
+  const box = Mailbox.create(temporaryDirectory());
+  onTestFinished(() => box.close());
+  return { box, info: await load({ mailboxPath: box.path, spec: sessionSpec(modelFile(model)) }) };
+}
+
+interface Given {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: Shape;
+  readonly data: Uint8Array;
+}
+
+/** Runs tensors, and reads what comes back. */
+async function answersTo(box: Mailbox, tensors: readonly Given[]): Promise<Given[]> {
+  const inputs: TensorPlace[] = [];
+  let end = 0;
+  for (const { data, ...rest } of tensors) {
+    const offset = aligned(end);
+    box.writeSync([data], offset);
+    inputs.push({ ...rest, offset, byteLength: data.byteLength });
+    end = offset + data.byteLength;
+  }
+  const { outputs } = await run({ inputs, outputOffset: aligned(end) });
+  return Promise.all(
+    outputs.map(async ({ name, datatype, shape, offset, byteLength }) => ({
+      name,
+      datatype,
+      shape,
+      data: await box.read(offset, byteLength),
+    })),
+  );
+}
+
+/** Bytes of every value there is, over so many elements. */
+function bytesOf(datatype: Datatype, elements: number): Uint8Array {
+  const size = DATATYPE_BYTES[datatype];
+  if (size === undefined) {
+    return encodeBytesTensor(
+      Array.from({ length: elements }, (_, index) => Buffer.from('é\u{1f600}'.repeat(index % 3))),
+    );
+  }
+  if (datatype === 'BOOL') return Uint8Array.from({ length: elements }, (_, index) => index % 2);
+  return Uint8Array.from({ length: elements * size }, (_, index) => index * 37);
+}
+
+describe('tensors', () => {
+  test.each(SERVED)('of %s pass bit for bit', async (datatype) => {
+    const { box } = await loaded(identityModel(datatype));
+    const data = bytesOf(datatype, 400);
+    const [answer] = await answersTo(box, [{ name: 'input', datatype, shape: [100, 4], data }]);
+    expect(answer).toMatchObject({ name: 'output', datatype, shape: [100, 4] });
+    expect(Buffer.compare(answer?.data ?? new Uint8Array(0), data)).toBe(0);
+  });
+
+  test('T12: NaN with its payload, infinities, -0 and subnormal numbers pass bit for bit', async () => {
+    const { box } = await loaded(identityModel('FP32'));
+    const data = new Uint8Array(new Uint32Array([0x7fc00001, 0xff800000, 0x80000000, 1]).buffer);
+    const [answer] = await answersTo(box, [{ name: 'input', datatype: 'FP32', shape: [1, 4], data }]);
+    expect(Buffer.compare(answer?.data ?? new Uint8Array(0), data)).toBe(0);
+  });
+
+  test.each(SERVED)('of %s may be empty', async (datatype) => {
+    const { box } = await loaded(identityModel(datatype, ['batch', 'length']));
+    const data = new Uint8Array(0);
+    const [answer] = await answersTo(box, [{ name: 'input', datatype, shape: [3, 0], data }]);
+    expect(answer).toMatchObject({ shape: [3, 0] });
+    expect(answer?.data).toHaveLength(0);
+  });
+
+  test.each<{ axes: readonly Axis[]; shape: Shape }>([
+    { axes: [], shape: [] },
+    { axes: [3], shape: [3] },
+    { axes: ['a', '', 2, 1], shape: [2, 3, 2, 1] },
+  ])('may have any rank: $shape', async ({ axes, shape }) => {
+    const { box, info } = await loaded(identityModel('INT16', axes));
+    expect(info.inputs[0]).toMatchObject({ axes, shape: axes.map((axis) => (typeof axis === 'number' ? axis : -1)) });
+    const data = bytesOf(
+      'INT16',
+      shape.reduce((product, size) => product * size, 1),
+    );
+    const [answer] = await answersTo(box, [{ name: 'input', datatype: 'INT16', shape, data }]);
+    expect(answer?.shape).toEqual(shape);
+    expect(Buffer.compare(answer?.data ?? new Uint8Array(0), data)).toBe(0);
+  });
+
+  test('of several inputs and datatypes pass beside each other', async () => {
+    const tensors = SERVED.map((datatype, index): Given => {
+      const shape = [index + 1, 3];
+      return { name: datatype, datatype, shape, data: bytesOf(datatype, (index + 1) * 3) };
+    });
+    const { box } = await loaded(
+      passThroughModel(SERVED.map((datatype) => ({ name: datatype, datatype, axes: ['', 3] }))),
+    );
+    const answers = await answersTo(box, tensors);
+    expect(answers.map(({ name, datatype, shape }) => ({ name, datatype, shape }))).toEqual(
+      tensors.map(({ datatype, shape }) => ({ name: `${datatype}_out`, datatype, shape })),
+    );
+    for (const [index, answer] of answers.entries()) {
+      expect(Buffer.compare(answer.data, tensors[index]?.data ?? new Uint8Array(0))).toBe(0);
+    }
+  });
+
+  test('of very different sizes follow one another', async () => {
+    const { box } = await loaded(identityModel('UINT8', ['batch', 4]));
+    for (const rows of [1, 500_000, 1, 20_000, 3]) {
+      const data = bytesOf('UINT8', rows * 4);
+      const [answer] = await answersTo(box, [{ name: 'input', datatype: 'UINT8', shape: [rows, 4], data }]);
+      expect(Buffer.compare(answer?.data ?? new Uint8Array(0), data)).toBe(0);
+    }
+  });
+});
+
+describe('the order of things', () => {
+  test('a run before a load is an error', async () => {
+    await expect(run({ inputs: [], outputOffset: 0 })).rejects.toThrow('run before load');
+  });
+
+  test('a run after an unload is an error, and a second unload does nothing', async () => {
+    await loaded(identityModel('FP32'));
+    await unload();
+    await unload();
+    await expect(run({ inputs: [], outputOffset: 0 })).rejects.toThrow('run before load');
+  });
+});
