@@ -8,6 +8,7 @@ import { Breaker } from './dispatch/breaker.ts';
 import { InstanceGroup } from './dispatch/instance-group.ts';
 import { findRowDependence, type RunRows } from './dispatch/row-independence.ts';
 import type { Runner } from './dispatch/runner.ts';
+import { PROBE_RANGES, WARM_UP_RANGES } from './dispatch/synthetic-input.ts';
 import { findProbeShape, measureBatches, warmInstances } from './dispatch/warm-up.ts';
 import { InferError } from './errors.ts';
 import { ModelStatistics } from './model-statistics.ts';
@@ -135,7 +136,8 @@ export class Model {
       diagnostics.notice.publish({ level: 'warn', text });
     }
     const said = resolveSignature(info, config, directory);
-    const found = await findProbeShape(this.#runRows(said), said.inputs);
+    const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
+    const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
     if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
     const batching = await this.#verify(said, found);
     const signature = { ...said, batching };

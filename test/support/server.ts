@@ -88,10 +88,11 @@ export async function startServer(
   throw new Error(`the server ended before it was ready: ${await log}`);
 }
 
-/** The children of the process. Its threads start none. */
+/** The children of the process; none where it has ended. Its threads start none. */
 function runnerPidsOf(pid: number): number[] {
-  const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return children.split(' ').filter(Boolean).map(Number);
+  const file = `/proc/${pid}/task/${pid}/children`;
+  if (!fs.existsSync(file)) return [];
+  return fs.readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number);
 }
 
 /** A killed child that nobody has waited for yet is still listed, as a zombie. */

@@ -8,7 +8,6 @@ import {
   Client,
   type ClientDuplexStream,
   credentials,
-  Metadata,
   type MethodDefinition,
   type ServiceError,
   status,
@@ -45,12 +44,6 @@ export interface Refusal {
   /** Such as `NOT_FOUND`. */
   readonly code: string;
   readonly text: string;
-  readonly trailers: Metadata;
-}
-
-export interface Answer {
-  readonly response: Message;
-  readonly trailers: Metadata;
 }
 
 export class StockClient implements Disposable {
@@ -64,8 +57,7 @@ export class StockClient implements Disposable {
   /** A unary call. @param service by default that of the inference protocol. @throws ServiceError */
   async call(rpc: string, request: Message = {}, service: string = INFERENCE): Promise<Message> {
     const { path, requestSerialize, responseDeserialize } = method(service, rpc);
-    const { bytes } = await this.bytes(path, requestSerialize(request));
-    return responseDeserialize(bytes);
+    return responseDeserialize(await this.bytes(path, requestSerialize(request)));
   }
 
   infer(request: Message): Promise<Message> {
@@ -78,30 +70,18 @@ export class StockClient implements Disposable {
   }
 
   /** A unary call of a message that is sent as it is, well-formed or not. @throws ServiceError */
-  bytes(
-    path: string,
-    message: Uint8Array,
-    headers: Readonly<Record<string, string>> = {},
-  ): Promise<{ readonly bytes: Buffer; readonly trailers: Metadata }> {
-    const metadata = new Metadata();
-    for (const [key, value] of Object.entries(headers)) metadata.set(key, value);
+  bytes(path: string, message: Uint8Array): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      let bytes: Buffer | undefined;
-      const call = this.#grpc.makeUnaryRequest(
+      this.#grpc.makeUnaryRequest(
         path,
         (sent: Uint8Array) => Buffer.from(sent),
         (received: Buffer) => received,
         message,
-        metadata,
         (error, received) => {
           if (error !== null) reject(error);
-          bytes = received;
+          else if (received !== undefined) resolve(received);
         },
       );
-      // The trailers come with the status, right after the callback.
-      call.on('status', ({ metadata: trailers }) => {
-        if (bytes !== undefined) resolve({ bytes, trailers });
-      });
     });
   }
 
@@ -172,8 +152,8 @@ export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
   try {
     await call;
   } catch (error) {
-    const { code, details, metadata } = error as ServiceError;
-    return { code: status[code] ?? String(code), text: details, trailers: metadata };
+    const { code, details } = error as ServiceError;
+    return { code: status[code] ?? String(code), text: details };
   }
   throw new Error('the call was answered');
 }

@@ -4,11 +4,13 @@ import { DATATYPE_BYTES, type Datatype, type TensorSpec } from '../../wire/tenso
 import type { InferTensors } from '../admit/infer-tensors.ts';
 
 /**
- * Values to try, in this order: a model may refuse some (an index beyond a vocabulary fails a Gather).
- * `wide` spans a datatype's usual range, `small` is 0 and 1, `zero` is 0.
+ * Values to try: `wide` spans a datatype's usual range, `small` is 0 and 1, `zero` is 0. A model may refuse some (an index
+ * beyond a vocabulary fails a Gather). Rows of wide values differ most, which is what a proof of independence needs.
  */
-export const VALUE_RANGES = ['wide', 'small', 'zero'] as const;
-export type ValueRange = (typeof VALUE_RANGES)[number];
+export const PROBE_RANGES = ['wide', 'small', 'zero'] as const;
+/** For a mere first run. A model that does not batch may take sizes as inputs (Tile, Pad), and wide ones cost gigabytes. */
+export const WARM_UP_RANGES = ['small', 'zero'] as const;
+export type ValueRange = (typeof PROBE_RANGES)[number];
 
 /** Sizes to try for axes that are open besides the batch axis: a convolution fails on a small image, an embedding on a long text. */
 export const OPEN_AXIS_SIZES = [16, 1, 32, 64, 128, 224, 320] as const;

@@ -3,7 +3,7 @@
 import type { TensorSpec } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { ProbeShape, RunRows } from './row-independence.ts';
-import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, VALUE_RANGES } from './synthetic-input.ts';
+import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
 /** Spent on measuring batch sizes at most; what is not reached is learned in service. */
 const SWEEP_BUDGET_MS = 1_500;
@@ -17,16 +17,24 @@ export type Found =
   /** The runner died or hung under one: the model must not serve. */
   | { readonly kind: 'crashed'; readonly reason: string };
 
-/** Finds made-up values, and sizes of open axes, that the model takes. */
-export async function findProbeShape(run: RunRows, inputs: readonly TensorSpec[]): Promise<Found> {
+/**
+ * Finds made-up values, and sizes of open axes, that the model takes.
+ * @param ranges in the order in which they are tried.
+ */
+export async function findProbeShape(
+  run: RunRows,
+  inputs: readonly TensorSpec[],
+  ranges: readonly ValueRange[],
+): Promise<Found> {
   const open = inputs.some(({ shape }) => shape.slice(1).includes(-1));
   let reason = '';
-  for (const range of VALUE_RANGES) {
+  for (const range of ranges) {
     for (const openAxisSize of open ? OPEN_AXIS_SIZES : [1]) {
       const outcome = await run([row(inputs, { openAxisSize, range })]);
       if (outcome.kind === 'ok') return { kind: 'shape', shape: { openAxisSize, range } };
       if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason: outcome.cause };
       if (outcome.kind === 'refused') reason = outcome.message;
+      if (outcome.kind === 'no_room') reason = 'the mailbox has no room for it';
       if (outcome.kind === 'failed')
         reason = outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
     }

@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { validate } from '../../../src/gateway/admit/validate.ts';
 import {
+  PROBE_RANGES,
   type RowRecipe,
   seededRandom,
   syntheticRow,
-  VALUE_RANGES,
 } from '../../../src/gateway/dispatch/synthetic-input.ts';
 import { DATATYPE_BYTES, isDatatype, type TensorSpec } from '../../../src/wire/tensor.ts';
 import { inferInput, inferRequest, signatureOf, spec } from '../../support/infer-requests.ts';
@@ -36,7 +36,7 @@ describe('a made-up row', () => {
     fc.assert(
       fc.property(
         inputs,
-        fc.constantFrom(...VALUE_RANGES),
+        fc.constantFrom(...PROBE_RANGES),
         fc.integer({ min: 1, max: 9 }),
         (specs, range, openAxisSize) => {
           const row = syntheticRow(specs, recipe({ range, openAxisSize }));

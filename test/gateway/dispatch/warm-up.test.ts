@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
 import type { RunRows } from '../../../src/gateway/dispatch/row-independence.ts';
+import { PROBE_RANGES } from '../../../src/gateway/dispatch/synthetic-input.ts';
 import { findProbeShape, measureBatches } from '../../../src/gateway/dispatch/warm-up.ts';
 import { spec } from '../../support/infer-requests.ts';
 import { convolutionModel, gatherModel, mlpModel } from '../../support/onnx-models.ts';
@@ -12,24 +13,32 @@ const OPEN_ROW = [spec('image', 'FP32', [-1, 3, -1, -1])];
 
 describe('the values that a model takes', () => {
   test('are found at once where it takes any', async () => {
-    expect(await findProbeShape(await runRowsOf(mlpModel()), FP32_ROW)).toEqual({
+    expect(await findProbeShape(await runRowsOf(mlpModel()), FP32_ROW, PROBE_RANGES)).toEqual({
       kind: 'shape',
       shape: { openAxisSize: 1, range: 'wide' },
     });
   });
 
   test('are small where its vocabulary is', async () => {
-    const found = await findProbeShape(await runRowsOf(gatherModel(2)), [spec('indices', 'INT64', [-1, 2])]);
+    const found = await findProbeShape(
+      await runRowsOf(gatherModel(2)),
+      [spec('indices', 'INT64', [-1, 2])],
+      PROBE_RANGES,
+    );
     expect(found).toEqual({ kind: 'shape', shape: { openAxisSize: 1, range: 'small' } });
   });
 
   test('are zero where nothing else is left', async () => {
-    const found = await findProbeShape(await runRowsOf(gatherModel(1)), [spec('indices', 'INT64', [-1, 2])]);
+    const found = await findProbeShape(
+      await runRowsOf(gatherModel(1)),
+      [spec('indices', 'INT64', [-1, 2])],
+      PROBE_RANGES,
+    );
     expect(found).toEqual({ kind: 'shape', shape: { openAxisSize: 1, range: 'zero' } });
   });
 
   test('include a size for axes that are open', async () => {
-    expect(await findProbeShape(await runRowsOf(convolutionModel()), OPEN_ROW)).toEqual({
+    expect(await findProbeShape(await runRowsOf(convolutionModel()), OPEN_ROW, PROBE_RANGES)).toEqual({
       kind: 'shape',
       shape: { openAxisSize: 16, range: 'wide' },
     });
@@ -38,13 +47,16 @@ describe('the values that a model takes', () => {
   test('are looked for among other sizes where the first is refused', async () => {
     const run: RunRows = async ([row]) =>
       row?.shapes[0]?.[2] === 224 ? OK : { kind: 'refused', message: 'too small' };
-    expect(await findProbeShape(run, OPEN_ROW)).toEqual({ kind: 'shape', shape: { openAxisSize: 224, range: 'wide' } });
+    expect(await findProbeShape(run, OPEN_ROW, PROBE_RANGES)).toEqual({
+      kind: 'shape',
+      shape: { openAxisSize: 224, range: 'wide' },
+    });
   });
 
   test('are none where all is refused, with the last reason', async () => {
     let tries = 0;
     const run: RunRows = async () => ({ kind: 'refused', message: `refused ${++tries}` });
-    expect(await findProbeShape(run, FP32_ROW)).toEqual({ kind: 'none', reason: 'refused 3' });
+    expect(await findProbeShape(run, FP32_ROW, PROBE_RANGES)).toEqual({ kind: 'none', reason: 'refused 3' });
   });
 
   test.each<RunOutcome>([
@@ -57,7 +69,7 @@ describe('the values that a model takes', () => {
       return outcome;
     };
     const reason = outcome.kind === 'crashed' || outcome.kind === 'timed_out' ? outcome.cause : '';
-    expect(await findProbeShape(run, OPEN_ROW)).toEqual({ kind: 'crashed', reason });
+    expect(await findProbeShape(run, OPEN_ROW, PROBE_RANGES)).toEqual({ kind: 'crashed', reason });
     expect(tries).toBe(1);
   });
 });

@@ -1,0 +1,42 @@
+/** Requests to the models whose output is their input, so that each answer shows whose it is. */
+
+import {
+  type CallOptions,
+  type InferenceClient,
+  InferenceError,
+  type Inputs,
+  tensor,
+} from '../../src/client/inference-client.ts';
+
+/**
+ * Iterations that take about half a second: long enough to be seen, and a quarter of the least that a run is given before its
+ * runner counts as hung.
+ */
+export const LONG = 10_000;
+
+/** One row for the loop model, which runs about 50 us an iteration. */
+export function loopInputs(value: number, iterations = 0): Inputs {
+  return { iterations: tensor.int64([BigInt(iterations)], [1, 1]), input: tensor.fp32([value], [1, 1]) };
+}
+
+export interface LoopOptions extends CallOptions {
+  readonly iterations?: number;
+}
+
+/** The answer of `loop` to `value`, which has to be `value`. */
+export async function askLoop(client: InferenceClient, value: number, options: LoopOptions = {}): Promise<number> {
+  const { iterations, ...callOptions } = options;
+  const result = await client.infer('loop', loopInputs(value, iterations), callOptions);
+  return result.output('output', 'FP32').data[0] ?? Number.NaN;
+}
+
+/** How a call ended that had to fail; the error of one that was answered instead. */
+export async function failureOf(call: Promise<unknown>): Promise<InferenceError> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof InferenceError) return error;
+    throw error;
+  }
+  throw new Error('the call was answered');
+}

@@ -1,0 +1,110 @@
+/** The directory through which tensors pass: absent, not writable, or full. */
+
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
+import { identityModel, loopModel } from '../support/onnx-models.ts';
+import { Repository } from '../support/repository.ts';
+import { startServer } from '../support/server.ts';
+import { failureOf } from './loop-requests.ts';
+import { readMetrics, readReadiness } from './observation.ts';
+
+const ONE_INSTANCE = { instance_group: [{ count: 1 }] };
+
+describe('a mailbox directory', () => {
+  // `/sys` lets nobody make a file, not even the super-user.
+  test.each([
+    ['that is absent', '/nosuch/mailboxes', 'ENOENT'],
+    ['that is a file', '/dev/null', 'ENOTDIR'],
+    ['that cannot be written', '/sys', 'EACCES'],
+  ])('%s fails each load, with its name and the setting', async (_, directory, code) => {
+    using repository = new Repository({ loop: { versions: { 1: loopModel() }, config: ONE_INSTANCE } });
+    await using server = await startServer(repository.directory, { flags: ['--mailbox-directory', directory] });
+    const reason = `no mailbox can be made in '${directory}' (${code}): give a directory of a memory file system with --mailbox-directory`;
+    expect(server.lines).toEqual([`loop version 1: UNAVAILABLE: ${reason}`]);
+    expect((await readReadiness(server)).text).toBe(`model loop version 1 is UNAVAILABLE: ${reason}\n`);
+    await vi.waitUntil(() => server.runnerPids().length === 0, { timeout: 2_000, interval: 5 });
+  });
+});
+
+const small = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-mailboxes-'));
+const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small]);
+if (mounted.status !== 0) {
+  console.warn(
+    `SKIPPED: a full mailbox directory; no small tmpfs can be mounted here: ${mounted.stderr ?? mounted.error}`,
+  );
+}
+
+describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
+  let repository: Repository;
+
+  beforeAll(() => {
+    const model = { versions: { 1: identityModel('FP32', ['batch', 'width']) }, config: ONE_INSTANCE };
+    repository = new Repository({ wide: model, other: model });
+  });
+
+  afterAll(() => {
+    repository[Symbol.dispose]();
+    spawnSync('umount', [small]);
+    fs.rmdirSync(small);
+  });
+
+  /** One row of so many KiB. */
+  function row(kib: number, value: number) {
+    return { input: tensor.fp32(new Float32Array(kib * 256).fill(value), [1, kib * 256]) };
+  }
+
+  function usedBytes(): number {
+    const { blocks, bfree, bsize } = fs.statfsSync(small);
+    return (blocks - bfree) * bsize;
+  }
+
+  test.each([
+    ['its inputs', 1_500],
+    ['its outputs', 700],
+  ])('fails a batch that has no room for %s, gives the room back, and serves what fits', async (_, kib) => {
+    {
+      await using server = await startServer(repository.directory, { flags: ['--mailbox-directory', small] });
+      using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
+      const runners = server.runnerPids();
+      for (let round = 0; round < 8; round++) {
+        const before = usedBytes();
+        const failure = await failureOf(client.infer('wide', row(kib, 1)));
+        expect(failure.status).toBe('RESOURCE_EXHAUSTED');
+        expect(failure.message).toMatch(/^the inputs and outputs of this request are larger than the server's memory/);
+        expect(failure.retryPushbackMs).toBeUndefined();
+        expect(usedBytes()).toBeLessThanOrEqual(before);
+        // The model itself goes on, and so does the one that shares the directory with it.
+        for (const model of ['wide', 'other']) {
+          const result = await client.infer(model, row(100, round));
+          expect(result.output('output', 'FP32').data).toEqual(new Float32Array(100 * 256).fill(round));
+        }
+      }
+      expect(server.runnerPids()).toEqual(runners);
+      const metrics = await readMetrics(server);
+      expect(metrics('tensorgate_in_flight_bytes')).toBe(0);
+      // What one caller sends too much of opens no breaker for the others.
+      expect(metrics('tensorgate_breaker_state', { model: 'wide' })).toBe(0);
+    }
+    expect(usedBytes()).toBe(0);
+    expect(fs.readdirSync(small)).toEqual([]);
+  });
+
+  test('runs a batch that has no room in parts', async () => {
+    const batching = { preferred_batch_size: [4], max_queue_delay_microseconds: 5_000_000 };
+    const config = { ...ONE_INSTANCE, max_batch_size: 4, dynamic_batching: batching };
+    using joined = new Repository({ wide: { versions: { 1: identityModel('FP32', ['batch', 'width']) }, config } });
+    await using server = await startServer(joined.directory, { flags: ['--mailbox-directory', small] });
+    using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
+    const results = await Promise.all([0, 1, 2, 3].map((value) => client.infer('wide', row(200, value))));
+    for (const [value, result] of results.entries()) {
+      expect(result.output('output', 'FP32').data).toEqual(new Float32Array(200 * 256).fill(value));
+    }
+    const metrics = await readMetrics(server);
+    expect(metrics('tensorgate_batches_total', { model: 'wide', outcome: 'failed' })).toBe(1);
+    expect(metrics('tensorgate_batches_total', { model: 'wide', outcome: 'ok' })).toBe(2);
+  });
+});

@@ -1,0 +1,53 @@
+/** What a server shows of itself from outside: its pages, and what the system knows of its processes. */
+
+import fs from 'node:fs';
+import { parsePrometheusText, sampleValue } from '../gateway/ops/prometheus-text.ts';
+
+/** Reads a metric; 0 where nothing was counted yet. */
+export type Metrics = (name: string, labels?: Readonly<Record<string, string>>) => number;
+
+export async function readMetrics({ http }: { readonly http: string }): Promise<Metrics> {
+  const families = parsePrometheusText(await (await fetch(`${http}/metrics`)).text());
+  return (name, labels) => sampleValue(families, name, labels) ?? 0;
+}
+
+export async function readReadiness({ http }: { readonly http: string }): Promise<{ code: number; text: string }> {
+  const response = await fetch(`${http}/readyz`);
+  return { code: response.status, text: await response.text() };
+}
+
+/** Requests that the server holds: those that wait for a batch, and those that a runner has. */
+export async function readHeld(server: { readonly http: string }): Promise<{ waiting: number; running: number }> {
+  const metrics = await readMetrics(server);
+  let waiting = 0;
+  for (const model of ['loop', 'slow']) waiting += metrics('tensorgate_queue_depth', { model });
+  return { waiting, running: metrics('tensorgate_in_flight_requests') - waiting };
+}
+
+/** What is left of mailboxes by name in `/dev/shm`: nothing, for both sides hold them open without one. */
+export function namedMailboxes(gatewayPid: number): string[] {
+  return fs.readdirSync('/dev/shm').filter((name) => name.startsWith(`tensorgate-${gatewayPid}-`));
+}
+
+/** Mailboxes that a process holds open. */
+export function heldMailboxes(pid: number): number {
+  const directory = `/proc/${pid}/fd`;
+  return fs.readdirSync(directory).filter((fd) => linkOf(`${directory}/${fd}`).includes('/tensorgate-')).length;
+}
+
+/** True while the process exists and has not ended: a zombie has. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return fs.readlinkSync(path);
+  } catch {
+    return ''; // closed meanwhile
+  }
+}

@@ -1,0 +1,123 @@
+/** Triton's own Python client, unchanged: what it was told is in one JSON object, which `tritonclient_judge.py` prints. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { halfPrecisionModel, identityModel, loopModel } from '../support/onnx-models.ts';
+import { Repository } from '../support/repository.ts';
+import { startServer } from '../support/server.ts';
+import type { Message } from '../support/stock-client.ts';
+import { pythonWithTritonClient } from '../tools/tools.ts';
+
+const JUDGE = fileURLToPath(new URL('tritonclient_judge.py', import.meta.url));
+const python = pythonWithTritonClient();
+if (python === undefined) console.warn('SKIPPED: no Python has tritonclient (test/tools/setup.sh installs it)');
+
+describe.skipIf(python === undefined)('tritonclient', () => {
+  let told: Message;
+
+  beforeAll(async () => {
+    const config = { instance_group: [{ count: 1 }], tensorgate: { runner: 'all' } };
+    using repository = new Repository();
+    for (const [name, bytes] of Object.entries({
+      echo: identityModel('FP32'),
+      bytes: identityModel('BYTES'),
+      pixels: identityModel('UINT8'),
+      half: halfPrecisionModel(),
+      loop: loopModel(),
+    })) {
+      repository.add(name, { versions: { 1: bytes }, config });
+    }
+    await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
+    const child = spawn(python ?? '', [JUDGE, server.grpc], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const closed = once(child, 'close');
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    told = JSON.parse(stdout);
+  });
+
+  test('asks whether the server and its models are ready', () => {
+    expect(told['live_and_ready']).toEqual([true, true, true, false]);
+  });
+
+  test('reads metadata and configuration', () => {
+    const tensor = { datatype: 'FP32', shape: ['-1', '4'] };
+    expect(told['server_metadata']).toMatchObject({
+      name: 'tensorgate',
+      extensions: expect.arrayContaining(['statistics']),
+    });
+    expect(told['model_metadata']).toEqual({
+      name: 'echo',
+      versions: ['1'],
+      platform: 'onnxruntime_onnx',
+      inputs: [{ name: 'input', ...tensor }],
+      outputs: [{ name: 'output', ...tensor }],
+    });
+    expect(told['model_config']).toMatchObject({
+      name: 'echo',
+      backend: 'onnxruntime',
+      max_batch_size: 64,
+      input: [{ name: 'input', data_type: 'TYPE_FP32', dims: ['4'] }],
+      dynamic_batching: { preferred_batch_size: [64] },
+    });
+  });
+
+  test('gets its tensors back, bit by bit: FP32, UINT8, BYTES', () => {
+    expect(told['fp32']).toEqual({ same: true, id: 'p1', version: '1' });
+    expect(told['uint8']).toBe(true);
+    expect(told['bytes_of_text']).toEqual(['', 'a', 'Zürich', '\u{1f600}']);
+  });
+
+  test('runs a model in half precision', () => {
+    expect(told['fp16']).toEqual({ dtype: 'float16', shape: [2, 3], zero: true });
+  });
+
+  test('asks for classes', () => {
+    expect(told['requested_output_with_classes']).toEqual(['3.000000:0', '2.000000:2']);
+  });
+
+  test('sends parameters, and compressed requests', () => {
+    expect(told['parameters']).toBe(true);
+    expect(told['compressed']).toEqual({ gzip: true, deflate: true });
+  });
+
+  test('asks many things at a time, with callbacks and with coroutines', () => {
+    expect({ callbacks: told['callbacks'], coroutines: told['coroutines'] }).toEqual({ callbacks: 50, coroutines: 50 });
+  });
+
+  test('streams, and learns in the stream what failed', () => {
+    expect(told['stream']).toEqual([
+      { id: '1', final: true, same: true },
+      { error: "Request for unknown model: 'nope' is not found" },
+      { id: '3', final: true, same: true },
+    ]);
+  });
+
+  test.each([
+    ['unknown model', 'NOT_FOUND', "Request for unknown model: 'nope' is not found"],
+    ['unknown version', 'NOT_FOUND', "Request for unknown model: 'echo' version 9 is not found"],
+    ['shape', 'INVALID_ARGUMENT', "unexpected shape for input 'input' for model 'echo'. Expected [-1,4], got [1,5]"],
+    ['datatype', 'INVALID_ARGUMENT', "inference input 'input' data-type is 'INT32', but model 'echo' expects 'FP32'"],
+    ['output', 'INVALID_ARGUMENT', "unexpected inference output 'nope' for model 'echo'"],
+    // The text is the client's own.
+    ['deadline', 'DEADLINE_EXCEEDED', 'Deadline'],
+    ['repository', 'UNIMPLEMENTED', 'RepositoryIndex'],
+    ['shared memory', 'UNIMPLEMENTED', 'SystemSharedMemoryRegister'],
+  ])('reads why a call failed: %s', (what, status, message) => {
+    expect(told['failures'][what]).toEqual({
+      status: `StatusCode.${status}`,
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test('reads statistics that hold together', () => {
+    const [statistics] = told['statistics'];
+    const { success, queue, compute_input, compute_infer, compute_output } = statistics.inference_stats;
+    expect(Number(success.count)).toBeGreaterThan(100);
+    for (const duration of [queue, compute_input, compute_infer, compute_output])
+      expect(duration.count).toBe(success.count);
+    expect(Number(statistics.execution_count)).toBeLessThanOrEqual(Number(success.count));
+  });
+});

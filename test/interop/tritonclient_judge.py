@@ -1,0 +1,199 @@
+"""Asks a server everything that Triton's Python client can ask over gRPC, and prints what it was told, as one JSON object.
+
+usage: tritonclient_judge.py HOST:PORT
+Models: echo (FP32 [-1,4]), bytes (BYTES [-1,4]), pixels (UINT8 [-1,4]), half (FP16 [-1,4] -> [-1,3]), loop.
+"""
+
+import asyncio
+import json
+import queue
+import sys
+
+import numpy as np
+import tritonclient.grpc as grpc
+import tritonclient.grpc.aio as aio
+from tritonclient.utils import InferenceServerException
+
+url = sys.argv[1]
+client = grpc.InferenceServerClient(url)
+told = {}
+
+
+def judge(case):
+    """Keeps what `case` returns under its name."""
+    told[case.__name__] = case()
+    return case
+
+
+def make_input(name, array, datatype):
+    tensor = grpc.InferInput(name, list(array.shape), datatype)
+    tensor.set_data_from_numpy(array)
+    return tensor
+
+
+def failure_of(call):
+    try:
+        call()
+    except InferenceServerException as error:
+        return {"status": error.status(), "message": error.message()}
+    return None
+
+
+def same(sent, received):
+    """Bit by bit, and of the same shape and type."""
+    return bool(sent.dtype == received.dtype and sent.shape == received.shape and sent.tobytes() == received.tobytes())
+
+
+floats = np.array([[1.5, -0.0, np.nan, 3.4e38], [5e-45, np.inf, 2, 3]], np.float32)
+
+
+@judge
+def live_and_ready():
+    return [client.is_server_live(), client.is_server_ready(), client.is_model_ready("echo"), client.is_model_ready("nope")]
+
+
+@judge
+def server_metadata():
+    return client.get_server_metadata(as_json=True)
+
+
+@judge
+def model_metadata():
+    return client.get_model_metadata("echo", as_json=True)
+
+
+@judge
+def model_config():
+    return client.get_model_config("echo", as_json=True)["config"]
+
+
+@judge
+def fp32():
+    result = client.infer("echo", [make_input("input", floats, "FP32")], request_id="p1")
+    response = result.get_response()
+    return {"same": same(floats, result.as_numpy("output")), "id": response.id, "version": response.model_version}
+
+
+@judge
+def uint8():
+    pixels = np.array([[0, 1, 254, 255]], np.uint8)
+    return same(pixels, client.infer("pixels", [make_input("input", pixels, "UINT8")]).as_numpy("output"))
+
+
+@judge
+def bytes_of_text():
+    texts = np.array([["", "a", "Zürich", "\U0001f600"]], dtype=object)
+    result = client.infer("bytes", [make_input("input", texts, "BYTES")])
+    return [element.decode() for element in result.as_numpy("output").flatten()]
+
+
+@judge
+def fp16():
+    result = client.infer("half", [make_input("input", np.zeros((2, 4), np.float16), "FP16")])
+    output = result.as_numpy("output")
+    return {"dtype": str(output.dtype), "shape": list(output.shape), "zero": bool((output == 0).all())}
+
+
+@judge
+def requested_output_with_classes():
+    outputs = [grpc.InferRequestedOutput("output", class_count=2)]
+    ranked = np.array([[3, 1, 2, 0]], np.float32)
+    result = client.infer("echo", [make_input("input", ranked, "FP32")], outputs=outputs)
+    return [element.decode() for element in result.as_numpy("output").flatten()]
+
+
+@judge
+def parameters():
+    options = {"priority": 1, "timeout": 30_000_000, "sequence_id": 5, "sequence_start": True, "parameters": {"own": "x"}}
+    return same(floats, client.infer("echo", [make_input("input", floats, "FP32")], **options).as_numpy("output"))
+
+
+@judge
+def compressed():
+    results = {}
+    for algorithm in ["gzip", "deflate"]:
+        result = client.infer("echo", [make_input("input", floats, "FP32")], compression_algorithm=algorithm)
+        results[algorithm] = same(floats, result.as_numpy("output"))
+    return results
+
+
+@judge
+def callbacks():
+    """async_infer: each callback gets the answer to its own request."""
+    answers = queue.Queue()
+    for number in range(50):
+        array = np.full((1, 4), number, np.float32)
+        client.async_infer(
+            "echo",
+            [make_input("input", array, "FP32")],
+            callback=lambda result, error: answers.put((result, error)),
+            request_id=str(number),
+        )
+    right = 0
+    for _ in range(50):
+        result, error = answers.get(timeout=30)
+        right += error is None and bool((result.as_numpy("output") == int(result.get_response().id)).all())
+    return right
+
+
+@judge
+def coroutines():
+    async def infer_all():
+        async with aio.InferenceServerClient(url) as async_client:
+            arrays = [np.full((1, 4), number, np.float32) for number in range(50)]
+            calls = [async_client.infer("echo", [make_input("input", array, "FP32")]) for array in arrays]
+            results = await asyncio.gather(*calls)
+            return sum(same(array, result.as_numpy("output")) for array, result in zip(arrays, results))
+
+    return asyncio.run(infer_all())
+
+
+@judge
+def stream():
+    """Answers of a stream in their order, the failed one among them."""
+    answers = queue.Queue()
+    client.start_stream(callback=lambda result, error: answers.put((result, error)))
+    rows = [make_input("input", floats, "FP32")]
+    for request_id, model in [("1", "echo"), ("2", "nope"), ("3", "echo")]:
+        client.async_stream_infer(model, rows, request_id=request_id, enable_empty_final_response=True)
+    got = [answers.get(timeout=30) for _ in range(3)]
+    client.stop_stream()
+    described = []
+    for result, error in got:
+        if error is not None:
+            described.append({"error": error.message()})
+            continue
+        response = result.get_response()
+        final = response.parameters["triton_final_response"].bool_param
+        described.append({"id": response.id, "final": final, "same": same(floats, result.as_numpy("output"))})
+    return described
+
+
+@judge
+def failures():
+    rows = [make_input("input", floats, "FP32")]
+    wide = [make_input("input", np.zeros((1, 5), np.float32), "FP32")]
+    integers = [make_input("input", np.zeros((1, 4), np.int32), "INT32")]
+    slow = [
+        make_input("iterations", np.array([[200_000]], np.int64), "INT64"),
+        make_input("input", np.zeros((1, 1), np.float32), "FP32"),
+    ]
+    return {
+        "unknown model": failure_of(lambda: client.infer("nope", rows)),
+        "unknown version": failure_of(lambda: client.infer("echo", rows, model_version="9")),
+        "shape": failure_of(lambda: client.infer("echo", wide)),
+        "datatype": failure_of(lambda: client.infer("echo", integers)),
+        "output": failure_of(lambda: client.infer("echo", rows, outputs=[grpc.InferRequestedOutput("nope")])),
+        "deadline": failure_of(lambda: client.infer("loop", slow, client_timeout=0.3)),
+        "repository": failure_of(lambda: client.get_model_repository_index()),
+        "shared memory": failure_of(lambda: client.register_system_shared_memory("r", "/r", 64)),
+    }
+
+
+@judge
+def statistics():
+    return client.get_inference_statistics("echo", as_json=True)["model_stats"]
+
+
+client.close()
+print(json.dumps(told))
