@@ -85,8 +85,8 @@ export interface RunResult {
   readonly writeMs: number;
 }
 
-/** `data`: the model refused these values; `internal`: anything else (out of memory, a broken mailbox). */
-export type RunFault = 'data' | 'internal';
+/** `data`: the model refused these values; `room`: the mailbox has none for the outputs; `internal`: anything else (out of memory, say). */
+export type RunFault = 'data' | 'room' | 'internal';
 
 export type ToRunner =
   | { readonly kind: 'load'; readonly instance: number; readonly mailboxPath: string; readonly spec: SessionSpec }

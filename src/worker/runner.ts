@@ -98,6 +98,7 @@ function textOf(error: unknown): string {
  * returned while running …") does so because of the values it was given, unless it could not get memory.
  */
 function faultOf(message: string): RunFault {
+  if (/^ENOSPC\b/.test(message)) return 'room';
   return /Non-zero status code returned while running/.test(message) && !/bad_alloc|failed to allocate/i.test(message)
     ? 'data'
     : 'internal';

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY = /^tensorgate ready: grpc (?<grpc>\S+), http (?<http>\S+)$/;
@@ -46,9 +47,8 @@ export class ServerProcess implements AsyncDisposable {
     });
     // Some tests never wait for it.
     this.ready.catch(() => {});
-    const killWithTests = (): void => this.#killGroup();
-    process.once('exit', killWithTests);
-    void this.ended.finally(() => process.off('exit', killWithTests));
+    // Also where the test runs out of time.
+    onTestFinished(() => this.#killGroup());
   }
 
   kill(signal: NodeJS.Signals): void {

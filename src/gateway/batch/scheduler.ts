@@ -32,6 +32,8 @@ export type RunOutcome =
     }
   /** The model refused the values of at least one of its rows. */
   | { readonly kind: 'refused'; readonly message: string }
+  /** The memory through which tensors pass has no room for it, or for its outputs. */
+  | { readonly kind: 'no_room' }
   /** A fault of ours: nothing is known of the rows. */
   | { readonly kind: 'failed'; readonly error: unknown }
   /** The runner died under it, or was killed because it gave no answer in time. */
@@ -296,7 +298,7 @@ export class Scheduler {
       calls: requests.map(({ call }) => call),
       rows: batch.rows,
       reason,
-      outcome: outcome.kind === 'rejected' ? 'failed' : (outcome.kind satisfies BatchOutcome),
+      outcome: outcomeOf(outcome),
       startedAtMs,
       inputMs: outcome.kind === 'ok' ? outcome.inputMs : now - sentAt,
       computeMs: outcome.kind === 'ok' ? outcome.computeMs : 0,
@@ -317,7 +319,10 @@ export class Scheduler {
         this.#answer(batch, outcome);
         break;
       case 'refused':
-        this.#blame(batch, outcome.message);
+        this.#blame(batch, refused(outcome.message));
+        break;
+      case 'no_room':
+        this.#blame(batch, noRoom());
         break;
       case 'crashed':
       case 'timed_out':
@@ -351,11 +356,11 @@ export class Scheduler {
     }
   }
 
-  /** A batch that the model refused is halved until the request is found that it is about. */
-  #blame(batch: Batch, message: string): void {
+  /** A batch that cannot be run is halved until the request is found that it is about. */
+  #blame(batch: Batch, error: InferError): void {
     const [only] = batch.requests;
     if (batch.requests.length === 1 && only !== undefined) {
-      settle(only, new InferError('invalid_data', `the model refused this input: ${explain(message)}`));
+      settle(only, error);
       return;
     }
     const middle = Math.ceil(batch.requests.length / 2);
@@ -382,6 +387,11 @@ export class Scheduler {
   #predict(bucket: string, rows: number, now: number): number | undefined {
     return this.#latencies.get(bucket)?.predict(rows, now);
   }
+}
+
+/** As metrics and traces tell it. */
+function outcomeOf({ kind }: RunOutcome): BatchOutcome {
+  return kind === 'rejected' || kind === 'no_room' ? 'failed' : kind;
 }
 
 function conclude(request: QueuedRequest): void {
@@ -411,6 +421,15 @@ function expired(): InferError {
 function shed(): InferError {
   const text = 'can no longer be answered in time: given up before it ran';
   return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
+}
+
+function refused(message: string): InferError {
+  return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
+}
+
+function noRoom(): InferError {
+  const text = "the inputs and outputs of this request are larger than the server's memory for them: send fewer rows";
+  return new InferError('limit_exceeded', text);
 }
 
 function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferError {

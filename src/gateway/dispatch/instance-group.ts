@@ -114,10 +114,10 @@ export class InstanceGroup implements Tenant {
     if (instance === undefined) return { kind: 'failed', error: new Error('no idle instance') };
     instance.busy = true;
     const outcome = await runOn(instance, batch, signature, limitMs).catch(
-      (error: unknown): RunOutcome => ({ kind: 'failed', error }),
+      (error: unknown): RunOutcome => (isNoRoom(error) ? { kind: 'no_room' } : { kind: 'failed', error }),
     );
-    // Perhaps for want of room in the mailbox: what it took of it, others may need.
-    if (outcome.kind === 'failed') instance.mailbox.empty();
+    // What it took of the room, others may need.
+    if (outcome.kind === 'no_room') instance.mailbox.empty();
     instance.busy = false;
     if (this.#instances.includes(instance)) this.#options.onIdle();
     else instance.mailbox.close();
@@ -162,9 +162,14 @@ async function runOn(
   };
 }
 
+function isNoRoom(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOSPC';
+}
+
 function failureOf(reply: Exclude<RunReply, { kind: 'ran' }>): RunOutcome {
   if (reply.kind === 'ended') return { kind: reply.timedOut ? 'timed_out' : 'crashed', cause: reply.cause };
   if (reply.fault === 'data') return { kind: 'refused', message: reply.message };
+  if (reply.fault === 'room') return { kind: 'no_room' };
   return { kind: 'failed', error: new Error(reply.message) };
 }
 

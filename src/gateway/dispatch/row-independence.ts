@@ -66,6 +66,8 @@ function describe(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
     case 'crashed':
     case 'timed_out':
       return outcome.cause;
+    case 'no_room':
+      return 'the mailbox has no room for it';
     case 'rejected':
       return 'rejected';
   }
