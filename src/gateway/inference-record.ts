@@ -2,6 +2,7 @@
 
 import type { InferRequest } from '../wire/infer-request.ts';
 import type { Call } from './accept/call.ts';
+import type { Permit } from './admit/admission.ts';
 import type { RideTiming } from './batch/queued-request.ts';
 import { InferError, REASONS } from './errors.ts';
 import type { Model } from './model.ts';
@@ -22,6 +23,8 @@ export class InferenceRecord {
   request: InferRequest | undefined;
   model: Model | undefined;
   rows = 0;
+  /** The room that it takes until it ends. */
+  permit: Permit | undefined;
   readonly #startedAt = performance.now();
 
   constructor(wire: Uint8Array, call: Call) {

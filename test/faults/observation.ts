@@ -16,8 +16,15 @@ export async function readReadiness({ http }: { readonly http: string }): Promis
   return { code: response.status, text: await response.text() };
 }
 
-/** Requests that the server holds: those that wait for a batch, and those that a runner has. */
-export async function readHeld(server: { readonly http: string }): Promise<{ waiting: number; running: number }> {
+/** Requests that a server holds. */
+export interface Held {
+  /** For a batch. */
+  readonly waiting: number;
+  /** In a runner. */
+  readonly running: number;
+}
+
+export async function readHeld(server: { readonly http: string }): Promise<Held> {
   const metrics = await readMetrics(server);
   let waiting = 0;
   for (const model of ['loop', 'slow']) waiting += metrics('tensorgate_queue_depth', { model });

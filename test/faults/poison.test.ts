@@ -1,12 +1,13 @@
 /** Requests that break the batch they ride in: only they fail. */
 
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { gatherModel, loopModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { askLoop, failureOf, LONG } from './loop-requests.ts';
-import { readHeld, readMetrics } from './observation.ts';
+import { readMetrics } from './observation.ts';
+import { killInBatch, untilHeld } from './stall.ts';
 
 const VOCABULARY = 50;
 const ONE_INSTANCE = { instance_group: [{ count: 1 }] };
@@ -60,20 +61,9 @@ describe('a row that the model refuses', () => {
   });
 });
 
-/** Kills the runner once exactly `waiting` requests wait and the rest are in it, for some time. */
-async function killWhileRunning(server: TestServer, held: { waiting: number; running: number }): Promise<void> {
-  let sightings = 0;
-  await vi.waitUntil(
-    async () => {
-      const { waiting, running } = await readHeld(server);
-      sightings = waiting === held.waiting && running === held.running ? sightings + 1 : 0;
-      // Other requests are over in a millisecond.
-      return sightings === 4;
-    },
-    { timeout: 15_000, interval: 5 },
-  );
-  const [runner] = server.runnerPids();
-  process.kill(runner ?? Number.NaN, 'SIGSEGV');
+/** Kills the runner while exactly `running` requests are in it, and `waiting` wait. */
+function killWhile(server: TestServer, waiting: number, running: number): Promise<void> {
+  return killInBatch(server, 'SIGSEGV', (held) => held.waiting === waiting && held.running === running);
 }
 
 describe('a request under which the runner dies', () => {
@@ -88,14 +78,14 @@ describe('a request under which the runner dies', () => {
     await using server = await startLoop(repository, 8);
     using client = new InferenceClient(server.grpc, { deadlineMs: 30_000 });
     const first = askLoop(client, -1, { iterations: LONG });
-    await vi.waitUntil(async () => (await readHeld(server)).running === 1, { interval: 5 });
+    await untilHeld(server, 0, 1);
     // These wait behind the first, and then are one batch.
     const poison = failureOf(askLoop(client, 100, { iterations: LONG }));
     const neighbours = Array.from({ length: 7 }, (_, index) => askLoop(client, index));
     expect(await first).toBe(-1);
-    await killWhileRunning(server, { waiting: 0, running: 8 });
+    await killWhile(server, 0, 8);
     // Now each runs by itself, the poison first.
-    await killWhileRunning(server, { waiting: 7, running: 1 });
+    await killWhile(server, 7, 1);
     const failure = await poison;
     expect(failure.status).toBe('INTERNAL');
     expect(failure.message).toBe("the model's process ended twice while it ran this request alone (killed by SIGSEGV)");
@@ -112,7 +102,7 @@ describe('a request under which the runner dies', () => {
     await using server = await startLoop(repository, 8);
     using client = new InferenceClient(server.grpc, { deadlineMs: 30_000 });
     const answer = askLoop(client, 5, { iterations: LONG });
-    await killWhileRunning(server, { waiting: 0, running: 1 });
+    await killWhile(server, 0, 1);
     expect(await answer).toBe(5);
   });
 
@@ -126,7 +116,7 @@ describe('a request under which the runner dies', () => {
     for (let death = 1; death <= 5; death++) {
       states.push((await readMetrics(server))('tensorgate_breaker_state', { model: 'loop' }));
       const waiting = [2, 2, 1, 1, 0][death - 1] ?? 0;
-      await killWhileRunning(server, { waiting, running: 1 });
+      await killWhile(server, waiting, 1);
     }
     expect(states).toEqual([0, 0, 0, 0, 0]);
     const failures = await Promise.all(poisons);

@@ -9,8 +9,9 @@ import { loopModel, sumModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { askLoop, failureOf } from './loop-requests.ts';
-import { heldMailboxes, isAlive, namedMailboxes, readHeld, readMetrics, readReadiness } from './observation.ts';
+import { heldMailboxes, isAlive, namedMailboxes, readMetrics, readReadiness } from './observation.ts';
 import { ServerProcess } from './server-process.ts';
+import { killInBatch } from './stall.ts';
 import { Traffic } from './traffic.ts';
 
 const ONE_INSTANCE = { instance_group: [{ count: 1 }] };
@@ -29,23 +30,6 @@ function runnersOf(server: TestServer): { loop: number; neighbour: number } {
   const [loop, neighbour] = server.runnerPids();
   if (loop === undefined || neighbour === undefined) throw new Error('a runner is missing');
   return { loop, neighbour };
-}
-
-/** Sends `signal` to a runner while a batch is in it, whatever else happens at that moment. */
-async function killInBatch(server: TestServer, runner: number, signal: NodeJS.Signals): Promise<void> {
-  process.kill(runner, 'SIGSTOP');
-  let sightings = 0;
-  await vi.waitUntil(
-    async () => {
-      // What it answered before it was stopped is taken meanwhile.
-      sightings = (await readHeld(server)).running > 0 ? sightings + 1 : 0;
-      return sightings === 5;
-    },
-    { timeout: 1_500, interval: 5 },
-  );
-  process.kill(runner, signal);
-  // All signals but this one wait for it.
-  if (signal !== 'SIGKILL') process.kill(runner, 'SIGCONT');
 }
 
 /** Every request that was sent was answered once, and with its own answer. */
@@ -68,7 +52,7 @@ describe('under a load of 64 requests at a time', () => {
     const mailboxes = heldMailboxes(server.pid);
     await using traffic = new Traffic(server.grpc, LOAD);
     await traffic.more(1_000);
-    await killInBatch(server, before.loop, signal);
+    await killInBatch(server, signal, ({ running }) => running > 0);
     await traffic.more(2_000);
     await expectNothingLost(traffic, server);
 

@@ -2,7 +2,7 @@ import { vi } from 'vitest';
 import type { InferenceClient } from '../../src/client/inference-client.ts';
 import type { TestServer } from '../support/server.ts';
 import { askLoop } from './loop-requests.ts';
-import { readHeld } from './observation.ts';
+import { type Held, readHeld } from './observation.ts';
 
 /** Resolves when so many requests wait, and so many are in runners. */
 export async function untilHeld(server: TestServer, waiting: number, running: number): Promise<void> {
@@ -13,6 +13,26 @@ export async function untilHeld(server: TestServer, waiting: number, running: nu
     },
     { timeout: 10_000, interval: 2 },
   );
+}
+
+/** Sends `signal` to the runner of the first model at a moment at which the server holds what `isMoment` says. */
+export async function killInBatch(
+  server: TestServer,
+  signal: NodeJS.Signals,
+  isMoment: (held: Held) => boolean,
+): Promise<void> {
+  for (;;) {
+    await vi.waitUntil(async () => isMoment(await readHeld(server)), { timeout: 15_000, interval: 2 });
+    const [runner = Number.NaN] = server.runnerPids();
+    // The moment lasts while the runner stands still, but for what it answered right before: the gateway takes that now.
+    process.kill(runner, 'SIGSTOP');
+    let isLasting = true;
+    for (let sighting = 0; sighting < 5; sighting++) isLasting &&= isMoment(await readHeld(server));
+    if (isLasting) process.kill(runner, signal);
+    // Whatever else it was sent waits for this; SIGKILL does not, and leaves nobody to go on.
+    if (!isLasting || signal !== 'SIGKILL') process.kill(runner, 'SIGCONT');
+    if (isLasting) return;
+  }
 }
 
 /**

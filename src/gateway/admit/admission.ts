@@ -4,8 +4,23 @@ import type { InferRequest } from '../../wire/infer-request.ts';
 import { DATATYPE_BYTES, isDatatype } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 
-/** Room that a request takes until it is answered; disposing gives it back. */
-export type Permit = Disposable;
+/** Room that a request takes until it is answered. */
+export class Permit implements Disposable {
+  readonly #admission: Admission;
+  #bytes: number;
+
+  constructor(admission: Admission, bytes: number) {
+    this.#admission = admission;
+    this.#bytes = bytes;
+  }
+
+  /** Gives the room back, once. */
+  [Symbol.dispose](): void {
+    if (this.#bytes === 0) return;
+    this.#admission.giveBack(this.#bytes);
+    this.#bytes = 0;
+  }
+}
 
 /** Bytes that a request holds: its message, and the raw form that its typed contents are about to get (an INT64 of one byte grows to eight). */
 export function footprint(wire: Uint8Array, { inputs }: InferRequest): number {
@@ -45,14 +60,12 @@ export class Admission {
     }
     this.#bytes += bytes;
     this.#requests++;
-    let held = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!held) return;
-        held = false;
-        this.#bytes -= bytes;
-        this.#requests--;
-      },
-    };
+    return new Permit(this, bytes);
+  }
+
+  /** For permits alone. */
+  giveBack(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#requests--;
   }
 }

@@ -57,14 +57,11 @@ function invalid(text: string): InferError {
 }
 
 function checkNames(given: readonly InferInput[], wanted: readonly TensorSpec[], model: string): void {
-  const seen = new Set<string>();
-  for (const { name } of given) {
-    if (seen.has(name)) throw invalid(`input '${name}' already exists in request`);
-    seen.add(name);
-  }
+  const twice = given.find(({ name }, index) => given.findIndex((other) => other.name === name) !== index);
+  if (twice !== undefined) throw invalid(`input '${twice.name}' already exists in request`);
   const unknown = given.find(({ name }) => !wanted.some((spec) => spec.name === name));
   if (given.length === wanted.length && unknown === undefined) return;
-  const missing = wanted.filter(({ name }) => !seen.has(name));
+  const missing = wanted.filter(({ name }) => !given.some((input) => input.name === name));
   if (missing.length === 0 || given.length === wanted.length) {
     throw invalid(
       `unexpected inference input '${unknown?.name}' for model '${model}', which takes [${quoted(wanted)}]`,
