@@ -15,7 +15,7 @@ export async function untilHeld(server: TestServer, waiting: number, running: nu
   );
 }
 
-/** Sends `signal` to the runner of the first model at a moment at which the server holds what `isMoment` says. */
+/** Kills the runner of the first model with `signal`, at a moment at which the server holds what `isMoment` says. */
 export async function killInBatch(
   server: TestServer,
   signal: NodeJS.Signals,
@@ -31,7 +31,10 @@ export async function killInBatch(
     if (isLasting) process.kill(runner, signal);
     // Whatever else it was sent waits for this; SIGKILL does not, and leaves nobody to go on.
     if (!isLasting || signal !== 'SIGKILL') process.kill(runner, 'SIGCONT');
-    if (isLasting) return;
+    if (!isLasting) continue;
+    // The gateway knows of its end.
+    await vi.waitUntil(() => !server.runnerPids().includes(runner), { timeout: 2_000, interval: 1 });
+    return;
   }
 }
 
