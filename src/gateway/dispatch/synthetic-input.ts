@@ -8,9 +8,12 @@ import type { InferTensors } from '../admit/infer-tensors.ts';
  * beyond a vocabulary fails a Gather). Rows of wide values differ most, which is what a proof of independence needs.
  */
 export const PROBE_RANGES = ['wide', 'small', 'zero'] as const;
-/** For a mere first run. A model that does not batch may take sizes as inputs (Tile, Pad), and wide ones cost gigabytes. */
-export const WARM_UP_RANGES = ['small', 'zero'] as const;
-export type ValueRange = (typeof PROBE_RANGES)[number];
+/**
+ * For a mere first run. A model that does not batch may take sizes and steps as inputs (Tile, Pad, STFT): wide ones cost
+ * gigabytes, and a step of 0 is a division that ends the process.
+ */
+export const WARM_UP_RANGES = ['one'] as const;
+export type ValueRange = (typeof PROBE_RANGES)[number] | (typeof WARM_UP_RANGES)[number];
 
 /** Sizes to try for axes that are open besides the batch axis: a convolution fails on a small image, an embedding on a long text. */
 export const OPEN_AXIS_SIZES = [16, 1, 32, 64, 128, 224, 320] as const;
@@ -52,15 +55,26 @@ export function syntheticRow(inputs: readonly TensorSpec[], recipe: RowRecipe): 
   };
 }
 
-function fill(datatype: Datatype, elements: number, { range, random, magnitude }: RowRecipe): Uint8Array {
+function fill(datatype: Datatype, elements: number, recipe: RowRecipe): Uint8Array {
   const bytes = Buffer.alloc((DATATYPE_BYTES[datatype] ?? 5) * elements);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const integer = (wide: number): number =>
-    range === 'zero' ? 0 : Math.floor(random() * (range === 'wide' ? wide : 2));
-  const real = (): number => (range === 'zero' ? 0 : range === 'wide' ? (random() * 2 - 1) * magnitude : random());
+  const source = sourceOf(recipe);
   const write = WRITERS[datatype];
-  for (let index = 0; index < elements; index++) write(view, index, { integer, real });
+  for (let index = 0; index < elements; index++) write(view, index, source);
   return bytes;
+}
+
+function sourceOf({ range, random, magnitude }: RowRecipe): Source {
+  switch (range) {
+    case 'wide':
+      return { integer: (wide) => Math.floor(random() * wide), real: () => (random() * 2 - 1) * magnitude };
+    case 'small':
+      return { integer: () => Math.floor(random() * 2), real: random };
+    case 'zero':
+      return { integer: () => 0, real: () => 0 };
+    case 'one':
+      return { integer: () => 1, real: () => 1 };
+  }
 }
 
 interface Source {
