@@ -73,7 +73,11 @@ export class InferError extends Error {
   readonly pushback: Pushback | undefined;
 
   constructor(reason: Reason, message: string, options: { cause?: unknown; pushback?: Pushback } = {}) {
+    // Where it was made says nothing that the reason does not, and under overload the trace would cost more than the refusal.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'InferError';
     this.reason = reason;
     this.pushback = options.pushback;

@@ -15,6 +15,7 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     call: new FakeCall(),
     rows: tensors.rows,
     deadline: Number.POSITIVE_INFINITY,
+    expiresAt: Number.POSITIVE_INFINITY,
     arrivalMs: 0,
     suspect: false,
     sentAtMs: 0,

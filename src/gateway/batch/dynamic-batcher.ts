@@ -10,6 +10,7 @@ import type { SendReason } from '../ops/diagnostics.ts';
 export interface Waiting {
   readonly rows: number;
   readonly arrivalMs: number;
+  /** When its answer is to be ready. */
   readonly deadline: number;
 }
 

@@ -31,6 +31,8 @@ export interface InferOutputs {
 export interface QueuedRequest extends Waiting {
   readonly tensors: InferTensors;
   readonly call: Call;
+  /** The end of its time. `deadline`, by which the answer is to be ready, is a little before it. */
+  readonly expiresAt: number;
   /** True once a runner died or hung under it: it is replayed once, by itself. */
   suspect: boolean;
   /** When its batch was sent; 0 before. */

@@ -82,6 +82,10 @@ const MAX_TIMER_MS = 0x7fff_ffff;
 /** Where nothing is predicted, refused callers still do not come back at once. */
 const MIN_PUSHBACK_MS = 10;
 
+/** Share of a caller's time that is kept for the way back, and its most, in milliseconds. */
+const WAY_BACK_SHARE = 0.15;
+const MAX_WAY_BACK_MS = 15;
+
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #executor: Executor;
@@ -123,11 +127,13 @@ export class Scheduler {
   enqueue(tensors: InferTensors, call: Call, timeoutMs?: number): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
       const now = performance.now();
+      const expiresAt = Math.min(call.deadline, now + (timeoutMs ?? this.#options.defaultTimeoutMs));
       const request: QueuedRequest = {
         tensors,
         call,
         rows: tensors.rows,
-        deadline: Math.min(call.deadline, now + (timeoutMs ?? this.#options.defaultTimeoutMs)),
+        deadline: expiresAt - wayBackMs(expiresAt - now),
+        expiresAt,
         arrivalMs: now,
         suspect: false,
         sentAtMs: 0,
@@ -150,8 +156,8 @@ export class Scheduler {
       }
       call.onCancel = (reason) => this.#forget(request, reason);
       // The transport watches the call's deadline; only a shorter one of the request's own needs a timer.
-      if (request.deadline < call.deadline && request.deadline - now <= MAX_TIMER_MS) {
-        const timer = setTimeout(() => this.#forget(request, 'deadline'), request.deadline - now);
+      if (expiresAt < call.deadline && expiresAt - now <= MAX_TIMER_MS) {
+        const timer = setTimeout(() => this.#forget(request, 'deadline'), expiresAt - now);
         request.stopTimer = () => clearTimeout(timer);
       }
       this.#pumpSoon();
@@ -183,7 +189,7 @@ export class Scheduler {
   #refusal(request: QueuedRequest, now: number): InferError | undefined {
     const { gate } = this.#executor;
     if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
-    if (request.deadline <= now) return expired();
+    if (request.expiresAt <= now) return expired();
     const alone = this.#predict(request.tensors.bucket, request.rows, now);
     if (request.deadline === Number.POSITIVE_INFINITY || alone === undefined) return undefined;
     const left = request.deadline - now;
@@ -257,7 +263,7 @@ export class Scheduler {
   #nextPrepared(now: number): Prepared | 'wait' | undefined {
     for (let next = this.#prepared[0]; next !== undefined; next = this.#prepared[0]) {
       const requests = next.requests.filter((request) => !request.settled);
-      for (const request of requests) if (request.deadline <= now) settle(request, expired());
+      for (const request of requests) if (request.expiresAt <= now) settle(request, expired());
       const live = requests.filter((request) => !request.settled);
       if (live.length > 0 && next.exclusive && this.#inFlight.size > 0) return 'wait';
       this.#prepared.shift();
@@ -270,7 +276,7 @@ export class Scheduler {
     const hopeless = this.#queue.sweep((request) =>
       isHopeless(request, { predict: (rows) => this.#predict(request.tensors.bucket, rows, now) }, now),
     );
-    for (const request of hopeless) settle(request, request.deadline <= now ? expired() : shed());
+    for (const request of hopeless) settle(request, request.expiresAt <= now ? expired() : shed());
   }
 
   #bucket(key: string, now: number): Bucket {
@@ -387,6 +393,14 @@ export class Scheduler {
   #predict(bucket: string, rows: number, now: number): number | undefined {
     return this.#latencies.get(bucket)?.predict(rows, now);
   }
+}
+
+/**
+ * Of the time that a caller grants, what is kept for the way back: encoding, the socket, and the caller's own wait for its
+ * turn. An answer that is ready at the last moment arrives after it, and the work was for nothing.
+ */
+function wayBackMs(granted: number): number {
+  return Math.min(MAX_WAY_BACK_MS, Math.max(0, granted) * WAY_BACK_SHARE);
 }
 
 /** As metrics and traces tell it. */
