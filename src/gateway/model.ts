@@ -9,7 +9,7 @@ import { InstanceGroup } from './dispatch/instance-group.ts';
 import { findRowDependence, type RunRows } from './dispatch/row-independence.ts';
 import type { Runner } from './dispatch/runner.ts';
 import { PROBE_RANGES, WARM_UP_RANGES } from './dispatch/synthetic-input.ts';
-import { findProbeShape, measureBatches, warmInstances } from './dispatch/warm-up.ts';
+import { findProbeShape, measureBatches, warmInstances, warmUpRows } from './dispatch/warm-up.ts';
 import { InferError } from './errors.ts';
 import { ModelStatistics } from './model-statistics.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './ops/diagnostics.ts';
@@ -170,9 +170,10 @@ export class Model {
     );
     if (found.kind === 'shape') {
       const run = this.#runRows(signature);
-      await warmInstances(run, signature.inputs, found.shape, { rows: maxRows, instances: this.#group.size });
+      const largest = warmUpRows(signature.inputs, found.shape, maxRows);
+      await warmInstances(run, signature.inputs, found.shape, { rows: largest, instances: this.#group.size });
       const bucket = bucketOf(signature, found.shape.openAxisSize);
-      for (const { rows, elapsedMs } of await measureBatches(run, signature.inputs, found.shape, maxRows)) {
+      for (const { rows, elapsedMs } of await measureBatches(run, signature.inputs, found.shape, largest)) {
         scheduler.observe(bucket, rows, elapsedMs);
       }
     }

@@ -54,7 +54,7 @@ export async function warmInstances(
   shape: ProbeShape,
   load: { readonly rows: number; readonly instances: number },
 ): Promise<void> {
-  const batch = Array.from({ length: load.rows }, () => row(inputs, shape));
+  const batch = rowsOf(inputs, shape, load.rows);
   await Promise.all(Array.from({ length: load.instances }, () => run(batch)));
 }
 
@@ -68,7 +68,7 @@ export async function measureBatches(
   const measured: Measured[] = [];
   const end = performance.now() + SWEEP_BUDGET_MS;
   for (let rows = 1; ; rows = Math.min(rows * 2, maxRows)) {
-    const batch = Array.from({ length: rows }, () => row(inputs, shape));
+    const batch = rowsOf(inputs, shape, rows);
     for (let repeat = 0; repeat < RUNS_PER_SIZE; repeat++) {
       const started = performance.now();
       const outcome = await run(batch);
@@ -77,6 +77,20 @@ export async function measureBatches(
     }
     if (rows === maxRows || performance.now() > end) return measured;
   }
+}
+
+/** Bytes of the largest batch that is made up: a batch of large images would take gigabytes. */
+const MAX_WARM_UP_BYTES = 64 * 1024 * 1024;
+
+/** The largest batch to warm up with, in rows: what a batch may have, or what fits 64 MiB. */
+export function warmUpRows(inputs: readonly TensorSpec[], shape: ProbeShape, maxRows: number): number {
+  return Math.max(1, Math.min(maxRows, Math.floor(MAX_WARM_UP_BYTES / Math.max(1, row(inputs, shape).bytes))));
+}
+
+/** The same row again and again: what a batch costs does not depend on its values. */
+function rowsOf(inputs: readonly TensorSpec[], shape: ProbeShape, count: number): InferTensors[] {
+  const one = row(inputs, shape);
+  return Array.from({ length: count }, () => one);
 }
 
 function row(inputs: readonly TensorSpec[], shape: ProbeShape): InferTensors {

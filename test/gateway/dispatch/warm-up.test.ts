@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
 import type { RunRows } from '../../../src/gateway/dispatch/row-independence.ts';
 import { PROBE_RANGES } from '../../../src/gateway/dispatch/synthetic-input.ts';
-import { findProbeShape, measureBatches } from '../../../src/gateway/dispatch/warm-up.ts';
+import { findProbeShape, measureBatches, warmInstances, warmUpRows } from '../../../src/gateway/dispatch/warm-up.ts';
 import { spec } from '../../support/infer-requests.ts';
 import { convolutionModel, gatherModel, mlpModel } from '../../support/onnx-models.ts';
 import { runRowsOf } from '../../support/runners.ts';
@@ -101,5 +101,29 @@ describe('the sizes that are measured', () => {
   test('are real runs', async () => {
     const measured = await measureBatches(await runRowsOf(mlpModel()), FP32_ROW, shape, 4);
     expect(measured.map(({ rows }) => rows)).toEqual([1, 1, 2, 2, 4, 4]);
+  });
+});
+
+describe('warming', () => {
+  const SHAPE = { openAxisSize: 224, range: 'zero' } as const;
+
+  test('takes the largest batch that a model may have, unless its rows are large', () => {
+    expect(warmUpRows(FP32_ROW, SHAPE, 64)).toBe(64);
+    // 3 x 224 x 224 floats are 602,112 bytes.
+    expect(warmUpRows(OPEN_ROW, SHAPE, 1_000)).toBe(111);
+    expect(warmUpRows([spec('image', 'FP32', [-1, 1 << 15, 1 << 10])], SHAPE, 64)).toBe(1);
+  });
+
+  test('runs on every instance at the same time', async () => {
+    let running = 0;
+    let most = 0;
+    const run: RunRows = async () => {
+      most = Math.max(most, ++running);
+      await Promise.resolve();
+      running--;
+      return OK;
+    };
+    await warmInstances(run, FP32_ROW, SHAPE, { rows: 2, instances: 3 });
+    expect(most).toBe(3);
   });
 });
