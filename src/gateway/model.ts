@@ -72,14 +72,6 @@ export class Model {
     return this.#detail;
   }
 
-  get instances(): number {
-    return this.#group.size;
-  }
-
-  get signature(): ModelSignature | undefined {
-    return this.#served?.signature;
-  }
-
   get provider(): ExecutionProvider | undefined {
     return this.#served?.provider;
   }

@@ -40,7 +40,7 @@ export async function findRowDependence(
     const random = seededRandom(round + 1);
     const rows = MAGNITUDES.map((magnitude) => syntheticRow(inputs, { ...shape, random, magnitude }));
     const together = await run(rows);
-    if (together.kind !== 'ok') return `a batch of ${rows.length} rows does not run (${describe(together)})`;
+    if (together.kind !== 'ok') return `a batch of ${rows.length} rows does not run (${reasonOf(together)})`;
     let parts: readonly OutputTensor[][];
     try {
       parts = scatter({ requests: rows.map((tensors) => ({ tensors })), rows: rows.length }, together.outputs, 'rows');
@@ -49,7 +49,7 @@ export async function findRowDependence(
     }
     for (const [index, row] of rows.entries()) {
       const apart = await run([row]);
-      if (apart.kind !== 'ok') return `a single row does not run (${describe(apart)})`;
+      if (apart.kind !== 'ok') return `a single row does not run (${reasonOf(apart)})`;
       const difference = compare(parts[index] ?? [], apart.outputs);
       if (difference !== undefined) return difference;
     }
@@ -57,7 +57,8 @@ export async function findRowDependence(
   return undefined;
 }
 
-function describe(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
+/** Why made-up rows did not run. */
+export function reasonOf(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
   switch (outcome.kind) {
     case 'refused':
       return outcome.message;

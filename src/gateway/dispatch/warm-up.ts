@@ -2,7 +2,7 @@
 
 import type { TensorSpec } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
-import type { ProbeShape, RunRows } from './row-independence.ts';
+import { type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
 import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
 /** Spent on measuring batch sizes at most; what is not reached is learned in service. */
@@ -32,11 +32,8 @@ export async function findProbeShape(
     for (const openAxisSize of open ? OPEN_AXIS_SIZES : [1]) {
       const outcome = await run([row(inputs, { openAxisSize, range })]);
       if (outcome.kind === 'ok') return { kind: 'shape', shape: { openAxisSize, range } };
-      if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason: outcome.cause };
-      if (outcome.kind === 'refused') reason = outcome.message;
-      if (outcome.kind === 'no_room') reason = 'the mailbox has no room for it';
-      if (outcome.kind === 'failed')
-        reason = outcome.error instanceof Error ? outcome.error.message : String(outcome.error);
+      reason = reasonOf(outcome);
+      if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason };
     }
   }
   return { kind: 'none', reason };
