@@ -89,6 +89,7 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
       'gateway/ops/diagnostics.ts',
       'gateway/accept/call.ts',
       'gateway/admit/infer-tensors.ts',
+      'gateway/admit/request-terms.ts',
     ],
   },
   {

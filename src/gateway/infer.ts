@@ -12,7 +12,7 @@ import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts'
 import type { WireLimits } from '../wire/limits.ts';
 import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
-import { checkParameters } from './admit/request-parameters.ts';
+import { readTerms } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
 import { encode, type TypedAnswers } from './encode/answer.ts';
@@ -51,15 +51,15 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   const { wire, call } = record;
   const request = decode(wire, gateway.limits); // admit/: bytes -> request
   record.request = request;
-  const model = gateway.models.find(request.modelName, request.modelVersion); // model-table.ts
+  const model = gateway.models.find(request.modelName, request.modelVersion, call); // model-table.ts
   record.model = model;
-  const { signature, axis, scheduler } = model.ready; // model.ts
-  const timeoutMs = checkParameters(request.parameters); // admit/: what is reserved
+  const { signature, axis, batcher } = model.ready; // servable.ts
+  const terms = readTerms(request.parameters); // admit/: what is reserved
   const wanted = wantedOutputs(request.outputs, signature, request.modelName); // admit/: what is asked for
   record.permit = gateway.admission.tryAcquire(footprint(wire, request)); // admit/: room, or shed
   const tensors = validate(request, signature); // admit/: it can be run
   record.rows = tensors.rows;
-  const { outputs, timing } = await scheduler.enqueue(tensors, call, timeoutMs); // batch/ -> dispatch/ -> worker
+  const { outputs, timing } = await batcher.enqueue(tensors, call, terms); // batch/ -> dispatch/ -> worker
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
   return { chunks: encode(request, wanted, outputs, form), timing }; // encode/: outputs -> bytes
 }

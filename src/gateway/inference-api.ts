@@ -6,9 +6,9 @@ import { InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
 import { inferInStream } from './infer-stream.ts';
 import { InferenceRecord } from './inference-record.ts';
-import type { Model } from './model.ts';
 import { configOf, metadataOf, statisticsOf } from './model-description.ts';
 import type { Readiness } from './readiness.ts';
+import type { Servable } from './servable.ts';
 
 /** What clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
 const EXTENSIONS = ['classification', 'model_configuration', 'binary_tensor_data', 'parameters', 'statistics'] as const;
@@ -45,7 +45,7 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
 }
 
 /** An unknown model or version is not ready, as recorded of Triton; a version that is no number is a mistake. */
-function isReady(find: () => Model): boolean {
+function isReady(find: () => Servable): boolean {
   try {
     return find().state === 'READY';
   } catch (error) {
@@ -55,7 +55,7 @@ function isReady(find: () => Model): boolean {
 }
 
 /** No name: every READY version of every model; no version: every READY version of the model. */
-function chooseForStatistics({ models }: Gateway, name: string, version: string): readonly Model[] {
+function chooseForStatistics({ models }: Gateway, name: string, version: string): readonly Servable[] {
   const candidates = name === '' ? models.all() : models.versionsOf(name);
   const ready = candidates.filter(({ state }) => state === 'READY');
   if (name === '') return ready;

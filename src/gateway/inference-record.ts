@@ -5,8 +5,8 @@ import type { Call } from './accept/call.ts';
 import type { Permit } from './admit/admission.ts';
 import type { RideTiming } from './batch/queued-request.ts';
 import { InferError, REASONS } from './errors.ts';
-import type { Model } from './model.ts';
 import { diagnostics } from './ops/diagnostics.ts';
+import type { Servable } from './servable.ts';
 
 export interface Answer {
   /** The parts of an encoded ModelInferResponse. */
@@ -21,7 +21,7 @@ export class InferenceRecord {
   readonly call: Call;
   /** The request, its model and its rows: each `undefined`, or 0, until the path gets there. */
   request: InferRequest | undefined;
-  model: Model | undefined;
+  model: Servable | undefined;
   rows = 0;
   /** The room that it takes until it ends. */
   permit: Permit | undefined;

@@ -21,6 +21,7 @@ import type { Settings } from './ops/settings.ts';
 import { startTelemetry } from './ops/telemetry.ts';
 import { Readiness } from './readiness.ts';
 import { scanRepository } from './repository/model-repository.ts';
+import type { Servable } from './servable.ts';
 
 /** What the server takes from its surroundings; only entry files read `process`. */
 export interface Surroundings {
@@ -135,7 +136,7 @@ function readModels(settings: Settings, runners: RunnerSet): ModelTable {
 }
 
 /** Loads the models, as many at a time as there are cores: each measures itself, and more would measure each other. */
-async function loadAll(models: readonly Model[], ending: AbortSignal): Promise<void> {
+async function loadAll(models: readonly Servable[], ending: AbortSignal): Promise<void> {
   const waiting = [...models];
   const loadNext = async (): Promise<void> => {
     for (let model = waiting.shift(); model !== undefined && !ending.aborted; model = waiting.shift()) {

@@ -8,29 +8,33 @@ import type {
   ModelTensorMessage,
   StatisticDurationMessage,
 } from './accept/messages.ts';
-import { describeBatching, type Model } from './model.ts';
+import { describeBatching } from './model.ts';
 import type { BatchSum, DurationSum } from './model-statistics.ts';
 import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from './repository/model-config.ts';
 import { dataTypeOf, type ModelSignature } from './repository/model-signature.ts';
-
-/** The name that Triton gives the ONNX Runtime backend's models. */
-const PLATFORM = 'onnxruntime_onnx';
+import type { Servable } from './servable.ts';
 
 /** @param versions the READY ones. */
-export function metadataOf(model: Model, versions: readonly string[]): ModelMetadata {
+export function metadataOf(model: Servable, versions: readonly string[]): ModelMetadata {
   const { signature } = model.ready;
-  return { name: model.ref.name, versions, platform: PLATFORM, inputs: signature.inputs, outputs: signature.outputs };
+  return {
+    name: model.ref.name,
+    versions,
+    platform: model.platform,
+    inputs: signature.inputs,
+    outputs: signature.outputs,
+  };
 }
 
 /** A `ModelConfig` message: the configuration as it is used, completed from the ONNX file. */
-export function configOf(model: Model): ModelConfigMessage {
+export function configOf(model: Servable): ModelConfigMessage {
   const { signature } = model.ready;
-  const { config } = model.plan;
+  const { config } = model;
   const { batching } = signature;
   const maxBatchSize = batching.kind === 'on' ? batching.maxRows : 0;
   return {
     name: model.ref.name,
-    platform: PLATFORM,
+    platform: model.platform,
     backend: 'onnxruntime',
     default_model_filename: config.default_model_filename,
     version_policy: config.version_policy,
@@ -45,7 +49,7 @@ export function configOf(model: Model): ModelConfigMessage {
     parameters: {
       ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
       batching: { string_value: describeBatching(batching, config) },
-      execution_provider: { string_value: model.provider ?? '' },
+      execution_provider: { string_value: model.placements[0]?.provider ?? '' },
     },
   };
 }
@@ -71,10 +75,10 @@ function dynamicBatching(
 }
 
 /** One group for each device, as the instances really are. */
-function instanceGroups(model: Model): ModelConfigMessage['instance_group'] & object {
-  const kind = model.provider === 'cpu' ? 'KIND_CPU' : 'KIND_GPU';
+function instanceGroups(model: Servable): ModelConfigMessage['instance_group'] & object {
+  const kind = model.placements[0]?.provider === 'cpu' ? 'KIND_CPU' : 'KIND_GPU';
   const counts = new Map<number, number>();
-  for (const { deviceId } of model.plan.sessions) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
+  for (const { deviceId } of model.placements) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
   return [...counts].map(([device, count], index) => ({
     name: `${model.ref.name}_${index}`,
     kind,
@@ -84,7 +88,7 @@ function instanceGroups(model: Model): ModelConfigMessage['instance_group'] & ob
 }
 
 /** A `ModelStatistics` message. Durations are in whole nanoseconds, as decimal texts: they pass 2^53 within months. */
-export function statisticsOf({ ref, statistics }: Model): ModelStatisticsMessage {
+export function statisticsOf({ ref, statistics }: Servable): ModelStatisticsMessage {
   const { success, fail, queue, input, compute, output } = statistics;
   const none: DurationSum = { count: 0, ms: 0 };
   return {

@@ -1,15 +1,16 @@
 /** The model versions of the server, by name and number: from what is on disk to what answers. */
 
+import type { Call } from './accept/call.ts';
 import { InferError } from './errors.ts';
-import type { Model } from './model.ts';
+import type { Servable } from './servable.ts';
 
 export class ModelTable {
   /** By model name; versions ascending. */
-  readonly #versions = new Map<string, Model[]>();
+  readonly #versions = new Map<string, Servable[]>();
   /** Models that could not even be planned (a bad configuration, no versions), and why. */
   readonly #broken = new Map<string, string>();
 
-  add(model: Model): void {
+  add(model: Servable): void {
     const versions = this.#versions.get(model.ref.name) ?? [];
     versions.push(model);
     versions.sort((a, b) => Number(a.ref.version) - Number(b.ref.version));
@@ -26,7 +27,7 @@ export class ModelTable {
   }
 
   /** Every version of every model, by name, then ascending. */
-  all(): Model[] {
+  all(): Servable[] {
     return [...this.#versions.keys()].sort().flatMap((name) => this.#versions.get(name) ?? []);
   }
 
@@ -34,7 +35,7 @@ export class ModelTable {
     return [...new Set([...this.#versions.keys(), ...this.#broken.keys()])].sort();
   }
 
-  versionsOf(name: string): readonly Model[] {
+  versionsOf(name: string): readonly Servable[] {
     return this.#versions.get(name) ?? [];
   }
 
@@ -43,7 +44,7 @@ export class ModelTable {
    * @throws InferError `model_not_found`, `model_not_ready` for a model that failed as a whole, or `invalid_request` for a
    *   version that is no number. The texts are Triton's.
    */
-  find(name: string, version: string): Model {
+  find(name: string, version: string, _call?: Call): Servable {
     const versions = this.#versions.get(name);
     if (versions === undefined) {
       const problem = this.#broken.get(name);

@@ -15,6 +15,7 @@ import { ModelStatistics } from './model-statistics.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './ops/diagnostics.ts';
 import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from './repository/model-config.ts';
 import { type Batching, type ModelSignature, resolveSignature } from './repository/model-signature.ts';
+import type { Placement, Servable, Served } from './servable.ts';
 
 /** Everything that is known of a version before it is loaded. */
 export interface ModelPlan {
@@ -30,27 +31,28 @@ export interface ModelPlan {
   readonly loadLimitMs: number;
 }
 
-/** What exists once a version is loaded. */
-interface Served {
-  readonly signature: ModelSignature;
-  readonly axis: BatchAxis;
+/** What a loaded version has besides what all have. */
+interface Loaded extends Served {
   readonly scheduler: Scheduler;
-  readonly breaker: Breaker;
+  readonly circuit: Breaker;
   readonly provider: ExecutionProvider;
 }
 
-export class Model {
+export class Model implements Servable {
   readonly ref: ModelRef;
+  readonly config: ModelConfig;
+  readonly platform = 'onnxruntime_onnx';
   readonly plan: ModelPlan;
   readonly statistics = new ModelStatistics();
   readonly #runner: Runner;
   readonly #group: InstanceGroup;
   #state: ModelState = 'LOADING';
   #detail = 'loading';
-  #served: Served | undefined;
+  #served: Loaded | undefined;
 
   constructor(plan: ModelPlan, runner: Runner) {
     this.ref = plan.ref;
+    this.config = plan.config;
     this.plan = plan;
     this.#runner = runner;
     this.#group = new InstanceGroup({
@@ -72,30 +74,29 @@ export class Model {
     return this.#detail;
   }
 
-  get provider(): ExecutionProvider | undefined {
-    return this.#served?.provider;
+  get placements(): readonly Placement[] {
+    const provider = this.#served?.provider;
+    return provider === undefined ? [] : this.plan.sessions.map(({ deviceId }) => ({ provider, deviceId }));
   }
 
   get breaker(): BreakerState {
-    return this.#served?.breaker.state ?? 'closed';
+    return this.#served?.circuit.state ?? 'closed';
   }
 
   get queuedRequests(): number {
-    return this.#served?.scheduler.queuedRequests ?? 0;
+    return this.#served?.batcher.queuedRequests ?? 0;
   }
 
   get queuedRows(): number {
-    return this.#served?.scheduler.queuedRows ?? 0;
+    return this.#served?.batcher.queuedRows ?? 0;
   }
 
-  /** @throws InferError `model_not_ready`, with what it is doing instead. */
-  get ready(): Pick<Served, 'signature' | 'axis' | 'scheduler'> {
+  get ready(): Served {
     if (this.#state === 'READY' && this.#served !== undefined) return this.#served;
     const text = `model '${this.ref.name}' version ${this.ref.version} is not at ready state: ${this.#detail}`;
     throw new InferError('model_not_ready', text);
   }
 
-  /** Loads, verifies and warms the version, and makes it READY. Never rejects: what went wrong becomes its state. */
   async load(): Promise<void> {
     this.#become('LOADING', 'loading');
     try {
@@ -109,18 +110,20 @@ export class Model {
     }
   }
 
-  /** Fails what still waits. */
   abandon(error: InferError): void {
-    this.#served?.scheduler.abandon(error);
+    this.#served?.batcher.abandon(error);
   }
 
-  /** Ends the instances. To be called when nothing is queued or running. */
+  async drained(): Promise<void> {
+    await this.#served?.batcher.drained();
+  }
+
   close(): void {
-    this.#served?.breaker.close();
+    this.#served?.circuit.close();
     this.#runner.release(this.#group);
   }
 
-  async #prepare(): Promise<Served> {
+  async #prepare(): Promise<Loaded> {
     const { config, directory } = this.plan;
     const { info } = this.#group;
     for (const { provider, reason } of info.refusals) {
@@ -135,7 +138,7 @@ export class Model {
     const signature = { ...said, batching };
     const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
     const axis = axisOf(batching);
-    const breaker = new Breaker(this.ref, {
+    const circuit = new Breaker(this.ref, {
       size: this.#group.size,
       idle: () => this.#group.idle,
       run: (batch: Batch, limitMs: number) => this.#group.run(batch, { inputs: signature.inputs, axis }, limitMs),
@@ -158,7 +161,7 @@ export class Model {
         maxRunMs: tensorgate.max_run_ms,
         record: (batch, outcome) => this.statistics.recordBatch(batch, outcome),
       },
-      breaker,
+      circuit,
     );
     if (found.kind === 'shape') {
       const run = this.#runRows(signature);
@@ -169,7 +172,7 @@ export class Model {
         scheduler.observe(bucket, rows, elapsedMs);
       }
     }
-    return { signature, axis, scheduler, breaker, provider: info.provider };
+    return { signature, axis, batcher: scheduler, scheduler, circuit, provider: info.provider };
   }
 
   /** Batching as the model and its configuration say, unless running shows that rows are not independent. */
@@ -196,7 +199,7 @@ export class Model {
       );
   }
 
-  #describe({ signature, provider }: Served): string {
+  #describe({ signature, provider }: Loaded): string {
     const { size } = this.#group;
     return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature.batching, this.plan.config)}`;
   }
@@ -204,7 +207,7 @@ export class Model {
   #lose(cause: string): void {
     this.#become('UNAVAILABLE', cause);
     const text = `model '${this.ref.name}' version ${this.ref.version} is gone: ${cause}`;
-    this.#served?.scheduler.abandon(new InferError('runner_lost', text));
+    this.#served?.batcher.abandon(new InferError('runner_lost', text));
   }
 
   #become(state: ModelState, detail: string): void {

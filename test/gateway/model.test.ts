@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import { NO_TERMS } from '../../src/gateway/admit/request-terms.ts';
 import type { InferOutputs } from '../../src/gateway/batch/queued-request.ts';
 import { Runner } from '../../src/gateway/dispatch/runner.ts';
 import type { InferError, Reason } from '../../src/gateway/errors.ts';
@@ -122,15 +123,15 @@ describe('a model that loads', () => {
 
   test('B11: answers a row beside others as it does alone, bit for bit', async () => {
     const { model } = await loaded(mlpModel());
-    const { scheduler } = model.ready;
+    const { batcher } = model.ready;
     const rows = Array.from({ length: 40 }, (_, index): InferTensors => {
       const data = new Uint8Array(Float32Array.from({ length: 4 }, (_, at) => ((index * 7 + at * 3) % 17) - 8).buffer);
       return { rows: 1, bytes: 16, bucket: '4,;', inputs: [data], shapes: [[1, 4]] };
     });
-    const together = await Promise.all(rows.map((row) => scheduler.enqueue(row, new FakeCall())));
+    const together = await Promise.all(rows.map((row) => batcher.enqueue(row, new FakeCall(), NO_TERMS)));
     expect(Math.max(...together.map(({ timing }) => timing.batchRows))).toBeGreaterThan(1);
     for (const [index, row] of rows.entries()) {
-      const alone = await scheduler.enqueue(row, new FakeCall());
+      const alone = await batcher.enqueue(row, new FakeCall(), NO_TERMS);
       expect(alone.timing.batchRows).toBe(1);
       expect(
         Buffer.compare(together[index]?.outputs[0]?.data ?? Buffer.alloc(0), alone.outputs[0]?.data ?? Buffer.alloc(1)),
@@ -143,7 +144,7 @@ describe('a model that loads', () => {
     const data = new Uint8Array(16);
     const row = { rows: 1, bytes: 16, bucket: '4,;', inputs: [data], shapes: [[1, 4]] };
     const call = new FakeCall(performance.now() + 0.02);
-    await expect(model.ready.scheduler.enqueue(row, call)).rejects.toMatchObject({
+    await expect(model.ready.batcher.enqueue(row, call, NO_TERMS)).rejects.toMatchObject({
       reason: expect.stringMatching(/^(cannot_meet_deadline|deadline_exceeded)$/),
     });
     expect(model.statistics.executionCount).toBe(0);
@@ -183,9 +184,9 @@ describe('a model that does not', () => {
 describe('faults in service', () => {
   test('T13: an index out of range in one row of 32 fails that row alone', async () => {
     const { model } = await loaded(gatherModel(5));
-    const { scheduler } = model.ready;
+    const { batcher } = model.ready;
     const answers = Array.from({ length: 32 }, (_, row) =>
-      outcomeOf(scheduler.enqueue(indices(row % 5, row === 13 ? 99 : 0), new FakeCall())),
+      outcomeOf(batcher.enqueue(indices(row % 5, row === 13 ? 99 : 0), new FakeCall(), NO_TERMS)),
     );
     expect(await Promise.all(answers)).toEqual(
       Array.from({ length: 32 }, (_, row) => (row === 13 ? 'invalid_data' : 'answered')),
@@ -195,8 +196,8 @@ describe('faults in service', () => {
 
   test('F2: a runner that is killed in the middle of a batch costs nobody an answer', async () => {
     const { model, runner } = await loaded(loopModel());
-    const { scheduler } = model.ready;
-    const answers = [1, 2, 3].map((value) => scheduler.enqueue(loopRow(5_000, value), new FakeCall()));
+    const { batcher } = model.ready;
+    const answers = [1, 2, 3].map((value) => batcher.enqueue(loopRow(5_000, value), new FakeCall(), NO_TERMS));
     await vi.waitUntil(() => model.queuedRequests === 0);
     process.kill(pidOf(runner), 'SIGKILL');
     expect((await Promise.all(answers)).map(firstValue)).toEqual([1, 2, 3]);
@@ -205,27 +206,34 @@ describe('faults in service', () => {
 
   test('F3: a request that hangs two runners is the one that fails, and those beside it are answered', async () => {
     const { model } = await loaded(loopModel(), 'tensorgate: { max_run_ms: 1500 }');
-    const { scheduler } = model.ready;
+    const { batcher } = model.ready;
     const answers = [loopRow(1, 1), loopRow(ENDLESS, 2), loopRow(1, 3)].map((row) =>
-      outcomeOf(scheduler.enqueue(row, new FakeCall())),
+      outcomeOf(batcher.enqueue(row, new FakeCall(), NO_TERMS)),
     );
     expect(await Promise.all(answers)).toEqual(['answered', 'runner_killed_twice', 'answered']);
-    expect(await outcomeOf(scheduler.enqueue(loopRow(1), new FakeCall()))).toBe('answered');
+    expect(await outcomeOf(batcher.enqueue(loopRow(1), new FakeCall(), NO_TERMS))).toBe('answered');
   });
 
   test('F4: a deadline that passes during a run ends the request then, and the model goes on', async () => {
     const { model } = await loaded(loopModel());
-    const { scheduler } = model.ready;
-    expect(await outcomeOf(scheduler.enqueue(loopRow(20_000), new FakeCall(), 100))).toBe('deadline_exceeded');
+    const { batcher } = model.ready;
+    expect(await outcomeOf(batcher.enqueue(loopRow(20_000), new FakeCall(), { ...NO_TERMS, timeoutMs: 100 }))).toBe(
+      'deadline_exceeded',
+    );
     // Its run is still in flight.
-    expect(scheduler.quiet).toBe(false);
-    expect(await outcomeOf(scheduler.enqueue(loopRow(1), new FakeCall()))).toBe('answered');
+    let drained = false;
+    void batcher.drained().then(() => {
+      drained = true;
+    });
+    await Promise.resolve();
+    expect(drained).toBe(false);
+    expect(await outcomeOf(batcher.enqueue(loopRow(1), new FakeCall(), NO_TERMS))).toBe('answered');
   });
 
   test('a model whose file is gone when its runner dies becomes unavailable, and fails what waits', async () => {
     const { model, runner, directory } = await loaded(loopModel());
-    const { scheduler } = model.ready;
-    const waiting = outcomeOf(scheduler.enqueue(loopRow(ENDLESS), new FakeCall()));
+    const { batcher } = model.ready;
+    const waiting = outcomeOf(batcher.enqueue(loopRow(ENDLESS), new FakeCall(), NO_TERMS));
     await vi.waitUntil(() => model.queuedRequests === 0);
     fs.rmSync(path.join(directory, '1', 'model.onnx'));
     process.kill(pidOf(runner), 'SIGKILL');

@@ -2,6 +2,7 @@
 
 import type { InferParameter, InferParameters } from '../../wire/infer-parameter.ts';
 import { InferError } from '../errors.ts';
+import { NO_TERMS, type RequestTerms, type SequenceTerms } from './request-terms.ts';
 
 /** The one key with this prefix that clients may send; Triton's C++ client sends it with every request. */
 const EMPTY_FINAL_RESPONSE = 'triton_enable_empty_final_response';
@@ -17,11 +18,11 @@ const KINDS: ReadonlyMap<string, readonly InferParameter['kind'][]> = new Map([
 ]);
 
 /**
- * Checks the reserved parameters.
- * @returns the caller's `timeout` in milliseconds, `undefined` where there is none or it is 0.
+ * Checks the reserved parameters, and reads what they ask for.
  * @throws InferError `invalid_request` with Triton's text.
  */
-export function checkParameters(parameters: InferParameters): number | undefined {
+export function readTerms(parameters: InferParameters): RequestTerms {
+  if (parameters.size === 0) return NO_TERMS;
   for (const [key, parameter] of parameters) {
     const kinds = KINDS.get(key);
     if (kinds === undefined) {
@@ -37,7 +38,32 @@ export function checkParameters(parameters: InferParameters): number | undefined
     }
   }
   const timeout = parameters.get('timeout');
-  return timeout?.kind === 'int64' && timeout.value > 0n ? Number(timeout.value) / 1_000 : undefined;
+  return {
+    timeoutMs: timeout?.kind === 'int64' && timeout.value > 0n ? Number(timeout.value) / 1_000 : undefined,
+    priority: priorityOf(parameters),
+    sequence: sequenceOf(parameters),
+  };
+}
+
+function priorityOf(parameters: InferParameters): number {
+  const priority = parameters.get('priority');
+  if (priority?.kind !== 'int64' && priority?.kind !== 'uint64') return 0;
+  if (priority.value < 0n) {
+    throw new InferError('invalid_request', "invalid value for 'priority', expected value >= 0.");
+  }
+  return Number(priority.value);
+}
+
+function sequenceOf(parameters: InferParameters): SequenceTerms | undefined {
+  const id = parameters.get('sequence_id');
+  if (id?.kind !== 'int64' && id?.kind !== 'string') return undefined;
+  if (id.value === 0n || id.value === '') return undefined;
+  return { id: id.value, start: isSet(parameters, 'sequence_start'), end: isSet(parameters, 'sequence_end') };
+}
+
+function isSet(parameters: InferParameters, key: string): boolean {
+  const flag = parameters.get(key);
+  return flag?.kind === 'bool' && flag.value;
 }
 
 /** @throws InferError `unimplemented` for a tensor that is said to lie in shared memory. */

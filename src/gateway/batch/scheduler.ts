@@ -13,9 +13,11 @@
 
 import type { Call, CancelReason } from '../accept/call.ts';
 import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
+import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
 import { type BatchOutcome, diagnostics, type ModelRef, type SendReason } from '../ops/diagnostics.ts';
 import { type Batch, scatter } from './batch.ts';
+import type { Batcher } from './batcher.ts';
 import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-batcher.ts';
 import { LatencyModel } from './latency-model.ts';
 import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
@@ -86,7 +88,7 @@ const MIN_PUSHBACK_MS = 10;
 const WAY_BACK_SHARE = 0.15;
 const MAX_WAY_BACK_MS = 15;
 
-export class Scheduler {
+export class Scheduler implements Batcher {
   readonly #options: SchedulerOptions;
   readonly #executor: Executor;
   readonly #queue: RequestQueue;
@@ -97,6 +99,8 @@ export class Scheduler {
   #exclusive = false;
   #timer: NodeJS.Timeout | undefined;
   #pumpPending = false;
+  /** Who waits for the scheduler to be quiet. */
+  readonly #drainWaiters: (() => void)[] = [];
 
   constructor(options: SchedulerOptions, executor: Executor) {
     this.#options = options;
@@ -118,13 +122,17 @@ export class Scheduler {
     return this.#inFlight.size === 0 && this.queuedRequests === 0;
   }
 
+  drained(): Promise<void> {
+    if (this.quiet) return Promise.resolve();
+    return new Promise((resolve) => this.#drainWaiters.push(resolve));
+  }
+
   /**
    * Resolves with the request's own rows of the outputs.
-   * @param timeoutMs the request's own limit from now on, where it is shorter than the call's deadline.
    * @throws InferError `queue_full`, `breaker_open` or `cannot_meet_deadline` at once; later also `deadline_exceeded`,
    *   `cancelled`, `invalid_data`, `runner_lost`, `runner_killed_twice` or `internal`.
    */
-  enqueue(tensors: InferTensors, call: Call, timeoutMs?: number): Promise<InferOutputs> {
+  enqueue(tensors: InferTensors, call: Call, { timeoutMs }: RequestTerms): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
       const now = performance.now();
       const expiresAt = Math.min(call.deadline, now + (timeoutMs ?? this.#options.defaultTimeoutMs));
@@ -173,6 +181,7 @@ export class Scheduler {
   abandon(error: InferError): void {
     for (const request of this.#queue.sweep(() => true)) settle(request, error);
     for (const { requests } of this.#prepared.splice(0)) for (const request of requests) settle(request, error);
+    this.#tellDrained();
   }
 
   /** Learns how long a batch took: one from the queue, or a warm-up run. */
@@ -217,6 +226,7 @@ export class Scheduler {
   #forget(request: QueuedRequest, reason: CancelReason): void {
     this.#queue.remove(request);
     settle(request, cancelled(reason));
+    if (this.#drainWaiters.length > 0) this.#pumpSoon();
   }
 
   /** All requests that arrive in one turn of the event loop are seen by one decision: no timer, and no wait. */
@@ -226,7 +236,13 @@ export class Scheduler {
     setImmediate(() => {
       this.#pumpPending = false;
       this.#pump();
+      this.#tellDrained();
     });
+  }
+
+  #tellDrained(): void {
+    if (this.#drainWaiters.length === 0 || !this.quiet) return;
+    for (const resolve of this.#drainWaiters.splice(0)) resolve();
   }
 
   #pump(): void {

@@ -83,7 +83,7 @@ export interface BreakerChanged {
   readonly state: BreakerState;
 }
 
-export type ModelState = 'LOADING' | 'READY' | 'UNAVAILABLE';
+export type ModelState = 'LOADING' | 'READY' | 'UNLOADING' | 'UNAVAILABLE';
 
 export interface ModelChanged {
   readonly model: ModelRef;

@@ -37,10 +37,12 @@ const LEVEL_OF_REASON = {
   internal: 'error',
 } as const satisfies Record<Reason, Level>;
 
-const LEVEL_OF_MODEL_STATE = { LOADING: 'info', READY: 'info', UNAVAILABLE: 'warn' } as const satisfies Record<
-  ModelState,
-  Level
->;
+const LEVEL_OF_MODEL_STATE = {
+  LOADING: 'info',
+  READY: 'info',
+  UNLOADING: 'info',
+  UNAVAILABLE: 'warn',
+} as const satisfies Record<ModelState, Level>;
 const LEVEL_OF_BREAKER = { closed: 'info', 'half-open': 'info', open: 'warn' } as const satisfies Record<
   BreakerState,
   Level

@@ -48,18 +48,111 @@ const instanceGroup = z.strictObject({
   gpus: z.array(natural).default([]),
 });
 
+/** Triton's `ModelQueuePolicy`. */
+const queuePolicy = z.strictObject({
+  /** What happens to a request whose time is over while it waits: it fails, or it waits behind all others. */
+  timeout_action: z.enum(['REJECT', 'DELAY']).default('REJECT'),
+  /** Time of a request that brings none that is shorter; 0: none. */
+  default_timeout_microseconds: natural.default(0),
+  /** Whether the parameter `timeout` of a request is heard; only a shorter time than the default counts. */
+  allow_timeout_override: z.boolean().default(true),
+  /** Requests that may wait; 0: any number, bounded in bytes alone. */
+  max_queue_size: natural.optional(),
+});
+
 const dynamicBatching = z.strictObject({
   preferred_batch_size: z.array(positive).default([]),
   /** How long the oldest request is held back for company; 0: an idle instance never waits. */
   max_queue_delay_microseconds: natural.default(0),
-  default_queue_policy: z
+  /** Levels of the parameter `priority`, 1 the most urgent; 0: there are none. */
+  priority_levels: natural.max(1_000).default(0),
+  /** Level of a request that names none. */
+  default_priority_level: natural.default(0),
+  default_queue_policy: queuePolicy.prefault({}),
+  /** By level. */
+  priority_queue_policy: z.record(z.string().regex(/^[1-9][0-9]{0,3}$/), queuePolicy).default({}),
+});
+
+const sequenceState = z.strictObject({
+  input_name: z.string(),
+  output_name: z.string(),
+  data_type: z.enum(DATA_TYPES),
+  /** Of one sequence: without the batch axis. */
+  dims,
+  /** What a sequence starts with; without it, zeros. */
+  initial_state: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        data_type: z.enum(DATA_TYPES),
+        dims,
+        zero_data: z.boolean().optional(),
+        /** A file in `initial_state/` beside the versions, with the raw bytes. */
+        data_file: z.string().optional(),
+      }),
+    )
+    .max(1)
+    .default([]),
+});
+
+const sequenceControl = z.strictObject({
+  kind: z.enum(['CONTROL_SEQUENCE_START', 'CONTROL_SEQUENCE_READY', 'CONTROL_SEQUENCE_END', 'CONTROL_SEQUENCE_CORRID']),
+  int32_false_true: z.array(z.int()).length(2).optional(),
+  fp32_false_true: z.array(z.number()).length(2).optional(),
+  bool_false_true: z.array(z.boolean()).length(2).optional(),
+  /** Of the correlation id: `TYPE_UINT64`, `TYPE_INT64`, `TYPE_UINT32`, `TYPE_INT32` or `TYPE_STRING`. */
+  data_type: z.enum(DATA_TYPES).optional(),
+});
+
+/** Triton's `ModelSequenceBatching`. */
+const sequenceBatching = z.strictObject({
+  /** A sequence without a request for so long is forgotten. */
+  max_sequence_idle_microseconds: positive.default(1_000_000),
+  control_input: z.array(z.strictObject({ name: z.string(), control: z.array(sequenceControl).min(1) })).default([]),
+  state: z.array(sequenceState).default([]),
+  direct: z
     .strictObject({
-      /** Requests that may wait. */
-      max_queue_size: natural.optional(),
-      /** Deadline of a request that brings none that is shorter; 0: none. */
-      default_timeout_microseconds: natural.default(0),
+      max_queue_delay_microseconds: natural.default(0),
+      minimum_slot_utilization: z.number().min(0).max(1).default(0),
     })
-    .prefault({}),
+    .optional(),
+  oldest: z
+    .strictObject({
+      max_candidate_sequences: positive.default(1_024),
+      preferred_batch_size: z.array(positive).default([]),
+      max_queue_delay_microseconds: natural.default(0),
+      preserve_ordering: z.boolean().default(false),
+    })
+    .optional(),
+});
+
+/** Triton's `ModelEnsembling`. */
+const ensembleScheduling = z.strictObject({
+  step: z
+    .array(
+      z.strictObject({
+        model_name: z.string(),
+        /** -1, or none: the one that the model's own requests would get. */
+        model_version: z.int().min(-1).default(-1),
+        /** From the step's input to the ensemble's tensor. */
+        input_map: z.record(z.string(), z.string()),
+        /** From the step's output to the ensemble's tensor. */
+        output_map: z.record(z.string(), z.string()),
+      }),
+    )
+    .min(1),
+});
+
+const versionNumber = z.string().regex(/^[1-9][0-9]{0,9}$/, 'expected a version number');
+
+/** Which versions answer requests that name none. Without any of it: the highest that is READY. */
+const traffic = z.strictObject({
+  /** Shares of the requests by version; their sum is the whole. */
+  split: z.record(versionNumber, z.number().min(0)).optional(),
+  /** A metadata key: requests with the same value of it get the same version. */
+  sticky_by: z.string().optional(),
+  /** Gets copies of a share of the requests; its answers are compared and thrown away. */
+  shadow: z.strictObject({ version: positive, share: z.number().gt(0).max(1).default(1) }).optional(),
 });
 
 const ours = z.strictObject({
@@ -78,11 +171,20 @@ const ours = z.strictObject({
   max_run_ms: positive.max(MAX_TIMER_MS).default(60_000),
   /** `assume` skips the check that a row's answer does not depend on the other rows of its batch. */
   row_independence: z.enum(['verify', 'assume']).default('verify'),
+  /** Names for versions, such as `stable: 3`, that requests may use as `model_version`. */
+  labels: z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), positive).default({}),
+  traffic: traffic.prefault({}),
+  /** Stays loaded when others are put out to make room for a model that is asked for. */
+  pinned: z.boolean().default(false),
+  /** Sequences that may live at the same time. */
+  max_sequences: positive.default(10_000),
+  /** Bytes that the response cache of one version may hold; used where `response_cache.enable` is true. */
+  max_cache_bytes: positive.default(64 * 1024 * 1024),
 });
 
 export const MODEL_CONFIG = z.strictObject({
   name: z.string().optional(),
-  platform: z.literal('onnxruntime_onnx').optional(),
+  platform: z.enum(['onnxruntime_onnx', 'ensemble']).optional(),
   backend: z.literal('onnxruntime').optional(),
   /** Most rows of a batch; 0: no batching, `dims` are whole shapes. */
   max_batch_size: natural.optional(),
@@ -109,6 +211,12 @@ export const MODEL_CONFIG = z.strictObject({
     .default({ all: {} }),
   instance_group: z.array(instanceGroup).default([]),
   dynamic_batching: dynamicBatching.prefault({}),
+  /** Requests that belong together, by their correlation id. */
+  sequence_batching: sequenceBatching.optional(),
+  /** A graph of other models; such a model has no file of its own. */
+  ensemble_scheduling: ensembleScheduling.optional(),
+  /** Answers a request that came before without running the model. */
+  response_cache: z.strictObject({ enable: z.boolean() }).optional(),
   default_model_filename: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected a file name without directories')

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { checkParameters, refuseSharedMemory } from '../../../src/gateway/admit/request-parameters.ts';
+import { readTerms, refuseSharedMemory } from '../../../src/gateway/admit/request-parameters.ts';
+import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import type { InferParameter } from '../../../src/wire/infer-parameter.ts';
 import { parameters } from '../../support/infer-requests.ts';
@@ -24,7 +25,7 @@ describe('reserved parameters', () => {
   const cases = rules.flatMap((rule) => ALL.map((parameter) => ({ ...rule, parameter, kind: parameter.kind })));
 
   test.each(cases)('$key as $kind, where $allowed is allowed', ({ key, allowed, expected, parameter }) => {
-    const check = (): unknown => checkParameters(new Map([[key, parameter]]));
+    const check = (): unknown => readTerms(new Map([[key, parameter]]));
     if (allowed.includes(parameter.kind)) expect(check).not.toThrow();
     else
       expect(check).toThrow(
@@ -33,7 +34,7 @@ describe('reserved parameters', () => {
   });
 
   test('other keys that begin with triton_ are refused', () => {
-    expect(() => checkParameters(new Map([['triton_final_response', BOOL]]))).toThrow(
+    expect(() => readTerms(new Map([['triton_final_response', BOOL]]))).toThrow(
       "parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting with 'triton_' are allowed: triton_enable_empty_final_response",
     );
   });
@@ -41,11 +42,11 @@ describe('reserved parameters', () => {
 
 describe("a caller's own parameters", () => {
   test.each(ALL)('may be of any kind: $kind', (parameter) => {
-    expect(checkParameters(new Map([['mine', parameter]]))).toBeUndefined();
+    expect(readTerms(new Map([['mine', parameter]]))).toEqual(NO_TERMS);
   });
 
   test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])("T10: may be named '%s'", (key) => {
-    expect(checkParameters(new Map([[key, STRING]]))).toBeUndefined();
+    expect(readTerms(new Map([[key, STRING]]))).toEqual(NO_TERMS);
     expect(Object.hasOwn(Object.prototype, 'value')).toBe(false);
   });
 });
@@ -59,8 +60,46 @@ describe("the caller's timeout", () => {
     { value: 0n, timeoutMs: undefined },
     { value: -5n, timeoutMs: undefined },
   ])('$value microseconds are $timeoutMs ms', ({ value, timeoutMs }) => {
-    expect(checkParameters(parameters({ timeout: { kind: 'int64', value } }))).toBe(timeoutMs);
+    expect(readTerms(parameters({ timeout: { kind: 'int64', value } })).timeoutMs).toBe(timeoutMs);
   });
+});
+
+describe('priority', () => {
+  test('is a level, 0 where none is named', () => {
+    expect(readTerms(parameters({ priority: { kind: 'uint64', value: 3n } })).priority).toBe(3);
+    expect(readTerms(parameters({ priority: { kind: 'int64', value: 2n } })).priority).toBe(2);
+    expect(readTerms(parameters({ mine: STRING })).priority).toBe(0);
+  });
+
+  test('is not negative', () => {
+    expect(() => readTerms(parameters({ priority: { kind: 'int64', value: -1n } }))).toThrow(
+      new InferError('invalid_request', "invalid value for 'priority', expected value >= 0."),
+    );
+  });
+});
+
+describe('a sequence', () => {
+  const flags = { sequence_start: BOOL, sequence_end: { kind: 'bool', value: false } } as const;
+
+  test('has a number or a text for its id', () => {
+    expect(readTerms(parameters({ sequence_id: { kind: 'int64', value: 5n }, ...flags })).sequence).toEqual({
+      id: 5n,
+      start: BOOL.value,
+      end: false,
+    });
+    expect(readTerms(parameters({ sequence_id: { kind: 'string', value: 'a' } })).sequence).toEqual({
+      id: 'a',
+      start: false,
+      end: false,
+    });
+  });
+
+  test.each([{ kind: 'int64', value: 0n } as const, { kind: 'string', value: '' } as const])(
+    'is none with the id $value',
+    (id) => {
+      expect(readTerms(parameters({ sequence_id: id, ...flags })).sequence).toBeUndefined();
+    },
+  );
 });
 
 describe('shared memory', () => {

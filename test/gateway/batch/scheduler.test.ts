@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
 import type { InferOutputs } from '../../../src/gateway/batch/queued-request.ts';
 import { type RunOutcome, Scheduler, type SchedulerOptions } from '../../../src/gateway/batch/scheduler.ts';
@@ -69,7 +70,7 @@ class Bench {
 
   submit(tensors: InferTensors, options: { call?: FakeCall; timeoutMs?: number } = {}): Ticket {
     const ticket: Ticket = { call: options.call ?? new FakeCall(), tensors, answer: undefined, error: undefined };
-    this.scheduler.enqueue(tensors, ticket.call, options.timeoutMs).then(
+    this.scheduler.enqueue(tensors, ticket.call, { ...NO_TERMS, timeoutMs: options.timeoutMs }).then(
       (answer) => {
         ticket.answer = answer;
       },
@@ -440,7 +441,7 @@ describe('admission', () => {
   test('a request that could not be answered in time even alone is refused at once, and told not to retry', () => {
     const bench = new Bench();
     bench.teach(50);
-    return bench.scheduler.enqueue(fp32Rows(1), callFor(40)).then(
+    return bench.scheduler.enqueue(fp32Rows(1), callFor(40), NO_TERMS).then(
       () => expect.unreachable(),
       (error: InferError) => {
         expect([error.reason, error.pushback]).toEqual(['cannot_meet_deadline', 'never']);

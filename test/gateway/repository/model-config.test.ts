@@ -111,8 +111,8 @@ describe('what is refused says where, and what is near', () => {
     },
     {
       name: 'a field that Triton has and we do not',
-      text: 'sequence_batching: {}\n',
-      problem: /^config\.yaml:1:\d+: sequence_batching: Unrecognized key/,
+      text: 'model_operations: {}\n',
+      problem: /^config\.yaml:1:\d+: model_operations: Unrecognized key/,
     },
     {
       name: 'a text where a number is wanted',

@@ -1,0 +1,22 @@
+/** What takes the validated requests of one model version, and answers them: a queue, or something before one. */
+
+import type { Call } from '../accept/call.ts';
+import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { RequestTerms } from '../admit/request-terms.ts';
+import type { InferError } from '../errors.ts';
+import type { InferOutputs } from './queued-request.ts';
+
+export interface Batcher {
+  /** Requests that wait. */
+  readonly queuedRequests: number;
+  readonly queuedRows: number;
+  /**
+   * Resolves with the request's own rows of the outputs. What it has taken counts as its own from the moment of the call.
+   * @throws InferError
+   */
+  enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs>;
+  /** Fails everything that waits. */
+  abandon(error: InferError): void;
+  /** Resolves when nothing waits and nothing runs. */
+  drained(): Promise<void>;
+}

@@ -1,0 +1,49 @@
+/** What answers requests under a name and a version: an ONNX model, or an ensemble of other models. */
+
+import type { ExecutionProvider } from '../worker/protocol.ts';
+import type { BatchAxis } from './admit/infer-tensors.ts';
+import type { Batcher } from './batch/batcher.ts';
+import type { InferError } from './errors.ts';
+import type { ModelStatistics } from './model-statistics.ts';
+import type { BreakerState, ModelRef, ModelState } from './ops/diagnostics.ts';
+import type { ModelConfig } from './repository/model-config.ts';
+import type { ModelSignature } from './repository/model-signature.ts';
+
+/** What exists once a version is loaded. */
+export interface Served {
+  readonly signature: ModelSignature;
+  readonly axis: BatchAxis;
+  readonly batcher: Batcher;
+}
+
+/** Where one instance runs. */
+export interface Placement {
+  readonly provider: ExecutionProvider;
+  readonly deviceId: number;
+}
+
+export interface Servable {
+  readonly ref: ModelRef;
+  readonly config: ModelConfig;
+  /** `onnxruntime_onnx` or `ensemble`, as Triton names them. */
+  readonly platform: 'onnxruntime_onnx' | 'ensemble';
+  readonly statistics: ModelStatistics;
+  readonly state: ModelState;
+  /** Why it is not ready, or how it is served. */
+  readonly detail: string;
+  /** One for each instance; empty before it is READY, and for what has none of its own. */
+  readonly placements: readonly Placement[];
+  readonly breaker: BreakerState;
+  readonly queuedRequests: number;
+  readonly queuedRows: number;
+  /** @throws InferError `model_not_ready`, with what it is doing instead. */
+  readonly ready: Served;
+  /** Loads, verifies and warms it, and makes it READY. Never rejects: what went wrong becomes its state. */
+  load(): Promise<void>;
+  /** Fails what still waits. */
+  abandon(error: InferError): void;
+  /** Resolves when nothing waits and nothing runs. */
+  drained(): Promise<void>;
+  /** Ends its instances. To be called when it is drained. */
+  close(): void;
+}
