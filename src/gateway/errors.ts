@@ -35,6 +35,8 @@ export const REASONS = {
   invalid_data: 'INVALID_ARGUMENT',
   /** No such model, or no such version of it. */
   model_not_found: 'NOT_FOUND',
+  /** No such shared-memory region: none can be registered. */
+  region_not_found: 'NOT_FOUND',
   /** The model exists but is loading, failed to load, or is being unloaded. */
   model_not_ready: 'UNAVAILABLE',
   /** The server drains: it answers what it accepted and takes nothing new. */

@@ -7,7 +7,9 @@ import { Health } from './accept/health-service.ts';
 import { inferenceRoutes } from './accept/inference-service.ts';
 import { reflectionRoutes } from './accept/reflection-service.ts';
 import { Admission } from './admit/admission.ts';
+import { controlApi } from './control-api.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
+
 import { InferError } from './errors.ts';
 import { inferenceApi } from './inference-api.ts';
 import { Model } from './model.ts';
@@ -69,7 +71,17 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     { limits: DEFAULT_WIRE_LIMITS, models, admission, typedAnswers: settings.typedAnswers },
     { version, readiness },
   );
-  const routes = new Map([...inferenceRoutes(api), ...health.routes, ...reflectionRoutes()]);
+  // Interim: ModelLifecycle takes this place.
+  const control = controlApi(
+    {
+      index: () =>
+        models.all().map(({ ref, state, detail }) => ({ ...ref, state, reason: state === 'READY' ? '' : detail })),
+      load: () => Promise.reject(new InferError('unimplemented', 'models are loaded at the start alone')),
+      unload: () => {},
+    },
+    telemetry,
+  );
+  const routes = new Map([...inferenceRoutes(api, control), ...health.routes, ...reflectionRoutes()]);
   const operations = await listenOperations({
     host: settings.host,
     port: settings.httpPort,

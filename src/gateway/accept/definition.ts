@@ -16,7 +16,7 @@ const MAX_REQUEST_BYTES = 64 * 1024;
 /** The messages of one RPC, on the server's side. */
 export interface Codec<Request, Response> {
   readonly path: string;
-  /** @throws InferError `malformed_message`, or `limit_exceeded` above 64 KiB. */
+  /** @throws InferError `malformed_message`, or `limit_exceeded` above 64 KiB, where no other limit is set. */
   decode(bytes: Uint8Array): Request;
   encode(response: Response): Uint8Array;
 }
@@ -26,8 +26,13 @@ export interface Codec<Request, Response> {
  * are decimal texts (numbers are taken too, where they are exact), and enum values are their names.
  * @param file such as `health.proto`
  * @param service such as `grpc.health.v1.Health`
+ * @param maxRequestBytes by RPC, where 64 KiB are not enough
  */
-export function loadCodecs(file: string, service: string): Map<string, Codec<object, object>> {
+export function loadCodecs(
+  file: string,
+  service: string,
+  maxRequestBytes: Readonly<Record<string, number>> = {},
+): Map<string, Codec<object, object>> {
   const definition = loadSync(file, {
     includeDirs: [PROTO_DIRECTORY],
     keepCase: true,
@@ -35,16 +40,24 @@ export function loadCodecs(file: string, service: string): Map<string, Codec<obj
     enums: String,
     defaults: true,
   })[service];
-  return new Map(Object.entries(definition as ServiceDefinition).map(([name, method]) => [name, codecOf(method)]));
+  return new Map(
+    Object.entries(definition as ServiceDefinition).map(([name, method]) => [
+      name,
+      codecOf(method, maxRequestBytes[name]),
+    ]),
+  );
 }
 
 /** The codec of an RPC that `proto-loader` or a library defines. */
-export function codecOf(method: ServiceDefinition[string]): Codec<object, object> {
+export function codecOf(
+  method: ServiceDefinition[string],
+  maxRequestBytes: number = MAX_REQUEST_BYTES,
+): Codec<object, object> {
   return {
     path: method.path,
     decode(bytes) {
-      if (bytes.byteLength > MAX_REQUEST_BYTES) {
-        const text = `the request of ${method.path} has ${bytes.byteLength} bytes, at most ${MAX_REQUEST_BYTES} are taken`;
+      if (bytes.byteLength > maxRequestBytes) {
+        const text = `the request of ${method.path} has ${bytes.byteLength} bytes, at most ${maxRequestBytes} are taken`;
         throw new InferError('limit_exceeded', text);
       }
       try {

@@ -3,9 +3,11 @@
 import type { TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 import type { Call, Method, Routes, Trailers, UnaryCall } from './call.ts';
-import { type Codec, loadCodecs } from './definition.ts';
+import { ADMIN_RPCS, type ControlApi, controlRpcs } from './control-service.ts';
+import { loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { ModelConfigMessage, ModelStatisticsMessage } from './messages.ts';
+import { SHARED_MEMORY_RPCS } from './shared-memory.ts';
 import { streamInferMethod } from './stream-infer.ts';
 import { unaryMethod } from './unary-method.ts';
 
@@ -49,7 +51,7 @@ interface ModelRequest {
   readonly version: string;
 }
 
-type Unary<Request, Response> = (request: Request) => Response;
+type Unary<Request, Response> = (request: Request) => Response | Promise<Response>;
 
 /** The RPCs whose messages are decoded and encoded here. */
 interface UnaryRpcs {
@@ -62,8 +64,14 @@ interface UnaryRpcs {
   readonly ModelStatistics: Unary<ModelRequest, { readonly model_stats: readonly ModelStatisticsMessage[] }>;
 }
 
-/** All RPCs of the service. Those that are not offered answer UNIMPLEMENTED, and say so. */
-export function inferenceRoutes(api: InferenceApi): Routes {
+/** Which RPCs a port offers: all of them, all but those that change the server, or those and what tells its state. */
+export type Offer = 'all' | 'without-admin' | 'admin-only';
+
+/** The bodies of models may come with it; the transport has the limit of messages. */
+const MAX_LOAD_BYTES = 2 ** 31 - 1;
+
+/** The RPCs of the service. Those that the port does not offer answer UNIMPLEMENTED, and say where they are. */
+export function inferenceRoutes(api: InferenceApi, control: ControlApi, offer: Offer = 'all'): Routes {
   const unary: UnaryRpcs = {
     ServerLive: () => ({ live: api.live() }),
     ServerReady: () => ({ ready: api.ready() }),
@@ -77,17 +85,24 @@ export function inferenceRoutes(api: InferenceApi): Routes {
     ModelInfer: inferMethod(api),
     ModelStreamInfer: streamInferMethod((wire, call) => api.streamInfer(wire, call)),
   };
+  // Which messages an RPC has is known to its `.proto` file, not to the compiler.
+  const objects = { ...unary, ...controlRpcs(control), ...SHARED_MEMORY_RPCS } as unknown as Readonly<
+    Record<string, Unary<object, object>>
+  >;
+  const codecs = loadCodecs('inference.proto', INFERENCE_SERVICE, { RepositoryModelLoad: MAX_LOAD_BYTES });
   const routes = new Map<string, Method>();
-  for (const [name, codec] of loadCodecs('inference.proto', INFERENCE_SERVICE)) {
-    routes.set(codec.path, bytes[name] ?? decoded(unary, name, codec) ?? refusal(name));
+  for (const [name, codec] of codecs) {
+    const answer = objects[name];
+    const method = answer === undefined ? bytes[name] : unaryMethod(codec, answer);
+    if (method !== undefined) routes.set(codec.path, isOffered(name, offer) ? method : refusal(name, offer));
   }
   return routes;
 }
 
-function decoded(rpcs: UnaryRpcs, name: string, codec: Codec<object, object>): Method | undefined {
-  // Which messages an RPC has is known to its `.proto` file, not to the compiler.
-  const answer = (rpcs as unknown as Partial<Record<string, Unary<object, object>>>)[name];
-  return answer === undefined ? undefined : unaryMethod(codec, answer);
+function isOffered(name: string, offer: Offer): boolean {
+  if (offer === 'all') return true;
+  if (offer === 'without-admin') return !ADMIN_RPCS.has(name);
+  return name !== 'ModelInfer' && name !== 'ModelStreamInfer';
 }
 
 function inferMethod(api: InferenceApi): Method {
@@ -102,7 +117,8 @@ function inferMethod(api: InferenceApi): Method {
   return { kind: 'unary', handle: (call) => void answer(call) };
 }
 
-function refusal(name: string): Method {
-  const error = new InferError('unimplemented', `${name} is not offered by this server`);
+function refusal(name: string, offer: Offer): Method {
+  const where = offer === 'admin-only' ? 'not offered on the admin port' : 'offered on the admin port alone';
+  const error = new InferError('unimplemented', `${name} is ${where}`);
   return { kind: 'unary', handle: (call) => failWith(call, error) };
 }

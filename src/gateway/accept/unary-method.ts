@@ -1,20 +1,24 @@
 import { InferError } from '../errors.ts';
-import type { Method } from './call.ts';
+import type { Method, UnaryCall } from './call.ts';
 import type { Codec } from './definition.ts';
 import { failWith } from './failure.ts';
 
-/** An RPC that is answered at once: decode, `answer`, encode. What `answer` throws becomes the status. */
+/** An RPC whose messages are objects: decode, `answer`, encode. What `answer` throws, or rejects with, becomes the status. */
 export function unaryMethod<Request, Response>(
   codec: Codec<Request, Response>,
-  answer: (request: Request) => Response,
+  answer: (request: Request) => Response | Promise<Response>,
 ): Method {
+  const reply = (call: UnaryCall, response: Response): void => call.reply([codec.encode(response)]);
+  const fail = (call: UnaryCall, thrown: unknown): void => failWith(call, InferError.from(thrown));
   return {
     kind: 'unary',
     handle(call) {
       try {
-        call.reply([codec.encode(answer(codec.decode(call.message)))]);
+        const answered = answer(codec.decode(call.message));
+        if (!(answered instanceof Promise)) reply(call, answered);
+        else answered.then((response) => reply(call, response)).catch((thrown: unknown) => fail(call, thrown));
       } catch (thrown) {
-        failWith(call, InferError.from(thrown));
+        fail(call, thrown);
       }
     },
   };

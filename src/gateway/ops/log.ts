@@ -4,15 +4,13 @@
  */
 
 import { inspect } from 'node:util';
-import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
+import { type DestinationStream, pino } from 'pino';
 import { boundedText, type Call } from '../accept/call.ts';
 import type { Reason, StatusName } from '../errors.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './diagnostics.ts';
+import type { LogLevel, LogSettings } from './log-settings.ts';
 import { formatLine } from './log-text.ts';
-import type { Settings } from './settings.ts';
 import { spanContextOf } from './traces.ts';
-
-type Level = Exclude<LevelWithSilent, 'fatal' | 'silent' | 'trace'>;
 
 /**
  * A caller's mistake and a shed request are for debugging: metrics count them, and in an overload a line for each would make
@@ -24,6 +22,7 @@ const LEVEL_OF_REASON = {
   invalid_request: 'debug',
   invalid_data: 'debug',
   model_not_found: 'debug',
+  region_not_found: 'debug',
   model_not_ready: 'debug',
   draining: 'debug',
   breaker_open: 'debug',
@@ -35,65 +34,73 @@ const LEVEL_OF_REASON = {
   cancelled: 'debug',
   unimplemented: 'debug',
   internal: 'error',
-} as const satisfies Record<Reason, Level>;
+} as const satisfies Record<Reason, LogLevel>;
 
 const LEVEL_OF_MODEL_STATE = {
   LOADING: 'info',
   READY: 'info',
   UNLOADING: 'info',
   UNAVAILABLE: 'warn',
-} as const satisfies Record<ModelState, Level>;
+} as const satisfies Record<ModelState, LogLevel>;
 const LEVEL_OF_BREAKER = { closed: 'info', 'half-open': 'info', open: 'warn' } as const satisfies Record<
   BreakerState,
-  Level
+  LogLevel
 >;
 
 const MAX_CAUSE = 4_096;
 /** Causes of causes that are told. */
 const MAX_CAUSES = 3;
 
-/** Logs until the returned function is called. Lines are written at once: the last one before an exit is not lost. */
+/**
+ * Logs until the returned function is called. Lines are written at once: the last one before an exit is not lost.
+ * @param settings are asked at each line.
+ */
 export function startLog(
-  { logLevel, logFormat }: Pick<Settings, 'logLevel' | 'logFormat'>,
+  settings: LogSettings,
   stderr: DestinationStream = pino.destination({ dest: 2, sync: true }),
 ): () => void {
-  const log = pino(
+  const logger = pino(
     {
-      level: logLevel,
+      level: 'trace',
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
     },
-    logFormat === 'json' ? stderr : { write: (line) => stderr.write(formatLine(line)) },
+    { write: (line) => stderr.write(settings.format === 'json' ? line : formatLine(line)) },
   );
+  const log: Write = (level, fields, text) => {
+    if (settings.isEnabled(level)) logger[level](fields, text);
+  };
   const unsubscribe = [
     diagnostics.notice.subscribe(({ level, text, cause }) => {
-      log[level]({ cause: describeCause(cause) }, boundedText(text));
+      log(level, { cause: describeCause(cause) }, boundedText(text));
     }),
     diagnostics.modelChanged.subscribe(({ model, state, detail }) => {
-      log[LEVEL_OF_MODEL_STATE[state]]({ ...labelsOf(model), state }, boundedText(`model ${state}: ${detail}`));
+      log(LEVEL_OF_MODEL_STATE[state], { ...labelsOf(model), state }, boundedText(`model ${state}: ${detail}`));
     }),
     diagnostics.runnerEnded.subscribe(({ runner, models, cause, restarting }) => {
       const served = models.map(({ name, version }) => `${name}:${version}`).join(' ');
       const text = restarting ? `runner ended, and is replaced: ${cause}` : `runner is given up: ${cause}`;
-      log[restarting ? 'warn' : 'error']({ runner, models: boundedText(served) }, boundedText(text));
+      log(restarting ? 'warn' : 'error', { runner, models: boundedText(served) }, boundedText(text));
     }),
     diagnostics.breakerChanged.subscribe(({ model, state }) => {
-      log[LEVEL_OF_BREAKER[state]]({ ...labelsOf(model), breaker: state }, `circuit breaker ${state}`);
+      log(LEVEL_OF_BREAKER[state], { ...labelsOf(model), breaker: state }, `circuit breaker ${state}`);
     }),
     diagnostics.callEnded.subscribe((end) => {
-      if (end.status !== 'OK') logFailure(log, end);
+      if (end.status !== 'OK') logFailure(log, settings, end);
     }),
     diagnostics.inferenceEnded.subscribe((end) => {
       // Of a unary call, `callEnded` tells.
       if (end.call.stream === undefined || end.failure === undefined) return;
-      logFailure(log, { ...end, text: end.failure.message, cause: end.failure.cause });
+      logFailure(log, settings, { ...end, text: end.failure.message, cause: end.failure.cause });
     }),
   ];
   return () => {
     for (const stop of unsubscribe) stop();
   };
 }
+
+type Write = (level: LogLevel, fields: object, text: string) => void;
 
 interface Failure {
   readonly call: Call;
@@ -104,9 +111,13 @@ interface Failure {
   readonly durationMs: number;
 }
 
-function logFailure(log: Logger, { call, status, reason, text, cause, durationMs }: Failure): void {
+function logFailure(
+  log: Write,
+  settings: LogSettings,
+  { call, status, reason, text, cause, durationMs }: Failure,
+): void {
   const level = reason === undefined ? levelOfStatus(status) : LEVEL_OF_REASON[reason];
-  if (!log.isLevelEnabled(level)) return;
+  if (!settings.isEnabled(level)) return;
   const span = spanContextOf(call);
   const fields = {
     method: boundedText(call.path.slice(1)),
@@ -117,11 +128,11 @@ function logFailure(log: Logger, { call, status, reason, text, cause, durationMs
     span_id: span?.spanId,
     cause: describeCause(cause),
   };
-  log[level](fields, boundedText(text ?? 'the call failed'));
+  log(level, fields, boundedText(text ?? 'the call failed'));
 }
 
 /** Of a status that no reason explains: the transport's own. */
-function levelOfStatus(status: StatusName): Level {
+function levelOfStatus(status: StatusName): LogLevel {
   return status === 'INTERNAL' || status === 'UNKNOWN' ? 'error' : 'debug';
 }
 

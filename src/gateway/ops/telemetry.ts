@@ -6,8 +6,10 @@ import { defaultResource, detectResources, envDetector, resourceFromAttributes }
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { diagnostics } from './diagnostics.ts';
 import { startLog } from './log.ts';
+import { LogSettings } from './log-settings.ts';
 import { type GatewayState, recordMetrics } from './metrics.ts';
 import type { Settings } from './settings.ts';
+import { TraceSettings } from './trace-settings.ts';
 import { recordTraces } from './traces.ts';
 
 export interface TelemetryOptions {
@@ -20,6 +22,9 @@ export interface TelemetryOptions {
 }
 
 export interface Telemetry {
+  /** In force; changes hold from the next line, and the next call, on. */
+  readonly logSettings: LogSettings;
+  readonly traceSettings: TraceSettings;
   /** All metrics in Prometheus's text format, version 0.0.4. */
   metricsText(): Promise<string>;
   /** Sends what has not been sent, for a few seconds at most, and ends everything. Never rejects. */
@@ -31,7 +36,8 @@ const FLUSH_LIMIT_MS = 5_000;
 
 /** One process has one telemetry at a time. */
 export async function startTelemetry({ env, version, settings, state }: TelemetryOptions): Promise<Telemetry> {
-  const stopLog = startLog(settings);
+  const logSettings = new LogSettings(settings);
+  const stopLog = startLog(logSettings);
   const gatewayState = (): GatewayState => ({ ...state(), maxInFlightBytes: settings.maxInFlightBytes });
   const reader = new PrometheusExporter({ preventServerStart: true });
   const serializer = new PrometheusSerializer(undefined, undefined, undefined, undefined, true);
@@ -42,10 +48,11 @@ export async function startTelemetry({ env, version, settings, state }: Telemetr
   const stops = [recordMetrics(provider.getMeter(NAME, version), gatewayState)];
 
   const exported = { traces: isExported('TRACES', env), metrics: isExported('METRICS', env) };
+  const traceSettings = new TraceSettings(exported.traces);
   const sdk = exported.traces || exported.metrics ? await startSdk(env, version, exported) : undefined;
   // The exporter's meters record for themselves, at little cost: a provider with two readers would aggregate twice as well.
   if (exported.metrics) stops.push(recordMetrics(metrics.getMeter(NAME, version), gatewayState));
-  if (exported.traces) stops.push(recordTraces(trace.getTracer(NAME, version)));
+  if (exported.traces) stops.push(recordTraces(trace.getTracer(NAME, version), traceSettings));
 
   let ended: Promise<void> | undefined;
   const end = async (): Promise<void> => {
@@ -56,6 +63,8 @@ export async function startTelemetry({ env, version, settings, state }: Telemetr
   };
 
   return {
+    logSettings,
+    traceSettings,
     metricsText: async () => {
       const { resourceMetrics, errors } = await reader.collect();
       if (errors.length > 0) throw new AggregateError(errors, 'metrics could not be collected');

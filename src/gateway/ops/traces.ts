@@ -18,6 +18,7 @@ import {
 import type { Call } from '../accept/call.ts';
 import type { StatusName } from '../errors.ts';
 import { type BatchEnded, type CallEnded, diagnostics, type InferenceEnded } from './diagnostics.ts';
+import type { TraceSettings } from './trace-settings.ts';
 
 const METADATA: TextMapGetter<Call> = {
   keys: (call) => [...call.keys()],
@@ -39,6 +40,12 @@ const SERVER_ERRORS: ReadonlySet<StatusName> = new Set([
 /** Spans of sampled calls. Not forgotten when a call ends: its batch may end after it. */
 const spans = new WeakMap<Call, Span>();
 
+/** Calls of which it is decided whether they are traced. */
+const settled = new WeakSet<Call>();
+
+/** Calls whose callers trace them. */
+const followed = new WeakSet<Call>();
+
 /** The span of a call that is sampled; requests of a stream have the stream's. */
 function spanOf(call: Call): Span | undefined {
   return spans.get(call.stream ?? call);
@@ -49,13 +56,25 @@ export function spanContextOf(call: Call): SpanContext | undefined {
   return spanOf(call)?.spanContext();
 }
 
-/** Makes spans of `tracer` until the returned function is called. The global propagator reads the callers' contexts. */
-export function recordTraces(tracer: Tracer): () => void {
+/**
+ * Makes spans of `tracer` until the returned function is called. The global propagator reads the callers' contexts.
+ * @param settings say which calls are traced, when it is known which model they went to.
+ */
+export function recordTraces(tracer: Tracer, settings: TraceSettings): () => void {
   const unsubscribe = [
     diagnostics.callStarted.subscribe(({ call }) => startCall(tracer, call)),
-    diagnostics.inferenceEnded.subscribe(describeInference),
-    diagnostics.batchEnded.subscribe((batch) => addBatch(tracer, batch)),
-    diagnostics.callEnded.subscribe(endCall),
+    diagnostics.inferenceEnded.subscribe((end) => {
+      settleCall(settings, end.call, end.model?.name);
+      describeInference(end);
+    }),
+    diagnostics.batchEnded.subscribe((batch) => {
+      for (const call of batch.calls) settleCall(settings, call, batch.model.name);
+      addBatch(tracer, batch);
+    }),
+    diagnostics.callEnded.subscribe((end) => {
+      settleCall(settings, end.call, undefined);
+      endCall(end);
+    }),
   ];
   return () => {
     for (const stop of unsubscribe) stop();
@@ -64,12 +83,27 @@ export function recordTraces(tracer: Tracer): () => void {
 
 function startCall(tracer: Tracer, call: Call): void {
   const method = call.path.slice(1);
+  const context = propagation.extract(ROOT_CONTEXT, call, METADATA);
   const span = tracer.startSpan(
     method,
     { kind: SpanKind.SERVER, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': method } },
-    propagation.extract(ROOT_CONTEXT, call, METADATA),
+    context,
   );
-  if (span.isRecording()) spans.set(call, span);
+  if (!span.isRecording()) return;
+  spans.set(call, span);
+  if (trace.getSpanContext(context) !== undefined) followed.add(call);
+}
+
+/**
+ * Decides once for each call whether it is traced. A span that is not to be is forgotten: one that never ends is never
+ * exported. A stream goes to many models, so what holds for all of them decides.
+ */
+function settleCall(settings: TraceSettings, call: Call, model: string | undefined): void {
+  const whole = call.stream ?? call;
+  const span = spans.get(whole);
+  if (span === undefined || settled.has(whole)) return;
+  settled.add(whole);
+  if (!settings.isTraced(call.stream === undefined ? (model ?? '') : '', followed.has(whole))) spans.delete(whole);
 }
 
 function describeInference({ call, model, rows, batchRows, queueMs, status, reason }: InferenceEnded): void {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Transport } from '../../../src/gateway/accept/call.ts';
+import type { Transport, UnaryCall } from '../../../src/gateway/accept/call.ts';
+import type { ControlApi } from '../../../src/gateway/accept/control-service.ts';
 import { listenGrpcJs } from '../../../src/gateway/accept/grpc-js-transport.ts';
-import { type InferenceApi, inferenceRoutes } from '../../../src/gateway/accept/inference-service.ts';
+import { type InferenceApi, inferenceRoutes, type Offer } from '../../../src/gateway/accept/inference-service.ts';
 import type { ModelStatisticsMessage } from '../../../src/gateway/accept/messages.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { RawClient } from './raw-client.ts';
@@ -54,6 +55,24 @@ const api: InferenceApi = {
   },
 };
 
+const LOADED = { name: 'add', version: '1', state: 'READY', reason: '' } as const;
+
+/** Loads as they were asked for. */
+const loads: object[] = [];
+
+const control: ControlApi = {
+  repositoryIndex: (readyOnly) =>
+    readyOnly ? [LOADED] : [LOADED, { ...LOADED, name: 'bad', state: 'UNAVAILABLE', reason: 'broken' }],
+  knows: (name) => name === 'add',
+  async loadModel(name, { config, files }) {
+    if (name === 'nope') throw new InferError('model_not_found', `no model ${name}`);
+    loads.push({ name, config, files: [...files] });
+  },
+  unloadModel() {},
+  traceSettings: (_, changes) => (changes.size === 0 ? { trace_level: ['OFF'] } : Object.fromEntries(changes)),
+  logSettings: (changes) => Object.fromEntries(changes),
+};
+
 describe('GRPCInferenceService', () => {
   let transport: Transport;
   let raw: RawClient;
@@ -63,7 +82,7 @@ describe('GRPCInferenceService', () => {
     const limits = { maxMessageBytes: 1024 * 1024, maxConcurrentStreams: 100, defaultDeadlineMs: 30_000 };
     transport = await listenGrpcJs(
       { host: '127.0.0.1', port: 0, maxDeadlineMs: 30_000, ...limits },
-      inferenceRoutes(api),
+      inferenceRoutes(api, control),
     );
     raw = new RawClient(transport.port);
     client = new ReferenceClient(raw, SERVICE);
@@ -131,18 +150,117 @@ describe('GRPCInferenceService', () => {
     expect(messages.map((message) => message['error_message'])).toEqual(['3 bytes', '0 bytes', '5 bytes']);
   });
 
-  test('every other RPC of the service is UNIMPLEMENTED, and its text names it', async () => {
-    const offered = [
-      ...['ServerLive', 'ServerReady', 'ModelReady', 'ServerMetadata', 'ModelMetadata', 'ModelConfig'],
-      ...['ModelStatistics', 'ModelInfer', 'ModelStreamInfer'],
-    ];
-    const others = Object.keys(SERVICE).filter((name) => !offered.includes(name));
-    expect(others).toHaveLength(11);
-    for (const name of others) {
-      expect(await client.call(name)).toMatchObject({
-        status: 'UNIMPLEMENTED',
-        text: `${name} is not offered by this server`,
-      });
+  test.each([
+    ['RepositoryIndex', {}, { models: [LOADED, { ...LOADED, name: 'bad', state: 'UNAVAILABLE', reason: 'broken' }] }],
+    ['RepositoryIndex', { ready: true }, { models: [LOADED] }],
+    ['RepositoryModelLoad', { model_name: 'add' }, { model_name: '', is_loaded: false }],
+    ['RepositoryModelLoad', { repository_name: 'add' }, { model_name: 'add', is_loaded: true }],
+    ['RepositoryModelUnload', { model_name: 'add' }, { model_name: '', is_unloaded: false }],
+    ['RepositoryModelUnload', { repository_name: 'add' }, { model_name: 'add', is_unloaded: true }],
+    ['TraceSetting', {}, { settings: { trace_level: { value: ['OFF'] } } }],
+    [
+      'TraceSetting',
+      { model_name: 'add', settings: { trace_rate: { value: ['7'] }, trace_count: {} } },
+      { settings: { trace_rate: { value: ['7'] }, trace_count: { value: [] } } },
+    ],
+    [
+      'LogSettings',
+      { settings: { log_info: { bool_param: true }, log_verbose_level: { uint32_param: 1 } } },
+      { settings: { log_info: { bool_param: true }, log_verbose_level: { uint32_param: 1 } } },
+    ],
+    ['SystemSharedMemoryStatus', {}, { regions: {} }],
+    ['CudaSharedMemoryStatus', {}, { regions: {} }],
+    ['SystemSharedMemoryUnregister', { name: 'r' }, {}],
+    ['CudaSharedMemoryUnregister', {}, {}],
+  ])('%s %o is answered', async (rpc, request, message) => {
+    expect(await client.call(rpc, request)).toMatchObject({ status: 'OK', message });
+  });
+
+  test('a load hands on its configuration and its files', async () => {
+    loads.length = 0;
+    const large = Buffer.alloc(100_000, 7);
+    await client.call('RepositoryModelLoad', {
+      model_name: 'add',
+      parameters: { config: { string_param: '{}' }, 'file:7/model.onnx': { bytes_param: large } },
+    });
+    expect(loads).toEqual([{ name: 'add', config: '{}', files: [['7/model.onnx', large]] }]);
+  });
+
+  test.each([
+    [
+      'RepositoryIndex',
+      { repository_name: 'zzz' },
+      'UNIMPLEMENTED',
+      "'repository_name' specification is not supported",
+    ],
+    [
+      'RepositoryModelLoad',
+      { repository_name: 'zzz' },
+      'UNIMPLEMENTED',
+      "'repository_name' specification is not supported",
+    ],
+    [
+      'RepositoryModelLoad',
+      { model_name: 'add', parameters: { config: { bool_param: true } } },
+      'INVALID_ARGUMENT',
+      "invalid value type for load parameter 'config', expected string_param.",
+    ],
+    [
+      'RepositoryModelLoad',
+      { model_name: 'add', parameters: { 'file:1/model.onnx': { string_param: 'x' } } },
+      'INVALID_ARGUMENT',
+      "invalid value type for load parameter 'file:1/model.onnx', expected bytes_param.",
+    ],
+    [
+      'RepositoryModelLoad',
+      { model_name: 'add', parameters: { foo: { bool_param: true } } },
+      'INVALID_ARGUMENT',
+      "unrecognized load parameter 'foo'.",
+    ],
+    ['RepositoryModelLoad', { model_name: 'nope' }, 'NOT_FOUND', 'no model nope'],
+    [
+      'RepositoryModelUnload',
+      { model_name: 'add', parameters: { unload_dependents: { string_param: 'x' } } },
+      'INVALID_ARGUMENT',
+      "invalid value type for 'unload_dependents' parameter, expected bool_param.",
+    ],
+    ['LogSettings', { settings: { log_info: {} } }, 'INVALID_ARGUMENT', "log setting 'log_info' has no value"],
+    ['SystemSharedMemoryStatus', { name: 'r' }, 'NOT_FOUND', "Unable to find system shared memory region: 'r'"],
+    ['CudaSharedMemoryStatus', { name: 'r' }, 'NOT_FOUND', "Unable to find cuda shared memory region: 'r'"],
+    [
+      'SystemSharedMemoryRegister',
+      { name: 'r', key: '/r', byte_size: '16' },
+      'UNIMPLEMENTED',
+      'SystemSharedMemoryRegister: this server takes no tensors through shared memory: send the contents in the request',
+    ],
+  ])('%s %o is refused with %s', async (rpc, request, status, text) => {
+    expect(await client.call(rpc, request)).toMatchObject({ status, text });
+  });
+});
+
+describe('ports', () => {
+  const pathOf = (name: string): string => `/inference.GRPCInferenceService/${name}`;
+  const kindOf = (offer: Offer, name: string): string | undefined => {
+    const method = inferenceRoutes(api, control, offer).get(pathOf(name));
+    let refused: string | undefined;
+    const fail = (_: unknown, text: string): void => {
+      refused = text;
+    };
+    if (method?.kind === 'unary')
+      method.handle({ fail, reply() {}, message: new Uint8Array(0) } as unknown as UnaryCall);
+    return refused;
+  };
+
+  test('offer every RPC of the service between them', () => {
+    expect([...inferenceRoutes(api, control).keys()].sort()).toEqual(Object.keys(SERVICE).map(pathOf).sort());
+  });
+
+  test('with an admin port, what changes the server is offered there alone', () => {
+    for (const name of ['RepositoryModelLoad', 'RepositoryModelUnload', 'TraceSetting', 'LogSettings']) {
+      expect(kindOf('without-admin', name)).toBe(`${name} is offered on the admin port alone`);
+      expect(kindOf('admin-only', name) ?? '').not.toMatch(/admin port/);
     }
+    expect(kindOf('without-admin', 'RepositoryIndex')).toBeUndefined();
+    expect(kindOf('admin-only', 'ModelInfer')).toBe('ModelInfer is not offered on the admin port');
   });
 });

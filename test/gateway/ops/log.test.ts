@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { startLog } from '../../../src/gateway/ops/log.ts';
+import { LogSettings } from '../../../src/gateway/ops/log-settings.ts';
 import type { Settings } from '../../../src/gateway/ops/settings.ts';
 import { callEnded, FakeCall, inferenceEnded, MODEL_INFER, RESNET } from './fake-events.ts';
 
@@ -13,7 +14,7 @@ afterEach(() => stop?.());
 /** What is logged from now on. */
 function capture(logLevel: Settings['logLevel'] = 'debug', logFormat: Settings['logFormat'] = 'json'): string[] {
   const lines: string[] = [];
-  stop = startLog({ logLevel, logFormat }, { write: (line) => lines.push(line) });
+  stop = startLog(new LogSettings({ logLevel, logFormat }), { write: (line) => lines.push(line) });
   return lines;
 }
 
@@ -149,11 +150,13 @@ test('after the end nothing is logged', () => {
 
 test('lines go to stderr, and the last one before an exit is not lost', () => {
   const log = new URL('../../../src/gateway/ops/log.ts', import.meta.url).href;
+  const settings = new URL('../../../src/gateway/ops/log-settings.ts', import.meta.url).href;
   const events = new URL('../../../src/gateway/ops/diagnostics.ts', import.meta.url).href;
   const script = `
     import { startLog } from '${log}';
+    import { LogSettings } from '${settings}';
     import { diagnostics } from '${events}';
-    startLog({ logLevel: 'info', logFormat: 'json' });
+    startLog(new LogSettings({ logLevel: 'info', logFormat: 'json' }));
     for (let i = 0; i < 500; i++) diagnostics.notice.publish({ level: 'info', text: 'line ' + i });
     process.exit(3);`;
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
@@ -161,4 +164,20 @@ test('lines go to stderr, and the last one before an exit is not lost', () => {
   });
   expect([status, stdout]).toEqual([3, '']);
   expect(stderr.trimEnd().split('\n')).toHaveLength(500);
+});
+
+test('what is logged, and how, may change while it is', () => {
+  const lines: string[] = [];
+  const settings = new LogSettings({ logLevel: 'info', logFormat: 'json' });
+  stop = startLog(settings, { write: (line) => lines.push(line) });
+  settings.change(new Map([['log_info', false]]));
+  diagnostics.notice.publish({ level: 'info', text: 'unheard' });
+  settings.change(
+    new Map<string, boolean | string>([
+      ['log_info', true],
+      ['log_format', 'ISO8601'],
+    ]),
+  );
+  diagnostics.notice.publish({ level: 'info', text: 'heard' });
+  expect(lines).toEqual([expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z INFO {2}heard\n$/)]);
 });

@@ -115,6 +115,22 @@ describe('traces', () => {
     expect(spanNamed(MODEL_INFER).parentSpanId ?? '').toBe('');
   });
 
+  test('the settings decide when it is known which model a call went to: what is not traced leaves no span at all', async () => {
+    const telemetry = await startTraces();
+    telemetry.traceSettings.change('resnet', new Map([['trace_level', ['OFF']]]));
+    const call = new FakeCall({});
+    diagnostics.callStarted.publish({ call });
+    diagnostics.batchEnded.publish(batchEnded({ calls: [call] }));
+    endCall(call);
+    const other = new FakeCall({});
+    diagnostics.callStarted.publish({ call: other });
+    diagnostics.inferenceEnded.publish(inferenceEnded({ call: other, model: { name: 'other', version: '1' } }));
+    diagnostics.callEnded.publish(callEnded({ call: other }));
+    await telemetry.shutdown();
+    expect(receiver.spans()).toHaveLength(1);
+    expect(attributesOf(spanNamed(MODEL_INFER).attributes)).toMatchObject({ 'tensorgate.model.name': 'other' });
+  });
+
   test('a call whose caller does not sample has no span, nor has its batch', async () => {
     const telemetry = await startTraces();
     const call = callOnce(UNSAMPLED);

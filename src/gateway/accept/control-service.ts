@@ -1,0 +1,172 @@
+/** The RPCs of `inference.GRPCInferenceService` by which an operator changes the server: what is loaded, traced and logged. */
+
+import { InferError } from '../errors.ts';
+import type { ModelIndexMessage } from './messages.ts';
+
+/** What replaces a model's own configuration and files until it is loaded without it. */
+export interface LoadOverride {
+  /** A `ModelConfig` as JSON. */
+  readonly config?: string;
+  /** Contents by `<version>/<file name>`. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+export type LogValue = boolean | number | string;
+
+/** What is behind the RPCs; what is thrown becomes the status. */
+export interface ControlApi {
+  repositoryIndex(readyOnly: boolean): readonly ModelIndexMessage[];
+  /** Whether the repository or the server has such a model, loaded or not. */
+  knows(name: string): boolean;
+  /** Resolves when the model answers. */
+  loadModel(name: string, override: LoadOverride): Promise<void>;
+  /** Does not wait for what is in flight. */
+  unloadModel(name: string, options: { readonly dependents: boolean }): void;
+  /**
+   * Changes, then tells the trace settings of a model, or of all where the name is empty. Empty values go back to the
+   * setting of all; no changes at all only read.
+   */
+  traceSettings(
+    modelName: string,
+    changes: ReadonlyMap<string, readonly string[]>,
+  ): Readonly<Record<string, readonly string[]>>;
+  /** Changes, then tells the log settings. */
+  logSettings(changes: ReadonlyMap<string, LogValue>): Readonly<Record<string, LogValue>>;
+}
+
+interface IndexRequest {
+  readonly repository_name: string;
+  readonly ready: boolean;
+}
+
+/** `ModelRepositoryParameter`: exactly one is set, or none. */
+interface RepositoryParameter {
+  readonly bool_param?: boolean;
+  readonly int64_param?: string;
+  readonly string_param?: string;
+  readonly bytes_param?: Uint8Array;
+}
+
+interface RepositoryRequest {
+  readonly repository_name: string;
+  readonly model_name: string;
+  readonly parameters: Readonly<Record<string, RepositoryParameter>>;
+}
+
+interface TraceRequest {
+  readonly model_name: string;
+  readonly settings: Readonly<Record<string, { readonly value: readonly string[] }>>;
+}
+
+interface LogParameter {
+  readonly bool_param?: boolean;
+  readonly uint32_param?: number;
+  readonly string_param?: string;
+}
+
+interface LogRequest {
+  readonly settings: Readonly<Record<string, LogParameter>>;
+}
+
+/** The RPCs by name, on objects of the shape in `proto/`. */
+export interface ControlRpcs {
+  readonly RepositoryIndex: (request: IndexRequest) => { readonly models: readonly ModelIndexMessage[] };
+  readonly RepositoryModelLoad: (request: RepositoryRequest) => Promise<object>;
+  readonly RepositoryModelUnload: (request: RepositoryRequest) => object;
+  readonly TraceSetting: (request: TraceRequest) => TraceResponse;
+  readonly LogSettings: (request: LogRequest) => { readonly settings: Readonly<Record<string, LogParameter>> };
+}
+
+interface TraceResponse {
+  readonly settings: Readonly<Record<string, { readonly value: readonly string[] }>>;
+}
+
+/** Those that change something: where there is an admin port, it alone offers them. */
+export const ADMIN_RPCS: ReadonlySet<string> = new Set<keyof ControlRpcs>([
+  'RepositoryModelLoad',
+  'RepositoryModelUnload',
+  'TraceSetting',
+  'LogSettings',
+]);
+
+export function controlRpcs(api: ControlApi): ControlRpcs {
+  return {
+    RepositoryIndex: ({ repository_name, ready }) => {
+      if (repository_name !== '') throw repositoryName();
+      return { models: api.repositoryIndex(ready) };
+    },
+    RepositoryModelLoad: async (request) => {
+      const { name, kserve } = modelNameOf(request, api);
+      await api.loadModel(name, overrideOf(request.parameters));
+      return kserve ? { model_name: name, is_loaded: true } : {};
+    },
+    RepositoryModelUnload: (request) => {
+      const { name, kserve } = modelNameOf(request, api);
+      api.unloadModel(name, { dependents: dependentsOf(request.parameters) });
+      return kserve ? { model_name: name, is_unloaded: true } : {};
+    },
+    TraceSetting: ({ model_name, settings }) => {
+      const changes = new Map(Object.entries(settings).map(([key, { value }]) => [key, value]));
+      const told = Object.entries(api.traceSettings(model_name, changes));
+      return { settings: Object.fromEntries(told.map(([key, value]) => [key, { value }])) };
+    },
+    LogSettings: ({ settings }) => {
+      const changes = new Map(Object.entries(settings).map(([key, value]) => [key, logValueOf(key, value)]));
+      const told = Object.entries(api.logSettings(changes));
+      return { settings: Object.fromEntries(told.map(([key, value]) => [key, logParameterOf(value)])) };
+    },
+  };
+}
+
+function repositoryName(): InferError {
+  return new InferError('unimplemented', "'repository_name' specification is not supported");
+}
+
+/** KServe's messages have the model's name in field 1, where Triton's have the repository's. */
+function modelNameOf(
+  { repository_name, model_name }: RepositoryRequest,
+  api: ControlApi,
+): { readonly name: string; readonly kserve: boolean } {
+  if (repository_name === '') return { name: model_name, kserve: false };
+  if (model_name === '' && api.knows(repository_name)) return { name: repository_name, kserve: true };
+  throw repositoryName();
+}
+
+const FILE_PREFIX = 'file:';
+
+function overrideOf(parameters: RepositoryRequest['parameters']): LoadOverride {
+  const files = new Map<string, Uint8Array>();
+  let config: string | undefined;
+  for (const [key, { string_param, bytes_param }] of Object.entries(parameters)) {
+    if (key === 'config') {
+      if (string_param === undefined) throw wrongKind(`load parameter 'config', expected string_param.`);
+      config = string_param;
+    } else if (key.startsWith(FILE_PREFIX)) {
+      if (bytes_param === undefined) throw wrongKind(`load parameter '${key}', expected bytes_param.`);
+      files.set(key.slice(FILE_PREFIX.length), bytes_param);
+    } else throw new InferError('invalid_request', `unrecognized load parameter '${key}'.`);
+  }
+  return { files, ...(config === undefined ? {} : { config }) };
+}
+
+function dependentsOf(parameters: RepositoryRequest['parameters']): boolean {
+  const parameter = parameters['unload_dependents'];
+  if (parameter === undefined) return false;
+  if (parameter.bool_param === undefined) throw wrongKind(`'unload_dependents' parameter, expected bool_param.`);
+  return parameter.bool_param;
+}
+
+function wrongKind(text: string): InferError {
+  return new InferError('invalid_request', `invalid value type for ${text}`);
+}
+
+function logValueOf(key: string, { bool_param, uint32_param, string_param }: LogParameter): LogValue {
+  const value = bool_param ?? uint32_param ?? string_param;
+  if (value === undefined) throw new InferError('invalid_request', `log setting '${key}' has no value`);
+  return value;
+}
+
+function logParameterOf(value: LogValue): LogParameter {
+  if (typeof value === 'boolean') return { bool_param: value };
+  return typeof value === 'number' ? { uint32_param: value } : { string_param: value };
+}
