@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { Shape } from '../client/inference-client.ts';
 import { CliError } from './cli-error.ts';
+import type { DoctorFlags } from './doctor.ts';
 import type { InferFlags } from './infer.ts';
 import type { ModelsFlags } from './models.ts';
 import { SETTINGS, type ServeFlags, type SettingDescription, serve } from './serve.ts';
@@ -38,17 +39,33 @@ function createProgram(version: string, exit: (code: number) => void): Command {
     .exitOverride();
 
   const settings = SETTINGS.map((setting) => ({ key: setting.key, option: toOption(setting) }));
+  /** The settings that a command line names, by their keys. */
+  const givenSettings = (command: Command): Record<string, unknown> => {
+    const given = settings.filter(({ option }) => command.getOptionValueSource(option.attributeName()) === 'cli');
+    return Object.fromEntries(given.map(({ key, option }) => [key, command.getOptionValue(option.attributeName())]));
+  };
   const serveCommand = program
     .command('serve')
     .description('Serve the models of a repository over gRPC, until SIGTERM or SIGINT.')
     .option('--config <file>', 'settings in YAML (default: tensorgate.yaml, if it is there)')
     .option('--print-config', 'print each setting, its value and where that comes from, and exit')
     .action(async (flags: ServeFlags, command: Command) => {
-      const given = settings.filter(({ option }) => command.getOptionValueSource(option.attributeName()) === 'cli');
-      const values = given.map(({ key, option }) => [key, command.getOptionValue(option.attributeName())]);
-      exit(await serve(Object.fromEntries(values), flags, version));
+      exit(await serve(givenSettings(command), flags, version));
     });
-  for (const { option } of settings) serveCommand.addOption(option);
+
+  const doctorCommand = program
+    .command('doctor')
+    .description('Check whether `serve` with the same options would work here, and say what to do where it would not.')
+    .option('--config <file>', 'settings in YAML (default: tensorgate.yaml, if it is there)')
+    .option('--json', 'print JSON')
+    .action(async (flags: DoctorFlags, command: Command) => {
+      const { doctor } = await import('./doctor.ts');
+      exit(await doctor(givenSettings(command), flags));
+    });
+  for (const { option } of settings) {
+    serveCommand.addOption(option);
+    doctorCommand.addOption(option);
+  }
 
   program
     .command('infer')

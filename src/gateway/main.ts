@@ -13,7 +13,7 @@ import { RunnerSet } from './dispatch/runner-set.ts';
 import { InferError } from './errors.ts';
 import { inferenceApi } from './inference-api.ts';
 import { Model } from './model.ts';
-import { planModel } from './model-plan.ts';
+import { planDefaults, planModel } from './model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
 import { collectByTotalMemory } from './ops/garbage-collection.ts';
@@ -130,13 +130,7 @@ function readModels(settings: Settings, runners: RunnerSet): ModelTable {
   const models = new ModelTable();
   for (const folder of scanRepository(settings.modelRepository)) {
     try {
-      const plans = planModel(folder, {
-        executionProviders: settings.executionProviders,
-        strictExecutionProviders: settings.strictExecutionProviders,
-        mailboxDirectory: settings.mailboxDirectory,
-        loadLimitMs: settings.runnerStartTimeoutMs,
-        cores: os.availableParallelism(),
-      });
+      const plans = planModel(folder, planDefaults(settings));
       for (const plan of plans) models.add(new Model(plan, runners.runnerFor(plan.ref, plan.config.tensorgate.runner)));
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);

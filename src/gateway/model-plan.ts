@@ -1,9 +1,11 @@
 /** From a model's folder and its configuration to what is to be loaded, before anything is. */
 
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../worker/protocol.ts';
 import type { ModelPlan } from './model.ts';
+import type { Settings } from './ops/settings.ts';
 import { type ModelConfig, ModelConfigError, readModelConfig } from './repository/model-config.ts';
 import type { ModelFolder } from './repository/model-repository.ts';
 import { sessionOptions } from './repository/session-options.ts';
@@ -17,6 +19,17 @@ export interface PlanDefaults {
   readonly loadLimitMs: number;
   /** Cores that this machine lends the server. */
   readonly cores: number;
+}
+
+/** The part of the settings that models may overrule. */
+export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanDefaults {
+  return {
+    executionProviders: settings.executionProviders,
+    strictExecutionProviders: settings.strictExecutionProviders,
+    mailboxDirectory: settings.mailboxDirectory,
+    loadLimitMs: settings.runnerStartTimeoutMs,
+    cores: os.availableParallelism(),
+  };
 }
 
 /**

@@ -10,7 +10,7 @@ test('--version prints the version of the package', async () => {
 test('--help lists the commands on stdout', async () => {
   const { code, stdout, stderr } = await runCommandLine(['--help']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  for (const command of ['serve', 'infer', 'models']) expect(stdout).toContain(`\n  ${command} [options]`);
+  for (const command of ['serve', 'doctor', 'infer', 'models']) expect(stdout).toContain(`\n  ${command} [options]`);
 });
 
 test('serve --help shows each setting with its default and its variable', async () => {
