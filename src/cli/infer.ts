@@ -10,9 +10,9 @@ import {
   type Shape,
   type TensorMetadata,
 } from '../client/inference-client.ts';
+import { formatExactJson } from '../wire/exact-json.ts';
 import { CliError, messageOf } from './cli-error.ts';
 import { mapConcurrently } from './concurrency.ts';
-import { formatExactJson } from './exact-json.ts';
 import { findImageLayout, readImage } from './image-input.ts';
 import { describeTensors } from './model-signature.ts';
 import { Progress } from './progress.ts';

@@ -1,5 +1,5 @@
 import type { InferenceClient, ModelConfig, TensorMetadata } from '../client/inference-client.ts';
-import { formatExactJson } from './exact-json.ts';
+import { formatExactJson } from '../wire/exact-json.ts';
 import { describeTensors } from './model-signature.ts';
 import { type ConnectionOptions, withClient } from './server-connection.ts';
 import { formatTable } from './table.ts';

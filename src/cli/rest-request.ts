@@ -1,16 +1,10 @@
 import { z } from 'zod';
-import {
-  type AnyTensor,
-  type Inputs,
-  type ModelMetadata,
-  type RequestOptions,
-  type Shape,
-  tensor,
-} from '../client/inference-client.ts';
-import { DATATYPE_BYTES, type Datatype } from '../wire/tensor.ts';
+import type { AnyTensor, Inputs, ModelMetadata, RequestOptions, Shape } from '../client/inference-client.ts';
+import { decodeTensor } from '../client/tensor.ts';
+import { parseExactJson } from '../wire/exact-json.ts';
+import { JsonTensorError, jsonToRaw } from '../wire/json-tensor.ts';
+import { DATATYPE_BYTES, type Datatype, elementCount } from '../wire/tensor.ts';
 import { CliError, messageOf } from './cli-error.ts';
-import { parseExactJson } from './exact-json.ts';
-import { toBf16, toFp16 } from './half-precision.ts';
 import { completeShape, findInput } from './model-signature.ts';
 
 const parameters = z.record(z.string(), z.union([z.boolean(), z.number(), z.bigint(), z.string()]));
@@ -100,64 +94,12 @@ function toTensor(
 ): AnyTensor {
   const values = data.flat(Infinity as 1);
   try {
-    return makeTensor(datatype, shape, values);
+    if (elementCount(shape) !== values.length) {
+      throw new RangeError(`shape [${shape.join(',')}] does not hold ${values.length} elements`);
+    }
+    return decodeTensor(datatype, shape, jsonToRaw(datatype, values));
   } catch (error) {
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    if (!(error instanceof RangeError || error instanceof JsonTensorError)) throw error;
     throw new CliError(`input '${name}': ${error.message}`, { cause: error });
   }
-}
-
-function makeTensor(datatype: Datatype, shape: Shape, values: readonly unknown[]): AnyTensor {
-  switch (datatype) {
-    case 'BOOL':
-      return tensor.bool(all(values, 'boolean'), shape);
-    case 'BYTES':
-      return tensor.bytes(all(values, 'string'), shape);
-    case 'UINT64':
-      return tensor.uint64(toBigInts(values), shape);
-    case 'INT64':
-      return tensor.int64(toBigInts(values), shape);
-    case 'FP16':
-      return tensor.fp16(Uint16Array.from(all(values, 'number'), toFp16), shape);
-    case 'BF16':
-      return tensor.bf16(Uint16Array.from(all(values, 'number'), toBf16), shape);
-    case 'UINT8':
-      return tensor.uint8(all(values, 'number'), shape);
-    case 'UINT16':
-      return tensor.uint16(all(values, 'number'), shape);
-    case 'UINT32':
-      return tensor.uint32(all(values, 'number'), shape);
-    case 'INT8':
-      return tensor.int8(all(values, 'number'), shape);
-    case 'INT16':
-      return tensor.int16(all(values, 'number'), shape);
-    case 'INT32':
-      return tensor.int32(all(values, 'number'), shape);
-    case 'FP32':
-      return tensor.fp32(all(values, 'number'), shape);
-    case 'FP64':
-      return tensor.fp64(all(values, 'number'), shape);
-  }
-}
-
-interface Primitives {
-  boolean: boolean;
-  number: number;
-  string: string;
-}
-
-function all<Kind extends keyof Primitives>(values: readonly unknown[], kind: Kind): Primitives[Kind][] {
-  const wrong = values.findIndex((value) => typeof value !== kind);
-  if (wrong !== -1) throw new TypeError(`element ${wrong} is ${JSON.stringify(values[wrong])}, expected a ${kind}`);
-  return values as Primitives[Kind][];
-}
-
-function toBigInts(values: readonly unknown[]): bigint[] {
-  return values.map((value, i) => {
-    if (typeof value === 'bigint') return value;
-    if (typeof value !== 'number' || !Number.isInteger(value)) {
-      throw new TypeError(`element ${i} is ${JSON.stringify(value)}, expected an integer`);
-    }
-    return BigInt(value);
-  });
 }

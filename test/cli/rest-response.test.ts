@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { formatExactJson, parseExactJson } from '../../src/cli/exact-json.ts';
 import { toPlainValues, toRestResponse } from '../../src/cli/rest-response.ts';
 import { type AnyTensor, InferenceResult, tensor } from '../../src/client/inference-client.ts';
 import { encodeTensor } from '../../src/client/tensor.ts';
+import { formatExactJson, parseExactJson } from '../../src/wire/exact-json.ts';
 
 function resultWith(output: AnyTensor, id: string): InferenceResult {
   const { datatype, shape } = output;
