@@ -11,7 +11,19 @@ import type { Readiness } from './readiness.ts';
 import type { Servable } from './servable.ts';
 
 /** What clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
-const EXTENSIONS = ['classification', 'model_configuration', 'binary_tensor_data', 'parameters', 'statistics'] as const;
+const EXTENSIONS = [
+  'classification',
+  'sequence',
+  'model_repository',
+  'model_repository(unload_dependents)',
+  'schedule_policy',
+  'model_configuration',
+  'binary_tensor_data',
+  'parameters',
+  'statistics',
+  'trace',
+  'logging',
+] as const;
 
 export interface ServerFacts {
   readonly version: string;

@@ -6,6 +6,7 @@ import { listenGrpcJs } from './accept/grpc-js-transport.ts';
 import { Health } from './accept/health-service.ts';
 import { inferenceRoutes } from './accept/inference-service.ts';
 import { reflectionRoutes } from './accept/reflection-service.ts';
+import { RestServer } from './accept/rest/rest-server.ts';
 import { Admission } from './admit/admission.ts';
 import { controlApi } from './control-api.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
@@ -82,11 +83,14 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     telemetry,
   );
   const routes = new Map([...inferenceRoutes(api, control), ...health.routes, ...reflectionRoutes()]);
+  const rest =
+    settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, offersAdmin: true }) : undefined;
   const operations = await listenOperations({
     host: settings.host,
     port: settings.httpPort,
     ready: () => readiness.obstacles,
     metricsText: () => telemetry.metricsText(),
+    ...(rest !== undefined && { rest: (request, response) => rest.handle(request, response) }),
   });
   const transport = await listenGrpcJs({ ...settings, port: settings.grpcPort }, routes).catch(
     async (error: unknown) => {
@@ -103,7 +107,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     await new Promise((resolve) => setTimeout(resolve, settings.lameDuckMs));
     health.endWatches();
     const giveUp = giveUpLater(models, settings.drainTimeoutMs);
-    await transport.drain(settings.drainTimeoutMs);
+    await Promise.all([transport.drain(settings.drainTimeoutMs), rest?.drain(settings.drainTimeoutMs)]);
     clearTimeout(giveUp);
     for (const model of models.all()) model.close();
     runners.close();

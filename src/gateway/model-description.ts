@@ -21,9 +21,14 @@ export function metadataOf(model: Servable, versions: readonly string[]): ModelM
     name: model.ref.name,
     versions,
     platform: model.platform,
-    inputs: signature.inputs,
-    outputs: signature.outputs,
+    inputs: signature.inputs.map(specOf),
+    outputs: signature.outputs.map(specOf),
   };
+}
+
+/** Without what only the server knows of it. */
+function specOf({ name, datatype, shape }: TensorSpec): TensorSpec {
+  return { name, datatype, shape };
 }
 
 /** A `ModelConfig` message: the configuration as it is used, completed from the ONNX file. */

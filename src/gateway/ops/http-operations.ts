@@ -1,4 +1,4 @@
-/** The HTTP port of operators: `/livez`, `/readyz`, `/metrics`. */
+/** The HTTP port: `/livez`, `/readyz` and `/metrics` for operators, and REST under `/v2` where it is on. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,6 +13,8 @@ export interface OperationsOptions {
   readonly ready: () => readonly string[];
   /** Prometheus's text format. */
   readonly metricsText: () => Promise<string>;
+  /** Answers what begins with `/v2`, and never rejects; absent where REST is off. */
+  readonly rest?: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 }
 
 export interface Operations {
@@ -33,16 +35,25 @@ const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Whoever reaches the port may be slow or many; none of it may cost the gateway more than this. */
 const MAX_CONNECTIONS = 128;
+const MAX_REST_CONNECTIONS = 1_024;
 const MAX_HEADER_BYTES = 8_192;
-/** For a request to come, and for a connection that neither sends nor takes anything. */
+/** For the head of a request to come, and for a connection that neither sends nor takes anything. */
 const PATIENCE_MS = 10_000;
+/** For a whole request: tensors come over slow lines too. */
+const REQUEST_PATIENCE_MS = 60_000;
 const KEEP_ALIVE_MS = 65_000;
 
 /**
  * Starts to listen. That it answers at all is what `/livez` says.
  * @throws Error of the operating system where it cannot, with a message that names the setting
  */
-export async function listenOperations({ host, port, ready, metricsText }: OperationsOptions): Promise<Operations> {
+export async function listenOperations({
+  host,
+  port,
+  ready,
+  metricsText,
+  rest,
+}: OperationsOptions): Promise<Operations> {
   let collecting: Promise<string> | undefined;
   /** However many ask at the same moment: one collection. */
   const collect = (): Promise<string> => {
@@ -71,6 +82,10 @@ export async function listenOperations({ host, port, ready, metricsText }: Opera
     return path === undefined ? { code: 404, text: `there is ${PATHS.join(', ')}\n` } : pages[path]();
   };
   const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (rest !== undefined && /^\/v2(\/|\?|$)/.test(request.url ?? '')) {
+      await rest(request, response);
+      return;
+    }
     const { code, text, headers } = await answer(request).catch((cause: unknown): Page => {
       diagnostics.notice.publish({ level: 'error', text: `${request.method} ${request.url} failed`, cause });
       return { code: 500, text: 'internal error\n' };
@@ -90,12 +105,12 @@ export async function listenOperations({ host, port, ready, metricsText }: Opera
     {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: PATIENCE_MS,
-      requestTimeout: PATIENCE_MS,
+      requestTimeout: rest === undefined ? PATIENCE_MS : REQUEST_PATIENCE_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (request, response) => void respond(request, response),
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = rest === undefined ? MAX_CONNECTIONS : MAX_REST_CONNECTIONS;
   // A connection that takes nothing of its answer is closed too, at the second look.
   server.setTimeout(PATIENCE_MS);
   await listen(server, host, port);

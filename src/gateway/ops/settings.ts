@@ -23,7 +23,10 @@ const SCHEMA = z.strictObject({
   modelRepository: directory.describe('Directory of the models: `<model>/<version>/model.onnx`.'),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` is every IPv4 address.'),
   grpcPort: port.default(8001).describe('Port of gRPC; 0 takes a free one.'),
-  httpPort: port.default(8002).describe('Port of `/metrics`, `/livez` and `/readyz`; 0 takes a free one.'),
+  httpPort: port
+    .default(8002)
+    .describe('Port of `/metrics`, `/livez`, `/readyz` and, under `/v2`, of REST; 0 takes a free one.'),
+  rest: z.enum(['on', 'off']).default('on').describe('Whether the HTTP port offers the protocol over REST.'),
   maxMessageBytes: bytes
     .max(2 ** 31 - 1)
     .default(64 * MiB)

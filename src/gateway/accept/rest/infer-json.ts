@@ -1,0 +1,181 @@
+/**
+ * A ModelInferRequest in JSON, its tensors in `data` or in the binary extension behind it, as the message of gRPC (KServe:
+ * Open Inference Protocol, inference_rest.md; Triton: extension_binary_data.md).
+ */
+
+import { encodeBytesTensor } from '../../../wire/bytes-tensor.ts';
+import type { InferParameter, InferParameters } from '../../../wire/infer-parameter.ts';
+import type { InferInput, InferRequest, RequestedOutput } from '../../../wire/infer-request.ts';
+import { JsonTensorError, jsonToRaw } from '../../../wire/json-tensor.ts';
+import { DATATYPE_BYTES, elementCount, isDatatype, type Shape, type TensorSpec } from '../../../wire/tensor.ts';
+import { BinarySection } from './binary-section.ts';
+import {
+  checkKeys,
+  flagOf,
+  invalid,
+  type JsonObject,
+  listIn,
+  objectIn,
+  objectOf,
+  parseObject,
+  textIn,
+  unexpected,
+} from './json-field.ts';
+
+/** Which outputs go behind the JSON of the answer rather than into it. */
+export interface BinaryOutputs {
+  /** Those that say nothing themselves. */
+  readonly all: boolean;
+  readonly byName: ReadonlyMap<string, boolean>;
+}
+
+export interface ParsedRequest {
+  readonly request: InferRequest;
+  readonly binary: BinaryOutputs;
+}
+
+export interface NamedModel {
+  readonly name: string;
+  /** `''`: the one that the server chooses. */
+  readonly version: string;
+}
+
+const REQUEST_KEYS = ['id', 'parameters', 'inputs', 'outputs'];
+const INPUT_KEYS = ['name', 'datatype', 'shape', 'parameters', 'data'];
+const OUTPUT_KEYS = ['name', 'parameters'];
+
+/**
+ * @param headerLength bytes of the JSON at the beginning of the body, where binary tensors follow it.
+ * @throws InferError `invalid_request`, which names the field.
+ */
+export function parseInferRequest(model: NamedModel, body: Uint8Array, headerLength = body.byteLength): ParsedRequest {
+  if (headerLength > body.byteLength) {
+    throw invalid(`inference-header-content-length is ${headerLength}, the body has ${body.byteLength} bytes`);
+  }
+  const json = parseObject(body.subarray(0, headerLength));
+  checkKeys(json, REQUEST_KEYS, 'the request');
+  const section = new BinarySection(body.subarray(headerLength), model.name);
+  const rawInputContents: Uint8Array[] = [];
+  const inputs = listIn(json, 'inputs', 'the request').map((value, index): InferInput => {
+    const input = objectOf(value, `inputs[${index}]`);
+    const name = textIn(input, 'name', `inputs[${index}]`);
+    const where = `input '${name}'`;
+    checkKeys(input, INPUT_KEYS, where);
+    const datatype = textIn(input, 'datatype', where);
+    const shape = shapeIn(input, where);
+    const { binary_data_size: size, ...parameters } = objectIn(input, 'parameters', where);
+    rawInputContents.push(size === undefined ? dataIn(input, where, datatype, shape) : section.take(size, name));
+    return { name, datatype, shape, parameters: parametersOf(parameters, where), contents: undefined };
+  });
+  section.end();
+  const { binary_data_output: all, ...parameters } = objectIn(json, 'parameters', 'the request');
+  const byName = new Map<string, boolean>();
+  const wanted = json['outputs'] === undefined ? [] : listIn(json, 'outputs', 'the request');
+  const outputs = wanted.map((value, index): RequestedOutput => {
+    const output = objectOf(value, `outputs[${index}]`);
+    const name = textIn(output, 'name', `outputs[${index}]`);
+    const where = `output '${name}'`;
+    checkKeys(output, OUTPUT_KEYS, where);
+    const { binary_data: binary, ...rest } = objectIn(output, 'parameters', where);
+    if (binary !== undefined) byName.set(name, flagOf(binary, `'binary_data' of ${where}`));
+    return { name, parameters: parametersOf(rest, where) };
+  });
+  const request = {
+    modelName: model.name,
+    modelVersion: model.version,
+    id: json['id'] === undefined ? '' : textIn(json, 'id', 'the request'),
+    parameters: parametersOf(parameters, 'the request'),
+    inputs,
+    outputs,
+    rawInputContents,
+  };
+  return { request, binary: { all: all !== undefined && flagOf(all, "'binary_data_output' of the request"), byName } };
+}
+
+/**
+ * A body that is one tensor and nothing else, for a model of one input whose shape follows from the number of bytes.
+ * @throws InferError `invalid_request`
+ */
+export function rawInferRequest(model: NamedModel, body: Uint8Array, inputs: readonly TensorSpec[]): ParsedRequest {
+  const [only] = inputs;
+  if (only === undefined || inputs.length > 1) {
+    throw invalid(
+      `Raw request must only have 1 input (found 1) to be deduced but got ${inputs.length} inputs in '${model.name}' model configuration`,
+    );
+  }
+  const { name, datatype } = only;
+  const isText = datatype === 'BYTES';
+  const shape = shapeFor(only, isText ? 1 : body.byteLength / (DATATYPE_BYTES[datatype] ?? 1), model.name);
+  const request = {
+    modelName: model.name,
+    modelVersion: model.version,
+    id: '',
+    parameters: new Map(),
+    inputs: [{ name, datatype, shape, parameters: new Map(), contents: undefined }],
+    outputs: [],
+    rawInputContents: [isText ? encodeBytesTensor([body]) : body],
+  };
+  return { request, binary: { all: true, byName: new Map() } };
+}
+
+/** The shape of one row, or, where one other axis is open, the one that so many elements fill. */
+function shapeFor({ name, shape }: TensorSpec, elements: number, model: string): Shape {
+  const open = shape.map((size, axis) => ({ size, axis })).filter(({ size }) => size === -1);
+  // Axis 0 may be a batch axis, which is 1 then.
+  const free = open.length > 1 && open[0]?.axis === 0 ? open[1] : open[0];
+  const known = shape.reduce((product, size) => product * (size === -1 ? 1 : size), 1);
+  const size = elements / known;
+  if (open.length <= 2 && Number.isInteger(size) && (free !== undefined || size === 1)) {
+    return shape.map((axisSize, axis) => (axisSize !== -1 ? axisSize : axis === free?.axis ? size : 1));
+  }
+  throw invalid(
+    `the shape [${shape}] of input '${name}' of model '${model}' cannot be deduced from ${elements} elements`,
+  );
+}
+
+function shapeIn(input: JsonObject, where: string): Shape {
+  return listIn(input, 'shape', where).map((size, axis) => {
+    if (typeof size === 'number' && Number.isInteger(size)) return size;
+    throw unexpected(`'shape[${axis}]' of ${where}`, 'a whole number', size);
+  });
+}
+
+/** The elements of `data`, flat or nested, in raw form. */
+function dataIn(input: JsonObject, where: string, datatype: string, shape: Shape): Uint8Array {
+  const values = listIn(input, 'data', where).flat(Number.POSITIVE_INFINITY as 1);
+  if (!isDatatype(datatype)) {
+    throw unexpected(`'datatype' of ${where}`, `one of ${Object.keys(DATATYPE_BYTES).join(', ')}`, datatype);
+  }
+  if (elementCount(shape) !== values.length) {
+    throw invalid(
+      `Unable to parse 'data' of ${where}: Shape does not match true shape of 'data' field: [${shape}] does not hold ${values.length} elements`,
+    );
+  }
+  try {
+    return jsonToRaw(datatype, values);
+  } catch (error) {
+    if (error instanceof JsonTensorError) throw invalid(`Unable to parse 'data' of ${where}: ${error.message}`);
+    throw error;
+  }
+}
+
+function parametersOf(object: JsonObject, where: string): InferParameters {
+  return new Map(
+    Object.entries(object).map(([key, value]) => [key, parameterOf(value, `parameter '${key}' of ${where}`)]),
+  );
+}
+
+function parameterOf(value: unknown, what: string): InferParameter {
+  switch (typeof value) {
+    case 'boolean':
+      return { kind: 'bool', value };
+    case 'string':
+      return { kind: 'string', value };
+    case 'bigint':
+      return { kind: 'int64', value };
+    case 'number':
+      return Number.isInteger(value) ? { kind: 'int64', value: BigInt(value) } : { kind: 'double', value };
+    default:
+      throw unexpected(what, 'a boolean, a number or a string', value);
+  }
+}

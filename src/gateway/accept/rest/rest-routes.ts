@@ -1,0 +1,304 @@
+/** The paths of REST v2, and what answers each: the same calls as behind gRPC (KServe: inference_rest.md; Triton's extensions). */
+
+import { InferError } from '../../errors.ts';
+import type { ControlApi, LogValue } from '../control-service.ts';
+import type { InferenceApi } from '../inference-service.ts';
+import { flagOf, type JsonObject, listIn, objectIn, parseObject, textIn, unexpected } from './json-field.ts';
+
+/** What a path names: model, version, region. */
+export type PathNames = Readonly<Record<string, string>>;
+
+/** An answer that is JSON, or nothing but its code. */
+export interface RestAnswer {
+  readonly code: number;
+  /** Absent: an empty body. */
+  readonly json?: unknown;
+}
+
+export type RestRoute =
+  | {
+      readonly kind: 'json';
+      readonly method: 'GET' | 'POST';
+      readonly path: string;
+      /** The RPC of gRPC that it stands for: metrics and traces know it by that. */
+      readonly rpc: string;
+      readonly summary: string;
+      /** @param body an empty object where the request has none. */
+      answer(names: PathNames, body: JsonObject): RestAnswer | Promise<RestAnswer>;
+    }
+  | {
+      readonly kind: 'infer';
+      readonly method: 'POST';
+      readonly path: string;
+      readonly rpc: string;
+      readonly summary: string;
+    };
+
+const ok = (json: unknown): RestAnswer => ({ code: 200, json });
+const DONE: RestAnswer = { code: 200 };
+
+/** @param control absent where the admin port alone changes the server. */
+export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: boolean): readonly RestRoute[] {
+  const admin = (rpc: string): void => {
+    if (!offersAdmin) throw new InferError('unimplemented', `${rpc} is offered on the admin port alone`);
+  };
+  const ready = (isReady: boolean, text: string): RestAnswer => (isReady ? DONE : { code: 503, json: { error: text } });
+  const models: readonly RestRoute[] = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'].flatMap(
+    (model): RestRoute[] => [
+      {
+        kind: 'json',
+        method: 'GET',
+        path: model,
+        rpc: 'ModelMetadata',
+        summary: "A model's inputs and outputs",
+        answer: ({ model: name = '', version = '' }) => ok(api.modelMetadata(name, version)),
+      },
+      {
+        kind: 'json',
+        method: 'GET',
+        path: `${model}/ready`,
+        rpc: 'ModelReady',
+        summary: 'Whether a model is ready: 200, or 503',
+        answer: ({ model: name = '', version = '' }) =>
+          ready(api.modelReady(name, version), `Model version not ready: '${name}' ${version}`.trimEnd()),
+      },
+      {
+        kind: 'json',
+        method: 'GET',
+        path: `${model}/config`,
+        rpc: 'ModelConfig',
+        summary: "A model's configuration, completed from its ONNX file",
+        answer: ({ model: name = '', version = '' }) => ok(api.modelConfig(name, version)),
+      },
+      {
+        kind: 'json',
+        method: 'GET',
+        path: `${model}/stats`,
+        rpc: 'ModelStatistics',
+        summary: 'What a model has done',
+        answer: ({ model: name = '', version = '' }) => ok(statistics(api, name, version)),
+      },
+      { kind: 'infer', method: 'POST', path: `${model}/infer`, rpc: 'ModelInfer', summary: 'Run a model' },
+    ],
+  );
+  return [
+    {
+      kind: 'json',
+      method: 'GET',
+      path: '/v2',
+      rpc: 'ServerMetadata',
+      summary: 'The server and what it offers',
+      answer: () => ok(api.serverMetadata()),
+    },
+    {
+      kind: 'json',
+      method: 'GET',
+      path: '/v2/health/live',
+      rpc: 'ServerLive',
+      summary: 'Whether the server lives: 200, or 503',
+      answer: () => ready(api.live(), 'not live'),
+    },
+    {
+      kind: 'json',
+      method: 'GET',
+      path: '/v2/health/ready',
+      rpc: 'ServerReady',
+      summary: 'Whether the server is ready: 200, or 503',
+      answer: () => ready(api.ready(), 'not ready: /readyz says why'),
+    },
+    {
+      kind: 'json',
+      method: 'GET',
+      path: '/v2/models/stats',
+      rpc: 'ModelStatistics',
+      summary: 'What every model has done',
+      answer: () => ok(statistics(api, '', '')),
+    },
+    ...models,
+    {
+      kind: 'json',
+      method: 'POST',
+      path: '/v2/repository/index',
+      rpc: 'RepositoryIndex',
+      summary: 'The models of the repository, and their states',
+      answer: (_, { ready: readyOnly }) =>
+        ok(control.repositoryIndex(readyOnly !== undefined && flagOf(readyOnly, "'ready'")).map(withoutEmpty)),
+    },
+    {
+      kind: 'json',
+      method: 'POST',
+      path: '/v2/repository/models/{model}/load',
+      rpc: 'RepositoryModelLoad',
+      summary: 'Load a model, or load it anew',
+      async answer({ model = '' }, body) {
+        admin('RepositoryModelLoad');
+        await control.loadModel(model, loadOverride(objectIn(body, 'parameters', 'the request')));
+        return DONE;
+      },
+    },
+    {
+      kind: 'json',
+      method: 'POST',
+      path: '/v2/repository/models/{model}/unload',
+      rpc: 'RepositoryModelUnload',
+      summary: 'Unload a model',
+      answer({ model = '' }, body) {
+        admin('RepositoryModelUnload');
+        const { unload_dependents: dependents = false } = objectIn(body, 'parameters', 'the request');
+        control.unloadModel(model, { dependents: flagOf(dependents, "'unload_dependents'") });
+        return DONE;
+      },
+    },
+    ...['/v2/trace/setting', '/v2/models/{model}/trace/setting'].flatMap((path): RestRoute[] => [
+      {
+        kind: 'json',
+        method: 'GET',
+        path,
+        rpc: 'TraceSetting',
+        summary: 'The trace settings',
+        answer: ({ model = '' }) => ok(traceObject(control.traceSettings(model, new Map()))),
+      },
+      {
+        kind: 'json',
+        method: 'POST',
+        path,
+        rpc: 'TraceSetting',
+        summary: 'Change the trace settings',
+        answer({ model = '' }, body) {
+          admin('TraceSetting');
+          return ok(traceObject(control.traceSettings(model, traceChanges(body))));
+        },
+      },
+    ]),
+    {
+      kind: 'json',
+      method: 'GET',
+      path: '/v2/logging',
+      rpc: 'LogSettings',
+      summary: 'The log settings',
+      answer: () => ok(control.logSettings(new Map())),
+    },
+    {
+      kind: 'json',
+      method: 'POST',
+      path: '/v2/logging',
+      rpc: 'LogSettings',
+      summary: 'Change the log settings',
+      answer(_, body) {
+        admin('LogSettings');
+        return ok(
+          control.logSettings(new Map(Object.entries(body).map(([key, value]) => [key, logValue(key, value)]))),
+        );
+      },
+    },
+    ...(['system', 'cuda'] as const).flatMap(sharedMemoryRoutes),
+  ];
+}
+
+/** Nothing is registered, and nothing can be: clients that clean up before they start find nothing to do. */
+function sharedMemoryRoutes(kind: 'system' | 'cuda'): RestRoute[] {
+  const base = `/v2/${kind}sharedmemory`;
+  const rpc = kind === 'system' ? 'SystemSharedMemory' : 'CudaSharedMemory';
+  return [
+    {
+      kind: 'json',
+      method: 'GET',
+      path: `${base}/status`,
+      rpc: `${rpc}Status`,
+      summary: `The registered regions of ${kind} shared memory: none`,
+      answer: () => ok([]),
+    },
+    {
+      kind: 'json',
+      method: 'GET',
+      path: `${base}/region/{region}/status`,
+      rpc: `${rpc}Status`,
+      summary: `A registered region of ${kind} shared memory: there is none`,
+      answer({ region = '' }) {
+        throw new InferError('region_not_found', `Unable to find ${kind} shared memory region: '${region}'`);
+      },
+    },
+    ...[`${base}/unregister`, `${base}/region/{region}/unregister`].map(
+      (path): RestRoute => ({
+        kind: 'json',
+        method: 'POST',
+        path,
+        rpc: `${rpc}Unregister`,
+        summary: `Unregister regions of ${kind} shared memory: nothing to do`,
+        answer: () => DONE,
+      }),
+    ),
+    {
+      kind: 'json',
+      method: 'POST',
+      path: `${base}/region/{region}/register`,
+      rpc: `${rpc}Register`,
+      summary: 'Refused: no tensors are taken through shared memory',
+      answer() {
+        const text = `${rpc}Register: this server takes no tensors through shared memory: send the contents in the request`;
+        throw new InferError('unimplemented', text);
+      },
+    },
+  ];
+}
+
+/** Counts are numbers in JSON, however large. */
+function statistics(api: InferenceApi, name: string, version: string): unknown {
+  return { model_stats: numbers(api.modelStatistics(name, version)) };
+}
+
+/** Decimal texts of `uint64` fields as integers; a version stays the text that it is. */
+function numbers(value: unknown, key = ''): unknown {
+  if (Array.isArray(value)) return value.map((item) => numbers(item));
+  if (typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, numbers(item, name)]));
+  }
+  return typeof value === 'string' && key !== 'name' && key !== 'version' && /^\d+$/.test(value)
+    ? BigInt(value)
+    : value;
+}
+
+function withoutEmpty(entry: object): object {
+  return Object.fromEntries(Object.entries(entry).filter(([key, value]) => key === 'name' || value !== ''));
+}
+
+function loadOverride(parameters: JsonObject): Parameters<ControlApi['loadModel']>[1] {
+  const files = new Map<string, Uint8Array>();
+  let config: string | undefined;
+  for (const key of Object.keys(parameters)) {
+    if (key === 'config') config = textIn(parameters, key, 'parameters');
+    // As text, for JSON has no bytes (Triton: extension_model_repository.md).
+    else if (key.startsWith('file:'))
+      files.set(key.slice(5), Buffer.from(textIn(parameters, key, 'parameters'), 'base64'));
+    else throw new InferError('invalid_request', `unrecognized load parameter '${key}'.`);
+  }
+  return { files, ...(config === undefined ? {} : { config }) };
+}
+
+/** A setting of one value is that value, of several an array. */
+function traceObject(settings: Readonly<Record<string, readonly string[]>>): object {
+  return Object.fromEntries(
+    Object.entries(settings).map(([key, values]) => [key, key === 'trace_level' ? values : (values[0] ?? '')]),
+  );
+}
+
+/** `null` goes back to what holds for all. */
+function traceChanges(body: JsonObject): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    Object.entries(body).map(([key, value]) => {
+      if (value === null) return [key, []];
+      if (Array.isArray(value)) return [key, listIn(body, key, 'the request').map(String)];
+      return [key, [String(value)]];
+    }),
+  );
+}
+
+function logValue(key: string, value: unknown): LogValue {
+  if (typeof value === 'boolean' || typeof value === 'number' || typeof value === 'string') return value;
+  throw unexpected(`log setting '${key}'`, 'a boolean, a number or a string', value);
+}
+
+/** The body of a call that takes JSON; one without a body says nothing. */
+export function parseBody(body: Uint8Array): JsonObject {
+  return body.byteLength === 0 ? {} : parseObject(body);
+}

@@ -1,0 +1,209 @@
+/** REST v2 behind the HTTP port: from a request to a call inside, and from its answer to a response. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { formatExactJson } from '../../../wire/exact-json.ts';
+import { encodeInferRequest } from '../../../wire/infer-request.ts';
+import { decodeInferResponse } from '../../../wire/infer-response.ts';
+import { DEFAULT_WIRE_LIMITS } from '../../../wire/limits.ts';
+import { InferError } from '../../errors.ts';
+import type { Trailers } from '../call.ts';
+import type { ControlApi } from '../control-service.ts';
+import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
+import { formatInferResponse } from './infer-answer.ts';
+import { parseInferRequest, rawInferRequest } from './infer-json.ts';
+import { openApiDocument } from './open-api.ts';
+import { BodyBudget, readBody } from './request-body.ts';
+import { RestCall } from './rest-call.ts';
+import { restError } from './rest-error.ts';
+import { type PathNames, parseBody, type RestRoute, restRoutes } from './rest-routes.ts';
+
+export interface RestOptions {
+  /** Of the package, for the OpenAPI document. */
+  readonly version: string;
+  /** Longest body, also after decompression. */
+  readonly maxMessageBytes: number;
+  /** Bytes of all bodies that are being read. */
+  readonly maxInFlightBytes: number;
+  /** What a call may take, in milliseconds. */
+  readonly defaultDeadlineMs: number;
+  /** Whether what changes the server is offered here, and not on an admin port alone. */
+  readonly offersAdmin: boolean;
+}
+
+const OPEN_API_PATH = '/v2/openapi.json';
+const HEADER_LENGTH = 'inference-header-content-length';
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+interface Answer {
+  readonly code: number;
+  readonly chunks: readonly Uint8Array[];
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+interface Found {
+  readonly route: RestRoute;
+  readonly names: PathNames;
+}
+
+export class RestServer {
+  readonly #api: InferenceApi;
+  readonly #options: RestOptions;
+  readonly #table: readonly { readonly route: RestRoute; readonly pattern: RegExp }[];
+  readonly #document: Buffer;
+  readonly #budget: BodyBudget;
+  /** Inferences that are not answered. */
+  #inFlight = 0;
+  #draining = false;
+  #onQuiet: (() => void) | undefined;
+
+  constructor(api: InferenceApi, control: ControlApi, options: RestOptions) {
+    const routes = restRoutes(api, control, options.offersAdmin);
+    this.#api = api;
+    this.#options = options;
+    this.#table = routes.map((route) => ({ route, pattern: patternOf(route.path) }));
+    this.#document = Buffer.from(JSON.stringify(openApiDocument(routes, options.version)));
+    this.#budget = new BodyBudget(options.maxInFlightBytes);
+  }
+
+  /** Answers a request whose path begins with `/v2`. Never rejects. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const method = request.method ?? '';
+    if (path === OPEN_API_PATH && isRead(method)) {
+      send(response, method, { code: 200, chunks: [this.#document], headers: JSON_TYPE });
+      return;
+    }
+    const found = this.#find(path, method);
+    if (typeof found === 'number') {
+      send(response, method, refusal(found));
+      return;
+    }
+    const { rpc } = found.route;
+    const call = new RestCall(`/${INFERENCE_SERVICE}/${rpc}`, request, response, this.#options.defaultDeadlineMs);
+    this.#inFlight++;
+    try {
+      // The port's patience is for connections that do nothing; this one waits for us.
+      request.socket.setTimeout(0);
+      const answered = await this.#answer(found, request, call);
+      call.succeed();
+      send(response, method, answered);
+    } catch (thrown) {
+      const error = InferError.from(thrown);
+      call.fail(error.status, error.message, undefined, error);
+      const { code, body, headers } = restError(error);
+      // Of a body that was not read to its end, the rest may still come: the connection ends rather than carry it.
+      const rest = request.complete && error.reason !== 'draining' ? {} : { connection: 'close' };
+      send(response, method, { code, chunks: [Buffer.from(body)], headers: { ...JSON_TYPE, ...headers, ...rest } });
+    } finally {
+      this.#inFlight--;
+      if (this.#inFlight === 0) this.#onQuiet?.();
+    }
+  }
+
+  /** Refuses new inferences; resolves when every request is answered, at the latest after `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true;
+    if (this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, graceMs);
+      this.#onQuiet = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** The route and what its path names, or the code of why there is none. */
+  #find(path: string, method: string): Found | 404 | 405 {
+    let code: 404 | 405 = 404;
+    for (const { route, pattern } of this.#table) {
+      const groups = pattern.exec(path)?.groups ?? (pattern.test(path) ? {} : undefined);
+      if (groups === undefined) continue;
+      if (route.method === method || (route.method === 'GET' && isRead(method))) return { route, names: groups };
+      code = 405;
+    }
+    return code;
+  }
+
+  async #answer({ route, names: encoded }: Found, request: IncomingMessage, call: RestCall): Promise<Answer> {
+    const names = Object.fromEntries(Object.entries(encoded).map(([key, text]) => [key, decode(text)]));
+    if (route.kind === 'infer' && this.#draining) {
+      throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
+    }
+    const body = await readBody(request, this.#options.maxMessageBytes, this.#budget);
+    if (route.kind === 'infer') return inferIn(this.#api, names, body, call);
+    const { code, json } = await route.answer(names, parseBody(body));
+    return { code, chunks: json === undefined ? [] : [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
+  }
+}
+
+async function inferIn(api: InferenceApi, names: PathNames, body: Buffer, call: RestCall): Promise<Answer> {
+  const model = { name: names['model'] ?? '', version: names['version'] ?? '' };
+  const length = headerLength(call);
+  const { request, binary } =
+    length === 0
+      ? rawInferRequest(model, body, api.modelMetadata(model.name, model.version).inputs)
+      : parseInferRequest(model, body, length);
+  const { chunks, trailers } = await api.infer(Buffer.concat(encodeInferRequest(request)), call);
+  const response = decodeInferResponse(Buffer.concat(chunks), DEFAULT_WIRE_LIMITS);
+  const formatted = formatInferResponse(response, binary);
+  return {
+    code: 200,
+    chunks: formatted.chunks,
+    headers: {
+      ...textsOf(trailers),
+      ...(formatted.headerLength === undefined
+        ? JSON_TYPE
+        : { 'content-type': 'application/octet-stream', [HEADER_LENGTH]: String(formatted.headerLength) }),
+    },
+  };
+}
+
+/** Bytes of the JSON before binary tensors; 0: the body is a tensor and nothing else; `undefined`: it is JSON. */
+function headerLength(call: RestCall): number | undefined {
+  const text = call.get(HEADER_LENGTH);
+  if (text === undefined) return undefined;
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  throw new InferError('invalid_request', `${HEADER_LENGTH} is '${text.slice(0, 20)}', expected a number of bytes`);
+}
+
+/** Trailing metadata that HTTP headers can carry. */
+function textsOf(trailers: Trailers | undefined): Record<string, string> {
+  const texts = Object.entries(trailers ?? {}).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  return Object.fromEntries(texts);
+}
+
+function refusal(code: number): Answer {
+  const text = code === 405 ? 'Method Not Allowed' : 'Not Found';
+  // A body may follow: the connection ends rather than carry it.
+  const headers = { ...JSON_TYPE, connection: 'close' };
+  return { code, chunks: [Buffer.from(JSON.stringify({ error: text }))], headers };
+}
+
+function send(response: ServerResponse, method: string, { code, chunks, headers }: Answer): void {
+  if (response.destroyed) return;
+  const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  response.writeHead(code, { 'content-length': bytes, 'cache-control': 'no-store', ...headers });
+  response.cork();
+  if (method !== 'HEAD') for (const chunk of chunks) response.write(chunk);
+  response.end();
+}
+
+/** `/v2/models/{model}` as an expression whose groups are the names; a name is anything between two slashes. */
+function patternOf(path: string): RegExp {
+  return new RegExp(`^${path.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}/?$`);
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new InferError('invalid_request', `'${text.slice(0, 60)}' in the path is not percent-encoded UTF-8`);
+  }
+}
