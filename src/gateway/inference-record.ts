@@ -40,7 +40,7 @@ export class InferenceRecord {
 
   failed(thrown: unknown): InferError {
     const error = InferError.from(thrown);
-    this.model?.statistics.recordFailure(performance.now() - this.#startedAt);
+    this.model?.statistics.recordFailure(performance.now() - this.#startedAt, error.reason);
     this.#publish(undefined, error);
     return error;
   }

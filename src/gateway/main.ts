@@ -25,6 +25,7 @@ import { startTelemetry } from './ops/telemetry.ts';
 import { Readiness } from './readiness.ts';
 import { scanRepository } from './repository/model-repository.ts';
 import type { Servable } from './servable.ts';
+import { tritonMetrics } from './triton-metrics.ts';
 
 /** What the server takes from its surroundings; only entry files read `process`. */
 export interface Surroundings {
@@ -89,7 +90,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     host: settings.host,
     port: settings.httpPort,
     ready: () => readiness.obstacles,
-    metricsText: () => telemetry.metricsText(),
+    metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
     ...(rest !== undefined && { rest: (request, response) => rest.handle(request, response) }),
   });
   const transport = await listenGrpcJs({ ...settings, port: settings.grpcPort }, routes).catch(

@@ -12,6 +12,7 @@ import { describeBatching } from './model.ts';
 import type { BatchSum, DurationSum } from './model-statistics.ts';
 import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from './repository/model-config.ts';
 import { dataTypeOf, type ModelSignature } from './repository/model-signature.ts';
+import { type ModelTensor, shapeOfRow } from './repository/row-axis.ts';
 import type { Servable } from './servable.ts';
 
 /** @param versions the READY ones. */
@@ -50,7 +51,12 @@ export function configOf(model: Servable): ModelConfigMessage {
       label_filename: spec.labelFilename ?? '',
     })),
     instance_group: instanceGroups(model),
-    ...(batching.kind === 'on' ? { dynamic_batching: dynamicBatching(config, batching.maxRows) } : {}),
+    ...(batching.kind === 'on' && config.sequence_batching === undefined
+      ? { dynamic_batching: dynamicBatching(config, batching.maxRows) }
+      : {}),
+    ...(config.sequence_batching === undefined
+      ? {}
+      : { sequence_batching: sequenceBatching(config.sequence_batching) }),
     parameters: {
       ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
       batching: { string_value: describeBatching(batching, config) },
@@ -59,8 +65,16 @@ export function configOf(model: Servable): ModelConfigMessage {
   };
 }
 
-function tensorOf({ name, datatype, shape }: TensorSpec, { batching }: ModelSignature): ModelTensorMessage {
-  return { name, data_type: dataTypeOf(datatype), dims: batching.kind === 'on' ? shape.slice(1) : shape };
+function tensorOf({ name, datatype, shape, rowAxis }: ModelTensor, { batching }: ModelSignature): ModelTensorMessage {
+  const dims = batching.kind === 'on' ? shapeOfRow(shape, rowAxis) : shape;
+  return { name, data_type: dataTypeOf(datatype), dims };
+}
+
+/** The strategy is Triton's default where the configuration names none. */
+function sequenceBatching(
+  config: NonNullable<ModelConfig['sequence_batching']>,
+): NonNullable<ModelConfigMessage['sequence_batching']> {
+  return config.oldest === undefined && config.direct === undefined ? { ...config, direct: {} } : config;
 }
 
 function dynamicBatching(
@@ -111,6 +125,8 @@ export function statisticsOf({ ref, statistics }: Servable): ModelStatisticsMess
       compute_output: durationOf(output),
       cache_hit: durationOf(none),
       cache_miss: durationOf(none),
+      cancel: durationOf(statistics.failures.CANCELED),
+      reject: durationOf(statistics.failures.REJECTED),
     },
     batch_stats: [...statistics.batches.values()].sort((a, b) => a.rows - b.rows).map(batchOf),
   };

@@ -3,6 +3,26 @@
 import type { Batch } from './batch/batch.ts';
 import type { RideTiming } from './batch/queued-request.ts';
 import type { RunOutcome } from './batch/scheduler.ts';
+import type { Reason } from './errors.ts';
+
+/** Why requests failed, as Triton's metrics tell it apart. */
+export const FAILURE_CAUSES = ['REJECTED', 'CANCELED', 'BACKEND', 'OTHER'] as const;
+export type FailureCause = (typeof FAILURE_CAUSES)[number];
+
+/** What is not here is `OTHER`: the caller's mistake, for the most part. */
+const CAUSE_OF: Partial<Readonly<Record<Reason, FailureCause>>> = {
+  queue_full: 'REJECTED',
+  cannot_meet_deadline: 'REJECTED',
+  deadline_exceeded: 'REJECTED',
+  limit_exceeded: 'REJECTED',
+  breaker_open: 'REJECTED',
+  draining: 'REJECTED',
+  cancelled: 'CANCELED',
+  invalid_data: 'BACKEND',
+  runner_lost: 'BACKEND',
+  runner_killed_twice: 'BACKEND',
+  internal: 'BACKEND',
+};
 
 export interface DurationSum {
   count: number;
@@ -20,6 +40,13 @@ export interface BatchSum {
 export class ModelStatistics {
   readonly success: DurationSum = { count: 0, ms: 0 };
   readonly fail: DurationSum = { count: 0, ms: 0 };
+  /** The failures again, by their cause. */
+  readonly failures: Readonly<Record<FailureCause, DurationSum>> = {
+    REJECTED: { count: 0, ms: 0 },
+    CANCELED: { count: 0, ms: 0 },
+    BACKEND: { count: 0, ms: 0 },
+    OTHER: { count: 0, ms: 0 },
+  };
   readonly queue: DurationSum = { count: 0, ms: 0 };
   readonly input: DurationSum = { count: 0, ms: 0 };
   readonly compute: DurationSum = { count: 0, ms: 0 };
@@ -45,9 +72,10 @@ export class ModelStatistics {
   }
 
   /** A request that was refused, given up or failed after its model was found. */
-  recordFailure(totalMs: number): void {
+  recordFailure(totalMs: number, reason: Reason): void {
     this.lastInferenceMs = Date.now();
     add(this.fail, totalMs);
+    add(this.failures[CAUSE_OF[reason] ?? 'OTHER'], totalMs);
   }
 
   /** Charges a run once, under the size that was executed. */

@@ -22,6 +22,8 @@ describe('ModelStatistics', () => {
     'compute_output',
     'cache_hit',
     'cache_miss',
+    'cancel',
+    'reject',
   ];
 
   async function statisticsOf(name: string): Promise<Message> {

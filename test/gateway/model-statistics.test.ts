@@ -26,9 +26,29 @@ test('each request is charged the whole run of its batch, and the compute counts
 
 test('a failure counts as one, and in nothing else', () => {
   const statistics = new ModelStatistics();
-  statistics.recordFailure(5);
+  statistics.recordFailure(5, 'invalid_request');
   expect(statistics).toMatchObject({ inferenceCount: 0, fail: { count: 1, ms: 5 }, success: { count: 0, ms: 0 } });
   expect(statistics.lastInferenceMs).toBeGreaterThan(0);
+});
+
+test('failures are told apart by their cause', () => {
+  const statistics = new ModelStatistics();
+  for (const reason of [
+    'queue_full',
+    'deadline_exceeded',
+    'cancelled',
+    'runner_killed_twice',
+    'invalid_request',
+  ] as const) {
+    statistics.recordFailure(1, reason);
+  }
+  expect(statistics.failures).toMatchObject({
+    REJECTED: { count: 2 },
+    CANCELED: { count: 1 },
+    BACKEND: { count: 1 },
+    OTHER: { count: 1 },
+  });
+  expect(statistics.fail).toEqual({ count: 5, ms: 5 });
 });
 
 test('a run is charged once, under the size that was executed', () => {

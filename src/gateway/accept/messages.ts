@@ -26,6 +26,10 @@ export interface ModelStatisticsMessage {
     readonly compute_output: StatisticDurationMessage;
     readonly cache_hit: StatisticDurationMessage;
     readonly cache_miss: StatisticDurationMessage;
+    /** Of `fail`: the caller went away. */
+    readonly cancel: StatisticDurationMessage;
+    /** Of `fail`: refused, or given up in the queue. */
+    readonly reject: StatisticDurationMessage;
   };
   readonly batch_stats: readonly {
     readonly batch_size: Uint64;
@@ -83,5 +87,7 @@ export interface ModelConfigMessage {
       readonly allow_timeout_override: boolean;
     };
   };
+  /** `ModelSequenceBatching`; stands in the place of `dynamic_batching`. */
+  readonly sequence_batching?: object;
   readonly parameters?: Readonly<Record<string, { readonly string_value: string }>>;
 }

@@ -60,19 +60,13 @@ rate(tensorgate_event_loop_active_seconds_total[1m]) > 0.9
 `;
 
 const TRITON = `
-## Coming from Triton
+## Triton's names
 
-| Triton | here |
-|---|---|
-| \`nv_inference_request_success\` | \`tensorgate_requests_total{status="OK"}\` |
-| \`nv_inference_request_failure\` | \`tensorgate_requests_total{status!="OK"}\` |
-| \`nv_inference_count\` | \`tensorgate_batch_size_sum\` |
-| \`nv_inference_exec_count\` | \`tensorgate_batch_size_count\` |
-| \`nv_inference_request_duration_us\` | \`tensorgate_request_duration_seconds_sum\` |
-| \`nv_inference_queue_duration_us\` | \`tensorgate_queue_duration_seconds_sum\` |
-| \`nv_inference_compute_infer_duration_us\` | \`tensorgate_compute_duration_seconds_sum\`, of batches rather than of requests |
-| \`nv_inference_compute_input_duration_us\`, \`nv_inference_compute_output_duration_us\` | \`tensorgate_transfer_duration_seconds_sum\`, of batches rather than of requests |
-| \`nv_inference_pending_request_count\` | \`tensorgate_queue_depth\` |
+For dashboards that were made for Triton, \`/metrics\` has the counters of ModelStatistics under its names too, with the labels
+\`model\` and \`version\`: \`nv_inference_request_success\`, \`nv_inference_request_failure\` (with \`reason\`: \`REJECTED\`,
+\`CANCELED\`, \`BACKEND\`, \`OTHER\`), \`nv_inference_count\`, \`nv_inference_exec_count\`,
+\`nv_inference_{request,queue,compute_input,compute_infer,compute_output}_duration_us\` and
+\`nv_inference_pending_request_count\`. They begin anew when a version is loaded again. They are not pushed to a collector.
 `;
 
 export function documentMetrics(): string {

@@ -48,6 +48,8 @@ describe('codecs', () => {
         compute_output: none,
         cache_hit: none,
         cache_miss: none,
+        cancel: none,
+        reject: none,
       },
       batch_stats: [{ batch_size: '3', compute_input: none, compute_infer: { count: '1', ns }, compute_output: none }],
     };

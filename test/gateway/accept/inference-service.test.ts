@@ -27,6 +27,8 @@ const STATISTICS: ModelStatisticsMessage = {
     compute_output: NONE,
     cache_hit: NONE,
     cache_miss: NONE,
+    cancel: NONE,
+    reject: NONE,
   },
   batch_stats: [],
 };

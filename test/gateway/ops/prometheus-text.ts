@@ -32,7 +32,10 @@ export function parsePrometheusText(text: string): ReadonlyMap<string, Family> {
       const [, name = '', type = ''] = matchLine(TYPE, line);
       if (help?.[1] !== name) throw new Error(`no HELP right before: ${line}`);
       if (families.has(name)) throw new Error(`described twice: ${name}`);
-      if (type === 'counter' && !name.endsWith('_total')) throw new Error(`a counter without _total: ${name}`);
+      // Triton's names are its own.
+      const isOurs = !name.startsWith('nv_');
+      if (isOurs && type === 'counter' && !name.endsWith('_total'))
+        throw new Error(`a counter without _total: ${name}`);
       family = { name, type, help: help[2] ?? '', samples: [] };
       families.set(name, family);
     } else {
