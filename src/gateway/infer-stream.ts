@@ -3,6 +3,7 @@
 import type { InferParameters } from '../wire/infer-parameter.ts';
 import { encodeStreamResponse } from '../wire/infer-response.ts';
 import { boundedText, type Call } from './accept/call.ts';
+import type { StreamReply } from './accept/stream-infer.ts';
 import { InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
 import { InferenceRecord } from './inference-record.ts';
@@ -10,14 +11,19 @@ import { InferenceRecord } from './inference-record.ts';
 /** Every answer is the last of its request: no model here gives more than one. */
 const FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool', value: true }]]);
 
-/** The encoded ModelStreamInferResponse. A request that fails is answered in band, with its id, and the stream goes on. */
-export async function inferInStream(wire: Uint8Array, call: Call, gateway: Gateway): Promise<readonly Uint8Array[]> {
+/**
+ * A request that fails is answered in band, with its id, and the stream goes on. An answer takes of the server's budget
+ * until it is written: many streams whose clients do not read are bounded together, and what does not fit is shed.
+ */
+export async function inferInStream(wire: Uint8Array, call: Call, gateway: Gateway): Promise<StreamReply> {
   const record = new InferenceRecord(wire, call);
   try {
     const { chunks } = await infer(record, gateway, FINAL);
-    return encodeStreamResponse({ response: chunks });
+    const permit = gateway.admission.tryHold(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    return { chunks: encodeStreamResponse({ response: chunks }), release: () => permit[Symbol.dispose]() };
   } catch (thrown) {
     const { message } = InferError.from(thrown);
-    return encodeStreamResponse({ errorMessage: boundedText(message), id: record.request?.id ?? '' });
+    const refusal = { errorMessage: boundedText(message), id: record.request?.id ?? '' };
+    return { chunks: encodeStreamResponse(refusal), release: () => {} };
   }
 }

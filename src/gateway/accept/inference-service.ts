@@ -8,7 +8,7 @@ import { loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { ModelConfigMessage, ModelStatisticsMessage } from './messages.ts';
 import { SHARED_MEMORY_RPCS } from './shared-memory.ts';
-import { streamInferMethod } from './stream-infer.ts';
+import { type StreamReply, streamInferMethod } from './stream-infer.ts';
 import { unaryMethod } from './unary-method.ts';
 
 export const INFERENCE_SERVICE = 'inference.GRPCInferenceService';
@@ -25,11 +25,8 @@ export interface InferenceApi {
   modelStatistics(name: string, version: string): readonly ModelStatisticsMessage[];
   /** From a `ModelInferRequest` to a `ModelInferResponse`. @throws InferError */
   infer(wire: Uint8Array, call: Call): Promise<Reply>;
-  /**
-   * From a `ModelInferRequest` to the parts of a `ModelStreamInferResponse`, which says too why a request failed. A
-   * rejection ends the whole stream.
-   */
-  streamInfer(wire: Uint8Array, call: Call): Promise<readonly Uint8Array[]>;
+  /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which says too why a request failed. A rejection ends the whole stream. */
+  streamInfer(wire: Uint8Array, call: Call): Promise<StreamReply>;
 }
 
 export interface Reply {

@@ -2,17 +2,26 @@
  * ModelStreamInfer: many requests on one call.
  *
  * S1: the answers come in the order of the requests.
- * S2: at most 64 requests are unanswered; while they are, no more are read.
+ * S2: at most 64 requests are unanswered; while they are, or while the client does not read, no more are read.
  * S3: after the client's half-close the stream ends with OK once the last request is answered.
  * S4: a cancelled stream cancels what it has not answered.
+ * S5: an answer is released once: when the transport has it, or when the stream has ended before.
  */
 
 import { InferError, type StatusCode } from '../errors.ts';
 import type { Call, CancelReason, Deadline, Method, StreamingCall, Trailers } from './call.ts';
 import { failWith } from './failure.ts';
 
-/** From a `ModelInferRequest` to the parts of a `ModelStreamInferResponse`. A rejection ends the stream. */
-export type StreamAnswer = (wire: Uint8Array, call: Call) => Promise<readonly Uint8Array[]>;
+/** An answer that waits for its turn, and for a client that reads. */
+export interface StreamReply {
+  /** The parts of an encoded `ModelStreamInferResponse`. */
+  readonly chunks: readonly Uint8Array[];
+  /** Gives back the room that it takes meanwhile. */
+  release(): void;
+}
+
+/** From a `ModelInferRequest` to its answer. A rejection ends the stream. */
+export type StreamAnswer = (wire: Uint8Array, call: Call) => Promise<StreamReply>;
 
 const MAX_UNANSWERED = 64;
 
@@ -29,6 +38,8 @@ class InferStream {
   /** The transport has no room for an answer. */
   #blocked = false;
   #halfClosed = false;
+  /** Cancelled or failed: nothing is sent any more. */
+  #ended = false;
 
   constructor(call: StreamingCall, answer: StreamAnswer) {
     this.#call = call;
@@ -46,24 +57,44 @@ class InferStream {
       this.#flush();
     };
     this.#call.onCancel = (reason) => {
-      for (const request of this.#requests) request.onCancel?.(reason);
+      for (const { onCancel } of this.#abandon()) onCancel?.(reason);
     };
   }
 
   #take(message: Uint8Array): void {
     const request = new StreamedRequest(this.#call);
     this.#requests.push(request);
-    if (this.#requests.length >= MAX_UNANSWERED) {
-      this.#paused = true;
-      this.#call.pause();
-    }
+    this.#pauseOrResume();
     this.#answer(message, request).then(
-      (chunks) => {
-        request.answer = chunks;
+      (answer) => {
+        if (this.#ended) {
+          answer.release();
+          return;
+        }
+        request.answer = answer;
         this.#flush();
       },
-      (thrown) => failWith(this.#call, InferError.from(thrown)),
+      (thrown) => {
+        this.#abandon();
+        failWith(this.#call, InferError.from(thrown));
+      },
     );
+  }
+
+  /** Releases the answers that will not be sent. Gives the requests that have none. */
+  #abandon(): StreamedRequest[] {
+    this.#ended = true;
+    const requests = this.#requests.splice(0);
+    for (const { answer } of requests) answer?.release();
+    return requests.filter(({ answer }) => answer === undefined);
+  }
+
+  #pauseOrResume(): void {
+    const paused = this.#blocked || this.#requests.length >= MAX_UNANSWERED;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    if (paused) this.#call.pause();
+    else this.#call.resume();
   }
 
   #flush(): void {
@@ -71,12 +102,10 @@ class InferStream {
       const answer = this.#requests[0]?.answer;
       if (answer === undefined) break;
       this.#requests.shift();
-      this.#blocked = !this.#call.write(answer);
+      this.#blocked = !this.#call.write(answer.chunks);
+      answer.release();
     }
-    if (this.#paused && this.#requests.length < MAX_UNANSWERED) {
-      this.#paused = false;
-      this.#call.resume();
-    }
+    this.#pauseOrResume();
     if (this.#halfClosed && this.#requests.length === 0) this.#call.end();
   }
 }
@@ -87,7 +116,7 @@ class StreamedRequest implements Call {
   readonly path: string;
   readonly deadline: Deadline;
   onCancel: ((reason: CancelReason) => void) | undefined;
-  answer: readonly Uint8Array[] | undefined;
+  answer: StreamReply | undefined;
 
   constructor(stream: Call) {
     this.stream = stream;

@@ -1,23 +1,25 @@
-/** The budget of request bytes that the whole server holds: a count alone would be no bound on memory. */
+/** The budget of bytes that the whole server holds, of requests and of answers that wait: a count alone would be no bound on memory. */
 
 import type { InferRequest } from '../../wire/infer-request.ts';
 import { DATATYPE_BYTES, isDatatype } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 
-/** Room that a request takes until it is answered. */
+/** Room that a request takes until it is answered, or an answer until it is sent. */
 export class Permit implements Disposable {
   readonly #admission: Admission;
+  readonly #requests: number;
   #bytes: number;
 
-  constructor(admission: Admission, bytes: number) {
+  constructor(admission: Admission, bytes: number, requests: number) {
     this.#admission = admission;
     this.#bytes = bytes;
+    this.#requests = requests;
   }
 
   /** Gives the room back, once. */
   [Symbol.dispose](): void {
     if (this.#bytes === 0) return;
-    this.#admission.giveBack(this.#bytes);
+    this.#admission.giveBack(this.#bytes, this.#requests);
     this.#bytes = 0;
   }
 }
@@ -54,18 +56,27 @@ export class Admission {
 
   /** Takes room for a request of `bytes`, or sheds it. @throws InferError `queue_full` */
   tryAcquire(bytes: number): Permit {
+    return this.#take(bytes, 1, 'of this request');
+  }
+
+  /** Takes room for an answer of `bytes` that nobody reads yet, or what else a request leaves here, or sheds it. @throws InferError `queue_full` */
+  tryHold(bytes: number, whose = 'of an answer that is not read'): Permit {
+    return this.#take(bytes, 0, whose);
+  }
+
+  #take(bytes: number, requests: number, whose: string): Permit {
     if (this.#bytes + bytes > this.#maxBytes) {
-      const text = `the server holds ${this.#bytes} of ${this.#maxBytes} bytes of requests (max_in_flight_bytes): ${bytes} more do not fit`;
+      const text = `the server holds ${this.#bytes} of ${this.#maxBytes} bytes (max_in_flight_bytes): ${bytes} more ${whose} do not fit`;
       throw new InferError('queue_full', text, { pushback: Math.ceil(50 + Math.random() * 50) });
     }
     this.#bytes += bytes;
-    this.#requests++;
-    return new Permit(this, bytes);
+    this.#requests += requests;
+    return new Permit(this, bytes, requests);
   }
 
   /** For permits alone. */
-  giveBack(bytes: number): void {
+  giveBack(bytes: number, requests: number): void {
     this.#bytes -= bytes;
-    this.#requests--;
+    this.#requests -= requests;
   }
 }

@@ -53,7 +53,8 @@ const api: InferenceApi = {
     return { chunks: [wire], trailers: { 'x-load': '0.5' } };
   },
   async streamInfer(wire) {
-    return [SERVICE['ModelStreamInfer']?.responseSerialize({ error_message: `${wire.byteLength} bytes` }) ?? wire];
+    const message = SERVICE['ModelStreamInfer']?.responseSerialize({ error_message: `${wire.byteLength} bytes` });
+    return { chunks: [message ?? wire], release() {} };
   },
 };
 

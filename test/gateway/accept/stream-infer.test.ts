@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Call, CancelReason, StreamingCall } from '../../../src/gateway/accept/call.ts';
-import { streamInferMethod } from '../../../src/gateway/accept/stream-infer.ts';
+import { type StreamReply, streamInferMethod } from '../../../src/gateway/accept/stream-infer.ts';
 import { InferError, type StatusCode } from '../../../src/gateway/errors.ts';
 
 /** The transport's side of a stream, by hand. */
@@ -48,14 +48,21 @@ class FakeStream implements StreamingCall {
 
 describe('ModelStreamInfer', () => {
   let stream: FakeStream;
+  let released: string[];
   let requests: { wire: string; call: Call; answer(text: string): void; reject(error: unknown): void }[];
 
   beforeEach(() => {
     stream = new FakeStream();
+    released = [];
     requests = [];
     const method = streamInferMethod((wire, call) => {
-      const { promise, resolve, reject } = Promise.withResolvers<readonly Uint8Array[]>();
-      requests.push({ wire: String(wire), call, answer: (text) => resolve([Buffer.from(text)]), reject });
+      const { promise, resolve, reject } = Promise.withResolvers<StreamReply>();
+      requests.push({
+        wire: String(wire),
+        call,
+        answer: (text) => resolve({ chunks: [Buffer.from(text)], release: () => released.push(text) }),
+        reject,
+      });
       return promise;
     });
     if (method.kind === 'streaming') method.handle(stream);
@@ -118,19 +125,47 @@ describe('ModelStreamInfer', () => {
     expect(requests[1]?.call.cancelled).toBe(true);
   });
 
-  test('while the transport has no room, answers wait for it', async () => {
+  test('S2: while the transport has no room, answers wait for it, and no more requests are read', async () => {
     stream.hasRoom = false;
     send('a', 'b', 'c');
     for (const request of requests) request.answer(request.wire);
     await settled();
-    expect(stream.log).toEqual(['a']);
+    expect(stream.log).toEqual(['a', 'pause']);
     stream.onDrain?.();
-    expect(stream.log).toEqual(['a', 'b']);
+    expect(stream.log).toEqual(['a', 'pause', 'b']);
     stream.hasRoom = true;
-    stream.onEnd?.();
-    expect(stream.log).toEqual(['a', 'b']);
     stream.onDrain?.();
-    expect(stream.log).toEqual(['a', 'b', 'c', 'end']);
+    expect(stream.log).toEqual(['a', 'pause', 'b', 'c', 'resume']);
+    stream.onEnd?.();
+    expect(stream.log.at(-1)).toBe('end');
+  });
+
+  test('S5: an answer is released when the transport has it, and not before', async () => {
+    stream.hasRoom = false;
+    send('a', 'b');
+    requests[1]?.answer('B');
+    await settled();
+    expect(released).toEqual([]);
+    requests[0]?.answer('A');
+    await settled();
+    expect(released).toEqual(['A']);
+    stream.onDrain?.();
+    expect(released).toEqual(['A', 'B']);
+  });
+
+  test.each([
+    ['is cancelled', () => stream.onCancel?.('client')],
+    ['fails', () => requests[0]?.reject(new InferError('draining', 'the server drains'))],
+  ])('S5: when the stream %s, answers that wait are released, and so are those that come later', async (_, end) => {
+    send('a', 'b', 'c');
+    requests[1]?.answer('B');
+    await settled();
+    end();
+    await settled();
+    requests[2]?.answer('C');
+    await settled();
+    expect(released).toEqual(['B', 'C']);
+    expect(stream.log.filter((line) => !line.startsWith('fail'))).toEqual([]);
   });
 
   test('a request has the deadline and the metadata of its stream', () => {

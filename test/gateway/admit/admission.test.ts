@@ -16,7 +16,7 @@ describe('the byte budget', () => {
       expect(error).toBeInstanceOf(InferError);
       expect(error).toMatchObject({ reason: 'queue_full' });
       expect((error as InferError).message).toBe(
-        'the server holds 100 of 100 bytes of requests (max_in_flight_bytes): 1 more do not fit',
+        'the server holds 100 of 100 bytes (max_in_flight_bytes): 1 more of this request do not fit',
       );
       expect((error as InferError).pushback).toBeGreaterThanOrEqual(50);
     }
@@ -41,6 +41,16 @@ describe('the byte budget', () => {
     }).toThrow('failed');
     expect([admission.bytes, admission.requests]).toEqual([0, 0]);
   });
+});
+
+test('answers that nobody reads take of the same budget, and are no requests', () => {
+  const admission = new Admission(100);
+  const held = admission.tryHold(90);
+  expect([admission.bytes, admission.requests]).toEqual([90, 0]);
+  expect(() => admission.tryHold(11)).toThrow('11 more of an answer that is not read do not fit');
+  expect(() => admission.tryAcquire(11)).toThrow('11 more of this request do not fit');
+  held[Symbol.dispose]();
+  expect([admission.bytes, admission.requests]).toEqual([0, 0]);
 });
 
 describe('the bytes that a request holds', () => {

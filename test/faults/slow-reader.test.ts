@@ -1,0 +1,72 @@
+/** Clients of streams that send, and do not read: what waits for them is bounded over all of them together. */
+
+import fs from 'node:fs';
+import { expect, test } from 'vitest';
+import { oneInstance } from '../e2e/protocol-requests.ts';
+import { identityModel } from '../support/onnx-models.ts';
+import { useServer } from '../support/server-fixture.ts';
+import { readMetrics } from './observation.ts';
+
+const MiB = 2 ** 20;
+const BUDGET = 64 * MiB;
+const ELEMENTS = MiB / 4;
+const STREAMS = 16;
+const REQUESTS = 40;
+
+const fixture = useServer(
+  { echo: oneInstance(identityModel('FP32', ['batch', ELEMENTS])) },
+  { flags: ['--log-level', 'silent', '--max-in-flight-bytes', String(BUDGET)] },
+);
+
+function residentBytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+) kB/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+test('640 MiB of answers that are not read yet take 64 MiB of budget, and every request is answered', async () => {
+  const row = Buffer.alloc(MiB);
+  const request = (id: number): object => ({
+    model_name: 'echo',
+    id: String(id),
+    inputs: [{ name: 'input', datatype: 'FP32', shape: [1, ELEMENTS] }],
+    raw_input_contents: [row],
+  });
+  const { server, client } = fixture;
+  const before = residentBytes(server.pid);
+  const streams = Array.from({ length: STREAMS }, () => client.open('ModelStreamInfer'));
+  for (let id = 0; id < REQUESTS; id++) for (const stream of streams) stream.send(request(id));
+  for (const stream of streams) stream.halfClose();
+  let mostHeld = 0;
+  let mostResident = 0;
+  await expect
+    .poll(
+      async () => {
+        const metrics = await readMetrics(server);
+        mostHeld = Math.max(mostHeld, metrics('tensorgate_in_flight_bytes'));
+        mostResident = Math.max(mostResident, residentBytes(server.pid));
+        const ended = ['OK', 'RESOURCE_EXHAUSTED'].map((status) =>
+          metrics('tensorgate_requests_total', { model: 'echo', status }),
+        );
+        // What still waits for a reader is not read yet.
+        return (
+          ended.reduce((sum, count) => sum + count, 0) >= STREAMS && metrics('tensorgate_in_flight_requests') === 0
+        );
+      },
+      { timeout: 60_000, interval: 100 },
+    )
+    .toBe(true);
+  expect(mostHeld).toBeLessThanOrEqual(BUDGET);
+  // Beside the budget: what the transport has taken, requests that wait to be read, and garbage.
+  expect(mostResident - before).toBeLessThan(6 * BUDGET);
+
+  for (const stream of streams) {
+    const answers = await stream.rest();
+    expect(answers.map(({ infer_response: { id } }) => Number(id))).toEqual(
+      Array.from({ length: REQUESTS }, (_, id) => id),
+    );
+    for (const { error_message: text } of answers) {
+      if (text !== '') expect(text).toMatch(/^the server holds \d+ of 67108864 bytes \(max_in_flight_bytes\): /);
+    }
+    expect(await stream.ended).toBe('OK');
+  }
+  expect((await readMetrics(server))('tensorgate_in_flight_bytes')).toBe(0);
+}, 120_000);
