@@ -277,7 +277,8 @@ describe('what the server says of itself', () => {
     expect(await call('/v2/health/ready')).toMatchObject({ code: 503 });
     expect(await call('/v2/models/sum/ready')).toMatchObject({ code: 200 });
     expect(await call('/v2/models/broken/ready')).toMatchObject({ code: 503 });
-    expect(await call('/v2/models/nope/versions/1/ready')).toMatchObject({ code: 503 });
+    expect(await call('/v2/models/sum/versions/9/ready')).toMatchObject({ code: 503 });
+    expect(await call('/v2/models/nope/ready')).toMatchObject({ code: 404 });
   });
 
   test('a model’s inputs and outputs, and nothing of its insides', async () => {

@@ -18,6 +18,8 @@ const SWITCHES: ReadonlyMap<string, LogLevel> = new Map([
   ['log_error', 'error'],
 ]);
 
+/** Of a `uint32`. */
+const MAX_VERBOSE = 2 ** 32 - 1;
 /** Levels by Triton's `log_verbose_level`: 1 tells of refused calls, 2 of everything. */
 const VERBOSE: readonly LogLevel[] = ['debug', 'trace'];
 
@@ -70,6 +72,9 @@ export class LogSettings {
         else enabled.delete(level);
       } else if (key === 'log_verbose_level') {
         if (typeof value !== 'number') throw invalid(`expect int32 for '${key}'`);
+        if (!Number.isInteger(value) || value < 0 || value > MAX_VERBOSE) {
+          throw invalid(`expect a whole number from 0 to ${MAX_VERBOSE} for '${key}', got: ${value}`);
+        }
         for (const [index, verbose] of VERBOSE.entries()) {
           if (index < value) enabled.add(verbose);
           else enabled.delete(verbose);

@@ -59,6 +59,7 @@ describe('a change', () => {
   test.each([
     ['log_info', 'yes', 'invalid_request', "expect boolean for 'log_info'"],
     ['log_verbose_level', true, 'invalid_request', "expect int32 for 'log_verbose_level'"],
+    ['log_verbose_level', -1, 'invalid_request', 'expect a whole number from 0 to 4294967295'],
     ['log_format', 'xml', 'invalid_request', 'invalid argument for log_format, got: xml; expected one of default,'],
     ['log_file', 'x.log', 'unimplemented', 'log file location can not be updated through network protocol'],
     ['zzz', true, 'invalid_request', "there is no log setting 'zzz': known are log_file, log_info,"],

@@ -136,6 +136,7 @@ function shapeFor({ name, shape }: TensorSpec, elements: number, model: string):
 function shapeIn(input: JsonObject, where: string): Shape {
   return listIn(input, 'shape', where).map((size, axis) => {
     if (typeof size === 'number' && Number.isInteger(size)) return size;
+    if (typeof size === 'bigint') return Number(size);
     throw unexpected(`'shape[${axis}]' of ${where}`, 'a whole number', size);
   });
 }

@@ -1,5 +1,6 @@
 /** The OpenAPI document of the REST routes: made from the routes, so that it has all of them. */
 
+import { DATATYPE_BYTES } from '../../../wire/tensor.ts';
 import type { RestRoute } from './rest-routes.ts';
 
 const ERROR = {
@@ -42,7 +43,7 @@ function operationOf(route: RestRoute): object {
     parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string', minLength: 1 } })),
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {
-      '200': { description: 'Done', content: { 'application/json': { schema: answerOf(route) } } },
+      '200': { description: 'Done', ...answerOf(route) },
       ...Object.fromEntries(FAILURES.map((code) => [code, ERROR])),
     },
   };
@@ -52,18 +53,75 @@ function bodyOf(route: RestRoute): object | undefined {
   if (route.kind === 'infer') {
     return {
       required: true,
-      content: {
-        'application/json': { schema: { $ref: '#/components/schemas/InferRequest' } },
-        'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
-      },
+      description:
+        'Binary tensors may follow the JSON: then inference-header-content-length is its length (docs/clients.md).',
+      content: { 'application/json': { schema: { $ref: '#/components/schemas/InferRequest' } } },
     };
   }
-  return route.method === 'GET' ? undefined : JSON_BODY({ type: 'object' });
+  return route.method === 'GET' ? undefined : JSON_BODY(BODIES[route.rpc] ?? { type: 'object' });
 }
 
 function answerOf(route: RestRoute): object {
-  return route.kind === 'infer' ? { $ref: '#/components/schemas/InferResponse' } : {};
+  if (route.kind === 'json') return route.silent ? {} : JSON_BODY({});
+  return {
+    content: {
+      'application/json': { schema: { $ref: '#/components/schemas/InferResponse' } },
+      'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+    },
+  };
 }
+
+/** Bodies by RPC, where not any object will do. */
+const BODIES: Readonly<Record<string, object>> = {
+  RepositoryIndex: { type: 'object', properties: { ready: { type: 'boolean' } }, additionalProperties: false },
+  RepositoryModelLoad: {
+    type: 'object',
+    properties: {
+      parameters: {
+        type: 'object',
+        properties: { config: { type: 'string', description: 'A ModelConfig as JSON' } },
+        patternProperties: { '^file:': { type: 'string', contentEncoding: 'base64' } },
+        additionalProperties: false,
+      },
+    },
+    additionalProperties: false,
+  },
+  RepositoryModelUnload: {
+    type: 'object',
+    properties: { parameters: { type: 'object', properties: { unload_dependents: { type: 'boolean' } } } },
+    additionalProperties: false,
+  },
+  TraceSetting: {
+    type: 'object',
+    properties: {
+      trace_level: { type: ['array', 'null'], items: { enum: ['OFF'] } },
+      trace_rate: {
+        type: ['string', 'integer', 'null'],
+        minimum: 1,
+        maximum: 2_147_483_647,
+        pattern: '^[1-9][0-9]{0,8}$',
+      },
+      trace_count: {
+        type: ['string', 'integer', 'null'],
+        minimum: -1,
+        maximum: 2_147_483_647,
+        pattern: '^(-1|0|[1-9][0-9]{0,8})$',
+      },
+    },
+    additionalProperties: false,
+  },
+  LogSettings: {
+    type: 'object',
+    properties: {
+      log_info: { type: 'boolean' },
+      log_warning: { type: 'boolean' },
+      log_error: { type: 'boolean' },
+      log_verbose_level: { type: 'integer', minimum: 0, maximum: 4_294_967_295 },
+      log_format: { enum: ['default', 'ISO8601', 'json', 'text'] },
+    },
+    additionalProperties: false,
+  },
+};
 
 const PARAMETERS = { type: 'object', additionalProperties: { type: ['boolean', 'number', 'string'] } };
 
@@ -80,12 +138,12 @@ const SCHEMAS = {
         type: 'array',
         items: {
           type: 'object',
-          required: ['name', 'datatype', 'shape'],
+          required: ['name', 'datatype', 'shape', 'data'],
           additionalProperties: false,
           properties: {
             name: { type: 'string' },
-            datatype: { type: 'string' },
-            shape: { type: 'array', items: { type: 'integer' } },
+            datatype: { enum: Object.keys(DATATYPE_BYTES) },
+            shape: { type: 'array', items: { type: 'integer', minimum: 0 } },
             parameters: PARAMETERS,
             data: { type: 'array' },
           },

@@ -3,7 +3,7 @@
 import { InferError } from '../../errors.ts';
 import type { ControlApi, LogValue } from '../control-service.ts';
 import type { InferenceApi } from '../inference-service.ts';
-import { flagOf, type JsonObject, listIn, objectIn, parseObject, textIn, unexpected } from './json-field.ts';
+import { checkKeys, flagOf, type JsonObject, listIn, objectIn, parseObject, textIn, unexpected } from './json-field.ts';
 
 /** What a path names: model, version, region. */
 export type PathNames = Readonly<Record<string, string>>;
@@ -23,6 +23,8 @@ export type RestRoute =
       /** The RPC of gRPC that it stands for: metrics and traces know it by that. */
       readonly rpc: string;
       readonly summary: string;
+      /** Whether 200 comes without a body. */
+      readonly silent?: true;
       /** @param body an empty object where the request has none. */
       answer(names: PathNames, body: JsonObject): RestAnswer | Promise<RestAnswer>;
     }
@@ -59,8 +61,13 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
         path: `${model}/ready`,
         rpc: 'ModelReady',
         summary: 'Whether a model is ready: 200, or 503',
-        answer: ({ model: name = '', version = '' }) =>
-          ready(api.modelReady(name, version), `Model version not ready: '${name}' ${version}`.trimEnd()),
+        silent: true,
+        answer({ model: name = '', version = '' }) {
+          if (!control.knows(name)) {
+            throw new InferError('model_not_found', `Request for unknown model: '${name}' is not found`);
+          }
+          return ready(api.modelReady(name, version), `Model version not ready: '${name}' ${version}`.trimEnd());
+        },
       },
       {
         kind: 'json',
@@ -96,6 +103,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/health/live',
       rpc: 'ServerLive',
       summary: 'Whether the server lives: 200, or 503',
+      silent: true,
       answer: () => ready(api.live(), 'not live'),
     },
     {
@@ -104,6 +112,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/health/ready',
       rpc: 'ServerReady',
       summary: 'Whether the server is ready: 200, or 503',
+      silent: true,
       answer: () => ready(api.ready(), 'not ready: /readyz says why'),
     },
     {
@@ -121,8 +130,11 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/repository/index',
       rpc: 'RepositoryIndex',
       summary: 'The models of the repository, and their states',
-      answer: (_, { ready: readyOnly }) =>
-        ok(control.repositoryIndex(readyOnly !== undefined && flagOf(readyOnly, "'ready'")).map(withoutEmpty)),
+      answer(_, body) {
+        checkKeys(body, ['ready'], 'the request');
+        const { ready: readyOnly = false } = body;
+        return ok(control.repositoryIndex(flagOf(readyOnly, "'ready'")).map(withoutEmpty));
+      },
     },
     {
       kind: 'json',
@@ -130,8 +142,10 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/repository/models/{model}/load',
       rpc: 'RepositoryModelLoad',
       summary: 'Load a model, or load it anew',
+      silent: true,
       async answer({ model = '' }, body) {
         admin('RepositoryModelLoad');
+        checkKeys(body, ['parameters'], 'the request');
         await control.loadModel(model, loadOverride(objectIn(body, 'parameters', 'the request')));
         return DONE;
       },
@@ -142,8 +156,10 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/repository/models/{model}/unload',
       rpc: 'RepositoryModelUnload',
       summary: 'Unload a model',
+      silent: true,
       answer({ model = '' }, body) {
         admin('RepositoryModelUnload');
+        checkKeys(body, ['parameters'], 'the request');
         const { unload_dependents: dependents = false } = objectIn(body, 'parameters', 'the request');
         control.unloadModel(model, { dependents: flagOf(dependents, "'unload_dependents'") });
         return DONE;
@@ -225,6 +241,7 @@ function sharedMemoryRoutes(kind: 'system' | 'cuda'): RestRoute[] {
         path,
         rpc: `${rpc}Unregister`,
         summary: `Unregister regions of ${kind} shared memory: nothing to do`,
+        silent: true,
         answer: () => DONE,
       }),
     ),

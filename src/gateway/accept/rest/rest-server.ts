@@ -69,13 +69,14 @@ export class RestServer {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const method = request.method ?? '';
-    if (path === OPEN_API_PATH && isRead(method)) {
-      send(response, method, { code: 200, chunks: [this.#document], headers: JSON_TYPE });
+    if (path === OPEN_API_PATH) {
+      const document = { code: 200, chunks: [this.#document], headers: JSON_TYPE };
+      send(response, method, isRead(method) ? document : refusal(['GET', 'HEAD']));
       return;
     }
     const found = this.#find(path, method);
-    if (typeof found === 'number') {
-      send(response, method, refusal(found));
+    if (!('route' in found)) {
+      send(response, method, refusal(found.allowed));
       return;
     }
     const { rpc } = found.route;
@@ -113,16 +114,16 @@ export class RestServer {
     });
   }
 
-  /** The route and what its path names, or the code of why there is none. */
-  #find(path: string, method: string): Found | 404 | 405 {
-    let code: 404 | 405 = 404;
+  /** The route and what its path names, or the methods that the path has: none where there is no such path. */
+  #find(path: string, method: string): Found | { readonly allowed: readonly string[] } {
+    const allowed: string[] = [];
     for (const { route, pattern } of this.#table) {
       const groups = pattern.exec(path)?.groups ?? (pattern.test(path) ? {} : undefined);
       if (groups === undefined) continue;
       if (route.method === method || (route.method === 'GET' && isRead(method))) return { route, names: groups };
-      code = 405;
+      allowed.push(...(route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]));
     }
-    return code;
+    return { allowed };
   }
 
   async #answer({ route, names: encoded }: Found, request: IncomingMessage, call: RestCall): Promise<Answer> {
@@ -133,7 +134,8 @@ export class RestServer {
     const body = await readBody(request, this.#options.maxMessageBytes, this.#budget);
     if (route.kind === 'infer') return inferIn(this.#api, names, body, call);
     const { code, json } = await route.answer(names, parseBody(body));
-    return { code, chunks: json === undefined ? [] : [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
+    if (json === undefined) return { code, chunks: [], headers: {} };
+    return { code, chunks: [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
   }
 }
 
@@ -175,10 +177,11 @@ function textsOf(trailers: Trailers | undefined): Record<string, string> {
   return Object.fromEntries(texts);
 }
 
-function refusal(code: number): Answer {
-  const text = code === 405 ? 'Method Not Allowed' : 'Not Found';
+/** @param allowed the methods of the path; none: there is no such path. */
+function refusal(allowed: readonly string[]): Answer {
+  const [code, text] = allowed.length === 0 ? [404, 'Not Found'] : [405, 'Method Not Allowed'];
   // A body may follow: the connection ends rather than carry it.
-  const headers = { ...JSON_TYPE, connection: 'close' };
+  const headers = { ...JSON_TYPE, connection: 'close', ...(allowed.length > 0 && { allow: allowed.join(', ') }) };
   return { code, chunks: [Buffer.from(JSON.stringify({ error: text }))], headers };
 }
 
