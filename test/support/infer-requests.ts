@@ -1,4 +1,5 @@
 import type { Batching, ModelSignature } from '../../src/gateway/repository/model-signature.ts';
+import type { ModelTensor } from '../../src/gateway/repository/row-axis.ts';
 import type { InferParameter, InferParameters } from '../../src/wire/infer-parameter.ts';
 import {
   decodeInferRequest,
@@ -62,7 +63,7 @@ export function spec(name: string, datatype: Datatype, shape: Shape): TensorSpec
 }
 
 export function signatureOf(
-  inputs: readonly TensorSpec[],
+  inputs: readonly ModelTensor[],
   options: { readonly outputs?: readonly TensorSpec[]; readonly batching?: Batching } = {},
 ): ModelSignature {
   return {

@@ -49,6 +49,16 @@ export function identityModel(datatype: Datatype, axes: readonly Axis[] = ['batc
   });
 }
 
+/** `output` is `input + offset`, both FP32 [batch,1]: an answer tells which model made it. */
+export function offsetModel(offset: number): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 1])],
+    outputs: [fp32('output', ['batch', 1])],
+    nodes: [node('Add', ['input', 'offset'], ['output'])],
+    initializers: [floats('offset', [1], () => offset)],
+  });
+}
+
 /** Each output is the input of the same place: `a` -> `a_out`, and so on. */
 export function passThroughModel(inputs: readonly Port[]): Uint8Array {
   return model({
@@ -79,6 +89,16 @@ export function mlpModel(): Uint8Array {
       node('MatMul', ['active', 'W2'], ['output']),
     ],
     initializers: [floats('W1', [4, 8], (index) => (index % 7) - 3), floats('W2', [8, 3], (index) => (index % 5) - 2)],
+  });
+}
+
+/** `output` is `input` plus `offset` in the first of three columns, both FP32 [batch,3]: two of them differ by a known amount. */
+export function offsetModel(offset: number): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 3])],
+    outputs: [fp32('output', ['batch', 3])],
+    nodes: [node('Add', ['input', 'offset'], ['output'])],
+    initializers: [floats('offset', [3], (index) => (index === 0 ? offset : 0))],
   });
 }
 
@@ -136,6 +156,33 @@ export function dynamicallyQuantizedModel(): Uint8Array {
       node('DynamicQuantizeLinear', ['input'], ['quantized', 'scale', 'zero']),
       node('DequantizeLinear', ['quantized', 'scale', 'zero'], ['output']),
     ],
+  });
+}
+
+/** Remembers through `total` [batch,1]: `sum` and `total_out` are `x` + `total`, all FP32 [batch,1]. */
+export function accumulatorModel(): Uint8Array {
+  const axes = ['batch', 1];
+  return model({
+    inputs: [fp32('x', axes), fp32('total', axes)],
+    outputs: [fp32('sum', axes), fp32('total_out', axes)],
+    nodes: [node('Add', ['x', 'total'], ['sum']), node('Identity', ['sum'], ['total_out'])],
+  });
+}
+
+/**
+ * Remembers two layers of three values, whose rows lie on axis 1: `memory_out` [2,batch,3] is `memory` + `x` [batch,3], and `y`
+ * [batch,3] is what both layers have together. `scale`, a scalar, is multiplied with `x` before.
+ */
+export function layeredAccumulatorModel(): Uint8Array {
+  return model({
+    inputs: [fp32('x', ['batch', 3]), fp32('memory', [2, 'batch', 3]), { name: 'scale', datatype: 'FP32', axes: [] }],
+    outputs: [fp32('y', ['batch', 3]), fp32('memory_out', [2, 'batch', 3])],
+    nodes: [
+      node('Mul', ['x', 'scale'], ['scaled']),
+      node('Add', ['memory', 'scaled'], ['memory_out']),
+      node('ReduceSum', ['memory_out', 'axes'], ['y'], [integer('keepdims', 0)]),
+    ],
+    initializers: [{ name: 'axes', dims: [1], dataType: DataType.INT64, int64Data: [0] }],
   });
 }
 

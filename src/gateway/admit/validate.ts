@@ -9,6 +9,7 @@ import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../..
 import { TypedContentsError, typedToRaw } from '../../wire/typed-contents.ts';
 import { InferError } from '../errors.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
+import type { ModelTensor } from '../repository/row-axis.ts';
 import { type BatchAxis, bucketKey, type InferTensors } from './infer-tensors.ts';
 import { refuseSharedMemory } from './request-parameters.ts';
 
@@ -24,18 +25,19 @@ export function validate(request: InferRequest, { inputs, batching }: ModelSigna
   const axis: BatchAxis = batching.kind === 'on' ? 'rows' : 'whole';
   const values: Uint8Array[] = [];
   const shapes: Shape[] = [];
-  let rows = 1;
+  let rows: number | undefined;
   let bytes = 0;
-  for (const [index, spec] of inputs.entries()) {
+  for (const spec of inputs) {
     const position = request.inputs.findIndex(({ name }) => name === spec.name);
     const input = request.inputs[position];
     if (input === undefined)
       throw invalid(`unable to find data for input tensor '${spec.name}' for model '${model}' in request.`);
     checkDatatype(input, spec, model);
     checkShape(input, spec, model, axis);
-    if (axis === 'rows') {
-      const own = input.shape[0] ?? 0;
-      if (index > 0 && own !== rows)
+    const rowAxis = spec.rowAxis ?? 0;
+    if (axis === 'rows' && rowAxis !== 'shared') {
+      const own = input.shape[rowAxis] ?? 0;
+      if (rows !== undefined && own !== rows)
         throw invalid(`input '${spec.name}' batch size does not match other inputs for '${model}'`);
       rows = own;
     }
@@ -44,12 +46,13 @@ export function validate(request: InferRequest, { inputs, batching }: ModelSigna
     shapes.push(input.shape);
     bytes += value.byteLength;
   }
+  rows ??= 1;
   if (batching.kind === 'on' && rows > batching.maxRows) {
     throw invalid(
       `inference request batch-size must be <= ${batching.maxRows} for '${model}' (max_batch_size), got ${rows}`,
     );
   }
-  return { rows, bytes, inputs: values, shapes, bucket: bucketKey(shapes, axis) };
+  return { rows, bytes, inputs: values, shapes, bucket: bucketKey(shapes, axis, inputs, values) };
 }
 
 function invalid(text: string): InferError {
@@ -103,8 +106,9 @@ function checkDatatype({ name, datatype }: InferInput, spec: TensorSpec, model: 
   );
 }
 
-function checkShape({ name, shape }: InferInput, spec: TensorSpec, model: string, axis: BatchAxis): void {
-  if (axis === 'rows' && shape.length === 0) {
+function checkShape({ name, shape }: InferInput, spec: ModelTensor, model: string, axis: BatchAxis): void {
+  const rowAxis = axis === 'whole' ? 'shared' : (spec.rowAxis ?? 0);
+  if (rowAxis !== 'shared' && shape.length === 0) {
     throw invalid(`input '${name}' has no shape but model requires batch dimension for '${model}'`);
   }
   if (shape.includes(-1)) {
@@ -117,7 +121,7 @@ function checkShape({ name, shape }: InferInput, spec: TensorSpec, model: string
       `unexpected shape for input '${name}' for model '${model}'. Expected [${spec.shape}], got [${shape}]`,
     );
   }
-  if (axis === 'rows' && shape[0] === 0) {
+  if (rowAxis !== 'shared' && shape[rowAxis] === 0) {
     throw invalid(
       `input '${name}' of model '${model}' has no rows: expected a batch size of at least 1, got [${shape}]`,
     );

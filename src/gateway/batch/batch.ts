@@ -1,10 +1,11 @@
-/** Joining requests into one batch along axis 0, and parting its answer again. */
+/** Joining requests into one batch along each tensor's row axis, and parting its answer again. */
 
 import { bytesRowEnds } from '../../wire/bytes-tensor.ts';
-import type { Shape, TensorSpec } from '../../wire/tensor.ts';
+import type { Shape } from '../../wire/tensor.ts';
 import { aligned, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { SendReason } from '../ops/diagnostics.ts';
+import { type ModelTensor, type RowAxis, withRows } from '../repository/row-axis.ts';
 import type { OutputTensor, QueuedRequest } from './queued-request.ts';
 
 /** Tensors that are run together. */
@@ -30,40 +31,106 @@ export interface Gathered {
 
 const PADDING = new Uint8Array(64);
 
-/** Lays the inputs of all requests out without copying them: the pieces stay views of the received messages. */
-export function gather(batch: Load, inputs: readonly TensorSpec[], axis: BatchAxis): Gathered {
+/**
+ * Lays the inputs of all requests out without copying them: the pieces stay views of the received messages. Only rows that do
+ * not lie on axis 0 are copied, because those of different requests interleave.
+ */
+export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchAxis): Gathered {
   const places: TensorPlace[] = [];
   const chunks: Uint8Array[] = [];
   let end = 0;
-  for (const [index, { name, datatype }] of inputs.entries()) {
+  for (const [index, { name, datatype, rowAxis = 0 }] of inputs.entries()) {
     const offset = aligned(end);
     if (offset > end) chunks.push(PADDING.subarray(0, offset - end));
     end = offset;
-    for (const { tensors } of batch.requests) {
-      const piece = tensors.inputs[index];
-      if (piece === undefined) throw new TypeError(`request without input ${index}`);
-      chunks.push(piece);
-      end += piece.byteLength;
-    }
     const first: Shape = batch.requests[0]?.tensors.shapes[index] ?? [];
-    const shape = axis === 'rows' ? [batch.rows, ...first.slice(1)] : first;
+    if (rowAxis === 0 || axis === 'whole' || batch.requests.length === 1) {
+      for (const { tensors } of batch.requests) {
+        const piece = pieceOf(tensors, index);
+        chunks.push(piece);
+        end += piece.byteLength;
+      }
+    } else {
+      const joined =
+        rowAxis === 'shared'
+          ? // All have the same: they would not be in one bucket.
+            pieceOf(batch.requests[0]?.tensors, index)
+          : interleave(batch.requests, index, sizeBefore(first, rowAxis));
+      chunks.push(joined);
+      end += joined.byteLength;
+    }
+    const shape = axis === 'rows' ? withRows(first, batch.rows, rowAxis) : first;
     places.push({ name, datatype, shape, offset, byteLength: end - offset });
   }
   return { places, chunks, end };
 }
 
+function pieceOf(tensors: InferTensors | undefined, index: number): Uint8Array {
+  const piece = tensors?.inputs[index];
+  if (piece === undefined) throw new TypeError(`request without input ${index}`);
+  return piece;
+}
+
+/** The product of the sizes before an axis: how often the rows of a request are interrupted by those of the others. */
+function sizeBefore(shape: Shape, axis: number): number {
+  let product = 1;
+  for (let before = 0; before < axis; before++) product *= shape[before] ?? 1;
+  return product;
+}
+
+/** One input of all requests, of each its part of the first stripe, then of the second, and so on. */
+function interleave(requests: Load['requests'], index: number, stripes: number): Uint8Array {
+  const pieces = requests.map(({ tensors }) => pieceOf(tensors, index));
+  const joined = Buffer.allocUnsafe(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (let stripe = 0; stripe < stripes; stripe++) {
+    for (const piece of pieces) {
+      const width = piece.byteLength / stripes;
+      joined.set(piece.subarray(stripe * width, (stripe + 1) * width), at);
+      at += width;
+    }
+  }
+  return joined;
+}
+
+/** The outputs whose rows do not lie on axis 0, by name. */
+export type OutputAxes = ReadonlyMap<string, RowAxis>;
+
+const ALL_ON_AXIS_0: OutputAxes = new Map();
+
+/** What `scatter` needs to know of a model's outputs. */
+export function outputAxes(outputs: readonly ModelTensor[]): OutputAxes {
+  const others = outputs.flatMap(({ name, rowAxis }): [string, RowAxis][] => (rowAxis ? [[name, rowAxis]] : []));
+  return others.length === 0 ? ALL_ON_AXIS_0 : new Map(others);
+}
+
 /**
- * Each request's rows of the batch's outputs, as views, in the order of the requests.
- * @throws Error where an output's first axis is not the number of rows: such a model must not be batched.
+ * Each request's rows of the batch's outputs, in the order of the requests: views, or copies where rows do not lie on axis 0.
+ * @throws Error where an output's row axis is not the number of rows: such a model must not be batched.
  */
-export function scatter(batch: Load, outputs: readonly OutputTensor[], axis: BatchAxis): OutputTensor[][] {
+export function scatter(
+  batch: Load,
+  outputs: readonly OutputTensor[],
+  axis: BatchAxis,
+  axes: OutputAxes = ALL_ON_AXIS_0,
+): OutputTensor[][] {
   if (axis === 'whole' || batch.requests.length === 1) return batch.requests.map(() => [...outputs]);
   const parts: OutputTensor[][] = batch.requests.map(() => []);
   for (const output of outputs) {
-    if (output.shape[0] !== batch.rows) {
+    const rowAxis = axes.get(output.name) ?? 0;
+    if (rowAxis === 'shared') {
+      for (const part of parts) part.push(output);
+      continue;
+    }
+    if (output.shape[rowAxis] !== batch.rows) {
+      const which = rowAxis === 0 ? 'first axis' : `axis ${rowAxis}`;
       throw new Error(
-        `output '${output.name}' of a batch of ${batch.rows} rows has the shape [${output.shape}]: its first axis is no batch axis`,
+        `output '${output.name}' of a batch of ${batch.rows} rows has the shape [${output.shape}]: its ${which} is no batch axis`,
       );
+    }
+    if (rowAxis > 0) {
+      disperse(batch, output, rowAxis, parts);
+      continue;
     }
     const ends = rowEnds(output, batch.rows);
     let row = 0;
@@ -80,6 +147,23 @@ export function scatter(batch: Load, outputs: readonly OutputTensor[], axis: Bat
     }
   }
   return parts;
+}
+
+/** The opposite of `interleave`, for one output. */
+function disperse(batch: Load, output: OutputTensor, rowAxis: number, parts: readonly OutputTensor[][]): void {
+  const stripes = sizeBefore(output.shape, rowAxis);
+  const bytesPerRow = stripes === 0 ? 0 : output.data.byteLength / stripes / batch.rows;
+  let row = 0;
+  for (const [index, { tensors }] of batch.requests.entries()) {
+    const width = tensors.rows * bytesPerRow;
+    const data = Buffer.allocUnsafe(stripes * width);
+    for (let stripe = 0; stripe < stripes; stripe++) {
+      const from = (stripe * batch.rows + row) * bytesPerRow;
+      data.set(output.data.subarray(from, from + width), stripe * width);
+    }
+    parts[index]?.push({ ...output, shape: withRows(output.shape, tensors.rows, rowAxis), data });
+    row += tensors.rows;
+  }
 }
 
 /** The byte offset at which the first `row` rows end. */

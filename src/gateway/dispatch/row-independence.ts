@@ -1,17 +1,17 @@
 /**
- * Proof, by running, that axis 0 is a batch axis: the answer to a row must not depend on the rows beside it.
+ * Proof, by running, that the batch axis is one: the answer to a row must not depend on the rows beside it.
  *
  * Unlike rows are run together and apart. Equal rows would show nothing: dynamic quantization, say, takes one scale for
  * the whole batch, and with equal rows that scale is right for each. Measured on an int8 model of that kind, unlike rows
  * differ by 5e-4 and more; float and statically quantized models by 2.4e-7 at most.
  */
 
-import type { TensorSpec } from '../../wire/tensor.ts';
 import { DATATYPE_BYTES } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
-import { scatter } from '../batch/batch.ts';
+import { type OutputAxes, scatter } from '../batch/batch.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/scheduler.ts';
+import type { ModelTensor } from '../repository/row-axis.ts';
 import { seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
 /** Largest difference that rounding explains, as a share of the largest magnitude in the output (at least 1). */
@@ -33,8 +33,9 @@ export interface ProbeShape {
 /** @returns why the rows are not independent, or `undefined` where no dependence was found. */
 export async function findRowDependence(
   run: RunRows,
-  inputs: readonly TensorSpec[],
+  inputs: readonly ModelTensor[],
   shape: ProbeShape,
+  axes?: OutputAxes,
 ): Promise<string | undefined> {
   for (let round = 0; round < ROUNDS; round++) {
     const random = seededRandom(round + 1);
@@ -43,7 +44,8 @@ export async function findRowDependence(
     if (together.kind !== 'ok') return `a batch of ${rows.length} rows does not run (${reasonOf(together)})`;
     let parts: readonly OutputTensor[][];
     try {
-      parts = scatter({ requests: rows.map((tensors) => ({ tensors })), rows: rows.length }, together.outputs, 'rows');
+      const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
+      parts = scatter(batch, together.outputs, 'rows', axes);
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }

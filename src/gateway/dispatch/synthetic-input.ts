@@ -1,7 +1,8 @@
 /** Made-up requests, with which a model is warmed and its rows are proven independent before it serves. */
 
-import { DATATYPE_BYTES, type Datatype, type TensorSpec } from '../../wire/tensor.ts';
+import { DATATYPE_BYTES, type Datatype } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { ModelTensor } from '../repository/row-axis.ts';
 
 /**
  * Values to try: `wide` spans a datatype's usual range, `small` is 0 and 1, `zero` is 0. A model may refuse some (an index
@@ -37,14 +38,14 @@ export interface RowRecipe {
   readonly magnitude: number;
 }
 
-/** One row for each input (axis 0 of size 1 where the model batches, its whole shape otherwise). */
-export function syntheticRow(inputs: readonly TensorSpec[], recipe: RowRecipe): InferTensors {
-  const shapes = inputs.map(({ shape }) =>
-    shape.map((size, axis) => (size >= 0 ? size : axis === 0 ? 1 : recipe.openAxisSize)),
+/** One row for each input (the row axis of size 1 where the model batches, its whole shape otherwise). */
+export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe): InferTensors {
+  const shapes = inputs.map(({ shape, rowAxis = 0 }) =>
+    shape.map((size, axis) => (size >= 0 ? size : axis === rowAxis ? 1 : recipe.openAxisSize)),
   );
-  const values = inputs.map(({ datatype }, index) => {
+  const values = inputs.map(({ datatype, rowAxis, probeValue }, index) => {
     const elements = (shapes[index] ?? []).reduce((product, size) => product * size, 1);
-    return fill(datatype, elements, recipe);
+    return fill(datatype, elements, probeValue ?? (rowAxis === 'shared' ? 1 : recipe));
   });
   return {
     rows: 1,
@@ -55,10 +56,11 @@ export function syntheticRow(inputs: readonly TensorSpec[], recipe: RowRecipe): 
   };
 }
 
-function fill(datatype: Datatype, elements: number, recipe: RowRecipe): Uint8Array {
+/** @param recipe a number fills every element; rows that share a value must have the same. */
+function fill(datatype: Datatype, elements: number, recipe: RowRecipe | number): Uint8Array {
   const bytes = Buffer.alloc((DATATYPE_BYTES[datatype] ?? 5) * elements);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const source = sourceOf(recipe);
+  const source = typeof recipe === 'number' ? constant(recipe) : sourceOf(recipe);
   const write = WRITERS[datatype];
   for (let index = 0; index < elements; index++) write(view, index, source);
   return bytes;
@@ -75,6 +77,10 @@ function sourceOf({ range, random, magnitude }: RowRecipe): Source {
     case 'one':
       return { integer: () => 1, real: () => 1 };
   }
+}
+
+function constant(value: number): Source {
+  return { integer: () => Math.trunc(value), real: () => value };
 }
 
 interface Source {

@@ -1,7 +1,7 @@
 /** What happens between loading and READY: the first, slow runs, and a first idea of how long batches take. */
 
-import type { TensorSpec } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
+import { type ModelTensor, shapeOfRow } from '../repository/row-axis.ts';
 import { type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
 import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
@@ -23,10 +23,10 @@ export type Found =
  */
 export async function findProbeShape(
   run: RunRows,
-  inputs: readonly TensorSpec[],
+  inputs: readonly ModelTensor[],
   ranges: readonly ValueRange[],
 ): Promise<Found> {
-  const open = inputs.some(({ shape }) => shape.slice(1).includes(-1));
+  const open = inputs.some(({ shape, rowAxis }) => shapeOfRow(shape, rowAxis).includes(-1));
   let reason = '';
   for (const range of ranges) {
     for (const openAxisSize of open ? OPEN_AXIS_SIZES : [1]) {
@@ -47,7 +47,7 @@ export interface Measured {
 /** Runs a batch of `rows` on each of the idle instances at once: the first run of an instance is slow, and no caller's. */
 export async function warmInstances(
   run: RunRows,
-  inputs: readonly TensorSpec[],
+  inputs: readonly ModelTensor[],
   shape: ProbeShape,
   load: { readonly rows: number; readonly instances: number },
 ): Promise<void> {
@@ -58,7 +58,7 @@ export async function warmInstances(
 /** Runs batches of 1, 2, 4, … up to `maxRows`, while the budget lasts, and measures each. */
 export async function measureBatches(
   run: RunRows,
-  inputs: readonly TensorSpec[],
+  inputs: readonly ModelTensor[],
   shape: ProbeShape,
   maxRows: number,
 ): Promise<Measured[]> {
@@ -80,16 +80,16 @@ export async function measureBatches(
 const MAX_WARM_UP_BYTES = 64 * 1024 * 1024;
 
 /** The largest batch to warm up with, in rows: what a batch may have, or what fits 64 MiB. */
-export function warmUpRows(inputs: readonly TensorSpec[], shape: ProbeShape, maxRows: number): number {
+export function warmUpRows(inputs: readonly ModelTensor[], shape: ProbeShape, maxRows: number): number {
   return Math.max(1, Math.min(maxRows, Math.floor(MAX_WARM_UP_BYTES / Math.max(1, row(inputs, shape).bytes))));
 }
 
 /** The same row again and again: what a batch costs does not depend on its values. */
-function rowsOf(inputs: readonly TensorSpec[], shape: ProbeShape, count: number): InferTensors[] {
+function rowsOf(inputs: readonly ModelTensor[], shape: ProbeShape, count: number): InferTensors[] {
   const one = row(inputs, shape);
   return Array.from({ length: count }, () => one);
 }
 
-function row(inputs: readonly TensorSpec[], shape: ProbeShape): InferTensors {
+function row(inputs: readonly ModelTensor[], shape: ProbeShape): InferTensors {
   return syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
 }

@@ -2,24 +2,26 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Datatype, TensorSpec } from '../../wire/tensor.ts';
+import type { Datatype, Shape } from '../../wire/tensor.ts';
 import type { SessionInfo, SessionTensor } from '../../worker/protocol.ts';
 import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from './model-config.ts';
+import { findRowAxes, type RowAxes } from './row-axes.ts';
+import { type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-axis.ts';
 
-/** Whether requests are stacked along axis 0, and how far; or why they are not. */
+/** Whether requests are stacked, and how far; or why they are not. */
 export type Batching =
   | { readonly kind: 'on'; readonly maxRows: number }
   | { readonly kind: 'off'; readonly reason: string };
 
-export interface OutputSpec extends TensorSpec {
+export interface OutputSpec extends ModelTensor {
   readonly labelFilename: string | undefined;
   /** In the order of the elements of a row; empty without a label file. */
   readonly labels: readonly string[];
 }
 
 export interface ModelSignature {
-  /** Whole shapes: with batching, axis 0 is -1. */
-  readonly inputs: readonly TensorSpec[];
+  /** Whole shapes: with batching, the row axis is -1. */
+  readonly inputs: readonly ModelTensor[];
   readonly outputs: readonly OutputSpec[];
   readonly batching: Batching;
 }
@@ -41,9 +43,18 @@ const DATA_TYPES: Readonly<Record<Exclude<Datatype, 'BF16'>, string>> = {
   BYTES: 'TYPE_STRING',
 };
 
+const DATATYPES = Object.fromEntries(
+  Object.entries(DATA_TYPES).map(([datatype, name]) => [name, datatype]),
+) as Readonly<Record<NonNullable<ModelConfig['input'][number]['data_type']>, Datatype>>;
+
 /** The name of a datatype in Triton's model configuration. */
 export function dataTypeOf(datatype: Datatype): string {
   return datatype === 'BF16' ? 'TYPE_BF16' : DATA_TYPES[datatype];
+}
+
+/** The datatype of a name that a configuration may use. */
+export function datatypeOf(dataType: NonNullable<ModelConfig['input'][number]['data_type']>): Datatype {
+  return DATATYPES[dataType];
 }
 
 /**
@@ -51,78 +62,113 @@ export function dataTypeOf(datatype: Datatype): string {
  * @throws ModelConfigError where the configuration contradicts the ONNX file; the text shows both sides.
  */
 export function resolveSignature(info: SessionInfo, config: ModelConfig, directory: string): ModelSignature {
-  const batching = resolveBatching(info, config);
-  for (const [kind, tensors] of [
-    ['input', info.inputs],
-    ['output', info.outputs],
-  ] as const) {
-    for (const said of config[kind]) checkAgainst(kind, said, tensors, batching);
+  const found = findRowAxes(info, config);
+  const batching = resolveBatching(found, config, info);
+  const said = saidOf(config);
+  const probed = Object.keys(config.tensorgate.probe_values).map((name) => ({ name }));
+  checkNames('input', [...said.input, ...probed], info.inputs);
+  checkNames('output', said.output, info.outputs);
+  for (const { name, datatype } of info.inputs) {
+    if (!(name in config.tensorgate.probe_values) || !NOT_PROBED.has(datatype)) continue;
+    throw new ModelConfigError(
+      `tensorgate.probe_values: input '${name}' is ${datatype}, which takes no value of yours`,
+    );
   }
   return {
-    inputs: info.inputs.map((tensor) => merged(tensor, config.input, batching)),
+    inputs: info.inputs.map((tensor) => {
+      const probeValue = config.tensorgate.probe_values[tensor.name];
+      const input = resolveTensor('input', tensor, said.input, batching, found.axes.get(tensor.name));
+      return probeValue === undefined ? input : { ...input, probeValue };
+    }),
     outputs: info.outputs.map((tensor) => {
-      const labelFilename = config.output.find(({ name }) => name === tensor.name)?.label_filename;
+      // An empty name is none: so ModelConfig answers it, and clients send it back.
+      const labelFilename = config.output.find(({ name }) => name === tensor.name)?.label_filename || undefined;
       const labels = readLabels(directory, labelFilename);
-      return { ...merged(tensor, config.output, batching), labelFilename, labels };
+      const output = resolveTensor('output', tensor, said.output, batching, found.axes.get(tensor.name));
+      return { ...output, labelFilename, labels };
     }),
     batching,
   };
 }
 
-/** Reads from the ONNX file whether axis 0 is a batch axis. That rows are independent of each other is verified later, by running. */
-function resolveBatching(info: SessionInfo, config: ModelConfig): Batching {
+/** Datatypes that no plain number describes. */
+const NOT_PROBED: ReadonlySet<Datatype> = new Set(['BOOL', 'BYTES', 'FP16', 'BF16']);
+
+/** What the configuration says of an input or output. */
+interface Said {
+  readonly name: string;
+  readonly data_type?: string | undefined;
+  readonly dims?: Shape | undefined;
+}
+
+type Kind = 'input' | 'output';
+
+/** What is said of a state is said of its input and of its output. */
+function saidOf({ input, output, sequence_batching: sequences }: ModelConfig): Record<Kind, readonly Said[]> {
+  const states = sequences?.state ?? [];
+  return {
+    input: [...input, ...states.map(({ input_name: name, data_type, dims }) => ({ name, data_type, dims }))],
+    output: [...output, ...states.map(({ output_name: name, data_type, dims }) => ({ name, data_type, dims }))],
+  };
+}
+
+/** Reads from the ONNX file whether there is a batch axis. That rows are independent of each other is verified later, by running. */
+function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo): Batching {
   if (config.max_batch_size === 0) return { kind: 'off', reason: 'the configuration says max_batch_size: 0' };
-  const obstacle = firstObstacle(info);
-  if (obstacle === undefined) return { kind: 'on', maxRows: config.max_batch_size ?? DEFAULT_MAX_BATCH_SIZE };
-  if (config.max_batch_size !== undefined && obstacle.kind === 'impossible') {
+  if (config.max_batch_size === undefined && givesWholeShapes(config, info)) {
+    return { kind: 'off', reason: 'the configuration gives whole shapes, and no max_batch_size' };
+  }
+  if (found.kind === 'found') return { kind: 'on', maxRows: config.max_batch_size ?? DEFAULT_MAX_BATCH_SIZE };
+  if (config.max_batch_size !== undefined && found.kind === 'impossible') {
     throw new ModelConfigError(
-      `max_batch_size is ${config.max_batch_size}, but the model cannot be batched: ${obstacle.text}; set max_batch_size: 0, or remove it`,
+      `max_batch_size is ${config.max_batch_size}, but the model cannot be batched: ${found.text}; set max_batch_size: 0, or remove it`,
     );
   }
   if (config.max_batch_size !== undefined) return { kind: 'on', maxRows: config.max_batch_size };
-  return { kind: 'off', reason: obstacle.text };
+  return { kind: 'off', reason: found.text };
 }
 
-interface Obstacle {
-  /** `doubtful`: the names of the axes say no, but the configuration may know better. */
-  readonly kind: 'impossible' | 'doubtful';
-  readonly text: string;
+/** In Triton's text form no size is the same as 0: `dims` then have every axis, also the first. */
+function givesWholeShapes({ input, output }: ModelConfig, { inputs, outputs }: SessionInfo): boolean {
+  const tensors = [...inputs, ...outputs];
+  const ranks = [...input, ...output].flatMap(({ name, dims, reshape }) => {
+    const rank = (reshape?.shape ?? dims)?.length;
+    return rank === undefined ? [] : [{ rank, whole: tensors.find((tensor) => tensor.name === name)?.shape.length }];
+  });
+  return ranks.length > 0 && ranks.every(({ rank, whole }) => rank === whole);
 }
 
-function firstObstacle({ inputs, outputs }: SessionInfo): Obstacle | undefined {
-  const tensors = [
-    ...inputs.map((tensor) => ({ what: `input '${tensor.name}'`, tensor })),
-    ...outputs.map((tensor) => ({ what: `output '${tensor.name}'`, tensor })),
-  ];
-  if (inputs.length === 0) return { kind: 'impossible', text: 'the model has no inputs' };
-  for (const { what, tensor } of tensors) {
-    const axis = tensor.axes[0];
-    if (axis === undefined) return { kind: 'impossible', text: `${what} is a scalar` };
-    if (typeof axis === 'number' && axis >= 0)
-      return { kind: 'impossible', text: `${what} has a fixed first axis (${axis})` };
-  }
-  const named = tensors.find(({ tensor }) => isNamed(tensor));
-  const other = tensors.find(({ tensor }) => isNamed(tensor) && tensor.axes[0] !== named?.tensor.axes[0]);
-  if (named === undefined || other === undefined) return undefined;
-  const text = `the first axis of ${other.what} is '${other.tensor.axes[0]}', and not '${named.tensor.axes[0]}' as that of ${named.what}`;
-  return { kind: 'doubtful', text };
+function checkNames(kind: Kind, said: readonly Said[], tensors: readonly SessionTensor[]): void {
+  const unknown = said.find(({ name }) => !tensors.some((tensor) => tensor.name === name));
+  if (unknown === undefined) return;
+  const names = tensors.map(({ name }) => `'${name}'`).join(', ');
+  throw new ModelConfigError(`${kind} '${unknown.name}' is not in the model, which has ${names}`);
 }
 
-function isNamed(tensor: SessionTensor): boolean {
-  return typeof tensor.axes[0] === 'string' && tensor.axes[0] !== '';
+/** The tensor, with the sizes that the configuration says of axes which the model leaves open. */
+function resolveTensor(
+  kind: Kind,
+  tensor: SessionTensor,
+  allSaid: readonly Said[],
+  batching: Batching,
+  rowAxis: RowAxis | undefined,
+): ModelTensor {
+  const said = allSaid.filter(({ name }) => name === tensor.name);
+  for (const one of said) checkAgainst(kind, one, tensor, batching, rowAxis);
+  const { name, datatype, shape } = tensor;
+  const dims = said.find((one) => one.dims !== undefined)?.dims;
+  if (batching.kind === 'off') return { name, datatype, shape: dims ?? shape };
+  const resolved = { name, datatype, shape: dims === undefined ? shape : shapeOfRows(dims, -1, rowAxis) };
+  return rowAxis === undefined ? resolved : { ...resolved, rowAxis };
 }
 
 function checkAgainst(
-  kind: 'input' | 'output',
-  said: ModelConfig['input'][number],
-  tensors: readonly SessionTensor[],
+  kind: Kind,
+  said: Said,
+  tensor: SessionTensor,
   batching: Batching,
+  rowAxis: RowAxis | undefined,
 ): void {
-  const tensor = tensors.find(({ name }) => name === said.name);
-  if (tensor === undefined) {
-    const names = tensors.map(({ name }) => `'${name}'`).join(', ');
-    throw new ModelConfigError(`${kind} '${said.name}' is not in the model, which has ${names}`);
-  }
   const type = dataTypeOf(tensor.datatype);
   if (said.data_type !== undefined && said.data_type !== type) {
     throw new ModelConfigError(
@@ -130,7 +176,7 @@ function checkAgainst(
     );
   }
   if (said.dims === undefined) return;
-  const shape = batching.kind === 'on' ? tensor.shape.slice(1) : tensor.shape;
+  const shape = batching.kind === 'on' ? shapeOfRow(tensor.shape, rowAxis) : tensor.shape;
   const fits =
     said.dims.length === shape.length && shape.every((size, axis) => size === -1 || said.dims?.[axis] === size);
   if (fits) return;
@@ -143,14 +189,8 @@ function checkAgainst(
   );
 }
 
-/** The tensor, with the sizes that the configuration says of axes which the model leaves open. */
-function merged({ name, datatype, shape }: SessionTensor, said: ModelConfig['input'], batching: Batching): TensorSpec {
-  const dims = said.find((tensor) => tensor.name === name)?.dims;
-  if (dims === undefined) return { name, datatype, shape };
-  return { name, datatype, shape: batching.kind === 'on' ? [-1, ...dims] : dims };
-}
-
-function readLabels(directory: string, filename: string | undefined): readonly string[] {
+/** One label a line. @throws ModelConfigError */
+export function readLabels(directory: string, filename: string | undefined): readonly string[] {
   if (filename === undefined) return [];
   if (path.basename(filename) !== filename)
     throw new ModelConfigError(`label_filename '${filename}': expected a file name without directories`);

@@ -442,6 +442,47 @@ describe('T11: strings', () => {
   });
 });
 
+describe('rows that do not lie on axis 0', () => {
+  const signature = signatureOf([
+    { ...spec('rate', 'UINT8', [2]), rowAxis: 'shared' },
+    spec('x', 'UINT8', [-1, 4]),
+    { ...spec('memory', 'UINT8', [2, -1, 3]), rowAxis: 1 },
+  ]);
+  const ask = (rate: Uint8Array, x: number[], memory: number[]): InferRequest => {
+    const sizeOfShape = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+    return inferRequest({
+      inputs: [inferInput('rate', 'UINT8', [2]), inferInput('x', 'UINT8', x), inferInput('memory', 'UINT8', memory)],
+      rawInputContents: [rate, new Uint8Array(sizeOfShape(x)), new Uint8Array(sizeOfShape(memory))],
+    });
+  };
+
+  test('are counted where they lie; what they share is part of the bucket', () => {
+    expect(validate(ask(Uint8Array.of(1, 16), [3, 4], [2, 3, 3]), signature)).toMatchObject({
+      rows: 3,
+      bucket: '2,0110;4,;2,3,;',
+    });
+    expect(validate(ask(Uint8Array.of(1, 17), [3, 4], [2, 3, 3]), signature).bucket).toBe('2,0111;4,;2,3,;');
+  });
+
+  test('must be as many in each', () => {
+    const text = "input 'memory' batch size does not match other inputs for 'm'";
+    expectInvalid(ask(new Uint8Array(2), [3, 4], [2, 2, 3]), signature, text);
+  });
+
+  test('must be at least one', () => {
+    const text = "input 'memory' of model 'm' has no rows: expected a batch size of at least 1, got [2,0,3]";
+    expectInvalid(ask(new Uint8Array(2), [1, 4], [2, 0, 3]), signature, text);
+  });
+
+  test('mean nothing without batching', () => {
+    const whole = { ...signature, batching: WHOLE };
+    expect(validate(ask(new Uint8Array(2), [3, 4], [2, 1, 3]), whole)).toMatchObject({
+      rows: 1,
+      bucket: '2,;3,4,;2,1,3,;',
+    });
+  });
+});
+
 describe('shared memory', () => {
   const where = parameters({
     shared_memory_region: { kind: 'string', value: 'r' },

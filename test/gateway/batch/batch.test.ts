@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
-import { gather, type Load, scatter } from '../../../src/gateway/batch/batch.ts';
+import { gather, type Load, outputAxes, scatter } from '../../../src/gateway/batch/batch.ts';
 import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, type Datatype, type TensorSpec } from '../../../src/wire/tensor.ts';
@@ -171,6 +171,84 @@ describe('joined and parted again', () => {
           requests.map(({ inputs }) => inputs.map((input) => Buffer.from(input).toString('hex'))),
         );
         expect(parts.map((part) => part.map(({ shape }) => shape))).toEqual(requests.map(({ shapes }) => shapes));
+      }),
+    );
+  });
+});
+
+describe('rows that do not lie on axis 0', () => {
+  const memory = { name: 'memory', datatype: 'UINT8' as const, shape: [2, -1, 3], rowAxis: 1 };
+  const rate = { name: 'rate', datatype: 'INT64' as const, shape: [], rowAxis: 'shared' as const };
+  const eight = Buffer.from('\x08\0\0\0\0\0\0\0');
+  const one = tensors(1, [Buffer.from('aaaAAA'), eight], [[2, 1, 3], []]);
+  const two = tensors(2, [Buffer.from('bbbcccBBBCCC'), eight], [[2, 2, 3], []]);
+
+  test('interleave, and what is shared is there once', () => {
+    expect(landed(load([one, two]), [memory, rate])).toEqual([
+      { shape: [2, 3, 3], bytes: Buffer.from('aaabbbcccAAABBBCCC') },
+      { shape: [], bytes: eight },
+    ]);
+  });
+
+  test('of one request are not copied', () => {
+    expect(gather(load([two]), [memory, rate], 'rows').chunks[0]).toBe(two.inputs[0]);
+  });
+
+  test('of a whole request are as they came', () => {
+    const { places } = gather(load([two]), [memory, rate], 'whole');
+    expect(places.map(({ shape }) => shape)).toEqual([[2, 2, 3], []]);
+  });
+
+  test('are parted again, and what is shared is given to all', () => {
+    const data = Buffer.from('aaabbbcccAAABBBCCC');
+    const outputs: OutputTensor[] = [
+      { name: 'memory', datatype: 'UINT8', shape: [2, 3, 3], data },
+      { name: 'rate', datatype: 'INT64', shape: [], data: eight },
+    ];
+    const axes = outputAxes([memory, rate]);
+    expect(scatter(load([one, two]), outputs, 'rows', axes)).toEqual([
+      [{ ...outputs[0], shape: [2, 1, 3], data: Buffer.from('aaaAAA') }, outputs[1]],
+      [{ ...outputs[0], shape: [2, 2, 3], data: Buffer.from('bbbcccBBBCCC') }, outputs[1]],
+    ]);
+  });
+
+  test('that are not as many as were sent are no batch', () => {
+    const outputs: OutputTensor[] = [{ name: 'memory', datatype: 'UINT8', shape: [2, 2, 3], data: Buffer.alloc(12) }];
+    expect(() => scatter(load([one, two]), outputs, 'rows', outputAxes([memory]))).toThrow(
+      "output 'memory' of a batch of 3 rows has the shape [2,2,3]: its axis 1 is no batch axis",
+    );
+  });
+
+  test('every request has exactly its own rows back, on whatever axis', () => {
+    const batches = fc.record({
+      before: fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 3 }),
+      after: fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 2 }),
+      sizes: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 6 }),
+      seed: fc.nat(),
+    });
+    fc.assert(
+      fc.property(batches, ({ before, after, sizes, seed }) => {
+        const rowAxis = before.length;
+        const spec = { name: 'x', datatype: 'INT16' as const, shape: [...before, -1, ...after], rowAxis };
+        const requests = sizes.map((rows, index) => {
+          const shape = [...before, rows, ...after];
+          const bytes = 2 * shape.reduce((product, size) => product * size, 1);
+          const input = Buffer.from(Array.from({ length: bytes }, (_, at) => (seed + index * 31 + at * 7) % 256));
+          return tensors(rows, [input], [shape]);
+        });
+        const batch = load(requests);
+        const [joined] = landed(batch, [spec]);
+        const output = {
+          name: 'x',
+          datatype: 'INT16' as const,
+          shape: joined?.shape ?? [],
+          data: joined?.bytes ?? eight,
+        };
+        const parts = scatter(batch, [output], 'rows', outputAxes([spec]));
+        for (const [index, { inputs, shapes }] of requests.entries()) {
+          expect(parts[index]?.[0]?.shape).toEqual(shapes[0]);
+          expect(Buffer.compare(parts[index]?.[0]?.data ?? eight, inputs[0] ?? eight)).toBe(0);
+        }
       }),
     );
   });

@@ -50,6 +50,19 @@ describe('a made-up row', () => {
     );
   });
 
+  test('has one row where the rows lie, and what rows share is the same for all', () => {
+    const specs = [
+      { ...spec('memory', 'FP32', [2, -1, 3]), rowAxis: 1 },
+      { ...spec('rate', 'INT64', []), rowAxis: 'shared' as const },
+      { ...spec('step', 'FP32', [-1, 2]), probeValue: 0.5 },
+    ];
+    const [one, other] = [1, 2].map((seed) => syntheticRow(specs, recipe({ random: seededRandom(seed) })));
+    expect(one?.shapes).toEqual([[2, 1, 3], [], [1, 2]]);
+    expect(one?.inputs[0]).not.toEqual(other?.inputs[0]);
+    expect(one?.inputs[1]).toEqual(other?.inputs[1]);
+    expect(floatsOf(one?.inputs.slice(2) ?? [])).toEqual([0.5, 0.5]);
+  });
+
   test('is the same at every start, and another for another seed', () => {
     const specs = [spec('x', 'FP32', [-1, 50])];
     const [one, same, other] = [1, 1, 2].map((seed) => syntheticRow(specs, recipe({ random: seededRandom(seed) })));

@@ -97,6 +97,100 @@ describe('batching', () => {
   });
 });
 
+describe('the row axis', () => {
+  const STATE = { input_name: 'h', output_name: 'hn', data_type: 'TYPE_FP32' as const };
+  const x = tensor('x', ['batch', 4]);
+  const axesOf = (info: SessionInfo, config: z.input<typeof MODEL_CONFIG>): Record<string, unknown> => {
+    const { inputs, outputs } = resolve(info, config);
+    return Object.fromEntries([...inputs, ...outputs].map(({ name, rowAxis, shape }) => [name, rowAxis ?? shape]));
+  };
+
+  test('is a later one where that has the name of the others first one', () => {
+    const info = session([x, tensor('h', [2, 'batch', 3])], [tensor('y', ['batch', 1]), tensor('hn', [2, 'batch', 3])]);
+    expect(resolve(info).batching).toEqual({ kind: 'on', maxRows: 64 });
+    expect(axesOf(info, {})).toEqual({ x: [-1, 4], h: 1, y: [-1, 1], hn: 1 });
+  });
+
+  test('of a state is the one that its dims leave out; that of its output is the same where nothing else is said', () => {
+    const info = session(
+      [tensor('x', ['', 4]), tensor('h', [2, '', 3])],
+      [tensor('y', ['', 1]), tensor('hn', ['', '', ''])],
+    );
+    const config = { sequence_batching: { state: [{ ...STATE, dims: [2, 3] }] } };
+    expect(axesOf(info, config)).toEqual({ x: [-1, 4], h: 1, y: [-1, 1], hn: 1 });
+    expect(resolve(info, config).outputs[1]?.shape).toEqual([2, -1, 3]);
+  });
+
+  test('of a state whose dims leave out several is that of the batch name, or the first', () => {
+    const named = session([x, tensor('h', ['layers', 'batch'])], [tensor('y', ['batch']), tensor('hn', ['', 'batch'])]);
+    const config = { sequence_batching: { state: [{ ...STATE, dims: [3] }] } };
+    expect(axesOf(named, config)).toMatchObject({ h: 1, hn: 1 });
+    const bare = session([x, tensor('h', ['', ''])], [tensor('y', ['batch']), tensor('hn', ['', ''])]);
+    expect(axesOf(bare, config)).toMatchObject({ h: [-1, 3], hn: [-1, 3] });
+  });
+
+  test('is what the configuration says', () => {
+    const info = session(
+      [x, tensor('h', [2, '', 3]), tensor('k', [])],
+      [tensor('y', ['batch', '', 1]), tensor('l', [])],
+    );
+    const config = {
+      max_batch_size: 8,
+      tensorgate: { batch_axes: { h: 1, k: 'none' as const, y: 1, l: 'none' as const } },
+    };
+    expect(axesOf(info, config)).toEqual({ x: [-1, 4], h: 1, k: 'shared', y: 1, l: 'shared' });
+    // It means nothing without batching.
+    expect(axesOf(info, { ...config, max_batch_size: 0 })).toMatchObject({ h: [2, -1, 3], k: [] });
+  });
+
+  test.each([
+    [{ z: 1 }, "tensorgate.batch_axes: 'z' is not in the model, which has 'x', 'big', 'text', 'y'"],
+    [{ x: 1 }, "tensorgate.batch_axes: input 'x' has the shape [-1,4], whose axis 1 is not open"],
+    [{ y: 7 }, "tensorgate.batch_axes: output 'y' has the shape [-1,2], whose axis 7 is not open"],
+    [
+      { x: 'none' as const },
+      "tensorgate.batch_axes: input 'x' is FP32 of shape [-1,4], but one value for all rows must have a fixed size of at most 256 bytes",
+    ],
+    [
+      { big: 'none' as const },
+      "tensorgate.batch_axes: input 'big' is FP32 of shape [65], but one value for all rows must have a fixed size of at most 256 bytes",
+    ],
+  ])('%j is refused where it does not fit', (batch_axes, message) => {
+    const info = session(
+      [x, tensor('big', [65]), tensor('text', ['batch', 'n'], 'BYTES')],
+      [tensor('y', ['batch', 2])],
+    );
+    expect(() => resolve(info, { tensorgate: { batch_axes } })).toThrow(new ModelConfigError(message));
+  });
+
+  test('of texts is axis 0', () => {
+    const info = session([tensor('x', ['', 'batch'], 'BYTES')], [tensor('y', ['batch', 2])]);
+    expect(resolve(info, { tensorgate: { batch_axes: { x: 1 } } }).batching).toEqual({
+      kind: 'off',
+      reason: "input 'x' holds texts, which are stacked along axis 0 alone",
+    });
+  });
+});
+
+describe('the value for made-up requests', () => {
+  test('is kept with its input', () => {
+    expect(resolve(USUAL, { tensorgate: { probe_values: { x: 2 } } }).inputs).toEqual([
+      { name: 'x', datatype: 'FP32', shape: [-1, 4], probeValue: 2 },
+    ]);
+  });
+
+  test.each([
+    [{ z: 1 }, "input 'z' is not in the model, which has 'x', 'half'"],
+    [{ half: 1 }, "tensorgate.probe_values: input 'half' is FP16, which takes no value of yours"],
+  ])('%j is refused', (probe_values, message) => {
+    const info = session(
+      [tensor('x', ['batch', 4]), tensor('half', ['batch', 4], 'FP16')],
+      [tensor('y', ['batch', 2])],
+    );
+    expect(() => resolve(info, { tensorgate: { probe_values } })).toThrow(new ModelConfigError(message));
+  });
+});
+
 describe('the tensors', () => {
   test('are those of the model', () => {
     const { inputs, outputs } = resolve(USUAL);

@@ -1,0 +1,51 @@
+/** Sequences of which nothing waits or runs, and the one timer that forgets those that stay so for too long. */
+
+import type { Sequence } from './sequence.ts';
+
+export class IdleSequences {
+  /** In the order in which they became idle, which is that in which they expire. */
+  readonly #idle = new Set<Sequence>();
+  readonly #limitMs: number;
+  readonly #expire: (sequence: Sequence) => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param expire told of each that was idle for `limitMs`; it is not among them any more. */
+  constructor(limitMs: number, expire: (sequence: Sequence) => void) {
+    this.#limitMs = limitMs;
+    this.#expire = expire;
+  }
+
+  add(sequence: Sequence): void {
+    sequence.idleSince = performance.now();
+    this.#idle.add(sequence);
+    this.#arm();
+  }
+
+  delete(sequence: Sequence): void {
+    this.#idle.delete(sequence);
+  }
+
+  /** Milliseconds until the first could expire. */
+  get nextExpiryMs(): number {
+    const first = this.#idle.values().next().value;
+    return first === undefined ? this.#limitMs : Math.max(0, first.idleSince + this.#limitMs - performance.now());
+  }
+
+  /** The timer is not set anew when a sequence goes on: it fires early, and looks who is the next. */
+  #arm(): void {
+    if (this.#timer !== undefined || this.#idle.size === 0) return;
+    // Half a millisecond, because Node rounds down; unreferenced, because nobody waits for it.
+    this.#timer = setTimeout(() => this.#sweep(), this.nextExpiryMs + 0.5).unref();
+  }
+
+  #sweep(): void {
+    this.#timer = undefined;
+    const before = performance.now() - this.#limitMs;
+    for (const sequence of this.#idle) {
+      if (sequence.idleSince > before) break;
+      this.#idle.delete(sequence);
+      this.#expire(sequence);
+    }
+    this.#arm();
+  }
+}
