@@ -10,6 +10,14 @@ export type Trailers = Readonly<Record<string, string | Uint8Array>>;
 
 export type CancelReason = 'client' | 'deadline' | 'connection';
 
+/** Who is at the other end of a call's connection. */
+export interface Peer {
+  /** Such as `10.0.0.7:51234`. */
+  readonly address: string;
+  /** Of a client certificate that was verified: its subject, and its alternative names, such as `URI:spiffe://cluster/ns/a`. */
+  readonly certificate?: { readonly subject: string; readonly alternativeNames: readonly string[] };
+}
+
 /**
  * One gRPC call, as everything behind the transport may see it.
  *
@@ -26,6 +34,10 @@ export interface Call {
   readonly cancelled: boolean;
   /** The streaming call that this is one request of, where it is not a call of its own. */
   readonly stream?: Call;
+  /** Where the transport tells. */
+  readonly peer?: Peer;
+  /** The client's call that this is one step of, and the ensemble that it went to, where it is not the client's own. */
+  readonly step?: { readonly of: Call; readonly ensemble: string };
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */
   get(name: string): string | Uint8Array | undefined;
   /** The keys of the call's metadata. */

@@ -6,15 +6,26 @@ import type { RequestTerms } from '../admit/request-terms.ts';
 import type { InferError } from '../errors.ts';
 import type { InferOutputs } from './queued-request.ts';
 
+/** An output that the caller asks for. */
+export interface WantedTensor {
+  readonly spec: { readonly name: string };
+}
+
 export interface Batcher {
   /** Requests that wait. */
   readonly queuedRequests: number;
   readonly queuedRows: number;
   /**
    * Resolves with the request's own rows of the outputs. What it has taken counts as its own from the moment of the call.
+   * @param wanted the outputs that are read, by default all; more may come: a model computes all of them anyway.
    * @throws InferError
    */
-  enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs>;
+  enqueue(
+    tensors: InferTensors,
+    call: Call,
+    terms: RequestTerms,
+    wanted?: readonly WantedTensor[],
+  ): Promise<InferOutputs>;
   /** Fails everything that waits. */
   abandon(error: InferError): void;
   /** Resolves when nothing waits and nothing runs. */
