@@ -1,4 +1,4 @@
-/** JSON whose integers are exact: those that a number cannot hold are `bigint`. */
+/** JSON whose numbers are exact: integers that a number cannot hold are `bigint`, and a zero keeps its sign. */
 
 interface ParseContext {
   /** The text of a primitive value. */
@@ -17,7 +17,10 @@ export function parseExactJson(text: string): unknown {
 }
 
 export function formatExactJson(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? rawJson(String(item)) : item));
+  return JSON.stringify(value, (_key, item: unknown) => {
+    if (typeof item === 'bigint') return rawJson(String(item));
+    return Object.is(item, -0) ? rawJson('-0.0') : item;
+  });
 }
 
 /** `JSON.rawJSON`, which every supported Node has and TypeScript does not know yet. */

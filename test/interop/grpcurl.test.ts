@@ -9,6 +9,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer, type TestServer } from '../support/server.ts';
 import { grpcurl } from '../tools/tools.ts';
+import { documented, runDocumented } from './documented.ts';
 
 const program = grpcurl();
 if (program === undefined) console.warn('SKIPPED: grpcurl is not installed (test/tools/setup.sh does)');
@@ -122,6 +123,15 @@ describe.skipIf(program === undefined)('grpcurl', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       inferResponse: { id: 's', parameters: { triton_final_response: { boolParam: true } } },
     });
+  });
+
+  test('runs the command of docs/clients.md', async () => {
+    const [command = ''] = documented('grpcurl', 'sh');
+    const { code, stdout, stderr } = await runDocumented(server, command, [program ?? '']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    // Raw contents are answered with such.
+    const { rawOutputContents } = JSON.parse(stdout);
+    expect(Buffer.from(rawOutputContents[0], 'base64')).toHaveLength(10 * 4);
   });
 
   test('reads the code and the text of a failure', async () => {

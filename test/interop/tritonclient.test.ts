@@ -1,15 +1,16 @@
 /** Triton's own Python client, unchanged: what it was told is in one JSON object, which `tritonclient_judge.py` prints. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { halfPrecisionModel, identityModel, loopModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
+import { output } from '../support/run-program.ts';
 import { startServer } from '../support/server.ts';
 import type { Message } from '../support/stock-client.ts';
 import { pythonWithTritonClient } from '../tools/tools.ts';
+import { DATATYPES } from './datatypes.ts';
+import { addressedTo, documented, MODELS } from './documented.ts';
+import { MODELS as RECORDED_MODELS } from './triton-models.ts';
 
 const JUDGE = fileURLToPath(new URL('tritonclient_judge.py', import.meta.url));
 const python = pythonWithTritonClient();
@@ -21,21 +22,15 @@ describe.skipIf(python === undefined)('tritonclient', () => {
   beforeAll(async () => {
     const config = { instance_group: [{ count: 1 }], tensorgate: { runner: 'all' } };
     using repository = new Repository();
-    for (const [name, bytes] of Object.entries({
-      echo: identityModel('FP32'),
-      bytes: identityModel('BYTES'),
-      pixels: identityModel('UINT8'),
-      half: halfPrecisionModel(),
-      loop: loopModel(),
-    })) {
-      repository.add(name, { versions: { 1: bytes }, config });
+    repository.add('half', { versions: { 1: halfPrecisionModel() }, config });
+    repository.add('seq', RECORDED_MODELS.seq);
+    repository.add('loop', { versions: { 1: loopModel() }, config });
+    repository.add('echo', { versions: { 1: identityModel('FP32') }, config });
+    for (const datatype of DATATYPES) {
+      repository.add(`echo_${datatype}`, { versions: { 1: identityModel(datatype) }, config });
     }
     await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
-    const child = spawn(python ?? '', [JUDGE, server.grpc], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const closed = once(child, 'close');
-    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    told = JSON.parse(stdout);
+    told = JSON.parse(await output(python ?? '', [JUDGE, server.grpc]));
   });
 
   test('asks whether the server and its models are ready', () => {
@@ -64,10 +59,9 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     });
   });
 
-  test('gets its tensors back, bit by bit: FP32, UINT8, BYTES', () => {
+  test('gets its tensors back, bit by bit, whatever their datatype', () => {
     expect(told['fp32']).toEqual({ same: true, id: 'p1', version: '1' });
-    expect(told['uint8']).toBe(true);
-    expect(told['bytes_of_text']).toEqual(['', 'a', 'Zürich', '\u{1f600}']);
+    expect(told['every_datatype']).toEqual(Object.fromEntries(DATATYPES.map((datatype) => [datatype, true])));
   });
 
   test('runs a model in half precision', () => {
@@ -95,6 +89,17 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     ]);
   });
 
+  test('keeps sequences apart, over calls and over a stream', () => {
+    expect(told['sequences']).toEqual({
+      sums: [1, 10, 3, 30, 6, 60],
+      streamed: [1, 3, 6],
+      'after its end': {
+        status: 'StatusCode.INVALID_ARGUMENT',
+        message: expect.stringContaining('must specify the START flag'),
+      },
+    });
+  });
+
   test.each([
     ['unknown model', 'NOT_FOUND', "Request for unknown model: 'nope' is not found"],
     ['unknown version', 'NOT_FOUND', "Request for unknown model: 'echo' version 9 is not found"],
@@ -103,13 +108,30 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     ['output', 'INVALID_ARGUMENT', "unexpected inference output 'nope' for model 'echo'"],
     // The text is the client's own.
     ['deadline', 'DEADLINE_EXCEEDED', 'Deadline'],
-    ['repository', 'UNIMPLEMENTED', 'RepositoryIndex'],
+    ['load', 'FAILED_PRECONDITION', 'explicit model load / unload is not allowed'],
+    ['unload', 'FAILED_PRECONDITION', 'explicit model load / unload is not allowed'],
     ['shared memory', 'UNIMPLEMENTED', 'SystemSharedMemoryRegister'],
+    ['trace rate', 'INVALID_ARGUMENT', 'trace_rate'],
+    ['log format', 'INVALID_ARGUMENT', 'log_format'],
   ])('reads why a call failed: %s', (what, status, message) => {
     expect(told['failures'][what]).toEqual({
       status: `StatusCode.${status}`,
       message: expect.stringContaining(message),
     });
+  });
+
+  test('lists the models of the repository', () => {
+    expect(told['repository']).toHaveLength(DATATYPES.length + 4);
+    expect(told['repository']).toContainEqual({ name: 'echo_BYTES', version: '1', state: 'READY' });
+  });
+
+  test('reads what is traced and what is logged, and changes it', () => {
+    expect(told['trace_settings']).toMatchObject({ trace_level: { value: ['OFF'] }, trace_count: { value: ['-1'] } });
+    expect(told['log_settings']).toEqual({ changed: { uint32_param: 1 }, same: true });
+  });
+
+  test('finds no shared memory to clean up', () => {
+    expect(told['shared_memory']).toEqual([{}, {}]);
   });
 
   test('reads statistics that hold together', () => {
@@ -119,5 +141,12 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     for (const duration of [queue, compute_input, compute_infer, compute_output])
       expect(duration.count).toBe(success.count);
     expect(Number(statistics.execution_count)).toBeLessThanOrEqual(Number(success.count));
+  });
+
+  test('runs the program of docs/clients.md', async () => {
+    await using server = await startServer(MODELS, { flags: ['--log-level', 'error'] });
+    const [program = ''] = documented('tritonclient', 'python');
+    const printed = await output(python ?? '', ['-'], { input: addressedTo(server, program) });
+    expect(printed.match(/b'0\.\d{6}:\d:[a-z]+'/g)).toHaveLength(3);
   });
 });

@@ -1,50 +1,25 @@
 """Asks a server everything that Triton's Python client can ask over gRPC, and prints what it was told, as one JSON object.
 
 usage: tritonclient_judge.py HOST:PORT
-Models: echo (FP32 [-1,4]), bytes (BYTES [-1,4]), pixels (UINT8 [-1,4]), half (FP16 [-1,4] -> [-1,3]), loop.
+Models: seq (OUT is the running sum of a sequence's IN), echo and echo_<datatype> (of that datatype, FP32 for echo, [-1,4]), half (FP16 [-1,4] -> [-1,3]), loop.
 """
 
 import asyncio
 import json
 import queue
 import sys
+from functools import partial
 
+import judging
 import numpy as np
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as aio
-from tritonclient.utils import InferenceServerException
+from judging import ARRAYS, failure_of, judge, same, told
 
 url = sys.argv[1]
 client = grpc.InferenceServerClient(url)
-told = {}
-
-
-def judge(case):
-    """Keeps what `case` returns under its name."""
-    told[case.__name__] = case()
-    return case
-
-
-def make_input(name, array, datatype):
-    tensor = grpc.InferInput(name, list(array.shape), datatype)
-    tensor.set_data_from_numpy(array)
-    return tensor
-
-
-def failure_of(call):
-    try:
-        call()
-    except InferenceServerException as error:
-        return {"status": error.status(), "message": error.message()}
-    return None
-
-
-def same(sent, received):
-    """Bit by bit, and of the same shape and type."""
-    return bool(sent.dtype == received.dtype and sent.shape == received.shape and sent.tobytes() == received.tobytes())
-
-
-floats = np.array([[1.5, -0.0, np.nan, 3.4e38], [5e-45, np.inf, 2, 3]], np.float32)
+make_input = partial(judging.make_input, grpc)
+floats = ARRAYS["FP32"]
 
 
 @judge
@@ -75,16 +50,12 @@ def fp32():
 
 
 @judge
-def uint8():
-    pixels = np.array([[0, 1, 254, 255]], np.uint8)
-    return same(pixels, client.infer("pixels", [make_input("input", pixels, "UINT8")]).as_numpy("output"))
+def every_datatype():
+    def echoes(datatype, array):
+        result = client.infer(f"echo_{datatype}", [make_input("input", array, datatype)])
+        return same(array, result.as_numpy("output"))
 
-
-@judge
-def bytes_of_text():
-    texts = np.array([["", "a", "Zürich", "\U0001f600"]], dtype=object)
-    result = client.infer("bytes", [make_input("input", texts, "BYTES")])
-    return [element.decode() for element in result.as_numpy("output").flatten()]
+    return {datatype: echoes(datatype, array) for datatype, array in ARRAYS.items()}
 
 
 @judge
@@ -170,6 +141,28 @@ def stream():
 
 
 @judge
+def sequences():
+    """Two whose requests alternate, one with a number and one with a text for its name; then one in a stream."""
+
+    def value_of(number):
+        return [make_input("IN", np.array([[number]], np.int32), "INT32")]
+
+    def add(sequence, number, **flags):
+        return int(client.infer("seq", value_of(number), sequence_id=sequence, **flags).as_numpy("OUT")[0][0])
+
+    sums = [add(7, 1, sequence_start=True), add("abc", 10, sequence_start=True), add(7, 2), add("abc", 20)]
+    sums += [add(7, 3, sequence_end=True), add("abc", 30, sequence_end=True)]
+    answers = queue.Queue()
+    client.start_stream(callback=lambda result, error: answers.put((result, error)))
+    for number in [1, 2, 3]:
+        flags = {"sequence_start": number == 1, "sequence_end": number == 3}
+        client.async_stream_infer("seq", value_of(number), sequence_id=8, **flags)
+    streamed = [int(answers.get(timeout=30)[0].as_numpy("OUT")[0][0]) for _ in range(3)]
+    client.stop_stream()
+    return {"sums": sums, "streamed": streamed, "after its end": failure_of(lambda: add(7, 4))}
+
+
+@judge
 def failures():
     rows = [make_input("input", floats, "FP32")]
     wide = [make_input("input", np.zeros((1, 5), np.float32), "FP32")]
@@ -185,9 +178,41 @@ def failures():
         "datatype": failure_of(lambda: client.infer("echo", integers)),
         "output": failure_of(lambda: client.infer("echo", rows, outputs=[grpc.InferRequestedOutput("nope")])),
         "deadline": failure_of(lambda: client.infer("loop", slow, client_timeout=0.3)),
-        "repository": failure_of(lambda: client.get_model_repository_index()),
+        "load": failure_of(lambda: client.load_model("echo")),
+        "unload": failure_of(lambda: client.unload_model("echo")),
         "shared memory": failure_of(lambda: client.register_system_shared_memory("r", "/r", 64)),
+        "trace rate": failure_of(lambda: client.update_trace_settings(settings={"trace_rate": "x"})),
+        "log format": failure_of(lambda: client.update_log_settings({"log_format": "xml"})),
     }
+
+
+@judge
+def repository():
+    return client.get_model_repository_index(as_json=True)["models"]
+
+
+@judge
+def trace_settings():
+    return client.get_trace_settings(as_json=True)["settings"]
+
+
+@judge
+def log_settings():
+    """What it says before, after a change, and after that was taken back."""
+    before = client.get_log_settings(as_json=True)["settings"]
+    changed = client.update_log_settings({"log_verbose_level": 1}, as_json=True)["settings"]
+    client.update_log_settings({"log_verbose_level": 0})
+    after = client.get_log_settings(as_json=True)["settings"]
+    return {"changed": changed["log_verbose_level"], "same": before == after}
+
+
+@judge
+def shared_memory():
+    """Nothing is registered; to forget what is unknown is no failure."""
+    client.unregister_system_shared_memory("unknown")
+    client.unregister_system_shared_memory()
+    client.unregister_cuda_shared_memory()
+    return [client.get_system_shared_memory_status(as_json=True), client.get_cuda_shared_memory_status(as_json=True)]
 
 
 @judge

@@ -13,29 +13,119 @@ has_grpcurl() {
 }
 
 install_grpcurl() {
-  GOBIN=$tools/grpcurl CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' \
-    go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+  install_with_go grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+}
+
+has_ghz() {
+  [[ -x $tools/ghz/ghz ]]
+}
+
+install_ghz() {
+  install_with_go ghz github.com/bojand/ghz/cmd/ghz@v0.93.0
+}
+
+has_grpc_health_probe() {
+  [[ -x $tools/grpc-health-probe/grpc-health-probe ]]
+}
+
+install_grpc_health_probe() {
+  install_with_go grpc-health-probe github.com/grpc-ecosystem/grpc-health-probe@v0.4.61
+}
+
+has_h2spec() {
+  [[ -x $tools/h2spec/h2spec ]]
+}
+
+install_h2spec() {
+  install_with_go h2spec github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+}
+
+has_protoc_gen_go() {
+  [[ -x $tools/protoc-gen-go/protoc-gen-go && -x $tools/protoc-gen-go/protoc-gen-go-grpc ]]
+}
+
+install_protoc_gen_go() {
+  install_with_go protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12 &&
+    install_with_go protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 }
 
 has_onnx_test_data() {
   [[ -d /usr/share/libonnx-testdata/data || -d $tools/onnx-test-data/usr/share/libonnx-testdata/data ]]
 }
 
-# Debian's package is data alone, so that it needs neither root nor the package manager's books.
 install_onnx_test_data() {
-  local folder
-  folder=$(mktemp -d) && cd "$folder" || return
-  apt-get download libonnx-testdata || { apt-get update && apt-get download libonnx-testdata; } || return
-  dpkg -x libonnx-testdata_*.deb "$tools/onnx-test-data" && rm -r "$folder"
+  unpack_from_debian libonnx-testdata "$tools/onnx-test-data"
 }
 
 has_triton_client() {
-  "$tools/python/bin/python" -c 'import tritonclient.grpc' 2>/dev/null
+  "$tools/python/bin/python" -c 'import tritonclient.grpc, tritonclient.http' 2>/dev/null
 }
 
 install_triton_client() {
-  python3 -m venv "$tools/python" &&
-    "$tools/python/bin/python" -m pip install --disable-pip-version-check 'tritonclient[grpc]==2.73.0'
+  install_with_pip python 'tritonclient[grpc,http]==2.73.0'
+}
+
+has_kserve() {
+  "$tools/kserve/bin/python" -c 'import kserve' 2>/dev/null
+}
+
+install_kserve() {
+  install_with_pip kserve 'kserve==0.21.0'
+}
+
+has_model_analyzer() {
+  [[ -x $tools/model-analyzer/bin/model-analyzer ]]
+}
+
+install_model_analyzer() {
+  install_with_pip model-analyzer 'triton-model-analyzer==1.58.0'
+}
+
+has_schemathesis() {
+  [[ -x $tools/schemathesis/bin/schemathesis ]]
+}
+
+install_schemathesis() {
+  install_with_pip schemathesis 'schemathesis==4.32.5'
+}
+
+has_perf_analyzer() {
+  "$tools/perf-analyzer/perf_analyzer" --version >/dev/null 2>&1
+}
+
+# The package of that name is an empty placeholder where glibc is older than 2.38; this wheel holds the last binary for
+# 2.34. It loads the CUDA runtime without using it, and libb64, which no wheel brings.
+install_perf_analyzer() {
+  local environment=$tools/perf-analyzer
+  install_with_pip perf-analyzer --no-deps 'tritonclient==2.51.0' 'nvidia-cuda-runtime-cu12==12.6.77' &&
+    unpack_from_debian libb64-0d "$environment/debian" || return
+  cat >"$environment/perf_analyzer" <<'END'
+#!/usr/bin/env bash
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+libraries=("$here"/lib/python3*/site-packages/nvidia/cuda_runtime/lib "$here"/debian/usr/lib/*-linux-gnu)
+IFS=:
+LD_LIBRARY_PATH=${libraries[*]} exec "$here/bin/perf_analyzer" "$@"
+END
+  chmod +x "$environment/perf_analyzer"
+}
+
+# FOLDER MODULE@VERSION. A folder a tool, because Go names a program after the last part of its path.
+install_with_go() {
+  GOBIN=$tools/$1 CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go install "$2"
+}
+
+# FOLDER REQUIREMENT.. An environment a tool, because they pin one another's dependencies.
+install_with_pip() {
+  local environment=$tools/$1
+  python3 -m venv "$environment" && "$environment/bin/python" -m pip install --disable-pip-version-check "${@:2}"
+}
+
+# PACKAGE FOLDER. Unpacked, not installed, so that it needs neither root nor the package manager's books.
+unpack_from_debian() {
+  local folder
+  folder=$(mktemp -d) && cd "$folder" || return
+  apt-get download "$1" || { apt-get update && apt-get download "$1"; } || return
+  dpkg -x "$1"_*.deb "$2" && rm -r "$folder"
 }
 
 ensure() {
@@ -50,7 +140,7 @@ ensure() {
   rm "$log"
 }
 
-ensure grpcurl
-ensure onnx_test_data
-ensure triton_client
+for tool in grpcurl ghz grpc_health_probe h2spec protoc_gen_go; do ensure $tool; done &
+for tool in onnx_test_data triton_client perf_analyzer kserve model_analyzer schemathesis; do ensure $tool; done &
+wait
 exit 0

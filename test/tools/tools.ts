@@ -7,11 +7,48 @@ import path from 'node:path';
 const here = path.resolve(import.meta.dirname, '../../.tools');
 const folders = [process.env['TENSORGATE_TOOLS'] ?? '', here].filter((folder) => folder !== '');
 
-/** The path of the program, or `undefined` where there is none. */
+/** The path of the program, or `undefined` where there is none. So with all that follow. */
 export function grpcurl(): string | undefined {
-  const installed = folders.map((folder) => path.join(folder, 'grpcurl'));
-  const directories = [...installed, ...(process.env['PATH'] ?? '').split(path.delimiter)];
-  return directories.map((directory) => path.join(directory, 'grpcurl')).find(isExecutable);
+  return program('grpcurl', 'grpcurl');
+}
+
+export function ghz(): string | undefined {
+  return program('ghz', 'ghz');
+}
+
+export function grpcHealthProbe(): string | undefined {
+  return program('grpc-health-probe', 'grpc-health-probe');
+}
+
+export function h2spec(): string | undefined {
+  return program('h2spec', 'h2spec');
+}
+
+export function perfAnalyzer(): string | undefined {
+  return program('perf-analyzer', 'perf_analyzer');
+}
+
+export function modelAnalyzer(): string | undefined {
+  return program('model-analyzer/bin', 'model-analyzer');
+}
+
+export function schemathesis(): string | undefined {
+  return program('schemathesis/bin', 'schemathesis');
+}
+
+/** A Go compiler, and the plug-ins of `buf generate` that write Go. */
+export interface GoToolchain {
+  readonly go: string;
+  readonly protocGenGo: string;
+  readonly protocGenGoGrpc: string;
+}
+
+export function goToolchain(): GoToolchain | undefined {
+  const go = program('go/bin', 'go');
+  const protocGenGo = program('protoc-gen-go', 'protoc-gen-go');
+  const protocGenGoGrpc = program('protoc-gen-go', 'protoc-gen-go-grpc');
+  if (go === undefined || protocGenGo === undefined || protocGenGoGrpc === undefined) return undefined;
+  return { go, protocGenGo, protocGenGoGrpc };
 }
 
 /**
@@ -23,10 +60,26 @@ export function onnxTestData(): string | undefined {
   return roots.map((root) => path.join(root, 'usr/share/libonnx-testdata/data')).find((data) => existsSync(data));
 }
 
-/** A Python interpreter that can import `tritonclient.grpc`, or `undefined` where none can. */
+/** A Python interpreter that can import `tritonclient.grpc` and `tritonclient.http`. */
 export function pythonWithTritonClient(): string | undefined {
-  const interpreters = [...folders.map((folder) => path.join(folder, 'python/bin/python')), 'python3'];
-  return interpreters.find((python) => spawnSync(python, ['-c', 'import tritonclient.grpc']).status === 0);
+  return pythonWith('python', 'tritonclient.grpc, tritonclient.http');
+}
+
+/** A Python interpreter that can import `kserve`. */
+export function pythonWithKserve(): string | undefined {
+  return pythonWith('kserve', 'kserve');
+}
+
+function pythonWith(environment: string, modules: string): string | undefined {
+  const interpreters = [...folders.map((folder) => path.join(folder, environment, 'bin/python')), 'python3'];
+  return interpreters.find((python) => spawnSync(python, ['-c', `import ${modules}`]).status === 0);
+}
+
+/** @param directory of the program among the installed tools. */
+function program(directory: string, name: string): string | undefined {
+  const installed = folders.map((folder) => path.join(folder, directory));
+  const directories = [...installed, ...(process.env['PATH'] ?? '').split(path.delimiter)];
+  return directories.map((each) => path.join(each, name)).find(isExecutable);
 }
 
 function isExecutable(file: string): boolean {
