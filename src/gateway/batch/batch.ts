@@ -5,7 +5,7 @@ import type { Shape } from '../../wire/tensor.ts';
 import { aligned, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { SendReason } from '../ops/diagnostics.ts';
-import { type ModelTensor, type RowAxis, withRows } from '../repository/row-axis.ts';
+import { type ModelTensor, type RowAxis, withRows, withSize } from '../repository/row-axis.ts';
 import type { OutputTensor, QueuedRequest } from './queued-request.ts';
 
 /** Tensors that are run together. */
@@ -39,7 +39,7 @@ export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchA
   const places: TensorPlace[] = [];
   const chunks: Uint8Array[] = [];
   let end = 0;
-  for (const [index, { name, datatype, rowAxis = 0 }] of inputs.entries()) {
+  for (const [index, { name, datatype, rowAxis = 0, modelShape }] of inputs.entries()) {
     const offset = aligned(end);
     if (offset > end) chunks.push(PADDING.subarray(0, offset - end));
     end = offset;
@@ -59,7 +59,8 @@ export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchA
       chunks.push(joined);
       end += joined.byteLength;
     }
-    const shape = axis === 'rows' ? withRows(first, batch.rows, rowAxis) : first;
+    const seen = axis === 'rows' ? withRows(first, batch.rows, rowAxis) : first;
+    const shape = modelShape === undefined ? seen : withSize(modelShape, seen[0] ?? 1);
     places.push({ name, datatype, shape, offset, byteLength: end - offset });
   }
   return { places, chunks, end };

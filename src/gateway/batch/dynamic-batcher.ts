@@ -5,6 +5,7 @@
  */
 
 import type { SendReason } from '../ops/diagnostics.ts';
+import { LAST_TURN } from './queue-policy.ts';
 
 /** A request as the decision sees it. Times are milliseconds of one monotonic clock. */
 export interface Waiting {
@@ -12,9 +13,13 @@ export interface Waiting {
   readonly arrivalMs: number;
   /** When its answer is to be ready. */
   readonly deadline: number;
+  /** Level of priority; 1 is the most urgent. */
+  readonly level: number;
+  /** What its place is by: the arrival, put off by the level (see `queue-policy.ts`). The lowest goes first. */
+  readonly turn: number;
 }
 
-/** Requests whose tensors fit into one batch (same shapes apart from the rows), in order of arrival. */
+/** Requests whose tensors fit into one batch (same shapes apart from the rows), in order of their turns. */
 export interface Bucket {
   readonly waiting: readonly Waiting[];
   /** Milliseconds that a batch of `rows` takes, from sending to answer; `undefined` while that is not known. */
@@ -35,7 +40,7 @@ export type Decision =
   | { readonly kind: 'idle' }
   /** Look again at `until`, or when something changes. */
   | { readonly kind: 'wait'; readonly until: number }
-  /** Give up the `shed` oldest requests of a bucket, and send the `count` next. */
+  /** Give up the `shed` first requests of a bucket, and send the `count` next. */
   | {
       readonly kind: 'run';
       readonly bucket: number;
@@ -52,23 +57,24 @@ export function isHopeless(request: Waiting, bucket: Pick<Bucket, 'predict'>, no
 /**
  * What to do now. `buckets` must hold no hopeless request, and every request at most `policy.maxRows` rows.
  *
- * Of the buckets that may go, the one whose head waits longest is served. Its batch takes requests in order of arrival
- * for as long as they fit and all of them are answered in time. An old head with little time left would make every batch
- * behind it small, and under overload none would ever be large again; so batches without the oldest few are weighed too
- * (Nexus' sliding window, Shen et al., SOSP 2019).
+ * Of the buckets that may go, the one whose head's turn comes first is served: without levels of priority, the one that waits
+ * longest. Its batch takes requests in order of their turns for as long as they fit and all of them are answered in time. An
+ * old head with little time left would make every batch behind it small, and under overload none would ever be large again; so
+ * batches without the first few are weighed too (Nexus' sliding window, Shen et al., SOSP 2019), but none is given up for
+ * requests that are less urgent.
  */
 export function decide(buckets: readonly Bucket[], policy: BatchPolicy, idleInstances: number, now: number): Decision {
   if (idleInstances === 0) return { kind: 'idle' };
   let until = Number.POSITIVE_INFINITY;
   let chosen = -1;
-  let oldest = Number.POSITIVE_INFINITY;
+  let first = Number.POSITIVE_INFINITY;
   for (const [index, bucket] of buckets.entries()) {
     const head = bucket.waiting[0];
     if (head === undefined) continue;
     const due = dueAt(bucket, policy, now);
     if (due > now) until = Math.min(until, due);
-    else if (head.arrivalMs < oldest) {
-      oldest = head.arrivalMs;
+    else if (chosen < 0 || head.turn < first) {
+      first = head.turn;
       chosen = index;
     }
   }
@@ -81,17 +87,18 @@ export function decide(buckets: readonly Bucket[], policy: BatchPolicy, idleInst
 function dueAt(bucket: Bucket, policy: BatchPolicy, now: number): number {
   if (policy.maxDelayMs === 0) return now;
   let rows = 0;
+  let oldest = Number.POSITIVE_INFINITY;
   let earliestDeadline = Number.POSITIVE_INFINITY;
   const enough = policy.preferredRows[0] ?? policy.maxRows;
   for (const request of bucket.waiting) {
     rows += request.rows;
     // Also where it is more than fits: that closes the batch, and holding it back would gain nothing.
     if (rows >= enough) return now;
+    oldest = Math.min(oldest, request.arrivalMs);
     earliestDeadline = Math.min(earliestDeadline, request.deadline);
   }
-  const delayed = (bucket.waiting[0]?.arrivalMs ?? now) + policy.maxDelayMs;
   // Half a millisecond for the timer, which never fires early.
-  return Math.min(delayed, earliestDeadline - (bucket.predict(rows) ?? 0) - 0.5);
+  return Math.min(oldest + policy.maxDelayMs, earliestDeadline - (bucket.predict(rows) ?? 0) - 0.5);
 }
 
 interface Choice {
@@ -121,17 +128,26 @@ function chooseBatch(bucket: Bucket, policy: BatchPolicy, idleInstances: number,
     return { shed: 0, count: span.count, reason: reasonOf(span, limit, policy) };
   }
   let best: Choice = { shed: 0, count: eager.count, reason: eager.reason };
-  let bestScore = score(bucket, 0, limit, now);
-  const last = Math.min(bucket.waiting.length - 1, MAX_SHED);
+  const peers = countPeers(bucket);
+  let bestScore = score(bucket, { from: 0, to: peers }, limit, now);
+  const last = Math.min(peers - 1, MAX_SHED);
   // Every offset near the head, then coarser: a decision must stay cheap when much is waiting.
   for (let shed = 1; shed <= last; shed += shed < 16 ? 1 : Math.ceil(shed / 4)) {
-    const candidate = score(bucket, shed, limit, now);
+    const candidate = score(bucket, { from: shed, to: peers }, limit, now);
     if (candidate <= bestScore) continue;
     const span = takeFrom(bucket, shed, limit, now);
     best = { shed, count: span.count, reason: reasonOf(span, limit, policy) };
     bestScore = candidate;
   }
   return best;
+}
+
+/** How many requests stand before the first that is less urgent than the head. */
+function countPeers({ waiting }: Bucket): number {
+  const head = waiting[0];
+  if (head === undefined) return 0;
+  const other = waiting.findIndex(({ level, turn }) => level > head.level || turn === LAST_TURN);
+  return other < 0 ? waiting.length : other;
 }
 
 /** Several idle instances divide what waits, so that none idles while another works it off, unless the policy asks for large batches. */
@@ -166,9 +182,7 @@ function takeFrom(bucket: Bucket, start: number, limit: number, now: number): Sp
 
 /** The part of `span` that makes the largest preferred size; all of it where none can be formed exactly, or the delay has passed. */
 function preferred(bucket: Bucket, policy: BatchPolicy, span: Span, now: number): Span {
-  const head = bucket.waiting[0];
-  const delayPassed = policy.maxDelayMs > 0 && head !== undefined && head.arrivalMs + policy.maxDelayMs <= now;
-  if (policy.preferredRows.length === 0 || delayPassed) return span;
+  if (policy.preferredRows.length === 0 || delayPassed(bucket, policy, now)) return span;
   let best = span;
   let rows = 0;
   for (let count = 1; count <= span.count; count++) {
@@ -178,29 +192,42 @@ function preferred(bucket: Bucket, policy: BatchPolicy, span: Span, now: number)
   return best;
 }
 
+function delayPassed({ waiting }: Bucket, { maxDelayMs }: BatchPolicy, now: number): boolean {
+  return maxDelayMs > 0 && waiting.some(({ arrivalMs }) => arrivalMs + maxDelayMs <= now);
+}
+
 function reasonOf({ reason }: Span, limit: number, policy: BatchPolicy): SendReason {
   // An instance's share can be full without being a full batch.
   if (reason === 'full' && limit < policy.maxRows) return 'idle';
   return reason === 'idle' && policy.maxDelayMs > 0 ? 'delay' : reason;
 }
 
-/** Requests answered in time if the batch begins at `start` and the rest is worked off greedily, less the worth of the time it takes. */
-function score(bucket: Bucket, start: number, limit: number, now: number): number {
+/**
+ * Requests before `to` that are answered in time if the batch begins at `from` and the rest is worked off greedily, less the
+ * worth of the time that it takes.
+ */
+function score(
+  bucket: Bucket,
+  { from, to }: { readonly from: number; readonly to: number },
+  limit: number,
+  now: number,
+): number {
   let at = now;
-  let index = start;
+  let index = from;
   let inTime = 0;
   let bestRate = 0;
-  for (let batch = 0; batch < HORIZON_BATCHES && index < bucket.waiting.length; batch++) {
-    while (index < bucket.waiting.length) {
+  for (let batch = 0; batch < HORIZON_BATCHES && index < to; batch++) {
+    while (index < to) {
       const request = bucket.waiting[index];
       if (request !== undefined && !isHopeless(request, bucket, at)) break;
       index++;
     }
+    if (index >= to) break;
     const { count, rows } = takeFrom(bucket, index, limit, at);
-    if (count === 0) break;
+    const counted = Math.min(count, to - index);
     const took = bucket.predict(rows) ?? 0;
-    if (took > 0) bestRate = Math.max(bestRate, count / took);
-    inTime += count;
+    if (took > 0) bestRate = Math.max(bestRate, counted / took);
+    inTime += counted;
     index += count;
     at += took;
   }

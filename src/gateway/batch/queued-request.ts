@@ -4,6 +4,7 @@ import type { Datatype, Shape } from '../../wire/tensor.ts';
 import type { Call } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { InferError } from '../errors.ts';
+import type { CacheOutcome } from '../ops/diagnostics.ts';
 import type { Waiting } from './dynamic-batcher.ts';
 
 /** One output of a model, or one request's part of it; `data` is in raw form, and may be a view. */
@@ -21,6 +22,14 @@ export interface RideTiming {
   readonly computeMs: number;
   readonly outputMs: number;
   readonly batchRows: number;
+  /** What the model's response cache made of it; absent where it has none. */
+  readonly cache?: CacheLookup;
+}
+
+export interface CacheLookup {
+  readonly outcome: CacheOutcome;
+  /** How long it took to look, and to keep the answer of a miss. */
+  readonly ms: number;
 }
 
 export interface InferOutputs {
@@ -33,12 +42,14 @@ export interface QueuedRequest extends Waiting {
   readonly call: Call;
   /** The end of its time. `deadline`, by which the answer is to be ready, is a little before it. */
   readonly expiresAt: number;
+  /** `LAST_TURN` once it waits behind all others. */
+  turn: number;
   /** True once a runner died or hung under it: it is replayed once, by itself. */
   suspect: boolean;
   /** When its batch was sent; 0 before. */
   sentAtMs: number;
   settled: boolean;
-  /** Ends the timer of a deadline of its own. */
+  /** Ends the timer of a time of its own. */
   stopTimer: (() => void) | undefined;
   readonly resolve: (outputs: InferOutputs) => void;
   readonly reject: (error: InferError) => void;

@@ -1,22 +1,29 @@
-/** What waits for one model version: a first-in-first-out bucket for each shape, bounded in requests and in bytes over all of them. */
+/**
+ * What waits for one model version: a bucket for each shape, each in the order of the turns, and in the order of arrival where
+ * turns are equal. Bounded in requests for each level of priority, and in bytes over all of them.
+ */
 
 import { InferError } from '../errors.ts';
+import { LAST_TURN, type QueuePolicies } from './queue-policy.ts';
 import type { QueuedRequest } from './queued-request.ts';
 
-export interface QueueBounds {
-  readonly maxRequests: number;
-  readonly maxBytes: number;
-}
-
 export class RequestQueue {
-  readonly #bounds: QueueBounds;
+  readonly #policies: QueuePolicies;
+  readonly #maxBytes: number;
   readonly #buckets = new Map<string, QueuedRequest[]>();
+  /** By level, counted from 0. */
+  readonly #requestsOf: number[];
+  /** The same, of those that do not wait behind all others. */
+  readonly #rowsOf: number[];
   #requests = 0;
   #rows = 0;
   #bytes = 0;
 
-  constructor(bounds: QueueBounds) {
-    this.#bounds = bounds;
+  constructor(policies: QueuePolicies, maxBytes: number) {
+    this.#policies = policies;
+    this.#maxBytes = maxBytes;
+    this.#requestsOf = Array<number>(policies.levels).fill(0);
+    this.#rowsOf = Array<number>(policies.levels).fill(0);
   }
 
   get requests(): number {
@@ -27,6 +34,13 @@ export class RequestQueue {
     return this.#rows;
   }
 
+  /** Rows that go before a request of this level which comes now; of less urgent levels few do, and none is counted. */
+  rowsBefore(level: number): number {
+    let rows = 0;
+    for (let index = 0; index < level; index++) rows += this.#rowsOf[index] ?? 0;
+    return rows;
+  }
+
   /** The buckets that hold something. */
   get buckets(): ReadonlyMap<string, readonly QueuedRequest[]> {
     return this.#buckets;
@@ -34,18 +48,25 @@ export class RequestQueue {
 
   /** @throws InferError `queue_full`, which names the bound that was reached. */
   push(request: QueuedRequest): void {
-    const { maxRequests, maxBytes } = this.#bounds;
-    if (this.#requests >= maxRequests) {
-      throw new InferError('queue_full', `Exceeds maximum queue size: ${maxRequests} requests wait (max_queue_size)`);
+    const { level, tensors } = request;
+    const { maxRequests } = this.#policies.at(level);
+    if ((this.#requestsOf[level - 1] ?? 0) >= maxRequests) {
+      const whose = this.#policies.levels === 1 ? 'requests' : `requests of priority ${level}`;
+      throw new InferError('queue_full', `Exceeds maximum queue size: ${maxRequests} ${whose} wait (max_queue_size)`);
     }
-    if (this.#bytes + request.tensors.bytes > maxBytes) {
-      const text = `Exceeds maximum queue size: ${this.#bytes} of ${maxBytes} bytes wait, ${request.tensors.bytes} more do not fit (max_queue_bytes)`;
+    if (this.#bytes + tensors.bytes > this.#maxBytes) {
+      const text = `Exceeds maximum queue size: ${this.#bytes} of ${this.#maxBytes} bytes wait, ${tensors.bytes} more do not fit (max_queue_bytes)`;
       throw new InferError('queue_full', text);
     }
-    const bucket = this.#buckets.get(request.tensors.bucket);
-    if (bucket === undefined) this.#buckets.set(request.tensors.bucket, [request]);
-    else bucket.push(request);
-    this.#count(request, 1);
+    this.#put(request);
+  }
+
+  /** Puts a request behind all others, wherever it waits; false where it does not. */
+  postpone(request: QueuedRequest): boolean {
+    if (!this.remove(request)) return false;
+    request.turn = LAST_TURN;
+    this.#put(request);
+    return true;
   }
 
   /** Removes and gives the first `count` requests of a bucket. */
@@ -86,9 +107,36 @@ export class RequestQueue {
     return swept;
   }
 
-  #count({ rows, tensors }: QueuedRequest, sign: 1 | -1): void {
+  #put(request: QueuedRequest): void {
+    this.#count(request, 1);
+    const bucket = this.#buckets.get(request.tensors.bucket);
+    if (bucket === undefined) {
+      this.#buckets.set(request.tensors.bucket, [request]);
+      return;
+    }
+    const last = bucket.at(-1);
+    // Without levels always so.
+    if (last === undefined || last.turn <= request.turn) bucket.push(request);
+    else bucket.splice(indexAfter(bucket, request.turn), 0, request);
+  }
+
+  #count({ rows, tensors, level, turn }: QueuedRequest, sign: 1 | -1): void {
     this.#requests += sign;
     this.#rows += sign * rows;
     this.#bytes += sign * tensors.bytes;
+    this.#requestsOf[level - 1] = (this.#requestsOf[level - 1] ?? 0) + sign;
+    if (turn !== LAST_TURN) this.#rowsOf[level - 1] = (this.#rowsOf[level - 1] ?? 0) + sign * rows;
   }
+}
+
+/** Where the first request with a later turn stands. */
+function indexAfter(bucket: readonly QueuedRequest[], turn: number): number {
+  let low = 0;
+  let high = bucket.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((bucket[middle]?.turn ?? LAST_TURN) <= turn) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

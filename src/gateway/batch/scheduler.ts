@@ -3,12 +3,14 @@
  * that runs a batch.
  *
  * Q1: each request settles exactly once.
- * Q2: the queue changes only in `enqueue`, `#forget`, `#sweep` and `#pump`.
+ * Q2: the queue changes only in `enqueue`, `#forget`, `#sweep`, `#pump` and `abandon`.
  * Q3: at most one timer is armed, for the earliest moment at which the decision may change by itself.
  * Q4: an expired, hopeless or cancelled request never enters a batch.
  * Q5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
  * Q6: after a crash the requests of the batch run once more, each by itself and with nothing beside it, so that a second
  *     crash names its culprit and hurts nobody else.
+ * Q7: of what waits in one bucket nothing is sent before what has an earlier turn.
+ * Q8: a policy acts on a request in the moment in which its time is over, whatever is running then.
  */
 
 import type { Call, CancelReason } from '../accept/call.ts';
@@ -16,12 +18,13 @@ import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
 import { type BatchOutcome, diagnostics, type ModelRef, type SendReason } from '../ops/diagnostics.ts';
-import { type Batch, scatter } from './batch.ts';
+import { type Batch, type OutputAxes, scatter } from './batch.ts';
 import type { Batcher } from './batcher.ts';
 import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-batcher.ts';
 import { LatencyModel } from './latency-model.ts';
+import { type QueuePolicies, timeLimitMs, turnOf } from './queue-policy.ts';
 import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
-import { type QueueBounds, RequestQueue } from './request-queue.ts';
+import { RequestQueue } from './request-queue.ts';
 
 /** What came of a batch. */
 export type RunOutcome =
@@ -57,10 +60,12 @@ export interface Executor {
 export interface SchedulerOptions {
   readonly model: ModelRef;
   readonly policy: BatchPolicy;
-  readonly bounds: QueueBounds;
+  readonly queues: QueuePolicies;
+  /** Bytes of tensors that may wait. */
+  readonly maxQueueBytes: number;
   readonly axis: BatchAxis;
-  /** Deadline of a request that brings none that is shorter, in milliseconds; `Infinity`: none. */
-  readonly defaultTimeoutMs: number;
+  /** The outputs whose rows do not lie on axis 0. */
+  readonly outputAxes?: OutputAxes;
   /** No run is ever given more time than this, in milliseconds. */
   readonly maxRunMs: number;
   /** Told of every batch that ended. */
@@ -105,7 +110,7 @@ export class Scheduler implements Batcher {
   constructor(options: SchedulerOptions, executor: Executor) {
     this.#options = options;
     this.#executor = executor;
-    this.#queue = new RequestQueue(options.bounds);
+    this.#queue = new RequestQueue(options.queues, options.maxQueueBytes);
   }
 
   /** Requests that wait. */
@@ -132,10 +137,15 @@ export class Scheduler implements Batcher {
    * @throws InferError `queue_full`, `breaker_open` or `cannot_meet_deadline` at once; later also `deadline_exceeded`,
    *   `cancelled`, `invalid_data`, `runner_lost`, `runner_killed_twice` or `internal`.
    */
-  enqueue(tensors: InferTensors, call: Call, { timeoutMs }: RequestTerms): Promise<InferOutputs> {
+  enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
       const now = performance.now();
-      const expiresAt = Math.min(call.deadline, now + (timeoutMs ?? this.#options.defaultTimeoutMs));
+      const { queues } = this.#options;
+      const level = queues.levelOf(terms);
+      const policy = queues.at(level);
+      const limitMs = timeLimitMs(policy, terms);
+      const postpones = policy.timeoutAction === 'delay';
+      const expiresAt = postpones ? call.deadline : Math.min(call.deadline, now + limitMs);
       const request: QueuedRequest = {
         tensors,
         call,
@@ -143,6 +153,8 @@ export class Scheduler implements Batcher {
         deadline: expiresAt - wayBackMs(expiresAt - now),
         expiresAt,
         arrivalMs: now,
+        level,
+        turn: turnOf(level, now),
         suspect: false,
         sentAtMs: 0,
         settled: false,
@@ -159,13 +171,15 @@ export class Scheduler implements Batcher {
         this.#queue.push(request);
       } catch (error) {
         const full = InferError.from(error);
-        reject(new InferError(full.reason, full.message, { pushback: withJitter(this.#drainMs(tensors.bucket, now)) }));
+        reject(new InferError(full.reason, full.message, { pushback: withJitter(this.#drainMs(request, now)) }));
         return;
       }
       call.onCancel = (reason) => this.#forget(request, reason);
-      // The transport watches the call's deadline; only a shorter one of the request's own needs a timer.
-      if (expiresAt < call.deadline && expiresAt - now <= MAX_TIMER_MS) {
-        const timer = setTimeout(() => this.#forget(request, 'deadline'), expiresAt - now);
+      // The transport watches the call's deadline; only a shorter time of the request's own needs a timer.
+      if (now + limitMs < call.deadline && limitMs <= MAX_TIMER_MS) {
+        // What is put behind all others does not change when something can be sent, only what.
+        const act = (): unknown => (postpones ? this.#queue.postpone(request) : this.#forget(request, 'deadline'));
+        const timer = setTimeout(act, limitMs);
         request.stopTimer = () => clearTimeout(timer);
       }
       this.#pumpSoon();
@@ -206,21 +220,22 @@ export class Scheduler implements Batcher {
       const text = `cannot be answered in time: the model needs about ${format(alone)}, ${format(left)} are left`;
       return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
     }
-    const wait = this.#drainMs(request.tensors.bucket, now);
+    const wait = this.#drainMs(request, now);
     if (wait + alone <= left) return undefined;
     const text = `cannot be answered in time: about ${format(wait)} of work wait before it and it needs ${format(alone)}, ${format(left)} are left`;
     return new InferError('cannot_meet_deadline', text, { pushback: withJitter(wait) });
   }
 
-  /** About how long until what is in flight and waiting now is worked off, in milliseconds; 0 where that is not known. */
-  #drainMs(bucket: string, now: number): number {
-    if (this.#executor.idle > 0 && this.#queue.requests === 0) return 0;
+  /** About how long until what is in flight, and what goes before the request, is worked off, in milliseconds; 0 where that is not known. */
+  #drainMs({ level, tensors: { bucket } }: QueuedRequest, now: number): number {
+    const rowsBefore = this.#queue.rowsBefore(level);
+    if (this.#executor.idle > 0 && rowsBefore === 0) return 0;
     let soonest = Number.POSITIVE_INFINITY;
     for (const end of this.#inFlight.values()) soonest = Math.min(soonest, end);
     const running = soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, soonest - now);
     const { maxRows } = this.#options.policy;
     const full = this.#predict(bucket, maxRows, now) ?? 0;
-    return running + (this.#queue.rows * full) / maxRows / this.#executor.instances;
+    return running + (rowsBefore * full) / maxRows / this.#executor.instances;
   }
 
   #forget(request: QueuedRequest, reason: CancelReason): void {
@@ -362,7 +377,7 @@ export class Scheduler implements Batcher {
   #answer(batch: Batch, { outputs, inputMs, computeMs, outputMs }: Extract<RunOutcome, { kind: 'ok' }>): void {
     let parts: OutputTensor[][];
     try {
-      parts = scatter(batch, outputs, this.#options.axis);
+      parts = scatter(batch, outputs, this.#options.axis, this.#options.outputAxes);
     } catch (error) {
       settleAll(batch, new InferError('internal', 'internal error', { cause: error }));
       return;
@@ -440,7 +455,7 @@ function settleAll(batch: Batch, error: InferError): void {
   for (const request of batch.requests) settle(request, error);
 }
 
-function cancelled(reason: CancelReason): InferError {
+export function cancelled(reason: CancelReason): InferError {
   return reason === 'deadline' ? expired() : new InferError('cancelled', 'the caller cancelled the request');
 }
 
@@ -468,7 +483,7 @@ function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferEr
 }
 
 /** Up to a quarter more, so that refused callers do not come back all at once. */
-function withJitter(ms: number): number {
+export function withJitter(ms: number): number {
   return Math.ceil(Math.max(MIN_PUSHBACK_MS, ms) * (1 + Math.random() / 4));
 }
 

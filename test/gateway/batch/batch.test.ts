@@ -29,6 +29,17 @@ function landed(batch: Load, specs: readonly TensorSpec[]): { shape: readonly nu
   }));
 }
 
+test.each(['rows', 'whole'] as const)(
+  "a reshaped input goes in with the model's shape, of as many rows: %s",
+  (axis) => {
+    const spec = { name: 'x', datatype: 'INT16' as const, shape: [-1, 2, 1], modelShape: [-1, 2] };
+    const one = tensors(2, [Buffer.from([1, 2, 3, 4, 5, 6, 7, 8])], [[2, 2, 1]]);
+    const two = tensors(1, [Buffer.from([9, 10, 11, 12])], [[1, 2, 1]]);
+    const requests = axis === 'rows' ? [one, two] : [one];
+    expect(gather(load(requests), [spec], axis).places[0]?.shape).toEqual(axis === 'rows' ? [3, 2] : [2, 2]);
+  },
+);
+
 describe('gather', () => {
   const specs: readonly TensorSpec[] = [
     { name: 'a', datatype: 'UINT8', shape: [-1, 3] },

@@ -8,6 +8,7 @@ import {
   isHopeless,
   type Waiting,
 } from '../../../src/gateway/batch/dynamic-batcher.ts';
+import { LAST_TURN, turnOf } from '../../../src/gateway/batch/queue-policy.ts';
 
 const FOREVER = Number.POSITIVE_INFINITY;
 const NOW = 1_000;
@@ -15,13 +16,22 @@ const NOW = 1_000;
 const EAGER: BatchPolicy = { maxRows: 8, maxDelayMs: 0, preferredRows: [] };
 const DELAYED: BatchPolicy = { maxRows: 8, maxDelayMs: 20, preferredRows: [] };
 
-/** Requests of one row that came one millisecond after the other, the last of them now. */
-function waiting(count: number, deadline = FOREVER): Waiting[] {
-  return Array.from({ length: count }, (_, index) => ({ rows: 1, arrivalMs: NOW - count + 1 + index, deadline }));
+/** A request; without a level it is one of a model that has none. */
+type Sketch = Pick<Waiting, 'rows' | 'arrivalMs' | 'deadline'> & Partial<Waiting>;
+
+function request(sketch: Sketch): Waiting {
+  return { level: 1, turn: turnOf(sketch.level ?? 1, sketch.arrivalMs), ...sketch };
 }
 
-function bucket(requests: readonly Waiting[], predict: Bucket['predict'] = () => undefined): Bucket {
-  return { waiting: requests, predict };
+/** Requests of one row that came one millisecond after the other, the last of them now. */
+function waiting(count: number, deadline = FOREVER): Waiting[] {
+  return Array.from({ length: count }, (_, index) =>
+    request({ rows: 1, arrivalMs: NOW - count + 1 + index, deadline }),
+  );
+}
+
+function bucket(requests: readonly Sketch[], predict: Bucket['predict'] = () => undefined): Bucket {
+  return { waiting: requests.map(request), predict };
 }
 
 /** Steep: a batch costs nearly as much as one row. */
@@ -148,7 +158,10 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'a delay: a bucket that is due goes, whatever an older one waits for',
-    buckets: [bucket(waiting(6)), bucket(waiting(8).map((request) => ({ ...request, arrivalMs: NOW })))],
+    buckets: [
+      bucket(waiting(6)),
+      bucket(waiting(8).map((one) => request({ rows: one.rows, arrivalMs: NOW, deadline: one.deadline }))),
+    ],
     policy: DELAYED,
     decision: run(8, 'full', 1),
   },
@@ -237,8 +250,8 @@ describe('decide', () => {
     let inTime = 0;
     let next = 0;
     for (let at = 0; at < 4_000; ) {
-      for (; next <= at; next++) queue.push({ rows: 1, arrivalMs: next, deadline: next + 25 });
-      queue = queue.filter((request) => !isHopeless(request, { predict }, at));
+      for (; next <= at; next++) queue.push(request({ rows: 1, arrivalMs: next, deadline: next + 25 }));
+      queue = queue.filter((one) => !isHopeless(one, { predict }, at));
       const decision = decide([bucket(queue, predict)], EAGER, 1, at);
       if (decision.kind !== 'run') {
         at = next;
@@ -253,8 +266,45 @@ describe('decide', () => {
   });
 });
 
+describe('levels of priority', () => {
+  test('the bucket whose head is most urgent goes first, however long others wait within the worth of a level', () => {
+    const normal = { rows: 1, arrivalMs: NOW - 900, deadline: FOREVER, level: 2 };
+    const urgent = { rows: 1, arrivalMs: NOW, deadline: FOREVER, level: 1 };
+    expect(decide([bucket([normal]), bucket([urgent])], EAGER, 1, NOW)).toEqual(run(1, 'idle', 1));
+  });
+
+  test('what has waited longer than a level is worth goes before what is more urgent by one', () => {
+    const old = { rows: 1, arrivalMs: NOW - 1_001, deadline: FOREVER, level: 2 };
+    const urgent = { rows: 1, arrivalMs: NOW, deadline: FOREVER, level: 1 };
+    expect(decide([bucket([urgent]), bucket([old])], EAGER, 1, NOW)).toEqual(run(1, 'idle', 1));
+  });
+
+  test('what waits behind all others goes when nothing else waits in any bucket', () => {
+    const last = { rows: 1, arrivalMs: 0, deadline: FOREVER, turn: LAST_TURN };
+    expect(decide([bucket([last]), bucket(waiting(1))], EAGER, 1, NOW)).toEqual(run(1, 'idle', 1));
+    expect(decide([bucket([]), bucket([last])], EAGER, 1, NOW)).toEqual(run(1, 'idle', 1));
+  });
+
+  test('an urgent head is not given up for a full batch of less urgent requests, as it would be for its like', () => {
+    const predict = (rows: number): number => 10 + 0.1 * rows;
+    const head = { rows: 1, arrivalMs: NOW - 50, deadline: NOW + 10.1, level: 1 };
+    const others = (level: number): Sketch[] =>
+      Array.from({ length: 40 }, () => ({ rows: 1, arrivalMs: NOW - 10, deadline: NOW + 23, level }));
+    const policy = { ...EAGER, maxRows: 20 };
+    expect(decide([bucket([head, ...others(1)], predict)], policy, 1, NOW)).toEqual(run(20, 'full', 0, 1));
+    expect(decide([bucket([head, ...others(2)], predict)], policy, 1, NOW)).toEqual(run(1, 'deadline'));
+  });
+
+  test('a delay is counted from the oldest, also where an urgent one stands before it', () => {
+    const old = { rows: 1, arrivalMs: NOW - 20, deadline: FOREVER, level: 2 };
+    const urgent = { rows: 1, arrivalMs: NOW - 1, deadline: FOREVER, level: 1 };
+    expect(decide([bucket([urgent, old])], DELAYED, 1, NOW)).toEqual(run(2, 'delay'));
+    expect(decide([bucket([urgent, old])], { ...DELAYED, preferredRows: [4] }, 1, NOW)).toEqual(run(2, 'delay'));
+  });
+});
+
 describe('isHopeless', () => {
-  const at = (deadline: number): Waiting => ({ rows: 2, arrivalMs: 0, deadline });
+  const at = (deadline: number): Waiting => request({ rows: 2, arrivalMs: 0, deadline });
 
   test.each([
     { name: 'the deadline has passed', deadline: NOW, predict: undefined, expected: true },
@@ -282,17 +332,20 @@ describe('whatever waits', () => {
     preferredRows: fc.uniqueArray(fc.integer({ min: 1, max: 16 }), { maxLength: 3 }),
   });
   const situations = policies.chain((policy) => {
-    const request = fc.record({
+    const sketch = fc.record({
       rows: fc.integer({ min: 1, max: policy.maxRows }),
       arrivalMs: fc.double({ min: NOW - 100, max: NOW, noNaN: true }),
       deadline: fc.oneof(fc.constant(FOREVER), fc.double({ min: NOW + 0.1, max: NOW + 60, noNaN: true })),
+      level: fc.integer({ min: 1, max: 3 }),
     });
-    const buckets = fc.array(fc.tuple(fc.array(request, { maxLength: 30 }), predictor), { maxLength: 4 }).map((made) =>
-      made.map(([requests, predict]): Bucket => {
-        const live = requests.filter((one) => !isHopeless(one, { predict }, NOW));
-        return { predict, waiting: live.sort((a, b) => a.arrivalMs - b.arrivalMs) };
-      }),
-    );
+    const buckets = fc
+      .array(fc.tuple(fc.array(sketch.map(request), { maxLength: 30 }), predictor), { maxLength: 4 })
+      .map((made) =>
+        made.map(([requests, predict]): Bucket => {
+          const live = requests.filter((one) => !isHopeless(one, { predict }, NOW));
+          return { predict, waiting: live.sort((a, b) => a.turn - b.turn) };
+        }),
+      );
     const sorted = {
       ...policy,
       preferredRows: policy.preferredRows.filter((rows) => rows <= policy.maxRows).sort((a, b) => a - b),
@@ -347,9 +400,9 @@ describe('whatever waits', () => {
       fc.property(situations, ({ policy, buckets, idle }) => {
         const decision = decide(buckets, { ...policy, maxDelayMs: 50 }, idle, NOW);
         if (decision.kind !== 'wait') return;
-        const heads = buckets.flatMap((one) => one.waiting.slice(0, 1));
+        const arrivals = buckets.flatMap((one) => one.waiting.map(({ arrivalMs }) => arrivalMs));
         expect(decision.until).toBeGreaterThan(NOW);
-        expect(decision.until).toBeLessThanOrEqual(Math.min(...heads.map(({ arrivalMs }) => arrivalMs)) + 50);
+        expect(decision.until).toBeLessThanOrEqual(Math.min(...arrivals) + 50);
       }),
     );
   });
@@ -362,11 +415,11 @@ describe('whatever waits', () => {
         let at = NOW;
         for (let step = 0; step < total; step++) {
           for (const queue of queues) queue.waiting = queue.waiting.filter((one) => !isHopeless(one, queue, at));
-          const oldest = queues.flatMap(({ waiting: [head] }) => (head === undefined ? [] : [head.arrivalMs]));
+          const turns = queues.flatMap(({ waiting: [head] }) => (head === undefined ? [] : [head.turn]));
           const decision = decide(queues, { ...policy, maxDelayMs: 0 }, 1, at);
           if (decision.kind !== 'run') break;
           const chosen = queues[decision.bucket];
-          expect(chosen?.waiting[0]?.arrivalMs).toBe(Math.min(...oldest));
+          expect(chosen?.waiting[0]?.turn).toBe(Math.min(...turns));
           chosen?.waiting.splice(0, decision.shed + decision.count);
           at += 1;
         }
@@ -374,6 +427,28 @@ describe('whatever waits', () => {
         expect(queues.every(({ waiting: left }) => left.length === 0)).toBe(true);
       }),
     );
+  });
+
+  test('the first request that is sent is as urgent as those that are given up for it', () => {
+    const predict = (rows: number): number => 10 + 0.1 * rows;
+    const crowd = fc.array(
+      fc.record({ level: fc.constantFrom(1, 1, 1, 2), deadline: fc.constantFrom(NOW + 10.2, NOW + 23, NOW + 24) }),
+      { minLength: 20, maxLength: 60 },
+    );
+    let given = 0;
+    fc.assert(
+      fc.property(crowd, (made) => {
+        const requests = made
+          .map((one, index) => request({ rows: 1, arrivalMs: NOW - 60 + index, ...one }))
+          .sort((a, b) => a.turn - b.turn);
+        const decision = decide([bucket(requests, predict)], { ...EAGER, maxRows: 20 }, 1, NOW);
+        if (decision.kind !== 'run' || decision.shed === 0) return;
+        given++;
+        expect(requests[decision.shed]?.level).toBe(requests[0]?.level);
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(given).toBeGreaterThan(50);
   });
 
   test('a decision stays cheap when thousands wait under tight deadlines', () => {

@@ -3,13 +3,14 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
+import { QueuePolicies, type QueuePolicy } from '../../../src/gateway/batch/queue-policy.ts';
 import type { InferOutputs } from '../../../src/gateway/batch/queued-request.ts';
 import { type RunOutcome, Scheduler, type SchedulerOptions } from '../../../src/gateway/batch/scheduler.ts';
 import { InferError, type Reason } from '../../../src/gateway/errors.ts';
 import { type BatchEnded, diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../../support/fake-call.ts';
 import { echo, FakeExecutor, type FakeRun } from '../../support/fake-executor.ts';
-import { fp32Rows } from '../../support/queued-requests.ts';
+import { fp32Rows, oneLevel, queuePolicy } from '../../support/queued-requests.ts';
 
 const FOREVER = Number.POSITIVE_INFINITY;
 const CRASHED: RunOutcome = { kind: 'crashed', cause: 'killed by SIGSEGV' };
@@ -38,9 +39,12 @@ interface Ticket {
   error: InferError | undefined;
 }
 
-type Settings = Partial<Omit<SchedulerOptions, 'policy' | 'bounds'>> &
-  Partial<SchedulerOptions['policy']> &
-  Partial<SchedulerOptions['bounds']> & { readonly instances?: number };
+type Settings = Partial<Omit<SchedulerOptions, 'policy'>> &
+  Partial<SchedulerOptions['policy']> & {
+    readonly instances?: number;
+    /** Of a model without levels of priority. */
+    readonly policy?: Partial<QueuePolicy>;
+  };
 
 /** A scheduler over instances that the test holds in its hand. */
 class Bench {
@@ -58,9 +62,9 @@ class Bench {
           maxDelayMs: settings.maxDelayMs ?? 0,
           preferredRows: settings.preferredRows ?? [],
         },
-        bounds: { maxRequests: settings.maxRequests ?? 1_000, maxBytes: settings.maxBytes ?? 1_000_000 },
+        queues: settings.queues ?? oneLevel({ maxRequests: 1_000, ...settings.policy }),
+        maxQueueBytes: settings.maxQueueBytes ?? 1_000_000,
         axis: 'rows',
-        defaultTimeoutMs: settings.defaultTimeoutMs ?? FOREVER,
         maxRunMs: settings.maxRunMs ?? 60_000,
         record: (batch, outcome) => this.recorded.push({ batch, outcome }),
       },
@@ -68,16 +72,21 @@ class Bench {
     );
   }
 
-  submit(tensors: InferTensors, options: { call?: FakeCall; timeoutMs?: number } = {}): Ticket {
+  submit(
+    tensors: InferTensors,
+    options: { call?: FakeCall; timeoutMs?: number | undefined; priority?: number } = {},
+  ): Ticket {
     const ticket: Ticket = { call: options.call ?? new FakeCall(), tensors, answer: undefined, error: undefined };
-    this.scheduler.enqueue(tensors, ticket.call, { ...NO_TERMS, timeoutMs: options.timeoutMs }).then(
-      (answer) => {
-        ticket.answer = answer;
-      },
-      (error: InferError) => {
-        ticket.error = error;
-      },
-    );
+    this.scheduler
+      .enqueue(tensors, ticket.call, { ...NO_TERMS, timeoutMs: options.timeoutMs, priority: options.priority ?? 0 })
+      .then(
+        (answer) => {
+          ticket.answer = answer;
+        },
+        (error: InferError) => {
+          ticket.error = error;
+        },
+      );
     return ticket;
   }
 
@@ -335,20 +344,35 @@ describe('deadlines', () => {
   });
 
   test("the call's deadline is the transport's to watch: no second timer is armed for it", async () => {
-    const bench = new Bench({ defaultTimeoutMs: 1_000 });
+    const bench = new Bench({ policy: { defaultTimeoutMs: 1_000 } });
     bench.submit(fp32Rows(1), { call: callFor(500), timeoutMs: 800 });
     await turn();
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("the model's default time-out holds where the request brings none", async () => {
-    const bench = new Bench({ defaultTimeoutMs: 40 });
+  test("the model's default time-out holds where the request brings none that is shorter", async () => {
+    const bench = new Bench({ policy: { defaultTimeoutMs: 40 } });
     await bench.submitBehind(0);
-    const [byDefault, own] = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1), { timeoutMs: 80 })];
-    await pass(40);
-    expect(reasons([byDefault, own])).toEqual(['deadline_exceeded', 'open']);
-    await pass(40);
-    expect(reasons([own])).toEqual(['deadline_exceeded']);
+    const tickets = [undefined, 80, 15].map((timeoutMs) => bench.submit(fp32Rows(1), { timeoutMs }));
+    await pass(14);
+    expect(reasons(tickets)).toEqual(['open', 'open', 'open']);
+    await pass(1);
+    expect(reasons(tickets)).toEqual(['open', 'open', 'deadline_exceeded']);
+    await pass(24);
+    expect(reasons(tickets)).toEqual(['open', 'open', 'deadline_exceeded']);
+    await pass(1);
+    expect(reasons(tickets)).toEqual(['deadline_exceeded', 'deadline_exceeded', 'deadline_exceeded']);
+    expect(bench.executor.runs).toHaveLength(1);
+  });
+
+  test('a policy without the override does not hear the time-out of a request', async () => {
+    const bench = new Bench({ policy: { defaultTimeoutMs: 40, allowTimeoutOverride: false } });
+    await bench.submitBehind(0);
+    const ticket = bench.submit(fp32Rows(1), { timeoutMs: 5 });
+    await pass(39);
+    expect(reasons([ticket])).toEqual(['open']);
+    await pass(1);
+    expect(reasons([ticket])).toEqual(['deadline_exceeded']);
   });
 
   test('a time-out longer than a timer can be does not end the request at once', async () => {
@@ -437,6 +461,113 @@ describe('the way back', () => {
   });
 });
 
+describe('levels of priority', () => {
+  const LEVELS = new QueuePolicies([queuePolicy(), queuePolicy(), queuePolicy()], 2);
+
+  test('what is more urgent runs first, then what came first; 0 and what is no level is the default level', async () => {
+    const bench = new Bench({ queues: LEVELS, maxRows: 1 });
+    const { blocker } = await bench.submitBehind(0);
+    for (const [value, priority] of [3, 0, 1, 7, 2, 3, 1].entries()) bench.submit(fp32Rows(1, value), { priority });
+    await bench.end(blocker);
+    await bench.settle();
+    expect(bench.executor.runs.slice(1).flatMap((run) => run.values)).toEqual([2, 6, 1, 3, 4, 0, 5]);
+  });
+
+  test('a priority is accepted and ignored where the model has no levels', async () => {
+    const bench = new Bench({ maxRows: 1 });
+    const { blocker } = await bench.submitBehind(0);
+    for (const [value, priority] of [3, 1, 2].entries()) bench.submit(fp32Rows(1, value), { priority });
+    await bench.end(blocker);
+    await bench.settle();
+    expect(bench.executor.runs.slice(1).flatMap((run) => run.values)).toEqual([0, 1, 2]);
+  });
+
+  test('an urgent shape overtakes others that wait', async () => {
+    const bench = new Bench({ queues: LEVELS });
+    const { blocker } = await bench.submitBehind(2);
+    bench.submit(fp32Rows(1, 9, 'other'), { priority: 1 });
+    await bench.end(blocker);
+    expect(bench.executor.last.values).toEqual([9]);
+  });
+
+  test('nothing starves: under a flood of urgent requests the least urgent waits as long as its level is worth', async () => {
+    const bench = new Bench({ queues: LEVELS, maxRows: 1 });
+    const patient = bench.submit(fp32Rows(1, -1), { priority: 1 });
+    await turn();
+    const last = bench.submit(fp32Rows(1, -3), { priority: 3 });
+    const startedAt = performance.now();
+    while (reasons([last])[0] === 'open') {
+      // Twice as much comes as can be run.
+      bench.submit(fp32Rows(1), { priority: 1 });
+      bench.submit(fp32Rows(1), { priority: 1 });
+      await pass(50);
+      const [run] = bench.executor.inFlight;
+      if (run !== undefined) await bench.end(run);
+      if (performance.now() - startedAt > 60_000) throw new Error('it starves');
+    }
+    expect(reasons([patient, last])).toEqual(['answered', 'answered']);
+    // It is overtaken by what came in two seconds, 80 requests, which take four.
+    expect(performance.now() - startedAt).toBeLessThan(4_200);
+  });
+
+  test('the wait that is predicted for an urgent request is for what goes before it', async () => {
+    const bench = new Bench({ queues: LEVELS, maxRows: 1 });
+    bench.teach(100);
+    await bench.submitBehind(8);
+    const [ordinary, urgent] = [0, 1].map((priority) => bench.submit(fp32Rows(1), { call: callFor(400), priority }));
+    await turn();
+    expect(reasons([ordinary, urgent] as Ticket[])).toEqual(['cannot_meet_deadline', 'open']);
+  });
+});
+
+describe('a policy that delays', () => {
+  const DELAYING = { defaultTimeoutMs: 40, timeoutAction: 'delay' } as const;
+
+  test('a request that has had its time runs when nothing else waits', async () => {
+    const bench = new Bench({ policy: DELAYING, maxRows: 1 });
+    const { blocker, tickets } = await bench.submitBehind(2);
+    await pass(20);
+    tickets.push(bench.submit(fp32Rows(1, 2)));
+    await pass(20);
+    tickets.push(bench.submit(fp32Rows(1, 3, 'other')));
+    await bench.end(blocker);
+    await bench.settle();
+    expect(bench.executor.runs.slice(1).flatMap((run) => run.values)).toEqual([2, 3, 0, 1]);
+    expect(reasons(tickets)).toEqual(Array(4).fill('answered'));
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('it does not keep an idle instance waiting', async () => {
+    const bench = new Bench({ policy: DELAYING });
+    const { blocker, tickets } = await bench.submitBehind(2);
+    await pass(1_000);
+    await bench.end(blocker);
+    await bench.settle();
+    expect(reasons(tickets)).toEqual(['answered', 'answered']);
+  });
+
+  test('its call ends it all the same', async () => {
+    const bench = new Bench({ policy: DELAYING });
+    const { blocker } = await bench.submitBehind(0);
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(100) });
+    await pass(40);
+    expect(reasons([ticket])).toEqual(['open']);
+    ticket.call.cancel('deadline');
+    await bench.end(blocker);
+    expect(reasons([ticket])).toEqual(['deadline_exceeded']);
+    expect(bench.executor.runs).toHaveLength(1);
+  });
+
+  test('what runs already is left alone when its time is over', async () => {
+    const bench = new Bench({ policy: DELAYING });
+    const ticket = bench.submit(fp32Rows(1, 5));
+    await pass(50);
+    expect(bench.scheduler.queuedRequests).toBe(0);
+    await bench.settle();
+    expect(values(ticket)).toEqual([5]);
+  });
+});
+
 describe('admission', () => {
   test('a request that could not be answered in time even alone is refused at once, and told not to retry', () => {
     const bench = new Bench();
@@ -475,7 +606,7 @@ describe('admission', () => {
   });
 
   test('the queue takes exactly as many as its bound: k more are k refusals, each with a time after which to retry', async () => {
-    const bench = new Bench({ maxRequests: 5 });
+    const bench = new Bench({ policy: { maxRequests: 5 } });
     await bench.submitBehind(0);
     const tickets = Array.from({ length: 8 }, () => bench.submit(fp32Rows(1)));
     await turn();
@@ -490,7 +621,7 @@ describe('admission', () => {
   });
 
   test('the queue is bounded in bytes, too', async () => {
-    const bench = new Bench({ maxBytes: 16 });
+    const bench = new Bench({ maxQueueBytes: 16 });
     await bench.submitBehind(0);
     const tickets = [3, 1, 1].map((rows) => bench.submit(fp32Rows(rows)));
     await turn();
@@ -524,7 +655,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('Q4: in the queue: it frees its place at once and is not run', async () => {
-    const bench = new Bench({ maxRequests: 2 });
+    const bench = new Bench({ policy: { maxRequests: 2 } });
     const { blocker, tickets } = await bench.submitBehind(2);
     tickets[0]?.call.cancel();
     await turn();
@@ -869,7 +1000,7 @@ test('Q1: whatever happens in whatever order, each request settles exactly once,
   };
   await fc.assert(
     fc.asyncProperty(history, async ({ steps, instances, maxDelayMs }) => {
-      const bench = new Bench({ instances, maxDelayMs, maxRows: 4, maxRequests: 6 });
+      const bench = new Bench({ instances, maxDelayMs, maxRows: 4, policy: { maxRequests: 6 } });
       const tickets: Ticket[] = [];
       let settlements = 0;
       const watch = (ticket: Ticket): void => {

@@ -1,0 +1,90 @@
+/**
+ * How many requests a tenant may send: a token bucket each (J. Turner, "New directions in communications", IEEE Communications
+ * Magazine, 1986: the leaky bucket as a meter). A bucket holds so many tokens, gains so many a second, and a request takes one.
+ *
+ * Tenants that are listed have a bucket each; whoever is not, and whoever names none, shares one. A name alone is no identity:
+ * where each new one brought a full bucket, a client that invents names would never be limited, and the names that have to be
+ * remembered would have no bound.
+ */
+
+import { InferError } from '../errors.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
+
+export interface RateLimitOptions {
+  /** The metadata key, in lower case, whose value is the tenant's name. */
+  readonly key: string;
+  /** Requests a second of a tenant of weight 1. */
+  readonly rate: number;
+  /** Tokens that the bucket of a tenant of weight 1 holds. */
+  readonly burst: number;
+  /** The listed tenants; `other` is all others together, of weight 1 where it is not listed. */
+  readonly weights: ReadonlyMap<string, number>;
+}
+
+/** The metadata of a request. */
+interface Metadata {
+  get(name: string): string | Uint8Array | undefined;
+}
+
+interface TokenBucket {
+  readonly tenant: string;
+  /** Tokens a millisecond. */
+  readonly rate: number;
+  readonly capacity: number;
+  tokens: number;
+  /** Up to when it was filled, on the clock of `performance.now()`. */
+  filledMs: number;
+}
+
+/** The name that stands for everybody who is not listed. */
+export const OTHER_TENANTS = 'other';
+
+export class RateLimit {
+  readonly #key: string;
+  readonly #buckets: ReadonlyMap<string, TokenBucket>;
+  readonly #others: TokenBucket;
+
+  constructor({ key, rate, burst, weights }: RateLimitOptions) {
+    const now = performance.now();
+    const bucketOf = (tenant: string, weight: number): TokenBucket => {
+      // A bucket that never holds a whole token would never let anybody in.
+      const capacity = Math.max(1, burst * weight);
+      return { tenant, rate: (rate * weight) / 1_000, capacity, tokens: capacity, filledMs: now };
+    };
+    this.#key = key;
+    this.#buckets = new Map([...weights].map(([tenant, weight]) => [tenant, bucketOf(tenant, weight)]));
+    this.#others = this.#buckets.get(OTHER_TENANTS) ?? bucketOf(OTHER_TENANTS, 1);
+  }
+
+  /**
+   * Takes a token from the bucket of the request's tenant.
+   * @throws InferError `rate_limited`, with the time until there is one.
+   */
+  charge(metadata: Metadata): void {
+    const name = metadata.get(this.#key);
+    const bucket = (typeof name === 'string' ? this.#buckets.get(name) : undefined) ?? this.#others;
+    const { tenant, rate, capacity } = bucket;
+    const now = performance.now();
+    bucket.tokens = Math.min(capacity, bucket.tokens + (now - bucket.filledMs) * rate);
+    bucket.filledMs = now;
+    if (bucket.tokens >= 1) {
+      bucket.tokens -= 1;
+      diagnostics.tenantCharged.publish({ tenant, outcome: 'admitted' });
+      return;
+    }
+    diagnostics.tenantCharged.publish({ tenant, outcome: 'limited' });
+    const waitMs = (1 - bucket.tokens) / rate;
+    const who = bucket === this.#others ? `callers without a share of their own (${this.#key})` : `tenant '${tenant}'`;
+    const text = `${who} may send ${round(rate * 1_000)} requests a second, and ${round(capacity)} at once: try again later`;
+    throw new InferError('rate_limited', text, { pushback: withJitter(waitMs) });
+  }
+}
+
+/** Up to a quarter more, so that those who were refused together do not come back together. */
+function withJitter(ms: number): number {
+  return Math.ceil(ms * (1 + Math.random() / 4));
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(6));
+}

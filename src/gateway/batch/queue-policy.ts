@@ -1,0 +1,66 @@
+/** What a model grants the requests that wait for it, level of priority by level: Triton's `ModelQueuePolicy`. */
+
+import type { RequestTerms } from '../admit/request-terms.ts';
+
+export interface QueuePolicy {
+  /** Requests of the level that may wait; `Infinity`: any number, bounded in bytes alone. */
+  readonly maxRequests: number;
+  /** How long a request may wait and run that names no shorter time, in milliseconds; `Infinity`: as long as its call may. */
+  readonly defaultTimeoutMs: number;
+  /** Whether the parameter `timeout` is heard. */
+  readonly allowTimeoutOverride: boolean;
+  /** When its time is over a request ends, or it goes behind all others and ends with its call. */
+  readonly timeoutAction: 'reject' | 'delay';
+}
+
+/**
+ * What one level of priority is worth, in milliseconds of waiting. Requests go in the order of their arrival plus this much for
+ * each level: the dynamic priorities of Jackson, "Some problems in queueing with dynamic priorities" (Naval Research Logistics
+ * Quarterly, 1960). Two requests never change places while they wait, so the queue stays sorted by itself. Within a second of
+ * each other they go strictly by level; and what waits at level `n` is overtaken only by what comes in its first `n - 1`
+ * seconds, however much comes: nothing starves.
+ */
+const LEVEL_WORTH_MS = 1_000;
+
+/** The turn of what waits behind everything that has not had its time. */
+export const LAST_TURN = Number.POSITIVE_INFINITY;
+
+/** @param level 1 is the most urgent. */
+export function turnOf(level: number, arrivalMs: number): number {
+  return arrivalMs + (level - 1) * LEVEL_WORTH_MS;
+}
+
+export class QueuePolicies {
+  readonly #policies: readonly [QueuePolicy, ...QueuePolicy[]];
+  readonly #defaultLevel: number;
+
+  /**
+   * @param policies of the levels, the most urgent first; a single one where the model has no levels.
+   * @param defaultLevel of requests that name none of the levels.
+   */
+  constructor(policies: readonly [QueuePolicy, ...QueuePolicy[]], defaultLevel = 1) {
+    this.#policies = policies;
+    this.#defaultLevel = defaultLevel;
+  }
+
+  get levels(): number {
+    return this.#policies.length;
+  }
+
+  /** From the parameter `priority`: 0, or more than there are, is the default level. */
+  levelOf({ priority }: RequestTerms): number {
+    return priority >= 1 && priority <= this.#policies.length ? priority : this.#defaultLevel;
+  }
+
+  at(level: number): QueuePolicy {
+    return this.#policies[level - 1] ?? this.#policies[0];
+  }
+}
+
+/** After how many milliseconds a policy acts on a request; `Infinity`: never. Of two times the shorter counts. */
+export function timeLimitMs(
+  { defaultTimeoutMs, allowTimeoutOverride }: QueuePolicy,
+  { timeoutMs }: RequestTerms,
+): number {
+  return timeoutMs === undefined || !allowTimeoutOverride ? defaultTimeoutMs : Math.min(defaultTimeoutMs, timeoutMs);
+}
