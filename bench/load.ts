@@ -53,7 +53,7 @@ export class Load implements Disposable {
    */
   async openLoop(ratePerS: number, ms: number, deadlineMs: number): Promise<OpenLoopResult> {
     const start = performance.now();
-    const result: OpenLoopResult = { sent: 0, inTime: 0, late: 0, refused: 0, failed: 0, sentLate: 0 };
+    const result: OpenLoopResult = { sent: 0, inTime: 0, late: 0, refused: 0, failed: 0, sentLate: 0, answeredMs: [] };
     const pending: Promise<void>[] = [];
     let due = start;
     for (let index = 0; due < start + ms; index++) {
@@ -71,6 +71,7 @@ export class Load implements Disposable {
 
   async #counted(index: number, due: number, deadlineMs: number, result: OpenLoopResult): Promise<void> {
     const { error } = await this.#call(index, { deadline: Date.now() + deadlineMs - (performance.now() - due) });
+    if (error === undefined) result.answeredMs.push(performance.now() - due);
     if (error === undefined && performance.now() - due <= deadlineMs) result.inTime++;
     else if (error === undefined || error.code === grpc.status.DEADLINE_EXCEEDED) result.late++;
     else if (error.code === grpc.status.RESOURCE_EXHAUSTED) result.refused++;
@@ -96,4 +97,6 @@ export interface OpenLoopResult {
   failed: number;
   /** Sent more than 5 ms after it was due: the generator could not keep up. */
   sentLate: number;
+  /** What each answer took, from the moment at which its call was due. */
+  readonly answeredMs: number[];
 }

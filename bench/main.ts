@@ -15,8 +15,9 @@ import { memory } from './memory.ts';
 import { overhead } from './overhead.ts';
 import { overload } from './overload.ts';
 import type { Bench } from './report.ts';
+import { shadow } from './shadow.ts';
 
-const BENCHES: Readonly<Record<string, Bench>> = { overhead, efficiency, overload, memory };
+const BENCHES: Readonly<Record<string, Bench>> = { overhead, efficiency, overload, memory, shadow };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 export interface ServerProcess {
   readonly port: number;
+  readonly pid: number;
   /** User and system time of the process and all its living descendants, in microseconds (the kernel counts in steps of 10 ms). */
   cpuUs(): number;
   /** Resident memory of the process alone, in MiB. */
@@ -55,6 +56,7 @@ async function startServer(args: readonly string[], ready: RegExp): Promise<Serv
   const pid = child.pid ?? 0;
   return {
     port,
+    pid,
     cpuUs: () => treeOf(pid).reduce((sum, each) => sum + cpuUsOf(each), 0),
     rssMiB: () => rssMiBOf(pid),
     stop: () => stop(child),

@@ -25,6 +25,7 @@ import {
   type ModelStatistics,
   type ServerMetadata,
 } from './inference-service.ts';
+import { type ShadowReport, shadowReportMethod } from './traffic-service.ts';
 
 export type { Datatype, Shape } from '../wire/tensor.ts';
 export { InferenceError } from './inference-error.ts';
@@ -40,6 +41,7 @@ export type {
   TensorMetadata,
 } from './inference-service.ts';
 export { type AnyTensor, type Elements, Tensor, tensor } from './tensor.ts';
+export type { ShadowReport } from './traffic-service.ts';
 
 /** What an answer may hold. A client picks its server, so this is room for any model, not a defence against hostile ones. */
 const RESPONSE_LIMITS: WireLimits = {
@@ -200,6 +202,11 @@ export class InferenceClient {
   /** Statistics of one model, or with `''` of all: of the version asked for, or of every version that is ready. */
   async modelStatistics(model: string, options: ModelCallOptions = {}): Promise<readonly ModelStatistics[]> {
     return (await this.#call('ModelStatistics', toModelRequest(model, options), { ...options, model })).modelStats;
+  }
+
+  /** How the shadow versions of a model, or with `''` of all models, answer. Of tensorgate alone: others are UNIMPLEMENTED. */
+  async shadowReports(model: string, options: CallOptions = {}): Promise<readonly ShadowReport[]> {
+    return (await this.#unary(shadowReportMethod(), { model }, { ...options, model })).response.reports;
   }
 
   /** Closes the connection when the calls under way have ended. */

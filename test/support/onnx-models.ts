@@ -50,7 +50,7 @@ export function identityModel(datatype: Datatype, axes: readonly Axis[] = ['batc
 }
 
 /** `output` is `input + offset`, both FP32 [batch,1]: an answer tells which model made it. */
-export function offsetModel(offset: number): Uint8Array {
+export function additionModel(offset: number): Uint8Array {
   return model({
     inputs: [fp32('input', ['batch', 1])],
     outputs: [fp32('output', ['batch', 1])],

@@ -1,4 +1,5 @@
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { QueuedRequest } from '../../src/gateway/batch/queued-request.ts';
 import { FakeCall } from './fake-call.ts';
 
@@ -17,6 +18,8 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     deadline: Number.POSITIVE_INFINITY,
     expiresAt: Number.POSITIVE_INFINITY,
     arrivalMs: 0,
+    level: 1,
+    turn: 0,
     suspect: false,
     sentAtMs: 0,
     settled: false,
@@ -25,4 +28,20 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     reject: () => {},
     ...fields,
   };
+}
+
+/** A policy that grants everything but what is named. */
+export function queuePolicy(fields: Partial<QueuePolicy> = {}): QueuePolicy {
+  return {
+    maxRequests: Number.POSITIVE_INFINITY,
+    defaultTimeoutMs: Number.POSITIVE_INFINITY,
+    allowTimeoutOverride: true,
+    timeoutAction: 'reject',
+    ...fields,
+  };
+}
+
+/** What holds for all requests of a model without levels of priority. */
+export function oneLevel(fields: Partial<QueuePolicy> = {}): QueuePolicies {
+  return new QueuePolicies([queuePolicy(fields)]);
 }

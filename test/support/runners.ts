@@ -21,7 +21,7 @@ export function sessionSpec(modelPath: string, fields: Partial<SessionSpec> = {}
     providers: ['cpu'],
     strictProviders: false,
     deviceId: 0,
-    options: sessionOptions(MODEL_CONFIG.parse({}), undefined),
+    options: sessionOptions(MODEL_CONFIG.parse({})),
     ...fields,
   };
 }

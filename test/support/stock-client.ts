@@ -23,6 +23,7 @@ type Rpc = MethodDefinition<Message, Message>;
 const FILES = [
   'inference.proto',
   'health.proto',
+  'tensorgate.proto',
   'grpc/reflection/v1/reflection.proto',
   'grpc/reflection/v1alpha/reflection.proto',
 ];
@@ -38,6 +39,7 @@ const DEFINITION: PackageDefinition = loadSync(FILES, {
 
 export const INFERENCE = 'inference.GRPCInferenceService';
 export const HEALTH = 'grpc.health.v1.Health';
+export const TRAFFIC = 'tensorgate.v1.Traffic';
 
 /** How a call ended that was not answered with OK. */
 export interface Refusal {

@@ -1,0 +1,54 @@
+/** The messages of `tensorgate.v1.Traffic`, which tensorgate alone offers, as proto-loader reads them from `proto/`. */
+
+import { fileURLToPath } from 'node:url';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+/** How the answers of one version, a shadow, compare with those that clients got of another, since the server started. */
+export interface ShadowReport {
+  readonly model: string;
+  /** The version whose answers clients got. */
+  readonly primary: string;
+  /** The version that got copies of their requests. */
+  readonly shadow: string;
+  /** Comparisons in which every element was equal. */
+  readonly equal: number;
+  readonly different: number;
+  /** Comparisons in which the shadow lacked an output, or gave it another datatype or shape. */
+  readonly incomparable: number;
+  /** Largest difference of two floating-point elements, which may be infinite. */
+  readonly maxAbsoluteDifference: number;
+  /** Largest difference as a share of the larger of its two elements. */
+  readonly maxRelativeDifference: number;
+  /** Rows by whether their largest element has the same place in both answers. */
+  readonly rowsAgreeing: number;
+  readonly rowsDisagreeing: number;
+  /** From the queue to the outputs, in milliseconds. */
+  readonly primaryMeanMs: number;
+  readonly shadowMeanMs: number;
+  /** Copies that the shadow did not answer, by the reason. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Copies that were not sent, by the cause. */
+  readonly shed: Readonly<Record<string, number>>;
+}
+
+type ShadowReportMethod = MethodDefinition<{ readonly model: string }, { readonly reports: readonly ShadowReport[] }>;
+
+let method: ShadowReportMethod | undefined;
+
+/** The definition of `ShadowReport`. The first call reads `proto/`. */
+export function shadowReportMethod(): ShadowReportMethod {
+  method ??= loadMethod();
+  return method;
+}
+
+function loadMethod(): ShadowReportMethod {
+  const definition = loadSync('tensorgate.proto', {
+    includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
+    longs: Number,
+    defaults: true,
+  });
+  const found = (definition['tensorgate.v1.Traffic'] as ServiceDefinition)['ShadowReport'];
+  if (found === undefined) throw new TypeError('proto/tensorgate.proto has no ShadowReport');
+  return found as ShadowReportMethod;
+}
