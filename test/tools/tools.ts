@@ -24,6 +24,19 @@ export function h2spec(): string | undefined {
   return program('h2spec', 'h2spec');
 }
 
+/** The client of gRPC's own interoperability tests. Called `client` by Go, so it is not looked for elsewhere. */
+export function grpcInteropClient(): string | undefined {
+  return folders.map((folder) => path.join(folder, 'grpc-interop/client')).find(isExecutable);
+}
+
+export function envoy(): string | undefined {
+  return program('envoy/bin', 'envoy');
+}
+
+export function h2load(): string | undefined {
+  return program('h2load', 'h2load');
+}
+
 export function perfAnalyzer(): string | undefined {
   return program('perf-analyzer', 'perf_analyzer');
 }

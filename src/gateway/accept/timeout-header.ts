@@ -21,7 +21,8 @@ export function clampTimeout(header: string | undefined, defaultMs: number, maxM
   return `${Math.ceil(Math.min(timeoutMs, maxMs, MAX_TIMEOUT_MS))}m`;
 }
 
-function parseTimeoutMs(header: string): number | undefined {
+/** `undefined`: malformed. */
+export function parseTimeoutMs(header: string): number | undefined {
   const match = TIMEOUT.exec(header);
   const unitMs = UNIT_MS[match?.[2] ?? ''];
   return match === null || unitMs === undefined ? undefined : Number(match[1]) * unitMs;

@@ -1,0 +1,26 @@
+import type { CancelReason } from '../call.ts';
+
+/**
+ * What a stream is for: a request and its answer. Of all that HTTP/2 is made of it sees only this; it answers through its
+ * `Http2Stream`. None of these throws.
+ */
+export interface Exchange {
+  /** The next part of the request's body: `chunk[from, to)`. It does not change, and may be kept. */
+  receive(chunk: Buffer, from: number, to: number): void;
+  /** The request is complete. */
+  receiveEnd(): void;
+  /**
+   * How many bytes the peer shall be able to send now.
+   * @param window what it may send ahead of anything that is known of
+   */
+  wanted(window: number): number;
+  /** There is room again for what the stream sends. */
+  drained(): void;
+  /** The server ends, and cannot wait for the answer. */
+  abandon(): void;
+  /**
+   * The stream is over; nothing else is called after it.
+   * @param reason why it ended before the answer was sent whole; `undefined` where it was
+   */
+  over(reason: CancelReason | undefined): void;
+}

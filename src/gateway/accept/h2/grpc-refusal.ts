@@ -1,0 +1,23 @@
+import type { InferError } from '../../errors.ts';
+import { boundedText, type Trailers } from '../call.ts';
+import type { Exchange } from './exchange.ts';
+import type { Http2Stream } from './http2-stream.ts';
+
+/** The answer to a gRPC request that no method gets. It goes out at once: a streaming client may wait for it. */
+export class GrpcRefusal implements Exchange {
+  constructor(stream: Http2Stream, failure: InferError, trailers?: Trailers) {
+    stream.exchange = this;
+    stream.sendEnd({ code: failure.status, text: boundedText(failure.message), trailers });
+  }
+
+  receive(): void {}
+  receiveEnd(): void {}
+
+  wanted(): number {
+    return 0;
+  }
+
+  drained(): void {}
+  abandon(): void {}
+  over(): void {}
+}

@@ -1,0 +1,94 @@
+/** From the head of a request to what answers it (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Requests"). */
+
+import { InferError } from '../../errors.ts';
+import type { Method, Routes, TransportOptions } from '../call.ts';
+import { DeadlineWheel } from './deadline-wheel.ts';
+import type { Exchange } from './exchange.ts';
+import { GrpcRefusal } from './grpc-refusal.ts';
+import { HttpRefusal } from './http-refusal.ts';
+import type { CallStart, CallTools } from './http2-call.ts';
+import type { Http2Stream } from './http2-stream.ts';
+import { Http2StreamingCall } from './http2-streaming-call.ts';
+import { Http2UnaryCall } from './http2-unary-call.ts';
+import { ACCEPTED_ENCODINGS, encodingOf, Inflater } from './inflater.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** `application/grpc`, with a subtype of any message format or a parameter; `application/grpc-web` is another protocol. */
+const GRPC = /^application\/grpc([+;]|$)/;
+/** Of the client's path, in the text of an answer. */
+const MAX_PATH = 128;
+
+const METHOD_NOT_ALLOWED = 405;
+const UNSUPPORTED_MEDIA_TYPE = 415;
+
+export type ServiceOptions = Pick<TransportOptions, 'maxMessageBytes' | 'defaultDeadlineMs' | 'maxDeadlineMs'>;
+
+export class GrpcService {
+  readonly #routes: Routes;
+  readonly #options: ServiceOptions;
+  readonly #tools: CallTools;
+
+  constructor(routes: Routes, options: ServiceOptions) {
+    this.#routes = routes;
+    this.#options = options;
+    this.#tools = {
+      deadlines: new DeadlineWheel(),
+      inflater: new Inflater(),
+      maxMessageBytes: options.maxMessageBytes,
+    };
+  }
+
+  /** How many calls have a deadline to come. */
+  get pendingDeadlines(): number {
+    return this.#tools.deadlines.size;
+  }
+
+  /** Gives `stream` its exchange. */
+  open(stream: Http2Stream, head: RequestHead): Exchange {
+    if (head.tooLarge) {
+      return new GrpcRefusal(stream, new InferError('limit_exceeded', 'the metadata is larger than the limit'));
+    }
+    if (head.method !== 'POST') return this.#refuse(stream, METHOD_NOT_ALLOWED);
+    if (!GRPC.test(head.contentType ?? '')) return this.#refuse(stream, UNSUPPORTED_MEDIA_TYPE);
+    return this.#openCall(stream, head);
+  }
+
+  #refuse(stream: Http2Stream, httpStatus: number): Exchange {
+    const deadline = performance.now() + this.#options.defaultDeadlineMs;
+    return new HttpRefusal(stream, httpStatus, deadline, this.#tools.deadlines);
+  }
+
+  #openCall(stream: Http2Stream, head: RequestHead): Exchange {
+    const { path = '', timeoutMs } = head;
+    const method = this.#routes.get(path);
+    if (method === undefined) {
+      return new GrpcRefusal(stream, new InferError('unimplemented', `unknown method ${path.slice(0, MAX_PATH)}`));
+    }
+    if (timeoutMs === undefined) {
+      const text = 'grpc-timeout is malformed: at most eight digits and one of H, M, S, m, u, n are expected';
+      return new GrpcRefusal(stream, new InferError('malformed_message', text));
+    }
+    const encoding = encodingOf(head.encoding);
+    if (encoding === undefined) {
+      // grpc/grpc: doc/compression.md, "Test cases" 2: the client learns what it may use.
+      const failure = new InferError('unimplemented', `the server takes messages that are ${ACCEPTED_ENCODINGS}`);
+      return new GrpcRefusal(stream, failure, { 'grpc-accept-encoding': ACCEPTED_ENCODINGS });
+    }
+    const startedAt = performance.now();
+    const deadline = startedAt + this.#timeLeft(method, timeoutMs);
+    return this.#start(stream, method, { path, head, encoding, startedAt, deadline });
+  }
+
+  #timeLeft(method: Method, timeoutMs: number): number {
+    if (method.kind === 'streaming') return timeoutMs;
+    const { defaultDeadlineMs, maxDeadlineMs } = this.#options;
+    return Math.min(timeoutMs === Number.POSITIVE_INFINITY ? defaultDeadlineMs : timeoutMs, maxDeadlineMs);
+  }
+
+  #start(stream: Http2Stream, method: Method, start: CallStart): Exchange {
+    if (method.kind === 'unary') return new Http2UnaryCall(stream, start, this.#tools, method);
+    const call = new Http2StreamingCall(stream, start, this.#tools);
+    call.begin(method);
+    return call;
+  }
+}

@@ -1,0 +1,79 @@
+import { ConnectionError, ErrorCode, frameSizeError, protocolError } from './error-code.ts';
+import { Flag, readUint31 } from './frame.ts';
+
+const PRIORITY_BYTES = 5;
+
+export interface HeaderBlockLimits {
+  readonly maxHeaderBlockBytes: number;
+  readonly maxContinuations: number;
+}
+
+/** A header block, from its HEADERS frame over all CONTINUATION frames to END_HEADERS (RFC 9113, section 4.3). */
+export class HeaderBlock {
+  readonly #limits: HeaderBlockLimits;
+  readonly #fragments: Buffer[] = [];
+  #byteLength = 0;
+  #id = 0;
+
+  /** The last HEADERS frame ended the stream's request. */
+  endsStream = false;
+  /** The last HEADERS frame made the stream depend on itself (RFC 7540, section 5.3.1). */
+  dependsOnItself = false;
+
+  constructor(limits: HeaderBlockLimits) {
+    this.#limits = limits;
+  }
+
+  /** The stream whose block is not complete; no other frame may come before the rest of it (section 6.10). 0: there is none. */
+  get openId(): number {
+    return this.#id;
+  }
+
+  /**
+   * Takes the payload of HEADERS (section 6.2).
+   * @returns the block, where this was all of it
+   */
+  start(flags: number, id: number, payload: Buffer): Buffer | undefined {
+    let from = 0;
+    let to = payload.length;
+    if (flags & Flag.PADDED) {
+      if (payload.length === 0) throw frameSizeError('HEADERS without their pad length');
+      to -= payload[0] ?? 0;
+      from = 1;
+    }
+    this.dependsOnItself = false;
+    if (flags & Flag.PRIORITY) {
+      if (payload.length - from < PRIORITY_BYTES) throw frameSizeError('HEADERS without their priority');
+      this.dependsOnItself = readUint31(payload, from) === id;
+      from += PRIORITY_BYTES;
+    }
+    if (from > to) throw protocolError('HEADERS with more padding than payload');
+    this.endsStream = (flags & Flag.END_STREAM) !== 0;
+    const fragment = payload.subarray(from, to);
+    if (flags & Flag.END_HEADERS) return fragment;
+    this.#id = id;
+    this.#keep(fragment);
+    return undefined;
+  }
+
+  /** Takes the payload of CONTINUATION, as `start` does. */
+  continue(flags: number, id: number, payload: Buffer): Buffer | undefined {
+    if (id === 0 || id !== this.#id) throw protocolError('CONTINUATION of nothing');
+    this.#keep(payload);
+    if ((flags & Flag.END_HEADERS) === 0) return undefined;
+    const block = Buffer.concat(this.#fragments);
+    this.#fragments.length = 0;
+    this.#byteLength = 0;
+    this.#id = 0;
+    return block;
+  }
+
+  /** A copy: the chunk that it lies in may be large. */
+  #keep(fragment: Buffer): void {
+    this.#byteLength += fragment.length;
+    if (this.#byteLength > this.#limits.maxHeaderBlockBytes || this.#fragments.length > this.#limits.maxContinuations) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a header block that is too large');
+    }
+    this.#fragments.push(Buffer.from(fragment));
+  }
+}

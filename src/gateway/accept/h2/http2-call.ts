@@ -1,0 +1,235 @@
+/** A gRPC call on a stream: what unary and streaming ones have in common. */
+
+import { InferError, Status, type StatusCode } from '../../errors.ts';
+import { diagnostics } from '../../ops/diagnostics.ts';
+import { boundedText, type Call, type CancelReason, type Peer, type Trailers } from '../call.ts';
+import { publishEnd, publishStart } from '../call-events.ts';
+import { failWith } from '../failure.ts';
+import { objection } from './answer-headers.ts';
+import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
+import { ErrorCode } from './error-code.ts';
+import type { Exchange } from './exchange.ts';
+import type { Http2Stream } from './http2-stream.ts';
+import type { Encoding, Inflated, Inflater } from './inflater.ts';
+import { MessageReader, type MessageSink } from './message-reader.ts';
+import type { RequestHead } from './request-head.ts';
+
+/** What all calls of a transport share. */
+export interface CallTools {
+  readonly deadlines: DeadlineWheel;
+  readonly inflater: Inflater;
+  readonly maxMessageBytes: number;
+}
+
+export interface CallStart {
+  readonly path: string;
+  readonly head: RequestHead;
+  readonly encoding: Encoding;
+  readonly startedAt: number;
+  readonly deadline: number;
+}
+
+export abstract class Http2Call extends Expiring implements Call, Exchange, MessageSink {
+  readonly path: string;
+  readonly deadline: number;
+  onCancel: ((reason: CancelReason) => void) | undefined = undefined;
+  protected readonly http2: Http2Stream;
+  protected readonly reader: MessageReader;
+  readonly #head: RequestHead;
+  readonly #encoding: Encoding;
+  readonly #tools: CallTools;
+  readonly #startedAt: number;
+  #heldBytes = 0;
+  #started = false;
+  #ended = false;
+  #cancelled = false;
+
+  constructor(stream: Http2Stream, start: CallStart, tools: CallTools) {
+    super();
+    this.path = start.path;
+    this.deadline = start.deadline;
+    this.http2 = stream;
+    this.#head = start.head;
+    this.#encoding = start.encoding;
+    this.#tools = tools;
+    this.#startedAt = start.startedAt;
+    this.reader = new MessageReader(this, stream.incoming, tools.maxMessageBytes, start.encoding !== 'identity');
+    stream.exchange = this;
+    tools.deadlines.add(this);
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  get peer(): Peer {
+    return this.http2.peer;
+  }
+
+  get(name: string): string | Uint8Array | undefined {
+    return this.#head.get(name);
+  }
+
+  keys(): Iterable<string> {
+    return this.#head.keys();
+  }
+
+  fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
+    if (this.#ended || !this.#canSend(trailers)) return;
+    const bounded = boundedText(text);
+    this.#conclude(code, bounded, failure);
+    this.http2.sendEnd({ code, text: bounded, trailers });
+  }
+
+  // As the stream's exchange.
+
+  receive(chunk: Buffer, from: number, to: number): void {
+    if (this.#ended) return;
+    try {
+      this.reader.read(chunk, from, to);
+    } catch (thrown) {
+      this.failWith(thrown);
+    }
+  }
+
+  abstract takeMessage(message: Buffer, isCompressed: boolean): void;
+  abstract receiveEnd(): void;
+  abstract wanted(window: number): number;
+  abstract drained(): void;
+
+  abandon(): void {
+    if (this.#ended) return;
+    const failure = new InferError('draining', 'the server ended before it could answer');
+    this.#cancel('connection', failure, true);
+  }
+
+  over(reason: CancelReason | undefined): void {
+    this.#tools.deadlines.remove(this);
+    this.release();
+    if (this.#ended) return;
+    this.#cancel(reason ?? 'client', new InferError('cancelled', 'the caller cancelled the call'), false);
+  }
+
+  override expire(): void {
+    if (this.#ended) {
+      // The answer is there, and the peer does not take it.
+      this.http2.reset(ErrorCode.CANCEL);
+      return;
+    }
+    const failure = new InferError('deadline_exceeded', 'the deadline passed before the answer');
+    this.#cancel('deadline', failure, true);
+  }
+
+  // For its kinds.
+
+  protected get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Gives back what is held of the request. */
+  protected release(): void {
+    this.reader.close();
+    this.letGo(this.#heldBytes);
+  }
+
+  /**
+   * Counts bytes of the request that are complete, and wait.
+   * @throws InferError limit_exceeded
+   */
+  protected hold(bytes: number): void {
+    if (!this.http2.incoming.tryTake(bytes)) {
+      throw new InferError('limit_exceeded', 'too many bytes of requests wait to be complete or to be read');
+    }
+    this.#heldBytes += bytes;
+  }
+
+  protected letGo(bytes: number): void {
+    this.http2.incoming.give(bytes);
+    this.#heldBytes -= bytes;
+  }
+
+  /** Runs the method. */
+  protected start(handle: () => void): void {
+    this.#started = true;
+    publishStart(this);
+    this.guard(handle);
+  }
+
+  /** Runs a handler: what it throws ends this call, and nothing else (C3). */
+  protected guard(handler: () => void): void {
+    try {
+      handler();
+    } catch (thrown) {
+      diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
+      this.failWith(thrown);
+    }
+  }
+
+  protected failWith(thrown: unknown): void {
+    failWith(this, InferError.from(thrown));
+  }
+
+  /**
+   * Sends one message; nothing of a call that has ended.
+   * @returns whether it was sent; where not, the call has ended
+   */
+  protected send(chunks: readonly Uint8Array[]): boolean {
+    let byteLength = 0;
+    for (const chunk of chunks) byteLength += chunk.byteLength;
+    if (this.#ended) return false;
+    if (byteLength > MAX_MESSAGE_BYTES) {
+      this.failWith(
+        new InferError('limit_exceeded', `the answer has ${byteLength} bytes, more than a message can have`),
+      );
+    } else if (!this.http2.sendMessage(chunks, byteLength)) {
+      this.failWith(new InferError('limit_exceeded', 'the client leaves too many answers unread'));
+    }
+    return !this.#ended;
+  }
+
+  /** Ends the call with OK. */
+  protected succeed(trailers: Trailers | undefined): void {
+    if (this.#ended || !this.#canSend(trailers)) return;
+    this.#conclude(Status.OK);
+    this.http2.sendEnd(trailers === undefined ? OK : { code: Status.OK, text: '', trailers });
+  }
+
+  /** Inflates a message under the limit; `done` is not called once nobody waits for it. */
+  protected inflate(message: Buffer, done: Inflated): (() => void) | undefined {
+    if (this.#encoding === 'identity') return undefined;
+    return this.#tools.inflater.inflate(message, this.#encoding, this.#tools.maxMessageBytes, done);
+  }
+
+  /** Trailers that cannot be sent are a fault of ours: the call fails without them. */
+  #canSend(trailers: Trailers | undefined): boolean {
+    const why = trailers === undefined ? undefined : objection(trailers);
+    if (why === undefined) return true;
+    diagnostics.notice.publish({ level: 'error', text: `the answer of ${this.path} cannot be sent: ${why}` });
+    this.failWith(new InferError('internal', 'internal error', { cause: new TypeError(why) }));
+    return false;
+  }
+
+  #conclude(code: StatusCode, text?: string, failure?: InferError): void {
+    this.#ended = true;
+    this.release();
+    if (this.#started) publishEnd(this, { code, text, failure, startedAt: this.#startedAt });
+  }
+
+  /** Of a call that has not ended (C2). */
+  #cancel(reason: CancelReason, failure: InferError, tellsCaller: boolean): void {
+    this.#conclude(failure.status, failure.message, failure);
+    this.#cancelled = true;
+    if (tellsCaller) this.#tell(failure);
+    this.guard(() => this.onCancel?.(reason));
+  }
+
+  /** Messages that the peer does not take would stand before the status for ever. */
+  #tell({ status, message }: InferError): void {
+    if (this.http2.queue.byteLength > 0) this.http2.reset(ErrorCode.CANCEL);
+    else this.http2.sendEnd({ code: status, text: message });
+  }
+}
+
+const OK = { code: Status.OK, text: '' } as const;
+/** The prefix has 32 bits for the length. */
+const MAX_MESSAGE_BYTES = 2 ** 32 - 1;

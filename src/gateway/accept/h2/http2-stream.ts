@@ -1,0 +1,123 @@
+/** One stream: what the connection knows of it, and the only way in which its exchange answers. */
+
+import type { Peer } from '../call.ts';
+import type { AnswerEnd } from './answer-headers.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { ErrorCode } from './error-code.ts';
+import type { Exchange } from './exchange.ts';
+import { ReceiveWindow } from './receive-window.ts';
+import { SendQueue } from './send-queue.ts';
+import { StreamState } from './stream-state.ts';
+
+/** What a stream needs of its connection. */
+export interface StreamCarrier {
+  readonly peer: Peer;
+  /** For what a stream holds of its request. */
+  readonly incoming: ByteBudget;
+  sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
+  sendEnd(stream: Http2Stream, end: AnswerEnd): void;
+  sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
+  resetStream(stream: Http2Stream, code: ErrorCode): void;
+  reopenWindow(stream: Http2Stream): void;
+}
+
+/** Unsent bytes at which `send` says that it is full, and at which there is room again. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+const LOW_WATER_BYTES = 256 * 1024;
+
+export class Http2Stream {
+  readonly id: number;
+  state: StreamState = StreamState.OPEN;
+  /** Sets itself, before it answers. */
+  exchange: Exchange | undefined = undefined;
+
+  // Of the request.
+  readonly window: ReceiveWindow;
+  /** `content-length`, and how much of it came. */
+  contentLength: number | undefined = undefined;
+  received = 0;
+  /** On the clock of the connection's host. */
+  readonly openedAt: number;
+
+  // Of the answer.
+  sendWindow: number;
+  readonly queue = new SendQueue();
+  headSent = false;
+  /** How it ends, once that is known. */
+  end: AnswerEnd | undefined = undefined;
+  /** It is not gRPC: the last DATA frame ends it, and no trailers. */
+  isPlain = false;
+  /** It waits for its turn to send. */
+  inTurn = false;
+  #full = false;
+
+  readonly #carrier: StreamCarrier;
+
+  constructor(carrier: StreamCarrier, id: number, terms: StreamTerms) {
+    this.#carrier = carrier;
+    this.id = id;
+    this.window = new ReceiveWindow(terms.receiveWindowBytes);
+    this.sendWindow = terms.sendWindowBytes;
+    this.openedAt = terms.openedAt;
+  }
+
+  get peer(): Peer {
+    return this.#carrier.peer;
+  }
+
+  get incoming(): ByteBudget {
+    return this.#carrier.incoming;
+  }
+
+  /** Neither side sends any more. */
+  get isOver(): boolean {
+    return this.state === StreamState.CLOSED || this.state === StreamState.RESET;
+  }
+
+  /** There is too much unsent; `exchange.drained` tells when there is not. */
+  get isFull(): boolean {
+    this.#full ||= this.queue.byteLength >= HIGH_WATER_BYTES;
+    return this.#full;
+  }
+
+  /** @returns whether there is room again, which is said once */
+  emptied(): boolean {
+    if (!this.#full || this.queue.byteLength > LOW_WATER_BYTES) return false;
+    this.#full = false;
+    return true;
+  }
+
+  /**
+   * Sends one gRPC message.
+   * @param chunks its parts, `byteLength` in all; they must not change afterwards
+   * @returns false: the peer leaves too much unread, and the message was dropped
+   */
+  sendMessage(chunks: readonly Uint8Array[], byteLength: number): boolean {
+    return this.isOver || this.#carrier.sendMessage(this, chunks, byteLength);
+  }
+
+  /** Ends the answer with trailers, behind all that was sent before. */
+  sendEnd(end: AnswerEnd): void {
+    if (!this.isOver) this.#carrier.sendEnd(this, end);
+  }
+
+  /** Answers a request that is not gRPC. */
+  sendPlain(httpStatus: number, body: Buffer): void {
+    if (!this.isOver) this.#carrier.sendPlain(this, httpStatus, body);
+  }
+
+  reset(code: ErrorCode): void {
+    if (!this.isOver) this.#carrier.resetStream(this, code);
+  }
+
+  /** Lets the peer send what the exchange wants. */
+  reopenWindow(): void {
+    if (!this.isOver) this.#carrier.reopenWindow(this);
+  }
+}
+
+export interface StreamTerms {
+  readonly receiveWindowBytes: number;
+  readonly sendWindowBytes: number;
+  readonly openedAt: number;
+}

@@ -1,0 +1,144 @@
+import { InferError } from '../../errors.ts';
+import type { Method, StreamingCall, Trailers } from '../call.ts';
+import { Http2Call } from './http2-call.ts';
+
+type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
+
+/** A message that waits for its turn. */
+interface Waiting {
+  readonly message: Buffer;
+  readonly isCompressed: boolean;
+}
+
+/**
+ * A call whose method starts at the headers.
+ *
+ * Messages come in order, one at a time, and not while the call is paused. What waits (for that, or to be inflated) counts
+ * in the budget of incomplete requests, and the stream's window is not reopened for it.
+ */
+export class Http2StreamingCall extends Http2Call implements StreamingCall {
+  onMessage: ((message: Uint8Array) => void) | undefined = undefined;
+  onEnd: (() => void) | undefined = undefined;
+  onDrain: (() => void) | undefined = undefined;
+  readonly #waiting: Waiting[] = [];
+  #paused = false;
+  #delivering = false;
+  #requestEnded = false;
+  #endDelivered = false;
+  #stopInflating: (() => void) | undefined;
+
+  begin(method: StreamingMethod): void {
+    this.start(() => method.handle(this));
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    return this.send(chunks) && !this.http2.isFull;
+  }
+
+  end(trailers?: Trailers): void {
+    this.succeed(trailers);
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#deliver();
+    this.http2.reopenWindow();
+  }
+
+  override receiveEnd(): void {
+    if (this.ended) return;
+    if (this.reader.isInside) {
+      this.failWith(new InferError('malformed_message', 'the request ends inside a message'));
+      return;
+    }
+    this.#requestEnded = true;
+    this.#deliver();
+  }
+
+  override wanted(window: number): number {
+    const isHeld = this.#paused || this.#waiting.length > 0;
+    return isHeld || this.ended ? 0 : Math.max(window, this.reader.missingBytes);
+  }
+
+  override drained(): void {
+    if (!this.ended) this.guard(() => this.onDrain?.());
+  }
+
+  override takeMessage(message: Buffer, isCompressed: boolean): void {
+    if (!isCompressed && !this.#paused && !this.#delivering && this.#waiting.length === 0) {
+      this.#deliverOne(message);
+      return;
+    }
+    this.hold(message.length);
+    this.#waiting.push({ message, isCompressed });
+    this.#deliver();
+  }
+
+  protected override release(): void {
+    super.release();
+    this.#stopInflating?.();
+    this.#waiting.length = 0;
+  }
+
+  #deliverOne(message: Uint8Array): void {
+    this.#delivering = true;
+    this.guard(() => this.onMessage?.(message));
+    this.#delivering = false;
+  }
+
+  /** Hands on what waits, as far as it may come now. A handler that pauses and resumes is not entered twice. */
+  #deliver(): void {
+    while (!this.#paused && !this.#delivering && !this.ended && this.#stopInflating === undefined) {
+      const next = this.#waiting[0];
+      if (next === undefined) {
+        this.#deliverEnd();
+        return;
+      }
+      if (next.isCompressed) {
+        this.#inflate(next.message);
+      } else {
+        this.#drop();
+        this.#deliverOne(next.message);
+      }
+    }
+  }
+
+  #inflate(message: Buffer): void {
+    this.#stopInflating = this.inflate(message, (inflated) => {
+      this.#stopInflating = undefined;
+      if (inflated instanceof InferError) {
+        this.failWith(inflated);
+        return;
+      }
+      this.#drop();
+      this.#putFirst(inflated);
+      this.#deliver();
+      this.http2.reopenWindow();
+    });
+  }
+
+  /** Takes the first one that waits out. */
+  #drop(): void {
+    const first = this.#waiting.shift();
+    if (first !== undefined) this.letGo(first.message.length);
+  }
+
+  #putFirst(inflated: Buffer): void {
+    try {
+      this.hold(inflated.length);
+      this.#waiting.unshift({ message: inflated, isCompressed: false });
+    } catch (thrown) {
+      this.failWith(thrown);
+    }
+  }
+
+  #deliverEnd(): void {
+    if (!this.#requestEnded || this.#endDelivered) return;
+    this.#endDelivered = true;
+    this.guard(() => this.onEnd?.());
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * The receiving half of flow control, of a stream or of a connection (RFC 9113, section 5.2 and 6.9).
+ * What a peer may still send is only ever raised here, and told by the WINDOW_UPDATE that `reopen` asks for.
+ */
+export class ReceiveWindow {
+  #left: number;
+
+  constructor(bytes: number) {
+    this.#left = bytes;
+  }
+
+  /**
+   * Counts the whole payload of a DATA frame, padding and pad length too (section 6.9.1).
+   * @returns false: it is more than the peer may send
+   */
+  receive(bytes: number): boolean {
+    this.#left -= bytes;
+    return this.#left >= 0;
+  }
+
+  /**
+   * @param wanted how much the peer shall be able to send
+   * @returns the increment to tell it; 0 while at least half of that is open anyway
+   */
+  reopen(wanted: number): number {
+    const increment = wanted - this.#left;
+    if (increment <= 0 || increment * 2 < wanted) return 0;
+    this.#left = wanted;
+    return increment;
+  }
+}

@@ -1,0 +1,45 @@
+import type { FrameWriter } from './frame-writer.ts';
+
+/** Bytes of a stream that flow control, or the socket, holds back. They stay the views that they came as. */
+export class SendQueue {
+  readonly #pieces: Uint8Array[] = [];
+  /** The first piece that is not sent whole, and how much of it is. */
+  #first = 0;
+  #sentOfFirst = 0;
+  #byteLength = 0;
+
+  get byteLength(): number {
+    return this.#byteLength;
+  }
+
+  push(piece: Uint8Array): void {
+    if (piece.length === 0) return;
+    this.#pieces.push(piece);
+    this.#byteLength += piece.length;
+  }
+
+  /** Moves the next `bytes` bytes, of those that there are, to `writer`. */
+  moveTo(writer: FrameWriter, bytes: number): void {
+    this.#byteLength -= bytes;
+    for (let left = bytes; left > 0; ) {
+      const piece = this.#pieces[this.#first] ?? EMPTY;
+      const from = this.#sentOfFirst;
+      const to = Math.min(piece.length, from + left);
+      writer.append(from === 0 && to === piece.length ? piece : piece.subarray(from, to));
+      left -= to - from;
+      this.#sentOfFirst = to;
+      if (to === piece.length) this.#next();
+    }
+  }
+
+  #next(): void {
+    this.#pieces[this.#first] = EMPTY;
+    this.#first++;
+    this.#sentOfFirst = 0;
+    if (this.#first < this.#pieces.length) return;
+    this.#pieces.length = 0;
+    this.#first = 0;
+  }
+}
+
+const EMPTY = new Uint8Array(0);

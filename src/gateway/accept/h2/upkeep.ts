@@ -1,0 +1,50 @@
+/** What is due for a connection, besides what its peer asks for. Looked at about once a second. */
+
+import type { Http2Limits } from './http2-limits.ts';
+
+/** Moments on one clock, in milliseconds; `undefined`: it did not happen, or is over. */
+export interface Vitals {
+  readonly openedAt: number;
+  /** Age at which it is to be renewed. */
+  readonly maxAgeMs: number;
+  /** The last byte came. */
+  readonly heardAt: number;
+  readonly hasSettings: boolean;
+  /** Our PING was sent, and its answer has not come. */
+  readonly pingedAt: number | undefined;
+  /** The socket became full. */
+  readonly blockedAt: number | undefined;
+  /** The peer was told to go. */
+  readonly retiredAt: number | undefined;
+}
+
+export type Duty =
+  | 'nothing'
+  /** See whether the peer is still there. */
+  | 'ping'
+  /** Tell the peer to go. */
+  | 'retire'
+  /** End what is still under way. */
+  | 'abandon'
+  /** End the connection: the client does not speak. */
+  | 'refuse'
+  /** Close the socket: nobody is there, or nobody reads. */
+  | 'destroy';
+
+export type UpkeepLimits = Pick<
+  Http2Limits,
+  'handshakeMs' | 'stallMs' | 'keepaliveMs' | 'keepaliveTimeoutMs' | 'ageGraceMs'
+>;
+
+export function dutyOf(vitals: Vitals, limits: UpkeepLimits, now: number): Duty {
+  const { openedAt, heardAt, pingedAt, blockedAt, retiredAt } = vitals;
+  if (!vitals.hasSettings) return now - openedAt > limits.handshakeMs ? 'refuse' : 'nothing';
+  if (blockedAt !== undefined && now - blockedAt > limits.stallMs) return 'destroy';
+  // Whatever it sends shows that it is there; an answer to PING is only what a silent peer has to send.
+  if (pingedAt !== undefined && heardAt <= pingedAt && now - pingedAt > limits.keepaliveTimeoutMs) return 'destroy';
+  if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs + limits.keepaliveTimeoutMs) return 'destroy';
+  if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs) return 'abandon';
+  if (retiredAt === undefined && now - openedAt > vitals.maxAgeMs) return 'retire';
+  if (pingedAt === undefined && now - heardAt > limits.keepaliveMs) return 'ping';
+  return 'nothing';
+}

@@ -1,0 +1,110 @@
+/** A connection without a network: bytes go in, bytes come out, and what it holds can be looked at. */
+
+import { Duplex } from 'node:stream';
+import type { Method } from '../../../../src/gateway/accept/call.ts';
+import { ByteBudget } from '../../../../src/gateway/accept/h2/byte-budget.ts';
+import { Connection, type ConnectionHost } from '../../../../src/gateway/accept/h2/connection.ts';
+import { GrpcService } from '../../../../src/gateway/accept/h2/grpc-service.ts';
+import { DEFAULT_LIMITS, type Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits.ts';
+import type { Http2Stream } from '../../../../src/gateway/accept/h2/http2-stream.ts';
+import type { RequestHead } from '../../../../src/gateway/accept/h2/request-head.ts';
+import { type Frame, framesOf } from './raw-frames.ts';
+
+export class MemorySocket extends Duplex {
+  /** What each write held. */
+  readonly writes: Buffer[] = [];
+  /** Takes nothing while set. */
+  stuck = false;
+  #resume: (() => void) | undefined;
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#take(Buffer.from(chunk), done);
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: () => void): void {
+    this.#take(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
+  unstick(): void {
+    this.stuck = false;
+    this.#resume?.();
+    this.#resume = undefined;
+  }
+
+  #take(bytes: Buffer, done: () => void): void {
+    this.writes.push(bytes);
+    if (this.stuck) this.#resume = done;
+    else done();
+  }
+}
+
+export class MemoryConnection implements ConnectionHost {
+  readonly limits: Http2Limits;
+  readonly maxConcurrentStreams: number;
+  readonly incoming: ByteBudget;
+  readonly unread: ByteBudget;
+  readonly service: GrpcService;
+  readonly socket = new MemorySocket();
+  readonly connection: Connection;
+  now = 1_000;
+  isClosed = false;
+
+  constructor(
+    methods: Readonly<Record<string, Method>>,
+    options: { readonly limits?: Partial<Http2Limits>; readonly maxConcurrentStreams?: number } = {},
+  ) {
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.maxConcurrentStreams = options.maxConcurrentStreams ?? 100;
+    this.incoming = new ByteBudget(this.limits.maxIncomingBytesInAll);
+    this.unread = new ByteBudget(this.limits.maxUnreadBytesInAll);
+    this.service = new GrpcService(new Map(Object.entries(methods)), {
+      maxMessageBytes: 1024 * 1024,
+      defaultDeadlineMs: 30_000,
+      maxDeadlineMs: 60_000,
+    });
+    this.connection = new Connection(this, this.socket, { address: 'memory' });
+  }
+
+  open(stream: Http2Stream, head: RequestHead): void {
+    this.service.open(stream, head);
+  }
+
+  flushSoon(connection: Connection): void {
+    setImmediate(() => connection.flush());
+  }
+
+  makeRoom(bytes: number): boolean {
+    return this.unread.has(bytes);
+  }
+
+  closed(): void {
+    this.isClosed = true;
+  }
+
+  /** The peer sends a chunk: it is dealt with before this returns. */
+  push(chunk: Buffer): void {
+    this.socket.emit('data', chunk);
+  }
+
+  /** The peer is gone. */
+  close(): void {
+    this.socket.emit('close');
+  }
+
+  get sent(): Buffer {
+    return Buffer.concat(this.socket.writes);
+  }
+
+  get frames(): Frame[] {
+    return framesOf(this.sent);
+  }
+
+  /** What is held of requests and answers, and for deadlines: nothing, when all calls are over. */
+  get held(): { incoming: number; unread: number; deadlines: number } {
+    return { incoming: this.incoming.used, unread: this.unread.used, deadlines: this.service.pendingDeadlines };
+  }
+}
+
+export const NOTHING_HELD = { incoming: 0, unread: 0, deadlines: 0 };

@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ByteBudget } from '../../../../src/gateway/accept/h2/byte-budget.ts';
+import { MessageReader } from '../../../../src/gateway/accept/h2/message-reader.ts';
+import { grpcMessage, uint32 } from './raw-frames.ts';
+
+function read(
+  bytes: Buffer,
+  cuts: readonly number[],
+  { maxBytes = 10_000, limit = 20_000 } = {},
+): { messages: Buffer[]; reader: MessageReader; budget: ByteBudget } {
+  const messages: Buffer[] = [];
+  const budget = new ByteBudget(limit);
+  const reader = new MessageReader({ takeMessage: (message) => messages.push(message) }, budget, maxBytes, true);
+  for (let at = 0, index = 0; at < bytes.length; index++) {
+    const length = cuts[index % cuts.length] ?? 1;
+    const chunk = Buffer.concat([Buffer.alloc(3), bytes.subarray(at, at + length), Buffer.alloc(3)]);
+    reader.read(chunk, 3, chunk.length - 3);
+    at += length;
+  }
+  return { messages, reader, budget };
+}
+
+describe('a body', () => {
+  test('has the same messages however it is cut', () => {
+    const sent = fc.array(fc.uint8Array({ maxLength: 500 }), { maxLength: 10 });
+    const cuts = fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(sent, cuts, (all, lengths) => {
+        const { messages, reader, budget } = read(Buffer.concat(all.map((message) => grpcMessage(message))), lengths);
+        expect(messages.map((message) => Buffer.from(message))).toEqual(all.map((message) => Buffer.from(message)));
+        expect(reader.isInside).toBe(false);
+        expect(budget.used).toBe(0);
+      }),
+    );
+  });
+
+  test('that ends inside a message says so, and gives back what it held', () => {
+    const { reader, budget } = read(grpcMessage(Buffer.alloc(1_000)).subarray(0, 600), [100]);
+    expect([reader.isInside, reader.missingBytes, budget.used]).toEqual([true, 405, 1_000]);
+    reader.close();
+    expect(budget.used).toBe(0);
+  });
+
+  test.each([
+    ['longer than the limit', Buffer.concat([Buffer.from([0]), uint32(10_001)]), 'limit_exceeded'],
+    ['as long as a length can be', Buffer.concat([Buffer.from([0]), uint32(2 ** 32 - 1)]), 'limit_exceeded'],
+    ['of flag 2', grpcMessage(Buffer.alloc(1), 2), 'malformed_message'],
+    ['of flag 255', grpcMessage(Buffer.alloc(1), 255), 'malformed_message'],
+  ])('with a message that is %s is refused at its prefix', (_, bytes, reason) => {
+    for (const cut of [1, 5]) {
+      expect(() => read(bytes, [cut])).toThrow(expect.objectContaining({ reason }));
+    }
+  });
+
+  test('for which there is no room is refused before anything is allocated', () => {
+    const announced = Buffer.concat([Buffer.from([0]), uint32(9_000), Buffer.alloc(10)]);
+    expect(() => read(announced, [100], { limit: 8_999 })).toThrow(
+      expect.objectContaining({ reason: 'limit_exceeded' }),
+    );
+    expect(read(announced, [100], { limit: 9_000 }).budget.used).toBe(9_000);
+  });
+});

@@ -1,0 +1,34 @@
+/** h2spec, which holds a server to RFC 9113 and RFC 7541 frame by frame, against the transport of our own. */
+
+import { describe, expect, test } from 'vitest';
+import type { Method } from '../../src/gateway/accept/call.ts';
+import { listenHttp2 } from '../../src/gateway/accept/h2/http2-transport.ts';
+import { runProgram } from '../support/run-program.ts';
+import { h2spec } from '../tools/tools.ts';
+
+const PATH = '/test.Service/Method';
+const CASES = 145;
+
+const program = h2spec();
+if (program === undefined) console.warn('SKIPPED: h2spec is not installed (test/tools/setup.sh does)');
+
+describe.skipIf(program === undefined)('h2spec', () => {
+  test(`passes all its ${CASES} cases`, async () => {
+    const options = {
+      host: '127.0.0.1',
+      port: 0,
+      maxMessageBytes: 1024 * 1024,
+      maxConcurrentStreams: 100,
+      defaultDeadlineMs: 30_000,
+      maxDeadlineMs: 60_000,
+    };
+    const echo: Method = { kind: 'unary', handle: (call) => call.reply([call.message]) };
+    const transport = await listenHttp2(options, new Map([[PATH, echo]]));
+    const { code, stdout } = await runProgram(program ?? '', [
+      ...['--host', '127.0.0.1', '--port', String(transport.port), '--path', PATH, '--timeout', '10'],
+    ]);
+    await transport.drain(0);
+    expect(stdout).toContain(`${CASES} tests, ${CASES} passed, 0 skipped, 0 failed`);
+    expect(code).toBe(0);
+  });
+});
