@@ -68,17 +68,28 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
   { place: 'wire/', sees: [] },
   { place: 'client/', sees: ['wire/'] },
   { place: 'worker/', sees: ['wire/'] },
-  { place: 'gateway/', sees: ['wire/', 'worker/protocol.ts', 'worker/mailbox.ts'] },
+  { place: 'gateway/', sees: ['wire/', 'worker/protocol.ts', 'worker/run-frame.ts', 'worker/mailbox.ts'] },
   { place: 'gateway/errors.ts', sees: [] },
   { place: 'gateway/repository/', sees: ['wire/', 'worker/protocol.ts'] },
   {
     place: 'gateway/ops/',
-    sees: ['gateway/accept/call.ts', 'gateway/errors.ts', 'gateway/repository/yaml-document.ts'],
+    sees: [
+      'gateway/accept/call.ts',
+      'gateway/errors.ts',
+      'gateway/repository/suggestion.ts',
+      'gateway/repository/yaml-document.ts',
+    ],
   },
   { place: 'gateway/accept/', sees: ['wire/', 'gateway/errors.ts', 'gateway/ops/diagnostics.ts'] },
   {
     place: 'gateway/admit/',
-    sees: ['wire/', 'gateway/errors.ts', 'gateway/repository/model-signature.ts'],
+    sees: [
+      'wire/',
+      'gateway/errors.ts',
+      'gateway/ops/diagnostics.ts',
+      'gateway/repository/model-signature.ts',
+      'gateway/repository/row-axis.ts',
+    ],
   },
   {
     place: 'gateway/batch/',
@@ -90,6 +101,8 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
       'gateway/accept/call.ts',
       'gateway/admit/infer-tensors.ts',
       'gateway/admit/request-terms.ts',
+      'gateway/repository/row-axis.ts',
+      'gateway/repository/sequence-signature.ts',
     ],
   },
   {
@@ -97,12 +110,14 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
     sees: [
       'wire/',
       'worker/protocol.ts',
+      'worker/run-frame.ts',
       'worker/mailbox.ts',
       'gateway/errors.ts',
       'gateway/ops/diagnostics.ts',
       'gateway/ops/garbage-collection.ts',
       'gateway/admit/infer-tensors.ts',
       'gateway/batch/',
+      'gateway/repository/row-axis.ts',
     ],
   },
   {
@@ -124,8 +139,8 @@ describe('dependencies', () => {
     expect(trespasses([place], [place, ...sees])).toEqual([]);
   });
 
-  test('of the command line, serve and doctor alone know the gateway', () => {
-    const knowing = ['cli/serve.ts', 'cli/doctor.ts'];
+  test('of the command line, serve, doctor and validate alone know the gateway', () => {
+    const knowing = ['cli/serve.ts', 'cli/doctor.ts', 'cli/validate.ts'];
     const others = FILES.map(({ name }) => name).filter((name) => name.startsWith('cli/') && !knowing.includes(name));
     expect(trespasses(others, ['cli/', 'client/', 'wire/'])).toEqual([]);
   });
@@ -169,7 +184,10 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
     library: /^zod$/,
     homes: [
       'gateway/ops/settings.ts',
+      'gateway/repository/golden.ts',
       'gateway/repository/model-config.ts',
+      'gateway/repository/config-schema.ts',
+      'gateway/repository/schema-check.ts',
       'gateway/repository/yaml-document.ts',
       'cli/rest-request.ts',
     ],
@@ -209,7 +227,11 @@ describe('libraries', () => {
 
 /** What a file may do besides being imported. */
 const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; readonly files: readonly string[] }[] = [
-  { what: 'reads the environment', pattern: /\bprocess\.env\b/, files: ['cli/serve.ts', 'cli/doctor.ts'] },
+  {
+    what: 'reads the environment',
+    pattern: /\bprocess\.env\b/,
+    files: ['cli/serve.ts', 'cli/doctor.ts', 'cli/validate.ts'],
+  },
   { what: 'reads the arguments', pattern: /\bprocess\.argv\b/, files: ['cli/main.ts'] },
   { what: 'ends the process', pattern: /\bprocess\.exit\(/, files: ['cli/serve.ts', 'worker/runner.ts'] },
   { what: 'hears signals', pattern: /\bprocess\.on\(/, files: ['cli/serve.ts', 'worker/runner.ts'] },

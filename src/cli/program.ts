@@ -5,7 +5,9 @@ import type { DoctorFlags } from './doctor.ts';
 import type { InferFlags } from './infer.ts';
 import type { ModelsFlags } from './models.ts';
 import { SETTINGS, type ServeFlags, type SettingDescription, serve } from './serve.ts';
+import type { ShadowFlags } from './shadow.ts';
 import { toOneLine } from './terminal-text.ts';
+import type { ValidateFlags } from './validate.ts';
 
 /**
  * Runs one command line.
@@ -108,15 +110,36 @@ function createProgram(version: string, exit: (code: number) => void): Command {
       exit(await infer(model, flags));
     });
 
-  program
+  const modelsCommand = program
     .command('models')
     .description('List the models that a server has ready, and whether it batches them.')
+    .enablePositionalOptions()
     .option('--json', 'print JSON')
     .addOption(urlOption())
     .addOption(deadlineOption())
     .action(async (flags: ModelsFlags) => {
       const { listModels } = await import('./models.ts');
       exit(await listModels(flags));
+    });
+  modelsCommand
+    .command('shadow')
+    .description('Show how the answers of shadow versions compare with those that clients get.')
+    .argument('[model]', 'name of a model (default: all)')
+    .option('--json', 'print JSON')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string | undefined, flags: ShadowFlags) => {
+      const { showShadows } = await import('./shadow.ts');
+      exit(await showShadows(model, flags));
+    });
+  modelsCommand
+    .command('validate')
+    .description('Check the models of a repository and their configurations, without serving them.')
+    .argument('<directory>', 'the model repository')
+    .option('--json', 'print JSON')
+    .action(async (directory: string, flags: ValidateFlags) => {
+      const { validate } = await import('./validate.ts');
+      exit(await validate(directory, flags));
     });
 
   return program;
@@ -135,8 +158,9 @@ function toOption({ flag, env, type, list, choices = [], default: value, descrip
   const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
   const option = new Option(`${flag} ${list ? '<list>' : argument}`, description).env(env);
   if (choices.length > 0) option.choices(choices);
-  if (value !== undefined) option.default(value, String(value));
-  return option.argParser((text) => text);
+  if (value !== undefined) option.default(value, String(value) === '' ? 'none' : String(value));
+  // A list may also be given by naming the flag several times; what it has before the first is its default, which is no text.
+  return option.argParser((text, before: unknown) => (list && typeof before === 'string' ? `${before},${text}` : text));
 }
 
 function parseCount(text: string): number {

@@ -39,6 +39,10 @@ export const REASONS = {
   region_not_found: 'NOT_FOUND',
   /** The model exists but is loading, failed to load, or is being unloaded. */
   model_not_ready: 'UNAVAILABLE',
+  /** The model's new version does not load; the one before serves on, if there was one. */
+  load_failed: 'INVALID_ARGUMENT',
+  /** The settings of the server do not allow this: models are not loaded by clients, or their files are not taken from them. */
+  control_disabled: 'FAILED_PRECONDITION',
   /** The server drains: it answers what it accepted and takes nothing new. */
   draining: 'UNAVAILABLE',
   /** The model's circuit breaker is open after crashes, time-outs or internal errors. */
@@ -49,6 +53,8 @@ export const REASONS = {
   runner_killed_twice: 'INTERNAL',
   /** The model's queue, or the server's byte budget, is full. */
   queue_full: 'RESOURCE_EXHAUSTED',
+  /** The tenant has had its share of requests for now. */
+  rate_limited: 'RESOURCE_EXHAUSTED',
   /** The predicted wait is longer than the time that is left. */
   cannot_meet_deadline: 'RESOURCE_EXHAUSTED',
   /** The deadline passed while the request was in our hands; it was not run after that. */

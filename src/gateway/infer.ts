@@ -12,19 +12,27 @@ import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts'
 import type { WireLimits } from '../wire/limits.ts';
 import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
+import type { RateLimit } from './admit/rate-limit.ts';
 import { readTerms } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
 import { encode, type TypedAnswers } from './encode/answer.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { ModelTable } from './model-table.ts';
+import type { OnDemand } from './on-demand.ts';
+import type { Shadows } from './shadow.ts';
 
 /** What a request meets on its way. */
 export interface Gateway {
   readonly limits: WireLimits;
   readonly models: ModelTable;
   readonly admission: Admission;
+  /** `undefined`: tenants are not told apart. */
+  readonly rateLimit?: RateLimit | undefined;
+  readonly shadows: Pick<Shadows, 'offer'>;
   readonly typedAnswers: TypedAnswers;
+  /** `undefined`: a model that is not loaded is not loaded for a request. */
+  readonly onDemand?: Pick<OnDemand, 'sleeps' | 'rouse'> | undefined;
 }
 
 /**
@@ -49,8 +57,11 @@ export async function infer(
 
 async function travel(record: InferenceRecord, gateway: Gateway, parameters: InferParameters): Promise<Answer> {
   const { wire, call } = record;
+  gateway.rateLimit?.charge(call); // admit/: the tenant's share, before anything costs
   const request = decode(wire, gateway.limits); // admit/: bytes -> request
   record.request = request;
+  const { onDemand } = gateway; // on-demand.ts: it may have to be loaded first
+  if (onDemand?.sleeps(request.modelName)) await onDemand.rouse(request.modelName, call, footprint(wire, request));
   const model = gateway.models.find(request.modelName, request.modelVersion, call); // model-table.ts
   record.model = model;
   const { signature, axis, batcher } = model.ready; // servable.ts
@@ -59,7 +70,8 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   record.permit = gateway.admission.tryAcquire(footprint(wire, request)); // admit/: room, or shed
   const tensors = validate(request, signature); // admit/: it can be run
   record.rows = tensors.rows;
-  const { outputs, timing } = await batcher.enqueue(tensors, call, terms); // batch/ -> dispatch/ -> worker
+  const { outputs, timing } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
+  gateway.shadows.offer(record, outputs, timing); // shadow.ts: a copy for another version, later
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
   return { chunks: encode(request, wanted, outputs, form), timing }; // encode/: outputs -> bytes
 }

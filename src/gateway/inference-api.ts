@@ -72,7 +72,8 @@ function chooseForStatistics({ models }: Gateway, name: string, version: string)
   const ready = candidates.filter(({ state }) => state === 'READY');
   if (name === '') return ready;
   if (ready.length === 0) throw new InferError('model_not_found', `requested model '${name}' is not available`);
-  const chosen = version === '' ? ready : ready.filter(({ ref }) => ref.version === version);
+  const asked = models.trafficOf(name)?.askedBy(version, undefined) ?? version;
+  const chosen = asked === '' ? ready : ready.filter(({ ref }) => ref.version === asked);
   if (chosen.length > 0) return chosen;
   throw new InferError('model_not_found', `requested model version is not available for model '${name}'`);
 }

@@ -59,9 +59,14 @@ export class InferenceRecord {
       rows: this.rows,
       requestBytes: this.wire.byteLength,
       responseBytes,
-      queueMs: answer?.timing.queueMs,
+      queueMs: answer !== undefined && hasRun(answer.timing) ? answer.timing.queueMs : undefined,
       batchRows: answer?.timing.batchRows ?? 0,
+      cache: answer?.timing.cache?.outcome,
       durationMs: performance.now() - this.#startedAt,
     });
   }
+}
+
+function hasRun({ cache }: RideTiming): boolean {
+  return cache === undefined || cache.outcome === 'miss';
 }

@@ -1,30 +1,34 @@
 /** The composition root: puts the parts of a server together, and takes them apart again. */
 
-import os from 'node:os';
 import { DEFAULT_WIRE_LIMITS } from '../wire/limits.ts';
-import { listenGrpcJs } from './accept/grpc-js-transport.ts';
+import type { Routes, Transport } from './accept/call.ts';
 import { Health } from './accept/health-service.ts';
-import { inferenceRoutes } from './accept/inference-service.ts';
+import { inferenceRoutes, type Offer } from './accept/inference-service.ts';
 import { reflectionRoutes } from './accept/reflection-service.ts';
 import { RestServer } from './accept/rest/rest-server.ts';
+import { trafficRoutes } from './accept/traffic-service.ts';
 import { Admission } from './admit/admission.ts';
+import { RateLimit } from './admit/rate-limit.ts';
 import { controlApi } from './control-api.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
 
 import { InferError } from './errors.ts';
 import { inferenceApi } from './inference-api.ts';
-import { Model } from './model.ts';
-import { planDefaults, planModel } from './model-plan.ts';
+import { ModelLifecycle } from './model-lifecycle.ts';
+import { planDefaults } from './model-plan.ts';
 import { ModelTable } from './model-table.ts';
-import { diagnostics, type ModelState } from './ops/diagnostics.ts';
+import { OnDemand } from './on-demand.ts';
+import type { ModelState } from './ops/diagnostics.ts';
 import { collectByTotalMemory } from './ops/garbage-collection.ts';
 import { listenOperations } from './ops/http-operations.ts';
 import type { GatewayState } from './ops/metrics.ts';
-import type { Settings } from './ops/settings.ts';
+import { type Settings, tenantWeights } from './ops/settings.ts';
 import { startTelemetry } from './ops/telemetry.ts';
 import { Readiness } from './readiness.ts';
-import { scanRepository } from './repository/model-repository.ts';
-import type { Servable } from './servable.ts';
+import { servableFactory } from './servable-factory.ts';
+import { Shadows } from './shadow.ts';
+import { trafficApi } from './traffic-api.ts';
+import { chooseTransport } from './transport.ts';
 import { tritonMetrics } from './triton-metrics.ts';
 
 /** What the server takes from its surroundings; only entry files read `process`. */
@@ -48,6 +52,8 @@ export interface ModelSummary {
 export interface Server {
   readonly host: string;
   readonly grpcPort: number;
+  /** Where the RPCs are that change the server, if not on the port of gRPC. */
+  readonly adminPort: number | undefined;
   readonly httpPort: number;
   /** Resolves, never rejects, when every model is READY or has failed. */
   readonly loaded: Promise<void>;
@@ -62,30 +68,55 @@ export interface Server {
  */
 export async function startServer(settings: Settings, surroundings: Surroundings): Promise<Server> {
   const { env, version } = surroundings;
+  const listen = await chooseTransport(settings);
   collectByTotalMemory();
   const runners = new RunnerSet(env);
   const admission = new Admission(settings.maxInFlightBytes);
-  const models = readModels(settings, runners);
+  const models = new ModelTable();
+  const shadows = new Shadows(models, admission);
+  const lifecycle = new ModelLifecycle(models, servableFactory(runners, { models, admission }), {
+    repository: settings.modelRepository,
+    mode: settings.modelControlMode,
+    initial: settings.loadModel,
+    pollIntervalMs: settings.repositoryPollSecs * 1_000,
+    allowsUpload: settings.allowModelUpload,
+    defaults: planDefaults(settings),
+  });
+  // Before anything is read, so that what is wrong with it gets into the log.
+  const telemetry = await startTelemetry({ env, version, settings, state: () => stateOf(models, admission) });
+  await lifecycle.plan().catch(async (error: unknown) => {
+    await telemetry.shutdown();
+    throw error;
+  });
   const health = new Health();
   const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
-  const telemetry = await startTelemetry({ env, version, settings, state: () => stateOf(models, admission) });
   const api = inferenceApi(
-    { limits: DEFAULT_WIRE_LIMITS, models, admission, typedAnswers: settings.typedAnswers },
+    {
+      limits: DEFAULT_WIRE_LIMITS,
+      models,
+      admission,
+      rateLimit: rateLimitOf(settings),
+      shadows,
+      typedAnswers: settings.typedAnswers,
+      onDemand: settings.loadOnDemand
+        ? new OnDemand(lifecycle, models, admission, settings.maxLoadedModels)
+        : undefined,
+    },
     { version, readiness },
   );
-  // Interim: ModelLifecycle takes this place.
-  const control = controlApi(
-    {
-      index: () =>
-        models.all().map(({ ref, state, detail }) => ({ ...ref, state, reason: state === 'READY' ? '' : detail })),
-      load: () => Promise.reject(new InferError('unimplemented', 'models are loaded at the start alone')),
-      unload: () => {},
-    },
-    telemetry,
-  );
-  const routes = new Map([...inferenceRoutes(api, control), ...health.routes, ...reflectionRoutes()]);
+  const control = controlApi(lifecycle, telemetry);
+  const routesOf = (offer: Offer): Routes =>
+    new Map([
+      ...inferenceRoutes(api, control, offer),
+      ...trafficRoutes(trafficApi(models, shadows.ledger)),
+      ...health.routes,
+      ...reflectionRoutes(),
+    ]);
+  const { adminPort } = settings;
   const rest =
-    settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, offersAdmin: true }) : undefined;
+    settings.rest === 'on'
+      ? new RestServer(api, control, { ...settings, version, offersAdmin: adminPort === undefined })
+      : undefined;
   const operations = await listenOperations({
     host: settings.host,
     port: settings.httpPort,
@@ -93,24 +124,30 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
     ...(rest !== undefined && { rest: (request, response) => rest.handle(request, response) }),
   });
-  const transport = await listenGrpcJs({ ...settings, port: settings.grpcPort }, routes).catch(
-    async (error: unknown) => {
-      await operations.close();
+  const bound: Transport[] = [];
+  const bind = async (port: number, offer: Offer): Promise<Transport> => {
+    const transport = await listen({ ...settings, port }, routesOf(offer)).catch(async (error: unknown) => {
+      await Promise.all([operations.close(), ...bound.map((other) => other.drain(0))]);
       throw error;
-    },
-  );
-  const ending = new AbortController();
-  const loaded = loadAll(models.all(), ending.signal).then(() => readiness.become('serving'));
+    });
+    bound.push(transport);
+    return transport;
+  };
+  const transport = await bind(settings.grpcPort, adminPort === undefined ? 'all' : 'without-admin');
+  const admin = adminPort === undefined ? undefined : await bind(adminPort, 'admin-only');
+  const loaded = lifecycle.start().then(() => readiness.become('serving'));
 
   const drain = async (): Promise<void> => {
     readiness.become('draining');
-    ending.abort();
+    lifecycle.end();
+    shadows.end();
     await new Promise((resolve) => setTimeout(resolve, settings.lameDuckMs));
     health.endWatches();
-    const giveUp = giveUpLater(models, settings.drainTimeoutMs);
-    await Promise.all([transport.drain(settings.drainTimeoutMs), rest?.drain(settings.drainTimeoutMs)]);
+    const giveUp = giveUpLater(lifecycle, settings.drainTimeoutMs);
+    const draining = [...bound, ...(rest === undefined ? [] : [rest])];
+    await Promise.all(draining.map((each) => each.drain(settings.drainTimeoutMs)));
     clearTimeout(giveUp);
-    for (const model of models.all()) model.close();
+    await lifecycle.close();
     runners.close();
     await operations.close();
     await telemetry.shutdown();
@@ -120,6 +157,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   return {
     host: settings.host,
     grpcPort: transport.port,
+    adminPort: admin?.port,
     httpPort: operations.port,
     loaded,
     models: () => summarize(models),
@@ -130,56 +168,36 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   };
 }
 
-/** Plans every model on disk. One that cannot be planned is kept with its reason, and the others serve. */
-function readModels(settings: Settings, runners: RunnerSet): ModelTable {
-  const models = new ModelTable();
-  for (const folder of scanRepository(settings.modelRepository)) {
-    try {
-      const plans = planModel(folder, planDefaults(settings));
-      for (const plan of plans) models.add(new Model(plan, runners.runnerFor(plan.ref, plan.config.tensorgate.runner)));
-    } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      models.addBroken(folder.name, problem);
-      diagnostics.notice.publish({ level: 'error', text: `model '${folder.name}' cannot be served: ${problem}` });
-    }
-  }
-  return models;
-}
-
-/** Loads the models, as many at a time as there are cores: each measures itself, and more would measure each other. */
-async function loadAll(models: readonly Servable[], ending: AbortSignal): Promise<void> {
-  const waiting = [...models];
-  const loadNext = async (): Promise<void> => {
-    for (let model = waiting.shift(); model !== undefined && !ending.aborted; model = waiting.shift()) {
-      await model.load();
-    }
-  };
-  await Promise.all(Array.from({ length: os.availableParallelism() }, loadNext));
-}
-
 /** Left of the grace when what still waits is given up, so that it gets an answer. */
 const GIVE_UP_BEFORE_END_MS = 500;
 
-function giveUpLater(models: ModelTable, graceMs: number): NodeJS.Timeout {
+function giveUpLater(lifecycle: ModelLifecycle, graceMs: number): NodeJS.Timeout {
   return setTimeout(
     () => {
       const text = 'the server ends, and could not answer this before: try another replica';
       const error = new InferError('draining', text, { pushback: 0 });
-      for (const model of models.all()) model.abandon(error);
+      lifecycle.abandon(error);
     },
     Math.max(0, graceMs - GIVE_UP_BEFORE_END_MS),
   );
+}
+
+/** `undefined` where tenants are not told apart. */
+function rateLimitOf(settings: Settings): RateLimit | undefined {
+  const { tenantKey: key, tenantRate: rate, tenantBurst: burst } = settings;
+  return key === '' ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
 }
 
 function stateOf(models: ModelTable, admission: Admission): Omit<GatewayState, 'maxInFlightBytes'> {
   return {
     inFlightRequests: admission.requests,
     inFlightBytes: admission.bytes,
-    models: models.all().map(({ ref, state, queuedRequests, queuedRows, breaker }) => ({
+    models: models.all().map(({ ref, state, queuedRequests, queuedRows, cacheBytes, breaker }) => ({
       ref,
       state,
       queuedRequests,
       queuedRows,
+      cacheBytes,
       breaker,
     })),
   };
@@ -187,8 +205,7 @@ function stateOf(models: ModelTable, admission: Admission): Omit<GatewayState, '
 
 function summarize(models: ModelTable): ModelSummary[] {
   const served = models.all().map(({ ref, state, detail }): ModelSummary => {
-    const answering = models.versionsOf(ref.name).findLast((version) => version.state === 'READY');
-    return { ...ref, state, default: answering?.ref === ref, detail };
+    return { ...ref, state, default: state === 'READY' && models.defaultOf(ref.name)?.ref === ref, detail };
   });
   const broken = [...models.broken].map(
     ([name, detail]): ModelSummary => ({ name, version: '', state: 'UNAVAILABLE', default: false, detail }),

@@ -6,6 +6,7 @@ import type {
   ModelConfigMessage,
   ModelStatisticsMessage,
   ModelTensorMessage,
+  QueuePolicyMessage,
   StatisticDurationMessage,
 } from './accept/messages.ts';
 import { describeBatching } from './model.ts';
@@ -36,6 +37,7 @@ function specOf({ name, datatype, shape }: TensorSpec): TensorSpec {
 export function configOf(model: Servable): ModelConfigMessage {
   const { signature } = model.ready;
   const { config } = model;
+  if (config.ensemble_scheduling !== undefined) return ensembleOf(model, config.ensemble_scheduling);
   const { batching } = signature;
   const maxBatchSize = batching.kind === 'on' ? batching.maxRows : 0;
   return {
@@ -56,7 +58,8 @@ export function configOf(model: Servable): ModelConfigMessage {
       : {}),
     ...(config.sequence_batching === undefined
       ? {}
-      : { sequence_batching: sequenceBatching(config.sequence_batching) }),
+      : { sequence_batching: sequenceBatching(config.sequence_batching, config.tensorgate.max_sequences) }),
+    ...(config.response_cache === undefined ? {} : { response_cache: config.response_cache }),
     parameters: {
       ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
       batching: { string_value: describeBatching(batching, config) },
@@ -65,32 +68,61 @@ export function configOf(model: Servable): ModelConfigMessage {
   };
 }
 
+function ensembleOf(
+  { ref, platform, config, ready: { signature } }: Servable,
+  scheduling: NonNullable<ModelConfig['ensemble_scheduling']>,
+): ModelConfigMessage {
+  return {
+    name: ref.name,
+    platform,
+    backend: '',
+    version_policy: config.version_policy,
+    max_batch_size: config.max_batch_size ?? 0,
+    input: signature.inputs.map((spec) => tensorOf(spec, signature)),
+    output: signature.outputs.map((spec) => ({
+      ...tensorOf(spec, signature),
+      label_filename: spec.labelFilename ?? '',
+    })),
+    ensemble_scheduling: scheduling,
+    parameters: Object.fromEntries(
+      Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }]),
+    ),
+  };
+}
+
 function tensorOf({ name, datatype, shape, rowAxis }: ModelTensor, { batching }: ModelSignature): ModelTensorMessage {
   const dims = batching.kind === 'on' ? shapeOfRow(shape, rowAxis) : shape;
   return { name, data_type: dataTypeOf(datatype), dims };
 }
 
-/** The strategy is Triton's default where the configuration names none. */
+/** With the strategy that is used where the configuration names none. */
 function sequenceBatching(
   config: NonNullable<ModelConfig['sequence_batching']>,
+  maxSequences: number,
 ): NonNullable<ModelConfigMessage['sequence_batching']> {
-  return config.oldest === undefined && config.direct === undefined ? { ...config, direct: {} } : config;
+  if (config.oldest !== undefined || config.direct !== undefined) return config;
+  return { ...config, oldest: { max_candidate_sequences: maxSequences } };
 }
 
 function dynamicBatching(
   { dynamic_batching: dynamic }: ModelConfig,
   maxRows: number,
 ): ModelConfigMessage['dynamic_batching'] & object {
-  const { max_queue_size: size, default_timeout_microseconds: timeout } = dynamic.default_queue_policy;
   return {
     preferred_batch_size: dynamic.preferred_batch_size.length > 0 ? dynamic.preferred_batch_size : [maxRows],
     max_queue_delay_microseconds: dynamic.max_queue_delay_microseconds,
-    default_queue_policy: {
-      max_queue_size: size ?? DEFAULT_MAX_QUEUE_SIZE,
-      default_timeout_microseconds: timeout,
-      allow_timeout_override: true,
-    },
+    priority_levels: dynamic.priority_levels,
+    default_priority_level: dynamic.default_priority_level,
+    default_queue_policy: queuePolicy(dynamic.default_queue_policy),
+    priority_queue_policy: Object.fromEntries(
+      Object.entries(dynamic.priority_queue_policy).map(([level, policy]) => [level, queuePolicy(policy)]),
+    ),
   };
+}
+
+/** A `ModelQueuePolicy` message. */
+function queuePolicy(policy: ModelConfig['dynamic_batching']['default_queue_policy']): QueuePolicyMessage {
+  return { ...policy, max_queue_size: policy.max_queue_size ?? DEFAULT_MAX_QUEUE_SIZE };
 }
 
 /** One group for each device, as the instances really are. */
@@ -109,7 +141,6 @@ function instanceGroups(model: Servable): ModelConfigMessage['instance_group'] &
 /** A `ModelStatistics` message. Durations are in whole nanoseconds, as decimal texts: they pass 2^53 within months. */
 export function statisticsOf({ ref, statistics }: Servable): ModelStatisticsMessage {
   const { success, fail, queue, input, compute, output } = statistics;
-  const none: DurationSum = { count: 0, ms: 0 };
   return {
     name: ref.name,
     version: ref.version,
@@ -123,8 +154,8 @@ export function statisticsOf({ ref, statistics }: Servable): ModelStatisticsMess
       compute_input: durationOf(input),
       compute_infer: durationOf(compute),
       compute_output: durationOf(output),
-      cache_hit: durationOf(none),
-      cache_miss: durationOf(none),
+      cache_hit: durationOf(statistics.cacheHit),
+      cache_miss: durationOf(statistics.cacheMiss),
       cancel: durationOf(statistics.failures.CANCELED),
       reject: durationOf(statistics.failures.REJECTED),
     },

@@ -5,8 +5,11 @@ import os from 'node:os';
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../worker/protocol.ts';
 import type { ModelPlan } from './model.ts';
+import { diagnostics } from './ops/diagnostics.ts';
 import type { Settings } from './ops/settings.ts';
-import { type ModelConfig, ModelConfigError, readModelConfig } from './repository/model-config.ts';
+import { parseModelConfig, readModelConfig } from './repository/config-file.ts';
+import type { ModelFingerprint } from './repository/fingerprint.ts';
+import { type ModelConfig, ModelConfigError } from './repository/model-config.ts';
 import type { ModelFolder } from './repository/model-repository.ts';
 import { sessionOptions } from './repository/session-options.ts';
 import { chooseVersions } from './repository/version-policy.ts';
@@ -32,31 +35,50 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
   };
 }
 
+export interface PlanSource {
+  /** Takes the place of the folder's configuration: YAML or JSON. */
+  readonly configOverride?: string | undefined;
+  /** Of the folder, from before it was read. */
+  readonly fingerprint?: ModelFingerprint | undefined;
+}
+
+/** Where problems of a configuration are that came with a request. */
+const OVERRIDE_NAME = "parameter 'config'";
+
 /**
  * The versions of a model that its policy chooses.
  * @throws ModelConfigError with the reason why none of them can be served.
  */
-export function planModel(folder: ModelFolder, defaults: PlanDefaults): ModelPlan[] {
+export function planModel(folder: ModelFolder, defaults: PlanDefaults, source: PlanSource = {}): ModelPlan[] {
   if (folder.problem !== undefined) throw new ModelConfigError(folder.problem);
-  const config = readModelConfig(folder.configPath, folder.name);
+  const { configOverride, fingerprint } = source;
+  const { config, warnings } =
+    configOverride === undefined
+      ? readModelConfig(folder.configPath, folder.name)
+      : parseModelConfig({ text: configOverride, name: OVERRIDE_NAME, form: 'request' }, folder.name);
+  for (const warning of warnings) {
+    diagnostics.notice.publish({ level: 'warn', text: `model '${folder.name}': ${warning}` });
+  }
   const versions = chooseVersions(folder.versions, config.version_policy);
   if (versions.length === 0) {
     throw new ModelConfigError(`version_policy chooses none of the versions ${folder.versions.join(', ')}`);
   }
-  const options = sessionOptions(config, folder.configPath);
-  const devices = placeInstances(config, defaults.cores);
+  const options = sessionOptions(config);
+  const isEnsemble = config.ensemble_scheduling !== undefined;
+  const devices = isEnsemble ? [] : placeInstances(config, defaults.cores);
   return versions.map((version) => {
     const modelPath = path.join(folder.directory, String(version), config.default_model_filename);
     return {
       ref: { name: folder.name, version: String(version) },
       config,
       directory: folder.directory,
+      fingerprint: fingerprint === undefined ? undefined : (fingerprint.get(version) ?? ''),
       sessions: devices.map(({ kind, deviceId }): SessionSpec => {
         const providers = providersFor(kind, config, defaults);
         const strictProviders = config.tensorgate.strict_execution_providers ?? defaults.strictExecutionProviders;
         return { modelPath, providers, strictProviders, deviceId, options };
       }),
-      problem: fs.existsSync(modelPath) ? undefined : `${modelPath} does not exist`,
+      problem: isEnsemble || fs.existsSync(modelPath) ? undefined : `${modelPath} does not exist`,
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
     };

@@ -47,25 +47,35 @@ export class ModelStatistics {
     BACKEND: { count: 0, ms: 0 },
     OTHER: { count: 0, ms: 0 },
   };
+  /** Requests that were answered without a run of their own, and what looking for their answers took. */
+  readonly cacheHit: DurationSum = { count: 0, ms: 0 };
+  /** Requests that a response cache had no answer for, and what looking and keeping took. */
+  readonly cacheMiss: DurationSum = { count: 0, ms: 0 };
   readonly queue: DurationSum = { count: 0, ms: 0 };
   readonly input: DurationSum = { count: 0, ms: 0 };
   readonly compute: DurationSum = { count: 0, ms: 0 };
   readonly output: DurationSum = { count: 0, ms: 0 };
   /** By executed batch size, in rows. */
   readonly batches = new Map<number, BatchSum>();
-  /** Rows that were answered. */
+  /** Rows that were run and answered. */
   inferenceCount = 0;
   /** Runs of the model. */
   executionCount = 0;
   /** `Date.now()` of the last request; 0 before the first. */
   lastInferenceMs = 0;
 
-  /** Charges a request that was answered the whole run of its batch, as Triton does: the three compute counts stay equal. */
+  /**
+   * Charges a request that was answered the whole run of its batch, as Triton does: the three compute counts stay equal. One
+   * that had no run of its own is charged none.
+   */
   recordSuccess(rows: number, timing: RideTiming, totalMs: number): void {
+    const { cache } = timing;
     this.lastInferenceMs = Date.now();
-    this.inferenceCount += rows;
     add(this.success, totalMs);
     add(this.queue, timing.queueMs);
+    if (cache !== undefined) add(cache.outcome === 'miss' ? this.cacheMiss : this.cacheHit, cache.ms);
+    if (cache !== undefined && cache.outcome !== 'miss') return;
+    this.inferenceCount += rows;
     add(this.input, timing.inputMs);
     add(this.compute, timing.computeMs);
     add(this.output, timing.outputMs);
@@ -80,16 +90,20 @@ export class ModelStatistics {
 
   /** Charges a run once, under the size that was executed. */
   recordBatch(batch: Batch, outcome: RunOutcome): void {
-    if (outcome.kind !== 'ok') return;
+    if (outcome.kind === 'ok') this.recordRun(batch.rows, outcome);
+  }
+
+  /** Charges a run of so many rows. A request of an ensemble counts as one. */
+  recordRun(rows: number, outcome: Pick<RideTiming, 'inputMs' | 'computeMs' | 'outputMs'>): void {
     this.executionCount++;
-    const found = this.batches.get(batch.rows);
+    const found = this.batches.get(rows);
     const sum = found ?? {
-      rows: batch.rows,
+      rows,
       input: { count: 0, ms: 0 },
       compute: { count: 0, ms: 0 },
       output: { count: 0, ms: 0 },
     };
-    if (found === undefined) this.batches.set(batch.rows, sum);
+    if (found === undefined) this.batches.set(rows, sum);
     add(sum.input, outcome.inputMs);
     add(sum.compute, outcome.computeMs);
     add(sum.output, outcome.outputMs);

@@ -2,19 +2,26 @@
 
 import type { ExecutionProvider, SessionSpec } from '../worker/protocol.ts';
 import { type BatchAxis, bucketKey, type InferTensors } from './admit/infer-tensors.ts';
-import type { Batch } from './batch/batch.ts';
+import { type Batch, outputAxes } from './batch/batch.ts';
+import { ResponseCache } from './batch/response-cache.ts';
 import { Scheduler } from './batch/scheduler.ts';
 import { Breaker } from './dispatch/breaker.ts';
 import { InstanceGroup } from './dispatch/instance-group.ts';
-import { findRowDependence, type RunRows } from './dispatch/row-independence.ts';
+import { findRowDependence, type ProbeShape, type RunRows } from './dispatch/row-independence.ts';
 import type { Runner } from './dispatch/runner.ts';
-import { PROBE_RANGES, WARM_UP_RANGES } from './dispatch/synthetic-input.ts';
+import { PROBE_RANGES, seededRandom, syntheticRow, WARM_UP_RANGES } from './dispatch/synthetic-input.ts';
 import { findProbeShape, measureBatches, warmInstances, warmUpRows } from './dispatch/warm-up.ts';
 import { InferError } from './errors.ts';
+import { checkGolden } from './golden-check.ts';
 import { ModelStatistics } from './model-statistics.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './ops/diagnostics.ts';
-import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from './repository/model-config.ts';
+import { queuePolicies } from './queue-plan.ts';
+import { fingerprintVersion } from './repository/fingerprint.ts';
+import { readGolden } from './repository/golden.ts';
+import type { ModelConfig } from './repository/model-config.ts';
 import { type Batching, type ModelSignature, resolveSignature } from './repository/model-signature.ts';
+import { resolveSequences, type SequenceSignature } from './repository/sequence-signature.ts';
+import { batchSequences, describeSequences, sequencePolicy } from './sequence-plan.ts';
 import type { Placement, Servable, Served } from './servable.ts';
 
 /** Everything that is known of a version before it is loaded. */
@@ -23,6 +30,8 @@ export interface ModelPlan {
   readonly config: ModelConfig;
   /** Where the configuration and its label files lie. */
   readonly directory: string;
+  /** Of the version's files when this was planned: they must be the same when it is loaded. Not compared where absent. */
+  readonly fingerprint?: string | undefined;
   /** One for each instance. */
   readonly sessions: readonly SessionSpec[];
   /** Why it cannot be loaded, where that is known already. */
@@ -34,8 +43,10 @@ export interface ModelPlan {
 /** What a loaded version has besides what all have. */
 interface Loaded extends Served {
   readonly scheduler: Scheduler;
+  readonly cache: ResponseCache | undefined;
   readonly circuit: Breaker;
   readonly provider: ExecutionProvider;
+  readonly sequences?: SequenceSignature;
 }
 
 export class Model implements Servable {
@@ -91,6 +102,10 @@ export class Model implements Servable {
     return this.#served?.batcher.queuedRows ?? 0;
   }
 
+  get cacheBytes(): number | undefined {
+    return this.#served?.cache?.bytes;
+  }
+
   get ready(): Served {
     if (this.#state === 'READY' && this.#served !== undefined) return this.#served;
     const text = `model '${this.ref.name}' version ${this.ref.version} is not at ready state: ${this.#detail}`;
@@ -103,6 +118,7 @@ export class Model implements Servable {
       if (this.plan.problem !== undefined) throw new Error(this.plan.problem);
       await this.#runner.admit(this.#group);
       this.#served = await this.#prepare();
+      await this.#checkFiles();
       this.#become('READY', this.#describe(this.#served));
     } catch (error) {
       this.#runner.release(this.#group);
@@ -123,41 +139,52 @@ export class Model implements Servable {
     this.#runner.release(this.#group);
   }
 
+  /** A file that changed meanwhile was half-written when it was read, or the next one. */
+  async #checkFiles(): Promise<void> {
+    const { ref, directory, fingerprint } = this.plan;
+    if (fingerprint === undefined || fingerprint === (await fingerprintVersion(directory, ref.version))) return;
+    throw new Error(
+      `its files changed while it was loaded: load it again when ${directory}/${ref.version} is complete`,
+    );
+  }
+
   async #prepare(): Promise<Loaded> {
     const { config, directory } = this.plan;
+    const queues = queuePolicies(config);
     const { info } = this.#group;
     for (const { provider, reason } of info.refusals) {
       const text = `model '${this.ref.name}' version ${this.ref.version}: execution provider ${provider} is not used: ${reason}`;
       diagnostics.notice.publish({ level: 'warn', text });
     }
     const said = resolveSignature(info, config, directory);
+    const sequences = resolveSequences(said, config, directory);
     const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
     if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
-    const batching = await this.#verify(said, found);
+    const verified = await this.#verify(said, found);
+    const batching = await this.#checkGolden({ ...said, batching: verified });
     const signature = { ...said, batching };
+    const client = sequences === undefined ? signature : { ...sequences.client, batching };
     const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
     const axis = axisOf(batching);
     const circuit = new Breaker(this.ref, {
       size: this.#group.size,
       idle: () => this.#group.idle,
-      run: (batch: Batch, limitMs: number) => this.#group.run(batch, { inputs: signature.inputs, axis }, limitMs),
+      run: (batch: Batch, limitMs: number) => this.#group.run(batch, { ...signature, axis }, limitMs),
     });
     const { dynamic_batching: dynamic, tensorgate } = config;
     const scheduler = new Scheduler(
       {
         model: this.ref,
-        policy: {
+        policy: sequencePolicy(config, maxRows) ?? {
           maxRows,
           maxDelayMs: dynamic.max_queue_delay_microseconds / 1_000,
           preferredRows: dynamic.preferred_batch_size.filter((rows) => rows <= maxRows).sort((a, b) => a - b),
         },
-        bounds: {
-          maxRequests: dynamic.default_queue_policy.max_queue_size ?? DEFAULT_MAX_QUEUE_SIZE,
-          maxBytes: tensorgate.max_queue_bytes,
-        },
+        queues,
+        maxQueueBytes: tensorgate.max_queue_bytes,
         axis,
-        defaultTimeoutMs: dynamic.default_queue_policy.default_timeout_microseconds / 1_000 || Number.POSITIVE_INFINITY,
+        outputAxes: outputAxes(signature.outputs),
         maxRunMs: tensorgate.max_run_ms,
         record: (batch, outcome) => this.statistics.recordBatch(batch, outcome),
       },
@@ -167,12 +194,19 @@ export class Model implements Servable {
       const run = this.#runRows(signature);
       const largest = warmUpRows(signature.inputs, found.shape, maxRows);
       await warmInstances(run, signature.inputs, found.shape, { rows: largest, instances: this.#group.size });
-      const bucket = bucketOf(signature, found.shape.openAxisSize);
+      const bucket = bucketOf(client, found.shape);
       for (const { rows, elapsedMs } of await measureBatches(run, signature.inputs, found.shape, largest)) {
         scheduler.observe(bucket, rows, elapsedMs);
       }
     }
-    return { signature, axis, batcher: scheduler, scheduler, circuit, provider: info.provider };
+    const cache = config.response_cache?.enable
+      ? new ResponseCache({ model: this.ref.name, maxBytes: tensorgate.max_cache_bytes, queues }, scheduler)
+      : undefined;
+    const batcher = cache ?? scheduler;
+    const served = { signature: client, axis, batcher, scheduler, cache, circuit, provider: info.provider };
+    if (sequences === undefined) return served;
+    const place = { model: this.ref.name, inputs: signature.inputs.length, instances: this.#group.size, maxRows };
+    return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };
   }
 
   /** Batching as the model and its configuration say, unless running shows that rows are not independent. */
@@ -184,24 +218,35 @@ export class Model implements Servable {
       const reason = `row independence could not be verified, because no made-up input runs: ${found.reason} (tensorgate.row_independence: assume turns batching on unverified)`;
       return { kind: 'off', reason };
     }
-    const dependence = await findRowDependence(this.#runRows(signature), signature.inputs, found.shape);
+    const axes = outputAxes(signature.outputs);
+    const dependence = await findRowDependence(this.#runRows(signature), signature.inputs, found.shape, axes);
     return dependence === undefined ? batching : { kind: 'off', reason: `rows are not independent: ${dependence}` };
   }
 
+  /** Batching as it was, unless known answers show that rows mix. Throws where they are not given at all. */
+  async #checkGolden(signature: ModelSignature): Promise<Batching> {
+    const [session] = this.plan.sessions;
+    const golden = session && (await readGolden(session.modelPath));
+    if (golden === undefined) return signature.batching;
+    const reason = await checkGolden(golden, signature, this.#runRows(signature));
+    return reason === undefined ? signature.batching : { kind: 'off', reason };
+  }
+
   /** Runs made-up rows on an instance, past queue and breaker. */
-  #runRows({ inputs, batching }: ModelSignature): RunRows {
+  #runRows({ inputs, outputs, batching }: ModelSignature): RunRows {
     const axis = axisOf(batching);
     return (rows: readonly InferTensors[]) =>
       this.#group.run(
         { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
-        { inputs, axis },
+        { inputs, outputs, axis },
         this.plan.config.tensorgate.max_run_ms,
       );
   }
 
-  #describe({ signature, provider }: Loaded): string {
+  #describe({ signature, provider, sequences }: Loaded): string {
     const { size } = this.#group;
-    return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature.batching, this.plan.config)}`;
+    const kept = sequences === undefined ? '' : `, ${describeSequences(sequences, this.plan.config)}`;
+    return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature.batching, this.plan.config)}${kept}`;
   }
 
   #lose(cause: string): void {
@@ -231,9 +276,7 @@ export function axisOf(batching: Batching): BatchAxis {
 }
 
 /** The bucket in which requests of made-up shapes would queue. */
-function bucketOf({ inputs, batching }: ModelSignature, openAxisSize: number): string {
-  const shapes = inputs.map(({ shape }) =>
-    shape.map((size, axis) => (size >= 0 ? size : axis === 0 ? 1 : openAxisSize)),
-  );
-  return bucketKey(shapes, axisOf(batching));
+function bucketOf({ inputs, batching }: ModelSignature, shape: ProbeShape): string {
+  const row = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+  return bucketKey(row.shapes, axisOf(batching), inputs, row.inputs);
 }

@@ -15,12 +15,15 @@ export class Readiness {
   readonly #health: Health;
   readonly #policy: ReadinessPolicy;
   #phase: Phase = 'loading';
+  /** The models that health tells of. */
+  #published: readonly string[] = [];
 
   constructor(models: ModelTable, health: Health, policy: ReadinessPolicy) {
     this.#models = models;
     this.#health = health;
     this.#policy = policy;
     diagnostics.modelChanged.subscribe(() => this.#publish());
+    models.onChange(() => this.#publish());
     this.#publish();
   }
 
@@ -43,11 +46,15 @@ export class Readiness {
     this.#publish();
   }
 
+  /** What is not in the table does not count: a version that is loaded to replace another, or was unloaded on purpose. */
   #publish(): void {
     const status = this.obstacles.length === 0 ? 'SERVING' : 'NOT_SERVING';
     this.#health.set('', status);
     this.#health.set(INFERENCE_SERVICE, status);
-    for (const name of this.#models.names()) {
+    const names = this.#models.names();
+    for (const name of this.#published) if (!names.includes(name)) this.#health.delete(name);
+    this.#published = names;
+    for (const name of names) {
       const ready = this.#phase !== 'draining' && this.#models.versionsOf(name).some(({ state }) => state === 'READY');
       this.#health.set(name, ready ? 'SERVING' : 'NOT_SERVING');
     }

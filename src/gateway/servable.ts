@@ -36,6 +36,8 @@ export interface Servable {
   readonly breaker: BreakerState;
   readonly queuedRequests: number;
   readonly queuedRows: number;
+  /** What its response cache holds; `undefined` where it has none. */
+  readonly cacheBytes?: number | undefined;
   /** @throws InferError `model_not_ready`, with what it is doing instead. */
   readonly ready: Served;
   /** Loads, verifies and warms it, and makes it READY. Never rejects: what went wrong becomes its state. */

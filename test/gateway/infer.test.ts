@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Admission } from '../../src/gateway/admit/admission.ts';
+import { RateLimit } from '../../src/gateway/admit/rate-limit.ts';
 import { Runner } from '../../src/gateway/dispatch/runner.ts';
 import { InferError } from '../../src/gateway/errors.ts';
 import { type Gateway, infer } from '../../src/gateway/infer.ts';
@@ -8,6 +9,7 @@ import { Model } from '../../src/gateway/model.ts';
 import { ModelTable } from '../../src/gateway/model-table.ts';
 import { diagnostics, type InferenceEnded } from '../../src/gateway/ops/diagnostics.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/model-config.ts';
+import { Shadows } from '../../src/gateway/shadow.ts';
 import { encodeInferRequest, type InferRequest } from '../../src/wire/infer-request.ts';
 import { decodeInferResponse } from '../../src/wire/infer-response.ts';
 import { DEFAULT_WIRE_LIMITS } from '../../src/wire/limits.ts';
@@ -41,12 +43,30 @@ async function gatewayOfIdentity(): Promise<Gateway & { readonly model: Model }>
   const models = new ModelTable();
   models.add(model);
   const admission = new Admission(1_000_000);
-  return { limits: DEFAULT_WIRE_LIMITS, models, admission, typedAnswers: 'as-requested', model };
+  return {
+    limits: DEFAULT_WIRE_LIMITS,
+    models,
+    admission,
+    shadows: new Shadows(models, admission),
+    typedAnswers: 'as-requested',
+    model,
+  };
 }
 
 function record(request: InferRequest, call = new FakeCall()): InferenceRecord {
   return new InferenceRecord(Buffer.concat(encodeInferRequest(request)), call);
 }
+
+test('a tenant that has had its share is refused before its message is looked at', async () => {
+  const gateway = await gatewayOfIdentity();
+  const limit = { key: 'x-tenant', rate: 0.001, burst: 1, weights: new Map<string, number>() };
+  const rateLimit = new RateLimit(limit);
+  await infer(record(GOOD), { ...gateway, rateLimit });
+  const refused = new InferenceRecord(Buffer.from('this is no message'), new FakeCall());
+  await expect(infer(refused, { ...gateway, rateLimit })).rejects.toMatchObject({ reason: 'rate_limited' });
+  expect(refused.request).toBeUndefined();
+  await expect(infer(refused, gateway)).rejects.toMatchObject({ reason: 'malformed_message' });
+});
 
 const RAW = new Uint8Array(new Float32Array([1, 2, 3, 4]).buffer);
 const GOOD = inferRequest({ id: 'r', inputs: [inferInput('input', 'FP32', [1, 4])], rawInputContents: [RAW] });

@@ -81,7 +81,7 @@ describe('instances', () => {
         [0, 'cuda,cpu'],
       ],
     },
-    { name: 'the CPU', config: '[{ kind: KIND_CPU, count: 1, gpus: [3] }]', places: [[0, 'cpu']] },
+    { name: 'the CPU', config: '[{ kind: KIND_CPU, count: 1 }]', places: [[0, 'cpu']] },
     {
       name: 'one a GPU',
       config: '[{ gpus: [0, 2] }]',
@@ -130,7 +130,7 @@ describe('what keeps a model from being planned at all', () => {
     fs.mkdirSync(path.join(repository, 'm'));
     const [folder] = scanRepository(repository);
     if (folder === undefined) throw new Error('no folder');
-    expect(() => planModel(folder, DEFAULTS)).toThrow(new ModelConfigError(folder.problem));
+    expect(() => planModel(folder, DEFAULTS)).toThrow(new ModelConfigError(folder.problem ?? ''));
   });
 
   test('is its configuration', () => {
@@ -139,7 +139,7 @@ describe('what keeps a model from being planned at all', () => {
 
   test('is an option that the session cannot be given', () => {
     expect(() => planned([1], 'parameters: { cudnn_conv_algo_search: "1" }')).toThrow(
-      /config\.yaml: parameters\.cudnn_conv_algo_search is not supported/,
+      /config\.yaml:1:\d+: parameters\.cudnn_conv_algo_search is not supported/,
     );
   });
 });

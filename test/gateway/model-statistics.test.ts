@@ -24,6 +24,24 @@ test('each request is charged the whole run of its batch, and the compute counts
   });
 });
 
+test('a request without a run of its own counts as answered, and in nothing that a run is charged for', () => {
+  const statistics = new ModelStatistics();
+  const nothing = { queueMs: 5, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
+  statistics.recordSuccess(2, { ...TIMING, cache: { outcome: 'miss', ms: 0.5 } }, 11);
+  statistics.recordSuccess(2, { ...nothing, cache: { outcome: 'hit', ms: 0.25 } }, 1);
+  statistics.recordSuccess(2, { ...nothing, cache: { outcome: 'joined', ms: 0.25 } }, 9);
+  expect(statistics).toMatchObject({
+    inferenceCount: 2,
+    success: { count: 3, ms: 21 },
+    queue: { count: 3, ms: 11 },
+    input: { count: 1 },
+    compute: { count: 1 },
+    output: { count: 1 },
+    cacheHit: { count: 2, ms: 0.5 },
+    cacheMiss: { count: 1, ms: 0.5 },
+  });
+});
+
 test('a failure counts as one, and in nothing else', () => {
   const statistics = new ModelStatistics();
   statistics.recordFailure(5, 'invalid_request');

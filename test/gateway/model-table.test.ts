@@ -92,3 +92,37 @@ test('models are listed by name, and their versions as numbers', () => {
   expect(table.versionsOf('b').map(({ ref }) => ref.version)).toEqual(['9', '10']);
   expect(table.versionsOf('x')).toEqual([]);
 });
+
+describe('what there is of a model', () => {
+  test('changes as a whole, and those that asked for it are told', () => {
+    const table = tableOf(version('m', 1, 'READY'), version('m', 3, 'READY'));
+    let changes = 0;
+    const stop = table.onChange(() => changes++);
+    table.serve('m', [version('m', 4), version('m', 2, 'READY')]);
+    expect(table.versionsOf('m').map(({ ref }) => ref.version)).toEqual(['2', '4']);
+    expect(table.find('m', '').ref.version).toBe('2');
+    stop();
+    table.serve('m', []);
+    expect(changes).toBe(1);
+  });
+
+  test('may be nothing: it is known, and has no versions', () => {
+    const table = tableOf(version('m', 1, 'READY'));
+    table.serve('m', []);
+    expect(refusalOf(table, 'm', '')).toMatchObject({
+      reason: 'model_not_found',
+      message: "Request for unknown model: 'm' has no available versions",
+    });
+    expect(table.names()).toEqual(['m']);
+    table.forget('m');
+    expect(table.names()).toEqual([]);
+    expect(refusalOf(table, 'm', '').message).toBe("Request for unknown model: 'm' is not found");
+  });
+
+  test('is no longer broken once there are versions', () => {
+    const table = tableOf();
+    table.addBroken('m', 'no version');
+    table.serve('m', [version('m', 1, 'READY')]);
+    expect(table.broken.size).toBe(0);
+  });
+});

@@ -81,13 +81,31 @@ export interface ModelConfigMessage {
   readonly dynamic_batching?: {
     readonly preferred_batch_size: readonly number[];
     readonly max_queue_delay_microseconds: number;
-    readonly default_queue_policy?: {
-      readonly max_queue_size: number;
-      readonly default_timeout_microseconds: number;
-      readonly allow_timeout_override: boolean;
-    };
+    readonly priority_levels?: number;
+    readonly default_priority_level?: number;
+    readonly default_queue_policy?: QueuePolicyMessage;
+    readonly priority_queue_policy?: Readonly<Record<string, QueuePolicyMessage>>;
   };
   /** `ModelSequenceBatching`; stands in the place of `dynamic_batching`. */
   readonly sequence_batching?: object;
+  readonly ensemble_scheduling?: {
+    readonly step: readonly {
+      readonly model_name: string;
+      readonly model_version: number;
+      readonly input_map: Readonly<Record<string, string>>;
+      readonly output_map: Readonly<Record<string, string>>;
+    }[];
+    readonly max_inflight_requests?: number | undefined;
+  };
+  readonly response_cache?: { readonly enable: boolean };
   readonly parameters?: Readonly<Record<string, { readonly string_value: string }>>;
+}
+
+/** Times in microseconds. */
+export interface QueuePolicyMessage {
+  readonly timeout_action: 'REJECT' | 'DELAY';
+  readonly default_timeout_microseconds: number;
+  readonly allow_timeout_override: boolean;
+  /** 0: any number. */
+  readonly max_queue_size: number;
 }

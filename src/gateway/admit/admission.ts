@@ -54,6 +54,11 @@ export class Admission {
     return this.#bytes;
   }
 
+  /** More than half of the budget is taken. */
+  get loaded(): boolean {
+    return this.#bytes > this.#maxBytes / 2;
+  }
+
   /** Takes room for a request of `bytes`, or sheds it. @throws InferError `queue_full` */
   tryAcquire(bytes: number): Permit {
     return this.#take(bytes, 1, 'of this request');

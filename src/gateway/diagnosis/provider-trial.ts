@@ -36,7 +36,7 @@ export async function tryProvider(provider: ExecutionProvider, options: TrialOpt
   try {
     mailbox = Mailbox.create(mailboxDirectory);
     fs.writeFileSync(modelPath, PROBE_MODEL, { flag: 'wx' });
-    const options: SessionOptions = sessionOptions(MODEL_CONFIG.parse({}), undefined);
+    const options: SessionOptions = sessionOptions(MODEL_CONFIG.parse({}));
     const spec = { modelPath, providers: [provider], strictProviders: false, deviceId: 0, options };
     await runner.load(1, mailbox.path, spec, loadLimitMs);
     return { kind: 'accepted' };

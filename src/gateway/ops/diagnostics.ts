@@ -10,6 +10,9 @@ import type { InferError, Reason, StatusName } from '../errors.ts';
 /** Why a batch was sent: `full` (no further row fits), `preferred` (a preferred size), `idle` (an instance was free), `delay` (the queue delay passed), `deadline` (one more row would be late), `alone` (a replay or a split after a failure). */
 export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 'alone';
 
+/** The answer was there; an equal request was under way, whose answer it shared; or it had to run. */
+export type CacheOutcome = 'hit' | 'joined' | 'miss';
+
 export type BatchOutcome = 'ok' | 'refused' | 'failed' | 'crashed' | 'timed_out';
 
 /** A model version, or `undefined` for a request whose model was not found: client-chosen names never become labels. */
@@ -48,7 +51,16 @@ export interface InferenceEnded {
   readonly queueMs: number | undefined;
   /** Rows of the batch it rode in; 0 where it never ran. */
   readonly batchRows: number;
+  /** What the model's response cache made of it; `undefined` where it has none, or where the request failed. */
+  readonly cache?: CacheOutcome | undefined;
   readonly durationMs: number;
+}
+
+/** An inference that was let in, or refused because its tenant has had its share. */
+export interface TenantCharged {
+  /** One that the settings name, or the one that stands for all others. */
+  readonly tenant: string;
+  readonly outcome: 'admitted' | 'limited';
 }
 
 /** One run of a model: a batch that was sent to an instance and came back. */
@@ -92,6 +104,32 @@ export interface ModelChanged {
   readonly detail: string;
 }
 
+/** Why a copy of a request was not sent to the shadow. */
+export type ShedCause = 'server_busy' | 'primary_busy' | 'shadow_busy' | 'no_room' | 'not_ready' | 'breaker_open';
+
+/** What became of the copy of one request. */
+export interface ShadowEnded {
+  readonly model: string;
+  /** The version whose answer the client got. */
+  readonly primary: string;
+  readonly shadow: string;
+  readonly outcome:
+    | {
+        readonly kind: 'compared';
+        readonly result: 'equal' | 'different' | 'incomparable';
+        /** Largest differences of floating-point elements; infinite where only one of two is a finite number. */
+        readonly absolute: number;
+        readonly relative: number;
+        readonly rowsAgreeing: number;
+        readonly rowsDisagreeing: number;
+        /** From the queue to the outputs. */
+        readonly primaryMs: number;
+        readonly shadowMs: number;
+      }
+    | { readonly kind: 'failed'; readonly reason: Reason }
+    | { readonly kind: 'shed'; readonly cause: ShedCause };
+}
+
 /** Something an operator should read. */
 export interface Notice {
   readonly level: 'info' | 'warn' | 'error';
@@ -126,9 +164,11 @@ export const diagnostics = {
   callStarted: topic<CallStarted>('call.started'),
   callEnded: topic<CallEnded>('call.ended'),
   inferenceEnded: topic<InferenceEnded>('inference.ended'),
+  tenantCharged: topic<TenantCharged>('tenant.charged'),
   batchEnded: topic<BatchEnded>('batch.ended'),
   runnerEnded: topic<RunnerEnded>('runner.ended'),
   breakerChanged: topic<BreakerChanged>('breaker.changed'),
   modelChanged: topic<ModelChanged>('model.changed'),
+  shadowEnded: topic<ShadowEnded>('shadow.ended'),
   notice: topic<Notice>('notice'),
 } as const;

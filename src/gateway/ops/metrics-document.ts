@@ -20,7 +20,16 @@ const LABELS = `
 | \`reason\` of a request | why it failed, as in [errors](errors.md); \`none\` where it did not |
 | \`reason\` of a batch | why it was sent: \`full\`, \`preferred\`, \`idle\`, \`delay\`, \`deadline\`, \`alone\` (a replay, or part of a batch that failed) |
 | \`outcome\` | how a batch ended: \`ok\`, \`refused\` (the model refused a row), \`failed\`, \`crashed\`, \`timed_out\` |
+| \`outcome\` of a request to a cache | \`hit\`, \`joined\`, \`miss\` ([overload](overload.md)) |
+| \`tenant\` | one that the settings name, or \`other\` |
+| \`outcome\` of a tenant's request | \`admitted\`, \`limited\` |
 | \`method\` | of the server, such as \`inference.GRPCInferenceService/ModelInfer\` |
+| \`primary\`, \`shadow\` | versions of the model: the one whose answer the client got, and the one that got a copy ([traffic](traffic.md)) |
+| \`result\` | of a comparison: \`equal\`, \`different\`, \`incomparable\` (an output is missing, or has another datatype or shape) |
+| \`largest\` | whether the largest element of a row has the same place in both answers: \`same\`, \`other\` |
+| \`of\` | \`primary\`, \`shadow\` |
+| \`reason\` of a shadow | why it failed, as in [errors](errors.md) |
+| \`cause\` | why a copy was not sent: \`server_busy\`, \`primary_busy\`, \`shadow_busy\`, \`no_room\`, \`not_ready\`, \`breaker_open\` ([traffic](traffic.md)) |
 | \`runner\` | name of the process: \`MODEL:VERSION\`, or what models that share one call it |
 `;
 

@@ -13,12 +13,15 @@ import {
   type BatchEnded,
   type BatchOutcome,
   type BreakerState,
+  type CacheOutcome,
   type CallEnded,
   diagnostics,
   type InferenceEnded,
   type ModelRef,
   type ModelState,
   type SendReason,
+  type ShadowEnded,
+  type TenantCharged,
 } from './diagnostics.ts';
 
 /** What gauges show: the gateway at this moment. */
@@ -35,6 +38,8 @@ export interface ModelLoad {
   readonly state: ModelState;
   readonly queuedRequests: number;
   readonly queuedRows: number;
+  /** `undefined` where it has no response cache. */
+  readonly cacheBytes?: number | undefined;
   readonly breaker: BreakerState;
 }
 
@@ -49,6 +54,9 @@ export interface MetricDefinition {
 const MODEL = ['model', 'version'] as const;
 /** From a cache-warm small model to the deadline of a patient caller. */
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+/** From the rounding of half a float to answers that have nothing in common. */
+const DIFFERENCES = [0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10] as const;
+const SHADOW = ['model', 'primary', 'shadow'] as const;
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
 
 /** Every metric of the gateway. The unit is in the name: Prometheus and OTLP then show the same one. */
@@ -97,6 +105,17 @@ export const METRICS = {
   },
   tensorgate_queue_depth: { kind: 'gauge', help: 'Requests that wait for their batch.', labels: MODEL },
   tensorgate_queue_rows: { kind: 'gauge', help: 'Rows that wait for their batch.', labels: MODEL },
+  tensorgate_cache_requests_total: {
+    kind: 'counter',
+    help: 'Requests that models with a response cache answered: `hit` from it, `joined` with the run of an equal request, `miss` with a run of their own.',
+    labels: [...MODEL, 'outcome'],
+  },
+  tensorgate_cache_bytes: { kind: 'gauge', help: 'Bytes that the response cache of the model holds.', labels: MODEL },
+  tensorgate_tenant_requests_total: {
+    kind: 'counter',
+    help: 'Inference requests by tenant: let in, or refused because of its rate. Tenants that the settings do not name are `other`.',
+    labels: ['tenant', 'outcome'],
+  },
   tensorgate_model_ready: { kind: 'gauge', help: '1 where the model version is READY, else 0.', labels: MODEL },
   tensorgate_breaker_state: {
     kind: 'gauge',
@@ -114,6 +133,44 @@ export const METRICS = {
     kind: 'counter',
     help: 'Runner processes that died or hung, and were replaced.',
     labels: ['runner'],
+  },
+  tensorgate_shadow_comparisons_total: {
+    kind: 'counter',
+    help: 'Answers of a shadow that were compared with those that clients got.',
+    labels: [...SHADOW, 'result'],
+  },
+  tensorgate_shadow_rows_total: {
+    kind: 'counter',
+    help: 'Rows of floating-point outputs of which the largest element was compared.',
+    labels: [...SHADOW, 'largest'],
+  },
+  tensorgate_shadow_max_absolute_difference: {
+    kind: 'histogram',
+    help: 'Of each comparison, the largest difference of two floating-point elements, where it is finite.',
+    labels: SHADOW,
+    buckets: DIFFERENCES,
+  },
+  tensorgate_shadow_max_relative_difference: {
+    kind: 'histogram',
+    help: 'Of each comparison, the largest difference as a share of the larger of its two elements, where it is finite.',
+    labels: SHADOW,
+    buckets: DIFFERENCES,
+  },
+  tensorgate_shadow_duration_seconds: {
+    kind: 'histogram',
+    help: 'From the queue to the outputs, of requests that were compared.',
+    labels: [...SHADOW, 'of'],
+    buckets: SECONDS,
+  },
+  tensorgate_shadow_failures_total: {
+    kind: 'counter',
+    help: 'Copies that a shadow did not answer.',
+    labels: [...SHADOW, 'reason'],
+  },
+  tensorgate_shadow_shed_total: {
+    kind: 'counter',
+    help: 'Copies that were not sent, so as not to be in the way.',
+    labels: [...SHADOW, 'cause'],
   },
   tensorgate_event_loop_active_seconds_total: {
     kind: 'counter',
@@ -139,6 +196,8 @@ export function recordMetrics(meter: Meter, state: () => GatewayState): () => vo
     diagnostics.callEnded.subscribe((event) => recorder.recordCall(event)),
     diagnostics.inferenceEnded.subscribe((event) => recorder.recordInference(event)),
     diagnostics.batchEnded.subscribe((event) => recorder.recordBatch(event)),
+    diagnostics.tenantCharged.subscribe((event) => recorder.recordTenant(event)),
+    diagnostics.shadowEnded.subscribe((event) => recorder.recordShadow(event)),
     diagnostics.runnerEnded.subscribe(({ runner, restarting }) => {
       if (restarting) recorder.recordRestart(runner);
     }),
@@ -161,6 +220,7 @@ class ModelSeries {
   /** For the histogram of durations, which does not tell reasons apart. */
   readonly statuses = new Map<StatusName, { readonly status: StatusName }>();
   readonly batches = new Map<`${SendReason} ${BatchOutcome}`, Count<{ reason: SendReason; outcome: BatchOutcome }>>();
+  readonly cached = new Map<CacheOutcome, Count<{ outcome: CacheOutcome }>>();
   /** When metrics were last collected; `undefined` where the version was gone by then. */
   load: ModelLoad | undefined;
   requestBytes = 0;
@@ -175,6 +235,10 @@ class ModelSeries {
     return obtain(this.requests, reason, () => ({ labels: { ...this.labels, status, reason }, value: 0 }));
   }
 
+  cachedAs(outcome: CacheOutcome): Count<unknown> {
+    return obtain(this.cached, outcome, () => ({ labels: { ...this.labels, outcome }, value: 0 }));
+  }
+
   labelsFor(status: StatusName): { readonly status: StatusName } {
     return obtain(this.statuses, status, () => ({ ...this.labels, status }));
   }
@@ -187,6 +251,31 @@ class ModelSeries {
   }
 }
 
+type ShadowCounter = Extract<NamesOf<'counter'>, `tensorgate_shadow_${string}`>;
+
+/** What one shadow did beside one primary. */
+class ShadowSeries {
+  readonly labels: { readonly model: string; readonly primary: string; readonly shadow: string };
+  readonly durationOfPrimary: { readonly of: 'primary' };
+  readonly durationOfShadow: { readonly of: 'shadow' };
+  /** By the counter and its own label. */
+  readonly counts = new Map<string, Count<object> & { readonly name: ShadowCounter }>();
+
+  constructor({ model, primary, shadow }: ShadowEnded) {
+    this.labels = { model, primary, shadow };
+    this.durationOfPrimary = { ...this.labels, of: 'primary' };
+    this.durationOfShadow = { ...this.labels, of: 'shadow' };
+  }
+
+  add(name: ShadowCounter, label: string, value: string, amount = 1): void {
+    obtain(this.counts, `${name} ${value}`, () => ({
+      name,
+      labels: { ...this.labels, [label]: value },
+      value: 0,
+    })).value += amount;
+  }
+}
+
 class MetricsRecorder {
   readonly observables: ReadonlyMap<MetricName, Observable>;
   readonly #requestDuration: Histogram;
@@ -194,12 +283,18 @@ class MetricsRecorder {
   readonly #batchSize: Histogram;
   readonly #computeDuration: Histogram;
   readonly #transferDuration: Histogram;
+  readonly #shadowAbsolute: Histogram;
+  readonly #shadowRelative: Histogram;
+  readonly #shadowDuration: Histogram;
   /** By name, then version: the same version may be loaded again, and goes on counting. */
   readonly #models = new Map<string, Map<string, ModelSeries>>();
   readonly #unknown = new ModelSeries(UNKNOWN_MODEL);
   /** By path: calls that reach no method of the server are not told of. */
   readonly #calls = new Map<string, Map<StatusName, Count<{ method: string; status: StatusName }>>>();
+  readonly #tenants = new Map<string, Count<TenantCharged>>();
   readonly #restarts = new Map<string, Count<{ runner: string }>>();
+  /** By model and versions. */
+  readonly #shadows = new Map<string, ShadowSeries>();
 
   constructor(meter: Meter) {
     const histogram = (name: NamesOf<'histogram'>): Histogram => {
@@ -214,6 +309,9 @@ class MetricsRecorder {
     this.#batchSize = histogram('tensorgate_batch_size');
     this.#computeDuration = histogram('tensorgate_compute_duration_seconds');
     this.#transferDuration = histogram('tensorgate_transfer_duration_seconds');
+    this.#shadowAbsolute = histogram('tensorgate_shadow_max_absolute_difference');
+    this.#shadowRelative = histogram('tensorgate_shadow_max_relative_difference');
+    this.#shadowDuration = histogram('tensorgate_shadow_duration_seconds');
     this.observables = new Map(
       (Object.entries(METRICS) as [MetricName, MetricDefinition][])
         .filter(([, { kind }]) => kind !== 'histogram')
@@ -236,6 +334,7 @@ class MetricsRecorder {
     series.requestsFor(event.reason ?? 'none', event.status).value++;
     series.requestBytes += event.requestBytes;
     series.responseBytes += event.responseBytes;
+    if (event.cache !== undefined) series.cachedAs(event.cache).value++;
     this.#requestDuration.record(event.durationMs / 1_000, series.labelsFor(event.status));
     if (event.queueMs !== undefined) this.#queueDuration.record(event.queueMs / 1_000, series.labels);
   }
@@ -247,6 +346,28 @@ class MetricsRecorder {
     if (event.outcome !== 'ok') return;
     this.#computeDuration.record(event.computeMs / 1_000, series.labels);
     this.#transferDuration.record((event.inputMs + event.outputMs) / 1_000, series.labels);
+  }
+
+  recordShadow(event: ShadowEnded): void {
+    const { model, primary, shadow, outcome } = event;
+    const series = obtain(this.#shadows, `${model}\n${primary}\n${shadow}`, () => new ShadowSeries(event));
+    if (outcome.kind === 'shed') series.add('tensorgate_shadow_shed_total', 'cause', outcome.cause);
+    else if (outcome.kind === 'failed') series.add('tensorgate_shadow_failures_total', 'reason', outcome.reason);
+    else {
+      series.add('tensorgate_shadow_comparisons_total', 'result', outcome.result);
+      series.add('tensorgate_shadow_rows_total', 'largest', 'same', outcome.rowsAgreeing);
+      series.add('tensorgate_shadow_rows_total', 'largest', 'other', outcome.rowsDisagreeing);
+      this.#shadowDuration.record(outcome.primaryMs / 1_000, series.durationOfPrimary);
+      this.#shadowDuration.record(outcome.shadowMs / 1_000, series.durationOfShadow);
+      // One infinity would make the sum infinite for good.
+      if (outcome.result === 'incomparable' || outcome.absolute === Number.POSITIVE_INFINITY) return;
+      this.#shadowAbsolute.record(outcome.absolute, series.labels);
+      this.#shadowRelative.record(outcome.relative, series.labels);
+    }
+  }
+
+  recordTenant({ tenant, outcome }: TenantCharged): void {
+    obtain(this.#tenants, `${outcome} ${tenant}`, () => ({ labels: { tenant, outcome }, value: 0 })).value++;
   }
 
   recordRestart(runner: string): void {
@@ -269,6 +390,11 @@ class MetricsRecorder {
       observe('tensorgate_queue_rows', load?.queuedRows ?? 0, labels);
       observe('tensorgate_breaker_state', BREAKER_VALUES[load?.breaker ?? 'closed'], labels);
     }
+    for (const { load, labels, cached } of known) {
+      if (load?.cacheBytes === undefined && cached.size === 0) continue;
+      observe('tensorgate_cache_bytes', load?.cacheBytes ?? 0, labels);
+      for (const count of cached.values()) observe('tensorgate_cache_requests_total', count.value, count.labels);
+    }
     for (const series of [...known, this.#unknown]) {
       observe('tensorgate_request_bytes_total', series.requestBytes, series.labels);
       observe('tensorgate_response_bytes_total', series.responseBytes, series.labels);
@@ -278,7 +404,11 @@ class MetricsRecorder {
     for (const { value, labels } of [...this.#calls.values()].flatMap((statuses) => [...statuses.values()])) {
       observe('tensorgate_calls_total', value, labels);
     }
+    for (const { value, labels } of this.#tenants.values()) observe('tensorgate_tenant_requests_total', value, labels);
     for (const { value, labels } of this.#restarts.values()) observe('tensorgate_runner_restarts_total', value, labels);
+    for (const { counts } of this.#shadows.values()) {
+      for (const { name, value, labels } of counts.values()) observe(name, value, labels);
+    }
     const { active }: EventLoopUtilization = performance.eventLoopUtilization();
     observe('tensorgate_event_loop_active_seconds_total', active / 1_000);
   }

@@ -1,6 +1,6 @@
 /** `docs/configuration.md`, made from the settings. A test holds the two together. */
 
-import { legalValues, SETTINGS, type SettingDescription } from './settings.ts';
+import { FILE_JSON_SCHEMA, legalValues, SETTINGS, type SettingDescription } from './settings.ts';
 
 const INTRODUCTION = `# Configuration
 
@@ -42,8 +42,14 @@ ${setting.description}
   return `${INTRODUCTION}\n## Settings\n${sections.join('')}${STANDARD_VARIABLES}`;
 }
 
-function formatDefault({ default: value }: SettingDescription): string {
-  return value === undefined ? 'has to be given' : `default \`${value}\``;
+/** `schema/tensorgate.schema.json`, likewise. */
+export function settingsSchema(): object {
+  return { ...FILE_JSON_SCHEMA, title: 'tensorgate.yaml', description: 'The settings of a tensorgate server.' };
+}
+
+function formatDefault({ default: value, required }: SettingDescription): string {
+  if (value === undefined) return required ? 'has to be given' : 'off unless given';
+  return String(value) === '' ? 'default: none' : `default \`${value}\``;
 }
 
 function sentence(text: string): string {

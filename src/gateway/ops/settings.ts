@@ -6,7 +6,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { parseYaml, suggestion } from '../repository/yaml-document.ts';
+import { suggestion } from '../repository/suggestion.ts';
+import { parseYaml } from '../repository/yaml-document.ts';
 
 const MiB = 2 ** 20;
 /** Timers of Node take no longer delay: a greater one would fire at once. */
@@ -18,14 +19,68 @@ const durationMs = z.int().min(0).max(MAX_DURATION_MS);
 const limitMs = z.int().min(1).max(MAX_DURATION_MS);
 const directory = z.string().min(1).meta({ format: 'path' });
 
+/** A name, and a weight above 0. */
+const TENANT_WEIGHT = /^(?<name>[^=,\s]+)=(?<weight>(?=[0-9.]*[1-9])[0-9]{1,6}(?:\.[0-9]{1,6})?)$/;
+
 /** Every setting, its legal values and its default. Names, flags, variables, help and `docs/configuration.md` follow from it. */
 const SCHEMA = z.strictObject({
   modelRepository: directory.describe('Directory of the models: `<model>/<version>/model.onnx`.'),
+  modelControlMode: z
+    .enum(['none', 'poll', 'explicit'])
+    .default('none')
+    .describe(
+      'Which models are served: all that are there at the start; all, and what changes on disk while the server runs; or those that are named or that clients load.',
+    ),
+  loadModel: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Models that are loaded at the start where the control mode is `explicit`; `*` is all of them.'),
+  repositoryPollSecs: z
+    .int()
+    .min(1)
+    .max(86_400)
+    .default(15)
+    .describe('How often the repository is looked at where the control mode is `poll`.'),
+  loadOnDemand: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether, where the control mode is `explicit`, a request for a model that is not loaded waits for it to be loaded.',
+    ),
+  maxLoadedModels: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'Models that may be loaded before one is put out for another that is asked for, the least recently used first; 0: any number.',
+    ),
+  allowModelUpload: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether a client that loads a model may send its files: a model is a program, so whoever may, runs programs.',
+    ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` is every IPv4 address.'),
   grpcPort: port.default(8001).describe('Port of gRPC; 0 takes a free one.'),
+  adminPort: port
+    .optional()
+    .describe(
+      'Port of the RPCs that change the server: load, unload, trace and log settings. They are offered there alone then, and else on the port of gRPC, and over REST; 0 takes a free one.',
+    ),
   httpPort: port
     .default(8002)
     .describe('Port of `/metrics`, `/livez`, `/readyz` and, under `/v2`, of REST; 0 takes a free one.'),
+  transport: z
+    .enum(['h2', 'grpc-js'])
+    .default('h2')
+    .describe('What gRPC is spoken with: our own HTTP/2, or the library grpc-js, which has no TLS here.'),
+  tlsCertificate: directory
+    .optional()
+    .describe('PEM file of the certificate, and of those between it and its root; gRPC is cleartext without it.'),
+  tlsPrivateKey: directory.optional().describe('PEM file of the private key of `tlsCertificate`.'),
+  tlsClientCa: directory
+    .optional()
+    .describe('PEM file of the roots of client certificates: every client must show one then (mTLS).'),
   rest: z.enum(['on', 'off']).default('on').describe('Whether the HTTP port offers the protocol over REST.'),
   maxMessageBytes: bytes
     .max(2 ** 31 - 1)
@@ -42,6 +97,28 @@ const SCHEMA = z.strictObject({
     .describe('Bytes of requests that are admitted and not yet answered; more are shed with RESOURCE_EXHAUSTED.'),
   defaultDeadlineMs: limitMs.default(30_000).describe('Deadline of a call that comes without one.'),
   maxDeadlineMs: limitMs.default(600_000).describe('Longest deadline; a longer one is shortened to it.'),
+  tenantKey: z
+    .string()
+    .regex(/^(?!.*-bin$)[0-9a-z_.-]*$/)
+    .meta({ title: 'a metadata key in lower case, not one that ends in -bin' })
+    .default('')
+    .describe(
+      'Metadata key whose value names the tenant, such as `x-tenant`; empty: requests are not limited by tenant. What is behind a proxy should get it from there: a client could name another.',
+    ),
+  tenantRate: z.int().min(1).max(1_000_000_000).default(100).describe('Requests a second of a tenant of weight 1.'),
+  tenantBurst: z
+    .int()
+    .min(1)
+    .max(1_000_000_000)
+    .default(100)
+    .describe('Requests that a tenant of weight 1 may send at once, after a pause.'),
+  tenantWeights: z
+    .array(z.string().regex(TENANT_WEIGHT, 'expected name=weight'))
+    .meta({ title: 'texts of the form name=weight' })
+    .default([])
+    .describe(
+      'Tenants with a share of their own, as `name=weight`: the weight multiplies rate and burst. All others share one, `other`, of weight 1.',
+    ),
   drainTimeoutMs: durationMs.default(30_000).describe('How long calls may take to end after SIGTERM.'),
   lameDuckMs: durationMs
     .default(0)
@@ -80,6 +157,12 @@ const SCHEMA = z.strictObject({
 
 export type Settings = Readonly<z.output<typeof SCHEMA>>;
 
+/** The tenants with a share of their own, by name; of one that is listed twice the last. */
+export function tenantWeights({ tenantWeights: listed }: Pick<Settings, 'tenantWeights'>): ReadonlyMap<string, number> {
+  const pairs = listed.map((text) => TENANT_WEIGHT.exec(text)?.groups ?? {});
+  return new Map(pairs.map(({ name = '', weight }) => [name, Number(weight)]));
+}
+
 /** A setting as a command line shows it. */
 export interface SettingDescription {
   /** Its name in `tensorgate.yaml`. */
@@ -91,12 +174,16 @@ export interface SettingDescription {
   readonly type: 'boolean' | 'integer' | 'path' | 'string';
   /** Takes several values: separated by commas in flags and variables. */
   readonly list: boolean;
+  /** What its texts are, where not any will do. */
+  readonly form?: string;
   /** The only legal values. */
   readonly choices?: readonly string[];
   /** The legal range of an integer. */
   readonly minimum?: number;
   readonly maximum?: number;
-  /** `undefined`: it has to be given. */
+  /** Whether it has to be given. */
+  readonly required: boolean;
+  /** `undefined`: there is none, and what it is about is off. */
   readonly default: boolean | number | string | readonly string[] | undefined;
   readonly description: string;
 }
@@ -105,17 +192,23 @@ export interface SettingDescription {
 interface FieldSchema {
   readonly type: 'array' | 'boolean' | 'integer' | 'string';
   readonly description: string;
+  readonly title?: string;
   readonly format?: 'path';
   readonly enum?: readonly string[];
-  readonly items?: { readonly enum: readonly string[] };
+  readonly items?: { readonly enum?: readonly string[] };
   readonly minimum?: number;
   readonly maximum?: number;
   readonly default?: SettingDescription['default'];
 }
 
+/** `tensorgate.yaml` as a JSON Schema: nothing has to be in it, because flags and variables count too. */
+const { required: _, ...FILE_JSON_SCHEMA } = z.toJSONSchema(SCHEMA, { io: 'input' });
+
+export { FILE_JSON_SCHEMA };
+
 /** Every setting, in the order of the documentation. */
 export const SETTINGS: readonly SettingDescription[] = Object.entries(
-  z.toJSONSchema(SCHEMA, { io: 'input' }).properties as Record<keyof Settings, FieldSchema>,
+  FILE_JSON_SCHEMA.properties as Record<keyof Settings, FieldSchema>,
 ).map(([key, field]) => {
   const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const choices = field.enum ?? field.items?.enum;
@@ -125,9 +218,11 @@ export const SETTINGS: readonly SettingDescription[] = Object.entries(
     env: `TENSORGATE_${words.toUpperCase().replaceAll('-', '_')}`,
     type: field.type === 'array' ? 'string' : (field.format ?? field.type),
     list: field.type === 'array',
+    ...(field.title === undefined ? {} : { form: field.title }),
     ...(choices === undefined ? {} : { choices }),
     ...(field.minimum === undefined ? {} : { minimum: field.minimum }),
     ...(field.maximum === undefined ? {} : { maximum: field.maximum }),
+    required: !SCHEMA.shape[key as keyof Settings].safeParse(undefined).success,
     default: field.default,
     description: field.description,
   };
@@ -168,6 +263,13 @@ const FILE_NAME = 'tensorgate.yaml';
 /** Of the other commands: it says where a client finds a server. */
 const CLIENT_VARIABLE = 'TENSORGATE_URL';
 
+/** What would be in vain in another control mode. */
+const EXPLICIT_ONLY = ['loadModel', 'loadOnDemand'] as const;
+
+function isSaid(value: boolean | readonly string[]): boolean {
+  return typeof value === 'boolean' ? value : value.length > 0;
+}
+
 /** @throws SettingsError with every problem that there is */
 export function loadSettings(sources: SettingsSources): Settings {
   const given = readSources(sources);
@@ -176,7 +278,14 @@ export function loadSettings(sources: SettingsSources): Settings {
     throw new SettingsError([text]);
   }
   const settings = SCHEMA.parse(Object.fromEntries([...given].map(([key, { value }]) => [key, value])));
+  const vain = settings.modelControlMode === 'explicit' ? [] : EXPLICIT_ONLY.filter((key) => isSaid(settings[key]));
+  if (vain.length > 0) {
+    const where = `is for modelControlMode explicit, not ${settings.modelControlMode}`;
+    throw new SettingsError(vain.map((key) => `${given.get(key)?.origin}: ${key} ${where}`));
+  }
   Object.freeze(settings.executionProviders);
+  Object.freeze(settings.loadModel);
+  Object.freeze(settings.tenantWeights);
   return Object.freeze(settings);
 }
 
@@ -294,11 +403,12 @@ function parseText({ type, list }: SettingDescription, text: string): unknown {
 }
 
 /** Such as `a whole number from 0 to 65535`. */
-export function legalValues({ type, list, choices, minimum, maximum }: SettingDescription): string {
-  if (list) return `some of ${choices?.join(', ')}, separated by commas`;
+export function legalValues({ type, list, form, choices, minimum, maximum }: SettingDescription): string {
+  if (list)
+    return `${choices === undefined ? (form ?? 'texts') : `some of ${choices.join(', ')}`}, separated by commas`;
   if (choices !== undefined) return `one of ${choices.join(', ')}`;
   if (type === 'boolean') return 'true or false';
-  if (type !== 'integer') return `a ${type}`;
+  if (type !== 'integer') return form ?? `a ${type}`;
   return maximum === Number.MAX_SAFE_INTEGER
     ? `a whole number from ${minimum}`
     : `a whole number from ${minimum} to ${maximum}`;

@@ -46,9 +46,15 @@ const settled = new WeakSet<Call>();
 /** Calls whose callers trace them. */
 const followed = new WeakSet<Call>();
 
-/** The span of a call that is sampled; requests of a stream have the stream's. */
+/** The span of a call that is sampled; requests of a stream have the stream's, and steps of an ensemble their client's. */
 function spanOf(call: Call): Span | undefined {
-  return spans.get(call.stream ?? call);
+  return spans.get(wholeOf(call));
+}
+
+/** What the client sees as one call. */
+function wholeOf(call: Call): Call {
+  const own = call.step?.of ?? call;
+  return own.stream ?? own;
 }
 
 /** Where a call is in its trace; `undefined` where it is not sampled, or traces are off. */
@@ -99,11 +105,13 @@ function startCall(tracer: Tracer, call: Call): void {
  * exported. A stream goes to many models, so what holds for all of them decides.
  */
 function settleCall(settings: TraceSettings, call: Call, model: string | undefined): void {
-  const whole = call.stream ?? call;
+  const whole = wholeOf(call);
   const span = spans.get(whole);
   if (span === undefined || settled.has(whole)) return;
   settled.add(whole);
-  if (!settings.isTraced(call.stream === undefined ? (model ?? '') : '', followed.has(whole))) spans.delete(whole);
+  const own = call.step?.of ?? call;
+  const name = own.stream === undefined ? (call.step?.ensemble ?? model ?? '') : '';
+  if (!settings.isTraced(name, followed.has(whole))) spans.delete(whole);
 }
 
 function describeInference({ call, model, rows, batchRows, queueMs, status, reason }: InferenceEnded): void {
@@ -116,7 +124,7 @@ function describeInference({ call, model, rows, batchRows, queueMs, status, reas
     'tensorgate.batch.rows': batchRows,
     'tensorgate.queue_ms': queueMs,
   };
-  if (call.stream === undefined) span.setAttributes(attributes);
+  if (call.stream === undefined && call.step === undefined) span.setAttributes(attributes);
   // One of many on this call: its status is not the call's.
   else span.addEvent('inference', { ...attributes, 'tensorgate.status': status, 'tensorgate.reason': reason });
 }

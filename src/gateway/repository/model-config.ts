@@ -1,12 +1,10 @@
 /**
- * A model's configuration: Triton's field names (`model_config.proto`) in YAML or JSON, and a section of our own.
+ * A model's configuration: Triton's fields (`model_config.proto`), and a section of our own.
  * Every default of a model lives here. All of it is optional: what is not said is read from the ONNX file.
  */
 
-import fs from 'node:fs';
 import { z } from 'zod';
 import { EXECUTION_PROVIDERS } from '../../worker/protocol.ts';
-import { parseYaml } from './yaml-document.ts';
 
 const DATA_TYPES = [
   'TYPE_BOOL',
@@ -29,7 +27,14 @@ const MAX_TIMER_MS = 0x7fff_ffff;
 
 const positive = z.int().min(1);
 const natural = z.int().min(0);
-const dims = z.array(z.int().min(-1));
+/** Protobuf's JSON, which Triton's clients send, writes integers of 64 bits as texts. */
+const int64 = (least: number, most = Number.MAX_SAFE_INTEGER) => {
+  const read = (value: unknown): unknown =>
+    typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
+  return z.preprocess(read, z.int().min(least).max(most));
+};
+const dims = z.array(int64(-1));
+const dataType = z.enum(DATA_TYPES);
 /** Triton writes `{string_value: "1"}`; a plain scalar means the same. */
 const parameter = z
   .union([
@@ -39,80 +44,125 @@ const parameter = z
     z.boolean(),
   ])
   .transform(String);
+const texts = z.record(z.string(), z.string());
+
+/** What no model here can do, as far as it asks for anything. */
+const REFUSED = 'Refused.';
+/** What Triton hears and this server does not: it is taken, and a warning says so. */
+const UNHEARD = 'Without effect, which a warning says.';
 
 const instanceGroup = z.strictObject({
-  /** Instances on the CPU, or on each of `gpus`. */
-  count: positive.optional(),
-  kind: z.enum(['KIND_AUTO', 'KIND_CPU', 'KIND_GPU']).default('KIND_AUTO'),
-  /** Device ids; each gets `count` instances, pinned to it. */
-  gpus: z.array(natural).default([]),
+  name: z.string().optional().describe('Says nothing more: Triton gives every group one, and clients send it back.'),
+  count: positive.optional().describe('Instances on the CPU, or on each of `gpus`.'),
+  kind: z
+    .enum(['KIND_AUTO', 'KIND_CPU', 'KIND_GPU'], {
+      error: 'expected KIND_AUTO, KIND_CPU or KIND_GPU; KIND_MODEL is for backends that place a model themselves',
+    })
+    .default('KIND_AUTO'),
+  gpus: z.array(natural).default([]).describe('Device ids; each gets `count` instances, pinned to it.'),
+  profile: z.array(z.string()).optional().describe(UNHEARD),
+  rate_limiter: z
+    .strictObject({
+      resources: z
+        .array(z.strictObject({ name: z.string(), global: z.boolean().optional(), count: natural.optional() }))
+        .optional(),
+      priority: natural.optional(),
+    })
+    .optional()
+    .describe(UNHEARD),
+  passive: z.boolean().optional().describe(REFUSED),
+  secondary_devices: z
+    .array(z.strictObject({ kind: z.literal('KIND_NVDLA').optional(), device_id: int64(0).optional() }))
+    .optional()
+    .describe(REFUSED),
+  host_policy: z.string().optional().describe(UNHEARD),
 });
 
-/** Triton's `ModelQueuePolicy`. */
-const queuePolicy = z.strictObject({
-  /** What happens to a request whose time is over while it waits: it fails, or it waits behind all others. */
-  timeout_action: z.enum(['REJECT', 'DELAY']).default('REJECT'),
-  /** Time of a request that brings none that is shorter; 0: none. */
-  default_timeout_microseconds: natural.default(0),
-  /** Whether the parameter `timeout` of a request is heard; only a shorter time than the default counts. */
-  allow_timeout_override: z.boolean().default(true),
-  /** Requests that may wait; 0: any number, bounded in bytes alone. */
-  max_queue_size: natural.optional(),
-});
+const queuePolicy = z
+  .strictObject({
+    timeout_action: z
+      .enum(['REJECT', 'DELAY'])
+      .default('REJECT')
+      .describe(
+        'What happens to a request whose time is over while it waits: it fails, or it waits behind all others.',
+      ),
+    default_timeout_microseconds: int64(0)
+      .default(0)
+      .describe('Time of a request that brings none that is shorter; 0: none.'),
+    allow_timeout_override: z
+      .boolean()
+      .default(true)
+      .describe('Whether the parameter `timeout` of a request is heard; only a shorter time than the default counts.'),
+    max_queue_size: natural.optional().describe('Requests that may wait; 0: any number, bounded in bytes alone.'),
+  })
+  .describe("Triton's `ModelQueuePolicy`.");
 
 const dynamicBatching = z.strictObject({
-  preferred_batch_size: z.array(positive).default([]),
-  /** How long the oldest request is held back for company; 0: an idle instance never waits. */
-  max_queue_delay_microseconds: natural.default(0),
-  /** Levels of the parameter `priority`, 1 the most urgent; 0: there are none. */
-  priority_levels: natural.max(1_000).default(0),
-  /** Level of a request that names none. */
-  default_priority_level: natural.default(0),
+  preferred_batch_size: z.array(positive).default([]).describe('Sizes that are sent as soon as they can be formed.'),
+  max_queue_delay_microseconds: int64(0)
+    .default(0)
+    .describe('How long the oldest request is held back for company; 0: an idle instance never waits.'),
+  preserve_ordering: z
+    .boolean()
+    .default(false)
+    .describe('Without effect, which a warning says: a stream is answered in order anyway, and other calls have none.'),
+  priority_levels: int64(0, 1_000)
+    .default(0)
+    .describe('Levels of the parameter `priority`, 1 the most urgent; 0: there are none.'),
+  default_priority_level: int64(0).default(0).describe('Level of a request that names none.'),
   default_queue_policy: queuePolicy.prefault({}),
-  /** By level. */
-  priority_queue_policy: z.record(z.string().regex(/^[1-9][0-9]{0,3}$/), queuePolicy).default({}),
+  priority_queue_policy: z
+    .record(z.string().regex(/^[1-9][0-9]{0,3}$/), queuePolicy)
+    .default({})
+    .describe('By level.'),
 });
 
 const sequenceState = z.strictObject({
   input_name: z.string(),
   output_name: z.string(),
-  data_type: z.enum(DATA_TYPES),
-  /** Of one sequence: without the batch axis. */
-  dims,
-  /** What a sequence starts with; without it, zeros. */
+  data_type: dataType,
+  dims: dims.describe('Of one sequence: without the batch axis.'),
   initial_state: z
     .array(
       z.strictObject({
-        name: z.string(),
-        data_type: z.enum(DATA_TYPES),
+        name: z.string().default(''),
+        data_type: dataType,
         dims,
         zero_data: z.boolean().optional(),
-        /** A file in `initial_state/` beside the versions, with the raw bytes. */
-        data_file: z.string().optional(),
+        data_file: z
+          .string()
+          .optional()
+          .describe('A file in `initial_state/` beside the versions, with the raw bytes.'),
       }),
     )
     .max(1)
-    .default([]),
+    .default([])
+    .describe('What a sequence starts with; without it, zeros.'),
+  use_same_buffer_for_input_output: z.boolean().optional().describe(UNHEARD),
+  use_growable_memory: z.boolean().optional().describe(UNHEARD),
 });
 
 const sequenceControl = z.strictObject({
-  kind: z.enum(['CONTROL_SEQUENCE_START', 'CONTROL_SEQUENCE_READY', 'CONTROL_SEQUENCE_END', 'CONTROL_SEQUENCE_CORRID']),
+  kind: z
+    .enum(['CONTROL_SEQUENCE_START', 'CONTROL_SEQUENCE_READY', 'CONTROL_SEQUENCE_END', 'CONTROL_SEQUENCE_CORRID'])
+    .default('CONTROL_SEQUENCE_START'),
   int32_false_true: z.array(z.int()).length(2).optional(),
   fp32_false_true: z.array(z.number()).length(2).optional(),
   bool_false_true: z.array(z.boolean()).length(2).optional(),
-  /** Of the correlation id: `TYPE_UINT64`, `TYPE_INT64`, `TYPE_UINT32`, `TYPE_INT32` or `TYPE_STRING`. */
-  data_type: z.enum(DATA_TYPES).optional(),
+  data_type: dataType
+    .optional()
+    .describe('Of the correlation id: `TYPE_UINT64`, `TYPE_INT64`, `TYPE_UINT32`, `TYPE_INT32` or `TYPE_STRING`.'),
 });
 
-/** Triton's `ModelSequenceBatching`. */
 const sequenceBatching = z.strictObject({
-  /** A sequence without a request for so long is forgotten. */
-  max_sequence_idle_microseconds: positive.default(1_000_000),
+  max_sequence_idle_microseconds: int64(1)
+    .default(1_000_000)
+    .describe('A sequence without a request for so long is forgotten.'),
   control_input: z.array(z.strictObject({ name: z.string(), control: z.array(sequenceControl).min(1) })).default([]),
   state: z.array(sequenceState).default([]),
   direct: z
     .strictObject({
-      max_queue_delay_microseconds: natural.default(0),
+      max_queue_delay_microseconds: int64(0).default(0),
       minimum_slot_utilization: z.number().min(0).max(1).default(0),
     })
     .optional(),
@@ -120,136 +170,275 @@ const sequenceBatching = z.strictObject({
     .strictObject({
       max_candidate_sequences: positive.default(1_024),
       preferred_batch_size: z.array(positive).default([]),
-      max_queue_delay_microseconds: natural.default(0),
+      max_queue_delay_microseconds: int64(0).default(0),
       preserve_ordering: z.boolean().default(false),
     })
     .optional(),
+  iterative_sequence: z.boolean().optional().describe(REFUSED),
 });
 
-/** Triton's `ModelEnsembling`. */
 const ensembleScheduling = z.strictObject({
   step: z
     .array(
       z.strictObject({
         model_name: z.string(),
-        /** -1, or none: the one that the model's own requests would get. */
-        model_version: z.int().min(-1).default(-1),
-        /** From the step's input to the ensemble's tensor. */
-        input_map: z.record(z.string(), z.string()),
-        /** From the step's output to the ensemble's tensor. */
-        output_map: z.record(z.string(), z.string()),
+        model_version: int64(-1).default(-1).describe("-1, or none: the one that the model's own requests would get."),
+        input_map: texts.describe("From the step's input to the ensemble's tensor."),
+        output_map: texts.describe("From the step's output to the ensemble's tensor."),
+        model_namespace: z.string().optional().describe(REFUSED),
       }),
     )
     .min(1),
+  max_inflight_requests: natural
+    .optional()
+    .describe("Triton's bound on what one request has in flight at a step; here that is never more than one."),
+});
+
+const tensor = {
+  name: z.string().min(1),
+  data_type: dataType.optional(),
+  dims: dims
+    .optional()
+    .describe('Sizes, -1 where a size is open; without the batch axis where `max_batch_size` is above 0.'),
+  reshape: z
+    .strictObject({ shape: dims.default([]) })
+    .optional()
+    .describe('The shape that the model itself has, where clients see `dims`: of as many elements.'),
+  is_shape_tensor: z.boolean().optional().describe(REFUSED),
+  is_non_linear_format_io: z.boolean().optional().describe(REFUSED),
+};
+
+const modelInput = z.strictObject({
+  ...tensor,
+  format: z.enum(['FORMAT_NONE', 'FORMAT_NHWC', 'FORMAT_NCHW']).optional().describe(UNHEARD),
+  allow_ragged_batch: z.boolean().optional().describe(REFUSED),
+  optional: z.boolean().optional().describe(REFUSED),
+});
+
+const modelOutput = z.strictObject({
+  ...tensor,
+  label_filename: z
+    .string()
+    .transform((name) => (name === '' ? undefined : name))
+    .optional()
+    .describe("A file beside the configuration: one label a line, in the order of the output's elements."),
+});
+
+const accelerators = z.array(z.strictObject({ name: z.string(), parameters: texts.optional() })).optional();
+const pinnedMemory = z.strictObject({ enable: z.boolean().optional() }).optional().describe(UNHEARD);
+const graphShapes = z.record(z.string(), z.strictObject({ dim: dims.optional() })).optional();
+
+const optimization = z.strictObject({
+  graph: z
+    .strictObject({ level: z.int().min(-1).max(2).default(0) })
+    .optional()
+    .describe("ONNX Runtime's optimizations of the graph: -1 basic, 0 all, 1 extended, 2 none."),
+  priority: z.enum(['PRIORITY_DEFAULT', 'PRIORITY_MAX', 'PRIORITY_MIN']).optional().describe(UNHEARD),
+  cuda: z
+    .strictObject({
+      graphs: z.boolean().optional(),
+      busy_wait_events: z.boolean().optional(),
+      graph_spec: z
+        .array(
+          z.strictObject({
+            batch_size: natural.optional(),
+            input: graphShapes,
+            graph_lower_bound: z.strictObject({ batch_size: natural.optional(), input: graphShapes }).optional(),
+          }),
+        )
+        .optional(),
+      output_copy_stream: z.boolean().optional(),
+    })
+    .optional()
+    .describe(UNHEARD),
+  execution_accelerators: z
+    .strictObject({ gpu_execution_accelerator: accelerators, cpu_execution_accelerator: accelerators })
+    .optional()
+    .describe(
+      'Of GPUs `tensorrt` and `cuda`, without parameters, become `tensorgate.execution_providers`; others have no effect, which a warning says.',
+    ),
+  input_pinned_memory: pinnedMemory,
+  output_pinned_memory: pinnedMemory,
+  gather_kernel_buffer_threshold: natural.optional().describe(UNHEARD),
+  eager_batching: z.boolean().optional().describe(UNHEARD),
+});
+
+const warmUp = z.strictObject({
+  name: z.string().optional(),
+  batch_size: natural.optional(),
+  inputs: z
+    .record(
+      z.string(),
+      z.strictObject({
+        data_type: dataType,
+        dims: dims.default([]),
+        zero_data: z.boolean().optional(),
+        random_data: z.boolean().optional(),
+        input_data_file: z.string().optional(),
+      }),
+    )
+    .default({}),
+  count: natural.optional(),
 });
 
 const versionNumber = z.string().regex(/^[1-9][0-9]{0,9}$/, 'expected a version number');
 
-/** Which versions answer requests that name none. Without any of it: the highest that is READY. */
-const traffic = z.strictObject({
-  /** Shares of the requests by version; their sum is the whole. */
-  split: z.record(versionNumber, z.number().min(0)).optional(),
-  /** A metadata key: requests with the same value of it get the same version. */
-  sticky_by: z.string().optional(),
-  /** Gets copies of a share of the requests; its answers are compared and thrown away. */
-  shadow: z.strictObject({ version: positive, share: z.number().gt(0).max(1).default(1) }).optional(),
-});
+const traffic = z
+  .strictObject({
+    split: z
+      .record(versionNumber, z.number().min(0))
+      .optional()
+      .describe('Shares of the requests by version; their sum is the whole.'),
+    sticky_by: z
+      .string()
+      .optional()
+      .describe('A metadata key: requests with the same value of it get the same version.'),
+    shadow: z
+      .strictObject({ version: positive, share: z.number().gt(0).max(1).default(1) })
+      .optional()
+      .describe('Gets copies of a share of the requests; its answers are compared and thrown away.'),
+  })
+  .describe('Which versions answer requests that name none. Without any of it: the highest that is READY.');
 
 const ours = z.strictObject({
-  /** Model versions that name the same runner share one process. Meant for small models; a crash hits them together. */
   runner: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
-    .optional(),
-  /** In order of preference. Default: the server's `execution_providers`. */
-  execution_providers: z.array(z.enum(EXECUTION_PROVIDERS)).min(1).optional(),
-  /** Fail the load rather than use a later provider. Default: the server's. */
-  strict_execution_providers: z.boolean().optional(),
-  /** Bytes of tensors that may wait. */
-  max_queue_bytes: positive.default(256 * 1024 * 1024),
-  /** No run is given longer; its runner is killed then. Usually the limit is learned, and far below. */
-  max_run_ms: positive.max(MAX_TIMER_MS).default(60_000),
-  /** `assume` skips the check that a row's answer does not depend on the other rows of its batch. */
-  row_independence: z.enum(['verify', 'assume']).default('verify'),
-  /** Names for versions, such as `stable: 3`, that requests may use as `model_version`. */
-  labels: z.record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), positive).default({}),
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "expected letters, digits, '.', '_' and '-', at most 64")
+    .optional()
+    .describe(
+      'Model versions that name the same runner share one process. Meant for small models; a crash hits them together.',
+    ),
+  execution_providers: z
+    .array(z.enum(EXECUTION_PROVIDERS))
+    .min(1)
+    .optional()
+    .describe("In order of preference. Default: the server's `execution_providers`."),
+  strict_execution_providers: z
+    .boolean()
+    .optional()
+    .describe("Fail the load rather than use a later provider. Default: the server's."),
+  max_queue_bytes: positive.default(256 * 1024 * 1024).describe('Bytes of tensors that may wait.'),
+  max_run_ms: positive
+    .max(MAX_TIMER_MS)
+    .default(60_000)
+    .describe('No run is given longer; its runner is killed then. Usually the limit is learned, and far below.'),
+  row_independence: z
+    .enum(['verify', 'assume'])
+    .default('verify')
+    .describe("`assume` skips the check that a row's answer does not depend on the other rows of its batch."),
+  batch_axes: z
+    .record(z.string(), z.union([natural, z.literal('none')]))
+    .default({})
+    .describe(
+      'By tensor: the axis along which rows are stacked, where it is not axis 0; `none`: one value for all rows of a batch.',
+    ),
+  probe_values: z
+    .record(z.string(), z.number())
+    .default({})
+    .describe(
+      'By input: the value that made-up requests give every element, where not any would do (a sampling rate, say).',
+    ),
+  labels: z
+    .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), positive)
+    .default({})
+    .describe('Names for versions, such as `stable: 3`, that requests may use as `model_version`.'),
   traffic: traffic.prefault({}),
-  /** Stays loaded when others are put out to make room for a model that is asked for. */
-  pinned: z.boolean().default(false),
-  /** Sequences that may live at the same time. */
-  max_sequences: positive.default(10_000),
-  /** Bytes that the response cache of one version may hold; used where `response_cache.enable` is true. */
-  max_cache_bytes: positive.default(64 * 1024 * 1024),
+  pinned: z
+    .boolean()
+    .default(false)
+    .describe('Stays loaded when others are put out to make room for a model that is asked for.'),
+  max_sequences: positive.default(10_000).describe('Sequences that may live at the same time.'),
+  max_ensemble_requests: positive.default(1_024).describe('Requests of an ensemble that may be in flight.'),
+  max_cache_bytes: positive
+    .default(64 * 1024 * 1024)
+    .describe('Bytes that the response cache of one version may hold; used where `response_cache.enable` is true.'),
 });
 
 export const MODEL_CONFIG = z.strictObject({
-  name: z.string().optional(),
-  platform: z.enum(['onnxruntime_onnx', 'ensemble']).optional(),
-  backend: z.literal('onnxruntime').optional(),
-  /** Most rows of a batch; 0: no batching, `dims` are whole shapes. */
-  max_batch_size: natural.optional(),
-  input: z
-    .array(z.strictObject({ name: z.string(), data_type: z.enum(DATA_TYPES).optional(), dims: dims.optional() }))
-    .default([]),
-  output: z
-    .array(
-      z.strictObject({
-        name: z.string(),
-        data_type: z.enum(DATA_TYPES).optional(),
-        dims: dims.optional(),
-        /** A file beside the configuration: one label a line, in the order of the output's elements. */
-        label_filename: z.string().optional(),
-      }),
-    )
-    .default([]),
+  name: z.string().optional().describe('Equal to the name of the directory, where it is given.'),
+  platform: z
+    .enum(['', 'onnxruntime_onnx', 'ensemble'], {
+      error: ({ input }) => `expected onnxruntime_onnx or ensemble, which are all that is served, got ${quote(input)}`,
+    })
+    .optional(),
+  backend: z
+    .enum(['', 'onnxruntime'], {
+      error: ({ input }) =>
+        `expected onnxruntime, the only backend here, got ${quote(input)}: export the model to ONNX, or leave backend out where it is one`,
+    })
+    .optional(),
+  runtime: z.string().optional().describe(UNHEARD),
+  max_batch_size: natural.optional().describe('Most rows of a batch; 0: no batching, `dims` are whole shapes.'),
+  input: z.array(modelInput).default([]),
+  output: z.array(modelOutput).default([]),
+  batch_input: z.array(z.looseObject({})).optional().describe(REFUSED),
+  batch_output: z.array(z.looseObject({})).optional().describe(REFUSED),
   version_policy: z
-    .union([
-      z.strictObject({ all: z.strictObject({}) }),
-      z.strictObject({ latest: z.strictObject({ num_versions: positive.default(1) }) }),
-      z.strictObject({ specific: z.strictObject({ versions: z.array(positive).min(1) }) }),
-    ])
-    .default({ all: {} }),
+    .union(
+      [
+        z.strictObject({ all: z.strictObject({}) }),
+        z.strictObject({ latest: z.strictObject({ num_versions: positive.default(1) }) }),
+        z.strictObject({ specific: z.strictObject({ versions: z.array(int64(1)).min(1) }) }),
+      ],
+      { error: 'expected all: {}, latest: { num_versions: N } or specific: { versions: [N, …] }' },
+    )
+    .default({ all: {} })
+    .describe('Which of the versions on disk are served.'),
   instance_group: z.array(instanceGroup).default([]),
   dynamic_batching: dynamicBatching.prefault({}),
-  /** Requests that belong together, by their correlation id. */
-  sequence_batching: sequenceBatching.optional(),
-  /** A graph of other models; such a model has no file of its own. */
-  ensemble_scheduling: ensembleScheduling.optional(),
-  /** Answers a request that came before without running the model. */
-  response_cache: z.strictObject({ enable: z.boolean() }).optional(),
+  sequence_batching: sequenceBatching.optional().describe('Requests that belong together, by their correlation id.'),
+  ensemble_scheduling: ensembleScheduling
+    .optional()
+    .describe('A graph of other models; such a model has no file of its own.'),
+  response_cache: z
+    .strictObject({ enable: z.boolean().default(false) })
+    .optional()
+    .describe('Answers a request that came before without running the model.'),
   default_model_filename: z
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected a file name without directories')
     .default('model.onnx'),
-  /** ONNX Runtime options by Triton's names: `intra_op_thread_count`, `execution_mode`, `session.*`, … */
-  parameters: z.record(z.string(), parameter).default({}),
-  optimization: z.strictObject({ graph: z.strictObject({ level: z.int().min(-1).max(2) }) }).optional(),
-  tensorgate: ours.prefault({}),
+  cc_model_filenames: texts.optional().describe(UNHEARD),
+  metric_tags: texts.optional().describe(UNHEARD),
+  parameters: z
+    .record(z.string(), parameter)
+    .default({})
+    .describe("ONNX Runtime options by Triton's names: `intra_op_thread_count`, `execution_mode`, `session.*`, …"),
+  optimization: optimization.optional(),
+  model_warmup: z
+    .array(warmUp)
+    .optional()
+    .describe('Without effect, which a warning says: every instance is warmed with made-up requests before it serves.'),
+  model_operations: z
+    .strictObject({ op_library_filename: z.array(z.string()).optional() })
+    .optional()
+    .describe(REFUSED),
+  model_transaction_policy: z
+    .strictObject({ decoupled: z.boolean().optional() })
+    .optional()
+    .describe('`decoupled: true` is refused: an ONNX model gives one answer.'),
+  model_metrics: z.looseObject({}).optional().describe(UNHEARD),
+  tensorgate: ours.prefault({}).describe('What Triton does not have.'),
 });
+
+function quote(input: unknown): string {
+  return typeof input === 'string' ? `'${input.slice(0, 100)}'` : `a value of another type`;
+}
 
 export type ModelConfig = Readonly<z.output<typeof MODEL_CONFIG>>;
 
-/** A configuration that cannot be used: the text is `file:line:column: what is wrong`. */
-export class ModelConfigError extends Error {}
+/** A configuration that cannot be used: each problem is `file:line:column: what is wrong`, where it has a place. */
+export class ModelConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: string | readonly string[]) {
+    const all = typeof problems === 'string' ? [problems] : problems;
+    super(all.join('; '));
+    this.problems = all;
+  }
+}
 
 /** Requests that may wait where the configuration says nothing. */
 export const DEFAULT_MAX_QUEUE_SIZE = 1_024;
 /** Most rows of a batch where the model can be batched and the configuration says nothing. */
 export const DEFAULT_MAX_BATCH_SIZE = 64;
-
-/**
- * Reads a model's configuration; without a file, the defaults.
- * @throws ModelConfigError
- */
-export function readModelConfig(configPath: string | undefined, modelName: string): ModelConfig {
-  if (configPath === undefined) return MODEL_CONFIG.parse({});
-  const parsed = parseYaml(fs.readFileSync(configPath, 'utf8'), configPath, MODEL_CONFIG);
-  if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems.join('; '));
-  const config = parsed.value;
-  if (config.name !== undefined && config.name !== modelName) {
-    throw new ModelConfigError(
-      `${configPath}: name is '${config.name}', but the directory is '${modelName}': they must be equal`,
-    );
-  }
-  return config;
-}

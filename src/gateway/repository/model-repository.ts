@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { CONFIG_NAMES } from './config-file.ts';
 
 /** A model's folder, read but not judged. */
 export interface ModelFolder {
@@ -9,7 +10,7 @@ export interface ModelFolder {
   readonly directory: string;
   /** Ascending. */
   readonly versions: readonly number[];
-  /** `config.yaml` or `config.json`, where there is one. */
+  /** `config.yaml`, `config.json` or `config.pbtxt`, where there is one. */
   readonly configPath: string | undefined;
   /** Why this folder cannot be served at all, if so. */
   readonly problem: string | undefined;
@@ -22,13 +23,20 @@ export class RepositoryError extends Error {}
 const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** As Triton has it: a decimal number above 0; a name with a leading zero, or anything else, is no version. */
 const VERSION_NAME = /^[1-9][0-9]{0,9}$/;
-const CONFIG_NAMES = ['config.yaml', 'config.yml', 'config.json'] as const;
 
 /**
  * Lists the models of a repository, by name.
  * @throws RepositoryError where the directory does not exist or cannot be read.
  */
 export function scanRepository(directory: string): ModelFolder[] {
+  return listNames(directory).map((name) => readFolder(path.join(directory, name), name));
+}
+
+/**
+ * The names of the models of a repository, ascending.
+ * @throws RepositoryError where the directory does not exist or cannot be read.
+ */
+export function listNames(directory: string): string[] {
   let entries: fs.Dirent[];
   try {
     entries = fs.readdirSync(directory, { withFileTypes: true });
@@ -39,15 +47,26 @@ export function scanRepository(directory: string): ModelFolder[] {
     );
   }
   return entries
-    .filter((entry) => !entry.name.startsWith('.') && isDirectory(path.join(directory, entry.name)))
-    .map((entry) => readFolder(path.join(directory, entry.name), entry.name))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+    .filter(({ name }) => !name.startsWith('.') && isDirectory(path.join(directory, name)))
+    .map(({ name }) => name)
+    .sort();
 }
 
-function readFolder(directory: string, name: string): ModelFolder {
-  const names = fs.readdirSync(directory);
+/**
+ * One model of a repository. The name may be a client's: it is compared with what is there, and decides nothing else.
+ * @returns undefined where there is no such model.
+ * @throws RepositoryError where the directory does not exist or cannot be read.
+ */
+export function findFolder(directory: string, name: string): ModelFolder | undefined {
+  const found = listNames(directory).find((entry) => entry === name);
+  return found === undefined ? undefined : readFolder(path.join(directory, found), found);
+}
+
+/** Reads a model's folder, wherever it lies. */
+export function readFolder(directory: string, name: string): ModelFolder {
+  const names = namesIn(directory);
   const versions = names
-    .filter((entry) => VERSION_NAME.test(entry) && isDirectory(path.join(directory, entry)))
+    .filter((entry) => isVersionName(entry) && isDirectory(path.join(directory, entry)))
     .map(Number)
     .sort((a, b) => a - b);
   const configs = CONFIG_NAMES.filter((entry) => names.includes(entry));
@@ -57,25 +76,34 @@ function readFolder(directory: string, name: string): ModelFolder {
     directory,
     versions,
     configPath: config === undefined ? undefined : path.join(directory, config),
-    problem: problemOf(name, versions, configs, names),
+    problem: problemOf(name, versions, configs),
   };
 }
 
-function problemOf(
-  name: string,
-  versions: readonly number[],
-  configs: readonly string[],
-  names: readonly string[],
-): string | undefined {
+function problemOf(name: string, versions: readonly number[], configs: readonly string[]): string | undefined {
   if (!MODEL_NAME.test(name)) {
     return `'${name}' is no model name: use letters, digits, '.', '_' and '-', at most 128, beginning with a letter or digit`;
   }
-  if (configs.length > 1) return `both ${configs.join(' and ')} are there: keep one`;
-  if (names.includes('config.pbtxt') && configs.length === 0) {
-    return 'config.pbtxt is not read yet: rename it after rewriting it as config.yaml (the field names stay), or remove it to be described by the ONNX file';
-  }
+  if (configs.length > 1) return `${configs.length === 2 ? 'both ' : ''}${configs.join(' and ')} are there: keep one`;
   if (versions.length === 0) return 'no version: expected a directory such as 1/ with model.onnx in it';
   return undefined;
+}
+
+export function isModelName(name: string): boolean {
+  return MODEL_NAME.test(name);
+}
+
+export function isVersionName(name: string): boolean {
+  return VERSION_NAME.test(name);
+}
+
+/** None where the directory is gone meanwhile. */
+function namesIn(directory: string): string[] {
+  try {
+    return fs.readdirSync(directory);
+  } catch {
+    return [];
+  }
 }
 
 function isDirectory(candidate: string): boolean {

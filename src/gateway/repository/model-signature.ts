@@ -99,6 +99,8 @@ interface Said {
   readonly name: string;
   readonly data_type?: string | undefined;
   readonly dims?: Shape | undefined;
+  /** What the model has for `dims`, where clients see others. */
+  readonly reshape?: { readonly shape: Shape } | undefined;
 }
 
 type Kind = 'input' | 'output';
@@ -115,10 +117,12 @@ function saidOf({ input, output, sequence_batching: sequences }: ModelConfig): R
 /** Reads from the ONNX file whether there is a batch axis. That rows are independent of each other is verified later, by running. */
 function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo): Batching {
   if (config.max_batch_size === 0) return { kind: 'off', reason: 'the configuration says max_batch_size: 0' };
-  if (config.max_batch_size === undefined && givesWholeShapes(config, info)) {
-    return { kind: 'off', reason: 'the configuration gives whole shapes, and no max_batch_size' };
+  if (found.kind === 'found') {
+    if (config.max_batch_size === undefined && givesWholeShapes(config, info)) {
+      return { kind: 'off', reason: 'the configuration gives whole shapes, and no max_batch_size' };
+    }
+    return { kind: 'on', maxRows: config.max_batch_size ?? DEFAULT_MAX_BATCH_SIZE };
   }
-  if (found.kind === 'found') return { kind: 'on', maxRows: config.max_batch_size ?? DEFAULT_MAX_BATCH_SIZE };
   if (config.max_batch_size !== undefined && found.kind === 'impossible') {
     throw new ModelConfigError(
       `max_batch_size is ${config.max_batch_size}, but the model cannot be batched: ${found.text}; set max_batch_size: 0, or remove it`,
@@ -157,6 +161,12 @@ function resolveTensor(
   for (const one of said) checkAgainst(kind, one, tensor, batching, rowAxis);
   const { name, datatype, shape } = tensor;
   const dims = said.find((one) => one.dims !== undefined)?.dims;
+  const reshaped = said.find(({ reshape }) => reshape !== undefined)?.reshape?.shape;
+  if (dims !== undefined && reshaped !== undefined) {
+    if (batching.kind === 'off') return { name, datatype, shape: dims, modelShape: reshaped };
+    if (rowAxis === undefined) return { name, datatype, shape: [-1, ...dims], modelShape: [-1, ...reshaped] };
+    throw new ModelConfigError(`${kind} '${name}': reshape needs the rows on axis 0`);
+  }
   if (batching.kind === 'off') return { name, datatype, shape: dims ?? shape };
   const resolved = { name, datatype, shape: dims === undefined ? shape : shapeOfRows(dims, -1, rowAxis) };
   return rowAxis === undefined ? resolved : { ...resolved, rowAxis };
@@ -175,17 +185,17 @@ function checkAgainst(
       `${kind} '${said.name}': the configuration says data_type ${said.data_type}, the model has ${type}`,
     );
   }
-  if (said.dims === undefined) return;
+  const dims = said.reshape?.shape ?? said.dims;
+  if (dims === undefined) return;
   const shape = batching.kind === 'on' ? shapeOfRow(tensor.shape, rowAxis) : tensor.shape;
-  const fits =
-    said.dims.length === shape.length && shape.every((size, axis) => size === -1 || said.dims?.[axis] === size);
+  const fits = dims.length === shape.length && shape.every((size, axis) => size === -1 || dims[axis] === size);
   if (fits) return;
   const hint =
-    batching.kind === 'on' && said.dims.length === tensor.shape.length
+    batching.kind === 'on' && dims.length === tensor.shape.length
       ? '; leave the batch axis out when max_batch_size > 0'
       : '';
   throw new ModelConfigError(
-    `${kind} '${said.name}': the configuration says dims [${said.dims}], the model has [${shape}]${hint}`,
+    `${kind} '${said.name}': the configuration says ${said.reshape === undefined ? 'dims' : 'the shape'} [${dims}], the model has [${shape}]${hint}`,
   );
 }
 

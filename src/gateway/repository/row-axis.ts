@@ -9,6 +9,8 @@ export type RowAxis = number | 'shared';
 export interface ModelTensor extends TensorSpec {
   /** Absent: axis 0. It means nothing where the model does not batch. */
   readonly rowAxis?: RowAxis;
+  /** Of as many elements, what the model has where clients see `shape`; -1, the number of rows, is the first axis of both. */
+  readonly modelShape?: Shape;
   /** What made-up requests give each element of an input; absent: anything. */
   readonly probeValue?: number;
 }
@@ -28,4 +30,9 @@ export function shapeOfRows(row: Shape, rows: number, rowAxis: RowAxis = 0): Sha
 export function withRows(shape: Shape, rows: number, rowAxis: RowAxis = 0): Shape {
   if (rowAxis === 0) return [rows, ...shape.slice(1)];
   return rowAxis === 'shared' ? shape : shape.with(rowAxis, rows);
+}
+
+/** `shape` with a size for what it leaves open. */
+export function withSize(shape: Shape, size: number): Shape {
+  return shape.map((own) => (own === -1 ? size : own));
 }

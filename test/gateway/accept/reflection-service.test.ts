@@ -42,7 +42,11 @@ describe.each(['v1', 'v1alpha'])('server reflection %s', (version) => {
     expect(messages).toMatchObject([
       {
         list_services_response: {
-          service: [{ name: 'grpc.health.v1.Health' }, { name: 'inference.GRPCInferenceService' }],
+          service: [
+            { name: 'grpc.health.v1.Health' },
+            { name: 'inference.GRPCInferenceService' },
+            { name: 'tensorgate.v1.Traffic' },
+          ],
         },
       },
     ]);

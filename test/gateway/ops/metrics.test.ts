@@ -34,9 +34,15 @@ afterEach(() => stop());
 
 test('names, types and labels are those of the table, and nothing else is exported', async () => {
   diagnostics.callEnded.publish(callEnded());
-  diagnostics.inferenceEnded.publish(inferenceEnded());
+  diagnostics.inferenceEnded.publish(inferenceEnded({ cache: 'miss' }));
+  diagnostics.tenantCharged.publish({ tenant: 'gold', outcome: 'admitted' });
   diagnostics.batchEnded.publish(batchEnded());
   diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed', restarting: true });
+  const pair = { model: 'resnet', primary: '3', shadow: '4' };
+  const found = { absolute: 0.5, relative: 0.1, rowsAgreeing: 3, rowsDisagreeing: 1, primaryMs: 2, shadowMs: 4 };
+  diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'compared', result: 'different', ...found } });
+  diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'failed', reason: 'internal' } });
+  diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'shed', cause: 'primary_busy' } });
   const families = await collect();
   expect([...families.keys()].sort()).toEqual(Object.keys(METRICS).sort());
   for (const [name, { kind, help, labels }] of Object.entries(METRICS)) {
@@ -45,6 +51,40 @@ test('names, types and labels are those of the table, and nothing else is export
     const { le, ...seen } = sample?.labels ?? {};
     expect(Object.keys(seen), name).toEqual([...labels]);
   }
+});
+
+describe('the response cache', () => {
+  test('is counted by outcome, and its bytes are shown until the model is gone', async () => {
+    for (const cache of ['miss', 'hit', 'joined', 'hit'] as const) {
+      diagnostics.inferenceEnded.publish(inferenceEnded({ cache, queueMs: cache === 'miss' ? 1 : undefined }));
+    }
+    state = { ...state, models: state.models.map((load) => ({ ...load, cacheBytes: 77 })) };
+    const families = await collect();
+    const outcomes = ['hit', 'joined', 'miss'].map((outcome) =>
+      sampleValue(families, 'tensorgate_cache_requests_total', { ...LABELS, outcome }),
+    );
+    expect(outcomes).toEqual([2, 1, 1]);
+    expect(sampleValue(families, 'tensorgate_cache_bytes', LABELS)).toBe(77);
+    // Of requests that ran.
+    expect(sampleValue(families, 'tensorgate_queue_duration_seconds_count', LABELS)).toBe(1);
+    state = { ...state, models: [] };
+    expect(sampleValue(await collect(), 'tensorgate_cache_bytes', LABELS)).toBe(0);
+  });
+
+  test('has no series where a model has none', async () => {
+    diagnostics.inferenceEnded.publish(inferenceEnded());
+    expect((await collect()).get('tensorgate_cache_bytes')?.samples ?? []).toEqual([]);
+  });
+});
+
+test('requests are counted by tenant and outcome', async () => {
+  diagnostics.tenantCharged.publish({ tenant: 'gold', outcome: 'admitted' });
+  diagnostics.tenantCharged.publish({ tenant: 'gold', outcome: 'admitted' });
+  diagnostics.tenantCharged.publish({ tenant: 'other', outcome: 'limited' });
+  const families = await collect();
+  const count = (tenant: string, outcome: string) =>
+    sampleValue(families, 'tensorgate_tenant_requests_total', { tenant, outcome });
+  expect([count('gold', 'admitted'), count('other', 'limited')]).toEqual([2, 1]);
 });
 
 describe('requests', () => {
@@ -171,4 +211,23 @@ test('after the end nobody listens', () => {
   expect(diagnostics.inferenceEnded.active).toBe(true);
   stop();
   expect(Object.values(diagnostics).filter(({ active }) => active)).toEqual([]);
+});
+
+test('what shadows did is counted by pairs of versions, and infinite differences stay out of the histograms', async () => {
+  const pair = { model: 'resnet', primary: '3', shadow: '4' };
+  const found = { rowsAgreeing: 3, rowsDisagreeing: 1, primaryMs: 2, shadowMs: 4 };
+  for (const absolute of [0.5, Number.POSITIVE_INFINITY]) {
+    const outcome = { kind: 'compared', result: 'different', ...found, absolute, relative: absolute } as const;
+    diagnostics.shadowEnded.publish({ ...pair, outcome });
+  }
+  diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'shed', cause: 'no_room' } });
+  const families = await collect();
+  const value = (name: string, labels: object = {}) => sampleValue(families, name, { ...pair, ...labels });
+  expect(value('tensorgate_shadow_comparisons_total', { result: 'different' })).toBe(2);
+  expect(value('tensorgate_shadow_rows_total', { largest: 'same' })).toBe(6);
+  expect(value('tensorgate_shadow_rows_total', { largest: 'other' })).toBe(2);
+  expect(value('tensorgate_shadow_shed_total', { cause: 'no_room' })).toBe(1);
+  expect(value('tensorgate_shadow_max_absolute_difference_sum')).toBe(0.5);
+  expect(value('tensorgate_shadow_max_absolute_difference_count')).toBe(1);
+  expect(value('tensorgate_shadow_duration_seconds_sum', { of: 'shadow' })).toBe(0.008);
 });

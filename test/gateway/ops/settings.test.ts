@@ -9,6 +9,7 @@ import {
   type Settings,
   SettingsError,
   type SettingsSources,
+  tenantWeights,
 } from '../../../src/gateway/ops/settings.ts';
 
 let cwd: string;
@@ -206,4 +207,53 @@ test('settings cannot be changed', () => {
   expect(Object.isFrozen(settings)).toBe(true);
   expect(Object.isFrozen(settings.executionProviders)).toBe(true);
   expect(Object.isFrozen(load().executionProviders)).toBe(true);
+});
+
+describe('tenants', () => {
+  test('are told apart where a key is named, and have the weights that are listed', () => {
+    const settings = load({
+      env: { TENSORGATE_TENANT_KEY: 'x-tenant', TENSORGATE_TENANT_WEIGHTS: 'gold=4, slow=0.5' },
+    });
+    expect(settings.tenantKey).toBe('x-tenant');
+    expect(tenantWeights(settings)).toEqual(
+      new Map([
+        ['gold', 4],
+        ['slow', 0.5],
+      ]),
+    );
+    expect(load().tenantKey).toBe('');
+    expect(tenantWeights(load())).toEqual(new Map());
+  });
+
+  test.each(['gold', 'gold=', '=1', 'gold=0', 'gold=0.0', 'gold=-1', 'gold=1e3', 'gold=1=2', 'gold=.5.'])(
+    'have no weight such as %s',
+    (text) => {
+      const expected = `--tenant-weights: expected texts of the form name=weight, separated by commas, got '${text}'`;
+      expect(problemsOf({ flags: { tenantWeights: text } })).toEqual([expected]);
+    },
+  );
+
+  test.each(['X-Tenant', 'x-tenant-bin', 'x tenant'])('are not named by a key such as %s', (key) => {
+    const expected = `--tenant-key: expected a metadata key in lower case, not one that ends in -bin, got '${key}'`;
+    expect(problemsOf({ flags: { tenantKey: key } })).toEqual([expected]);
+  });
+});
+
+describe('models that are loaded at the start', () => {
+  test('are names, separated by commas', () => {
+    const flags = { modelControlMode: 'explicit', loadModel: 'a, b' };
+    expect(load({ flags }).loadModel).toEqual(['a', 'b']);
+    expect(load({ env: { TENSORGATE_MODEL_CONTROL_MODE: 'explicit', TENSORGATE_LOAD_MODEL: '*' } }).loadModel).toEqual([
+      '*',
+    ]);
+  });
+
+  test('are for a server that is controlled', () => {
+    expect(problemsOf({ flags: { loadModel: 'a' } })).toEqual([
+      '--load-model: loadModel is for modelControlMode explicit, not none',
+    ]);
+    expect(problemsOf({ flags: { loadOnDemand: true, modelControlMode: 'poll' } })).toEqual([
+      '--load-on-demand: loadOnDemand is for modelControlMode explicit, not poll',
+    ]);
+  });
 });

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { startTelemetry, type Telemetry } from '../../../src/gateway/ops/telemetry.ts';
 import { spanContextOf } from '../../../src/gateway/ops/traces.ts';
+import { StepCall } from '../../../src/gateway/step-call.ts';
 import { batchEnded, callEnded, FakeCall, inferenceEnded, MODEL_INFER } from './fake-events.ts';
 import { attributesOf, type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
 import { parsePrometheusText, sampleValue } from './prometheus-text.ts';
@@ -129,6 +130,24 @@ describe('traces', () => {
     await telemetry.shutdown();
     expect(receiver.spans()).toHaveLength(1);
     expect(attributesOf(spanNamed(MODEL_INFER).attributes)).toMatchObject({ 'tensorgate.model.name': 'other' });
+  });
+
+  test('the steps of an ensemble are events of the client’s span, which their batches link to, and its model decides', async () => {
+    const telemetry = await startTraces();
+    telemetry.traceSettings.change('resnet', new Map([['trace_level', ['OFF']]]));
+    const call = new FakeCall(SAMPLED);
+    diagnostics.callStarted.publish({ call });
+    const outer = new StepCall(call, call.deadline, 'pipeline');
+    const step = new StepCall(outer, call.deadline, 'inner');
+    diagnostics.batchEnded.publish(batchEnded({ calls: [step] }));
+    diagnostics.inferenceEnded.publish(inferenceEnded({ call: step }));
+    diagnostics.inferenceEnded.publish(inferenceEnded({ call, model: { name: 'pipeline', version: '1' } }));
+    diagnostics.callEnded.publish(callEnded({ call }));
+    await telemetry.shutdown();
+    const span = spanNamed(MODEL_INFER);
+    expect(attributesOf(span.attributes)).toMatchObject({ 'tensorgate.model.name': 'pipeline' });
+    expect(span.events.map(({ attributes }) => attributesOf(attributes)['tensorgate.model.name'])).toEqual(['resnet']);
+    expect(spanNamed('batch resnet')).toMatchObject({ traceId: TRACE, parentSpanId: span.spanId });
   });
 
   test('a call whose caller does not sample has no span, nor has its batch', async () => {

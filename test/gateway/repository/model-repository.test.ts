@@ -79,7 +79,7 @@ describe('names', () => {
 });
 
 describe('the configuration', () => {
-  test.each(['config.yaml', 'config.yml', 'config.json'])('may be %s', (name) => {
+  test.each(['config.yaml', 'config.yml', 'config.json', 'config.pbtxt'])('may be %s', (name) => {
     const root = repositoryOf('m/1/', `m/${name}`);
     expect(scanRepository(root)[0]).toMatchObject({ configPath: path.join(root, 'm', name), problem: undefined });
   });
@@ -92,10 +92,8 @@ describe('the configuration', () => {
     expect(scanned('m/1/', 'm/config.yaml', 'm/config.json')[0]?.problem).toBe(
       'both config.yaml and config.json are there: keep one',
     );
-  });
-
-  test("of Triton's text format is not overlooked", () => {
-    expect(scanned('m/1/', 'm/config.pbtxt')[0]?.problem).toContain('config.pbtxt is not read yet');
-    expect(scanned('m/1/', 'm/config.pbtxt', 'm/config.yaml')[0]?.problem).toBeUndefined();
+    expect(scanned('m/1/', 'm/config.yaml', 'm/config.pbtxt')[0]?.problem).toBe(
+      'both config.yaml and config.pbtxt are there: keep one',
+    );
   });
 });

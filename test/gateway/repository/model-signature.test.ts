@@ -221,7 +221,7 @@ describe('the tensors', () => {
     },
     {
       name: 'the batch axis, which does not belong there',
-      config: { input: [{ name: 'x', dims: [-1, 4] }] },
+      config: { max_batch_size: 8, input: [{ name: 'x', dims: [-1, 4] }] },
       message:
         "input 'x': the configuration says dims [-1,4], the model has [4]; leave the batch axis out when max_batch_size > 0",
     },
@@ -232,6 +232,27 @@ describe('the tensors', () => {
     },
   ])('a configuration with $name is refused, with both sides', ({ config, message }) => {
     expect(() => resolve(USUAL, config)).toThrow(new ModelConfigError(message));
+  });
+
+  test('a reshaped tensor has dims for clients, and another shape for the model', () => {
+    const reshaped = { input: [{ name: 'x', dims: [2, 2], reshape: { shape: [4] } }] };
+    expect(resolve(USUAL, reshaped).inputs[0]).toMatchObject({ shape: [-1, 2, 2], modelShape: [-1, 4] });
+    const other = { max_batch_size: 8, input: [{ name: 'x', dims: [3, 1], reshape: { shape: [3] } }] };
+    expect(() => resolve(USUAL, other)).toThrow(
+      new ModelConfigError("input 'x': the configuration says the shape [3], the model has [4]"),
+    );
+  });
+
+  test('whole shapes without a size of batches are no batching, as in Triton', () => {
+    const config = { input: [{ name: 'x', dims: [-1, 4] }], output: [{ name: 'y', dims: [-1, 2] }] };
+    const { batching, inputs } = resolve(USUAL, config);
+    expect(batching).toEqual({
+      kind: 'off',
+      reason: 'the configuration gives whole shapes, and no max_batch_size',
+    });
+    expect(inputs[0]?.shape).toEqual([-1, 4]);
+    // One of them whole, the other not: that contradicts itself.
+    expect(() => resolve(USUAL, { ...config, output: [{ name: 'y', dims: [2] }] })).toThrow(ModelConfigError);
   });
 
   test('a configuration that says the same is accepted', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { parseYaml, suggestion } from '../../../src/gateway/repository/yaml-document.ts';
+import { suggestion } from '../../../src/gateway/repository/suggestion.ts';
+import { parseYaml } from '../../../src/gateway/repository/yaml-document.ts';
 
 const SCHEMA = z.strictObject({
   size: z.int().min(1).default(4),

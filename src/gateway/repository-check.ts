@@ -1,0 +1,224 @@
+/** What is wrong with a repository, found without serving it: each model's ONNX file is opened in a runner, and never run. */
+
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Mailbox } from '../worker/mailbox.ts';
+import type { SessionInfo } from '../worker/protocol.ts';
+import { RunnerProcess } from './dispatch/runner-process.ts';
+import type { ModelPlan } from './model.ts';
+import { type PlanDefaults, planModel } from './model-plan.ts';
+import { readModelConfig } from './repository/config-file.ts';
+import { type EnsembleGraph, nameOfStep, readEnsembleGraph } from './repository/ensemble-graph.ts';
+import { resolveEnsemble } from './repository/ensemble-signature.ts';
+import { ModelConfigError } from './repository/model-config.ts';
+import { isVersionName, type ModelFolder, scanRepository } from './repository/model-repository.ts';
+import { type ModelSignature, readLabels, resolveSignature } from './repository/model-signature.ts';
+import { resolveSequences } from './repository/sequence-signature.ts';
+
+export interface RepositoryFinding {
+  /** `error`: the version, or the model, would not be served. */
+  readonly level: 'error' | 'warning';
+  readonly model: string;
+  /** Absent where it is about the model as a whole. */
+  readonly version?: string;
+  /** With the file, line and column that it is about, where there are such. */
+  readonly text: string;
+}
+
+export interface RepositoryReport {
+  readonly models: number;
+  /** Those that the models' policies choose. */
+  readonly versions: number;
+  readonly findings: readonly RepositoryFinding[];
+}
+
+/** Opening a model on the CPU tells everything that is compared; whether a GPU takes it is the doctor's matter. */
+const DEFAULTS: PlanDefaults = {
+  executionProviders: ['cpu'],
+  strictExecutionProviders: false,
+  mailboxDirectory: os.tmpdir(),
+  loadLimitMs: 120_000,
+  cores: 1,
+};
+
+/**
+ * @param env what the runners see.
+ * @throws RepositoryError where the directory does not exist or cannot be read.
+ */
+export async function checkRepository(directory: string, env: NodeJS.ProcessEnv): Promise<RepositoryReport> {
+  const check = new RepositoryCheck(env);
+  const folders = scanRepository(directory);
+  for (const folder of folders) check.readFolder(folder);
+  await check.openModels();
+  check.compareEnsembles();
+  return { models: folders.length, versions: check.versions, findings: check.findings };
+}
+
+class RepositoryCheck {
+  readonly findings: RepositoryFinding[] = [];
+  readonly #env: NodeJS.ProcessEnv;
+  /** By model, in the order of the versions; none where the configuration is wrong. */
+  readonly #plans = new Map<string, readonly ModelPlan[]>();
+  /** Of what was found to be right, as clients see it. */
+  readonly #signatures = new Map<ModelPlan, ModelSignature>();
+
+  constructor(env: NodeJS.ProcessEnv) {
+    this.#env = env;
+  }
+
+  get versions(): number {
+    return [...this.#plans.values()].reduce((sum, plans) => sum + plans.length, 0);
+  }
+
+  readFolder(folder: ModelFolder): void {
+    const { name: model, directory, problem } = folder;
+    for (const stray of strayVersions(directory)) {
+      const text = `${path.join(directory, stray)} is not served: a version is a decimal number without leading zeros`;
+      this.findings.push({ level: 'warning', model, text });
+    }
+    this.#plans.set(model, []);
+    if (problem !== undefined) this.findings.push({ level: 'error', model, text: problem });
+    this.#attempt({ model }, () => {
+      const { warnings } = readModelConfig(folder.configPath, model);
+      for (const text of warnings) this.findings.push({ level: 'warning', model, text });
+      if (problem !== undefined) return;
+      const plans = planModel(folder, DEFAULTS);
+      this.#plans.set(model, plans);
+      const served = plans.map(({ ref }) => ref.version);
+      for (const { what, version } of namedVersions(plans[0])) {
+        if (served.includes(version)) continue;
+        const text = `${folder.configPath}: ${what} names version ${version}, but those that are served are ${served.join(', ')}`;
+        this.findings.push({ level: 'error', model, text });
+      }
+    });
+  }
+
+  async openModels(): Promise<void> {
+    const plans = [...this.#plans.values()].flat().filter(({ config }) => config.ensemble_scheduling === undefined);
+    for (const plan of plans) {
+      try {
+        if (plan.problem !== undefined) throw new ModelConfigError(plan.problem);
+        const info = await openModel(plan, this.#env);
+        this.#attempt(plan.ref, () => {
+          const signature = resolveSignature(info, plan.config, plan.directory);
+          const sequences = resolveSequences(signature, plan.config, plan.directory);
+          this.#signatures.set(plan, sequences?.client ?? signature);
+        });
+      } catch (error) {
+        this.#report(plan.ref, error);
+        this.#checkLabels(plan);
+      }
+    }
+  }
+
+  /** Ensembles may be steps of ensembles: each is compared when those below it were. */
+  compareEnsembles(): void {
+    const done = new Set<ModelPlan>();
+    const visit = (plan: ModelPlan, trail: readonly ModelPlan[]): void => {
+      if (trail.includes(plan)) {
+        const circle = [...trail.slice(trail.indexOf(plan)), plan].map(({ ref }) => `'${ref.name}'`);
+        throw new ModelConfigError(`ensembles are steps of each other: ${circle.join(' -> ')}`);
+      }
+      if (done.has(plan)) return;
+      const graph = readEnsembleGraph(plan.config);
+      const steps = graph.steps.map((_, step) => this.#planOfStep(graph, step));
+      for (const step of steps) if (step.config.ensemble_scheduling !== undefined) visit(step, [...trail, plan]);
+      done.add(plan);
+      const signatures = steps.flatMap((step) => this.#signatures.get(step) ?? []);
+      if (signatures.length === steps.length) {
+        this.#signatures.set(plan, resolveEnsemble(plan.config, graph, signatures, plan.directory));
+        return;
+      }
+      const broken = steps.find((step) => !this.#signatures.has(step))?.ref;
+      const text = `not compared with the models of its steps: model '${broken?.name}' version ${broken?.version} has errors of its own`;
+      this.findings.push({ level: 'warning', model: plan.ref.name, version: plan.ref.version, text });
+    };
+    for (const plan of [...this.#plans.values()].flat()) {
+      if (plan.config.ensemble_scheduling === undefined) continue;
+      this.#attempt(plan.ref, () => visit(plan, []));
+      done.add(plan);
+    }
+  }
+
+  #planOfStep(graph: EnsembleGraph, step: number): ModelPlan {
+    const { model = '', version = '' } = graph.steps[step] ?? {};
+    const plans = this.#plans.get(model);
+    if (plans === undefined) {
+      const known = [...this.#plans.keys()].map((name) => `'${name}'`).join(', ');
+      throw new ModelConfigError(`${nameOfStep(graph, step)}: there is no such model here, but ${known}`);
+    }
+    const plan = version === '' ? plans.at(-1) : plans.find(({ ref }) => ref.version === version);
+    if (plan !== undefined) return plan;
+    const served = plans.map(({ ref }) => ref.version).join(', ');
+    const text =
+      version === '' ? 'the model has errors of its own' : `version ${version} is not served, but ${served || 'none'}`;
+    throw new ModelConfigError(`${nameOfStep(graph, step)}: ${text}`);
+  }
+
+  /** What could not be told from the ONNX file is told without it. */
+  #checkLabels({ ref, config, directory }: ModelPlan): void {
+    for (const { label_filename: file } of config.output) this.#attempt(ref, () => readLabels(directory, file));
+  }
+
+  #attempt(
+    subject: { readonly name?: string; readonly model?: string; readonly version?: string },
+    act: () => void,
+  ): void {
+    try {
+      act();
+    } catch (error) {
+      this.#report({ name: subject.name ?? subject.model ?? '', version: subject.version }, error);
+    }
+  }
+
+  #report({ name, version }: { readonly name: string; readonly version?: string | undefined }, error: unknown): void {
+    const problems =
+      error instanceof ModelConfigError ? error.problems : [error instanceof Error ? error.message : String(error)];
+    for (const text of problems) {
+      this.findings.push({ level: 'error', model: name, ...(version !== undefined && { version }), text });
+    }
+  }
+}
+
+/** Directories that look as if they were meant to be versions. */
+function strayVersions(directory: string): string[] {
+  return fs
+    .readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && /^[vV]?\d/.test(entry.name) && !isVersionName(entry.name))
+    .map(({ name }) => name);
+}
+
+/** The versions that a configuration counts on. */
+function namedVersions(plan: ModelPlan | undefined): { what: string; version: string }[] {
+  if (plan === undefined) return [];
+  const { labels, traffic } = plan.config.tensorgate;
+  return [
+    ...Object.entries(labels).map(([label, version]) => ({
+      what: `tensorgate.labels.${label}`,
+      version: String(version),
+    })),
+    ...Object.keys(traffic.split ?? {}).map((version) => ({ what: 'tensorgate.traffic.split', version })),
+    ...(traffic.shadow === undefined
+      ? []
+      : [{ what: 'tensorgate.traffic.shadow', version: String(traffic.shadow.version) }]),
+  ];
+}
+
+/** Opens one session in a runner of its own, which a bad model may take down. @throws LoadError */
+async function openModel(
+  { ref, sessions, mailboxDirectory, loadLimitMs }: ModelPlan,
+  env: NodeJS.ProcessEnv,
+): Promise<SessionInfo> {
+  const [spec] = sessions;
+  if (spec === undefined) throw new TypeError('a model without sessions');
+  const runner = RunnerProcess.start(`check ${ref.name}:${ref.version}`, env);
+  const mailbox = Mailbox.create(mailboxDirectory);
+  try {
+    return await runner.load(0, mailbox.path, { ...spec, providers: ['cpu'], strictProviders: false }, loadLimitMs);
+  } finally {
+    mailbox.close();
+    runner.kill('the model was looked at');
+    await runner.ended;
+  }
+}

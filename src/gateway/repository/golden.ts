@@ -1,0 +1,110 @@
+/**
+ * Golden inputs: requests whose answers are known, beside the model that is to give them.
+ *
+ *   <version>/golden/golden.json   {"sha256": "<of the model file>", "tolerance": {"maxAbs": 1e-5, "argmax": true}}
+ *   <version>/golden/golden.npz    arrays `input.<name>` and `output.<name>`; axis 0 counts the rows
+ */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { ModelConfigError } from './model-config.ts';
+import { type NpyArray, NpzError, readNpz } from './npz-archive.ts';
+import { parseYaml } from './yaml-document.ts';
+
+/** Whoever made the model may note there what else he likes. */
+const DESCRIPTION = z.looseObject({
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits')
+    .optional(),
+  tolerance: z
+    .strictObject({
+      /** Largest difference of an element of a floating-point output; without it, what rounding explains. */
+      maxAbs: z.number().min(0).optional(),
+      /** Whether the largest element of each row has to be at the same place. */
+      argmax: z.boolean().default(false),
+    })
+    .prefault({}),
+});
+
+export type GoldenTolerance = z.output<typeof DESCRIPTION>['tolerance'];
+
+export interface Golden {
+  readonly rows: number;
+  /** By name. Axis 0 counts the rows. */
+  readonly inputs: ReadonlyMap<string, NpyArray>;
+  readonly outputs: ReadonlyMap<string, NpyArray>;
+  readonly tolerance: GoldenTolerance;
+}
+
+/** Each is run alone before the model serves. */
+const MAX_ROWS = 1_000;
+const MAX_BYTES = 256 * 1024 * 1024;
+
+/**
+ * @returns undefined where a version has none.
+ * @throws ModelConfigError where they cannot be used, or are of another model file.
+ */
+export async function readGolden(modelPath: string): Promise<Golden | undefined> {
+  const directory = path.join(path.dirname(modelPath), 'golden');
+  const present = await fs.stat(directory).catch(() => undefined);
+  if (present === undefined) return undefined;
+  const { sha256, tolerance } = await readDescription(path.join(directory, 'golden.json'));
+  if (sha256 !== undefined && sha256 !== (await digestOf(modelPath))) {
+    throw new ModelConfigError(
+      `${directory}/golden.json: sha256 is not that of ${modelPath}: they do not belong together`,
+    );
+  }
+  const arrays = await readArrays(path.join(directory, 'golden.npz'));
+  const starting = (prefix: string): Map<string, NpyArray> =>
+    new Map([...arrays].flatMap(([key, array]) => (key.startsWith(prefix) ? [[key.slice(prefix.length), array]] : [])));
+  const inputs = starting('input.');
+  const outputs = starting('output.');
+  const rows = new Set([...arrays.values()].map(({ shape }) => shape[0]));
+  const [count] = rows;
+  const where = path.join(directory, 'golden.npz');
+  if (inputs.size + outputs.size !== arrays.size || inputs.size === 0 || outputs.size === 0) {
+    throw new ModelConfigError(
+      `${where}: expected arrays input.<name> and output.<name>, got ${[...arrays.keys()].join(', ')}`,
+    );
+  }
+  if (rows.size > 1 || count === undefined || count < 1 || count > MAX_ROWS) {
+    throw new ModelConfigError(
+      `${where}: expected as many rows in each array, 1 to ${MAX_ROWS}, got ${[...rows].join(', ')}`,
+    );
+  }
+  return { rows: count, inputs, outputs, tolerance };
+}
+
+async function readDescription(file: string): Promise<z.output<typeof DESCRIPTION>> {
+  const parsed = parseYaml((await readFile(file)).toString('utf8'), file, DESCRIPTION);
+  if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);
+  return parsed.value;
+}
+
+async function readArrays(file: string): Promise<Map<string, NpyArray>> {
+  const bytes = await readFile(file);
+  try {
+    return readNpz(bytes);
+  } catch (error) {
+    throw error instanceof NpzError ? new ModelConfigError(`${file}: ${error.message}`) : error;
+  }
+}
+
+async function readFile(file: string): Promise<Buffer> {
+  const stat = await fs.stat(file).catch(() => undefined);
+  if (stat === undefined || !stat.isFile()) throw new ModelConfigError(`${file} does not exist`);
+  if (stat.size > MAX_BYTES)
+    throw new ModelConfigError(`${file} has ${stat.size} bytes: at most ${MAX_BYTES} are read`);
+  return fs.readFile(file);
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}

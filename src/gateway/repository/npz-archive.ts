@@ -1,0 +1,111 @@
+/**
+ * Arrays as numpy's `savez` writes them: a zip of `.npy` files (numpy: lib/format.py; PKWARE APPNOTE 4.3). Only what that
+ * writes is read: no encryption, no zip64, little-endian arrays in C order.
+ */
+
+import { inflateRawSync } from 'node:zlib';
+import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../../wire/tensor.ts';
+
+export interface NpyArray {
+  readonly datatype: Datatype;
+  readonly shape: Shape;
+  /** Row-major, little-endian. */
+  readonly data: Uint8Array;
+}
+
+/** The archive cannot be read; the text says why. */
+export class NpzError extends Error {}
+
+/** Of one array, unpacked: an archive that is small may say that it is huge. */
+const MAX_ARRAY_BYTES = 256 * 1024 * 1024;
+
+const END_OF_DIRECTORY = 0x0605_4b50;
+const END_OF_DIRECTORY_BYTES = 22;
+const DIRECTORY_ENTRY = 0x0201_4b50;
+const LOCAL_ENTRY = 0x0403_4b50;
+const STORED = 0;
+const DEFLATED = 8;
+
+/**
+ * The arrays by name, without `.npy`.
+ * @throws NpzError
+ */
+export function readNpz(bytes: Buffer): Map<string, NpyArray> {
+  try {
+    return new Map(entriesOf(bytes).map(([name, content]) => [name.replace(/\.npy$/, ''), readNpy(name, content)]));
+  } catch (error) {
+    if (error instanceof NpzError) throw error;
+    // A read beyond the end, or compressed bytes that are none.
+    throw new NpzError(`it is no whole archive: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function entriesOf(bytes: Buffer): [string, Buffer][] {
+  const end = bytes.lastIndexOf(Buffer.from([0x50, 0x4b, 0x05, 0x06]));
+  if (end < 0 || bytes.readUInt32LE(end) !== END_OF_DIRECTORY || end + END_OF_DIRECTORY_BYTES > bytes.byteLength) {
+    throw new NpzError('it is no zip archive, or not a whole one');
+  }
+  const entries: [string, Buffer][] = [];
+  let at = bytes.readUInt32LE(end + 16);
+  for (let count = bytes.readUInt16LE(end + 10); count > 0; count--) {
+    if (bytes.readUInt32LE(at) !== DIRECTORY_ENTRY) throw new NpzError('its directory is broken');
+    const nameEnd = at + 46 + bytes.readUInt16LE(at + 28);
+    const name = bytes.toString('utf8', at + 46, nameEnd);
+    const packedSize = bytes.readUInt32LE(at + 20);
+    const local = bytes.readUInt32LE(at + 42);
+    if (bytes.readUInt32LE(local) !== LOCAL_ENTRY) throw new NpzError(`${name} is not where its directory says`);
+    const from = local + 30 + bytes.readUInt16LE(local + 26) + bytes.readUInt16LE(local + 28);
+    if (from + packedSize > bytes.byteLength) throw new NpzError(`${name} is cut off`);
+    entries.push([name, unpack(name, bytes.readUInt16LE(at + 10), bytes.subarray(from, from + packedSize))]);
+    at = nameEnd + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
+  }
+  return entries;
+}
+
+function unpack(name: string, method: number, packed: Buffer): Buffer {
+  if (method === STORED) return packed;
+  if (method === DEFLATED) return inflateRawSync(packed, { maxOutputLength: MAX_ARRAY_BYTES });
+  throw new NpzError(`${name} is packed by method ${method}, which is not read`);
+}
+
+/** By numpy's description, in which `<` and `|` are the byte order. */
+const DATATYPES: Readonly<Record<string, Datatype>> = {
+  '|b1': 'BOOL',
+  '|u1': 'UINT8',
+  '<u2': 'UINT16',
+  '<u4': 'UINT32',
+  '<u8': 'UINT64',
+  '|i1': 'INT8',
+  '<i2': 'INT16',
+  '<i4': 'INT32',
+  '<i8': 'INT64',
+  '<f2': 'FP16',
+  '<f4': 'FP32',
+  '<f8': 'FP64',
+};
+
+const NPY_HEADER = /^\{'descr': '([^']*)', 'fortran_order': (True|False), +'shape': \(([\d, ]*)\),? *\}\s*$/;
+
+function readNpy(name: string, bytes: Buffer): NpyArray {
+  if (bytes.toString('latin1', 0, 6) !== '\x93NUMPY') throw new NpzError(`${name} is no array of numpy`);
+  const isFirstForm = bytes.readUInt8(6) === 1;
+  const headerAt = isFirstForm ? 10 : 12;
+  const dataAt = headerAt + (isFirstForm ? bytes.readUInt16LE(8) : bytes.readUInt32LE(8));
+  const header = NPY_HEADER.exec(bytes.toString('latin1', headerAt, dataAt));
+  const [, description = '', fortran, sizes = ''] = header ?? [];
+  const datatype = DATATYPES[description];
+  if (header === null || datatype === undefined) {
+    throw new NpzError(`${name} has the type '${description}': expected one of ${Object.keys(DATATYPES).join(' ')}`);
+  }
+  if (fortran === 'True') throw new NpzError(`${name} is in Fortran order: save numpy.ascontiguousarray of it`);
+  const shape = sizes
+    .split(',')
+    .filter((size) => size.trim() !== '')
+    .map(Number);
+  const data = bytes.subarray(dataAt);
+  const expected = (elementCount(shape) ?? Number.NaN) * (DATATYPE_BYTES[datatype] ?? Number.NaN);
+  if (data.byteLength !== expected) {
+    throw new NpzError(`${name} of the shape [${shape}] should have ${expected} bytes, got ${data.byteLength}`);
+  }
+  return { datatype, shape, data };
+}

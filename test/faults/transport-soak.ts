@@ -1,0 +1,330 @@
+/** Clients that keep to the rules, beside peers that keep to none, for as long as one likes. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InferenceClient, type InferenceResult, tensor } from '../../src/client/inference-client.ts';
+import {
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  grpcMessage,
+  PREFACE,
+  RawPeer,
+  request,
+  setting,
+  Type,
+  uint32,
+  unaryRequest,
+} from '../gateway/accept/h2/raw-frames.ts';
+import { RawClient } from '../gateway/accept/raw-client.ts';
+import { type Message, method } from '../support/stock-client.ts';
+
+const MODEL = 'cifar10';
+const PIXELS = 3 * 32 * 32;
+/** Two runs of a model may differ by this, because rows are batched with others. */
+const TOLERANCE = 1e-4;
+const IMAGES = Array.from({ length: 8 }, (_, image) =>
+  Uint8Array.from({ length: PIXELS }, (_, pixel) => (pixel * (7 + image) + image * 31) & 255),
+);
+
+const INFER = method('inference.GRPCInferenceService', 'ModelInfer');
+const STREAM_INFER = method('inference.GRPCInferenceService', 'ModelStreamInfer');
+const GOOD_MESSAGE = INFER.requestSerialize({
+  model_name: MODEL,
+  inputs: [{ name: 'image', datatype: 'UINT8', shape: [1, 3, 32, 32] }],
+  raw_input_contents: [IMAGES[0]],
+} satisfies Message);
+const INITIAL_WINDOW_SIZE = 4;
+const CANCEL = uint32(8);
+
+/** Below 1, as Math.random is, but the same again from the same seed. */
+type Random = () => number;
+
+/** Mulberry32. */
+function randomFrom(seed: number): Random {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function below(limit: number, random: Random): number {
+  return Math.floor(random() * limit);
+}
+
+function pick<Item>(items: readonly Item[], random: Random): Item {
+  const item = items[below(items.length, random)];
+  if (item === undefined) throw new RangeError('there is nothing to choose from');
+  return item;
+}
+
+function randomBytes(length: number, random: Random): Buffer {
+  return Buffer.from(Array.from({ length }, () => below(256, random)));
+}
+
+/** A fault, of a client of its own. Resolves when that is gone. */
+type Fault = (port: number, random: Random) => Promise<void>;
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  async cancelledCalls(port, random) {
+    const client = new RawClient(port);
+    const calls = Array.from({ length: 1 + below(20, random) }, async () => {
+      const signal = AbortSignal.timeout(below(20, random));
+      await client.unary(INFER.path, GOOD_MESSAGE, { signal });
+    });
+    await Promise.all(calls);
+    client.close();
+  },
+
+  async cancelledStream(port, random) {
+    const client = new RawClient(port);
+    const stream = client.stream(STREAM_INFER.path);
+    stream.on('error', () => undefined);
+    const ended = new Promise((resolve) => stream.on('status', resolve));
+    let answers = 0;
+    const enough = below(10, random);
+    stream.on('data', () => {
+      if (++answers > enough) stream.cancel();
+    });
+    for (let sent = 0; sent < 20; sent++) stream.write(GOOD_MESSAGE);
+    await ended;
+    client.close();
+  },
+
+  async missedDeadlines(port, random) {
+    const client = new RawClient(port);
+    const calls = Array.from({ length: 1 + below(10, random) }, () =>
+      client.unary(INFER.path, GOOD_MESSAGE, { timeoutMs: 1 + below(10, random) }),
+    );
+    await Promise.all(calls);
+    client.close();
+  },
+
+  async resets(port, random) {
+    using peer = await RawPeer.connect(port);
+    for (let id = 1; id < 2 * (1 + below(30, random)); id += 2) {
+      const body = grpcMessage(GOOD_MESSAGE);
+      const part = body.subarray(0, below(body.length + 1, random));
+      await peer.send(
+        request(id, pick([INFER.path, STREAM_INFER.path], random)),
+        frame(Type.DATA, part.length === body.length ? END_STREAM : 0, id, part),
+      );
+      if (random() < 0.5) await sleep(below(5, random));
+      await peer.send(frame(Type.RST_STREAM, 0, id, CANCEL));
+    }
+  },
+
+  async halfSentMessages(port, random) {
+    using peer = await RawPeer.connect(port);
+    for (let id = 1; id < 2 * (1 + below(10, random)); id += 2) {
+      const body = grpcMessage(GOOD_MESSAGE);
+      const part = body.subarray(0, below(body.length, random));
+      // Some say that this was all.
+      const flags = random() < 0.3 ? END_STREAM : 0;
+      await peer.send(request(id, pick([INFER.path, STREAM_INFER.path], random)), frame(Type.DATA, flags, id, part));
+    }
+    await sleep(below(200, random));
+    if (random() < 0.5) peer.socket.resetAndDestroy();
+  },
+
+  async slowReader(port, random) {
+    using peer = await RawPeer.connect(port, setting(INITIAL_WINDOW_SIZE, pick([0, 1, 100], random)));
+    const messages = Buffer.concat(Array.from({ length: 20 }, () => grpcMessage(GOOD_MESSAGE)));
+    await peer.send(request(1, STREAM_INFER.path));
+    for (let at = 0; at < messages.length; at += 16_000) {
+      // No more than the first window of HTTP/2 without hearing of another.
+      if (at >= 64_000) break;
+      await peer.send(frame(Type.DATA, 0, 1, messages.subarray(at, at + 16_000)));
+    }
+    for (let id = 3; id < 40; id += 2) await peer.send(unaryRequest(id, '/inference.GRPCInferenceService/ServerLive'));
+    await sleep(below(500, random));
+    if (random() < 0.5) peer.socket.pause();
+    for (let opened = 0; opened < below(20, random) && !peer.closed; opened++) {
+      await peer.send(frame(Type.WINDOW_UPDATE, 0, 1 + 2 * below(20, random), uint32(1 + below(50, random))));
+      await sleep(below(20, random));
+    }
+  },
+
+  async reconnects(port, random) {
+    for (let count = below(10, random); count >= 0; count--) {
+      using peer = await RawPeer.connectSilently(port);
+      const words = [
+        Buffer.alloc(0),
+        PREFACE.subarray(0, below(PREFACE.length, random)),
+        Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]),
+        Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0), unaryRequest(1, INFER.path, GOOD_MESSAGE)]),
+      ];
+      await peer.send(pick(words, random));
+      if (random() < 0.5) await sleep(below(20, random));
+      const farewell = random();
+      if (farewell < 0.3) peer.socket.end();
+      else if (farewell < 0.6) peer.socket.resetAndDestroy();
+    }
+  },
+
+  async garbage(port, random) {
+    using peer = await RawPeer.connectSilently(port);
+    const noise = randomBytes(1 + below(5_000, random), random);
+    const words = [
+      noise,
+      Buffer.concat([PREFACE, noise]),
+      Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0), frame(below(12, random), below(256, random), 1, noise)]),
+      Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0), frame(Type.HEADERS, END_HEADERS, 1, noise)]),
+      Buffer.from('GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n'),
+      Buffer.concat([Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]), noise]),
+      mutated(session(random), random),
+      mutated(session(random), random),
+    ];
+    const said = pick(words, random);
+    for (let at = 0; at < said.length && !peer.closed; ) {
+      const end = at + 1 + below(2_000, random);
+      await peer.send(said.subarray(at, end));
+      at = end;
+    }
+    // Some are told what they did.
+    if (random() < 0.5) await Promise.race([peer.end(), sleep(200)]);
+  },
+};
+
+/** Calls as a good client makes them. */
+function session(random: Random): Buffer {
+  const parts = [PREFACE, frame(Type.SETTINGS, 0, 0)];
+  for (let id = 1; id < 2 * (1 + below(10, random)); id += 2) {
+    parts.push(unaryRequest(id, INFER.path, GOOD_MESSAGE), frame(Type.PING, 0, 0, Buffer.alloc(8)));
+  }
+  return Buffer.concat(parts);
+}
+
+/** With some bytes changed, mostly outside the tensors. */
+function mutated(bytes: Buffer, random: Random): Buffer {
+  for (let count = 1 + below(8, random); count > 0; count--) {
+    const call = PREFACE.length + below(bytes.length - PREFACE.length, random);
+    const at = random() < 0.5 ? call : PREFACE.length + below(200, random);
+    bytes[at] = below(256, random);
+  }
+  return bytes;
+}
+
+/** Calls that have to be answered, each with what the model says of its image. */
+export class GoodCalls {
+  answered = 0;
+  /** What was not answered so. */
+  readonly wrong: string[] = [];
+  readonly #target: string;
+  readonly #expected: readonly Float32Array[];
+
+  private constructor(target: string, expected: readonly Float32Array[]) {
+    this.#target = target;
+    this.#expected = expected;
+  }
+
+  /** Asks the server for what it says of each image while nobody else calls. */
+  static async of(target: string): Promise<GoodCalls> {
+    using client = connect(target);
+    const expected: Float32Array[] = [];
+    for (const image of IMAGES) expected.push(probabilities(await client.infer(MODEL, inputs(image))).slice());
+    return new GoodCalls(target, expected);
+  }
+
+  /** Calls one after the other on one connection. */
+  async callUntil(end: number, random: Random): Promise<void> {
+    using client = connect(this.#target);
+    while (performance.now() < end) await this.#call(client, random);
+  }
+
+  /** Each on a connection of its own. */
+  async reconnectUntil(end: number, random: Random): Promise<void> {
+    while (performance.now() < end) {
+      using client = connect(this.#target);
+      await this.#call(client, random);
+    }
+  }
+
+  /** Twenty requests at a time, on a stream for them. */
+  async streamUntil(end: number, random: Random): Promise<void> {
+    using client = connect(this.#target);
+    while (performance.now() < end) {
+      const images = Array.from({ length: 20 }, () => below(IMAGES.length, random));
+      const requests = images.map((image, id) => ({ model: MODEL, id: String(id), inputs: inputs(IMAGES[image]) }));
+      let next = 0;
+      try {
+        for await (const answer of client.stream(requests)) {
+          if (answer.id !== String(next)) this.wrong.push(`request ${next} of a stream was answered as ${answer.id}`);
+          else if (answer.kind === 'error') this.wrong.push(`in a stream: ${answer.error}`);
+          else this.#check(images[next], answer.result);
+          next++;
+        }
+        if (next !== images.length) this.wrong.push(`a stream ended after ${next} answers`);
+      } catch (error) {
+        this.wrong.push(`a stream: ${error}`);
+      }
+    }
+  }
+
+  async #call(client: InferenceClient, random: Random): Promise<void> {
+    const image = below(IMAGES.length, random);
+    try {
+      this.#check(image, await client.infer(MODEL, inputs(IMAGES[image])));
+    } catch (error) {
+      this.wrong.push(`a call: ${error}`);
+    }
+  }
+
+  #check(image = Number.NaN, result: InferenceResult): void {
+    const got = probabilities(result);
+    const expected = this.#expected[image] ?? [];
+    const isRight =
+      got.length === expected.length && got.every((value, at) => Math.abs(value - (expected[at] ?? NaN)) < TOLERANCE);
+    if (isRight) this.answered++;
+    else this.wrong.push(`image ${image} is ${got}, not ${expected}`);
+  }
+}
+
+function connect(target: string): InferenceClient {
+  return new InferenceClient(target, { deadlineMs: 60_000, channelOptions: { 'grpc.use_local_subchannel_pool': 1 } });
+}
+
+function inputs(image: Uint8Array = new Uint8Array(0)) {
+  return { image: tensor.uint8(image, [1, 3, 32, 32]) };
+}
+
+function probabilities(result: InferenceResult): Float32Array {
+  return result.output('probabilities', 'FP32').data;
+}
+
+export interface SoakReport {
+  /** Good calls that were answered rightly. */
+  readonly answered: number;
+  /** How the others ended. */
+  readonly wrong: readonly string[];
+  /** By name, how often each fault was made. */
+  readonly faults: Readonly<Record<string, number>>;
+}
+
+/** Four good clients and four bad ones, for so long. */
+export async function soak(
+  server: { readonly grpc: string; readonly grpcPort: number },
+  good: GoodCalls,
+  { seconds, seed }: { readonly seconds: number; readonly seed: number },
+): Promise<SoakReport> {
+  const end = performance.now() + seconds * 1_000;
+  const answeredBefore = good.answered;
+  const faults = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0]));
+  const makeFaults = async (random: Random): Promise<void> => {
+    while (performance.now() < end) {
+      const [name, fault] = pick(Object.entries(FAULTS), random);
+      await fault(server.grpcPort, random);
+      faults[name] = (faults[name] ?? 0) + 1;
+    }
+  };
+  await Promise.all([
+    good.callUntil(end, randomFrom(seed)),
+    good.callUntil(end, randomFrom(seed + 1)),
+    good.reconnectUntil(end, randomFrom(seed + 2)),
+    good.streamUntil(end, randomFrom(seed + 3)),
+    ...Array.from({ length: 4 }, (_, index) => makeFaults(randomFrom(seed + 4 + index))),
+  ]);
+  return { answered: good.answered - answeredBefore, wrong: good.wrong, faults };
+}
