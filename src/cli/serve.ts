@@ -90,8 +90,10 @@ function nextSignal(): Promise<NodeJS.Signals> {
 /** A line for each model version, and one with the addresses, which says that it is ready. */
 function describeServer(server: Server): string {
   const models = server.models().map((model) => `${describeModel(model)}\n`);
-  const [grpc, http] = [server.grpcPort, server.httpPort].map((port) => formatAddress(server.host, port));
-  return `${models.join('')}tensorgate ready: grpc ${grpc}, http ${http}\n`;
+  const { host, grpcPort, httpPort, adminPort } = server;
+  const ports = { grpc: grpcPort, http: httpPort, ...(adminPort !== undefined && { admin: adminPort }) };
+  const addresses = Object.entries(ports).map(([name, port]) => `${name} ${formatAddress(host, port)}`);
+  return `${models.join('')}tensorgate ready: ${addresses.join(', ')}\n`;
 }
 
 function describeModel({ name, version, state, detail }: ModelSummary): string {

@@ -178,7 +178,8 @@ describe('a server that cannot start says why in one line, and ends with 1', () 
 
   test.each(['--grpc-port', '--http-port'])('with a %s that is in use', async (flag) => {
     const ports = ['--grpc-port', '0', '--http-port', '0', flag, String(taken)];
-    const { code, stdout, stderr } = await runCommandLine(['serve', '--model-repository', folder, ...ports]);
+    const args = ['serve', '--model-repository', folder, '--log-level', 'silent', ...ports];
+    const { code, stdout, stderr } = await runCommandLine(args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(new RegExp(`^error: .*${taken}.*`));
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);

@@ -9,7 +9,8 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const READY = /^tensorgate ready: grpc (?<grpc>\S+:(?<grpcPort>\d+)), http (?<http>\S+:(?<httpPort>\d+))$/;
+const READY =
+  /^tensorgate ready: grpc (?<grpc>\S+:(?<grpcPort>\d+)), http (?<http>[^\s,]+:(?<httpPort>\d+))(, admin (?<admin>\S+))?$/;
 
 export interface ServerOptions {
   /** Of `tensorgate serve`, such as `['--max-message-bytes', '4096']`. */
@@ -24,6 +25,8 @@ export interface TestServer extends AsyncDisposable {
   readonly grpc: string;
   /** `http://host:port` of the operators' pages. */
   readonly http: string;
+  /** `host:port` of the admin port, where there is one. */
+  readonly admin: string | undefined;
   readonly pid: number;
   /** What it printed before the line with its addresses. */
   readonly lines: readonly string[];
@@ -67,7 +70,7 @@ export async function startServer(
   };
   const lines: string[] = [];
   for await (const line of createInterface(child.stdout)) {
-    const { grpc, grpcPort, http, httpPort } = READY.exec(line)?.groups ?? {};
+    const { grpc, grpcPort, http, httpPort, admin } = READY.exec(line)?.groups ?? {};
     if (grpc === undefined) {
       lines.push(line);
       continue;
@@ -77,6 +80,7 @@ export async function startServer(
       httpPort: Number(httpPort),
       grpc,
       http: `http://${http}`,
+      admin,
       pid,
       lines,
       log,

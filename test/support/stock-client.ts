@@ -5,6 +5,7 @@
 
 import { fileURLToPath } from 'node:url';
 import {
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   credentials,
@@ -52,8 +53,8 @@ export class StockClient implements Disposable {
   readonly #grpc: Client;
 
   /** @param target `host:port`. */
-  constructor(target: string) {
-    this.#grpc = new Client(target, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
+  constructor(target: string, channel: ChannelCredentials = credentials.createInsecure()) {
+    this.#grpc = new Client(target, channel, { 'grpc.max_receive_message_length': -1 });
   }
 
   /** A unary call. @param service by default that of the inference protocol. @throws ServiceError */

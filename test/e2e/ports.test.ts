@@ -1,0 +1,96 @@
+/** Where the server is reached: an admin port of its own, TLS and mTLS on the ports of gRPC, either transport. */
+
+import fs from 'node:fs';
+import { credentials } from '@grpc/grpc-js';
+import { describe, expect, test } from 'vitest';
+import { runCommandLine } from '../cli/command-line.ts';
+import { hasOpenssl, makeAuthority, makeCertificate } from '../gateway/accept/h2/certificates.ts';
+import { Repository } from '../support/repository.ts';
+import { startServer } from '../support/server.ts';
+import { StockClient } from '../support/stock-client.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { rowsOf, SERVED, sumRequest } from './protocol-requests.ts';
+
+const QUIET = ['--log-level', 'silent'];
+
+test('with an admin port, what changes the server is offered there alone', async () => {
+  using repository = new Repository({ sum: SERVED.sum });
+  const flags = [...QUIET, '--admin-port', '0', '--model-control-mode', 'explicit', '--load-model', 'sum'];
+  await using server = await startServer(repository.directory, { flags });
+  using client = new StockClient(server.grpc);
+  using admin = new StockClient(server.admin ?? '');
+
+  expect(await client.refusal('RepositoryModelUnload', { model_name: 'sum' })).toEqual({
+    code: 'UNIMPLEMENTED',
+    text: 'RepositoryModelUnload is offered on the admin port alone',
+  });
+  expect((await fetch(`${server.http}/v2/repository/models/sum/unload`, { method: 'POST' })).status).toBe(501);
+  expect((await fetch(`${server.http}/v2/logging`, { method: 'POST', body: '{}' })).status).toBe(501);
+  expect(rowsOf(await client.infer(sumRequest()))).toMatchObject({ sum: [11, 22] });
+
+  expect(await admin.refusal('ModelInfer', sumRequest())).toMatchObject({ code: 'UNIMPLEMENTED' });
+  await admin.call('RepositoryModelUnload', { model_name: 'sum' });
+  await expect.poll(() => client.refusal('ModelInfer', sumRequest())).toMatchObject({ code: 'NOT_FOUND' });
+  await admin.call('RepositoryModelLoad', { model_name: 'sum' });
+  expect(rowsOf(await client.infer(sumRequest()))).toMatchObject({ sum: [11, 22] });
+});
+
+test.each(['h2', 'grpc-js'])('gRPC is spoken by %s', async (transport) => {
+  using repository = new Repository({ sum: SERVED.sum });
+  await using server = await startServer(repository.directory, { flags: [...QUIET, '--transport', transport] });
+  using client = new StockClient(server.grpc);
+  expect(rowsOf(await client.infer(sumRequest()))).toMatchObject({ sum: [11, 22] });
+});
+
+describe.skipIf(!hasOpenssl())('over TLS', () => {
+  test('clients that know the root are answered, and with mTLS those alone that show a certificate', async () => {
+    const directory = temporaryDirectory();
+    const authority = makeAuthority(directory, 'root');
+    const own = makeCertificate(directory, 'server', authority);
+    const caller = makeCertificate(directory, 'caller', authority);
+    const [root, key, certificate] = [authority.certificate, caller.privateKey, caller.certificate].map((file) =>
+      fs.readFileSync(file),
+    );
+    using repository = new Repository({ sum: SERVED.sum });
+    const tls = ['--tls-certificate', own.certificate, '--tls-private-key', own.privateKey];
+    const target = ({ grpcPort }: { readonly grpcPort: number }): string => `localhost:${grpcPort}`;
+    {
+      await using server = await startServer(repository.directory, { flags: [...QUIET, ...tls] });
+      using client = new StockClient(target(server), credentials.createSsl(root));
+      expect(rowsOf(await client.infer(sumRequest()))).toMatchObject({ sum: [11, 22] });
+    }
+    const flags = [...QUIET, ...tls, '--tls-client-ca', authority.certificate];
+    await using server = await startServer(repository.directory, { flags });
+    using stranger = new StockClient(target(server), credentials.createSsl(root));
+    expect(await stranger.refusal('ModelInfer', sumRequest())).toMatchObject({ code: 'UNAVAILABLE' });
+    using known = new StockClient(target(server), credentials.createSsl(root, key, certificate));
+    expect(rowsOf(await known.infer(sumRequest()))).toMatchObject({ sum: [11, 22] });
+  });
+});
+
+describe('what does not go together is refused', () => {
+  test.each([
+    [['--tls-certificate', '/c.pem'], /--tls-certificate and --tls-private-key go together/],
+    [['--tls-client-ca', '/c.pem'], /--tls-client-ca needs --tls-certificate and --tls-private-key/],
+    [
+      ['--tls-certificate', '/c.pem', '--tls-private-key', '/k.pem', '--transport', 'grpc-js'],
+      /TLS is offered by the transport h2 alone/,
+    ],
+    [['--tls-certificate', '/nosuch.pem', '--tls-private-key', '/nosuch.key'], /nosuch/],
+  ])('%s', async (flags, text) => {
+    using repository = new Repository({ sum: SERVED.sum });
+    const args = [
+      'serve',
+      '--model-repository',
+      repository.directory,
+      '--grpc-port',
+      '0',
+      '--http-port',
+      '0',
+      ...flags,
+    ];
+    const { code, stderr } = await runCommandLine(args);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(text) });
+    expect(stderr).toMatch(/^error: /);
+  });
+});
