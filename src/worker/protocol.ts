@@ -1,6 +1,12 @@
 /**
- * THE CONTRACT between the gateway and a runner: what crosses the process boundary, as plain JSON values over Node's
- * IPC channel. Tensor bytes never do: they lie in a mailbox, and messages only say where.
+ * THE CONTRACT between the gateway and a runner: what crosses the process boundary, and on which way.
+ *
+ *   load, unload   the runner's main thread: JSON messages over Node's IPC channel (`ToRunner`, `FromRunner`)
+ *   runs           the instance's own thread: frames over its run channel (`run-frame.ts`), so that nobody else wakes for a batch
+ *   tensors        the instance's mailbox (`mailbox.ts`): a run and its report only say where they lie
+ *
+ * The thread opens its run channel during the load, at the address that the load names, with the key as its first bytes. The
+ * gateway answers with a welcome, then asks for one run at a time. It ends the channel when the instance is to be unloaded.
  */
 
 import type { Datatype, Shape, TensorSpec } from '../wire/tensor.ts';
@@ -88,20 +94,34 @@ export interface RunResult {
 /** `data`: the model refused these values; `room`: the mailbox has none for the outputs; `internal`: anything else (out of memory, say). */
 export type RunFault = 'data' | 'room' | 'internal';
 
+/** What came of a run. */
+export type RunReport =
+  | { readonly kind: 'ran'; readonly result: RunResult }
+  | { readonly kind: 'run-failed'; readonly fault: RunFault; readonly message: string };
+
+/** Where the gateway waits for an instance's thread to open its run channel. */
+export interface ChannelAddress {
+  /** Of a Unix socket; on Linux without a file, in the abstract namespace. */
+  readonly path: string;
+  /** `CHANNEL_KEY_BYTES` in hexadecimal digits: whoever connects without it is not the thread. */
+  readonly key: string;
+}
+
+export const CHANNEL_KEY_BYTES = 32;
+
+/** What an instance's thread needs in order to load. */
+export interface InstanceSpec {
+  readonly mailboxPath: string;
+  readonly channel: ChannelAddress;
+  readonly session: SessionSpec;
+}
+
 export type ToRunner =
-  | { readonly kind: 'load'; readonly instance: number; readonly mailboxPath: string; readonly spec: SessionSpec }
-  | { readonly kind: 'run'; readonly instance: number; readonly sequence: number; readonly run: Run }
+  | { readonly kind: 'load'; readonly instance: number; readonly spec: InstanceSpec }
+  /** After the gateway has ended the instance's run channel. */
   | { readonly kind: 'unload'; readonly instance: number };
 
 export type FromRunner =
   | { readonly kind: 'loaded'; readonly instance: number; readonly info: SessionInfo }
   | { readonly kind: 'load-failed'; readonly instance: number; readonly message: string }
-  | { readonly kind: 'ran'; readonly instance: number; readonly sequence: number; readonly result: RunResult }
-  | {
-      readonly kind: 'run-failed';
-      readonly instance: number;
-      readonly sequence: number;
-      readonly fault: RunFault;
-      readonly message: string;
-    }
   | { readonly kind: 'unloaded'; readonly instance: number };

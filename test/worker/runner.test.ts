@@ -1,17 +1,33 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import net from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Mailbox } from '../../src/worker/mailbox.ts';
-import type { FromRunner, ToRunner } from '../../src/worker/protocol.ts';
+import {
+  CHANNEL_KEY_BYTES,
+  type FromRunner,
+  type Run,
+  type RunReport,
+  type ToRunner,
+} from '../../src/worker/protocol.ts';
+import { FrameReader, FrameWriter, tensorNumbers } from '../../src/worker/run-frame.ts';
 import { ENDLESS, loopModelFile, loopRow, sessionSpec } from '../support/runners.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** A runner whose messages the test sees as they are. */
-async function loadedRunner(): Promise<{
-  child: ChildProcess;
-  box: Mailbox;
+const KEY = '5a'.repeat(CHANNEL_KEY_BYTES);
+
+interface Loaded {
+  readonly child: ChildProcess;
+  readonly box: Mailbox;
+  /** The gateway's end of the run channel. */
+  readonly channel: net.Socket;
   ask(message: ToRunner): Promise<FromRunner>;
-}> {
+  send(run: Run): void;
+  run(run: Run): Promise<RunReport>;
+}
+
+/** A runner whose messages and frames the test sees as they are. */
+async function loadedRunner(): Promise<Loaded> {
   const child = fork(new URL('../../src/worker/runner.ts', import.meta.url), [], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -26,25 +42,46 @@ async function loadedRunner(): Promise<{
     const [reply] = await once(child, 'message');
     return reply as FromRunner;
   };
-  const spec = sessionSpec(loopModelFile());
-  expect(await ask({ kind: 'load', instance: 1, mailboxPath: box.path, spec })).toMatchObject({ kind: 'loaded' });
-  return { child, box, ask };
+  const path = `${temporaryDirectory()}/channel`;
+  const server = net.createServer().listen(path);
+  onTestFinished(() => void server.close());
+  const connected = once(server, 'connection');
+  const loading = ask({
+    kind: 'load',
+    instance: 1,
+    spec: { mailboxPath: box.path, channel: { path, key: KEY }, session: sessionSpec(loopModelFile()) },
+  });
+  const [channel]: net.Socket[] = (await connected) as net.Socket[];
+  if (channel === undefined) throw new Error('no channel');
+  onTestFinished(() => void channel.destroy());
+  const [key] = (await once(channel, 'data')) as [Buffer];
+  expect(key.toString('hex')).toBe(KEY);
+  channel.write(new FrameWriter().welcome());
+  const loaded = await loading;
+  if (loaded.kind !== 'loaded') throw new Error(JSON.stringify(loaded));
+  const { info } = loaded;
+  const send = (run: Run): void => {
+    channel.write(new FrameWriter().run(run, tensorNumbers(info.inputs)));
+  };
+  const run = async (batch: Run): Promise<RunReport> => {
+    send(batch);
+    const [bytes] = (await once(channel, 'data')) as [Buffer];
+    const report = new FrameReader().push(bytes)?.report(info.outputs);
+    if (report === undefined) throw new Error('a part of a report');
+    return report;
+  };
+  return { child, box, channel, ask, send, run };
 }
 
-function loopRun(box: Mailbox, iterations: number): ToRunner {
+function loopRun(box: Mailbox, iterations: number): Run {
   const [count, value] = loopRow(iterations).inputs;
   box.writeSync([count ?? new Uint8Array(8), new Uint8Array(56), value ?? new Uint8Array(4)], 0);
   return {
-    kind: 'run',
-    instance: 1,
-    sequence: 5,
-    run: {
-      inputs: [
-        { name: 'iterations', datatype: 'INT64', shape: [1, 1], offset: 0, byteLength: 8 },
-        { name: 'input', datatype: 'FP32', shape: [1, 1], offset: 64, byteLength: 4 },
-      ],
-      outputOffset: 128,
-    },
+    inputs: [
+      { name: 'iterations', datatype: 'INT64', shape: [1, 1], offset: 0, byteLength: 8 },
+      { name: 'input', datatype: 'FP32', shape: [1, 1], offset: 64, byteLength: 4 },
+    ],
+    outputOffset: 128,
   };
 }
 
@@ -53,12 +90,12 @@ describe('a runner whose gateway is gone', () => {
     const { child } = await loadedRunner();
     const exited = once(child, 'exit');
     child.disconnect();
-    expect(await exited).toEqual([0, null]);
+    expect(await exited).toEqual([null, 'SIGKILL']);
   });
 
   test('ends in the middle of a run, too, without a core dump', async () => {
-    const { child, box } = await loadedRunner();
-    child.send(loopRun(box, ENDLESS));
+    const { child, box, send } = await loadedRunner();
+    send(loopRun(box, ENDLESS));
     // The run is on its way once the processor of the runner is busy with it; a moment is enough for that.
     await new Promise((resolve) => setTimeout(resolve, 200));
     const exited = once(child, 'exit');
@@ -67,16 +104,43 @@ describe('a runner whose gateway is gone', () => {
   });
 });
 
-describe('a reply', () => {
-  test('names its instance and its sequence', async () => {
-    const { box, ask } = await loadedRunner();
-    expect(await ask(loopRun(box, 1))).toMatchObject({ kind: 'ran', instance: 1, sequence: 5 });
+describe('an instance', () => {
+  test('answers runs on its own channel, until that ends', async () => {
+    const { child, box, channel, ask, run } = await loadedRunner();
+    expect(await run(loopRun(box, 1))).toMatchObject({ kind: 'ran' });
+    expect(await run(loopRun(box, 1))).toMatchObject({ kind: 'ran' });
+    channel.destroy();
     expect(await ask({ kind: 'unload', instance: 1 })).toEqual({ kind: 'unloaded', instance: 1 });
-    expect(await ask(loopRun(box, 1))).toMatchObject({ kind: 'run-failed', fault: 'internal', sequence: 5 });
+    expect(child.exitCode).toBe(null);
   });
 
-  test('to an unload of what is not there is that it is unloaded', async () => {
+  test('K1: whose channel ends in the middle of a run finishes that run first, and its process lives on', async () => {
+    const { child, box, channel, ask, send } = await loadedRunner();
+    send(loopRun(box, 10_000));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    channel.destroy();
+    expect(await ask({ kind: 'unload', instance: 1 })).toEqual({ kind: 'unloaded', instance: 1 });
+    expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+  });
+
+  test('that hears what is no frame ends its channel', async () => {
+    const { child, channel } = await loadedRunner();
+    const closed = once(channel.resume(), 'close');
+    channel.write(Buffer.alloc(64, 0xff));
+    await closed;
+    expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+  });
+
+  test('that is not there is unloaded already', async () => {
     const { ask } = await loadedRunner();
     expect(await ask({ kind: 'unload', instance: 77 })).toEqual({ kind: 'unloaded', instance: 77 });
+  });
+
+  test('that finds nobody at the address of its channel does not load', async () => {
+    const { ask, box } = await loadedRunner();
+    const channel = { path: '\0tensorgate-nobody', key: KEY };
+    const spec = { mailboxPath: box.path, channel, session: sessionSpec(loopModelFile()) };
+    const reply = await ask({ kind: 'load', instance: 2, spec });
+    expect(reply).toMatchObject({ kind: 'load-failed', message: expect.stringContaining('run channel') });
   });
 });

@@ -4,7 +4,6 @@
  * I1: at most one batch is in flight per instance.
  */
 
-import type { TensorSpec } from '../../wire/tensor.ts';
 import { Mailbox } from '../../worker/mailbox.ts';
 import { aligned, type SessionInfo, type SessionSpec, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
@@ -12,8 +11,10 @@ import { gather, type Load } from '../batch/batch.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/scheduler.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
+import { type ModelTensor, withSize } from '../repository/row-axis.ts';
+import type { RunReply } from './instance-channel.ts';
 import type { Tenant } from './runner.ts';
-import type { RunnerProcess, RunReply } from './runner-process.ts';
+import type { RunnerProcess } from './runner-process.ts';
 
 export interface InstanceGroupOptions {
   readonly model: ModelRef;
@@ -37,7 +38,9 @@ interface Instance {
 
 /** What `gather` needs to know of the model, once that is known. */
 export interface Signature {
-  readonly inputs: readonly TensorSpec[];
+  readonly inputs: readonly ModelTensor[];
+  /** Where clients see other shapes than the model has. */
+  readonly outputs?: readonly ModelTensor[];
   readonly axis: BatchAxis;
 }
 
@@ -150,7 +153,7 @@ async function runOn(
   if (reply.kind !== 'ran') return failureOf(reply);
   const answered = performance.now();
   const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
-  const outputs = await readOutputs(mailbox, outputPlaces);
+  const outputs = asSeen(await readOutputs(mailbox, outputPlaces), signature.outputs);
   // The way there and the way back cannot be told apart from here; each is charged half.
   const hopMs = Math.max(0, answered - written - computeMs - readMs - writeMs) / 2;
   return {
@@ -160,6 +163,15 @@ async function runOn(
     computeMs,
     outputMs: hopMs + writeMs + performance.now() - answered,
   };
+}
+
+/** Outputs with the shapes that clients see. */
+function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] = []): readonly OutputTensor[] {
+  if (!specs.some(({ modelShape }) => modelShape !== undefined)) return outputs;
+  return outputs.map((output) => {
+    const spec = specs.find(({ name }) => name === output.name);
+    return spec?.modelShape === undefined ? output : { ...output, shape: withSize(spec.shape, output.shape[0] ?? 1) };
+  });
 }
 
 function isNoRoom(error: unknown): boolean {

@@ -1,5 +1,5 @@
 /**
- * One runner process: fork, frames out and in, a limit for every run, kill.
+ * One runner process: fork, loads and unloads, the run channels of its instances, kill.
  *
  * K1: nothing inside the process is ever aborted; only the whole process is killed, because a thread stopped inside a
  *     native run would take it down anyway, and a hung kernel ends no other way.
@@ -7,35 +7,17 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
+import os from 'node:os';
 import { extname } from 'node:path';
 import { createInterface } from 'node:readline';
-import type {
-  FromRunner,
-  Run,
-  RunFault,
-  RunResult,
-  SessionInfo,
-  SessionSpec,
-  ToRunner,
-} from '../../worker/protocol.ts';
+import type { FromRunner, Run, SessionInfo, SessionSpec, ToRunner } from '../../worker/protocol.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
+import { ChannelListener } from './channel-listener.ts';
+import { InstanceChannel, type RunnerEnd, type RunReply } from './instance-channel.ts';
 
 // `.ts` in a checkout, `.js` in the package.
 const RUNNER_MODULE = new URL(`../../worker/runner${extname(import.meta.url)}`, import.meta.url);
-
-export type RunReply =
-  | { readonly kind: 'ran'; readonly result: RunResult }
-  | { readonly kind: 'run-failed'; readonly fault: RunFault; readonly message: string }
-  | ({ readonly kind: 'ended' } & RunnerEnd);
-
-/** How the process ended. */
-export interface RunnerEnd {
-  /** Such as `killed by SIGSEGV`. */
-  readonly cause: string;
-  /** It was killed because a run, or a load, gave no answer within its limit. */
-  readonly timedOut: boolean;
-}
 
 /** A load that failed: the text says what ONNX Runtime had against the model, or how the process ended. */
 export class LoadError extends Error {}
@@ -51,7 +33,8 @@ export class RunnerProcess {
   readonly ended: Promise<RunnerEnd>;
   readonly #child: ChildProcess;
   readonly #pending = new Map<string, Pending>();
-  #sequence = 0;
+  /** By the numbers of their instances. */
+  readonly #channels = new Map<number, InstanceChannel>();
   #end: RunnerEnd | undefined;
   #killedFor: RunnerEnd | undefined;
 
@@ -76,6 +59,8 @@ export class RunnerProcess {
           settle({ kind: 'ended', ...this.#end });
         }
         this.#pending.clear();
+        for (const channel of this.#channels.values()) channel.end(this.#end);
+        this.#channels.clear();
         resolve(this.#end);
       };
       child.on('error', (error) => finish(`could not be started: ${error.message}`));
@@ -83,14 +68,18 @@ export class RunnerProcess {
     });
   }
 
-  /** `env` must hold what the native libraries are to see: a process reads it once, at its start. */
-  static start(name: string, env: NodeJS.ProcessEnv): RunnerProcess {
+  /**
+   * `env` must hold what the native libraries are to see: a process reads it once, at its start.
+   * @param niceness how far all other processes go before it, from 0 to 19.
+   */
+  static start(name: string, env: NodeJS.ProcessEnv, niceness = 0): RunnerProcess {
     const child = fork(RUNNER_MODULE, [], {
       env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
       execArgv: [...COLLECTION_FLAGS],
       serialization: 'json',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
+    if (niceness > 0 && child.pid !== undefined) yieldTo(child.pid, niceness);
     return new RunnerProcess(name, child);
   }
 
@@ -104,35 +93,38 @@ export class RunnerProcess {
 
   /** @throws LoadError where the model does not load, or the process ends or is killed meanwhile. */
   async load(instance: number, mailboxPath: string, spec: SessionSpec, limitMs: number): Promise<SessionInfo> {
-    const reply = await this.#ask(`load ${instance}`, { kind: 'load', instance, mailboxPath, spec }, limitMs);
-    switch (reply.kind) {
-      case 'loaded':
-        return reply.info;
-      case 'load-failed':
-        throw new LoadError(reply.message);
-      case 'ended':
-        throw new LoadError(`the runner ended while loading the model: ${reply.cause}`);
-      default:
-        throw new LoadError(`the runner answered a load with '${reply.kind}'`);
+    const listener = await ChannelListener.open();
+    try {
+      const message: ToRunner = {
+        kind: 'load',
+        instance,
+        spec: { mailboxPath, channel: listener.address, session: spec },
+      };
+      const info = infoOf(await this.#ask(`load ${instance}`, message, limitMs));
+      // The thread was welcomed before it began to load.
+      if (listener.socket === undefined) throw new LoadError('the runner opened no run channel');
+      this.#channels.set(instance, new InstanceChannel(listener.socket, info, (end) => this.#kill(end)));
+      return info;
+    } catch (error) {
+      listener.socket?.destroy();
+      throw error;
+    } finally {
+      listener.close();
     }
   }
 
-  /** Never rejects. Kills the process where no answer comes within `limitMs`. */
+  /** Never rejects. One at a time for each instance. Kills the process where no answer comes within `limitMs`. */
   async run(instance: number, run: Run, limitMs: number): Promise<RunReply> {
-    const sequence = ++this.#sequence;
-    const reply = await this.#ask(`run ${sequence}`, { kind: 'run', instance, sequence, run }, limitMs);
-    switch (reply.kind) {
-      case 'ran':
-      case 'run-failed':
-      case 'ended':
-        return reply;
-      default:
-        return { kind: 'run-failed', fault: 'internal', message: `the runner answered a run with '${reply.kind}'` };
-    }
+    if (this.#end !== undefined) return { kind: 'ended', ...this.#end };
+    const channel = this.#channels.get(instance);
+    if (channel === undefined) return { kind: 'run-failed', fault: 'internal', message: `no instance ${instance}` };
+    return channel.run(run, limitMs);
   }
 
   /** Frees an idle instance's session. Resolves also where the process ends meanwhile. */
   async unload(instance: number, limitMs: number): Promise<void> {
+    this.#channels.get(instance)?.close();
+    this.#channels.delete(instance);
     await this.#ask(`unload ${instance}`, { kind: 'unload', instance }, limitMs);
   }
 
@@ -161,12 +153,35 @@ export class RunnerProcess {
   }
 
   #receive(message: FromRunner): void {
-    const key = 'sequence' in message ? `run ${message.sequence}` : `${KEYS[message.kind]} ${message.instance}`;
+    const key = `${KEYS[message.kind]} ${message.instance}`;
     const pending = this.#pending.get(key);
     if (pending === undefined) return;
     this.#pending.delete(key);
     clearTimeout(pending.timer);
     pending.settle(message);
+  }
+}
+
+/** @throws LoadError where it is no success */
+function infoOf(reply: FromRunner | ({ kind: 'ended' } & RunnerEnd)): SessionInfo {
+  switch (reply.kind) {
+    case 'loaded':
+      return reply.info;
+    case 'load-failed':
+      throw new LoadError(reply.message);
+    case 'ended':
+      throw new LoadError(`the runner ended while loading the model: ${reply.cause}`);
+    default:
+      throw new LoadError(`the runner answered a load with '${reply.kind}'`);
+  }
+}
+
+/** Linux sets the priority of one thread; the threads that compute are started by it later, and inherit it. */
+function yieldTo(pid: number, niceness: number): void {
+  try {
+    os.setPriority(pid, niceness);
+  } catch {
+    // It has ended already, which is told elsewhere, or the system does not allow it, and it runs like all others.
   }
 }
 

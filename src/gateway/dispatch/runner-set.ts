@@ -1,29 +1,49 @@
-/** The runners of the server: one for each model version, or one for all versions that name it. */
+/** The runners of the server: one for each model version that is loaded, or one for all that name it. */
 
 import type { ModelRef } from '../ops/diagnostics.ts';
 import { Runner } from './runner.ts';
 
 export class RunnerSet {
   readonly #env: NodeJS.ProcessEnv;
-  readonly #runners = new Map<string, Runner>();
+  /** By the name that models give it. */
+  readonly #shared = new Map<string, Runner>();
+  readonly #own = new Set<Runner>();
+  #closed = false;
 
   /** `env` is what runner processes see. */
   constructor(env: NodeJS.ProcessEnv) {
     this.#env = env;
   }
 
-  /** @param shared the name of a runner that several model versions share. */
-  runnerFor({ name, version }: ModelRef, shared: string | undefined): Runner {
-    // A model name cannot hold a colon, so the two kinds of names never meet.
-    const key = shared ?? `${name}:${version}`;
-    const found = this.#runners.get(key);
-    if (found !== undefined) return found;
-    const made = new Runner(key, this.#env);
-    this.#runners.set(key, made);
-    return made;
+  /**
+   * The runner into which a version is to be loaded. One of its own is new each time: a version that is loaded again lives
+   * beside the one that it replaces until it has taken its place.
+   * @param options.shared the name of a runner that several model versions share; its process has the usual priority.
+   * @param options.niceness of the process, from 0 to 19: 0 is the usual priority, and above that others go first.
+   */
+  runnerFor(
+    { name, version }: ModelRef,
+    { shared, niceness }: { shared: string | undefined; niceness: number },
+  ): Runner {
+    if (shared === undefined) {
+      const own: Runner = this.#make(`${name}:${version}`, () => this.#own.delete(own), niceness);
+      this.#own.add(own);
+      return own;
+    }
+    const runner = this.#shared.get(shared) ?? this.#make(shared);
+    this.#shared.set(shared, runner);
+    return runner;
   }
 
+  /** Ends all of them, and those that are still to come. */
   close(): void {
-    for (const runner of this.#runners.values()) runner.close();
+    this.#closed = true;
+    for (const runner of [...this.#shared.values(), ...this.#own]) runner.close();
+  }
+
+  #make(name: string, onEmpty?: () => void, niceness?: number): Runner {
+    const made = new Runner(name, this.#env, onEmpty, niceness);
+    if (this.#closed) made.close();
+    return made;
   }
 }

@@ -30,6 +30,8 @@ const MAX_FAILED_STARTS = 3;
 export class Runner {
   readonly name: string;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #onEmpty: () => void;
+  readonly #niceness: number;
   readonly #tenants = new Set<Tenant>();
   /** Model versions that are moving in: the process is not ended under them. */
   #arriving = 0;
@@ -41,9 +43,15 @@ export class Runner {
   /** Loads follow one another, so that a death while loading has one possible culprit. */
   #loading: Promise<void> = Promise.resolve();
 
-  constructor(name: string, env: NodeJS.ProcessEnv) {
+  /**
+   * @param onEmpty called when the last model version has moved out.
+   * @param niceness of its process: see `RunnerProcess.start`.
+   */
+  constructor(name: string, env: NodeJS.ProcessEnv, onEmpty: () => void = () => {}, niceness = 0) {
     this.name = name;
     this.#env = env;
+    this.#onEmpty = onEmpty;
+    this.#niceness = niceness;
   }
 
   get pid(): number | undefined {
@@ -72,8 +80,12 @@ export class Runner {
   /** Moves a model version out; with the last one the process ends, and its memory is the system's again. */
   release(tenant: Tenant): void {
     this.#tenants.delete(tenant);
-    if (this.empty) this.#stop();
-    else tenant.vacate();
+    if (!this.empty) {
+      tenant.vacate();
+      return;
+    }
+    this.#stop();
+    this.#onEmpty();
   }
 
   /** Ends the process for good: whoever is about to move in is refused. */
@@ -96,7 +108,7 @@ export class Runner {
   #living(): RunnerProcess {
     if (this.#closed) throw new LoadError('the server ends');
     if (this.#process !== undefined) return this.#process;
-    const started = RunnerProcess.start(this.name, this.#env);
+    const started = RunnerProcess.start(this.name, this.#env, this.#niceness);
     this.#process = started;
     this.#startedAt = performance.now();
     void started.ended.then(({ cause }) => this.#ended(started, cause));

@@ -1,0 +1,76 @@
+/**
+ * Where a runner's thread opens its run channel while it loads. It listens for one load, and for one thread.
+ *
+ * Other users of the machine, or of another container of the pod, may connect to a Unix socket without a file; who does not
+ * say the key, which only the runner is told, is dropped.
+ */
+
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { CHANNEL_KEY_BYTES, type ChannelAddress } from '../../worker/protocol.ts';
+import { FrameWriter } from '../../worker/run-frame.ts';
+
+export class ChannelListener {
+  readonly address: ChannelAddress;
+  readonly #server: net.Server;
+  readonly #key = randomBytes(CHANNEL_KEY_BYTES);
+  /** Those who have not said the key yet. */
+  readonly #strangers = new Set<net.Socket>();
+  #socket: net.Socket | undefined;
+
+  private constructor() {
+    this.address = { path: socketPath(), key: this.#key.toString('hex') };
+    this.#server = net.createServer((socket) => this.#meet(socket));
+  }
+
+  static async open(): Promise<ChannelListener> {
+    const listener = new ChannelListener();
+    await once(listener.#server.listen(listener.address.path), 'listening');
+    return listener;
+  }
+
+  /** The thread's connection, once it has been welcomed. */
+  get socket(): net.Socket | undefined {
+    return this.#socket;
+  }
+
+  /** Listens no longer; the thread's connection stays. */
+  close(): void {
+    this.#server.close();
+    for (const stranger of this.#strangers) stranger.destroy();
+  }
+
+  #meet(socket: net.Socket): void {
+    this.#strangers.add(socket);
+    let said: Buffer = Buffer.alloc(0);
+    const hear = (bytes: Buffer): void => {
+      said = Buffer.concat([said, bytes]);
+      if (said.length < CHANNEL_KEY_BYTES) return;
+      socket.off('data', hear);
+      if (this.#socket === undefined && said.length === CHANNEL_KEY_BYTES && timingSafeEqual(said, this.#key)) {
+        this.#welcome(socket);
+      } else {
+        socket.destroy();
+      }
+    };
+    socket.on('data', hear);
+    // An error is followed by the close.
+    socket.on('error', () => {});
+    socket.on('close', () => this.#strangers.delete(socket));
+  }
+
+  #welcome(socket: net.Socket): void {
+    this.#strangers.delete(socket);
+    this.#socket = socket;
+    socket.write(new FrameWriter().welcome());
+  }
+}
+
+/** On Linux a name in the abstract namespace, of which nothing can stay behind; elsewhere a file, which the server removes. */
+function socketPath(): string {
+  const name = `tensorgate-${randomBytes(16).toString('hex')}`;
+  return process.platform === 'linux' ? `\0${name}` : path.join(os.tmpdir(), name);
+}

@@ -1,0 +1,67 @@
+/**
+ * What a piscina thread does: it loads one instance, then serves its run channel until the gateway ends that.
+ *
+ * K1: the thread ends between two runs, never inside one.
+ */
+
+import * as instance from './model-instance.ts';
+import type { InstanceSpec, Run, RunFault, RunReport, SessionInfo } from './protocol.ts';
+import { RunChannel } from './run-channel.ts';
+import { FrameWriter, tensorNumbers } from './run-frame.ts';
+
+interface Opened {
+  readonly channel: RunChannel;
+  readonly info: SessionInfo;
+}
+
+let opened: Opened | undefined;
+
+/** @throws Error whose text says what is wrong with the model. */
+export async function load({ channel: address, mailboxPath, session }: InstanceSpec): Promise<SessionInfo> {
+  const channel = await RunChannel.open(address);
+  try {
+    const info = await instance.load({ mailboxPath, spec: session });
+    opened = { channel, info };
+    return info;
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
+}
+
+/** Answers runs, one after the other. Resolves when the gateway has ended the channel and the instance is unloaded. */
+export async function serve(): Promise<void> {
+  if (opened === undefined) throw new Error('serve before load');
+  const { channel, info } = opened;
+  const outputs = tensorNumbers(info.outputs);
+  const writer = new FrameWriter();
+  try {
+    for (let frame = await channel.receive(); frame !== undefined; frame = await channel.receive()) {
+      const report = await reportOf(frame.run(info.inputs));
+      channel.send(writer.report(report, outputs));
+    }
+  } finally {
+    channel.close();
+    await instance.unload();
+  }
+}
+
+async function reportOf(run: Run): Promise<RunReport> {
+  try {
+    return { kind: 'ran', result: await instance.run(run) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { kind: 'run-failed', fault: faultOf(message), message };
+  }
+}
+
+/**
+ * ONNX Runtime's binding throws plain Errors without a code. After validation, a kernel that fails ("Non-zero status code
+ * returned while running …") does so because of the values it was given, unless it could not get memory.
+ */
+function faultOf(message: string): RunFault {
+  if (/^ENOSPC\b/.test(message)) return 'room';
+  return /Non-zero status code returned while running/.test(message) && !/bad_alloc|failed to allocate/i.test(message)
+    ? 'data'
+    : 'internal';
+}

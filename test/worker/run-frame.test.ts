@@ -1,0 +1,200 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { DATATYPE_BYTES, type Datatype, elementCount, isDatatype } from '../../src/wire/tensor.ts';
+import type { Run, RunReport, SessionTensor, TensorPlace } from '../../src/worker/protocol.ts';
+import {
+  type Frame,
+  FrameError,
+  FrameReader,
+  FrameWriter,
+  MAX_FRAME_BYTES,
+  tensorNumbers,
+} from '../../src/worker/run-frame.ts';
+
+const DATATYPES = Object.keys(DATATYPE_BYTES).filter(isDatatype);
+const TENSORS: readonly SessionTensor[] = DATATYPES.map((datatype) => ({
+  name: `a tensor of ${datatype}`,
+  datatype,
+  shape: [-1],
+  axes: ['batch'],
+}));
+const NUMBERS = tensorNumbers(TENSORS);
+
+const offsets = fc.nat().map((offset) => offset * 2 ** 20);
+const places: fc.Arbitrary<TensorPlace> = fc
+  .record({
+    tensor: fc.constantFrom(...TENSORS),
+    shape: fc.array(fc.nat(2_000), { maxLength: 4 }),
+    offset: offsets,
+    bytes: fc.nat(),
+  })
+  .map(({ tensor: { name, datatype }, shape, offset, bytes }) => ({
+    name,
+    datatype,
+    shape,
+    offset,
+    byteLength: bytesOf(datatype, shape) ?? bytes,
+  }));
+const runs: fc.Arbitrary<Run> = fc.record({ inputs: fc.array(places, { maxLength: 40 }), outputOffset: offsets });
+const times = fc.double({ min: 0, max: 1e6, noNaN: true });
+const reports: fc.Arbitrary<RunReport> = fc.oneof(
+  fc.record({
+    kind: fc.constant('ran' as const),
+    result: fc.record({
+      outputs: fc.array(places, { maxLength: 40 }),
+      computeMs: times,
+      readMs: times,
+      writeMs: times,
+    }),
+  }),
+  fc.record({
+    kind: fc.constant('run-failed' as const),
+    fault: fc.constantFrom('data' as const, 'room' as const, 'internal' as const),
+    message: fc.string({ unit: 'grapheme', maxLength: 300 }),
+  }),
+);
+
+function bytesOf(datatype: Datatype, shape: readonly number[]): number | undefined {
+  const size = DATATYPE_BYTES[datatype];
+  return size === undefined ? undefined : size * (elementCount(shape) ?? 0);
+}
+
+/** The frame as a stream delivers it: in pieces that are cut anywhere. */
+function delivered(reader: FrameReader, bytes: Uint8Array, cuts: readonly number[]): Frame {
+  const ends = [...new Set(cuts.map((cut) => cut % bytes.length)), bytes.length].sort((a, b) => a - b);
+  let from = 0;
+  for (const to of ends) {
+    const frame = reader.push(bytes.slice(from, to));
+    from = to;
+    expect(frame === undefined).toBe(to < bytes.length);
+    if (frame !== undefined) return frame;
+  }
+  throw new Error('no frame');
+}
+
+/** A frame of these doubles, behind its length. */
+function frameOf(...words: readonly number[]): Frame | undefined {
+  const all = [(words.length + 1) * 8, ...words];
+  return new FrameReader().push(new Uint8Array(new Float64Array(all).buffer));
+}
+
+describe('a frame', () => {
+  const cuts = fc.array(fc.nat(), { maxLength: 5 });
+
+  test('brings a run as it was sent, however the stream cuts it, one after the other', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(runs, cuts), { minLength: 1, maxLength: 4 }), (sent) => {
+        const writer = new FrameWriter();
+        const reader = new FrameReader();
+        for (const [run, pieces] of sent) {
+          expect(delivered(reader, writer.run(run, NUMBERS), pieces).run(TENSORS)).toEqual(run);
+        }
+      }),
+    );
+  });
+
+  test('brings a report as it was sent, however the stream cuts it, one after the other', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(reports, cuts), { minLength: 1, maxLength: 4 }), (sent) => {
+        const writer = new FrameWriter();
+        const reader = new FrameReader();
+        for (const [report, pieces] of sent) {
+          expect(delivered(reader, writer.report(report, NUMBERS), pieces).report(TENSORS)).toEqual(report);
+        }
+      }),
+    );
+  });
+
+  test('of a usual run is small', () => {
+    const [tensor] = TENSORS;
+    const inputs: TensorPlace[] = [{ ...tensorOf(tensor), shape: [25, 64], offset: 0, byteLength: 1_600 }];
+    expect(new FrameWriter().run({ inputs, outputOffset: 1_600 }, NUMBERS).byteLength).toBe(80);
+  });
+
+  test('cuts a message that is very long, and no character of it in two', () => {
+    const report: RunReport = { kind: 'run-failed', fault: 'internal', message: 'é'.repeat(100_000) };
+    const frame = new FrameReader().push(new FrameWriter().report(report, NUMBERS));
+    const read = frame?.report(TENSORS);
+    expect(read).toMatchObject({ kind: 'run-failed', message: expect.stringMatching(/^é{8192}$/) });
+  });
+
+  test('is not made for a tensor that the session does not have, or of too many', () => {
+    const place = { ...tensorOf(TENSORS[0]), shape: [], offset: 0, byteLength: 1 };
+    const writer = new FrameWriter();
+    expect(() => writer.run({ inputs: [{ ...place, name: 'nobody' }], outputOffset: 0 }, NUMBERS)).toThrow("'nobody'");
+    const inputs = new Array<TensorPlace>(MAX_FRAME_BYTES / 32).fill(place);
+    expect(() => writer.run({ inputs, outputOffset: 0 }, NUMBERS)).toThrow('too many');
+  });
+});
+
+describe('F1: bytes that are no frame', () => {
+  test('are told from one, or read as what they say, and raise nothing else', () => {
+    const anything = fc.uint8Array({ maxLength: 400 });
+    const almost = fc
+      .tuple(fc.constantFrom(1, 2, 3, 4, 5), fc.array(fc.oneof(fc.nat(20), fc.double()), { maxLength: 40 }))
+      .map(([kind, words]) => new Uint8Array(new Float64Array([(words.length + 2) * 8, kind, ...words]).buffer));
+    fc.assert(
+      fc.property(fc.oneof(anything, almost), (bytes) => {
+        for (const read of [
+          (frame: Frame) => frame.run(TENSORS),
+          (frame: Frame) => frame.report(TENSORS),
+          (frame: Frame) => frame.welcome(),
+        ]) {
+          try {
+            const frame = new FrameReader().push(bytes);
+            if (frame !== undefined) read(frame);
+          } catch (error) {
+            expect(error).toBeInstanceOf(FrameError);
+          }
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test.each([
+    ['a length of no whole doubles', [20, 1]],
+    ['a length of less than its header', [8]],
+    ['a length of more than the limit', [MAX_FRAME_BYTES + 8, 1]],
+    ['a length that is no number', [Number.NaN, 1]],
+  ])('%s', (_, words) => {
+    const bytes = new Uint8Array(new Float64Array(words).buffer);
+    expect(() => new FrameReader().push(bytes)).toThrow(FrameError);
+  });
+
+  test('F2: bytes behind a frame', () => {
+    const bytes = Buffer.concat([new FrameWriter().welcome(), new Uint8Array(1)]);
+    expect(() => new FrameReader().push(bytes)).toThrow('1 bytes behind a frame');
+  });
+
+  test('more than the limit at once', () => {
+    expect(() => new FrameReader().push(new Uint8Array(MAX_FRAME_BYTES + 1))).toThrow(FrameError);
+  });
+
+  const number = DATATYPES.indexOf('FP32');
+  test.each([
+    ['a report of another kind', [2, 0, 0], 'kind 2'],
+    ['a time that is negative', [3, -1, 0, 0, 0], 'a time of -1 ms'],
+    ['an unknown tensor', [3, 0, 0, 0, 1, 99, 0, 4, 1, 1], 'does not have'],
+    [
+      'a tensor whose bytes are not those of its shape',
+      [3, 0, 0, 0, 1, number, 0, 4, 2, 1, 2],
+      '4 bytes for FP32 [1,2]',
+    ],
+    ['a shape of infinitely many elements', [3, 0, 0, 0, 1, number, 0, 4, 2, 2 ** 50, 2 ** 50], 'bytes for FP32'],
+    ['a size that is no integer', [3, 0, 0, 0, 1, number, 0, 4, 1, 0.5], 'a size is 0.5'],
+    ['a negative offset', [3, 0, 0, 0, 1, number, -64, 4, 1, 1], 'an offset is -64'],
+    ['more places than it holds', [3, 0, 0, 0, 2 ** 40, number, 0, 4, 1, 1], 'ends too early'],
+    ['more axes than it holds', [3, 0, 0, 0, 1, number, 0, 4, 2 ** 40, 1], 'ends too early'],
+    ['something behind its end', [3, 0, 0, 0, 0, 7], 'behind its end'],
+    ['an unknown fault', [4, 3, 0], 'an unknown fault'],
+    ['a message beyond its end', [4, 0, 9, 0], 'beyond its frame'],
+  ])('%s', (_, words, text) => {
+    expect(() => frameOf(...words)?.report(TENSORS)).toThrow(text);
+  });
+});
+
+function tensorOf(tensor: SessionTensor | undefined): { readonly name: string; readonly datatype: Datatype } {
+  if (tensor === undefined) throw new Error('no tensor');
+  return { name: tensor.name, datatype: tensor.datatype };
+}
