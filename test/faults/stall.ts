@@ -4,12 +4,12 @@ import type { TestServer } from '../support/server.ts';
 import { askLoop } from './loop-requests.ts';
 import { type Held, readHeld } from './observation.ts';
 
-/** Resolves when so many requests wait, and so many are in runners. */
-export async function untilHeld(server: TestServer, waiting: number, running: number): Promise<void> {
+/** Resolves when so many requests wait, which may change meanwhile, and so many are in runners. */
+export async function untilHeld(server: TestServer, waiting: number | (() => number), running: number): Promise<void> {
   await vi.waitUntil(
     async () => {
       const held = await readHeld(server);
-      return held.waiting === waiting && held.running === running;
+      return held.waiting === (typeof waiting === 'number' ? waiting : waiting()) && held.running === running;
     },
     { timeout: 10_000, interval: 2 },
   );

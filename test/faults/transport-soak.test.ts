@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { MODELS } from '../interop/documented.ts';
+import { TRANSPORTS } from '../interop/transports.ts';
 import { memoryOfTree } from '../support/process-tree.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -52,7 +53,7 @@ async function settle(server: TestServer, probeFile: string): Promise<State> {
   };
 }
 
-test.each(['grpc-js', 'h2'])(
+test.each(TRANSPORTS.map(({ name }) => name))(
   `the transport %s bears ${SECONDS} s of faults`,
   async (transport) => {
     const probeFile = path.join(temporaryDirectory(), 'heap');

@@ -1,4 +1,10 @@
-/** Clients that keep to the rules, beside peers that keep to none, for as long as one likes. */
+/**
+ * Run as `node transport-soak.ts <port> <seconds> <seed>`: clients that keep to the rules, beside peers that keep to none.
+ * Prints a SoakReport as JSON.
+ *
+ * It is a process of its own so that its end closes whatever its clients have left open: a client of grpc-js that is closed
+ * while it connects now and then keeps its connection for good. What the server then still holds is the server's fault.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InferenceClient, type InferenceResult, tensor } from '../../src/client/inference-client.ts';
@@ -104,7 +110,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 
   async resets(port, random) {
     using peer = await RawPeer.connect(port);
-    for (let id = 1; id < 2 * (1 + below(30, random)); id += 2) {
+    for (const id of streamIds(1 + below(30, random))) {
       const body = grpcMessage(GOOD_MESSAGE);
       const part = body.subarray(0, below(body.length + 1, random));
       await peer.send(
@@ -118,7 +124,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 
   async halfSentMessages(port, random) {
     using peer = await RawPeer.connect(port);
-    for (let id = 1; id < 2 * (1 + below(10, random)); id += 2) {
+    for (const id of streamIds(1 + below(10, random))) {
       const body = grpcMessage(GOOD_MESSAGE);
       const part = body.subarray(0, below(body.length, random));
       // Some say that this was all.
@@ -133,16 +139,17 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     using peer = await RawPeer.connect(port, setting(INITIAL_WINDOW_SIZE, pick([0, 1, 100], random)));
     const messages = Buffer.concat(Array.from({ length: 20 }, () => grpcMessage(GOOD_MESSAGE)));
     await peer.send(request(1, STREAM_INFER.path));
+    // They fit into the window that HTTP/2 begins with.
     for (let at = 0; at < messages.length; at += 16_000) {
-      // No more than the first window of HTTP/2 without hearing of another.
-      if (at >= 64_000) break;
       await peer.send(frame(Type.DATA, 0, 1, messages.subarray(at, at + 16_000)));
     }
-    for (let id = 3; id < 40; id += 2) await peer.send(unaryRequest(id, '/inference.GRPCInferenceService/ServerLive'));
+    for (const id of streamIds(20).slice(1))
+      await peer.send(unaryRequest(id, '/inference.GRPCInferenceService/ServerLive'));
     await sleep(below(500, random));
     if (random() < 0.5) peer.socket.pause();
-    for (let opened = 0; opened < below(20, random) && !peer.closed; opened++) {
-      await peer.send(frame(Type.WINDOW_UPDATE, 0, 1 + 2 * below(20, random), uint32(1 + below(50, random))));
+    for (let updates = below(20, random); updates > 0 && !peer.closed; updates--) {
+      const id = pick(streamIds(20), random);
+      await peer.send(frame(Type.WINDOW_UPDATE, 0, id, uint32(1 + below(50, random))));
       await sleep(below(20, random));
     }
   },
@@ -188,10 +195,15 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
+/** As a client numbers its streams. */
+function streamIds(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => 1 + 2 * index);
+}
+
 /** Calls as a good client makes them. */
 function session(random: Random): Buffer {
   const parts = [PREFACE, frame(Type.SETTINGS, 0, 0)];
-  for (let id = 1; id < 2 * (1 + below(10, random)); id += 2) {
+  for (const id of streamIds(1 + below(10, random))) {
     parts.push(unaryRequest(id, INFER.path, GOOD_MESSAGE), frame(Type.PING, 0, 0, Buffer.alloc(8)));
   }
   return Buffer.concat(parts);
@@ -208,7 +220,7 @@ function mutated(bytes: Buffer, random: Random): Buffer {
 }
 
 /** Calls that have to be answered, each with what the model says of its image. */
-export class GoodCalls {
+class GoodCalls {
   answered = 0;
   /** What was not answered so. */
   readonly wrong: string[] = [];
@@ -304,18 +316,14 @@ export interface SoakReport {
 }
 
 /** Four good clients and four bad ones, for so long. */
-export async function soak(
-  server: { readonly grpc: string; readonly grpcPort: number },
-  good: GoodCalls,
-  { seconds, seed }: { readonly seconds: number; readonly seed: number },
-): Promise<SoakReport> {
+async function soak(port: number, seconds: number, seed: number): Promise<SoakReport> {
+  const good = await GoodCalls.of(`127.0.0.1:${port}`);
   const end = performance.now() + seconds * 1_000;
-  const answeredBefore = good.answered;
   const faults = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0]));
   const makeFaults = async (random: Random): Promise<void> => {
     while (performance.now() < end) {
       const [name, fault] = pick(Object.entries(FAULTS), random);
-      await fault(server.grpcPort, random);
+      await fault(port, random);
       faults[name] = (faults[name] ?? 0) + 1;
     }
   };
@@ -326,5 +334,9 @@ export async function soak(
     good.streamUntil(end, randomFrom(seed + 3)),
     ...Array.from({ length: 4 }, (_, index) => makeFaults(randomFrom(seed + 4 + index))),
   ]);
-  return { answered: good.answered - answeredBefore, wrong: good.wrong, faults };
+  return { answered: good.answered, wrong: good.wrong, faults };
 }
+
+const [port = Number.NaN, seconds = Number.NaN, seed = Number.NaN] = process.argv.slice(2).map(Number);
+const report = await soak(port, seconds, seed);
+process.stdout.write(JSON.stringify(report), () => process.exit());
