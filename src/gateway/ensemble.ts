@@ -43,6 +43,8 @@ export class Ensemble implements Servable, Batcher {
   readonly config: ModelConfig;
   readonly platform = 'ensemble';
   readonly statistics = new ModelStatistics();
+  readonly pid = undefined;
+  readonly modelPaths = [];
   readonly placements = [];
   readonly breaker = 'closed';
   /** What waits, waits in the queues of its steps' models, and is counted there. */

@@ -51,7 +51,7 @@ export const REASONS = {
   runner_lost: 'UNAVAILABLE',
   /** Two runners died or hung under this very request, alone in its batch. */
   runner_killed_twice: 'INTERNAL',
-  /** The model's queue, or the server's byte budget, is full. */
+  /** The model's queue, or one of the server's byte budgets (of requests, of models), is full. */
   queue_full: 'RESOURCE_EXHAUSTED',
   /** The tenant has had its share of requests for now. */
   rate_limited: 'RESOURCE_EXHAUSTED',

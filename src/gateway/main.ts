@@ -15,6 +15,7 @@ import { RunnerSet } from './dispatch/runner-set.ts';
 import { InferError } from './errors.ts';
 import { inferenceApi } from './inference-api.ts';
 import { ModelLifecycle } from './model-lifecycle.ts';
+import { ModelMemory, type Occupant } from './model-memory.ts';
 import { planDefaults } from './model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import { OnDemand } from './on-demand.ts';
@@ -74,16 +75,20 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();
   const shadows = new Shadows(models, admission);
+  const memory = new ModelMemory(settings.modelMemoryBytes);
   const lifecycle = new ModelLifecycle(models, servableFactory(runners, { models, admission }), {
     repository: settings.modelRepository,
     mode: settings.modelControlMode,
     initial: settings.loadModel,
     pollIntervalMs: settings.repositoryPollSecs * 1_000,
     allowsUpload: settings.allowModelUpload,
+    onDemand: settings.loadOnDemand,
+    memory,
     defaults: planDefaults(settings),
   });
   // Before anything is read, so that what is wrong with it gets into the log.
-  const telemetry = await startTelemetry({ env, version, settings, state: () => stateOf(models, admission) });
+  const state = async () => stateOf(models, admission, await memory.measure());
+  const telemetry = await startTelemetry({ env, version, settings, state });
   await lifecycle.plan().catch(async (error: unknown) => {
     await telemetry.shutdown();
     throw error;
@@ -188,18 +193,18 @@ function rateLimitOf(settings: Settings): RateLimit | undefined {
   return key === '' ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
 }
 
-function stateOf(models: ModelTable, admission: Admission): Omit<GatewayState, 'maxInFlightBytes'> {
+function stateOf(
+  models: ModelTable,
+  admission: Admission,
+  memory: ReadonlyMap<Occupant, number>,
+): Omit<GatewayState, 'maxInFlightBytes'> {
   return {
     inFlightRequests: admission.requests,
     inFlightBytes: admission.bytes,
-    models: models.all().map(({ ref, state, queuedRequests, queuedRows, cacheBytes, breaker }) => ({
-      ref,
-      state,
-      queuedRequests,
-      queuedRows,
-      cacheBytes,
-      breaker,
-    })),
+    models: models.all().map((model) => {
+      const { ref, state, queuedRequests, queuedRows, cacheBytes, breaker } = model;
+      return { ref, state, queuedRequests, queuedRows, cacheBytes, memoryBytes: memory.get(model) ?? 0, breaker };
+    }),
   };
 }
 

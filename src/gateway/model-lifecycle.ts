@@ -7,12 +7,14 @@
  *     loop (infer.ts). What left the table is ended when it has answered what it had.
  * L3: orders about one model are carried out one after another; those about different models side by side.
  * L4: a version never goes where it would leave the model without one that is READY because another failed.
+ * L5: nothing is loaded before there is room for it (model-memory.ts), and nobody goes for it who could not come back.
  */
 
 import os from 'node:os';
 import { InferError } from './errors.ts';
 import { LoadSlots } from './load-slots.ts';
 import type { ModelPlan } from './model.ts';
+import type { Exits, ModelMemory } from './model-memory.ts';
 import { type PlanDefaults, planModel } from './model-plan.ts';
 import type { ModelTable } from './model-table.ts';
 import { ModelUpload } from './model-upload.ts';
@@ -38,6 +40,9 @@ export interface LifecycleOptions {
   readonly pollIntervalMs: number;
   /** Whether files of models are taken from clients. */
   readonly allowsUpload: boolean;
+  /** Whether what is put out is loaded again when it is asked for. */
+  readonly onDemand: boolean;
+  readonly memory: ModelMemory;
   readonly defaults: PlanDefaults;
 }
 
@@ -92,6 +97,8 @@ interface Made {
   readonly upload: ModelUpload | undefined;
   /** From the repository, with the configuration that is there. */
   readonly isPlain: boolean;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
 }
 
 export class ModelLifecycle {
@@ -166,7 +173,7 @@ export class ModelLifecycle {
   /**
    * Loads a model, or loads it again: versions that are new or have changed. Resolves when the new ones answer.
    * @throws InferError `control_disabled`, `model_not_found`, `invalid_request` for what came with it, `load_failed` with what
-   *   is wrong with each version (those before serve on), or `draining`.
+   *   is wrong with each version, or `queue_full` where there is no room (those before serve on), or `draining`.
    */
   async load(name: string, override: LoadOverride = NO_OVERRIDE): Promise<void> {
     this.#checkControl();
@@ -209,10 +216,19 @@ export class ModelLifecycle {
     await retired;
   }
 
-  /** Whether a plain load would bring a model back as it is, and no ensemble that is loaded needs it. */
-  canComeBack(name: string): boolean {
-    const isPlain = this.#models.versionsOf(name).every((servable) => this.#made.get(servable)?.isPlain === true);
-    return isPlain && !this.#isNeeded(name);
+  /**
+   * Models that may be put out to make room, the one that was used or loaded the longest ago first. Never one that is pinned, that
+   * an ensemble needs, that requests wait for, that an order is about, or that a plain load would not bring back as it is.
+   */
+  dispensable(): string[] {
+    const usedAt = (servable: Servable): number =>
+      Math.max(servable.statistics.lastInferenceMs, this.#made.get(servable)?.atMs ?? 0);
+    return this.#models
+      .names()
+      .filter((name) => this.#isDispensable(name))
+      .map((name) => ({ name, usedAtMs: Math.max(...this.#models.versionsOf(name).map(usedAt)) }))
+      .sort((a, b) => a.usedAtMs - b.usedAtMs)
+      .map(({ name }) => name);
   }
 
   /** @throws RepositoryError where the repository cannot be read. */
@@ -234,7 +250,7 @@ export class ModelLifecycle {
   /** Ends all instances, and removes what clients sent. */
   async close(): Promise<void> {
     this.end();
-    for (const servable of [...this.#models.all(), ...this.#aside]) servable.close();
+    for (const servable of [...this.#models.all(), ...this.#aside]) this.#end(servable);
     await Promise.all([...this.#uploads].map((upload) => upload.remove()));
   }
 
@@ -271,15 +287,24 @@ export class ModelLifecycle {
 
   #make(plan: ModelPlan, { upload, config }: Source, identity: string): Servable {
     const made = this.#create(plan);
-    this.#made.set(made, { identity, upload, isPlain: upload === undefined && config === undefined });
+    this.#made.set(made, { identity, upload, isPlain: upload === undefined && config === undefined, atMs: Date.now() });
     return made;
   }
 
   /** Loads the versions that the table got at the start. */
   async #loadFirst(managed: Managed, name: string): Promise<void> {
     const versions = this.#models.versionsOf(name);
-    await this.#awaitSteps(managed, versions);
-    await Promise.all(versions.map((servable) => this.#slots.run(() => this.#loadUnlessClosed(servable))));
+    try {
+      await this.#awaitSteps(managed, versions);
+      await this.#loadInRoom(versions);
+    } catch (error) {
+      managed.problem = messageOf(error);
+      this.#models.forget(name);
+      if (!this.#options.onDemand) this.#models.addBroken(name, managed.problem);
+      notify('error', `model '${name}' is not loaded: ${managed.problem}`);
+      for (const servable of versions) void this.#retire(managed, servable, true);
+      return;
+    }
     for (const servable of versions) {
       const { state, detail, ref } = servable;
       const identity = this.#made.get(servable)?.identity;
@@ -288,8 +313,21 @@ export class ModelLifecycle {
     }
   }
 
+  /** @throws InferError `queue_full` where there is no room for them. They may be loaded all the same, and have to be ended. */
+  async #loadInRoom(versions: readonly Servable[], exits?: Exits): Promise<void> {
+    const { memory } = this.#options;
+    await memory.reserve(versions, exits);
+    await Promise.all(versions.map((servable) => this.#slots.run(() => this.#loadUnlessClosed(servable))));
+    await memory.settle(versions, exits);
+  }
+
   async #loadUnlessClosed(servable: Servable): Promise<void> {
     if (!this.#closed) await servable.load();
+  }
+
+  #end(servable: Servable): void {
+    servable.close();
+    this.#options.memory.leave(servable);
   }
 
   async #load(managed: Managed, { config, files }: LoadOverride): Promise<void> {
@@ -333,7 +371,7 @@ export class ModelLifecycle {
    * Makes a model what its source says, version by version.
    * @param order.again whether what failed before is tried again as it is.
    * @returns what went wrong, a text for each version.
-   * @throws InferError `load_failed` where no version could be tried, or `draining`.
+   * @throws InferError `load_failed` where no version could be tried, `queue_full` where there is no room, or `draining`.
    */
   async #replace(managed: Managed, source: Source, order: { readonly again: boolean }): Promise<string[]> {
     const { name, notes } = managed;
@@ -350,14 +388,17 @@ export class ModelLifecycle {
       .filter(({ plan, identity }) => !kept.some((servable) => this.#is(servable, plan, identity)))
       .filter((each) => order.again || !failedBefore.includes(each))
       .map(({ plan, identity }) => this.#make(plan, source, identity));
-    await this.#loadAside(managed, candidates);
-    if (this.#closed) {
-      for (const candidate of candidates) candidate.close();
-      throw ending();
+    try {
+      await this.#loadAside(managed, candidates);
+      if (this.#closed) throw ending();
+    } catch (error) {
+      for (const candidate of candidates) this.#end(candidate);
+      if (!this.#closed) managed.problem = messageOf(error);
+      throw error;
     }
     const failed = candidates.filter(({ state }) => state !== 'READY');
     for (const candidate of failed) {
-      candidate.close();
+      this.#end(candidate);
       const { ref, state, detail: reason } = candidate;
       notes.set(ref.version, { state, reason, identity: this.#made.get(candidate)?.identity ?? '' });
     }
@@ -407,7 +448,7 @@ export class ModelLifecycle {
     }
     try {
       await this.#awaitSteps(managed, candidates);
-      await Promise.all(candidates.map((candidate) => this.#slots.run(() => this.#loadUnlessClosed(candidate))));
+      await this.#loadInRoom(candidates, this.#exits);
     } finally {
       for (const candidate of candidates) {
         this.#aside.delete(candidate);
@@ -426,8 +467,11 @@ export class ModelLifecycle {
       [...steps].map(async (step) => {
         await this.#managed.get(step)?.turns.quiet;
         const isThere = this.#models.versionsOf(step).some(({ state }) => state === 'READY');
-        // What does not load is told by the ensemble that misses it.
-        if (!isThere && this.controllable && !this.#closed) await this.load(step).catch(() => {});
+        if (isThere || !this.controllable || this.#closed) return;
+        await this.load(step).catch((error: unknown) => {
+          // What else keeps it from loading is told by the ensemble that misses it.
+          if (error instanceof InferError && error.reason === 'queue_full') throw error;
+        });
       }),
     );
   }
@@ -477,7 +521,21 @@ export class ModelLifecycle {
   }
 
   #isNeeded(step: string): boolean {
-    return this.#models.all().some((servable) => stepsOf(servable).has(step));
+    return [...this.#models.all(), ...this.#aside].some((servable) => stepsOf(servable).has(step));
+  }
+
+  #isDispensable(name: string): boolean {
+    const versions = this.#models.versionsOf(name);
+    if (versions.length === 0 || this.#managed.get(name)?.turns.isQuiet !== true || this.#isNeeded(name)) return false;
+    return versions.every((servable) => {
+      const { config, queuedRequests } = servable;
+      return !config.tensorgate.pinned && queuedRequests === 0 && this.#made.get(servable)?.isPlain === true;
+    });
+  }
+
+  /** Who goes for others: nobody, where nobody would bring them back. */
+  get #exits(): Exits | undefined {
+    return this.#options.onDemand ? this : undefined;
   }
 
   /** Ends what left the table when it has answered what it accepted. Never rejects. */
@@ -491,7 +549,7 @@ export class ModelLifecycle {
     this.#aside.add(servable);
     tell('UNLOADING', 'answers what it accepted');
     await servable.drained();
-    servable.close();
+    this.#end(servable);
     this.#aside.delete(servable);
     // Unless it was loaded again meanwhile.
     if (notes.get(ref.version)?.state === 'UNLOADING') tell('UNAVAILABLE', 'unloaded');

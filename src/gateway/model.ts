@@ -10,7 +10,7 @@ import { InstanceGroup } from './dispatch/instance-group.ts';
 import { findRowDependence, type ProbeShape, type RunRows } from './dispatch/row-independence.ts';
 import type { Runner } from './dispatch/runner.ts';
 import { PROBE_RANGES, seededRandom, syntheticRow, WARM_UP_RANGES } from './dispatch/synthetic-input.ts';
-import { findProbeShape, measureBatches, warmInstances, warmUpRows } from './dispatch/warm-up.ts';
+import { findProbeShape, type Measured, measureBatches, warmInstances, warmUpRows } from './dispatch/warm-up.ts';
 import { InferError } from './errors.ts';
 import { checkGolden } from './golden-check.ts';
 import { ModelStatistics } from './model-statistics.ts';
@@ -21,8 +21,10 @@ import { readGolden } from './repository/golden.ts';
 import type { ModelConfig } from './repository/model-config.ts';
 import { type Batching, type ModelSignature, resolveSignature } from './repository/model-signature.ts';
 import { resolveSequences, type SequenceSignature } from './repository/sequence-signature.ts';
+import { resolveWarmUps } from './repository/warm-up-sample.ts';
 import { batchSequences, describeSequences, sequencePolicy } from './sequence-plan.ts';
 import type { Placement, Servable, Served } from './servable.ts';
+import { runWarmUps } from './warm-up-run.ts';
 
 /** Everything that is known of a version before it is loaded. */
 export interface ModelPlan {
@@ -83,6 +85,14 @@ export class Model implements Servable {
   /** Why it is not ready, or how it is served. */
   get detail(): string {
     return this.#detail;
+  }
+
+  get pid(): number | undefined {
+    return this.#runner.pid;
+  }
+
+  get modelPaths(): readonly string[] {
+    return this.plan.sessions.map(({ modelPath }) => modelPath);
   }
 
   get placements(): readonly Placement[] {
@@ -158,6 +168,7 @@ export class Model implements Servable {
     }
     const said = resolveSignature(info, config, directory);
     const sequences = resolveSequences(said, config, directory);
+    const samples = resolveWarmUps(said, sequences?.client ?? said, config, directory);
     const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
     if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
@@ -191,14 +202,12 @@ export class Model implements Servable {
       circuit,
     );
     if (found.kind === 'shape') {
-      const run = this.#runRows(signature);
-      const largest = warmUpRows(signature.inputs, found.shape, maxRows);
-      await warmInstances(run, signature.inputs, found.shape, { rows: largest, instances: this.#group.size });
       const bucket = bucketOf(client, found.shape);
-      for (const { rows, elapsedMs } of await measureBatches(run, signature.inputs, found.shape, largest)) {
+      for (const { rows, elapsedMs } of await this.#warmUp(signature, found.shape, maxRows)) {
         scheduler.observe(bucket, rows, elapsedMs);
       }
     }
+    await runWarmUps(samples, this.#runRows(said), this.#group.size);
     const cache = config.response_cache?.enable
       ? new ResponseCache({ model: this.ref.name, maxBytes: tensorgate.max_cache_bytes, queues }, scheduler)
       : undefined;
@@ -232,7 +241,16 @@ export class Model implements Servable {
     return reason === undefined ? signature.batching : { kind: 'off', reason };
   }
 
-  /** Runs made-up rows on an instance, past queue and breaker. */
+  /** Runs made-up batches on every instance, and then measures how long they take. */
+  async #warmUp(signature: ModelSignature, shape: ProbeShape, maxRows: number): Promise<Measured[]> {
+    const { inputs } = signature;
+    const run = this.#runRows(signature);
+    const largest = warmUpRows(inputs, shape, maxRows);
+    await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
+    return measureBatches(run, inputs, shape, largest);
+  }
+
+  /** Runs rows on an instance, past queue and breaker. */
   #runRows({ inputs, outputs, batching }: ModelSignature): RunRows {
     const axis = axisOf(batching);
     return (rows: readonly InferTensors[]) =>

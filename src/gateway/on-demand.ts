@@ -55,8 +55,8 @@ export class OnDemand {
   /**
    * Resolves when the model is loaded.
    * @param bytes that the request holds while it waits.
-   * @throws InferError `model_not_ready` where it does not load, or there is no room; `queue_full` where too much waits;
-   *   `deadline_exceeded` or `cancelled`.
+   * @throws InferError `model_not_ready` where it does not load, or none of those that are loaded may go; `queue_full` where
+   *   there is no memory for it, or too much waits; `deadline_exceeded` or `cancelled`.
    */
   async rouse(name: string, call: Call, bytes: number): Promise<void> {
     if (call.cancelled) throw cancelled('client');
@@ -82,7 +82,9 @@ export class OnDemand {
     const arriving = this.#turns
       .take(() => this.#load(name))
       .catch((thrown: unknown) => {
-        const { message } = InferError.from(thrown);
+        const { message, reason } = InferError.from(thrown);
+        // There may be room at any moment, and looking for it is cheap.
+        if (reason === 'queue_full' || reason === 'model_not_ready') throw thrown;
         const error = new InferError('model_not_ready', `model '${name}' is not at ready state: ${message}`);
         this.#failures.set(name, { error, until: performance.now() + RETRY_AFTER_MS });
         throw error;
@@ -94,9 +96,11 @@ export class OnDemand {
 
   async #load(name: string): Promise<void> {
     while (this.#maxLoaded > 0 && this.#loaded().length >= this.#maxLoaded) {
-      const victim = this.#leastUseful();
+      // Whoever waited for one that was just loaded has queued by then.
+      await new Promise((resolve) => setImmediate(resolve));
+      const [victim] = this.#lifecycle.dispensable();
       if (victim === undefined) {
-        const text = `there is no room: ${this.#maxLoaded} models are loaded (maxLoadedModels), and each is pinned, needed or busy`;
+        const text = `model '${name}' is not at ready state: there is no room: ${this.#maxLoaded} models are loaded (maxLoadedModels), and each is pinned, needed or busy`;
         throw new InferError('model_not_ready', text);
       }
       await this.#lifecycle.putOut(victim);
@@ -106,17 +110,5 @@ export class OnDemand {
 
   #loaded(): string[] {
     return this.#models.names().filter((name) => this.#models.versionsOf(name).length > 0);
-  }
-
-  #leastUseful(): string | undefined {
-    let least: { readonly name: string; readonly usedAtMs: number } | undefined;
-    for (const name of this.#loaded()) {
-      const versions = this.#models.versionsOf(name);
-      const stays = versions.some(({ config, queuedRequests }) => config.tensorgate.pinned || queuedRequests > 0);
-      if (stays || !this.#lifecycle.canComeBack(name)) continue;
-      const usedAtMs = Math.max(...versions.map(({ statistics }) => statistics.lastInferenceMs));
-      if (least === undefined || usedAtMs < least.usedAtMs) least = { name, usedAtMs };
-    }
-    return least?.name;
   }
 }

@@ -15,6 +15,7 @@ import { ModelConfigError } from './repository/model-config.ts';
 import { isVersionName, type ModelFolder, scanRepository } from './repository/model-repository.ts';
 import { type ModelSignature, readLabels, resolveSignature } from './repository/model-signature.ts';
 import { resolveSequences } from './repository/sequence-signature.ts';
+import { resolveWarmUps } from './repository/warm-up-sample.ts';
 
 export interface RepositoryFinding {
   /** `error`: the version, or the model, would not be served. */
@@ -103,7 +104,9 @@ class RepositoryCheck {
         this.#attempt(plan.ref, () => {
           const signature = resolveSignature(info, plan.config, plan.directory);
           const sequences = resolveSequences(signature, plan.config, plan.directory);
-          this.#signatures.set(plan, sequences?.client ?? signature);
+          const client = sequences?.client ?? signature;
+          resolveWarmUps(signature, client, plan.config, plan.directory);
+          this.#signatures.set(plan, client);
         });
       } catch (error) {
         this.#report(plan.ref, error);

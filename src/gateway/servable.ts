@@ -31,6 +31,10 @@ export interface Servable {
   readonly state: ModelState;
   /** Why it is not ready, or how it is served. */
   readonly detail: string;
+  /** Of the process that it runs in, alone or with others; `undefined` where there is none at the moment. */
+  readonly pid: number | undefined;
+  /** The ONNX file of each instance; empty for what has none of its own. */
+  readonly modelPaths: readonly string[];
   /** One for each instance; empty before it is READY, and for what has none of its own. */
   readonly placements: readonly Placement[];
   readonly breaker: BreakerState;

@@ -8,6 +8,10 @@ export class Turns {
     return this.#last ?? Promise.resolve();
   }
 
+  get isQuiet(): boolean {
+    return this.#last === undefined;
+  }
+
   /** Starts `work` when all before it is done: at once, before this returns, where there is none. */
   take<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last === undefined ? work() : this.#last.then(work);

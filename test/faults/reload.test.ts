@@ -7,7 +7,7 @@ import { memoryOfTree } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { StockClient } from '../support/stock-client.ts';
-import { heldMailboxes, namedMailboxes, readReadiness } from './observation.ts';
+import { heldMailboxes, namedMailboxes, readMetrics, readReadiness } from './observation.ts';
 
 interface Operated {
   readonly server: TestServer;
@@ -161,6 +161,32 @@ test('50 loads and unloads leave no runner and no memory', async () => {
   expect(heldMailboxes(server.pid)).toBe(1);
   expect((await readReadiness(server)).code).toBe(200);
 }, 240_000);
+
+test('a load for which there is no memory is refused, what serves stays, and operators see what is held', async () => {
+  const model = (offset: number) => ({
+    versions: { 1: additionModel(offset) },
+    config: { instance_group: [{ count: 1 }] },
+  });
+  using repository = new Repository({ m: model(1), other: model(2) });
+  const budget = ['--model-memory-bytes', String(110 * 2 ** 20)];
+  await using server = await startServer(repository.directory, {
+    flags: ['--model-control-mode', 'explicit', '--load-model', 'm', ...budget, '--log-level', 'error'],
+  });
+  using stock = new StockClient(server.grpc);
+  const client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
+  onTestFinished(() => client.close());
+  await expect(stock.call('RepositoryModelLoad', { model_name: 'other' })).rejects.toMatchObject({
+    code: 8,
+    details: expect.stringMatching(/^there is no room for model 'other': it needs \d+ MiB, the others hold \d+ MiB/),
+  });
+  expect(makerOf(await ask(client, 0), 0)).toBe(1);
+  const metrics = await readMetrics(server);
+  expect(metrics('tensorgate_model_memory_bytes', { model: 'm' })).toBeGreaterThan(20 * 2 ** 20);
+  await stock.call('RepositoryModelUnload', { model_name: 'm' });
+  await vi.waitUntil(() => server.runnerPids().length === 0, { timeout: 20_000 });
+  await stock.call('RepositoryModelLoad', { model_name: 'other' });
+  expect((await readMetrics(server))('tensorgate_model_memory_bytes', { model: 'm' })).toBe(0);
+}, 60_000);
 
 test('a request for a model that is not loaded waits for it, where the server loads on demand', async () => {
   using repository = new Repository({ m: additionModel(1), other: additionModel(2) });

@@ -30,6 +30,8 @@ export class FakeServable implements Servable, Batcher {
   readonly config = MODEL_CONFIG.parse({});
   readonly platform = 'onnxruntime_onnx';
   readonly statistics = new ModelStatistics();
+  readonly pid = undefined;
+  readonly modelPaths = [];
   readonly placements = [];
   readonly breaker = 'closed';
   readonly queuedRequests = 0;

@@ -5,6 +5,7 @@ import { NO_TERMS } from '../../src/gateway/admit/request-terms.ts';
 import { RunnerSet } from '../../src/gateway/dispatch/runner-set.ts';
 import type { InferError } from '../../src/gateway/errors.ts';
 import { type LifecycleOptions, ModelLifecycle } from '../../src/gateway/model-lifecycle.ts';
+import { ModelMemory } from '../../src/gateway/model-memory.ts';
 import { ModelTable } from '../../src/gateway/model-table.ts';
 import { servableFactory } from '../../src/gateway/servable-factory.ts';
 import { FakeCall } from './fake-call.ts';
@@ -46,6 +47,8 @@ export async function startLifecycle(
       initial: ['*'],
       pollIntervalMs: 20,
       allowsUpload: false,
+      onDemand: false,
+      memory: new ModelMemory(),
       defaults: {
         executionProviders: ['cpu'],
         strictExecutionProviders: false,

@@ -59,6 +59,19 @@ export function additionModel(offset: number): Uint8Array {
   });
 }
 
+/** `output` is `input`, FP32 [batch,1], by way of a tensor of so many elements a row: a small file that takes much memory. */
+export function spreadingModel(elements: number): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 1])],
+    outputs: [fp32('output', ['batch', 1])],
+    nodes: [
+      node('Expand', ['input', 'shape'], ['wide']),
+      node('ReduceMax', ['wide'], ['output'], [integers('axes', [1]), integer('keepdims', 1)]),
+    ],
+    initializers: [{ name: 'shape', dims: [2], dataType: DataType.INT64, int64Data: [1, elements] }],
+  });
+}
+
 /** Each output is the input of the same place: `a` -> `a_out`, and so on. */
 export function passThroughModel(inputs: readonly Port[]): Uint8Array {
   return model({

@@ -40,6 +40,8 @@ export interface ModelLoad {
   readonly queuedRows: number;
   /** `undefined` where it has no response cache. */
   readonly cacheBytes?: number | undefined;
+  /** What its runner process holds; of one that several share, an equal part. */
+  readonly memoryBytes: number;
   readonly breaker: BreakerState;
 }
 
@@ -116,6 +118,11 @@ export const METRICS = {
     help: 'Inference requests by tenant: let in, or refused because of its rate. Tenants that the settings do not name are `other`.',
     labels: ['tenant', 'outcome'],
   },
+  tensorgate_model_memory_bytes: {
+    kind: 'gauge',
+    help: 'Resident memory of the runner process of the model version; of one that several share, an equal part.',
+    labels: MODEL,
+  },
   tensorgate_model_ready: { kind: 'gauge', help: '1 where the model version is READY, else 0.', labels: MODEL },
   tensorgate_breaker_state: {
     kind: 'gauge',
@@ -187,10 +194,10 @@ const UNKNOWN_MODEL: ModelRef = { name: 'unknown', version: 'unknown' };
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>;
 
 /** Records into instruments of `meter` until the returned function is called. */
-export function recordMetrics(meter: Meter, state: () => GatewayState): () => void {
+export function recordMetrics(meter: Meter, state: () => GatewayState | Promise<GatewayState>): () => void {
   const recorder = new MetricsRecorder(meter);
   const observables = [...recorder.observables.values()];
-  const collect = (result: BatchObservableResult): void => recorder.collect(result, state());
+  const collect = async (result: BatchObservableResult): Promise<void> => recorder.collect(result, await state());
   meter.addBatchObservableCallback(collect, observables);
   const unsubscribe = [
     diagnostics.callEnded.subscribe((event) => recorder.recordCall(event)),
@@ -386,6 +393,7 @@ class MetricsRecorder {
     for (const { load, labels } of known) {
       // The SDK repeats the last value of a gauge that is no longer observed: a model that is gone has to be said so.
       observe('tensorgate_model_ready', load?.state === 'READY' ? 1 : 0, labels);
+      observe('tensorgate_model_memory_bytes', load?.memoryBytes ?? 0, labels);
       observe('tensorgate_queue_depth', load?.queuedRequests ?? 0, labels);
       observe('tensorgate_queue_rows', load?.queuedRows ?? 0, labels);
       observe('tensorgate_breaker_state', BREAKER_VALUES[load?.breaker ?? 'closed'], labels);

@@ -54,6 +54,11 @@ const SCHEMA = z.strictObject({
     .describe(
       'Models that may be loaded before one is put out for another that is asked for, the least recently used first; 0: any number.',
     ),
+  modelMemoryBytes: bytes
+    .optional()
+    .describe(
+      'Memory that the runner processes of all loaded models may hold; a load for which there is no room is refused, unless others can be put out as with `maxLoadedModels`. Without it, any.',
+    ),
   allowModelUpload: z
     .boolean()
     .default(false)

@@ -18,7 +18,7 @@ export interface TelemetryOptions {
   /** Of the package. */
   readonly version: string;
   readonly settings: Pick<Settings, 'logLevel' | 'logFormat' | 'maxInFlightBytes'>;
-  readonly state: () => Omit<GatewayState, 'maxInFlightBytes'>;
+  readonly state: () => Omit<GatewayState, 'maxInFlightBytes'> | Promise<Omit<GatewayState, 'maxInFlightBytes'>>;
 }
 
 export interface Telemetry {
@@ -38,7 +38,9 @@ const FLUSH_LIMIT_MS = 5_000;
 export async function startTelemetry({ env, version, settings, state }: TelemetryOptions): Promise<Telemetry> {
   const logSettings = new LogSettings(settings);
   const stopLog = startLog(logSettings);
-  const gatewayState = (): GatewayState => ({ ...state(), maxInFlightBytes: settings.maxInFlightBytes });
+  const gatewayState = async (): Promise<GatewayState> => {
+    return { ...(await state()), maxInFlightBytes: settings.maxInFlightBytes };
+  };
   const reader = new PrometheusExporter({ preventServerStart: true });
   const serializer = new PrometheusSerializer(undefined, undefined, undefined, undefined, true);
   const provider = new MeterProvider({

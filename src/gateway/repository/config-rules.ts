@@ -8,6 +8,7 @@ import { elementCount } from '../../wire/tensor.ts';
 import type { ModelConfig } from './model-config.ts';
 import { isHeardParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
 import { suggestion } from './suggestion.ts';
+import { nameOfWarmUp } from './warm-up-sample.ts';
 
 export interface Remark {
   /** To the field that it is about. */
@@ -42,6 +43,7 @@ export function checkRules(config: ModelConfig, { content, isTritons }: ConfigSo
   checkOptimization(config, remarks);
   checkVersions(config, remarks);
   checkParameters(config, isTritons, remarks);
+  checkWarmUps(config, remarks);
   checkRest(config, remarks);
   return { problems, warnings };
 }
@@ -321,8 +323,32 @@ function checkRest(config: ModelConfig, { refuse, warn }: Sink): void {
     warn(['metric_tags'], 'metric_tags have no effect: metrics have the labels model and version');
   if (isFilled(config.model_metrics))
     warn(['model_metrics'], 'model_metrics has no effect: the buckets of histograms are fixed');
-  if ((config.model_warmup?.length ?? 0) > 0) {
-    warn(['model_warmup'], 'model_warmup is not run as written: made-up requests warm every instance before it serves');
+}
+
+function checkWarmUps(
+  { model_warmup: samples, max_batch_size: most, ensemble_scheduling }: ModelConfig,
+  { refuse, warn }: Sink,
+): void {
+  if (samples.length > 0 && ensemble_scheduling !== undefined) {
+    warn(['model_warmup'], 'model_warmup has no effect: an ensemble has no instances, those of its steps are warmed');
+    return;
+  }
+  for (const [index, { batch_size: rows, inputs, ...sample }] of samples.entries()) {
+    const what = nameOfWarmUp(sample, index);
+    if (most !== undefined && rows > Math.max(1, most)) {
+      const text = `${what}: batch_size is ${rows}, above max_batch_size, which is ${most}`;
+      refuse(['model_warmup', index, 'batch_size'], text);
+    }
+    for (const [name, input] of Object.entries(inputs)) {
+      const at: Remark['path'] = ['model_warmup', index, 'inputs', name];
+      const sources = (['zero_data', 'random_data', 'input_data_file'] as const).filter(
+        (field) => input[field] !== undefined,
+      );
+      if (sources.length !== 1) {
+        const got = sources.length === 0 ? 'none' : sources.join(' and ');
+        refuse(at, `${what}, input '${name}': expected one of zero_data, random_data and input_data_file, got ${got}`);
+      }
+    }
   }
 }
 

@@ -263,22 +263,36 @@ const optimization = z.strictObject({
   eager_batching: z.boolean().optional().describe(UNHEARD),
 });
 
+/** In Triton's `oneof` it counts which field is there, and its value does not: `false` would say the opposite of what it does. */
+const chosen = z.literal(true, { error: 'expected true, or no such field' }).optional();
+
 const warmUp = z.strictObject({
-  name: z.string().optional(),
-  batch_size: natural.optional(),
+  name: z.string().default('').describe('By which problems with it are told.'),
+  batch_size: natural
+    .default(0)
+    .transform((rows) => Math.max(1, rows))
+    .describe('Rows: each is what `inputs` say. 0, or none: 1.'),
   inputs: z
     .record(
       z.string(),
       z.strictObject({
         data_type: dataType,
-        dims: dims.default([]),
-        zero_data: z.boolean().optional(),
-        random_data: z.boolean().optional(),
-        input_data_file: z.string().optional(),
+        dims: z.array(int64(0)).default([]).describe('Of one row: without the batch axis.'),
+        zero_data: chosen.describe('Zeros, or empty texts.'),
+        random_data: chosen.describe('The same at every start.'),
+        input_data_file: z
+          .string()
+          .regex(/^(?!\.\.?$)[^/\\]+$/, 'expected a file name without directories')
+          .optional()
+          .describe('A file in `warmup/` beside the versions, with the raw bytes of one row.'),
       }),
     )
-    .default({}),
-  count: natural.optional(),
+    .default({})
+    .describe('By name, every input that clients send.'),
+  count: natural
+    .default(0)
+    .transform((count) => Math.max(1, count))
+    .describe('Runs on every instance. 0, or none: 1.'),
 });
 
 const versionNumber = z.string().regex(/^[1-9][0-9]{0,9}$/, 'expected a version number');
@@ -407,8 +421,8 @@ export const MODEL_CONFIG = z.strictObject({
   optimization: optimization.optional(),
   model_warmup: z
     .array(warmUp)
-    .optional()
-    .describe('Without effect, which a warning says: every instance is warmed with made-up requests before it serves.'),
+    .default([])
+    .describe('Requests that every instance runs before it serves, after made-up ones.'),
   model_operations: z
     .strictObject({ op_library_filename: z.array(z.string()).optional() })
     .optional()

@@ -17,7 +17,7 @@ beforeEach(() => {
     inFlightRequests: 3,
     inFlightBytes: 300,
     maxInFlightBytes: 1_000,
-    models: [{ ref: RESNET, state: 'READY', queuedRequests: 2, queuedRows: 5, breaker: 'half-open' }],
+    models: [{ ref: RESNET, state: 'READY', queuedRequests: 2, queuedRows: 5, memoryBytes: 700, breaker: 'half-open' }],
   };
   const reader = new PrometheusExporter({ preventServerStart: true });
   const provider = new MeterProvider({ readers: [reader] });
@@ -175,12 +175,13 @@ test('gauges show the gateway as it is when they are read', async () => {
   expect(sampleValue(before, 'tensorgate_in_flight_bytes_limit')).toBe(1_000);
   expect(sampleValue(before, 'tensorgate_queue_depth', LABELS)).toBe(2);
   expect(sampleValue(before, 'tensorgate_queue_rows', LABELS)).toBe(5);
+  expect(sampleValue(before, 'tensorgate_model_memory_bytes', LABELS)).toBe(700);
   expect(sampleValue(before, 'tensorgate_model_ready', LABELS)).toBe(1);
   expect(sampleValue(before, 'tensorgate_breaker_state', LABELS)).toBe(1);
   state = {
     ...state,
     inFlightRequests: 0,
-    models: [{ ref: RESNET, state: 'UNAVAILABLE', queuedRequests: 0, queuedRows: 0, breaker: 'open' }],
+    models: [{ ref: RESNET, state: 'UNAVAILABLE', queuedRequests: 0, queuedRows: 0, memoryBytes: 0, breaker: 'open' }],
   };
   const after = await collect();
   expect(sampleValue(after, 'tensorgate_in_flight_requests')).toBe(0);
@@ -195,6 +196,7 @@ test('a model that is gone is not ready, and has no queue', async () => {
   const families = await collect();
   expect(sampleValue(families, 'tensorgate_model_ready', LABELS)).toBe(0);
   expect(sampleValue(families, 'tensorgate_queue_depth', LABELS)).toBe(0);
+  expect(sampleValue(families, 'tensorgate_model_memory_bytes', LABELS)).toBe(0);
   expect(sampleValue(families, 'tensorgate_breaker_state', LABELS)).toBe(0);
 });
 

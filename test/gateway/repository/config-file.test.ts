@@ -319,6 +319,27 @@ describe('what fits only together', () => {
     },
     { text: 'input { name: "x" dims: [-1] reshape { shape: [-1, 1] } }', problem: 'only fixed sizes can be reshaped' },
     { text: 'input { name: "x" reshape { } }', problem: 'for dims, which are missing' },
+    {
+      text: 'max_batch_size: 4 model_warmup { name: "s" batch_size: 5 }',
+      problem: "model_warmup 's': batch_size is 5, above max_batch_size, which is 4",
+    },
+    { text: 'max_batch_size: 0 model_warmup { batch_size: 2 }', problem: 'batch_size is 2, above max_batch_size' },
+    {
+      text: 'model_warmup { inputs { key: "x" value { data_type: TYPE_FP32 dims: 4 } } }',
+      problem: "model_warmup 0, input 'x': expected one of zero_data, random_data and input_data_file, got none",
+    },
+    {
+      text: 'model_warmup { inputs { key: "x" value { data_type: TYPE_FP32 dims: -1 zero_data: true } } }',
+      problem: 'model_warmup.0.inputs.x.dims.0: Too small',
+    },
+    {
+      text: 'model_warmup { inputs { key: "x" value { data_type: TYPE_FP32 zero_data: false } } }',
+      problem: 'expected true, or no such field',
+    },
+    {
+      text: 'model_warmup { inputs { key: "x" value { data_type: TYPE_FP32 input_data_file: "../f" } } }',
+      problem: 'expected a file name without directories',
+    },
     { text: 'instance_group { kind: KIND_CPU gpus: [0] }', problem: 'gpus [0] are named for instances of KIND_CPU' },
   ])('$text', ({ text, problem }) => {
     const { problems } = remarksOf(text);
@@ -383,8 +404,9 @@ describe('what Triton has and this server has not', () => {
     { text: 'metric_tags { key: "a" value: "b" }', about: 'metric_tags have no effect' },
     { text: 'model_metrics { metric_control { } }', about: 'model_metrics has no effect' },
     {
-      text: 'model_warmup { name: "w" inputs { key: "x" value { data_type: TYPE_FP32 dims: 4 zero_data: true } } }',
-      about: 'model_warmup is not run as written',
+      text: `ensemble_scheduling { step { model_name: "a" input_map { key: "x" value: "y" } output_map { key: "z" value: "w" } } }
+        model_warmup { name: "w" }`,
+      about: 'model_warmup has no effect',
     },
     {
       text: `sequence_batching { state { input_name: "a" output_name: "b" data_type: TYPE_FP32 dims: 1

@@ -1,0 +1,20 @@
+/** The transports of the server. Who judges a transport judges each of them. */
+
+import type { Listen, TransportOptions } from '../../src/gateway/accept/call.ts';
+import { listenGrpcJs } from '../../src/gateway/accept/grpc-js-transport.ts';
+import { listenHttp2 } from '../../src/gateway/accept/h2/http2-transport.ts';
+
+/** By the value of the setting `transport`. */
+export const TRANSPORTS: readonly { readonly name: 'grpc-js' | 'h2'; readonly listen: Listen }[] = [
+  { name: 'grpc-js', listen: listenGrpcJs },
+  { name: 'h2', listen: listenHttp2 },
+];
+
+export const OPTIONS: TransportOptions = {
+  host: '127.0.0.1',
+  port: 0,
+  maxMessageBytes: 8 * 1024 * 1024,
+  maxConcurrentStreams: 1_000,
+  defaultDeadlineMs: 30_000,
+  maxDeadlineMs: 60_000,
+};
