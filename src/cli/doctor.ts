@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
-import { type DiagnosedSettings, diagnose, type Finding } from '../gateway/diagnose.ts';
+import { type DiagnosedSettings, diagnose, type Finding } from '../gateway/diagnosis/diagnose.ts';
 import { describeSettings, loadSettings, SettingsError, type SettingsSources } from '../gateway/ops/settings.ts';
 import { isSupportedNode } from './node-version.ts';
 import { toOneLine } from './terminal-text.ts';

@@ -18,9 +18,9 @@ import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
 import { encode, type TypedAnswers } from './encode/answer.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
+import type { OnDemand } from './lifecycle/on-demand.ts';
 import type { ModelTable } from './model-table.ts';
-import type { OnDemand } from './on-demand.ts';
-import type { Shadows } from './shadow.ts';
+import type { Shadows } from './shadow/shadow.ts';
 
 /** What a request meets on its way. */
 export interface Gateway {

@@ -4,7 +4,7 @@ import type { ExecutionProvider } from '../worker/protocol.ts';
 import type { BatchAxis } from './admit/infer-tensors.ts';
 import type { Batcher } from './batch/batcher.ts';
 import type { InferError } from './errors.ts';
-import type { ModelStatistics } from './model-statistics.ts';
+import type { ModelStatistics } from './model/model-statistics.ts';
 import type { BreakerState, ModelRef, ModelState } from './ops/diagnostics.ts';
 import type { ModelConfig } from './repository/model-config.ts';
 import type { ModelSignature } from './repository/model-signature.ts';

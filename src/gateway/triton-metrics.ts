@@ -1,6 +1,6 @@
 /** The counters of ModelStatistics under the names of Triton's metrics, so that dashboards made for Triton work. */
 
-import { FAILURE_CAUSES, type ModelStatistics } from './model-statistics.ts';
+import { FAILURE_CAUSES, type ModelStatistics } from './model/model-statistics.ts';
 import type { Servable } from './servable.ts';
 
 interface Family {

@@ -20,7 +20,9 @@ test('serve --help shows each setting with its default and its variable', async 
   for (const { flag, env, description, default: value } of SETTINGS) {
     expect(text).toContain(` ${flag} `);
     expect(text).toContain(description.replace(/\s+/g, ' '));
-    expect(text).toContain(value === undefined ? `(env: ${env})` : `default: ${String(value) === '' ? 'none' : value}, env: ${env})`);
+    expect(text).toContain(
+      value === undefined ? `(env: ${env})` : `default: ${String(value) === '' ? 'none' : value}, env: ${env})`,
+    );
   }
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Runner } from '../../src/gateway/dispatch/runner.ts';
 import { InferError } from '../../src/gateway/errors.ts';
-import { Model } from '../../src/gateway/model.ts';
+import { Model } from '../../src/gateway/model/model.ts';
 import { ModelTable } from '../../src/gateway/model-table.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/model-config.ts';
 

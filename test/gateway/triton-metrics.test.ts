@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ModelStatistics } from '../../src/gateway/model-statistics.ts';
+import { ModelStatistics } from '../../src/gateway/model/model-statistics.ts';
 import type { Servable } from '../../src/gateway/servable.ts';
 import { tritonMetrics } from '../../src/gateway/triton-metrics.ts';
 import { parsePrometheusText, sampleValue } from './ops/prometheus-text.ts';

@@ -5,7 +5,7 @@ import type { Batcher, WantedTensor } from '../../src/gateway/batch/batcher.ts';
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
 import { cancelled } from '../../src/gateway/batch/scheduler.ts';
 import { InferError } from '../../src/gateway/errors.ts';
-import { ModelStatistics } from '../../src/gateway/model-statistics.ts';
+import { ModelStatistics } from '../../src/gateway/model/model-statistics.ts';
 import { diagnostics, type ModelRef, type ModelState } from '../../src/gateway/ops/diagnostics.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/model-config.ts';
 import type { ModelSignature } from '../../src/gateway/repository/model-signature.ts';

@@ -2,8 +2,8 @@
 
 import { Mailbox } from '../../worker/mailbox.ts';
 import { RunnerProcess } from '../dispatch/runner-process.ts';
-import type { ModelPlan } from '../model.ts';
-import { type PlanDefaults, planModel } from '../model-plan.ts';
+import type { ModelPlan } from '../model/model.ts';
+import { type PlanDefaults, planModel } from '../model/model-plan.ts';
 import { type ModelFolder, RepositoryError, scanRepository } from '../repository/model-repository.ts';
 import { resolveSignature } from '../repository/model-signature.ts';
 import type { Finding, InstancePlacement } from './finding.ts';

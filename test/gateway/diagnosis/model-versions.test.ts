@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding, InstancePlacement } from '../../../src/gateway/diagnosis/finding.ts';
 import { checkModels, describeInstances, describeRefusals } from '../../../src/gateway/diagnosis/model-versions.ts';
-import type { PlanDefaults } from '../../../src/gateway/model-plan.ts';
+import type { PlanDefaults } from '../../../src/gateway/model/model-plan.ts';
 import { mlpModel } from '../../support/onnx-models.ts';
 import { type ModelFiles, Repository } from '../../support/repository.ts';
 import { PATIENCE_MS } from '../../support/runners.ts';

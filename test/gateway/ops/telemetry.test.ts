@@ -1,9 +1,9 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { StepCall } from '../../../src/gateway/ensemble/step-call.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { startTelemetry, type Telemetry } from '../../../src/gateway/ops/telemetry.ts';
 import { spanContextOf } from '../../../src/gateway/ops/traces.ts';
-import { StepCall } from '../../../src/gateway/step-call.ts';
 import { batchEnded, callEnded, FakeCall, inferenceEnded, MODEL_INFER } from './fake-events.ts';
 import { attributesOf, type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
 import { parsePrometheusText, sampleValue } from './prometheus-text.ts';

@@ -1,0 +1,38 @@
+/** The calls by which an operator changes the server, answered from the lifecycle of the models and from telemetry. */
+
+import type { ControlApi, LoadOverride } from '../accept/control-service.ts';
+import type { ModelIndexMessage } from '../accept/messages.ts';
+import { InferError } from '../errors.ts';
+import type { Telemetry } from '../ops/telemetry.ts';
+
+/** What is loaded, and how that changes. */
+export interface ModelControl {
+  /** Every model on disk or loaded, by name, then by version. */
+  index(): readonly ModelIndexMessage[];
+  load(name: string, override: LoadOverride): Promise<void>;
+  unload(name: string, options: { readonly dependents: boolean }): void;
+}
+
+export function controlApi(
+  models: ModelControl,
+  { logSettings, traceSettings }: Pick<Telemetry, 'logSettings' | 'traceSettings'>,
+): ControlApi {
+  const knows = (name: string): boolean => models.index().some((entry) => entry.name === name);
+  return {
+    repositoryIndex: (readyOnly) => models.index().filter(({ state }) => !readyOnly || state === 'READY'),
+    knows,
+    loadModel: (name, override) => models.load(name, override),
+    unloadModel: (name, options) => models.unload(name, options),
+    traceSettings: (modelName, changes) => {
+      if (modelName !== '' && !knows(modelName)) {
+        throw new InferError('model_not_found', `Request for unknown model : ${modelName}`);
+      }
+      if (changes.size > 0) traceSettings.change(modelName, changes);
+      return traceSettings.read(modelName);
+    },
+    logSettings: (changes) => {
+      if (changes.size > 0) logSettings.change(changes);
+      return logSettings.read();
+    },
+  };
+}

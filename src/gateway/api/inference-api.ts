@@ -1,0 +1,79 @@
+/** The protocol's calls, answered from the model table. `accept/` decodes and encodes them. */
+
+import type { InferenceApi } from '../accept/inference-service.ts';
+import { timingTrailers } from '../encode/timing-trailers.ts';
+import { InferError } from '../errors.ts';
+import { type Gateway, infer } from '../infer.ts';
+import { inferInStream } from '../infer-stream.ts';
+import { InferenceRecord } from '../inference-record.ts';
+import { configOf, metadataOf, statisticsOf } from '../model/model-description.ts';
+import type { Readiness } from '../readiness.ts';
+import type { Servable } from '../servable.ts';
+
+/** What clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
+const EXTENSIONS = [
+  'classification',
+  'sequence',
+  'model_repository',
+  'model_repository(unload_dependents)',
+  'schedule_policy',
+  'model_configuration',
+  'binary_tensor_data',
+  'parameters',
+  'statistics',
+  'trace',
+  'logging',
+] as const;
+
+export interface ServerFacts {
+  readonly version: string;
+  readonly readiness: Readiness;
+}
+
+export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceApi {
+  const { models } = gateway;
+  return {
+    live: () => true,
+    ready: () => server.readiness.obstacles.length === 0,
+    modelReady: (name, version) => isReady(() => models.find(name, version)),
+    serverMetadata: () => ({ name: 'tensorgate', version: server.version, extensions: EXTENSIONS }),
+    modelMetadata: (name, version) => {
+      const model = models.find(name, version);
+      const ready = models.versionsOf(name).filter(({ state }) => state === 'READY');
+      const versions = version === '' ? ready : [model];
+      return metadataOf(
+        model,
+        versions.map(({ ref }) => ref.version),
+      );
+    },
+    modelConfig: (name, version) => configOf(models.find(name, version)),
+    modelStatistics: (name, version) => chooseForStatistics(gateway, name, version).map(statisticsOf),
+    infer: async (wire, call) => {
+      const { chunks, timing } = await infer(new InferenceRecord(wire, call), gateway);
+      return { chunks, trailers: timingTrailers(call, timing) };
+    },
+    streamInfer: (wire, call) => inferInStream(wire, call, gateway),
+  };
+}
+
+/** An unknown model or version is not ready, as recorded of Triton; a version that is no number is a mistake. */
+function isReady(find: () => Servable): boolean {
+  try {
+    return find().state === 'READY';
+  } catch (error) {
+    if (error instanceof InferError && error.reason !== 'invalid_request') return false;
+    throw error;
+  }
+}
+
+/** No name: every READY version of every model; no version: every READY version of the model. */
+function chooseForStatistics({ models }: Gateway, name: string, version: string): readonly Servable[] {
+  const candidates = name === '' ? models.all() : models.versionsOf(name);
+  const ready = candidates.filter(({ state }) => state === 'READY');
+  if (name === '') return ready;
+  if (ready.length === 0) throw new InferError('model_not_found', `requested model '${name}' is not available`);
+  const asked = models.trafficOf(name)?.askedBy(version, undefined) ?? version;
+  const chosen = asked === '' ? ready : ready.filter(({ ref }) => ref.version === asked);
+  if (chosen.length > 0) return chosen;
+  throw new InferError('model_not_found', `requested model version is not available for model '${name}'`);
+}

@@ -1,0 +1,300 @@
+/** One model version: its configuration, its queue, and the instances that run it, from loading to its end. */
+
+import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
+import { type BatchAxis, bucketKey, type InferTensors } from '../admit/infer-tensors.ts';
+import { type Batch, outputAxes } from '../batch/batch.ts';
+import { ResponseCache } from '../batch/response-cache.ts';
+import { Scheduler } from '../batch/scheduler.ts';
+import { Breaker } from '../dispatch/breaker.ts';
+import { InstanceGroup } from '../dispatch/instance-group.ts';
+import { findRowDependence, type ProbeShape, type RunRows } from '../dispatch/row-independence.ts';
+import type { Runner } from '../dispatch/runner.ts';
+import { PROBE_RANGES, seededRandom, syntheticRow, WARM_UP_RANGES } from '../dispatch/synthetic-input.ts';
+import { findProbeShape, type Measured, measureBatches, warmInstances, warmUpRows } from '../dispatch/warm-up.ts';
+import { InferError } from '../errors.ts';
+import { type BreakerState, diagnostics, type ModelRef, type ModelState } from '../ops/diagnostics.ts';
+import { fingerprintVersion } from '../repository/fingerprint.ts';
+import { readGolden } from '../repository/golden.ts';
+import type { ModelConfig } from '../repository/model-config.ts';
+import { type Batching, type ModelSignature, resolveSignature } from '../repository/model-signature.ts';
+import { resolveSequences, type SequenceSignature } from '../repository/sequence-signature.ts';
+import { resolveWarmUps } from '../repository/warm-up-sample.ts';
+import type { Placement, Servable, Served } from '../servable.ts';
+import { checkGolden } from './golden-check.ts';
+import { ModelStatistics } from './model-statistics.ts';
+import { queuePolicies } from './queue-plan.ts';
+import { batchSequences, describeSequences, sequencePolicy } from './sequence-plan.ts';
+import { runWarmUps } from './warm-up-run.ts';
+
+/** Everything that is known of a version before it is loaded. */
+export interface ModelPlan {
+  readonly ref: ModelRef;
+  readonly config: ModelConfig;
+  /** Where the configuration and its label files lie. */
+  readonly directory: string;
+  /** Of the version's files when this was planned: they must be the same when it is loaded. Not compared where absent. */
+  readonly fingerprint?: string | undefined;
+  /** One for each instance. */
+  readonly sessions: readonly SessionSpec[];
+  /** Why it cannot be loaded, where that is known already. */
+  readonly problem: string | undefined;
+  readonly mailboxDirectory: string;
+  readonly loadLimitMs: number;
+}
+
+/** What a loaded version has besides what all have. */
+interface Loaded extends Served {
+  readonly scheduler: Scheduler;
+  readonly cache: ResponseCache | undefined;
+  readonly circuit: Breaker;
+  readonly provider: ExecutionProvider;
+  readonly sequences?: SequenceSignature;
+}
+
+export class Model implements Servable {
+  readonly ref: ModelRef;
+  readonly config: ModelConfig;
+  readonly platform = 'onnxruntime_onnx';
+  readonly plan: ModelPlan;
+  readonly statistics = new ModelStatistics();
+  readonly #runner: Runner;
+  readonly #group: InstanceGroup;
+  #state: ModelState = 'LOADING';
+  #detail = 'loading';
+  #served: Loaded | undefined;
+
+  constructor(plan: ModelPlan, runner: Runner) {
+    this.ref = plan.ref;
+    this.config = plan.config;
+    this.plan = plan;
+    this.#runner = runner;
+    this.#group = new InstanceGroup({
+      model: plan.ref,
+      specs: plan.sessions,
+      mailboxDirectory: plan.mailboxDirectory,
+      loadLimitMs: plan.loadLimitMs,
+      onIdle: () => this.#served?.scheduler.wake(),
+      onLost: (cause) => this.#lose(cause),
+    });
+  }
+
+  get state(): ModelState {
+    return this.#state;
+  }
+
+  /** Why it is not ready, or how it is served. */
+  get detail(): string {
+    return this.#detail;
+  }
+
+  get pid(): number | undefined {
+    return this.#runner.pid;
+  }
+
+  get modelPaths(): readonly string[] {
+    return this.plan.sessions.map(({ modelPath }) => modelPath);
+  }
+
+  get placements(): readonly Placement[] {
+    const provider = this.#served?.provider;
+    return provider === undefined ? [] : this.plan.sessions.map(({ deviceId }) => ({ provider, deviceId }));
+  }
+
+  get breaker(): BreakerState {
+    return this.#served?.circuit.state ?? 'closed';
+  }
+
+  get queuedRequests(): number {
+    return this.#served?.batcher.queuedRequests ?? 0;
+  }
+
+  get queuedRows(): number {
+    return this.#served?.batcher.queuedRows ?? 0;
+  }
+
+  get cacheBytes(): number | undefined {
+    return this.#served?.cache?.bytes;
+  }
+
+  get ready(): Served {
+    if (this.#state === 'READY' && this.#served !== undefined) return this.#served;
+    const text = `model '${this.ref.name}' version ${this.ref.version} is not at ready state: ${this.#detail}`;
+    throw new InferError('model_not_ready', text);
+  }
+
+  async load(): Promise<void> {
+    this.#become('LOADING', 'loading');
+    try {
+      if (this.plan.problem !== undefined) throw new Error(this.plan.problem);
+      await this.#runner.admit(this.#group);
+      this.#served = await this.#prepare();
+      await this.#checkFiles();
+      this.#become('READY', this.#describe(this.#served));
+    } catch (error) {
+      this.#runner.release(this.#group);
+      this.#become('UNAVAILABLE', error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  abandon(error: InferError): void {
+    this.#served?.batcher.abandon(error);
+  }
+
+  async drained(): Promise<void> {
+    await this.#served?.batcher.drained();
+  }
+
+  close(): void {
+    this.#served?.circuit.close();
+    this.#runner.release(this.#group);
+  }
+
+  /** A file that changed meanwhile was half-written when it was read, or the next one. */
+  async #checkFiles(): Promise<void> {
+    const { ref, directory, fingerprint } = this.plan;
+    if (fingerprint === undefined || fingerprint === (await fingerprintVersion(directory, ref.version))) return;
+    throw new Error(
+      `its files changed while it was loaded: load it again when ${directory}/${ref.version} is complete`,
+    );
+  }
+
+  async #prepare(): Promise<Loaded> {
+    const { config, directory } = this.plan;
+    const queues = queuePolicies(config);
+    const { info } = this.#group;
+    for (const { provider, reason } of info.refusals) {
+      const text = `model '${this.ref.name}' version ${this.ref.version}: execution provider ${provider} is not used: ${reason}`;
+      diagnostics.notice.publish({ level: 'warn', text });
+    }
+    const said = resolveSignature(info, config, directory);
+    const sequences = resolveSequences(said, config, directory);
+    const samples = resolveWarmUps(said, sequences?.client ?? said, config, directory);
+    const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
+    const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
+    if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
+    const verified = await this.#verify(said, found);
+    const batching = await this.#checkGolden({ ...said, batching: verified });
+    const signature = { ...said, batching };
+    const client = sequences === undefined ? signature : { ...sequences.client, batching };
+    const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
+    const axis = axisOf(batching);
+    const circuit = new Breaker(this.ref, {
+      size: this.#group.size,
+      idle: () => this.#group.idle,
+      run: (batch: Batch, limitMs: number) => this.#group.run(batch, { ...signature, axis }, limitMs),
+    });
+    const { dynamic_batching: dynamic, tensorgate } = config;
+    const scheduler = new Scheduler(
+      {
+        model: this.ref,
+        policy: sequencePolicy(config, maxRows) ?? {
+          maxRows,
+          maxDelayMs: dynamic.max_queue_delay_microseconds / 1_000,
+          preferredRows: dynamic.preferred_batch_size.filter((rows) => rows <= maxRows).sort((a, b) => a - b),
+        },
+        queues,
+        maxQueueBytes: tensorgate.max_queue_bytes,
+        axis,
+        outputAxes: outputAxes(signature.outputs),
+        maxRunMs: tensorgate.max_run_ms,
+        record: (batch, outcome) => this.statistics.recordBatch(batch, outcome),
+      },
+      circuit,
+    );
+    if (found.kind === 'shape') {
+      const bucket = bucketOf(client, found.shape);
+      for (const { rows, elapsedMs } of await this.#warmUp(signature, found.shape, maxRows)) {
+        scheduler.observe(bucket, rows, elapsedMs);
+      }
+    }
+    await runWarmUps(samples, this.#runRows(said), this.#group.size);
+    const cache = config.response_cache?.enable
+      ? new ResponseCache({ model: this.ref.name, maxBytes: tensorgate.max_cache_bytes, queues }, scheduler)
+      : undefined;
+    const batcher = cache ?? scheduler;
+    const served = { signature: client, axis, batcher, scheduler, cache, circuit, provider: info.provider };
+    if (sequences === undefined) return served;
+    const place = { model: this.ref.name, inputs: signature.inputs.length, instances: this.#group.size, maxRows };
+    return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };
+  }
+
+  /** Batching as the model and its configuration say, unless running shows that rows are not independent. */
+  async #verify(signature: ModelSignature, found: Awaited<ReturnType<typeof findProbeShape>>): Promise<Batching> {
+    const { batching } = signature;
+    if (batching.kind === 'off' || this.plan.config.tensorgate.row_independence === 'assume') return batching;
+    if (batching.maxRows === 1) return batching;
+    if (found.kind !== 'shape') {
+      const reason = `row independence could not be verified, because no made-up input runs: ${found.reason} (tensorgate.row_independence: assume turns batching on unverified)`;
+      return { kind: 'off', reason };
+    }
+    const axes = outputAxes(signature.outputs);
+    const dependence = await findRowDependence(this.#runRows(signature), signature.inputs, found.shape, axes);
+    return dependence === undefined ? batching : { kind: 'off', reason: `rows are not independent: ${dependence}` };
+  }
+
+  /** Batching as it was, unless known answers show that rows mix. Throws where they are not given at all. */
+  async #checkGolden(signature: ModelSignature): Promise<Batching> {
+    const [session] = this.plan.sessions;
+    const golden = session && (await readGolden(session.modelPath));
+    if (golden === undefined) return signature.batching;
+    const reason = await checkGolden(golden, signature, this.#runRows(signature));
+    return reason === undefined ? signature.batching : { kind: 'off', reason };
+  }
+
+  /** Runs made-up batches on every instance, and then measures how long they take. */
+  async #warmUp(signature: ModelSignature, shape: ProbeShape, maxRows: number): Promise<Measured[]> {
+    const { inputs } = signature;
+    const run = this.#runRows(signature);
+    const largest = warmUpRows(inputs, shape, maxRows);
+    await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
+    return measureBatches(run, inputs, shape, largest);
+  }
+
+  /** Runs rows on an instance, past queue and breaker. */
+  #runRows({ inputs, outputs, batching }: ModelSignature): RunRows {
+    const axis = axisOf(batching);
+    return (rows: readonly InferTensors[]) =>
+      this.#group.run(
+        { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
+        { inputs, outputs, axis },
+        this.plan.config.tensorgate.max_run_ms,
+      );
+  }
+
+  #describe({ signature, provider, sequences }: Loaded): string {
+    const { size } = this.#group;
+    const kept = sequences === undefined ? '' : `, ${describeSequences(sequences, this.plan.config)}`;
+    return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature.batching, this.plan.config)}${kept}`;
+  }
+
+  #lose(cause: string): void {
+    this.#become('UNAVAILABLE', cause);
+    const text = `model '${this.ref.name}' version ${this.ref.version} is gone: ${cause}`;
+    this.#served?.batcher.abandon(new InferError('runner_lost', text));
+  }
+
+  #become(state: ModelState, detail: string): void {
+    this.#state = state;
+    this.#detail = detail;
+    diagnostics.modelChanged.publish({ model: this.ref, state, detail });
+  }
+}
+
+/** `on (axis 0, max 64 rows, delay 0 us)`, or `off: why`. */
+export function describeBatching(batching: Batching, config: ModelConfig): string {
+  if (batching.kind === 'off') return `off: ${batching.reason}`;
+  const { max_queue_delay_microseconds: delay, preferred_batch_size: preferred } = config.dynamic_batching;
+  const sizes = preferred.length === 0 ? '' : `, preferred ${preferred.join(', ')}`;
+  return `on (axis 0, max ${batching.maxRows} rows, delay ${delay} us${sizes})`;
+}
+
+/** How requests of a model are joined. */
+export function axisOf(batching: Batching): BatchAxis {
+  return batching.kind === 'on' ? 'rows' : 'whole';
+}
+
+/** The bucket in which requests of made-up shapes would queue. */
+function bucketOf({ inputs, batching }: ModelSignature, shape: ProbeShape): string {
+  const row = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+  return bucketKey(row.shapes, axisOf(batching), inputs, row.inputs);
+}

@@ -1,0 +1,34 @@
+import type { Call, CancelReason } from '../accept/call.ts';
+
+/** The call of a copy: nobody waits for it, and nothing of the client's call but its path is in it. */
+export class ShadowCall implements Call {
+  readonly path: string;
+  /** Its limit is a term of the request (see shadow.ts), because no transport watches this call. */
+  readonly deadline = Number.POSITIVE_INFINITY;
+  onCancel: ((reason: CancelReason) => void) | undefined;
+  #cancelled = false;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  cancel(): void {
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    this.onCancel?.('client');
+  }
+
+  get(): undefined {
+    return undefined;
+  }
+
+  keys(): Iterable<string> {
+    return [];
+  }
+
+  fail(): void {}
+}
