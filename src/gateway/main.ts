@@ -86,7 +86,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     defaults: planDefaults(settings),
   });
   // Before anything is read, so that what is wrong with it gets into the log.
-  const state = async () => stateOf(models, admission, await memory.measure());
+  const state = async () => stateOf(models, admission, await memory.recent());
   const telemetry = await startTelemetry({ env, version, settings, state });
   await lifecycle.plan().catch(async (error: unknown) => {
     await telemetry.shutdown();

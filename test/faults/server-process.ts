@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { runnerPidsOf } from '../support/server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY = /^tensorgate ready: grpc (?<grpc>\S+), http (?<http>\S+)$/;
@@ -62,15 +63,7 @@ export class ServerProcess implements AsyncDisposable {
 
   /** The runner processes that live at this moment; none once it has ended. */
   runnerPids(): number[] {
-    try {
-      return fs
-        .readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
-        .split(' ')
-        .filter(Boolean)
-        .map(Number);
-    } catch {
-      return [];
-    }
+    return runnerPidsOf(this.pid);
   }
 
   /** The processes of its group that live: the server, and its runners. */

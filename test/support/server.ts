@@ -92,11 +92,24 @@ export async function startServer(
   throw new Error(`the server ended before it was ready: ${await log}`);
 }
 
-/** The children of the process; none where it has ended. Its threads start none. */
-function runnerPidsOf(pid: number): number[] {
+/** The children of the process, by the names of their runners; none where it has ended. Its threads start none. */
+export function runnerPidsOf(pid: number): number[] {
   const file = `/proc/${pid}/task/${pid}/children`;
   if (!fs.existsSync(file)) return [];
-  return fs.readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number);
+  const pids = fs.readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number);
+  const named = pids.map((child) => ({ child, name: nameOf(child) }));
+  return named
+    .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.child - b.child))
+    .map(({ child }) => child);
+}
+
+/** The last argument of a runner; empty for one that has ended. */
+function nameOf(pid: number): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').at(-2) ?? '';
+  } catch {
+    return '';
+  }
 }
 
 /** A killed child that nobody has waited for yet is still listed, as a zombie. */

@@ -73,7 +73,8 @@ export class RunnerProcess {
    * @param niceness how far all other processes go before it, from 0 to 19.
    */
   static start(name: string, env: NodeJS.ProcessEnv, niceness = 0): RunnerProcess {
-    const child = fork(RUNNER_MODULE, [], {
+    // It is told its name so that lists of processes show which models it holds.
+    const child = fork(RUNNER_MODULE, [name], {
       env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
       execArgv: [...COLLECTION_FLAGS],
       serialization: 'json',

@@ -46,6 +46,8 @@ interface Stay {
   isLoaded: boolean;
 }
 
+const RECENT_MS = 5_000;
+
 export class ModelMemory {
   readonly #limit: number | undefined;
   readonly #stays = new Map<Occupant, Stay>();
@@ -54,6 +56,8 @@ export class ModelMemory {
   readonly #turns = new Turns();
   /** By process, when it was last looked at. */
   #measured: ReadonlyMap<number, number> = new Map();
+  #recent: Promise<ReadonlyMap<Occupant, number>> | undefined;
+  #recentAt = 0;
 
   /** @param limit bytes that the runners of all models may hold; without it, there is room for any. */
   constructor(limit?: number) {
@@ -96,6 +100,16 @@ export class ModelMemory {
   /** A version has been closed. */
   leave(occupant: Occupant): void {
     this.#stays.delete(occupant);
+  }
+
+  /** As `measure`, at most a few seconds old: the kernel counts pages to tell, and whoever scrapes metrics may scrape often. */
+  recent(): Promise<ReadonlyMap<Occupant, number>> {
+    const now = performance.now();
+    if (this.#recent === undefined || now - this.#recentAt > RECENT_MS) {
+      this.#recentAt = now;
+      this.#recent = this.measure();
+    }
+    return this.#recent;
   }
 
   /** Bytes that each version holds now; those that share a process, an equal part of it each. Of what is not loaded, 0. */

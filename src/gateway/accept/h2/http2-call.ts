@@ -29,6 +29,13 @@ export interface CallStart {
   readonly deadline: number;
 }
 
+/** By so much may a client's clock be ahead of ours: the way of the request, and a turn of the wheel. */
+const CLOCK_LEAD_MS = 10;
+
+function expired(): InferError {
+  return new InferError('deadline_exceeded', 'the deadline passed before the answer');
+}
+
 export abstract class Http2Call extends Expiring implements Call, Exchange, MessageSink {
   readonly path: string;
   readonly deadline: number;
@@ -107,7 +114,12 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.#tools.deadlines.remove(this);
     this.release();
     if (this.#ended) return;
-    this.#cancel(reason ?? 'client', new InferError('cancelled', 'the caller cancelled the call'), false);
+    // A client resets what its own clock has ended: that began a little before ours, and is no change of mind.
+    if (reason === 'client' && performance.now() >= this.deadline - CLOCK_LEAD_MS) {
+      this.#cancel('deadline', expired(), false);
+    } else {
+      this.#cancel(reason ?? 'client', new InferError('cancelled', 'the caller cancelled the call'), false);
+    }
   }
 
   override expire(): void {
@@ -116,8 +128,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
       this.http2.reset(ErrorCode.CANCEL);
       return;
     }
-    const failure = new InferError('deadline_exceeded', 'the deadline passed before the answer');
-    this.#cancel('deadline', failure, true);
+    this.#cancel('deadline', expired(), true);
   }
 
   // For its kinds.
