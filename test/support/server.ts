@@ -48,7 +48,8 @@ export async function startServer(
 ): Promise<TestServer> {
   const args = ['serve', '--model-repository', repository, '--grpc-port', '0', '--http-port', '0', ...flags];
   const child = spawn(process.execPath, [PROGRAM, ...args], {
-    env: { ...process.env, ...env },
+    // The server refuses variables that look like its own, and are not: that of the tests' tools is one.
+    env: { ...process.env, TENSORGATE_TOOLS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const killWithTests = (): void => void child.kill('SIGKILL');

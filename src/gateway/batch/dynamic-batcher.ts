@@ -130,7 +130,7 @@ function chooseBatch(bucket: Bucket, policy: BatchPolicy, idleInstances: number,
   let best: Choice = { shed: 0, count: eager.count, reason: eager.reason };
   const peers = countPeers(bucket);
   let bestScore = score(bucket, { from: 0, to: peers }, limit, now);
-  const last = Math.min(peers - 1, MAX_SHED);
+  const last = Math.min(peers - 1, MAX_SHED, countImpatient(bucket, now + (bucket.predict(limit) ?? 0)));
   // Every offset near the head, then coarser: a decision must stay cheap when much is waiting.
   for (let shed = 1; shed <= last; shed += shed < 16 ? 1 : Math.ceil(shed / 4)) {
     const candidate = score(bucket, { from: shed, to: peers }, limit, now);
@@ -143,6 +143,15 @@ function chooseBatch(bucket: Bucket, policy: BatchPolicy, idleInstances: number,
 }
 
 /** How many requests stand before the first that is less urgent than the head. */
+/**
+ * The requests at the head that could not be answered after `later`, when the batch is over. Nobody behind them is given up:
+ * whoever has time loses nothing by waiting, however little those beside him have.
+ */
+function countImpatient(bucket: Bucket, later: number): number {
+  const patient = bucket.waiting.findIndex((request) => !isHopeless(request, bucket, later));
+  return patient < 0 ? bucket.waiting.length : patient;
+}
+
 function countPeers({ waiting }: Bucket): number {
   const head = waiting[0];
   if (head === undefined) return 0;

@@ -243,6 +243,14 @@ describe('decide', () => {
     expect(decision).toMatchObject({ kind: 'run', shed: 0, reason: 'deadline' });
   });
 
+  test('who has time is not given up for the sake of the impatient beside him', () => {
+    const predict = (rows: number): number => 4 + 0.5 * rows;
+    const deadlines = [5, 60_000, 5, ...Array.from({ length: 20 }, () => 60_000)];
+    const requests = deadlines.map((ms) => ({ rows: 1, arrivalMs: NOW - 1, deadline: NOW + ms }));
+    const decision = decide([bucket(requests, predict)], EAGER, 1, NOW);
+    expect(decision.kind === 'run' && decision.shed).toBeLessThanOrEqual(1);
+  });
+
   test('under sustained overload most of what the instance could answer is answered', () => {
     // One arrival a millisecond with 25 ms to live, batches of up to 8 that take 12 ms: at most 2 in 3 can be answered.
     const predict = (rows: number): number => 8 + 0.5 * rows;
