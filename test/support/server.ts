@@ -48,8 +48,7 @@ export async function startServer(
 ): Promise<TestServer> {
   const args = ['serve', '--model-repository', repository, '--grpc-port', '0', '--http-port', '0', ...flags];
   const child = spawn(process.execPath, [PROGRAM, ...args], {
-    // The server refuses variables that look like its own, and are not: that of the tests' tools is one.
-    env: { ...process.env, TENSORGATE_TOOLS: '', ...env },
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const killWithTests = (): void => void child.kill('SIGKILL');

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the outside tools that some tests judge the server with, into $TENSORGATE_TOOLS or .tools.
+# Installs the outside tools that some tests judge the server with, into $TEST_TOOLS or .tools.
 # What is there already is kept: remove the folder after a change of version here. A tool that cannot be installed is
 # reported, and no failure: the tests that need it say that they are skipped. tools.ts finds what is installed here.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-mkdir -p "${TENSORGATE_TOOLS:=$root/.tools}"
-tools=$(cd "$TENSORGATE_TOOLS" && pwd)
+mkdir -p "${TEST_TOOLS:=$root/.tools}"
+tools=$(cd "$TEST_TOOLS" && pwd)
 
 has_grpcurl() {
   [[ -x $tools/grpcurl/grpcurl ]]

@@ -5,7 +5,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 
 const here = path.resolve(import.meta.dirname, '../../.tools');
-const folders = [process.env['TENSORGATE_TOOLS'] ?? '', here].filter((folder) => folder !== '');
+const folders = [process.env['TEST_TOOLS'] ?? '', here].filter((folder) => folder !== '');
 
 /** The path of the program, or `undefined` where there is none. So with all that follow. */
 export function grpcurl(): string | undefined {
