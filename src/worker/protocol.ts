@@ -42,6 +42,8 @@ export interface SessionOptions {
   readonly enableMemPattern: boolean;
   /** ONNX Runtime's config entries, such as `session.intra_op.allow_spinning`. */
   readonly extra: Readonly<Record<string, string>>;
+  /** Where the graph is written as it runs: optimized, and fused for this processor. */
+  readonly optimizedModelFilePath?: string;
 }
 
 /** What one instance loads. */

@@ -1,0 +1,139 @@
+/**
+ * One ONNX file in a runner process of its own, run with named tensors: for whoever works on models and serves none. A model
+ * that takes its process down takes nothing else.
+ */
+
+import type { TensorSpec } from '../wire/tensor.ts';
+import type { SessionInfo, SessionOptions } from '../worker/protocol.ts';
+import type { InferTensors } from './admit/infer-tensors.ts';
+import type { OutputTensor } from './batch/queued-request.ts';
+import type { RunOutcome } from './batch/scheduler.ts';
+import { InstanceGroup } from './dispatch/instance-group.ts';
+import { processMemory } from './dispatch/process-memory.ts';
+import { type RunRows, reasonOf } from './dispatch/row-independence.ts';
+import { RunnerProcess } from './dispatch/runner-process.ts';
+import { MODEL_CONFIG } from './repository/model-config.ts';
+import type { ModelTensor } from './repository/row-axis.ts';
+import { sessionOptions } from './repository/session-options.ts';
+
+/** A whole tensor with its values: row-major, little-endian, as in `raw_input_contents`. */
+export interface NamedTensor extends TensorSpec {
+  readonly data: Uint8Array;
+}
+
+export interface RunnerSessionOptions {
+  /** What the runner sees of the environment. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Of the process, in lists of processes and in what is said of it. */
+  readonly name: string;
+  /** Of a memory file system, best. */
+  readonly mailboxDirectory: string;
+  /** Over what a model without a configuration gets. */
+  readonly session?: Partial<SessionOptions>;
+  /** A load that takes longer is a failure, and so is a run; in milliseconds. */
+  readonly limitMs?: number;
+}
+
+export interface RunnerAnswer {
+  readonly outputs: readonly OutputTensor[];
+  /** Inside ONNX Runtime, in milliseconds. */
+  readonly computeMs: number;
+}
+
+/** A run gave no outputs; the text is ONNX Runtime's reason, or how the process ended. */
+export class RunError extends Error {}
+
+const LIMIT_MS = 120_000;
+
+export class RunnerSession implements AsyncDisposable {
+  readonly info: SessionInfo;
+  /** From the order to load to the session's being there, in milliseconds; the start of the process is not in it. */
+  readonly loadMs: number;
+  readonly #runner: RunnerProcess;
+  readonly #group: InstanceGroup;
+  readonly #limitMs: number;
+
+  private constructor(runner: RunnerProcess, group: InstanceGroup, loadMs: number, limitMs: number) {
+    this.info = group.info;
+    this.loadMs = loadMs;
+    this.#runner = runner;
+    this.#group = group;
+    this.#limitMs = limitMs;
+  }
+
+  /** @throws LoadError where the model does not load. */
+  static async open(modelPath: string, options: RunnerSessionOptions): Promise<RunnerSession> {
+    const { env, name, mailboxDirectory, session = {}, limitMs = LIMIT_MS } = options;
+    const runner = RunnerProcess.start(name, env);
+    const spec = {
+      modelPath,
+      providers: ['cpu'],
+      strictProviders: false,
+      deviceId: 0,
+      options: { ...sessionOptions(MODEL_CONFIG.parse({})), ...session },
+    } as const;
+    const group = new InstanceGroup({
+      model: { name, version: '' },
+      specs: [spec],
+      mailboxDirectory,
+      loadLimitMs: limitMs,
+      onIdle: () => {},
+      onLost: () => {},
+    });
+    try {
+      const started = performance.now();
+      await group.occupy(runner);
+      return new RunnerSession(runner, group, performance.now() - started, limitMs);
+    } catch (error) {
+      runner.kill('the model does not load');
+      await runner.ended;
+      throw error;
+    }
+  }
+
+  /** Bytes that the process holds. */
+  async memory(): Promise<number> {
+    const { pid } = this.#runner;
+    return pid === undefined ? 0 : ((await processMemory(pid)) ?? 0);
+  }
+
+  /**
+   * One run, past all batching. One at a time.
+   * @param tensors every input of the model, in any order.
+   * @throws RunError
+   */
+  async run(tensors: readonly NamedTensor[]): Promise<RunnerAnswer> {
+    const { inputs } = this.info;
+    const given = inputs.map(({ name }) => {
+      const tensor = tensors.find((each) => each.name === name);
+      if (tensor === undefined) throw new RunError(`no values for input '${name}'`);
+      return tensor;
+    });
+    const request: InferTensors = {
+      rows: 1,
+      bytes: given.reduce((sum, { data }) => sum + data.byteLength, 0),
+      bucket: '',
+      inputs: given.map(({ data }) => data),
+      shapes: given.map(({ shape }) => shape),
+    };
+    const outcome = await this.#run([request], inputs, 'whole');
+    if (outcome.kind === 'ok') return outcome;
+    throw new RunError(reasonOf(outcome));
+  }
+
+  /** Runs rows as one batch, as the proof of their independence wants it. @param inputs in the order of the model. */
+  rowsOf(inputs: readonly ModelTensor[]): RunRows {
+    return (rows) => this.#run(rows, inputs, 'rows');
+  }
+
+  /** Ends the process. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#runner.kill('the work is done');
+    await this.#runner.ended;
+  }
+
+  #run(requests: readonly InferTensors[], inputs: readonly ModelTensor[], axis: 'rows' | 'whole'): Promise<RunOutcome> {
+    const load = { requests: requests.map((tensors) => ({ tensors })), rows: requests.length };
+    return this.#group.run(load, { inputs, axis }, this.#limitMs);
+  }
+}
