@@ -1,0 +1,67 @@
+/**
+ * What was found out about a version before it was published: `report.json` beside its model. Of the whole report (its other
+ * parts are `src/compare/report.ts`) this is what a server, or who leads traffic to the version, goes by.
+ */
+
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { ModelConfigError } from './model-config.ts';
+import { parseYaml } from './yaml-document.ts';
+
+export const REPORT_SCHEMA = 'tensorgate.compress/1';
+export const REPORT_FILE = 'report.json';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
+
+/** How the version is to compare with the one that it was made from. */
+export const EXPECTATIONS = z.strictObject({
+  rows: z.int().min(1).describe('Rows of data that both versions answered.'),
+  agreement: z
+    .number()
+    .min(0)
+    .max(1)
+    .describe('Share of them whose largest element has the same place; of outputs without such rows, that are close.'),
+  maxAbs: z.number().min(0).describe('Largest difference of an element over those rows.'),
+  errorRate: z.number().min(0).max(1).describe('Share of the rows that the version could not answer.'),
+  latencyRatio: z
+    .number()
+    .gt(0)
+    .describe('Median time of one row inside ONNX Runtime, as a share of the other version’s.'),
+  p99Ratio: z.number().gt(0).describe('The same of the 99th percentile.'),
+});
+
+export type Expectations = Readonly<z.output<typeof EXPECTATIONS>>;
+
+export const PUBLISHED = z.strictObject({
+  candidate: z.string().describe('The name that it has in this report.'),
+  version: z.string().describe('Of the model, under which it was published.'),
+  sha256: sha256.describe('Of its model file.'),
+  base: z
+    .strictObject({ version: z.string(), sha256 })
+    .describe('The version that it was made from and compared with.'),
+  expect: EXPECTATIONS.describe('How it is to compare with its base.'),
+});
+
+export type Published = Readonly<z.output<typeof PUBLISHED>>;
+
+const REPORT = z.looseObject({ schema: z.literal(REPORT_SCHEMA), published: PUBLISHED.optional() });
+
+/**
+ * @param versionDirectory `<repository>/<model>/<version>`
+ * @returns undefined where the version has no report, or one that does not publish it.
+ * @throws ModelConfigError where there is one that cannot be used; the text says where.
+ */
+export async function readPublished(versionDirectory: string): Promise<Published | undefined> {
+  const file = path.join(versionDirectory, REPORT_FILE);
+  let text: string;
+  try {
+    text = await fs.readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new ModelConfigError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const parsed = parseYaml(text, file, REPORT);
+  if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);
+  return parsed.value.published;
+}
