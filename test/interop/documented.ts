@@ -34,14 +34,16 @@ export function addressedTo({ grpc, http }: TestServer, code: string): string {
 /**
  * Runs a shell block in the root of the repository.
  * @param programs are found before the system's own of that name.
+ * @param variables of the environment, besides those of the tests
  */
 export function runDocumented(
   server: TestServer,
   code: string,
   programs: readonly string[],
   cwd: string = path.dirname(MODELS),
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
   const folders = [...programs.map((program) => path.dirname(program)), process.env['PATH'] ?? ''];
-  const env = { PATH: folders.join(path.delimiter) };
+  const env = { ...variables, PATH: folders.join(path.delimiter) };
   return runProgram('bash', ['-euo', 'pipefail', '-c', addressedTo(server, code)], { env, cwd });
 }

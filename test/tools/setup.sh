@@ -57,6 +57,18 @@ install_protoc_gen_go() {
     install_with_go protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 }
 
+has_java_client() {
+  [[ -e $tools/maven/complete ]]
+}
+
+# What the client's pom.xml names, into a repository of its own: its test builds with what is there. Java and Maven are the
+# system's.
+install_java_client() {
+  mkdir -p "$tools/maven" &&
+    mvn -B -ntp -q -Dmaven.repo.local="$tools/maven" -f "$root/test/interop/java-client/pom.xml" package &&
+    touch "$tools/maven/complete"
+}
+
 has_onnx_test_data() {
   [[ -d /usr/share/libonnx-testdata/data || -d $tools/onnx-test-data/usr/share/libonnx-testdata/data ]]
 }
@@ -176,7 +188,7 @@ ensure() {
   rm "$log"
 }
 
-for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop protoc_gen_go; do ensure $tool; done &
+for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop protoc_gen_go java_client; do ensure $tool; done &
 for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy; do ensure $tool; done &
 wait
 exit 0

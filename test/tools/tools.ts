@@ -64,6 +64,21 @@ export function goToolchain(): GoToolchain | undefined {
   return { go, protocGenGo, protocGenGoGrpc };
 }
 
+/** Java with its compiler, Maven, and a folder with all that Maven needs for the client in Java. */
+export interface JavaToolchain {
+  readonly java: string;
+  readonly mvn: string;
+  readonly repository: string;
+}
+
+export function javaToolchain(): JavaToolchain | undefined {
+  const java = program('java/bin', 'java');
+  const mvn = program('maven/bin', 'mvn');
+  const repository = folders.map((folder) => path.join(folder, 'maven')).find((each) => existsSync(`${each}/complete`));
+  if (java === undefined || mvn === undefined || repository === undefined) return undefined;
+  return { java, mvn, repository };
+}
+
 /**
  * The folder of Debian's libonnx-testdata that holds `node/`, `simple/` and others, each with folders of `model.onnx`
  * and `test_data_set_0/{input,output}_N.pb`; `undefined` where it is not installed.
