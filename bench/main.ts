@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- overhead | efficiency | overload | memory] [--rounds N]
+ * npm run bench [-- overhead | efficiency | overload | memory | shadow | orca] [--rounds N]
  *
  * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
  * and for what is not measured.
@@ -12,12 +12,13 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { efficiency } from './efficiency.ts';
 import { memory } from './memory.ts';
+import { orca } from './orca.ts';
 import { overhead } from './overhead.ts';
 import { overload } from './overload.ts';
 import type { Bench } from './report.ts';
 import { shadow } from './shadow.ts';
 
-const BENCHES: Readonly<Record<string, Bench>> = { overhead, efficiency, overload, memory, shadow };
+const BENCHES: Readonly<Record<string, Bench>> = { overhead, efficiency, overload, memory, shadow, orca };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -16,7 +16,7 @@ export interface ServerProcess {
 }
 
 /** The gateway on a repository, as the package runs it: built, from its command line. */
-export function startGateway(repository: string): Promise<ServerProcess> {
+export function startGateway(repository: string, flags: readonly string[] = []): Promise<ServerProcess> {
   const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
   const args = [
     cli,
@@ -29,6 +29,7 @@ export function startGateway(repository: string): Promise<ServerProcess> {
     '0',
     '--log-level',
     'error',
+    ...flags,
   ];
   return startServer(args, /grpc \S+:(\d+)/);
 }

@@ -4,6 +4,8 @@ import { DEFAULT_WIRE_LIMITS } from '../wire/limits.ts';
 import type { Routes, Transport } from './accept/call.ts';
 import { Health } from './accept/health-service.ts';
 import { inferenceRoutes, type Offer } from './accept/inference-service.ts';
+import { LoadReports } from './accept/load-reports.ts';
+import { OpenRca } from './accept/open-rca-service.ts';
 import { reflectionRoutes } from './accept/reflection-service.ts';
 import { RestServer } from './accept/rest/rest-server.ts';
 import { trafficRoutes } from './accept/traffic-service.ts';
@@ -18,6 +20,7 @@ import { ModelLifecycle } from './lifecycle/model-lifecycle.ts';
 import { ModelMemory, type Occupant } from './lifecycle/model-memory.ts';
 import { OnDemand } from './lifecycle/on-demand.ts';
 import { servableFactory } from './lifecycle/servable-factory.ts';
+import { LoadMeter } from './load-meter.ts';
 import { planDefaults } from './model/model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import type { ModelState } from './ops/diagnostics.ts';
@@ -94,6 +97,9 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   });
   const health = new Health();
   const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
+  const loadMeter = new LoadMeter(() => models.all().flatMap(({ occupancy }) => occupancy ?? []));
+  const loadReports = new LoadReports(settings.loadReports, loadMeter);
+  const openRca = new OpenRca(loadReports);
   const api = inferenceApi(
     {
       limits: DEFAULT_WIRE_LIMITS,
@@ -106,7 +112,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
         ? new OnDemand(lifecycle, models, admission, settings.maxLoadedModels)
         : undefined,
     },
-    { version, readiness },
+    { version, readiness, loadReports },
   );
   const control = controlApi(lifecycle, telemetry);
   const routesOf = (offer: Offer): Routes =>
@@ -114,6 +120,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
       ...inferenceRoutes(api, control, offer),
       ...trafficRoutes(trafficApi(models, shadows.ledger)),
       ...health.routes,
+      ...openRca.routes,
       ...reflectionRoutes(),
     ]);
   const { adminPort } = settings;
@@ -147,6 +154,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     shadows.end();
     await new Promise((resolve) => setTimeout(resolve, settings.lameDuckMs));
     health.endWatches();
+    openRca.end();
     const giveUp = giveUpLater(lifecycle, settings.drainTimeoutMs);
     const draining = [...bound, ...(rest === undefined ? [] : [rest])];
     await Promise.all(draining.map((each) => each.drain(settings.drainTimeoutMs)));
@@ -154,6 +162,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     await lifecycle.close();
     runners.close();
     await operations.close();
+    loadMeter[Symbol.dispose]();
     await telemetry.shutdown();
   };
   let stopped: Promise<void> | undefined;

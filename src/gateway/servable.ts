@@ -3,6 +3,7 @@
 import type { ExecutionProvider } from '../worker/protocol.ts';
 import type { BatchAxis } from './admit/infer-tensors.ts';
 import type { Batcher } from './batch/batcher.ts';
+import type { Occupancy } from './batch/occupancy.ts';
 import type { InferError } from './errors.ts';
 import type { ModelStatistics } from './model/model-statistics.ts';
 import type { BreakerState, ModelRef, ModelState } from './ops/diagnostics.ts';
@@ -40,6 +41,8 @@ export interface Servable {
   readonly breaker: BreakerState;
   readonly queuedRequests: number;
   readonly queuedRows: number;
+  /** How full its queue and its instances are; `undefined` before it is READY, and for what has no instances of its own. */
+  readonly occupancy?: Occupancy | undefined;
   /** What its response cache holds; `undefined` where it has none. */
   readonly cacheBytes?: number | undefined;
   /** @throws InferError `model_not_ready`, with what it is doing instead. */

@@ -9,9 +9,12 @@ export class FakeCall implements Call {
   onCancel: ((reason: CancelReason) => void) | undefined;
   failure: { readonly code: StatusCode; readonly text: string } | undefined;
 
+  readonly #metadata: Readonly<Record<string, string>>;
+
   /** @param deadline absolute, on the clock of `performance.now()`. */
-  constructor(deadline: number = Number.POSITIVE_INFINITY) {
+  constructor(deadline: number = Number.POSITIVE_INFINITY, metadata: Readonly<Record<string, string>> = {}) {
     this.deadline = deadline;
+    this.#metadata = metadata;
   }
 
   /** What a transport does when the caller goes away, or the deadline passes. */
@@ -20,12 +23,12 @@ export class FakeCall implements Call {
     this.onCancel?.(reason);
   }
 
-  get(): undefined {
-    return undefined;
+  get(name: string): string | Uint8Array | undefined {
+    return this.#metadata[name];
   }
 
   keys(): Iterable<string> {
-    return [];
+    return Object.keys(this.#metadata);
   }
 
   fail(code: StatusCode, text: string): void {

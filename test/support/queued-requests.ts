@@ -24,6 +24,7 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     sentAtMs: 0,
     settled: false,
     stopTimer: undefined,
+    occupancy: undefined,
     resolve: () => {},
     reject: () => {},
     ...fields,

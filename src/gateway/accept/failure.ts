@@ -5,10 +5,13 @@ import type { Call, Trailers } from './call.ts';
 
 const MAX_INT32 = 2 ** 31 - 1;
 
-/** Ends `call` with the status of `error`, and says how long to wait before a retry where the error knows. */
-export function failWith(call: Call, error: InferError): void {
-  const trailers = error.pushback === undefined ? undefined : pushbackTrailer(error.pushback);
-  call.fail(error.status, error.message, trailers, error);
+/**
+ * Ends `call` with the status of `error`, and says how long to wait before a retry where the error knows.
+ * @param trailers besides
+ */
+export function failWith(call: Call, error: InferError, trailers?: Trailers): void {
+  const pushback = error.pushback === undefined ? undefined : pushbackTrailer(error.pushback);
+  call.fail(error.status, error.message, pushback === undefined ? trailers : { ...trailers, ...pushback }, error);
 }
 
 /** `grpc-retry-pushback-ms` is a decimal of 32 bits; a negative one forbids the retry (gRFC A6). */

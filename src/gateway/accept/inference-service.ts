@@ -25,6 +25,8 @@ export interface InferenceApi {
   modelStatistics(name: string, version: string): readonly ModelStatisticsMessage[];
   /** From a `ModelInferRequest` to a `ModelInferResponse`. @throws InferError */
   infer(wire: Uint8Array, call: Call): Promise<Reply>;
+  /** What a call of `infer` says of the server's load besides its answer or its refusal, if anything. */
+  loadReport(call: Call): Trailers | undefined;
   /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which says too why a request failed. A rejection ends the whole stream. */
   streamInfer(wire: Uint8Array, call: Call): Promise<StreamReply>;
 }
@@ -102,13 +104,18 @@ function isOffered(name: string, offer: Offer): boolean {
   return name !== 'ModelInfer' && name !== 'ModelStreamInfer';
 }
 
+/** The common case is that there is only one, or none. */
+function joined(some: Trailers | undefined, more: Trailers | undefined): Trailers | undefined {
+  return some === undefined ? more : more === undefined ? some : { ...some, ...more };
+}
+
 function inferMethod(api: InferenceApi): Method {
   const answer = async (call: UnaryCall): Promise<void> => {
     try {
       const { chunks, trailers } = await api.infer(call.message, call);
-      call.reply(chunks, trailers);
+      call.reply(chunks, joined(trailers, api.loadReport(call)));
     } catch (thrown) {
-      failWith(call, InferError.from(thrown));
+      failWith(call, InferError.from(thrown), api.loadReport(call));
     }
   };
   return { kind: 'unary', handle: (call) => void answer(call) };

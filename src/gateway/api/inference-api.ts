@@ -1,6 +1,7 @@
 /** The protocol's calls, answered from the model table. `accept/` decodes and encodes them. */
 
 import type { InferenceApi } from '../accept/inference-service.ts';
+import type { LoadReports } from '../accept/load-reports.ts';
 import { timingTrailers } from '../encode/timing-trailers.ts';
 import { InferError } from '../errors.ts';
 import { type Gateway, infer } from '../infer.ts';
@@ -28,6 +29,7 @@ const EXTENSIONS = [
 export interface ServerFacts {
   readonly version: string;
   readonly readiness: Readiness;
+  readonly loadReports: LoadReports;
 }
 
 export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceApi {
@@ -52,6 +54,7 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
       const { chunks, timing } = await infer(new InferenceRecord(wire, call), gateway);
       return { chunks, trailers: timingTrailers(call, timing) };
     },
+    loadReport: (call) => server.loadReports.trailersFor(call),
     streamInfer: (wire, call) => inferInStream(wire, call, gateway),
   };
 }

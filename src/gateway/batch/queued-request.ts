@@ -6,6 +6,7 @@ import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { InferError } from '../errors.ts';
 import type { CacheOutcome } from '../ops/diagnostics.ts';
 import type { Waiting } from './dynamic-batcher.ts';
+import type { Occupancy } from './occupancy.ts';
 
 /** One output of a model, or one request's part of it; `data` is in raw form, and may be a view. */
 export interface OutputTensor {
@@ -51,6 +52,8 @@ export interface QueuedRequest extends Waiting {
   settled: boolean;
   /** Ends the timer of a time of its own. */
   stopTimer: (() => void) | undefined;
+  /** Where its rows count from when it is taken until it is settled. */
+  occupancy: Occupancy | undefined;
   readonly resolve: (outputs: InferOutputs) => void;
   readonly reject: (error: InferError) => void;
 }

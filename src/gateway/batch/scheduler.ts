@@ -22,6 +22,7 @@ import { type Batch, type OutputAxes, scatter } from './batch.ts';
 import type { Batcher } from './batcher.ts';
 import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-batcher.ts';
 import { LatencyModel } from './latency-model.ts';
+import { Occupancy } from './occupancy.ts';
 import { type QueuePolicies, timeLimitMs, turnOf } from './queue-policy.ts';
 import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
 import { RequestQueue } from './request-queue.ts';
@@ -94,6 +95,7 @@ const WAY_BACK_SHARE = 0.15;
 const MAX_WAY_BACK_MS = 15;
 
 export class Scheduler implements Batcher {
+  readonly occupancy: Occupancy;
   readonly #options: SchedulerOptions;
   readonly #executor: Executor;
   readonly #queue: RequestQueue;
@@ -111,6 +113,7 @@ export class Scheduler implements Batcher {
     this.#options = options;
     this.#executor = executor;
     this.#queue = new RequestQueue(options.queues, options.maxQueueBytes);
+    this.occupancy = new Occupancy(options.policy.maxRows * executor.instances);
   }
 
   /** Requests that wait. */
@@ -159,6 +162,7 @@ export class Scheduler implements Batcher {
         sentAtMs: 0,
         settled: false,
         stopTimer: undefined,
+        occupancy: undefined,
         resolve,
         reject,
       };
@@ -174,6 +178,8 @@ export class Scheduler implements Batcher {
         reject(new InferError(full.reason, full.message, { pushback: withJitter(this.#drainMs(request, now)) }));
         return;
       }
+      request.occupancy = this.occupancy;
+      this.occupancy.enter(request.rows, now);
       call.onCancel = (reason) => this.#forget(request, reason);
       // The transport watches the call's deadline; only a shorter time of the request's own needs a timer.
       if (now + limitMs < call.deadline && limitMs <= MAX_TIMER_MS) {
@@ -443,6 +449,7 @@ function conclude(request: QueuedRequest): void {
   request.settled = true;
   request.call.onCancel = undefined;
   request.stopTimer?.();
+  request.occupancy?.leave(request.rows);
 }
 
 function settle(request: QueuedRequest, error: InferError): void {

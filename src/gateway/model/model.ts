@@ -3,6 +3,7 @@
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { type BatchAxis, bucketKey, type InferTensors } from '../admit/infer-tensors.ts';
 import { type Batch, outputAxes } from '../batch/batch.ts';
+import type { Occupancy } from '../batch/occupancy.ts';
 import { ResponseCache } from '../batch/response-cache.ts';
 import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
@@ -110,6 +111,10 @@ export class Model implements Servable {
 
   get queuedRows(): number {
     return this.#served?.batcher.queuedRows ?? 0;
+  }
+
+  get occupancy(): Occupancy | undefined {
+    return this.#served?.scheduler.occupancy;
   }
 
   get cacheBytes(): number | undefined {

@@ -153,6 +153,12 @@ const SCHEMA = z.strictObject({
     .enum(['as-requested', 'never'])
     .default('as-requested')
     .describe('Whether a request with typed contents is answered with typed contents, or always with raw ones.'),
+  loadReports: z
+    .enum(['off', 'as-requested', 'always'])
+    .default('as-requested')
+    .describe(
+      'Whether answers tell how loaded the server is (ORCA): never; to callers who ask with the metadata key `endpoint-load-metrics-format`; or always, which balancers need that do not ask. Unless it is `off`, `xds.service.orca.v3.OpenRcaService` tells it too.',
+    ),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')

@@ -52,6 +52,7 @@ const api: InferenceApi = {
     if (wire.byteLength === 0) throw new InferError('queue_full', 'the queue is full', { pushback: 'never' });
     return { chunks: [wire], trailers: { 'x-load': '0.5' } };
   },
+  loadReport: (call) => (call.get('x-report') === undefined ? undefined : { 'x-report-bin': Uint8Array.of(7) }),
   async streamInfer(wire) {
     const message = SERVICE['ModelStreamInfer']?.responseSerialize({ error_message: `${wire.byteLength} bytes` });
     return { chunks: [message ?? wire], release() {} };
@@ -145,6 +146,16 @@ describe('GRPCInferenceService', () => {
     const { status, trailers } = await raw.unary('/inference.GRPCInferenceService/ModelInfer', new Uint8Array(0));
     expect(status).toBe('RESOURCE_EXHAUSTED');
     expect(trailers.get('grpc-retry-pushback-ms')).toEqual(['-1']);
+  });
+
+  test.each([
+    ['an answer', Buffer.from('request'), { 'x-load': ['0.5'] }],
+    ['a refusal', new Uint8Array(0), { 'grpc-retry-pushback-ms': ['-1'] }],
+  ])('a load report comes with %s, beside its other trailers', async (_, wire, others) => {
+    const path = '/inference.GRPCInferenceService/ModelInfer';
+    const { trailers } = await raw.unary(path, wire, { metadata: { 'x-report': '1' } });
+    expect(trailers.get('x-report-bin')).toEqual([Buffer.of(7)]);
+    for (const [name, values] of Object.entries(others)) expect(trailers.get(name)).toEqual(values);
   });
 
   test('ModelStreamInfer answers each request of the stream', async () => {

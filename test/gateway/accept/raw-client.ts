@@ -28,14 +28,19 @@ const identity = (bytes: Buffer): Buffer => bytes;
 export class RawClient {
   readonly #client: Client;
 
-  constructor(port: number, options: Readonly<Record<string, string | number>> = {}) {
-    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
-      'grpc.max_receive_message_length': -1,
-      'grpc.max_send_message_length': -1,
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.enable_retries': 0,
-      ...options,
-    });
+  /** @param target a port of this machine, or any target of gRPC. */
+  constructor(target: number | string, options: Readonly<Record<string, string | number>> = {}) {
+    this.#client = new Client(
+      typeof target === 'string' ? target : `127.0.0.1:${target}`,
+      credentials.createInsecure(),
+      {
+        'grpc.max_receive_message_length': -1,
+        'grpc.max_send_message_length': -1,
+        'grpc.use_local_subchannel_pool': 1,
+        'grpc.enable_retries': 0,
+        ...options,
+      },
+    );
   }
 
   unary(path: string, message: Uint8Array, options: CallOptions = {}): Promise<UnaryOutcome> {

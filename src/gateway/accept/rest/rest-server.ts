@@ -92,9 +92,11 @@ export class RestServer {
       const error = InferError.from(thrown);
       call.fail(error.status, error.message, undefined, error);
       const { code, body, headers } = restError(error);
+      const load = found.route.kind === 'infer' ? headersOf(this.#api.loadReport(call)) : {};
       // Of a body that was not read to its end, the rest may still come: the connection ends rather than carry it.
       const rest = request.complete && error.reason !== 'draining' ? {} : { connection: 'close' };
-      send(response, method, { code, chunks: [Buffer.from(body)], headers: { ...JSON_TYPE, ...headers, ...rest } });
+      const all = { ...JSON_TYPE, ...headers, ...load, ...rest };
+      send(response, method, { code, chunks: [Buffer.from(body)], headers: all });
     } finally {
       this.#inFlight--;
       if (this.#inFlight === 0) this.#onQuiet?.();
@@ -153,7 +155,8 @@ async function inferIn(api: InferenceApi, names: PathNames, body: Buffer, call: 
     code: 200,
     chunks: formatted.chunks,
     headers: {
-      ...textsOf(trailers),
+      ...headersOf(trailers),
+      ...headersOf(api.loadReport(call)),
       ...(formatted.headerLength === undefined
         ? JSON_TYPE
         : { 'content-type': 'application/octet-stream', [HEADER_LENGTH]: String(formatted.headerLength) }),
@@ -169,12 +172,13 @@ function headerLength(call: RestCall): number | undefined {
   throw new InferError('invalid_request', `${HEADER_LENGTH} is '${text.slice(0, 20)}', expected a number of bytes`);
 }
 
-/** Trailing metadata that HTTP headers can carry. */
-function textsOf(trailers: Trailers | undefined): Record<string, string> {
-  const texts = Object.entries(trailers ?? {}).filter(
-    (entry): entry is [string, string] => typeof entry[1] === 'string',
-  );
-  return Object.fromEntries(texts);
+/** Trailing metadata as headers; bytes in Base64, as gRPC carries them. */
+function headersOf(trailers: Trailers | undefined): Record<string, string> {
+  const fields = Object.entries(trailers ?? {}).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? value : Buffer.from(value).toString('base64'),
+  ]);
+  return Object.fromEntries(fields);
 }
 
 /** @param allowed the methods of the path; none: there is no such path. */

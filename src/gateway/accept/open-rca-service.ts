@@ -1,0 +1,116 @@
+/** `xds.service.orca.v3.OpenRcaService`: load reports at intervals, for balancers that do not want them beside answers. */
+
+import { InferError } from '../errors.ts';
+import type { Method, Routes, StreamingCall } from './call.ts';
+import { type Codec, loadCodecs } from './definition.ts';
+import { failWith } from './failure.ts';
+import type { LoadReports } from './load-reports.ts';
+
+/** An `OrcaLoadReportRequest` as in `proto/orca.proto`. */
+interface LoadReportRequest {
+  readonly report_interval?: { readonly seconds: string; readonly nanos: number } | null;
+}
+
+/** What gRPC's servers take where none is named (gRFC A51). */
+const DEFAULT_INTERVAL_MS = 30_000;
+/** Balancers do not change a weight more often. */
+const MIN_INTERVAL_MS = 1_000;
+/** The longest that Node's timers wait. */
+const MAX_INTERVAL_MS = 2 ** 31 - 1;
+
+export interface OpenRcaOptions {
+  /** Reports come no more often, whatever is asked. In milliseconds; by default a second. */
+  readonly minIntervalMs?: number;
+}
+
+export class OpenRca {
+  readonly routes: Routes;
+  readonly #reports: LoadReports;
+  readonly #minIntervalMs: number;
+  readonly #codec: Codec<LoadReportRequest, object>;
+  readonly #streams = new Set<ReportStream>();
+
+  constructor(reports: LoadReports, { minIntervalMs = MIN_INTERVAL_MS }: OpenRcaOptions = {}) {
+    this.#reports = reports;
+    this.#minIntervalMs = minIntervalMs;
+    this.#codec = loadCodecs('orca.proto', 'xds.service.orca.v3.OpenRcaService').get(
+      'StreamCoreMetrics',
+    ) as unknown as Codec<LoadReportRequest, object>;
+    const method: Method = { kind: 'streaming', handle: (call) => this.#open(call) };
+    this.routes = reports.policy === 'off' ? new Map() : new Map([[this.#codec.path, method]]);
+  }
+
+  /** Ends all streams: to be called when the server drains, for they would never end. */
+  end(): void {
+    for (const stream of this.#streams) stream.end();
+    this.#streams.clear();
+  }
+
+  #open(call: StreamingCall): void {
+    let stream: ReportStream | undefined;
+    call.onMessage = (bytes) => {
+      if (stream !== undefined) {
+        this.#forget(stream);
+        failWith(call, new InferError('malformed_message', 'StreamCoreMetrics takes one request'));
+        return;
+      }
+      try {
+        const intervalMs = Math.max(this.#minIntervalMs, intervalOf(this.#codec.decode(bytes)));
+        stream = new ReportStream(call, this.#reports, intervalMs);
+        this.#streams.add(stream);
+      } catch (thrown) {
+        failWith(call, InferError.from(thrown));
+      }
+    };
+    call.onEnd = () => {
+      if (stream === undefined)
+        failWith(call, new InferError('malformed_message', 'StreamCoreMetrics takes one request, got none'));
+    };
+    call.onCancel = () => {
+      if (stream !== undefined) this.#forget(stream);
+    };
+  }
+
+  #forget(stream: ReportStream): void {
+    stream.stop();
+    this.#streams.delete(stream);
+  }
+}
+
+/** In milliseconds. */
+function intervalOf({ report_interval: interval }: LoadReportRequest): number {
+  if (interval === undefined || interval === null) return DEFAULT_INTERVAL_MS;
+  const ms = Number(interval.seconds) * 1_000 + interval.nanos / 1e6;
+  return ms === 0 ? DEFAULT_INTERVAL_MS : Math.min(MAX_INTERVAL_MS, ms);
+}
+
+/** One StreamCoreMetrics call: a report at once, and one each interval. While the client does not read, none is made. */
+class ReportStream {
+  readonly #call: StreamingCall;
+  readonly #reports: LoadReports;
+  readonly #timer: NodeJS.Timeout;
+  #blocked = false;
+
+  constructor(call: StreamingCall, reports: LoadReports, intervalMs: number) {
+    this.#call = call;
+    this.#reports = reports;
+    call.onDrain = () => {
+      this.#blocked = false;
+    };
+    this.#send();
+    this.#timer = setInterval(() => this.#send(), intervalMs);
+  }
+
+  end(): void {
+    this.stop();
+    this.#call.end();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #send(): void {
+    if (!this.#blocked) this.#blocked = !this.#call.write([this.#reports.message]);
+  }
+}
