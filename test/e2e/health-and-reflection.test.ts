@@ -80,7 +80,7 @@ describe.each(['v1', 'v1alpha'])('reflection %s', (version) => {
   test('lists the services', async () => {
     const { list_services_response } = await ask({ list_services: '' });
     expect(list_services_response.service.map(({ name }: Message) => name)).toEqual(
-      expect.arrayContaining([INFERENCE, HEALTH]),
+      expect.arrayContaining([INFERENCE, HEALTH, 'xds.service.orca.v3.OpenRcaService']),
     );
   });
 
@@ -90,6 +90,8 @@ describe.each(['v1', 'v1alpha'])('reflection %s', (version) => {
     'inference.ModelInferRequest',
     'inference.ModelConfig',
     'grpc.health.v1.Health',
+    'xds.service.orca.v3.OpenRcaService',
+    'xds.data.orca.v3.OrcaLoadReport',
   ])('knows the file of %s', async (symbol) => {
     const { file_descriptor_response } = await ask({ file_containing_symbol: symbol });
     const files: Buffer[] = file_descriptor_response.file_descriptor_proto;

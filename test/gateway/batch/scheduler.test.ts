@@ -1060,3 +1060,37 @@ test('Q1: whatever happens in whatever order, each request settles exactly once,
     { numRuns: 300 },
   );
 });
+
+describe('occupancy', () => {
+  test('counts rows from when they are taken until they are answered, given up or refused by the model', async () => {
+    const bench = new Bench({ instances: 2, maxRows: 8 });
+    const { occupancy } = bench.scheduler;
+    expect(occupancy.capacity).toBe(16);
+    const rowsNow = (): number => occupancy.rowMs(performance.now() + 1) - occupancy.rowMs(performance.now());
+    const [first, second] = [new FakeCall(), new FakeCall()];
+    bench.submit(fp32Rows(3), { call: first });
+    await turn();
+    bench.submit(fp32Rows(2), { call: second });
+    await turn();
+    bench.submit(fp32Rows(1, 7));
+    await turn();
+    expect(rowsNow()).toBe(6);
+    const [run, other] = bench.executor.inFlight;
+    await bench.end(run!);
+    expect(rowsNow()).toBe(3);
+    second.cancel();
+    expect(rowsNow()).toBe(1);
+    await bench.end(other!, REFUSED);
+    await bench.settle(() => REFUSED);
+    expect(rowsNow()).toBe(0);
+  });
+
+  test('leaves out what was not taken', async () => {
+    const bench = new Bench({ policy: { maxRequests: 1 } });
+    const { tickets } = await bench.submitBehind(3);
+    expect(tickets.filter(({ error }) => error?.reason === 'queue_full')).toHaveLength(2);
+    const { occupancy } = bench.scheduler;
+    expect(occupancy.rowMs(performance.now() + 1) - occupancy.rowMs(performance.now())).toBe(2);
+    await bench.settle();
+  });
+});
