@@ -6,7 +6,7 @@ import { DeadlineWheel } from './deadline-wheel.ts';
 import type { Exchange } from './exchange.ts';
 import { GrpcRefusal } from './grpc-refusal.ts';
 import { HttpRefusal } from './http-refusal.ts';
-import type { CallStart, CallTools } from './http2-call.ts';
+import { type CallStart, type CallTools, costOf } from './http2-call.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import { Http2StreamingCall } from './http2-streaming-call.ts';
 import { Http2UnaryCall } from './http2-unary-call.ts';
@@ -74,9 +74,13 @@ export class GrpcService {
       const failure = new InferError('unimplemented', `the server takes messages that are ${ACCEPTED_ENCODINGS}`);
       return new GrpcRefusal(stream, failure, { 'grpc-accept-encoding': ACCEPTED_ENCODINGS });
     }
+    const heldBytes = costOf(head);
+    if (!stream.incoming.tryTake(heldBytes)) {
+      return new GrpcRefusal(stream, new InferError('limit_exceeded', 'too many bytes of requests are held already'));
+    }
     const startedAt = performance.now();
     const deadline = startedAt + this.#timeLeft(method, timeoutMs);
-    return this.#start(stream, method, { path, head, encoding, startedAt, deadline });
+    return this.#start(stream, method, { heldBytes, path, head, encoding, startedAt, deadline });
   }
 
   #timeLeft(method: Method, timeoutMs: number): number {

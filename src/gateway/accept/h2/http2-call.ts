@@ -22,11 +22,21 @@ export interface CallTools {
 }
 
 export interface CallStart {
+  /** What of the budget of incoming bytes was taken for it; see `costOf`. */
+  readonly heldBytes: number;
   readonly path: string;
   readonly head: RequestHead;
   readonly encoding: Encoding;
   readonly startedAt: number;
   readonly deadline: number;
+}
+
+/** What a call holds besides its metadata and messages: its objects, those of its stream, and what its method keeps. */
+const CALL_BYTES = 2 * 1024;
+
+/** What a call holds of its client's from its headers on, until it ends. */
+export function costOf(head: RequestHead): number {
+  return CALL_BYTES + head.byteLength;
 }
 
 /** By so much may a client's clock be ahead of ours: the way of the request, and a turn of the wheel. */
@@ -46,7 +56,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   readonly #encoding: Encoding;
   readonly #tools: CallTools;
   readonly #startedAt: number;
-  #heldBytes = 0;
+  #heldBytes: number;
   #started = false;
   #ended = false;
   #cancelled = false;
@@ -60,6 +70,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.#encoding = start.encoding;
     this.#tools = tools;
     this.#startedAt = start.startedAt;
+    this.#heldBytes = start.heldBytes;
     this.reader = new MessageReader(this, stream.incoming, tools.maxMessageBytes, start.encoding !== 'identity');
     stream.exchange = this;
     tools.deadlines.add(this);

@@ -1,5 +1,6 @@
 import { InferError } from '../../errors.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
+import { Fifo } from './fifo.ts';
 import { Http2Call } from './http2-call.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
@@ -9,6 +10,9 @@ interface Waiting {
   readonly message: Buffer;
   readonly isCompressed: boolean;
 }
+
+/** What a message that waits holds besides its bytes: its objects. A message may have no bytes at all. */
+const WAITING_BYTES = 256;
 
 /**
  * A call whose method starts at the headers.
@@ -20,7 +24,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   onMessage: ((message: Uint8Array) => void) | undefined = undefined;
   onEnd: (() => void) | undefined = undefined;
   onDrain: (() => void) | undefined = undefined;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting = new Fifo<Waiting>();
   #paused = false;
   #delivering = false;
   #requestEnded = false;
@@ -73,15 +77,15 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
       this.#deliverOne(message);
       return;
     }
-    this.hold(message.length);
-    this.#waiting.push({ message, isCompressed });
+    this.hold(message.length + WAITING_BYTES);
+    this.#waiting.push({ message: withoutItsChunk(message), isCompressed });
     this.#deliver();
   }
 
   protected override release(): void {
     super.release();
     this.#stopInflating?.();
-    this.#waiting.length = 0;
+    this.#waiting.clear();
   }
 
   #deliverOne(message: Uint8Array): void {
@@ -93,7 +97,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   /** Hands on what waits, as far as it may come now. A handler that pauses and resumes is not entered twice. */
   #deliver(): void {
     while (!this.#paused && !this.#delivering && !this.ended && this.#stopInflating === undefined) {
-      const next = this.#waiting[0];
+      const next = this.#waiting.first;
       if (next === undefined) {
         this.#deliverEnd();
         return;
@@ -114,8 +118,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
         this.failWith(inflated);
         return;
       }
-      this.#drop();
-      this.#putFirst(inflated);
+      this.#replaceFirst(inflated);
       this.#deliver();
       this.http2.reopenWindow();
     });
@@ -124,13 +127,14 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   /** Takes the first one that waits out. */
   #drop(): void {
     const first = this.#waiting.shift();
-    if (first !== undefined) this.letGo(first.message.length);
+    if (first !== undefined) this.letGo(first.message.length + WAITING_BYTES);
   }
 
-  #putFirst(inflated: Buffer): void {
+  #replaceFirst(inflated: Buffer): void {
     try {
+      this.letGo(this.#waiting.first?.message.length ?? 0);
       this.hold(inflated.length);
-      this.#waiting.unshift({ message: inflated, isCompressed: false });
+      this.#waiting.replaceFirst({ message: inflated, isCompressed: false });
     } catch (thrown) {
       this.failWith(thrown);
     }
@@ -141,4 +145,12 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
     this.#endDelivered = true;
     this.guard(() => this.onEnd?.());
   }
+}
+
+/** A copy where the message is the smaller part of what it is a view of: all of that would stay for as long as it does. */
+function withoutItsChunk(message: Buffer): Buffer {
+  if (message.length * 2 >= message.buffer.byteLength) return message;
+  const copy = Buffer.allocUnsafeSlow(message.length);
+  message.copy(copy);
+  return copy;
 }

@@ -45,7 +45,7 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
   override takeMessage(message: Buffer, isCompressed: boolean): void {
     if (this.#hasMessage) throw new InferError('unimplemented', 'a unary call has one message, and there are more');
     this.#hasMessage = true;
-    this.hold(message.length);
+    this.hold(heldBy(message));
     if (!isCompressed) {
       this.#message = message;
       return;
@@ -57,8 +57,8 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
         return;
       }
       this.guard(() => {
-        this.letGo(message.length);
-        this.hold(inflated.length);
+        this.letGo(heldBy(message));
+        this.hold(heldBy(inflated));
         this.#message = inflated;
         this.#startIfComplete();
       });
@@ -73,9 +73,14 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
   #startIfComplete(): void {
     if (!this.#requestEnded || this.#message === undefined || this.ended) return;
     // From here on it is the business of those who admit requests.
-    this.letGo(this.#message.length);
+    this.letGo(heldBy(this.#message));
     this.start(() => this.#method.handle(this));
   }
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** All that a view keeps alive: the chunk that the message came in. */
+function heldBy(message: Uint8Array): number {
+  return message.buffer.byteLength;
+}

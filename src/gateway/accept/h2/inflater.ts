@@ -2,6 +2,7 @@
 
 import { gunzip, type InputType, inflate, type ZlibOptions } from 'node:zlib';
 import { InferError } from '../../errors.ts';
+import { Fifo } from './fifo.ts';
 
 export type Encoding = 'identity' | 'gzip' | 'deflate';
 
@@ -47,7 +48,7 @@ interface Work {
 
 /** Inflates messages off the event loop, in the order in which they came. */
 export class Inflater {
-  readonly #waiting: Work[] = [];
+  readonly #waiting = new Fifo<Work>();
   #running = 0;
 
   /**

@@ -5,8 +5,6 @@ import { FieldKind, type HeaderField } from './header-field.ts';
 
 const CONTENT_LENGTH = /^\d{1,15}$/;
 
-/** What the length of a body may be: `undefined` where the client did not say. */
-
 export class RequestHead {
   method: string | undefined = undefined;
   scheme: string | undefined = undefined;
@@ -76,6 +74,11 @@ export class RequestHead {
         break;
     }
     this.#hasRegularField = true;
+  }
+
+  /** Of its list, as RFC 9113, section 6.5.2 counts them. */
+  get byteLength(): number {
+    return this.#bytes;
   }
 
   /** RFC 9113, section 8.3.1. CONNECT, which has no scheme and no path, is not for us. */

@@ -1,5 +1,8 @@
 import type { FrameWriter } from './frame-writer.ts';
 
+/** Pieces that were sent and are dropped at a time, at least. */
+const COMPACT_AFTER = 64;
+
 /** Bytes of a stream that flow control, or the socket, holds back. They stay the views that they came as. */
 export class SendQueue {
   readonly #pieces: Uint8Array[] = [];
@@ -36,8 +39,11 @@ export class SendQueue {
     this.#pieces[this.#first] = EMPTY;
     this.#first++;
     this.#sentOfFirst = 0;
-    if (this.#first < this.#pieces.length) return;
-    this.#pieces.length = 0;
+    if (this.#first === this.#pieces.length) this.#pieces.length = 0;
+    // A queue that is never empty must not grow for ever. What is moved here was preceded by as many that were sent.
+    else if (this.#first >= COMPACT_AFTER && this.#first * 2 >= this.#pieces.length)
+      this.#pieces.splice(0, this.#first);
+    else return;
     this.#first = 0;
   }
 }

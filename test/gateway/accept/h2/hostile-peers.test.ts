@@ -340,18 +340,6 @@ describe('requests that never end', () => {
     expect(again.frames.some(({ type }) => type === Type.HEADERS)).toBe(false);
   });
 
-  test('a message that is complete, of a request that is not, counts as well', () => {
-    const memory = new MemoryConnection({ '/t/Echo': echo }, { limits: { maxIncomingBytes: 10_000 } });
-    memory.push(HELLO);
-    for (let id = 1; id < 20; id += 2) {
-      memory.push(Buffer.concat([request(id, '/t/Echo'), frame(Type.DATA, 0, id, grpcMessage(Buffer.alloc(3_000)))]));
-    }
-    expect(memory.incoming.used).toBe(9_000);
-    expect(memory.frames.filter(({ type, flags }) => type === Type.HEADERS && flags & END_STREAM)).toHaveLength(7);
-    memory.close();
-    expect(memory.held).toEqual(NOTHING_HELD);
-  });
-
   test('a message in one-byte frames, each with padding, is still a message', async () => {
     const port = await serve();
     using peer = await RawPeer.connect(port);

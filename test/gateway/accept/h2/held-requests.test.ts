@@ -1,0 +1,208 @@
+/** All that a peer can make the server hold of its requests is in a budget: metadata, messages, chunks, and objects. */
+
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import type { Method, StreamingCall } from '../../../../src/gateway/accept/call.ts';
+import type { Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits.ts';
+import { MemoryConnection, NOTHING_HELD } from './memory-connection.ts';
+import {
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  grpcMessage,
+  literal,
+  PREFACE,
+  request,
+  requestBlock,
+  Type,
+  unaryRequest,
+} from './raw-frames.ts';
+
+const MIB = 1024 * 1024;
+const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
+const RESOURCE_EXHAUSTED = 'grpc-status\x018';
+
+const calls: StreamingCall[] = [];
+const METHODS: Readonly<Record<string, Method>> = {
+  '/t/Echo': { kind: 'unary', handle: (call) => call.reply([call.message]) },
+  '/t/Never': { kind: 'unary', handle: () => undefined },
+  '/t/Paused': {
+    kind: 'streaming',
+    handle(call) {
+      calls.push(call);
+      call.pause();
+    },
+  },
+};
+
+function connect(limits: Partial<Http2Limits> = {}): MemoryConnection {
+  calls.length = 0;
+  const memory = new MemoryConnection(METHODS, { limits });
+  memory.push(HELLO);
+  return memory;
+}
+
+/** As a chunk of a socket comes: with a buffer of its own. */
+function chunk(...frames: Buffer[]): Buffer {
+  const bytes = Buffer.concat(frames);
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(own);
+  return own;
+}
+
+/** DATA frames of 16 KB with as many of these messages as fit, up to a MiB: the window of a stream. */
+function windowful(id: number, message: Buffer): Buffer[] {
+  const count = Math.floor(16_384 / message.length);
+  const body = Buffer.concat(Array(count).fill(message));
+  return Array.from({ length: Math.floor(MIB / body.length) }, () => chunk(frame(Type.DATA, 0, id, body)));
+}
+
+function refusals({ frames }: MemoryConnection): number {
+  return frames.filter(({ type, payload }) => type === Type.HEADERS && payload.includes(RESOURCE_EXHAUSTED)).length;
+}
+
+describe('what waits for a call that is paused', () => {
+  test.each([0, 1])(
+    'messages of %i bytes count with their objects: a connection holds no more than its budget',
+    (size) => {
+      const memory = connect({ maxIncomingBytes: 60 * MIB });
+      for (let id = 1; id < 20; id += 2) {
+        memory.push(request(id, '/t/Paused'));
+        for (const each of windowful(id, grpcMessage(Buffer.alloc(size)))) memory.push(each);
+      }
+      expect(memory.incoming.used).toBeLessThanOrEqual(60 * MIB);
+      // A MiB of them holds some 50 MiB.
+      expect(memory.connection.streams.size).toBeLessThan(3);
+      expect(refusals(memory)).toBeGreaterThanOrEqual(8);
+      memory.close();
+      expect(memory.held).toEqual(NOTHING_HELD);
+    },
+  );
+
+  test('a small message does not keep the chunk alive that it came in', () => {
+    const memory = connect();
+    memory.push(request(1, '/t/Paused'));
+    // A refused stream, whose DATA is ignored.
+    memory.push(request(3, '/t/Unknown'));
+    const seen: Uint8Array[] = [];
+    const [call] = calls;
+    if (call !== undefined) call.onMessage = (message) => seen.push(message);
+    for (let count = 0; count < 100; count++) {
+      memory.push(
+        chunk(frame(Type.DATA, 0, 1, grpcMessage(Buffer.from('x'))), frame(Type.DATA, 0, 3, Buffer.alloc(16_384))),
+      );
+    }
+    call?.resume();
+    expect(seen).toHaveLength(100);
+    for (const message of seen) expect(message.buffer.byteLength).toBe(1);
+  });
+
+  test('a large one stays the view that it is', () => {
+    const memory = connect();
+    memory.push(request(1, '/t/Paused'));
+    const sent = chunk(frame(Type.DATA, 0, 1, grpcMessage(Buffer.alloc(10_000, 3))));
+    memory.push(sent);
+    const seen: Uint8Array[] = [];
+    const [call] = calls;
+    if (call !== undefined) call.onMessage = (message) => seen.push(message);
+    call?.resume();
+    expect(seen[0]?.buffer).toBe(sent.buffer);
+  });
+
+  test('200,000 messages are handed on without going over all of them for each', () => {
+    const memory = connect();
+    memory.push(request(1, '/t/Paused'));
+    for (const each of windowful(1, grpcMessage(Buffer.alloc(0)))) memory.push(each);
+    const order: number[] = [];
+    const [call] = calls;
+    if (call !== undefined) call.onMessage = () => order.push(order.length);
+    const shift = Array.prototype.shift;
+    let shifted = 0;
+    // The price of what this must not use grows with what waits.
+    Array.prototype.shift = function (this: unknown[]) {
+      shifted += this.length;
+      return shift.call(this);
+    };
+    try {
+      call?.resume();
+    } finally {
+      Array.prototype.shift = shift;
+    }
+    expect(order.length).toBeGreaterThan(200_000);
+    expect(shifted).toBeLessThan(1_000);
+  });
+
+  test('what is inflated counts as what it has become, and is given back', async () => {
+    const memory = connect();
+    memory.push(request(1, '/t/Paused', { 'grpc-encoding': 'gzip' }));
+    const seen = Promise.withResolvers<number>();
+    const [call] = calls;
+    if (call !== undefined) {
+      call.onMessage = (message) => {
+        call.pause();
+        seen.resolve(message.length);
+      };
+    }
+    const before = memory.incoming.used;
+    memory.push(frame(Type.DATA, 0, 1, grpcMessage(gzipSync(Buffer.alloc(100_000)), 1)));
+    memory.push(frame(Type.DATA, 0, 1, grpcMessage(gzipSync(Buffer.alloc(100_000)), 1)));
+    call?.resume();
+    expect(await seen.promise).toBe(100_000);
+    expect(memory.incoming.used - before).toBeLessThan(1_000);
+    memory.close();
+    expect(memory.held).toEqual(NOTHING_HELD);
+  });
+});
+
+describe('what a request holds before its method has it', () => {
+  test('a message that is complete, of a request that is not, counts with the chunk that it is a view of', () => {
+    const memory = connect({ maxIncomingBytes: 200_000 });
+    for (let id = 1; id < 40; id += 2) {
+      // A message of one byte, and 16 KB that are ignored.
+      memory.push(
+        chunk(
+          request(id, '/t/Echo'),
+          frame(Type.DATA, 0, id, grpcMessage(Buffer.alloc(1))),
+          frame(0x42, 0, 0, Buffer.alloc(16_000)),
+        ),
+      );
+    }
+    expect(memory.incoming.used).toBeGreaterThan(180_000);
+    expect(memory.incoming.used).toBeLessThanOrEqual(200_000);
+    expect(refusals(memory)).toBe(20 - memory.connection.streams.size);
+    expect(memory.connection.streams.size).toBe(10);
+    for (let id = 1; id < 40; id += 2) memory.push(frame(Type.RST_STREAM, 0, id, Buffer.alloc(4)));
+    expect(memory.held).toEqual(NOTHING_HELD);
+  });
+
+  test('metadata counts, from the headers to the end of the call', () => {
+    const memory = connect({ maxIncomingBytes: 200_000 });
+    const more = Buffer.concat([literal('x-a', 'a'.repeat(15_000)), literal('x-b', 'b'.repeat(15_000))]);
+    for (let id = 1; id < 40; id += 2) {
+      const block = Buffer.concat([requestBlock('/t/Never'), more]);
+      memory.push(frame(Type.HEADERS, 0, id, block.subarray(0, 16_000)));
+      memory.push(frame(Type.CONTINUATION, END_HEADERS, id, block.subarray(16_000)));
+    }
+    expect(memory.connection.streams.size).toBe(6);
+    expect(refusals(memory)).toBe(14);
+    for (let id = 1; id < 12; id += 2) memory.push(frame(Type.RST_STREAM, 0, id, Buffer.alloc(4)));
+    expect(memory.held).toEqual(NOTHING_HELD);
+  });
+
+  test('a call without anything has a price, too: streams are bounded over all connections', () => {
+    const memory = connect({ maxIncomingBytes: 100_000 });
+    for (let id = 1; id < 200; id += 2) memory.push(request(id, '/t/Never'));
+    expect(memory.connection.streams.size).toBeGreaterThan(20);
+    expect(memory.connection.streams.size).toBeLessThan(50);
+    memory.close();
+    expect(memory.held).toEqual(NOTHING_HELD);
+  });
+
+  test('a call that was answered holds nothing', () => {
+    const memory = connect();
+    for (let id = 1; id < 200; id += 2) memory.push(unaryRequest(id, '/t/Echo', Buffer.alloc(100)));
+    expect(memory.held).toEqual(NOTHING_HELD);
+    const ended = memory.frames.filter(({ type, flags }) => type === Type.HEADERS && (flags & END_STREAM) !== 0);
+    expect(ended).toHaveLength(100);
+  });
+});
