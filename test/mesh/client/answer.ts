@@ -1,0 +1,1 @@
+import { decodeInferResponse } from '../../../src/wire/infer-response.ts';

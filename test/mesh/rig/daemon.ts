@@ -1,0 +1,51 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { WORK } from './sandbox.ts';
+
+export const LOGS: string = path.join(WORK, 'logs');
+
+/** A program that runs as long as the sandbox does, with its output in a log. */
+export class Daemon {
+  readonly name: string;
+  readonly #child: ChildProcess;
+
+  constructor(name: string, command: readonly [string, ...string[]], env: NodeJS.ProcessEnv = process.env) {
+    this.name = name;
+    const log = openLog(name);
+    const [program, ...args] = command;
+    const folder = path.join(WORK, name);
+    fs.mkdirSync(folder, { recursive: true });
+    this.#child = spawn(program, args, { cwd: folder, env, stdio: ['ignore', log, log] });
+    fs.closeSync(log);
+  }
+
+  /** Waits until it does what it was started for. @throws Error with the end of its log, where it ends or takes too long */
+  async until(isReady: () => Promise<boolean>, seconds = 120): Promise<void> {
+    const end = Date.now() + seconds * 1000;
+    while (!(await isReady().catch(() => false))) {
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null) throw this.#failure('ended');
+      if (Date.now() > end) throw this.#failure(`is not ready after ${seconds} s`);
+      await delay(100);
+    }
+  }
+
+  #failure(what: string): Error {
+    return new Error(`${this.name} ${what}:\n${endOfLog(this.name)}`);
+  }
+}
+
+/** Opens a log for appending; whoever runs in a container may open it again, as `/dev/stdout`. */
+export function openLog(name: string): number {
+  fs.mkdirSync(LOGS, { recursive: true });
+  const file = path.join(LOGS, `${name}.log`);
+  const log = fs.openSync(file, 'a', 0o666);
+  fs.fchmodSync(log, 0o666);
+  return log;
+}
+
+export function endOfLog(name: string, lines = 20): string {
+  const text = fs.readFileSync(path.join(LOGS, `${name}.log`), 'utf8').trimEnd();
+  return text.split('\n').slice(-lines).join('\n');
+}
