@@ -9,8 +9,11 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
-import { decodeModelVersion } from './answer.ts';
+import { decodeInferResponse } from '../../../src/wire/infer-response.ts';
+import { DEFAULT_WIRE_LIMITS } from '../../../src/wire/limits.ts';
 import { type Calls, CONTROL_FOLDER, type Outcome, SOCKET } from './calls.ts';
+
+const INFER = '/inference.GRPCInferenceService/ModelInfer';
 
 async function make(calls: Calls): Promise<Outcome> {
   const client = new Client(calls.target, credentials.createInsecure(), {
@@ -35,7 +38,8 @@ async function make(calls: Calls): Promise<Outcome> {
     times.push(Math.round((performance.now() - begin) * 10) / 10);
     count(statuses, String(code));
     if (code !== status.OK) count(texts, details);
-    else if (answer !== undefined) count(versions, decodeModelVersion(answer));
+    else if (answer !== undefined && calls.path === INFER)
+      count(versions, decodeInferResponse(answer, DEFAULT_WIRE_LIMITS).modelVersion);
   };
   const worker = async (): Promise<void> => {
     while (started < calls.count) {

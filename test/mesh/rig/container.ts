@@ -63,7 +63,9 @@ export class Container {
     const command = spec.command ?? image.entrypoint;
     const args = (spec.args ?? []).map((arg) => expand(arg, env));
     const access = spec.securityContext?.readOnlyRootFilesystem === true ? 'ro' : 'rw';
-    const mounts = this.#mounts().map(({ source, target, writable }) => `${source}=${target}=${writable ? 'rw' : 'ro'}`);
+    const mounts = this.#mounts().map(
+      ({ source, target, writable }) => `${source}=${target}=${writable ? 'rw' : 'ro'}`,
+    );
     const output = openLog(log);
     const child = spawn(
       'nsenter',
@@ -125,7 +127,11 @@ export class Container {
     const mounted = (spec.volumeMounts ?? []).map(({ name, mountPath, subPath = '', readOnly }) => {
       const folder = volumes.get(name);
       if (folder === undefined) throw new Error(`${spec.name} mounts ${name}, which is no volume of its pod`);
-      return { source: subPath === '' ? folder : `${folder}/${subPath}`, target: mountPath, writable: readOnly !== true };
+      return {
+        source: subPath === '' ? folder : `${folder}/${subPath}`,
+        target: mountPath,
+        writable: readOnly !== true,
+      };
     });
     // Parents before what lies in them.
     return [...image.mounts, ...mounted.toSorted((a, b) => a.target.length - b.target.length)];

@@ -1,6 +1,6 @@
 /** The environment and the command line of a container. */
 
-import { type Placement, fieldOf, resourceOf } from './downward.ts';
+import { fieldOf, type Placement, resourceOf } from './downward.ts';
 import { type Kubernetes, KubernetesError } from './kubernetes.ts';
 import type { ContainerSpec, EnvironmentVariable, PodObject } from './pod-spec.ts';
 
@@ -26,13 +26,13 @@ export async function environmentOf(
     for (const [key, value] of Object.entries(data)) env[prefix + key] = value;
   }
   for (const variable of container.env ?? []) {
-    const value = await valueOf(kubernetes, pod, placement, container, variable);
+    const value = await resolve(kubernetes, pod, placement, container, variable);
     if (value !== undefined) env[variable.name] = expand(value, env);
   }
   return env;
 }
 
-async function valueOf(
+async function resolve(
   kubernetes: Kubernetes,
   pod: PodObject,
   placement: Placement,

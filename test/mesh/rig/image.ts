@@ -42,7 +42,11 @@ export class Images {
 
   /** @param reference such as `registry.example/tensorgate:1.0@sha256:…`. @throws Error where nothing stands in for it */
   find(reference: string): Image {
-    const name = reference.replace(/@.*$/, '').replace(/:[^/:]*$/, '').split('/').at(-1);
+    const name = reference
+      .replace(/@.*$/, '')
+      .replace(/:[^/:]*$/, '')
+      .split('/')
+      .at(-1);
     switch (name) {
       case 'tensorgate':
         return checkout(['src/cli/main.ts']);

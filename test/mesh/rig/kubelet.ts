@@ -76,7 +76,8 @@ export class Kubelet {
     for (const { metadata, spec } of await this.#kubernetes.list<ServiceObject>('/api/v1/services')) {
       const { clusterIP = 'None' } = spec;
       const name = `${metadata.name}.${metadata.namespace}.svc`;
-      if (clusterIP !== 'None' && name !== 'istiod.istio-system.svc') addHost(clusterIP, [`${name}.cluster.local`, name]);
+      if (clusterIP !== 'None' && name !== 'istiod.istio-system.svc')
+        addHost(clusterIP, [`${name}.cluster.local`, name]);
     }
     const objects = await this.#kubernetes.list<PodObject>('/api/v1/pods');
     for (const object of objects) {

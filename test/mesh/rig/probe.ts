@@ -1,7 +1,7 @@
 /** The probes of a container, as a kubelet makes them: from outside of the pod, over its address. */
 
-import { Client, credentials } from '@grpc/grpc-js';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Client, credentials } from '@grpc/grpc-js';
 import type { ProbeSpec } from './pod-spec.ts';
 
 /** One look. Resolves with whether it was answered well and in time. @throws Error on a kind that the rig does not know */

@@ -38,7 +38,11 @@ async function fill(filling: Filling, volume: VolumeSpec, models: string): Promi
       if (configMap !== undefined) await filling.configMap(configMap);
       if (downwardAPI !== undefined) filling.downward(downwardAPI.items);
     }
-  } else if (volume.image !== undefined || volume.persistentVolumeClaim !== undefined || volume.hostPath !== undefined) {
+  } else if (
+    volume.image !== undefined ||
+    volume.persistentVolumeClaim !== undefined ||
+    volume.hostPath !== undefined
+  ) {
     // Whatever brings models to a pod, it brings those of this repository; each pod has its own copy.
     fs.cpSync(models, filling.directory, { recursive: true });
   } else throw new Error(`the rig knows no volume of the kind of ${JSON.stringify(volume)}`);

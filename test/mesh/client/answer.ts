@@ -1,1 +1,0 @@
-import { decodeInferResponse } from '../../../src/wire/infer-response.ts';
