@@ -1,11 +1,14 @@
 /** istiod, installed from its own charts and run as a plain process. */
 
 import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import { type ControlPlane, HUB } from './control-plane.ts';
 import { Daemon } from './daemon.ts';
 import { addHost } from './hosts.ts';
 import type { KubernetesObject } from './kubernetes.ts';
+import { WORK } from './sandbox.ts';
 import type { Toolbox } from './toolbox.ts';
 
 const run = promisify(execFile);
@@ -95,13 +98,10 @@ export async function startIstiod(toolbox: Toolbox, { kubernetes, kubeconfig, ku
 }
 
 async function renderInstallation(toolbox: Toolbox): Promise<string> {
-  const generation = run(
-    toolbox.istioctl,
-    ['manifest', 'generate', `--manifests=${toolbox.manifests}`, '--filename=/dev/stdin'],
-    { maxBuffer: 64 << 20 },
-  );
-  generation.child.stdin?.end(JSON.stringify(INSTALLATION));
-  return (await generation).stdout;
+  const file = path.join(WORK, 'installation.json');
+  fs.writeFileSync(file, JSON.stringify(INSTALLATION));
+  const args = ['manifest', 'generate', `--manifests=${toolbox.manifests}`, `--filename=${file}`];
+  return (await run(toolbox.istioctl, args, { maxBuffer: 64 << 20 })).stdout;
 }
 
 function endpoints(): unknown {
