@@ -26,10 +26,21 @@ export interface Http2Options {
   readonly limits?: Partial<Http2Limits>;
 }
 
+export interface Http2Server extends Transport {
+  /**
+   * Takes a connection that another listener has accepted, such as one of several that share a port with `reusePort`. With
+   * TLS the handshake is still to come. A drain ends it like every other.
+   */
+  accept(socket: Socket): void;
+}
+
 export const listenHttp2: Listen = http2Listener({});
 
 /** @returns how to start a transport with `options` */
-export function http2Listener({ tls, limits }: Http2Options): Listen {
+export function http2Listener({
+  tls,
+  limits,
+}: Http2Options): (options: TransportOptions, routes: Routes) => Promise<Http2Server> {
   return async (options, routes) => {
     const transport = new Http2Transport({ ...DEFAULT_LIMITS, ...limits }, options, routes, tls);
     await transport.listen(options);
@@ -37,7 +48,7 @@ export function http2Listener({ tls, limits }: Http2Options): Listen {
   };
 }
 
-class Http2Transport implements Transport, ConnectionHost {
+class Http2Transport implements Http2Server, ConnectionHost {
   readonly limits: Http2Limits;
   readonly maxConcurrentStreams: number;
   readonly incoming: ByteBudget;
@@ -56,6 +67,8 @@ class Http2Transport implements Transport, ConnectionHost {
   #toFlush: Connection[] = [];
   #upkeep: NodeJS.Timeout | undefined;
   #drained: Promise<void> | undefined;
+  /** No socket is left. */
+  #onEmpty: (() => void) | undefined;
 
   constructor(limits: Http2Limits, options: TransportOptions, routes: Routes, tls: TlsIdentity | undefined) {
     this.limits = limits;
@@ -92,6 +105,11 @@ class Http2Transport implements Transport, ConnectionHost {
     });
     this.#stopWatching = this.#watch?.();
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS).unref();
+  }
+
+  accept(socket: Socket): void {
+    socket.setNoDelay(true);
+    this.#listener.emit('connection', socket);
   }
 
   drain(graceMs: number): Promise<void> {
@@ -133,6 +151,7 @@ class Http2Transport implements Transport, ConnectionHost {
     socket.once('close', () => {
       this.#sockets.delete(socket);
       this.#handshaking.delete(address);
+      if (this.#sockets.size === 0) this.#onEmpty?.();
     });
     return true;
   }
@@ -177,6 +196,8 @@ class Http2Transport implements Transport, ConnectionHost {
       for (const socket of this.#sockets) socket.destroy();
     }, graceMs);
     await closed;
+    // The listener does not know of those that others have accepted.
+    if (this.#sockets.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
     clearTimeout(abandonment);
     clearTimeout(end);
     clearInterval(this.#upkeep);
