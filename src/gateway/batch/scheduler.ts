@@ -180,7 +180,9 @@ export class Scheduler implements Batcher {
       }
       request.occupancy = this.occupancy;
       this.occupancy.enter(request.rows, now);
-      call.onCancel = (reason) => this.#forget(request, reason);
+      // Bound, no arrow: V8 keeps a closure that outlives a collection of the young objects until it collects the old ones,
+      // and with this one the whole request.
+      call.onCancel = this.#forget.bind(this, request);
       // The transport watches the call's deadline; only a shorter time of the request's own needs a timer.
       if (now + limitMs < call.deadline && limitMs <= MAX_TIMER_MS) {
         // What is put behind all others does not change when something can be sent, only what.
