@@ -3,11 +3,11 @@
  * reasons, methods of the server.
  *
  * OpenTelemetry for JavaScript has no bound instruments: each `add` builds and hashes its attributes again. So counters are
- * plain numbers here, which are read when someone collects, and each histogram gets an attributes object that was made once.
+ * plain numbers here, which are read when someone collects, and histograms are made series by series (`distribution.ts`).
  */
 
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
-import type { BatchObservableResult, Histogram, Meter, Observable } from '@opentelemetry/api';
+import type { Attributes, BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
 import type { Reason, StatusName } from '../errors.ts';
 import {
   type BatchEnded,
@@ -23,6 +23,7 @@ import {
   type ShadowEnded,
   type TenantCharged,
 } from './diagnostics.ts';
+import type { Distribute, Distribution } from './distribution.ts';
 
 /** What gauges show: the gateway at this moment. */
 export interface GatewayState {
@@ -193,9 +194,13 @@ type NamesOf<Kind> = { [Name in MetricName]: (typeof METRICS)[Name]['kind'] exte
 const UNKNOWN_MODEL: ModelRef = { name: 'unknown', version: 'unknown' };
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>;
 
-/** Records into instruments of `meter` until the returned function is called. */
-export function recordMetrics(meter: Meter, state: () => GatewayState | Promise<GatewayState>): () => void {
-  const recorder = new MetricsRecorder(meter);
+/** Records into instruments of `meter`, and histograms into what `distribute` makes, until the returned function is called. */
+export function recordMetrics(
+  meter: Meter,
+  distribute: Distribute,
+  state: () => GatewayState | Promise<GatewayState>,
+): () => void {
+  const recorder = new MetricsRecorder(meter, distribute);
   const observables = [...recorder.observables.values()];
   const collect = async (result: BatchObservableResult): Promise<void> => recorder.collect(result, await state());
   meter.addBatchObservableCallback(collect, observables);
@@ -220,21 +225,48 @@ interface Count<Labels> {
   value: number;
 }
 
+/** A histogram whose series is made when it has its first value. */
+class LazyDistribution implements Distribution {
+  readonly #make: () => Distribution;
+  #made: Distribution | undefined;
+
+  constructor(make: () => Distribution) {
+    this.#make = make;
+  }
+
+  record(value: number): void {
+    this.#made ??= this.#make();
+    this.#made.record(value);
+  }
+}
+
+type Histograms = (name: NamesOf<'histogram'>, labels: Attributes) => Distribution;
+
 /** What one model version has done. */
 class ModelSeries {
   readonly labels: { readonly model: string; readonly version: string };
   readonly requests = new Map<Reason | 'none', Count<{ status: StatusName; reason: Reason | 'none' }>>();
-  /** For the histogram of durations, which does not tell reasons apart. */
-  readonly statuses = new Map<StatusName, { readonly status: StatusName }>();
+  /** How long requests took, which does not tell reasons apart. */
+  readonly durations = new Map<StatusName, Distribution>();
+  readonly queueDuration: Distribution;
+  readonly batchSize: Distribution;
+  readonly computeDuration: Distribution;
+  readonly transferDuration: Distribution;
   readonly batches = new Map<`${SendReason} ${BatchOutcome}`, Count<{ reason: SendReason; outcome: BatchOutcome }>>();
   readonly cached = new Map<CacheOutcome, Count<{ outcome: CacheOutcome }>>();
   /** When metrics were last collected; `undefined` where the version was gone by then. */
   load: ModelLoad | undefined;
   requestBytes = 0;
   responseBytes = 0;
+  readonly #histograms: Histograms;
 
-  constructor({ name, version }: ModelRef) {
+  constructor({ name, version }: ModelRef, histograms: Histograms) {
     this.labels = { model: name, version };
+    this.#histograms = histograms;
+    this.queueDuration = histograms('tensorgate_queue_duration_seconds', this.labels);
+    this.batchSize = histograms('tensorgate_batch_size', this.labels);
+    this.computeDuration = histograms('tensorgate_compute_duration_seconds', this.labels);
+    this.transferDuration = histograms('tensorgate_transfer_duration_seconds', this.labels);
   }
 
   /** Requests that ended for `reason`, which decides their status. */
@@ -246,8 +278,10 @@ class ModelSeries {
     return obtain(this.cached, outcome, () => ({ labels: { ...this.labels, outcome }, value: 0 }));
   }
 
-  labelsFor(status: StatusName): { readonly status: StatusName } {
-    return obtain(this.statuses, status, () => ({ ...this.labels, status }));
+  durationFor(status: StatusName): Distribution {
+    return obtain(this.durations, status, () =>
+      this.#histograms('tensorgate_request_duration_seconds', { ...this.labels, status }),
+    );
   }
 
   batchesFor(reason: SendReason, outcome: BatchOutcome): Count<unknown> {
@@ -263,15 +297,19 @@ type ShadowCounter = Extract<NamesOf<'counter'>, `tensorgate_shadow_${string}`>;
 /** What one shadow did beside one primary. */
 class ShadowSeries {
   readonly labels: { readonly model: string; readonly primary: string; readonly shadow: string };
-  readonly durationOfPrimary: { readonly of: 'primary' };
-  readonly durationOfShadow: { readonly of: 'shadow' };
+  readonly durationOfPrimary: Distribution;
+  readonly durationOfShadow: Distribution;
+  readonly absolute: Distribution;
+  readonly relative: Distribution;
   /** By the counter and its own label. */
   readonly counts = new Map<string, Count<object> & { readonly name: ShadowCounter }>();
 
-  constructor({ model, primary, shadow }: ShadowEnded) {
+  constructor({ model, primary, shadow }: ShadowEnded, histograms: Histograms) {
     this.labels = { model, primary, shadow };
-    this.durationOfPrimary = { ...this.labels, of: 'primary' };
-    this.durationOfShadow = { ...this.labels, of: 'shadow' };
+    this.durationOfPrimary = histograms('tensorgate_shadow_duration_seconds', { ...this.labels, of: 'primary' });
+    this.durationOfShadow = histograms('tensorgate_shadow_duration_seconds', { ...this.labels, of: 'shadow' });
+    this.absolute = histograms('tensorgate_shadow_max_absolute_difference', this.labels);
+    this.relative = histograms('tensorgate_shadow_max_relative_difference', this.labels);
   }
 
   add(name: ShadowCounter, label: string, value: string, amount = 1): void {
@@ -285,17 +323,10 @@ class ShadowSeries {
 
 class MetricsRecorder {
   readonly observables: ReadonlyMap<MetricName, Observable>;
-  readonly #requestDuration: Histogram;
-  readonly #queueDuration: Histogram;
-  readonly #batchSize: Histogram;
-  readonly #computeDuration: Histogram;
-  readonly #transferDuration: Histogram;
-  readonly #shadowAbsolute: Histogram;
-  readonly #shadowRelative: Histogram;
-  readonly #shadowDuration: Histogram;
+  readonly #histograms: Histograms;
   /** By name, then version: the same version may be loaded again, and goes on counting. */
   readonly #models = new Map<string, Map<string, ModelSeries>>();
-  readonly #unknown = new ModelSeries(UNKNOWN_MODEL);
+  readonly #unknown: ModelSeries;
   /** By path: calls that reach no method of the server are not told of. */
   readonly #calls = new Map<string, Map<StatusName, Count<{ method: string; status: StatusName }>>>();
   readonly #tenants = new Map<string, Count<TenantCharged>>();
@@ -303,22 +334,9 @@ class MetricsRecorder {
   /** By model and versions. */
   readonly #shadows = new Map<string, ShadowSeries>();
 
-  constructor(meter: Meter) {
-    const histogram = (name: NamesOf<'histogram'>): Histogram => {
-      const { help, buckets } = METRICS[name];
-      return meter.createHistogram(name, {
-        description: help,
-        advice: { explicitBucketBoundaries: [...buckets] },
-      });
-    };
-    this.#requestDuration = histogram('tensorgate_request_duration_seconds');
-    this.#queueDuration = histogram('tensorgate_queue_duration_seconds');
-    this.#batchSize = histogram('tensorgate_batch_size');
-    this.#computeDuration = histogram('tensorgate_compute_duration_seconds');
-    this.#transferDuration = histogram('tensorgate_transfer_duration_seconds');
-    this.#shadowAbsolute = histogram('tensorgate_shadow_max_absolute_difference');
-    this.#shadowRelative = histogram('tensorgate_shadow_max_relative_difference');
-    this.#shadowDuration = histogram('tensorgate_shadow_duration_seconds');
+  constructor(meter: Meter, distribute: Distribute) {
+    this.#histograms = (name, labels) => new LazyDistribution(() => distribute({ name, ...METRICS[name] }, labels));
+    this.#unknown = new ModelSeries(UNKNOWN_MODEL, this.#histograms);
     this.observables = new Map(
       (Object.entries(METRICS) as [MetricName, MetricDefinition][])
         .filter(([, { kind }]) => kind !== 'histogram')
@@ -342,34 +360,36 @@ class MetricsRecorder {
     series.requestBytes += event.requestBytes;
     series.responseBytes += event.responseBytes;
     if (event.cache !== undefined) series.cachedAs(event.cache).value++;
-    this.#requestDuration.record(event.durationMs / 1_000, series.labelsFor(event.status));
-    if (event.queueMs !== undefined) this.#queueDuration.record(event.queueMs / 1_000, series.labels);
+    series.durationFor(event.status).record(event.durationMs / 1_000);
+    if (event.queueMs !== undefined) series.queueDuration.record(event.queueMs / 1_000);
   }
 
   recordBatch(event: BatchEnded): void {
     const series = this.#seriesOf(event.model);
     series.batchesFor(event.reason, event.outcome).value++;
-    this.#batchSize.record(event.rows, series.labels);
+    series.batchSize.record(event.rows);
     if (event.outcome !== 'ok') return;
-    this.#computeDuration.record(event.computeMs / 1_000, series.labels);
-    this.#transferDuration.record((event.inputMs + event.outputMs) / 1_000, series.labels);
+    series.computeDuration.record(event.computeMs / 1_000);
+    series.transferDuration.record((event.inputMs + event.outputMs) / 1_000);
   }
 
   recordShadow(event: ShadowEnded): void {
     const { model, primary, shadow, outcome } = event;
-    const series = obtain(this.#shadows, `${model}\n${primary}\n${shadow}`, () => new ShadowSeries(event));
+    const series = obtain(this.#shadows, `${model}\n${primary}\n${shadow}`, () => {
+      return new ShadowSeries(event, this.#histograms);
+    });
     if (outcome.kind === 'shed') series.add('tensorgate_shadow_shed_total', 'cause', outcome.cause);
     else if (outcome.kind === 'failed') series.add('tensorgate_shadow_failures_total', 'reason', outcome.reason);
     else {
       series.add('tensorgate_shadow_comparisons_total', 'result', outcome.result);
       series.add('tensorgate_shadow_rows_total', 'largest', 'same', outcome.rowsAgreeing);
       series.add('tensorgate_shadow_rows_total', 'largest', 'other', outcome.rowsDisagreeing);
-      this.#shadowDuration.record(outcome.primaryMs / 1_000, series.durationOfPrimary);
-      this.#shadowDuration.record(outcome.shadowMs / 1_000, series.durationOfShadow);
+      series.durationOfPrimary.record(outcome.primaryMs / 1_000);
+      series.durationOfShadow.record(outcome.shadowMs / 1_000);
       // One infinity would make the sum infinite for good.
       if (outcome.result === 'incomparable' || outcome.absolute === Number.POSITIVE_INFINITY) return;
-      this.#shadowAbsolute.record(outcome.absolute, series.labels);
-      this.#shadowRelative.record(outcome.relative, series.labels);
+      series.absolute.record(outcome.absolute);
+      series.relative.record(outcome.relative);
     }
   }
 
@@ -436,7 +456,7 @@ class MetricsRecorder {
 
   #seriesOf(model: ModelRef): ModelSeries {
     const versions = obtain(this.#models, model.name, () => new Map<string, ModelSeries>());
-    return obtain(versions, model.version, () => new ModelSeries(model));
+    return obtain(versions, model.version, () => new ModelSeries(model, this.#histograms));
   }
 }
 

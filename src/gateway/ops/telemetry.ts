@@ -5,6 +5,7 @@ import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporte
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { diagnostics } from './diagnostics.ts';
+import { Distributions, distributeTo } from './distribution.ts';
 import { startLog } from './log.ts';
 import { LogSettings } from './log-settings.ts';
 import { type GatewayState, recordMetrics } from './metrics.ts';
@@ -41,19 +42,23 @@ export async function startTelemetry({ env, version, settings, state }: Telemetr
   const gatewayState = async (): Promise<GatewayState> => {
     return { ...(await state()), maxInFlightBytes: settings.maxInFlightBytes };
   };
-  const reader = new PrometheusExporter({ preventServerStart: true });
+  const distributions = new Distributions({ name: NAME, version });
+  const reader = new PrometheusExporter({ preventServerStart: true, metricProducers: [distributions] });
   const serializer = new PrometheusSerializer(undefined, undefined, undefined, undefined, true);
   const provider = new MeterProvider({
     resource: ownResource(version).merge(detectResources({ detectors: [envDetector] })),
     readers: [reader],
   });
-  const stops = [recordMetrics(provider.getMeter(NAME, version), gatewayState)];
+  const stops = [recordMetrics(provider.getMeter(NAME, version), distributions.distribute, gatewayState)];
 
   const exported = { traces: isExported('TRACES', env), metrics: isExported('METRICS', env) };
   const traceSettings = new TraceSettings(exported.traces);
   const sdk = exported.traces || exported.metrics ? await startSdk(env, version, exported) : undefined;
   // The exporter's meters record for themselves, at little cost: a provider with two readers would aggregate twice as well.
-  if (exported.metrics) stops.push(recordMetrics(metrics.getMeter(NAME, version), gatewayState));
+  if (exported.metrics) {
+    const meter = metrics.getMeter(NAME, version);
+    stops.push(recordMetrics(meter, distributeTo(meter), gatewayState));
+  }
   if (exported.traces) stops.push(recordTraces(trace.getTracer(NAME, version), traceSettings));
 
   let ended: Promise<void> | undefined;

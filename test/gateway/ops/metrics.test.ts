@@ -2,6 +2,7 @@ import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporte
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
+import { Distributions } from '../../../src/gateway/ops/distribution.ts';
 import { type GatewayState, METRICS, recordMetrics } from '../../../src/gateway/ops/metrics.ts';
 import { batchEnded, callEnded, inferenceEnded, MODEL_INFER, RESNET } from './fake-events.ts';
 import { type Family, parsePrometheusText, sampleValue } from './prometheus-text.ts';
@@ -19,10 +20,11 @@ beforeEach(() => {
     maxInFlightBytes: 1_000,
     models: [{ ref: RESNET, state: 'READY', queuedRequests: 2, queuedRows: 5, memoryBytes: 700, breaker: 'half-open' }],
   };
-  const reader = new PrometheusExporter({ preventServerStart: true });
+  const distributions = new Distributions({ name: 'test', version: '1' });
+  const reader = new PrometheusExporter({ preventServerStart: true, metricProducers: [distributions] });
   const provider = new MeterProvider({ readers: [reader] });
   const serializer = new PrometheusSerializer(undefined, undefined, undefined, true, true);
-  stop = recordMetrics(provider.getMeter('test'), () => state);
+  stop = recordMetrics(provider.getMeter('test'), distributions.distribute, () => state);
   collect = async () => {
     const { resourceMetrics, errors } = await reader.collect();
     expect(errors).toEqual([]);
