@@ -10,7 +10,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 /** Up to here a copy blocks the thread for less than handing it to another thread costs. */
-const SYNC_LIMIT = 256 * 1024;
+const SYNC_LIMIT = 1024 * 1024;
 /** A mailbox that grew past this gives its memory back after the batch. */
 const KEEP_BYTES = 64 * 1024 * 1024;
 
