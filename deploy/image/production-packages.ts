@@ -1,0 +1,18 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
+}
+
+/**
+ * The folders under `node_modules` that the program needs to run, from `root`: those of the lock file that are not for
+ * development alone, and are installed, for optional ones of other platforms are not.
+ */
+export function productionPackages(root: string): readonly string[] {
+  const lock = JSON.parse(fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8')) as Lock;
+  return Object.entries(lock.packages)
+    .filter(([folder, { dev }]) => folder !== '' && dev !== true && fs.existsSync(path.join(root, folder)))
+    .map(([folder]) => folder)
+    .sort();
+}
