@@ -13,6 +13,7 @@ import { type ImageConfig, readDockerfile } from './dockerfile.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const DOCKERFILES = ['Dockerfile', 'deploy/Dockerfile.gpu'] as const;
+const MODELS_DOCKERFILE = 'deploy/models/Dockerfile';
 const MAIN = path.join(ROOT, 'deploy/image/main.ts');
 
 describe('the Dockerfiles', () => {
@@ -21,7 +22,7 @@ describe('the Dockerfiles', () => {
   test.skipIf(linter === undefined)('satisfy hadolint', async () => {
     const linted = await runProgram(
       linter ?? '',
-      DOCKERFILES.map((file) => path.join(ROOT, file)),
+      [...DOCKERFILES, MODELS_DOCKERFILE].map((file) => path.join(ROOT, file)),
     );
     expect(linted).toEqual({ code: 0, stdout: '', stderr: '' });
   });
