@@ -22,6 +22,7 @@ import {
   unaryRequest,
 } from '../gateway/accept/h2/raw-frames.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
+import { below, pick, type Random, randomBytes, randomFrom } from '../support/random.ts';
 import { type Message, method } from '../support/stock-client.ts';
 
 const MODEL = 'cifar10';
@@ -41,34 +42,6 @@ const GOOD_MESSAGE = INFER.requestSerialize({
 } satisfies Message);
 const INITIAL_WINDOW_SIZE = 4;
 const CANCEL = uint32(8);
-
-/** Below 1, as Math.random is, but the same again from the same seed. */
-type Random = () => number;
-
-/** Mulberry32. */
-function randomFrom(seed: number): Random {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function below(limit: number, random: Random): number {
-  return Math.floor(random() * limit);
-}
-
-function pick<Item>(items: readonly Item[], random: Random): Item {
-  const item = items[below(items.length, random)];
-  if (item === undefined) throw new RangeError('there is nothing to choose from');
-  return item;
-}
-
-function randomBytes(length: number, random: Random): Buffer {
-  return Buffer.from(Array.from({ length }, () => below(256, random)));
-}
 
 /** A fault, of a client of its own. Resolves when that is gone. */
 type Fault = (port: number, random: Random) => Promise<void>;
