@@ -1,0 +1,124 @@
+/**
+ * Which values the tensors of a model take on real inputs: what static quantization needs to know.
+ *
+ * The model runs with the least and the greatest element of every float32 tensor among its outputs, computed beside the
+ * tensor itself: two numbers leave the process for each, however large the tensors are.
+ */
+
+import { create } from '@bufbuild/protobuf';
+import { CompressError } from './compress-error.ts';
+import { type Feeds, ModelSession, type RunnerOptions } from './model-session.ts';
+import { integer } from './onnx/attribute.ts';
+import { Graph } from './onnx/graph.ts';
+import { changed } from './onnx/message.ts';
+import type { OnnxModel } from './onnx/model-file.ts';
+import { GraphProtoSchema, ModelProtoSchema, type NodeProto, ValueInfoProtoSchema } from './onnx/onnx_pb.ts';
+
+/** The least and the greatest value that a tensor was seen to take. */
+export interface Range {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** By tensor: of all float32 tensors of a graph, its inputs among them. */
+export type Ranges = ReadonlyMap<string, Range>;
+
+/**
+ * Runs `model` on all `rows`.
+ * @param rows values for all inputs, as many rows at once as the caller likes. Each is run before the next is asked for.
+ * @returns what was seen. A tensor that was not finite, or was always empty, is not among it.
+ * @throws CompressError (`calibration`) where there are no rows or they do not fit the model; (`runner`) where it does not run.
+ */
+export async function calibrate(
+  model: OnnxModel,
+  rows: AsyncIterable<Feeds> | Iterable<Feeds>,
+  options: RunnerOptions,
+): Promise<Ranges> {
+  const tensors = await floatTensors(model, options);
+  const { probe, outputs } = probeOf(model, tensors);
+  const session = await ModelSession.open(probe, options);
+  const seen = new Map<string, { low: number; high: number }>();
+  let runs = 0;
+  try {
+    for await (const feeds of rows) {
+      const answer = await session.run(feeds);
+      runs++;
+      for (const [tensor, { low, high }] of outputs) {
+        const range = seen.get(tensor) ?? { low: Number.POSITIVE_INFINITY, high: Number.NEGATIVE_INFINITY };
+        // NaN stays, once it was there.
+        range.low = Math.min(range.low, scalar(answer, low));
+        range.high = Math.max(range.high, scalar(answer, high));
+        seen.set(tensor, range);
+      }
+    }
+  } finally {
+    await session.close();
+  }
+  if (runs === 0) throw new CompressError('calibration', 'there are no rows to calibrate with');
+  return new Map([...seen].filter(([, { low, high }]) => Number.isFinite(low) && Number.isFinite(high)));
+}
+
+/** Operators whose results may be no tensors, which cannot be asked for. */
+const NO_TENSORS = /^(If|Loop|Scan|Sequence.*|SplitToSequence|Optional.*)$/;
+
+/** The float32 tensors of the main graph, as ONNX Runtime infers their types. */
+async function floatTensors(model: OnnxModel, options: RunnerOptions): Promise<string[]> {
+  const { nodes, outputs, inputs } = new Graph(model);
+  const inner = nodes
+    .filter(({ opType }) => !NO_TENSORS.test(opType))
+    .flatMap(({ output }) => output)
+    .filter((name) => name !== '' && !outputs.has(name));
+  const output = [...(model.graph?.output ?? []), ...inner.map((name) => create(ValueInfoProtoSchema, { name }))];
+  const graph = changed(GraphProtoSchema, graphOf(model), { output });
+  const open = changed(ModelProtoSchema, model, { graph });
+  const session = await ModelSession.open(open, { ...options, graphOptimizationLevel: 'disabled' });
+  await session.close();
+  const wanted = new Set([...inputs, ...inner, ...outputs]);
+  return [...session.info.inputs, ...session.info.outputs]
+    .filter(({ name, datatype }) => datatype === 'FP32' && wanted.has(name))
+    .map(({ name }) => name);
+}
+
+interface ProbeOutputs {
+  readonly low: string;
+  readonly high: string;
+}
+
+/** The model with the ranges of `tensors` as its only outputs, and their names. */
+function probeOf(
+  model: OnnxModel,
+  tensors: readonly string[],
+): { probe: OnnxModel; outputs: Map<string, ProbeOutputs> } {
+  const graph = new Graph(model);
+  const outputs = new Map<string, ProbeOutputs>();
+  const added: NodeProto[] = [];
+  const reduce = (opType: string, tensor: string): string => {
+    const name = graph.freshName(`${tensor}.${opType}`);
+    graph.addNode(opType, name, [tensor], { attributes: [integer('keepdims', 0)] });
+    added.push(...graph.nodes.splice(-1));
+    return name;
+  };
+  for (const tensor of tensors) {
+    outputs.set(tensor, { low: reduce('ReduceMin', tensor), high: reduce('ReduceMax', tensor) });
+  }
+  const output = [...outputs.values()].flatMap(({ low, high }) =>
+    [low, high].map((name) => create(ValueInfoProtoSchema, { name })),
+  );
+  const source = graphOf(model);
+  const node = [...source.node, ...added];
+  return {
+    probe: changed(ModelProtoSchema, model, { graph: changed(GraphProtoSchema, source, { node, output }) }),
+    outputs,
+  };
+}
+
+function graphOf({ graph }: OnnxModel): NonNullable<OnnxModel['graph']> {
+  if (graph === undefined) throw new CompressError('model', 'the model has no graph');
+  return graph;
+}
+
+function scalar(answer: Feeds, name: string): number {
+  const data = answer.get(name)?.data;
+  if (data === undefined) return Number.NaN;
+  return new DataView(data.buffer, data.byteOffset, data.byteLength).getFloat32(0, true);
+}

@@ -1,0 +1,48 @@
+/** The graph that ONNX Runtime makes of a model: what really runs, after its fusions. */
+
+import path from 'node:path';
+import { ModelSession, type RunnerOptions, withTemporaryModel } from './model-session.ts';
+import { type OnnxModel, readOnnxModel } from './onnx/model-file.ts';
+
+/** How often an operator runs in a pass over the graph. */
+export interface OperatorCount {
+  /** `''` for the standard operators, `com.microsoft` for most of ONNX Runtime's own. */
+  readonly domain: string;
+  readonly opType: string;
+  readonly count: number;
+}
+
+/**
+ * The operators that run, the most frequent first; those inside of subgraphs are not counted.
+ * @throws CompressError (`runner`)
+ */
+export async function countOperators(model: OnnxModel, options: RunnerOptions): Promise<OperatorCount[]> {
+  const counts = new Map<string, { domain: string; opType: string; count: number }>();
+  for (const { domain, opType } of (await optimizedModel(model, options)).graph?.node ?? []) {
+    const key = `${domain}:${opType}`;
+    const found = counts.get(key);
+    if (found === undefined) counts.set(key, { domain: domain === 'ai.onnx' ? '' : domain, opType, count: 1 });
+    else found.count++;
+  }
+  return [...counts.values()].sort((a, b) => b.count - a.count || (a.opType < b.opType ? -1 : 1));
+}
+
+/** How often operators run by the domain that they are from, the standard one as `ai.onnx`. */
+export function countDomains(operators: readonly OperatorCount[]): Map<string, number> {
+  const domains = new Map<string, number>();
+  for (const { domain, count } of operators) {
+    const name = domain === '' ? 'ai.onnx' : domain;
+    domains.set(name, (domains.get(name) ?? 0) + count);
+  }
+  return domains;
+}
+
+/** What ONNX Runtime makes of a model at `options.graphOptimizationLevel`. @throws CompressError (`runner`) */
+export async function optimizedModel(model: OnnxModel, options: RunnerOptions): Promise<OnnxModel> {
+  return withTemporaryModel(model, options, async (file) => {
+    const optimized = path.join(path.dirname(file), 'optimized.onnx');
+    const session = await ModelSession.open(file, { ...options, optimizedModelFilePath: optimized });
+    await session.close();
+    return readOnnxModel(optimized);
+  });
+}
