@@ -131,7 +131,20 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
       'gateway/batch/queued-request.ts',
     ],
   },
-  { place: 'cli/', sees: ['wire/', 'client/', 'gateway/'] },
+  {
+    place: 'compress/',
+    sees: [
+      'wire/',
+      'worker/protocol.ts',
+      'worker/mailbox.ts',
+      'gateway/admit/infer-tensors.ts',
+      'gateway/batch/',
+      'gateway/dispatch/',
+      'gateway/repository/',
+    ],
+  },
+  { place: 'compress/onnx/', sees: ['wire/half-precision.ts', 'compress/compress-error.ts'] },
+  { place: 'cli/', sees: ['wire/', 'client/', 'gateway/', 'compress/'] },
 ];
 
 describe('dependencies', () => {
@@ -142,7 +155,7 @@ describe('dependencies', () => {
   test('of the command line, serve, doctor and validate alone know the gateway', () => {
     const knowing = ['cli/serve.ts', 'cli/doctor.ts', 'cli/validate.ts'];
     const others = FILES.map(({ name }) => name).filter((name) => name.startsWith('cli/') && !knowing.includes(name));
-    expect(trespasses(others, ['cli/', 'client/', 'wire/'])).toEqual([]);
+    expect(trespasses(others, ['cli/', 'client/', 'wire/', 'compress/'])).toEqual([]);
   });
 
   test('every place has its rule', () => {
@@ -172,6 +185,7 @@ describe('dependencies', () => {
 
 /** Where each library lives. What is not named here is used by nobody. */
 const HOMES: readonly { readonly library: RegExp; readonly homes: readonly string[] }[] = [
+  { library: /^@bufbuild\/protobuf/, homes: ['compress/'] },
   { library: /^@grpc\//, homes: ['gateway/accept/', 'client/'] },
   { library: /^grpc-health-check$/, homes: ['gateway/accept/'] },
   { library: /^onnxruntime-node$/, homes: ['worker/execution-provider.ts', 'worker/model-instance.ts'] },
@@ -275,7 +289,8 @@ describe('forms', () => {
     const drawers = /^(utils?|common|helpers?|types|misc|shared|lib|index|constants)$/;
     const odd = FILES.map(({ name }) => name).filter((name) =>
       name
-        .replace(/\.ts$/, '')
+        // Generated files have their generator's name.
+        .replace(/(_pb)?\.ts$/, '')
         .split('/')
         .some((part) => drawers.test(part) || !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(part)),
     );

@@ -12,7 +12,13 @@ import { integer } from './onnx/attribute.ts';
 import { Graph } from './onnx/graph.ts';
 import { changed } from './onnx/message.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
-import { GraphProtoSchema, ModelProtoSchema, type NodeProto, ValueInfoProtoSchema } from './onnx/onnx_pb.ts';
+import {
+  type AttributeProto,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  ValueInfoProtoSchema,
+} from './onnx/onnx_pb.ts';
 
 /** The least and the greatest value that a tensor was seen to take. */
 export interface Range {
@@ -20,8 +26,14 @@ export interface Range {
   readonly high: number;
 }
 
+/** What was seen of a tensor. */
+export interface TensorRange extends Range {
+  /** The number of its axes. */
+  readonly rank: number;
+}
+
 /** By tensor: of all float32 tensors of a graph, its inputs among them. */
-export type Ranges = ReadonlyMap<string, Range>;
+export type Ranges = ReadonlyMap<string, TensorRange>;
 
 /**
  * Runs `model` on all `rows`.
@@ -34,17 +46,17 @@ export async function calibrate(
   rows: AsyncIterable<Feeds> | Iterable<Feeds>,
   options: RunnerOptions,
 ): Promise<Ranges> {
-  const tensors = await floatTensors(model, options);
-  const { probe, outputs } = probeOf(model, tensors);
+  const { probe, outputs } = probeOf(model, await floatTensors(model, options));
   const session = await ModelSession.open(probe, options);
-  const seen = new Map<string, { low: number; high: number }>();
+  const seen = new Map<string, { low: number; high: number; rank: number }>();
   let runs = 0;
   try {
     for await (const feeds of rows) {
       const answer = await session.run(feeds);
       runs++;
-      for (const [tensor, { low, high }] of outputs) {
-        const range = seen.get(tensor) ?? { low: Number.POSITIVE_INFINITY, high: Number.NEGATIVE_INFINITY };
+      for (const [tensor, { low, high, shape }] of outputs) {
+        const rank = answer.get(shape)?.shape[0] ?? 0;
+        const range = seen.get(tensor) ?? { low: Number.POSITIVE_INFINITY, high: Number.NEGATIVE_INFINITY, rank };
         // NaN stays, once it was there.
         range.low = Math.min(range.low, scalar(answer, low));
         range.high = Math.max(range.high, scalar(answer, high));
@@ -82,6 +94,8 @@ async function floatTensors(model: OnnxModel, options: RunnerOptions): Promise<s
 interface ProbeOutputs {
   readonly low: string;
   readonly high: string;
+  /** INT64, as many elements as the tensor has axes. */
+  readonly shape: string;
 }
 
 /** The model with the ranges of `tensors` as its only outputs, and their names. */
@@ -92,17 +106,21 @@ function probeOf(
   const graph = new Graph(model);
   const outputs = new Map<string, ProbeOutputs>();
   const added: NodeProto[] = [];
-  const reduce = (opType: string, tensor: string): string => {
-    const name = graph.freshName(`${tensor}.${opType}`);
-    graph.addNode(opType, name, [tensor], { attributes: [integer('keepdims', 0)] });
+  const add = (opType: string, tensor: string, attributes: readonly AttributeProto[]): string => {
+    const name = graph.addNode(opType, graph.freshName(`${tensor}.${opType}`), [tensor], { attributes });
     added.push(...graph.nodes.splice(-1));
     return name;
   };
+  const toScalar = [integer('keepdims', 0)];
   for (const tensor of tensors) {
-    outputs.set(tensor, { low: reduce('ReduceMin', tensor), high: reduce('ReduceMax', tensor) });
+    outputs.set(tensor, {
+      low: add('ReduceMin', tensor, toScalar),
+      high: add('ReduceMax', tensor, toScalar),
+      shape: add('Shape', tensor, []),
+    });
   }
-  const output = [...outputs.values()].flatMap(({ low, high }) =>
-    [low, high].map((name) => create(ValueInfoProtoSchema, { name })),
+  const output = [...outputs.values()].flatMap(({ low, high, shape }) =>
+    [low, high, shape].map((name) => create(ValueInfoProtoSchema, { name })),
   );
   const source = graphOf(model);
   const node = [...source.node, ...added];

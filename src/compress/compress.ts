@@ -4,8 +4,10 @@ import type { Ranges } from './calibration.ts';
 import { CompressError } from './compress-error.ts';
 import { storeHalf } from './fp16-weights.ts';
 import { quantize } from './int8/quantize.ts';
+import { lowerRank } from './low-rank.ts';
 import type { Compressed } from './note.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
+import { prune } from './sparse-weights.ts';
 import type { Technique } from './technique.ts';
 
 /**
@@ -20,7 +22,8 @@ export function compress(model: OnnxModel, technique: Technique, ranges?: Ranges
     case 'fp16-weights':
       return storeHalf(model);
     case 'rank':
+      return lowerRank(model, technique.rank);
     case 'sparse':
-      throw new CompressError('technique', `${technique.kind} is not built yet`);
+      return prune(model, technique.share);
   }
 }

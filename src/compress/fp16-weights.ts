@@ -9,7 +9,7 @@ import type { Compressed, Note } from './note.ts';
 import { integer } from './onnx/attribute.ts';
 import { Graph } from './onnx/graph.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
-import { DataType, elementsOf, floatsOf } from './onnx/tensor-values.ts';
+import { DataType, elementsOf, floatsOf, shapeOf } from './onnx/tensor-values.ts';
 
 /** What a Cast costs outweighs what smaller tensors save. */
 const MIN_ELEMENTS = 256;
@@ -19,6 +19,23 @@ const MAX_FP16 = 65_504;
 /** @throws CompressError (`model`) where no weights are stored as float32. */
 export function storeHalf(model: OnnxModel): Compressed {
   const graph = new Graph(model);
+  const notes = storeWeightsAsHalf(graph);
+  if (!notes.some(({ kind }) => kind === 'cast')) {
+    const text = `fp16-weights: no tensor of at least ${MIN_ELEMENTS} weights is stored as float32`;
+    throw new CompressError('model', text);
+  }
+  return { model: graph.toModel('fp16-weights'), notes };
+}
+
+/** Whether weights are stored like this already. */
+export function storesHalf(graph: Graph): boolean {
+  return graph.nodes.some(
+    (node) => node.opType === 'Cast' && graph.constant(node.input[0])?.dataType === DataType.FLOAT16,
+  );
+}
+
+/** @returns a note for each tensor that is large enough. */
+export function storeWeightsAsHalf(graph: Graph): Note[] {
   const notes: Note[] = [];
   for (const tensor of [...graph.constants]) {
     const { name, dataType } = tensor;
@@ -30,16 +47,11 @@ export function storeHalf(model: OnnxModel): Compressed {
     } else if (values.some((value) => Math.abs(value) > MAX_FP16)) {
       notes.push({ ...about, kind: 'kept', text: `it holds values beyond ${MAX_FP16}, the greatest of float16` });
     } else {
-      const shape = tensor.dims.map(Number);
-      const half = graph.addConstant(`${name}.fp16`, Uint16Array.from(values, toFp16), shape);
+      const half = graph.addConstant(`${name}.fp16`, Uint16Array.from(values, toFp16), shapeOf(tensor));
       graph.removeConstant(name);
       graph.addNode('Cast', name, [half], { attributes: [integer('to', DataType.FLOAT)] });
       notes.push({ ...about, kind: 'cast', text: `${values.length} weights as float16` });
     }
   }
-  if (!notes.some(({ kind }) => kind === 'cast')) {
-    const text = `fp16-weights: no tensor of at least ${MIN_ELEMENTS} weights is stored as float32`;
-    throw new CompressError('model', text);
-  }
-  return { model: graph.toModel('fp16-weights'), notes };
+  return notes;
 }

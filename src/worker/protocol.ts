@@ -40,8 +40,6 @@ export interface SessionOptions {
   readonly graphOptimizationLevel: 'disabled' | 'basic' | 'extended' | 'layout' | 'all';
   readonly enableCpuMemArena: boolean;
   readonly enableMemPattern: boolean;
-  /** Where ONNX Runtime is to write the graph as it runs it, after fusion. Absent: nowhere. */
-  readonly optimizedModelFilePath?: string;
   /** ONNX Runtime's config entries, such as `session.intra_op.allow_spinning`. */
   readonly extra: Readonly<Record<string, string>>;
   /** Where the graph is written as it runs: optimized, and fused for this processor. */

@@ -34,3 +34,7 @@ export function attributeOf(node: NodeProto, name: string): AttributeProto | und
 export function integer(name: string, value: number): AttributeProto {
   return create(AttributeProtoSchema, { name, type: Type.INT, i: BigInt(value) });
 }
+
+export function text(name: string, value: string): AttributeProto {
+  return create(AttributeProtoSchema, { name, type: Type.STRING, s: Buffer.from(value) });
+}

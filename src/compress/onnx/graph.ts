@@ -93,6 +93,15 @@ export class Graph {
     return this.#outputs;
   }
 
+  /** The number of axes, where the model says it: of inputs and outputs it does, of others seldom. */
+  rankOf(tensor: string): number | undefined {
+    const constant = this.#constants.get(tensor);
+    if (constant !== undefined) return constant.dims.length;
+    const { input, output, valueInfo } = this.#graph;
+    const type = [...input, ...output, ...valueInfo].find(({ name }) => name === tensor)?.type?.value;
+    return type?.case === 'tensorType' ? type.value.shape?.dim.length : undefined;
+  }
+
   constant(name: string | undefined): TensorProto | undefined {
     return name === undefined ? undefined : this.#constants.get(name);
   }

@@ -40,21 +40,35 @@ export async function findRowDependence(
   for (let round = 0; round < ROUNDS; round++) {
     const random = seededRandom(round + 1);
     const rows = MAGNITUDES.map((magnitude) => syntheticRow(inputs, { ...shape, random, magnitude }));
-    const together = await run(rows);
-    if (together.kind !== 'ok') return `a batch of ${rows.length} rows does not run (${reasonOf(together)})`;
-    let parts: readonly OutputTensor[][];
-    try {
-      const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
-      parts = scatter(batch, together.outputs, 'rows', axes);
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-    for (const [index, row] of rows.entries()) {
-      const apart = await run([row]);
-      if (apart.kind !== 'ok') return `a single row does not run (${reasonOf(apart)})`;
-      const difference = compare(parts[index] ?? [], apart.outputs);
-      if (difference !== undefined) return difference;
-    }
+    const dependence = await compareTogether(run, rows, axes);
+    if (dependence !== undefined) return dependence;
+  }
+  return undefined;
+}
+
+/**
+ * The same with given rows, which can share a batch and should be unlike.
+ * @returns why they are not independent, or `undefined` where no dependence was found.
+ */
+export async function compareTogether(
+  run: RunRows,
+  rows: readonly InferTensors[],
+  axes?: OutputAxes,
+): Promise<string | undefined> {
+  const together = await run(rows);
+  if (together.kind !== 'ok') return `a batch of ${rows.length} rows does not run (${reasonOf(together)})`;
+  let parts: readonly OutputTensor[][];
+  try {
+    const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
+    parts = scatter(batch, together.outputs, 'rows', axes);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  for (const [index, row] of rows.entries()) {
+    const apart = await run([row]);
+    if (apart.kind !== 'ok') return `a single row does not run (${reasonOf(apart)})`;
+    const difference = compare(parts[index] ?? [], apart.outputs);
+    if (difference !== undefined) return difference;
   }
   return undefined;
 }

@@ -1,0 +1,331 @@
+/**
+ * Which nodes compute in integers, and which tensors are quantized for that.
+ *
+ * P1: a node with weights computes in integers where the ranges of what it reads and gives are known.
+ * P2: what lies between such nodes (sums, pools, what only moves values) does too where all that it reads comes in integers,
+ *     and something that computes in integers reads it. So nothing is quantized that would be in float without it.
+ * P3: the activation behind an integer node is part of its kernel: the tensor is quantized behind the activation.
+ * P4: what only moves values keeps their quantization. A Concat has one for all that it joins, unless that would undo P3.
+ * P5: an answer of the model stays in float.
+ */
+
+import type { Range, Ranges } from '../calibration.ts';
+import { textAttribute } from '../onnx/attribute.ts';
+import type { Graph, Links } from '../onnx/graph.ts';
+import type { NodeProto } from '../onnx/onnx_pb.ts';
+import { DataType, floatsOf } from '../onnx/tensor-values.ts';
+import { type Quantization, quantizationOf } from './quantization.ts';
+import { type WeightedNode, weightedNode } from './weighted-node.ts';
+
+export interface IntegerPlan {
+  /** Nodes with weights that compute in integers. */
+  readonly weighted: ReadonlyMap<NodeProto, WeightedNode>;
+  /** The others that do, and activations that are part of a kernel. */
+  readonly others: ReadonlySet<NodeProto>;
+  readonly activations: ReadonlySet<NodeProto>;
+  /** By tensor, in the order of the graph: where a pair of QuantizeLinear and DequantizeLinear goes. */
+  readonly pairs: ReadonlyMap<string, Quantization>;
+  /** Tensors that come quantized, such as pixels, with how. */
+  readonly given: ReadonlyMap<string, Quantization>;
+  /** Why a node that computes on float32 stays in float. */
+  readonly reasons: ReadonlyMap<NodeProto, string>;
+}
+
+const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul', 'ConvTranspose']);
+/** They choose and move values, and ONNX Runtime lets them do so with integers. */
+const MOVING = new Set(['MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Resize']);
+/** They compute, and have integer kernels. */
+const COMPUTING = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'LeakyRelu']);
+const ACTIVATIONS = new Set(['Relu', 'Clip']);
+
+export function planIntegers(graph: Graph, ranges: Ranges): IntegerPlan {
+  return new Planner(graph, ranges).plan();
+}
+
+class Planner {
+  readonly #graph: Graph;
+  readonly #ranges: Ranges;
+  readonly #links: Links;
+  readonly #weighted = new Map<NodeProto, WeightedNode>();
+  readonly #others = new Set<NodeProto>();
+  /** By what they read. */
+  readonly #activations = new Map<string, NodeProto>();
+  readonly #given = new Map<string, Quantization>();
+  readonly #reasons = new Map<NodeProto, string>();
+
+  constructor(graph: Graph, ranges: Ranges) {
+    this.#graph = graph;
+    this.#ranges = ranges;
+    this.#links = graph.links();
+  }
+
+  plan(): IntegerPlan {
+    for (const node of this.#graph.nodes) this.#propose(node);
+    // Each that is left out may leave others without a reason to stay in.
+    for (let settled = false; !settled; ) {
+      settled = true;
+      for (const node of this.#others) {
+        const reason = this.#objection(node);
+        if (reason === undefined) continue;
+        this.#others.delete(node);
+        this.#reasons.set(node, reason);
+        settled = false;
+      }
+    }
+    const pairs = this.#pairs();
+    const activations = [...this.#activations.values()].filter((node) => {
+      // Without a pair behind it, what is before it gives float32.
+      return this.#isAbsorbed(node) && pairs.has(node.output[0] ?? '');
+    });
+    return {
+      weighted: this.#weighted,
+      others: this.#others,
+      activations: new Set(activations),
+      pairs,
+      given: this.#given,
+      reasons: this.#reasons,
+    };
+  }
+
+  /** What the node could be if all around it were in integers. */
+  #propose(node: NodeProto): void {
+    const [output = ''] = node.output;
+    const { opType } = node;
+    if (node.domain !== '') {
+      this.#reasons.set(node, `${node.domain}.${opType} is not known here`);
+    } else if (opType === 'DequantizeLinear') {
+      const given = this.#givenBy(node);
+      if (given !== undefined) this.#given.set(output, given);
+    } else if (WEIGHTED.has(opType)) {
+      const found = weightedNode(this.#graph, node);
+      const reason = typeof found === 'string' ? found : this.#obstacle(node, found);
+      if (typeof found === 'string' || reason !== undefined) this.#reasons.set(node, reason ?? '');
+      else this.#weighted.set(node, found);
+    } else if (MOVING.has(opType) || COMPUTING.has(opType)) {
+      this.#others.add(node);
+    } else if (ACTIVATIONS.has(opType)) {
+      // What ends up in float after all is given its reason when that is known.
+      this.#reasons.set(node, 'what it reads is not computed in integers');
+    } else if (this.#ranges.has(output)) {
+      this.#reasons.set(node, `ONNX Runtime has no integer kernel for ${opType} that pays`);
+    }
+    const activation = this.#activationBehind(node);
+    if (activation !== undefined) this.#activations.set(output, activation);
+  }
+
+  /** The quantization of pixels that a graph dequantizes first. */
+  #givenBy({ input }: NodeProto): Quantization | undefined {
+    const [scale, zero] = [this.#graph.constant(input[1]), this.#graph.constant(input[2])];
+    if (scale === undefined || zero === undefined || zero.dataType !== DataType.UINT8) return undefined;
+    const scales = floatsOf(scale);
+    const zeros = zero.rawData.length > 0 ? zero.rawData : Uint8Array.from(zero.int32Data);
+    if (scale.dataType !== DataType.FLOAT || scales?.length !== 1 || zeros.length !== 1) return undefined;
+    if (scale.dims.length > 0 || zero.dims.length > 0) return undefined;
+    return { scale: scales[0] ?? 1, zero: zeros[0] ?? 0 };
+  }
+
+  /** What alone reads a node's output, and only cuts it off. */
+  #activationBehind(node: NodeProto): NodeProto | undefined {
+    const [output = ''] = node.output;
+    const [activation, ...others] = this.#links.consumers(output);
+    if (activation === undefined || others.length > 0 || this.#graph.isExposed(output)) return undefined;
+    if (!ACTIVATIONS.has(activation.opType) || activation.domain !== '' || activation.input[0] !== output)
+      return undefined;
+    const [activated = ''] = activation.output;
+    const limits = this.#limits(activation);
+    const range = this.#ranges.get(activated);
+    if (limits === undefined || range === undefined || this.#graph.isExposed(activated)) return undefined;
+    return isRedundant(limits, quantizationOf(range)) ? activation : undefined;
+  }
+
+  #limits(activation: NodeProto): Range | undefined {
+    if (activation.opType === 'Relu') return { low: 0, high: Number.POSITIVE_INFINITY };
+    const [low, high] = [activation.input[1] ?? '', activation.input[2] ?? ''].map((name, index) => {
+      if (name === '') return index === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+      const tensor = this.#graph.constant(name);
+      return tensor && floatsOf(tensor)?.[0];
+    });
+    return low === undefined || high === undefined ? undefined : { low, high };
+  }
+
+  /** The tensor that a node gives, behind the activation that is part of it. */
+  #result(node: NodeProto): string {
+    const [output = ''] = node.output;
+    return this.#activations.get(output)?.output[0] ?? output;
+  }
+
+  /** Why a node with weights cannot compute in integers. */
+  #obstacle(node: NodeProto, { input }: WeightedNode): string | undefined {
+    if (!this.#isKnown(input)) return `the range of its input '${input}' is not known`;
+    if (node.opType !== 'Conv') return undefined;
+    const activation = this.#activationBehind(node);
+    const result = activation?.output[0] ?? node.output[0] ?? '';
+    if (this.#graph.isExposed(result)) return 'its output is an answer of the model, which stays in float';
+    return this.#isKnown(result) ? undefined : `the range of its output '${result}' is not known`;
+  }
+
+  #isKnown(tensor: string): boolean {
+    return this.#given.has(tensor) || this.#ranges.has(tensor);
+  }
+
+  /** Why a node without weights does not compute in integers after all. */
+  #objection(node: NodeProto): string | undefined {
+    const unfit = this.#unfit(node);
+    if (unfit !== undefined) return unfit;
+    const result = this.#result(node);
+    if (this.#graph.isExposed(result)) return 'its output is an answer of the model, which stays in float';
+    if (!this.#isKnown(result)) return `the range of its output '${result}' is not known`;
+    const float = dataInputs(node).find((input) => !this.#isInteger(input));
+    if (float !== undefined) return `its input '${float}' does not come in integers`;
+    return this.#isReadInIntegers(result) ? undefined : 'nothing that reads it computes in integers';
+  }
+
+  /** What speaks against a node whatever is around it. */
+  #unfit(node: NodeProto): string | undefined {
+    const constant = dataInputs(node).find((input) => this.#graph.constant(input) !== undefined);
+    switch (node.opType) {
+      case 'Add':
+      case 'Mul':
+      case 'Concat':
+        return constant === undefined ? undefined : `its input '${constant}' is a constant`;
+      case 'MaxPool':
+        return node.output.length > 1 && node.output[1] !== '' ? 'it gives indices too' : undefined;
+      case 'Resize':
+        return textAttribute(node, 'mode', 'nearest') === 'nearest' ? undefined : 'it computes values between values';
+      default:
+        return undefined;
+    }
+  }
+
+  /** Whether a tensor comes quantized, given or by whom makes it. */
+  #isInteger(tensor: string): boolean {
+    if (this.#given.has(tensor)) return true;
+    const producer = this.#links.producer(tensor);
+    if (producer === undefined) return false;
+    if (this.#isAbsorbed(producer)) return true;
+    return (this.#weighted.has(producer) || this.#others.has(producer)) && this.#result(producer) === tensor;
+  }
+
+  /** Whether a node is an activation that is part of the integer node before it. */
+  #isAbsorbed(node: NodeProto): boolean {
+    const [input = ''] = node.input;
+    if (this.#activations.get(input) !== node) return false;
+    const before = this.#links.producer(input);
+    return before !== undefined && (this.#weighted.has(before) || this.#others.has(before));
+  }
+
+  #isReadInIntegers(tensor: string): boolean {
+    return this.#links
+      .consumers(tensor)
+      .some((reader) => this.#others.has(reader) || this.#weighted.get(reader)?.input === tensor);
+  }
+
+  #pairs(): Map<string, Quantization> {
+    const wanted = new Set<string>();
+    for (const node of this.#graph.nodes) {
+      const found = this.#weighted.get(node);
+      if (found !== undefined) {
+        wanted.add(found.input);
+        // A product of matrices can give float32 itself, and does so more exactly.
+        const result = this.#result(node);
+        if (node.opType === 'Conv' || this.#isReadInIntegers(result)) wanted.add(result);
+      } else if (this.#others.has(node)) {
+        for (const input of dataInputs(node)) wanted.add(input);
+        wanted.add(this.#result(node));
+      }
+    }
+    const groups = this.#groups();
+    const pairs = new Map<string, Quantization>();
+    for (const tensor of wanted) {
+      if (this.#given.has(tensor)) continue;
+      pairs.set(tensor, groups.quantization(this.#root(tensor)));
+    }
+    return pairs;
+  }
+
+  /** The tensor whose values another only moves. */
+  #root(tensor: string): string {
+    let root = tensor;
+    for (let node = this.#links.producer(root); node !== undefined; node = this.#links.producer(root)) {
+      if (!this.#others.has(node) || !MOVING.has(node.opType)) break;
+      root = node.input[0] ?? '';
+    }
+    return root;
+  }
+
+  /** Roots that share a quantization. */
+  #groups(): Groups {
+    const groups = new Groups((root) => {
+      const given = this.#given.get(root);
+      return { given, range: this.#ranges.get(root) ?? { low: 0, high: 0 }, limits: this.#limitsOf(root) };
+    });
+    for (const node of this.#others) {
+      if (node.opType !== 'Concat') continue;
+      groups.join([...node.input, this.#result(node)].map((tensor) => this.#root(tensor)));
+    }
+    return groups;
+  }
+
+  /** What the activation cuts off that gives a tensor, where that is part of a kernel. */
+  #limitsOf(tensor: string): Range | undefined {
+    const producer = this.#links.producer(tensor);
+    return producer !== undefined && this.#isAbsorbed(producer) ? this.#limits(producer) : undefined;
+  }
+}
+
+interface Member {
+  readonly given: Quantization | undefined;
+  readonly range: Range;
+  readonly limits: Range | undefined;
+}
+
+/** Sets of tensors that have one quantization. */
+class Groups {
+  readonly #member: (tensor: string) => Member;
+  readonly #groupOf = new Map<string, Set<string>>();
+
+  constructor(member: (tensor: string) => Member) {
+    this.#member = member;
+  }
+
+  /** Joins them, unless an activation would then no longer be part of its kernel. */
+  join(tensors: readonly string[]): void {
+    const all = new Set(tensors.flatMap((tensor) => [...this.#of(tensor)]));
+    const members = [...all].map(this.#member);
+    if (members.some(({ given }) => given !== undefined)) return;
+    const common = quantizationOf(rangeOfAll(members));
+    if (members.some(({ limits }) => limits !== undefined && !isRedundant(limits, common))) return;
+    for (const tensor of all) this.#groupOf.set(tensor, all);
+  }
+
+  quantization(tensor: string): Quantization {
+    const { given } = this.#member(tensor);
+    return given ?? quantizationOf(rangeOfAll([...this.#of(tensor)].map(this.#member)));
+  }
+
+  #of(tensor: string): Set<string> {
+    return this.#groupOf.get(tensor) ?? new Set([tensor]);
+  }
+}
+
+function rangeOfAll(members: readonly Member[]): Range {
+  return {
+    low: Math.min(...members.map(({ range }) => range.low)),
+    high: Math.max(...members.map(({ range }) => range.high)),
+  };
+}
+
+/** Whether quantizing cuts off all that the activation would: ONNX Runtime then makes it part of the kernel before it. */
+function isRedundant({ low, high }: Range, { scale, zero }: Quantization): boolean {
+  return roundToEven(low / scale) + zero <= 0 && roundToEven(high / scale) + zero >= 255;
+}
+
+function roundToEven(value: number): number {
+  const rounded = Math.round(value);
+  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+
+/** What a node computes on; shapes and the like are not among it. */
+export function dataInputs({ opType, input }: NodeProto): readonly string[] {
+  return opType === 'Add' || opType === 'Mul' || opType === 'Concat' ? input : input.slice(0, 1);
+}

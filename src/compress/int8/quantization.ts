@@ -1,0 +1,52 @@
+/** Affine quantization: real = scale * (integer - zero) (Jacob et al., 2018, equation 1). */
+
+import type { Range } from '../calibration.ts';
+
+/** Of activations: uint8, one scale for a whole tensor. */
+export interface Quantization {
+  readonly scale: number;
+  readonly zero: number;
+}
+
+const LEAST_SCALE = 2 ** -100;
+
+/** The quantization of a range, with 0 in it so that 0 is exact: paddings and ReLUs rely on that. */
+export function quantizationOf(range: Range): Quantization {
+  const low = Math.min(range.low, 0);
+  const high = Math.max(range.high, 0);
+  // A tensor that is always 0 needs some scale too.
+  const scale = Math.fround(Math.max((high - low) / 255, low === high ? 1 : LEAST_SCALE));
+  return { scale, zero: Math.min(255, Math.max(0, Math.round(-low / scale))) };
+}
+
+/** A weight: int8 without zero, one scale for each slice along an axis. */
+export interface QuantizedWeight {
+  readonly integers: Int8Array;
+  readonly scales: Float32Array;
+}
+
+/**
+ * @param least the scale of each channel is at least this.
+ * @returns as many scales as `shape` has sizes along `axis`.
+ */
+export function quantizeChannels(
+  values: Float32Array,
+  shape: readonly number[],
+  axis: number,
+  least: (channel: number) => number = () => LEAST_SCALE,
+): QuantizedWeight {
+  const channels = shape[axis] ?? 0;
+  const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
+  const peaks = new Float64Array(channels);
+  for (let index = 0; index < values.length; index++) {
+    const channel = Math.floor(index / inner) % channels;
+    peaks[channel] = Math.max(peaks[channel] ?? 0, Math.abs(values[index] ?? 0));
+  }
+  const scales = Float32Array.from(peaks, (peak, channel) => Math.max(peak === 0 ? 1 : peak / 127, least(channel)));
+  const integers = new Int8Array(values.length);
+  for (let index = 0; index < values.length; index++) {
+    const scale = scales[Math.floor(index / inner) % channels] ?? 1;
+    integers[index] = Math.max(-127, Math.min(127, Math.round((values[index] ?? 0) / scale)));
+  }
+  return { integers, scales };
+}

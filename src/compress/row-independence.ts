@@ -1,0 +1,102 @@
+/**
+ * Whether a model may be batched, by the gateway's own rule: the same unlike rows, run together and apart, that decide before
+ * a version serves.
+ */
+
+import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
+import { gather, outputAxes } from '../gateway/batch/batch.ts';
+import { compareTogether, findRowDependence, type RunRows } from '../gateway/dispatch/row-independence.ts';
+import { PROBE_RANGES } from '../gateway/dispatch/synthetic-input.ts';
+import { findProbeShape } from '../gateway/dispatch/warm-up.ts';
+import { MODEL_CONFIG } from '../gateway/repository/model-config.ts';
+import { type ModelSignature, resolveSignature } from '../gateway/repository/model-signature.ts';
+import { CompressError } from './compress-error.ts';
+import { type Feeds, ModelSession, type RunnerOptions, type TensorValue } from './model-session.ts';
+import type { OnnxModel } from './onnx/model-file.ts';
+
+export type RowVerdict =
+  | { readonly kind: 'independent' }
+  /** The answer to a row changes with the rows beside it: it must not be batched. */
+  | { readonly kind: 'dependent'; readonly reason: string }
+  /** It has no batch axis, so that rows never meet. */
+  | { readonly kind: 'unbatched'; readonly reason: string }
+  /** No row was found that the model takes. */
+  | { readonly kind: 'unverified'; readonly reason: string };
+
+/** As many real rows as made-up ones are compared at once. */
+const MAX_ROWS = 4;
+
+/**
+ * @param samples real inputs, unlike each other, of which the first row is taken; made-up ones are tried besides.
+ * @throws CompressError (`runner`) where the model does not open.
+ */
+export async function verifyRows(
+  model: string | OnnxModel,
+  options: RunnerOptions,
+  samples: readonly Feeds[] = [],
+): Promise<RowVerdict> {
+  const session = await ModelSession.open(model, options);
+  try {
+    const signature = resolveSignature(session.info, MODEL_CONFIG.parse({}), '.');
+    const { inputs, outputs, batching } = signature;
+    if (batching.kind === 'off') return { kind: 'unbatched', reason: batching.reason };
+    const run = runRows(session, signature);
+    const axes = outputAxes(outputs);
+    const rows = alike(samples.flatMap((feeds) => firstRow(feeds, signature) ?? []));
+    if (rows.length > 1) {
+      const reason = await compareTogether(run, rows, axes);
+      if (reason !== undefined) return { kind: 'dependent', reason };
+    }
+    const found = await findProbeShape(run, inputs, PROBE_RANGES);
+    if (found.kind !== 'shape') {
+      return rows.length > 1 ? { kind: 'independent' } : { kind: 'unverified', reason: found.reason };
+    }
+    const reason = await findRowDependence(run, inputs, found.shape, axes);
+    return reason === undefined ? { kind: 'independent' } : { kind: 'dependent', reason };
+  } finally {
+    await session.close();
+  }
+}
+
+function runRows(session: ModelSession, { inputs }: ModelSignature): RunRows {
+  return async (rows) => {
+    const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
+    const { places, chunks } = gather(batch, inputs, 'rows');
+    const bytes = Buffer.concat(chunks);
+    const feeds = new Map<string, TensorValue>(
+      places.map(({ name, datatype, shape, offset, byteLength }) => [
+        name,
+        { datatype, shape, data: bytes.subarray(offset, offset + byteLength) },
+      ]),
+    );
+    try {
+      const outputs = [...(await session.run(feeds))].map(([name, value]) => ({ name, ...value }));
+      return { kind: 'ok', outputs, inputMs: 0, computeMs: 0, outputMs: 0 };
+    } catch (error) {
+      if (error instanceof CompressError) return { kind: 'refused', message: error.message };
+      return { kind: 'failed', error };
+    }
+  };
+}
+
+/** The first row of each input; `undefined` where rows do not lie on axis 0. */
+function firstRow(feeds: Feeds, { inputs }: ModelSignature): InferTensors | undefined {
+  const values: Uint8Array[] = [];
+  const shapes: number[][] = [];
+  for (const { name, datatype, rowAxis } of inputs) {
+    const value = feeds.get(name);
+    const count = value?.shape[0] ?? 0;
+    if (value === undefined || count === 0 || rowAxis !== undefined || datatype === 'BYTES') return undefined;
+    values.push(value.data.subarray(0, value.data.byteLength / count));
+    shapes.push([1, ...value.shape.slice(1)]);
+  }
+  const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return { rows: 1, bytes, bucket: '', inputs: values, shapes };
+}
+
+/** Those that can share a batch with the first. */
+function alike(rows: readonly InferTensors[]): InferTensors[] {
+  const shapeOf = ({ shapes }: InferTensors): string => shapes.join(';');
+  const [first] = rows;
+  return rows.filter((row) => first !== undefined && shapeOf(row) === shapeOf(first)).slice(0, MAX_ROWS);
+}

@@ -1,0 +1,65 @@
+/**
+ * Magnitude pruning: the smallest weights of each layer become 0 (Han et al., 2015). ONNX Runtime multiplies by zeros as by
+ * any number: the model is neither faster nor smaller on disk, and takes fewer bytes only where its file is packed.
+ */
+
+import { CompressError } from './compress-error.ts';
+import { foldConstants } from './folding.ts';
+import { storesHalf, storeWeightsAsHalf } from './fp16-weights.ts';
+import type { Compressed, Note } from './note.ts';
+import { Graph, nameOf } from './onnx/graph.ts';
+import type { OnnxModel } from './onnx/model-file.ts';
+import { DataType, floatsOf, shapeOf } from './onnx/tensor-values.ts';
+
+const WEIGHTED = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
+/** Smaller layers hold few bytes, and each of their weights counts. */
+const MIN_ELEMENTS = 1024;
+
+/**
+ * @param share of the weights of each layer, above 0 and below 1.
+ * @throws CompressError (`model`) where no layer is large enough.
+ */
+export function prune(model: OnnxModel, share: number): Compressed {
+  const graph = new Graph(model);
+  const half = storesHalf(graph);
+  foldConstants(graph);
+  const notes: Note[] = [];
+  const pruned = new Map<string, string>();
+  for (const node of graph.nodes) {
+    if (node.domain !== '' || !WEIGHTED.has(node.opType)) continue;
+    const about = { node: nameOf(node), opType: node.opType };
+    const [input = '', name = ''] = node.input;
+    const tensor = graph.constant(name);
+    const values = tensor?.dataType === DataType.FLOAT ? floatsOf(tensor) : undefined;
+    if (tensor === undefined || values === undefined) {
+      notes.push({ ...about, kind: 'kept', text: 'its weights are no constants of float32' });
+    } else if (values.length < MIN_ELEMENTS) {
+      notes.push({ ...about, kind: 'kept', text: `it has only ${values.length} weights` });
+    } else {
+      const made =
+        pruned.get(name) ?? graph.addConstant(`${name}.sparse`, smallestToZero(values, share), shapeOf(tensor));
+      pruned.set(name, made);
+      node.input = [input, made, ...node.input.slice(2)];
+      const text = `${Math.floor(values.length * share)} of ${values.length} weights are 0: it saves bytes only where the file is packed`;
+      notes.push({ ...about, kind: 'pruned', text });
+    }
+  }
+  if (pruned.size === 0) {
+    throw new CompressError('model', `sparse:${share}: no layer has at least ${MIN_ELEMENTS} weights of float32`);
+  }
+  if (half) storeWeightsAsHalf(graph);
+  return { model: graph.toModel(`sparse:${share}`), notes };
+}
+
+function smallestToZero(values: Float32Array, share: number): Float32Array {
+  const count = Math.floor(values.length * share);
+  const sizes = values.map(Math.abs).sort();
+  const limit = sizes[count] ?? Number.POSITIVE_INFINITY;
+  // Of those that are exactly at the limit, as many as are missing, the first ones.
+  let atLimit = count - sizes.indexOf(limit);
+  return values.map((value) => {
+    const size = Math.abs(value);
+    if (size < limit) return 0;
+    return size === limit && atLimit-- > 0 ? 0 : value;
+  });
+}
