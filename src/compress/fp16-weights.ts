@@ -3,13 +3,12 @@
  * computes as before, and only the file is smaller.
  */
 
-import { toFp16 } from '../wire/half-precision.ts';
 import { CompressError } from './compress-error.ts';
 import type { Compressed, Note } from './note.ts';
 import { integer } from './onnx/attribute.ts';
 import { Graph } from './onnx/graph.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
-import { DataType, elementsOf, floatsOf, shapeOf } from './onnx/tensor-values.ts';
+import { DataType, elementsOf, floatsOf, shapeOf, toHalf } from './onnx/tensor-values.ts';
 
 /** What a Cast costs outweighs what smaller tensors save. */
 const MIN_ELEMENTS = 256;
@@ -47,7 +46,7 @@ export function storeWeightsAsHalf(graph: Graph): Note[] {
     } else if (values.some((value) => Math.abs(value) > MAX_FP16)) {
       notes.push({ ...about, kind: 'kept', text: `it holds values beyond ${MAX_FP16}, the greatest of float16` });
     } else {
-      const half = graph.addConstant(`${name}.fp16`, Uint16Array.from(values, toFp16), shapeOf(tensor));
+      const half = graph.addConstant(`${name}.fp16`, toHalf(values), shapeOf(tensor));
       graph.removeConstant(name);
       graph.addNode('Cast', name, [half], { attributes: [integer('to', DataType.FLOAT)] });
       notes.push({ ...about, kind: 'cast', text: `${values.length} weights as float16` });

@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { calibrate, type Ranges } from '../../src/compress/calibration.ts';
 import { compress } from '../../src/compress/compress.ts';
+import type { Compressed } from '../../src/compress/note.ts';
 import { encodeOnnxModel, type OnnxModel, readOnnxModel } from '../../src/compress/onnx/model-file.ts';
 import { countDomains, countOperators } from '../../src/compress/optimized-model.ts';
 import { verifyRows } from '../../src/compress/row-independence.ts';
@@ -24,6 +25,15 @@ beforeAll(async () => {
   ranges = await calibrate(model, imageFeeds(images, 32), RUNNER);
 });
 
+const made = new Map<string, Compressed>();
+
+/** By a technique, once. */
+function compressed(technique: string): Compressed {
+  const found = made.get(technique) ?? compress(model, parseTechnique(technique), ranges);
+  made.set(technique, found);
+  return found;
+}
+
 async function classesOf(candidate: OnnxModel, of: readonly LabelledImage[]): Promise<number[]> {
   const answers = await outputsOf(candidate, imageFeeds(of, 100));
   return answers.flatMap((rows) =>
@@ -37,12 +47,12 @@ function agreement(a: readonly number[], b: readonly number[]): number {
 
 describe('int8', () => {
   test('gives the answers of float32 to the images that it was calibrated with', async () => {
-    const { model: int8 } = compress(model, { kind: 'int8' }, ranges);
+    const { model: int8 } = compressed('int8');
     expect(agreement(await classesOf(int8, images), await classesOf(model, images))).toBeGreaterThanOrEqual(0.98);
   });
 
   test('runs in integers from the pixels to the logits', async () => {
-    const { model: int8 } = compress(model, { kind: 'int8' }, ranges);
+    const { model: int8 } = compressed('int8');
     const operators = await countOperators(int8, RUNNER);
     const count = (name: string): number => operators.find(({ opType }) => opType === name)?.count ?? 0;
     expect(count('QLinearConv')).toBe(2);
@@ -56,12 +66,12 @@ describe('int8', () => {
     const bytes = () => encodeOnnxModel(compress(model, { kind: 'int8' }, ranges).model, 'int8');
     // 4.28 million weights.
     expect(bytes().byteLength).toBeLessThan(4.3e6);
-    expect(defectsOf(compress(model, { kind: 'int8' }, ranges).model)).toEqual([]);
+    expect(defectsOf(compressed('int8').model)).toEqual([]);
     expect(Buffer.compare(bytes(), bytes())).toBe(0);
   });
 
   test('says what became of each layer', () => {
-    const { notes } = compress(model, { kind: 'int8' }, ranges);
+    const { notes } = compressed('int8');
     expect(notes.filter(({ kind }) => kind === 'kept').map(({ opType }) => opType)).toEqual(['Softmax']);
     expect(notes.filter(({ kind }) => kind === 'quantized').map(({ opType }) => opType)).toEqual([
       'Conv',
@@ -80,7 +90,7 @@ describe('int8', () => {
 
 describe.each(['int8', 'fp16-weights', 'rank:64', 'sparse:0.5'])('%s', (technique) => {
   test('keeps labels and names, and notes itself', () => {
-    const { model: small } = compress(model, parseTechnique(technique), ranges);
+    const { model: small } = compressed(technique);
     const metadata = new Map(small.metadataProps.map(({ key, value }) => [key, value]));
     expect(metadata.get('labels')).toContain('airplane');
     expect(metadata.get('tensorgate.compressed')).toBe(technique);
@@ -90,14 +100,14 @@ describe.each(['int8', 'fp16-weights', 'rank:64', 'sparse:0.5'])('%s', (techniqu
   });
 
   test('answers to each row as if it were alone', async () => {
-    const { model: small } = compress(model, parseTechnique(technique), ranges);
+    const { model: small } = compressed(technique);
     const samples = [...imageFeeds(images.slice(0, 4), 1)];
     expect(await verifyRows(small, RUNNER, samples)).toEqual({ kind: 'independent' });
   });
 });
 
 test('techniques can follow each other', async () => {
-  const { model: thin } = compress(model, parseTechnique('rank:64'), ranges);
+  const { model: thin } = compressed('rank:64');
   const again = await calibrate(thin, imageFeeds(images.slice(0, 64), 32), RUNNER);
   const { model: both } = compress(thin, { kind: 'int8' }, again);
   expect(both.metadataProps.find(({ key }) => key === 'tensorgate.compressed')?.value).toBe('rank:64,int8');
@@ -106,8 +116,8 @@ test('techniques can follow each other', async () => {
 });
 
 test('weights that were stored as float16 are so after other techniques too', () => {
-  const { model: thin } = compress(model, parseTechnique('rank:64'));
-  const { model: sparse } = compress(model, parseTechnique('sparse:0.5'));
+  const { model: thin } = compressed('rank:64');
+  const { model: sparse } = compressed('sparse:0.5');
   expect(encodeOnnxModel(thin, 'thin').byteLength).toBeLessThan(1.5e6);
   expect(encodeOnnxModel(sparse, 'sparse').byteLength).toBeLessThan(8.6e6);
 });
@@ -117,7 +127,7 @@ describe.runIf(isLong)('on the 10,000 test images', () => {
     const all = await cifar10('test', 10_000);
     if (all === undefined) return;
     const labels = all.map(({ label }) => label);
-    const { model: int8 } = compress(model, { kind: 'int8' }, ranges);
+    const { model: int8 } = compressed('int8');
     const [before, after] = [await classesOf(model, all), await classesOf(int8, all)];
     const [float, integer] = [agreement(before, labels), agreement(after, labels)];
     console.log(`accuracy: float32 ${float}, int8 ${integer}; agreement ${agreement(before, after)}`);
