@@ -136,11 +136,11 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
     sees: [
       'wire/',
       'worker/protocol.ts',
-      'worker/mailbox.ts',
       'gateway/admit/infer-tensors.ts',
-      'gateway/batch/',
+      'gateway/batch/batch.ts',
       'gateway/dispatch/',
       'gateway/repository/',
+      'gateway/runner-session.ts',
     ],
   },
   { place: 'compress/onnx/', sees: ['wire/half-precision.ts', 'compress/compress-error.ts'] },

@@ -7,7 +7,7 @@
 
 import { create } from '@bufbuild/protobuf';
 import { CompressError } from './compress-error.ts';
-import { type Feeds, ModelSession, type RunnerOptions } from './model-session.ts';
+import { type Feeds, openModel, type RunnerOptions, runModel } from './model-run.ts';
 import { integer } from './onnx/attribute.ts';
 import { Graph } from './onnx/graph.ts';
 import { changed } from './onnx/message.ts';
@@ -47,12 +47,12 @@ export async function calibrate(
   options: RunnerOptions,
 ): Promise<Ranges> {
   const { probe, outputs } = probeOf(model, await floatTensors(model, options));
-  const session = await ModelSession.open(probe, options);
   const seen = new Map<string, { low: number; high: number; rank: number }>();
   let runs = 0;
+  const session = await openModel(probe, options);
   try {
     for await (const feeds of rows) {
-      const answer = await session.run(feeds);
+      const answer = await runModel(session, feeds);
       runs++;
       for (const [tensor, { low, high, shape }] of outputs) {
         const rank = answer.get(shape)?.shape[0] ?? 0;
@@ -64,7 +64,7 @@ export async function calibrate(
       }
     }
   } finally {
-    await session.close();
+    await session[Symbol.asyncDispose]();
   }
   if (runs === 0) throw new CompressError('calibration', 'there are no rows to calibrate with');
   return new Map([...seen].filter(([, { low, high }]) => Number.isFinite(low) && Number.isFinite(high)));
@@ -83,8 +83,8 @@ async function floatTensors(model: OnnxModel, options: RunnerOptions): Promise<s
   const output = [...(model.graph?.output ?? []), ...inner.map((name) => create(ValueInfoProtoSchema, { name }))];
   const graph = changed(GraphProtoSchema, graphOf(model), { output });
   const open = changed(ModelProtoSchema, model, { graph });
-  const session = await ModelSession.open(open, { ...options, graphOptimizationLevel: 'disabled' });
-  await session.close();
+  const session = await openModel(open, { ...options, graphOptimizationLevel: 'disabled' });
+  await session[Symbol.asyncDispose]();
   const wanted = new Set([...inputs, ...inner, ...outputs]);
   return [...session.info.inputs, ...session.info.outputs]
     .filter(({ name, datatype }) => datatype === 'FP32' && wanted.has(name))

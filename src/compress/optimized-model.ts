@@ -1,7 +1,7 @@
 /** The graph that ONNX Runtime makes of a model: what really runs, after its fusions. */
 
 import path from 'node:path';
-import { ModelSession, type RunnerOptions, withTemporaryModel } from './model-session.ts';
+import { openModel, type RunnerOptions, withTemporaryModel } from './model-run.ts';
 import { type OnnxModel, readOnnxModel } from './onnx/model-file.ts';
 
 /** How often an operator runs in a pass over the graph. */
@@ -41,8 +41,8 @@ export function countDomains(operators: readonly OperatorCount[]): Map<string, n
 export async function optimizedModel(model: OnnxModel, options: RunnerOptions): Promise<OnnxModel> {
   return withTemporaryModel(model, options, async (file) => {
     const optimized = path.join(path.dirname(file), 'optimized.onnx');
-    const session = await ModelSession.open(file, { ...options, optimizedModelFilePath: optimized });
-    await session.close();
+    const session = await openModel(file, { ...options, optimizedModelFilePath: optimized });
+    await session[Symbol.asyncDispose]();
     return readOnnxModel(optimized);
   });
 }

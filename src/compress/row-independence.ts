@@ -4,14 +4,13 @@
  */
 
 import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
-import { gather, outputAxes } from '../gateway/batch/batch.ts';
-import { compareTogether, findRowDependence, type RunRows } from '../gateway/dispatch/row-independence.ts';
+import { outputAxes } from '../gateway/batch/batch.ts';
+import { compareTogether, findRowDependence } from '../gateway/dispatch/row-independence.ts';
 import { PROBE_RANGES } from '../gateway/dispatch/synthetic-input.ts';
 import { findProbeShape } from '../gateway/dispatch/warm-up.ts';
 import { MODEL_CONFIG } from '../gateway/repository/model-config.ts';
 import { type ModelSignature, resolveSignature } from '../gateway/repository/model-signature.ts';
-import { CompressError } from './compress-error.ts';
-import { type Feeds, ModelSession, type RunnerOptions, type TensorValue } from './model-session.ts';
+import { type Feeds, openModel, type RunnerOptions } from './model-run.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
 
 export type RowVerdict =
@@ -35,12 +34,12 @@ export async function verifyRows(
   options: RunnerOptions,
   samples: readonly Feeds[] = [],
 ): Promise<RowVerdict> {
-  const session = await ModelSession.open(model, options);
+  const session = await openModel(model, options);
   try {
     const signature = resolveSignature(session.info, MODEL_CONFIG.parse({}), '.');
     const { inputs, outputs, batching } = signature;
     if (batching.kind === 'off') return { kind: 'unbatched', reason: batching.reason };
-    const run = runRows(session, signature);
+    const run = session.rowsOf(inputs);
     const axes = outputAxes(outputs);
     const rows = alike(samples.flatMap((feeds) => firstRow(feeds, signature) ?? []));
     if (rows.length > 1) {
@@ -54,29 +53,8 @@ export async function verifyRows(
     const reason = await findRowDependence(run, inputs, found.shape, axes);
     return reason === undefined ? { kind: 'independent' } : { kind: 'dependent', reason };
   } finally {
-    await session.close();
+    await session[Symbol.asyncDispose]();
   }
-}
-
-function runRows(session: ModelSession, { inputs }: ModelSignature): RunRows {
-  return async (rows) => {
-    const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
-    const { places, chunks } = gather(batch, inputs, 'rows');
-    const bytes = Buffer.concat(chunks);
-    const feeds = new Map<string, TensorValue>(
-      places.map(({ name, datatype, shape, offset, byteLength }) => [
-        name,
-        { datatype, shape, data: bytes.subarray(offset, offset + byteLength) },
-      ]),
-    );
-    try {
-      const outputs = [...(await session.run(feeds))].map(([name, value]) => ({ name, ...value }));
-      return { kind: 'ok', outputs, inputMs: 0, computeMs: 0, outputMs: 0 };
-    } catch (error) {
-      if (error instanceof CompressError) return { kind: 'refused', message: error.message };
-      return { kind: 'failed', error };
-    }
-  };
 }
 
 /** The first row of each input; `undefined` where rows do not lie on axis 0. */

@@ -3,7 +3,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import type { Feeds } from '../../src/compress/model-session.ts';
+import type { Feeds } from '../../src/compress/model-run.ts';
 
 const ARCHIVE = fileURLToPath(new URL('../../../shared/data/cifar10-jpeg.zip', import.meta.url));
 const IMAGES = fileURLToPath(new URL('../../examples/cifar10/images/', import.meta.url));

@@ -1,7 +1,6 @@
 /** Models of the compressor's tests, run. */
 
-import type { Feeds, RunnerOptions, TensorValue } from '../../src/compress/model-session.ts';
-import { ModelSession } from '../../src/compress/model-session.ts';
+import { type Feeds, openModel, type RunnerOptions, runModel, type TensorValue } from '../../src/compress/model-run.ts';
 import type { OnnxModel } from '../../src/compress/onnx/model-file.ts';
 import type { Shape } from '../../src/wire/tensor.ts';
 
@@ -13,17 +12,13 @@ export async function outputsOf(
   feeds: Iterable<Feeds>,
   options: RunnerOptions = RUNNER,
 ): Promise<Float32Array[]> {
-  const session = await ModelSession.open(model, options);
-  try {
-    const answers: Float32Array[] = [];
-    for (const feed of feeds) {
-      const [first] = (await session.run(feed)).values();
-      answers.push(floatsOf(first));
-    }
-    return answers;
-  } finally {
-    await session.close();
+  await using session = await openModel(model, options);
+  const answers: Float32Array[] = [];
+  for (const feed of feeds) {
+    const [first] = (await runModel(session, feed)).values();
+    answers.push(floatsOf(first));
   }
+  return answers;
 }
 
 export function floatsOf(value: TensorValue | undefined): Float32Array {

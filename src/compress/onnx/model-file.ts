@@ -37,14 +37,26 @@ const EXTERNAL_ALIGNMENT = 4096;
  */
 export async function readOnnxModel(file: string): Promise<OnnxModel> {
   const model = decodeOnnxModel(await readMessage(file), file);
-  const directory = path.dirname(file);
   for (const tensor of tensorsOf(model)) {
     if (tensor.dataLocation !== TensorProto_DataLocation.EXTERNAL) continue;
-    tensor.rawData = await readExternal(tensor, directory, file);
+    tensor.rawData = await readExternal(tensor, file);
     tensor.externalData = [];
     clearField(tensor, TensorProtoSchema.field.dataLocation);
   }
   return model;
+}
+
+/**
+ * Where the external data of a model lies.
+ * @returns paths of files; none where all is in the model's own.
+ * @throws CompressError (`model`)
+ */
+export async function externalFilesOf(file: string): Promise<string[]> {
+  const model = decodeOnnxModel(await readMessage(file), file);
+  const outside = [...tensorsOf(model)].filter(
+    ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
+  );
+  return [...new Set(outside.map((tensor) => locationOf(tensor, file).target))];
 }
 
 /** @param name in the text of an error. @throws CompressError (`model`) */
@@ -117,24 +129,39 @@ async function readMessage(file: string): Promise<Uint8Array> {
   }
 }
 
-async function readExternal(tensor: TensorProto, directory: string, file: string): Promise<Uint8Array> {
+interface Location {
+  readonly name: string;
+  readonly target: string;
+  readonly offset: number;
+  readonly length: number | undefined;
+}
+
+function locationOf(tensor: TensorProto, file: string): Location {
   const entries = new Map(tensor.externalData.map(({ key, value }) => [key, value]));
-  const location = entries.get('location') ?? '';
-  const target = path.join(directory, location);
-  const what = `${file}: tensor '${tensor.name}'`;
+  const directory = path.dirname(file);
+  const name = entries.get('location') ?? '';
+  const target = path.join(directory, name);
   // A model is no reason to read any file of the machine.
-  const relative = path.relative(directory, target);
-  if (location === '' || path.isAbsolute(location) || relative.startsWith('..')) {
-    throw new CompressError('model', `${what} is stored in '${location}': expected a file beside the model`);
+  if (name === '' || path.isAbsolute(name) || path.relative(directory, target).startsWith('..')) {
+    const text = `${file}: tensor '${tensor.name}' is stored in '${name}': expected a file beside the model`;
+    throw new CompressError('model', text);
   }
+  const length = entries.get('length');
+  const offset = Number(entries.get('offset') ?? 0);
+  return { name, target, offset, length: length === undefined ? undefined : Number(length) };
+}
+
+async function readExternal(tensor: TensorProto, file: string): Promise<Uint8Array> {
+  const location = locationOf(tensor, file);
+  const { name, target, offset } = location;
+  const what = `${file}: tensor '${tensor.name}'`;
   let handle: fs.FileHandle | undefined;
   try {
     handle = await fs.open(target);
     const { size } = await handle.stat();
-    const offset = Number(entries.get('offset') ?? 0);
-    const length = Number(entries.get('length') ?? size - offset);
+    const { length = size - offset } = location;
     if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
-      const text = `${what} has the bytes ${offset} to ${offset + length} of '${location}', which has only ${size}`;
+      const text = `${what} has the bytes ${offset} to ${offset + length} of '${name}', which has only ${size}`;
       throw new CompressError('model', text);
     }
     const bytes = new Uint8Array(length);
@@ -146,7 +173,7 @@ async function readExternal(tensor: TensorProto, directory: string, file: string
     return bytes;
   } catch (cause) {
     if (cause instanceof CompressError) throw cause;
-    throw new CompressError('model', `${what}: '${location}' cannot be read: ${textOf(cause)}`, { cause });
+    throw new CompressError('model', `${what}: '${name}' cannot be read: ${textOf(cause)}`, { cause });
   } finally {
     await handle?.close();
   }
