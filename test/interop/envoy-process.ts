@@ -14,6 +14,14 @@ export interface EnvoyOptions {
   readonly ports: readonly number[];
   /** Envoy's `retry_on`, such as `unavailable`; by default nothing is retried. */
   readonly retryOn?: string;
+  /** What a call may take, such as `0.2s`; by default any time. */
+  readonly timeout?: string;
+  /** The paths that are routed begin with it; by default all. */
+  readonly prefix?: string;
+  /** Calls that may be under way at a time. */
+  readonly maxRequests?: number;
+  /** Whether nobody is let in, as where no policy of authorization allows it. */
+  readonly denies?: boolean;
   /** PEM files, where the servers are to be spoken to over TLS. */
   readonly tls?: {
     readonly authority: string;
@@ -27,6 +35,12 @@ const HTTP2 = {
     '@type': `${TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions`,
     explicit_http_config: { http2_protocol_options: {} },
   },
+};
+
+/** Rules that allow nothing: `{}` would allow everything. */
+const DENIAL = {
+  name: 'envoy.filters.http.rbac',
+  typed_config: { '@type': `${TYPE}.extensions.filters.http.rbac.v3.RBAC`, rules: { action: 'ALLOW', policies: {} } },
 };
 
 export class EnvoyProcess implements AsyncDisposable {
@@ -101,12 +115,12 @@ async function listenerPort(admin: string): Promise<number | undefined> {
   }
 }
 
-function bootstrap({ ports, retryOn, tls }: EnvoyOptions): object {
+function bootstrap({ ports, retryOn, timeout, prefix = '/', maxRequests, denies, tls }: EnvoyOptions): object {
   const route = {
     cluster: 'servers',
     // Of the client's `grpc-timeout` Envoy makes its own; it is passed on as well.
-    timeout: '0s',
-    max_stream_duration: { grpc_timeout_header_max: '0s' },
+    timeout: timeout ?? '0s',
+    ...(timeout === undefined && { max_stream_duration: { grpc_timeout_header_max: '0s' } }),
     ...(retryOn !== undefined && {
       retry_policy: {
         retry_on: retryOn,
@@ -133,11 +147,12 @@ function bootstrap({ ports, retryOn, tls }: EnvoyOptions): object {
           name: 'all',
           domains: ['*'],
           include_request_attempt_count: true,
-          routes: [{ match: { prefix: '/' }, route }],
+          routes: [{ match: { prefix }, route }],
         },
       ],
     },
     http_filters: [
+      ...(denies === true ? [DENIAL] : []),
       {
         name: 'envoy.filters.http.router',
         typed_config: { '@type': `${TYPE}.extensions.filters.http.router.v3.Router` },
@@ -162,7 +177,9 @@ function bootstrap({ ports, retryOn, tls }: EnvoyOptions): object {
           type: 'STATIC',
           connect_timeout: '5s',
           // Of its own accord Envoy tries no more than three calls again at a time.
-          circuit_breakers: { thresholds: [{ max_retries: 1_000 }] },
+          circuit_breakers: {
+            thresholds: [{ max_retries: 1_000, ...(maxRequests !== undefined && { max_requests: maxRequests }) }],
+          },
           typed_extension_protocol_options: HTTP2,
           load_assignment: {
             cluster_name: 'servers',
