@@ -25,6 +25,7 @@ import {
   type ModelStatistics,
   type ServerMetadata,
 } from './inference-service.ts';
+import { type RolloutOptions, type RolloutState, rolloutMethod, rolloutStateOf } from './rollout-service.ts';
 import { type ShadowReport, shadowReportMethod } from './traffic-service.ts';
 
 export type { Datatype, Shape } from '../wire/tensor.ts';
@@ -40,6 +41,7 @@ export type {
   StatisticDuration,
   TensorMetadata,
 } from './inference-service.ts';
+export type { RolloutEvent, RolloutEvidence, RolloutOptions, RolloutStage, RolloutState } from './rollout-service.ts';
 export { type AnyTensor, type Elements, Tensor, tensor } from './tensor.ts';
 export type { ShadowReport } from './traffic-service.ts';
 
@@ -207,6 +209,36 @@ export class InferenceClient {
   /** How the shadow versions of a model, or with `''` of all models, answer. Of tensorgate alone: others are UNIMPLEMENTED. */
   async shadowReports(model: string, options: CallOptions = {}): Promise<readonly ShadowReport[]> {
     return (await this.#unary(shadowReportMethod(), { model }, { ...options, model })).response.reports;
+  }
+
+  /**
+   * Starts to take the requests of a model to another of its versions, step by step (docs/rollout.md). Of tensorgate alone, on
+   * its admin port where it has one, as the three below. A rollout that runs already, with all of these options, is answered.
+   */
+  async startRollout(
+    model: string,
+    version: string,
+    options: RolloutOptions & CallOptions = {},
+  ): Promise<RolloutState> {
+    const { deadlineMs: _d, signal: _s, metadata: _m, ...rollout } = options;
+    const request = { ...rollout, model, version };
+    return rolloutStateOf((await this.#unary(rolloutMethod('Start'), request, { ...options, model })).response);
+  }
+
+  /** How rollouts stand: that of one model, or with `''` those of all; running, or the last that ended. */
+  async rollouts(model: string, options: CallOptions = {}): Promise<readonly RolloutState[]> {
+    const { response } = await this.#unary(rolloutMethod('Status'), { model }, { ...options, model });
+    return response.rollouts.map(rolloutStateOf);
+  }
+
+  /** Ends the rollout of a model: the version before answers all requests again. */
+  async abortRollout(model: string, options: CallOptions = {}): Promise<RolloutState> {
+    return rolloutStateOf((await this.#unary(rolloutMethod('Abort'), { model }, { ...options, model })).response);
+  }
+
+  /** Forgets a rollout that ended: requests are spread as the model's configuration says. */
+  async forgetRollout(model: string, options: CallOptions = {}): Promise<void> {
+    await this.#unary(rolloutMethod('Forget'), { model }, { ...options, model });
   }
 
   /** Closes the connection when the calls under way have ended. */

@@ -43,6 +43,8 @@ export const REASONS = {
   load_failed: 'INVALID_ARGUMENT',
   /** The settings of the server do not allow this: models are not loaded by clients, or their files are not taken from them. */
   control_disabled: 'FAILED_PRECONDITION',
+  /** The model cannot be rolled out, or not now: another rollout runs, or nothing that this one could do makes sense. */
+  rollout_refused: 'FAILED_PRECONDITION',
   /** The server drains: it answers what it accepted and takes nothing new. */
   draining: 'UNAVAILABLE',
   /** The model's circuit breaker is open after crashes, time-outs or internal errors. */

@@ -1,5 +1,7 @@
 /** The composition root: puts the parts of a server together, and takes them apart again. */
 
+import path from 'node:path';
+
 import { DEFAULT_WIRE_LIMITS } from '../wire/limits.ts';
 import type { Routes, Transport } from './accept/call.ts';
 import { Health } from './accept/health-service.ts';
@@ -8,11 +10,13 @@ import { LoadReports } from './accept/load-reports.ts';
 import { OpenRca } from './accept/open-rca-service.ts';
 import { reflectionRoutes } from './accept/reflection-service.ts';
 import { RestServer } from './accept/rest/rest-server.ts';
+import { rolloutRoutes } from './accept/rollout-service.ts';
 import { trafficRoutes } from './accept/traffic-service.ts';
 import { Admission } from './admit/admission.ts';
 import { RateLimit } from './admit/rate-limit.ts';
 import { controlApi } from './api/control-api.ts';
 import { inferenceApi } from './api/inference-api.ts';
+import { rolloutApi } from './api/rollout-api.ts';
 import { trafficApi } from './api/traffic-api.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
 import { InferError } from './errors.ts';
@@ -30,6 +34,8 @@ import type { GatewayState } from './ops/metrics.ts';
 import { type Settings, tenantWeights } from './ops/settings.ts';
 import { startTelemetry } from './ops/telemetry.ts';
 import { Readiness } from './readiness.ts';
+import { Rollouts } from './rollout/rollouts.ts';
+import { StateDirectory } from './rollout/state-directory.ts';
 import { Shadows } from './shadow/shadow.ts';
 import { chooseTransport } from './transport.ts';
 import { tritonMetrics } from './triton-metrics.ts';
@@ -91,6 +97,10 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   // Before anything is read, so that what is wrong with it gets into the log.
   const state = async () => stateOf(models, admission, await memory.recent());
   const telemetry = await startTelemetry({ env, version, settings, state });
+  const rollouts = new Rollouts(models, lifecycle, new StateDirectory(stateDirectoryOf(settings)), {
+    onDemand: settings.loadOnDemand,
+  });
+  await rollouts.resume();
   await lifecycle.plan().catch(async (error: unknown) => {
     await telemetry.shutdown();
     throw error;
@@ -118,6 +128,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const routesOf = (offer: Offer): Routes =>
     new Map([
       ...inferenceRoutes(api, control, offer),
+      ...rolloutRoutes(rolloutApi(rollouts), offer),
       ...trafficRoutes(trafficApi(models, shadows.ledger)),
       ...health.routes,
       ...openRca.routes,
@@ -150,6 +161,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
 
   const drain = async (): Promise<void> => {
     readiness.become('draining');
+    rollouts.end();
     lifecycle.end();
     shadows.end();
     await new Promise((resolve) => setTimeout(resolve, settings.lameDuckMs));
@@ -179,6 +191,11 @@ export async function startServer(settings: Settings, surroundings: Surroundings
       return stopped;
     },
   };
+}
+
+/** What hides itself in a repository is no model of it. */
+function stateDirectoryOf({ stateDirectory, modelRepository }: Settings): string {
+  return stateDirectory === '' ? path.join(modelRepository, '.tensorgate') : stateDirectory;
 }
 
 /** Left of the grace when what still waits is given up, so that it gets an answer. */

@@ -7,7 +7,7 @@
 import type { Call } from './accept/call.ts';
 import { InferError } from './errors.ts';
 import type { Servable } from './servable.ts';
-import { Traffic, trafficOf } from './traffic.ts';
+import { type Steering, Traffic, trafficOf } from './traffic.ts';
 
 export class ModelTable {
   /** By model name; versions ascending. */
@@ -16,6 +16,8 @@ export class ModelTable {
   readonly #broken = new Map<string, string>();
   /** By model name: how its requests are spread. */
   readonly #traffic = new Map<string, Traffic>();
+  /** By model name, loaded or not: what stands in place of its configuration. */
+  readonly #steering = new Map<string, Steering>();
   readonly #random: () => number;
 
   readonly #listeners = new Set<() => void>();
@@ -82,6 +84,13 @@ export class ModelTable {
     return this.#traffic.get(name);
   }
 
+  /** From now on, and whenever the model is loaded again, its requests are spread like this; `undefined`: as its configuration says. */
+  steer(name: string, steering: Steering | undefined): void {
+    if (steering === undefined) this.#steering.delete(name);
+    else this.#steering.set(name, steering);
+    this.#traffic.get(name)?.steer(steering);
+  }
+
   /** The version that a model answers for where none is named, and no request is to be spread. */
   defaultOf(name: string): Servable | undefined {
     return this.#traffic.get(name)?.choose(this.versionsOf(name), undefined, this.#random);
@@ -128,8 +137,8 @@ export class ModelTable {
     }
     const plan = trafficOf(highest.config.tensorgate);
     const traffic = this.#traffic.get(name);
-    if (traffic === undefined) this.#traffic.set(name, new Traffic(name, plan));
-    else traffic.set(plan);
+    if (traffic === undefined) this.#traffic.set(name, new Traffic(name, plan, this.#steering.get(name)));
+    else traffic.configure(plan);
   }
 
   #tell(): void {

@@ -14,23 +14,43 @@ import type { ModelConfig } from './repository/model-config.ts';
 /** The metadata key by which a request that names no version asks for one, or for a label. */
 const VERSION_KEY = 'tensorgate-version';
 
+/** What a rollout says in place of the configuration: who answers, and who gets copies. */
+export type Steering = Pick<TrafficPlan, 'split' | 'shadow'>;
+
 export class Traffic {
   /** What sticks in one model does not stick alike in all. */
   readonly #seed: number;
+  #configured: TrafficPlan;
+  #steering: Steering | undefined;
   #plan: TrafficPlan;
 
-  constructor(model: string, plan: TrafficPlan) {
+  constructor(model: string, configured: TrafficPlan, steering?: Steering) {
     this.#seed = stickyKey(model);
-    this.#plan = plan;
+    this.#configured = configured;
+    this.#steering = steering;
+    this.#plan = { ...configured, ...steering };
   }
 
+  /** How requests are spread. */
   get plan(): TrafficPlan {
     return this.#plan;
   }
 
-  /** From now on requests are spread like this, until this is called again or the model is loaded again. */
-  set(plan: TrafficPlan): void {
-    this.#plan = plan;
+  /** How they would be without a steering. */
+  get configured(): TrafficPlan {
+    return this.#configured;
+  }
+
+  /** The model was loaded again: what its configuration says now. A steering stays. */
+  configure(configured: TrafficPlan): void {
+    this.#configured = configured;
+    this.#plan = { ...configured, ...this.#steering };
+  }
+
+  /** From now on requests are spread like this, whatever the configuration says; `undefined`: as it says. */
+  steer(steering: Steering | undefined): void {
+    this.#steering = steering;
+    this.#plan = { ...this.#configured, ...steering };
   }
 
   /** The version that a request asks for: what it names, or else its metadata, with labels replaced; `''` where it leaves that to the server. */

@@ -112,17 +112,30 @@ describe('a request that names no version', () => {
 });
 
 describe('how requests are spread', () => {
-  test('changes while the model serves, and is what the configuration says when it is loaded again', () => {
+  test('can be steered while the model serves, which stays when it is loaded again, and ends with a word', () => {
     const table = tableOf({ labels: { stable: 3 }, traffic: { split: { 3: 1 } } });
     const traffic = table.trafficOf('m');
     if (traffic === undefined) throw new Error('there is a model');
     expect(found(table, '', callWith({}))).toBe('3');
-    traffic.set({ ...traffic.plan, split: new Map([['4', 1]]) });
+    table.steer('m', { split: new Map([['4', 1]]), shadow: undefined });
     expect(found(table, '', callWith({}))).toBe('4');
     expect(found(table, 'stable')).toBe('3');
     table.serve('m', table.versionsOf('m'));
     expect(table.trafficOf('m')).toBe(traffic);
+    expect(found(table, '', callWith({}))).toBe('4');
+    expect(traffic.configured.split).toEqual(new Map([['3', 1]]));
+    table.steer('m', undefined);
     expect(found(table, '', callWith({}))).toBe('3');
+  });
+
+  test('can be steered before the model is loaded', () => {
+    const table = tableOf({});
+    const versions = table.versionsOf('m');
+    table.serve('m', []);
+    table.steer('m', { split: new Map([['3', 1]]), shadow: { version: '4', share: 1 } });
+    table.serve('m', versions);
+    expect(found(table, '', callWith({}))).toBe('3');
+    expect(table.trafficOf('m')?.plan.shadow).toEqual({ version: '4', share: 1 });
   });
 
   test('is forgotten with the versions', () => {

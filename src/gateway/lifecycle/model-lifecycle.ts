@@ -11,6 +11,7 @@
  */
 
 import os from 'node:os';
+import path from 'node:path';
 import { InferError } from '../errors.ts';
 import type { ModelPlan } from '../model/model.ts';
 import { type PlanDefaults, planModel } from '../model/model-plan.ts';
@@ -195,6 +196,30 @@ export class ModelLifecycle {
   }
 
   /**
+   * The versions that are there after a load of what is on disk, with their directories.
+   * @throws InferError `control_disabled` where nothing is loaded while the server runs, or where a load would replace what a
+   *   client sent; `model_not_found`; `load_failed` for a configuration that is wrong.
+   */
+  async loadable(name: string): Promise<ReadonlyMap<string, string>> {
+    this.#checkLoading(name);
+    const plans = await this.#plan(this.#find(name)).catch((error: unknown) => {
+      if (!(error instanceof ModelConfigError)) throw error;
+      throw new InferError('load_failed', `failed to load '${name}': ${error.message}`);
+    });
+    return new Map(plans.map(({ plan: { ref, directory } }) => [ref.version, path.join(directory, ref.version)]));
+  }
+
+  /**
+   * Loads versions of a model that came to the disk, as `load` does, but also where the disk is polled.
+   * @throws InferError as `loadable` and `load` do.
+   */
+  async loadNew(name: string): Promise<void> {
+    this.#checkLoading(name);
+    const managed = this.#manage(name);
+    await managed.turns.take(() => this.#load(managed, NO_OVERRIDE));
+  }
+
+  /**
    * Unloads a model, and returns at once: it takes nothing new, answers what it accepted, and then gives its memory back.
    * One that is not there is left as it is.
    * @param options.dependents for an ensemble: also the models of its steps that no other ensemble needs.
@@ -258,6 +283,17 @@ export class ModelLifecycle {
     if (this.#closed) throw ending();
     if (this.controllable) return;
     const text = `explicit model load / unload is not allowed if polling is enabled: start the server with --model-control-mode explicit, not ${this.#options.mode}`;
+    throw new InferError('control_disabled', text);
+  }
+
+  #checkLoading(name: string): void {
+    if (this.#closed) throw ending();
+    if (this.#options.mode === 'none') {
+      const text = `nothing is loaded while the server runs: start it anew, or with --model-control-mode explicit or poll`;
+      throw new InferError('control_disabled', text);
+    }
+    if (this.#models.versionsOf(name).every((servable) => this.#made.get(servable)?.isPlain !== false)) return;
+    const text = `what is served of '${name}' was sent by a client, and a load of what is on disk would replace it`;
     throw new InferError('control_disabled', text);
   }
 

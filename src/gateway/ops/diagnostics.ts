@@ -130,6 +130,22 @@ export interface ShadowEnded {
     | { readonly kind: 'shed'; readonly cause: ShedCause };
 }
 
+/** A rollout began, went on by a step, or ended. */
+export interface RolloutChanged {
+  readonly model: string;
+  readonly from: string;
+  readonly to: string;
+  readonly stage: RolloutStage;
+  /** Of the requests, in percent, that the new version gets. */
+  readonly percent: number;
+  /** Why it was rolled back, in a word; `undefined` where it was not. */
+  readonly cause: string | undefined;
+  /** What happened, in a sentence. */
+  readonly text: string;
+}
+
+export type RolloutStage = 'loading' | 'shadow' | 'canary' | 'promoted' | 'rolled_back';
+
 /** Something an operator should read. */
 export interface Notice {
   readonly level: 'info' | 'warn' | 'error';
@@ -170,5 +186,6 @@ export const diagnostics = {
   breakerChanged: topic<BreakerChanged>('breaker.changed'),
   modelChanged: topic<ModelChanged>('model.changed'),
   shadowEnded: topic<ShadowEnded>('shadow.ended'),
+  rolloutChanged: topic<RolloutChanged>('rollout.changed'),
   notice: topic<Notice>('notice'),
 } as const;

@@ -26,6 +26,7 @@ const LEVEL_OF_REASON = {
   model_not_ready: 'debug',
   load_failed: 'debug',
   control_disabled: 'debug',
+  rollout_refused: 'debug',
   draining: 'debug',
   breaker_open: 'debug',
   runner_lost: 'warn',
@@ -88,6 +89,10 @@ export function startLog(
     }),
     diagnostics.breakerChanged.subscribe(({ model, state }) => {
       log(LEVEL_OF_BREAKER[state], { ...labelsOf(model), breaker: state }, `circuit breaker ${state}`);
+    }),
+    diagnostics.rolloutChanged.subscribe(({ model, from, to, stage, percent, cause, text }) => {
+      const level = stage === 'rolled_back' && cause !== 'aborted' ? 'warn' : 'info';
+      log(level, { model, from, to, stage, percent, reason: cause }, boundedText(`rollout ${stage}: ${text}`));
     }),
     diagnostics.callEnded.subscribe((end) => {
       if (end.status !== 'OK') logFailure(log, settings, end);

@@ -29,7 +29,10 @@ const LABELS = `
 | \`largest\` | whether the largest element of a row has the same place in both answers: \`same\`, \`other\` |
 | \`of\` | \`primary\`, \`shadow\` |
 | \`reason\` of a shadow | why it failed, as in [errors](errors.md) |
-| \`cause\` | why a copy was not sent: \`server_busy\`, \`primary_busy\`, \`shadow_busy\`, \`no_room\`, \`not_ready\`, \`breaker_open\` ([traffic](traffic.md)) |
+| \`cause\` of a shadow | why a copy was not sent: \`server_busy\`, \`primary_busy\`, \`shadow_busy\`, \`no_room\`, \`not_ready\`, \`breaker_open\` ([traffic](traffic.md)) |
+| \`from\`, \`to\` | versions of the model: the one that answered before a [rollout](rollout.md), and the one that is to answer |
+| \`stage\` | \`loading\`, \`shadow\`, \`canary\`, \`promoted\`, \`rolled_back\` |
+| \`cause\` of a rollout | why it was rolled back: \`not_ready\`, \`crashed\`, \`incomparable\`, \`disagreement\`, \`errors\`, \`slow\`, \`changed\`, \`reconfigured\`, \`aborted\`; else \`none\` |
 | \`runner\` | name of the process: \`MODEL:VERSION\`, or what models that share one call it |
 `;
 
@@ -57,13 +60,14 @@ rate(tensorgate_batch_size_sum[5m]) / rate(tensorgate_batch_size_count[5m])
 sum by (model, reason) (rate(tensorgate_batches_total[5m]))
 \`\`\`
 
-Worth an alert: a model that is not ready, a breaker that is open, a runner that keeps ending, and a gateway that is itself the
-limit:
+Worth an alert: a model that is not ready, a breaker that is open, a runner that keeps ending, a rollout that was rolled back,
+and a gateway that is itself the limit:
 
 \`\`\`promql
 tensorgate_model_ready == 0
 tensorgate_breaker_state == 2
 increase(tensorgate_runner_restarts_total[10m]) > 2
+increase(tensorgate_rollout_changes_total{stage="rolled_back"}[10m]) > 0
 rate(tensorgate_event_loop_active_seconds_total[1m]) > 0.9
 \`\`\`
 `;

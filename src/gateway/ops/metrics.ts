@@ -19,6 +19,7 @@ import {
   type InferenceEnded,
   type ModelRef,
   type ModelState,
+  type RolloutChanged,
   type SendReason,
   type ShadowEnded,
   type TenantCharged,
@@ -60,6 +61,7 @@ const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 /** From the rounding of half a float to answers that have nothing in common. */
 const DIFFERENCES = [0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10] as const;
 const SHADOW = ['model', 'primary', 'shadow'] as const;
+const ROLLOUT = ['model', 'from', 'to'] as const;
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
 
 /** Every metric of the gateway. The unit is in the name: Prometheus and OTLP then show the same one. */
@@ -180,6 +182,16 @@ export const METRICS = {
     help: 'Copies that were not sent, so as not to be in the way.',
     labels: [...SHADOW, 'cause'],
   },
+  tensorgate_rollout_percent: {
+    kind: 'gauge',
+    help: 'Of the requests of the model that name no version, in percent, those that the new version of its last rollout gets.',
+    labels: ROLLOUT,
+  },
+  tensorgate_rollout_changes_total: {
+    kind: 'counter',
+    help: 'Steps that rollouts have taken, by the stage to which they led; of those that were rolled back, by the cause.',
+    labels: [...ROLLOUT, 'stage', 'cause'],
+  },
   tensorgate_event_loop_active_seconds_total: {
     kind: 'counter',
     help: 'Time in which the event loop of the gateway had work: its rate is near 1 when the gateway itself is the limit.',
@@ -210,6 +222,7 @@ export function recordMetrics(
     diagnostics.batchEnded.subscribe((event) => recorder.recordBatch(event)),
     diagnostics.tenantCharged.subscribe((event) => recorder.recordTenant(event)),
     diagnostics.shadowEnded.subscribe((event) => recorder.recordShadow(event)),
+    diagnostics.rolloutChanged.subscribe((event) => recorder.recordRollout(event)),
     diagnostics.runnerEnded.subscribe(({ runner, restarting }) => {
       if (restarting) recorder.recordRestart(runner);
     }),
@@ -321,6 +334,14 @@ class ShadowSeries {
   }
 }
 
+/** What the rollouts of a model from one version to another did. */
+interface RolloutSeries {
+  readonly labels: { readonly model: string; readonly from: string; readonly to: string };
+  percent: number;
+  /** By stage and cause. */
+  readonly changes: Map<string, Count<object>>;
+}
+
 class MetricsRecorder {
   readonly observables: ReadonlyMap<MetricName, Observable>;
   readonly #histograms: Histograms;
@@ -333,6 +354,8 @@ class MetricsRecorder {
   readonly #restarts = new Map<string, Count<{ runner: string }>>();
   /** By model and versions. */
   readonly #shadows = new Map<string, ShadowSeries>();
+  /** Likewise. */
+  readonly #rollouts = new Map<string, RolloutSeries>();
 
   constructor(meter: Meter, distribute: Distribute) {
     this.#histograms = (name, labels) => new LazyDistribution(() => distribute({ name, ...METRICS[name] }, labels));
@@ -393,6 +416,17 @@ class MetricsRecorder {
     }
   }
 
+  recordRollout({ model, from, to, stage, percent, cause = 'none' }: RolloutChanged): void {
+    const series = obtain(this.#rollouts, `${model}\n${from}\n${to}`, () => ({
+      labels: { model, from, to },
+      percent,
+      changes: new Map<string, Count<object>>(),
+    }));
+    series.percent = percent;
+    const labels = { ...series.labels, stage, cause };
+    obtain(series.changes, `${stage} ${cause}`, () => ({ labels, value: 0 })).value++;
+  }
+
   recordTenant({ tenant, outcome }: TenantCharged): void {
     obtain(this.#tenants, `${outcome} ${tenant}`, () => ({ labels: { tenant, outcome }, value: 0 })).value++;
   }
@@ -436,6 +470,10 @@ class MetricsRecorder {
     for (const { value, labels } of this.#restarts.values()) observe('tensorgate_runner_restarts_total', value, labels);
     for (const { counts } of this.#shadows.values()) {
       for (const { name, value, labels } of counts.values()) observe(name, value, labels);
+    }
+    for (const { labels, percent, changes } of this.#rollouts.values()) {
+      observe('tensorgate_rollout_percent', percent, labels);
+      for (const change of changes.values()) observe('tensorgate_rollout_changes_total', change.value, change.labels);
     }
     const { active }: EventLoopUtilization = performance.eventLoopUtilization();
     observe('tensorgate_event_loop_active_seconds_total', active / 1_000);

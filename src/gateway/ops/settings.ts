@@ -65,12 +65,17 @@ const SCHEMA = z.strictObject({
     .describe(
       'Whether a client that loads a model may send its files: a model is a program, so whoever may, runs programs.',
     ),
+  stateDirectory: directory
+    .default('')
+    .describe(
+      'Where the state of rollouts is kept, so that it outlives the server; each server needs one of its own. Without it, `.tensorgate` in the model repository.',
+    ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` is every IPv4 address.'),
   grpcPort: port.default(8001).describe('Port of gRPC; 0 takes a free one.'),
   adminPort: port
     .optional()
     .describe(
-      'Port of the RPCs that change the server: load, unload, trace and log settings. They are offered there alone then, and else on the port of gRPC, and over REST; 0 takes a free one.',
+      'Port of the RPCs that change the server: load, unload, rollout, trace and log settings. They are offered there alone then, and else on the port of gRPC, and over REST; 0 takes a free one.',
     ),
   httpPort: port
     .default(8002)

@@ -1,0 +1,112 @@
+/** The messages of `tensorgate.v1.Rollout`, which tensorgate alone offers, as proto-loader reads them from `proto/`. */
+
+import { fileURLToPath } from 'node:url';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+export interface RolloutOptions {
+  /** Share of the requests that are copied, above 0, at most 1. */
+  readonly shadowShare?: number | undefined;
+  /** Comparisons before the new version gets requests of its own. */
+  readonly comparisons?: number | undefined;
+  /** Shares of the requests that it gets, in percent: ascending, the last 100. */
+  readonly steps?: readonly number[] | undefined;
+  /** What each step lasts at least. */
+  readonly holdMs?: number | undefined;
+  /** What it answers in each step at least. */
+  readonly requests?: number | undefined;
+  readonly minAgreement?: number | undefined;
+  readonly maxErrorRate?: number | undefined;
+  readonly maxP99Ratio?: number | undefined;
+  /** With it, agreement is counted by comparisons. */
+  readonly maxDifference?: number | undefined;
+  /** Only say what would be done. */
+  readonly dryRun?: boolean | undefined;
+}
+
+export type RolloutStage = 'loading' | 'shadow' | 'canary' | 'promoted' | 'rolled_back';
+
+/** How a rollout stands; `proto/tensorgate.proto` says more of each field. */
+export interface RolloutState {
+  readonly model: string;
+  readonly from: string;
+  readonly to: string;
+  readonly stage: RolloutStage;
+  /** Of the requests, in percent, that the new version gets. */
+  readonly percent: number;
+  readonly detail: string;
+  /** Why it was rolled back, in a word; else empty. */
+  readonly cause: string;
+  readonly shadowShare: number;
+  readonly comparisons: number;
+  readonly steps: readonly number[];
+  readonly holdMs: number;
+  readonly requests: number;
+  readonly minAgreement: number;
+  readonly maxErrorRate: number;
+  readonly maxP99Ratio: number;
+  readonly maxDifference?: number;
+  readonly expectations: string;
+  /** Of one that runs. */
+  readonly evidence: RolloutEvidence | null;
+  readonly events: readonly RolloutEvent[];
+  readonly inForce: boolean;
+}
+
+export interface RolloutEvidence {
+  readonly compared: number;
+  readonly agreeing: number;
+  readonly disagreeing: number;
+  readonly incomparable: number;
+  readonly failedCopies: number;
+  readonly shedCopies: number;
+  readonly maxAbsoluteDifference: number;
+  readonly fromAnswered: number;
+  readonly fromFailed: number;
+  readonly toAnswered: number;
+  readonly toFailed: number;
+  readonly fromP99Ms: number;
+  readonly toP99Ms: number;
+}
+
+export interface RolloutEvent {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly text: string;
+}
+
+/** As proto-loader decodes it: the stage by its name. */
+export type RolloutStateMessage = Omit<RolloutState, 'stage'> & { readonly stage: string };
+
+interface Model {
+  readonly model: string;
+}
+
+interface RolloutService {
+  readonly Start: MethodDefinition<RolloutOptions & Model & { readonly version: string }, RolloutStateMessage>;
+  readonly Status: MethodDefinition<Model, { readonly rollouts: readonly RolloutStateMessage[] }>;
+  readonly Abort: MethodDefinition<Model, RolloutStateMessage>;
+  readonly Forget: MethodDefinition<Model, object>;
+}
+
+let service: RolloutService | undefined;
+
+/** The definition of an RPC. The first call reads `proto/`. */
+export function rolloutMethod<Name extends keyof RolloutService>(name: Name): RolloutService[Name] {
+  service ??= loadService();
+  return service[name];
+}
+
+function loadService(): RolloutService {
+  const definition = loadSync('tensorgate.proto', {
+    includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
+    longs: Number,
+    enums: String,
+    defaults: true,
+  });
+  return definition['tensorgate.v1.Rollout'] as ServiceDefinition as unknown as RolloutService;
+}
+
+export function rolloutStateOf(message: RolloutStateMessage): RolloutState {
+  return { ...message, stage: message.stage.replace(/^STAGE_/, '').toLowerCase() as RolloutStage };
+}

@@ -1,0 +1,103 @@
+/** `tensorgate.v1.Rollout`: requests of a model go from one version to another, step by step. */
+
+import { InferError } from '../errors.ts';
+import type { Method, Routes } from './call.ts';
+import { loadCodecs } from './definition.ts';
+import { failWith } from './failure.ts';
+import type { Offer } from './inference-service.ts';
+import { unaryMethod } from './unary-method.ts';
+
+/** A `StartRolloutRequest` as in `proto/tensorgate.proto`; what is optional there is absent where nobody set it. */
+export interface StartRolloutMessage {
+  readonly model: string;
+  readonly version: string;
+  readonly shadow_share?: number;
+  readonly comparisons?: number;
+  /** Empty where nobody set it. */
+  readonly steps: readonly number[];
+  readonly hold_ms?: string;
+  readonly requests?: number;
+  readonly min_agreement?: number;
+  readonly max_error_rate?: number;
+  readonly max_p99_ratio?: number;
+  readonly max_difference?: number;
+  readonly dry_run: boolean;
+}
+
+/** A `RolloutState`. */
+export interface RolloutStateMessage {
+  readonly model: string;
+  readonly from: string;
+  readonly to: string;
+  readonly stage: `STAGE_${'LOADING' | 'SHADOW' | 'CANARY' | 'PROMOTED' | 'ROLLED_BACK'}`;
+  readonly percent: number;
+  readonly detail: string;
+  readonly cause: string;
+  readonly shadow_share: number;
+  readonly comparisons: number;
+  readonly steps: readonly number[];
+  readonly hold_ms: number;
+  readonly requests: number;
+  readonly min_agreement: number;
+  readonly max_error_rate: number;
+  readonly max_p99_ratio: number;
+  readonly max_difference?: number;
+  readonly expectations: string;
+  readonly evidence?: RolloutEvidenceMessage;
+  readonly events: readonly { readonly at_ms: number; readonly text: string }[];
+  readonly in_force: boolean;
+}
+
+/** A `RolloutEvidence`. */
+export interface RolloutEvidenceMessage {
+  readonly compared: number;
+  readonly agreeing: number;
+  readonly disagreeing: number;
+  readonly incomparable: number;
+  readonly failed_copies: number;
+  readonly shed_copies: number;
+  readonly max_absolute_difference: number;
+  readonly from_answered: number;
+  readonly from_failed: number;
+  readonly to_answered: number;
+  readonly to_failed: number;
+  readonly from_p99_ms: number;
+  readonly to_p99_ms: number;
+}
+
+interface ModelRequest {
+  readonly model: string;
+}
+
+/** What is behind the service; what is thrown becomes the status. */
+export interface RolloutApi {
+  start(request: StartRolloutMessage): Promise<RolloutStateMessage>;
+  status(model: string): readonly RolloutStateMessage[];
+  abort(model: string): Promise<RolloutStateMessage>;
+  forget(model: string): Promise<void>;
+}
+
+/** The RPCs of the service, all of which a port for inference leaves to the admin port, where there is one. */
+export function rolloutRoutes(api: RolloutApi, offer: Offer): Routes {
+  const answers = {
+    Start: (request: StartRolloutMessage) => api.start(request),
+    Status: ({ model }: ModelRequest) => ({ rollouts: api.status(model) }),
+    Abort: ({ model }: ModelRequest) => api.abort(model),
+    Forget: async ({ model }: ModelRequest) => {
+      await api.forget(model);
+      return {};
+    },
+  } as unknown as Readonly<Record<string, (request: object) => object | Promise<object>>>;
+  const routes = new Map<string, Method>();
+  for (const [name, codec] of loadCodecs('tensorgate.proto', 'tensorgate.v1.Rollout')) {
+    const answer = answers[name];
+    if (answer === undefined) throw new TypeError(`nothing answers ${codec.path}`);
+    routes.set(codec.path, offer === 'without-admin' ? refusal(name) : unaryMethod(codec, answer));
+  }
+  return routes;
+}
+
+function refusal(name: string): Method {
+  const error = new InferError('unimplemented', `${name} is offered on the admin port alone`);
+  return { kind: 'unary', handle: (call) => failWith(call, error) };
+}

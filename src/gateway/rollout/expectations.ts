@@ -1,0 +1,41 @@
+/** What the report of a version lets expect of it, as the limits of its rollout. */
+
+import type { Published } from '../repository/version-report.ts';
+import { DEFAULT_LIMITS, type RolloutLimits } from './rollout-plan.ts';
+
+/** How many times what was expected may be seen: data of tomorrow is not that of the report. */
+const MARGIN = 3;
+
+export interface ExpectedLimits {
+  readonly limits: RolloutLimits;
+  /** Where they come from. */
+  readonly source: string;
+}
+
+/**
+ * @param published of the version that is to answer; `undefined` where it has no report
+ * @param from the version that answers: what was found beside another one says nothing.
+ */
+export function expectedLimits(published: Published | undefined, from: string): ExpectedLimits {
+  if (published === undefined)
+    return { limits: DEFAULT_LIMITS, source: 'the defaults: the version has no report.json' };
+  const { base, expect } = published;
+  if (base.version !== from) {
+    const source = `the defaults: the report.json of the version compares it with version ${base.version}, not ${from}`;
+    return { limits: DEFAULT_LIMITS, source };
+  }
+  // Nothing seen in n rows still leaves up to 3 in n (the rule of three, at 95 %).
+  const disagreement = MARGIN * Math.max(1 - expect.agreement, 1 / expect.rows);
+  return {
+    limits: {
+      minAgreement: Math.max(0, 1 - disagreement),
+      maxErrorRate: Math.min(1, DEFAULT_LIMITS.maxErrorRate + MARGIN * expect.errorRate),
+      maxP99Ratio: DEFAULT_LIMITS.maxP99Ratio * Math.max(1, expect.p99Ratio),
+    },
+    source: `the report.json of the version: ${percent(expect.agreement)} agreed over ${expect.rows} rows, so three times as much disagreement is borne`,
+  };
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))} %`;
+}

@@ -1,0 +1,137 @@
+/** One rollout that runs: what it was seen to do since its stage began, and what is to be done about that. */
+
+import type { ModelTable } from '../model-table.ts';
+import type { InferenceEnded, RunnerEnded, ShadowEnded } from '../ops/diagnostics.ts';
+import type { Servable } from '../servable.ts';
+import { type Decision, decide, type Standing } from './decision.ts';
+import { CopyLedger, type Evidence, RequestLedger, type VersionCondition } from './evidence.ts';
+import type { RolloutPlan } from './rollout-plan.ts';
+import { describeTraffic, type RolloutRecord } from './rollout-record.ts';
+import { digestVersion } from './version-digest.ts';
+
+/** What is known of the files of a version that the table has. */
+interface SeenVersion {
+  readonly servable: Servable;
+  /** `undefined` while they are read; a text that no digest is where they cannot be. */
+  digest: string | undefined;
+}
+
+type Side = 'from' | 'to';
+
+export class Rollout {
+  record: RolloutRecord;
+  /** What it waits for. */
+  detail = '';
+  /** Whether it asked for its new version to be loaded. */
+  loadsOnce = false;
+  /** Why that failed. */
+  loadProblem: string | undefined;
+  readonly #models: ModelTable;
+  readonly #seen = new Map<Side, SeenVersion>();
+  #sinceMs: number;
+  #crash: string | undefined;
+  #copies: CopyLedger;
+  #fromRequests = new RequestLedger();
+  #toRequests = new RequestLedger();
+
+  constructor(record: RolloutRecord, models: ModelTable, nowMs: number) {
+    this.record = record;
+    this.#models = models;
+    this.#sinceMs = nowMs;
+    this.#copies = new CopyLedger(record.plan.limits.maxDifference);
+  }
+
+  get plan(): RolloutPlan {
+    return this.record.plan;
+  }
+
+  /** Both digests; `undefined` as long as one is not known. */
+  get digests(): RolloutRecord['digests'] {
+    const from = this.#seen.get('from')?.digest;
+    const to = this.#seen.get('to')?.digest;
+    return from === undefined || to === undefined ? undefined : { from, to };
+  }
+
+  /** A new stage: requests are counted anew, and copies go on being counted. */
+  enter(record: RolloutRecord, nowMs: number): void {
+    this.record = record;
+    this.#sinceMs = nowMs;
+    this.#fromRequests = new RequestLedger();
+    this.#toRequests = new RequestLedger();
+  }
+
+  /** Nothing that was seen counts any more. */
+  forgetEvidence(nowMs: number): void {
+    this.#copies = new CopyLedger(this.plan.limits.maxDifference);
+    this.enter(this.record, nowMs);
+  }
+
+  decide(nowMs: number): Decision {
+    const { stage, baselineP99Ms } = this.record;
+    const standing: Standing = { stage, sinceMs: this.#sinceMs, baselineP99Ms };
+    return decide(this.plan, standing, this.observe(), nowMs);
+  }
+
+  observe(): Evidence {
+    const { configured } = this.record;
+    const traffic = this.#models.trafficOf(this.plan.model);
+    const to = this.#condition('to');
+    return {
+      from: this.#condition('from'),
+      to: this.loadProblem === undefined ? to : { ...to, state: 'UNAVAILABLE', detail: this.loadProblem },
+      crash: this.#crash,
+      reconfigured:
+        configured !== undefined && traffic !== undefined && describeTraffic(traffic.configured) !== configured,
+      copies: this.#copies,
+      fromRequests: this.#fromRequests,
+      toRequests: this.#toRequests,
+    };
+  }
+
+  recordCopy({ primary, shadow, outcome }: ShadowEnded): void {
+    if (primary === this.plan.from && shadow === this.plan.to) this.#copies.record(outcome);
+  }
+
+  recordInference(version: string, event: InferenceEnded): void {
+    if (version === this.plan.from) this.#fromRequests.record(event);
+    else if (version === this.plan.to) this.#toRequests.record(event);
+  }
+
+  /** A process that ends while its version is loaded is told of by the load. */
+  recordRunnerEnd({ cause }: RunnerEnded): void {
+    if (this.record.stage.kind !== 'loading') this.#crash ??= `its process ended: ${cause}`;
+  }
+
+  versionOf(side: Side): Servable | undefined {
+    return this.#models.versionsOf(this.plan.model).find(({ ref }) => ref.version === this.plan[side]);
+  }
+
+  #condition(side: Side): VersionCondition {
+    const servable = this.versionOf(side);
+    if (servable === undefined) return { state: 'ABSENT', detail: '', breaker: 'closed', files: 'unknown' };
+    const { state, detail, breaker } = servable;
+    return { state, detail, breaker, files: state === 'READY' ? this.#filesOf(side, servable) : 'unknown' };
+  }
+
+  /** A version is read once, and again when another took its place in the table. */
+  #filesOf(side: Side, servable: Servable): VersionCondition['files'] {
+    const seen = this.#seen.get(side);
+    if (seen?.servable !== servable) {
+      const reading: SeenVersion = { servable, digest: undefined };
+      this.#seen.set(side, reading);
+      const [modelPath = ''] = servable.modelPaths;
+      void digestVersion(modelPath).then(
+        (digest) => {
+          reading.digest = digest;
+        },
+        (error: unknown) => {
+          reading.digest = `cannot be read: ${error instanceof Error ? error.message : error}`;
+        },
+      );
+      return 'unknown';
+    }
+    if (seen.digest === undefined) return 'unknown';
+    const { digests } = this.record;
+    return digests === undefined || digests[side] === seen.digest ? 'same' : 'changed';
+  }
+}

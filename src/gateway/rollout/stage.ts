@@ -1,0 +1,54 @@
+/** Where a rollout stands, and what that makes of the model's requests. */
+
+import type { Steering } from '../traffic.ts';
+import type { RolloutPlan } from './rollout-plan.ts';
+
+/**
+ * Why a rollout was rolled back.
+ * `not_ready`: a version does not load, or is gone. `crashed`: its process ended. `incomparable`: its outputs are of another
+ * kind. `disagreement`, `errors`, `slow`: a limit. `changed`: files of a version are others than at the start. `reconfigured`:
+ * the configuration says otherwise how requests are spread. `aborted`: somebody asked for it.
+ */
+export const ROLLBACK_CAUSES = [
+  'not_ready',
+  'crashed',
+  'incomparable',
+  'disagreement',
+  'errors',
+  'slow',
+  'changed',
+  'reconfigured',
+  'aborted',
+] as const;
+
+export type RollbackCause = (typeof ROLLBACK_CAUSES)[number];
+
+export type Stage =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'shadow' }
+  /** @param step of the plan's steps, from 0 */
+  | { readonly kind: 'canary'; readonly step: number }
+  | { readonly kind: 'promoted' }
+  | { readonly kind: 'rolled_back'; readonly cause: RollbackCause; readonly reason: string };
+
+export function isOver({ kind }: Stage): boolean {
+  return kind === 'promoted' || kind === 'rolled_back';
+}
+
+/** Of the requests, in percent, that the new version answers. */
+export function percentOf(stage: Stage, { steps }: Pick<RolloutPlan, 'steps'>): number {
+  if (stage.kind === 'promoted') return 100;
+  return stage.kind === 'canary' ? (steps[stage.step] ?? 0) : 0;
+}
+
+/** How requests are spread. Copies go on while the version before answers some: agreement is watched as long as it can be. */
+export function steeringOf(stage: Stage, plan: RolloutPlan): Steering {
+  const { from, to, shadowShare } = plan;
+  const percent = percentOf(stage, plan);
+  const split = new Map([
+    ...(percent < 100 ? ([[from, 100 - percent]] as const) : []),
+    ...(percent > 0 ? ([[to, percent]] as const) : []),
+  ]);
+  const copies = stage.kind === 'shadow' || (stage.kind === 'canary' && percent < 100);
+  return { split, shadow: copies ? { version: to, share: shadowShare } : undefined };
+}

@@ -1,0 +1,127 @@
+/**
+ * The files in which a server keeps the state of its rollouts: `rollouts/<model>.json` in its state directory.
+ *
+ * F1: a file is there as a whole or not at all: it is written beside, flushed, renamed, and the directory flushed.
+ * F2: one server alone writes them: where a file is not as this one left it, it writes no more to it.
+ */
+
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { diagnostics } from '../ops/diagnostics.ts';
+import { isModelName } from '../repository/model-repository.ts';
+import { formatRecord, parseRecord, type RolloutRecord } from './rollout-record.ts';
+
+const EXTENSION = '.json';
+
+export class StateDirectory {
+  readonly #directory: string;
+  /** By model: what its file holds, as this server knows it. */
+  readonly #known = new Map<string, string>();
+
+  /** @param directory is made with the first record. */
+  constructor(directory: string) {
+    this.#directory = path.join(directory, 'rollouts');
+  }
+
+  /** All records. One that cannot be read is told of, and left as it is. */
+  async read(): Promise<RolloutRecord[]> {
+    const names = await fs.readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') tell(`the rollouts in ${this.#directory} cannot be read`, error);
+      return [];
+    });
+    const models = names.flatMap((name) => (name.endsWith(EXTENSION) ? [name.slice(0, -EXTENSION.length)] : []));
+    const records: RolloutRecord[] = [];
+    for (const model of models.filter(isModelName).sort()) {
+      const file = this.#fileOf(model);
+      try {
+        const text = await fs.readFile(file, 'utf8');
+        const record = parseRecord(text);
+        if (record.plan.model !== model) throw new Error(`it is about the model '${record.plan.model}'`);
+        this.#known.set(model, text);
+        records.push(record);
+      } catch (error) {
+        tell(
+          `${file} is no state of a rollout that can be taken up: the model is served as its configuration says`,
+          error,
+        );
+      }
+    }
+    return records;
+  }
+
+  /** @throws Error where it cannot be written; its text says where and why, and what to do. */
+  async write(record: RolloutRecord): Promise<void> {
+    const { model } = record.plan;
+    const file = this.#fileOf(model);
+    const text = formatRecord(record);
+    try {
+      await fs.mkdir(this.#directory, { recursive: true });
+      await this.#checkOwn(model);
+      const draft = path.join(this.#directory, `.${model}.${process.pid}`);
+      await writeDurably(draft, text);
+      await fs.rename(draft, file);
+      await flushDirectory(this.#directory);
+    } catch (cause) {
+      throw unwritable(file, cause);
+    }
+    this.#known.set(model, text);
+  }
+
+  /** @throws Error as `write` does. */
+  async remove(model: string): Promise<void> {
+    const file = this.#fileOf(model);
+    try {
+      await this.#checkOwn(model);
+      await fs.rm(file, { force: true });
+      await flushDirectory(this.#directory);
+    } catch (cause) {
+      throw unwritable(file, cause);
+    }
+    this.#known.delete(model);
+  }
+
+  /** F2 */
+  async #checkOwn(model: string): Promise<void> {
+    const text = await fs.readFile(this.#fileOf(model), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (text === undefined || text === this.#known.get(model)) return;
+    throw new Error('it was changed by somebody else: each server needs a state directory of its own');
+  }
+
+  #fileOf(model: string): string {
+    return path.join(this.#directory, `${model}${EXTENSION}`);
+  }
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const handle = await fs.open(file, 'w', 0o644);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function flushDirectory(directory: string): Promise<void> {
+  const handle = await fs.open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function unwritable(file: string, cause: unknown): Error {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new Error(
+    `${file} cannot be written: ${text}; --state-directory DIR names a directory that can, and that outlives the server`,
+    { cause },
+  );
+}
+
+function tell(text: string, cause: unknown): void {
+  diagnostics.notice.publish({ level: 'error', text, cause });
+}
