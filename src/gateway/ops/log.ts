@@ -92,7 +92,7 @@ export function startLog(
     }),
     diagnostics.rolloutChanged.subscribe(({ model, from, to, stage, percent, cause, text }) => {
       const level = stage === 'rolled_back' && cause !== 'aborted' ? 'warn' : 'info';
-      log(level, { model, from, to, stage, percent, reason: cause }, boundedText(`rollout ${stage}: ${text}`));
+      log(level, { model, from, to, stage, percent, reason: cause }, boundedText(`rollout: ${text}`));
     }),
     diagnostics.callEnded.subscribe((end) => {
       if (end.status !== 'OK') logFailure(log, settings, end);
