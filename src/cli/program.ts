@@ -4,7 +4,9 @@ import { CliError } from './cli-error.ts';
 import type { DoctorFlags } from './doctor.ts';
 import type { InferFlags } from './infer.ts';
 import type { ModelsFlags } from './models.ts';
+import type { RolloutFlags, StatusFlags } from './rollout.ts';
 import { SETTINGS, type ServeFlags, type SettingDescription, serve } from './serve.ts';
+import type { ConnectionOptions } from './server-connection.ts';
 import type { ShadowFlags } from './shadow.ts';
 import { toOneLine } from './terminal-text.ts';
 import type { ValidateFlags } from './validate.ts';
@@ -142,7 +144,107 @@ function createProgram(version: string, exit: (code: number) => void): Command {
       exit(await validate(directory, flags));
     });
 
+  addRollout(program, exit);
   return program;
+}
+
+function addRollout(program: Command, exit: (code: number) => void): void {
+  const rolloutCommand = program
+    .command('rollout')
+    .description(
+      'Take the requests of a model from one version to another, step by step, and back where it does not hold.',
+    )
+    .usage('<model> --to <version> [options]\n       tensorgate rollout <command> [options]')
+    .helpCommand(false)
+    .enablePositionalOptions();
+  rolloutCommand
+    // Its name may be left out; a model that is called like another of these commands needs it.
+    .command('start', { isDefault: true })
+    .description(
+      'Start a rollout, or find the one that runs, and follow it. Ends with 0 where the version was promoted.',
+    )
+    .argument('<model>', 'name of the model')
+    .requiredOption('--to <version>', 'the version that is to answer in the end')
+    .addOption(
+      new Option('--shadow-share <share>', 'share of the requests that are copied first (default: 10%)').argParser(
+        parseShare,
+      ),
+    )
+    .addOption(
+      new Option('--comparisons <n>', 'comparisons before it answers anything (default: 200)').argParser(parseCount),
+    )
+    .addOption(
+      new Option('--steps <list>', 'shares that it gets then, in percent (default: 1,10,50,100)').argParser(parseSteps),
+    )
+    .addOption(
+      new Option('--hold <time>', 'what each step lasts at least, such as 30s or 5m (default: 60s)').argParser(
+        parseDuration,
+      ),
+    )
+    .addOption(
+      new Option('--requests <n>', 'what it answers in each step at least (default: 100)').argParser(parseCount),
+    )
+    .addOption(
+      new Option(
+        '--min-agreement <share>',
+        "least share of rows that agree (default: from the version's report, or 99%)",
+      ).argParser(parseShare),
+    )
+    .addOption(
+      new Option('--max-difference <x>', 'count agreement by the largest difference of two elements instead').argParser(
+        parseAmount,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--max-error-rate <share>',
+        'of requests that fail beyond what fails without it (default: 1%)',
+      ).argParser(parseShare),
+    )
+    .addOption(
+      new Option(
+        '--max-p99-ratio <x>',
+        '99th percentile of latency, to that of the version before (default: 1.5)',
+      ).argParser(parseAmount),
+    )
+    .option('--dry-run', 'say what would be done, and change nothing')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string, { hold, ...flags }: RolloutFlags & { readonly hold?: number }) => {
+      const { rollOut } = await import('./rollout.ts');
+      exit(await rollOut(model, { ...flags, holdMs: hold }));
+    });
+  rolloutCommand
+    .command('status')
+    .description('Show how rollouts stand.')
+    .argument('[model]', 'name of a model (default: all)')
+    .option('--json', 'print JSON')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string | undefined, flags: StatusFlags) => {
+      const { showRollouts } = await import('./rollout.ts');
+      exit(await showRollouts(model, flags));
+    });
+  rolloutCommand
+    .command('abort')
+    .description('End the rollout that runs: the version before answers all requests again.')
+    .argument('<model>', 'name of the model')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string, flags: ConnectionOptions) => {
+      const { abortRollout } = await import('./rollout.ts');
+      exit(await abortRollout(model, flags));
+    });
+  rolloutCommand
+    .command('forget')
+    .description("Forget the rollout that ended: requests are spread as the model's configuration says.")
+    .argument('<model>', 'name of the model')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string, flags: ConnectionOptions) => {
+      const { forgetRollout } = await import('./rollout.ts');
+      exit(await forgetRollout(model, flags));
+    });
 }
 
 function urlOption(): Option {
@@ -166,6 +268,37 @@ function toOption({ flag, env, type, list, choices = [], default: value, descrip
 function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It has to be a whole number above 0.');
   return Number(text);
+}
+
+/** `0.1` or `10%`. What is legal is known to the server. */
+function parseShare(text: string): number {
+  const [, digits = '', percent] = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text) ?? [];
+  const share = percent === '%' ? Number(digits) / 100 : Number(digits);
+  if (digits === '' || share > 1) throw new InvalidArgumentError('It has to be a share, such as 0.1 or 10%.');
+  return share;
+}
+
+function parseAmount(text: string): number {
+  if (!/^\d+(\.\d+)?(e-?\d+)?$/i.test(text))
+    throw new InvalidArgumentError('It has to be a number that is not negative.');
+  return Number(text);
+}
+
+function parseSteps(text: string): number[] {
+  const steps = text.split(',').map((part) => part.trim().replace(/\s*%$/, ''));
+  if (!steps.every((step) => /^\d+(\.\d+)?$/.test(step))) {
+    throw new InvalidArgumentError('It has to be ascending percentages, the last of them 100: 1,10,50,100.');
+  }
+  return steps.map(Number);
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000 };
+
+/** In milliseconds; a number alone is seconds. */
+function parseDuration(text: string): number {
+  const [, digits, unit = 's'] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('It has to be a time, such as 500ms, 30s or 5m.');
+  return Math.round(Number(digits) * (UNITS_MS[unit] ?? 1_000));
 }
 
 function splitPair(text: string): [name: string, value: string] {

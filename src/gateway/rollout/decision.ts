@@ -52,10 +52,11 @@ export function decide(plan: RolloutPlan, standing: Standing, evidence: Evidence
 function obstacleOf({ from, to }: RolloutPlan, stage: Stage, evidence: Evidence): Decision | undefined {
   const { from: before, to: after } = evidence;
   if (after.state === 'UNAVAILABLE') return rollBack('not_ready', `version ${to} is not ready: ${after.detail}`);
-  if (stage.kind === 'loading') return undefined;
   // Where both are gone, the model was unloaded, or is not loaded yet.
-  if (after.state === 'ABSENT' && before.state !== 'ABSENT') return rollBack('not_ready', `version ${to} is gone`);
-  if (before.state === 'ABSENT' && after.state !== 'ABSENT') return rollBack('not_ready', `version ${from} is gone`);
+  const gone = after.state === 'ABSENT' ? to : from;
+  if (stage.kind !== 'loading' && (after.state === 'ABSENT') !== (before.state === 'ABSENT')) {
+    return rollBack('not_ready', `version ${gone} is gone`);
+  }
   for (const [version, { files }] of [
     [from, before],
     [to, after],
