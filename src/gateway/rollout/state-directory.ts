@@ -55,7 +55,9 @@ export class StateDirectory {
     const file = this.#fileOf(model);
     const text = formatRecord(record);
     try {
-      await fs.mkdir(this.#directory, { recursive: true });
+      // Not recursively: under /proc, say, Node would try for ever; and where the parent is missing, the name is a mistake.
+      await makeDirectory(path.dirname(this.#directory));
+      await makeDirectory(this.#directory);
       await this.#checkOwn(model);
       const draft = path.join(this.#directory, `.${model}.${process.pid}`);
       await writeDurably(draft, text);
@@ -93,6 +95,12 @@ export class StateDirectory {
   #fileOf(model: string): string {
     return path.join(this.#directory, `${model}${EXTENSION}`);
   }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  await fs.mkdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 async function writeDurably(file: string, text: string): Promise<void> {
