@@ -45,8 +45,8 @@ describe.each(['v1', 'v1alpha'])('server reflection %s', (version) => {
           service: [
             { name: 'grpc.health.v1.Health' },
             { name: 'inference.GRPCInferenceService' },
-            { name: 'tensorgate.v1.Rollout' },
             { name: 'tensorgate.v1.Traffic' },
+            { name: 'tensorgate.v1.Rollout' },
           ],
         },
       },

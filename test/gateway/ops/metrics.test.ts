@@ -45,6 +45,8 @@ test('names, types and labels are those of the table, and nothing else is export
   diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'compared', result: 'different', ...found } });
   diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'failed', reason: 'internal' } });
   diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'shed', cause: 'primary_busy' } });
+  const change = { model: 'm', from: '1', to: '2', percent: 0, text: 'rolled back' } as const;
+  diagnostics.rolloutChanged.publish({ ...change, stage: 'rolled_back', cause: 'slow' });
   const families = await collect();
   expect([...families.keys()].sort()).toEqual(Object.keys(METRICS).sort());
   for (const [name, { kind, help, labels }] of Object.entries(METRICS)) {
