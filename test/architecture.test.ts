@@ -75,6 +75,7 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
     place: 'gateway/ops/',
     sees: [
       'gateway/accept/call.ts',
+      'gateway/accept/h2/http2-limits.ts',
       'gateway/errors.ts',
       'gateway/repository/suggestion.ts',
       'gateway/repository/yaml-document.ts',

@@ -256,10 +256,20 @@ function deadlineOption(): Option {
 }
 
 /** An option of `serve`. It only shows the variable and the choices: `loadSettings` knows what is legal and what counts. */
-function toOption({ flag, env, type, list, choices = [], default: value, description }: SettingDescription): Option {
+function toOption({
+  key,
+  flag,
+  env,
+  type,
+  list,
+  choices = [],
+  default: value,
+  description,
+}: SettingDescription): Option {
   const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
   const option = new Option(`${flag} ${list ? '<list>' : argument}`, description).env(env);
   if (choices.length > 0) option.choices(choices);
+  if (key.startsWith('http2')) option.helpGroup('Limits of the transport h2:');
   if (value !== undefined) option.default(value, String(value) === '' ? 'none' : String(value));
   // A list may also be given by naming the flag several times; what it has before the first is its default, which is no text.
   return option.argParser((text, before: unknown) => (list && typeof before === 'string' ? `${before},${text}` : text));

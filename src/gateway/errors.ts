@@ -61,6 +61,8 @@ export const REASONS = {
   cannot_meet_deadline: 'RESOURCE_EXHAUSTED',
   /** The deadline passed while the request was in our hands; it was not run after that. */
   deadline_exceeded: 'DEADLINE_EXCEEDED',
+  /** Who calls is not among those who may. */
+  permission_denied: 'PERMISSION_DENIED',
   /** The caller went away. */
   cancelled: 'CANCELLED',
   /** The RPC, or this use of it, is not offered. */

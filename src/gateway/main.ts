@@ -3,7 +3,8 @@
 import path from 'node:path';
 
 import { DEFAULT_WIRE_LIMITS } from '../wire/limits.ts';
-import type { Routes, Transport } from './accept/call.ts';
+import type { Routes, Transport, TransportLoad } from './accept/call.ts';
+import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
 import { inferenceRoutes, type Offer } from './accept/inference-service.ts';
 import { LoadReports } from './accept/load-reports.ts';
@@ -95,7 +96,8 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     defaults: planDefaults(settings),
   });
   // Before anything is read, so that what is wrong with it gets into the log.
-  const state = async () => stateOf(models, admission, await memory.recent());
+  const bound: Transport[] = [];
+  const state = async () => stateOf(models, admission, bound, await memory.recent());
   const telemetry = await startTelemetry({ env, version, settings, state });
   const rollouts = new Rollouts(models, lifecycle, new StateDirectory(stateDirectoryOf(settings)), {
     onDemand: settings.loadOnDemand,
@@ -125,20 +127,19 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     { version, readiness, loadReports },
   );
   const control = controlApi(lifecycle, telemetry);
+  const screenControl = controlScreen(settings.controlPrincipals);
   const routesOf = (offer: Offer): Routes =>
     new Map([
-      ...inferenceRoutes(api, control, offer),
-      ...rolloutRoutes(rolloutApi(rollouts), offer),
+      ...inferenceRoutes(api, control, offer, screenControl),
+      ...rolloutRoutes(rolloutApi(rollouts), offer, screenControl),
       ...trafficRoutes(trafficApi(models, shadows.ledger)),
       ...health.routes,
       ...openRca.routes,
       ...reflectionRoutes(),
     ]);
   const { adminPort } = settings;
-  const rest =
-    settings.rest === 'on'
-      ? new RestServer(api, control, { ...settings, version, offersAdmin: adminPort === undefined })
-      : undefined;
+  const offersAdmin = adminPort === undefined && settings.controlPrincipals.length === 0;
+  const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, offersAdmin }) : undefined;
   const operations = await listenOperations({
     host: settings.host,
     port: settings.httpPort,
@@ -146,7 +147,6 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
     ...(rest !== undefined && { rest: (request, response) => rest.handle(request, response) }),
   });
-  const bound: Transport[] = [];
   const bind = async (port: number, offer: Offer): Promise<Transport> => {
     const transport = await listen({ ...settings, port }, routesOf(offer)).catch(async (error: unknown) => {
       await Promise.all([operations.close(), ...bound.map((other) => other.drain(0))]);
@@ -221,16 +221,33 @@ function rateLimitOf(settings: Settings): RateLimit | undefined {
 function stateOf(
   models: ModelTable,
   admission: Admission,
+  transports: readonly Transport[],
   memory: ReadonlyMap<Occupant, number>,
 ): Omit<GatewayState, 'maxInFlightBytes'> {
   return {
     inFlightRequests: admission.requests,
     inFlightBytes: admission.bytes,
+    transport: loadOf(transports),
     models: models.all().map((model) => {
       const { ref, state, queuedRequests, queuedRows, cacheBytes, breaker } = model;
       return { ref, state, queuedRequests, queuedRows, cacheBytes, memoryBytes: memory.get(model) ?? 0, breaker };
     }),
   };
+}
+
+/** Of all that can tell. */
+function loadOf(transports: readonly Transport[]): TransportLoad | undefined {
+  return transports
+    .flatMap(({ load }) => load ?? [])
+    .reduce<TransportLoad | undefined>(
+      (sum, load) => ({
+        connections: load.connections + (sum?.connections ?? 0),
+        streams: load.streams + (sum?.streams ?? 0),
+        incomingBytes: load.incomingBytes + (sum?.incomingBytes ?? 0),
+        unreadBytes: load.unreadBytes + (sum?.unreadBytes ?? 0),
+      }),
+      undefined,
+    );
 }
 
 function summarize(models: ModelTable): ModelSummary[] {

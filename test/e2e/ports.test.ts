@@ -68,6 +68,38 @@ describe.skipIf(!hasOpenssl())('over TLS', () => {
   });
 });
 
+describe.skipIf(!hasOpenssl())('control principals', () => {
+  const ADMIN = 'URI:spiffe://cluster.local/ns/ops/sa/deployer';
+
+  test('alone may change the server; others are refused before their message is read, and REST does not offer it', async () => {
+    const directory = temporaryDirectory();
+    const authority = makeAuthority(directory, 'root');
+    const own = makeCertificate(directory, 'server', authority);
+    const admin = makeCertificate(directory, 'admin', authority, [ADMIN]);
+    const caller = makeCertificate(directory, 'caller', authority, ['URI:spiffe://cluster.local/ns/shop/sa/search']);
+    using repository = new Repository({ sum: SERVED.sum });
+    const tls = ['--tls-certificate', own.certificate, '--tls-private-key', own.privateKey];
+    const who = ['--tls-client-ca', authority.certificate, '--control-principals', `DNS:nobody.example,${ADMIN}`];
+    const flags = [...QUIET, ...tls, ...who, '--model-control-mode', 'explicit', '--load-model', 'sum'];
+    await using server = await startServer(repository.directory, { flags });
+    const clientOf = (identity: typeof admin): StockClient => {
+      const [root, key, certificate] = [authority.certificate, identity.privateKey, identity.certificate];
+      const files = [root, key, certificate].map((file) => fs.readFileSync(file));
+      return new StockClient(`localhost:${server.grpcPort}`, credentials.createSsl(files[0], files[1], files[2]));
+    };
+    using known = clientOf(caller);
+    using trusted = clientOf(admin);
+    expect(rowsOf(await known.infer(sumRequest()))).toMatchObject({ sum: [11, 22] });
+    expect(await known.refusal('RepositoryModelUnload', { model_name: 'sum' })).toMatchObject({
+      code: 'PERMISSION_DENIED',
+      text: expect.stringContaining('URI:spiffe://cluster.local/ns/shop/sa/search (controlPrincipals)'),
+    });
+    await trusted.call('RepositoryModelUnload', { model_name: 'sum' });
+    const rest = await fetch(`${server.http}/v2/repository/models/sum/load`, { method: 'POST' });
+    expect(rest.status).toBe(501);
+  });
+});
+
 describe('what does not go together is refused', () => {
   test.each([
     [['--tls-certificate', '/c.pem'], /--tls-certificate and --tls-private-key go together/],
@@ -76,6 +108,10 @@ describe('what does not go together is refused', () => {
       ['--tls-certificate', '/c.pem', '--tls-private-key', '/k.pem', '--transport', 'grpc-js'],
       /TLS is offered by the transport h2 alone/,
     ],
+    [['--control-principals', 'DNS:a'], /--control-principals needs --tls-client-ca/],
+    [['--control-principals', 'somebody'], /--control-principals: expected alternative names of certificates/],
+    [['--transport', 'grpc-js', '--http2-stall-ms', '5'], /--http2-stall-ms: http2StallMs is for the transport h2/],
+    [['--http2-stall-ms', '0'], /--http2-stall-ms: expected a whole number from 1/],
     [['--tls-certificate', '/nosuch.pem', '--tls-private-key', '/nosuch.key'], /nosuch/],
   ])('%s', async (flags, text) => {
     using repository = new Repository({ sum: SERVED.sum });

@@ -1,6 +1,6 @@
 /** The seam between a gRPC transport and the rest of the gateway. Nothing behind it imports a gRPC library. */
 
-import type { InferError, StatusCode } from '../errors.ts';
+import { InferError, type StatusCode } from '../errors.ts';
 
 /** An absolute moment on the monotonic clock of `performance.now()`, in milliseconds; `Infinity` where there is none. */
 export type Deadline = number;
@@ -75,10 +75,26 @@ export interface StreamingCall extends Call {
   resume(): void;
 }
 
+/**
+ * Looks at a call whose head has come, before its message is waited for: whoever must not call, or cannot be served now, is
+ * told so at once. It does not end the call.
+ */
+export type Screen = (call: Call) => InferError | undefined;
+
 /** What the server does with a path. */
-export type Method =
+export type Method = { readonly screen?: Screen | undefined } & (
   | { readonly kind: 'unary'; handle(call: UnaryCall): void }
-  | { readonly kind: 'streaming'; handle(call: StreamingCall): void };
+  | { readonly kind: 'streaming'; handle(call: StreamingCall): void }
+);
+
+/** Why `method` does not take the call, if so. A screen that throws refuses. */
+export function screened(call: Call, { screen }: Method): InferError | undefined {
+  try {
+    return screen?.(call);
+  } catch (thrown) {
+    return InferError.from(thrown);
+  }
+}
 
 /** The services of the server: from `/package.Service/Method` to its method. */
 export type Routes = ReadonlyMap<string, Method>;
@@ -96,9 +112,22 @@ export interface TransportOptions {
   readonly maxDeadlineMs: number;
 }
 
+/** What a transport holds at this moment. */
+export interface TransportLoad {
+  readonly connections: number;
+  /** Calls that are open, and requests that are not complete. */
+  readonly streams: number;
+  /** Of requests that are not complete, or wait to be read. */
+  readonly incomingBytes: number;
+  /** Of answers that peers have not taken. */
+  readonly unreadBytes: number;
+}
+
 /** A bound transport that takes calls. */
 export interface Transport {
   readonly port: number;
+  /** `undefined` where it cannot tell. */
+  readonly load?: TransportLoad;
   /**
    * Closes the listener and sends GOAWAY; resolves when every call is answered and every connection closed, at the latest
    * after `graceMs`: what is unanswered shortly before that fails with UNAVAILABLE.

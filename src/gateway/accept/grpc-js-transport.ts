@@ -6,7 +6,8 @@ import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { type handleBidiStreamingCall, type handleUnaryCall, Server, ServerCredentials } from '@grpc/grpc-js';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { bind } from './bind.ts';
-import type { Listen, Method, Transport } from './call.ts';
+import { type Listen, type Method, screened, type Transport } from './call.ts';
+import { failWith } from './failure.ts';
 import { type GrpcJsCall, GrpcJsStreamingCall, GrpcJsUnaryCall } from './grpc-js-call.ts';
 import { prepareHttp2 } from './grpc-js-http2.ts';
 import type { MessageParts } from './message-parts.ts';
@@ -63,7 +64,8 @@ function register(server: Server, path: string, method: Method, calls: Set<GrpcJ
       calls.delete(call);
       call.close();
     });
-    call.start(handle);
+    const refusal = screened(call, method);
+    call.start(refusal === undefined ? handle : () => failWith(call, refusal));
   };
   if (method.kind === 'unary') {
     const handler: handleUnaryCall<Buffer, MessageParts> = (inner, respond) => {

@@ -2,7 +2,7 @@
 
 import type { TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
-import type { Call, Method, Routes, Trailers, UnaryCall } from './call.ts';
+import type { Call, Method, Routes, Screen, Trailers, UnaryCall } from './call.ts';
 import { ADMIN_RPCS, type ControlApi, controlRpcs } from './control-service.ts';
 import { loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
@@ -23,6 +23,8 @@ export interface InferenceApi {
   modelConfig(name: string, version: string): ModelConfigMessage;
   /** `''` stands for every model, and for every version. */
   modelStatistics(name: string, version: string): readonly ModelStatisticsMessage[];
+  /** Why no ModelInfer is taken now, if so; its message has not come. */
+  screenInfer(call: Call): InferError | undefined;
   /** From a `ModelInferRequest` to a `ModelInferResponse`. @throws InferError */
   infer(wire: Uint8Array, call: Call): Promise<Reply>;
   /** What a call of `infer` says of the server's load besides its answer or its refusal, if anything. */
@@ -70,7 +72,12 @@ export type Offer = 'all' | 'without-admin' | 'admin-only';
 const MAX_LOAD_BYTES = 2 ** 31 - 1;
 
 /** The RPCs of the service. Those that the port does not offer answer UNIMPLEMENTED, and say where they are. */
-export function inferenceRoutes(api: InferenceApi, control: ControlApi, offer: Offer = 'all'): Routes {
+export function inferenceRoutes(
+  api: InferenceApi,
+  control: ControlApi,
+  offer: Offer = 'all',
+  screenControl?: Screen,
+): Routes {
   const unary: UnaryRpcs = {
     ServerLive: () => ({ live: api.live() }),
     ServerReady: () => ({ ready: api.ready() }),
@@ -93,7 +100,9 @@ export function inferenceRoutes(api: InferenceApi, control: ControlApi, offer: O
   for (const [name, codec] of codecs) {
     const answer = objects[name];
     const method = answer === undefined ? bytes[name] : unaryMethod(codec, answer);
-    if (method !== undefined) routes.set(codec.path, isOffered(name, offer) ? method : refusal(name, offer));
+    if (method === undefined) continue;
+    const screened = ADMIN_RPCS.has(name) ? { ...method, screen: screenControl } : method;
+    routes.set(codec.path, isOffered(name, offer) ? screened : refusal(name, offer));
   }
   return routes;
 }
@@ -118,7 +127,7 @@ function inferMethod(api: InferenceApi): Method {
       failWith(call, InferError.from(thrown), api.loadReport(call));
     }
   };
-  return { kind: 'unary', handle: (call) => void answer(call) };
+  return { kind: 'unary', screen: (call) => api.screenInfer(call), handle: (call) => void answer(call) };
 }
 
 function refusal(name: string, offer: Offer): Method {

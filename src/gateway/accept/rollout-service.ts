@@ -1,7 +1,7 @@
 /** `tensorgate.v1.Rollout`: requests of a model go from one version to another, step by step. */
 
 import { InferError } from '../errors.ts';
-import type { Method, Routes } from './call.ts';
+import type { Method, Routes, Screen } from './call.ts';
 import { loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { Offer } from './inference-service.ts';
@@ -78,7 +78,7 @@ export interface RolloutApi {
 }
 
 /** The RPCs of the service, all of which a port for inference leaves to the admin port, where there is one. */
-export function rolloutRoutes(api: RolloutApi, offer: Offer): Routes {
+export function rolloutRoutes(api: RolloutApi, offer: Offer, screen?: Screen): Routes {
   const answers = {
     Start: (request: StartRolloutMessage) => api.start(request),
     Status: ({ model }: ModelRequest) => ({ rollouts: api.status(model) }),
@@ -92,7 +92,8 @@ export function rolloutRoutes(api: RolloutApi, offer: Offer): Routes {
   for (const [name, codec] of loadCodecs('tensorgate.proto', 'tensorgate.v1.Rollout')) {
     const answer = answers[name];
     if (answer === undefined) throw new TypeError(`nothing answers ${codec.path}`);
-    routes.set(codec.path, offer === 'without-admin' ? refusal(name) : unaryMethod(codec, answer));
+    const method = offer === 'without-admin' ? refusal(name) : { ...unaryMethod(codec, answer), screen };
+    routes.set(codec.path, method);
   }
   return routes;
 }

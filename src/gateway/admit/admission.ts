@@ -59,6 +59,11 @@ export class Admission {
     return this.#bytes > this.#maxBytes / 2;
   }
 
+  /** Why no request is taken now, of whatever size, if so: known before the bytes of one have come. */
+  get refusal(): InferError | undefined {
+    return this.#bytes < this.#maxBytes ? undefined : this.#full('no more fit');
+  }
+
   /** Takes room for a request of `bytes`, or sheds it. @throws InferError `queue_full` */
   tryAcquire(bytes: number): Permit {
     return this.#take(bytes, 1, 'of this request');
@@ -71,12 +76,16 @@ export class Admission {
 
   #take(bytes: number, requests: number, whose: string): Permit {
     if (this.#bytes + bytes > this.#maxBytes) {
-      const text = `the server holds ${this.#bytes} of ${this.#maxBytes} bytes (max_in_flight_bytes): ${bytes} more ${whose} do not fit`;
-      throw new InferError('queue_full', text, { pushback: Math.ceil(50 + Math.random() * 50) });
+      throw this.#full(`${bytes} more ${whose} do not fit`);
     }
     this.#bytes += bytes;
     this.#requests += requests;
     return new Permit(this, bytes, requests);
+  }
+
+  #full(what: string): InferError {
+    const text = `the server holds ${this.#bytes} of ${this.#maxBytes} bytes (max_in_flight_bytes): ${what}`;
+    return new InferError('queue_full', text, { pushback: Math.ceil(50 + Math.random() * 50) });
   }
 
   /** For permits alone. */

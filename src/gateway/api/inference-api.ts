@@ -26,6 +26,8 @@ const EXTENSIONS = [
   'logging',
 ] as const;
 
+const NO_BYTES = new Uint8Array(0);
+
 export interface ServerFacts {
   readonly version: string;
   readonly readiness: Readiness;
@@ -50,6 +52,10 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
     },
     modelConfig: (name, version) => configOf(models.find(name, version)),
     modelStatistics: (name, version) => chooseForStatistics(gateway, name, version).map(statisticsOf),
+    screenInfer: (call) => {
+      const { refusal } = gateway.admission;
+      return refusal && new InferenceRecord(NO_BYTES, call).failed(refusal);
+    },
     infer: async (wire, call) => {
       const { chunks, timing } = await infer(new InferenceRecord(wire, call), gateway);
       return { chunks, trailers: timingTrailers(call, timing) };

@@ -80,6 +80,12 @@ export interface BatchEnded {
   readonly outputMs: number;
 }
 
+/** A limit of the transport refused, ended or closed something. */
+export interface LimitReached {
+  /** The name of its setting. */
+  readonly limit: string;
+}
+
 export interface RunnerEnded {
   readonly runner: string;
   readonly models: readonly ModelRef[];
@@ -179,6 +185,7 @@ function topic<Event>(name: string): Topic<Event> {
 export const diagnostics = {
   callStarted: topic<CallStarted>('call.started'),
   callEnded: topic<CallEnded>('call.ended'),
+  limitReached: topic<LimitReached>('limit.reached'),
   inferenceEnded: topic<InferenceEnded>('inference.ended'),
   tenantCharged: topic<TenantCharged>('tenant.charged'),
   batchEnded: topic<BatchEnded>('batch.ended'),

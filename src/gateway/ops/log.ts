@@ -35,6 +35,7 @@ const LEVEL_OF_REASON = {
   rate_limited: 'debug',
   cannot_meet_deadline: 'debug',
   deadline_exceeded: 'debug',
+  permission_denied: 'warn',
   cancelled: 'debug',
   unimplemented: 'debug',
   internal: 'error',

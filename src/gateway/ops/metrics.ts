@@ -8,6 +8,7 @@
 
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import type { Attributes, BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
+import type { TransportLoad } from '../accept/call.ts';
 import type { Reason, StatusName } from '../errors.ts';
 import {
   type BatchEnded,
@@ -32,6 +33,8 @@ export interface GatewayState {
   readonly inFlightBytes: number;
   readonly maxInFlightBytes: number;
   readonly models: readonly ModelLoad[];
+  /** Of all gRPC ports; `undefined` where the transport cannot tell. */
+  readonly transport?: TransportLoad | undefined;
 }
 
 /** One model version at this moment. */
@@ -139,6 +142,31 @@ export const METRICS = {
     help: 'Bytes in flight above which requests are shed: the setting maxInFlightBytes.',
     labels: [],
   },
+  tensorgate_http2_connections: {
+    kind: 'gauge',
+    help: 'Connections to the gRPC ports, of the transport h2.',
+    labels: [],
+  },
+  tensorgate_http2_streams: {
+    kind: 'gauge',
+    help: 'Calls that are open, with those whose request is not complete.',
+    labels: [],
+  },
+  tensorgate_http2_incoming_bytes: {
+    kind: 'gauge',
+    help: 'Bytes of requests that are not complete, or wait to be read: bounded by http2MaxIncomingBytesInAll.',
+    labels: [],
+  },
+  tensorgate_http2_unread_bytes: {
+    kind: 'gauge',
+    help: 'Bytes of answers that peers have not taken: bounded by http2MaxUnreadBytesInAll.',
+    labels: [],
+  },
+  tensorgate_http2_limits_total: {
+    kind: 'counter',
+    help: 'Times that a limit of the transport refused, ended or closed something, by the setting of the limit.',
+    labels: ['limit'],
+  },
   tensorgate_runner_restarts_total: {
     kind: 'counter',
     help: 'Runner processes that died or hung, and were replaced.',
@@ -223,6 +251,7 @@ export function recordMetrics(
     diagnostics.tenantCharged.subscribe((event) => recorder.recordTenant(event)),
     diagnostics.shadowEnded.subscribe((event) => recorder.recordShadow(event)),
     diagnostics.rolloutChanged.subscribe((event) => recorder.recordRollout(event)),
+    diagnostics.limitReached.subscribe(({ limit }) => recorder.recordLimit(limit)),
     diagnostics.runnerEnded.subscribe(({ runner, restarting }) => {
       if (restarting) recorder.recordRestart(runner);
     }),
@@ -351,6 +380,7 @@ class MetricsRecorder {
   /** By path: calls that reach no method of the server are not told of. */
   readonly #calls = new Map<string, Map<StatusName, Count<{ method: string; status: StatusName }>>>();
   readonly #tenants = new Map<string, Count<TenantCharged>>();
+  readonly #limits = new Map<string, Count<{ limit: string }>>();
   readonly #restarts = new Map<string, Count<{ runner: string }>>();
   /** By model and versions. */
   readonly #shadows = new Map<string, ShadowSeries>();
@@ -431,6 +461,10 @@ class MetricsRecorder {
     obtain(this.#tenants, `${outcome} ${tenant}`, () => ({ labels: { tenant, outcome }, value: 0 })).value++;
   }
 
+  recordLimit(limit: string): void {
+    obtain(this.#limits, limit, () => ({ labels: { limit }, value: 0 })).value++;
+  }
+
   recordRestart(runner: string): void {
     obtain(this.#restarts, runner, () => ({ labels: { runner }, value: 0 })).value++;
   }
@@ -443,6 +477,13 @@ class MetricsRecorder {
     observe('tensorgate_in_flight_requests', state.inFlightRequests);
     observe('tensorgate_in_flight_bytes', state.inFlightBytes);
     observe('tensorgate_in_flight_bytes_limit', state.maxInFlightBytes);
+    if (state.transport !== undefined) {
+      observe('tensorgate_http2_connections', state.transport.connections);
+      observe('tensorgate_http2_streams', state.transport.streams);
+      observe('tensorgate_http2_incoming_bytes', state.transport.incomingBytes);
+      observe('tensorgate_http2_unread_bytes', state.transport.unreadBytes);
+    }
+    for (const { value, labels } of this.#limits.values()) observe('tensorgate_http2_limits_total', value, labels);
     const known = this.#describeModels(state.models);
     for (const { load, labels } of known) {
       // The SDK repeats the last value of a gauge that is no longer observed: a model that is gone has to be said so.

@@ -6,6 +6,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import {
+  HTTP2_LIMITS,
+  type Http2Limit,
+  type Http2LimitName,
+  type Http2Limits,
+  type Http2SettingName,
+  http2SettingName,
+} from '../accept/h2/http2-limits.ts';
 import { suggestion } from '../repository/suggestion.ts';
 import { parseYaml } from '../repository/yaml-document.ts';
 
@@ -21,6 +29,18 @@ const directory = z.string().min(1).meta({ format: 'path' });
 
 /** A name, and a weight above 0. */
 const TENANT_WEIGHT = /^(?<name>[^=,\s]+)=(?<weight>(?=[0-9.]*[1-9])[0-9]{1,6}(?:\.[0-9]{1,6})?)$/;
+
+/** The limits of the transport h2, each as a setting. */
+const HTTP2_FIELDS = Object.fromEntries(
+  (Object.keys(HTTP2_LIMITS) as Http2LimitName[]).map((name) => {
+    const limit: Http2Limit = HTTP2_LIMITS[name];
+    const legal = z
+      .int()
+      .min(limit.minimum)
+      .max(limit.maximum ?? Number.MAX_SAFE_INTEGER);
+    return [http2SettingName(name), legal.default(limit.default).describe(limit.description)];
+  }),
+) as Record<Http2SettingName, z.ZodDefault<z.ZodInt>>;
 
 /** Every setting, its legal values and its default. Names, flags, variables, help and `docs/configuration.md` follow from it. */
 const SCHEMA = z.strictObject({
@@ -91,6 +111,13 @@ const SCHEMA = z.strictObject({
   tlsClientCa: directory
     .optional()
     .describe('PEM file of the roots of client certificates: every client must show one then (mTLS).'),
+  controlPrincipals: z
+    .array(z.string().regex(/^(URI|DNS|IP Address|email):./, 'expected TYPE:NAME'))
+    .meta({ title: 'alternative names of certificates, as TYPE:NAME' })
+    .default([])
+    .describe(
+      'Who may call the RPCs that change the server: alternative names of client certificates, such as `URI:spiffe://cluster.local/ns/ops/sa/deployer` or `DNS:deployer.example.com`. Others get PERMISSION_DENIED, before their message is read, and REST does not offer those calls then. Needs `tlsClientCa`; empty: everybody.',
+    ),
   rest: z.enum(['on', 'off']).default('on').describe('Whether the HTTP port offers the protocol over REST.'),
   maxMessageBytes: bytes
     .max(2 ** 31 - 1)
@@ -169,9 +196,16 @@ const SCHEMA = z.strictObject({
     .default('info')
     .describe('Least severe level that is logged.'),
   logFormat: z.enum(['json', 'text']).default('json').describe('Form of the log lines on stderr.'),
+  ...HTTP2_FIELDS,
 });
 
 export type Settings = Readonly<z.output<typeof SCHEMA>>;
+
+/** The limits of the transport h2 that are in force. */
+export function http2Limits(settings: Pick<Settings, Http2SettingName>): Http2Limits {
+  const names = Object.keys(HTTP2_LIMITS) as Http2LimitName[];
+  return Object.fromEntries(names.map((name) => [name, settings[http2SettingName(name)]])) as Http2Limits;
+}
 
 /** The tenants with a share of their own, by name; of one that is listed twice the last. */
 export function tenantWeights({ tenantWeights: listed }: Pick<Settings, 'tenantWeights'>): ReadonlyMap<string, number> {
@@ -299,9 +333,15 @@ export function loadSettings(sources: SettingsSources): Settings {
     const where = `is for modelControlMode explicit, not ${settings.modelControlMode}`;
     throw new SettingsError(vain.map((key) => `${given.get(key)?.origin}: ${key} ${where}`));
   }
+  const limits = settings.transport === 'h2' ? [] : (Object.keys(HTTP2_FIELDS) as Http2SettingName[]);
+  const idle = limits.filter((key) => given.has(key));
+  if (idle.length > 0) {
+    throw new SettingsError(idle.map((key) => `${given.get(key)?.origin}: ${key} is for the transport h2`));
+  }
   Object.freeze(settings.executionProviders);
   Object.freeze(settings.loadModel);
   Object.freeze(settings.tenantWeights);
+  Object.freeze(settings.controlPrincipals);
   return Object.freeze(settings);
 }
 

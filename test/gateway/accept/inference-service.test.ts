@@ -36,6 +36,7 @@ const STATISTICS: ModelStatisticsMessage = {
 const api: InferenceApi = {
   live: () => true,
   ready: () => false,
+  screenInfer: () => undefined,
   modelReady: (name, version) => `${name}:${version}` === 'add:1',
   serverMetadata: () => ({ name: 'tensorgate', version: '0.1.0', extensions: ['statistics'] }),
   modelMetadata(name) {

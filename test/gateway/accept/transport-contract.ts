@@ -106,6 +106,41 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(trailers.get('x-bytes-bin')).toEqual([bytes]);
       });
 
+      test('a call that is screened out ends there, and its method does not see it', async () => {
+        const seen: string[] = [];
+        const ended: CallEnded[] = [];
+        const unsubscribe = diagnostics.callEnded.subscribe((event) => ended.push(event));
+        await serve({
+          kind: 'unary',
+          screen: (call) =>
+            call.get('x-who') === 'friend' ? undefined : new InferError('permission_denied', `${call.path} is closed`),
+          handle(call) {
+            seen.push(String(call.get('x-who')));
+            call.reply([call.message]);
+          },
+        });
+        const refused = await client.unary(METHOD, randomBytes(100_000), { metadata: { 'x-who': 'foe' } });
+        const taken = await client.unary(METHOD, randomBytes(100_000), { metadata: { 'x-who': 'friend' } });
+        unsubscribe();
+        expect(refused).toMatchObject({ status: 'PERMISSION_DENIED', text: `${METHOD} is closed` });
+        expect(taken.status).toBe('OK');
+        expect(seen).toEqual(['friend']);
+        expect(ended.map(({ status, reason }) => [status, reason])).toEqual([
+          ['PERMISSION_DENIED', 'permission_denied'],
+          ['OK', undefined],
+        ]);
+      });
+
+      test('a screen that throws refuses', async () => {
+        await serve({
+          ...echo,
+          screen: () => {
+            throw new TypeError('of ours');
+          },
+        });
+        expect((await client.unary(METHOD, NOTHING)).status).toBe('INTERNAL');
+      });
+
       test('a method that the server does not have is UNIMPLEMENTED, in a text that is bounded', async () => {
         await serve(echo);
         const outcome = await client.unary(`/test.Service/${'x'.repeat(30_000)}`, NOTHING);

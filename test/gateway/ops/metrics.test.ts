@@ -18,6 +18,7 @@ beforeEach(() => {
     inFlightRequests: 3,
     inFlightBytes: 300,
     maxInFlightBytes: 1_000,
+    transport: { connections: 1, streams: 2, incomingBytes: 3, unreadBytes: 4 },
     models: [{ ref: RESNET, state: 'READY', queuedRequests: 2, queuedRows: 5, memoryBytes: 700, breaker: 'half-open' }],
   };
   const distributions = new Distributions({ name: 'test', version: '1' });
@@ -39,6 +40,7 @@ test('names, types and labels are those of the table, and nothing else is export
   diagnostics.inferenceEnded.publish(inferenceEnded({ cache: 'miss' }));
   diagnostics.tenantCharged.publish({ tenant: 'gold', outcome: 'admitted' });
   diagnostics.batchEnded.publish(batchEnded());
+  diagnostics.limitReached.publish({ limit: 'http2ControlBurst' });
   diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed', restarting: true });
   const pair = { model: 'resnet', primary: '3', shadow: '4' };
   const found = { absolute: 0.5, relative: 0.1, rowsAgreeing: 3, rowsDisagreeing: 1, primaryMs: 2, shadowMs: 4 };

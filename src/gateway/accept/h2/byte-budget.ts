@@ -1,11 +1,16 @@
+import { type LimitName, limitReached } from './limit-events.ts';
+
 /** Bytes that may be held: by one connection, and by all of them together where it has a parent. */
 export class ByteBudget {
   readonly #limit: number;
+  readonly #name: LimitName;
   readonly #parent: ByteBudget | undefined;
   #used = 0;
 
-  constructor(limit: number, parent?: ByteBudget) {
+  /** @param name of the limit, which is told when there is no room */
+  constructor(limit: number, name: LimitName, parent?: ByteBudget) {
     this.#limit = limit;
+    this.#name = name;
     this.#parent = parent;
   }
 
@@ -20,7 +25,10 @@ export class ByteBudget {
 
   /** False: there is no room, and nothing was taken. */
   tryTake(bytes: number): boolean {
-    if (!this.has(bytes)) return false;
+    if (!this.has(bytes)) {
+      limitReached(this.#name);
+      return false;
+    }
     if (this.#parent !== undefined && !this.#parent.tryTake(bytes)) return false;
     this.#used += bytes;
     return true;

@@ -13,11 +13,12 @@ import { diagnostics } from '../../ops/diagnostics.ts';
 import type { CancelReason, Peer } from '../call.ts';
 import type { AnswerEnd } from './answer-headers.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { ConnectionError, ErrorCode } from './error-code.ts';
+import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
 import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { Http2Limits } from './http2-limits.ts';
 import { Http2Stream, type StreamCarrier } from './http2-stream.ts';
+import { limitReached } from './limit-events.ts';
 import { type Intake, Receiver, type ReceiverOwner } from './receiver.ts';
 import type { RequestHead } from './request-head.ts';
 import { Sender, type SenderEvents } from './sender.ts';
@@ -99,8 +100,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.limits = limits;
     this.#host = host;
     this.#socket = socket;
-    this.incoming = new ByteBudget(limits.maxIncomingBytes, host.incoming);
-    this.unread = new ByteBudget(limits.maxUnreadBytes, host.unread);
+    this.incoming = new ByteBudget(limits.maxIncomingBytes, 'maxIncomingBytes', host.incoming);
+    this.unread = new ByteBudget(limits.maxUnreadBytes, 'maxUnreadBytes', host.unread);
     this.streams = new StreamTable(Math.max(MIN_REMEMBERED, 2 * maxConcurrentStreams));
     this.writer = new FrameWriter(socket);
     this.sender = new Sender(this.writer, this.settings, this.unread, this);
@@ -128,7 +129,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.#willFlush = false;
     if (this.#over) return;
     // A client that leaves answers unread gets no room to ask for more.
-    if (!this.#isCrowded) this.#receiver.reopen();
+    if (!this.isCrowded) this.#receiver.reopen();
     this.sender.flush();
     this.#blockedAt = this.sender.isBlocked ? (this.#blockedAt ?? this.now) : undefined;
     // What the socket holds counts without having been asked for.
@@ -185,15 +186,26 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
         this.#ping();
         break;
       case 'retire':
+        limitReached('maxAgeMs');
         this.drain();
         break;
       case 'abandon':
+        limitReached('ageGraceMs');
         this.abandon();
         break;
       case 'refuse':
+        limitReached('handshakeMs');
         this.abort(ErrorCode.SETTINGS_TIMEOUT, 'no SETTINGS');
         break;
-      case 'destroy':
+      case 'stalled':
+        limitReached('stallMs');
+        this.#socket.destroy();
+        break;
+      case 'silent':
+        limitReached('keepaliveTimeoutMs');
+        this.#socket.destroy();
+        break;
+      case 'overdue':
         this.#socket.destroy();
         break;
       case 'nothing':
@@ -259,7 +271,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   get intake(): Intake {
     // Section 6.8: it crossed the last GOAWAY, which told the client that it was not taken.
     if (this.#draining === Draining.FINAL) return 'ignore';
-    return this.streams.size >= this.#host.maxConcurrentStreams || this.#isCrowded ? 'refuse' : 'take';
+    if (this.streams.size < this.#host.maxConcurrentStreams && !this.isCrowded) return 'take';
+    limitReached(this.isCrowded ? 'maxUnreadBytes' : 'maxConcurrentStreams');
+    return 'refuse';
   }
 
   openStream(id: number, head: RequestHead): Http2Stream {
@@ -302,6 +316,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   #fail(error: unknown): void {
     if (error instanceof ConnectionError) {
+      if (error instanceof LimitError) limitReached(error.limit);
       this.abort(error.code, error.message);
       return;
     }
@@ -314,7 +329,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   }
 
   /** Its unread answers fill half of what they may. */
-  get #isCrowded(): boolean {
+  get isCrowded(): boolean {
     return this.unread.used * 2 > this.limits.maxUnreadBytes;
   }
 

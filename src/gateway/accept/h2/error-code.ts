@@ -1,3 +1,5 @@
+import type { LimitName } from './limit-events.ts';
+
 /** RFC 9113, section 7. */
 export const ErrorCode = {
   NO_ERROR: 0x0,
@@ -23,6 +25,16 @@ export class ConnectionError extends Error {
     super(message);
     this.name = 'ConnectionError';
     this.code = code;
+  }
+}
+
+/** The peer has gone too far: ENHANCE_YOUR_CALM, and operators see which limit it was. */
+export class LimitError extends ConnectionError {
+  readonly limit: LimitName;
+
+  constructor(limit: LimitName, message: string) {
+    super(ErrorCode.ENHANCE_YOUR_CALM, message);
+    this.limit = limit;
   }
 }
 

@@ -7,6 +7,8 @@ import type { CancelReason } from '../call.ts';
 export interface Exchange {
   /** The next part of the request's body: `chunk[from, to)`. It does not change, and may be kept. */
   receive(chunk: Buffer, from: number, to: number): void;
+  /** What came ends inside a message, or is of no use. */
+  readonly isInside: boolean;
   /** The request is complete. */
   receiveEnd(): void;
   /**

@@ -10,6 +10,10 @@ export class GrpcRefusal implements Exchange {
     stream.sendEnd({ code: failure.status, text: boundedText(failure.message), trailers });
   }
 
+  get isInside(): boolean {
+    return true;
+  }
+
   receive(): void {}
   receiveEnd(): void {}
 

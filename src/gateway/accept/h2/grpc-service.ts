@@ -1,7 +1,7 @@
 /** From the head of a request to what answers it (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Requests"). */
 
 import { InferError } from '../../errors.ts';
-import type { Method, Routes, TransportOptions } from '../call.ts';
+import { type Method, type Routes, screened, type TransportOptions } from '../call.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import type { Exchange } from './exchange.ts';
 import { GrpcRefusal } from './grpc-refusal.ts';
@@ -11,6 +11,7 @@ import type { Http2Stream } from './http2-stream.ts';
 import { Http2StreamingCall } from './http2-streaming-call.ts';
 import { Http2UnaryCall } from './http2-unary-call.ts';
 import { ACCEPTED_ENCODINGS, encodingOf, Inflater } from './inflater.ts';
+import { limitReached } from './limit-events.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** `application/grpc`, with a subtype of any message format or a parameter; `application/grpc-web` is another protocol. */
@@ -28,13 +29,14 @@ export class GrpcService {
   readonly #options: ServiceOptions;
   readonly #tools: CallTools;
 
-  constructor(routes: Routes, options: ServiceOptions) {
+  constructor(routes: Routes, options: ServiceOptions, limits: CallTools['limits']) {
     this.#routes = routes;
     this.#options = options;
     this.#tools = {
       deadlines: new DeadlineWheel(),
       inflater: new Inflater(),
       maxMessageBytes: options.maxMessageBytes,
+      limits,
     };
   }
 
@@ -46,6 +48,7 @@ export class GrpcService {
   /** Gives `stream` its exchange. */
   open(stream: Http2Stream, head: RequestHead): Exchange {
     if (head.tooLarge) {
+      limitReached('maxHeaderListBytes');
       return new GrpcRefusal(stream, new InferError('limit_exceeded', 'the metadata is larger than the limit'));
     }
     if (head.method !== 'POST') return this.#refuse(stream, METHOD_NOT_ALLOWED);
@@ -90,9 +93,13 @@ export class GrpcService {
   }
 
   #start(stream: Http2Stream, method: Method, start: CallStart): Exchange {
-    if (method.kind === 'unary') return new Http2UnaryCall(stream, start, this.#tools, method);
-    const call = new Http2StreamingCall(stream, start, this.#tools);
-    call.begin(method);
+    const call =
+      method.kind === 'unary'
+        ? new Http2UnaryCall(stream, start, this.#tools, method)
+        : new Http2StreamingCall(stream, start, this.#tools, method);
+    const refusal = screened(call, method);
+    if (refusal === undefined) call.begin();
+    else call.refuse(refusal);
     return call;
   }
 }

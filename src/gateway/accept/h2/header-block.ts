@@ -1,4 +1,4 @@
-import { ConnectionError, ErrorCode, frameSizeError, protocolError } from './error-code.ts';
+import { frameSizeError, LimitError, protocolError } from './error-code.ts';
 import { Flag, readUint31 } from './frame.ts';
 
 const PRIORITY_BYTES = 5;
@@ -71,8 +71,11 @@ export class HeaderBlock {
   /** A copy: the chunk that it lies in may be large. */
   #keep(fragment: Buffer): void {
     this.#byteLength += fragment.length;
-    if (this.#byteLength > this.#limits.maxHeaderBlockBytes || this.#fragments.length > this.#limits.maxContinuations) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a header block that is too large');
+    if (this.#byteLength > this.#limits.maxHeaderBlockBytes) {
+      throw new LimitError('maxHeaderBlockBytes', 'a header block that is too large');
+    }
+    if (this.#fragments.length > this.#limits.maxContinuations) {
+      throw new LimitError('maxContinuations', 'a header block in too many frames');
     }
     this.#fragments.push(Buffer.from(fragment));
   }

@@ -28,6 +28,10 @@ export class HttpRefusal extends Expiring implements Exchange {
     deadlines.add(this);
   }
 
+  get isInside(): boolean {
+    return true;
+  }
+
   receive(): void {
     if (this.#stream.received > PATIENCE_BYTES) this.receiveEnd();
   }

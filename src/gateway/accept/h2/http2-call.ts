@@ -9,8 +9,11 @@ import { objection } from './answer-headers.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
+import type { Http2Limits } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import type { Encoding, Inflated, Inflater } from './inflater.ts';
+import { limitReached } from './limit-events.ts';
+import { MessagePace } from './message-pace.ts';
 import { MessageReader, type MessageSink } from './message-reader.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -19,6 +22,7 @@ export interface CallTools {
   readonly deadlines: DeadlineWheel;
   readonly inflater: Inflater;
   readonly maxMessageBytes: number;
+  readonly limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
 }
 
 export interface CallStart {
@@ -57,6 +61,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   readonly #tools: CallTools;
   readonly #startedAt: number;
   #heldBytes: number;
+  #pace: MessagePace | undefined;
   #started = false;
   #ended = false;
   #cancelled = false;
@@ -99,15 +104,34 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.http2.sendEnd({ code, text: bounded, trailers });
   }
 
+  /** To be called where the head lets the call in. */
+  abstract begin(): void;
+
+  /** Ends the call before its method sees it. */
+  refuse(failure: InferError): void {
+    this.start(() => failWith(this, failure));
+  }
+
   // As the stream's exchange.
 
   receive(chunk: Buffer, from: number, to: number): void {
     if (this.#ended) return;
     try {
       this.reader.read(chunk, from, to);
+      if (this.#pace !== undefined && this.reader.missingBytes === 0) this.#stopPace();
     } catch (thrown) {
       this.failWith(thrown);
     }
+  }
+
+  get isInside(): boolean {
+    return this.#ended || this.reader.isInside;
+  }
+
+  beginMessage(byteLength: number): void {
+    this.#stopPace();
+    this.#pace = new MessagePace(byteLength, this.#tools.limits, () => this.#late(byteLength));
+    this.#tools.deadlines.add(this.#pace);
   }
 
   abstract takeMessage(message: Buffer, isCompressed: boolean): void;
@@ -151,6 +175,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   /** Gives back what is held of the request. */
   protected release(): void {
     this.reader.close();
+    this.#stopPace();
     this.letGo(this.#heldBytes);
   }
 
@@ -220,6 +245,25 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   protected inflate(message: Buffer, done: Inflated): (() => void) | undefined {
     if (this.#encoding === 'identity') return undefined;
     return this.#tools.inflater.inflate(message, this.#encoding, this.#tools.maxMessageBytes, done);
+  }
+
+  #stopPace(): void {
+    if (this.#pace === undefined) return;
+    this.#tools.deadlines.remove(this.#pace);
+    this.#pace = undefined;
+  }
+
+  #late(byteLength: number): void {
+    if (!this.http2.maySend) {
+      // It is we who do not let it come.
+      this.beginMessage(byteLength);
+      return;
+    }
+    limitReached('minBytesPerSecond');
+    const { minBytesPerSecond } = this.#tools.limits;
+    const got = byteLength - this.reader.missingBytes;
+    const text = `${got} of ${byteLength} bytes of the message came, fewer than ${minBytesPerSecond} a second`;
+    this.failWith(new InferError('limit_exceeded', text));
   }
 
   /** Trailers that cannot be sent are a fault of ours: the call fails without them. */

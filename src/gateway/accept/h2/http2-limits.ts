@@ -1,87 +1,168 @@
-/** How much one peer, and all peers together, may take. `maxConcurrentStreams` and `maxMessageBytes` come with the call's seam. */
+/**
+ * How much one peer, and all peers together, may take. Each limit is a setting of the server, named `http2` and its name here;
+ * `maxConcurrentStreams` and `maxMessageBytes` come with the call's seam.
+ */
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+/** A window of flow control is never smaller than HTTP/2 begins with, nor larger than it counts (RFC 9113, section 6.9.1). */
+const WINDOW = { minimum: 65_535, maximum: 2 ** 31 - 1 } as const;
+/** What the timers of Node take. */
+const DURATION_MS = { minimum: 1, maximum: 2 ** 31 - 1 } as const;
 
-export interface Http2Limits {
-  /** Sockets; the next one is closed at once. */
-  readonly maxConnections: number;
-  /** From the first byte to the client's SETTINGS, and for a TLS handshake, in milliseconds. */
-  readonly handshakeMs: number;
-
-  /** A decoded header list, counted as RFC 9113, section 6.5.2 does. Above it a call is RESOURCE_EXHAUSTED. */
-  readonly maxHeaderListBytes: number;
-  /** A header block as it is sent, over all its frames. Above it the connection ends: decoding has to go on to the last byte. */
-  readonly maxHeaderBlockBytes: number;
-  /** CONTINUATION frames of a header block. */
-  readonly maxContinuations: number;
-
-  /** What a stream may send ahead of what its message needs; at least 65,535. */
-  readonly streamWindowBytes: number;
-  /** What all streams of a connection together may send ahead; at least 65,535. */
-  readonly connectionWindowBytes: number;
-
-  /** Requests of one connection that are not complete or wait to be read, by the length that they announced. */
-  readonly maxIncomingBytes: number;
-  /** The same, of all connections. */
-  readonly maxIncomingBytesInAll: number;
-  /** Answers that one connection has not taken. Above it answers become RESOURCE_EXHAUSTED; above half of it new streams are refused. */
-  readonly maxUnreadBytes: number;
-  /** The same, of all connections. Above it the connection that has most of them is ended. */
-  readonly maxUnreadBytesInAll: number;
-  /** A socket that took nothing for so long, though there was something, is closed. In milliseconds. */
-  readonly stallMs: number;
-
-  /** Frames that bring nothing (see Allowance): how many at once, and how many a second. */
-  readonly controlBurst: number;
-  readonly controlPerSecond: number;
-  /** Streams that end by RST_STREAM, of either side, before they have paid for themselves. */
-  readonly resetBurst: number;
-  readonly resetsPerSecond: number;
-
-  /** After so long a silence a PING is sent, and then its answer waited for. In milliseconds. */
-  readonly keepaliveMs: number;
-  readonly keepaliveTimeoutMs: number;
-  /** Age at which a connection is told to go, give or take a tenth; then its calls have the grace to end. In milliseconds. */
-  readonly maxAgeMs: number;
-  readonly ageGraceMs: number;
+export interface Http2Limit {
+  readonly default: number;
+  readonly minimum: number;
+  readonly maximum?: number;
+  /** What it bounds, what happens there, and why its default is what it is. */
+  readonly description: string;
 }
 
-export const DEFAULT_LIMITS: Http2Limits = {
-  // Each costs a file descriptor and some 20 KiB.
-  maxConnections: 10_000,
-  // A whole handshake over a slow satellite takes two seconds.
-  handshakeMs: 10_000,
+export const HTTP2_LIMITS = {
+  maxConnections: {
+    default: 10_000,
+    minimum: 1,
+    description:
+      'Connections; the next one is closed at once. Each costs a file descriptor and, while it is idle, some 10 KiB.',
+  },
+  maxConnectionsPerAddress: {
+    default: 2_500,
+    minimum: 1,
+    description:
+      'Connections of one address, so that one peer cannot take all; the next one is closed at once. Behind a proxy all callers have its address.',
+  },
+  handshakeMs: {
+    default: 10_000,
+    ...DURATION_MS,
+    description:
+      'Time for a TLS handshake, and again for the first SETTINGS. A handshake over a slow satellite takes two seconds.',
+  },
+  maxHeaderListBytes: {
+    default: 64 * KIB,
+    minimum: 4 * KIB,
+    maximum: 16 * MIB,
+    description:
+      'Metadata of a call, decoded, counted as RFC 9113, section 6.5.2 does; above it the call is RESOURCE_EXHAUSTED. What Node takes, and so grpc-js.',
+  },
+  maxHeaderBlockBytes: {
+    default: 64 * KIB,
+    minimum: 4 * KIB,
+    maximum: 16 * MIB,
+    description:
+      'A header block as it is sent, over all its frames; above it the connection ends, because every block has to be decoded to its end.',
+  },
+  maxContinuations: {
+    default: 16,
+    minimum: 1,
+    description:
+      'CONTINUATION frames of a header block, above which the connection ends. 64 KiB are four full frames; some peers send smaller ones.',
+  },
+  streamWindowBytes: {
+    default: MIB,
+    ...WINDOW,
+    description:
+      'What a call may send ahead of what its message needs. Most messages come whole without a WINDOW_UPDATE; of a longer one the window grows with the message.',
+  },
+  connectionWindowBytes: {
+    default: 16 * MIB,
+    ...WINDOW,
+    description: 'What all calls of a connection together may send ahead. 16 MiB in 10 ms are more than 10 Gbit/s.',
+  },
+  maxIncomingBytes: {
+    default: 512 * MIB,
+    minimum: 64 * KIB,
+    description:
+      'Requests of one connection that are not complete or wait to be read, by the length that they announced; above it a call is RESOURCE_EXHAUSTED. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time.',
+  },
+  maxIncomingBytesInAll: {
+    default: 1024 * MIB,
+    minimum: 64 * KIB,
+    description: 'The same, of all connections together.',
+  },
+  messageGraceMs: {
+    default: 10_000,
+    ...DURATION_MS,
+    description:
+      'Time that a message which has begun may take, besides that for its length (`http2MinBytesPerSecond`); then its call is RESOURCE_EXHAUSTED, and gives back the room that was kept for it.',
+  },
+  minBytesPerSecond: {
+    default: 16 * KIB,
+    minimum: 1,
+    description:
+      'The slowest that a message may come: 128 kbit/s, less than any line over which tensors are sent on purpose.',
+  },
+  maxUnreadBytes: {
+    default: 256 * MIB,
+    minimum: 64 * KIB,
+    description:
+      'Answers that one connection has not taken; above it answers become RESOURCE_EXHAUSTED, and above half of it new calls are refused. 400 answers of 602 KB.',
+  },
+  maxUnreadBytesInAll: {
+    default: 512 * MIB,
+    minimum: 64 * KIB,
+    description: 'The same, of all connections together; above it the connection that has most of them is ended.',
+  },
+  stallMs: {
+    default: 60_000,
+    ...DURATION_MS,
+    description:
+      'Time in which a connection has to take what was written to it, which is half a MiB at most: 9 KB/s. Then it is closed.',
+  },
+  controlBurst: {
+    default: 2_000,
+    minimum: 10,
+    description:
+      'Frames that bring nothing (PING, SETTINGS, PRIORITY, empty or tiny DATA, tiny WINDOW_UPDATE, unknown ones) that a connection may send at once; answered calls earn them back. Then it is ended with ENHANCE_YOUR_CALM.',
+  },
+  controlPerSecond: {
+    default: 200,
+    minimum: 1,
+    description: 'How many of those it earns each second: gRPC clients send one PING in ten seconds at most.',
+  },
+  resetBurst: {
+    default: 1_000,
+    minimum: 1,
+    description:
+      'Calls younger than a second that may end by RST_STREAM at once, of either side; answered calls earn them back. Then the connection is ended with ENHANCE_YOUR_CALM. As many as may be open by default.',
+  },
+  resetsPerSecond: {
+    default: 200,
+    minimum: 1,
+    description: 'How many of those a connection earns each second.',
+  },
+  keepaliveMs: {
+    default: 60_000,
+    ...DURATION_MS,
+    description: 'After so long a silence of a connection a PING asks whether anybody is there.',
+  },
+  keepaliveTimeoutMs: {
+    default: 20_000,
+    ...DURATION_MS,
+    description: 'How long the answer to that is waited for, before the connection is closed.',
+  },
+  maxAgeMs: {
+    default: 60 * 60_000,
+    ...DURATION_MS,
+    description:
+      'Age at which a connection is told to go (GOAWAY), give or take a tenth: connections are renewed, so that new replicas get their share.',
+  },
+  ageGraceMs: {
+    default: 10 * 60_000,
+    ...DURATION_MS,
+    description: 'How long the calls of a connection that was told to go may take to end.',
+  },
+} as const satisfies Record<string, Http2Limit>;
 
-  // What Node, and so grpc-js, takes.
-  maxHeaderListBytes: 64 * KIB,
-  maxHeaderBlockBytes: 64 * KIB,
-  // 64 KiB are four full frames; some peers send smaller ones.
-  maxContinuations: 16,
+export type Http2LimitName = keyof typeof HTTP2_LIMITS;
+export type Http2Limits = Readonly<Record<Http2LimitName, number>>;
 
-  // Most messages come whole without a WINDOW_UPDATE; of a longer one the window grows with the message.
-  streamWindowBytes: MIB,
-  // 16 MiB in 10 ms are more than 10 Gbit/s.
-  connectionWindowBytes: 16 * MIB,
+export const DEFAULT_LIMITS = Object.fromEntries(
+  Object.entries(HTTP2_LIMITS).map(([name, limit]) => [name, limit.default]),
+) as Http2Limits;
 
-  // A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time.
-  maxIncomingBytes: 512 * MIB,
-  maxIncomingBytesInAll: 1024 * MIB,
-  // 400 answers of 602 KB.
-  maxUnreadBytes: 256 * MIB,
-  maxUnreadBytesInAll: 512 * MIB,
-  // Half a MiB, which is one write, in a minute: 9 KB/s.
-  stallMs: 60_000,
+/** The name of the setting of a limit, such as `http2MaxConnections`. */
+export type Http2SettingName = `http2${Capitalize<Http2LimitName>}`;
 
-  controlBurst: 2_000,
-  controlPerSecond: 200,
-  resetBurst: 1_000,
-  resetsPerSecond: 200,
-
-  // A peer that is gone without a word is noticed within 80 s.
-  keepaliveMs: 60_000,
-  keepaliveTimeoutMs: 20_000,
-  // Connections are renewed, so that new replicas get their share.
-  maxAgeMs: 60 * 60_000,
-  ageGraceMs: 10 * 60_000,
-};
+export function http2SettingName(name: Http2LimitName): Http2SettingName {
+  return `http2${name.charAt(0).toUpperCase()}${name.slice(1)}` as Http2SettingName;
+}

@@ -14,6 +14,8 @@ export interface StreamCarrier {
   readonly peer: Peer;
   /** For what a stream holds of its request. */
   readonly incoming: ByteBudget;
+  /** It leaves so much unread that it may not send more now. */
+  readonly isCrowded: boolean;
   sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
   sendEnd(stream: Http2Stream, end: AnswerEnd): void;
   sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
@@ -67,6 +69,11 @@ export class Http2Stream {
 
   get incoming(): ByteBudget {
     return this.#carrier.incoming;
+  }
+
+  /** Whether the peer may send more of this request now. */
+  get maySend(): boolean {
+    return this.window.isOpen && !this.#carrier.isCrowded;
   }
 
   /** Neither side sends any more. */

@@ -1,7 +1,8 @@
 import { InferError } from '../../errors.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
 import { Fifo } from './fifo.ts';
-import { Http2Call } from './http2-call.ts';
+import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
+import type { Http2Stream } from './http2-stream.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
 
@@ -24,6 +25,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   onMessage: ((message: Uint8Array) => void) | undefined = undefined;
   onEnd: (() => void) | undefined = undefined;
   onDrain: (() => void) | undefined = undefined;
+  readonly #method: StreamingMethod;
   readonly #waiting = new Fifo<Waiting>();
   #paused = false;
   #delivering = false;
@@ -31,8 +33,13 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   #endDelivered = false;
   #stopInflating: (() => void) | undefined;
 
-  begin(method: StreamingMethod): void {
-    this.start(() => method.handle(this));
+  constructor(stream: Http2Stream, start: CallStart, tools: CallTools, method: StreamingMethod) {
+    super(stream, start, tools);
+    this.#method = method;
+  }
+
+  override begin(): void {
+    this.start(() => this.#method.handle(this));
   }
 
   write(chunks: readonly Uint8Array[]): boolean {

@@ -4,13 +4,14 @@ import { createServer as createNetServer, type Server, type Socket } from 'node:
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import { bind } from '../bind.ts';
-import type { Listen, Peer, Routes, Transport, TransportOptions } from '../call.ts';
+import type { Listen, Peer, Routes, Transport, TransportLoad, TransportOptions } from '../call.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { Connection, type ConnectionHost, TOO_MUCH_UNREAD } from './connection.ts';
 import { ErrorCode } from './error-code.ts';
 import { GrpcService } from './grpc-service.ts';
 import { DEFAULT_LIMITS, type Http2Limits } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { limitReached } from './limit-events.ts';
 import { peerOf, peerOfTls } from './peer.ts';
 import type { RequestHead } from './request-head.ts';
 import { ALPN_HTTP2, type TlsIdentity } from './tls-identity.ts';
@@ -61,6 +62,8 @@ class Http2Transport implements Http2Server, ConnectionHost {
   #stopWatching: (() => void) | undefined;
   /** Of TCP, whether there is a connection over them yet or not. */
   readonly #sockets = new Set<Socket>();
+  /** How many of them each address has. */
+  readonly #socketsOf = new Map<string, number>();
   /** Those of which TLS is not done, by address. */
   readonly #handshaking = new Map<string, Socket>();
   readonly #connections = new Set<Connection>();
@@ -73,9 +76,9 @@ class Http2Transport implements Http2Server, ConnectionHost {
   constructor(limits: Http2Limits, options: TransportOptions, routes: Routes, tls: TlsIdentity | undefined) {
     this.limits = limits;
     this.maxConcurrentStreams = options.maxConcurrentStreams;
-    this.incoming = new ByteBudget(limits.maxIncomingBytesInAll);
-    this.unread = new ByteBudget(limits.maxUnreadBytesInAll);
-    this.#service = new GrpcService(routes, options);
+    this.incoming = new ByteBudget(limits.maxIncomingBytesInAll, 'maxIncomingBytesInAll');
+    this.unread = new ByteBudget(limits.maxUnreadBytesInAll, 'maxUnreadBytesInAll');
+    this.#service = new GrpcService(routes, options, limits);
     if (tls === undefined) {
       this.#listener = createNetServer({ noDelay: true });
       this.#listener.on('connection', (socket) => {
@@ -89,13 +92,27 @@ class Http2Transport implements Http2Server, ConnectionHost {
       });
       server.on('secureConnection', (socket) => this.#connectTls(socket));
       // Of a handshake that takes too long Node tells, and leaves the socket open.
-      server.on('tlsClientError', (_error, socket) => socket.destroy());
+      server.on('tlsClientError', ({ code }: NodeJS.ErrnoException, socket) => {
+        if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') limitReached('handshakeMs');
+        socket.destroy();
+      });
       this.#listener = server;
     }
   }
 
   get port(): number {
     return this.#port;
+  }
+
+  get load(): TransportLoad {
+    let streams = 0;
+    for (const connection of this.#connections) streams += connection.streams.size;
+    return {
+      connections: this.#sockets.size,
+      streams,
+      incomingBytes: this.incoming.used,
+      unreadBytes: this.unread.used,
+    };
   }
 
   async listen(address: { readonly host: string; readonly port: number }): Promise<void> {
@@ -142,18 +159,31 @@ class Http2Transport implements Http2Server, ConnectionHost {
   /** Counts a socket, or closes it. */
   #admit(socket: Socket): boolean {
     this.now = performance.now();
-    if (this.#sockets.size >= this.limits.maxConnections) {
+    const { maxConnections, maxConnectionsPerAddress } = this.limits;
+    const host = socket.remoteAddress ?? '';
+    const neighbours = this.#socketsOf.get(host) ?? 0;
+    const isFull = this.#sockets.size >= maxConnections;
+    if (isFull || neighbours >= maxConnectionsPerAddress) {
+      limitReached(isFull ? 'maxConnections' : 'maxConnectionsPerAddress');
       socket.destroy();
       return false;
     }
+    this.#socketsOf.set(host, neighbours + 1);
     this.#sockets.add(socket);
     const { address } = peerOf(socket);
     socket.once('close', () => {
       this.#sockets.delete(socket);
+      this.#countDown(host);
       this.#handshaking.delete(address);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
     return true;
+  }
+
+  #countDown(host: string): void {
+    const left = (this.#socketsOf.get(host) ?? 1) - 1;
+    if (left === 0) this.#socketsOf.delete(host);
+    else this.#socketsOf.set(host, left);
   }
 
   #connect(socket: Socket, peer: Peer): void {

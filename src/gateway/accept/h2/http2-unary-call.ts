@@ -18,6 +18,9 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     this.#method = method;
   }
 
+  /** Nothing yet: its method starts when the request is complete. */
+  override begin(): void {}
+
   get message(): Uint8Array {
     return this.#message ?? NOTHING;
   }

@@ -10,6 +10,8 @@ const NOTHING = Buffer.alloc(0);
 export interface MessageSink {
   /** @param isCompressed by the encoding that the request's head names */
   takeMessage(message: Buffer, isCompressed: boolean): void;
+  /** A message begins of which more chunks are to come. @param byteLength as it was announced */
+  beginMessage(byteLength: number): void;
 }
 
 /**
@@ -111,6 +113,7 @@ export class MessageReader {
       }
       if (end === from) return end;
       this.#assembly = this.#allocate();
+      this.#sink.beginMessage(this.#length);
     }
     this.#assembled += chunk.copy(this.#assembly, this.#assembled, from, end);
     if (this.#assembled === this.#length) {

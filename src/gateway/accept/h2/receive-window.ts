@@ -9,6 +9,10 @@ export class ReceiveWindow {
     this.#left = bytes;
   }
 
+  get isOpen(): boolean {
+    return this.#left > 0;
+  }
+
   /**
    * Counts the whole payload of a DATA frame, padding and pad length too (section 6.9.1).
    * @returns false: it is more than the peer may send

@@ -9,7 +9,7 @@
  */
 
 import { Allowance } from './allowance.ts';
-import { ConnectionError, ErrorCode, frameSizeError, protocolError } from './error-code.ts';
+import { ConnectionError, ErrorCode, frameSizeError, LimitError, protocolError } from './error-code.ts';
 import { Flag, FrameType, INITIAL_WINDOW_BYTES, readUint31 } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { FrameWriter } from './frame-writer.ts';
@@ -51,6 +51,8 @@ export interface ReceiverOwner {
 const NUISANCE = 1;
 /** Much cheaper, and now and then legitimate in numbers. */
 const SMALL_NUISANCE = 0.1;
+/** DATA of less, of which nothing is complete afterwards, brings less than it costs. */
+const USEFUL_DATA_BYTES = 256;
 /** A WINDOW_UPDATE of less lets us send less than it costs to handle it. */
 const USEFUL_INCREMENT_BYTES = 4 * 1024;
 /** A stream that lived so long was bounded by the number of streams: its reset is free. */
@@ -71,8 +73,9 @@ export class Receiver implements FrameSink {
   #dataStream: Http2Stream | undefined;
   #dataFlags = 0;
   #dataLength = 0;
-  /** Of its payload, without the padding. */
+  /** Of its payload, without the padding: what is to come, and what came. */
   #dataLeft = 0;
+  #dataGot = 0;
   #padLengthIsNext = false;
 
   constructor(owner: ReceiverOwner) {
@@ -116,6 +119,7 @@ export class Receiver implements FrameSink {
     this.#dataFlags = flags;
     this.#dataLength = length;
     this.#dataLeft = length;
+    this.#dataGot = 0;
     this.#padLengthIsNext = (flags & Flag.PADDED) !== 0;
     if (length === 0) this.#checkEmptyData();
     this.#dataStream = this.#takesData(id, length);
@@ -133,6 +137,7 @@ export class Receiver implements FrameSink {
     const end = Math.min(to, at + this.#dataLeft);
     const stream = this.#dataStream;
     this.#dataLeft -= end - at;
+    this.#dataGot += end - at;
     if (end === at || stream === undefined || stream.isOver) return;
     stream.received += end - at;
     stream.exchange?.receive(chunk, at, end);
@@ -141,6 +146,7 @@ export class Receiver implements FrameSink {
   dataEnd(): void {
     const stream = this.#dataStream;
     this.#dataStream = undefined;
+    if ((this.#dataFlags & Flag.END_STREAM) === 0) this.#checkDribble(stream);
     if (stream === undefined || stream.isOver) return;
     if (this.#dataFlags & Flag.END_STREAM) this.#requestEnd(stream);
     else this.#owner.reopenWindow(stream);
@@ -193,6 +199,11 @@ export class Receiver implements FrameSink {
 
   #checkEmptyData(): void {
     if ((this.#dataFlags & Flag.END_STREAM) === 0) this.#spend(NUISANCE, 'empty DATA');
+  }
+
+  #checkDribble(stream: Http2Stream | undefined): void {
+    if (this.#dataGot === 0 || this.#dataGot >= USEFUL_DATA_BYTES) return;
+    if (stream?.exchange?.isInside ?? true) this.#spend(SMALL_NUISANCE, 'tiny DATA');
   }
 
   #takesData(id: number, length: number): Http2Stream | undefined {
@@ -380,14 +391,14 @@ export class Receiver implements FrameSink {
 
   #spend(tokens: number, what: string): void {
     if (this.#control.spend(tokens, this.#owner.now)) return;
-    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `too many ${what}`);
+    throw new LimitError('controlBurst', `too many ${what}`);
   }
 
   #spendReset(stream: Http2Stream | undefined): void {
     const { now } = this.#owner;
     if (stream !== undefined && now - stream.openedAt >= RESET_IS_FREE_AFTER_MS) return;
     if (this.#resets.spend(1, now)) return;
-    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many streams that are reset');
+    throw new LimitError('resetBurst', 'too many streams that are reset');
   }
 
   /** Resets a stream, open or not, for what its peer did (section 5.4.2). */

@@ -28,8 +28,10 @@ export type Duty =
   | 'abandon'
   /** End the connection: the client does not speak. */
   | 'refuse'
-  /** Close the socket: nobody is there, or nobody reads. */
-  | 'destroy';
+  /** Close the socket: nobody reads; nobody is there; or it was told to go, and has not. */
+  | 'stalled'
+  | 'silent'
+  | 'overdue';
 
 export type UpkeepLimits = Pick<
   Http2Limits,
@@ -39,10 +41,10 @@ export type UpkeepLimits = Pick<
 export function dutyOf(vitals: Vitals, limits: UpkeepLimits, now: number): Duty {
   const { openedAt, heardAt, pingedAt, blockedAt, retiredAt } = vitals;
   if (!vitals.hasSettings) return now - openedAt > limits.handshakeMs ? 'refuse' : 'nothing';
-  if (blockedAt !== undefined && now - blockedAt > limits.stallMs) return 'destroy';
+  if (blockedAt !== undefined && now - blockedAt > limits.stallMs) return 'stalled';
   // Whatever it sends shows that it is there; an answer to PING is only what a silent peer has to send.
-  if (pingedAt !== undefined && heardAt <= pingedAt && now - pingedAt > limits.keepaliveTimeoutMs) return 'destroy';
-  if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs + limits.keepaliveTimeoutMs) return 'destroy';
+  if (pingedAt !== undefined && heardAt <= pingedAt && now - pingedAt > limits.keepaliveTimeoutMs) return 'silent';
+  if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs + limits.keepaliveTimeoutMs) return 'overdue';
   if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs) return 'abandon';
   if (retiredAt === undefined && now - openedAt > vitals.maxAgeMs) return 'retire';
   if (pingedAt === undefined && now - heardAt > limits.keepaliveMs) return 'ping';

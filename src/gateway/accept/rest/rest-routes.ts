@@ -42,7 +42,11 @@ const DONE: RestAnswer = { code: 200 };
 /** @param control absent where the admin port alone changes the server. */
 export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: boolean): readonly RestRoute[] {
   const admin = (rpc: string): void => {
-    if (!offersAdmin) throw new InferError('unimplemented', `${rpc} is offered on the admin port alone`);
+    if (!offersAdmin)
+      throw new InferError(
+        'unimplemented',
+        `${rpc} is not offered over REST here: call it over gRPC, on the admin port where there is one`,
+      );
   };
   const ready = (isReady: boolean, text: string): RestAnswer => (isReady ? DONE : { code: 503, json: { error: text } });
   const models: readonly RestRoute[] = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'].flatMap(

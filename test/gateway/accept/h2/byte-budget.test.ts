@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { ByteBudget } from '../../../../src/gateway/accept/h2/byte-budget.ts';
 
 test('a part is bounded by its own limit and by that of all', () => {
-  const all = new ByteBudget(100);
-  const one = new ByteBudget(80, all);
-  const other = new ByteBudget(80, all);
+  const all = new ByteBudget(100, 'maxIncomingBytesInAll');
+  const one = new ByteBudget(80, 'maxIncomingBytes', all);
+  const other = new ByteBudget(80, 'maxIncomingBytes', all);
   expect(one.tryTake(81)).toBe(false);
   expect(one.tryTake(60)).toBe(true);
   expect(other.tryTake(41)).toBe(false);
@@ -16,8 +16,8 @@ test('a part is bounded by its own limit and by that of all', () => {
 });
 
 test('what is there already counts even where there is no room for it', () => {
-  const all = new ByteBudget(10);
-  const one = new ByteBudget(10, all);
+  const all = new ByteBudget(10, 'maxUnreadBytesInAll');
+  const one = new ByteBudget(10, 'maxUnreadBytes', all);
   one.take(15);
   expect([one.has(0), all.has(0)]).toEqual([false, false]);
   one.give(15);

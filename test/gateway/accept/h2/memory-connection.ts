@@ -57,13 +57,10 @@ export class MemoryConnection implements ConnectionHost {
   ) {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.maxConcurrentStreams = options.maxConcurrentStreams ?? 100;
-    this.incoming = new ByteBudget(this.limits.maxIncomingBytesInAll);
-    this.unread = new ByteBudget(this.limits.maxUnreadBytesInAll);
-    this.service = new GrpcService(new Map(Object.entries(methods)), {
-      maxMessageBytes: 1024 * 1024,
-      defaultDeadlineMs: 30_000,
-      maxDeadlineMs: 60_000,
-    });
+    this.incoming = new ByteBudget(this.limits.maxIncomingBytesInAll, 'maxIncomingBytesInAll');
+    this.unread = new ByteBudget(this.limits.maxUnreadBytesInAll, 'maxUnreadBytesInAll');
+    const terms = { maxMessageBytes: 1024 * 1024, defaultDeadlineMs: 30_000, maxDeadlineMs: 60_000 };
+    this.service = new GrpcService(new Map(Object.entries(methods)), terms, this.limits);
     this.connection = new Connection(this, this.socket, { address: 'memory' });
   }
 

@@ -10,8 +10,13 @@ function read(
   { maxBytes = 10_000, limit = 20_000 } = {},
 ): { messages: Buffer[]; reader: MessageReader; budget: ByteBudget } {
   const messages: Buffer[] = [];
-  const budget = new ByteBudget(limit);
-  const reader = new MessageReader({ takeMessage: (message) => messages.push(message) }, budget, maxBytes, true);
+  const budget = new ByteBudget(limit, 'maxIncomingBytes');
+  const reader = new MessageReader(
+    { takeMessage: (message) => messages.push(message), beginMessage: () => {} },
+    budget,
+    maxBytes,
+    true,
+  );
   for (let at = 0, index = 0; at < bytes.length; index++) {
     const length = cuts[index % cuts.length] ?? 1;
     const chunk = Buffer.concat([Buffer.alloc(3), bytes.subarray(at, at + length), Buffer.alloc(3)]);
