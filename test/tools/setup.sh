@@ -48,6 +48,14 @@ install_grpc_interop() {
   install_with_go grpc-interop google.golang.org/grpc/interop/client@v1.85.0
 }
 
+has_actionlint() {
+  [[ -x $tools/actionlint/actionlint ]]
+}
+
+install_actionlint() {
+  install_with_go actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+}
+
 has_protoc_gen_go() {
   [[ -x $tools/protoc-gen-go/protoc-gen-go && -x $tools/protoc-gen-go/protoc-gen-go-grpc ]]
 }
@@ -204,7 +212,7 @@ ensure() {
   rm "$log"
 }
 
-for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop protoc_gen_go java_client; do ensure $tool; done &
+for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint protoc_gen_go java_client; do ensure $tool; done &
 for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy hadolint; do ensure $tool; done &
 wait
 exit 0

@@ -29,6 +29,10 @@ export function grpcInteropClient(): string | undefined {
   return folders.map((folder) => path.join(folder, 'grpc-interop/client')).find(isExecutable);
 }
 
+export function actionlint(): string | undefined {
+  return program('actionlint', 'actionlint');
+}
+
 export function hadolint(): string | undefined {
   return program('hadolint/bin', 'hadolint');
 }
