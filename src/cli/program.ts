@@ -148,6 +148,13 @@ function createProgram(version: string, exit: (code: number) => void): Command {
   return program;
 }
 
+/** Of `rollout start`, as they are given. */
+interface StartFlags extends RolloutFlags {
+  readonly hold?: number;
+  readonly emit?: 'istio';
+  readonly step?: string;
+}
+
 function addRollout(program: Command, exit: (code: number) => void): void {
   const rolloutCommand = program
     .command('rollout')
@@ -208,11 +215,24 @@ function addRollout(program: Command, exit: (code: number) => void): void {
       ).argParser(parseAmount),
     )
     .option('--dry-run', 'say what would be done, and change nothing')
+    .addOption(
+      new Option('--emit <mesh>', 'print the steps as patches for deploy/istio instead; no server is asked')
+        .choices(['istio'])
+        .conflicts('dryRun'),
+    )
+    .option('--step <name>', 'of these patches, one alone: shadow, canary-10, promote, rollback')
     .addOption(urlOption())
     .addOption(deadlineOption())
-    .action(async (model: string, { hold, ...flags }: RolloutFlags & { readonly hold?: number }) => {
+    .action(async (model: string, { hold, emit, step, ...flags }: StartFlags, command: Command) => {
+      const rollout = { ...flags, holdMs: hold };
+      if (emit !== undefined) {
+        const { emitIstio } = await import('./emit-istio.ts');
+        exit(emitIstio(model, { ...rollout, ...(step !== undefined && { step }) }));
+        return;
+      }
+      if (step !== undefined) command.error('error: --step is of the patches that --emit istio prints');
       const { rollOut } = await import('./rollout.ts');
-      exit(await rollOut(model, { ...flags, holdMs: hold }));
+      exit(await rollOut(model, rollout));
     });
   rolloutCommand
     .command('status')
