@@ -66,22 +66,24 @@ export class Build {
     return new Set([...own, ...made]);
   }
 
-  /**
-   * The settings that a pod's gateway would come up with.
-   * @throws SettingsError where it would refuse to start
-   */
-  settingsOf({ pod }: Workload): Settings {
+  /** The settings that a pod's gateway would come up with, or why it would refuse to start. */
+  settingsOf({ pod }: Workload): Settings | SettingsError {
     const container = pod.containers.find(({ name }) => name === NAME);
     const maps = new Map(this.of('ConfigMap').map(({ metadata, data }) => [metadata.name, data ?? {}]));
     const env: Record<string, string> = {};
     for (const { configMapRef } of container?.envFrom ?? []) {
       const data = configMapRef === undefined ? {} : maps.get(configMapRef.name);
-      if (data === undefined) throw new SettingsError([`there is no ConfigMap ${configMapRef?.name}`]);
+      if (data === undefined) return new SettingsError([`there is no ConfigMap ${configMapRef?.name}`]);
       Object.assign(env, data);
     }
     for (const { name, value } of container?.env ?? []) env[name] = value ?? '';
-    // No file: the working directory of the image has none.
-    return loadSettings({ flags: {}, env, cwd: '/nonexistent' });
+    try {
+      // No file: the working directory of the image has none.
+      return loadSettings({ flags: {}, env, cwd: '/nonexistent' });
+    } catch (error) {
+      if (error instanceof SettingsError) return error;
+      throw error;
+    }
   }
 }
 

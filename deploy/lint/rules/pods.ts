@@ -22,14 +22,9 @@ function forEachGateway(
   return build.workloads.flatMap((workload) => {
     const gateway = gatewayOf(workload);
     if (gateway === undefined) return [found(workload.object, `there is no container '${NAME}'`)];
-    let settings: Settings;
-    try {
-      settings = build.settingsOf(workload);
-    } catch (error) {
-      // settings-accepted tells of it.
-      if (error instanceof SettingsError) return [];
-      throw error;
-    }
+    const settings = build.settingsOf(workload);
+    // settings-accepted tells of it.
+    if (settings instanceof SettingsError) return [];
     return check(workload, gateway, settings).map((text) => found(workload.object, text));
   });
 }
@@ -46,13 +41,9 @@ export const POD_RULES: readonly Rule[] = [
     prevents: 'the gateway refuses to start: a setting that it does not know, or a value that is not legal',
     check: (build) =>
       build.workloads.flatMap((workload) => {
-        try {
-          build.settingsOf(workload);
-          return [];
-        } catch (error) {
-          if (!(error instanceof SettingsError)) throw error;
-          return error.problems.map((problem) => found(workload.object, problem));
-        }
+        const settings = build.settingsOf(workload);
+        const problems = settings instanceof SettingsError ? settings.problems : [];
+        return problems.map((problem) => found(workload.object, problem));
       }),
   },
   {

@@ -45,7 +45,7 @@ export interface Asked {
   readonly matchers: readonly { readonly label: string; readonly values: readonly string[] }[];
 }
 
-const METRIC = /\b((?:tensorgate|istio|nv)_[a-z0-9_]+)\s*(?:\{([^}]*(?:\{\{[^}]*\}\}[^}]*)*)\})?/g;
+const METRIC = /\b((?:tensorgate|istio|nv)_[a-z0-9_]+)\s*(?:\{((?:"[^"]*"|[^}"])*)\})?/g;
 const MATCHER = /(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"/g;
 
 export function askedOf(text: string): Asked[] {

@@ -1,5 +1,6 @@
 /** Where calls go, and what becomes of those that fail on the way: VirtualService, HTTPRoute, GRPCRoute. */
 
+import { SettingsError } from '../../../src/gateway/ops/settings.ts';
 import { type Build, hostOf } from '../build.ts';
 import type { GatewayRoute, HttpRoute, KubeObject, Retries } from '../kinds.ts';
 import { CLASSES, INFER_PATHS, MODEL_INFER, RPCS } from '../rpcs.ts';
@@ -199,7 +200,8 @@ export const ROUTE_RULES: readonly Rule[] = [
     prevents:
       'the proxy ends a call before the gateway does, and answers UNAVAILABLE, which clients retry, instead of DEADLINE_EXCEEDED',
     check: (build) => {
-      const longest = Math.max(0, ...build.workloads.map((workload) => build.settingsOf(workload).maxDeadlineMs));
+      const settings = build.workloads.map((workload) => build.settingsOf(workload));
+      const longest = Math.max(0, ...settings.map((each) => (each instanceof SettingsError ? 0 : each.maxDeadlineMs)));
       const timeouts = [
         ...routesFor(build, MODEL_INFER),
         ...build.of('Canary').map((object) => ({
