@@ -82,6 +82,7 @@ export const FAULTS: readonly Fault[] = [
   fault('fenced', 'a token of the API server', 'plain', [set(DEPLOYMENT, `${POD}/automountServiceAccountToken`)]),
   fault('service-links', 'variables named like settings', 'plain', [set(DEPLOYMENT, `${POD}/enableServiceLinks`)]),
   fault('mounts', 'a volume that is not there', 'plain', [set(DEPLOYMENT, `${POD}/volumes/0`)]),
+  fault('volume-source', 'models from two places', 'plain', [set(DEPLOYMENT, `${POD}/volumes/0/emptyDir`, {})]),
 
   // Services
   fault('grpc-port', 'a port without its protocol', 'sidecar', [set('Service/tensorgate', 'spec/ports/0/appProtocol')]),
@@ -289,6 +290,14 @@ export const FAULTS: readonly Fault[] = [
   fault('waypoint-enrolled', 'a Service past the waypoint', 'ambient', [
     set('Service/tensorgate-stable', 'metadata/labels/istio.io~1use-waypoint'),
   ]),
+  fault('made-by-flagger', 'a Service that Flagger makes', 'flagger', [], {
+    ...object('v1', 'Service', 'tensorgate-canary'),
+    spec: { selector: { app: 'tensorgate' }, ports: [] },
+  }),
+  fault('tracks-of-rollout', 'a Service of a track', 'argo-rollouts', [], {
+    ...object('v1', 'Service', 'tensorgate-stable'),
+    spec: { selector: { app: 'tensorgate', track: 'stable' }, ports: [] },
+  }),
   fault('one-canary', 'a canary beside Argo Rollouts', 'sidecar-canary', [], {
     ...object('argoproj.io/v1alpha1', 'Rollout', 'tensorgate'),
     spec: { strategy: { canary: { analysis: { templates: [] } } } },

@@ -154,6 +154,31 @@ export const MESH_RULES: readonly Rule[] = [
         : [],
   },
   {
+    id: 'made-by-flagger',
+    prevents: 'Flagger and the build write the same Service or rule, in turns',
+    check: (build) =>
+      build.of('Canary').flatMap(({ spec }) => {
+        const { name = spec.targetRef.name } = spec.service;
+        const made = [name, `${name}-primary`, `${name}-canary`];
+        return [...build.of('Service'), ...build.of('DestinationRule')]
+          .filter(({ metadata }) => made.includes(metadata.name))
+          .map((object) => found(object, 'Flagger makes this one'));
+      }),
+  },
+  {
+    id: 'tracks-of-rollout',
+    prevents:
+      'a Service of one track has the pods of both: those of a Rollout are from one template, and the weight counts for nothing',
+    check: (build) =>
+      build.of('Rollout').flatMap((rollout) =>
+        build
+          .of('Service')
+          .filter(({ spec }) => spec.selector?.['track'] !== undefined)
+          .filter(({ spec }) => selects(rollout.spec.selector, spec.selector ?? {}))
+          .map((service) => found(service, 'it selects by track, which Argo Rollouts does not know')),
+      ),
+  },
+  {
     id: 'one-canary',
     prevents: 'two of Flagger, Argo Rollouts and the plain canary write the same weights',
     check: (build) => {

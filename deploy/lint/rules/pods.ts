@@ -180,6 +180,17 @@ export const POD_RULES: readonly Rule[] = [
         .map(({ object }) => found(object, 'enableServiceLinks has to be false')),
   },
   {
+    id: 'volume-source',
+    prevents: 'two components that bring models both patch the volume, and the API server refuses the pod',
+    check: (build) =>
+      build.workloads.flatMap(({ pod, object }) =>
+        (pod.volumes ?? [])
+          .map(({ name, ...sources }) => ({ name, sources: Object.keys(sources) }))
+          .filter(({ sources }) => sources.length !== 1)
+          .map(({ name, sources }) => found(object, `volume ${name} has the sources ${sources.join(', ') || 'none'}`)),
+      ),
+  },
+  {
     id: 'mounts',
     prevents: 'a container waits for a volume that nobody declares',
     check: (build) =>
