@@ -20,6 +20,8 @@ export interface EnvoyOptions {
   readonly prefix?: string;
   /** Calls that may be under way at a time. */
   readonly maxRequests?: number;
+  /** Whether servers are weighed by what they report of their load, and whether beside answers or out of band; by default they are not. */
+  readonly loadReports?: 'beside answers' | 'out of band';
   /** Whether nobody is let in, as where no policy of authorization allows it. */
   readonly denies?: boolean;
   /** PEM files, where the servers are to be spoken to over TLS. */
@@ -115,7 +117,16 @@ async function listenerPort(admin: string): Promise<number | undefined> {
   }
 }
 
-function bootstrap({ ports, retryOn, timeout, prefix = '/', maxRequests, denies, tls }: EnvoyOptions): object {
+function bootstrap({
+  ports,
+  retryOn,
+  timeout,
+  prefix = '/',
+  maxRequests,
+  loadReports,
+  denies,
+  tls,
+}: EnvoyOptions): object {
   const route = {
     cluster: 'servers',
     // Of the client's `grpc-timeout` Envoy makes its own; it is passed on as well.
@@ -176,6 +187,7 @@ function bootstrap({ ports, retryOn, timeout, prefix = '/', maxRequests, denies,
           name: 'servers',
           type: 'STATIC',
           connect_timeout: '5s',
+          ...(loadReports !== undefined && { load_balancing_policy: weighted(loadReports) }),
           // Of its own accord Envoy tries no more than three calls again at a time.
           circuit_breakers: {
             thresholds: [{ max_retries: 1_000, ...(maxRequests !== undefined && { max_requests: maxRequests }) }],
@@ -189,6 +201,27 @@ function bootstrap({ ports, retryOn, timeout, prefix = '/', maxRequests, denies,
         },
       ],
     },
+  };
+}
+
+/** As soon as it can, rather than after its blackout of ten seconds. */
+function weighted(loadReports: NonNullable<EnvoyOptions['loadReports']>): object {
+  const policy = 'client_side_weighted_round_robin';
+  return {
+    policies: [
+      {
+        typed_extension_config: {
+          name: `envoy.load_balancing_policies.${policy}`,
+          typed_config: {
+            '@type': `${TYPE}.extensions.load_balancing_policies.${policy}.v3.ClientSideWeightedRoundRobin`,
+            enable_oob_load_report: loadReports === 'out of band',
+            oob_reporting_period: '1s',
+            blackout_period: '0s',
+            weight_update_period: '0.1s',
+          },
+        },
+      },
+    ],
   };
 }
 
