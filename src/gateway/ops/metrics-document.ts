@@ -73,31 +73,6 @@ rate(tensorgate_event_loop_active_seconds_total[1m]) > 0.9
 \`\`\`
 `;
 
-const LOAD_REPORTS = `
-## Load reports
-
-A balancer that knows how loaded each replica is can send it what it can take: Envoy by \`client_side_weighted_round_robin\`,
-gRPC clients by \`weighted_round_robin\`. Both read ORCA reports (gRFC A51), in either of two ways:
-
-* **Beside the answer** of a ModelInfer, or beside its refusal, in the trailer \`endpoint-load-metrics-bin\`. A caller asks with
-  the metadata \`endpoint-load-metrics-format: bin\`; \`--load-reports always\` sends it to all, which such balancers need, because
-  they do not ask. \`text\` or \`json\`, as with Triton and vLLM, give a readable \`endpoint-load-metrics\` instead, over REST too.
-* **Out of band**, from \`xds.service.orca.v3.OpenRcaService/StreamCoreMetrics\`: a report at once and one each
-  \`report_interval\`, at least a second apart, 30 seconds where none is named. A drain ends these streams with OK.
-
-| field | what |
-|---|---|
-| \`application_utilization\` | rows that wait or run, as a share of full batches on all instances; of the fullest model version; above 1 where more waits |
-| \`rps_fractional\` | requests a second that were answered, or failed by a fault of the server |
-| \`eps\` | those that failed so: INTERNAL, UNAVAILABLE, UNKNOWN |
-
-All are means in which what is five seconds ago counts for 1/e; they are measured anew after 100 ms. Refused requests count
-in none: they cost nothing, and a replica that sheds much would look strong. Before the first answer there is no report, for
-Envoy drops one without a rate. \`--load-reports off\` turns all of it off.
-
-\`npm run bench -- orca\` measures 1.0 us of CPU for a call with a report, from counting to the bytes of its trailers.
-`;
-
 const TRITON = `
 ## Triton's names
 
@@ -113,5 +88,5 @@ export function documentMetrics(): string {
     return `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |\n`;
   });
   const table = `\n| name | type | labels | meaning |\n|---|---|---|---|\n${rows.join('')}`;
-  return `${INTRODUCTION}${table}${LABELS}${QUESTIONS}${LOAD_REPORTS}${TRITON}`;
+  return `${INTRODUCTION}${table}${LABELS}${QUESTIONS}${TRITON}`;
 }
