@@ -145,7 +145,8 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
     ],
   },
   { place: 'compress/onnx/', sees: ['wire/half-precision.ts', 'compress/compress-error.ts'] },
-  { place: 'cli/', sees: ['wire/', 'client/', 'gateway/', 'compress/'] },
+  { place: 'compare/', sees: ['wire/', 'worker/protocol.ts', 'compress/', 'gateway/'] },
+  { place: 'cli/', sees: ['wire/', 'client/', 'gateway/', 'compress/', 'compare/'] },
 ];
 
 describe('dependencies', () => {
@@ -153,10 +154,21 @@ describe('dependencies', () => {
     expect(trespasses([place], [place, ...sees])).toEqual([]);
   });
 
-  test('of the command line, serve, doctor and validate alone know the gateway', () => {
-    const knowing = ['cli/serve.ts', 'cli/doctor.ts', 'cli/validate.ts'];
-    const others = FILES.map(({ name }) => name).filter((name) => name.startsWith('cli/') && !knowing.includes(name));
-    expect(trespasses(others, ['cli/', 'client/', 'wire/', 'compress/'])).toEqual([]);
+  test('of the command line, serve, and what works on models without serving them, alone know the gateway', () => {
+    const knowing = [
+      'cli/serve.ts',
+      'cli/doctor.ts',
+      'cli/validate.ts',
+      'cli/golden.ts',
+      'cli/compress.ts',
+      'cli/compress-surroundings.ts',
+      'cli/compress-table.ts',
+      'cli/pictures.ts',
+      'cli/report-directory.ts',
+      'cli/data/',
+    ];
+    const others = FILES.map(({ name }) => name).filter((name) => name.startsWith('cli/') && !isIn(name, knowing));
+    expect(trespasses(others, ['cli/', 'client/', 'wire/'])).toEqual([]);
   });
 
   test('every place has its rule', () => {
@@ -208,6 +220,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
       'gateway/rollout/rollout-plan.ts',
       'gateway/rollout/rollout-record.ts',
       'gateway/rollout/rollout-request.ts',
+      'compare/report.ts',
       'cli/rest-request.ts',
     ],
   },
@@ -249,11 +262,19 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
   {
     what: 'reads the environment',
     pattern: /\bprocess\.env\b/,
-    files: ['cli/serve.ts', 'cli/doctor.ts', 'cli/validate.ts'],
+    files: ['cli/serve.ts', 'cli/doctor.ts', 'cli/validate.ts', 'cli/golden.ts', 'cli/compress.ts'],
   },
   { what: 'reads the arguments', pattern: /\bprocess\.argv\b/, files: ['cli/main.ts'] },
-  { what: 'ends the process', pattern: /\bprocess\.exit\(/, files: ['cli/serve.ts', 'worker/runner.ts'] },
-  { what: 'hears signals', pattern: /\bprocess\.on\(/, files: ['cli/serve.ts', 'worker/runner.ts'] },
+  {
+    what: 'ends the process',
+    pattern: /\bprocess\.exit\(/,
+    files: ['cli/serve.ts', 'cli/interruption.ts', 'worker/runner.ts'],
+  },
+  {
+    what: 'hears signals',
+    pattern: /\bprocess\.on\(/,
+    files: ['cli/serve.ts', 'cli/interruption.ts', 'worker/runner.ts'],
+  },
   { what: 'kills processes', pattern: /\bprocess\.kill\(/, files: ['worker/runner.ts'] },
   { what: 'writes to the console', pattern: /\bconsole\./, files: ['cli/'] },
 ];

@@ -1,4 +1,4 @@
-import { type AnyTensor, type ModelMetadata, tensor } from '../client/inference-client.ts';
+import { type AnyTensor, type ModelMetadata, type Shape, tensor } from '../client/inference-client.ts';
 import { CliError, messageOf } from './cli-error.ts';
 import { describeTensors } from './model-signature.ts';
 
@@ -94,4 +94,54 @@ function toPlanes(pixels: Uint8Array, channels: number): Uint8Array {
   const planes = new Uint8Array(pixels.length);
   for (let i = 0; i < pixels.length; i += 1) planes[(i % channels) * plane + Math.floor(i / channels)] = pixels[i] ?? 0;
   return planes;
+}
+
+/** The raw contents of one image, as a model takes it. */
+export interface RawImage {
+  readonly data: Uint8Array;
+  readonly layout: ImageLayout;
+  /** Without an axis for the batch. */
+  readonly sizes: Shape;
+}
+
+/** Longest side of a picture for a page. */
+const PICTURE_SIDE = 192;
+
+/**
+ * A small picture of an image file, or of the raw contents of an input that takes images: a data URI of a PNG.
+ * @returns undefined where it cannot be made
+ */
+export async function pictureOf(source: string | RawImage): Promise<string | undefined> {
+  const { default: sharp } = await import('sharp');
+  try {
+    const image =
+      typeof source === 'string' ? sharp(source).autoOrient() : sharp(toInterleaved(source), { raw: rawOf(source) });
+    const fit = { width: PICTURE_SIDE, height: PICTURE_SIDE, fit: 'inside', withoutEnlargement: true } as const;
+    const png = await image.resize(fit).png().toBuffer();
+    return `data:image/png;base64,${png.toString('base64')}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function rawOf({ layout: { order, channels }, sizes }: RawImage) {
+  const [height = 0, width = 0] = order === 'CHW' ? sizes.slice(1) : sizes;
+  return { width, height, channels };
+}
+
+/** Bytes as a PNG has them, from what `readImage` makes. */
+function toInterleaved({ data, layout }: Pick<RawImage, 'data' | 'layout'>): Uint8Array {
+  const values =
+    layout.datatype === 'UINT8'
+      ? data
+      : Uint8Array.from(new Float32Array(Uint8Array.from(data).buffer), (value) =>
+          Math.min(255, Math.max(0, value * 255)),
+        );
+  if (layout.order === 'HWC') return values;
+  const plane = values.length / layout.channels;
+  const pixels = new Uint8Array(values.length);
+  const { channels } = layout;
+  for (let at = 0; at < pixels.length; at += 1)
+    pixels[at] = values[(at % channels) * plane + Math.floor(at / channels)] ?? 0;
+  return pixels;
 }

@@ -1,7 +1,9 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { Shape } from '../client/inference-client.ts';
 import { CliError } from './cli-error.ts';
+import type { CompressFlags } from './compress.ts';
 import type { DoctorFlags } from './doctor.ts';
+import type { GoldenFlags } from './golden.ts';
 import type { InferFlags } from './infer.ts';
 import type { ModelsFlags } from './models.ts';
 import type { RolloutFlags, StatusFlags } from './rollout.ts';
@@ -17,7 +19,7 @@ import type { ValidateFlags } from './validate.ts';
  */
 export async function runProgram(args: readonly string[], version: string): Promise<number> {
   let exitCode = 0;
-  const program = createProgram(version, (code) => {
+  const program = createProgram(version, args, (code) => {
     exitCode = code;
   });
   try {
@@ -32,8 +34,15 @@ export async function runProgram(args: readonly string[], version: string): Prom
   }
 }
 
+const COMPRESS_HELP = `
+Each candidate runs in a process of its own. The exit code is 0 where a candidate passed every gate (the one to publish, with
+--publish), 1 where none did or it could not be done, 130 after Ctrl-C; then nothing was written.
+
+  tensorgate compress cifar10 --model-repository models --calibrate photos/ --evaluate labelled/ \\
+    --to int8,fp16-weights --max-drop 0.5 --min-agreement 0.98 --report out --publish int8`;
+
 /** The commands. Each loads its own code when it runs, and says with `exit` how it ended. */
-function createProgram(version: string, exit: (code: number) => void): Command {
+function createProgram(version: string, args: readonly string[], exit: (code: number) => void): Command {
   const program = new Command('tensorgate')
     .description('A gRPC inference gateway for ONNX models.')
     .version(version)
@@ -110,6 +119,69 @@ function createProgram(version: string, exit: (code: number) => void): Command {
       }
       const { infer } = await import('./infer.ts');
       exit(await infer(model, flags));
+    });
+
+  program
+    .command('compress')
+    .description('Make smaller candidates of a model, and compare them with it: accuracy, agreement, speed, bytes.')
+    .argument('<model>', 'name of the model')
+    .addOption(repositoryOption())
+    .option('--version <number>', 'version to make them of (default: the one that answers requests which name none)')
+    .addOption(
+      new Option(
+        '--to <list>',
+        'int8, fp16-weights, rank:N, sparse:P (default: int8 where there is data to calibrate with, else fp16-weights)',
+      ).argParser(collectList),
+    )
+    .addOption(
+      new Option(
+        '--with <list>',
+        'ONNX files of your own that enter the comparison, by the names of the files',
+      ).argParser(collectList),
+    )
+    .option(
+      '--calibrate <data>',
+      'real inputs: a folder of images or of rows that a server recorded, a .npz or a .jsonl file',
+    )
+    .addOption(new Option('--rows <n>', 'rows of it to calibrate with').argParser(parseCount).default(512))
+    .option(
+      '--evaluate <data>',
+      'inputs whose right answers are known: a folder of images for each class, a .npz with labels, or a .jsonl with label',
+    )
+    .addOption(
+      new Option('--max-drop <points>', 'gate: points of accuracy that may be lost, such as 0.5').argParser(parseReal),
+    )
+    .addOption(
+      new Option('--min-agreement <share>', 'gate: least share of answers that stay the same, such as 0.98').argParser(
+        parseShare,
+      ),
+    )
+    .addOption(new Option('--max-bytes <bytes>', 'gate: most bytes, such as 5000000 or 5MB').argParser(parseBytes))
+    .option('--report <dir>', 'write report.json, report.html and the candidates there')
+    .option('--publish <candidate>', 'make it the next version of the model, without traffic, if it passes the gates')
+    .option('--json', 'print the report as JSON')
+    .addHelpText('after', COMPRESS_HELP)
+    .action(async (model: string, flags: CompressFlags) => {
+      const { compressModel } = await import('./compress.ts');
+      exit(await compressModel(model, flags, { version, command: `tensorgate ${args.join(' ')}` }));
+    });
+
+  const goldenCommand = program
+    .command('golden')
+    .description('Golden inputs: rows whose answers are known, which a version has to give before it serves.')
+    .helpCommand(false);
+  goldenCommand
+    .command('record')
+    .description('Keep what a version answers today, in golden/ beside it.')
+    .argument('<model>', 'name of the model')
+    .addOption(repositoryOption())
+    .option('--version <number>', 'version of the model (default: the one that answers requests which name none)')
+    .requiredOption('--data <data>', 'inputs: a folder of images or of recorded rows, a .npz or a .jsonl file')
+    .addOption(new Option('--rows <n>', 'rows of it to keep').argParser(parseCount).default(32))
+    .option('--replace', 'take the place of golden inputs that are there')
+    .action(async (model: string, flags: GoldenFlags) => {
+      const { recordGoldenRows } = await import('./golden.ts');
+      exit(await recordGoldenRows(model, flags, `tensorgate ${args.join(' ')}`));
     });
 
   const modelsCommand = program
@@ -267,6 +339,12 @@ function addRollout(program: Command, exit: (code: number) => void): void {
     });
 }
 
+function repositoryOption(): Option {
+  return new Option('--model-repository <dir>', 'the repository that it lies in')
+    .env('TENSORGATE_MODEL_REPOSITORY')
+    .makeOptionMandatory();
+}
+
 function urlOption(): Option {
   return new Option('--url <host:port>', 'gRPC address of the server').env('TENSORGATE_URL').default('127.0.0.1:8001');
 }
@@ -329,6 +407,34 @@ function parseDuration(text: string): number {
   const [, digits, unit = 's'] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/.exec(text) ?? [];
   if (digits === undefined) throw new InvalidArgumentError('It has to be a time, such as 500ms, 30s or 5m.');
   return Math.round(Number(digits) * (UNITS_MS[unit] ?? 1_000));
+}
+
+function parseReal(text: string): number {
+  if (!/^\d{1,3}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It has to be a number from 0, such as 0.5.');
+  return Number(text);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+function parseBytes(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,15}(?:\.\d+)?) ?(kB|MB|GB|KiB|MiB|GiB)?$/.exec(text) ?? [];
+  if (number === undefined) throw new InvalidArgumentError('It has to be a number of bytes, such as 5000000 or 5MB.');
+  return Math.floor(Number(number) * (UNITS[unit] ?? 1));
+}
+
+/** Values that are separated by commas, or come with several flags of one name. */
+function collectList(text: string, before: readonly string[] = []): readonly string[] {
+  const values = text.split(',').map((value) => value.trim());
+  if (values.includes('')) throw new InvalidArgumentError('It has to be names, separated by commas.');
+  return [...before, ...values];
 }
 
 function splitPair(text: string): [name: string, value: string] {

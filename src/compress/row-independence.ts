@@ -39,7 +39,7 @@ export async function verifyRows(
     const signature = resolveSignature(session.info, MODEL_CONFIG.parse({}), '.');
     const { inputs, outputs, batching } = signature;
     if (batching.kind === 'off') return { kind: 'unbatched', reason: batching.reason };
-    const run = session.rowsOf(inputs);
+    const run = session.runRows(signature);
     const axes = outputAxes(outputs);
     const rows = alike(samples.flatMap((feeds) => firstRow(feeds, signature) ?? []));
     if (rows.length > 1) {

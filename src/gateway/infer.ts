@@ -18,6 +18,7 @@ import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
 import { encode, type TypedAnswers } from './encode/answer.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
+import type { InputRecorder } from './input-recorder.ts';
 import type { OnDemand } from './lifecycle/on-demand.ts';
 import type { ModelTable } from './model-table.ts';
 import type { Shadows } from './shadow/shadow.ts';
@@ -33,6 +34,8 @@ export interface Gateway {
   readonly typedAnswers: TypedAnswers;
   /** `undefined`: a model that is not loaded is not loaded for a request. */
   readonly onDemand?: Pick<OnDemand, 'sleeps' | 'rouse'> | undefined;
+  /** `undefined`: nothing of requests is kept. */
+  readonly recorder?: Pick<InputRecorder, 'offer'> | undefined;
 }
 
 /**
@@ -70,6 +73,7 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   record.permit = gateway.admission.tryAcquire(footprint(wire, request)); // admit/: room, or shed
   const tensors = validate(request, signature); // admit/: it can be run
   record.rows = tensors.rows;
+  gateway.recorder?.offer(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
   const { outputs, timing } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
   gateway.shadows.offer(record, outputs, timing); // shadow.ts: a copy for another version, later
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };

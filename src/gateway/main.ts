@@ -21,6 +21,7 @@ import { rolloutApi } from './api/rollout-api.ts';
 import { trafficApi } from './api/traffic-api.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
 import { InferError } from './errors.ts';
+import { InputRecorder } from './input-recorder.ts';
 import { ModelLifecycle } from './lifecycle/model-lifecycle.ts';
 import { ModelMemory, type Occupant } from './lifecycle/model-memory.ts';
 import { OnDemand } from './lifecycle/on-demand.ts';
@@ -28,7 +29,7 @@ import { servableFactory } from './lifecycle/servable-factory.ts';
 import { LoadMeter } from './load-meter.ts';
 import { planDefaults } from './model/model-plan.ts';
 import { ModelTable } from './model-table.ts';
-import type { ModelState } from './ops/diagnostics.ts';
+import { diagnostics, type ModelState } from './ops/diagnostics.ts';
 import { collectByTotalMemory } from './ops/garbage-collection.ts';
 import { listenOperations } from './ops/http-operations.ts';
 import type { GatewayState } from './ops/metrics.ts';
@@ -112,6 +113,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const loadMeter = new LoadMeter(() => models.all().flatMap(({ occupancy }) => occupancy ?? []));
   const loadReports = new LoadReports(settings.loadReports, loadMeter);
   const openRca = new OpenRca(loadReports);
+  const recorder = recorderOf(settings);
   const api = inferenceApi(
     {
       limits: DEFAULT_WIRE_LIMITS,
@@ -123,6 +125,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
       onDemand: settings.loadOnDemand
         ? new OnDemand(lifecycle, models, admission, settings.maxLoadedModels)
         : undefined,
+      recorder,
     },
     { version, readiness, loadReports },
   );
@@ -171,6 +174,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     const draining = [...bound, ...(rest === undefined ? [] : [rest])];
     await Promise.all(draining.map((each) => each.drain(settings.drainTimeoutMs)));
     clearTimeout(giveUp);
+    await recorder?.close();
     await lifecycle.close();
     runners.close();
     await operations.close();
@@ -216,6 +220,14 @@ function giveUpLater(lifecycle: ModelLifecycle, graceMs: number): NodeJS.Timeout
 function rateLimitOf(settings: Settings): RateLimit | undefined {
   const { tenantKey: key, tenantRate: rate, tenantBurst: burst } = settings;
   return key === '' ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
+}
+
+/** `undefined` where nothing of requests is kept. */
+function recorderOf({ record: rows, recordDirectory: directory }: Settings): InputRecorder | undefined {
+  if (rows === 0 || directory === undefined) return undefined;
+  const text = `up to ${rows} rows of the requests of each model are kept in ${directory}: they hold what clients send`;
+  diagnostics.notice.publish({ level: 'warn', text });
+  return new InputRecorder({ directory, rows });
 }
 
 function stateOf(

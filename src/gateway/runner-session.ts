@@ -8,12 +8,12 @@ import type { SessionInfo, SessionOptions } from '../worker/protocol.ts';
 import type { InferTensors } from './admit/infer-tensors.ts';
 import type { OutputTensor } from './batch/queued-request.ts';
 import type { RunOutcome } from './batch/scheduler.ts';
-import { InstanceGroup } from './dispatch/instance-group.ts';
+import { InstanceGroup, type Signature } from './dispatch/instance-group.ts';
 import { processMemory } from './dispatch/process-memory.ts';
 import { type RunRows, reasonOf } from './dispatch/row-independence.ts';
 import { RunnerProcess } from './dispatch/runner-process.ts';
 import { MODEL_CONFIG } from './repository/model-config.ts';
-import type { ModelTensor } from './repository/row-axis.ts';
+import type { ModelSignature } from './repository/model-signature.ts';
 import { sessionOptions } from './repository/session-options.ts';
 
 /** A whole tensor with its values: row-major, little-endian, as in `raw_input_contents`. */
@@ -116,14 +116,15 @@ export class RunnerSession implements AsyncDisposable {
       inputs: given.map(({ data }) => data),
       shapes: given.map(({ shape }) => shape),
     };
-    const outcome = await this.#run([request], inputs, 'whole');
+    const outcome = await this.#run([request], { inputs, axis: 'whole' });
     if (outcome.kind === 'ok') return outcome;
     throw new RunError(reasonOf(outcome));
   }
 
-  /** Runs rows as one batch, as the proof of their independence wants it. @param inputs in the order of the model. */
-  rowsOf(inputs: readonly ModelTensor[]): RunRows {
-    return (rows) => this.#run(rows, inputs, 'rows');
+  /** Runs rows as one batch, as a server does that knows the model by `signature`. */
+  runRows({ inputs, outputs, batching }: ModelSignature): RunRows {
+    const axis = batching.kind === 'on' ? 'rows' : 'whole';
+    return (rows) => this.#run(rows, { inputs, outputs, axis });
   }
 
   /** Ends the process. */
@@ -132,8 +133,8 @@ export class RunnerSession implements AsyncDisposable {
     await this.#runner.ended;
   }
 
-  #run(requests: readonly InferTensors[], inputs: readonly ModelTensor[], axis: 'rows' | 'whole'): Promise<RunOutcome> {
+  #run(requests: readonly InferTensors[], signature: Signature): Promise<RunOutcome> {
     const load = { requests: requests.map((tensors) => ({ tensors })), rows: requests.length };
-    return this.#group.run(load, { inputs, axis }, this.#limitMs);
+    return this.#group.run(load, signature, this.#limitMs);
   }
 }

@@ -371,3 +371,15 @@ function valueInfo({ name, datatype, axes }: Port): ValueInfo {
   );
   return { name, type: { tensorType: { elemType: DATA_TYPES[datatype], shape: { dim } } } };
 }
+
+/** The model with the values of an initializer in a file beside it, from its first byte on. */
+export function withExternalData(bytes: Uint8Array, name: string, location: string): Uint8Array {
+  const decoded = onnx.ModelProto.decode(bytes);
+  for (const tensor of decoded.graph?.initializer ?? []) {
+    if (tensor.name !== name) continue;
+    tensor.floatData = [];
+    tensor.dataLocation = onnx.TensorProto.DataLocation.EXTERNAL;
+    tensor.externalData = [onnx.StringStringEntryProto.create({ key: 'location', value: location })];
+  }
+  return onnx.ModelProto.encode(decoded).finish();
+}

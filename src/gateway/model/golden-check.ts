@@ -10,8 +10,7 @@ import { type RunRows, reasonOf } from '../dispatch/row-independence.ts';
 import { Comparison } from '../encode/agreement.ts';
 import type { Golden } from '../repository/golden.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
-import type { NpyArray } from '../repository/npz-archive.ts';
-import type { ModelTensor } from '../repository/row-axis.ts';
+import { rowOfArrays, sliceOfArray } from './npz-rows.ts';
 
 /** What rounding explains where no tolerance is said. */
 const TOLERANCES: { readonly [datatype: string]: number | undefined } = { FP16: 2e-3, FP32: 1e-5, FP64: 1e-5 };
@@ -27,7 +26,9 @@ export async function checkGolden(
   run: RunRows,
 ): Promise<string | undefined> {
   checkNames(golden, signature);
-  const rows = Array.from({ length: golden.rows }, (_, index) => rowOf(golden, signature.inputs, index));
+  const rows = Array.from({ length: golden.rows }, (_, index) =>
+    rowOfArrays(golden.inputs, signature.inputs, index, 'golden row'),
+  );
   for (const [index, row] of rows.entries()) {
     const outcome = await run([row]);
     const problem =
@@ -61,29 +62,6 @@ function checkNames(golden: Golden, { inputs, outputs }: ModelSignature): void {
   }
 }
 
-/** The row as a request of its own. */
-function rowOf(golden: Golden, inputs: readonly ModelTensor[], index: number): InferTensors {
-  const shapes: number[][] = [];
-  const values = inputs.map(({ name, shape, rowAxis }) => {
-    const array = golden.inputs.get(name);
-    if (array === undefined) throw new TypeError(`no golden input ${name}`);
-    // What a model takes a row at a time, it takes as a batch of one.
-    const own = array.shape.slice(1);
-    if (own.length === shape.length - 1) own.splice(typeof rowAxis === 'number' ? rowAxis : 0, 0, 1);
-    const fits = own.length === shape.length && own.every((size, axis) => shape[axis] === -1 || shape[axis] === size);
-    if (!fits) throw new Error(`a golden row of input '${name}' has the shape [${own}]: the model takes [${shape}]`);
-    shapes.push(own);
-    return sliceOf(array, golden.rows, index);
-  });
-  const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return { rows: 1, bytes, bucket: '', inputs: values, shapes };
-}
-
-function sliceOf({ data }: NpyArray, rows: number, index: number): Uint8Array {
-  const size = data.byteLength / rows;
-  return data.subarray(index * size, (index + 1) * size);
-}
-
 async function missInBatch(
   golden: Golden,
   { outputs }: ModelSignature,
@@ -109,14 +87,10 @@ async function missInBatch(
 }
 
 /** How an answer misses what a row should give. */
-function miss(
-  { outputs, rows, tolerance }: Golden,
-  index: number,
-  answer: readonly OutputTensor[],
-): string | undefined {
+function miss({ outputs, tolerance }: Golden, index: number, answer: readonly OutputTensor[]): string | undefined {
   for (const [name, array] of outputs) {
     const got = answer.find((output) => output.name === name);
-    const data = sliceOf(array, rows, index);
+    const data = sliceOfArray(array, index);
     if (got === undefined || got.data.byteLength !== data.byteLength) {
       return `output '${name}' has the shape [${got?.shape ?? 'none'}], expected elements of [${array.shape.slice(1)}]`;
     }

@@ -191,6 +191,17 @@ const SCHEMA = z.strictObject({
     .describe(
       'Whether answers tell how loaded the server is (ORCA): never; to callers who ask with the metadata key `endpoint-load-metrics-format`; or always, which balancers need that do not ask. Unless it is `off`, `xds.service.orca.v3.OpenRcaService` tells it too.',
     ),
+  record: z
+    .int()
+    .min(0)
+    .max(100_000)
+    .default(0)
+    .describe(
+      'Rows of requests that are kept of each model, as data to calibrate and compare models on: a fair sample of all that came since the start. They hold what clients sent; 0: none.',
+    ),
+  recordDirectory: directory
+    .optional()
+    .describe('Where they are kept, as `<model>/row-N.npz`, readable by the user of the server alone.'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
@@ -337,6 +348,13 @@ export function loadSettings(sources: SettingsSources): Settings {
   const idle = limits.filter((key) => given.has(key));
   if (idle.length > 0) {
     throw new SettingsError(idle.map((key) => `${given.get(key)?.origin}: ${key} is for the transport h2`));
+  }
+  if (settings.record > 0 && settings.recordDirectory === undefined) {
+    throw new SettingsError([`${given.get('record')?.origin}: record needs recordDirectory: say where rows are kept`]);
+  }
+  if (settings.record === 0 && settings.recordDirectory !== undefined) {
+    const text = `${given.get('recordDirectory')?.origin}: recordDirectory is for record above 0: say how many rows are kept`;
+    throw new SettingsError([text]);
   }
   Object.freeze(settings.executionProviders);
   Object.freeze(settings.loadModel);

@@ -3,6 +3,9 @@
  *
  *   <version>/golden/golden.json   {"sha256": "<of the model file>", "tolerance": {"maxAbs": 1e-5, "argmax": true}}
  *   <version>/golden/golden.npz    arrays `input.<name>` and `output.<name>`; axis 0 counts the rows
+ *
+ * Integer kernels may answer a little differently on another class of processors, or with another version of ONNX Runtime, so
+ * that there is a second tolerance: {"instructionSet": "x64 avx512-vnni", "onnxRuntime": "1.30.0", "elsewhere": {"maxAbs": 0.05}}.
  */
 
 import { createHash } from 'node:crypto';
@@ -11,9 +14,17 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { type Arithmetic, arithmeticHere } from './arithmetic.ts';
 import { ModelConfigError } from './model-config.ts';
 import { type NpyArray, NpzError, readNpz } from './npz-archive.ts';
 import { parseYaml } from './yaml-document.ts';
+
+const TOLERANCE = z.strictObject({
+  /** Largest difference of an element of a floating-point output; without it, what rounding explains. */
+  maxAbs: z.number().min(0).optional(),
+  /** Whether the largest element of each row has to be at the same place. */
+  argmax: z.boolean().default(false),
+});
 
 /** Whoever made the model may note there what else he likes. */
 const DESCRIPTION = z.looseObject({
@@ -21,17 +32,16 @@ const DESCRIPTION = z.looseObject({
     .string()
     .regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits')
     .optional(),
-  tolerance: z
-    .strictObject({
-      /** Largest difference of an element of a floating-point output; without it, what rounding explains. */
-      maxAbs: z.number().min(0).optional(),
-      /** Whether the largest element of each row has to be at the same place. */
-      argmax: z.boolean().default(false),
-    })
-    .prefault({}),
+  tolerance: TOLERANCE.prefault({}),
+  /** The class of processors that the answers are of, and the version of ONNX Runtime: `arithmeticHere`. */
+  instructionSet: z.string().optional(),
+  onnxRuntime: z.string().optional(),
+  /** What counts in the place of `tolerance` where one of the two is another. */
+  elsewhere: TOLERANCE.optional(),
 });
 
-export type GoldenTolerance = z.output<typeof DESCRIPTION>['tolerance'];
+export type GoldenTolerance = z.output<typeof TOLERANCE>;
+export type GoldenDescription = z.input<typeof DESCRIPTION>;
 
 export interface Golden {
   readonly rows: number;
@@ -41,19 +51,24 @@ export interface Golden {
   readonly tolerance: GoldenTolerance;
 }
 
+/** Of a version's folder. */
+export const GOLDEN_DIRECTORY = 'golden';
 /** Each is run alone before the model serves. */
-const MAX_ROWS = 1_000;
+export const MAX_GOLDEN_ROWS = 1_000;
 const MAX_BYTES = 256 * 1024 * 1024;
 
 /**
  * @returns undefined where a version has none.
  * @throws ModelConfigError where they cannot be used, or are of another model file.
  */
-export async function readGolden(modelPath: string): Promise<Golden | undefined> {
-  const directory = path.join(path.dirname(modelPath), 'golden');
+export async function readGolden(modelPath: string, here: Arithmetic = arithmeticHere()): Promise<Golden | undefined> {
+  const directory = path.join(path.dirname(modelPath), GOLDEN_DIRECTORY);
   const present = await fs.stat(directory).catch(() => undefined);
   if (present === undefined) return undefined;
-  const { sha256, tolerance } = await readDescription(path.join(directory, 'golden.json'));
+  const { sha256, elsewhere, ...said } = await readDescription(path.join(directory, 'golden.json'));
+  const { instructionSet = here.instructionSet, onnxRuntime = here.onnxRuntime } = said;
+  const isHere = instructionSet === here.instructionSet && onnxRuntime === here.onnxRuntime;
+  const tolerance = isHere ? said.tolerance : (elsewhere ?? said.tolerance);
   if (sha256 !== undefined && sha256 !== (await digestOf(modelPath))) {
     throw new ModelConfigError(
       `${directory}/golden.json: sha256 is not that of ${modelPath}: they do not belong together`,
@@ -72,9 +87,9 @@ export async function readGolden(modelPath: string): Promise<Golden | undefined>
       `${where}: expected arrays input.<name> and output.<name>, got ${[...arrays.keys()].join(', ')}`,
     );
   }
-  if (rows.size > 1 || count === undefined || count < 1 || count > MAX_ROWS) {
+  if (rows.size > 1 || count === undefined || count < 1 || count > MAX_GOLDEN_ROWS) {
     throw new ModelConfigError(
-      `${where}: expected as many rows in each array, 1 to ${MAX_ROWS}, got ${[...rows].join(', ')}`,
+      `${where}: expected as many rows in each array, 1 to ${MAX_GOLDEN_ROWS}, got ${[...rows].join(', ')}`,
     );
   }
   return { rows: count, inputs, outputs, tolerance };

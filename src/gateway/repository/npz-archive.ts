@@ -1,9 +1,9 @@
 /**
  * Arrays as numpy's `savez` writes them: a zip of `.npy` files (numpy: lib/format.py; PKWARE APPNOTE 4.3). Only what that
- * writes is read: no encryption, no zip64, little-endian arrays in C order.
+ * writes is read: no encryption, no zip64, little-endian arrays in C order. What is written here, numpy reads.
  */
 
-import { inflateRawSync } from 'node:zlib';
+import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../../wire/tensor.ts';
 
 export interface NpyArray {
@@ -108,4 +108,67 @@ function readNpy(name: string, bytes: Buffer): NpyArray {
     throw new NpzError(`${name} of the shape [${shape}] should have ${expected} bytes, got ${data.byteLength}`);
   }
   return { datatype, shape, data };
+}
+
+const DESCRIPTIONS = Object.fromEntries(Object.entries(DATATYPES).map(([key, datatype]) => [datatype, key]));
+
+/** Whether numpy has the datatype: it has neither texts nor bfloat16 as the protocol does. */
+export function isNumpyDatatype(datatype: Datatype): boolean {
+  return datatype in DESCRIPTIONS;
+}
+
+/**
+ * An archive that `readNpz` reads, and `numpy.load`. The same arrays always give the same bytes.
+ * @throws TypeError for a datatype that numpy has not
+ */
+export function writeNpz(arrays: ReadonlyMap<string, NpyArray>): Buffer {
+  const files: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const [name, array] of arrays) {
+    const content = npyOf(array);
+    const packed = deflateRawSync(content);
+    const file = Buffer.from(`${name}.npy`);
+    // Version, flags, method, time and date (1 January 1980), checksum, sizes, length of the name, no extra field.
+    const shared = Buffer.alloc(26);
+    shared.writeUInt16LE(20, 0);
+    shared.writeUInt16LE(DEFLATED, 4);
+    shared.writeUInt16LE(0x21, 8);
+    shared.writeUInt32LE(crc32(content), 10);
+    shared.writeUInt32LE(packed.byteLength, 14);
+    shared.writeUInt32LE(content.byteLength, 18);
+    shared.writeUInt16LE(file.byteLength, 22);
+    const local = Buffer.concat([signature(LOCAL_ENTRY), shared, file, packed]);
+    const tail = Buffer.alloc(14);
+    tail.writeUInt32LE(offset, 10);
+    directory.push(Buffer.concat([signature(DIRECTORY_ENTRY), Buffer.from([20, 0]), shared, tail, file]));
+    files.push(local);
+    offset += local.byteLength;
+  }
+  const listed = Buffer.concat(directory);
+  const end = Buffer.alloc(END_OF_DIRECTORY_BYTES);
+  end.writeUInt32LE(END_OF_DIRECTORY, 0);
+  end.writeUInt16LE(files.length, 8);
+  end.writeUInt16LE(files.length, 10);
+  end.writeUInt32LE(listed.byteLength, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...files, listed, end]);
+}
+
+function npyOf({ datatype, shape, data }: NpyArray): Buffer {
+  const description = DESCRIPTIONS[datatype];
+  if (description === undefined) throw new TypeError(`numpy has no ${datatype}`);
+  const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
+  const header = `{'descr': '${description}', 'fortran_order': False, 'shape': (${sizes}), }`;
+  // The array starts at a multiple of 64; magic, version and the length of the header are ten bytes, and a line break ends it.
+  const padded = `${header.padEnd(Math.ceil((header.length + 11) / 64) * 64 - 11)}\n`;
+  const start = Buffer.concat([Buffer.from('\x93NUMPY', 'latin1'), Buffer.from([1, 0, 0, 0])]);
+  start.writeUInt16LE(padded.length, 8);
+  return Buffer.concat([start, Buffer.from(padded, 'latin1'), data]);
+}
+
+function signature(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
 }

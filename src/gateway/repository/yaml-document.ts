@@ -52,3 +52,15 @@ export function readYaml(
     return { kind: 'problems', problems: [{ ...at(0), message }] };
   }
 }
+
+/**
+ * The text with `value` at `path`, and all else as it was, comments too.
+ * @throws Error where something on the way to `path` is there and holds no fields
+ */
+export function editYaml(text: string, path: readonly string[], value: unknown): string {
+  const document = parseDocument(text);
+  const [problem] = document.errors;
+  if (problem !== undefined) throw new Error(problem.message);
+  document.setIn(path, document.createNode(value));
+  return document.toString({ lineWidth: 0 });
+}

@@ -1,0 +1,345 @@
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { findRanges, makeCandidate, operatorsOf, sourceOf } from '../compare/candidates.ts';
+import { type ClassOutput, findClassOutput } from '../compare/class-output.ts';
+import { compare } from '../compare/comparison.ts';
+import { Contender, type ContenderSource, checkSameInterface, type Surroundings } from '../compare/contender.ts';
+import type { GateLimits } from '../compare/gates.ts';
+import { recordGolden } from '../compare/golden-record.ts';
+import { makeUpData } from '../compare/made-up.ts';
+import { shownRows } from '../compare/page/page.ts';
+import { holdTraffic, nextVersion, publish } from '../compare/publish.ts';
+import type { ModelReport, Report } from '../compare/report.ts';
+import { type Dataset, rest, type Sample, spread } from '../compare/sample.ts';
+import { findTarget, type Target } from '../compare/target.ts';
+import { readOnnxModel } from '../compress/onnx/model-file.ts';
+import { formatTechnique, parseTechnique, type Technique } from '../compress/technique.ts';
+import type { Published } from '../gateway/repository/version-report.ts';
+import { CliError } from './cli-error.ts';
+import { dataModelOf, expected, mailboxDirectory, ofOneShape } from './compress-surroundings.ts';
+import { formatOutcome } from './compress-table.ts';
+import { openDataset } from './data/dataset.ts';
+import { Interruption } from './interruption.ts';
+import { PhaseProgress } from './phase-progress.ts';
+import { picturesOf } from './pictures.ts';
+import { checkReportDirectory, PAGE_FILE, writeReport } from './report-directory.ts';
+
+export interface CompressFlags extends GateLimits {
+  readonly modelRepository: string;
+  readonly version?: string;
+  readonly to?: readonly string[];
+  readonly with?: readonly string[];
+  readonly calibrate?: string;
+  /** Rows to calibrate with. */
+  readonly rows: number;
+  readonly evaluate?: string;
+  readonly report?: string;
+  /** The candidate that becomes a version. */
+  readonly publish?: string;
+  readonly json?: boolean;
+}
+
+/** What the command knows of itself. */
+export interface Invocation {
+  /** Of the package. */
+  readonly version: string;
+  /** As it was typed, for the report. */
+  readonly command: string;
+}
+
+/**
+ * Makes smaller candidates of a model, compares them with it, and says which of them pass. Returns the exit code: 0 where the one
+ * to publish did, or any where none is to be published.
+ * @throws CliError where it cannot be done
+ */
+export async function compressModel(model: string, flags: CompressFlags, invocation: Invocation): Promise<number> {
+  using interruption = new Interruption();
+  const progress = new PhaseProgress();
+  const work = await fs.mkdtemp(path.join(os.tmpdir(), 'tensorgate-compress-'));
+  const run = new CompressRun(model, flags, { invocation, progress, work, signal: interruption.signal });
+  try {
+    return await run.run();
+  } catch (error) {
+    progress.end();
+    if (interruption.exitCode === undefined) throw expected(error);
+    process.stderr.write('interrupted: nothing was written\n');
+    return interruption.exitCode;
+  } finally {
+    await run.close();
+    await fs.rm(work, { recursive: true, force: true });
+  }
+}
+
+interface RunContext {
+  readonly invocation: Invocation;
+  readonly progress: PhaseProgress;
+  /** A folder for what is made; it goes when the command ends. */
+  readonly work: string;
+  readonly signal: AbortSignal;
+}
+
+/** Rows to judge on, of those that nothing was calibrated on. */
+const MAX_HELD_OUT = 1_000;
+/** Fewer than this tell less than those that were calibrated on. */
+const MIN_HELD_OUT = 32;
+const GOLDEN_ROWS = 32;
+
+class CompressRun {
+  readonly #model: string;
+  readonly #flags: CompressFlags;
+  readonly #context: RunContext;
+  readonly #surroundings: Surroundings = { env: process.env, mailboxDirectory: mailboxDirectory() };
+  readonly #contenders: Contender[] = [];
+
+  constructor(model: string, flags: CompressFlags, context: RunContext) {
+    this.#model = model;
+    this.#flags = flags;
+    this.#context = context;
+    context.signal.addEventListener('abort', () => void this.close());
+  }
+
+  async run(): Promise<number> {
+    const { modelRepository, version, publish: wanted, report: directory } = this.#flags;
+    const techniques = this.#techniques();
+    const target = findTarget(modelRepository, this.#model, version);
+    const names = [...techniques.map(formatTechnique), ...this.#given().map(({ name }) => name)];
+    checkNames(names, wanted);
+    if (directory !== undefined) await checkReportDirectory(directory);
+    // What is known to fail, fails before minutes of work.
+    const hold = wanted === undefined ? undefined : await holdTraffic(target, nextVersion(target));
+    this.#progress('opening the model');
+    const base = await this.#open(await sourceOf('base', `version ${target.version}`, target.modelPath), target);
+    const onnx = await readOnnxModel(target.modelPath);
+    const data = await this.#data(base, target, labelsOf(onnx.metadataProps));
+    const notMade = await this.#makeCandidates(onnx, techniques, data.calibration, target);
+    for (const { name, file } of this.#given()) {
+      const contender = await this.#open(await sourceOf('file', name, file), target);
+      checkSameInterface(base.session.info, contender.session.info, file);
+    }
+    const comparison = {
+      target,
+      contenders: this.#contenders,
+      classes: data.classes,
+      data: data.judged,
+      dataKind: data.kind,
+      calibration:
+        data.calibration === undefined ? undefined : { source: data.calibration.source, rows: data.calibration.count },
+      notMade,
+      limits: this.#flags,
+      operatorsOf: (contender: Contender) => operatorsOf(contender, this.#surroundings),
+      tensorgate: this.#context.invocation.version,
+      command: this.#context.invocation.command,
+    };
+    const report = await compare(comparison, this.#context.signal, (what, done, total) =>
+      this.#progress(what, done, total),
+    );
+    this.#context.progress.end();
+    if (this.#flags.json === true) process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
+    else process.stdout.write(formatOutcome(report));
+    if (directory !== undefined) {
+      this.#progress('writing the report');
+      const pictures = await picturesOf(shownRows(report), data.judged, dataModelOf(base, target));
+      await writeReport(directory, report, this.#contenders, pictures);
+      this.#context.progress.end();
+      this.#tell(`report: ${path.join(directory, PAGE_FILE)}`);
+    }
+    if (wanted === undefined || hold === undefined) return report.candidates.some(({ passed }) => passed) ? 0 : 1;
+    return this.#publish(wanted, { target, report, samples: await readAll(spread(data.judged, GOLDEN_ROWS)) });
+  }
+
+  /** Ends every process. Safe at any time, and more than once. */
+  async close(): Promise<void> {
+    await Promise.all(this.#contenders.map((contender) => contender[Symbol.asyncDispose]()));
+  }
+
+  #techniques(): Technique[] {
+    const { to, calibrate, with: given = [] } = this.#flags;
+    if (to !== undefined) {
+      const techniques = to.map(parseTechnique);
+      if (calibrate !== undefined || !techniques.some(({ kind }) => kind === 'int8')) return techniques;
+      throw new CliError(
+        'int8 is calibrated on real inputs: give some with --calibrate, a folder of images, a .npz or a .jsonl file',
+      );
+    }
+    if (calibrate !== undefined) return [{ kind: 'int8' }];
+    return given.length > 0 ? [] : [{ kind: 'fp16-weights' }];
+  }
+
+  /** The models that are made elsewhere, by the names of their files. */
+  #given(): { readonly name: string; readonly file: string }[] {
+    return (this.#flags.with ?? []).map((file) => ({ name: path.basename(file).replace(/\.onnx$/i, ''), file }));
+  }
+
+  async #open(source: ContenderSource, target: Target): Promise<Contender> {
+    this.#context.signal.throwIfAborted();
+    const contender = await Contender.open(source, target, this.#surroundings);
+    this.#contenders.push(contender);
+    if (this.#context.signal.aborted) await contender[Symbol.asyncDispose]();
+    this.#context.signal.throwIfAborted();
+    return contender;
+  }
+
+  async #data(base: Contender, target: Target, metadataLabels: readonly string[]) {
+    const { calibrate, evaluate, rows } = this.#flags;
+    const model = dataModelOf(base, target);
+    const given = calibrate === undefined ? undefined : await openDataset(calibrate, model, false);
+    const calibration = given === undefined ? undefined : spread(given, rows);
+    const output = findClassOutput(base.signature);
+    const labelled = evaluate === undefined ? undefined : await openDataset(evaluate, model, true);
+    if (labelled !== undefined) {
+      if (output === undefined) {
+        throw new CliError(
+          `'${evaluate}' is labelled, but no output of model '${this.#model}' has a score for each class`,
+        );
+      }
+      const classes = { ...output, names: namesOf(output, metadataLabels, labelled) };
+      return { calibration, judged: labelled, kind: 'labelled', classes } as const;
+    }
+    const classes = output === undefined ? undefined : { ...output, names: namesOf(output, metadataLabels, undefined) };
+    if (given === undefined || calibration === undefined) {
+      return { calibration, judged: await makeUpData(base), kind: 'made-up', classes } as const;
+    }
+    const heldOut = rest(given, rows);
+    if (heldOut.count < MIN_HELD_OUT)
+      return { calibration, judged: calibration, kind: 'calibration', classes } as const;
+    return { calibration, judged: spread(heldOut, MAX_HELD_OUT), kind: 'held-out', classes } as const;
+  }
+
+  /** @returns the techniques that are not for this model, with the reasons. */
+  async #makeCandidates(
+    onnx: Awaited<ReturnType<typeof readOnnxModel>>,
+    techniques: readonly Technique[],
+    calibration: Dataset | undefined,
+    target: Target,
+  ): Promise<Report['notMade']> {
+    const [base] = this.#contenders;
+    if (base === undefined) throw new TypeError('candidates before their base');
+    const { signal, work } = this.#context;
+    const needsRanges = techniques.some(({ kind }) => kind === 'int8');
+    const ranges =
+      needsRanges && calibration !== undefined
+        ? await findRanges(onnx, base, calibration, {
+            ...this.#surroundings,
+            signal,
+            progress: (done) => this.#progress('calibrating', done, calibration.count),
+          })
+        : undefined;
+    const notMade: { name: string; reason: string }[] = [];
+    for (const technique of techniques) {
+      const name = formatTechnique(technique);
+      this.#progress(`making ${name}`);
+      signal.throwIfAborted();
+      try {
+        await this.#open(await makeCandidate(onnx, technique, ranges, work), target);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        const told = expected(error);
+        if (!(told instanceof CliError)) throw error;
+        notMade.push({ name, reason: told.message });
+      }
+    }
+    return notMade;
+  }
+
+  /** @returns the exit code */
+  async #publish(
+    wanted: string,
+    {
+      target,
+      report,
+      samples,
+    }: { readonly target: Target; readonly report: Report; readonly samples: readonly Sample[] },
+  ): Promise<number> {
+    const candidate = report.candidates.find(({ name }) => name === wanted);
+    const contender = this.#contenders.find(({ source }) => source.kind !== 'base' && source.name === wanted);
+    if (candidate === undefined || contender === undefined || !candidate.passed) {
+      const why = candidate === undefined ? 'was not made' : 'did not pass';
+      process.stderr.write(`error: ${wanted} ${why}, and is not published\n`);
+      return 1;
+    }
+    this.#progress('publishing');
+    const base = { version: target.version, sha256: report.base.sha256 };
+    const version = nextVersion(target);
+    const hold = await holdTraffic(target, version);
+    const golden = await recordGolden(contender, ofOneShape(samples), {
+      madeBy: this.#context.invocation.command,
+      base,
+    });
+    const published = publishedOf(candidate, report, version);
+    this.#context.signal.throwIfAborted();
+    const directory = await publish(target, {
+      version,
+      files: contender.source.files,
+      golden,
+      report: { ...report, published },
+      hold,
+    });
+    this.#context.progress.end();
+    this.#tell(`published: ${directory} (${wanted}), without traffic: ${hold.text}`);
+    return 0;
+  }
+
+  #progress(what: string, done?: number, total?: number): void {
+    this.#context.progress.show(what, done, total);
+  }
+
+  /** Beside a report on stdout, everything else goes to stderr. */
+  #tell(text: string): void {
+    (this.#flags.json === true ? process.stderr : process.stdout).write(`${text}\n`);
+  }
+}
+
+function checkNames(names: readonly string[], wanted: string | undefined): void {
+  const twice = names.find((name, index) => names.indexOf(name) < index);
+  if (twice !== undefined) throw new CliError(`two candidates are called '${twice}': name the file otherwise`);
+  if (wanted !== undefined && !names.includes(wanted)) {
+    throw new CliError(`--publish ${wanted}: there is no such candidate, but ${names.join(', ')}`);
+  }
+}
+
+/** The labels that an export may leave in the file: names, separated by commas. */
+function labelsOf(properties: readonly { readonly key: string; readonly value: string }[]): string[] {
+  return properties.find(({ key }) => key === 'labels')?.value.split(',') ?? [];
+}
+
+/** By the configuration, else by the ONNX file, else by the folders of the data, where they are as many as classes. */
+function namesOf(
+  { size, names }: ClassOutput,
+  metadata: readonly string[],
+  data: Dataset | undefined,
+): readonly string[] {
+  if (names.length > 0) return names;
+  if (metadata.length === size) return metadata;
+  if (data?.classes === undefined) return [];
+  if (data.classes.length === size) return data.classes;
+  throw new CliError(
+    `'${data.source}' has ${data.classes.length} classes, the model ${size}, and nobody says which is which: name them with label_filename in the model's configuration`,
+  );
+}
+
+async function readAll(dataset: Dataset): Promise<Sample[]> {
+  return Promise.all(Array.from({ length: dataset.count }, (_, index) => dataset.read(index)));
+}
+
+function publishedOf(
+  { name, sha256, quality, latency }: ModelReport,
+  { base, model }: Report,
+  version: number,
+): Published {
+  const ratio = (own: number, other: number): number => (own > 0 && other > 0 ? own / other : 1);
+  return {
+    candidate: name,
+    version: String(version),
+    sha256,
+    base: { version: model.version, sha256: base.sha256 },
+    expect: {
+      rows: quality.rows,
+      agreement: quality.agreement,
+      maxAbs: quality.maxAbs,
+      errorRate: quality.failed / (quality.rows + quality.failed),
+      latencyRatio: ratio(latency.p50Ms, base.latency.p50Ms),
+      p99Ratio: ratio(latency.p99Ms, base.latency.p99Ms),
+    },
+  };
+}

@@ -1,0 +1,109 @@
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { encodeTensor } from '../../client/tensor.ts';
+import type { Dataset, Sample } from '../../compare/sample.ts';
+import type { InferTensors } from '../../gateway/admit/infer-tensors.ts';
+import type { ModelTensor } from '../../gateway/repository/row-axis.ts';
+import { formatExactJson, parseExactJson } from '../../wire/exact-json.ts';
+import { CliError, messageOf } from '../cli-error.ts';
+import { parseJsonRequest } from '../rest-request.ts';
+import type { DataModel } from './data-model.ts';
+
+/**
+ * Requests as REST has them, or `{"input": [[1, 2]]}`, one a line; each of their rows is a sample. `"label"` beside the inputs is
+ * the right class of all rows of the line: its number or its name.
+ * @throws CliError that names the line
+ */
+export async function jsonLineData(file: string, model: DataModel): Promise<Dataset> {
+  const samples: Sample[] = [];
+  let line = 0;
+  try {
+    for await (const text of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity })) {
+      line++;
+      if (text.trim() === '') continue;
+      samples.push(...(await readLine(text, `${path.basename(file)}:${line}`, model)));
+    }
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError(`'${file}' cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+  if (samples.length === 0) throw new CliError(`'${file}' holds no rows: expected a request a line`);
+  return {
+    source: file,
+    count: samples.length,
+    read: async (index) => {
+      const sample = samples[index];
+      if (sample === undefined) throw new RangeError(`no row ${index}`);
+      return sample;
+    },
+  };
+}
+
+async function readLine(text: string, where: string, { metadata, signature }: DataModel): Promise<Sample[]> {
+  const { body, label } = takeLabel(text, where);
+  const { inputs } = await parseJsonRequest(body, where, async () => metadata);
+  const tensors = signature.inputs.map((spec) => {
+    const tensor = Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined;
+    if (tensor === undefined) throw new CliError(`${where}: input '${spec.name}' is missing`);
+    const fits =
+      tensor.datatype === spec.datatype &&
+      tensor.shape.length === spec.shape.length &&
+      spec.shape.every((size, axis) => size === -1 || size === tensor.shape[axis]);
+    if (fits) return { spec, shape: tensor.shape, data: encodeTensor(tensor) };
+    const wanted = `${spec.datatype} [${spec.shape}]`;
+    throw new CliError(
+      `${where}: input '${spec.name}' is ${tensor.datatype} [${tensor.shape}], and the model takes ${wanted}`,
+    );
+  });
+  const isWhole = signature.batching.kind === 'off' || tensors.some(({ spec }) => (spec.rowAxis ?? 0) !== 0);
+  const rows = isWhole ? 1 : (tensors[0]?.shape[0] ?? 1);
+  const odd = isWhole ? undefined : tensors.find(({ shape }) => shape[0] !== rows);
+  if (odd !== undefined)
+    throw new CliError(`${where}: input '${odd.spec.name}' has ${odd.shape[0]} rows, others ${rows}`);
+  return Array.from({ length: rows }, (_, row) => ({
+    name: rows === 1 ? where : `${where} row ${row}`,
+    tensors: sliceOf(tensors, rows, row, isWhole),
+    ...(label !== undefined && { label }),
+  }));
+}
+
+interface Whole {
+  readonly spec: ModelTensor;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+function sliceOf(tensors: readonly Whole[], rows: number, row: number, isWhole: boolean): InferTensors {
+  const inputs = tensors.map(({ data, spec: { datatype } }) => {
+    if (rows > 1 && datatype === 'BYTES') throw new CliError('rows of texts come one a line');
+    const size = data.byteLength / rows;
+    return data.subarray(row * size, (row + 1) * size);
+  });
+  return {
+    rows: 1,
+    bytes: inputs.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    bucket: '',
+    inputs,
+    shapes: tensors.map(({ shape }) => (isWhole ? shape : [1, ...shape.slice(1)])),
+  };
+}
+
+/** The line without its label. */
+function takeLabel(text: string, where: string): { body: string; label: string | number | undefined } {
+  if (!text.includes('"label"')) return { body: text, label: undefined };
+  let json: unknown;
+  try {
+    json = parseExactJson(text);
+  } catch (error) {
+    throw new CliError(`${where} is not JSON: ${messageOf(error)}`, { cause: error });
+  }
+  if (typeof json !== 'object' || json === null || !('label' in json)) return { body: text, label: undefined };
+  const { label, ...body } = json;
+  // An input may be called so.
+  if (Array.isArray(label)) return { body: text, label: undefined };
+  if (typeof label !== 'string' && typeof label !== 'number') {
+    throw new CliError(`${where}: label is the number of a class, or its name`);
+  }
+  return { body: formatExactJson(body), label };
+}

@@ -1,0 +1,122 @@
+/** One comparison from its contenders to its report. */
+
+import { REPORT_SCHEMA } from '../gateway/repository/version-report.ts';
+import type { ClassOutput } from './class-output.ts';
+import type { Contender } from './contender.ts';
+import { evaluate } from './evaluation.ts';
+import { type GateLimits, judge } from './gates.ts';
+import { describeMachine, loadAverage } from './machine.ts';
+import type { Gate, ModelReport, Report } from './report.ts';
+import { checkRows } from './row-check.ts';
+import { type Dataset, type Sample, spread } from './sample.ts';
+import { measureSpeed } from './speed.ts';
+import type { Target } from './target.ts';
+
+/** What is going on, for people: `evaluate` is 3200 of 10000 rows, say. */
+export type Progress = (what: string, done: number, total: number) => void;
+
+export interface Comparison {
+  readonly target: Target;
+  /** The base first. */
+  readonly contenders: readonly Contender[];
+  readonly classes: ClassOutput | undefined;
+  readonly data: Dataset;
+  readonly dataKind: Report['data']['kind'];
+  readonly calibration: Report['calibration'];
+  readonly notMade: Report['notMade'];
+  readonly limits: GateLimits;
+  readonly operatorsOf: (contender: Contender) => Promise<Readonly<Record<string, number>>>;
+  /** Of the package. */
+  readonly tensorgate: string;
+  /** As it was typed. */
+  readonly command: string;
+}
+
+/** Unlike rows on which their independence is looked at. */
+const ROWS_CHECKED = 64;
+
+/** @throws DataError, RunError where the base does not answer, or the signal's reason */
+export async function compare(comparison: Comparison, signal: AbortSignal, progress: Progress): Promise<Report> {
+  const { target, contenders, classes, data } = comparison;
+  const loadBefore = loadAverage();
+  const qualities = await evaluate(contenders, data, {
+    classes,
+    signal,
+    progress: (done) => progress('comparing answers', done, data.count),
+  });
+  const samples = await readAll(spread(data, ROWS_CHECKED));
+  const rows = [];
+  for (const [index, contender] of contenders.entries()) {
+    signal.throwIfAborted();
+    progress('checking rows', index, contenders.length);
+    rows.push(await checkRows(contender, samples));
+  }
+  // Who could not answer would only end the measuring of the others.
+  const able = contenders.filter((_, index) => (qualities[index]?.failed ?? 0) === 0);
+  const measured = await measureSpeed(able, ofOneShape(samples), {
+    signal,
+    progress: (done, total) => progress('measuring speed', done, total),
+  });
+  const reports: Omit<ModelReport, 'gates' | 'passed'>[] = [];
+  for (const [index, contender] of contenders.entries()) {
+    signal.throwIfAborted();
+    progress('looking into the graphs', index, contenders.length);
+    const { source, sha256, bytes, session } = contender;
+    const quality = qualities[index];
+    const rowIndependence = rows[index];
+    if (quality === undefined || rowIndependence === undefined) throw new TypeError(`no findings of ${source.name}`);
+    reports.push({
+      name: source.name,
+      kind: source.kind,
+      steps: [...source.steps],
+      sha256,
+      bytes,
+      quality,
+      rowIndependence,
+      ...speedOf(measured[able.indexOf(contender)]),
+      loadMs: session.loadMs,
+      memoryBytes: await session.memory(),
+      operators: { ...(await comparison.operatorsOf(contender)) },
+    });
+  }
+  const [base, ...candidates] = reports;
+  if (base === undefined) throw new TypeError('a comparison without a base');
+  return {
+    schema: REPORT_SCHEMA,
+    created: new Date().toISOString(),
+    tensorgate: comparison.tensorgate,
+    command: comparison.command,
+    machine: describeMachine(loadBefore),
+    model: {
+      name: target.folder.name,
+      version: target.version,
+      output: classes?.name ?? contenders[0]?.signature.outputs[0]?.name ?? '',
+      classes: [...(classes?.names ?? [])],
+    },
+    ...(comparison.calibration !== undefined && { calibration: comparison.calibration }),
+    data: { source: data.source, rows: data.count, kind: comparison.dataKind },
+    base: withGates(base, []),
+    candidates: candidates.map((candidate) => withGates(candidate, judge(candidate, base, comparison.limits))),
+    notMade: [...comparison.notMade],
+  };
+}
+
+function withGates(report: Omit<ModelReport, 'gates' | 'passed'>, gates: Gate[]): ModelReport {
+  return { ...report, gates, passed: gates.every(({ passed }) => passed) };
+}
+
+function speedOf(measured: Awaited<ReturnType<typeof measureSpeed>>[number] | undefined) {
+  const { speed = [], latency = { runs: 0, p50Ms: 0, p99Ms: 0 } } = measured ?? {};
+  return { speed: [...speed], latency };
+}
+
+async function readAll(dataset: Dataset): Promise<Sample[]> {
+  return Promise.all(Array.from({ length: dataset.count }, (_, index) => dataset.read(index)));
+}
+
+/** Those of the shape that the first has: batches are of one shape. */
+function ofOneShape(samples: readonly Sample[]) {
+  const [first] = samples;
+  const shapes = JSON.stringify(first?.tensors.shapes);
+  return samples.map(({ tensors }) => tensors).filter((tensors) => JSON.stringify(tensors.shapes) === shapes);
+}

@@ -1,0 +1,173 @@
+/** The plots of a report, as SVG that takes its colours from the page. */
+
+import type { ModelReport, Report } from '../report.ts';
+import { count, percent, times } from './format.ts';
+import { type Markup, markup } from './markup.ts';
+import { linearScale, logScale, type Scale, spreadOut } from './scale.ts';
+
+const WIDTH = 520;
+const HEIGHT = 330;
+const LEFT = 58;
+const RIGHT = 510;
+const TOP = 14;
+const BOTTOM = 280;
+
+/** A model's place in the palette: the base is grey, and a colour is a model's in every plot. */
+export function colourOf(index: number): string {
+  return `c${index % 9}`;
+}
+
+interface Point {
+  readonly model: ModelReport;
+  readonly index: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Accuracy, or agreement where nobody knows what is right, against the speed at the largest batch. */
+export function accuracyAgainstSpeed(models: readonly ModelReport[], batch: number): Markup {
+  const isLabelled = models.some(({ quality }) => quality.accuracy !== undefined);
+  const points = models.flatMap((model, index): (Point & { from: number; to: number })[] => {
+    const speed = model.speed.find((each) => each.batch === batch)?.itemsPerSecond;
+    const y = isLabelled ? model.quality.accuracy : model.quality.agreement;
+    return speed === undefined || y === undefined
+      ? []
+      : [{ model, index, x: speed.median, y: y * 100, from: speed.min, to: speed.max }];
+  });
+  if (points.length === 0) return markup``;
+  const x = linearScale([0, ...points.map(({ to }) => to)], [LEFT, RIGHT - 40]);
+  const y = linearScale(padded(points.map((point) => point.y)), [BOTTOM, TOP]);
+  const labels = spreadOut(
+    points.map((point) => y(point.y)),
+    16,
+  );
+  const largest = Math.max(...points.map(({ model }) => model.bytes));
+  return figure(
+    `${isLabelled ? 'Accuracy' : 'Same answers as the base'} against speed`,
+    markup`${axes(x, y, `rows a second, batch of ${batch}, one thread`, isLabelled ? 'right answers, %' : 'same answers, %')}
+    ${points.map((point, at) => {
+      const [cx, cy] = [x(point.x), y(point.y)];
+      const label = labels[at] ?? cy;
+      const radius = 5 + 11 * Math.sqrt(point.model.bytes / largest);
+      const isLeft = cx > RIGHT - 150;
+      const end = isLeft ? cx - radius - 6 : cx + radius + 6;
+      return markup`<g class="${colourOf(point.index)}"><line class="spread" x1="${x(point.from)}" x2="${x(point.to)}" y1="${cy}" y2="${cy}"/>
+      <circle class="${point.index === 0 ? 'ring' : 'dot'}" cx="${cx}" cy="${cy}" r="${radius}"><title>${point.model.name}: ${Number(point.y.toFixed(2))} %, ${count(point.x)} rows a second, ${count(point.model.bytes)} bytes</title></circle>
+      <text class="label" x="${end}" y="${label + 4}" text-anchor="${isLeft ? 'end' : 'start'}">${point.model.name}</text></g>`;
+    })}`,
+  );
+}
+
+/** Rows a second by batch size, with the least and the greatest of the rounds. */
+export function speedByBatch(models: readonly ModelReport[]): Markup {
+  const batches = models[0]?.speed.map(({ batch }) => batch) ?? [];
+  if (batches.length < 2) return markup``;
+  const x = logScale(batches, [LEFT + 12, RIGHT - 118]);
+  const all = models.flatMap(({ speed }) => speed.map(({ itemsPerSecond }) => itemsPerSecond.max));
+  const y = linearScale([0, ...all], [BOTTOM, TOP]);
+  const drawn = models.map((model, index) => ({ model, index })).filter(({ model }) => model.speed.length > 0);
+  const labels = spreadOut(
+    drawn.map(({ model }) => y(model.speed.at(-1)?.itemsPerSecond.median ?? 0)),
+    15,
+  );
+  return figure(
+    'Speed by batch size',
+    markup`${axes(x, y, 'rows in a batch', 'rows a second, one thread')}
+    ${drawn.map(({ model, index }, at) => {
+      const up = model.speed.map(
+        ({ batch, itemsPerSecond }) => `${x(batch).toFixed(1)},${y(itemsPerSecond.max).toFixed(1)}`,
+      );
+      const down = model.speed.map(
+        ({ batch, itemsPerSecond }) => `${x(batch).toFixed(1)},${y(itemsPerSecond.min).toFixed(1)}`,
+      );
+      const line = model.speed.map(
+        ({ batch, itemsPerSecond }) => `${x(batch).toFixed(1)},${y(itemsPerSecond.median).toFixed(1)}`,
+      );
+      return markup`<g class="${colourOf(index)}"><polygon class="band" points="${[...up, ...down.reverse()].join(' ')}"/>
+      <polyline class="line" points="${line.join(' ')}"/>
+      ${model.speed.map(
+        ({ batch, itemsPerSecond, ratio }) =>
+          markup`<circle class="dot" cx="${x(batch)}" cy="${y(itemsPerSecond.median)}" r="3.5"><title>${model.name}, batch of ${batch}: ${count(itemsPerSecond.median)} rows a second (${count(itemsPerSecond.min)} to ${count(itemsPerSecond.max)}), ${times(ratio.median)} of the base</title></circle>`,
+      )}
+      <text class="label" x="${RIGHT - 108}" y="${(labels[at] ?? 0) + 4}">${model.name}</text></g>`;
+    })}`,
+  );
+}
+
+const ROW = 26;
+
+/** How many of each class are right. */
+export function accuracyByClass(models: readonly ModelReport[], classes: readonly string[]): Markup {
+  const size = Math.max(0, ...models.map(({ quality }) => quality.perClass?.length ?? 0));
+  const labelled = models
+    .map((model, index) => ({ model, index }))
+    .filter(({ model }) => model.quality.perClass !== undefined);
+  if (size === 0 || size > 60 || labelled.length === 0) return markup``;
+  const values = labelled.flatMap(({ model }) => model.quality.perClass?.filter((share) => share !== null) ?? []);
+  const x = linearScale(
+    values.map((share) => share * 100),
+    [130, RIGHT - 12],
+  );
+  const height = size * ROW + 56;
+  const bottom = size * ROW + 8;
+  return figure(
+    'Right answers by class',
+    markup`${x.ticks.map((tick) => markup`<line class="grid" x1="${x(tick)}" x2="${x(tick)}" y1="4" y2="${bottom}"/><text class="tick" x="${x(tick)}" y="${bottom + 18}" text-anchor="middle">${tick}</text>`)}
+    <text class="title" x="${(130 + RIGHT) / 2}" y="${height - 6}" text-anchor="middle">right answers, %</text>
+    ${Array.from({ length: size }, (_, row) => {
+      const cy = row * ROW + ROW / 2 + 4;
+      const shares = labelled.map(({ model }) => model.quality.perClass?.[row] ?? undefined);
+      const known = shares.filter((share) => share !== undefined).map((share) => x(share * 100));
+      if (known.length === 0) return markup``;
+      return markup`<text class="tick" x="120" y="${cy + 4}" text-anchor="end">${classes[row] ?? String(row)}</text>
+      <line class="range" x1="${Math.min(...known)}" x2="${Math.max(...known)}" y1="${cy}" y2="${cy}"/>
+      ${labelled.map(({ model, index }, at) => {
+        const share = shares[at];
+        return (
+          share !== undefined &&
+          markup`<circle class="${colourOf(index)} ${index === 0 ? 'ring' : 'dot'}" cx="${x(share * 100)}" cy="${cy}" r="${index === 0 ? 7 : 4.5}"><title>${model.name}, ${classes[row] ?? String(row)}: ${percent(share)}</title></circle>`
+        );
+      })}`;
+    })}`,
+    height,
+  );
+}
+
+/** What each model is drawn with. */
+export function legend(models: readonly ModelReport[]): Markup {
+  return markup`<ul class="legend">${models.map(
+    ({ name }, index) =>
+      markup`<li><svg class="${colourOf(index)}" width="14" height="14" aria-hidden="true"><circle class="${index === 0 ? 'ring' : 'dot'}" cx="7" cy="7" r="5"/></svg>${name}</li>`,
+  )}</ul>`;
+}
+
+/** The largest batch that all were measured with. */
+export function largestBatch({ base, candidates }: Pick<Report, 'base' | 'candidates'>): number {
+  const sizes = [base, ...candidates]
+    .filter(({ speed }) => speed.length > 0)
+    .map(({ speed }) => speed.at(-1)?.batch ?? 1);
+  return sizes.length === 0 ? 1 : Math.min(...sizes);
+}
+
+function figure(title: string, content: Markup, height = HEIGHT): Markup {
+  return markup`<svg class="plot" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${title}">${content}</svg>`;
+}
+
+function axes(x: Scale, y: Scale, titleX: string, titleY: string): Markup {
+  return markup`${y.ticks.map((tick) => markup`<line class="grid" x1="${LEFT}" x2="${RIGHT}" y1="${y(tick)}" y2="${y(tick)}"/><text class="tick" x="${LEFT - 8}" y="${y(tick) + 4}" text-anchor="end">${short(tick)}</text>`)}
+  ${x.ticks.map((tick) => markup`<line class="grid" x1="${x(tick)}" x2="${x(tick)}" y1="${BOTTOM}" y2="${BOTTOM + 5}"/><text class="tick" x="${x(tick)}" y="${BOTTOM + 20}" text-anchor="middle">${short(tick)}</text>`)}
+  <text class="title" x="${(LEFT + RIGHT) / 2}" y="${BOTTOM + 44}" text-anchor="middle">${titleX}</text>
+  <text class="title" transform="translate(14 ${(TOP + BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${titleY}</text>`;
+}
+
+/** Some room around values that are near each other. */
+function padded(values: readonly number[]): number[] {
+  const [least, greatest] = [Math.min(...values), Math.max(...values)];
+  const room = Math.max((greatest - least) * 0.2, 0.5);
+  return [least - room, Math.min(greatest + room, Math.max(100, greatest))];
+}
+
+function short(value: number): string {
+  if (Math.abs(value) >= 10_000) return `${Number((value / 1000).toFixed(1))}k`;
+  return String(Number(value.toFixed(2)));
+}

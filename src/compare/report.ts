@@ -1,0 +1,154 @@
+/**
+ * `report.json`: all that a comparison found, for programs. `schema/report.schema.json` is made of it, and the page for people
+ * shows it. A field is only ever added; what changes a meaning changes `schema`.
+ */
+
+import { z } from 'zod';
+import { PUBLISHED, REPORT_SCHEMA } from '../gateway/repository/version-report.ts';
+
+const share = z.number().min(0).max(1);
+const count = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** A value that was measured several times. */
+const SPREAD = z.strictObject({ median: z.number(), min: z.number(), max: z.number() });
+
+const ANSWER = z.strictObject({
+  class: count.describe('The place of the largest element.'),
+  name: z.string().optional().describe('Its label.'),
+  value: z.number().describe('That element.'),
+});
+
+const FLIP = z.strictObject({
+  row: count.describe('In the data, from 0.'),
+  name: z.string().describe('The file, or the file and line, that it is from.'),
+  label: z.string().optional().describe('The right answer.'),
+  base: ANSWER,
+  candidate: ANSWER,
+});
+
+const QUALITY = z.strictObject({
+  rows: count.describe('Rows that base and candidate both answered.'),
+  failed: count.describe('Rows that the candidate could not answer.'),
+  failure: z.string().optional().describe('Why, of the first of them.'),
+  accuracy: share.optional().describe('Share of right answers, where the data says what is right.'),
+  perClass: z.array(share.nullable()).optional().describe('The same by class; null where no row has it.'),
+  agreement: share.describe(
+    'Share of rows whose largest element has the same place as in the base. Of outputs that have no classes: of rows whose elements differ by at most 5 % of the largest magnitude of the base.',
+  ),
+  flips: z
+    .strictObject({ count, shown: z.array(FLIP) })
+    .describe('Rows that are answered differently; some from all over them.'),
+  maxAbs: z.number().min(0).describe('Largest difference of an element from the base.'),
+  meanAbs: z.number().min(0).describe('Mean difference.'),
+});
+
+const ROWS = z.strictObject({
+  verdict: z
+    .enum(['independent', 'dependent', 'unbatched'])
+    .describe(
+      'Whether the answer to a row is the same whatever is beside it; `unbatched`: the model takes one request a run.',
+    ),
+  rows: count.describe('Rows of the data that ran alone and beside unlike ones.'),
+  max: z.number().min(0).describe('Largest change of an element by its neighbours.'),
+  changed: count.describe('Rows whose largest element moved.'),
+  reason: z.string().optional(),
+});
+
+const SPEED = z.strictObject({
+  batch: z.int().min(1),
+  itemsPerSecond: SPREAD.describe('Rows a second of one thread, inside ONNX Runtime.'),
+  ratio: SPREAD.describe('To the base in the same round.'),
+});
+
+const LATENCY = z.strictObject({
+  runs: count.describe('Of one row.'),
+  p50Ms: z.number(),
+  p99Ms: z.number(),
+});
+
+const GATE = z.strictObject({
+  gate: z.enum(['runs', 'rows', 'max-drop', 'min-agreement', 'max-bytes']),
+  passed: z.boolean(),
+  reason: z.string().describe('What was wanted, and what came.'),
+});
+
+const MODEL = z.strictObject({
+  name: z.string(),
+  kind: z.enum(['base', 'technique', 'file']),
+  steps: z.array(z.string()).describe('What was done to make it.'),
+  sha256: sha256.describe('Of the ONNX file.'),
+  bytes: count.describe('Of the file, and of the external data beside it.'),
+  quality: QUALITY,
+  rowIndependence: ROWS,
+  speed: z.array(SPEED),
+  latency: LATENCY,
+  loadMs: z.number().describe('From the order to load to the session, in a process that was there.'),
+  memoryBytes: count.describe('Of the process after the largest batch.'),
+  operators: z.record(z.string(), count).describe('Nodes of the graph that ran, by kind, as ONNX Runtime fused them.'),
+  gates: z.array(GATE),
+  passed: z.boolean().describe('Whether it passed every gate. Of the base: whether it ran.'),
+});
+
+const MACHINE = z.strictObject({
+  cpu: z.string(),
+  cores: count,
+  instructionSet: z.string().describe('Class of integer arithmetic, such as `x64 avx512-vnni`.'),
+  flags: z.array(z.string()),
+  memoryBytes: count,
+  system: z.string(),
+  node: z.string(),
+  onnxRuntime: z.string(),
+  threads: z.int().min(1).describe('Of each session.'),
+  loadAverage: z.tuple([z.number(), z.number()]).describe('Of the machine, before the measuring and after it.'),
+});
+
+const DATA = z.strictObject({
+  source: z.string(),
+  rows: count,
+  kind: z
+    .enum(['labelled', 'held-out', 'calibration', 'made-up'])
+    .describe('`held-out`: rows of the calibration data that nothing was calibrated on; `made-up`: random values.'),
+});
+
+export const REPORT = z.strictObject({
+  schema: z.literal(REPORT_SCHEMA),
+  created: z.iso.datetime(),
+  tensorgate: z.string().describe('Its version.'),
+  command: z.string(),
+  machine: MACHINE,
+  model: z.strictObject({
+    name: z.string(),
+    version: z.string().describe('Of the base.'),
+    output: z.string().describe('The output that is compared by classes, or the first one.'),
+    classes: z.array(z.string()).describe('Labels of that output, where they are known; empty otherwise.'),
+  }),
+  calibration: z.strictObject({ source: z.string(), rows: count }).optional(),
+  data: DATA.describe('What quality was judged on.'),
+  base: MODEL,
+  candidates: z.array(MODEL),
+  notMade: z
+    .array(z.strictObject({ name: z.string(), reason: z.string() }))
+    .describe('Techniques that found nothing to do in the model, or whose result does not load.'),
+  published: PUBLISHED.optional().describe('Only in the report beside a published version.'),
+});
+
+export type Report = Readonly<z.output<typeof REPORT>>;
+export type ModelReport = Report['base'];
+export type Quality = z.output<typeof QUALITY>;
+export type Flip = z.output<typeof FLIP>;
+export type RowIndependence = z.output<typeof ROWS>;
+export type Speed = z.output<typeof SPEED>;
+export type Spread = z.output<typeof SPREAD>;
+export type Latency = z.output<typeof LATENCY>;
+export type Gate = z.output<typeof GATE>;
+export type Machine = z.output<typeof MACHINE>;
+
+/** `schema/report.schema.json`. A test holds the two together. */
+export function reportSchema(): object {
+  return {
+    ...z.toJSONSchema(REPORT, { io: 'output' }),
+    title: 'report.json',
+    description: 'What `tensorgate compress` found about a model and the candidates to take its place.',
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * What answers depend on besides the model: the class of the processor, and the version of ONNX Runtime. uint8 x int8 sums may
+ * saturate where a processor has no instruction for them (ONNX Runtime: "Quantize ONNX models"), and a new version may round
+ * otherwise. Answers of int8 models are equal only within both.
+ */
+
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+
+export interface Arithmetic {
+  /** As of `instructionSetClass`. */
+  readonly instructionSet: string;
+  /** Version. */
+  readonly onnxRuntime: string;
+}
+
+/** Of this machine and this installation. */
+export function arithmeticHere(): Arithmetic {
+  // The package is looked at, and not loaded.
+  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8')) as { readonly version: string };
+  return { instructionSet: instructionSetClass(), onnxRuntime: version };
+}
+
+/** From the flags of `/proc/cpuinfo`, the best first. */
+const CLASSES = [
+  ['amx_int8', 'amx'],
+  ['avx512_vnni', 'avx512-vnni'],
+  ['avx_vnni', 'avx-vnni'],
+  ['avx512bw', 'avx512'],
+  ['avx2', 'avx2'],
+  ['i8mm', 'i8mm'],
+  ['asimddp', 'dotprod'],
+  ['asimd', 'neon'],
+] as const;
+
+/** Such as `x64 avx512-vnni`; `x64` where the system does not tell more. */
+export function instructionSetClass(arch: string = process.arch, flags: ReadonlySet<string> = cpuFlags()): string {
+  const [, found] = CLASSES.find(([flag]) => flags.has(flag)) ?? [];
+  return found === undefined ? arch : `${arch} ${found}`;
+}
+
+/** Those of the flags that matter to arithmetic on tensors. */
+export function arithmeticFlags(flags: ReadonlySet<string> = cpuFlags()): string[] {
+  return [...flags].filter((flag) => /^(avx|fma$|amx|f16c$|sse4_2$|asimd|i8mm$|bf16$|sve)/.test(flag)).sort();
+}
+
+/** None where there is no `/proc/cpuinfo`. */
+export function cpuFlags(file = '/proc/cpuinfo'): ReadonlySet<string> {
+  let text = '';
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch {
+    // Another system.
+  }
+  return new Set(/^(?:flags|Features)\s*:\s*(.*)$/m.exec(text)?.[1]?.split(/\s+/));
+}
