@@ -115,7 +115,8 @@ function answersOf(frames: readonly Frame[]): Omit<Outcome, 'events'> {
       const text = ['grpc-status', 'grpc-message', 'x-why', 'grpc-accept-encoding'].map((name) => head.get(name));
       bodies.set(id, `${bodies.get(id) ?? ''} ${text}`);
     } else if (type === Type.DATA) {
-      bodies.set(id, `${bodies.get(id) ?? ''} ${payload.toString('latin1')}`);
+      // In whatever frames: their number depends on the window at the moment when they are made.
+      bodies.set(id, `${bodies.get(id) ?? ''}${payload.toString('latin1')}`);
     } else if (type === Type.RST_STREAM) {
       resets.add(errorOf({ type, flags, id, payload }).code);
     } else if (type === Type.GOAWAY) {
@@ -127,9 +128,14 @@ function answersOf(frames: readonly Frame[]): Omit<Outcome, 'events'> {
   return { goAway, answers, resets };
 }
 
-/** What was sent when is a matter of time for flow control: an answer that is under way later leaves a larger window. */
+/**
+ * A matter of time: an answer that leaves later leaves a larger window for longer, and a stream that is open for longer. Then
+ * it depends on when the client breaks a rule which rule that is.
+ */
+const OF_TIME: readonly number[] = [ErrorCode.FLOW_CONTROL_ERROR, ErrorCode.STREAM_CLOSED];
+
 function isOfTime({ goAway, resets }: Outcome): boolean {
-  return resets.has(ErrorCode.FLOW_CONTROL_ERROR) || goAway?.startsWith(`${ErrorCode.FLOW_CONTROL_ERROR} `) === true;
+  return OF_TIME.some((code) => resets.has(code) || goAway?.startsWith(`${code} `));
 }
 
 /** @throws AssertionError, or whatever a fault of the server's throws */

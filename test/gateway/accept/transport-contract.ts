@@ -141,6 +141,24 @@ export function describeTransport(name: string, listen: Listen): void {
         expect((await client.unary(METHOD, NOTHING)).status).toBe('INTERNAL');
       });
 
+      test.each([
+        ['padded', ['AAE='], [0, 1]],
+        ['without padding', ['AAE'], [0, 1]],
+        ['several in one field', ['AAE=,Ag=='], [0, 1]],
+        ['several fields', ['AAE', 'Ag'], [0, 1]],
+      ])('of a key in bytes the first value counts: %s', async (_, values, bytes) => {
+        let seen: string | Uint8Array | undefined;
+        const port = await serve({
+          kind: 'unary',
+          handle(call) {
+            seen = call.get('x-bytes-bin');
+            call.reply([]);
+          },
+        });
+        expect((await sendRaw(port, { 'x-bytes-bin': values })).status).toBe('0');
+        expect(seen).toEqual(Buffer.from(bytes));
+      });
+
       test('a method that the server does not have is UNIMPLEMENTED, in a text that is bounded', async () => {
         await serve(echo);
         const outcome = await client.unary(`/test.Service/${'x'.repeat(30_000)}`, NOTHING);
@@ -154,6 +172,17 @@ export function describeTransport(name: string, listen: Listen): void {
         const messages = Array.from({ length: 1_000 }, (_, index) => Buffer.from(`message ${index}`));
         const outcomes = await Promise.all(messages.map((message) => client.unary(METHOD, message)));
         expect(outcomes.map(({ message }) => message?.toString())).toEqual(messages.map(String));
+      });
+
+      test('a hundred messages of 4 MiB at once on one connection are all answered', async () => {
+        const lengths: Method = {
+          kind: 'unary',
+          handle: (call) => call.reply([Buffer.from(String(call.message.length))]),
+        };
+        await serve(lengths);
+        const message = Buffer.alloc(4 * 1024 * 1024, 5);
+        const outcomes = await Promise.all(Array.from({ length: 100 }, () => client.unary(METHOD, message)));
+        expect(outcomes.map((outcome) => String(outcome.message))).toEqual(Array(100).fill(String(message.length)));
       });
 
       test('large messages in both directions at once do not wait for each other', async () => {
@@ -682,7 +711,7 @@ function framed(message: Uint8Array, flag = 0): Buffer {
   return Buffer.concat([prefix, message]);
 }
 
-function headersOf(more: Readonly<Record<string, string>>): http2.OutgoingHttpHeaders {
+function headersOf(more: Readonly<Record<string, string | string[]>>): http2.OutgoingHttpHeaders {
   return { ':method': 'POST', ':path': METHOD, 'content-type': 'application/grpc', te: 'trailers', ...more };
 }
 
@@ -697,7 +726,7 @@ interface RawOutcome {
 /** What a client that is not well-behaved would send. */
 function sendRaw(
   port: number,
-  headers: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string | string[]>>,
   { body = framed(NOTHING), open = false }: { body?: Buffer; open?: boolean } = {},
 ): Promise<RawOutcome> {
   return new Promise((resolve, reject) => {

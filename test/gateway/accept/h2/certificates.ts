@@ -33,12 +33,16 @@ export function makeAuthority(directory: string, name: string): Certificate {
   return files;
 }
 
-/** A certificate for `localhost` and the further `names`, such as `URI:spiffe://a/b`. */
+/**
+ * A certificate for `localhost` and the further `names`, such as `URI:spiffe://a/b`.
+ * @param days until it expires; negative: it has
+ */
 export function makeCertificate(
   directory: string,
   name: string,
   authority: Certificate,
   names: readonly string[] = [],
+  days = 2,
 ): Certificate {
   const files = filesOf(directory, name);
   const request = path.join(directory, `${name}.csr`);
@@ -50,7 +54,7 @@ export function makeCertificate(
   );
   openssl(
     ...['x509', '-req', '-in', request, '-CA', authority.certificate, '-CAkey', authority.privateKey],
-    ...['-CAcreateserial', '-days', '2', '-extfile', extensions, '-out', files.certificate],
+    ...['-CAcreateserial', '-days', String(days), '-extfile', extensions, '-out', files.certificate],
   );
   return files;
 }

@@ -1,5 +1,6 @@
 /** Peers that want to take the server down. Each meets a bound, and every one of these tests ends with a good call. */
 
+import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Method, Routes, Transport, TransportOptions, UnaryCall } from '../../../../src/gateway/accept/call.ts';
 import type { Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits.ts';
@@ -187,6 +188,57 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
     await expectAlive();
   });
 
+  test('good calls beside them are all answered', async () => {
+    const port = await serve();
+    const client = new RawClient(port);
+    let over = false;
+    const floods = Promise.all(
+      table.slice(0, 8).map(async ([, , each, first]) => {
+        for (let round = 0; round < 3; round++)
+          expect((await flood(port, each, first)).end?.code).toBe(ENHANCE_YOUR_CALM);
+      }),
+    ).finally(() => {
+      over = true;
+    });
+    const message = Buffer.alloc(20_000, 4);
+    let answered = 0;
+    while (!over) {
+      const outcomes = await Promise.all(Array.from({ length: 8 }, () => client.unary('/t/Echo', message)));
+      for (const outcome of outcomes) {
+        expect(outcome.status).toBe('OK');
+        expect(outcome.message?.equals(message)).toBe(true);
+        answered++;
+      }
+    }
+    await floods;
+    client.close();
+    expect(answered).toBeGreaterThan(8);
+  });
+
+  test.each([
+    ['PING', () => frame(Type.PING, 0, 0, Buffer.alloc(8))],
+    ['SETTINGS', () => frame(Type.SETTINGS, 0, 0)],
+    ['malformed requests', (index: number) => request(oddId(index + 2), 'no-slash')],
+    ['empty DATA', () => frame(Type.DATA, 0, 3)],
+  ])('%s of a peer that reads nothing: what is to be written to it stays small', (_, each) => {
+    const memory = new MemoryConnection({ '/t/Stream': stream });
+    memory.push(HELLO);
+    memory.socket.stuck = true;
+    memory.push(request(1, '/t/Unknown'));
+    memory.push(request(3, '/t/Stream'));
+    let most = 0;
+    const isOver = (): boolean => memory.socket.destroyed || memory.socket.writableEnded;
+    for (let second = 0; second < 100 && !isOver(); second++) {
+      for (let index = 0; index < 300; index++) memory.push(each(1 + second * 300 + index));
+      memory.now += 1_000;
+      memory.connection.upkeep();
+      most = Math.max(most, memory.socket.writableLength + memory.connection.writer.size);
+    }
+    expect(isOver()).toBe(true);
+    expect(most).toBeLessThan(512 * 1024);
+    expect(memory.held).toEqual(NOTHING_HELD);
+  });
+
   test('clients that cancel what has lived for a while are not counted', () => {
     const memory = new MemoryConnection({ '/t/Never': never }, { maxConcurrentStreams: 5_000 });
     memory.push(HELLO);
@@ -222,6 +274,16 @@ describe('what is no HTTP/2', () => {
     for (const peer of peers.slice(0, 25)) await peer.send(PREFACE.subarray(0, 20));
     for (const peer of peers) expect((await peer.end())?.code).toBe(SETTINGS_TIMEOUT);
     await expectAlive();
+  });
+
+  test('a thousand silent connections leave no descriptor behind', async () => {
+    const port = await serve({ handshakeMs: 500 });
+    const descriptors = (): number => fs.readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    const peers = await Promise.all(Array.from({ length: 1_000 }, () => RawPeer.connectSilently(port)));
+    await Promise.all(peers.map((peer) => peer.end()));
+    await expectAlive();
+    await expect.poll(descriptors).toBeLessThan(before + 10);
   });
 
   test('connections beyond the limit are closed, and the others live', async () => {
@@ -423,6 +485,30 @@ describe('answers that nobody reads', () => {
     await expectAlive();
     // What the kernel's buffers take is not ours.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * MIB);
+    for (const peer of slow) peer.socket.destroy();
+    await expectAlive();
+  });
+
+  test('of all connections, whose windows are closed: as many bytes as may be unread, and no more', async () => {
+    const port = await serve({ maxUnreadBytes: 8 * MIB, maxUnreadBytesInAll: 30 * MIB });
+    const before = process.memoryUsage().arrayBuffers;
+    const slow = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const peer = await RawPeer.connect(port, setting(4, 0));
+        for (let id = 1; id < 200; id += 2) await peer.send(unaryRequest(id, '/t/Large'));
+        await peer.send(frame(Type.PING, 0, 0, Buffer.alloc(8)));
+        await Promise.race([peer.frame(({ type, flags }) => type === Type.PING && (flags & ACK) !== 0), peer.end()]);
+        return peer;
+      }),
+    );
+    // Two thousand answers of 602 KB were asked for. `Large` makes each anew: garbage is beside them.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(200 * MIB);
+    const refused = slow.flatMap(({ frames }) =>
+      frames.filter(({ type, flags }) => type === Type.HEADERS && flags & 1),
+    );
+    const reset = slow.flatMap(({ frames }) => frames.filter(({ type }) => type === Type.RST_STREAM));
+    expect(refused.length + reset.length + 100 * slow.filter(({ closed }) => closed).length).toBeGreaterThan(1_900);
+    await expectAlive();
     for (const peer of slow) peer.socket.destroy();
     await expectAlive();
   });

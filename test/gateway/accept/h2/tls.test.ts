@@ -106,6 +106,33 @@ describe.skipIf(!canMake)('TLS', () => {
     expect(peers).toHaveLength(2);
   });
 
+  test('mTLS refuses a certificate that has expired', async () => {
+    const port = await serve({ mutual: true });
+    expect(await call(port, makeCertificate(directory, 'expired', root, [], -1))).toBe('UNAVAILABLE');
+    expect(peers).toHaveLength(0);
+    expect(await call(port, caller)).toBe('OK');
+  });
+
+  test('a server name is whatever a client says it is, and changes nothing', async () => {
+    const port = await serve();
+    for (const name of ['localhost', 'other.example', 'a\0b', 'x'.repeat(250), '..', '*']) {
+      await new Promise<void>((resolve) => {
+        // `servername` is written into the handshake as it is.
+        const socket = tls.connect({
+          port,
+          host: '127.0.0.1',
+          rejectUnauthorized: false,
+          ALPNProtocols: ['h2'],
+          servername: name,
+        });
+        socket.on('secureConnect', () => socket.destroy());
+        socket.on('error', () => undefined);
+        socket.on('close', () => resolve());
+      });
+    }
+    expect(await call(port)).toBe('OK');
+  });
+
   test('a client that does not ask for h2 by ALPN is closed', async () => {
     const port = await serve();
     const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
@@ -142,9 +169,9 @@ describe.skipIf(!canMake)('TLS', () => {
     ['half a handshake', Buffer.from('16030100a5010000a10303', 'hex')],
     ['cleartext HTTP/2', Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')],
     ['garbage', Buffer.alloc(10_000, 0x5a)],
-  ])('%s ends with the time for a handshake at the latest, on a hundred connections', async (_, bytes) => {
+  ])('%s ends with the time for a handshake at the latest, on 500 connections', async (_, bytes) => {
     const port = await serve();
-    const sockets = Array.from({ length: 100 }, () => net.connect(port, '127.0.0.1'));
+    const sockets = Array.from({ length: 500 }, () => net.connect(port, '127.0.0.1'));
     const closed = sockets.map((socket) => {
       socket.on('error', () => undefined);
       socket.resume();
