@@ -13,6 +13,8 @@ import { diagnostics, type InferenceEnded } from './ops/diagnostics.ts';
 
 /** A report is not measured anew before this; balancers look once a second. */
 const REFRESH_MS = 100;
+/** It is measured this often though nobody asks, so that who asks seldom does not get the mean of hours. */
+const TICK_MS = 1_000;
 /** What is this long ago counts for 1/e of what is now. */
 const MEMORY_MS = 5_000;
 
@@ -26,6 +28,7 @@ export class LoadMeter implements Disposable {
   readonly #occupancies: () => Iterable<Occupancy>;
   readonly #now: () => number;
   readonly #unsubscribe: () => void;
+  readonly #ticks: NodeJS.Timeout;
   /** Since the last report. */
   #answered = 0;
   #failed = 0;
@@ -44,6 +47,7 @@ export class LoadMeter implements Disposable {
     this.#now = now;
     this.#measuredAt = now();
     this.#unsubscribe = diagnostics.inferenceEnded.subscribe((event) => this.#count(event));
+    this.#ticks = setInterval(() => this.#refresh(), TICK_MS).unref();
   }
 
   /**
@@ -51,14 +55,19 @@ export class LoadMeter implements Disposable {
    * and Envoy drops it.
    */
   get report(): LoadReport | undefined {
-    const now = this.#now();
-    const elapsedMs = now - this.#measuredAt;
-    if (elapsedMs >= REFRESH_MS || (this.#report === undefined && elapsedMs > 0)) this.#measure(now, elapsedMs);
+    this.#refresh();
     return this.#report;
   }
 
   [Symbol.dispose](): void {
     this.#unsubscribe();
+    clearInterval(this.#ticks);
+  }
+
+  #refresh(): void {
+    const now = this.#now();
+    const elapsedMs = now - this.#measuredAt;
+    if (elapsedMs >= REFRESH_MS || (this.#report === undefined && elapsedMs > 0)) this.#measure(now, elapsedMs);
   }
 
   /** Requests that were refused are left out: they cost nothing, and a replica that refuses much would look strong. */

@@ -110,8 +110,11 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   });
   const health = new Health();
   const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
-  const loadMeter = new LoadMeter(() => models.all().flatMap(({ occupancy }) => occupancy ?? []));
-  const loadReports = new LoadReports(settings.loadReports, loadMeter);
+  const loadMeter =
+    settings.loadReports === 'off'
+      ? undefined
+      : new LoadMeter(() => models.all().flatMap(({ occupancy }) => occupancy ?? []));
+  const loadReports = new LoadReports(settings.loadReports, loadMeter ?? { report: undefined });
   const openRca = new OpenRca(loadReports);
   const recorder = recorderOf(settings);
   const api = inferenceApi(
@@ -178,7 +181,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     await lifecycle.close();
     runners.close();
     await operations.close();
-    loadMeter[Symbol.dispose]();
+    loadMeter?.[Symbol.dispose]();
     await telemetry.shutdown();
   };
   let stopped: Promise<void> | undefined;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Occupancy } from '../../src/gateway/batch/occupancy.ts';
 import type { StatusName } from '../../src/gateway/errors.ts';
 import { LoadMeter } from '../../src/gateway/load-meter.ts';
@@ -106,6 +106,23 @@ describe('a report', () => {
     replica!.now += 30_000;
     expect(meter.report?.applicationUtilization).toBeLessThan(0.01);
     expect(meter.report?.rpsFractional).toBeLessThan(1);
+  });
+
+  test('is of the last seconds, also for who has not asked for hours', () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const { meter } = of(1);
+    const hours = (count: number, busy: boolean): void => {
+      for (let second = 0; second < count * 3_600; second++) {
+        if (busy) replica!.serve(0, { requests: 10, ms: 50, idleMs: 500 });
+        else replica!.now += 1_000;
+        vi.advanceTimersByTime(1_000);
+      }
+    };
+    hours(2, false);
+    hours(0.1, true);
+    expect(meter.report?.rpsFractional).toBeCloseTo(10, 5);
+    expect(meter.report?.applicationUtilization).toBeCloseTo(0.5, 5);
+    vi.useRealTimers();
   });
 
   test('sees work that hangs, although nothing is answered', () => {
