@@ -2,9 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { WORK } from './sandbox.ts';
 
 export const LOGS: string = path.join(WORK, 'logs');
+const SAVED_LOGS = fileURLToPath(new URL('../logs', import.meta.url));
 
 /** A program that runs as long as the sandbox does, with its output in a log. */
 export class Daemon {
@@ -48,4 +50,11 @@ export function openLog(name: string): number {
 export function endOfLog(name: string, lines = 20): string {
   const text = fs.readFileSync(path.join(LOGS, `${name}.log`), 'utf8').trimEnd();
   return text.split('\n').slice(-lines).join('\n');
+}
+
+/** Copies all logs out of the sandbox's memory. Returns where they are. */
+export function saveLogs(): string {
+  fs.rmSync(SAVED_LOGS, { recursive: true, force: true });
+  fs.cpSync(LOGS, SAVED_LOGS, { recursive: true });
+  return SAVED_LOGS;
 }

@@ -23,6 +23,9 @@ const ENVOY_ADMIN = 15_000;
 const HTTP_PORT = 8002;
 export const GRPC_PORT = 8001;
 
+/** Longer than `warmup.duration`. */
+const WARM_UP_MS = 35_000;
+
 /** The Service, as clients name it. */
 export const SERVICE = 'tensorgate.inference.svc.cluster.local';
 
@@ -165,6 +168,13 @@ export class Mesh {
       const stats = await this.proxyStats(this.client('caller'), /outlier_detection\.ejections_active$/);
       return [...stats.values()].every((active) => active === 0);
     });
+  }
+
+  /** A pod that is new gets less at first: `warmup` of the DestinationRule, which counts from the making of the pod. */
+  async warm(): Promise<void> {
+    await poll('pods are older than their warm-up', 60, async () =>
+      this.gateways().every(({ startedAt }) => Date.now() - startedAt > WARM_UP_MS),
+    );
   }
 
   #find(name: ClientName): Pod | undefined {

@@ -33,6 +33,8 @@ export class Pod {
   readonly forwards: PortForwards;
   readonly folder: string;
   readonly volumes: ReadonlyMap<string, string>;
+  /** In milliseconds, as `Date.now` counts. */
+  readonly startedAt: number = Date.now();
   readonly #node: Node;
   readonly #sidecars: Container[] = [];
   readonly #apps: Container[] = [];

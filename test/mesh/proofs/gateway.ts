@@ -1,0 +1,65 @@
+/** What is done to a gateway in one pod, past the mesh: its files, its models, and faults of its network. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { StockClient } from '../../support/stock-client.ts';
+import { GRPC_PORT } from '../rig/mesh.ts';
+import type { Pod } from '../rig/pod.ts';
+
+const MODEL_FILE = fileURLToPath(new URL('../../../models/cifar10/2/model.onnx', import.meta.url));
+
+/** Puts a model into the pod's own copy of the repository: a copy of cifar10, or a file that is no model. */
+export function installModel(pod: Pod, name: string, isSound = true): void {
+  const repository = pod.volumes.get('models');
+  if (repository === undefined) throw new Error(`${pod.name} has no volume models`);
+  const folder = path.join(repository, name, '1');
+  fs.mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, 'model.onnx');
+  // Written beside and moved, as one does with files that are served.
+  if (isSound) fs.copyFileSync(MODEL_FILE, `${file}.new`);
+  else fs.writeFileSync(`${file}.new`, 'no model');
+  fs.renameSync(`${file}.new`, file);
+}
+
+/** Has the gateway load a model. @param config instead of that of the file. @throws ServiceError where it does not load */
+export async function loadModel(pod: Pod, name: string, config?: unknown): Promise<void> {
+  using client = await connect(pod);
+  const parameters = config === undefined ? {} : { config: { string_param: JSON.stringify(config) } };
+  await client.call('RepositoryModelLoad', { model_name: name, parameters });
+}
+
+/** Has requests of a model wait that long before they run. */
+export async function slowDown(pod: Pod, name: string, ms: number): Promise<void> {
+  await loadModel(pod, name, {
+    version_policy: { all: {} },
+    dynamic_batching: { max_queue_delay_microseconds: ms * 1000 },
+  });
+}
+
+/**
+ * A model that some gateways serve and others failed to load: those answer UNAVAILABLE, as with any model that they have and
+ * that is not ready.
+ */
+export async function installFragile(name: string, sound: readonly Pod[], broken: readonly Pod[]): Promise<void> {
+  for (const pod of sound) installModel(pod, name);
+  for (const pod of broken) installModel(pod, name, false);
+  await Promise.all(sound.map((pod) => loadModel(pod, name)));
+  for (const pod of broken) await loadModel(pod, name).catch(() => {});
+}
+
+/** Cuts the way from a pod's proxy to its gateway: connections are reset. Probes do not come from there, and go on. */
+export async function cutOff(pod: Pod): Promise<void> {
+  await pod.network.exec('iptables', '--insert', ...RULE);
+}
+
+export async function reconnect(pod: Pod): Promise<void> {
+  await pod.network.exec('iptables', '--delete', ...RULE);
+}
+
+/** Inbound, Istio's proxy speaks from this address. */
+const RULE = ['INPUT', '-p', 'tcp', '-s', '127.0.0.6', '--dport', '8001', '-j', 'REJECT', '--reject-with', 'tcp-reset'];
+
+async function connect(pod: Pod): Promise<StockClient> {
+  return new StockClient(`unix:${await pod.forwards.socket(GRPC_PORT)}`);
+}

@@ -1,0 +1,99 @@
+/** Runs proofs on one mesh, overlay after overlay, and where it is asked to, the fault that has to break each. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { styleText } from 'node:util';
+import type { Mutation, Overlay, Proof } from './proofs/proof.ts';
+import { Mesh } from './rig/mesh.ts';
+import type { Toolbox } from './rig/toolbox.ts';
+import { Score } from './score.ts';
+
+/** How long a fault may take until the proof feels it, and a repair until it holds again. */
+const PATIENCE_MS = 60_000;
+
+export async function runProofs(proofs: readonly Proof[], toolbox: Toolbox, mutate: boolean): Promise<Score> {
+  const score = new Score();
+  const start = Date.now();
+  const mesh = await Mesh.start(toolbox);
+  console.log(`the control plane is up after ${seconds(start)} s`);
+  for (const [overlay, group] of byOverlay(proofs)) {
+    const begin = Date.now();
+    await mesh.apply(overlay);
+    console.log(`\noverlay ${overlay}: ${mesh.pods.length} pods are ready after ${seconds(begin)} s`);
+    for (const proof of group) {
+      const holds = await report(score, proof.name, () => proof.prove(mesh));
+      if (holds && mutate) await report(score, `${proof.name}, broken`, () => breakIt(mesh, proof));
+    }
+  }
+  console.log(`\nall of it took ${seconds(start)} s`);
+  return score;
+}
+
+function byOverlay(proofs: readonly Proof[]): ReadonlyMap<Overlay, readonly Proof[]> {
+  return Map.groupBy(proofs, ({ overlay }) => overlay);
+}
+
+/** Prints a line. Resolves with whether it ended well. */
+async function report(score: Score, name: string, attempt: () => Promise<string>): Promise<boolean> {
+  const start = Date.now();
+  try {
+    const figures = await attempt();
+    score.count('passed');
+    console.log(`${styleText('green', 'ok  ')} ${name} (${seconds(start)} s): ${figures}`);
+    return true;
+  } catch (error) {
+    score.count('failed');
+    console.log(`${styleText('red', 'FAIL')} ${name} (${seconds(start)} s): ${messageOf(error)}`);
+    return false;
+  }
+}
+
+/** Writes the fault into the mesh; the proof has to fail there, and to hold again when the fault is gone. */
+async function breakIt(mesh: Mesh, { prove, mutation }: Proof): Promise<string> {
+  try {
+    await inject(mesh, mutation);
+    const seen = await untilFailure(() => prove(mesh));
+    if (seen === undefined) throw new Error(`it survived: ${mutation.fault}`);
+    return `${mutation.fault}: ${seen.split('\n', 1)[0]}`;
+  } finally {
+    for (const { kind, name } of mutation.patches) await mesh.restore(kind, name);
+    await untilSuccess(() => prove(mesh));
+  }
+}
+
+async function inject(mesh: Mesh, { patches }: Mutation): Promise<void> {
+  for (const { kind, name, operations } of patches) await mesh.patch(kind, name, operations);
+}
+
+async function untilFailure(attempt: () => Promise<string>): Promise<string | undefined> {
+  const end = Date.now() + PATIENCE_MS;
+  do {
+    try {
+      await attempt();
+    } catch (error) {
+      return messageOf(error);
+    }
+    await delay(500);
+  } while (Date.now() < end);
+  return undefined;
+}
+
+async function untilSuccess(attempt: () => Promise<string>): Promise<void> {
+  const end = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      if (Date.now() > end) throw new Error(`it does not hold again after the repair: ${messageOf(error)}`);
+    }
+    await delay(500);
+  }
+}
+
+function seconds(start: number): string {
+  return ((Date.now() - start) / 1000).toFixed(1);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
