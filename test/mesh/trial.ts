@@ -16,9 +16,15 @@ export async function runProofs(proofs: readonly Proof[], toolbox: Toolbox, muta
   const mesh = await Mesh.start(toolbox);
   console.log(`the control plane is up after ${seconds(start)} s`);
   for (const [overlay, group] of byOverlay(proofs)) {
-    const begin = Date.now();
-    await mesh.apply(overlay);
-    console.log(`\noverlay ${overlay}: ${mesh.pods.length} pods are ready after ${seconds(begin)} s`);
+    console.log('');
+    const isUp = await report(score, `overlay ${overlay}`, async () => {
+      await mesh.apply(overlay);
+      return `${mesh.pods.length} pods are ready`;
+    });
+    if (!isUp) {
+      for (const _ of group) score.count('failed');
+      continue;
+    }
     for (const proof of group) {
       const holds = await report(score, proof.name, () => proof.prove(mesh));
       if (holds && mutate) await report(score, `${proof.name}, broken`, () => breakIt(mesh, proof));

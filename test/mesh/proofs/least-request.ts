@@ -5,6 +5,8 @@ import { inference, MODEL, MODEL_INFER } from './requests.ts';
 import { describe, ofTrack, Tally } from './tally.ts';
 
 const CALLS = 1500;
+/** Much more than an inference takes, on however busy a machine. */
+const DELAY_MS = 500;
 
 export const leastRequest: Proof = {
   name: 'least-request',
@@ -15,7 +17,7 @@ export const leastRequest: Proof = {
     await mesh.warm();
     const [slow] = mesh.gateways('stable');
     assert(slow !== undefined);
-    await slowDown(slow, MODEL, 100);
+    await slowDown(slow, MODEL, DELAY_MS);
     try {
       const tally = await Tally.start(mesh, MODEL_INFER);
       const { statuses } = await mesh.calls('caller', { ...inference(), count: CALLS, parallel: 24 });
@@ -23,7 +25,7 @@ export const leastRequest: Proof = {
       const stable = ofTrack(await tally.answers(), 'stable');
       const its = stable.filter(({ pod }) => pod === slow);
       const others = stable.filter(({ pod }) => pod !== slow);
-      const figures = `slow replica (+100 ms) ${describe(its)}, others ${describe(others)}`;
+      const figures = `slow replica (+${DELAY_MS} ms) ${describe(its)}, others ${describe(others)}`;
       assert((its[0]?.total ?? 0) < 0.6 * Math.min(...others.map(({ total }) => total)), figures);
       return figures;
     } finally {

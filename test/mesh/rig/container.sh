@@ -16,7 +16,10 @@ bind() {
 mkdir -p usr etc proc dev sys run var tmp
 chmod 1777 tmp
 bind /usr usr ro
-bind /etc etc ro
+for name in passwd group nsswitch.conf host.conf protocols services ld.so.cache ld.so.conf ld.so.conf.d alternatives ssl; do
+  if [[ -e /etc/$name ]]; then cp -a "/etc/$name" etc/; fi
+done
+touch etc/hosts && bind /etc/hosts etc/hosts ro
 bind /sys sys ro
 bind /proc proc rw
 bind /dev dev rw

@@ -98,7 +98,7 @@ export class Mesh {
   }
 
   /** Waits until Deployments have the pods that they should have, and every proxy has what istiod has for it. */
-  async settle(seconds = 180): Promise<void> {
+  async settle(seconds = 40): Promise<void> {
     await poll('pods are ready', seconds, async () => {
       const deployments = await this.control.kubernetes.list<DeploymentObject>('/apis/apps/v1/deployments');
       const clients = ['caller', 'admin', 'stranger', 'outsider'] as const;
