@@ -7,13 +7,14 @@ import { StockClient } from '../../support/stock-client.ts';
 import { GRPC_PORT } from '../rig/mesh.ts';
 import type { Pod } from '../rig/pod.ts';
 
+/** The name of the container. */
+export const GATEWAY = 'tensorgate';
+
 const MODEL_FILE = fileURLToPath(new URL('../../../models/cifar10/2/model.onnx', import.meta.url));
 
 /** Puts a model into the pod's own copy of the repository: a copy of cifar10, or a file that is no model. */
 export function installModel(pod: Pod, name: string, isSound = true): void {
-  const repository = pod.volumes.get('models');
-  if (repository === undefined) throw new Error(`${pod.name} has no volume models`);
-  const folder = path.join(repository, name, '1');
+  const folder = path.join(pod.container(GATEWAY).volumeAt('/models'), name, '1');
   fs.mkdirSync(folder, { recursive: true });
   const file = path.join(folder, 'model.onnx');
   // Written beside and moved, as one does with files that are served.

@@ -55,6 +55,11 @@ export function sum(answers: readonly Answers[]): number {
   return answers.reduce((all, { total }) => all + total, 0);
 }
 
+/** How many were answered with that status. */
+export function withStatus(answers: readonly Answers[], status: string): number {
+  return answers.reduce((all, { statuses }) => all + (statuses[status] ?? 0), 0);
+}
+
 export function ofTrack(answers: readonly Answers[], track: string): readonly Answers[] {
   return answers.filter(({ pod }) => pod.labels['track'] === track);
 }

@@ -106,6 +106,13 @@ export class Container {
     return true;
   }
 
+  /** The folder behind a path at which a volume is mounted. @throws Error where none is */
+  volumeAt(path: string): string {
+    const mount = this.#mounts().find(({ target }) => target === path);
+    if (mount === undefined) throw new Error(`${this.name} has no volume at ${path}`);
+    return mount.source;
+  }
+
   /** Runs a command inside, as its user. Resolves with the exit code. */
   async exec(command: readonly string[], ms: number): Promise<number> {
     const { pid } = this;

@@ -98,13 +98,18 @@ export class Mesh {
   }
 
   /** Waits until Deployments have the pods that they should have, and every proxy has what istiod has for it. */
-  async settle(seconds = 40): Promise<void> {
+  async settle(seconds = 180): Promise<void> {
     await poll('pods are ready', seconds, async () => {
       const deployments = await this.control.kubernetes.list<DeploymentObject>('/apis/apps/v1/deployments');
       const clients = ['caller', 'admin', 'stranger', 'outsider'] as const;
       return deployments.every(isComplete) && clients.every((name) => this.#find(name)?.isReady === true);
     });
-    // Twice in a row, because istiod gathers changes for a moment before it sends them.
+    await this.settled(seconds);
+  }
+
+  /** Waits until every proxy has what istiod has for it. */
+  async settled(seconds = 60): Promise<void> {
+    // Some times in a row, because istiod gathers changes for a moment before it sends them.
     let row = 0;
     await poll('proxies are in step with istiod', seconds, async () => {
       row = (await isSynchronized()) ? row + 1 : 0;

@@ -106,7 +106,6 @@ export interface VolumeSpec {
   };
   readonly image?: unknown;
   readonly persistentVolumeClaim?: unknown;
-  readonly hostPath?: unknown;
 }
 
 export interface HookSpec {

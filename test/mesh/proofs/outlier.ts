@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { poll } from '../rig/polling.ts';
+import { installFragile } from './gateway.ts';
+import { type Proof, remove } from './proof.ts';
+import { inference, MODEL_INFER } from './requests.ts';
+import { sum, Tally } from './tally.ts';
+
+const CALLS = 600;
+
+export const outlier: Proof = {
+  name: 'outlier',
+  promise: 'A pod that refuses five times in a row gets no calls for a while, and clients do not notice.',
+  overlay: 'canary',
+  async prove(mesh) {
+    await mesh.calm();
+    const [bad, ...others] = mesh.gateways('stable');
+    assert(bad !== undefined);
+    await installFragile('broken-in-one', [...others, ...mesh.gateways('canary')], [bad]);
+    const calls = { ...inference('broken-in-one'), count: CALLS, parallel: 2 };
+    const first = await mesh.calls('caller', calls);
+    assert.deepEqual(first.statuses, { '0': CALLS }, 'while the pod was found to be bad');
+
+    const active = await poll('the pod is ejected', 10, async () => {
+      const stats = await mesh.proxyStats(mesh.client('caller'), /\|stable\|.*outlier_detection\.ejections_active$/);
+      const count = [...stats.values()].reduce((a, b) => a + b, 0);
+      return count > 0 && count;
+    });
+    const tally = await Tally.start(mesh, MODEL_INFER, [bad]);
+    const second = await mesh.calls('caller', { ...inference(), count: CALLS, parallel: 4 });
+    const reached = sum(await tally.answers());
+    assert.deepEqual(second.statuses, { '0': CALLS });
+    assert.equal(reached, 0, `${reached} calls reached the ejected pod`);
+    return `${active} pod ejected; ${CALLS} of ${CALLS} calls answered meanwhile, ${reached} of the next ${CALLS} reach it`;
+  },
+  mutation: {
+    fault: 'no outlier detection',
+    patches: [
+      { kind: 'DestinationRule', name: 'tensorgate', operations: [remove('/spec/trafficPolicy/outlierDetection')] },
+    ],
+  },
+};
