@@ -3,9 +3,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { processesOf } from '../../support/process-tree.ts';
 import { StockClient } from '../../support/stock-client.ts';
-import { GRPC_PORT } from '../rig/mesh.ts';
+import { GRPC_PORT, type Mesh } from '../rig/mesh.ts';
 import type { Pod } from '../rig/pod.ts';
+import { poll } from '../rig/polling.ts';
+import { inference } from './requests.ts';
 
 /** The name of the container. */
 export const GATEWAY = 'tensorgate';
@@ -38,15 +41,42 @@ export async function slowDown(pod: Pod, name: string, ms: number): Promise<void
   });
 }
 
+/** What is asked of a model of `installFragile`: without its version it would be unknown where it is lost. */
+export function fragileInference(name: string): ReturnType<typeof inference> {
+  return inference(name, { version: '1' });
+}
+
 /**
- * A model that some gateways serve and others failed to load: those answer UNAVAILABLE, as with any model that they have and
- * that is not ready.
+ * A model that some gateways serve and others have lost: its process was killed there, and its file is none any more, so that
+ * it cannot be started again. Those answer UNAVAILABLE (`runner_lost`, `model_not_ready`).
  */
-export async function installFragile(name: string, sound: readonly Pod[], broken: readonly Pod[]): Promise<void> {
-  for (const pod of sound) installModel(pod, name);
-  for (const pod of broken) installModel(pod, name, false);
-  await Promise.all(sound.map((pod) => loadModel(pod, name)));
-  for (const pod of broken) await loadModel(pod, name).catch(() => {});
+export async function installFragile(
+  mesh: Mesh,
+  name: string,
+  sound: readonly Pod[],
+  broken: readonly Pod[],
+): Promise<void> {
+  const pods = [...sound, ...broken];
+  for (const pod of pods) installModel(pod, name);
+  await Promise.all(pods.map((pod) => loadModel(pod, name)));
+  for (const pod of broken) {
+    installModel(pod, name, false);
+    killRunner(pod, name);
+  }
+  await poll(`${name} is lost`, 30, async () => {
+    const samples = await Promise.all(
+      broken.map(async (pod) => (await mesh.metrics(pod))('tensorgate_model_ready', { model: name })),
+    );
+    return samples.flat().every(({ value }) => value === 0);
+  });
+}
+
+function killRunner(pod: Pod, name: string): void {
+  const { pid } = pod.container(GATEWAY);
+  const runners = pid === undefined ? [] : processesOf(pid);
+  const runner = runners.find((each) => fs.readFileSync(`/proc/${each}/cmdline`, 'utf8').includes(`${name}:1`));
+  if (runner === undefined) throw new Error(`${pod.name} has no runner of ${name}`);
+  process.kill(runner, 'SIGKILL');
 }
 
 /** Cuts the way from a pod's proxy to its gateway: connections are reset. Probes do not come from there, and go on. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { poll } from '../rig/polling.ts';
-import { installFragile } from './gateway.ts';
+import { fragileInference, installFragile } from './gateway.ts';
 import { type Proof, remove } from './proof.ts';
 import { inference, MODEL_INFER } from './requests.ts';
 import { sum, Tally } from './tally.ts';
@@ -15,8 +15,8 @@ export const outlier: Proof = {
     await mesh.calm();
     const [bad, ...others] = mesh.gateways('stable');
     assert(bad !== undefined);
-    await installFragile('broken-in-one', [...others, ...mesh.gateways('canary')], [bad]);
-    const calls = { ...inference('broken-in-one'), count: CALLS, parallel: 2 };
+    await installFragile(mesh, 'broken-in-one', [...others, ...mesh.gateways('canary')], [bad]);
+    const calls = { ...fragileInference('broken-in-one'), count: CALLS, parallel: 2 };
     const first = await mesh.calls('caller', calls);
     assert.deepEqual(first.statuses, { '0': CALLS }, 'while the pod was found to be bad');
 

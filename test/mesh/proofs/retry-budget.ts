@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Mesh } from '../rig/mesh.ts';
-import { installFragile } from './gateway.ts';
+import { fragileInference, installFragile } from './gateway.ts';
 import { type Proof, remove } from './proof.ts';
-import { inference } from './requests.ts';
 
 const CALLS = 200;
 
@@ -20,9 +19,13 @@ export const retryBudget: Proof = {
   overlay: 'canary',
   async prove(mesh) {
     await mesh.calm();
-    await installFragile('broken-in-all', [], mesh.gateways());
+    await installFragile(mesh, 'broken-in-all', [], mesh.gateways());
     const before = await counters(mesh);
-    const { statuses } = await mesh.calls('caller', { ...inference('broken-in-all'), count: CALLS, parallel: 16 });
+    const { statuses } = await mesh.calls('caller', {
+      ...fragileInference('broken-in-all'),
+      count: CALLS,
+      parallel: 16,
+    });
     const after = await counters(mesh);
     const [retries, overflow] = [after.retries - before.retries, after.overflow - before.overflow];
     assert.deepEqual(statuses, { '14': CALLS });

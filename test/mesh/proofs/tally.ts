@@ -24,7 +24,7 @@ export class Tally {
 
   /** @param rpc such as `inference.GRPCInferenceService/ModelInfer` */
   static async start(mesh: Mesh, rpc: string, pods: readonly Pod[] = mesh.gateways()): Promise<Tally> {
-    const before = await Promise.all(pods.map(async (pod) => [pod, await mesh.answered(pod, rpc)] as const));
+    const before = await Promise.all(pods.map(async (pod) => [pod, await counted(mesh, pod, rpc)] as const));
     return new Tally(mesh, rpc, new Map(before));
   }
 
@@ -41,7 +41,7 @@ export class Tally {
   #look(): Promise<readonly Answers[]> {
     return Promise.all(
       [...this.#before].map(async ([pod, before]) => {
-        const now = [...(await this.#mesh.answered(pod, this.#rpc))];
+        const now = [...(await counted(this.#mesh, pod, this.#rpc))];
         const statuses = Object.fromEntries(
           now.map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const).filter(([, count]) => count > 0),
         );
@@ -49,6 +49,12 @@ export class Tally {
       }),
     );
   }
+}
+
+/** How many calls of an RPC a gateway has ended, by status. */
+async function counted(mesh: Mesh, pod: Pod, rpc: string): Promise<ReadonlyMap<string, number>> {
+  const samples = (await mesh.metrics(pod))('tensorgate_calls_total', { method: rpc });
+  return new Map(samples.map(({ labels, value }) => [labels['status'] ?? '', value]));
 }
 
 export function sum(answers: readonly Answers[]): number {

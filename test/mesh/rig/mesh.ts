@@ -4,6 +4,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
+import { parsePrometheusText, type Sample } from '../../gateway/ops/prometheus-text.ts';
 import { type Calls, type Outcome, SOCKET } from '../client/calls.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { Images } from './image.ts';
@@ -47,6 +48,9 @@ interface DeploymentObject extends KubernetesObject {
     readonly replicas?: number;
   };
 }
+
+/** Finds the series of a metric that have these labels. */
+export type Metrics = (name: string, labels: Readonly<Record<string, string>>) => readonly Sample[];
 
 export class Mesh {
   readonly control: ControlPlane;
@@ -154,17 +158,13 @@ export class Mesh {
     return pod.forwards.http(ENVOY_ADMIN, '/config_dump');
   }
 
-  /** How many calls of an RPC a gateway has ended, by status. */
-  async answered(pod: Pod, rpc: string): Promise<ReadonlyMap<string, number>> {
-    const text = await pod.forwards.http(HTTP_PORT, '/metrics');
-    const statuses = new Map<string, number>();
-    for (const line of text.split('\n')) {
-      const [, labels = '', value] = /^tensorgate_calls_total\{(.*)\} (\d+)/.exec(line) ?? [];
-      if (value === undefined || !labels.includes(`method="${rpc}"`)) continue;
-      const status = /status="(\w+)"/.exec(labels)?.[1] ?? '';
-      statuses.set(status, (statuses.get(status) ?? 0) + Number(value));
-    }
-    return statuses;
+  /** The metrics of a gateway. */
+  async metrics(pod: Pod): Promise<Metrics> {
+    const families = parsePrometheusText(await pod.forwards.http(HTTP_PORT, '/metrics'));
+    return (name, labels) =>
+      (families.get(name)?.samples ?? []).filter((sample) =>
+        Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
+      );
   }
 
   /** Ejections by outlier detection outlast what caused them, and would disturb whatever comes next. */

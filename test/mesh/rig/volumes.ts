@@ -38,12 +38,10 @@ async function fill(filling: Filling, volume: VolumeSpec, models: string): Promi
       if (configMap !== undefined) await filling.configMap(configMap);
       if (downwardAPI !== undefined) filling.downward(downwardAPI.items);
     }
-  } else if (
-    volume.image !== undefined ||
-    volume.persistentVolumeClaim !== undefined ||
-    volume.hostPath !== undefined
-  ) {
-    // Whatever brings models to a pod, it brings those of this repository; each pod has its own copy.
+  } else if (volume.image !== undefined) {
+    // The image of models, as deploy/models builds it, with those of this repository. Each pod has a copy of its own.
+    fs.cpSync(models, path.join(filling.directory, 'models'), { recursive: true });
+  } else if (volume.persistentVolumeClaim !== undefined) {
     fs.cpSync(models, filling.directory, { recursive: true });
   } else throw new Error(`the rig knows no volume of the kind of ${JSON.stringify(volume)}`);
 }
