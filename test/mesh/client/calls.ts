@@ -6,6 +6,8 @@ export interface Calls {
   readonly target: string;
   /** Instead of the target, where a proxy has to find the service by its name. */
   readonly authority?: string;
+  /** PEM. With it, the connection is TLS to a server whose certificate it has signed. */
+  readonly rootCertificate?: string;
   /** Such as `/inference.GRPCInferenceService/ModelInfer`. */
   readonly path: string;
   /** The request message, in base64. */

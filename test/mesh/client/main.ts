@@ -16,13 +16,19 @@ import { type Calls, CONTROL_FOLDER, type Outcome, SOCKET } from './calls.ts';
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 
 async function make(calls: Calls): Promise<Outcome> {
-  const client = new Client(calls.target, credentials.createInsecure(), {
+  const { rootCertificate } = calls;
+  const channel =
+    rootCertificate === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(rootCertificate));
+  const client = new Client(calls.target, channel, {
     // One connection, no retries of its own, no look-up of a service config in a DNS that is not there.
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_retries': 0,
     'grpc.service_config_disable_resolution': 1,
     'grpc.max_receive_message_length': -1,
-    ...(calls.authority !== undefined && { 'grpc.default_authority': calls.authority }),
+    ...(calls.authority !== undefined && {
+      'grpc.default_authority': calls.authority,
+      'grpc.ssl_target_name_override': calls.authority,
+    }),
   });
   const message = Buffer.from(calls.message, 'base64');
   const statuses: Record<string, number> = {};

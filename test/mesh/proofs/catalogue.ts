@@ -1,3 +1,4 @@
+import { accepted } from './accepted.ts';
 import { authorization } from './authorization.ts';
 import { balance } from './balance.ts';
 import { canaryHeader } from './canary-header.ts';
@@ -6,8 +7,11 @@ import { circuitBreaker } from './circuit-breaker.ts';
 import { controlStable } from './control-stable.ts';
 import { deadline } from './deadline.ts';
 import { identity } from './identity.ts';
+import { ingressToken } from './ingress-token.ts';
 import { leastRequest } from './least-request.ts';
+import { localityFailover } from './locality-failover.ts';
 import { modelReload } from './model-reload.ts';
+import { orcaWeights } from './orca-weights.ts';
 import { outlier } from './outlier.ts';
 import { outlierUserErrors } from './outlier-user-errors.ts';
 import { probes } from './probes.ts';
@@ -38,4 +42,8 @@ export const PROOFS: readonly Proof[] = [
   probes,
   modelReload,
   rollingRestart,
+  accepted,
+  orcaWeights,
+  localityFailover,
+  ingressToken,
 ];

@@ -15,14 +15,17 @@ export const GATEWAY = 'tensorgate';
 
 const MODEL_FILE = fileURLToPath(new URL('../../../models/cifar10/2/model.onnx', import.meta.url));
 
-/** Puts a model into the pod's own copy of the repository: a copy of cifar10, or a file that is no model. */
-export function installModel(pod: Pod, name: string, isSound = true): void {
+/** The bytes of a model file: those of cifar10, where nothing else is given. */
+const CIFAR10 = fs.readFileSync(MODEL_FILE);
+const NO_MODEL = Buffer.from('no model');
+
+/** Puts a model into the pod's own copy of the repository. */
+export function installModel(pod: Pod, name: string, bytes: Uint8Array = CIFAR10): void {
   const folder = path.join(pod.container(GATEWAY).volumeAt('/models'), name, '1');
   fs.mkdirSync(folder, { recursive: true });
   const file = path.join(folder, 'model.onnx');
   // Written beside and moved, as one does with files that are served.
-  if (isSound) fs.copyFileSync(MODEL_FILE, `${file}.new`);
-  else fs.writeFileSync(`${file}.new`, 'no model');
+  fs.writeFileSync(`${file}.new`, bytes);
   fs.renameSync(`${file}.new`, file);
 }
 
@@ -60,7 +63,7 @@ export async function installFragile(
   for (const pod of pods) installModel(pod, name);
   await Promise.all(pods.map((pod) => loadModel(pod, name)));
   for (const pod of broken) {
-    installModel(pod, name, false);
+    installModel(pod, name, NO_MODEL);
     killRunner(pod, name);
   }
   await poll(`${name} is lost`, 30, async () => {

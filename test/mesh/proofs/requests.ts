@@ -1,6 +1,6 @@
 /** What clients send: images to the model of this repository, and the RPCs of the protocol. */
 
-import { encodeRequest, type RequestOptions } from '../../../src/client/inference-request.ts';
+import { encodeRequest, type Inputs, type RequestOptions } from '../../../src/client/inference-request.ts';
 import { tensor } from '../../../src/client/tensor.ts';
 import { method } from '../../support/stock-client.ts';
 import type { Calls } from '../client/calls.ts';
@@ -14,8 +14,11 @@ type Request = Pick<Calls, 'path' | 'message'>;
 
 /** A grey image of 32 by 32 pixels, as the models take them whose files are those of `models/cifar10`. */
 export function inference(model: string = MODEL, options: RequestOptions = {}): Request {
-  const image = tensor.uint8(new Uint8Array(3 * 32 * 32).fill(128), [1, 3, 32, 32]);
-  return { path: `/${MODEL_INFER}`, message: encodeRequest(model, { image }, options).toString('base64') };
+  return infer(model, { image: tensor.uint8(new Uint8Array(3 * 32 * 32).fill(128), [1, 3, 32, 32]) }, options);
+}
+
+export function infer(model: string, inputs: Inputs, options: RequestOptions = {}): Request {
+  return { path: `/${MODEL_INFER}`, message: encodeRequest(model, inputs, options).toString('base64') };
 }
 
 /** Any RPC of `proto/`, with the fields as the files name them. */

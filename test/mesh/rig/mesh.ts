@@ -133,6 +133,11 @@ export class Mesh {
     return this.#kubelet.pods;
   }
 
+  /** The pods that have a proxy. */
+  get proxied(): readonly Pod[] {
+    return this.pods.filter((pod) => pod.isReady && pod.hasContainer('istio-proxy'));
+  }
+
   client(name: ClientName): Pod {
     const pod = this.#find(name);
     if (pod === undefined) throw new Error(`there is no pod ${name}`);

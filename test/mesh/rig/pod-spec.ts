@@ -22,6 +22,7 @@ export interface SecurityContext {
   readonly runAsUser?: number;
   readonly runAsGroup?: number;
   readonly fsGroup?: number;
+  readonly sysctls?: readonly { readonly name: string; readonly value: string }[];
 }
 
 export interface ContainerSpec {

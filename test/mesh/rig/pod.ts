@@ -41,7 +41,6 @@ export class Pod {
   readonly #well = new Map<Container, boolean>();
   readonly #stopping = new AbortController();
   #told: boolean | undefined;
-  #held = false;
 
   private constructor(
     object: PodObject,
@@ -62,6 +61,9 @@ export class Pod {
   static async start(object: PodObject, node: Node): Promise<Pod> {
     const id = (object.metadata.uid ?? '').slice(0, 8);
     const network = await PodNetwork.create(id);
+    for (const { name, value } of object.spec.securityContext?.sysctls ?? []) {
+      await network.exec('sysctl', '-qw', `${name}=${value}`);
+    }
     const folder = path.join(WORK, 'pods', id);
     fs.mkdirSync(folder, { recursive: true });
     const placement = { ip: network.ip, node: node.name, hostIp: node.ip };
@@ -108,20 +110,19 @@ export class Pod {
     return this.#stopping.signal.aborted;
   }
 
+  hasContainer(name: string): boolean {
+    return this.#containers.some((container) => container.name === name);
+  }
+
   /** @throws Error where the pod has no such container */
   container(name: string): Container {
-    const found = [...this.#apps, ...this.#sidecars].find((container) => container.name === name);
+    const found = this.#containers.find((container) => container.name === name);
     if (found === undefined) throw new Error(`${this.name} has no container ${name}`);
     return found;
   }
 
-  /** Containers that end meanwhile are not started again before `release`. */
-  holdRestarts(): void {
-    this.#held = true;
-  }
-
-  releaseRestarts(): void {
-    this.#held = false;
+  get #containers(): readonly Container[] {
+    return [...this.#sidecars, ...this.#apps];
   }
 
   async #run(placement: Placement): Promise<void> {
@@ -169,7 +170,6 @@ export class Pod {
       if (this.isStopping) return;
       this.#log(`${container.name} ended with ${code}`);
       await delay(rest);
-      while (this.#held && !this.isStopping) await delay(50);
     }
   }
 
@@ -201,7 +201,7 @@ export class Pod {
   /** Tells the API server, where it changes whether the whole pod is ready. */
   async #note(container: Container, isWell: boolean): Promise<void> {
     this.#well.set(container, isWell);
-    const all = [...this.#sidecars, ...this.#apps];
+    const all = this.#containers;
     const expected = this.object.spec.containers.length + this.#sidecars.length;
     const isReady = all.length === expected && all.every((each) => this.#well.get(each) === true);
     if (isReady === this.#told) return;

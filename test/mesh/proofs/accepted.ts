@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { add, type Proof } from './proof.ts';
+
+export const accepted: Proof = {
+  name: 'accepted',
+  promise: 'Every proxy accepts all that istiod makes of the manifests, the EnvoyFilter of ORCA included.',
+  overlay: 'orca',
+  async prove(mesh) {
+    const pods = mesh.proxied;
+    const dumps = await Promise.all(pods.map(async (pod) => ({ pod, text: await mesh.proxyConfig(pod) })));
+    // A proxy that refuses an update goes on with what it had, and tells nobody else.
+    const refusing = dumps.filter(({ text }) => text.includes('"error_state"')).map(({ pod }) => pod.name);
+    assert.deepEqual(refusing, [], `${refusing.join(', ')} refused an update`);
+    return `${pods.length} proxies, none of which refused an update`;
+  },
+  mutation: {
+    fault: 'failover by locality together with ORCA',
+    patches: [
+      {
+        kind: 'DestinationRule',
+        name: 'tensorgate',
+        operations: [
+          add('/spec/trafficPolicy/loadBalancer/localityLbSetting', {
+            enabled: true,
+            failoverPriority: ['topology.kubernetes.io/zone'],
+          }),
+        ],
+      },
+    ],
+  },
+};
