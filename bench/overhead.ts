@@ -1,21 +1,24 @@
-/** What a call costs besides the model: an identity through the whole path, beside a grpc-js server that only echoes. */
+/**
+ * What a call costs besides the model, in user and system time of all processes: an identity through the whole path, beside a
+ * grpc-js server that only echoes.
+ */
 
 import path from 'node:path';
-import { Load } from './load.ts';
+import { H2Load } from './h2load.ts';
 import { writeIdentity } from './models.ts';
-import { type ServerProcess, startEcho, startGateway } from './processes.ts';
+import { startEcho, startGateway } from './processes.ts';
 import { heading, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
 
 const IN_FLIGHT = 64;
-const WARM_UP_MS = 1_500;
-const MEASURE_MS = 3_000;
+const WARM_UP_S = 4;
+const MEASURE_S = 3;
 
 /** FP32 columns, so that a row is 256 B, 12 KB and 602 KB; and the limits that we set ourselves. */
 const SIZES = [
-  { name: '256 B', columns: 64, limit: 2.0 },
-  { name: '12 KB', columns: 3_072, limit: 2.0 },
-  { name: '602 KB', columns: 150_528, limit: 2.5 },
+  { name: '256 B', columns: 64, limit: 0.7 },
+  { name: '12 KB', columns: 3_072, limit: 0.5 },
+  { name: '602 KB', columns: 150_528, limit: 0.8 },
 ] as const;
 
 export async function overhead(scratch: string, rounds: number): Promise<void> {
@@ -25,14 +28,22 @@ export async function overhead(scratch: string, rounds: number): Promise<void> {
   const echo = await startEcho();
   const gateway = await startGateway(repository);
   for (const { name, columns, limit } of SIZES) {
-    const message = encodedRequest(`identity-${columns}`, 'x', 'FP32', { shape: [1, columns], data: floats(columns) });
+    const data = floats(columns);
+    const message = encodedRequest(`identity-${columns}`, 'x', 'FP32', { shape: [1, columns], data });
+    const load = new H2Load(scratch, `identity-${columns}`, message);
+    const costOf = async (server: typeof echo): Promise<number> => {
+      const before = server.cpuUs();
+      const answered = await load.closedLoop(server.port, IN_FLIGHT, MEASURE_S, data.byteLength);
+      return (server.cpuUs() - before) / answered;
+    };
+    for (const { port } of [echo, gateway]) await load.closedLoop(port, IN_FLIGHT, WARM_UP_S, data.byteLength);
     const ours: number[] = [];
     const theirs: number[] = [];
     for (let round = 0; round < rounds; round++) {
       // Alternating order: whoever goes second would otherwise always meet the warmer machine.
       for (const which of round % 2 === 0 ? ['echo', 'gateway'] : ['gateway', 'echo']) {
-        if (which === 'echo') theirs.push(await cpuPerCall(echo, message));
-        else ours.push(await cpuPerCall(gateway, message));
+        if (which === 'echo') theirs.push(await costOf(echo));
+        else ours.push(await costOf(gateway));
       }
     }
     const share = ratios(ours, theirs);
@@ -42,13 +53,4 @@ export async function overhead(scratch: string, rounds: number): Promise<void> {
   }
   await gateway.stop();
   await echo.stop();
-}
-
-/** Microseconds of user and system time of the whole server per answered call. */
-async function cpuPerCall(server: ServerProcess, message: Uint8Array): Promise<number> {
-  using load = new Load(server.port, message);
-  await load.closedLoop(IN_FLIGHT, WARM_UP_MS);
-  const before = server.cpuUs();
-  const answered = await load.closedLoop(IN_FLIGHT, MEASURE_MS);
-  return (server.cpuUs() - before) / answered;
 }

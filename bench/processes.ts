@@ -39,8 +39,14 @@ export function startEcho(): Promise<ServerProcess> {
   return startServer([fileURLToPath(new URL('./echo-server.ts', import.meta.url))], /port (\d+)/);
 }
 
+/** Our own transport, which only sends each message back. */
+export function startHttp2Echo(): Promise<ServerProcess> {
+  return startServer([fileURLToPath(new URL('./http2-echo-server.ts', import.meta.url))], /port (\d+)/);
+}
+
 /** The core that servers are pinned to; the load generator takes the other. */
 const SERVER_CORE = '0';
+export const CLIENT_CORE = '1';
 
 async function startServer(args: readonly string[], ready: RegExp): Promise<ServerProcess> {
   const child = spawn('taskset', ['-c', SERVER_CORE, process.execPath, ...args], {
