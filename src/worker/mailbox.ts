@@ -11,13 +11,18 @@ import path from 'node:path';
 
 /** Up to here a copy blocks the thread for less than handing it to another thread costs. */
 const SYNC_LIMIT = 1024 * 1024;
-/** A mailbox that grew past this gives its memory back after the batch. */
+/** A mailbox that grew past this gives its memory back when batches have been smaller for a while. */
 const KEEP_BYTES = 64 * 1024 * 1024;
+const REVIEW_MS = 1_000;
 
 export class Mailbox {
   readonly path: string;
   readonly #file: number;
   #size = 0;
+  /** The most that a batch has needed since the last review. */
+  #peak = 0;
+  #busy = false;
+  #review: NodeJS.Timeout | undefined;
   #linked: boolean;
 
   private constructor(file: number, filePath: string, linked: 'linked' | 'unlinked') {
@@ -56,6 +61,7 @@ export class Mailbox {
   /** Writes `chunks` one behind the other from `offset`, in one vectored write. Takes no copy: they must not change meanwhile. */
   async write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
     const total = byteLength(chunks);
+    this.#busy = true;
     this.#size = Math.max(this.#size, offset + total);
     if (total <= SYNC_LIMIT) {
       this.writeSync(chunks, offset);
@@ -112,21 +118,40 @@ export class Mailbox {
     }
   }
 
-  /** After a batch: `reached` is where its outputs end. Gives memory back after an unusually large one. */
+  /**
+   * After a batch: `reached` is where its outputs end. The memory of unusually large ones is given back when none has come for
+   * a second: to give it back and to take it again for each of many costs as much as to copy their tensors.
+   */
   settle(reached: number): void {
+    this.#busy = false;
     this.#size = Math.max(this.#size, reached);
-    if (this.#size > KEEP_BYTES) this.empty();
+    this.#peak = Math.max(this.#peak, reached);
+    if (this.#size > KEEP_BYTES) this.#reviewLater();
   }
 
   /** Gives all memory back: after a batch for which there may have been too little. */
   empty(): void {
     fs.ftruncateSync(this.#file, 0);
     this.#size = 0;
+    this.#busy = false;
   }
 
   close(): void {
+    clearTimeout(this.#review);
     this.unlink();
     fs.closeSync(this.#file);
+  }
+
+  #reviewLater(): void {
+    this.#review ??= setTimeout(() => this.#giveBack(), REVIEW_MS).unref();
+  }
+
+  #giveBack(): void {
+    this.#review = undefined;
+    const needed = this.#peak;
+    this.#peak = 0;
+    if (needed <= KEEP_BYTES && !this.#busy) this.empty();
+    else this.#reviewLater();
   }
 }
 

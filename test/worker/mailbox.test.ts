@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
-import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { byteLength, Mailbox } from '../../src/worker/mailbox.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -173,25 +173,51 @@ describe('after a batch', () => {
     expect(fs.statSync(box.path).size).toBe(MIB);
   });
 
-  test('whose inputs were unusually large, the memory is given back, and the next batch is fine', async () => {
-    const box = mailbox();
-    const large = pattern(65 * MIB);
-    await box.write([large], 0);
-    box.settle(65 * MIB + 4);
-    expect(fs.statSync(box.path).size).toBe(0);
-    await box.write([pattern(100)], 0);
-    box.settle(200);
-    expect(fs.statSync(box.path).size).toBe(100);
-    expect(Buffer.compare(await box.read(0, 100), pattern(100))).toBe(0);
-  });
+  describe('that was unusually large', () => {
+    beforeEach(() => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    });
 
-  test('whose outputs were unusually large, too', async () => {
-    const box = mailbox();
-    const other = Mailbox.open(box.path);
-    onTestFinished(() => other.close());
-    await box.write([pattern(100)], 0);
-    other.writeSync([new Uint8Array(65 * MIB)], 128);
-    box.settle(65 * MIB + 128);
-    expect(fs.statSync(box.path).size).toBe(0);
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    const sizeOf = ({ path: file }: Mailbox): number => fs.statSync(file).size;
+
+    test('the memory is kept for more of them, and given back when none has come for a while', () => {
+      const box = mailbox();
+      const large = [pattern(65 * MIB)];
+      for (let batch = 0; batch < 3; batch++) {
+        box.writeSync(large, 0);
+        box.settle(65 * MIB + 4);
+        vi.advanceTimersByTime(1_000);
+        expect(sizeOf(box)).toBe(65 * MIB);
+      }
+      vi.advanceTimersByTime(1_000);
+      expect(sizeOf(box)).toBe(0);
+    });
+
+    test('in its outputs, too', () => {
+      const box = mailbox();
+      const other = Mailbox.open(box.path);
+      onTestFinished(() => other.close());
+      other.writeSync([new Uint8Array(65 * MIB)], 128);
+      box.settle(65 * MIB + 128);
+      vi.advanceTimersByTime(2_000);
+      expect(sizeOf(box)).toBe(0);
+    });
+
+    test('nothing is taken from under the next one', async () => {
+      const box = mailbox();
+      box.writeSync([pattern(65 * MIB)], 0);
+      box.settle(65 * MIB);
+      vi.advanceTimersByTime(1_000);
+      await box.write([pattern(100)], 0);
+      vi.advanceTimersByTime(5_000);
+      expect(Buffer.compare(await box.read(0, 100), pattern(100))).toBe(0);
+      box.settle(200);
+      vi.advanceTimersByTime(1_000);
+      expect(sizeOf(box)).toBe(0);
+    });
   });
 });

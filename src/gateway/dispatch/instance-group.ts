@@ -121,6 +121,7 @@ export class InstanceGroup implements Tenant {
     );
     // What it took of the room, others may need.
     if (outcome.kind === 'no_room') instance.mailbox.empty();
+    else if (outcome.kind !== 'ok') instance.mailbox.settle(0);
     instance.busy = false;
     if (this.#instances.includes(instance)) this.#options.onIdle();
     else instance.mailbox.close();

@@ -1,0 +1,55 @@
+/**
+ * Load from h2load (nghttp2), for cost: a client in JavaScript on the other core would itself be the limit, and a server that
+ * waits for its clients pays for wake-ups instead of calls.
+ */
+
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { h2load } from '../test/tools/tools.ts';
+import { CLIENT_CORE } from './processes.ts';
+
+const CONNECTIONS = 4;
+const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
+
+const REQUESTS = /^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed/m;
+const DATA = /\((\d+)\) data$/m;
+
+/** One message that is sent again and again as a ModelInfer. */
+export class H2Load {
+  readonly #program: string;
+  readonly #file: string;
+
+  /** @throws Error where h2load is not installed */
+  constructor(scratch: string, name: string, message: Uint8Array) {
+    const program = h2load();
+    if (program === undefined) throw new Error('h2load is not installed: run test/tools/setup.sh');
+    this.#program = program;
+    this.#file = path.join(scratch, `${name}.message`);
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.byteLength, 1);
+    fs.writeFileSync(this.#file, Buffer.concat([prefix, message]));
+  }
+
+  /**
+   * Keeps `inFlight` calls under way for `seconds`, over four connections.
+   * @param answerBytes that an answer has at least: h2load does not look at `grpc-status`
+   * @returns how many were answered. @throws Error where one was not
+   */
+  async closedLoop(port: number, inFlight: number, seconds: number, answerBytes: number): Promise<number> {
+    const { stdout } = await promisify(execFile)('taskset', [
+      ...['-c', CLIENT_CORE, this.#program],
+      ...['-D', String(seconds), '-c', String(CONNECTIONS), '-m', String(inFlight / CONNECTIONS), '-d', this.#file],
+      ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-H', 'grpc-timeout: 20S'],
+      `http://127.0.0.1:${port}${MODEL_INFER}`,
+    ]);
+    const [, done, succeeded, failed] = (REQUESTS.exec(stdout) ?? []).map(Number);
+    // Of those that the end cut short there may be some more.
+    const bytes = Number(DATA.exec(stdout)?.[1]);
+    if (failed !== 0 || done === undefined || done === 0 || succeeded !== done || bytes < done * answerBytes) {
+      throw new Error(`calls failed:\n${stdout}`);
+    }
+    return done;
+  }
+}

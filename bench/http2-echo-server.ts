@@ -1,0 +1,28 @@
+/** Our own transport and nothing behind it: it sends each message back. As the package has it, built. */
+
+import type { Method } from '../src/gateway/accept/call.ts';
+
+type Module = typeof import('../src/gateway/accept/h2/http2-transport.ts');
+
+const built = new URL('../dist/gateway/accept/h2/http2-transport.js', import.meta.url);
+const { http2Listener } = (await import(built.href)) as Module;
+
+const echo: Method = { kind: 'unary', handle: (call) => call.reply([call.message]) };
+/** Stays open, for the memory of a stream. */
+const open: Method = { kind: 'streaming', handle: () => {} };
+const transport = await http2Listener({})(
+  {
+    host: '127.0.0.1',
+    port: 0,
+    maxMessageBytes: 64 * 2 ** 20,
+    maxConcurrentStreams: 1_000,
+    defaultDeadlineMs: 30_000,
+    maxDeadlineMs: 600_000,
+  },
+  new Map<string, Method>([
+    ['/inference.GRPCInferenceService/ModelInfer', echo],
+    ['/inference.GRPCInferenceService/ModelStreamInfer', open],
+  ]),
+);
+console.log(`port ${transport.port}`);
+process.on('SIGTERM', () => process.exit(0));
