@@ -176,7 +176,7 @@ describe.skipIf(!canMake)('TLS', () => {
       socket.on('error', () => undefined);
       socket.resume();
       socket.write(bytes);
-      return once(socket, 'close');
+      return new Promise<void>((resolve) => socket.once('close', () => resolve()));
     });
     await Promise.all(closed);
     expect(await call(port)).toBe('OK');
