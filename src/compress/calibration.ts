@@ -54,12 +54,13 @@ export async function calibrate(
     for await (const feeds of rows) {
       const answer = await runModel(session, feeds);
       runs++;
-      for (const [tensor, { low, high, shape }] of outputs) {
+      for (const [tensor, { low, high, sum, shape }] of outputs) {
         const rank = answer.get(shape)?.shape[0] ?? 0;
         const range = seen.get(tensor) ?? { low: Number.POSITIVE_INFINITY, high: Number.NEGATIVE_INFINITY, rank };
+        const isSound = Number.isFinite(scalar(answer, sum));
         // NaN stays, once it was there.
-        range.low = Math.min(range.low, scalar(answer, low));
-        range.high = Math.max(range.high, scalar(answer, high));
+        range.low = Math.min(range.low, isSound ? scalar(answer, low) : Number.NaN);
+        range.high = Math.max(range.high, isSound ? scalar(answer, high) : Number.NaN);
         seen.set(tensor, range);
       }
     }
@@ -94,6 +95,8 @@ async function floatTensors(model: OnnxModel, options: RunnerOptions): Promise<s
 interface ProbeOutputs {
   readonly low: string;
   readonly high: string;
+  /** FP32: ONNX Runtime's least and greatest pass over NaN, its sum does not. */
+  readonly sum: string;
   /** INT64, as many elements as the tensor has axes. */
   readonly shape: string;
 }
@@ -116,11 +119,12 @@ function probeOf(
     outputs.set(tensor, {
       low: add('ReduceMin', tensor, toScalar),
       high: add('ReduceMax', tensor, toScalar),
+      sum: add('ReduceSum', tensor, toScalar),
       shape: add('Shape', tensor, []),
     });
   }
-  const output = [...outputs.values()].flatMap(({ low, high, shape }) =>
-    [low, high, shape].map((name) => create(ValueInfoProtoSchema, { name })),
+  const output = [...outputs.values()].flatMap(({ low, high, sum, shape }) =>
+    [low, high, sum, shape].map((name) => create(ValueInfoProtoSchema, { name })),
   );
   const source = graphOf(model);
   const node = [...source.node, ...added];

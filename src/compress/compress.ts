@@ -10,15 +10,25 @@ import type { OnnxModel } from './onnx/model-file.ts';
 import { prune } from './sparse-weights.ts';
 import type { Technique } from './technique.ts';
 
+export interface CompressOptions {
+  /** Names of nodes, as in the notes, that `int8` leaves in float: a layer that alone costs the answers. */
+  readonly keep?: ReadonlySet<string>;
+}
+
 /**
  * @param ranges of the tensors of this model, as from `calibrate`: `int8` needs them, the others do not.
  * @throws CompressError (`model`) where there is nothing in it that the technique applies to; the text says why.
  */
-export function compress(model: OnnxModel, technique: Technique, ranges?: Ranges): Compressed {
+export function compress(
+  model: OnnxModel,
+  technique: Technique,
+  ranges?: Ranges,
+  { keep = new Set() }: CompressOptions = {},
+): Compressed {
   switch (technique.kind) {
     case 'int8':
       if (ranges === undefined) throw new CompressError('calibration', 'int8 needs the ranges of a calibration');
-      return quantize(model, ranges);
+      return quantize(model, ranges, keep);
     case 'fp16-weights':
       return storeHalf(model);
     case 'rank':

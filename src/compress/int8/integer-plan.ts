@@ -11,7 +11,7 @@
 
 import type { Range, Ranges } from '../calibration.ts';
 import { textAttribute } from '../onnx/attribute.ts';
-import type { Graph, Links } from '../onnx/graph.ts';
+import { type Graph, type Links, nameOf } from '../onnx/graph.ts';
 import type { NodeProto } from '../onnx/onnx_pb.ts';
 import { DataType, floatsOf } from '../onnx/tensor-values.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';
@@ -38,13 +38,15 @@ const MOVING = new Set(['MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Squeeze',
 const COMPUTING = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'LeakyRelu']);
 const ACTIVATIONS = new Set(['Relu', 'Clip']);
 
-export function planIntegers(graph: Graph, ranges: Ranges): IntegerPlan {
-  return new Planner(graph, ranges).plan();
+/** @param keep names of nodes that stay in float. */
+export function planIntegers(graph: Graph, ranges: Ranges, keep: ReadonlySet<string>): IntegerPlan {
+  return new Planner(graph, ranges, keep).plan();
 }
 
 class Planner {
   readonly #graph: Graph;
   readonly #ranges: Ranges;
+  readonly #keep: ReadonlySet<string>;
   readonly #links: Links;
   readonly #weighted = new Map<NodeProto, WeightedNode>();
   readonly #others = new Set<NodeProto>();
@@ -53,9 +55,10 @@ class Planner {
   readonly #given = new Map<string, Quantization>();
   readonly #reasons = new Map<NodeProto, string>();
 
-  constructor(graph: Graph, ranges: Ranges) {
+  constructor(graph: Graph, ranges: Ranges, keep: ReadonlySet<string>) {
     this.#graph = graph;
     this.#ranges = ranges;
+    this.#keep = keep;
     this.#links = graph.links();
   }
 
@@ -91,7 +94,9 @@ class Planner {
   #propose(node: NodeProto): void {
     const [output = ''] = node.output;
     const { opType } = node;
-    if (node.domain !== '') {
+    if (this.#keep.has(nameOf(node))) {
+      this.#reasons.set(node, 'it is to stay in float');
+    } else if (node.domain !== '') {
       this.#reasons.set(node, `${node.domain}.${opType} is not known here`);
     } else if (opType === 'DequantizeLinear') {
       const given = this.#givenBy(node);

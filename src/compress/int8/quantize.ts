@@ -20,12 +20,17 @@ import type { WeightedNode } from './weighted-node.ts';
 /** A bias of this many steps of its scale is as exact as float32, and leaves room for the sums that it is added to. */
 const MAX_BIAS_STEPS = 2 ** 24;
 
-/** @throws CompressError (`model`) where no node can compute in integers. */
-export function quantize(model: OnnxModel, ranges: Ranges): Compressed {
+/**
+ * @param keep names of nodes that stay in float.
+ * @throws CompressError (`model`) where no node can compute in integers, or where one that is to stay is not there.
+ */
+export function quantize(model: OnnxModel, ranges: Ranges, keep: ReadonlySet<string>): Compressed {
   const graph = new Graph(model);
   upgradeOperatorSet(graph);
   const folded = fold(graph, (tensor) => ranges.get(tensor)?.rank);
-  const plan = planIntegers(graph, ranges);
+  const absent = [...keep].find((name) => !graph.nodes.some((node) => nameOf(node) === name));
+  if (absent !== undefined) throw new CompressError('model', `int8: there is no node '${absent}' to keep in float`);
+  const plan = planIntegers(graph, ranges, keep);
   if (plan.weighted.size === 0) {
     const reasons = [...plan.reasons]
       .slice(0, 3)
