@@ -55,6 +55,12 @@ export class Network {
     return output;
   }
 
+  /** Of the node that was added last. */
+  floatsAttribute(name: string, floats: readonly number[]): void {
+    const attribute = create(AttributeProtoSchema, { name, type: Type.FLOATS, floats: [...floats] });
+    this.nodes.at(-1)?.attribute.push(attribute);
+  }
+
   constant(name: string, values: TensorValues, shape: readonly number[]): string {
     this.constants.push(tensorOf(name, values, shape));
     return name;
