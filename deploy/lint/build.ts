@@ -49,11 +49,7 @@ export class Build {
   }
 
   get dataPlanes(): ReadonlySet<DataPlane> {
-    const planes = this.workloads.map(({ labels }): DataPlane => {
-      if (labels['istio.io/dataplane-mode'] === 'ambient') return 'ambient';
-      return labels['sidecar.istio.io/inject'] === 'true' ? 'sidecar' : 'none';
-    });
-    return new Set(planes);
+    return new Set(this.workloads.map(({ labels }) => planeOf(labels)));
   }
 
   /** Whole names of the Services that will be there: those of the build, and those that Flagger makes. */
@@ -85,6 +81,12 @@ export class Build {
       throw error;
     }
   }
+}
+
+/** Of pods with these labels. */
+export function planeOf(labels: Labels): DataPlane {
+  if (labels['istio.io/dataplane-mode'] === 'ambient') return 'ambient';
+  return labels['sidecar.istio.io/inject'] === 'true' ? 'sidecar' : 'none';
 }
 
 export function hostOf(service: string, namespace = 'default'): string {

@@ -38,6 +38,17 @@ for overlay in deploy/istio/overlays/* deploy/kserve; do
   fi
 done
 
+# What components make that are in no overlay, or differ with what goes with them.
+objects=$(mktemp)
+trap 'rm -f "$objects"' EXIT
+node_modules/.bin/node test/deploy/every-object.ts >"$objects"
+if output=$(kubectl apply --server-side --dry-run=server -f "$objects" 2>&1) &&
+  ! grep -v 'EnvoyFilter exposes internal' <<<"$output" | grep -q Warning; then
+  pass "every legal pair of components is taken: $(grep -c serverside-applied <<<"$output") objects"
+else
+  fail 'every legal pair of components is taken, without warnings' "$(grep -v 'serverside-applied' <<<"$output")"
+fi
+
 # The first line of each says what the refusal has to say.
 for file in test/deploy/refused/*.yaml; do
   wanted=$(sed -n '1s/^# refused: //p' "$file")
@@ -56,7 +67,7 @@ analyze() {
 }
 
 build=$(mktemp)
-trap 'rm -f "$build"' EXIT
+trap 'rm -f "$objects" "$build"' EXIT
 for overlay in deploy/istio/overlays/*; do
   kubectl kustomize "$overlay" >"$build"
   if output=$(analyze "$build"); then

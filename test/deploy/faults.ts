@@ -45,6 +45,12 @@ export const FAULTS: readonly Fault[] = [
   fault('rest-guarded', 'REST in a mesh', 'sidecar', [
     set(DEPLOYMENT, `${CONTAINER}/env`, [{ name: 'TENSORGATE_REST', value: 'on' }]),
   ]),
+  fault('control-guarded', 'control for whoever calls', 'plain', [
+    set(DEPLOYMENT, `${CONTAINER}/env`, [{ name: 'TENSORGATE_ADMIN_PORT', value: '' }]),
+  ]),
+  fault('control-guarded', 'control on a port without policies', 'sidecar', [
+    set(DEPLOYMENT, `${CONTAINER}/env`, [{ name: 'TENSORGATE_ADMIN_PORT', value: '8003' }]),
+  ]),
   fault('grace-adds-up', 'half the grace', 'plain', [set(DEPLOYMENT, `${POD}/terminationGracePeriodSeconds`, 30)]),
   fault('grace-adds-up', 'a drain shorter than a call', 'plain', [
     set(DEPLOYMENT, `${CONTAINER}/env`, [{ name: 'TENSORGATE_MAX_DEADLINE_MS', value: '120000' }]),

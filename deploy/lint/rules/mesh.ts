@@ -1,6 +1,6 @@
 /** The data plane: who is in it, and what is changed in its proxies. */
 
-import { type Build, type DataPlane, NAME, NAME_LABEL, selects } from '../build.ts';
+import { type Build, NAME, NAME_LABEL, planeOf, selects } from '../build.ts';
 import { found, missing, type Rule } from '../rule.ts';
 
 const ORCA = 'client_side_weighted_round_robin';
@@ -192,8 +192,3 @@ export const MESH_RULES: readonly Rule[] = [
     },
   },
 ];
-
-function planeOf(labels: Readonly<Record<string, string>>): DataPlane {
-  if (labels['istio.io/dataplane-mode'] === 'ambient') return 'ambient';
-  return labels['sidecar.istio.io/inject'] === 'true' ? 'sidecar' : 'none';
-}

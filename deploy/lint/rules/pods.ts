@@ -3,7 +3,7 @@
 import { parse } from 'yaml';
 import { INFERENCE_SERVICE } from '../../../src/gateway/accept/inference-service.ts';
 import { type Settings, SettingsError } from '../../../src/gateway/ops/settings.ts';
-import { type Build, NAME, type Workload } from '../build.ts';
+import { type Build, NAME, planeOf, type Workload } from '../build.ts';
 import type { Container, Probe } from '../kinds.ts';
 import { durationMs, type Finding, found, quantityBytes, type Rule } from '../rule.ts';
 
@@ -66,6 +66,21 @@ export const POD_RULES: readonly Rule[] = [
         : forEachGateway(build, (_, __, { rest }) =>
             rest === 'on' ? ['REST is on: set TENSORGATE_REST=off, or write policies for /v2'] : [],
           ),
+  },
+  {
+    id: 'control-guarded',
+    prevents:
+      'without a mesh nobody asks who calls, and whoever may infer may change the server; in one, policies know the port of all',
+    check: (build) =>
+      forEachGateway(build, ({ labels }, _, { adminPort }) => {
+        const inMesh = planeOf(labels) !== 'none';
+        if (inMesh === (adminPort === undefined)) return [];
+        return [
+          inMesh
+            ? 'adminPort is set: in a mesh the policies guard control on the port of all'
+            : 'adminPort is not set: take components/admin-port, or a data plane',
+        ];
+      }),
   },
   {
     id: 'grace-adds-up',
