@@ -24,11 +24,14 @@ export class AnswerHeaders {
   // Two bytes and one, once the peer's table has the fields.
   #head: Buffer | undefined;
   #okTrailers: Buffer | undefined;
+  /** The block of the trailers that came last: load reports are shared by all answers of a while. */
+  #shared: { readonly trailers: Trailers; readonly maxListBytes: number; readonly block: Buffer } | undefined;
 
   setTableSize(bytes: number): void {
     this.#encoder.setTableSize(bytes);
     this.#head = undefined;
     this.#okTrailers = undefined;
+    this.#shared = undefined;
   }
 
   /** `:status` and `content-type`. */
@@ -48,6 +51,12 @@ export class AnswerHeaders {
   trailers(end: AnswerEnd, alone: boolean, maxListBytes: number): Buffer {
     const isPlain = end.code === Status.OK && end.text === '' && end.trailers === undefined && !alone;
     if (isPlain && this.#okTrailers !== undefined) return this.#okTrailers;
+    const { trailers } = end;
+    const isShareable = end.code === Status.OK && end.text === '' && trailers !== undefined && !alone;
+    const shared = this.#shared;
+    if (isShareable && shared?.trailers === trailers && shared.maxListBytes === maxListBytes) return shared.block;
+    // As long as the status is not in the table, the block puts it there, and must not be sent again.
+    const isStable = isShareable && this.#encoder.isIndexed(STATUS_OK);
     if (alone) this.#encodeHead();
     if (end.code === Status.OK) this.#encoder.repeated(STATUS_OK);
     else this.#encoder.literal('grpc-status', String(end.code));
@@ -56,6 +65,7 @@ export class AnswerHeaders {
     if (isPlain && this.#encoder.isIndexed(CONTENT_TYPE)) {
       this.#okTrailers = this.#again(() => this.#encoder.repeated(STATUS_OK));
     }
+    if (isStable) this.#shared = { trailers, maxListBytes, block };
     return block;
   }
 
@@ -105,16 +115,21 @@ const VALUE = /^[ -~]*$/;
 /** Of the protocol itself. */
 const RESERVED = /^(grpc-status|grpc-message|grpc-encoding|content-type|content-length|te|connection)$/;
 
+/** Those that were looked at last: many answers share them. */
+let unobjectionable: Trailers | undefined;
+
 /**
  * Why `trailers` cannot be sent, or `undefined` where they can be ("Custom-Metadata"): lower-case names; printable ASCII, or
  * bytes under a name that ends in `-bin`.
  */
 export function objection(trailers: Trailers): string | undefined {
+  if (trailers === unobjectionable) return undefined;
   for (const [name, value] of Object.entries(trailers)) {
     if (!NAME.test(name) || RESERVED.test(name)) return `'${name}' cannot be the name of a trailer`;
     if (name.endsWith('-bin') !== (typeof value !== 'string'))
       return `only a trailer named '-bin' takes bytes: '${name}'`;
     if (typeof value === 'string' && !VALUE.test(value)) return `the trailer '${name}' is not printable ASCII`;
   }
+  unobjectionable = trailers;
   return undefined;
 }

@@ -134,7 +134,7 @@ describe('the encoder', () => {
   });
 
   test('is read by Node, whatever the table size and the order of answers', async () => {
-    const answer = fc.constantFrom('ok', 'fail', 'alone', 'details');
+    const answer = fc.constantFrom('ok', 'fail', 'alone', 'details', 'others');
     const resize = fc.constantFrom(undefined, 0, 100, 300, 4_096);
     const steps = fc.array(fc.record({ answer, resize }), { minLength: 1, maxLength: 12 });
     await fc.assert(
@@ -155,6 +155,20 @@ describe('the encoder', () => {
     );
   });
 
+  test('makes the block of trailers once, as long as answers share them and the peer takes as much', () => {
+    const headers = new AnswerHeaders();
+    const [first, second] = [{ 'x-more': 'y'.repeat(500) }, { 'x-more': 'z' }];
+    const block = (trailers: typeof first, maxList = MAX_LIST): Buffer =>
+      headers.trailers({ ...OK, trailers }, false, maxList);
+    block(first);
+    const shared = block(first);
+    expect(block(first)).toBe(shared);
+    expect(block(first, 400).length).toBeLessThan(10);
+    expect(block(second)).not.toBe(shared);
+    expect(block(first)).toEqual(shared);
+    expect(block({ ...first })).toEqual(shared);
+  });
+
   test('leaves text and metadata out where the peer takes no list of that size', () => {
     const end = { code: Status.INTERNAL, text: 'x'.repeat(900), trailers: { 'x-more': 'y' } };
     expect(new AnswerHeaders().trailers(end, true, 400).length).toBeLessThan(60);
@@ -167,8 +181,9 @@ const END_OF = {
   alone: { code: Status.OK, text: '' },
   fail: { code: Status.INTERNAL, text: 'it is 100 % broken: größer' },
   details: { code: Status.OK, text: '', trailers: { 'x-more': 'more of it' } },
+  others: { code: Status.OK, text: '', trailers: { 'x-more': 'something else' } },
 } as const satisfies Record<string, { code: number; text: string; trailers?: Record<string, string> }> as Record<
-  'ok' | 'alone' | 'fail' | 'details',
+  'ok' | 'alone' | 'fail' | 'details' | 'others',
   { code: 0 | 13; text: string; trailers?: Record<string, string> }
 >;
 
