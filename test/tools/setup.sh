@@ -161,6 +161,17 @@ END
   chmod +x "$environment/h2load"
 }
 
+has_chromium() {
+  command -v chromium >/dev/null
+}
+
+# Installed, not unpacked: it needs a hundred libraries of the system.
+install_chromium() {
+  [[ $EUID == 0 ]] || { echo 'not root: install the Debian package chromium' && return 1; }
+  apt-get install -y --no-install-recommends chromium fonts-dejavu-core ||
+    { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; }
+}
+
 has_perf_analyzer() {
   "$tools/perf-analyzer/perf_analyzer" --version >/dev/null 2>&1
 }
@@ -213,6 +224,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint protoc_gen_go java_client; do ensure $tool; done &
-for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy hadolint; do ensure $tool; done &
+for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy hadolint chromium; do ensure $tool; done &
 wait
 exit 0

@@ -50,6 +50,10 @@ export function h2load(): string | undefined {
   return program('h2load', 'h2load');
 }
 
+export function chromium(): string | undefined {
+  return program('chromium', 'chromium');
+}
+
 export function perfAnalyzer(): string | undefined {
   return program('perf-analyzer', 'perf_analyzer');
 }
