@@ -57,13 +57,13 @@ export async function recordGolden(
     const spec = contender.signature.outputs.find(({ name }) => name === output.name);
     arrays.set(`output.${output.name}`, stack(output.name, output.datatype, rows, spec));
   }
-  const maxAbs = Math.max(roundingOf(alone), 4 * (await batchDifference(contender, samples, alone)));
+  const maxAbs = roundedUp(Math.max(roundingOf(alone), 4 * (await batchDifference(contender, samples, alone))));
   const { base, madeBy } = origin;
   const description: GoldenDescription = {
     sha256: contender.sha256,
     tolerance: { maxAbs, argmax: true },
     ...arithmeticHere(),
-    elsewhere: { maxAbs: Math.max(maxAbs, ELSEWHERE * largestOf(alone)), argmax: false },
+    elsewhere: { maxAbs: roundedUp(Math.max(maxAbs, ELSEWHERE * largestOf(alone))), argmax: false },
     madeBy,
     ...(base !== undefined && { base }),
   };
@@ -149,4 +149,10 @@ async function batchDifference(
     }
   }
   return largest <= 10 * roundingOf(alone) ? largest : 0;
+}
+
+/** To two digits, so that people can read it. */
+function roundedUp(value: number): number {
+  const unit = 10 ** (Math.floor(Math.log10(value)) - 1);
+  return Number((Math.ceil(value / unit - 1e-9) * unit).toPrecision(2));
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { REPORT } from '../../src/compare/report.ts';
 import { readPublished } from '../../src/gateway/repository/version-report.ts';
@@ -18,7 +18,8 @@ import { runCommandLine, startServer } from './command-line.ts';
 const IMAGES = path.join(import.meta.dirname, '../../examples/cifar10/images');
 const CIFAR = path.join(import.meta.dirname, '../../models/cifar10');
 const PROGRAM = path.join(import.meta.dirname, '../../src/cli/main.ts');
-const TWO_MINUTES = 120_000;
+// Several programs one after another, each with runners: on a machine that is busy with other tests they take their time.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** A repository with version 1 of the model of the demo. */
 function cifarRepository(): string {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { arithmeticHere } from '../../../src/gateway/repository/arithmetic.ts';
 import { type LifecycleFixture, startLifecycle } from '../../support/lifecycle-fixture.ts';
 import { floatRows, npz } from '../../support/npz.ts';
 import { additionModel, batchMeanModel, fixedBatchModel, identityModel } from '../../support/onnx-models.ts';
@@ -64,6 +65,19 @@ describe('golden rows', () => {
   ])('have the largest element at its place, where that is asked for: $outputs', async ({ outputs, expected }) => {
     const description = { tolerance: { maxAbs: 1_000, argmax: true } };
     const fixture = await loadWith(identityModel('FP32'), { inputs: [[1, 5, 2, 3]], outputs, description });
+    expect(standing(fixture)).toMatch(expected);
+  });
+
+  test.each([
+    { instructionSet: 'x64 of another time', onnxRuntime: undefined, expected: /batching on/ },
+    { instructionSet: undefined, onnxRuntime: '0.1.0', expected: /batching on/ },
+    { instructionSet: undefined, onnxRuntime: undefined, expected: /^UNAVAILABLE golden row 2: .* off by 0\.50/ },
+  ])('may be missed by more on other arithmetic: $instructionSet, $onnxRuntime', async ({ expected, ...other }) => {
+    const here = arithmeticHere();
+    const instructionSet = other.instructionSet ?? here.instructionSet;
+    const onnxRuntime = other.onnxRuntime ?? here.onnxRuntime;
+    const description = { tolerance: { maxAbs: 0 }, elsewhere: { maxAbs: 0.5 }, instructionSet, onnxRuntime };
+    const fixture = await loadWith(additionModel(1), { outputs: [[2], [3], [4.5]], description });
     expect(standing(fixture)).toMatch(expected);
   });
 

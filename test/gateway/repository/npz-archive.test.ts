@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { NpzError, readNpz } from '../../../src/gateway/repository/npz-archive.ts';
+import { type NpyArray, NpzError, readNpz, writeNpz } from '../../../src/gateway/repository/npz-archive.ts';
 import { floatRows, npy, npz, zip } from '../../support/npz.ts';
 
 /** numpy 2: `savez(file, **{'input.x': float32 [[1.5, -2], [3, 4]], 'output.y': int64 [1, 2]})`. */
@@ -73,5 +73,41 @@ describe('an archive of numpy', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('an archive of ours', () => {
+  const arrays = fc.dictionary(
+    fc.stringMatching(/^[a-z.]{1,12}$/),
+    fc
+      .record({
+        datatype: fc.constantFrom('FP32' as const, 'UINT8' as const, 'INT64' as const, 'BOOL' as const),
+        shape: fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 }),
+      })
+      .chain(({ datatype, shape }) => {
+        const size =
+          { FP32: 4, UINT8: 1, INT64: 8, BOOL: 1 }[datatype] * shape.reduce((product, each) => product * each, 1);
+        return fc.uint8Array({ minLength: size, maxLength: size }).map((data): NpyArray => ({ datatype, shape, data }));
+      }),
+  );
+
+  test('is read as it was written, and is the same each time', () => {
+    fc.assert(
+      fc.property(arrays, (named) => {
+        const written = writeNpz(new Map(Object.entries(named)));
+        const read = readNpz(written);
+        expect([...read.keys()]).toEqual(Object.keys(named));
+        for (const [name, { datatype, shape, data }] of Object.entries(named)) {
+          expect(read.get(name)).toMatchObject({ datatype, shape });
+          expect(Buffer.compare(read.get(name)?.data ?? Buffer.of(1), data)).toBe(0);
+        }
+        expect(writeNpz(new Map(Object.entries(named))).equals(written)).toBe(true);
+      }),
+    );
+  });
+
+  test('holds no texts', () => {
+    const texts = new Map<string, NpyArray>([['x', { datatype: 'BYTES', shape: [1], data: new Uint8Array(4) }]]);
+    expect(() => writeNpz(texts)).toThrow('numpy has no BYTES');
   });
 });
