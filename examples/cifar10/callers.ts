@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type AnyTensor, InferenceClient } from '../../src/client/inference-client.ts';
 
 /** Between two requests of a caller, in milliseconds. */
-const PAUSE_MS = 5;
+const PAUSE_MS = 10;
 
 export class Callers {
   /** Answers by version since they were last counted. */

@@ -59,7 +59,7 @@ const COURSE = [
   '--hold',
   '2s',
   '--requests',
-  '25',
+  '15',
   '--max-p99-ratio',
   '10',
 ];
@@ -68,13 +68,15 @@ const data = process.argv[2];
 const work = await fs.mkdtemp(path.join(os.tmpdir(), 'tensorgate-demo-'));
 const repository = path.join(work, 'models');
 let server: ChildProcess | undefined;
+let callers: Callers | undefined;
 try {
   await tell();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
 } finally {
-  server?.kill('SIGKILL');
+  await callers?.stop();
+  server?.kill('SIGTERM');
   await fs.rm(work, { recursive: true, force: true });
 }
 
@@ -96,7 +98,8 @@ async function tell(): Promise<void> {
   server = serving;
   const exited = once(serving, 'exit');
   const address = await readAddress(serving);
-  const callers = await startCallers(address);
+  const asking = await startCallers(address);
+  callers = asking;
 
   say(
     '2. A smaller one. Version 2 is made from it: int8, calibrated on pictures, compared with version 1 on others, and published',
@@ -116,14 +119,14 @@ async function tell(): Promise<void> {
     '--publish',
     'int8',
   ]);
-  report(callers, ['1']);
+  report(asking, ['1']);
 
   say(
     '3. The rollout. The server loads version 2 and copies requests to it, whose answers are compared and thrown away. Then it gets',
     '1, 10, 50 and 100 % of the requests, as long as everything is as its report lets expect. Callers notice nothing.',
   );
   await run('rollout', [MODEL, '--to', '2', ...COURSE, '--url', address]);
-  report(callers, ['1', '2']);
+  report(asking, ['1', '2']);
 
   say(
     '4. A bad one. Version 3 is spoiled on purpose: the weights of its last layer are in reverse order. It loads, it is as fast as',
@@ -131,12 +134,12 @@ async function tell(): Promise<void> {
   );
   await publishSpoiled();
   await run('rollout', [MODEL, '--to', '3', ...COURSE, '--url', address], 1);
-  report(callers, ['2']);
+  report(asking, ['2']);
 
   say('5. What is left: version 2 answers, and what happened is written down.');
   await run('rollout', ['status', '--url', address]);
-  await callers.stop();
-  report(callers, ['2']);
+  await asking.stop();
+  report(asking, ['2']);
   serving.kill('SIGTERM');
   const [code] = await exited;
   if (code !== 0) throw new Error(`the server ended with ${code}`);
@@ -207,7 +210,8 @@ async function publishSpoiled(): Promise<void> {
   const weights = model.graph?.initializer.findLast(({ dims }) => dims.length === 2);
   if (weights === undefined) throw new Error('the model has no layer of weights');
   // Two bytes each: float16.
-  weights.rawData = new Uint8Array(new Uint16Array(weights.rawData.slice().buffer).reverse().buffer);
+  const halves = new Uint16Array(Uint8Array.from(weights.rawData).buffer);
+  weights.rawData = new Uint8Array(halves.reverse().buffer);
   const draft = path.join(repository, MODEL, '.draft');
   await fs.mkdir(draft);
   await fs.writeFile(path.join(draft, 'model.onnx'), encodeOnnxModel(model, 'version 3'));

@@ -6,7 +6,7 @@
  * D3: between the two it waits. Time alone never moves it.
  */
 
-import type { Evidence, VersionCondition } from './evidence.ts';
+import type { Evidence, RequestEvidence, VersionCondition } from './evidence.ts';
 import type { RolloutPlan } from './rollout-plan.ts';
 import { exceeds } from './significance.ts';
 import { isOver, percentOf, type RollbackCause, type Stage } from './stage.ts';
@@ -33,6 +33,8 @@ export type Decision =
 const MIN_P99_REQUESTS = 100;
 /** Of a version's requests that may be slower than the 99th percentile. */
 const SLOW_SHARE = 0.01;
+/** Slices of time that are left out, the worst ones: a machine that stops for a moment makes all slow that are on their way. */
+const STALLS = 2;
 /** What a scheduler or a collection of garbage adds to a request, in milliseconds: no ratio of small numbers is about more. */
 const JITTER_MS = 5;
 
@@ -112,8 +114,8 @@ function brokenOf(plan: RolloutPlan, standing: Standing, evidence: Evidence): De
   }
   const limitMs = latencyLimit(plan, standing, evidence);
   if (limitMs === undefined) return undefined;
-  const slow = toRequests.latencies.above(limitMs);
-  if (!exceeds(slow, toRequests.latencies.count, SLOW_SHARE)) return undefined;
+  const steady = toRequests.latencies.withoutWorst(STALLS, limitMs);
+  if (!exceeds(steady.above(limitMs), steady.count, SLOW_SHARE)) return undefined;
   return rollBack('slow', latencyText(plan, standing, evidence));
 }
 
@@ -158,8 +160,15 @@ function unclearOf(plan: RolloutPlan, standing: Standing, evidence: Evidence): s
     return `${errorText(plan, evidence)}: more has to be seen`;
   }
   const limitMs = latencyLimit(plan, standing, evidence);
-  if (limitMs === undefined || toRequests.latencies.above(limitMs) <= answered * SLOW_SHARE) return undefined;
+  if (limitMs === undefined || isFastEnough(toRequests.latencies, limitMs)) return undefined;
   return `${latencyText(plan, standing, evidence)}: more has to be seen`;
+}
+
+/** Whether few are slower than the limit: of all, or of most, where the others are of a moment or two. */
+function isFastEnough(latencies: RequestEvidence['latencies'], limitMs: number): boolean {
+  if (latencies.above(limitMs) <= latencies.count * SLOW_SHARE) return true;
+  const steady = latencies.withoutWorst(STALLS, limitMs);
+  return steady.count >= latencies.count / 2 && steady.above(limitMs) <= steady.count * SLOW_SHARE;
 }
 
 /** What of the new version's requests may fail: what the version before fails too is not its fault. */
@@ -204,11 +213,14 @@ function errorText(plan: RolloutPlan, evidence: Evidence): string {
 }
 
 function latencyText(plan: RolloutPlan, standing: Standing, evidence: Evidence): string {
-  const p99 = evidence.toRequests.latencies.quantile(1 - SLOW_SHARE).toFixed(1);
+  const { latencies } = evidence.toRequests;
   const reference = referenceP99(plan, standing, evidence);
-  if (reference === undefined) return `p99 ${p99} ms beside nothing: version ${plan.from} had too few requests`;
-  const limit = (latencyLimit(plan, standing, evidence) ?? 0).toFixed(1);
-  return `p99 ${p99} ms beside ${reference.toFixed(1)} ms (at most ${limit} ms)`;
+  const limit = latencyLimit(plan, standing, evidence);
+  if (reference === undefined || limit === undefined) {
+    return `p99 ${latencies.quantile(1 - SLOW_SHARE).toFixed(1)} ms beside nothing: version ${plan.from} had too few requests`;
+  }
+  const p99 = latencies.withoutWorst(STALLS, limit).quantile(1 - SLOW_SHARE);
+  return `p99 ${p99.toFixed(1)} ms beside ${reference.toFixed(1)} ms (at most ${limit.toFixed(1)} ms)`;
 }
 
 function percent(share: number): string {

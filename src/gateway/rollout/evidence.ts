@@ -34,7 +34,7 @@ export interface RequestEvidence {
   readonly failed: number;
   readonly lastFailure: Reason | undefined;
   /** Of those that were answered. */
-  readonly latencies: Pick<Latencies, 'count' | 'above' | 'quantile'>;
+  readonly latencies: Pick<Latencies, 'count' | 'above' | 'quantile' | 'withoutWorst'>;
 }
 
 /** Everything that a decision is made from. */
@@ -127,8 +127,9 @@ export class RequestLedger implements RequestEvidence {
   lastFailure: Reason | undefined;
   readonly latencies = new Latencies();
 
-  record({ reason, durationMs }: Pick<InferenceEnded, 'reason' | 'durationMs'>): void {
-    if (reason === undefined) this.latencies.add(durationMs);
+  /** @param nowMs on whatever clock. */
+  record({ reason, durationMs }: Pick<InferenceEnded, 'reason' | 'durationMs'>, nowMs: number): void {
+    if (reason === undefined) this.latencies.add(durationMs, nowMs);
     else if (!NOT_ITS_FAULT.has(reason)) {
       this.failed++;
       this.lastFailure = reason;

@@ -93,8 +93,8 @@ export class Rollout {
   }
 
   recordInference(version: string, event: InferenceEnded): void {
-    if (version === this.plan.from) this.#fromRequests.record(event);
-    else if (version === this.plan.to) this.#toRequests.record(event);
+    if (version === this.plan.from) this.#fromRequests.record(event, performance.now());
+    else if (version === this.plan.to) this.#toRequests.record(event, performance.now());
   }
 
   /** A process that ends while its version is loaded is told of by the load. */

@@ -20,7 +20,8 @@ const ABSENT: VersionCondition = { state: 'ABSENT', detail: '', breaker: 'closed
 
 function requests(count: number, ms = 5, failed = 0): RequestEvidence {
   const latencies = new Latencies();
-  for (let index = 0; index < count; index++) latencies.add(ms);
+  // Over ten seconds.
+  for (let index = 0; index < count; index++) latencies.add(ms, (index * 10_000) / count);
   return { failed, lastFailure: failed > 0 ? 'internal' : undefined, latencies };
 }
 
@@ -150,6 +151,28 @@ describe('a rollout', () => {
     expect(
       decided(canary(1), seen({ fromRequests: requests(1_000, 0.5), toRequests: requests(100, 4) })),
     ).toMatchObject({ kind: 'advance' });
+  });
+
+  test('does not take a machine that stops for a moment for a slow version', () => {
+    const latencies = new Latencies();
+    for (let second = 0; second < 10; second++) {
+      for (let index = 0; index < 20; index++) latencies.add(second === 3 || second === 7 ? 500 : 5, second * 1_000);
+    }
+    const toRequests: RequestEvidence = { failed: 0, lastFailure: undefined, latencies };
+    const fromRequests = requests(1_000);
+    expect(decided(canary(1), seen({ fromRequests, toRequests }))).toMatchObject({ kind: 'advance' });
+    for (let index = 0; index < 20; index++) latencies.add(500, 5_000);
+    expect(decided(canary(1), seen({ fromRequests, toRequests }))).toMatchObject({ kind: 'roll_back', cause: 'slow' });
+  });
+
+  test('waits for a version that was slow for as long as it was seen', () => {
+    const latencies = new Latencies();
+    for (let index = 0; index < 200; index++) latencies.add(500, 100);
+    const slow = seen({ fromRequests: requests(1_000), toRequests: { failed: 0, lastFailure: undefined, latencies } });
+    expect(decided(canary(1), slow)).toMatchObject({
+      kind: 'wait',
+      detail: expect.stringContaining('more has to be seen'),
+    });
   });
 
   test('pauses while the model is not loaded, as after a start of the server', () => {

@@ -80,7 +80,7 @@ test('requests that fail for the fault of the caller count neither as answered n
     'limit_exceeded',
     undefined,
   ] as const) {
-    requests.record({ reason, durationMs: 3 });
+    requests.record({ reason, durationMs: 3 }, 0);
   }
   expect(requests).toMatchObject({ failed: 2, lastFailure: 'queue_full' });
   expect(requests.latencies.count).toBe(2);
