@@ -1,11 +1,12 @@
 /** What the pods of deploy/istio would run, run here: the program with the arguments and the environment of the manifests. */
 
 import fs from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { NAME } from '../../deploy/lint/build.ts';
-import type { Labels } from '../../deploy/lint/kinds.ts';
+import { kustomize, NAME, parseBuild } from '../../deploy/lint/build.ts';
+import type { Container, KubeObject, Labels, Volume } from '../../deploy/lint/kinds.ts';
 import { output, runProgram } from '../support/run-program.ts';
-import { KUBECTL, OVERLAYS, overlay } from './builds.ts';
+import { ISTIO, KUBECTL, OVERLAYS, overlay } from './builds.ts';
 
 const PROGRAM = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 const LINT = new URL('../../deploy/lint/main.ts', import.meta.url).pathname;
@@ -33,6 +34,34 @@ describe.skipIf(KUBECTL === undefined)('the gateway of deploy/istio', () => {
   test('has a reason beside each setting', () => {
     const text = fs.readFileSync(new URL('../../deploy/istio/base/settings.env', import.meta.url), 'utf8');
     for (const paragraph of text.trim().split('\n\n')) expect(paragraph).toMatch(/^#/);
+  });
+});
+
+describe.skipIf(KUBECTL === undefined)('the runtime for KServe', () => {
+  interface Runtime extends KubeObject {
+    readonly spec: { readonly containers: readonly Container[]; readonly volumes?: readonly Volume[] };
+  }
+
+  test('starts with what it is given, and has what KServe looks for', async () => {
+    const build = parseBuild(kustomize(path.join(ISTIO, '../kserve'), KUBECTL ?? 'kubectl'), 'deploy/kserve');
+    const runtime = build.objects.find(({ kind }) => kind === 'ClusterServingRuntime') as Runtime;
+    const [container, ...others] = runtime.spec.containers;
+    expect(others).toEqual([]);
+    expect(container?.name).toBe('kserve-container');
+    expect(container?.image).toMatch(/@sha256:[0-9a-f]{64}$/);
+    // The first port becomes port 80 of the Service; by `h2c` in its name it is HTTP/2 there.
+    expect(container?.ports?.map(({ name, containerPort }) => `${name} ${containerPort}`)).toEqual([
+      'h2c 8001',
+      'http 8002',
+    ]);
+    const env = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? '']));
+    const printed = await output(process.execPath, [PROGRAM, ...(container?.args ?? []), '--print-config'], { env });
+    expect(printed).toMatch(/^modelRepository +\/mnt\/models /m);
+    // Of the 30 s that KServe gives a pod.
+    const ms = (name: string) => Number(new RegExp(`^${name} +(\\d+) `, 'm').exec(printed)?.[1]);
+    expect(ms('lameDuckMs') + ms('drainTimeoutMs')).toBeLessThanOrEqual(25_000);
+    const mailbox = container?.volumeMounts?.find(({ mountPath }) => mountPath === '/dev/shm');
+    expect(runtime.spec.volumes?.find(({ name }) => name === mailbox?.name)?.emptyDir?.medium).toBe('Memory');
   });
 });
 

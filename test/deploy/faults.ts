@@ -338,6 +338,10 @@ export const FAULTS: readonly Fault[] = [
   fault('budget-lets-go', 'no budget', 'plain', [gone('PodDisruptionBudget/tensorgate')]),
 
   // Queries
+  fault('query-syntax', 'a bracket that is not closed', 'sidecar-hpa', [
+    set('PrometheusRule/tensorgate', 'spec/groups/0/rules/0/expr', 'sum(rate(tensorgate_requests_total[5m]) > 1'),
+  ]),
+  fault('query-syntax', 'no query', 'flagger', [set('MetricTemplate/tensorgate-faults', 'spec/query', ' ')]),
   fault('series-exist', 'a metric that is not exported', 'sidecar-hpa', [
     set('PrometheusRule/tensorgate', 'spec/groups/0/rules/0/expr', 'tensorgate_errors_total > 0'),
   ]),

@@ -1,11 +1,13 @@
 /** What Prometheus is asked by deploy/istio, against what a real gateway exports. */
 
+import fs from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { askedOf, queriesOf } from '../../deploy/lint/rules/queries.ts';
 import { parsePrometheusText } from '../gateway/ops/prometheus-text.ts';
 import { offsetModel } from '../support/onnx-models.ts';
 import { useServer } from '../support/server-fixture.ts';
-import { KUBECTL, OVERLAYS, overlay } from './builds.ts';
+import { ISTIO, KUBECTL, OVERLAYS, overlay } from './builds.ts';
 
 /** Labels that series have from Prometheus, and not from the gateway. */
 const OF_THE_SCRAPE = ['namespace', 'app', 'track', 'rollouts_pod_template_hash'];
@@ -45,8 +47,12 @@ describe.skipIf(KUBECTL === undefined)('queries of deploy/istio', () => {
       20_000,
     );
     const exported = await series();
+    const adapter = fs.readFileSync(path.join(ISTIO, 'components/hpa/prometheus-adapter.yaml'), 'utf8');
+    // The rule of prometheus-adapter is no object, and its braces have a placeholder for matchers.
+    const adapted = askedOf(adapter).filter(({ metric }) => metric !== 'tensorgate_queue_seconds');
     const asked = OVERLAYS.flatMap((name) => queriesOf(overlay(name))).flatMap(({ text }) => askedOf(text));
-    const names = new Set(asked.map(({ metric }) => metric));
+    expect(adapted.length).toBeGreaterThan(3);
+    const names = new Set([...asked, ...adapted].map(({ metric }) => metric));
     expect(names.size).toBeGreaterThan(10);
     // Runners that died are told of when one has.
     expect([...names].filter((name) => !exported.has(name))).toEqual(['tensorgate_runner_restarts_total']);

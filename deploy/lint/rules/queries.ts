@@ -1,5 +1,6 @@
 /** What Prometheus is asked: by alerts, canary analyses and scalers. */
 
+import { parser as PROMQL } from '@prometheus-io/lezer-promql';
 import { Status } from '../../../src/gateway/errors.ts';
 import { METRICS, type MetricDefinition } from '../../../src/gateway/ops/metrics.ts';
 import type { Build } from '../build.ts';
@@ -95,7 +96,32 @@ function checkMetric({ object, name, text }: Query): Finding[] {
   });
 }
 
+/** What Flagger and Argo Rollouts fill in before they ask. */
+function filledIn(text: string): string {
+  return text.replaceAll(/\{\{\s*interval\s*\}\}/g, '2m').replaceAll(/\{\{[^}]*\}\}/g, 'filled-in');
+}
+
+/** Where a query is not of PromQL's grammar. */
+function syntaxFaults(text: string): string[] {
+  const query = filledIn(text);
+  const faults: string[] = [];
+  PROMQL.parse(query).iterate({
+    enter: ({ type, from }) => {
+      if (type.isError) faults.push(`at '${query.slice(from, from + 30)}'`);
+    },
+  });
+  return query.trim() === '' ? ['it is empty'] : faults;
+}
+
 export const QUERY_RULES: readonly Rule[] = [
+  {
+    id: 'query-syntax',
+    prevents: 'Prometheus refuses the query: no alert, or a canary that waits for ever',
+    check: (build) =>
+      queriesOf(build).flatMap(({ object, name, text }) =>
+        syntaxFaults(text).map((where) => found(object, `${name} is no PromQL: ${where}`)),
+      ),
+  },
   {
     id: 'series-exist',
     prevents: 'an alert or an analysis asks for what nobody exports, sees nothing, and finds all well',
