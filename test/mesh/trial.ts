@@ -9,6 +9,8 @@ import { Score } from './score.ts';
 
 /** How long a fault may take until the proof feels it, and a repair until it holds again. */
 const PATIENCE_MS = 60_000;
+/** Characters of a failure that are worth reading in a list. */
+const LONGEST = 300;
 
 export async function runProofs(proofs: readonly Proof[], toolbox: Toolbox, mutate: boolean): Promise<Score> {
   const score = new Score();
@@ -59,7 +61,7 @@ async function breakIt(mesh: Mesh, { prove, mutation }: Proof): Promise<string> 
     await inject(mesh, mutation);
     const seen = await untilFailure(() => prove(mesh));
     if (seen === undefined) throw new Error(`it survived: ${mutation.fault}`);
-    return `${mutation.fault}: ${seen.split('\n', 1)[0]}`;
+    return `${mutation.fault}: ${seen}`;
   } finally {
     for (const { kind, name } of mutation.patches) await mesh.restore(kind, name);
     await untilSuccess(() => prove(mesh));
@@ -100,6 +102,8 @@ function seconds(start: number): string {
   return ((Date.now() - start) / 1000).toFixed(1);
 }
 
+/** In one line, because each proof is one. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }

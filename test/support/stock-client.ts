@@ -25,6 +25,7 @@ const FILES = [
   'inference.proto',
   'health.proto',
   'tensorgate.proto',
+  'orca.proto',
   'grpc/reflection/v1/reflection.proto',
   'grpc/reflection/v1alpha/reflection.proto',
 ];
@@ -145,6 +146,11 @@ export function method(service: string, rpc: string): Rpc {
   if (found === undefined) throw new TypeError(`proto/ has no ${service}/${rpc}`);
   return found;
 }
+
+/** The names of all services that a server offers. */
+export const SERVICES: readonly string[] = Object.keys(DEFINITION).filter(
+  (name) => !('format' in (DEFINITION[name] ?? {})),
+);
 
 /** The names of all RPCs of a service. */
 export function rpcsOf(service: string): readonly string[] {

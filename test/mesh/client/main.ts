@@ -89,8 +89,13 @@ function call(client: Client, { path: rpc, metadata = {}, deadlineMs }: Calls, m
   });
 }
 
+const ENDLESS: readonly string[] = [
+  '/grpc.health.v1.Health/Watch',
+  '/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics',
+];
+
 function isEndless(rpc: string): boolean {
-  return rpc === '/grpc.health.v1.Health/Watch';
+  return ENDLESS.includes(rpc);
 }
 
 function count(counts: Record<string, number>, key: string): void {

@@ -6,6 +6,7 @@ import { canaryShare } from './canary-share.ts';
 import { circuitBreaker } from './circuit-breaker.ts';
 import { controlStable } from './control-stable.ts';
 import { deadline } from './deadline.ts';
+import { goldenOf } from './golden.ts';
 import { identity } from './identity.ts';
 import { ingressToken } from './ingress-token.ts';
 import { leastRequest } from './least-request.ts';
@@ -24,6 +25,7 @@ import { strict } from './strict.ts';
 
 /** All of them, in the order in which they run: a request's path first, then what disturbs the mesh. */
 export const PROOFS: readonly Proof[] = [
+  goldenOf('canary'),
   identity,
   strict,
   authorization,
@@ -42,8 +44,11 @@ export const PROOFS: readonly Proof[] = [
   probes,
   modelReload,
   rollingRestart,
+  goldenOf('orca'),
   accepted,
   orcaWeights,
+  goldenOf('locality'),
   localityFailover,
+  goldenOf('ingress'),
   ingressToken,
 ];

@@ -159,8 +159,9 @@ export class Mesh {
     return new Map(lines.filter(([name]) => pattern.test(name)).map(([name, value]) => [name, Number(value)]));
   }
 
-  async proxyConfig(pod: Pod): Promise<string> {
-    return pod.forwards.http(ENVOY_ADMIN, '/config_dump');
+  /** @param query such as `?resource=dynamic_listeners` */
+  async proxyConfig(pod: Pod, query = ''): Promise<string> {
+    return pod.forwards.http(ENVOY_ADMIN, `/config_dump${query}`);
   }
 
   /** The metrics of a gateway. */
