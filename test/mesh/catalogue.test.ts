@@ -33,6 +33,6 @@ test('every proof has a fault that has to break it, written as a patch', () => {
 test('every overlay of a proof is there, and has a recording of what istiod programs', () => {
   for (const overlay of new Set(PROOFS.map((proof) => proof.overlay))) {
     expect(fs.existsSync(`${HERE}overlays/${overlay}/kustomization.yaml`), overlay).toBe(true);
-    expect(fs.existsSync(`${HERE}golden/${overlay}.json`), overlay).toBe(true);
+    expect(fs.existsSync(`${HERE}golden/${overlay}.yaml`), overlay).toBe(true);
   }
 });

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
 import type { Mesh } from '../rig/mesh.ts';
 import type { Pod } from '../rig/pod.ts';
 import { type Overlay, type Proof, replace } from './proof.ts';
@@ -58,14 +59,17 @@ function sorted(list: readonly (Fields & Named)[]): readonly (Fields & Named)[] 
 
 /** Addresses differ from run to run. */
 function format(value: Json): string {
-  return `${JSON.stringify(value, null, 1).replace(/\b10\.(96|244)\.\d+\.\d+\b/g, 'ADDRESS')}\n`;
+  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false }).replace(
+    /\b10\.(96|244)\.\d+\.\d+\b/g,
+    'ADDRESS',
+  );
 }
 
 export function goldenOf(overlay: Overlay): Proof {
-  const file = `${FOLDER}${overlay}.json`;
+  const file = `${FOLDER}${overlay}.yaml`;
   return {
     name: `golden-${overlay}`,
-    promise: `What istiod programs for overlay ${overlay} is what test/mesh/golden/${overlay}.json says.`,
+    promise: `What istiod programs for overlay ${overlay} is what test/mesh/golden/${overlay}.yaml says.`,
     overlay,
     async prove(mesh) {
       const seen = format(await programmed(mesh));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { poll } from '../rig/polling.ts';
 import { GATEWAY } from './gateway.ts';
-import { type Proof, remove } from './proof.ts';
+import { type Proof, replace } from './proof.ts';
 import { inference } from './requests.ts';
 
 const CALLS = 200;
@@ -39,12 +39,12 @@ export const probes: Proof = {
     }
   },
   mutation: {
-    fault: 'no readiness probe',
+    fault: 'a readiness probe that forgives a thousand failures',
     patches: [
       {
         kind: 'Deployment',
         name: 'tensorgate',
-        operations: [remove('/spec/template/spec/containers/0/readinessProbe')],
+        operations: [replace('/spec/template/spec/containers/0/readinessProbe/failureThreshold', 1000)],
       },
     ],
   },

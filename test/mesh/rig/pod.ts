@@ -206,7 +206,25 @@ export class Pod {
     const isReady = all.length === expected && all.every((each) => this.#well.get(each) === true);
     if (isReady === this.#told) return;
     this.#told = isReady;
-    await this.#patch({ conditions: conditions(isReady) }).catch((error: unknown) => this.#log(String(error)));
+    await this.#patch({
+      conditions: conditions(isReady),
+      initContainerStatuses: this.#sidecars.map((each) => this.#statusOf(each)),
+      containerStatuses: this.#apps.map((each) => this.#statusOf(each)),
+    }).catch((error: unknown) => this.#log(String(error)));
+  }
+
+  /** For whoever looks with kubectl. */
+  #statusOf(container: Container): unknown {
+    const { name, spec, restarts, isRunning } = container;
+    return {
+      name,
+      image: spec.image,
+      imageID: '',
+      ready: this.#well.get(container) === true,
+      started: isRunning,
+      restartCount: restarts,
+      state: isRunning ? { running: {} } : { waiting: { reason: 'CrashLoopBackOff' } },
+    };
   }
 
   get #grace(): number {
