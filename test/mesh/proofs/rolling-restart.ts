@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expecting, type Proof, replace } from './proof.ts';
+import { expecting, type Proof, remove, replace } from './proof.ts';
 import { inference } from './requests.ts';
 
 const CALLS = 6000;
@@ -42,7 +42,7 @@ export const rollingRestart: Proof = {
     return `0 of ${all} calls failed, ${rate} calls/s, ${before.size} pods replaced in ${Math.round(took / 1000)} s`;
   },
   mutation: {
-    fault: 'a grace period of a second, and no retries',
+    fault: 'pods that count as ready before they are, and no retries',
     patches: [
       {
         kind: 'VirtualService',
@@ -52,7 +52,7 @@ export const rollingRestart: Proof = {
       {
         kind: 'Deployment',
         name: 'tensorgate',
-        operations: [replace('/spec/template/spec/terminationGracePeriodSeconds', 1)],
+        operations: [remove('/spec/template/spec/containers/0/readinessProbe')],
       },
     ],
   },
