@@ -81,7 +81,7 @@ export class Mesh {
     await this.settle();
   }
 
-  /** Changes an object of the overlay where it is. */
+  /** Changes an object of the overlay where it is. Pods are new by then, proxies need not know yet, and may refuse it. */
   async patch(
     kind: string,
     name: string,
@@ -90,7 +90,7 @@ export class Mesh {
   ): Promise<void> {
     const patch = JSON.stringify(operations);
     await this.control.kubectl(['-n', namespace, 'patch', kind, name, '--type=json', `--patch=${patch}`]);
-    await this.settle();
+    await this.#rolledOut();
   }
 
   /** Makes an object of the overlay what it was when the overlay was applied. */
@@ -102,17 +102,21 @@ export class Mesh {
   }
 
   /** Waits until Deployments have the pods that they should have, and every proxy has what istiod has for it. */
-  async settle(seconds = 180): Promise<void> {
-    await poll('pods are ready', seconds, async () => {
+  async settle(): Promise<void> {
+    await this.#rolledOut();
+    await this.settled();
+  }
+
+  async #rolledOut(): Promise<void> {
+    await poll('pods are ready', 180, async () => {
       const deployments = await this.control.kubernetes.list<DeploymentObject>('/apis/apps/v1/deployments');
       const clients = ['caller', 'admin', 'stranger', 'outsider'] as const;
       return deployments.every(isComplete) && clients.every((name) => this.#find(name)?.isReady === true);
     });
-    await this.settled(seconds);
   }
 
   /** Waits until every proxy has what istiod has for it. */
-  async settled(seconds = 60): Promise<void> {
+  async settled(seconds = 120): Promise<void> {
     // Some times in a row, because istiod gathers changes for a moment before it sends them.
     let row = 0;
     await poll('proxies are in step with istiod', seconds, async () => {
