@@ -69,7 +69,7 @@ async function breakIt(mesh: Mesh, { prove, mutation }: Proof): Promise<string> 
 }
 
 async function inject(mesh: Mesh, { patches }: Mutation): Promise<void> {
-  for (const { kind, name, operations } of patches) await mesh.patch(kind, name, operations);
+  for (const { kind, name, namespace, operations } of patches) await mesh.patch(kind, name, operations, namespace);
 }
 
 async function untilFailure(attempt: () => Promise<string>): Promise<string | undefined> {

@@ -43,6 +43,7 @@ export const orcaWeights: Proof = {
       {
         kind: 'EnvoyFilter',
         name: 'tensorgate-orca-wrr',
+        namespace: 'istio-system',
         operations: [
           replace('/spec/configPatches/0/match/cluster/service', 'tensorgate.elsewhere.svc.cluster.local'),
           remove('/spec/configPatches/0/match/cluster/portNumber'),

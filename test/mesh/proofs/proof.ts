@@ -25,6 +25,8 @@ export interface Mutation {
 export interface Patch {
   readonly kind: string;
   readonly name: string;
+  /** `inference`, where it is absent. */
+  readonly namespace?: string;
   readonly operations: readonly PatchOperation[];
 }
 
