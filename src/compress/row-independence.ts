@@ -10,6 +10,7 @@ import { PROBE_RANGES } from '../gateway/dispatch/synthetic-input.ts';
 import { findProbeShape } from '../gateway/dispatch/warm-up.ts';
 import { MODEL_CONFIG } from '../gateway/repository/model-config.ts';
 import { type ModelSignature, resolveSignature } from '../gateway/repository/model-signature.ts';
+import { findRowAxes } from '../gateway/repository/row-axes.ts';
 import { type Feeds, openModel, type RunnerOptions } from './model-run.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
 
@@ -36,9 +37,11 @@ export async function verifyRows(
 ): Promise<RowVerdict> {
   const session = await openModel(model, options);
   try {
-    const signature = resolveSignature(session.info, MODEL_CONFIG.parse({}), '.');
-    const { inputs, outputs, batching } = signature;
-    if (batching.kind === 'off') return { kind: 'unbatched', reason: batching.reason };
+    const found = findRowAxes(session.info, MODEL_CONFIG.parse({}));
+    if (found.kind === 'impossible') return { kind: 'unbatched', reason: found.text };
+    // Where the names of the axes leave a doubt, the configuration may still say that there are rows.
+    const signature = resolveSignature(session.info, MODEL_CONFIG.parse({ max_batch_size: MAX_ROWS }), '.');
+    const { inputs, outputs } = signature;
     const run = session.runRows(signature);
     const axes = outputAxes(outputs);
     const rows = alike(samples.flatMap((feeds) => firstRow(feeds, signature) ?? []));
@@ -46,11 +49,11 @@ export async function verifyRows(
       const reason = await compareTogether(run, rows, axes);
       if (reason !== undefined) return { kind: 'dependent', reason };
     }
-    const found = await findProbeShape(run, inputs, PROBE_RANGES);
-    if (found.kind !== 'shape') {
-      return rows.length > 1 ? { kind: 'independent' } : { kind: 'unverified', reason: found.reason };
+    const probe = await findProbeShape(run, inputs, PROBE_RANGES);
+    if (probe.kind !== 'shape') {
+      return rows.length > 1 ? { kind: 'independent' } : { kind: 'unverified', reason: probe.reason };
     }
-    const reason = await findRowDependence(run, inputs, found.shape, axes);
+    const reason = await findRowDependence(run, inputs, probe.shape, axes);
     return reason === undefined ? { kind: 'independent' } : { kind: 'dependent', reason };
   } finally {
     await session[Symbol.asyncDispose]();

@@ -218,3 +218,40 @@ describe('a language detector', () => {
     expect(() => compress(model, { kind: 'int8' }, new Map(), { keep })).toThrow("there is no node 'head' to keep");
   });
 });
+
+describe('an activation behind a product', () => {
+  /** A product, what follows it, and whether a second one reads that. */
+  function product(build: (n: Network, logits: string) => string): OnnxModel {
+    const n = new Network(17);
+    const output = build(n, n.gemm('x', 12, 8));
+    return n.model([{ name: 'x', axes: ['rows', 12] }], [{ name: output, axes: ['rows', 8] }]);
+  }
+
+  const CASES: readonly [string, (n: Network, logits: string) => string][] = [
+    ['that is the answer', (n, logits) => n.add('Relu', [logits])],
+    ['that float alone reads', (n, logits) => n.add('Softmax', [n.add('Relu', [logits])], { axis: 1 })],
+    [
+      'that float reads twice',
+      (n, logits) => {
+        const relu = n.add('Relu', [logits]);
+        return n.add('Add', [relu, n.add('Tanh', [relu])]);
+      },
+    ],
+    [
+      'that cuts off little',
+      (n, logits) => {
+        const limits = [-1, 0.5].map((limit, at) => n.constant(`limit${at}`, Float32Array.of(limit), []));
+        return n.add('Tanh', [n.add('Clip', [logits, ...limits])]);
+      },
+    ],
+    ['that another product reads', (n, logits) => n.gemm(n.add('Relu', [logits]), 8, 8)],
+  ];
+
+  test.each(CASES)('%s leaves it an integer kernel', async (_, build) => {
+    const { random } = new Network(1);
+    const { operators, error } = await quantized(product(build), [randomFeeds('x', [16, 12], random)]);
+    expect(operators.get('QGemm')).toBeGreaterThanOrEqual(1);
+    for (const float of ['Gemm', 'FusedGemm', 'MatMul']) expect(operators.has(float)).toBe(false);
+    expect(error).toBeLessThan(0.05);
+  });
+});

@@ -24,6 +24,8 @@ interface Recipe {
   readonly end: 'gap' | 'flatten';
   readonly transposed: boolean;
   readonly inputSize: number;
+  /** What lies between the last product and the answer. */
+  readonly tail: readonly ('Relu' | 'Flatten')[];
 }
 
 const RECIPE: fc.Arbitrary<Recipe> = fc.record({
@@ -56,9 +58,10 @@ const RECIPE: fc.Arbitrary<Recipe> = fc.record({
   end: fc.constantFrom('gap' as const, 'flatten' as const),
   transposed: fc.boolean(),
   inputSize: fc.constantFrom(0.1, 1, 20),
+  tail: fc.constantFrom([], ['Relu'] as const, ['Relu', 'Flatten'] as const, ['Flatten'] as const),
 });
 
-function build({ seed, steps, activations, normalized, end, transposed }: Recipe): OnnxModel {
+function build({ seed, steps, activations, normalized, end, transposed, tail }: Recipe): OnnxModel {
   const network = new Network(seed);
   let channels = 4;
   let size = SIZE;
@@ -111,9 +114,26 @@ function build({ seed, steps, activations, normalized, end, transposed }: Recipe
   }
   tensor = network.add('Flatten', [tensor]);
   const hidden = network.gemm(tensor, channels * size * size, 6, transposed ? { transB: 1 } : {});
-  const output = network.gemm(activated(hidden), 6, 3, { alpha: { float: 0.5 }, beta: { float: 2 } });
+  const logits = network.gemm(activated(hidden), 6, 3, { alpha: { float: 0.5 }, beta: { float: 2 } });
+  const output = tail.reduce((given, opType) => network.add(opType, [given]), logits);
   return network.model([{ name: 'x', axes: ['rows', 4, SIZE, SIZE] }], [{ name: output, axes: ['rows', 3] }]);
 }
+
+/** Where it went wrong once: nothing comes through the last ReLU, so that its Clip is not made needless by quantizing. */
+const EXAMPLES: [Recipe][] = [
+  [
+    {
+      seed: 30,
+      steps: [{ kind: 'conv', kernel: 1, channels: 8, depthwise: false }, { kind: 'maxpool' }],
+      activations: ['relu', 'relu', 'relu6', 'relu', 'relu', 'relu', 'relu', 'relu'],
+      normalized: false,
+      end: 'gap',
+      transposed: false,
+      inputSize: 0.1,
+      tail: ['Relu', 'Flatten'],
+    },
+  ],
+];
 
 /** Each opens four sessions. */
 const RUNS = Number(process.env['TEST_RUNS'] ?? 8);
@@ -144,18 +164,19 @@ test('each is sound, within its bound, and runs in integers', { timeout: 30_000 
       const float = await outputsOf(model, feeds);
       const integer = await outputsOf(int8, feeds);
       let worst = 0;
-      let peak = 0;
+      // Of the logits: a ReLU behind them may leave nothing.
+      const logits = ranges.get(model.graph?.node.findLast(({ opType }) => opType === 'Gemm')?.output[0] ?? '');
+      const peak = Math.max(Math.abs(logits?.low ?? 0), Math.abs(logits?.high ?? 0));
       for (const [index, values] of float.entries()) {
         for (const [at, value] of values.entries()) {
           worst = Math.max(worst, Math.abs(value - (integer[index]?.[at] ?? Number.NaN)));
-          peak = Math.max(peak, Math.abs(value));
         }
       }
       // Sums in float32 are rounded too.
       expect(worst).toBeLessThanOrEqual(bound + 1e-4 * peak);
       // A bound on the worst case says little of a usual one.
-      expect(worst).toBeLessThanOrEqual(0.15 * peak + 1e-6);
+      expect(worst).toBeLessThanOrEqual(0.25 * peak + 1e-6);
     }),
-    { numRuns: RUNS },
+    { numRuns: RUNS, examples: EXAMPLES },
   );
 });

@@ -143,6 +143,21 @@ class Planner {
     return isRedundant(limits, quantizationOf(range)) ? activation : undefined;
   }
 
+  /**
+   * Whether ONNX Runtime would take the only reader of a node for an activation that quantizing makes needless, and would not
+   * fuse the node where nothing is quantized behind it.
+   */
+  #isBeforeActivation({ output: [output = ''] }: NodeProto): boolean {
+    const [activation, ...others] = this.#links.consumers(output);
+    if (activation === undefined || others.length > 0 || this.#graph.isExposed(output)) return false;
+    const [activated = ''] = activation.output;
+    return (
+      ACTIVATIONS.has(activation.opType) &&
+      !this.#graph.isExposed(activated) &&
+      this.#links.consumers(activated).length === 1
+    );
+  }
+
   #limits(activation: NodeProto): Range | undefined {
     if (activation.opType === 'Relu') return { low: 0, high: Number.POSITIVE_INFINITY };
     const [low, high] = [activation.input[1] ?? '', activation.input[2] ?? ''].map((name, index) => {
@@ -162,7 +177,7 @@ class Planner {
   /** Why a node with weights cannot compute in integers. */
   #obstacle(node: NodeProto, { input }: WeightedNode): string | undefined {
     if (!this.#isKnown(input)) return `the range of its input '${input}' is not known`;
-    if (node.opType !== 'Conv') return undefined;
+    if (node.opType !== 'Conv' && !this.#isBeforeActivation(node)) return undefined;
     const activation = this.#activationBehind(node);
     const result = activation?.output[0] ?? node.output[0] ?? '';
     if (this.#graph.isExposed(result)) return 'its output is an answer of the model, which stays in float';
@@ -233,7 +248,8 @@ class Planner {
         wanted.add(found.input);
         // A product of matrices can give float32 itself, and does so more exactly.
         const result = this.#result(node);
-        if (node.opType === 'Conv' || this.#isReadInIntegers(result)) wanted.add(result);
+        const givesFloat = node.opType !== 'Conv' && !this.#isBeforeActivation(node) && !this.#isReadInIntegers(result);
+        if (!givesFloat) wanted.add(result);
       } else if (this.#others.has(node)) {
         for (const input of dataInputs(node)) wanted.add(input);
         wanted.add(this.#result(node));
