@@ -4,7 +4,7 @@
 #
 #   npm run -s test:mesh -- --exec test/deploy/dry-run.sh
 #
-# Nothing is created but namespaces and the definitions of other projects' kinds.
+# After that, the canary of deploy/istio/README.md is begun, promoted and taken back with its commands.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -87,6 +87,37 @@ for file in test/deploy/found/*.yaml; do
     fail "istioctl finds $wanted in $file" "$output"
   fi
 done
+
+# WHAT WANTED JSONPATH: of the route of ModelInfer.
+routed() {
+  local got
+  got=$(kubectl -n inference get virtualservice tensorgate -o jsonpath="{.spec.http[?(@.name=='infer')]$3}")
+  if [[ $got == "$2" ]]; then pass "$1: $got"; else fail "$1: $2" "$got"; fi
+}
+
+readme=deploy/istio/README.md
+{
+  kubectl apply -k deploy/istio/overlays/sidecar
+  created=$(kubectl apply -k deploy/istio/overlays/sidecar-canary -l track=canary -o name)
+} >/dev/null
+if [[ $created == deployment.apps/tensorgate-canary ]]; then
+  pass 'the canary begins with its Deployment alone'
+else
+  fail 'the canary begins with its Deployment alone' "$created"
+fi
+routed 'and without traffic' stable '.route[*].destination.subset'
+kubectl apply -k deploy/istio/overlays/sidecar-canary >/dev/null
+routed 'then it has a tenth' '90 10' '.route[*].weight'
+kubectl -n inference patch virtualservice tensorgate --type json \
+  -p "$(sed -n "/--type json -p '\[\$/,/\]'\$/p" $readme | sed "s/.*-p '//; s/'\$//")" >/dev/null
+routed 'the patch of the README gives it half' '50 50' '.route[*].weight'
+kubectl apply -k deploy/istio/overlays/sidecar >/dev/null
+routed 'one command takes it back' stable '.route[*].destination.subset'
+if kubectl -n inference get deployment tensorgate-canary >/dev/null; then
+  pass 'and leaves its pods to be looked at'
+else
+  fail 'and leaves its pods to be looked at' 'they are gone'
+fi
 
 echo "$passed passed, $failed failed"
 [[ $failed == 0 ]]
