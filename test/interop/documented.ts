@@ -45,5 +45,6 @@ export function runDocumented(
 ): Promise<Ended> {
   const folders = [...programs.map((program) => path.dirname(program)), process.env['PATH'] ?? ''];
   const env = { ...variables, PATH: folders.join(path.delimiter) };
-  return runProgram('bash', ['-euo', 'pipefail', '-c', addressedTo(server, code)], { env, cwd });
+  // A bash that finds a socket for its input takes itself for a remote shell, and would read what login shells read.
+  return runProgram('bash', ['--norc', '-euo', 'pipefail', '-c', addressedTo(server, code)], { env, cwd });
 }
