@@ -15,21 +15,29 @@ const LONGEST = 300;
 export async function runProofs(proofs: readonly Proof[], toolbox: Toolbox, mutate: boolean): Promise<Score> {
   const score = new Score();
   const start = Date.now();
-  const mesh = await Mesh.start(toolbox);
-  console.log(`the control plane is up after ${seconds(start)} s`);
+  const mesh = await report(score, 'control plane', async () => ({
+    value: await Mesh.start(toolbox),
+    figures: 'is up',
+  }));
   for (const [overlay, group] of byOverlay(proofs)) {
     console.log('');
-    const isUp = await report(score, `overlay ${overlay}`, async () => {
+    const pods = await report(score, `overlay ${overlay}`, async () => {
+      if (mesh === undefined) throw new Error('there is no control plane');
       await mesh.apply(overlay);
-      return `${mesh.pods.length} pods are ready`;
+      return { value: mesh.pods, figures: `${mesh.pods.length} pods are ready` };
     });
-    if (!isUp) {
+    if (mesh === undefined || pods === undefined) {
       for (const _ of group) score.count('failed');
       continue;
     }
     for (const proof of group) {
-      const holds = await report(score, proof.name, () => proof.prove(mesh));
-      if (holds && mutate) await report(score, `${proof.name}, broken`, () => breakIt(mesh, proof));
+      const held = await report(score, proof.name, async () => ({ value: true, figures: await proof.prove(mesh) }));
+      if (held !== undefined && mutate) {
+        await report(score, `${proof.name}, broken`, async () => ({
+          value: true,
+          figures: await breakIt(mesh, proof),
+        }));
+      }
     }
   }
   console.log(`\nall of it took ${seconds(start)} s`);
@@ -40,18 +48,24 @@ function byOverlay(proofs: readonly Proof[]): ReadonlyMap<Overlay, readonly Proo
   return Map.groupBy(proofs, ({ overlay }) => overlay);
 }
 
-/** Prints a line. Resolves with whether it ended well. */
-async function report(score: Score, name: string, attempt: () => Promise<string>): Promise<boolean> {
+interface Success<T> {
+  readonly value: T;
+  /** What there is to tell. */
+  readonly figures: string;
+}
+
+/** Counts, and prints a line. Resolves with what came of it; `undefined` where it failed. */
+async function report<T>(score: Score, name: string, attempt: () => Promise<Success<T>>): Promise<T | undefined> {
   const start = Date.now();
   try {
-    const figures = await attempt();
+    const { value, figures } = await attempt();
     score.count('passed');
     console.log(`${styleText('green', 'ok  ')} ${name} (${seconds(start)} s): ${figures}`);
-    return true;
+    return value;
   } catch (error) {
     score.count('failed');
     console.log(`${styleText('red', 'FAIL')} ${name} (${seconds(start)} s): ${messageOf(error)}`);
-    return false;
+    return undefined;
   }
 }
 

@@ -47,8 +47,10 @@ export function openLog(name: string): number {
   return log;
 }
 
+/** Empty where there is no log. */
 export function endOfLog(name: string, lines = 20): string {
-  const text = fs.readFileSync(path.join(LOGS, `${name}.log`), 'utf8').trimEnd();
+  const file = path.join(LOGS, `${name}.log`);
+  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trimEnd() : '';
   return text.split('\n').slice(-lines).join('\n');
 }
 

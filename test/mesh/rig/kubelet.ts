@@ -29,8 +29,11 @@ export class Kubelet {
   readonly #models: string;
   /** By uid; `undefined` while one is being started. */
   readonly #pods = new Map<string, Pod | undefined>();
+  /** Those that are never started again. */
   readonly #ended = new Set<string>();
-  readonly #placed = new Map<string, { readonly node: string; readonly app: string | undefined }>();
+  /** Those whose removal was asked for. */
+  readonly #removed = new Set<string>();
+  readonly #placed = new Map<string, { readonly node: string; readonly template: string | undefined }>();
 
   private constructor(kubernetes: Kubernetes, images: Images, models: string) {
     this.#kubernetes = kubernetes;
@@ -82,9 +85,9 @@ export class Kubelet {
     const objects = await this.#kubernetes.list<PodObject>('/api/v1/pods');
     for (const object of objects) {
       const uid = object.metadata.uid ?? '';
-      if (this.#ended.has(uid)) continue;
+      const isKnown = this.#pods.has(uid) || this.#ended.has(uid);
       if (object.metadata.deletionTimestamp !== undefined) this.#end(uid, object);
-      else if (!this.#pods.has(uid)) this.#start(uid, object);
+      else if (!isKnown) this.#start(uid, object);
     }
     const uids = new Set(objects.map(({ metadata }) => metadata.uid));
     for (const [uid, pod] of this.#pods) {
@@ -99,18 +102,22 @@ export class Kubelet {
       await this.#bind(object, node.name);
       this.#pods.set(uid, await Pod.start(object, node));
     })().catch((error: unknown) => {
-      log(`${object.metadata.namespace}/${object.metadata.name}: ${error}`);
+      // Not tried again: what is wrong with it will be so the next time.
+      this.#pods.delete(uid);
+      this.#ended.add(uid);
+      log(`${object.metadata.namespace}/${object.metadata.name} cannot be started: ${error}`);
     });
   }
 
   #end(uid: string, object: PodObject): void {
     const pod = this.#pods.get(uid);
-    // One that is being started is ended at the next look.
-    if (pod === undefined && this.#pods.has(uid)) return;
+    // One that is being started is ended at a later look, and one that is being stopped is so already.
+    if ((pod === undefined && this.#pods.has(uid)) || pod?.isStopping === true || this.#removed.has(uid)) return;
     const grace = object.metadata.deletionGracePeriodSeconds;
     void (async () => {
       if (pod !== undefined) await this.#stop(uid, pod, grace === undefined ? undefined : grace * 1000);
-      else this.#ended.add(uid);
+      this.#ended.add(uid);
+      this.#removed.add(uid);
       const { namespace, name } = object.metadata;
       await this.#kubernetes.delete(`/api/v1/namespaces/${namespace}/pods/${name}?gracePeriodSeconds=0`);
     })().catch((error: unknown) => {
@@ -135,15 +142,15 @@ export class Kubelet {
     });
   }
 
-  /** The node that the pod asks for by its zone, or else that with the fewest pods of the same app. */
+  /** The node that the pod asks for by its zone, or else that with the fewest pods of the same template. */
   #schedule({ spec, metadata }: PodObject): Node {
-    const app = metadata.labels?.['app'];
+    const template = metadata.labels?.['pod-template-hash'];
     const like = ({ name }: { readonly name: string }): number =>
-      [...this.#placed.values()].filter((place) => place.node === name && place.app === app).length;
+      [...this.#placed.values()].filter((place) => place.node === name && place.template === template).length;
     const [first, second] = NODES;
     const asked = NODES.find(({ zone }) => zone === spec.nodeSelector?.[ZONE]);
     const { name, ip } = asked ?? (like(first) <= like(second) ? first : second);
-    this.#placed.set(metadata.uid ?? '', { node: name, app });
+    this.#placed.set(metadata.uid ?? '', { node: name, template });
     return { kubernetes: this.#kubernetes, images: this.#images, models: this.#models, name, ip };
   }
 }

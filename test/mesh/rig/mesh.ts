@@ -7,6 +7,7 @@ import { parseAllDocuments } from 'yaml';
 import { parsePrometheusText, type Sample } from '../../gateway/ops/prometheus-text.ts';
 import { type Calls, type Outcome, SOCKET } from '../client/calls.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { endOfLog } from './daemon.ts';
 import { Images } from './image.ts';
 import { isSynchronized, startIstiod } from './istiod.ts';
 import { Kubelet } from './kubelet.ts';
@@ -112,6 +113,8 @@ export class Mesh {
       const deployments = await this.control.kubernetes.list<DeploymentObject>('/apis/apps/v1/deployments');
       const clients = ['caller', 'admin', 'stranger', 'outsider'] as const;
       return deployments.every(isComplete) && clients.every((name) => this.#find(name)?.isReady === true);
+    }).catch((error: unknown) => {
+      throw new Error(`${error}; the kubelet says: ${endOfLog('kubelet', 5)}`);
     });
   }
 
