@@ -31,7 +31,7 @@ export class Kubelet {
   readonly #pods = new Map<string, Pod | undefined>();
   /** Those that are never started again. */
   readonly #ended = new Set<string>();
-  /** Those whose removal was asked for. */
+  /** Those that the API server has forgotten. */
   readonly #removed = new Set<string>();
   readonly #placed = new Map<string, { readonly node: string; readonly template: string | undefined }>();
 
@@ -117,9 +117,9 @@ export class Kubelet {
     void (async () => {
       if (pod !== undefined) await this.#stop(uid, pod, grace === undefined ? undefined : grace * 1000);
       this.#ended.add(uid);
-      this.#removed.add(uid);
       const { namespace, name } = object.metadata;
       await this.#kubernetes.delete(`/api/v1/namespaces/${namespace}/pods/${name}?gracePeriodSeconds=0`);
+      this.#removed.add(uid);
     })().catch((error: unknown) => {
       if (!(error instanceof KubernetesError && error.status === 404)) log(String(error));
     });
