@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { PROOFS } from './proofs/catalogue.ts';
 import type { Overlay } from './proofs/proof.ts';
 import { type ControlPlane, startControlPlane } from './rig/control-plane.ts';
@@ -31,7 +31,9 @@ const command = new Command('npm run test:mesh --')
     '--exec <command>',
     'no proofs: bring up API server, controllers and istiod, and run this with bash beside them',
   )
-  .option('--overlay <name>', `with --exec: also run the pods of test/mesh/overlays/NAME (${OVERLAYS.join(', ')})`)
+  .addOption(
+    new Option('--overlay <name>', 'with --exec: also run the pods of test/mesh/overlays/NAME').choices(OVERLAYS),
+  )
   .addHelpText(
     'after',
     `

@@ -18,10 +18,8 @@ export const WORK = '/mnt/mesh';
 export function obstacle(): string | undefined {
   if (process.platform !== 'linux') return `it needs Linux, and this is ${process.platform}`;
   if (process.getuid?.() !== 0) return 'it needs root, to make network namespaces';
-  const script = 'mount -t tmpfs tmpfs /mnt && ip link add br0 type bridge && ip link add v0 type veth peer name v1';
-  const { status, stderr, error } = spawnSync('setpriv', ['--pdeathsig', 'KILL', ...UNSHARE, 'sh', '-c', script], {
-    encoding: 'utf8',
-  });
+  const attempt = ['--pdeathsig', 'KILL', ...UNSHARE, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'];
+  const { status, stderr, error } = spawnSync('setpriv', attempt, { encoding: 'utf8' });
   if (status === 0) return undefined;
   return `namespaces cannot be made here: ${(error?.message ?? stderr).trim()}`;
 }
