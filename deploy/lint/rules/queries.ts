@@ -68,6 +68,7 @@ const POD_LABELS: readonly string[] = ['app', 'track', 'rollouts_pod_template_ha
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   status: Object.keys(Status),
   largest: ['same', 'other'],
+  stage: ['loading', 'shadow', 'canary', 'promoted', 'rolled_back'],
 };
 
 /** The metric of a series: a histogram is asked for by its buckets, sum and count. */
