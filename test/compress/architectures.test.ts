@@ -255,3 +255,45 @@ describe('an activation behind a product', () => {
     expect(error).toBeLessThan(0.05);
   });
 });
+
+describe('an activation between convolutions, behind', () => {
+  const CASES: readonly [string, string, (n: Network, x: string) => string][] = [
+    ['a sum', 'QLinearAdd', (n, x) => n.add('Add', [x, n.conv(x, 4, 4)])],
+    ['a product', 'QLinearMul', (n, x) => n.add('Mul', [x, n.conv(x, 4, 4)])],
+    [
+      'an average',
+      'QLinearAveragePool',
+      (n, x) => n.add('AveragePool', [x], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }),
+    ],
+    ['a concatenation', 'QLinearConcat', (n, x) => n.add('Concat', [n.conv(x, 4, 2), n.conv(x, 4, 2)], { axis: 1 })],
+    ['a leaky activation', 'QLinearLeakyRelu', (n, x) => n.add('LeakyRelu', [x])],
+    ['a maximum', 'NhwcMaxPool', (n, x) => n.add('MaxPool', [x], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] })],
+  ];
+
+  test.each(CASES)('%s: %s', async (_, kernel, build) => {
+    const n = new Network(23);
+    const middle = build(n, n.conv('x', 4, 4));
+    const out = n.conv(n.add('Relu', [middle]), 4, 4);
+    const logits = n.gemm(n.add('Flatten', [n.add('GlobalAveragePool', [out])]), 4, 3);
+    const model = n.model([{ name: 'x', axes: ['rows', 4, 6, 6] }], [{ name: logits, axes: ['rows', 3] }]);
+    const { operators, notes, error } = await quantized(model, [randomFeeds('x', [8, 4, 6, 6], n.random)]);
+    expect([...operators.keys()]).toContain(kernel);
+    expect([...operators.keys()]).not.toContain('Conv');
+    // Nothing is said to be in integers that is not.
+    const relu = notes.find(({ opType }) => opType === 'Relu')?.kind;
+    if (relu === 'quantized') expect(operators.has('Relu')).toBe(false);
+    expect(error).toBeLessThan(0.1);
+  });
+
+  test('a product without a bias', async () => {
+    const n = new Network(29);
+    const hidden = n.add('Relu', [n.matmul('x', 8, 8)]);
+    const model = n.model(
+      [{ name: 'x', axes: ['rows', 5, 8] }],
+      [{ name: n.matmul(hidden, 8, 4), axes: ['rows', 5, 4] }],
+    );
+    const { operators } = await quantized(model, [randomFeeds('x', [4, 5, 8], n.random)]);
+    expect(operators.get('QLinearMatMul')).toBe(1);
+    expect(operators.get('MatMulIntegerToFloat')).toBe(1);
+  });
+});

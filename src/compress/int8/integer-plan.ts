@@ -109,8 +109,8 @@ class Planner {
     } else if (MOVING.has(opType) || COMPUTING.has(opType)) {
       this.#others.add(node);
     } else if (ACTIVATIONS.has(opType)) {
-      // What ends up in float after all is given its reason when that is known.
-      this.#reasons.set(node, 'what it reads is not computed in integers');
+      // Of those that become part of one, nobody asks.
+      this.#reasons.set(node, 'it is part of no integer kernel');
     } else if (this.#ranges.has(output)) {
       this.#reasons.set(node, `ONNX Runtime has no integer kernel for ${opType} that pays`);
     }
@@ -129,8 +129,9 @@ class Planner {
     return { scale: scales[0] ?? 1, zero: zeros[0] ?? 0 };
   }
 
-  /** What alone reads a node's output, and only cuts it off. */
+  /** What alone reads a node's output, and only cuts it off. Nothing becomes part of what has no kernel of its own. */
   #activationBehind(node: NodeProto): NodeProto | undefined {
+    if (MOVING.has(node.opType)) return undefined;
     const [output = ''] = node.output;
     const [activation, ...others] = this.#links.consumers(output);
     if (activation === undefined || others.length > 0 || this.#graph.isExposed(output)) return undefined;
