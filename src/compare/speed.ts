@@ -14,7 +14,7 @@ const ROUNDS = 5;
 const SLICE_MS = 60;
 /** With what lies between two runs, which of a tiny model is most. */
 const MAX_SLICE_MS = 120;
-const LEAST_RUNS = 3;
+const LEAST_RUNS = 5;
 
 export interface Measured {
   readonly speed: readonly Speed[];
@@ -51,7 +51,8 @@ export async function measureSpeed(
         await contender.time(batch);
         const times = await repeat(contender, batch);
         if (round === 0) continue;
-        rates[who]?.[at]?.push((size * times.length * 1e3) / times.reduce((sum, time) => sum + time, 0));
+        // The median, not the mean: another process that takes the core for a while hits a few runs only.
+        rates[who]?.[at]?.push((size * 1e3) / quantile(times, 0.5));
         if (size === 1) latencies[who]?.push(...times);
       }
     }
