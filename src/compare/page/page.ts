@@ -172,7 +172,7 @@ function flips(report: Report, pictures: Pictures): Markup {
   }
   const total = candidates.map(({ name, quality }) => `${count(quality.flips.count)} of ${name}`).join(', ');
   return markup`<h2>Where answers differ</h2>
-<p>Of ${count(data.rows)} rows: ${total}. Mostly the base was not sure of these either, as its number shows${rows.length === MAX_SHOWN && `; ${MAX_SHOWN} are shown`}.
+<p>Of ${count(data.rows)} rows: ${total}. A low number beside the base says that it was not sure either${rows.length === MAX_SHOWN && `; ${MAX_SHOWN} are shown, from all over the data`}.
 The number is the score of the class. A candidate that is not listed answers as the base does.</p>
 <div class="flips">${rows.map((row) => flip(row, report, pictures.get(row)))}</div>`;
 }

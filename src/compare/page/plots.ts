@@ -24,36 +24,50 @@ interface Point {
   readonly y: number;
 }
 
+/** Points, in percent. */
+const MOST_BELOW = 15;
+
 /** Accuracy, or agreement where nobody knows what is right, against the speed at the largest batch. */
 export function accuracyAgainstSpeed(models: readonly ModelReport[], batch: number): Markup {
   const isLabelled = models.some(({ quality }) => quality.accuracy !== undefined);
-  const points = models.flatMap((model, index): (Point & { from: number; to: number })[] => {
+  const points = models.flatMap((model, index): (Point & { least: number; most: number })[] => {
     const speed = model.speed.find((each) => each.batch === batch)?.itemsPerSecond;
     const y = isLabelled ? model.quality.accuracy : model.quality.agreement;
     return speed === undefined || y === undefined
       ? []
-      : [{ model, index, x: speed.median, y: y * 100, from: speed.min, to: speed.max }];
+      : [{ model, index, x: speed.median, y: y * 100, least: speed.min, most: speed.max }];
   });
   if (points.length === 0) return markup``;
-  const x = linearScale([0, ...points.map(({ to }) => to)], [LEFT, RIGHT - 40]);
-  const y = linearScale(padded(points.map((point) => point.y)), [BOTTOM, TOP]);
-  const labels = spreadOut(
-    points.map((point) => y(point.y)),
-    16,
-  );
+  const x = linearScale([0, ...points.map(({ most }) => most)], [LEFT, RIGHT - 40]);
+  // One that is far below would leave no room to tell the others apart: it lies at the bottom, with its value beside it.
+  const bottom = Math.max(...points.map((point) => point.y)) - MOST_BELOW;
+  const y = linearScale(padded(points.map((point) => Math.max(point.y, bottom))), [BOTTOM, TOP]);
   const largest = Math.max(...points.map(({ model }) => model.bytes));
+  const dots = points.map((point) => {
+    const [cx, cy] = [x(point.x), y(Math.max(point.y, bottom))];
+    const radius = 5 + 11 * Math.sqrt(point.model.bytes / largest);
+    const text = point.y < bottom ? `${point.model.name} ↓ ${Number(point.y.toFixed(1))} %` : point.model.name;
+    const width = text.length * 7.4;
+    const isLeft = cx + radius + 6 + width > RIGHT;
+    const from = isLeft ? cx - radius - 6 - width : cx + radius + 6;
+    return { ...point, cx, cy, radius, text, isLeft, from, width };
+  });
+  const labels = spreadOut(
+    dots.map(({ cy }) => cy),
+    16,
+    (one, other) => {
+      const [a, b] = [dots[one], dots[other]];
+      return a !== undefined && b !== undefined && a.from < b.from + b.width && b.from < a.from + a.width;
+    },
+  );
   return figure(
     `${isLabelled ? 'Accuracy' : 'Same answers as the base'} against speed`,
     markup`${axes(x, y, `rows a second, batch of ${batch}, one thread`, isLabelled ? 'right answers, %' : 'same answers, %')}
-    ${points.map((point, at) => {
-      const [cx, cy] = [x(point.x), y(point.y)];
-      const label = labels[at] ?? cy;
-      const radius = 5 + 11 * Math.sqrt(point.model.bytes / largest);
-      const isLeft = cx > RIGHT - 150;
-      const end = isLeft ? cx - radius - 6 : cx + radius + 6;
-      return markup`<g class="${colourOf(point.index)}"><line class="spread" x1="${x(point.from)}" x2="${x(point.to)}" y1="${cy}" y2="${cy}"/>
-      <circle class="${point.index === 0 ? 'ring' : 'dot'}" cx="${cx}" cy="${cy}" r="${radius}"><title>${point.model.name}: ${Number(point.y.toFixed(2))} %, ${count(point.x)} rows a second, ${count(point.model.bytes)} bytes</title></circle>
-      <text class="label" x="${end}" y="${label + 4}" text-anchor="${isLeft ? 'end' : 'start'}">${point.model.name}</text></g>`;
+    ${dots.map(({ index, model, cx, cy, radius, text, isLeft, from, width, ...point }, at) => {
+      const edge = isLeft ? from + width : from;
+      return markup`<g class="${colourOf(index)}"><line class="spread" x1="${x(point.least)}" x2="${x(point.most)}" y1="${cy}" y2="${cy}"/>
+      <circle class="${index === 0 ? 'ring' : 'dot'}" cx="${cx}" cy="${cy}" r="${radius}"><title>${model.name}: ${Number(point.y.toFixed(2))} %, ${count(point.x)} rows a second, ${count(model.bytes)} bytes</title></circle>
+      <text class="label" x="${edge}" y="${(labels[at] ?? cy) + 4}" text-anchor="${isLeft ? 'end' : 'start'}">${text}</text></g>`;
     })}`,
   );
 }

@@ -33,20 +33,29 @@ function stepOf(rough: number): number {
   return factor * power;
 }
 
-/** Moves places apart until no two are nearer than `distance`, as little as that takes. @returns them in the same order. */
-export function spreadOut(places: readonly number[], distance: number): number[] {
+/**
+ * Moves places apart until no two that collide are nearer than `distance`, as little as that takes.
+ * @param collide whether the two are in each other's way at all; without it, all are.
+ * @returns them in the same order.
+ */
+export function spreadOut(
+  places: readonly number[],
+  distance: number,
+  collide: (a: number, b: number) => boolean = () => true,
+): number[] {
   const order = places.map((_, index) => index).sort((a, b) => (places[a] ?? 0) - (places[b] ?? 0));
   const result = [...places];
-  for (let pass = 0; pass < 50; pass++) {
+  for (let pass = 0; pass < 100; pass++) {
     let moved = false;
-    for (let at = 1; at < order.length; at++) {
-      const [above = 0, below = 0] = [order[at - 1], order[at]];
-      const gap = (result[below] ?? 0) - (result[above] ?? 0);
-      if (gap >= distance - 0.01) continue;
-      const push = (distance - gap) / 2;
-      result[above] = (result[above] ?? 0) - push;
-      result[below] = (result[below] ?? 0) + push;
-      moved = true;
+    for (const [at, below] of order.entries()) {
+      for (const above of order.slice(0, at)) {
+        const gap = (result[below] ?? 0) - (result[above] ?? 0);
+        if (gap >= distance - 0.01 || !collide(above, below)) continue;
+        const push = (distance - gap) / 2;
+        result[above] = (result[above] ?? 0) - push;
+        result[below] = (result[below] ?? 0) + push;
+        moved = true;
+      }
     }
     if (!moved) break;
   }
