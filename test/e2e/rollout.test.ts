@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InferenceClient, type RolloutOptions, type RolloutState, tensor } from '../../src/client/inference-client.ts';
 import { runCommandLine } from '../cli/command-line.ts';
 import { readMetrics } from '../faults/observation.ts';
-import { offsetModel } from '../support/onnx-models.ts';
+import { accumulatorModel, offsetModel } from '../support/onnx-models.ts';
 import { type ModelFiles, Repository } from '../support/repository.ts';
 import { RolloutLoad } from '../support/rollout-load.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -310,6 +310,41 @@ describe('a rollout is refused', () => {
     expect(await client.startRollout('shadowed', '2', { dryRun: true })).toMatchObject({ from: '1', to: '2' });
     repository.publish('split', 4, offsetModel(0));
     expect(await refusal(client.startRollout('shadowed', '4'))).toMatch(/FAILED_PRECONDITION/);
+  });
+
+  test('of an ensemble, of a model with sequences, and of one that may be put out meanwhile', async () => {
+    const tensors = (name: string) => [{ name, data_type: 'TYPE_FP32', dims: [3] }];
+    const step = {
+      model_name: 'm',
+      model_version: -1,
+      input_map: { input: 'input' },
+      output_map: { output: 'output' },
+    };
+    const graph = { platform: 'ensemble', max_batch_size: 8, input: tensors('input'), output: tensors('output') };
+    const state = [{ input_name: 'total', output_name: 'total_out', data_type: 'TYPE_FP32', dims: [1] }];
+    using repository = new Repository({
+      m: { versions: { 1: offsetModel(0), 2: offsetModel(0) }, config: CONFIG },
+      graph: { versions: { 1: undefined, 2: undefined }, config: { ...graph, ensemble_scheduling: { step: [step] } } },
+      sequences: {
+        versions: { 1: accumulatorModel(), 2: accumulatorModel() },
+        config: { sequence_batching: { state: state.map((each) => ({ ...each, initial_state: [] })) } },
+      },
+      pinned: {
+        versions: { 1: offsetModel(0), 2: offsetModel(0) },
+        config: { ...CONFIG, tensorgate: { pinned: true, traffic: { split: { 1: 1 } } } },
+      },
+    });
+    const flags = [...EXPLICIT, '--load-on-demand', '--log-level', 'error'];
+    await using server = await startServer(repository.directory, { flags });
+    using client = new InferenceClient(server.grpc, { deadlineMs: 30_000 });
+    expect(await refusal(client.startRollout('graph', '1'))).toMatch(
+      /^FAILED_PRECONDITION: 'graph' cannot be rolled out: it is an ensemble, of which nothing can be copied/,
+    );
+    expect(await refusal(client.startRollout('sequences', '1'))).toMatch(
+      /^FAILED_PRECONDITION: 'sequences' cannot be rolled out: it has sequence_batching/,
+    );
+    expect(await refusal(client.startRollout('m', '1'))).toMatch(/with --load-on-demand it could be put out meanwhile/);
+    expect(await client.startRollout('pinned', '2', { dryRun: true })).toMatchObject({ from: '1', to: '2' });
   });
 
   test('by a server that loads nothing while it runs', async () => {

@@ -128,6 +128,14 @@ describe('how requests are spread', () => {
     expect(found(table, '', callWith({}))).toBe('3');
   });
 
+  test('passes over a version that was rolled back, also where the one before is not READY', () => {
+    const table = tableOf({});
+    const refused = { split: new Map([['9', 100]]), shadow: { version: '4', share: 0 } };
+    table.steer('m', refused);
+    expect(found(table, '', callWith({}))).toBe('3');
+    expect(found(table, '4', callWith({}))).toBe('4');
+  });
+
   test('can be steered before the model is loaded', () => {
     const table = tableOf({});
     const versions = table.versionsOf('m');

@@ -12,7 +12,7 @@ export interface VersionState {
 /** Shares of the requests by version, in any unit: `3` 90, `4` 10 is `3` 9, `4` 1. Empty: no split. */
 export type Split = ReadonlyMap<string, number>;
 
-/** A version that gets copies of a share of the requests, from above 0 to 1. */
+/** A version that gets copies of a share of the requests, from 0 to 1, and else none that does not name it. */
 export interface ShadowPlan {
   readonly version: string;
   readonly share: number;

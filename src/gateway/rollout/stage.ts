@@ -41,7 +41,11 @@ export function percentOf(stage: Stage, { steps }: Pick<RolloutPlan, 'steps'>): 
   return stage.kind === 'canary' ? (steps[stage.step] ?? 0) : 0;
 }
 
-/** How requests are spread. Copies go on while the version before answers some: agreement is watched as long as it can be. */
+/**
+ * How requests are spread. Copies go on while the version before answers some: agreement is watched as long as it can be. A
+ * version that is not to answer yet, or any more, stays a shadow without copies: it is passed over even where the other is not
+ * READY, and there is a third one.
+ */
 export function steeringOf(stage: Stage, plan: RolloutPlan): Steering {
   const { from, to, shadowShare } = plan;
   const percent = percentOf(stage, plan);
@@ -49,6 +53,7 @@ export function steeringOf(stage: Stage, plan: RolloutPlan): Steering {
     ...(percent < 100 ? ([[from, 100 - percent]] as const) : []),
     ...(percent > 0 ? ([[to, percent]] as const) : []),
   ]);
-  const copies = stage.kind === 'shadow' || (stage.kind === 'canary' && percent < 100);
-  return { split, shadow: copies ? { version: to, share: shadowShare } : undefined };
+  if (percent === 100) return { split, shadow: undefined };
+  const copies = stage.kind === 'shadow' || stage.kind === 'canary';
+  return { split, shadow: { version: to, share: copies ? shadowShare : 0 } };
 }

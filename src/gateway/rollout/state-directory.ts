@@ -89,7 +89,9 @@ export class StateDirectory {
       throw error;
     });
     if (text === undefined || text === this.#known.get(model)) return;
-    throw new Error('it was changed by somebody else: each server needs a state directory of its own');
+    throw new Error(
+      'it is not as this server left it: each server needs a state directory of its own, or the file has to go',
+    );
   }
 
   #fileOf(model: string): string {

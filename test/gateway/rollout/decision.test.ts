@@ -271,13 +271,15 @@ describe('whatever was seen', () => {
   });
 
   test('requests are spread so that all of them have a version, and copies go to the new one alone', () => {
+    const over: Stage[] = [{ kind: 'promoted' }, { kind: 'rolled_back', cause: 'slow', reason: '' }];
     fc.assert(
-      fc.property(stages, (stage) => {
+      fc.property(fc.oneof(stages, fc.constantFrom(...over)), (stage) => {
         const { split, shadow } = steeringOf(stage, PLAN);
         expect([...split.values()].reduce((sum, share) => sum + share, 0)).toBe(100);
         expect(split.get('2') ?? 0).toBe(percentOf(stage, PLAN));
-        if (shadow !== undefined) expect(shadow).toEqual({ version: '2', share: PLAN.shadowShare });
-        expect(shadow !== undefined).toBe(stage.kind !== 'loading' && split.has('1'));
+        const copied = stage.kind === 'shadow' || stage.kind === 'canary';
+        const share = copied ? PLAN.shadowShare : 0;
+        expect(shadow).toEqual(split.has('1') ? { version: '2', share } : undefined);
       }),
     );
   });
