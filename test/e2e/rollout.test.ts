@@ -14,6 +14,8 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { StockClient } from '../support/stock-client.ts';
 
 const PATIENCE = { timeout: 60_000, interval: 50 };
+/** Of tests with several programs, on a machine with much else to do. */
+const LONG = { timeout: 180_000 };
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 /** Versions 1 and 2 mean the same, 3 says something else of every row. */
@@ -71,7 +73,7 @@ async function refusal(promise: Promise<unknown>): Promise<string> {
   );
 }
 
-describe('under load', () => {
+describe('under load', LONG, () => {
   test.each(['h2', 'grpc-js'])(
     'a version is loaded, shadowed, canaried and promoted, and no call fails (%s)',
     async (transport) => {
@@ -165,7 +167,7 @@ describe('under load', () => {
   });
 });
 
-describe('what is written down', () => {
+describe('what is written down', LONG, () => {
   test('is what the next server does: of the version that was promoted, and of the one that was rolled back', async () => {
     using repository = served();
     const asked = async (work: (client: InferenceClient, server: TestServer) => Promise<void>): Promise<void> => {
@@ -396,7 +398,7 @@ test('with an admin port, rollouts are asked for there alone', async () => {
   expect(await admin.rollouts('')).toEqual([]);
 });
 
-describe('the command', () => {
+describe('the command', LONG, () => {
   const FLAGS = ['--shadow-share', '100%', '--comparisons', '30', '--requests', '10', '--max-p99-ratio', '1000'];
 
   test('says what would be done, and changes nothing', async () => {

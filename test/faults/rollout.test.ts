@@ -59,7 +59,10 @@ function until(grpc: string, wanted: (state: RolloutState) => boolean): Promise<
 
 const OPTIONS = { shadowShare: 1, comparisons: 30, requests: 10, maxP99Ratio: 1_000 };
 
-describe('kill -9 of the server in the middle of a rollout', () => {
+/** Of several programs, on a machine with much else to do. */
+const LONG = { timeout: 180_000 };
+
+describe('kill -9 of the server in the middle of a rollout', LONG, () => {
   test.each([
     ['in the shadow', 0, 'shadow', { ...OPTIONS, comparisons: 1_000_000_000 }],
     ['at 10 %', 10, 'canary', { ...OPTIONS, holdMs: 1_500 }],
