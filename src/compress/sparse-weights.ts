@@ -9,11 +9,14 @@ import { storesHalf, storeWeightsAsHalf } from './fp16-weights.ts';
 import type { Compressed, Note } from './note.ts';
 import { Graph, nameOf } from './onnx/graph.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
-import { DataType, floatsOf, shapeOf } from './onnx/tensor-values.ts';
+import type { NodeProto, TensorProto } from './onnx/onnx_pb.ts';
+import { DataType, elementsOf, floatsOf, shapeOf } from './onnx/tensor-values.ts';
 
 const WEIGHTED = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 /** Smaller layers hold few bytes, and each of their weights counts. */
 const MIN_ELEMENTS = 1024;
+/** Of all weights: a layer of less that reads what comes in is left alone, because all else depends on its few weights. */
+const SMALL_SHARE = 0.1;
 
 /**
  * @param share of the weights of each layer, above 0 and below 1.
@@ -25,6 +28,8 @@ export function prune(model: OnnxModel, share: number): Compressed {
   foldConstants(graph);
   const notes: Note[] = [];
   const pruned = new Map<string, string>();
+  const first = firstLayers(graph);
+  const total = [...weightsIn(graph)].reduce((sum, tensor) => sum + elementsOf(tensor), 0);
   for (const node of graph.nodes) {
     if (node.domain !== '' || !WEIGHTED.has(node.opType)) continue;
     const about = { node: nameOf(node), opType: node.opType };
@@ -35,6 +40,8 @@ export function prune(model: OnnxModel, share: number): Compressed {
       notes.push({ ...about, kind: 'kept', text: 'its weights are no constants of float32' });
     } else if (values.length < MIN_ELEMENTS) {
       notes.push({ ...about, kind: 'kept', text: `it has only ${values.length} weights` });
+    } else if (first.has(node) && values.length < total * SMALL_SHARE) {
+      notes.push({ ...about, kind: 'kept', text: 'it reads what comes in, and all else depends on its few weights' });
     } else {
       const made =
         pruned.get(name) ?? graph.addConstant(`${name}.sparse`, smallestToZero(values, share), shapeOf(tensor));
@@ -49,6 +56,25 @@ export function prune(model: OnnxModel, share: number): Compressed {
   }
   if (half) storeWeightsAsHalf(graph);
   return { model: graph.toModel(`sparse:${share}`), notes };
+}
+
+/** The matrices and kernels of a graph, each once. */
+function weightsIn(graph: Graph): Set<TensorProto> {
+  const layers = graph.nodes.filter(({ opType, domain }) => domain === '' && WEIGHTED.has(opType));
+  return new Set(layers.flatMap(({ input }) => graph.constant(input[1]) ?? []));
+}
+
+/** Layers that no other layer with weights is before. The nodes of a model are in topological order. */
+function firstLayers(graph: Graph): Set<NodeProto> {
+  const behind = new Set<string>();
+  const first = new Set<NodeProto>();
+  for (const node of graph.nodes) {
+    const isBehind = node.input.some((name) => behind.has(name));
+    if (!isBehind && !WEIGHTED.has(node.opType)) continue;
+    if (!isBehind) first.add(node);
+    for (const name of node.output) behind.add(name);
+  }
+  return first;
 }
 
 function smallestToZero(values: Float32Array, share: number): Float32Array {

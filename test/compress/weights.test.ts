@@ -95,6 +95,22 @@ describe('sparse:P', () => {
     }
   });
 
+  test('leaves a small first layer alone, on which all others depend', () => {
+    const n = new Network(2);
+    const first = n.add('Relu', [n.conv('x', 4, 32)]);
+    const second = n.conv(n.add('Relu', [n.conv(first, 32, 64)]), 64, 4);
+    const axes = ['rows', 4, 6, 6];
+    const { notes } = compress(n.model([{ name: 'x', axes }], [{ name: second, axes }]), {
+      kind: 'sparse',
+      share: 0.5,
+    });
+    expect(notes.map(({ kind, text }) => `${kind} ${text}`.slice(0, 24))).toEqual([
+      'kept it reads what comes',
+      'pruned 9216 of 18432 wei',
+      'pruned 1152 of 2304 weig',
+    ]);
+  });
+
   test('counts exactly where many weights are alike', () => {
     const n = new Network(1);
     const alike = n.constant('w', new Float32Array(2048).fill(0.5), [32, 64]);
