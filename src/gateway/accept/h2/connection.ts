@@ -85,6 +85,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   #willFlush = false;
   #over = false;
   #draining: Draining = Draining.NO;
+  #destruction: NodeJS.Timeout | undefined;
 
   // Moments, for `upkeep`.
   readonly #openedAt: number;
@@ -379,12 +380,18 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   /** Ends the socket behind what was written. */
   #close(): void {
     const socket = this.#socket;
-    socket.end(() => setTimeout(() => socket.destroy(), FAREWELL_MS).unref());
-    setTimeout(() => socket.destroy(), this.limits.stallMs).unref();
+    const destroyAfter = (milliseconds: number): void => {
+      clearTimeout(this.#destruction);
+      this.#destruction = setTimeout(() => socket.destroy(), milliseconds).unref();
+    };
+    destroyAfter(this.limits.stallMs);
+    socket.end(() => destroyAfter(FAREWELL_MS));
   }
 
   #gone(): void {
     this.#over = true;
+    // It would keep all that the connection has, and peers come and go much faster.
+    clearTimeout(this.#destruction);
     this.#endStreams();
     this.sender.close();
     this.#host.closed(this);

@@ -1,6 +1,8 @@
 /** Peers that want to take the server down. Each meets a bound, and every one of these tests ends with a good call. */
 
 import fs from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Method, Routes, Transport, TransportOptions, UnaryCall } from '../../../../src/gateway/accept/call.ts';
 import type { Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits.ts';
@@ -25,6 +27,9 @@ import {
   uint32,
   unaryRequest,
 } from './raw-frames.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const MIB = 1024 * 1024;
 const OPTIONS: TransportOptions = {
@@ -265,6 +270,22 @@ describe('what is no HTTP/2', () => {
     using peer = await RawPeer.connectSilently(port);
     await peer.send(bytes);
     expect((await peer.end())?.code).toBe(PROTOCOL_ERROR);
+    await expectAlive();
+  });
+
+  test('a thousand of them hold nothing once they are closed', async () => {
+    const port = await serve();
+    const knock = async (): Promise<void> => {
+      using peer = await RawPeer.connectSilently(port);
+      await peer.send(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+      await peer.end();
+    };
+    await knock();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 50 }, knock));
+    // While they were kept for as long as a stalled one may take, these were 32 MiB.
+    collectGarbage();
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * MIB);
     await expectAlive();
   });
 
