@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { readBuild } from '../../deploy/lint/build.ts';
+import { Build, readBuild } from '../../deploy/lint/build.ts';
+import type { KubeObject } from '../../deploy/lint/kinds.ts';
 import { lint } from '../../deploy/lint/lint.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { kubectl } from '../tools/tools.ts';
@@ -47,6 +48,19 @@ describe('--emit istio', () => {
     for (const text of documents) expect(parse(text)).toBeInstanceOf(Array);
     expect(documents[0]).toContain('serves version 2 of cifar10');
     expect(documents[2]).toMatch(/model="cifar10",track="canary".*\[120s\].* <= 0\.01 \+ .*track="stable"/);
+  });
+
+  test('asks Prometheus for what the gateway exports, in its language', async () => {
+    const text = await emit();
+    const queries = [...text.matchAll(/^# {3}(.*(?:rate)\(.*)$/gm)].map(([, query = '']) => query);
+    // Errors and latency of each step, and errors alone where nobody else answers.
+    expect(queries).toHaveLength(7);
+    const rules = queries.map((expr, index) => ({ alert: `query ${index}`, expr }));
+    const metadata = { name: 'rollout', namespace: 'inference' };
+    const object = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', metadata };
+    const build = new Build([{ ...object, spec: { groups: [{ name: 'rollout', rules }] } } as unknown as KubeObject]);
+    const about = ['query-syntax', 'series-exist', 'grpc-status'];
+    expect(lint(build).filter(({ rule }) => about.includes(rule))).toEqual([]);
   });
 
   test('refuses what Istio cannot do, and steps that there are not', async () => {
