@@ -232,24 +232,31 @@ export class Graph {
     }
     const sorted: NodeProto[] = [];
     const done = new Set<NodeProto>();
+    /** Those that wait for others, which are above them on the stack. */
+    const open = new Set<NodeProto>();
     for (const root of this.nodes) {
       if (!needed.has(root)) continue;
       // Depth first, without recursion: chains can be thousands of nodes long.
       const stack = [root];
       for (let node = stack.at(-1); node !== undefined; node = stack.at(-1)) {
-        const waiting = [...node.input, ...namesInSubgraphs(node)].flatMap((name) => {
-          const before = producer(name);
-          return before === undefined || before === node || done.has(before) ? [] : [before];
-        });
-        if (done.has(node) || waiting.length === 0) {
-          stack.pop();
-          if (!done.has(node)) sorted.push(node);
-          done.add(node);
-        } else if (stack.length > this.nodes.length) {
-          throw new CompressError('model', `the graph runs in a circle at node '${node.name}'`);
-        } else {
-          stack.push(...waiting.reverse());
+        const waiting = done.has(node)
+          ? []
+          : [...node.input, ...namesInSubgraphs(node)].flatMap((name) => {
+              const before = producer(name);
+              return before === undefined || before === node || done.has(before) ? [] : [before];
+            });
+        if (waiting.some((before) => open.has(before))) {
+          throw new CompressError('model', `the graph runs in a circle at node '${nameOf(node)}'`);
         }
+        if (waiting.length > 0) {
+          open.add(node);
+          stack.push(...waiting.reverse());
+          continue;
+        }
+        stack.pop();
+        open.delete(node);
+        if (!done.has(node)) sorted.push(node);
+        done.add(node);
       }
     }
     return sorted;
