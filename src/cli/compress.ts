@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { findRanges, makeCandidate, operatorsOf, sourceOf } from '../compare/candidates.ts';
+import { findRanges, makeCandidate, operatorsOf, sourceOf, unknownNodes } from '../compare/candidates.ts';
 import { type ClassOutput, findClassOutput } from '../compare/class-output.ts';
 import { compare } from '../compare/comparison.ts';
 import { Contender, type ContenderSource, checkSameInterface, type Surroundings } from '../compare/contender.ts';
@@ -30,6 +30,8 @@ export interface CompressFlags extends GateLimits {
   readonly version?: string;
   readonly to?: readonly string[];
   readonly with?: readonly string[];
+  /** Nodes that `int8` leaves in float. */
+  readonly keep?: readonly string[];
   readonly calibrate?: string;
   /** Rows to calibrate with. */
   readonly rows: number;
@@ -111,6 +113,10 @@ class CompressRun {
     this.#progress('opening the model');
     const base = await this.#open(await sourceOf('base', `version ${target.version}`, target.modelPath), target);
     const onnx = await readOnnxModel(target.modelPath);
+    const [unknown] = unknownNodes(onnx, this.#flags.keep ?? []);
+    if (unknown !== undefined) {
+      throw new CliError(`--keep ${unknown}: the model has no such node: the report names them, in its details`);
+    }
     const data = await this.#data(base, target, labelsOf(onnx.metadataProps));
     const notMade = await this.#makeCandidates(onnx, techniques, data.calibration, target);
     for (const { name, file } of this.#given()) {
@@ -225,13 +231,14 @@ class CompressRun {
             progress: (done) => this.#progress('calibrating', done, calibration.count),
           })
         : undefined;
+    const keep = new Set(this.#flags.keep);
     const notMade: { name: string; reason: string }[] = [];
     for (const technique of techniques) {
       const name = formatTechnique(technique);
       this.#progress(`making ${name}`);
       signal.throwIfAborted();
       try {
-        await this.#open(await makeCandidate(onnx, technique, ranges, work), target);
+        await this.#open(await makeCandidate(onnx, technique, { ranges, keep }, work), target);
       } catch (error) {
         if (signal.aborted) throw error;
         const told = expected(error);

@@ -139,6 +139,9 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
         'ONNX files of your own that enter the comparison, by the names of the files',
       ).argParser(collectList),
     )
+    .addOption(
+      new Option('--keep <list>', 'nodes that int8 leaves in float, by the names in the report').argParser(collectList),
+    )
     .option(
       '--calibrate <data>',
       'real inputs: a folder of images or of rows that a server recorded, a .npz or a .jsonl file',

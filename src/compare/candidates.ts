@@ -5,6 +5,7 @@ import path from 'node:path';
 import { calibrate, type Ranges } from '../compress/calibration.ts';
 import { compress } from '../compress/compress.ts';
 import type { Note } from '../compress/note.ts';
+import { nameOf } from '../compress/onnx/graph.ts';
 import { externalFilesOf, type OnnxModel, readOnnxModel, writeOnnxModel } from '../compress/onnx/model-file.ts';
 import { countOperators } from '../compress/optimized-model.ts';
 import { formatTechnique, type Technique } from '../compress/technique.ts';
@@ -62,6 +63,19 @@ function joined(load: Parameters<typeof gather>[0], { inputs, batching }: ModelS
   );
 }
 
+export interface CandidateOptions {
+  /** What `int8` needs. */
+  readonly ranges: Ranges | undefined;
+  /** Nodes that `int8` leaves in float, by the names that steps give them. */
+  readonly keep: ReadonlySet<string>;
+}
+
+/** Names that are not those of a node. */
+export function unknownNodes({ graph }: OnnxModel, names: readonly string[]): string[] {
+  const known = new Set(graph?.node.map(nameOf));
+  return names.filter((name) => !known.has(name));
+}
+
 /**
  * Applies a technique, and writes what comes of it to `<directory>/<technique>/model.onnx`.
  * @throws CompressError
@@ -69,11 +83,11 @@ function joined(load: Parameters<typeof gather>[0], { inputs, batching }: ModelS
 export async function makeCandidate(
   model: OnnxModel,
   technique: Technique,
-  ranges: Ranges | undefined,
+  { ranges, keep }: CandidateOptions,
   directory: string,
 ): Promise<ContenderSource> {
   const name = formatTechnique(technique);
-  const { model: made, notes } = compress(model, technique, ranges);
+  const { model: made, notes } = compress(model, technique, ranges, { keep });
   const folder = path.join(directory, name.replaceAll(':', '-'));
   await fs.mkdir(folder, { recursive: true });
   const file = path.join(folder, 'model.onnx');

@@ -125,6 +125,14 @@ describe('compress', () => {
     expect(code).toBe(1);
   });
 
+  test('leaves a node in float that is named', async () => {
+    const args = ['--to', 'int8', '--calibrate', IMAGES, '--keep', 'gemm14', '--json'];
+    const { stdout } = await compress('cifar10', cifarRepository(), ...args);
+    const [int8] = REPORT.parse(JSON.parse(stdout)).candidates;
+    expect(int8?.operators).toMatchObject({ 'com.microsoft.QGemm': 1, Gemm: 1 });
+    expect(int8?.steps.find((step) => step.startsWith('Gemm gemm14: '))).toContain('left as it was');
+  });
+
   test('refuses a model whose rows mix, where those of the base do not', async () => {
     const { code, stdout } = await compress(
       'm',
@@ -173,6 +181,7 @@ describe('what is wrong is said in a line, before anything is made', () => {
       () => ['--to', 'int8'],
       /^error: int8 is calibrated on real inputs: give some with --calibrate/,
     ],
+    ['a node that is not there', () => ['--keep', 'conv9'], /^error: --keep conv9: the model has no such node/],
     ['no data', () => ['--calibrate', '/nowhere'], /^error: '\/nowhere' does not exist: expected a folder of images/],
     ['an empty folder', () => ['--calibrate', temporaryDirectory()], /holds no data: expected a folder of images/],
     [
