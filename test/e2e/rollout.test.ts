@@ -167,6 +167,54 @@ describe('under load', LONG, () => {
   });
 });
 
+describe('under load, while it answers', LONG, () => {
+  test('a version that crashes is rolled back, and no call fails', async () => {
+    const { repository, server, client } = await serve(['--log-level', 'silent']);
+    publish(repository, 2);
+    const load = new RolloutLoad(server.grpc, OFFSETS);
+    await client.startRollout('m', '2', { ...QUICK, steps: [50, 100], holdMs: 600_000 });
+    await until(client, 'canary');
+    await vi.waitUntil(() => (load.answers['2'] ?? 0) > 50, PATIENCE);
+    const [, canary = Number.NaN] = server.runnerPids();
+    process.kill(canary, 'SIGKILL');
+    expect(await until(client, 'rolled_back')).toMatchObject({ cause: 'crashed', percent: 0 });
+    const answered = load.answers['1'] ?? 0;
+    await vi.waitUntil(() => (load.answers['1'] ?? 0) > answered + 50, PATIENCE);
+    await load.stop();
+    // What was in the process ran again in the next one.
+    expect(load.faults).toEqual([]);
+    expect(await versionsOf(client)).toEqual(['1']);
+  });
+
+  test('a step of an ensemble is rolled out with the requests of the ensemble', async () => {
+    const tensors = (name: string) => [{ name, data_type: 'TYPE_FP32', dims: [3] }];
+    const step = { model_name: 'm', model_version: -1, input_map: { input: 'in' }, output_map: { output: 'out' } };
+    const graph = { platform: 'ensemble', max_batch_size: 8, input: tensors('in'), output: tensors('out') };
+    const { repository, server, client } = await serve();
+    repository.add('graph', {
+      versions: { 1: undefined },
+      config: { ...graph, ensemble_scheduling: { step: [step] } },
+    });
+    publish(repository, 2);
+    const ask = async (model: string, input: string) =>
+      (await client.infer(model, { [input]: tensor.fp32([0, 5, 9], [1, 3]) })).modelVersion;
+    await client.startRollout('m', '2', { ...QUICK, steps: [50, 100] });
+    await until(client, 'shadow');
+    // Requests of ensembles are not copied: those of others are.
+    await vi.waitUntil(async () => {
+      await ask('m', 'input');
+      return (await client.rollouts('m'))[0]?.stage === 'canary';
+    }, PATIENCE);
+    using stock = new StockClient(server.grpc);
+    await stock.call('RepositoryModelLoad', { model_name: 'graph' });
+    await vi.waitUntil(async () => {
+      await ask('graph', 'in');
+      return (await client.rollouts('m'))[0]?.stage === 'promoted';
+    }, PATIENCE);
+    expect(await ask('m', 'input')).toBe('2');
+  });
+});
+
 describe('what is written down', LONG, () => {
   test('is what the next server does: of the version that was promoted, and of the one that was rolled back', async () => {
     using repository = served();
