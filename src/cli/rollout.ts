@@ -121,7 +121,7 @@ class Reporter {
   wait(text: string): void {
     if (this.#isTerminal) {
       this.#erase();
-      this.#line = `          ${toOneLine(text)}`.slice(0, (process.stderr.columns ?? 80) - 1);
+      this.#line = `          ${toOneLine(text)}`.slice(0, columnsOf(process.stderr) - 1);
       process.stderr.write(this.#line);
     } else if (performance.now() - this.#remindedAt >= REMIND_MS) {
       this.#remindedAt = performance.now();
@@ -193,6 +193,11 @@ export async function forgetRollout(model: string, flags: ConnectionOptions): Pr
   await withClient(flags, (client) => client.forgetRollout(model));
   process.stdout.write(`the requests of ${model} are spread as its configuration says\n`);
   return 0;
+}
+
+/** Some terminals say 0. */
+function columnsOf({ columns }: NodeJS.WriteStream): number {
+  return columns > 0 ? columns : 80;
 }
 
 function timeOf(atMs: number): string {

@@ -151,7 +151,7 @@ export class Rollouts {
     return this.#turns.take(async () => {
       const known = this.#knownTo(request);
       if (known !== undefined) return this.#view(known);
-      const record = { ...this.#draft(await this.#plan(request)), inForce: false };
+      const record = { ...this.#draft(await this.#plan(request)), events: [], inForce: false };
       return { record, detail: 'it was not begun', evidence: undefined };
     });
   }
@@ -399,7 +399,7 @@ export class Rollouts {
     }
     this.#apply(next);
     rollout.enter(next, this.#now());
-    rollout.detail = reason;
+    rollout.detail = 'begun';
     if (isOver(stage)) this.#close(rollout);
   }
 
