@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
+import { InferenceClient, type InferenceError, tensor } from '../../src/client/inference-client.ts';
 import { REPORT } from '../../src/compare/report.ts';
 import { readPublished } from '../../src/gateway/repository/version-report.ts';
 import { floatRows, npz } from '../support/npz.ts';
@@ -289,6 +289,35 @@ describe('publish', () => {
     const image = tensor.uint8(new Uint8Array(3072), [1, 3, 32, 32]);
     expect((await client.infer('cifar10', { image })).modelVersion).toBe('1');
     expect((await client.infer('cifar10', { image }, { version: '2' })).modelVersion).toBe('2');
+  });
+
+  test('does not move traffic of a server that finds the version while it runs', async () => {
+    const directory = repository({ m: offsetModel(0) });
+    const polling = ['--model-control-mode', 'poll', '--repository-poll-secs', '1'];
+    const server = await startServer(['--model-repository', directory, ...polling]);
+    onTestFinished(async () => {
+      server.child.kill('SIGTERM');
+      await server.exited;
+    });
+    const same = onnxFile('same.onnx', offsetModel(0));
+    const published = compress('m', directory, '--with', same, '--publish', 'same');
+    using client = new InferenceClient(server.grpc);
+    const input = tensor.fp32([1, 2, 3], [1, 3]);
+    // Whoever names no version is answered by the first, before, while and after the second appears.
+    const answeredBy = new Set<string>();
+    for (let isThere = false; !isThere; ) {
+      answeredBy.add((await client.infer('m', { input })).modelVersion);
+      isThere = await client.infer('m', { input }, { version: '2' }).then(
+        () => true,
+        (error: InferenceError) => {
+          expect(['NOT_FOUND', 'UNAVAILABLE']).toContain(error.status);
+          return false;
+        },
+      );
+    }
+    for (let request = 0; request < 20; request++) answeredBy.add((await client.infer('m', { input })).modelVersion);
+    expect([...answeredBy]).toEqual(['1']);
+    expect(await published).toMatchObject({ code: 0 });
   });
 
   test('keeps out what did not pass, and touches nothing', async () => {
