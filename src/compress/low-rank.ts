@@ -107,16 +107,28 @@ export function factorize(values: Float32Array, rows: number, columns: number, r
   };
 }
 
+/** Rows of the matrix whose products are summed at once: memory is the limit, and so it is passed a quarter as often. */
+const STRIP = 4;
+
 /** W'W. */
 function gram(matrix: Float32Array, long: number, short: number): Float64Array {
   const result = new Float64Array(short * short);
-  for (let row = 0; row < long; row++) {
-    const at = row * short;
+  // Rows of zeros behind the last make its strip whole.
+  const strip = new Float64Array(STRIP * short);
+  for (let row = 0; row < long; row += STRIP) {
+    strip.fill(0).set(matrix.subarray(row * short, Math.min(row + STRIP, long) * short));
+    const [first, second, third, fourth] = [0, 1, 2, 3].map((at) => strip.subarray(at * short, (at + 1) * short));
+    if (first === undefined || second === undefined || third === undefined || fourth === undefined) break;
     for (let i = 0; i < short; i++) {
-      const factor = matrix[at + i] ?? 0;
-      if (factor === 0) continue;
+      const a = first[i] ?? 0;
+      const b = second[i] ?? 0;
+      const c = third[i] ?? 0;
+      const d = fourth[i] ?? 0;
       const to = i * short;
-      for (let j = i; j < short; j++) result[to + j] = (result[to + j] ?? 0) + factor * (matrix[at + j] ?? 0);
+      for (let j = i; j < short; j++) {
+        const sum = a * (first[j] ?? 0) + b * (second[j] ?? 0) + c * (third[j] ?? 0) + d * (fourth[j] ?? 0);
+        result[to + j] = (result[to + j] ?? 0) + sum;
+      }
     }
   }
   for (let i = 0; i < short; i++) for (let j = 0; j < i; j++) result[i * short + j] = result[j * short + i] ?? 0;
