@@ -36,9 +36,10 @@ const INFLATE: Readonly<Record<'gzip' | 'deflate', InflateWithInfo>> = {
 /** Node inflates on libuv's threads, of which there are four: more at a time would only hold memory. */
 const AT_A_TIME = 4;
 const CHUNK_BYTES = 64 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 interface Work {
-  readonly message: Buffer;
+  message: Buffer;
   readonly encoding: 'gzip' | 'deflate';
   readonly maxBytes: number;
   readonly done: Inflated;
@@ -62,6 +63,8 @@ export class Inflater {
     this.#next();
     return () => {
       work.abandoned = true;
+      // Its turn may be far away, and nobody counts its bytes any more.
+      work.message = NOTHING;
     };
   }
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { Inflater } from '../../../../src/gateway/accept/h2/inflater.ts';
@@ -46,6 +48,21 @@ describe('an inflater', () => {
     const failure = await inflate(new Inflater(), message, 'gzip');
     expect(failure).toBeInstanceOf(InferError);
     expect(failure).toMatchObject({ reason: 'malformed_message' });
+  });
+
+  test('does not hold what nobody waits for until its turn comes', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const inflater = new Inflater();
+    const busy = Array.from({ length: 8 }, () => inflate(inflater, gzipSync(Buffer.alloc(LIMIT)), 'gzip'));
+    collectGarbage();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let count = 0; count < 50; count++) {
+      inflater.inflate(Buffer.allocUnsafeSlow(1024 * 1024), 'gzip', LIMIT, () => undefined)();
+    }
+    collectGarbage();
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * 1024 * 1024);
+    await Promise.all(busy);
   });
 
   test('does not tell who has gone, and skips what nobody waits for', async () => {
