@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
 import { add, type Proof } from './proof.ts';
 
+const PATIENCE_S = 30;
+
 export const accepted: Proof = {
   name: 'accepted',
   promise: 'Every proxy accepts all that istiod makes of the manifests, the EnvoyFilter of ORCA included.',
   overlay: 'orca',
   async prove(mesh) {
+    // A proxy that refuses an update goes on with what it had, and tells nobody but istiod, which waits for its word in vain.
+    await mesh.settled(PATIENCE_S);
     const pods = mesh.proxied;
     const dumps = await Promise.all(pods.map(async (pod) => ({ pod, text: await mesh.proxyConfig(pod) })));
-    // A proxy that refuses an update goes on with what it had, and tells nobody else.
     const refusing = dumps.filter(({ text }) => text.includes('"error_state"')).map(({ pod }) => pod.name);
     assert.deepEqual(refusing, [], `${refusing.join(', ')} refused an update`);
-    return `${pods.length} proxies, none of which refused an update`;
+    return `${pods.length} proxies acknowledge all that istiod has sent them`;
   },
   mutation: {
     fault: 'failover by locality together with ORCA',
