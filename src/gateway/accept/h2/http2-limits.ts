@@ -72,7 +72,7 @@ export const HTTP2_LIMITS = {
     default: 512 * MIB,
     minimum: 64 * KIB,
     description:
-      'Requests of one connection that are not complete or wait to be read, by the length that they announced; above it a call is RESOURCE_EXHAUSTED. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time.',
+      'What the calls of one connection hold: their metadata and 2 KiB each until they end, and messages that are not complete or wait to be read, by the length that they announced; above it a call is RESOURCE_EXHAUSTED. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time.',
   },
   maxIncomingBytesInAll: {
     default: 1024 * MIB,
