@@ -11,7 +11,7 @@ import { heading, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
 
 const IN_FLIGHT = 64;
-const WARM_UP_S = 4;
+const WARM_UP_S = 8;
 const MEASURE_S = 3;
 
 /** FP32 columns, so that a row is 256 B, 12 KB and 602 KB; and the limits that we set ourselves. */
