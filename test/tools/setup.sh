@@ -224,6 +224,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint protoc_gen_go java_client; do ensure $tool; done &
-for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy hadolint chromium; do ensure $tool; done &
+for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
 wait
 exit 0
