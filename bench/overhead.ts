@@ -7,7 +7,7 @@ import path from 'node:path';
 import { H2Load } from './h2load.ts';
 import { writeIdentity } from './models.ts';
 import { startEcho, startGateway } from './processes.ts';
-import { heading, ratios, spread } from './report.ts';
+import { heading, inPairs, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
 
 const IN_FLIGHT = 64;
@@ -31,21 +31,12 @@ export async function overhead(scratch: string, rounds: number): Promise<void> {
     const data = floats(columns);
     const message = encodedRequest(`identity-${columns}`, 'x', 'FP32', { shape: [1, columns], data });
     const load = new H2Load(scratch, `identity-${columns}`, message);
-    const costOf = async (server: typeof echo): Promise<number> => {
+    for (const { port } of [echo, gateway]) await load.closedLoop(port, IN_FLIGHT, WARM_UP_S, data.byteLength);
+    const { ours, theirs } = await inPairs(rounds, { ours: gateway, theirs: echo }, async (server) => {
       const before = server.cpuUs();
       const answered = await load.closedLoop(server.port, IN_FLIGHT, MEASURE_S, data.byteLength);
       return (server.cpuUs() - before) / answered;
-    };
-    for (const { port } of [echo, gateway]) await load.closedLoop(port, IN_FLIGHT, WARM_UP_S, data.byteLength);
-    const ours: number[] = [];
-    const theirs: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      // Alternating order: whoever goes second would otherwise always meet the warmer machine.
-      for (const which of round % 2 === 0 ? ['echo', 'gateway'] : ['gateway', 'echo']) {
-        if (which === 'echo') theirs.push(await costOf(echo));
-        else ours.push(await costOf(gateway));
-      }
-    }
+    });
     const share = ratios(ours, theirs);
     console.log(
       `${name.padStart(7)}  tensorgate ${spread(ours, 0)} us  grpc-js echo ${spread(theirs, 0)} us  ratio ${spread(share, 2)}  (goal: at most ${limit})`,

@@ -22,6 +22,27 @@ export function spread(values: readonly number[], digits: number): string {
   return `${show(median(values))} (${show(Math.min(...values))}-${show(Math.max(...values))})`;
 }
 
+/** Figures of ours and of what they are compared with, a pair for each round. */
+export interface Pairs {
+  readonly ours: readonly number[];
+  readonly theirs: readonly number[];
+}
+
+/** Takes both figures of each round, in turns: whoever goes second would otherwise always meet the warmer machine. */
+export async function inPairs<Subject>(
+  rounds: number,
+  subjects: { readonly ours: Subject; readonly theirs: Subject },
+  measure: (subject: Subject) => Promise<number>,
+): Promise<Pairs> {
+  const pairs = { ours: [] as number[], theirs: [] as number[] };
+  for (let round = 0; round < rounds; round++) {
+    for (const whose of round % 2 === 0 ? (['theirs', 'ours'] as const) : (['ours', 'theirs'] as const)) {
+      pairs[whose].push(await measure(subjects[whose]));
+    }
+  }
+  return pairs;
+}
+
 /** Pairs of figures of the same round, divided. */
 export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
   return ours.map((value, round) => value / (theirs[round] ?? Number.NaN));

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { H2Load } from './h2load.ts';
 import { Load } from './load.ts';
 import { type ServerProcess, startEcho, startHttp2Echo } from './processes.ts';
-import { heading, percentile, ratios, spread } from './report.ts';
+import { heading, inPairs, percentile, ratios, spread } from './report.ts';
 
 const IN_FLIGHT = 64;
 const WARM_UP_S = 3;
@@ -27,16 +27,11 @@ async function cost(scratch: string, rounds: number): Promise<void> {
   for (const { name, bytes, limit } of SIZES) {
     const load = new H2Load(scratch, `echo-${bytes}`, Buffer.alloc(bytes, 'tensor'));
     for (const { port } of Object.values(servers)) await load.closedLoop(port, IN_FLIGHT, WARM_UP_S, bytes);
-    const costs: Record<keyof typeof servers, number[]> = { ours: [], theirs: [] };
-    for (let round = 0; round < rounds; round++) {
-      // Alternating order: whoever goes second would otherwise always meet the warmer machine.
-      for (const which of round % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const)) {
-        const server = servers[which];
-        const before = server.cpuUs();
-        const answered = await load.closedLoop(server.port, IN_FLIGHT, MEASURE_S, bytes);
-        costs[which].push((server.cpuUs() - before) / answered);
-      }
-    }
+    const costs = await inPairs(rounds, servers, async (server) => {
+      const before = server.cpuUs();
+      const answered = await load.closedLoop(server.port, IN_FLIGHT, MEASURE_S, bytes);
+      return (server.cpuUs() - before) / answered;
+    });
     const share = spread(ratios(costs.ours, costs.theirs), 2);
     console.log(
       `${name.padStart(7)}  h2 ${spread(costs.ours, 1)} us  grpc-js ${spread(costs.theirs, 1)} us  ratio ${share}  (goal: at most ${limit})`,
@@ -56,12 +51,7 @@ async function latency(rounds: number): Promise<void> {
   heading('99th percentile from the moment at which a call was due, Poisson arrivals');
   const servers = { ours: await startHttp2Echo(), theirs: await startEcho() };
   for (const { name, bytes, perS } of RATES) {
-    const p99 = { ours: [] as number[], theirs: [] as number[] };
-    for (let round = 0; round < rounds; round++) {
-      for (const which of round % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const)) {
-        p99[which].push(await percentile99(servers[which], bytes, perS));
-      }
-    }
+    const p99 = await inPairs(rounds, servers, (server) => percentile99(server, bytes, perS));
     const share = spread(ratios(p99.ours, p99.theirs), 2);
     console.log(
       `${name.padStart(7)} at ${perS}/s  h2 ${spread(p99.ours, 2)} ms  grpc-js ${spread(p99.theirs, 2)} ms  ratio ${share}  (goal: at most 1)`,

@@ -3,18 +3,17 @@
  * ride in batches, and stops the server again. Exits 0 when at least nine answers are right and the server ended cleanly.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { findImageLayout, readImage } from '../../src/cli/image-input.ts';
 import { formatTable } from '../../src/cli/table.ts';
 import { InferenceClient } from '../../src/client/inference-client.ts';
+import { readAddress } from './server-address.ts';
 
 const MODEL = 'cifar10';
 const MIN_RIGHT = 9;
-const MAX_START_MS = 60_000;
 
 const images = fileURLToPath(new URL('images/', import.meta.url));
 const models = fileURLToPath(new URL('../../models/', import.meta.url));
@@ -36,22 +35,6 @@ const [exitCode] = await exited;
 const right = isRight.filter(Boolean).length;
 console.log(`${right} of ${isRight.length} are right; the server ended with exit code ${exitCode}`);
 process.exitCode = right >= MIN_RIGHT && exitCode === 0 ? 0 : 1;
-
-/** Passes on what the server says until it is ready, and returns its gRPC address. */
-async function readAddress({ stdout }: ChildProcess): Promise<string> {
-  if (stdout === null) throw new TypeError('the server has no stdout');
-  const timer = setTimeout(() => server.kill('SIGKILL'), MAX_START_MS);
-  try {
-    for await (const line of createInterface(stdout)) {
-      console.log(line);
-      const address = /^tensorgate ready: grpc ([^,]+)/.exec(line)?.[1];
-      if (address !== undefined) return address;
-    }
-  } finally {
-    clearTimeout(timer);
-  }
-  throw new Error(`the server ended, or was not ready after ${MAX_START_MS / 1000} s`);
-}
 
 /** Classifies every image, all at a time, and prints a table. Returns which answers are right. */
 async function classifyAll(address: string): Promise<boolean[]> {

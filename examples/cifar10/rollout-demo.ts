@@ -11,16 +11,15 @@ import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { findImageLayout, readImage } from '../../src/cli/image-input.ts';
 import { InferenceClient } from '../../src/client/inference-client.ts';
 import { encodeOnnxModel, readOnnxModel } from '../../src/compress/onnx/model-file.ts';
 import { Callers } from './callers.ts';
+import { readAddress } from './server-address.ts';
 import { type Shift, writeVariations } from './variations.ts';
 
 const MODEL = 'cifar10';
-const MAX_START_MS = 60_000;
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const PHOTOGRAPHS = fileURLToPath(new URL('images/', import.meta.url));
 const MODELS = fileURLToPath(new URL('../../models/', import.meta.url));
@@ -216,20 +215,4 @@ async function publishSpoiled(): Promise<void> {
   await fs.mkdir(draft);
   await fs.writeFile(path.join(draft, 'model.onnx'), encodeOnnxModel(model, 'version 3'));
   await fs.rename(draft, versionPath(3));
-}
-
-/** Passes on what the server says until it is ready, and returns its gRPC address. */
-async function readAddress(child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new TypeError('the server has no stdout');
-  const timer = setTimeout(() => child.kill('SIGKILL'), MAX_START_MS);
-  try {
-    for await (const line of createInterface(child.stdout)) {
-      console.log(line);
-      const address = /^tensorgate ready: grpc ([^,]+)/.exec(line)?.[1];
-      if (address !== undefined) return address;
-    }
-  } finally {
-    clearTimeout(timer);
-  }
-  throw new Error(`the server ended, or was not ready after ${MAX_START_MS / 1000} s`);
 }

@@ -5,10 +5,11 @@ import { describe, expect, test } from 'vitest';
 import { RawClient } from '../gateway/accept/raw-client.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { orcaClient, type ReadReport, reportIn } from '../support/orca.ts';
-import { type ModelFiles, Repository } from '../support/repository.ts';
+import { batchesOf, inferred } from '../support/replicas.ts';
+import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
 import { useServer } from '../support/server-fixture.ts';
-import { method, StockClient } from '../support/stock-client.ts';
+import { method } from '../support/stock-client.ts';
 
 const INFER = '/inference.GRPCInferenceService/ModelInfer';
 const ASKING = { metadata: { 'endpoint-load-metrics-format': 'bin' } };
@@ -143,16 +144,6 @@ describe("grpc-js's weighted_round_robin", () => {
     balanced.close();
   });
 });
-
-function batchesOf(rows: number): ModelFiles {
-  return { versions: { 1: identityModel('FP32') }, config: { max_batch_size: rows } };
-}
-
-async function inferred(target: string): Promise<number> {
-  using client = new StockClient(target);
-  const { model_stats } = await client.call('ModelStatistics', { name: 'echo' });
-  return Number(model_stats[0].inference_count);
-}
 
 /** The first report that is another one: it is measured anew after 100 ms. */
 async function reportOnceChanged(

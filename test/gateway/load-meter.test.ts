@@ -4,7 +4,7 @@ import { Occupancy } from '../../src/gateway/batch/occupancy.ts';
 import type { StatusName } from '../../src/gateway/errors.ts';
 import { LoadMeter } from '../../src/gateway/load-meter.ts';
 import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
-import { FakeCall } from '../support/fake-call.ts';
+import { inferenceEnded } from './ops/fake-events.ts';
 
 /** A replica whose clock is moved by hand. */
 class Replica {
@@ -40,19 +40,7 @@ interface Served {
 }
 
 function end(status: StatusName): void {
-  diagnostics.inferenceEnded.publish({
-    call: new FakeCall(),
-    model: undefined,
-    requestId: '',
-    status,
-    reason: undefined,
-    rows: 1,
-    requestBytes: 0,
-    responseBytes: 0,
-    queueMs: undefined,
-    batchRows: 0,
-    durationMs: 0,
-  });
+  diagnostics.inferenceEnded.publish(inferenceEnded({ status }));
 }
 
 let replica: Replica | undefined;

@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { RawClient } from '../gateway/accept/raw-client.ts';
-import { identityModel } from '../support/onnx-models.ts';
-import { type ModelFiles, Repository } from '../support/repository.ts';
+import { batchesOf, inferred } from '../support/replicas.ts';
+import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
-import { method, StockClient } from '../support/stock-client.ts';
+import { method } from '../support/stock-client.ts';
 import { envoy } from '../tools/tools.ts';
 import { EnvoyProcess } from './envoy-process.ts';
 
@@ -17,16 +17,6 @@ const REQUEST = INFER.requestSerialize({
 
 const isInstalled = envoy() !== undefined;
 if (!isInstalled) console.warn('SKIPPED: Envoy is not installed (test/tools/setup.sh does)');
-
-function batchesOf(rows: number): ModelFiles {
-  return { versions: { 1: identityModel('FP32') }, config: { max_batch_size: rows } };
-}
-
-async function inferred(target: string): Promise<number> {
-  using client = new StockClient(target);
-  const { model_stats } = await client.call('ModelStatistics', { name: 'echo' });
-  return Number(model_stats[0].inference_count);
-}
 
 describe.skipIf(!isInstalled)('Envoy', () => {
   test.each(['beside answers', 'out of band'] as const)(

@@ -130,7 +130,8 @@ function inferMethod(api: InferenceApi): Method {
   return { kind: 'unary', screen: (call) => api.screenInfer(call), handle: (call) => void answer(call) };
 }
 
-function refusal(name: string, offer: Offer): Method {
+/** What a port answers that does not offer the RPC: where it is. */
+export function refusal(name: string, offer: Offer): Method {
   const where = offer === 'admin-only' ? 'not offered on the admin port' : 'offered on the admin port alone';
   const error = new InferError('unimplemented', `${name} is ${where}`);
   return { kind: 'unary', handle: (call) => failWith(call, error) };

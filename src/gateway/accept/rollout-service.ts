@@ -1,10 +1,8 @@
 /** `tensorgate.v1.Rollout`: requests of a model go from one version to another, step by step. */
 
-import { InferError } from '../errors.ts';
 import type { Method, Routes, Screen } from './call.ts';
 import { loadCodecs } from './definition.ts';
-import { failWith } from './failure.ts';
-import type { Offer } from './inference-service.ts';
+import { type Offer, refusal } from './inference-service.ts';
 import { unaryMethod } from './unary-method.ts';
 
 /** A `StartRolloutRequest` as in `proto/tensorgate.proto`; what is optional there is absent where nobody set it. */
@@ -92,13 +90,8 @@ export function rolloutRoutes(api: RolloutApi, offer: Offer, screen?: Screen): R
   for (const [name, codec] of loadCodecs('tensorgate.proto', 'tensorgate.v1.Rollout')) {
     const answer = answers[name];
     if (answer === undefined) throw new TypeError(`nothing answers ${codec.path}`);
-    const method = offer === 'without-admin' ? refusal(name) : { ...unaryMethod(codec, answer), screen };
+    const method = offer === 'without-admin' ? refusal(name, offer) : { ...unaryMethod(codec, answer), screen };
     routes.set(codec.path, method);
   }
   return routes;
-}
-
-function refusal(name: string): Method {
-  const error = new InferError('unimplemented', `${name} is offered on the admin port alone`);
-  return { kind: 'unary', handle: (call) => failWith(call, error) };
 }
