@@ -5,6 +5,7 @@ import { InferenceClient, type InferenceResult, tensor } from '../../src/client/
 import { readMetrics } from '../faults/observation.ts';
 import { untilHeld } from '../faults/stall.ts';
 import { accumulatorModel, layeredAccumulatorModel, type Port, passThroughModel } from '../support/onnx-models.ts';
+import { stopProcess } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
 import { useServer } from '../support/server-fixture.ts';
@@ -310,7 +311,7 @@ test('a runner that is killed costs no sequence its state', async () => {
     const dies = turn === 20 || turn === 40;
     const [runner = Number.NaN] = server.runnerPids();
     // Stopped, it holds what it is sent.
-    if (dies) process.kill(runner, 'SIGSTOP');
+    if (dies) await stopProcess(runner);
     const answers = ids.map((id) => sumOf(ask(from, 'sum', id, id, { start: turn === 0 })));
     if (dies) {
       await untilHeld(server, 0, ids.length);

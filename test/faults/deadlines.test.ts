@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { loopModel, slowModel } from '../support/onnx-models.ts';
+import { stopProcess } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { askLoop, failureOf, LONG, loopInputs } from './loop-requests.ts';
@@ -153,7 +154,7 @@ describe('in the middle of its run', () => {
     await relearn();
     const runs = await runsOf('loop');
     const [runner = Number.NaN] = server.runnerPids();
-    process.kill(runner, 'SIGSTOP');
+    await stopProcess(runner);
     const askedAt = performance.now();
     // The client's own clock is out of it.
     const failure = await failureOf(

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { loopModel, sumModel } from '../support/onnx-models.ts';
+import { stopProcess } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { askLoop, failureOf } from './loop-requests.ts';
@@ -75,7 +76,7 @@ describe('under a load of 64 requests at a time', () => {
     await using traffic = new Traffic(server.grpc, LOAD);
     await traffic.more(500);
     const stoppedAt = performance.now();
-    process.kill(loop, 'SIGSTOP');
+    await stopProcess(loop);
     await vi.waitUntil(() => !isAlive(loop), { timeout: 10_000, interval: 10 });
     // Two seconds at least, and 20 times what a batch is expected to take: about 100 ms here.
     expect(performance.now() - stoppedAt).toBeGreaterThan(1_900);
@@ -92,7 +93,7 @@ describe('under a load of 64 requests at a time', () => {
     await using server = await startServer(repository.directory);
     await using traffic = new Traffic(server.grpc, LOAD);
     await traffic.more(500);
-    process.kill(server.pid, 'SIGSTOP');
+    await stopProcess(server.pid);
     // Longer than any run is given.
     await sleep(2_500);
     process.kill(server.pid, 'SIGCONT');

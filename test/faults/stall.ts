@@ -1,5 +1,6 @@
 import { vi } from 'vitest';
 import type { InferenceClient } from '../../src/client/inference-client.ts';
+import { stopProcess } from '../support/process-tree.ts';
 import type { TestServer } from '../support/server.ts';
 import { askLoop } from './loop-requests.ts';
 import { type Held, readHeld } from './observation.ts';
@@ -25,7 +26,7 @@ export async function killInBatch(
     await vi.waitUntil(async () => isMoment(await readHeld(server)), { timeout: 15_000, interval: 2 });
     const [runner = Number.NaN] = server.runnerPids();
     // The moment lasts while the runner stands still, but for what it answered right before: the gateway takes that now.
-    process.kill(runner, 'SIGSTOP');
+    await stopProcess(runner);
     let isLasting = true;
     for (let sighting = 0; sighting < 5; sighting++) isLasting &&= isMoment(await readHeld(server));
     if (isLasting) process.kill(runner, signal);
@@ -54,7 +55,7 @@ export class Stall {
   /** The model `loop` must be the first of the server's, and idle. */
   static async begin(server: TestServer, client: InferenceClient): Promise<Stall> {
     const [runner = Number.NaN] = server.runnerPids();
-    process.kill(runner, 'SIGSTOP');
+    await stopProcess(runner);
     const answer = askLoop(client, -1, { deadlineMs: 20_000 });
     await untilHeld(server, 0, 1);
     return new Stall(runner, answer);

@@ -5,6 +5,7 @@ import { LoadError, RunnerProcess } from '../../../src/gateway/dispatch/runner-p
 import { Mailbox } from '../../../src/worker/mailbox.ts';
 import { aligned, type Run } from '../../../src/worker/protocol.ts';
 import { gatherModel, identityModel } from '../../support/onnx-models.ts';
+import { stopProcess } from '../../support/process-tree.ts';
 import {
   ENDLESS,
   isAlive,
@@ -100,7 +101,7 @@ describe('load', () => {
 
   test('that takes too long ends the process', async () => {
     const runner = startRunner();
-    process.kill(pidOf(runner), 'SIGSTOP');
+    await stopProcess(pidOf(runner));
     await expect(runner.load(1, mailbox().path, sessionSpec(loopModelFile()), 200)).rejects.toThrow(
       'the runner ended while loading the model: no answer within 200 ms',
     );
@@ -202,7 +203,7 @@ describe('the end of the process', () => {
   test('a process that is stopped is killed at the limit of its run', async () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
-    process.kill(pidOf(runner), 'SIGSTOP');
+    await stopProcess(pidOf(runner));
     expect(await runner.run(1, loopRun(box, 1), 200)).toMatchObject({ kind: 'ended', timedOut: true });
   });
 
