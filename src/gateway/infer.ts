@@ -74,8 +74,9 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   const tensors = validate(request, signature); // admit/: it can be run
   record.rows = tensors.rows;
   gateway.recorder?.offer(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
-  const { outputs, timing } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
-  gateway.shadows.offer(record, outputs, timing); // shadow.ts: a copy for another version, later
+  const { outputs, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
+  const isCopied = gateway.shadows.offer(record, outputs, timing); // shadow.ts: a copy for another version, later
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
-  return { chunks: encode(request, wanted, outputs, form), timing }; // encode/: outputs -> bytes
+  const chunks = encode(request, wanted, outputs, form); // encode/: outputs -> bytes
+  return { chunks, timing, requestIsSpent: requestIsSpent && !isCopied };
 }

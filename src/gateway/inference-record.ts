@@ -12,6 +12,8 @@ export interface Answer {
   /** The parts of an encoded ModelInferResponse. */
   readonly chunks: readonly Uint8Array[];
   readonly timing: RideTiming;
+  /** Nothing holds a view of the request any more. */
+  readonly requestIsSpent?: boolean;
 }
 
 /** Every inference ends in exactly one of `answered` and `failed`; both count it, and publish that it ended. */

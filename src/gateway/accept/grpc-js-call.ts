@@ -129,6 +129,9 @@ export class GrpcJsUnaryCall extends GrpcJsCall implements UnaryCall {
     this.#respond = respond;
   }
 
+  /** Nothing: grpc-js does not say whose memory it is. */
+  discardMessage(): void {}
+
   reply(chunks: readonly Uint8Array[], trailers?: Trailers): void {
     const message = new MessageParts(chunks);
     const metadata = trailers && metadataOf(trailers);

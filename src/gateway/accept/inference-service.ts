@@ -37,6 +37,8 @@ export interface Reply {
   /** The parts of the encoded message. */
   readonly chunks: readonly Uint8Array[];
   readonly trailers: Trailers | undefined;
+  /** Nothing holds a view of the request any more. */
+  readonly requestIsSpent?: boolean;
 }
 
 export interface ModelMetadata {
@@ -121,8 +123,9 @@ function joined(some: Trailers | undefined, more: Trailers | undefined): Trailer
 function inferMethod(api: InferenceApi): Method {
   const answer = async (call: UnaryCall): Promise<void> => {
     try {
-      const { chunks, trailers } = await api.infer(call.message, call);
+      const { chunks, trailers, requestIsSpent } = await api.infer(call.message, call);
       call.reply(chunks, joined(trailers, api.loadReport(call)));
+      if (requestIsSpent) call.discardMessage();
     } catch (thrown) {
       failWith(call, InferError.from(thrown), api.loadReport(call));
     }

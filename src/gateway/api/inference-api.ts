@@ -57,8 +57,8 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
       return refusal && new InferenceRecord(NO_BYTES, call).failed(refusal);
     },
     infer: async (wire, call) => {
-      const { chunks, timing } = await infer(new InferenceRecord(wire, call), gateway);
-      return { chunks, trailers: timingTrailers(call, timing) };
+      const { chunks, timing, requestIsSpent = false } = await infer(new InferenceRecord(wire, call), gateway);
+      return { chunks, trailers: timingTrailers(call, timing), requestIsSpent };
     },
     loadReport: (call) => server.loadReports.trailersFor(call),
     streamInfer: (wire, call) => inferInStream(wire, call, gateway),

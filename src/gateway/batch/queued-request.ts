@@ -36,6 +36,8 @@ export interface CacheLookup {
 export interface InferOutputs {
   readonly outputs: readonly OutputTensor[];
   readonly timing: RideTiming;
+  /** True where no run, no output, and nothing that is kept holds a view of the request's tensors; absent where that is not known. */
+  readonly requestIsSpent?: boolean;
 }
 
 export interface QueuedRequest extends Waiting {

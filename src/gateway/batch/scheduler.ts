@@ -397,6 +397,7 @@ export class Scheduler implements Batcher {
       request.resolve({
         outputs: parts[index] ?? [],
         timing: { queueMs, inputMs, computeMs, outputMs, batchRows: batch.rows },
+        requestIsSpent: true,
       });
     }
   }

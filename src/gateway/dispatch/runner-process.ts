@@ -19,6 +19,12 @@ import { InstanceChannel, type RunnerEnd, type RunReply } from './instance-chann
 // `.ts` in a checkout, `.js` in the package.
 const RUNNER_MODULE = new URL(`../../worker/runner${extname(import.meta.url)}`, import.meta.url);
 
+/**
+ * glibc gives each thread a heap of 64 MiB at most, and returns one that is empty: where a batch's outputs are alone in theirs,
+ * the kernel clears every page of them anew for each batch. In the one heap of the process they find what the last ones left.
+ */
+const MEMORY = { MALLOC_ARENA_MAX: '1' };
+
 /** A load that failed: the text says what ONNX Runtime had against the model, or how the process ended. */
 export class LoadError extends Error {}
 
@@ -75,7 +81,7 @@ export class RunnerProcess {
   static start(name: string, env: NodeJS.ProcessEnv, niceness = 0): RunnerProcess {
     // It is told its name so that lists of processes show which models it holds.
     const child = fork(RUNNER_MODULE, [name], {
-      env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
+      env: { ...MEMORY, ...env, ORT_DISABLE_TELEMETRY: '1' },
       execArgv: [...COLLECTION_FLAGS],
       serialization: 'json',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -68,25 +68,29 @@ export class Shadows {
     this.#room = new Admission(options.maxBytes ?? MAX_BYTES);
   }
 
-  /** To be called with every request when its outputs are there. Returns at once, and never throws. */
+  /**
+   * To be called with every request when its outputs are there. Returns at once, and never throws.
+   * @returns that the request is held: a copy of it is to be sent.
+   */
   offer(
     { model, request, wire, call: { path } }: InferenceRecord,
     outputs: readonly OutputTensor[],
     timing: RideTiming,
-  ): void {
-    if (model === undefined || request === undefined || this.#ended) return;
+  ): boolean {
+    if (model === undefined || request === undefined || this.#ended) return false;
     const plan = this.#models.trafficOf(model.ref.name)?.plan.shadow;
-    if (plan === undefined || plan.version === model.ref.version || this.#random() >= plan.share) return;
+    if (plan === undefined || plan.version === model.ref.version || this.#random() >= plan.share) return false;
     const pair = { model: model.ref.name, primary: model.ref.version, shadow: plan.version };
     const permit = this.#hold(footprint(wire, request), outputs);
     if (permit === undefined) {
       this.#tell(pair, { kind: 'shed', cause: 'no_room' });
-      return;
+      return false;
     }
     // S1: by then the answer is written.
     setImmediate(() => {
       void this.#follow(pair, { path, request, model, outputs: outputs.map(alone), timing }, permit);
     });
+    return true;
   }
 
   /** From now on nothing is copied; what is under way is given up. */

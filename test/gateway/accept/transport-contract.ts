@@ -185,6 +185,31 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(outcomes.map((outcome) => String(outcome.message))).toEqual(Array(100).fill(String(message.length)));
       });
 
+      test('whoever discards its message takes nothing from the others, nor from its answer', async () => {
+        const held: UnaryCall[] = [];
+        const method: Method = {
+          kind: 'unary',
+          handle: (call) => {
+            held.push(call);
+            if (held.length < 40) return;
+            for (const each of held.splice(0)) {
+              each.reply([Buffer.from(each.message)]);
+              each.discardMessage();
+              each.discardMessage();
+            }
+          },
+        };
+        await serve(method);
+        // Some lie together in a chunk, others in buffers of their own, and some are empty.
+        const messages = Array.from({ length: 80 }, (_, index) =>
+          randomBytes([0, 300, 12_288, 700_000][index % 4] ?? 0),
+        );
+        const outcomes = await Promise.all(messages.map((message) => client.unary(METHOD, message)));
+        expect(outcomes.map(({ message }, index) => message?.equals(messages[index] ?? NOTHING))).toEqual(
+          Array(80).fill(true),
+        );
+      });
+
       test('large messages in both directions at once do not wait for each other', async () => {
         const port = await serve(echo);
         const wide = new RawClient(port, { 'grpc-node.flow_control_window': 16 * 1024 * 1024 });

@@ -29,6 +29,13 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     if (this.send(chunks)) this.succeed(trailers);
   }
 
+  discardMessage(): void {
+    const { buffer, byteLength } = this.message;
+    this.#message = undefined;
+    // A view of a chunk has its neighbours there.
+    if (byteLength > 0 && byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
+  }
+
   override receiveEnd(): void {
     if (this.ended) return;
     this.#requestEnded = true;

@@ -206,3 +206,36 @@ describe('what a request holds before its method has it', () => {
     expect(ended).toHaveLength(100);
   });
 });
+
+describe('a message that is discarded', () => {
+  /** Pushes one request of 1,000 bytes in two chunks that part at `cut`, and gives what is left of its message afterwards. */
+  function leftAfter(cut: number): Uint8Array {
+    let message = new Uint8Array();
+    const discard: Method = {
+      kind: 'unary',
+      handle(call) {
+        message = call.message as Uint8Array<ArrayBuffer>;
+        call.reply([Buffer.from(message)]);
+        call.discardMessage();
+        expect(call.message).toHaveLength(0);
+      },
+    };
+    const memory = new MemoryConnection({ '/t/Discard': discard });
+    memory.push(HELLO);
+    const bytes = unaryRequest(1, '/t/Discard', Buffer.alloc(1_000, 'x'));
+    memory.push(chunk(bytes.subarray(0, cut)));
+    if (cut < bytes.length) memory.push(chunk(bytes.subarray(cut)));
+    const answer = Buffer.concat(memory.frames.filter(({ type }) => type === Type.DATA).map(({ payload }) => payload));
+    expect(answer).toEqual(grpcMessage(Buffer.alloc(1_000, 'x')));
+    return message;
+  }
+
+  test('gives a buffer of its own back at once', () => {
+    const size = unaryRequest(1, '/t/Discard', Buffer.alloc(1_000)).length;
+    expect(leftAfter(size - 500)).toHaveLength(0);
+  });
+
+  test('leaves a chunk alone, in which others lie', () => {
+    expect(leftAfter(Number.POSITIVE_INFINITY)).toHaveLength(1_000);
+  });
+});

@@ -1,0 +1,102 @@
+/** Requests of megabytes, whose memory is used again as soon as they are answered: each gets its own bytes back. */
+
+import { expect, test, vi } from 'vitest';
+import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
+import { readMetrics } from '../faults/observation.ts';
+import { identityModel } from '../support/onnx-models.ts';
+import { useServer } from '../support/server-fixture.ts';
+
+const COLUMNS = 150_528;
+const AT_ONCE = 12;
+const ROUNDS = 4;
+
+const identity = identityModel('FP32', ['batch', COLUMNS]);
+const one = { instance_group: [{ count: 1 }] };
+const step = (input: string, output: string) => ({
+  model_name: 'plain',
+  input_map: { input },
+  output_map: { output },
+});
+
+const fixture = useServer(
+  {
+    plain: { versions: { 1: identity }, config: one },
+    cached: {
+      versions: { 1: identity },
+      // Room for all that is asked here.
+      config: { ...one, response_cache: { enable: true }, tensorgate: { max_cache_bytes: 256 * 1024 * 1024 } },
+    },
+    shadowed: {
+      versions: { 1: identity, 2: identity },
+      config: { ...one, tensorgate: { traffic: { shadow: { version: 2 } } } },
+    },
+    twice: {
+      versions: { 1: undefined },
+      config: {
+        platform: 'ensemble',
+        max_batch_size: 8,
+        input: [{ name: 'first', data_type: 'TYPE_FP32', dims: [COLUMNS] }],
+        output: [{ name: 'last', data_type: 'TYPE_FP32', dims: [COLUMNS] }],
+        ensemble_scheduling: { step: [step('first', 'between'), step('between', 'last')] },
+      },
+    },
+  },
+  { flags: ['--log-level', 'error'] },
+);
+
+/** A row that no other equals in any place. */
+function rowOf(seed: number): Float32Array {
+  return Float32Array.from({ length: COLUMNS }, (_, index) => seed * 1_000_000 + index);
+}
+
+/** Asks with the rows `from` and following, all at once, and compares each answer with its request. */
+async function expectOwnRows(
+  model: string,
+  from: number,
+  { count = AT_ONCE, input = 'input', output = 'output' } = {},
+) {
+  using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
+  const rows = Array.from({ length: count }, (_, index) => rowOf((from + index) % 16));
+  const answers = await Promise.all(
+    rows.map((row) => client.infer(model, { [input]: tensor.fp32(row, [1, COLUMNS]) })),
+  );
+  for (const [index, answer] of answers.entries()) {
+    const { data } = answer.output(output, 'FP32');
+    expect(Buffer.compare(bytesOf(data), bytesOf(rows[index] ?? new Float32Array()))).toBe(0);
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+test('in shared batches', async () => {
+  for (let round = 0; round < ROUNDS; round++) await expectOwnRows('plain', round * 5);
+});
+
+test('by the steps of an ensemble', async () => {
+  const names = { input: 'first', output: 'last' };
+  for (let round = 0; round < ROUNDS; round++) await expectOwnRows('twice', round * 5, names);
+});
+
+test('from the response cache, which still knows what was asked', async () => {
+  for (let round = 0; round < ROUNDS; round++) {
+    await expectOwnRows('cached', round * 4);
+    await expectOwnRows('plain', round * 3);
+  }
+  const metrics = await readMetrics(fixture.server);
+  expect(metrics('tensorgate_cache_requests_total', { model: 'cached', version: '1', outcome: 'miss' })).toBe(16);
+});
+
+test('and their copies for a shadow hold what was asked', async () => {
+  // Less than would make a server busy, which sheds copies.
+  for (let round = 0; round < 8; round++) {
+    await expectOwnRows('shadowed', round, { count: 1 });
+    await expectOwnRows('plain', round, { count: 1 });
+  }
+  const pair = { model: 'shadowed', primary: '1', shadow: '2' };
+  const compared = async (result: string): Promise<number> =>
+    (await readMetrics(fixture.server))('tensorgate_shadow_comparisons_total', { ...pair, result });
+  await vi.waitUntil(async () => (await compared('equal')) + (await compared('different')) >= 4, { timeout: 20_000 });
+  expect(await compared('different')).toBe(0);
+});
