@@ -30,7 +30,7 @@ import { LoadMeter } from './load-meter.ts';
 import { planDefaults } from './model/model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
-import { collectByTotalMemory } from './ops/garbage-collection.ts';
+import { tuneCollections } from './ops/garbage-collection.ts';
 import { listenOperations } from './ops/http-operations.ts';
 import type { GatewayState } from './ops/metrics.ts';
 import { type Settings, tenantWeights } from './ops/settings.ts';
@@ -80,7 +80,7 @@ export interface Server {
 export async function startServer(settings: Settings, surroundings: Surroundings): Promise<Server> {
   const { env, version } = surroundings;
   const listen = await chooseTransport(settings);
-  collectByTotalMemory();
+  tuneCollections();
   const runners = new RunnerSet(env);
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();

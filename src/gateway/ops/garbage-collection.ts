@@ -12,11 +12,19 @@ import v8 from 'node:v8';
 const BY_TOTAL_MEMORY = ['--external-memory-accounted-in-global-limit', '--heap-growing-percent=200'];
 const FIRST_NODE = 24;
 
-/** The flags with which a process of ours starts. */
+/** The flags with which a runner starts. */
 export const COLLECTION_FLAGS: readonly string[] =
   Number.parseInt(process.versions.node, 10) >= FIRST_NODE ? BY_TOTAL_MEMORY : [];
 
-/** The same for this process; to be called before there is load. */
-export function collectByTotalMemory(): void {
-  for (const flag of COLLECTION_FLAGS) v8.setFlagsFromString(flag);
+/**
+ * New objects are collected when a quarter of their space is full, not four fifths. Under load V8 lets that space grow to 64 MB;
+ * the small objects that fill it are the last to hold hundreds of megabytes of chunks and outputs by then, and their weight
+ * leads to collections of the whole heap, which cost far more. With messages of 12 KB a call costs two thirds, and the process
+ * holds two thirds of the memory.
+ */
+const NEW_OBJECTS_EARLY = '--minor-gc-task-trigger=25';
+
+/** Sets the flags for this process, the gateway; to be called before there is load. */
+export function tuneCollections(): void {
+  for (const flag of [...COLLECTION_FLAGS, NEW_OBJECTS_EARLY]) v8.setFlagsFromString(flag);
 }
