@@ -1,12 +1,11 @@
 /** Peers that want to take the server down. Each meets a bound, and every one of these tests ends with a good call. */
 
 import fs from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Method, Routes, Transport, TransportOptions, UnaryCall } from '../../../../src/gateway/accept/call.ts';
 import type { Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits.ts';
 import { http2Listener } from '../../../../src/gateway/accept/h2/http2-transport.ts';
+import { collectGarbage } from '../../../support/collect-garbage.ts';
 import { RawClient } from '../raw-client.ts';
 import { MemoryConnection, NOTHING_HELD } from './memory-connection.ts';
 import {
@@ -27,9 +26,6 @@ import {
   uint32,
   unaryRequest,
 } from './raw-frames.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 const MIB = 1024 * 1024;
 const OPTIONS: TransportOptions = {

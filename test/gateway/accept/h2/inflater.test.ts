@@ -1,9 +1,8 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { Inflater } from '../../../../src/gateway/accept/h2/inflater.ts';
 import { InferError } from '../../../../src/gateway/errors.ts';
+import { collectGarbage } from '../../../support/collect-garbage.ts';
 
 const LIMIT = 100_000;
 
@@ -51,8 +50,6 @@ describe('an inflater', () => {
   });
 
   test('does not hold what nobody waits for until its turn comes', async () => {
-    setFlagsFromString('--expose-gc');
-    const collectGarbage = runInNewContext('gc') as () => void;
     const inflater = new Inflater();
     const busy = Array.from({ length: 8 }, () => inflate(inflater, gzipSync(Buffer.alloc(LIMIT)), 'gzip'));
     collectGarbage();

@@ -1,12 +1,8 @@
 import { Writable } from 'node:stream';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { FrameWriter } from '../../../../src/gateway/accept/h2/frame-writer.ts';
 import { SendQueue } from '../../../../src/gateway/accept/h2/send-queue.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
+import { collectGarbage } from '../../../support/collect-garbage.ts';
 
 /** A socket that keeps what it is given. */
 function sink(): { readonly writer: FrameWriter; written(): Buffer } {
