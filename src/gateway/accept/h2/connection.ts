@@ -94,6 +94,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   #pingedAt: number | undefined;
   #blockedAt: number | undefined;
   #retiredAt: number | undefined;
+  #unfinished = 0;
+  #unfinishedSince = 0;
 
   constructor(host: ConnectionHost, socket: Duplex, peer: Peer) {
     const { limits, maxConcurrentStreams } = host;
@@ -182,6 +184,10 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   /** To be called about once a second. */
   upkeep(): void {
     if (this.#over) return;
+    if (this.#receiver.unfinished !== this.#unfinished) {
+      this.#unfinished = this.#receiver.unfinished;
+      this.#unfinishedSince = this.now;
+    }
     switch (dutyOf(this.#vitals, this.limits, this.now)) {
       case 'ping':
         this.#ping();
@@ -197,6 +203,10 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
       case 'refuse':
         limitReached('handshakeMs');
         this.abort(ErrorCode.SETTINGS_TIMEOUT, 'no SETTINGS');
+        break;
+      case 'interrupt':
+        limitReached('handshakeMs');
+        this.abort(ErrorCode.ENHANCE_YOUR_CALM, 'a header block, or a frame, that does not end');
         break;
       case 'stalled':
         limitReached('stallMs');
@@ -340,6 +350,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
       maxAgeMs: this.#maxAgeMs,
       heardAt: this.#heardAt,
       hasSettings: this.#receiver.hasSettings,
+      unfinishedSince: this.#unfinished === 0 ? undefined : this.#unfinishedSince,
       pingedAt: this.#pingedAt,
       blockedAt: this.#blockedAt,
       retiredAt: this.#retiredAt,

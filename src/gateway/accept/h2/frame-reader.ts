@@ -30,6 +30,8 @@ export class FrameReader {
   #type = 0;
   #flags = 0;
   #id = 0;
+  /** Frames, or their headers, that the end of a chunk cut. */
+  #cuts = 0;
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
@@ -38,6 +40,11 @@ export class FrameReader {
   /** True once the client's preface has come whole. */
   get hasPreface(): boolean {
     return this.#prefaceGot === PREFACE.length;
+  }
+
+  /** Of a frame header, or a frame other than DATA, that has begun and is not complete: a number of its own. 0: there is none. */
+  get unfinished(): number {
+    return this.#headerGot > 0 || this.#payload !== undefined ? this.#cuts : 0;
   }
 
   /** @throws ConnectionError */
@@ -81,6 +88,7 @@ export class FrameReader {
     if (this.#headerGot === 0 && chunk.length - at >= FRAME_HEADER_BYTES) {
       return this.#start(chunk, at, chunk, at + FRAME_HEADER_BYTES);
     }
+    if (this.#headerGot === 0) this.#cuts++;
     const to = Math.min(chunk.length, at + FRAME_HEADER_BYTES - this.#headerGot);
     this.#headerGot += chunk.copy(this.#header, this.#headerGot, at, to);
     if (this.#headerGot < FRAME_HEADER_BYTES) return to;
@@ -110,6 +118,7 @@ export class FrameReader {
     this.#id = id;
     this.#payload = Buffer.allocUnsafe(length);
     this.#payloadGot = 0;
+    this.#cuts++;
     return from;
   }
 }

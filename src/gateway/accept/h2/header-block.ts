@@ -14,6 +14,8 @@ export class HeaderBlock {
   readonly #fragments: Buffer[] = [];
   #byteLength = 0;
   #id = 0;
+  /** Blocks of more than one frame. */
+  #opened = 0;
 
   /** The last HEADERS frame ended the stream's request. */
   endsStream = false;
@@ -27,6 +29,11 @@ export class HeaderBlock {
   /** The stream whose block is not complete; no other frame may come before the rest of it (section 6.10). 0: there is none. */
   get openId(): number {
     return this.#id;
+  }
+
+  /** Of the block that is not complete: a number of its own. 0: there is none. */
+  get unfinished(): number {
+    return this.#id === 0 ? 0 : this.#opened;
   }
 
   /**
@@ -52,6 +59,7 @@ export class HeaderBlock {
     const fragment = payload.subarray(from, to);
     if (flags & Flag.END_HEADERS) return fragment;
     this.#id = id;
+    this.#opened++;
     this.#keep(fragment);
     return undefined;
   }

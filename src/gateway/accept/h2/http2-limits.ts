@@ -35,7 +35,7 @@ export const HTTP2_LIMITS = {
     default: 10_000,
     ...DURATION_MS,
     description:
-      'Time for a TLS handshake, and again for the first SETTINGS. A handshake over a slow satellite takes two seconds.',
+      'Time for a TLS handshake, again for the first SETTINGS, and for a header block or a frame other than DATA that has begun. A handshake over a slow satellite takes two seconds.',
   },
   maxHeaderListBytes: {
     default: 64 * KIB,

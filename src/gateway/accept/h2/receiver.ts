@@ -92,6 +92,11 @@ export class Receiver implements FrameSink {
     return this.#hasSettings;
   }
 
+  /** What has begun and does not end, DATA aside: a header block, whatever its frames are, or a frame. 0: nothing; each has another number. */
+  get unfinished(): number {
+    return this.#block.unfinished > 0 ? -this.#block.unfinished : this.#reader.unfinished;
+  }
+
   /** @throws ConnectionError */
   push(chunk: Buffer): void {
     this.#reader.push(chunk);

@@ -10,6 +10,8 @@ export interface Vitals {
   /** The last byte came. */
   readonly heardAt: number;
   readonly hasSettings: boolean;
+  /** A header block, or a frame other than DATA, was found to have begun, and has not ended. */
+  readonly unfinishedSince: number | undefined;
   /** Our PING was sent, and its answer has not come. */
   readonly pingedAt: number | undefined;
   /** The socket became full. */
@@ -26,8 +28,9 @@ export type Duty =
   | 'retire'
   /** End what is still under way. */
   | 'abandon'
-  /** End the connection: the client does not speak. */
+  /** End the connection: the client does not speak, or never ends what it says. */
   | 'refuse'
+  | 'interrupt'
   /** Close the socket: nobody reads; nobody is there; or it was told to go, and has not. */
   | 'stalled'
   | 'silent'
@@ -39,8 +42,9 @@ export type UpkeepLimits = Pick<
 >;
 
 export function dutyOf(vitals: Vitals, limits: UpkeepLimits, now: number): Duty {
-  const { openedAt, heardAt, pingedAt, blockedAt, retiredAt } = vitals;
+  const { openedAt, heardAt, unfinishedSince, pingedAt, blockedAt, retiredAt } = vitals;
   if (!vitals.hasSettings) return now - openedAt > limits.handshakeMs ? 'refuse' : 'nothing';
+  if (unfinishedSince !== undefined && now - unfinishedSince > limits.handshakeMs) return 'interrupt';
   if (blockedAt !== undefined && now - blockedAt > limits.stallMs) return 'stalled';
   // Whatever it sends shows that it is there; an answer to PING is only what a silent peer has to send.
   if (pingedAt !== undefined && heardAt <= pingedAt && now - pingedAt > limits.keepaliveTimeoutMs) return 'silent';

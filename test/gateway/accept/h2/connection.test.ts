@@ -31,6 +31,7 @@ const streamEcho: Method = {
 };
 const METHODS = { '/t/Echo': echo, '/t/Stream': streamEcho };
 const HELLO: Buffer = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
+const ENHANCE_YOUR_CALM = 11;
 
 /** What a client may well send: calls of both kinds, cut header blocks, padding, PING, WINDOW_UPDATE. */
 function session(): Buffer {
@@ -353,6 +354,48 @@ describe('upkeep', () => {
     memory.now += 21_000;
     memory.connection.upkeep();
     expect(memory.socket.destroyed).toBe(true);
+  });
+
+  /** Bytes, each in a chunk of its own. */
+  const dribbled = (bytes: Buffer): Buffer[] => Array.from(bytes, (byte) => Buffer.from([byte]));
+  const continuations = Array.from(Buffer.alloc(30, 0x40), (byte) =>
+    frame(Type.CONTINUATION, 0, 1, Buffer.from([byte])),
+  );
+
+  test.each([
+    ['a frame header', dribbled(Buffer.alloc(30))],
+    ['HEADERS', dribbled(request(1, '/t/Echo'))],
+    ['SETTINGS', dribbled(frame(Type.SETTINGS, 0, 0, Buffer.alloc(60)))],
+    ['a header block of many frames', [frame(Type.HEADERS, 0, 1, requestBlock('/t/Echo')), ...continuations]],
+  ])('a peer that begins %s, and sends some more now and then, is sent away', (_, pieces) => {
+    const memory = new MemoryConnection(METHODS, { limits: { handshakeMs: 10_000, maxContinuations: 100 } });
+    memory.push(HELLO);
+    let seconds = 0;
+    while (!memory.socket.writableEnded && seconds < pieces.length) {
+      memory.push(pieces[seconds++] ?? Buffer.alloc(0));
+      memory.now += 2_000;
+      memory.connection.upkeep();
+    }
+    expect(seconds).toBeLessThan(15);
+    const goAway = memory.frames.find(({ type }) => type === Type.GOAWAY);
+    expect(goAway?.payload.readUInt32BE(4)).toBe(ENHANCE_YOUR_CALM);
+  });
+
+  test('a peer whose chunks always end inside a frame is not, as long as its frames do end', () => {
+    const memory = new MemoryConnection(METHODS);
+    memory.push(HELLO);
+    let rest = Buffer.alloc(0);
+    for (let id = 1; id < 200; id += 2) {
+      const bytes = Buffer.concat([rest, unaryRequest(id, '/t/Echo')]);
+      const cut = bytes.length - 20 - (id % 30);
+      memory.push(bytes.subarray(0, cut));
+      rest = bytes.subarray(cut);
+      memory.now += 2_000;
+      memory.connection.upkeep();
+    }
+    memory.push(rest);
+    const answers = memory.frames.filter(({ type, flags }) => type === Type.HEADERS && (flags & END_STREAM) !== 0);
+    expect(answers).toHaveLength(100);
   });
 
   test('an old connection is told to go in two steps, and closed after its last call', async () => {
