@@ -6,13 +6,18 @@ set -euo pipefail
 
 # MODULE@VERSION FILE...
 files_of() {
-  local folder
-  folder=$(cd / && go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
-  [[ -n $folder ]] || {
-    echo "crds.sh: cannot download $1" >&2
-    return 1
-  }
-  printf "$folder/%s\n" "${@:2}"
+  local answer folder attempt
+  # A proxy that has to fetch a large module itself first may give up on whoever asks.
+  for attempt in 1 2 3 4 5; do
+    [[ $attempt == 1 ]] || sleep 10
+    if answer=$(cd / && go mod download -json "$1" 2>&1); then
+      folder=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$answer")
+      printf "$folder/%s\n" "${@:2}"
+      return
+    fi
+  done
+  echo "crds.sh: cannot download $1: $answer" >&2
+  return 1
 }
 
 files_of github.com/fluxcd/flagger@v1.36.1 artifacts/flagger/crd.yaml
