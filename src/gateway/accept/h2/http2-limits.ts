@@ -23,7 +23,7 @@ export const HTTP2_LIMITS = {
     default: 10_000,
     minimum: 1,
     description:
-      'Connections; the next one is closed at once. Each costs a file descriptor and, while it is idle, some 10 KiB.',
+      'Connections; the next one is closed at once. Each costs a file descriptor and, while it is idle, some 20 KiB.',
   },
   maxConnectionsPerAddress: {
     default: 2_500,
