@@ -7,6 +7,7 @@ import { decodeInferResponse } from '../../src/wire/infer-response.ts';
 import { DEFAULT_WIRE_LIMITS } from '../../src/wire/limits.ts';
 import type { Datatype, Shape } from '../../src/wire/tensor.ts';
 import { isTypedDatatype } from '../../src/wire/typed-contents.ts';
+import { bytesOf } from '../support/bytes-of.ts';
 import { inferInput, inferRequest, typedContents } from '../support/infer-requests.ts';
 import { type Axis, identityModel } from '../support/onnx-models.ts';
 import type { ModelFiles } from '../support/repository.ts';
@@ -83,7 +84,7 @@ const TYPED_BIT_PATTERNS = BIT_PATTERNS.flatMap(({ datatype, elements }) =>
 
 function rawOf(elements: Sample['elements']): Uint8Array {
   if (!ArrayBuffer.isView(elements)) return encodeBytesTensor(elements.map((text) => Buffer.from(text)));
-  return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
+  return bytesOf(elements);
 }
 
 /** The first element, in raw form. */

@@ -3,6 +3,7 @@
 import { expect, test, vi } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { readMetrics } from '../faults/observation.ts';
+import { bytesOf } from '../support/bytes-of.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { useServer } from '../support/server-fixture.ts';
 
@@ -64,10 +65,6 @@ async function expectOwnRows(
     const { data } = answer.output(output, 'FP32');
     expect(Buffer.compare(bytesOf(data), bytesOf(rows[index] ?? new Float32Array()))).toBe(0);
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 test('in shared batches', async () => {

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { InferenceClient, type ModelStatistics, tensor } from '../../src/client/inference-client.ts';
 import { seededRandom } from '../../src/gateway/dispatch/synthetic-input.ts';
+import { bytesOf } from '../support/bytes-of.ts';
 import { identityModel, mlpModel, rowReversingModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
@@ -72,10 +73,6 @@ async function exchangeRows(target: string, model: string, make: MakeExchange): 
   const [statistics] = await client.modelStatistics(model);
   if (statistics === undefined) throw new Error(`${model} has no statistics`);
   return { foreign, statistics };
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 test(`${CALLERS} callers of one model get their own rows, whatever shapes they interleave, and share batches`, async () => {

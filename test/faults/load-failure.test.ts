@@ -4,10 +4,11 @@ import fs from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { InferenceClient } from '../../src/client/inference-client.ts';
 import { identityModel, loopModel, mlpModel } from '../support/onnx-models.ts';
+import { isAlive } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { askLoop, failureOf, loopInputs } from './loop-requests.ts';
-import { isAlive, namedMailboxes, readMetrics, readReadiness } from './observation.ts';
+import { namedMailboxes, readMetrics, readReadiness } from './observation.ts';
 import { ServerProcess } from './server-process.ts';
 
 const ONE_INSTANCE = { instance_group: [{ count: 1 }] };

@@ -42,15 +42,6 @@ export function heldMailboxes(pid: number): number {
   return fs.readdirSync(directory).filter((fd) => linkOf(`${directory}/${fd}`).includes('/tensorgate-')).length;
 }
 
-/** True while the process exists and has not ended: a zombie has. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
 function linkOf(path: string): string {
   try {
     return fs.readlinkSync(path);

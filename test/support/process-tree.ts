@@ -5,15 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** The children of a process that live: a zombie does not. */
 export function processesOf(pid: number): number[] {
-  const text = fs
-    .readdirSync(`/proc/${pid}/task`)
-    .map((thread) => read(`/proc/${pid}/task/${thread}/children`))
+  const text = threadsOf(pid)
+    .map((thread) => read(`${thread}/children`))
     .join(' ');
-  return text
-    .split(' ')
-    .filter(Boolean)
-    .map(Number)
-    .filter((child) => !/^\d+ \(.*\) Z/s.test(read(`/proc/${child}/stat`) || '0 (gone) Z'));
+  return text.split(' ').filter(Boolean).map(Number).filter(isAlive);
+}
+
+/** True while the process exists and has not ended: a killed child that nobody has waited for yet is a zombie. */
+export function isAlive(pid: number): boolean {
+  return !HAS_ENDED.has(stateOf(`/proc/${pid}`));
 }
 
 /** Bytes of memory that a process and its children hold by themselves: code that is mapped, they share with whatever else runs it. */
@@ -30,20 +30,21 @@ export function memoryOfTree(pid: number): number {
  */
 export async function stopProcess(pid: number): Promise<void> {
   process.kill(pid, 'SIGSTOP');
-  while (
-    !threadsOf(pid).every((thread) =>
-      /^\d+ \(.*\) [TZX]/s.test(read(`/proc/${pid}/task/${thread}/stat`) || '0 (gone) X'),
-    )
-  )
-    await sleep(1);
+  const standsStill = (thread: string): boolean => stateOf(thread) === 'T' || HAS_ENDED.has(stateOf(thread));
+  while (!threadsOf(pid).every(standsStill)) await sleep(1);
 }
 
+/** Zombie, or gone. */
+const HAS_ENDED: ReadonlySet<string> = new Set(['Z', '']);
+
+/** Field 3 of proc(5)'s stat, of a process or a thread; empty for one that is gone. */
+function stateOf(directory: string): string {
+  return /^\d+ \(.*\) (\w)/s.exec(read(`${directory}/stat`))?.[1] ?? '';
+}
+
+/** Their directories. */
 function threadsOf(pid: number): string[] {
-  try {
-    return fs.readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return []; // gone meanwhile
-  }
+  return fs.readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`);
 }
 
 function read(file: string): string {

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { isAlive } from './process-tree.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY =
@@ -112,14 +113,5 @@ function nameOf(pid: number): string {
     return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').at(-2) ?? '';
   } catch {
     return '';
-  }
-}
-
-/** A killed child that nobody has waited for yet is still listed, as a zombie. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
   }
 }

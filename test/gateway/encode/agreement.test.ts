@@ -4,10 +4,7 @@ import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts'
 import { type Agreement, Comparison } from '../../../src/gateway/encode/agreement.ts';
 import { toBf16, toFp16 } from '../../../src/wire/half-precision.ts';
 import type { Shape } from '../../../src/wire/tensor.ts';
-
-function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-}
+import { bytesOf } from '../../support/bytes-of.ts';
 
 function fp32(values: readonly number[], shape: Shape = [values.length], name = 'y'): OutputTensor {
   return { name, datatype: 'FP32', shape, data: bytesOf(Float32Array.from(values)) };

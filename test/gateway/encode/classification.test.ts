@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { classify } from '../../../src/gateway/encode/classification.ts';
 import { decodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
 import type { Datatype, Shape } from '../../../src/wire/tensor.ts';
+import { bytesOf } from '../../support/bytes-of.ts';
 
 type Elements =
   | Float32Array
@@ -18,7 +19,7 @@ function output(datatype: Datatype, shape: Shape, elements: Elements | Uint8Arra
     name: 'scores',
     datatype,
     shape,
-    data: new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength),
+    data: bytesOf(elements),
   };
 }
 

@@ -370,13 +370,13 @@ describe('upkeep', () => {
   ])('a peer that begins %s, and sends some more now and then, is sent away', (_, pieces) => {
     const memory = new MemoryConnection(METHODS, { limits: { handshakeMs: 10_000, maxContinuations: 100 } });
     memory.push(HELLO);
-    let seconds = 0;
-    while (!memory.socket.writableEnded && seconds < pieces.length) {
-      memory.push(pieces[seconds++] ?? Buffer.alloc(0));
+    let pushed = 0;
+    while (!memory.socket.writableEnded && pushed < pieces.length) {
+      memory.push(pieces[pushed++] ?? Buffer.alloc(0));
       memory.now += 2_000;
       memory.connection.upkeep();
     }
-    expect(seconds).toBeLessThan(15);
+    expect(pushed).toBeLessThan(15);
     const goAway = memory.frames.find(({ type }) => type === Type.GOAWAY);
     expect(goAway?.payload.readUInt32BE(4)).toBe(ENHANCE_YOUR_CALM);
   });
