@@ -41,10 +41,18 @@ export function envoy(): string | undefined {
   return program('envoy/bin', 'envoy');
 }
 
-/** With kustomize in it. */
+/** With the kustomize that deploy/istio needs. Says so where there is none. */
 export function kubectl(): string | undefined {
-  return program('kubectl/bin', 'kubectl');
+  const found = program('kubectl/bin', 'kubectl');
+  const version = found && spawnSync(found, ['version', '--client'], { encoding: 'utf8' }).stdout;
+  const [, minor] = /^Client Version: v1\.(\d+)/m.exec(version ?? '') ?? [];
+  if (Number(minor) >= OLDEST_KUBECTL) return found;
+  console.warn(`SKIPPED: no kubectl from 1.${OLDEST_KUBECTL} on is installed (test/tools/setup.sh does)`);
+  return undefined;
 }
+
+/** Earlier ones leave the image of an image volume alone. */
+const OLDEST_KUBECTL = 37;
 
 export function h2load(): string | undefined {
   return program('h2load', 'h2load');
