@@ -87,7 +87,11 @@ export interface StreamingCall extends Call {
 export type Screen = (call: Call) => InferError | undefined;
 
 /** What the server does with a path. */
-export type Method = { readonly screen?: Screen | undefined } & (
+export type Method = {
+  readonly screen?: Screen | undefined;
+  /** Longest request message of this RPC, in bytes, where that is less than the server's limit. */
+  readonly maxMessageBytes?: number | undefined;
+} & (
   | { readonly kind: 'unary'; handle(call: UnaryCall): void }
   | { readonly kind: 'streaming'; handle(call: StreamingCall): void }
 );
@@ -108,7 +112,7 @@ export interface TransportOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  /** Longest accepted request message, in bytes; also the limit of what a compressed one may grow to. */
+  /** Longest accepted request message of any RPC, in bytes; also the limit of what a compressed one may grow to. */
   readonly maxMessageBytes: number;
   readonly maxConcurrentStreams: number;
   /** What a unary call without a deadline gets, in milliseconds. A streaming one may live as long as its connection. */

@@ -10,6 +10,7 @@ import { type Listen, type Method, screened, type Transport } from './call.ts';
 import { failWith } from './failure.ts';
 import { type GrpcJsCall, GrpcJsStreamingCall, GrpcJsUnaryCall } from './grpc-js-call.ts';
 import { prepareHttp2 } from './grpc-js-http2.ts';
+import { limitMessages } from './grpc-js-message-limit.ts';
 import type { MessageParts } from './message-parts.ts';
 
 /**
@@ -37,6 +38,7 @@ export const listenGrpcJs: Listen = async (options, routes) => {
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
     'grpc.max_connection_age_ms': MAX_CONNECTION_AGE_MS,
     'grpc.max_connection_age_grace_ms': MAX_CONNECTION_AGE_GRACE_MS,
+    interceptors: [limitMessages(routes, options.maxMessageBytes)],
   });
   const calls = new Set<GrpcJsCall>();
   for (const [path, method] of routes) register(server, path, method, calls);

@@ -77,6 +77,63 @@ export function describeTransport(name: string, listen: Listen): void {
         expect((await client.unary(METHOD, NOTHING)).status).toBe('OK');
       });
 
+      test('an RPC has a limit of its own, judged at the prefix and while a message is inflated, and names it', async () => {
+        let handled = 0;
+        const handle = (call: UnaryCall): void => {
+          handled++;
+          call.reply([call.message]);
+        };
+        const port = await serve({ kind: 'unary', maxMessageBytes: 1_000, handle });
+        const most = randomBytes(1_000);
+        expect((await client.unary(METHOD, most)).message?.equals(most)).toBe(true);
+        expect(await sendCompressed(port, gzipSync(Buffer.alloc(1_000)))).toMatchObject({ status: '0' });
+        const text = (finding: string): string =>
+          `the request message of ${METHOD} ${finding}; the limit of this RPC is 1000 bytes`;
+        expect(await client.unary(METHOD, randomBytes(1_001))).toMatchObject({
+          status: 'RESOURCE_EXHAUSTED',
+          text: text('has 1001 bytes'),
+        });
+        const bomb = framed(gzipSync(Buffer.alloc(1_001)), 1);
+        expect(await sendRaw(port, { 'grpc-encoding': 'gzip' }, { body: bomb })).toMatchObject({
+          status: String(Status.RESOURCE_EXHAUSTED),
+          text: text('is longer when inflated'),
+        });
+        // The announced length is enough: the message itself never comes.
+        expect(await sendRaw(port, {}, { body: framed(Buffer.alloc(1_001)).subarray(0, 5), open: true })).toMatchObject(
+          {
+            status: String(Status.RESOURCE_EXHAUSTED),
+            text: text('has 1001 bytes'),
+          },
+        );
+        expect(handled).toBe(2);
+      });
+
+      test('the limit of an RPC lifts nothing above the limit of the server, which the error names', async () => {
+        await serve({ ...echo, maxMessageBytes: 2 * MAX_MESSAGE_BYTES });
+        expect(await client.unary(METHOD, Buffer.alloc(MAX_MESSAGE_BYTES + 1))).toMatchObject({
+          status: 'RESOURCE_EXHAUSTED',
+          text: `the request message of ${METHOD} has ${MAX_MESSAGE_BYTES + 1} bytes; the limit of the server (maxMessageBytes) is ${MAX_MESSAGE_BYTES} bytes`,
+        });
+      });
+
+      test('messages of a stream have the limit of its RPC', async () => {
+        const seen: number[] = [];
+        await serve({
+          kind: 'streaming',
+          maxMessageBytes: 1_000,
+          handle: (call) => {
+            call.onMessage = (message) => seen.push(message.length);
+            call.onEnd = () => call.end();
+          },
+        });
+        const stream = client.stream(METHOD);
+        const end = collect(stream);
+        stream.write(Buffer.alloc(1_000));
+        stream.write(Buffer.alloc(1_001));
+        expect((await end).status).toBe('RESOURCE_EXHAUSTED');
+        expect(seen).toEqual([1_000]);
+      });
+
       test('a compressed message is inflated, up to the limit', async () => {
         const port = await serve(echo);
         const message = Buffer.alloc(100_000, 'tensor');

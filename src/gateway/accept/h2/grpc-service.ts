@@ -2,6 +2,7 @@
 
 import { InferError } from '../../errors.ts';
 import { type Method, type Routes, screened, type TransportOptions } from '../call.ts';
+import { MessageLimit } from '../message-limit.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import type { Exchange } from './exchange.ts';
 import { GrpcRefusal } from './grpc-refusal.ts';
@@ -24,18 +25,25 @@ const UNSUPPORTED_MEDIA_TYPE = 415;
 
 export type ServiceOptions = Pick<TransportOptions, 'maxMessageBytes' | 'defaultDeadlineMs' | 'maxDeadlineMs'>;
 
+/** A method, and the limit of its messages. */
+interface Route {
+  readonly method: Method;
+  readonly messageLimit: MessageLimit;
+}
+
 export class GrpcService {
-  readonly #routes: Routes;
+  readonly #routes = new Map<string, Route>();
   readonly #options: ServiceOptions;
   readonly #tools: CallTools;
 
   constructor(routes: Routes, options: ServiceOptions, limits: CallTools['limits']) {
-    this.#routes = routes;
+    for (const [path, method] of routes) {
+      this.#routes.set(path, { method, messageLimit: new MessageLimit(path, method, options.maxMessageBytes) });
+    }
     this.#options = options;
     this.#tools = {
       deadlines: new DeadlineWheel(),
       inflater: new Inflater(),
-      maxMessageBytes: options.maxMessageBytes,
       limits,
     };
   }
@@ -63,8 +71,8 @@ export class GrpcService {
 
   #openCall(stream: Http2Stream, head: RequestHead): Exchange {
     const { path = '', timeoutMs } = head;
-    const method = this.#routes.get(path);
-    if (method === undefined) {
+    const route = this.#routes.get(path);
+    if (route === undefined) {
       return new GrpcRefusal(stream, new InferError('unimplemented', `unknown method ${path.slice(0, MAX_PATH)}`));
     }
     if (timeoutMs === undefined) {
@@ -81,9 +89,10 @@ export class GrpcService {
     if (!stream.incoming.tryTake(heldBytes)) {
       return new GrpcRefusal(stream, new InferError('limit_exceeded', 'too many bytes of requests are held already'));
     }
+    const { method, messageLimit } = route;
     const startedAt = performance.now();
     const deadline = startedAt + this.#timeLeft(method, timeoutMs);
-    return this.#start(stream, method, { heldBytes, path, head, encoding, startedAt, deadline });
+    return this.#start(stream, method, { heldBytes, path, messageLimit, head, encoding, startedAt, deadline });
   }
 
   #timeLeft(method: Method, timeoutMs: number): number {

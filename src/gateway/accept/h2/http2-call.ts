@@ -5,6 +5,7 @@ import { diagnostics } from '../../ops/diagnostics.ts';
 import { boundedText, type Call, type CancelReason, type Peer, type Trailers } from '../call.ts';
 import { publishEnd, publishStart } from '../call-events.ts';
 import { failWith } from '../failure.ts';
+import type { MessageLimit } from '../message-limit.ts';
 import { objection } from './answer-headers.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import { ErrorCode } from './error-code.ts';
@@ -21,7 +22,6 @@ import type { RequestHead } from './request-head.ts';
 export interface CallTools {
   readonly deadlines: DeadlineWheel;
   readonly inflater: Inflater;
-  readonly maxMessageBytes: number;
   readonly limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
 }
 
@@ -29,6 +29,7 @@ export interface CallStart {
   /** What of the budget of incoming bytes was taken for it; see `costOf`. */
   readonly heldBytes: number;
   readonly path: string;
+  readonly messageLimit: MessageLimit;
   readonly head: RequestHead;
   readonly encoding: Encoding;
   readonly startedAt: number;
@@ -58,6 +59,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   protected readonly reader: MessageReader;
   readonly #head: RequestHead;
   readonly #encoding: Encoding;
+  readonly #messageLimit: MessageLimit;
   readonly #tools: CallTools;
   readonly #startedAt: number;
   #heldBytes: number;
@@ -73,10 +75,11 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.http2 = stream;
     this.#head = start.head;
     this.#encoding = start.encoding;
+    this.#messageLimit = start.messageLimit;
     this.#tools = tools;
     this.#startedAt = start.startedAt;
     this.#heldBytes = start.heldBytes;
-    this.reader = new MessageReader(this, stream.incoming, tools.maxMessageBytes, start.encoding !== 'identity');
+    this.reader = new MessageReader(this, stream.incoming, start.messageLimit, start.encoding !== 'identity');
     stream.exchange = this;
     tools.deadlines.add(this);
   }
@@ -244,7 +247,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   /** Inflates a message under the limit; `done` is not called once nobody waits for it. */
   protected inflate(message: Buffer, done: Inflated): (() => void) | undefined {
     if (this.#encoding === 'identity') return undefined;
-    return this.#tools.inflater.inflate(message, this.#encoding, this.#tools.maxMessageBytes, done);
+    return this.#tools.inflater.inflate(message, this.#encoding, this.#messageLimit, done);
   }
 
   #stopPace(): void {

@@ -2,6 +2,7 @@
 
 import { gunzip, type InputType, inflate, type ZlibOptions } from 'node:zlib';
 import { InferError } from '../../errors.ts';
+import type { MessageLimit } from '../message-limit.ts';
 import { Fifo } from './fifo.ts';
 
 export type Encoding = 'identity' | 'gzip' | 'deflate';
@@ -41,7 +42,7 @@ const NOTHING = Buffer.alloc(0);
 interface Work {
   message: Buffer;
   readonly encoding: 'gzip' | 'deflate';
-  readonly maxBytes: number;
+  readonly limit: MessageLimit;
   readonly done: Inflated;
   /** Nobody waits for it any more. */
   abandoned: boolean;
@@ -53,12 +54,12 @@ export class Inflater {
   #running = 0;
 
   /**
-   * @param maxBytes of the inflated message: zlib stops there
+   * @param limit of the inflated message: zlib stops there
    * @param done gets the message, or why there is none; never before this returns
    * @returns a function that says that nobody waits for it any more: `done` is not called then
    */
-  inflate(message: Buffer, encoding: 'gzip' | 'deflate', maxBytes: number, done: Inflated): () => void {
-    const work: Work = { message, encoding, maxBytes, done, abandoned: false };
+  inflate(message: Buffer, encoding: 'gzip' | 'deflate', limit: MessageLimit, done: Inflated): () => void {
+    const work: Work = { message, encoding, limit, done, abandoned: false };
     this.#waiting.push(work);
     this.#next();
     return () => {
@@ -78,25 +79,26 @@ export class Inflater {
 
   #run(work: Work): void {
     this.#running++;
-    const { message, encoding, maxBytes } = work;
-    INFLATE[encoding](message, { info: true, maxOutputLength: maxBytes, chunkSize: CHUNK_BYTES }, (error, result) => {
-      this.#running--;
-      if (!work.abandoned) {
-        if (error !== null) work.done(failureOf(error, encoding, maxBytes));
-        else if (result.engine.bytesWritten !== message.length) work.done(malformed(encoding, 'bytes follow its end'));
-        else work.done(result.buffer);
-      }
-      this.#next();
-    });
+    const { message, encoding, limit } = work;
+    INFLATE[encoding](
+      message,
+      { info: true, maxOutputLength: limit.bytes, chunkSize: CHUNK_BYTES },
+      (error, result) => {
+        this.#running--;
+        if (!work.abandoned) {
+          if (error !== null) work.done(failureOf(error, encoding, limit));
+          else if (result.engine.bytesWritten !== message.length)
+            work.done(malformed(encoding, 'bytes follow its end'));
+          else work.done(result.buffer);
+        }
+        this.#next();
+      },
+    );
   }
 }
 
-function failureOf(error: Error & { readonly code?: string }, encoding: string, maxBytes: number): InferError {
-  if (error.code !== 'ERR_BUFFER_TOO_LARGE') return malformed(encoding, error.message);
-  return new InferError(
-    'limit_exceeded',
-    `the request message is inflated to more than the limit of ${maxBytes} bytes`,
-  );
+function failureOf(error: Error & { readonly code?: string }, encoding: string, limit: MessageLimit): InferError {
+  return error.code === 'ERR_BUFFER_TOO_LARGE' ? limit.exceededInflated() : malformed(encoding, error.message);
 }
 
 function malformed(encoding: string, why: string): InferError {

@@ -1,6 +1,7 @@
 /** Bodies to messages (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). */
 
 import { InferError } from '../../errors.ts';
+import type { MessageLimit } from '../message-limit.ts';
 import type { ByteBudget } from './byte-budget.ts';
 
 const PREFIX_BYTES = 5;
@@ -22,7 +23,7 @@ export interface MessageSink {
  */
 export class MessageReader {
   readonly #budget: ByteBudget;
-  readonly #maxBytes: number;
+  readonly #limit: MessageLimit;
   readonly #acceptsCompressed: boolean;
   readonly #sink: MessageSink;
   #prefixGot = 0;
@@ -33,10 +34,10 @@ export class MessageReader {
   #assembled = 0;
   #closed = false;
 
-  constructor(sink: MessageSink, budget: ByteBudget, maxBytes: number, acceptsCompressed: boolean) {
+  constructor(sink: MessageSink, budget: ByteBudget, limit: MessageLimit, acceptsCompressed: boolean) {
     this.#sink = sink;
     this.#budget = budget;
-    this.#maxBytes = maxBytes;
+    this.#limit = limit;
     this.#acceptsCompressed = acceptsCompressed;
   }
 
@@ -55,9 +56,10 @@ export class MessageReader {
     let at = from;
     while (at < to && !this.#closed) {
       if (this.#prefixGot < PREFIX_BYTES) {
+        if (this.#prefixGot === 0) this.#takeFlag(chunk[at] ?? 0);
         at = this.#prefix(chunk, at, to);
         if (this.#prefixGot < PREFIX_BYTES) return;
-        this.#check();
+        if (this.#length > this.#limit.bytes) throw this.#limit.exceeded(this.#length);
       }
       at = this.#body(chunk, at, to);
     }
@@ -70,37 +72,26 @@ export class MessageReader {
     this.#assembly = undefined;
   }
 
+  /** Judged before the length has come: a peer that frames otherwise has no length there. */
+  #takeFlag(flag: number): void {
+    if (flag > 1) {
+      throw new InferError('malformed_message', `the compressed-flag of the message is ${flag}, not 0 or 1`);
+    }
+    if (flag === 1 && !this.#acceptsCompressed) {
+      throw new InferError('malformed_message', 'the message is compressed, but no grpc-encoding says how');
+    }
+    this.#flag = flag;
+  }
+
   #prefix(chunk: Buffer, from: number, to: number): number {
     if (this.#prefixGot === 0 && to - from >= PREFIX_BYTES) {
-      this.#flag = chunk[from] ?? 0;
       this.#length = chunk.readUInt32BE(from + 1);
       this.#prefixGot = PREFIX_BYTES;
       return from + PREFIX_BYTES;
     }
-    const byte = chunk[from] ?? 0;
-    if (this.#prefixGot === 0) {
-      this.#flag = byte;
-      this.#length = 0;
-    } else {
-      this.#length = this.#length * 256 + byte;
-    }
+    this.#length = this.#prefixGot === 0 ? 0 : this.#length * 256 + (chunk[from] ?? 0);
     this.#prefixGot++;
     return this.#prefixGot < PREFIX_BYTES && from + 1 < to ? this.#prefix(chunk, from + 1, to) : from + 1;
-  }
-
-  #check(): void {
-    if (this.#length > this.#maxBytes) {
-      throw new InferError(
-        'limit_exceeded',
-        `the request message has ${this.#length} bytes, and the limit is ${this.#maxBytes}`,
-      );
-    }
-    if (this.#flag > 1) {
-      throw new InferError('malformed_message', `the compressed-flag of the message is ${this.#flag}, not 0 or 1`);
-    }
-    if (this.#flag === 1 && !this.#acceptsCompressed) {
-      throw new InferError('malformed_message', 'the message is compressed, but no grpc-encoding says how');
-    }
   }
 
   #body(chunk: Buffer, from: number, to: number): number {

@@ -1,10 +1,12 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { Inflater } from '../../../../src/gateway/accept/h2/inflater.ts';
+import { MessageLimit } from '../../../../src/gateway/accept/message-limit.ts';
 import { InferError } from '../../../../src/gateway/errors.ts';
 import { collectGarbage } from '../../../support/collect-garbage.ts';
 
-const LIMIT = 100_000;
+const MAX_BYTES = 100_000;
+const LIMIT = new MessageLimit('/t/Echo', { kind: 'unary', handle: () => undefined }, MAX_BYTES);
 
 function inflate(inflater: Inflater, message: Buffer, encoding: 'gzip' | 'deflate'): Promise<Buffer | InferError> {
   return new Promise((resolve) => inflater.inflate(message, encoding, LIMIT, resolve));
@@ -20,7 +22,7 @@ describe('an inflater', () => {
         : inflate(inflater, deflateSync(message), 'deflate'),
     );
     expect(await Promise.all(done)).toEqual(plain);
-    expect(await inflate(inflater, gzipSync(Buffer.alloc(LIMIT)), 'gzip')).toEqual(Buffer.alloc(LIMIT));
+    expect(await inflate(inflater, gzipSync(Buffer.alloc(MAX_BYTES)), 'gzip')).toEqual(Buffer.alloc(MAX_BYTES));
   });
 
   test('stops a bomb at the limit, a hundred at a time', async () => {
@@ -51,7 +53,7 @@ describe('an inflater', () => {
 
   test('does not hold what nobody waits for until its turn comes', async () => {
     const inflater = new Inflater();
-    const busy = Array.from({ length: 8 }, () => inflate(inflater, gzipSync(Buffer.alloc(LIMIT)), 'gzip'));
+    const busy = Array.from({ length: 8 }, () => inflate(inflater, gzipSync(Buffer.alloc(MAX_BYTES)), 'gzip'));
     collectGarbage();
     const before = process.memoryUsage().arrayBuffers;
     for (let count = 0; count < 50; count++) {

@@ -2,20 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ByteBudget } from '../../../../src/gateway/accept/h2/byte-budget.ts';
 import { MessageReader } from '../../../../src/gateway/accept/h2/message-reader.ts';
+import { MessageLimit } from '../../../../src/gateway/accept/message-limit.ts';
 import { grpcMessage, uint32 } from './raw-frames.ts';
 
 function read(
   bytes: Buffer,
   cuts: readonly number[],
-  { maxBytes = 10_000, limit = 20_000 } = {},
+  { maxBytes = 10_000, limit = 20_000, acceptsCompressed = true } = {},
 ): { messages: Buffer[]; reader: MessageReader; budget: ByteBudget } {
   const messages: Buffer[] = [];
   const budget = new ByteBudget(limit, 'maxIncomingBytes');
   const reader = new MessageReader(
     { takeMessage: (message) => messages.push(message), beginMessage: () => {} },
     budget,
-    maxBytes,
-    true,
+    new MessageLimit('/t/Echo', { kind: 'unary', handle: () => undefined }, maxBytes),
+    acceptsCompressed,
   );
   for (let at = 0, index = 0; at < bytes.length; index++) {
     const length = cuts[index % cuts.length] ?? 1;
@@ -55,6 +56,25 @@ describe('a body', () => {
   ])('with a message that is %s is refused at its prefix', (_, bytes, reason) => {
     for (const cut of [1, 5]) {
       expect(() => read(bytes, [cut])).toThrow(expect.objectContaining({ reason }));
+    }
+  });
+
+  test.each([2, 3, 128, 255])('whose first byte is the flag %i is refused before its length has come', (flag) => {
+    expect(() => read(Buffer.from([flag]), [1])).toThrow(expect.objectContaining({ reason: 'malformed_message' }));
+  });
+
+  test('that is compressed although no encoding was named is refused at its first byte', () => {
+    expect(() => read(Buffer.from([1]), [1], { acceptsCompressed: false })).toThrow(
+      expect.objectContaining({ reason: 'malformed_message' }),
+    );
+    expect(read(Buffer.from([1]), [1]).reader.isInside).toBe(true);
+  });
+
+  test('whose flag and length are both wrong is malformed, whatever the length says', () => {
+    for (const cut of [1, 5]) {
+      expect(() => read(Buffer.from('GET / HTTP/1.1\r\n\r\n'), [cut])).toThrow(
+        expect.objectContaining({ reason: 'malformed_message' }),
+      );
     }
   });
 

@@ -1,0 +1,32 @@
+import { InferError } from '../errors.ts';
+import type { Method } from './call.ts';
+
+/** The longest request message of one RPC, and what a caller reads whose message is longer. */
+export class MessageLimit {
+  /** Also the limit of what a compressed message may grow to. */
+  readonly bytes: number;
+  readonly #path: string;
+  /** What lifts the limit, in the text of an error. */
+  readonly #source: string;
+
+  constructor(path: string, { maxMessageBytes = Number.POSITIVE_INFINITY }: Method, serverBytes: number) {
+    this.bytes = Math.min(maxMessageBytes, serverBytes);
+    this.#path = path;
+    this.#source = maxMessageBytes < serverBytes ? 'of this RPC' : 'of the server (maxMessageBytes)';
+  }
+
+  /** The error of a message of `byteLength` bytes. */
+  exceeded(byteLength: number): InferError {
+    return this.#error(`has ${byteLength} bytes`);
+  }
+
+  /** The error of a compressed message that is longer than the limit when it is inflated. */
+  exceededInflated(): InferError {
+    return this.#error('is longer when inflated');
+  }
+
+  #error(finding: string): InferError {
+    const text = `the request message of ${this.#path} ${finding}; the limit ${this.#source} is ${this.bytes} bytes`;
+    return new InferError('limit_exceeded', text);
+  }
+}
