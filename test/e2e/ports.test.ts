@@ -59,7 +59,7 @@ describe.skipIf(!hasOpenssl())('over TLS', () => {
       using client = new StockClient(target(server), credentials.createSsl(root));
       expect(rowsOf(await client.infer(sumRequest()))).toMatchObject({ sum: [11, 22] });
     }
-    const flags = [...QUIET, ...tls, '--tls-client-ca', authority.certificate];
+    const flags = [...QUIET, ...tls, '--tls-client-ca', authority.certificate, '--rest', 'off'];
     await using server = await startServer(repository.directory, { flags });
     using stranger = new StockClient(target(server), credentials.createSsl(root));
     expect(await stranger.refusal('ModelInfer', sumRequest())).toMatchObject({ code: 'UNAVAILABLE' });
@@ -80,7 +80,7 @@ describe.skipIf(!hasOpenssl())('control principals', () => {
     using repository = new Repository({ sum: SERVED.sum });
     const tls = ['--tls-certificate', own.certificate, '--tls-private-key', own.privateKey];
     const who = ['--tls-client-ca', authority.certificate, '--control-principals', `DNS:nobody.example,${ADMIN}`];
-    const flags = [...QUIET, ...tls, ...who, '--model-control-mode', 'explicit', '--load-model', 'sum'];
+    const flags = [...QUIET, ...tls, ...who, '--model-control-mode', 'explicit', '--load-model', 'sum', '--rest', 'on'];
     await using server = await startServer(repository.directory, { flags });
     const clientOf = (identity: typeof admin): StockClient => {
       const [root, key, certificate] = [authority.certificate, identity.privateKey, identity.certificate];

@@ -118,7 +118,12 @@ const SCHEMA = z.strictObject({
     .describe(
       'Who may call the RPCs that change the server: alternative names of client certificates, such as `URI:spiffe://cluster.local/ns/ops/sa/deployer` or `DNS:deployer.example.com`. Others get PERMISSION_DENIED, before their message is read, and REST does not offer those calls then. Needs `tlsClientCa`; empty: everybody.',
     ),
-  rest: z.enum(['on', 'off']).default('on').describe('Whether the HTTP port offers the protocol over REST.'),
+  rest: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      'Serve the REST API on the HTTP port, in cleartext and to anyone who reaches it. With `tlsClientCa` the server starts only if this setting is given.',
+    ),
   maxMessageBytes: bytes
     .max(2 ** 31 - 1)
     .default(64 * MiB)
@@ -356,11 +361,23 @@ export function loadSettings(sources: SettingsSources): Settings {
     const text = `${given.get('recordDirectory')?.origin}: recordDirectory is for record above 0: say how many rows are kept`;
     throw new SettingsError([text]);
   }
+  refuseUnguardedRest(settings, given);
   Object.freeze(settings.executionProviders);
   Object.freeze(settings.loadModel);
   Object.freeze(settings.tenantWeights);
   Object.freeze(settings.controlPrincipals);
   return Object.freeze(settings);
+}
+
+/**
+ * gRPC that demands client certificates, beside REST that answers anyone in cleartext, must be a decision: the default of
+ * `rest` is none. Loopback is no exception, because other users of the machine and other containers of the pod reach it.
+ */
+function refuseUnguardedRest({ rest, tlsCertificate, tlsClientCa }: Settings, given: GivenSettings): void {
+  if (rest === 'off' || given.has('rest') || tlsCertificate === undefined || tlsClientCa === undefined) return;
+  const text =
+    'gRPC demands client certificates, but REST on the HTTP port would answer anyone in cleartext: give --rest off, or --rest on if the network guards that port';
+  throw new SettingsError([`${given.get('tlsClientCa')?.origin}: ${text}`]);
 }
 
 /**

@@ -257,3 +257,35 @@ describe('models that are loaded at the start', () => {
     ]);
   });
 });
+
+describe('REST beside gRPC that demands client certificates', () => {
+  const mtls = { tlsCertificate: 'c.pem', tlsPrivateKey: 'k.pem', tlsClientCa: 'ca.pem' };
+  const refusal = /REST on the HTTP port would answer anyone in cleartext: give --rest off, or --rest on/;
+
+  test.each([
+    ['on loopback', { host: '127.0.0.1' }],
+    ['on every address', { host: '0.0.0.0' }],
+    ['with control principals', { controlPrincipals: 'DNS:deployer.example.com' }],
+    ['with an admin port', { adminPort: '8003' }],
+  ])('is refused where nothing says that it is wanted: %s', (_, flags) => {
+    expect(problemsOf({ flags: { ...mtls, ...flags } })).toEqual([expect.stringMatching(refusal)]);
+  });
+
+  test.each([
+    ['a flag', (rest: string) => load({ flags: { ...mtls, rest } })],
+    ['the environment', (rest: string) => load({ flags: mtls, env: { TENSORGATE_REST: rest } })],
+    ['the file', (rest: string) => load({ flags: mtls, file: writeYaml(`rest: '${rest}'\n`) })],
+  ])('is as %s says', (_, settingsWith) => {
+    expect(settingsWith('on').rest).toBe('on');
+    expect(settingsWith('off').rest).toBe('off');
+  });
+
+  test('is refused by the name of the setting that demands certificates', () => {
+    writeYaml('tlsCertificate: c.pem\ntlsPrivateKey: k.pem\n');
+    expect(problemsOf({ env: { TENSORGATE_TLS_CLIENT_CA: 'ca.pem' } })[0]).toMatch(/^TENSORGATE_TLS_CLIENT_CA: /);
+  });
+
+  test('is on by default where gRPC asks no one for a certificate', () => {
+    expect(load({ flags: { ...mtls, tlsClientCa: undefined } }).rest).toBe('on');
+  });
+});
