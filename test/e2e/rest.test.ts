@@ -21,7 +21,7 @@ const fixture = useServer(
     halves: oneInstance(identityModel('FP16')),
     'a model.v1': oneInstance(identityModel('FP32')),
   },
-  { flags: ['--log-level', 'silent', '--max-message-bytes', String(MAX_BYTES)] },
+  { flags: ['--log-level', 'silent', '--max-message-bytes', String(MAX_BYTES), '--max-json-bytes', String(MAX_BYTES)] },
 );
 
 interface Answer {
@@ -246,7 +246,7 @@ describe('what is wrong is told by its field', () => {
     const long = { inputs: [{ ...A, data: Array.from({ length: MAX_BYTES }, () => 1) }] };
     expect(await infer('sum', long)).toMatchObject({
       code: 413,
-      json: { error: expect.stringMatching(/max_message_bytes/) },
+      json: { error: expect.stringMatching(/max_json_bytes/) },
     });
     const packed = gzipSync(Buffer.alloc(MAX_BYTES * 2));
     expect(await infer('sum', packed, { 'content-encoding': 'gzip' })).toMatchObject({ code: 413 });
@@ -273,11 +273,12 @@ describe('what the server says of itself', () => {
   });
 
   test('its health: alive, and not ready while a model is not', async () => {
-    expect(await call('/v2/health/live')).toMatchObject({ code: 200 });
-    expect(await call('/v2/health/ready')).toMatchObject({ code: 503 });
-    expect(await call('/v2/models/sum/ready')).toMatchObject({ code: 200 });
-    expect(await call('/v2/models/broken/ready')).toMatchObject({ code: 503 });
-    expect(await call('/v2/models/sum/versions/9/ready')).toMatchObject({ code: 503 });
+    expect(await call('/v2/health/live')).toMatchObject({ code: 200, json: { live: true } });
+    expect(await call('/v2/health/ready')).toMatchObject({ code: 503, json: { ready: false } });
+    expect(await call('/v2/models/sum/ready')).toMatchObject({ code: 200, json: { name: 'sum', ready: true } });
+    const notReady = { code: 503, json: { ready: false, error: expect.stringContaining('Model version not ready') } };
+    expect(await call('/v2/models/broken/ready')).toMatchObject(notReady);
+    expect(await call('/v2/models/sum/versions/9/ready')).toMatchObject(notReady);
     expect(await call('/v2/models/nope/ready')).toMatchObject({ code: 404 });
   });
 

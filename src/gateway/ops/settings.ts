@@ -128,6 +128,12 @@ const SCHEMA = z.strictObject({
     .max(2 ** 31 - 1)
     .default(64 * MiB)
     .describe('Longest request message, also after decompression.'),
+  maxJsonBytes: bytes
+    .max(2 ** 31 - 1)
+    .default(64 * MiB)
+    .describe(
+      'Longest JSON of a REST request, also after decompression; the tensors that it makes, and binary ones behind it, are limited by `maxMessageBytes`.',
+    ),
   maxConcurrentStreams: z
     .int()
     .min(1)

@@ -3,12 +3,10 @@
 import { DATATYPE_BYTES } from '../../../wire/tensor.ts';
 import type { RestRoute } from './rest-routes.ts';
 
-const ERROR = {
-  description: 'What is wrong, and what to do',
-  content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
-};
-
 const JSON_BODY = (schema: object): object => ({ content: { 'application/json': { schema } } });
+
+const ERROR_SCHEMA = { $ref: '#/components/schemas/Error' };
+const ERROR = { description: 'What is wrong, and what to do', ...JSON_BODY(ERROR_SCHEMA) };
 
 /** The codes that calls end with (docs/errors.md). */
 const FAILURES = ['400', '404', '405', '413', '429', '499', '500', '501', '503', '504'];
@@ -45,6 +43,9 @@ function operationOf(route: RestRoute): object {
     responses: {
       '200': { description: 'Done', ...answerOf(route) },
       ...Object.fromEntries(FAILURES.map((code) => [code, ERROR])),
+      ...(HEALTH[route.rpc] !== undefined && {
+        '503': { description: 'It is not', ...healthOf(route.rpc, ERROR_SCHEMA) },
+      }),
     },
   };
 }
@@ -62,6 +63,7 @@ function bodyOf(route: RestRoute): object | undefined {
 }
 
 function answerOf(route: RestRoute): object {
+  if (HEALTH[route.rpc] !== undefined) return healthOf(route.rpc);
   if (route.kind === 'json') return route.silent ? {} : JSON_BODY({});
   return {
     content: {
@@ -69,6 +71,21 @@ function answerOf(route: RestRoute): object {
       'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
     },
   };
+}
+
+/** Answers to probes by RPC, the same with 200 and with 503. */
+const HEALTH: Readonly<Record<string, object>> = {
+  ServerLive: healthSchema({ live: { type: 'boolean' } }),
+  ServerReady: healthSchema({ ready: { type: 'boolean' } }),
+  ModelReady: healthSchema({ name: { type: 'string' }, ready: { type: 'boolean' } }),
+};
+
+function healthSchema(properties: Readonly<Record<string, object>>): object {
+  return { type: 'object', required: Object.keys(properties), properties };
+}
+
+function healthOf(rpc: string, ...others: readonly object[]): object {
+  return JSON_BODY({ anyOf: [HEALTH[rpc], ...others] });
 }
 
 /** Bodies by RPC, where not any object will do. */
@@ -130,7 +147,6 @@ const SCHEMAS = {
   InferRequest: {
     type: 'object',
     required: ['inputs'],
-    additionalProperties: false,
     properties: {
       id: { type: 'string' },
       parameters: PARAMETERS,
@@ -139,7 +155,6 @@ const SCHEMAS = {
         items: {
           type: 'object',
           required: ['name', 'datatype', 'shape', 'data'],
-          additionalProperties: false,
           properties: {
             name: { type: 'string' },
             datatype: { enum: Object.keys(DATATYPE_BYTES) },
@@ -154,7 +169,6 @@ const SCHEMAS = {
         items: {
           type: 'object',
           required: ['name'],
-          additionalProperties: false,
           properties: { name: { type: 'string' }, parameters: PARAMETERS },
         },
       },

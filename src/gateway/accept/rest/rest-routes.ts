@@ -48,7 +48,10 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
         `${rpc} is not offered over REST here: call it over gRPC, on the admin port where there is one`,
       );
   };
-  const ready = (isReady: boolean, text: string): RestAnswer => (isReady ? DONE : { code: 503, json: { error: text } });
+  const healthy = (json: Readonly<Record<string, unknown>>, isHealthy: boolean): RestAnswer => ({
+    code: isHealthy ? 200 : 503,
+    json,
+  });
   const models: readonly RestRoute[] = ['/v2/models/{model}', '/v2/models/{model}/versions/{version}'].flatMap(
     (model): RestRoute[] => [
       {
@@ -65,12 +68,13 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
         path: `${model}/ready`,
         rpc: 'ModelReady',
         summary: 'Whether a model is ready: 200, or 503',
-        silent: true,
         answer({ model: name = '', version = '' }) {
           if (!control.knows(name)) {
             throw new InferError('model_not_found', `Request for unknown model: '${name}' is not found`);
           }
-          return ready(api.modelReady(name, version), `Model version not ready: '${name}' ${version}`.trimEnd());
+          const ready = api.modelReady(name, version);
+          const error = `Model version not ready: '${name}' ${version}`.trimEnd();
+          return healthy({ name, ready, ...(!ready && { error }) }, ready);
         },
       },
       {
@@ -107,8 +111,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/health/live',
       rpc: 'ServerLive',
       summary: 'Whether the server lives: 200, or 503',
-      silent: true,
-      answer: () => ready(api.live(), 'not live'),
+      answer: () => healthy({ live: api.live() }, api.live()),
     },
     {
       kind: 'json',
@@ -116,8 +119,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/health/ready',
       rpc: 'ServerReady',
       summary: 'Whether the server is ready: 200, or 503',
-      silent: true,
-      answer: () => ready(api.ready(), 'not ready: /readyz says why'),
+      answer: () => healthy({ ready: api.ready() }, api.ready()),
     },
     {
       kind: 'json',

@@ -9,10 +9,12 @@ import { InferError } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
+import { Slices } from '../slices.ts';
+import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { formatInferResponse } from './infer-answer.ts';
 import { parseInferRequest, rawInferRequest } from './infer-json.ts';
 import { openApiDocument } from './open-api.ts';
-import { BodyBudget, readBody } from './request-body.ts';
+import { type BodyLimit, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
 import { restError } from './rest-error.ts';
 import { type PathNames, parseBody, type RestRoute, restRoutes } from './rest-routes.ts';
@@ -20,9 +22,11 @@ import { type PathNames, parseBody, type RestRoute, restRoutes } from './rest-ro
 export interface RestOptions {
   /** Of the package, for the OpenAPI document. */
   readonly version: string;
-  /** Longest body, also after decompression. */
+  /** Longest body with binary tensors, also after decompression; and what the tensors of a body in JSON may take. */
   readonly maxMessageBytes: number;
-  /** Bytes of all bodies that are being read. */
+  /** Longest JSON of a body, also after decompression. */
+  readonly maxJsonBytes: number;
+  /** Bytes that all requests hold that are not answered. */
   readonly maxInFlightBytes: number;
   /** What a call may take, in milliseconds. */
   readonly defaultDeadlineMs: number;
@@ -51,6 +55,7 @@ export class RestServer {
   readonly #table: readonly { readonly route: RestRoute; readonly pattern: RegExp }[];
   readonly #document: Buffer;
   readonly #budget: BodyBudget;
+  readonly #slices = new Slices();
   /** Inferences that are not answered. */
   #inFlight = 0;
   #draining = false;
@@ -81,11 +86,12 @@ export class RestServer {
     }
     const { rpc } = found.route;
     const call = new RestCall(`/${INFERENCE_SERVICE}/${rpc}`, request, response, this.#options.defaultDeadlineMs);
+    const charge = new BodyCharge(this.#budget);
     this.#inFlight++;
     try {
       // The port's patience is for connections that do nothing; this one waits for us.
       request.socket.setTimeout(0);
-      const answered = await this.#answer(found, request, call);
+      const answered = await this.#answer(found, request, call, charge);
       call.succeed();
       send(response, method, answered);
     } catch (thrown) {
@@ -98,6 +104,7 @@ export class RestServer {
       const all = { ...JSON_TYPE, ...headers, ...load, ...rest };
       send(response, method, { code, chunks: [Buffer.from(body)], headers: all });
     } finally {
+      charge[Symbol.dispose]();
       this.#inFlight--;
       if (this.#inFlight === 0) this.#onQuiet?.();
     }
@@ -128,16 +135,29 @@ export class RestServer {
     return { allowed };
   }
 
-  async #answer({ route, names: encoded }: Found, request: IncomingMessage, call: RestCall): Promise<Answer> {
+  async #answer(
+    { route, names: encoded }: Found,
+    request: IncomingMessage,
+    call: RestCall,
+    charge: BodyCharge,
+  ): Promise<Answer> {
     const names = Object.fromEntries(Object.entries(encoded).map(([key, text]) => [key, decode(text)]));
     if (route.kind === 'infer' && this.#draining) {
       throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
     }
-    const body = await readBody(request, this.#options.maxMessageBytes, this.#budget);
+    const body = await readBody(request, this.#limitOf(call), charge, this.#slices);
     if (route.kind === 'infer') return inferIn(this.#api, names, body, call);
     const { code, json } = await route.answer(names, parseBody(body));
     if (json === undefined) return { code, chunks: [], headers: {} };
     return { code, chunks: [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
+  }
+
+  /** A body with binary tensors says where they begin; any other is JSON. */
+  #limitOf(call: RestCall): BodyLimit {
+    const { maxMessageBytes, maxJsonBytes } = this.#options;
+    return call.get(HEADER_LENGTH) === undefined
+      ? { maxBytes: maxJsonBytes, setting: 'max_json_bytes' }
+      : { maxBytes: maxMessageBytes, setting: 'max_message_bytes' };
   }
 }
 
