@@ -1,7 +1,7 @@
 /**
  * A mailbox: one file on a memory file system through which the tensors of one instance's batches pass.
  *
- * Its name is removed as soon as both sides hold it open, so nothing is left behind whatever ends a process.
+ * The file has no name, so whatever ends a process, and whenever, the kernel takes its memory back.
  * The gateway writes a batch's inputs from offset 0; the runner writes the outputs behind them; one batch at a time.
  */
 
@@ -11,11 +11,14 @@ import path from 'node:path';
 
 /** Up to here a copy blocks the thread for less than handing it to another thread costs. */
 const SYNC_LIMIT = 1024 * 1024;
-/** A mailbox that grew past this gives its memory back when batches have been smaller for a while. */
-const KEEP_BYTES = 64 * 1024 * 1024;
+/** An idle mailbox of at most this size keeps its memory: few pages, which its next batch would only take again. */
+const KEEP_BYTES = 64 * 1024;
 const REVIEW_MS = 1_000;
+/** Linux: open a file without a name in a directory. Node has no constant for it; O_DIRECTORY, a part of it, differs by architecture. */
+const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
 
 export class Mailbox {
+  /** Where the runner opens the file. */
   readonly path: string;
   readonly #file: number;
   #size = 0;
@@ -23,39 +26,40 @@ export class Mailbox {
   #peak = 0;
   #busy = false;
   #review: NodeJS.Timeout | undefined;
-  #linked: boolean;
 
-  private constructor(file: number, filePath: string, linked: 'linked' | 'unlinked') {
+  private constructor(file: number, filePath: string) {
     this.#file = file;
     this.path = filePath;
-    this.#linked = linked === 'linked';
   }
 
   /**
-   * Makes a new mailbox, readable by this user alone.
+   * Makes a new mailbox, readable by this user only.
+   *
+   * The runner opens it as `/proc/<this process>/fd/<n>`. Without such a path (another system, or the `/proc` of another PID
+   * namespace) the file keeps a name until the runner has opened it.
    * @throws Error that names `directory` where no file can be made in it
    */
   static create(directory: string): Mailbox {
+    const isInProc = isVisibleInProc();
+    const file = isInProc ? openUnnamed(directory) : undefined;
+    if (file !== undefined) return new Mailbox(file, pathInProc(file));
     const filePath = path.join(directory, `tensorgate-${process.pid}-${randomBytes(8).toString('hex')}`);
-    try {
-      return new Mailbox(fs.openSync(filePath, 'wx+', 0o600), filePath, 'linked');
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      const advice = 'give a directory of a memory file system with --mailbox-directory';
-      throw new Error(`no mailbox can be made in '${directory}' (${code}): ${advice}`, { cause });
-    }
+    const named = openNamed(filePath, directory);
+    if (!isInProc) return new Mailbox(named, filePath);
+    fs.unlinkSync(filePath);
+    return new Mailbox(named, pathInProc(named));
   }
 
-  /** Opens a mailbox that the other side made. */
+  /** Opens a mailbox that the other side made, and removes its name where it has one. */
   static open(filePath: string): Mailbox {
-    return new Mailbox(fs.openSync(filePath, 'r+'), filePath, 'unlinked');
+    const file = fs.openSync(filePath, 'r+');
+    if (!isPathInProc(filePath)) fs.rmSync(filePath, { force: true });
+    return new Mailbox(file, filePath);
   }
 
-  /** Removes the name; those who hold the file go on using it. */
-  unlink(): void {
-    if (!this.#linked) return;
-    this.#linked = false;
-    fs.rmSync(this.path, { force: true });
+  /** A batch is in it. */
+  get busy(): boolean {
+    return this.#busy;
   }
 
   /** Writes `chunks` one behind the other from `offset`, in one vectored write. Takes no copy: they must not change meanwhile. */
@@ -119,8 +123,8 @@ export class Mailbox {
   }
 
   /**
-   * After a batch: `reached` is where its outputs end. The memory of unusually large ones is given back when none has come for
-   * a second: to give it back and to take it again for each of many costs as much as to copy their tensors.
+   * After a batch: `reached` is where its outputs end. Memory that no batch has used for a second is given back; doing so after
+   * each batch would cost as much as copying its tensors.
    */
   settle(reached: number): void {
     this.#busy = false;
@@ -131,15 +135,19 @@ export class Mailbox {
 
   /** Gives all memory back: after a batch for which there may have been too little. */
   empty(): void {
-    fs.ftruncateSync(this.#file, 0);
-    this.#size = 0;
+    this.#shrink(0);
     this.#busy = false;
   }
 
   close(): void {
     clearTimeout(this.#review);
-    this.unlink();
+    if (!isPathInProc(this.path)) fs.rmSync(this.path, { force: true });
     fs.closeSync(this.#file);
+  }
+
+  #shrink(size: number): void {
+    fs.ftruncateSync(this.#file, size);
+    this.#size = size;
   }
 
   #reviewLater(): void {
@@ -148,10 +156,49 @@ export class Mailbox {
 
   #giveBack(): void {
     this.#review = undefined;
-    const needed = this.#peak;
+    const used = this.#peak;
     this.#peak = 0;
-    if (needed <= KEEP_BYTES && !this.#busy) this.empty();
-    else this.#reviewLater();
+    // Batches vary: half of the memory unused is worth a system call, a little of it is not.
+    if (!this.#busy && used <= this.#size / 2) this.#shrink(used);
+    if (this.#busy || this.#size > KEEP_BYTES) this.#reviewLater();
+  }
+}
+
+/** Whether `/proc` shows this process to its children under its own number. */
+function isVisibleInProc(): boolean {
+  try {
+    return (
+      fs.readlinkSync('/proc/self') === String(process.pid) && fs.statSync('/proc/self').uid === process.geteuid?.()
+    );
+  } catch {
+    return false;
+  }
+}
+
+function pathInProc(file: number): string {
+  return `/proc/${process.pid}/fd/${file}`;
+}
+
+function isPathInProc(filePath: string): boolean {
+  return /^\/proc\/\d+\/fd\/\d+$/.test(filePath);
+}
+
+/** `undefined` where the file system has no files without a name, or the directory takes no file at all. O_EXCL: it never gets a name. */
+function openUnnamed(directory: string): number | undefined {
+  try {
+    return fs.openSync(directory, O_TMPFILE | fs.constants.O_EXCL | fs.constants.O_RDWR, 0o600);
+  } catch {
+    return undefined;
+  }
+}
+
+function openNamed(filePath: string, directory: string): number {
+  try {
+    return fs.openSync(filePath, 'wx+', 0o600);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const advice = 'give a directory of a memory file system with --mailbox-directory';
+    throw new Error(`no mailbox can be made in '${directory}' (${code}): ${advice}`, { cause });
   }
 }
 

@@ -32,14 +32,21 @@ let arena = new ArrayBuffer(LEAST_ARENA_BYTES);
 
 /** Opens the mailbox and the session. Throws an Error whose text says what is wrong with the model. */
 export async function load(task: { mailboxPath: string; spec: SessionSpec }): Promise<SessionInfo> {
-  const { session, provider, refusals } = await openSession(task.spec);
-  loaded = { session, mailbox: Mailbox.open(task.mailboxPath) };
-  return {
-    inputs: session.inputMetadata.map(describe),
-    outputs: session.outputMetadata.map(describe),
-    provider,
-    refusals,
-  };
+  const mailbox = Mailbox.open(task.mailboxPath);
+  try {
+    const { session, provider, refusals } = await openSession(task.spec);
+    const info = {
+      inputs: session.inputMetadata.map(describe),
+      outputs: session.outputMetadata.map(describe),
+      provider,
+      refusals,
+    };
+    loaded = { session, mailbox };
+    return info;
+  } catch (error) {
+    mailbox.close();
+    throw error;
+  }
 }
 
 /** Runs one batch: inputs from the mailbox, outputs back into it. */

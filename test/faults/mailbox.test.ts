@@ -7,10 +7,13 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { identityModel, loopModel } from '../support/onnx-models.ts';
+import { openMailboxes } from '../support/open-mailboxes.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { failureOf } from './loop-requests.ts';
 import { readMetrics, readReadiness } from './observation.ts';
+import { ServerProcess } from './server-process.ts';
 
 const ONE_INSTANCE = { instance_group: [{ count: 1 }] };
 
@@ -28,6 +31,19 @@ describe('a mailbox directory', () => {
     expect((await readReadiness(server)).text).toBe(`model loop version 1 is UNAVAILABLE: ${reason}\n`);
     await vi.waitUntil(() => server.runnerPids().length === 0, { timeout: 2_000, interval: 5 });
   });
+});
+
+test('a server that is killed while it loads leaves no file in the mailbox directory', async () => {
+  const directory = temporaryDirectory();
+  const slowToLoad = { versions: { 1: loopModel() }, config: { instance_group: [{ count: 3 }] } };
+  using repository = new Repository({ a: slowToLoad, b: slowToLoad, c: slowToLoad });
+  for (const mailboxes of [1, 2, 3, 4]) {
+    await using server = new ServerProcess(repository.directory, ['--mailbox-directory', directory]);
+    await vi.waitUntil(() => openMailboxes(server.pid, directory) >= mailboxes, { timeout: 30_000, interval: 1 });
+    server.kill('SIGKILL');
+    await server.ended;
+    expect(fs.readdirSync(directory)).toEqual([]);
+  }
 });
 
 const small = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-mailboxes-'));

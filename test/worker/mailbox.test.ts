@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
@@ -129,35 +130,73 @@ describe('bytes that are not there', () => {
 });
 
 describe('the file', () => {
-  test('is readable by its user alone', () => {
+  const inProc = new RegExp(`^/proc/${process.pid}/fd/\\d+$`);
+
+  test('is readable by its user only', () => {
     expect(fs.statSync(mailbox().path).mode & 0o777).toBe(0o600);
   });
 
-  test('is a new one each time, and never one that somebody else put there', () => {
+  test('never has a name, and both sides use it', async () => {
     const directory = temporaryDirectory();
-    const names = new Set(Array.from({ length: 20 }, () => path.basename(mailbox(directory).path)));
-    expect(names.size).toBe(20);
-  });
-
-  test('has no name after unlink, and both sides go on using it', async () => {
-    const directory = temporaryDirectory();
+    const watched: string[] = [];
+    const create = vi.spyOn(fs, 'openSync').mockImplementation((...parameters) => {
+      create.mockRestore();
+      const file = fs.openSync(...parameters);
+      watched.push(...fs.readdirSync(directory));
+      return file;
+    });
     const box = mailbox(directory);
+    expect(box.path).toMatch(inProc);
     const other = Mailbox.open(box.path);
     onTestFinished(() => other.close());
-    box.unlink();
-    box.unlink();
-    expect(fs.readdirSync(directory)).toEqual([]);
+    expect([...watched, ...fs.readdirSync(directory)]).toEqual([]);
     await box.write([pattern(50)], 0);
     expect(Buffer.compare(await other.read(0, 50), pattern(50))).toBe(0);
   });
 
-  test('that was never unlinked is gone after close; the other side removes nothing', () => {
+  test('is opened by a process of its own', () => {
+    const box = mailbox();
+    box.writeSync([Buffer.from('tensors')], 0);
+    const script = "process.stdout.write(require('node:fs').readFileSync(process.argv[1]))";
+    expect(execFileSync(process.execPath, ['-e', script, box.path], { encoding: 'utf8' })).toBe('tensors');
+  });
+
+  test('loses its name at once where the file system has no files without one', () => {
     const directory = temporaryDirectory();
+    const real = fs.openSync;
+    vi.spyOn(fs, 'openSync').mockImplementation((file, flags, mode) => {
+      if (typeof flags === 'number') throw Object.assign(new Error('EOPNOTSUPP'), { code: 'EOPNOTSUPP' });
+      return real(file, flags, mode);
+    });
     const box = mailbox(directory);
-    Mailbox.open(box.path).close();
-    expect(fs.readdirSync(directory)).toHaveLength(1);
-    box.close();
+    expect(box.path).toMatch(inProc);
     expect(fs.readdirSync(directory)).toEqual([]);
+  });
+
+  describe('of a process that its children do not see in /proc', () => {
+    beforeEach(() => {
+      vi.spyOn(fs, 'readlinkSync').mockReturnValue('1');
+    });
+
+    test('has a name until the other side has opened it', async () => {
+      const directory = temporaryDirectory();
+      const box = mailbox(directory);
+      expect(fs.readdirSync(directory)).toEqual([path.basename(box.path)]);
+      const other = Mailbox.open(box.path);
+      onTestFinished(() => other.close());
+      expect(fs.readdirSync(directory)).toEqual([]);
+      await box.write([pattern(50)], 0);
+      expect(Buffer.compare(await other.read(0, 50), pattern(50))).toBe(0);
+    });
+
+    test('that was never opened has no name after close', () => {
+      const directory = temporaryDirectory();
+      const names = new Set(Array.from({ length: 20 }, () => path.basename(mailbox(directory).path)));
+      expect(names.size).toBe(20);
+      const box = mailbox(directory);
+      box.close();
+      expect(fs.readdirSync(directory)).toHaveLength(20);
+    });
   });
 
   test('cannot be made where the directory is missing', () => {
@@ -166,58 +205,75 @@ describe('the file', () => {
 });
 
 describe('after a batch', () => {
-  test('that was usual, the memory is kept for the next one', async () => {
-    const box = mailbox();
-    await box.write([pattern(MIB)], 0);
-    box.settle(2 * MIB);
-    expect(fs.statSync(box.path).size).toBe(MIB);
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   });
 
-  describe('that was unusually large', () => {
-    beforeEach(() => {
-      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
 
-    afterEach(() => {
-      vi.useRealTimers();
-    });
+  const sizeOf = ({ path: file }: Mailbox): number => fs.statSync(file).size;
 
-    const sizeOf = ({ path: file }: Mailbox): number => fs.statSync(file).size;
+  /** One batch: inputs of so many bytes, and outputs of 4. */
+  function batch(box: Mailbox, bytes: number): void {
+    box.writeSync([pattern(bytes)], 0);
+    box.settle(bytes + 4);
+  }
 
-    test('the memory is kept for more of them, and given back when none has come for a while', () => {
-      const box = mailbox();
-      const large = [pattern(65 * MIB)];
-      for (let batch = 0; batch < 3; batch++) {
-        box.writeSync(large, 0);
-        box.settle(65 * MIB + 4);
-        vi.advanceTimersByTime(1_000);
-        expect(sizeOf(box)).toBe(65 * MIB);
-      }
+  test('of a few pages, the memory is kept, and no timer runs', () => {
+    const box = mailbox();
+    batch(box, 60 * 1024);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(sizeOf(box)).toBe(60 * 1024);
+  });
+
+  test('the memory is kept while batches come, and given back when none has come for a while', () => {
+    const box = mailbox();
+    for (let round = 0; round < 3; round++) {
+      batch(box, 5 * MIB);
       vi.advanceTimersByTime(1_000);
-      expect(sizeOf(box)).toBe(0);
-    });
+      expect(sizeOf(box)).toBe(5 * MIB);
+    }
+    vi.advanceTimersByTime(1_000);
+    expect(sizeOf(box)).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
 
-    test('in its outputs, too', () => {
-      const box = mailbox();
-      const other = Mailbox.open(box.path);
-      onTestFinished(() => other.close());
-      other.writeSync([new Uint8Array(65 * MIB)], 128);
-      box.settle(65 * MIB + 128);
-      vi.advanceTimersByTime(2_000);
-      expect(sizeOf(box)).toBe(0);
-    });
+  test('in its outputs, too', () => {
+    const box = mailbox();
+    const other = Mailbox.open(box.path);
+    onTestFinished(() => other.close());
+    other.writeSync([new Uint8Array(5 * MIB)], 128);
+    box.settle(5 * MIB + 128);
+    vi.advanceTimersByTime(2_000);
+    expect(sizeOf(box)).toBe(0);
+  });
 
-    test('nothing is taken from under the next one', async () => {
-      const box = mailbox();
-      box.writeSync([pattern(65 * MIB)], 0);
-      box.settle(65 * MIB);
+  test('of unusual size, what the next ones do not need is given back while they come', () => {
+    const box = mailbox();
+    batch(box, 65 * MIB);
+    vi.advanceTimersByTime(1_000);
+    for (let round = 0; round < 2; round++) {
+      batch(box, MIB);
+      batch(box, 2 * MIB);
       vi.advanceTimersByTime(1_000);
-      await box.write([pattern(100)], 0);
-      vi.advanceTimersByTime(5_000);
-      expect(Buffer.compare(await box.read(0, 100), pattern(100))).toBe(0);
-      box.settle(200);
-      vi.advanceTimersByTime(1_000);
-      expect(sizeOf(box)).toBe(0);
-    });
+      expect(sizeOf(box)).toBe(2 * MIB + 4);
+    }
+  });
+
+  test('nothing is taken from under the next one', async () => {
+    const box = mailbox();
+    batch(box, 5 * MIB);
+    vi.advanceTimersByTime(1_000);
+    await box.write([pattern(100)], 0);
+    expect(box.busy).toBe(true);
+    vi.advanceTimersByTime(5_000);
+    expect(Buffer.compare(await box.read(0, 100), pattern(100))).toBe(0);
+    box.settle(200);
+    vi.advanceTimersByTime(1_000);
+    expect(sizeOf(box)).toBe(200);
+    vi.advanceTimersByTime(1_000);
+    expect(sizeOf(box)).toBe(200);
   });
 });

@@ -82,7 +82,6 @@ export class InstanceGroup implements Tenant {
         const instance = { number: ++lastNumber, mailbox, process, busy: false };
         made.push(instance);
         this.#info = await process.load(instance.number, mailbox.path, spec, this.#options.loadLimitMs);
-        mailbox.unlink();
       }
     } catch (error) {
       for (const { mailbox, number } of made) {

@@ -6,6 +6,7 @@ import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
 import { InstanceGroup, type InstanceGroupOptions } from '../../../src/gateway/dispatch/instance-group.ts';
 import type { RunnerProcess } from '../../../src/gateway/dispatch/runner-process.ts';
 import { gatherModel, identityModel, sumModel } from '../../support/onnx-models.ts';
+import { openMailboxes } from '../../support/open-mailboxes.ts';
 import {
   ENDLESS,
   groupOptions,
@@ -203,15 +204,3 @@ describe('mailboxes', () => {
     await expect(group.occupy(startRunner())).rejects.toThrow('/nowhere');
   });
 });
-
-/** Files of a directory, unlinked or not, that a process holds open. */
-function openMailboxes(pid: number, directory: string): number {
-  const folder = `/proc/${pid}/fd`;
-  return fs.readdirSync(folder).filter((entry) => {
-    try {
-      return fs.readlinkSync(`${folder}/${entry}`).startsWith(`${directory}/tensorgate-`);
-    } catch {
-      return false; // the descriptor of this very listing
-    }
-  }).length;
-}
