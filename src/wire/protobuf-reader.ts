@@ -80,6 +80,11 @@ export class ProtobufReader {
     return this.#field;
   }
 
+  /** The field is a group: `skip` reads all fields within it, however many there are. */
+  get isGroup(): boolean {
+    return this.#wireType === WireType.GROUP_START;
+  }
+
   /** Skips the value of an unknown field. */
   skip(): void {
     switch (this.#wireType) {

@@ -91,6 +91,8 @@ export type Method = {
   readonly screen?: Screen | undefined;
   /** Longest request message of this RPC, in bytes, where that is less than the server's limit. */
   readonly maxMessageBytes?: number | undefined;
+  /** What lifts that limit, in the text of an error, where something does. */
+  readonly messageLimitSetting?: string;
 } & (
   | { readonly kind: 'unary'; handle(call: UnaryCall): void }
   | { readonly kind: 'streaming'; handle(call: StreamingCall): void }

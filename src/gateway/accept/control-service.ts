@@ -1,5 +1,6 @@
 /** The RPCs of `inference.GRPCInferenceService` by which an operator changes the server: what is loaded, traced and logged. */
 
+import type { RepositoryRequest } from '../../wire/repository-request.ts';
 import { InferError } from '../errors.ts';
 import type { ModelIndexMessage } from './messages.ts';
 
@@ -15,6 +16,10 @@ export type LogValue = boolean | number | string;
 
 /** What is behind the RPCs; what is thrown becomes the status. */
 export interface ControlApi {
+  /** Whether files of models are taken from clients. */
+  readonly takesFiles: boolean;
+  /** Why clients may not load and unload now, if so. */
+  screenLoading(): InferError | undefined;
   repositoryIndex(readyOnly: boolean): readonly ModelIndexMessage[];
   /** Whether the repository or the server has such a model, loaded or not. */
   knows(name: string): boolean;
@@ -37,20 +42,6 @@ export interface ControlApi {
 interface IndexRequest {
   readonly repository_name: string;
   readonly ready: boolean;
-}
-
-/** `ModelRepositoryParameter`: exactly one is set, or none. */
-interface RepositoryParameter {
-  readonly bool_param?: boolean;
-  readonly int64_param?: string;
-  readonly string_param?: string;
-  readonly bytes_param?: Uint8Array;
-}
-
-interface RepositoryRequest {
-  readonly repository_name: string;
-  readonly model_name: string;
-  readonly parameters: Readonly<Record<string, RepositoryParameter>>;
 }
 
 interface TraceRequest {
@@ -87,6 +78,12 @@ export const ADMIN_RPCS: ReadonlySet<string> = new Set<keyof ControlRpcs>([
   'RepositoryModelUnload',
   'TraceSetting',
   'LogSettings',
+]);
+
+/** Those that are allowed only where clients may load and unload. */
+export const LOADING_RPCS: ReadonlySet<string> = new Set<keyof ControlRpcs>([
+  'RepositoryModelLoad',
+  'RepositoryModelUnload',
 ]);
 
 export function controlRpcs(api: ControlApi): ControlRpcs {
@@ -137,7 +134,7 @@ const FILE_PREFIX = 'file:';
 function overrideOf(parameters: RepositoryRequest['parameters']): LoadOverride {
   const files = new Map<string, Uint8Array>();
   let config: string | undefined;
-  for (const [key, { string_param, bytes_param }] of Object.entries(parameters)) {
+  for (const [key, { string_param, bytes_param }] of parameters) {
     if (key === 'config') {
       if (string_param === undefined) throw wrongKind(`load parameter 'config', expected string_param.`);
       config = string_param;
@@ -150,7 +147,7 @@ function overrideOf(parameters: RepositoryRequest['parameters']): LoadOverride {
 }
 
 function dependentsOf(parameters: RepositoryRequest['parameters']): boolean {
-  const parameter = parameters['unload_dependents'];
+  const parameter = parameters.get('unload_dependents');
   if (parameter === undefined) return false;
   if (parameter.bool_param === undefined) throw wrongKind(`'unload_dependents' parameter, expected bool_param.`);
   return parameter.bool_param;

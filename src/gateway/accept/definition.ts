@@ -10,13 +10,16 @@ const PROTO_DIRECTORY = fileURLToPath(new URL('../../../proto', import.meta.url)
 /** The compiled form of all of `proto/`: a `google.protobuf.FileDescriptorSet`. */
 export const DESCRIPTOR_SET_PATH = fileURLToPath(new URL('../../../proto/tensorgate.binpb', import.meta.url));
 
-/** A message of this kind is a name or two. */
-const MAX_REQUEST_BYTES = 64 * 1024;
+/**
+ * Longest request that protobufjs decodes: names, or the few settings that there are. protobufjs makes objects of some 200
+ * bytes of a map entry of two; of this many bytes that is half a millisecond.
+ */
+export const MAX_REQUEST_BYTES = 4 * 1024;
 
 /** The messages of one RPC, on the server's side. */
 export interface Codec<Request, Response> {
   readonly path: string;
-  /** @throws InferError `malformed_message`, or `limit_exceeded` above 64 KiB, where no other limit is set. */
+  /** To be called with messages of at most `MAX_REQUEST_BYTES`. @throws InferError `malformed_message` */
   decode(bytes: Uint8Array): Request;
   encode(response: Response): Uint8Array;
 }
@@ -26,13 +29,8 @@ export interface Codec<Request, Response> {
  * are decimal texts (numbers are taken too, where they are exact), and enum values are their names.
  * @param file such as `health.proto`
  * @param service such as `grpc.health.v1.Health`
- * @param maxRequestBytes by RPC, where 64 KiB are not enough
  */
-export function loadCodecs(
-  file: string,
-  service: string,
-  maxRequestBytes: Readonly<Record<string, number>> = {},
-): Map<string, Codec<object, object>> {
+export function loadCodecs(file: string, service: string): Map<string, Codec<object, object>> {
   const definition = loadSync(file, {
     includeDirs: [PROTO_DIRECTORY],
     keepCase: true,
@@ -40,26 +38,14 @@ export function loadCodecs(
     enums: String,
     defaults: true,
   })[service];
-  return new Map(
-    Object.entries(definition as ServiceDefinition).map(([name, method]) => [
-      name,
-      codecOf(method, maxRequestBytes[name]),
-    ]),
-  );
+  return new Map(Object.entries(definition as ServiceDefinition).map(([name, method]) => [name, codecOf(method)]));
 }
 
 /** The codec of an RPC that `proto-loader` or a library defines. */
-export function codecOf(
-  method: ServiceDefinition[string],
-  maxRequestBytes: number = MAX_REQUEST_BYTES,
-): Codec<object, object> {
+export function codecOf(method: ServiceDefinition[string]): Codec<object, object> {
   return {
     path: method.path,
     decode(bytes) {
-      if (bytes.byteLength > maxRequestBytes) {
-        const text = `the request of ${method.path} has ${bytes.byteLength} bytes, at most ${maxRequestBytes} are taken`;
-        throw new InferError('limit_exceeded', text);
-      }
       try {
         return method.requestDeserialize(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
       } catch (cause) {

@@ -5,7 +5,7 @@
 
 import { InferError, Status } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
-import { type Codec, loadCodecs } from './definition.ts';
+import { type Codec, loadCodecs, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
 import { unaryMethod } from './unary-method.ts';
 
@@ -40,7 +40,10 @@ export class Health {
     this.routes = new Map<string, Method>([
       [check.path, this.#check(check)],
       [list.path, unaryMethod(list, () => this.#list())],
-      [this.#watchCodec.path, { kind: 'streaming', handle: (call) => this.#watch(call) }],
+      [
+        this.#watchCodec.path,
+        { kind: 'streaming', maxMessageBytes: MAX_REQUEST_BYTES, handle: (call) => this.#watch(call) },
+      ],
     ]);
   }
 
@@ -64,6 +67,7 @@ export class Health {
   #check(codec: Codec<HealthRequest, HealthResponse>): Method {
     return {
       kind: 'unary',
+      maxMessageBytes: MAX_REQUEST_BYTES,
       handle: (call) => {
         try {
           const { service } = codec.decode(call.message);

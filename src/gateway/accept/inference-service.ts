@@ -1,13 +1,16 @@
 /** `inference.GRPCInferenceService`: each RPC is one line that calls inside. */
 
+import { MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../wire/repository-request.ts';
 import type { TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 import type { Call, Method, Routes, Screen, Trailers, UnaryCall } from './call.ts';
-import { ADMIN_RPCS, type ControlApi, controlRpcs } from './control-service.ts';
-import { loadCodecs } from './definition.ts';
+import { ADMIN_RPCS, type ControlApi, controlRpcs, LOADING_RPCS } from './control-service.ts';
+import { type Codec, loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { ModelConfigMessage, ModelStatisticsMessage } from './messages.ts';
-import { SHARED_MEMORY_RPCS } from './shared-memory.ts';
+import { refusingMethod } from './refusing-method.ts';
+import { repositoryCodec } from './repository-codec.ts';
+import { SHARED_MEMORY_RPCS, sharedMemoryRefusal } from './shared-memory.ts';
 import { type StreamReply, streamInferMethod } from './stream-infer.ts';
 import { unaryMethod } from './unary-method.ts';
 
@@ -70,9 +73,6 @@ interface UnaryRpcs {
 /** Which RPCs a port offers: all of them, all but those that change the server, or those and what tells its state. */
 export type Offer = 'all' | 'without-admin' | 'admin-only';
 
-/** The bodies of models may come with it; the transport has the limit of messages. */
-const MAX_LOAD_BYTES = 2 ** 31 - 1;
-
 /** The RPCs of the service. Those that the port does not offer answer UNIMPLEMENTED, and say where they are. */
 export function inferenceRoutes(
   api: InferenceApi,
@@ -89,24 +89,46 @@ export function inferenceRoutes(
     ModelConfig: ({ name, version }) => ({ config: api.modelConfig(name, version) }),
     ModelStatistics: ({ name, version }) => ({ model_stats: api.modelStatistics(name, version) }),
   };
-  const bytes: Record<string, Method> = {
+  const methods: Record<string, Method> = {
     ModelInfer: inferMethod(api),
     ModelStreamInfer: streamInferMethod((wire, call) => api.streamInfer(wire, call)),
+    SystemSharedMemoryRegister: sharedMemoryRefusal('SystemSharedMemoryRegister'),
+    CudaSharedMemoryRegister: sharedMemoryRefusal('CudaSharedMemoryRegister'),
   };
   // Which messages an RPC has is known to its `.proto` file, not to the compiler.
-  const objects = { ...unary, ...controlRpcs(control), ...SHARED_MEMORY_RPCS } as unknown as Readonly<
+  const answers = { ...unary, ...controlRpcs(control), ...SHARED_MEMORY_RPCS } as unknown as Readonly<
     Record<string, Unary<object, object>>
   >;
-  const codecs = loadCodecs('inference.proto', INFERENCE_SERVICE, { RepositoryModelLoad: MAX_LOAD_BYTES });
+  const screens = controlScreens(control, screenControl);
   const routes = new Map<string, Method>();
-  for (const [name, codec] of codecs) {
-    const answer = objects[name];
-    const method = answer === undefined ? bytes[name] : unaryMethod(codec, answer);
+  for (const [name, codec] of loadCodecs('inference.proto', INFERENCE_SERVICE)) {
+    const answer = answers[name];
+    const method = answer === undefined ? methods[name] : answeringMethod(name, codec, answer, control);
     if (method === undefined) continue;
-    const screened = ADMIN_RPCS.has(name) ? { ...method, screen: screenControl } : method;
-    routes.set(codec.path, isOffered(name, offer) ? screened : refusal(name, offer));
+    const screen = screens.get(name) ?? method.screen;
+    routes.set(codec.path, isOffered(name, offer) ? { ...method, screen } : refusal(name, offer));
   }
   return routes;
+}
+
+function answeringMethod(
+  name: string,
+  codec: Codec<object, object>,
+  answer: Unary<object, object>,
+  { takesFiles }: ControlApi,
+): Method {
+  if (!LOADING_RPCS.has(name)) return unaryMethod(codec, answer);
+  const method = unaryMethod(repositoryCodec(codec), answer);
+  if (name !== 'RepositoryModelLoad') return method;
+  if (takesFiles) return { ...method, maxMessageBytes: undefined };
+  const setting = 'without allowModelUpload, which lets clients send the files of models';
+  return { ...method, maxMessageBytes: MAX_REQUEST_BYTES_WITHOUT_FILES, messageLimitSetting: setting };
+}
+
+/** By RPC: who may call it, and whether the server does it at all. Both are known at the head of a call. */
+function controlScreens(control: ControlApi, screenControl: Screen = () => undefined): ReadonlyMap<string, Screen> {
+  const screenLoading: Screen = (call) => screenControl(call) ?? control.screenLoading();
+  return new Map([...ADMIN_RPCS].map((name) => [name, LOADING_RPCS.has(name) ? screenLoading : screenControl]));
 }
 
 function isOffered(name: string, offer: Offer): boolean {
@@ -135,7 +157,6 @@ function inferMethod(api: InferenceApi): Method {
 
 /** What a port answers that does not offer the RPC: where it is. */
 export function refusal(name: string, offer: Offer): Method {
-  const where = offer === 'admin-only' ? 'not offered on the admin port' : 'offered on the admin port alone';
-  const error = new InferError('unimplemented', `${name} is ${where}`);
-  return { kind: 'unary', handle: (call) => failWith(call, error) };
+  const where = offer === 'admin-only' ? 'not offered on the admin port' : 'offered only on the admin port';
+  return refusingMethod(() => new InferError('unimplemented', `${name} is ${where}`));
 }

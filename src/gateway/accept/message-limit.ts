@@ -9,10 +9,12 @@ export class MessageLimit {
   /** What lifts the limit, in the text of an error. */
   readonly #source: string;
 
-  constructor(path: string, { maxMessageBytes = Number.POSITIVE_INFINITY }: Method, serverBytes: number) {
+  constructor(path: string, method: Method, serverBytes: number) {
+    const { maxMessageBytes = Number.POSITIVE_INFINITY, messageLimitSetting: setting } = method;
     this.bytes = Math.min(maxMessageBytes, serverBytes);
     this.#path = path;
-    this.#source = maxMessageBytes < serverBytes ? 'of this RPC' : 'of the server (maxMessageBytes)';
+    const ofRpc = setting === undefined ? 'of this RPC' : `of this RPC ${setting},`;
+    this.#source = maxMessageBytes < serverBytes ? ofRpc : 'of the server (maxMessageBytes)';
   }
 
   /** The error of a message of `byteLength` bytes. */

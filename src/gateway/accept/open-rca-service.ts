@@ -2,7 +2,7 @@
 
 import { InferError } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
-import { type Codec, loadCodecs } from './definition.ts';
+import { type Codec, loadCodecs, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { LoadReports } from './load-reports.ts';
 
@@ -36,7 +36,11 @@ export class OpenRca {
     this.#codec = loadCodecs('orca.proto', 'xds.service.orca.v3.OpenRcaService').get(
       'StreamCoreMetrics',
     ) as unknown as Codec<LoadReportRequest, object>;
-    const method: Method = { kind: 'streaming', handle: (call) => this.#open(call) };
+    const method: Method = {
+      kind: 'streaming',
+      maxMessageBytes: MAX_REQUEST_BYTES,
+      handle: (call) => this.#open(call),
+    };
     this.routes = reports.policy === 'off' ? new Map() : new Map([[this.#codec.path, method]]);
   }
 

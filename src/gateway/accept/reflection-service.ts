@@ -8,7 +8,7 @@ import { ReflectionService } from '@grpc/reflection';
 import { ProtobufReader } from '../../wire/protobuf-reader.ts';
 import { InferError } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
-import { type Codec, codecOf, DESCRIPTOR_SET_PATH } from './definition.ts';
+import { type Codec, codecOf, DESCRIPTOR_SET_PATH, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
 
 /** The handler of a bidirectional stream, as the library registers it. */
@@ -50,6 +50,7 @@ function readFileDescriptors(descriptorSet: Uint8Array): Buffer[] {
 function streamMethod(codec: Codec<object, object>, handler: StreamHandler): Method {
   return {
     kind: 'streaming',
+    maxMessageBytes: MAX_REQUEST_BYTES,
     handle(call) {
       const stream = new ReflectionStream(call, codec);
       handler(stream);

@@ -1,6 +1,8 @@
 /** The shared-memory RPCs where no region can be registered: clients that clean up before they start find nothing to do. */
 
 import { InferError } from '../errors.ts';
+import type { Method } from './call.ts';
+import { refusingMethod } from './refusing-method.ts';
 
 interface RegionRequest {
   /** `''`: every region. */
@@ -9,19 +11,15 @@ interface RegionRequest {
 
 export interface SharedMemoryRpcs {
   readonly SystemSharedMemoryStatus: (request: RegionRequest) => object;
-  readonly SystemSharedMemoryRegister: () => object;
   readonly SystemSharedMemoryUnregister: () => object;
   readonly CudaSharedMemoryStatus: (request: RegionRequest) => object;
-  readonly CudaSharedMemoryRegister: () => object;
   readonly CudaSharedMemoryUnregister: () => object;
 }
 
 export const SHARED_MEMORY_RPCS: SharedMemoryRpcs = {
   SystemSharedMemoryStatus: ({ name }) => noRegions('system', name),
-  SystemSharedMemoryRegister: () => refuse('SystemSharedMemoryRegister'),
   SystemSharedMemoryUnregister: () => ({}),
   CudaSharedMemoryStatus: ({ name }) => noRegions('cuda', name),
-  CudaSharedMemoryRegister: () => refuse('CudaSharedMemoryRegister'),
   CudaSharedMemoryUnregister: () => ({}),
 };
 
@@ -31,7 +29,12 @@ function noRegions(kind: 'system' | 'cuda', name: string): object {
   throw new InferError('region_not_found', `Unable to find ${kind} shared memory region: '${name}'`);
 }
 
-function refuse(rpc: string): never {
+/** What a client gets that registers a region, on either protocol. */
+export function noSharedMemory(rpc: string): InferError {
   const text = `${rpc}: this server takes no tensors through shared memory: send the contents in the request`;
-  throw new InferError('unimplemented', text);
+  return new InferError('unimplemented', text);
+}
+
+export function sharedMemoryRefusal(rpc: string): Method {
+  return refusingMethod(() => noSharedMemory(rpc));
 }

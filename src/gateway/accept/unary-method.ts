@@ -1,6 +1,6 @@
 import { InferError } from '../errors.ts';
 import type { Method, UnaryCall } from './call.ts';
-import type { Codec } from './definition.ts';
+import { type Codec, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
 
 /** An RPC whose messages are objects: decode, `answer`, encode. What `answer` throws, or rejects with, becomes the status. */
@@ -12,6 +12,7 @@ export function unaryMethod<Request, Response>(
   const fail = (call: UnaryCall, thrown: unknown): void => failWith(call, InferError.from(thrown));
   return {
     kind: 'unary',
+    maxMessageBytes: MAX_REQUEST_BYTES,
     handle(call) {
       try {
         const answered = answer(codec.decode(call.message));

@@ -7,6 +7,10 @@ import type { Telemetry } from '../ops/telemetry.ts';
 
 /** What is loaded, and how that changes. */
 export interface ModelControl {
+  /** Whether files of models are taken from clients. */
+  readonly takesFiles: boolean;
+  /** Why clients may not load and unload now, if so. */
+  readonly controlRefusal: InferError | undefined;
   /** Every model on disk or loaded, by name, then by version. */
   index(): readonly ModelIndexMessage[];
   load(name: string, override: LoadOverride): Promise<void>;
@@ -19,6 +23,8 @@ export function controlApi(
 ): ControlApi {
   const knows = (name: string): boolean => models.index().some((entry) => entry.name === name);
   return {
+    takesFiles: models.takesFiles,
+    screenLoading: () => models.controlRefusal,
     repositoryIndex: (readyOnly) => models.index().filter(({ state }) => !readyOnly || state === 'READY'),
     knows,
     loadModel: (name, override) => models.load(name, override),

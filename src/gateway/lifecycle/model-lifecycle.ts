@@ -134,6 +134,19 @@ export class ModelLifecycle {
     return this.#options.mode === 'explicit';
   }
 
+  /** Whether files of models are taken from clients. */
+  get takesFiles(): boolean {
+    return this.controllable && this.#options.allowsUpload;
+  }
+
+  /** Why clients may not load and unload now, if so. */
+  get controlRefusal(): InferError | undefined {
+    if (this.#closed) return ending();
+    if (this.controllable) return undefined;
+    const text = `explicit model load / unload is not allowed if polling is enabled: start the server with --model-control-mode explicit, not ${this.#options.mode}`;
+    return new InferError('control_disabled', text);
+  }
+
   /**
    * Puts the models of the start into the table. One that cannot be planned is kept with its reason, and the others serve.
    * @throws RepositoryError where there is no such repository.
@@ -280,10 +293,8 @@ export class ModelLifecycle {
   }
 
   #checkControl(): void {
-    if (this.#closed) throw ending();
-    if (this.controllable) return;
-    const text = `explicit model load / unload is not allowed if polling is enabled: start the server with --model-control-mode explicit, not ${this.#options.mode}`;
-    throw new InferError('control_disabled', text);
+    const refusal = this.controlRefusal;
+    if (refusal !== undefined) throw refusal;
   }
 
   #checkLoading(name: string): void {

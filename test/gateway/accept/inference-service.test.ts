@@ -66,6 +66,8 @@ const LOADED = { name: 'add', version: '1', state: 'READY', reason: '' } as cons
 const loads: object[] = [];
 
 const control: ControlApi = {
+  takesFiles: true,
+  screenLoading: () => undefined,
   repositoryIndex: (readyOnly) =>
     readyOnly ? [LOADED] : [LOADED, { ...LOADED, name: 'bad', state: 'UNAVAILABLE', reason: 'broken' }],
   knows: (name) => name === 'add',
