@@ -22,7 +22,7 @@ test('with an admin port, what changes the server is offered there alone', async
 
   expect(await client.refusal('RepositoryModelUnload', { model_name: 'sum' })).toEqual({
     code: 'UNIMPLEMENTED',
-    text: 'RepositoryModelUnload is offered on the admin port alone',
+    text: 'RepositoryModelUnload is offered only on the admin port',
   });
   expect((await fetch(`${server.http}/v2/repository/models/sum/unload`, { method: 'POST' })).status).toBe(501);
   expect((await fetch(`${server.http}/v2/logging`, { method: 'POST', body: '{}' })).status).toBe(501);

@@ -440,8 +440,8 @@ test('in mode poll, a version that comes to the disk gets nothing before it is r
 
 test('with an admin port, rollouts are asked for there alone', async () => {
   const { server, client } = await serve(['--admin-port', '0']);
-  expect(await refusal(client.startRollout('m', '2'))).toBe('UNIMPLEMENTED: Start is offered on the admin port alone');
-  expect(await refusal(client.rollouts(''))).toBe('UNIMPLEMENTED: Status is offered on the admin port alone');
+  expect(await refusal(client.startRollout('m', '2'))).toBe('UNIMPLEMENTED: Start is offered only on the admin port');
+  expect(await refusal(client.rollouts(''))).toBe('UNIMPLEMENTED: Status is offered only on the admin port');
   using admin = new InferenceClient(server.admin ?? '');
   expect(await admin.rollouts('')).toEqual([]);
 });

@@ -195,7 +195,7 @@ describe('GRPCInferenceService', () => {
 
   test('a load hands on its configuration and its files', async () => {
     loads.length = 0;
-    const large = Buffer.alloc(100_000, 7);
+    const large = new Uint8Array(100_000).fill(7);
     await client.call('RepositoryModelLoad', {
       model_name: 'add',
       parameters: { config: { string_param: '{}' }, 'file:7/model.onnx': { bytes_param: large } },
@@ -274,7 +274,7 @@ describe('ports', () => {
 
   test('with an admin port, what changes the server is offered there alone', () => {
     for (const name of ['RepositoryModelLoad', 'RepositoryModelUnload', 'TraceSetting', 'LogSettings']) {
-      expect(kindOf('without-admin', name)).toBe(`${name} is offered on the admin port alone`);
+      expect(kindOf('without-admin', name)).toBe(`${name} is offered only on the admin port`);
       expect(kindOf('admin-only', name) ?? '').not.toMatch(/admin port/);
     }
     expect(kindOf('without-admin', 'RepositoryIndex')).toBeUndefined();

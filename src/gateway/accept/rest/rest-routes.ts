@@ -1,9 +1,12 @@
 /** The paths of REST v2, and what answers each: the same calls as behind gRPC (KServe: inference_rest.md; Triton's extensions). */
 
+import { MAX_CONFIG_BYTES, MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../../wire/repository-request.ts';
 import { InferError } from '../../errors.ts';
 import type { ControlApi, LogValue } from '../control-service.ts';
 import type { InferenceApi } from '../inference-service.ts';
+import { noSharedMemory } from '../shared-memory.ts';
 import { checkKeys, flagOf, type JsonObject, listIn, objectIn, parseObject, textIn, unexpected } from './json-field.ts';
+import type { BodyLimit } from './request-body.ts';
 
 /** What a path names: model, version, region. */
 export type PathNames = Readonly<Record<string, string>>;
@@ -25,6 +28,10 @@ export type RestRoute =
       readonly summary: string;
       /** Whether 200 comes without a body. */
       readonly silent?: true;
+      /** Longest body, where it is not `SMALL_BODY`; `server`: what the server takes of JSON. */
+      readonly bodyLimit?: BodyLimit | 'server';
+      /** Why the call is refused before its body is read, if so. */
+      screen?(): InferError | undefined;
       /** @param body an empty object where the request has none. */
       answer(names: PathNames, body: JsonObject): RestAnswer | Promise<RestAnswer>;
     }
@@ -36,17 +43,23 @@ export type RestRoute =
       readonly summary: string;
     };
 
+/** A few names and settings. */
+export const SMALL_BODY: BodyLimit = { maxBytes: 16 * 1024, setting: 'the limit of this path' };
+/** A configuration is a text within JSON: each of its quotes has a backslash there. */
+const CONFIG_BODY: BodyLimit = {
+  maxBytes: MAX_CONFIG_BYTES + MAX_REQUEST_BYTES_WITHOUT_FILES,
+  setting: 'the limit of this path without allow_model_upload, which lets clients send the files of models',
+};
+
 const ok = (json: unknown): RestAnswer => ({ code: 200, json });
 const DONE: RestAnswer = { code: 200 };
 
 /** @param control absent where the admin port alone changes the server. */
 export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: boolean): readonly RestRoute[] {
-  const admin = (rpc: string): void => {
-    if (!offersAdmin)
-      throw new InferError(
-        'unimplemented',
-        `${rpc} is not offered over REST here: call it over gRPC, on the admin port where there is one`,
-      );
+  const admin = (rpc: string): InferError | undefined => {
+    if (offersAdmin) return undefined;
+    const text = `${rpc} is not offered over REST here: call it over gRPC, on the admin port where there is one`;
+    return new InferError('unimplemented', text);
   };
   const healthy = (json: Readonly<Record<string, unknown>>, isHealthy: boolean): RestAnswer => ({
     code: isHealthy ? 200 : 503,
@@ -149,8 +162,9 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       rpc: 'RepositoryModelLoad',
       summary: 'Load a model, or load it anew',
       silent: true,
+      bodyLimit: control.takesFiles ? 'server' : CONFIG_BODY,
+      screen: () => admin('RepositoryModelLoad') ?? control.screenLoading(),
       async answer({ model = '' }, body) {
-        admin('RepositoryModelLoad');
         checkKeys(body, ['parameters'], 'the request');
         await control.loadModel(model, loadOverride(objectIn(body, 'parameters', 'the request')));
         return DONE;
@@ -163,8 +177,8 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       rpc: 'RepositoryModelUnload',
       summary: 'Unload a model',
       silent: true,
+      screen: () => admin('RepositoryModelUnload') ?? control.screenLoading(),
       answer({ model = '' }, body) {
-        admin('RepositoryModelUnload');
         checkKeys(body, ['parameters'], 'the request');
         const { unload_dependents: dependents = false } = objectIn(body, 'parameters', 'the request');
         control.unloadModel(model, { dependents: flagOf(dependents, "'unload_dependents'") });
@@ -186,10 +200,8 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
         path,
         rpc: 'TraceSetting',
         summary: 'Change the trace settings',
-        answer({ model = '' }, body) {
-          admin('TraceSetting');
-          return ok(traceObject(control.traceSettings(model, traceChanges(body))));
-        },
+        screen: () => admin('TraceSetting'),
+        answer: ({ model = '' }, body) => ok(traceObject(control.traceSettings(model, traceChanges(body)))),
       },
     ]),
     {
@@ -206,8 +218,8 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/logging',
       rpc: 'LogSettings',
       summary: 'Change the log settings',
+      screen: () => admin('LogSettings'),
       answer(_, body) {
-        admin('LogSettings');
         return ok(
           control.logSettings(new Map(Object.entries(body).map(([key, value]) => [key, logValue(key, value)]))),
         );
@@ -257,9 +269,9 @@ function sharedMemoryRoutes(kind: 'system' | 'cuda'): RestRoute[] {
       path: `${base}/region/{region}/register`,
       rpc: `${rpc}Register`,
       summary: 'Refused: no tensors are taken through shared memory',
+      screen: () => noSharedMemory(`${rpc}Register`),
       answer() {
-        const text = `${rpc}Register: this server takes no tensors through shared memory: send the contents in the request`;
-        throw new InferError('unimplemented', text);
+        throw noSharedMemory(`${rpc}Register`);
       },
     },
   ];

@@ -17,7 +17,7 @@ import { openApiDocument } from './open-api.ts';
 import { type BodyLimit, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
 import { restError } from './rest-error.ts';
-import { type PathNames, parseBody, type RestRoute, restRoutes } from './rest-routes.ts';
+import { type PathNames, parseBody, type RestRoute, restRoutes, SMALL_BODY } from './rest-routes.ts';
 
 export interface RestOptions {
   /** Of the package, for the OpenAPI document. */
@@ -145,19 +145,27 @@ export class RestServer {
     if (route.kind === 'infer' && this.#draining) {
       throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
     }
-    const body = await readBody(request, this.#limitOf(call), charge, this.#slices);
+    if (route.kind === 'json') {
+      const refused = route.screen?.();
+      if (refused !== undefined) throw refused;
+    }
+    const body = await readBody(request, this.#limitOf(route, call), charge, this.#slices);
     if (route.kind === 'infer') return inferIn(this.#api, names, body, call);
     const { code, json } = await route.answer(names, parseBody(body));
     if (json === undefined) return { code, chunks: [], headers: {} };
     return { code, chunks: [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
   }
 
-  /** A body with binary tensors says where they begin; any other is JSON. */
-  #limitOf(call: RestCall): BodyLimit {
+  #limitOf(route: RestRoute, call: RestCall): BodyLimit {
     const { maxMessageBytes, maxJsonBytes } = this.#options;
-    return call.get(HEADER_LENGTH) === undefined
-      ? { maxBytes: maxJsonBytes, setting: 'max_json_bytes' }
-      : { maxBytes: maxMessageBytes, setting: 'max_message_bytes' };
+    if (route.kind === 'json') {
+      const { bodyLimit = SMALL_BODY } = route;
+      if (bodyLimit !== 'server' && bodyLimit.maxBytes < maxJsonBytes) return bodyLimit;
+    } else if (call.get(HEADER_LENGTH) !== undefined) {
+      // A body with binary tensors says where they begin; any other is JSON.
+      return { maxBytes: maxMessageBytes, setting: 'max_message_bytes' };
+    }
+    return { maxBytes: maxJsonBytes, setting: 'max_json_bytes' };
   }
 }
 
