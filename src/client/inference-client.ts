@@ -11,7 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { decodeInferResponse, decodeStreamResponse, type InferResponse } from '../wire/infer-response.ts';
-import type { WireLimits } from '../wire/limits.ts';
+import { UNLIMITED_FIELDS, type WireLimits } from '../wire/limits.ts';
 import { InferenceError } from './inference-error.ts';
 import { encodeRequest, type Inputs, type RequestOptions } from './inference-request.ts';
 import { InferenceResult, readTiming } from './inference-result.ts';
@@ -47,6 +47,7 @@ export type { ShadowReport } from './traffic-service.ts';
 
 /** What an answer may hold. A client picks its server, so this is room for any model, not a defence against hostile ones. */
 const RESPONSE_LIMITS: WireLimits = {
+  maxFields: UNLIMITED_FIELDS,
   maxInputs: 0,
   maxOutputs: 65_536,
   maxRank: 64,

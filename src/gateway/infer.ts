@@ -9,6 +9,7 @@
  */
 
 import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
+import { type InferRequest, peekModelName } from '../wire/infer-request.ts';
 import type { WireLimits } from '../wire/limits.ts';
 import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
@@ -17,6 +18,7 @@ import { readTerms } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
 import { encode, type TypedAnswers } from './encode/answer.ts';
+import { InferError } from './errors.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { InputRecorder } from './input-recorder.ts';
 import type { OnDemand } from './lifecycle/on-demand.ts';
@@ -25,7 +27,8 @@ import type { Shadows } from './shadow/shadow.ts';
 
 /** What a request meets on its way. */
 export interface Gateway {
-  readonly limits: WireLimits;
+  /** Of a message, as the models that are loaded now need them. */
+  readonly limits: { readonly current: WireLimits };
   readonly models: ModelTable;
   readonly admission: Admission;
   /** `undefined`: tenants are not told apart. */
@@ -61,7 +64,8 @@ export async function infer(
 async function travel(record: InferenceRecord, gateway: Gateway, parameters: InferParameters): Promise<Answer> {
   const { wire, call } = record;
   gateway.rateLimit?.charge(call); // admit/: the tenant's share, before anything costs
-  const request = decode(wire, gateway.limits); // admit/: bytes -> request
+  const decoded = decodeFor(record, gateway); // admit/: bytes -> request
+  const request = decoded instanceof Promise ? await decoded : decoded;
   record.request = request;
   const { onDemand } = gateway; // on-demand.ts: it may have to be loaded first
   if (onDemand?.sleeps(request.modelName)) await onDemand.rouse(request.modelName, call, footprint(wire, request));
@@ -79,4 +83,29 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
   const chunks = encode(request, wanted, outputs, form); // encode/: outputs -> bytes
   return { chunks, timing, requestIsSpent: requestIsSpent && !isCopied };
+}
+
+/** The limits of a message follow from the models that are loaded: one for a model that is not may be too large until it is. */
+function decodeFor(record: InferenceRecord, gateway: Gateway): InferRequest | Promise<InferRequest> {
+  try {
+    return decode(record.wire, gateway.limits.current);
+  } catch (refusal) {
+    if (!(refusal instanceof InferError) || refusal.reason !== 'limit_exceeded') throw refusal;
+    return decodeOnceLoaded(record, gateway, refusal);
+  }
+}
+
+/** @throws InferError with why the model cannot be asked at all, where that is so, and otherwise `refusal` */
+async function decodeOnceLoaded(
+  { wire, call }: InferenceRecord,
+  { limits, models, onDemand }: Gateway,
+  refusal: InferError,
+): Promise<InferRequest> {
+  const name = peekModelName(wire, limits.current);
+  if (onDemand?.sleeps(name)) {
+    await onDemand.rouse(name, call, wire.byteLength);
+    return decode(wire, limits.current);
+  }
+  if (name !== '') void models.find(name, '').ready;
+  throw refusal;
 }

@@ -2,7 +2,6 @@
 
 import path from 'node:path';
 
-import { DEFAULT_WIRE_LIMITS } from '../wire/limits.ts';
 import type { Routes, Transport, TransportLoad } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
@@ -27,6 +26,7 @@ import { ModelMemory, type Occupant } from './lifecycle/model-memory.ts';
 import { OnDemand } from './lifecycle/on-demand.ts';
 import { servableFactory } from './lifecycle/servable-factory.ts';
 import { LoadMeter } from './load-meter.ts';
+import { MessageLimits } from './message-limits.ts';
 import { planDefaults } from './model/model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
@@ -119,7 +119,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const recorder = recorderOf(settings);
   const api = inferenceApi(
     {
-      limits: DEFAULT_WIRE_LIMITS,
+      limits: new MessageLimits(models),
       models,
       admission,
       rateLimit: rateLimitOf(settings),

@@ -20,7 +20,7 @@ export class ModelTable {
   readonly #steering = new Map<string, Steering>();
   readonly #random: () => number;
 
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(name: string) => void>();
 
   /** @param random by which requests are spread over versions. */
   constructor(random: () => number = Math.random) {
@@ -39,13 +39,13 @@ export class ModelTable {
     const ascending = versions.toSorted((a, b) => Number(a.ref.version) - Number(b.ref.version));
     this.#versions.set(name, ascending);
     this.#steer(name, ascending.at(-1));
-    this.#tell();
+    this.#tell(name);
   }
 
   /** Records a model that cannot be loaded at all. */
   addBroken(name: string, problem: string): void {
     this.#broken.set(name, problem);
-    this.#tell();
+    this.#tell(name);
   }
 
   /** From now on there never was such a model. */
@@ -53,11 +53,14 @@ export class ModelTable {
     this.#versions.delete(name);
     this.#broken.delete(name);
     this.#traffic.delete(name);
-    this.#tell();
+    this.#tell(name);
   }
 
-  /** Calls the listener after every change of what there is, until the returned function is called; states of versions are told elsewhere. */
-  onChange(listener: () => void): () => void {
+  /**
+   * Calls the listener with a model's name after every change of what there is of it, until the returned function is called.
+   * States of versions are published elsewhere.
+   */
+  onChange(listener: (name: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -141,7 +144,7 @@ export class ModelTable {
     else traffic.configure(plan);
   }
 
-  #tell(): void {
-    for (const listener of this.#listeners) listener();
+  #tell(name: string): void {
+    for (const listener of this.#listeners) listener(name);
   }
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Mailbox } from '../worker/mailbox.ts';
 import type { SessionInfo } from '../worker/protocol.ts';
 import { RunnerProcess } from './dispatch/runner-process.ts';
+import { checkCallable } from './model/message-needs.ts';
 import type { ModelPlan } from './model/model.ts';
 import { type PlanDefaults, planModel } from './model/model-plan.ts';
 import { readModelConfig } from './repository/config-file.ts';
@@ -106,6 +107,7 @@ class RepositoryCheck {
           const sequences = resolveSequences(signature, plan.config, plan.directory);
           const client = sequences?.client ?? signature;
           resolveWarmUps(signature, client, plan.config, plan.directory);
+          checkCallable(plan.ref.name, client);
           this.#signatures.set(plan, client);
         });
       } catch (error) {

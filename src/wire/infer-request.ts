@@ -6,7 +6,7 @@ import {
   writeParameters,
 } from './infer-parameter.ts';
 import { type InferTensor, readInferTensor, TENSOR_CONTENTS, writeTensorHead } from './infer-tensor.ts';
-import { checkRoom, type WireLimits } from './limits.ts';
+import { checkRoom, WireError, type WireLimits } from './limits.ts';
 import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
 
@@ -37,7 +37,7 @@ export interface InferRequest {
  * @throws WireError
  */
 export function decodeInferRequest(bytes: Uint8Array, limits: WireLimits): InferRequest {
-  const reader = new ProtobufReader(bytes);
+  const reader = new ProtobufReader(bytes, limits.maxFields);
   const parameterReader = new InferParameterReader(reader, limits);
   let modelName = NO_TEXT;
   let modelVersion = NO_TEXT;
@@ -87,6 +87,23 @@ export function decodeInferRequest(bytes: Uint8Array, limits: WireLimits): Infer
   };
 }
 
+/**
+ * The name of the model that a `ModelInferRequest` is for, though it may be no message that can be decoded: `''` where none
+ * of its first fields names one.
+ */
+export function peekModelName(bytes: Uint8Array, { maxFields, maxNameBytes }: WireLimits): string {
+  try {
+    const reader = new ProtobufReader(bytes, maxFields);
+    for (let field = reader.next(); field !== 0; field = reader.next()) {
+      if (field === 1) return reader.textAt(reader.text('model_name', maxNameBytes));
+      reader.skip();
+    }
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+  return '';
+}
+
 function readRequestedOutput(
   reader: ProtobufReader,
   parameterReader: InferParameterReader,
@@ -115,7 +132,7 @@ export function encodeInferRequest(request: InferRequest): Uint8Array[] {
   for (const input of request.inputs) {
     const start = writer.begin(5);
     writeTensorHead(writer, input);
-    if (input.contents !== undefined) writer.bytes(TENSOR_CONTENTS, input.contents.bytes);
+    if (input.contents !== undefined) writer.bytes(TENSOR_CONTENTS, input.contents);
     writer.end(start);
   }
   for (const output of request.outputs) {

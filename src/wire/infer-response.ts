@@ -11,7 +11,7 @@ import { checkRoom, WireError, type WireLimits } from './limits.ts';
 import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
 import { DATATYPE_BYTES, type Datatype, elementCount, isDatatype, type Shape } from './tensor.ts';
-import { isTypedDatatype, NO_CONTENTS, rawToTyped, TypedContentsError, typedToRaw } from './typed-contents.ts';
+import { isTypedDatatype, rawToTyped, TypedContentsError, typedToRaw } from './typed-contents.ts';
 
 export interface InferOutput {
   readonly name: string;
@@ -69,7 +69,7 @@ function writeTypedContents(writer: ProtobufWriter, { data, datatype, shape }: I
  * @throws WireError also where they do not agree
  */
 export function decodeInferResponse(bytes: Uint8Array, limits: WireLimits): InferResponse {
-  return readInferResponse(new ProtobufReader(bytes), limits);
+  return readInferResponse(new ProtobufReader(bytes, limits.maxFields), limits);
 }
 
 function readInferResponse(reader: ProtobufReader, limits: WireLimits): InferResponse {
@@ -117,6 +117,8 @@ function readInferResponse(reader: ProtobufReader, limits: WireLimits): InferRes
     outputs: tensors.map((tensor, i) => toOutput(tensor, rawOutputContents[i])),
   };
 }
+
+const NO_CONTENTS = new Uint8Array(0);
 
 function toOutput(tensor: InferTensor, raw: Uint8Array | undefined): InferOutput {
   const { name, datatype, shape, parameters, contents } = tensor;
@@ -169,7 +171,7 @@ export function decodeStreamResponse(
   bytes: Uint8Array,
   limits: WireLimits,
 ): { readonly errorMessage: string; readonly response: InferResponse | undefined } {
-  const reader = new ProtobufReader(bytes);
+  const reader = new ProtobufReader(bytes, limits.maxFields);
   let errorMessage = NO_TEXT;
   let response: InferResponse | undefined;
   for (let field = reader.next(); field !== 0; field = reader.next()) {

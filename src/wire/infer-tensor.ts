@@ -9,7 +9,6 @@ import { WireError, type WireLimits } from './limits.ts';
 import { NO_TEXT, type ProtobufReader } from './protobuf-reader.ts';
 import type { ProtobufWriter } from './protobuf-writer.ts';
 import type { Shape } from './tensor.ts';
-import { readTypedContents, type TypedContents } from './typed-contents.ts';
 
 /** A tensor as requests and responses describe it: `InferInputTensor` and `InferOutputTensor` have the same fields. */
 export interface InferTensor {
@@ -19,8 +18,11 @@ export interface InferTensor {
   /** As it was sent: sizes may be negative, or so large that a number holds only the nearest one. */
   readonly shape: Shape;
   readonly parameters: InferParameters;
-  /** Absent where the elements are raw, in shared memory, or missing. */
-  readonly contents: TypedContents | undefined;
+  /**
+   * The encoded `InferTensorContents`, a view, not looked into yet; absent where the elements are raw, in shared memory, or
+   * missing.
+   */
+  readonly contents: Uint8Array | undefined;
 }
 
 /** The field of the typed contents in both tensor messages. */
@@ -37,7 +39,7 @@ export function readInferTensor(
   let datatype = NO_TEXT;
   const shape: number[] = [];
   let parameters: Map<string, InferParameter> | undefined;
-  let contents: TypedContents | undefined;
+  let contents: Uint8Array | undefined;
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     switch (field) {
       case 1:
@@ -55,7 +57,7 @@ export function readInferTensor(
       case TENSOR_CONTENTS:
         // Protobuf would merge the two, at the price of a copy for each: one tensor has one set of contents.
         if (contents !== undefined) throw reader.malformed('a tensor has contents twice');
-        contents = readTypedContents(reader);
+        contents = reader.bytes('contents');
         break;
       default:
         reader.skip();

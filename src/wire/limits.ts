@@ -1,5 +1,7 @@
 /** What one message may hold. Each limit is checked before anything is allocated for what it counts. */
 export interface WireLimits {
+  /** Fields of the whole message, unknown ones included and the elements of typed contents not. */
+  readonly maxFields: number;
   /** Entries of `inputs`; and, apart from them, of `raw_input_contents`. */
   readonly maxInputs: number;
   /** Entries of `outputs`; and, apart from them, of `raw_output_contents`. */
@@ -16,15 +18,63 @@ export interface WireLimits {
   readonly maxIdBytes: number;
 }
 
+/** Of a message whose reader has another bound. A small integer: the count is in every reader. */
+export const UNLIMITED_FIELDS = 2 ** 30;
+
+/** The limits of a server whose models need no more. */
 export const DEFAULT_WIRE_LIMITS: WireLimits = Object.freeze({
+  maxFields: 16_384,
   maxInputs: 64,
   maxOutputs: 64,
   maxRank: 16,
-  maxParameters: 64,
-  maxParameterBytes: 4096,
-  maxNameBytes: 128,
-  maxIdBytes: 1024,
+  maxParameters: 256,
+  maxParameterBytes: 64 * 1024,
+  maxNameBytes: 1_024,
+  maxIdBytes: 4_096,
 });
+
+/** What messages about one model have to hold. */
+export interface MessageNeeds {
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Axes of the tensor that has most. */
+  readonly rank: number;
+  /** UTF-8 bytes of the longest name of a tensor. */
+  readonly nameBytes: number;
+}
+
+/** The most that a model may need in order to be served: a bound on what one message can cost, whichever models are loaded. */
+export const MAX_MESSAGE_NEEDS: MessageNeeds = Object.freeze({
+  inputs: 16_384,
+  outputs: 16_384,
+  rank: 64,
+  nameBytes: 16 * 1024,
+});
+
+/** Fields of a tensor, its contents and its parameters, in the most wasteful form that peers write, besides its shape. */
+const FIELDS_OF_A_TENSOR = 40;
+const PARAMETERS_OF_A_TENSOR = 8;
+const BYTES_OF_A_PARAMETER = 64;
+
+/** The limits with which every message about a model that needs so much is taken: twice the axes and names, so that a wrong one is named as wrong. */
+export function wireLimitsFor(needs: MessageNeeds): WireLimits {
+  const { maxFields, maxInputs, maxOutputs, maxRank, maxParameters, maxParameterBytes, maxNameBytes, maxIdBytes } =
+    DEFAULT_WIRE_LIMITS;
+  const tensors = needs.inputs + needs.outputs;
+  return Object.freeze({
+    maxFields: maxFields + tensors * (FIELDS_OF_A_TENSOR + needs.rank),
+    maxInputs: maxInputs + needs.inputs,
+    maxOutputs: maxOutputs + needs.outputs,
+    maxRank: Math.max(maxRank, 2 * needs.rank),
+    maxParameters: maxParameters + tensors * PARAMETERS_OF_A_TENSOR,
+    maxParameterBytes: maxParameterBytes + tensors * PARAMETERS_OF_A_TENSOR * BYTES_OF_A_PARAMETER,
+    maxNameBytes: Math.max(maxNameBytes, 2 * needs.nameBytes),
+    maxIdBytes,
+  });
+}
+
+/** Limits of any message about any model that can be served: for those who read what a server of ours answers. */
+export const WIDEST_WIRE_LIMITS: WireLimits = wireLimitsFor(MAX_MESSAGE_NEEDS);
 
 /**
  * Bytes that are refused: `malformed` when they are no message of the expected type, `limit` when they are one that holds

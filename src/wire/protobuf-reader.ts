@@ -1,4 +1,4 @@
-import { WireError } from './limits.ts';
+import { UNLIMITED_FIELDS, WireError } from './limits.ts';
 
 /** How the value of a field is laid out: the low three bits of its tag (protobuf.dev, "Encoding"). */
 export const WireType = {
@@ -35,6 +35,8 @@ export const NO_TEXT = 0;
 export class ProtobufReader {
   readonly #bytes: Buffer;
   #position = 0;
+  /** Fields that may still come. */
+  #fieldsLeft: number;
   /** Where the message being read ends; `#position` never passes it. */
   #end: number;
   #field = 0;
@@ -43,7 +45,9 @@ export class ProtobufReader {
   #low = 0;
   #high = 0;
 
-  constructor(bytes: Uint8Array) {
+  /** @param maxFields of the message and all within it: what bounds the time to read one whose fields hold nothing. */
+  constructor(bytes: Uint8Array, maxFields: number = UNLIMITED_FIELDS) {
+    this.#fieldsLeft = maxFields;
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#end = bytes.length;
   }
@@ -71,6 +75,8 @@ export class ProtobufReader {
   next(): number {
     if (this.#position === this.#end) return 0;
     const at = this.#position;
+    if (this.#fieldsLeft === 0) throw new WireError('limit', `more fields than a message may have, at byte ${at}`);
+    this.#fieldsLeft -= 1;
     this.readVarint();
     if (this.#high !== 0) throw malformed(at, 'a tag is wider than 32 bits');
     this.#field = this.#low >>> 3;
@@ -85,26 +91,28 @@ export class ProtobufReader {
     return this.#wireType === WireType.GROUP_START;
   }
 
-  /** Skips the value of an unknown field. */
-  skip(): void {
-    switch (this.#wireType) {
+  /** Skips the value of a field. Returns its wire type. */
+  skip(): number {
+    const wireType = this.#wireType;
+    switch (wireType) {
       case WireType.VARINT:
         this.readVarint();
-        return;
+        break;
       case WireType.FIXED64:
         this.#advance(8);
-        return;
+        break;
       case WireType.LENGTH_DELIMITED:
         this.#advance(this.#readLength());
-        return;
+        break;
       case WireType.GROUP_START:
         this.#skipGroup(1);
-        return;
+        break;
       case WireType.GROUP_END:
         throw malformed(this.#position, `group ${this.#field} ends, but is not open`);
       default:
         this.#advance(4);
     }
+    return wireType;
   }
 
   /** Enters a nested message, or a packed field. Returns what `leave` wants back. */
@@ -238,15 +246,6 @@ export class ProtobufReader {
     this.#end = this.#position;
     this.#position = start;
     return outerEnd;
-  }
-
-  /** Consumes the value of a repeated varint field, and returns how many elements it holds. */
-  countVarints(what: string): number {
-    const outerEnd = this.enterVarints(what);
-    let count = 0;
-    for (; this.#position < this.#end; count += 1) this.readVarint();
-    this.leave(outerEnd);
-    return count;
   }
 
   /**

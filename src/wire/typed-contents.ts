@@ -1,22 +1,14 @@
-import { BYTES_LENGTH_SIZE, bytesElementEnd, checkBytesTensor, writeUint32 } from './bytes-tensor.ts';
-import { ProtobufReader } from './protobuf-reader.ts';
+/**
+ * `InferTensorContents`, the form in which hand-written clients send tensors: one repeated field per kind of element. Decoding a
+ * request leaves it as it came. It is read when the model has said how many elements it wants, and of which datatype.
+ *
+ * Both directions work in pieces (`advance`), because millions of elements take longer than anything may hold the event loop.
+ */
+
+import { BYTES_LENGTH_SIZE, BytesTensorError, bytesElementEnd, writeUint32 } from './bytes-tensor.ts';
+import { ProtobufReader, WireType } from './protobuf-reader.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
 import { DATATYPE_BYTES, type Datatype } from './tensor.ts';
-
-/**
- * A checked `InferTensorContents`, the form in which hand-written clients send tensors: one repeated field per kind of
- * element. It stays as it came; nothing is expanded before the model has said how many elements it wants.
- */
-export interface TypedContents {
-  /** The encoded message: a view of the request. */
-  readonly bytes: Uint8Array;
-  /** The datatype that each field with elements is named by (`int_contents` by INT32), in the order of the fields. */
-  readonly datatypes: readonly Datatype[];
-  /** How many elements all fields have together. */
-  readonly elements: number;
-}
-
-export const NO_CONTENTS: TypedContents = Object.freeze({ bytes: new Uint8Array(0), datatypes: [], elements: 0 });
 
 const BOOL_CONTENTS = 1;
 const INT_CONTENTS = 2;
@@ -81,139 +73,156 @@ export function isTypedDatatype(datatype: Datatype): datatype is TypedDatatype {
   return Object.hasOwn(FIELD_OF, datatype);
 }
 
-/** Consumes a `contents` field: checks and counts all of it, keeps a view. */
-export function readTypedContents(reader: ProtobufReader): TypedContents {
-  const outerEnd = reader.enter('contents');
-  const start = reader.position;
-  let elements = 0;
-  let present = 0;
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    const count = countElements(reader, field);
-    if (count > 0) present |= 1 << field;
-    elements += count;
-  }
-  const bytes = reader.view(start, reader.position);
-  reader.leave(outerEnd);
-  const datatypes = FIELD_DATATYPES.filter((_, i) => (present & (2 << i)) !== 0);
-  return { bytes, datatypes, elements };
+/** The least that an element takes in typed contents: a varint of one byte; the tag and the length of an empty text. */
+const LEAST_VARINT = 1;
+const LEAST_BYTES = 2;
+
+/** The most elements that typed contents of so many bytes can hold. */
+export function mostElements(bytes: number, datatype: Datatype): number {
+  if (datatype === 'FP32') return Math.floor(bytes / 4);
+  if (datatype === 'FP64') return Math.floor(bytes / 8);
+  return Math.floor(bytes / (datatype === 'BYTES' ? LEAST_BYTES : LEAST_VARINT));
 }
 
-/** Consumes the value of any field of the contents and returns how many elements it adds. */
-function countElements(reader: ProtobufReader, field: number): number {
-  switch (field) {
-    case BOOL_CONTENTS:
-    case INT_CONTENTS:
-    case INT64_CONTENTS:
-    case UINT_CONTENTS:
-    case UINT64_CONTENTS:
-      return reader.countVarints('a field of typed contents');
-    case FP32_CONTENTS:
-      return reader.skipFixed('fp32_contents', 4) / 4;
-    case FP64_CONTENTS:
-      return reader.skipFixed('fp64_contents', 8) / 8;
-    case BYTES_CONTENTS:
-      reader.skipBytes('bytes_contents');
-      return 1;
-    default:
-      reader.skip();
-      return 0;
-  }
-}
+/** Reads typed contents into the raw form, a number of elements at a time. */
+export class TypedContentsReading {
+  readonly #contents: Uint8Array;
+  readonly #datatype: Datatype;
+  readonly #field: number | undefined;
+  readonly #expected: number;
+  readonly #reader: ProtobufReader;
+  /** The fields that hold elements, as bits. */
+  #present = 0;
+  /** Elements of the tensor's own field that were read. */
+  #elements = 0;
+  /** Where the message ends while a run of varints is being read, which then is what the reader ends at. */
+  #outerEnd: number | undefined;
+  /** What `#elements` have become; `undefined` where there cannot be as many as expected, so that they are counted only. */
+  #raw: Uint8Array | undefined;
+  #length = 0;
+  #outOfRange: { readonly value: number; readonly index: number } | undefined;
 
-/**
- * The raw form of typed contents: a view where they are one packed run of FP32 or FP64, which is little-endian on the
- * wire too; else one new array of exactly the tensor's size. BOOL becomes 0 or 1.
- * An INT64 may have come as one byte, so the array can be eight times as large as the contents: have room for it first.
- * @param elements what the shape says
- * @throws TypedContentsError
- */
-export function typedToRaw(contents: TypedContents, datatype: Datatype, elements: number): Uint8Array {
-  const field = isTypedDatatype(datatype) ? FIELD_OF[datatype] : undefined;
-  const wrong = contents.datatypes.find((found) => field === undefined || found !== FIELD_DATATYPES[field - 1]);
-  if (wrong !== undefined) {
-    throw new TypedContentsError(
-      { kind: 'wrong_field', datatype: wrong },
-      `typed contents of datatype ${wrong} for a tensor of datatype ${datatype}`,
-    );
+  /** @param elements what the shape says. */
+  constructor(contents: Uint8Array, datatype: Datatype, elements: number) {
+    this.#contents = contents;
+    this.#datatype = datatype;
+    this.#field = isTypedDatatype(datatype) ? FIELD_OF[datatype] : undefined;
+    this.#expected = elements;
+    this.#reader = new ProtobufReader(contents);
   }
-  const got = contents.elements;
-  if (got !== elements) {
-    throw new TypedContentsError({ kind: 'count', got, expected: elements }, `${got} elements, expected ${elements}`);
-  }
-  if (elements === 0 || !isTypedDatatype(datatype)) return new Uint8Array(0);
-  switch (datatype) {
-    case 'FP32':
-      return fixedToRaw(contents, FP32_CONTENTS, 4);
-    case 'FP64':
-      return fixedToRaw(contents, FP64_CONTENTS, 8);
-    case 'BYTES':
-      return bytesToRaw(contents);
-    default:
-      return varintsToRaw(contents, datatype);
-  }
-}
 
-function fixedToRaw(contents: TypedContents, ownField: number, size: 4 | 8): Uint8Array {
-  const reader = new ProtobufReader(contents.bytes);
-  const total = contents.elements * size;
-  let raw: Uint8Array | undefined;
-  let at = 0;
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field !== ownField) {
-      reader.skip();
-      continue;
+  /** Elements that were found so far. */
+  get elements(): number {
+    return this.#elements;
+  }
+
+  /**
+   * Reads on, about so many elements.
+   * @returns whether all were read.
+   * @throws WireError where the contents are malformed
+   */
+  advance(elements = Number.POSITIVE_INFINITY): boolean {
+    const reader = this.#reader;
+    let left = elements;
+    while (left > 0) {
+      if (this.#outerEnd !== undefined) {
+        left -= this.#readRun(left);
+        if (reader.left > 0) return false;
+        reader.leave(this.#outerEnd);
+        this.#outerEnd = undefined;
+      }
+      const field = reader.next();
+      if (field === 0) return true;
+      left -= 1;
+      if (field !== this.#field) this.#pass(field);
+      else if (field === FP32_CONTENTS) this.#readFixed(4);
+      else if (field === FP64_CONTENTS) this.#readFixed(8);
+      else if (field === BYTES_CONTENTS) this.#readText();
+      else this.#outerEnd = reader.enterVarints('a field of typed contents');
     }
+    return false;
+  }
+
+  /**
+   * The raw form, once all was read: a view where the contents are one packed run of FP32 or FP64, which is little-endian on the
+   * wire too; otherwise an array of its own. BOOL becomes 0 or 1.
+   * @throws TypedContentsError
+   */
+  finish(): Uint8Array {
+    const wrong = FIELD_DATATYPES.find((_, i) => (this.#present & (2 << i)) !== 0);
+    if (wrong !== undefined) {
+      throw new TypedContentsError(
+        { kind: 'wrong_field', datatype: wrong },
+        `typed contents of datatype ${wrong} for a tensor of datatype ${this.#datatype}`,
+      );
+    }
+    const got = this.#elements;
+    const expected = this.#expected;
+    if (got !== expected) {
+      throw new TypedContentsError({ kind: 'count', got, expected }, `${got} elements, expected ${expected}`);
+    }
+    if (this.#outOfRange !== undefined) {
+      const { value, index } = this.#outOfRange;
+      const text = `element ${index} is ${value}, which is no ${this.#datatype}`;
+      throw new TypedContentsError({ kind: 'range', value, index }, text);
+    }
+    const raw = this.#raw ?? NOTHING;
+    return raw.length === this.#length ? raw : raw.subarray(0, this.#length);
+  }
+
+  /** A field that the datatype does not travel in: refused in the end, unless it holds no elements. */
+  #pass(field: number): void {
+    const before = this.#reader.position;
+    const isPacked = this.#reader.skip() === WireType.LENGTH_DELIMITED;
+    if (field > BYTES_CONTENTS) return;
+    // Of a packed field nothing but its length of 0 came, in one byte; an empty text is an element.
+    const isEmpty = isPacked && field !== BYTES_CONTENTS && this.#reader.position === before + 1;
+    if (!isEmpty) this.#present |= 1 << field;
+  }
+
+  #readFixed(size: 4 | 8): void {
+    const reader = this.#reader;
     const length = reader.skipFixed('typed contents', size);
     const start = reader.position - length;
-    if (length === total) return reader.view(start, reader.position);
-    raw ??= new Uint8Array(total);
-    reader.copy(start, length, raw, at);
-    at += length;
+    const total = this.#expected * size;
+    const isFirst = this.#elements === 0;
+    this.#elements += length / size;
+    if (this.#elements > this.#expected || length === 0) return;
+    if (isFirst && length === total) this.#raw = reader.view(start, reader.position);
+    else reader.copy(start, length, this.#room(total), this.#length);
+    this.#length += length;
   }
-  return raw ?? new Uint8Array(0);
-}
 
-function bytesToRaw(contents: TypedContents): Uint8Array {
-  let total = contents.elements * BYTES_LENGTH_SIZE;
-  const sizes = new ProtobufReader(contents.bytes);
-  for (let field = sizes.next(); field !== 0; field = sizes.next()) {
-    if (field === BYTES_CONTENTS) total += sizes.skipBytes('bytes_contents');
-    else sizes.skip();
-  }
-  const raw = new Uint8Array(total);
-  const reader = new ProtobufReader(contents.bytes);
-  let at = 0;
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field !== BYTES_CONTENTS) {
-      reader.skip();
-      continue;
-    }
+  #readText(): void {
+    const reader = this.#reader;
     const length = reader.skipBytes('bytes_contents');
-    at = writeUint32(raw, at, length);
+    this.#elements += 1;
+    if (this.#elements > this.#expected) return;
+    // Each element has a tag and a length of at least a byte each, in place of which it gets a length of four.
+    const raw = this.#room(this.#contents.length + this.#expected * (BYTES_LENGTH_SIZE - LEAST_BYTES));
+    if (raw === NOTHING) return;
+    const at = writeUint32(raw, this.#length, length);
     reader.copy(reader.position - length, length, raw, at);
-    at += length;
+    this.#length = at + length;
   }
-  return raw;
-}
 
-function varintsToRaw(contents: TypedContents, datatype: VarintDatatype): Uint8Array {
-  const reader = new ProtobufReader(contents.bytes);
-  const size = DATATYPE_BYTES[datatype];
-  const range = RANGES[datatype];
-  const raw = new Uint8Array(contents.elements * size);
-  let index = 0;
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field !== FIELD_OF[datatype]) {
-      reader.skip();
-      continue;
-    }
-    const outerEnd = reader.enterVarints('typed contents');
-    for (; reader.left > 0; index += 1) {
+  /** @returns how many elements of the run were read. */
+  #readRun(most: number): number {
+    const reader = this.#reader;
+    const datatype = this.#datatype as VarintDatatype;
+    const size = DATATYPE_BYTES[datatype];
+    const range = RANGES[datatype];
+    const start = this.#elements;
+    const end = start + most;
+    const raw = this.#expected > 0 ? this.#room(this.#expected * size) : NOTHING;
+    const fitting = raw === NOTHING ? start : Math.min(end, this.#expected);
+    let index = start;
+    for (; index < fitting && reader.left > 0; index += 1) {
       reader.readVarint();
       const { low, high } = reader;
       if (range !== undefined) {
         const value = range.min < 0 ? low | 0 : low;
-        if (value < range.min || value > range.max) throw rangeError(datatype, value, index);
+        if (value < range.min || value > range.max) this.#outOfRange ??= { value, index };
       }
       // As in protobuf, an `int32` or `uint32` is the low half of its varint, and a `bool` is whether any bit is set.
       if (datatype === 'BOOL') raw[index] = low === 0 && high === 0 ? 0 : 1;
@@ -224,9 +233,31 @@ function varintsToRaw(contents: TypedContents, datatype: VarintDatatype): Uint8A
         if (size === 8) writeUint32(raw, index * size + 4, high);
       }
     }
-    reader.leave(outerEnd);
+    this.#length = index * size;
+    for (; index < end && reader.left > 0; index += 1) reader.readVarint();
+    this.#elements = index;
+    return index - start;
   }
-  return raw;
+
+  /** The array of the raw form; an empty one, into which nothing can be written, where the contents hold fewer elements. */
+  #room(bytes: number): Uint8Array {
+    const isPossible = this.#expected <= mostElements(this.#contents.length, this.#datatype);
+    this.#raw ??= isPossible ? new Uint8Array(bytes) : NOTHING;
+    return this.#raw;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * The raw form of typed contents, at once.
+ * @param elements what the shape says.
+ * @throws TypedContentsError, or WireError where the contents are malformed
+ */
+export function typedToRaw(contents: Uint8Array, datatype: Datatype, elements: number): Uint8Array {
+  const reading = new TypedContentsReading(contents, datatype, elements);
+  reading.advance();
+  return reading.finish();
 }
 
 function writeUint16(target: Uint8Array, offset: number, value: number): void {
@@ -234,55 +265,89 @@ function writeUint16(target: Uint8Array, offset: number, value: number): void {
   target[offset + 1] = value >>> 8;
 }
 
-function rangeError(datatype: VarintDatatype, value: number, index: number): TypedContentsError {
-  return new TypedContentsError(
-    { kind: 'range', value, index },
-    `element ${index} is ${value}, which is no ${datatype}`,
-  );
+/** Writes a raw tensor as typed contents, a number of elements at a time. FP32 and FP64 stay a view. */
+export class TypedContentsWriting {
+  readonly #raw: Uint8Array;
+  readonly #datatype: TypedDatatype;
+  readonly #writer = new ProtobufWriter();
+  /** Where the run of varints began. */
+  readonly #start: number | undefined;
+  readonly #expected: number;
+  #at = 0;
+  #elements = 0;
+
+  /** @throws RangeError where `raw` is not a tensor of so many elements */
+  constructor(raw: Uint8Array, datatype: TypedDatatype, elements: number) {
+    const size = DATATYPE_BYTES[datatype];
+    if (size !== undefined && raw.length !== elements * size) {
+      throw new RangeError(`${raw.length} bytes are not ${elements} elements of ${datatype}`);
+    }
+    this.#raw = raw;
+    this.#datatype = datatype;
+    this.#expected = elements;
+    if (raw.length > 0 && (datatype === 'FP32' || datatype === 'FP64')) {
+      this.#writer.bytes(FIELD_OF[datatype], raw);
+      this.#at = raw.length;
+    } else if (raw.length > 0 && datatype !== 'BYTES') this.#start = this.#writer.begin(FIELD_OF[datatype]);
+  }
+
+  /** @returns whether all elements were written. @throws BytesTensorError */
+  advance(elements = Number.POSITIVE_INFINITY): boolean {
+    if (this.#datatype === 'BYTES') this.#writeTexts(elements);
+    else if (this.#at < this.#raw.length) this.#writeVarints(this.#datatype as VarintDatatype, elements);
+    return this.#at === this.#raw.length;
+  }
+
+  /** The encoded contents, in chunks, once all elements were written. @throws BytesTensorError */
+  finish(): Uint8Array[] {
+    if (this.#datatype === 'BYTES' && this.#elements !== this.#expected) {
+      throw new BytesTensorError('count', `${this.#elements} elements, expected ${this.#expected}`);
+    }
+    if (this.#start !== undefined) this.#writer.end(this.#start);
+    return this.#writer.finish();
+  }
+
+  #writeTexts(most: number): void {
+    const raw = this.#raw;
+    for (let left = most; left > 0 && this.#at < raw.length; left -= 1) {
+      const end = bytesElementEnd(raw, this.#at);
+      this.#writer.copiedBytes(BYTES_CONTENTS, raw, this.#at + BYTES_LENGTH_SIZE, end);
+      this.#at = end;
+      this.#elements += 1;
+    }
+  }
+
+  #writeVarints(datatype: VarintDatatype, most: number): void {
+    const raw = this.#raw;
+    const size = DATATYPE_BYTES[datatype];
+    const isSigned = datatype.startsWith('INT');
+    const end = Math.min(raw.length, this.#at + most * size);
+    for (let at = this.#at; at < end; at += size) {
+      let low = 0;
+      let high = 0;
+      for (let i = 0; i < size; i += 1) {
+        const byte = raw[at + i] as number;
+        if (i < 4) low |= byte << (8 * i);
+        else high |= byte << (8 * i);
+      }
+      if (datatype === 'BOOL') low = low === 0 ? 0 : 1;
+      else if (isSigned && size <= 4) {
+        const unused = 32 - 8 * size;
+        low = (low << unused) >> unused;
+        high = low >> 31;
+      }
+      this.#writer.element(low, high);
+    }
+    this.#at = end;
+  }
 }
 
 /**
- * The typed form of a raw tensor: the encoded `InferTensorContents`, in chunks. FP32 and FP64 stay a view.
- * @throws RangeError where `raw` is not a tensor of so many elements
+ * The typed form of a raw tensor, at once: the encoded `InferTensorContents`, in chunks.
+ * @throws RangeError or BytesTensorError where `raw` is not a tensor of so many elements
  */
 export function rawToTyped(raw: Uint8Array, datatype: TypedDatatype, elements: number): Uint8Array[] {
-  if (datatype === 'BYTES') checkBytesTensor(raw, elements);
-  else if (raw.length !== elements * DATATYPE_BYTES[datatype]) {
-    throw new RangeError(`${raw.length} bytes are not ${elements} elements of ${datatype}`);
-  }
-  const writer = new ProtobufWriter();
-  if (datatype === 'BYTES') {
-    for (let at = 0; at < raw.length; ) {
-      const end = bytesElementEnd(raw, at);
-      writer.copiedBytes(BYTES_CONTENTS, raw, at + BYTES_LENGTH_SIZE, end);
-      at = end;
-    }
-  } else if (raw.length > 0) {
-    if (datatype === 'FP32' || datatype === 'FP64') writer.bytes(FIELD_OF[datatype], raw);
-    else writeVarints(writer, raw, datatype);
-  }
-  return writer.finish();
-}
-
-function writeVarints(writer: ProtobufWriter, raw: Uint8Array, datatype: VarintDatatype): void {
-  const size = DATATYPE_BYTES[datatype];
-  const isSigned = datatype.startsWith('INT');
-  const start = writer.begin(FIELD_OF[datatype]);
-  for (let at = 0; at < raw.length; at += size) {
-    let low = 0;
-    let high = 0;
-    for (let i = 0; i < size; i += 1) {
-      const byte = raw[at + i] as number;
-      if (i < 4) low |= byte << (8 * i);
-      else high |= byte << (8 * i);
-    }
-    if (datatype === 'BOOL') low = low === 0 ? 0 : 1;
-    else if (isSigned && size <= 4) {
-      const unused = 32 - 8 * size;
-      low = (low << unused) >> unused;
-      high = low >> 31;
-    }
-    writer.element(low, high);
-  }
-  writer.end(start);
+  const writing = new TypedContentsWriting(raw, datatype, elements);
+  writing.advance();
+  return writing.finish();
 }

@@ -19,8 +19,8 @@
 import { DATATYPE_BYTES, elementCount } from '../wire/tensor.ts';
 import type { Run, RunFault, RunReport, SessionTensor, TensorPlace } from './protocol.ts';
 
-/** Enough for the places of some 20,000 tensors. */
-export const MAX_FRAME_BYTES = 1024 * 1024;
+/** Enough for the places of as many tensors as a model may have, of as many axes. */
+export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 /** Longer messages are cut. */
 const MAX_MESSAGE_BYTES = 16 * 1024;
 const WORD = Float64Array.BYTES_PER_ELEMENT;

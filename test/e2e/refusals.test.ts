@@ -300,10 +300,10 @@ describe('ModelInfer refuses', () => {
   });
 
   test('a message with more entries than any request needs', async () => {
-    const inputs = Array.from({ length: 65 }, (_, index) => ({ ...A, name: `a${index}` }));
+    const inputs = Array.from({ length: 200 }, (_, index) => ({ ...A, name: `a${index}` }));
     expect(await fixture.client.refusal('ModelInfer', sumRequest({ inputs }))).toMatchObject({
       code: 'RESOURCE_EXHAUSTED',
-      text: expect.stringContaining('more than 64 inputs'),
+      text: expect.stringMatching(/more than \d+ inputs; the loaded models decide/),
     });
   });
 });

@@ -44,7 +44,7 @@ async function gatewayOfIdentity(): Promise<Gateway & { readonly model: Model }>
   models.add(model);
   const admission = new Admission(1_000_000);
   return {
-    limits: DEFAULT_WIRE_LIMITS,
+    limits: { current: DEFAULT_WIRE_LIMITS },
     models,
     admission,
     shadows: new Shadows(models, admission),

@@ -1,15 +1,9 @@
 import type { Batching, ModelSignature } from '../../src/gateway/repository/model-signature.ts';
 import type { ModelTensor } from '../../src/gateway/repository/row-axis.ts';
 import type { InferParameter, InferParameters } from '../../src/wire/infer-parameter.ts';
-import {
-  decodeInferRequest,
-  encodeInferRequest,
-  type InferInput,
-  type InferRequest,
-} from '../../src/wire/infer-request.ts';
-import { DEFAULT_WIRE_LIMITS } from '../../src/wire/limits.ts';
+import type { InferInput, InferRequest } from '../../src/wire/infer-request.ts';
 import type { Datatype, Shape, TensorSpec } from '../../src/wire/tensor.ts';
-import { rawToTyped, type TypedContents, type TypedDatatype } from '../../src/wire/typed-contents.ts';
+import { rawToTyped, type TypedDatatype } from '../../src/wire/typed-contents.ts';
 
 /** A request for the model `m`. */
 export function inferRequest(fields: Partial<InferRequest> = {}): InferRequest {
@@ -35,23 +29,13 @@ export function rawRequest(datatype: string, shape: Shape, raw: Uint8Array): Inf
 }
 
 /** The same with typed contents. */
-export function typedRequest(datatype: string, shape: Shape, contents: TypedContents): InferRequest {
+export function typedRequest(datatype: string, shape: Shape, contents: Uint8Array): InferRequest {
   return inferRequest({ inputs: [inferInput('x', datatype, shape, { contents })] });
 }
 
 /** Typed contents as a client would send them for so many elements of a datatype, given in raw form. */
-export function typedContents(datatype: TypedDatatype, raw: Uint8Array, elements: number): TypedContents {
-  const bytes = Buffer.concat(rawToTyped(raw, datatype, elements));
-  return decodedContents({ bytes, datatypes: [], elements: 0 });
-}
-
-/** What decoding makes of contents: counted, and named by their fields. */
-export function decodedContents(contents: TypedContents): TypedContents {
-  const request = inferRequest({ inputs: [inferInput('x', 'FP32', [], { contents })] });
-  const decoded = decodeInferRequest(Buffer.concat(encodeInferRequest(request)), DEFAULT_WIRE_LIMITS);
-  const found = decoded.inputs[0]?.contents;
-  if (found === undefined) throw new Error('the contents are gone');
-  return found;
+export function typedContents(datatype: TypedDatatype, raw: Uint8Array, elements: number): Uint8Array {
+  return new Uint8Array(Buffer.concat(rawToTyped(raw, datatype, elements)));
 }
 
 export function parameters(entries: Readonly<Record<string, InferParameter>>): InferParameters {

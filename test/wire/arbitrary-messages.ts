@@ -2,7 +2,6 @@ import fc from 'fast-check';
 
 import type { InferParameter, InferParameters } from '../../src/wire/infer-parameter.ts';
 import type { InferRequest } from '../../src/wire/infer-request.ts';
-import { NO_CONTENTS } from '../../src/wire/typed-contents.ts';
 
 /** Any text that fits a name: 24 code points are at most 96 bytes. */
 export const text = fc.string({ unit: 'binary', maxLength: 24 });
@@ -34,7 +33,13 @@ export const inferRequest: fc.Arbitrary<InferRequest> = fc.record({
   id: text,
   parameters,
   inputs: fc.array(
-    fc.record({ name: text, datatype: text, shape, parameters, contents: fc.constantFrom(undefined, NO_CONTENTS) }),
+    fc.record({
+      name: text,
+      datatype: text,
+      shape,
+      parameters,
+      contents: fc.constantFrom(undefined, new Uint8Array(0)),
+    }),
     { maxLength: 4 },
   ),
   outputs: fc.array(fc.record({ name: text, parameters }), { maxLength: 4 }),

@@ -15,6 +15,7 @@ import {
   toLong,
   toReferenceParameters,
 } from './reference-messages.ts';
+import { decodeWhole } from './whole-request.ts';
 
 const limits = { ...DEFAULT_WIRE_LIMITS, maxParameterBytes: 100_000 };
 
@@ -122,7 +123,7 @@ describe('what protobuf allows', () => {
 
   test('contents that are present but empty are told from absent ones', () => {
     const [present, absent] = decodeInferRequest(hex('2a022a00 2a00'), limits).inputs;
-    expect(present?.contents?.elements).toBe(0);
+    expect(present?.contents?.byteLength).toBe(0);
     expect(absent?.contents).toBeUndefined();
   });
 });
@@ -253,6 +254,7 @@ describe('malformed messages', () => {
 
 describe('limits', () => {
   const small: WireLimits = {
+    maxFields: 60,
     maxInputs: 2,
     maxOutputs: 3,
     maxRank: 4,
@@ -290,6 +292,10 @@ describe('limits', () => {
     ['bytes of an input name', (n: number) => nest(5, nest(1, '61'.repeat(n))), 6],
     ['bytes of a datatype', (n: number) => nest(5, nest(2, '61'.repeat(n))), 6],
     ['bytes of an output name', (n: number) => nest(6, nest(1, '61'.repeat(n))), 6],
+    ['fields of a message', (n: number) => '0a00'.repeat(n), 60],
+    ['unknown fields', (n: number) => 'a00601'.repeat(n), 60],
+    ['fields within an input', (n: number) => nest(5, '0a00'.repeat(n - 1)), 60],
+    ['fields within a group', (n: number) => `43${'0801'.repeat(n - 2)}44`, 60],
   ])('%s', (_name, message, max) => {
     expect(outcome(hex(message(max)), small)).toBe('accepted');
     expect(outcome(hex(message(max + 1)), small)).toBe('limit');
@@ -308,7 +314,7 @@ describe('limits', () => {
 
 function outcome(message: Uint8Array, within: WireLimits = limits): 'accepted' | 'malformed' | 'limit' {
   try {
-    decodeInferRequest(message, within);
+    decodeWhole(message, within);
     return 'accepted';
   } catch (error) {
     if (error instanceof WireError) return error.kind;

@@ -1,7 +1,9 @@
 /** The budget of bytes that the whole server holds, of requests and of answers that wait: a count alone would be no bound on memory. */
 
-import type { InferRequest } from '../../wire/infer-request.ts';
-import { DATATYPE_BYTES, isDatatype } from '../../wire/tensor.ts';
+import { BYTES_LENGTH_SIZE } from '../../wire/bytes-tensor.ts';
+import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
+import { DATATYPE_BYTES, elementCount, isDatatype } from '../../wire/tensor.ts';
+import { mostElements } from '../../wire/typed-contents.ts';
 import { InferError } from '../errors.ts';
 
 /** Room that a request takes until it is answered, or an answer until it is sent. */
@@ -24,16 +26,29 @@ export class Permit implements Disposable {
   }
 }
 
-/** Bytes that a request holds: its message, and the raw form that its typed contents are about to get (an INT64 of one byte grows to eight). */
-export function footprint(wire: Uint8Array, { inputs }: InferRequest): number {
+/** What a text takes in the runner besides its bytes: as a string of JavaScript, and as one of ONNX Runtime. */
+const STRING_BYTES = 64;
+
+/**
+ * Bytes that a request holds: its message; the raw form that its typed contents are about to get (an INT64 of one byte grows to
+ * eight); and the strings that its texts become. By what its shapes say, as far as its contents can hold so much.
+ */
+export function footprint(wire: Uint8Array, { inputs, rawInputContents }: InferRequest): number {
   let bytes = wire.byteLength;
-  for (const { contents, datatype } of inputs) {
-    if (contents === undefined) continue;
-    const size = isDatatype(datatype) ? DATATYPE_BYTES[datatype] : 0;
-    // Strings keep their bytes, which the message counts already, and gain a length of four each.
-    bytes += contents.elements * (size ?? 4);
-  }
+  for (const [index, input] of inputs.entries()) bytes += growthOf(input, rawInputContents[index]);
   return bytes;
+}
+
+function growthOf({ contents, datatype, shape }: InferInput, raw: Uint8Array | undefined): number {
+  if (!isDatatype(datatype)) return 0;
+  const size = DATATYPE_BYTES[datatype];
+  if (contents === undefined) {
+    const held = size === undefined && raw !== undefined ? Math.floor(raw.byteLength / BYTES_LENGTH_SIZE) : 0;
+    return held === 0 ? 0 : Math.min(elementCount(shape) ?? held, held) * STRING_BYTES;
+  }
+  const held = mostElements(contents.byteLength, datatype);
+  const elements = Math.min(elementCount(shape) ?? held, held);
+  return size === undefined ? contents.byteLength + elements * STRING_BYTES : elements * size;
 }
 
 export class Admission {

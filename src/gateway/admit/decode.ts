@@ -10,7 +10,10 @@ export function decode(wire: Uint8Array, limits: WireLimits): InferRequest {
     return decodeInferRequest(wire, limits);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
-    if (error.kind === 'limit') throw new InferError('limit_exceeded', `ModelInferRequest: ${error.message}`);
+    if (error.kind === 'limit') {
+      const text = `ModelInferRequest: ${error.message}; the loaded models decide how much a message may hold`;
+      throw new InferError('limit_exceeded', text);
+    }
     throw new InferError('malformed_message', `Unable to parse request: ModelInferRequest: ${error.message}`);
   }
 }

@@ -22,8 +22,9 @@ export function wantedOutputs(
 ): readonly WantedOutput[] {
   if (requested.length === 0) return outputs.map((spec) => ({ spec, classes: 0 }));
   const classes = new Map<string, number>();
+  const specs = new Map(outputs.map((output) => [output.name, output]));
   for (const { name, parameters } of requested) {
-    const spec = outputs.find((output) => output.name === name);
+    const spec = specs.get(name);
     if (spec === undefined) {
       const known = outputs.map((output) => `'${output.name}'`).join(',');
       throw new InferError(

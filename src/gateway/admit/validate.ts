@@ -3,37 +3,73 @@
  * text that names the tensor, what was expected and what came. The texts follow Triton's, which clients match.
  */
 
-import { BYTES_LENGTH_SIZE, BytesTensorError, bytesElementEnd } from '../../wire/bytes-tensor.ts';
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
-import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
-import { TypedContentsError, typedToRaw } from '../../wire/typed-contents.ts';
+import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 import { type BatchAxis, bucketKey, type InferTensors } from './infer-tensors.ts';
+import { readInput } from './input-reading.ts';
 import { refuseSharedMemory } from './request-parameters.ts';
 
 /** Largest size of one axis, 2^31 - 1, as in every peer. */
 const MAX_AXIS = 0x7fff_ffff;
 
-/** @throws InferError `invalid_request`, or `unimplemented` for shared memory. */
-export function validate(request: InferRequest, { inputs, batching }: ModelSignature): InferTensors {
+/** What a request says of its tensors, without their contents. */
+export interface Description {
+  readonly rows: number;
+  /** In the order of the model's inputs. */
+  readonly shapes: readonly Shape[];
+  /** Where each of the model's inputs stands in the request; `undefined`: in the model's order, as most clients send them. */
+  readonly positions: readonly number[] | undefined;
+}
+
+/**
+ * A request whose tensors the model takes, in raw form.
+ * @param values the contents of the request's inputs, in its order, where they have been read already (`InputsReading`).
+ * @throws InferError `invalid_request`, `malformed_message`, or `unimplemented` for shared memory.
+ */
+export function validate(
+  request: InferRequest,
+  signature: ModelSignature,
+  values?: readonly Uint8Array[],
+): InferTensors {
+  const { rows, shapes, positions } = describe(request, signature);
+  const inputs: Uint8Array[] = [];
+  let bytes = 0;
+  for (let index = 0; index < shapes.length; index++) {
+    const position = positions?.[index] ?? index;
+    const input = request.inputs[position];
+    if (input === undefined) throw new TypeError(`no input ${position}`);
+    const value = values?.[position] ?? readInput(input, request.rawInputContents[position], request.modelName);
+    inputs.push(value);
+    bytes += value.byteLength;
+  }
+  const axis = axisOf(signature);
+  return { rows, bytes, inputs, shapes, bucket: bucketKey(shapes, axis, signature.inputs, inputs) };
+}
+
+/**
+ * All of a request but the contents of its tensors against the model.
+ * @throws InferError `invalid_request`, or `unimplemented` for shared memory.
+ */
+export function describe(request: InferRequest, signature: ModelSignature): Description {
+  const { inputs, batching } = signature;
   const model = request.modelName;
-  checkNames(request.inputs, inputs, model);
+  const positions = checkNames(request.inputs, inputs, model);
   for (const { name, parameters } of request.inputs) refuseSharedMemory(name, parameters);
   checkRawContents(request);
-  const axis: BatchAxis = batching.kind === 'on' ? 'rows' : 'whole';
-  const values: Uint8Array[] = [];
+  const axis = axisOf(signature);
   const shapes: Shape[] = [];
   let rows: number | undefined;
-  let bytes = 0;
-  for (const spec of inputs) {
-    const position = request.inputs.findIndex(({ name }) => name === spec.name);
-    const input = request.inputs[position];
+  for (const [index, spec] of inputs.entries()) {
+    const input = request.inputs[positions?.[index] ?? index];
     if (input === undefined)
       throw invalid(`unable to find data for input tensor '${spec.name}' for model '${model}' in request.`);
     checkDatatype(input, spec, model);
     checkShape(input, spec, model, axis);
+    if (elementCount(input.shape) === undefined)
+      throw invalid(`input '${spec.name}' of model '${model}' has too many elements: [${input.shape}]`);
     const rowAxis = spec.rowAxis ?? 0;
     if (axis === 'rows' && rowAxis !== 'shared') {
       const own = input.shape[rowAxis] ?? 0;
@@ -41,10 +77,7 @@ export function validate(request: InferRequest, { inputs, batching }: ModelSigna
         throw invalid(`input '${spec.name}' batch size does not match other inputs for '${model}'`);
       rows = own;
     }
-    const value = contentsOf(input, spec, model, request.rawInputContents[position]);
-    values.push(value);
     shapes.push(input.shape);
-    bytes += value.byteLength;
   }
   rows ??= 1;
   if (batching.kind === 'on' && rows > batching.maxRows) {
@@ -52,19 +85,32 @@ export function validate(request: InferRequest, { inputs, batching }: ModelSigna
       `inference request batch-size must be <= ${batching.maxRows} for '${model}' (max_batch_size), got ${rows}`,
     );
   }
-  return { rows, bytes, inputs: values, shapes, bucket: bucketKey(shapes, axis, inputs, values) };
+  return { rows, shapes, positions };
+}
+
+function axisOf({ batching }: ModelSignature): BatchAxis {
+  return batching.kind === 'on' ? 'rows' : 'whole';
 }
 
 function invalid(text: string): InferError {
   return new InferError('invalid_request', text);
 }
 
-function checkNames(given: readonly InferInput[], wanted: readonly TensorSpec[], model: string): void {
-  const twice = given.find(({ name }, index) => given.findIndex((other) => other.name === name) !== index);
+/** @returns as `Description.positions` */
+function checkNames(
+  given: readonly InferInput[],
+  wanted: readonly TensorSpec[],
+  model: string,
+): readonly number[] | undefined {
+  if (given.length === wanted.length && given.every(({ name }, index) => name === wanted[index]?.name))
+    return undefined;
+  const names = positionsOf(given);
+  const twice = given.find(({ name }, index) => names.get(name) !== index);
   if (twice !== undefined) throw invalid(`input '${twice.name}' already exists in request`);
-  const unknown = given.find(({ name }) => !wanted.some((spec) => spec.name === name));
-  if (given.length === wanted.length && unknown === undefined) return;
-  const missing = wanted.filter(({ name }) => !given.some((input) => input.name === name));
+  const known = positionsOf(wanted);
+  const unknown = given.find(({ name }) => !known.has(name));
+  if (given.length === wanted.length && unknown === undefined) return wanted.map(({ name }) => names.get(name) ?? -1);
+  const missing = wanted.filter(({ name }) => !names.has(name));
   if (missing.length === 0 || given.length === wanted.length) {
     throw invalid(
       `unexpected inference input '${unknown?.name}' for model '${model}', which takes [${quoted(wanted)}]`,
@@ -75,6 +121,11 @@ function checkNames(given: readonly InferInput[], wanted: readonly TensorSpec[],
   );
 }
 
+/** Where each name stands; of one that comes twice, the last place. */
+function positionsOf(tensors: readonly { readonly name: string }[]): ReadonlyMap<string, number> {
+  return new Map(tensors.map(({ name }, index) => [name, index]));
+}
+
 function quoted(tensors: readonly { readonly name: string }[]): string {
   return tensors.map(({ name }) => `'${name}'`).join(',');
 }
@@ -82,7 +133,7 @@ function quoted(tensors: readonly { readonly name: string }[]): string {
 /** Raw and typed contents exclude each other, and raw entries are given for every input. */
 function checkRawContents({ inputs, rawInputContents, modelName }: InferRequest): void {
   if (rawInputContents.length === 0) return;
-  const typed = inputs.find(({ contents }) => contents !== undefined && contents.elements > 0);
+  const typed = inputs.find(({ contents }) => contents !== undefined && contents.byteLength > 0);
   if (typed !== undefined) {
     throw invalid(
       `contents field must not be specified when using raw_input_contents for '${typed.name}' for model '${modelName}'`,
@@ -126,90 +177,4 @@ function checkShape({ name, shape }: InferInput, spec: ModelTensor, model: strin
       `input '${name}' of model '${model}' has no rows: expected a batch size of at least 1, got [${shape}]`,
     );
   }
-}
-
-/** The tensor in raw form, of exactly the bytes that its shape says. */
-function contentsOf(input: InferInput, spec: TensorSpec, model: string, raw: Uint8Array | undefined): Uint8Array {
-  const elements = elementCount(input.shape);
-  if (elements === undefined)
-    throw invalid(`input '${spec.name}' of model '${model}' has too many elements: [${input.shape}]`);
-  const value = raw ?? typedContents(input, spec, model, elements);
-  const size = DATATYPE_BYTES[spec.datatype];
-  if (size === undefined) checkStrings(value, elements, spec.name, model);
-  else if (value.byteLength !== elements * size) {
-    throw invalid(
-      `input byte size mismatch for input '${spec.name}' for model '${model}'. Expected ${elements * size}, got ${value.byteLength}`,
-    );
-  }
-  if (spec.datatype === 'BOOL') checkBooleans(value, spec.name, model);
-  return value;
-}
-
-function typedContents(input: InferInput, spec: TensorSpec, model: string, elements: number): Uint8Array {
-  if (input.contents === undefined && elements > 0) {
-    throw invalid(`unable to find data for input tensor '${spec.name}' for model '${model}' in request.`);
-  }
-  if (input.contents === undefined) return new Uint8Array(0);
-  try {
-    return typedToRaw(input.contents, spec.datatype, elements);
-  } catch (error) {
-    if (!(error instanceof TypedContentsError)) throw error;
-    const { problem } = error;
-    switch (problem.kind) {
-      case 'wrong_field':
-        throw invalid(
-          `unexpected explicit tensor data for input tensor '${spec.name}' for model '${model}' of type '${problem.datatype}', expected datatype '${spec.datatype}'`,
-        );
-      case 'count':
-        throw invalid(
-          `unexpected number of elements for input '${spec.name}' for model '${model}'. Expected ${problem.expected}, got ${problem.got}`,
-        );
-      case 'range':
-        throw invalid(
-          `value ${problem.value} of element ${problem.index} of input '${spec.name}' for model '${model}' is out of range for ${spec.datatype}`,
-        );
-    }
-  }
-}
-
-/** ONNX Runtime takes any byte for a truth value, and its kernels rely on 0 and 1. */
-function checkBooleans(value: Uint8Array, name: string, model: string): void {
-  const index = value.findIndex((byte) => byte > 1);
-  if (index < 0) return;
-  throw invalid(
-    `value ${value[index]} of element ${index} of input '${name}' for model '${model}' is no BOOL: expected 0 or 1`,
-  );
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-/** Whole elements, as many as the shape says, each text that ONNX Runtime can hold: it cuts at a NUL and takes no other bytes. */
-function checkStrings(value: Uint8Array, elements: number, name: string, model: string): void {
-  let count = 0;
-  try {
-    for (let at = 0; at < value.byteLength; count++) {
-      const end = bytesElementEnd(value, at);
-      const element = value.subarray(at + BYTES_LENGTH_SIZE, end);
-      if (element.includes(0))
-        throw invalid(
-          `element ${count} of input '${name}' for model '${model}' holds a NUL byte, which a string tensor cannot`,
-        );
-      utf8.decode(element);
-      at = end;
-    }
-  } catch (error) {
-    if (error instanceof InferError) throw error;
-    if (error instanceof BytesTensorError) throw invalid(`input '${name}' for model '${model}': ${error.message}`);
-    throw invalid(
-      `element ${count} of input '${name}' for model '${model}' is not valid UTF-8, which a string tensor must be`,
-    );
-  }
-  if (count < elements)
-    throw invalid(
-      `expected ${elements} string elements for inference input '${name}' for model '${model}', got ${count}`,
-    );
-  if (count > elements)
-    throw invalid(
-      `unexpected number of string elements ${count} for inference input '${name}' for model '${model}', expecting ${elements}`,
-    );
 }

@@ -26,8 +26,12 @@ export function encode(
   outputs: readonly OutputTensor[],
   form: AnswerForm,
 ): Uint8Array[] {
+  let next = 0;
   const answered = wanted.flatMap(({ spec, classes }) => {
-    const output = outputs.find(({ name }) => name === spec.name);
+    // Both are in the model's order, unless an ensemble says otherwise.
+    while (next < outputs.length && outputs[next]?.name !== spec.name) next++;
+    const output = outputs[next] ?? outputs.find(({ name }) => name === spec.name);
+    if (next === outputs.length) next = 0;
     if (output === undefined) return [];
     return classes === 0 ? [output] : [classify(output, classes, spec.labels, form.axis)];
   });

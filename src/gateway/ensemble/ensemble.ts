@@ -8,6 +8,7 @@ import type { Batcher, WantedTensor } from '../batch/batcher.ts';
 import type { InferOutputs } from '../batch/queued-request.ts';
 import { withJitter } from '../batch/scheduler.ts';
 import { InferError } from '../errors.ts';
+import { checkCallable } from '../model/message-needs.ts';
 import { axisOf, type ModelPlan } from '../model/model.ts';
 import { ModelStatistics } from '../model/model-statistics.ts';
 import type { ModelTable } from '../model-table.ts';
@@ -174,6 +175,7 @@ export class Ensemble implements Servable, Batcher {
     if (loading !== undefined) return { state: 'LOADING', detail: `${nameOf(loading)} is LOADING: ${loading.detail}` };
     const signatures = models.map((model) => model.ready.signature);
     const signature = resolveEnsemble(this.config, graph, signatures, this.#plan.directory);
+    checkCallable(this.ref.name, signature, this.#plan.maxMessageBytes);
     const steps = graph.steps.map((_, step) => nameOfStep(graph, step));
     return { state: 'READY', detail: `ensemble of ${steps.join(', ')}`, signature };
   }

@@ -20,6 +20,8 @@ export interface PlanDefaults {
   readonly strictExecutionProviders: boolean;
   readonly mailboxDirectory: string;
   readonly loadLimitMs: number;
+  /** Longest message that is taken; any, where absent. */
+  readonly maxMessageBytes?: number | undefined;
   /** Cores that this machine lends the server. */
   readonly cores: number;
 }
@@ -31,6 +33,7 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
     strictExecutionProviders: settings.strictExecutionProviders,
     mailboxDirectory: settings.mailboxDirectory,
     loadLimitMs: settings.runnerStartTimeoutMs,
+    maxMessageBytes: settings.maxMessageBytes,
     cores: os.availableParallelism(),
   };
 }
@@ -81,6 +84,7 @@ export function planModel(folder: ModelFolder, defaults: PlanDefaults, source: P
       problem: isEnsemble || fs.existsSync(modelPath) ? undefined : `${modelPath} does not exist`,
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
+      maxMessageBytes: defaults.maxMessageBytes,
     };
   });
 }

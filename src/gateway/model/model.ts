@@ -22,6 +22,7 @@ import { resolveSequences, type SequenceSignature } from '../repository/sequence
 import { resolveWarmUps } from '../repository/warm-up-sample.ts';
 import type { Placement, Servable, Served } from '../servable.ts';
 import { checkGolden } from './golden-check.ts';
+import { checkCallable } from './message-needs.ts';
 import { ModelStatistics } from './model-statistics.ts';
 import { queuePolicies } from './queue-plan.ts';
 import { batchSequences, describeSequences, sequencePolicy } from './sequence-plan.ts';
@@ -41,6 +42,8 @@ export interface ModelPlan {
   readonly problem: string | undefined;
   readonly mailboxDirectory: string;
   readonly loadLimitMs: number;
+  /** Longest message that can bring it a request, or its answer; any, where absent. */
+  readonly maxMessageBytes?: number | undefined;
 }
 
 /** What a loaded version has besides what all have. */
@@ -173,6 +176,7 @@ export class Model implements Servable {
     }
     const said = resolveSignature(info, config, directory);
     const sequences = resolveSequences(said, config, directory);
+    checkCallable(this.ref.name, sequences?.client ?? said, this.plan.maxMessageBytes);
     const samples = resolveWarmUps(said, sequences?.client ?? said, config, directory);
     const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);

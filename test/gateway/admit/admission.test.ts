@@ -63,7 +63,7 @@ describe('the bytes that a request holds', () => {
   test('are also those that its typed contents grow to', () => {
     const contents = typedContents('INT64', new Uint8Array(80), 10);
     const inputs = [inferInput('a', 'INT64', [10], { contents }), inferInput('b', 'BYTES', [10], { contents })];
-    expect(footprint(wire, inferRequest({ inputs }))).toBe(100 + 80 + 40);
+    expect(footprint(wire, inferRequest({ inputs }))).toBe(100 + 80 + 12 + 6 * 64);
   });
 
   test('of a datatype that is none do not count: they are refused before they grow', () => {

@@ -51,6 +51,8 @@ describe('bytes of none', () => {
 test('a request over a limit exhausts a resource, and the text names the limit', () => {
   const error = refusalOf(WIRE, { ...DEFAULT_WIRE_LIMITS, maxInputs: 0 });
   expect(error.reason).toBe('limit_exceeded');
-  expect(error.message).toBe('ModelInferRequest: more than 0 inputs');
+  expect(error.message).toBe(
+    'ModelInferRequest: more than 0 inputs; the loaded models decide how much a message may hold',
+  );
   expect(error.pushback).toBeUndefined();
 });

@@ -8,7 +8,6 @@ import type { InferRequest } from '../../../src/wire/infer-request.ts';
 import { DATATYPE_BYTES, type Datatype, isDatatype } from '../../../src/wire/tensor.ts';
 import { isTypedDatatype, type TypedDatatype } from '../../../src/wire/typed-contents.ts';
 import {
-  decodedContents,
   inferInput,
   inferRequest,
   parameters,
@@ -267,7 +266,7 @@ describe('T7: raw and typed contents', () => {
   });
 
   test('contents without elements beside raw ones do no harm: clients send the empty message', () => {
-    const empty = decodedContents({ bytes: new Uint8Array(0), datatypes: [], elements: 0 });
+    const empty = new Uint8Array(0);
     const request = inferRequest({
       inputs: [inferInput('a', 'UINT8', [1], { contents: empty }), inferInput('b', 'UINT8', [1])],
       rawInputContents: [new Uint8Array(1), new Uint8Array(1)],

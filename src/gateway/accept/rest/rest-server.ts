@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatExactJson } from '../../../wire/exact-json.ts';
 import { encodeInferRequest } from '../../../wire/infer-request.ts';
 import { decodeInferResponse } from '../../../wire/infer-response.ts';
-import { DEFAULT_WIRE_LIMITS } from '../../../wire/limits.ts';
+import { WIDEST_WIRE_LIMITS } from '../../../wire/limits.ts';
 import { InferError } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
@@ -177,7 +177,7 @@ async function inferIn(api: InferenceApi, names: PathNames, body: Buffer, call: 
       ? rawInferRequest(model, body, api.modelMetadata(model.name, model.version).inputs)
       : parseInferRequest(model, body, length);
   const { chunks, trailers } = await api.infer(Buffer.concat(encodeInferRequest(request)), call);
-  const response = decodeInferResponse(Buffer.concat(chunks), DEFAULT_WIRE_LIMITS);
+  const response = decodeInferResponse(Buffer.concat(chunks), WIDEST_WIRE_LIMITS);
   const formatted = formatInferResponse(response, binary);
   return {
     code: 200,

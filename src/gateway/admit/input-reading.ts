@@ -1,0 +1,224 @@
+/**
+ * One input of a request: from its contents, typed or raw, to the raw form, checked. It is read in pieces (`advance`), because a
+ * message of a few MiB may hold millions of elements.
+ */
+
+import { isUtf8 } from 'node:buffer';
+import { BYTES_LENGTH_SIZE, BytesTensorError, bytesElementEnd } from '../../wire/bytes-tensor.ts';
+import type { InferInput } from '../../wire/infer-request.ts';
+import { WireError } from '../../wire/limits.ts';
+import { DATATYPE_BYTES, elementCount, isDatatype } from '../../wire/tensor.ts';
+import { TypedContentsError, TypedContentsReading } from '../../wire/typed-contents.ts';
+import { InferError } from '../errors.ts';
+
+/** The input in raw form, of exactly the bytes that its shape says, at once. @throws InferError */
+export function readInput(input: InferInput, raw: Uint8Array | undefined, model: string): Uint8Array {
+  if (raw !== undefined && isAsItCame(input, raw)) return raw;
+  const reading = new InputReading(input, raw, model);
+  reading.advance();
+  return reading.value;
+}
+
+/** What nearly every request brings: bytes of which any are a tensor, as many as the shape says. */
+function isAsItCame({ datatype, shape }: InferInput, raw: Uint8Array): boolean {
+  const size = isDatatype(datatype) && datatype !== 'BOOL' ? DATATYPE_BYTES[datatype] : undefined;
+  return size !== undefined && raw.byteLength === (elementCount(shape) ?? -1) * size;
+}
+
+/** @param input whose datatype and shape the model takes. */
+export class InputReading {
+  readonly #input: InferInput;
+  readonly #model: string;
+  readonly #elements: number;
+  #typed: TypedContentsReading | undefined;
+  #check: StringsCheck | BooleansCheck | undefined;
+  #value: Uint8Array = NOTHING;
+
+  /** @throws InferError where the contents are missing, or their size is wrong */
+  constructor(input: InferInput, raw: Uint8Array | undefined, model: string) {
+    const { name, shape, contents, datatype } = input;
+    const elements = elementCount(shape);
+    if (elements === undefined || !isDatatype(datatype))
+      throw new TypeError(`input '${name}' was not compared with its model`);
+    this.#input = input;
+    this.#model = model;
+    this.#elements = elements;
+    if (raw !== undefined) this.#take(raw);
+    else if (contents !== undefined) this.#typed = new TypedContentsReading(contents, datatype, elements);
+    else if (elements > 0)
+      throw invalid(`unable to find data for input tensor '${name}' for model '${model}' in request.`);
+  }
+
+  /** Once all was read. */
+  get value(): Uint8Array {
+    return this.#value;
+  }
+
+  /** Reads on, about so many elements. @returns whether all were read. @throws InferError */
+  advance(elements = Number.POSITIVE_INFINITY): boolean {
+    if (this.#typed !== undefined) {
+      if (!this.#readTyped(this.#typed, elements)) return false;
+      this.#typed = undefined;
+    }
+    return this.#check === undefined || this.#check.advance(elements);
+  }
+
+  #readTyped(typed: TypedContentsReading, elements: number): boolean {
+    try {
+      if (typed.advance(elements)) {
+        this.#take(typed.finish());
+        return true;
+      }
+    } catch (error) {
+      throw this.#refusalOf(error);
+    }
+    // How many more there are is not worth the time to count them.
+    if (typed.elements > this.#elements) throw this.#miscounted(`${typed.elements} or more`);
+    return false;
+  }
+
+  #take(value: Uint8Array): void {
+    const { datatype } = this.#input;
+    const size = isDatatype(datatype) ? DATATYPE_BYTES[datatype] : undefined;
+    if (size === undefined) this.#check = new StringsCheck(value, this.#elements, this.#subject);
+    else if (value.byteLength !== this.#elements * size) {
+      throw invalid(
+        `input byte size mismatch for ${this.#subject}. Expected ${this.#elements * size}, got ${value.byteLength}`,
+      );
+    } else if (datatype === 'BOOL') this.#check = new BooleansCheck(value, this.#subject);
+    this.#value = value;
+  }
+
+  get #subject(): string {
+    return `input '${this.#input.name}' for model '${this.#model}'`;
+  }
+
+  #miscounted(got: number | string): InferError {
+    return invalid(`unexpected number of elements for ${this.#subject}. Expected ${this.#elements}, got ${got}`);
+  }
+
+  #refusalOf(error: unknown): unknown {
+    const { name, datatype } = this.#input;
+    if (error instanceof WireError) {
+      const text = `Unable to parse request: ModelInferRequest: contents of input '${name}': ${error.message}`;
+      return new InferError('malformed_message', text);
+    }
+    if (!(error instanceof TypedContentsError)) return error;
+    const { problem } = error;
+    switch (problem.kind) {
+      case 'wrong_field':
+        return invalid(
+          `unexpected explicit tensor data for input tensor '${name}' for model '${this.#model}' of type '${problem.datatype}', expected datatype '${datatype}'`,
+        );
+      case 'count':
+        return this.#miscounted(problem.got);
+      case 'range':
+        return invalid(
+          `value ${problem.value} of element ${problem.index} of ${this.#subject} is out of range for ${datatype}`,
+        );
+    }
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function invalid(text: string): InferError {
+  return new InferError('invalid_request', text);
+}
+
+/** Bytes that are looked at in the time of one element. */
+const BYTES_OF_AN_ELEMENT = 16;
+
+/** ONNX Runtime takes any byte for a truth value, and its kernels rely on 0 and 1. */
+class BooleansCheck {
+  readonly #value: Uint8Array;
+  readonly #subject: string;
+  #at = 0;
+
+  constructor(value: Uint8Array, subject: string) {
+    this.#value = value;
+    this.#subject = subject;
+  }
+
+  advance(elements: number): boolean {
+    const value = this.#value;
+    const end = Math.min(value.byteLength, this.#at + elements * BYTES_OF_AN_ELEMENT);
+    for (let at = this.#at; at < end; at += 1) {
+      if ((value[at] as number) > 1)
+        throw invalid(`value ${value[at]} of element ${at} of ${this.#subject} is no BOOL: expected 0 or 1`);
+    }
+    this.#at = end;
+    return end === value.byteLength;
+  }
+}
+
+/** Bytes of a long text that are looked at in the time of one element. */
+const TEXT_BYTES_OF_AN_ELEMENT = 1_024;
+/** Up to so many bytes, a loop is faster than a native call. */
+const SHORT_TEXT = 32;
+
+/** Whole elements, as many as the shape says, each a text that ONNX Runtime can hold: it cuts at a NUL and takes no other bytes. */
+class StringsCheck {
+  readonly #value: Uint8Array;
+  readonly #expected: number;
+  readonly #subject: string;
+  #at = 0;
+  #count = 0;
+
+  constructor(value: Uint8Array, elements: number, subject: string) {
+    this.#value = value;
+    this.#expected = elements;
+    this.#subject = subject;
+  }
+
+  advance(elements: number): boolean {
+    const value = this.#value;
+    let left = elements;
+    while (left > 0 && this.#at < value.byteLength) {
+      const end = this.#endOf(this.#at);
+      this.#checkText(this.#at + BYTES_LENGTH_SIZE, end);
+      left -= 1 + (end - this.#at) / TEXT_BYTES_OF_AN_ELEMENT;
+      this.#at = end;
+      this.#count += 1;
+    }
+    const isDone = this.#at >= value.byteLength;
+    if (this.#count > this.#expected) throw this.#tooMany(isDone);
+    if (isDone && this.#count < this.#expected)
+      throw invalid(`expected ${this.#expected} string elements for inference ${this.#subject}, got ${this.#count}`);
+    return isDone;
+  }
+
+  #endOf(at: number): number {
+    try {
+      return bytesElementEnd(this.#value, at);
+    } catch (error) {
+      if (error instanceof BytesTensorError) throw invalid(`${this.#subject}: ${error.message}`);
+      throw error;
+    }
+  }
+
+  #checkText(start: number, end: number): void {
+    const value = this.#value;
+    if (end - start <= SHORT_TEXT) {
+      let at = start;
+      while (at < end && isAsciiText(value[at] as number)) at += 1;
+      if (at === end) return;
+    }
+    const text = value.subarray(start, end);
+    if (text.includes(0))
+      throw invalid(`element ${this.#count} of ${this.#subject} holds a NUL byte, which a string tensor cannot`);
+    if (!isUtf8(text))
+      throw invalid(`element ${this.#count} of ${this.#subject} is not valid UTF-8, which a string tensor must be`);
+  }
+
+  #tooMany(areAll: boolean): InferError {
+    const got = areAll ? this.#count : `${this.#count} or more`;
+    return invalid(
+      `unexpected number of string elements ${got} for inference ${this.#subject}, expecting ${this.#expected}`,
+    );
+  }
+}
+
+function isAsciiText(byte: number): boolean {
+  return byte > 0 && byte < 0x80;
+}
