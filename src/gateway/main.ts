@@ -244,8 +244,9 @@ function stateOf(
     inFlightBytes: admission.bytes,
     transport: loadOf(transports),
     models: models.all().map((model) => {
-      const { ref, state, queuedRequests, queuedRows, cacheBytes, breaker } = model;
-      return { ref, state, queuedRequests, queuedRows, cacheBytes, memoryBytes: memory.get(model) ?? 0, breaker };
+      const { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, breaker } = model;
+      const memoryBytes = memory.get(model) ?? 0;
+      return { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, memoryBytes, breaker };
     }),
   };
 }

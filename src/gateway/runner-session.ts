@@ -78,7 +78,7 @@ export class RunnerSession implements AsyncDisposable {
       mailboxDirectory,
       loadLimitMs: limitMs,
       onIdle: () => {},
-      onLost: () => {},
+      onOutage: () => {},
     });
     try {
       const started = performance.now();

@@ -32,6 +32,8 @@ export interface Servable {
   readonly state: ModelState;
   /** Why it is not ready, or how it is served. */
   readonly detail: string;
+  /** It served, has no instance that lives, and comes back by itself: requests that can wait for it are queued. */
+  readonly isDown: boolean;
   /** Of the process that it runs in, alone or with others; `undefined` where there is none at the moment. */
   readonly pid: number | undefined;
   /** The ONNX file of each instance; empty for what has none of its own. */

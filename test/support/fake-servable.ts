@@ -36,6 +36,7 @@ export class FakeServable implements Servable, Batcher {
   readonly breaker = 'closed';
   readonly queuedRequests = 0;
   readonly queuedRows = 0;
+  readonly isDown = false;
   state: ModelState = 'READY';
   detail = 'fake';
   signature: ModelSignature;

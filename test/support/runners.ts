@@ -65,7 +65,7 @@ export function groupOptions(modelPath: string, fields: Partial<InstanceGroupOpt
     mailboxDirectory: temporaryDirectory(),
     loadLimitMs: PATIENCE_MS,
     onIdle: () => {},
-    onLost: () => {},
+    onOutage: () => {},
     ...fields,
   };
 }

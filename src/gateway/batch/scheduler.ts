@@ -3,7 +3,7 @@
  * that runs a batch.
  *
  * Q1: each request settles exactly once.
- * Q2: the queue changes only in `enqueue`, `#forget`, `#sweep`, `#pump` and `abandon`.
+ * Q2: the queue changes only in `enqueue`, `#forget`, `#sweep`, `#pump`, `#awaitInstance` and `abandon`.
  * Q3: at most one timer is armed, for the earliest moment at which the decision may change by itself.
  * Q4: an expired, hopeless or cancelled request never enters a batch.
  * Q5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
@@ -11,6 +11,8 @@
  *     crash names its culprit and hurts nobody else.
  * Q7: of what waits in one bucket nothing is sent before what has an earlier turn.
  * Q8: a policy acts on a request in the moment in which its time is over, whatever is running then.
+ * Q9: while no instance lives, a request waits as long as one can be back within its deadline; then it is refused, before that
+ *     deadline.
  */
 
 import type { Call, CancelReason } from '../accept/call.ts';
@@ -21,8 +23,10 @@ import { type BatchOutcome, diagnostics, type ModelRef, type SendReason } from '
 import { type Batch, type OutputAxes, scatter } from './batch.ts';
 import type { Batcher } from './batcher.ts';
 import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-batcher.ts';
+import { type Down, type Gate, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { LatencyModel } from './latency-model.ts';
 import { Occupancy } from './occupancy.ts';
+import { withJitter } from './pushback.ts';
 import { type QueuePolicies, timeLimitMs, turnOf } from './queue-policy.ts';
 import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
 import { RequestQueue } from './request-queue.ts';
@@ -52,8 +56,7 @@ export interface Executor {
   readonly instances: number;
   /** Instances that would take a batch now. */
   readonly idle: number;
-  /** Whether batches are taken at all: `open` refuses them for `retryAfterMs`. */
-  readonly gate: { readonly kind: 'closed' } | { readonly kind: 'open'; readonly retryAfterMs: number };
+  readonly gate: Gate;
   /** Takes an idle instance at once; never rejects. `limitMs`: no run takes longer, its runner is killed then. */
   run(batch: Batch, limitMs: number): Promise<RunOutcome>;
 }
@@ -87,8 +90,6 @@ const RUN_PATIENCE_FLOOR_MS = 2_000;
 const MAX_LATENCY_MODELS = 64;
 /** The longest that Node's timers wait; one that is set for longer fires at once. */
 const MAX_TIMER_MS = 0x7fff_ffff;
-/** Where nothing is predicted, refused callers still do not come back at once. */
-const MIN_PUSHBACK_MS = 10;
 
 /** Share of a caller's time that is kept for the way back, and its most, in milliseconds. */
 const WAY_BACK_SHARE = 0.15;
@@ -137,8 +138,8 @@ export class Scheduler implements Batcher {
 
   /**
    * Resolves with the request's own rows of the outputs.
-   * @throws InferError `queue_full`, `breaker_open` or `cannot_meet_deadline` at once; later also `deadline_exceeded`,
-   *   `cancelled`, `invalid_data`, `runner_lost`, `runner_killed_twice` or `internal`.
+   * @throws InferError `queue_full`, `breaker_open`, `runner_lost` or `cannot_meet_deadline` at once; later also
+   *   `deadline_exceeded`, `cancelled`, `invalid_data`, `runner_killed_twice` or `internal`.
    */
   enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
@@ -221,6 +222,7 @@ export class Scheduler implements Batcher {
     const { gate } = this.#executor;
     if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
     if (request.expiresAt <= now) return expired();
+    if (gate.kind === 'down' && !isWorthWaiting(request, gate, now)) return runnerLost(this.#options.model, gate);
     const alone = this.#predict(request.tensors.bucket, request.rows, now);
     if (request.deadline === Number.POSITIVE_INFINITY || alone === undefined) return undefined;
     const left = request.deadline - now;
@@ -275,6 +277,10 @@ export class Scheduler implements Batcher {
       this.abandon(breakerOpen(this.#options.model, gate.retryAfterMs));
       return;
     }
+    if (gate.kind === 'down') {
+      this.#awaitInstance(gate);
+      return;
+    }
     while (this.#executor.idle > 0 && !this.#exclusive) {
       const now = performance.now();
       const next = this.#nextPrepared(now);
@@ -296,6 +302,28 @@ export class Scheduler implements Batcher {
       for (const request of this.#queue.take(key, decision.shed)) settle(request, shed());
       void this.#send({ requests: this.#queue.take(key, decision.count), exclusive: false }, decision.reason);
     }
+  }
+
+  /** No instance lives: fails the requests that none can come back in time for, and looks again when the next one is due. */
+  #awaitInstance(gate: Down): void {
+    const now = performance.now();
+    let nextMs = Number.POSITIVE_INFINITY;
+    const isLost = (request: QueuedRequest): boolean => {
+      if (!isWorthWaiting(request, gate, now)) return true;
+      nextMs = Math.min(nextMs, waitsUntilMs(request, gate));
+      return false;
+    };
+    const prepared = this.#prepared.splice(0).map(({ requests, exclusive }) => {
+      const waiting = requests.filter((request) => !request.settled);
+      const lost = waiting.filter(isLost);
+      return { lost, exclusive, requests: waiting.filter((request) => !lost.includes(request)) };
+    });
+    this.#prepared.push(...prepared.filter(({ requests }) => requests.length > 0));
+    for (const request of [...prepared.flatMap(({ lost }) => lost), ...this.#queue.sweep(isLost)]) {
+      settle(request, runnerLost(this.#options.model, gate));
+    }
+    if (nextMs === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(() => this.#pump(), Math.min(MAX_TIMER_MS, Math.max(0, nextMs - now)));
   }
 
   /** The next batch that was formed already, or `wait` where it must wait for what is running. */
@@ -490,11 +518,6 @@ function noRoom(): InferError {
 function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferError {
   const text = `model '${name}' version ${version} failed repeatedly and is given a pause: try another replica, or again in ${format(retryAfterMs)}`;
   return new InferError('breaker_open', text, { pushback: withJitter(retryAfterMs) });
-}
-
-/** Up to a quarter more, so that refused callers do not come back all at once. */
-export function withJitter(ms: number): number {
-  return Math.ceil(Math.max(MIN_PUSHBACK_MS, ms) * (1 + Math.random() / 4));
 }
 
 function format(ms: number): string {

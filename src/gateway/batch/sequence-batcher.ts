@@ -17,9 +17,10 @@ import { InferError } from '../errors.ts';
 import type { ControlSpec, StateSpec } from '../repository/sequence-signature.ts';
 import type { Batcher } from './batcher.ts';
 import { IdleSequences } from './idle-sequences.ts';
+import { withJitter } from './pushback.ts';
 import { type QueuePolicies, type QueuePolicy, timeLimitMs } from './queue-policy.ts';
 import type { InferOutputs } from './queued-request.ts';
-import { cancelled, withJitter } from './scheduler.ts';
+import { cancelled } from './scheduler.ts';
 import { Sequence, type SequencedRequest } from './sequence.ts';
 import { SequenceInputs } from './sequence-inputs.ts';
 

@@ -8,6 +8,7 @@ import CircuitBreaker from 'opossum';
 import type { Batch } from '../batch/batch.ts';
 import type { Executor, RunOutcome } from '../batch/scheduler.ts';
 import { type BreakerState, diagnostics, type ModelRef } from '../ops/diagnostics.ts';
+import { describeOutage, type Outage } from './outage.ts';
 
 /** How long an open breaker refuses before it lets one batch try, in milliseconds. */
 const RESET_MS = 5_000;
@@ -18,6 +19,10 @@ const WINDOW_MS = 10_000;
 
 export interface Instances {
   readonly size: number;
+  /** Why none of them lives; `undefined` where one does. */
+  readonly outage: Outage | undefined;
+  /** How long the last load took, in milliseconds. */
+  readonly loadMs: number;
   idle(): number;
   run(batch: Batch, limitMs: number): Promise<RunOutcome>;
 }
@@ -79,8 +84,11 @@ export class Breaker implements Executor {
   }
 
   get gate(): Executor['gate'] {
-    if (!this.#circuit.opened) return { kind: 'closed' };
-    return { kind: 'open', retryAfterMs: Math.max(0, this.#openedAt + RESET_MS - performance.now()) };
+    if (this.#circuit.opened) {
+      return { kind: 'open', retryAfterMs: Math.max(0, this.#openedAt + RESET_MS - performance.now()) };
+    }
+    const { outage, loadMs } = this.#instances;
+    return outage === undefined ? CLOSED : gateOf(outage, loadMs, performance.now());
   }
 
   get state(): BreakerState {
@@ -106,6 +114,19 @@ export class Breaker implements Executor {
   close(): void {
     this.#circuit.shutdown();
   }
+}
+
+const CLOSED = { kind: 'closed' } as const;
+
+function gateOf(outage: Outage, loadMs: number, nowMs: number): Executor['gate'] {
+  const backAtMs = outage.nextAtMs + loadMs;
+  return {
+    kind: 'down',
+    sinceMs: outage.sinceMs,
+    expectedAtMs: outage.isRefused ? Number.POSITIVE_INFINITY : backAtMs,
+    retryAfterMs: Math.max(0, backAtMs - nowMs),
+    detail: describeOutage(outage, nowMs),
+  };
 }
 
 function isFailure({ kind }: RunOutcome): boolean {

@@ -24,6 +24,8 @@ export class ChannelListener {
   private constructor() {
     this.address = { path: socketPath(), key: this.#key.toString('hex') };
     this.#server = net.createServer((socket) => this.#meet(socket));
+    // A connection that cannot be accepted (no descriptor) is a thread that is not welcomed: its load ends at its limit.
+    this.#server.on('error', () => {});
   }
 
   static async open(): Promise<ChannelListener> {

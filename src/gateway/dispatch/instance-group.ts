@@ -13,8 +13,9 @@ import type { RunOutcome } from '../batch/scheduler.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import { type ModelTensor, withSize } from '../repository/row-axis.ts';
 import type { RunReply } from './instance-channel.ts';
+import type { Outage } from './outage.ts';
 import type { Tenant } from './runner.ts';
-import type { RunnerProcess } from './runner-process.ts';
+import { LoadError, type RunnerProcess } from './runner-process.ts';
 
 export interface InstanceGroupOptions {
   readonly model: ModelRef;
@@ -25,8 +26,8 @@ export interface InstanceGroupOptions {
   readonly loadLimitMs: number;
   /** Called when an instance becomes idle. */
   readonly onIdle: () => void;
-  /** Called when the runner is gone for good, with the reason. */
-  readonly onLost: (cause: string) => void;
+  /** Called when the runner is gone, and after each start of another that failed; with `undefined` when the instances are back. */
+  readonly onOutage: (outage: Outage | undefined) => void;
 }
 
 interface Instance {
@@ -52,6 +53,8 @@ export class InstanceGroup implements Tenant {
   readonly #options: InstanceGroupOptions;
   #instances: Instance[] = [];
   #info: SessionInfo | undefined;
+  #outage: Outage | undefined;
+  #loadMs = 0;
 
   constructor(options: InstanceGroupOptions) {
     this.model = options.model;
@@ -68,6 +71,15 @@ export class InstanceGroup implements Tenant {
     return count;
   }
 
+  get outage(): Outage | undefined {
+    return this.#outage;
+  }
+
+  /** How long the last load took. */
+  get loadMs(): number {
+    return this.#loadMs;
+  }
+
   /** What the session says of itself. */
   get info(): SessionInfo {
     if (this.#info === undefined) throw new Error('the model is not loaded');
@@ -76,12 +88,14 @@ export class InstanceGroup implements Tenant {
 
   async occupy(process: RunnerProcess): Promise<void> {
     const made: Instance[] = [];
+    const started = performance.now();
     try {
       for (const spec of this.#options.specs) {
         const mailbox = Mailbox.create(this.#options.mailboxDirectory);
         const instance = { number: ++lastNumber, mailbox, process, busy: false };
         made.push(instance);
-        this.#info = await process.load(instance.number, mailbox.path, spec, this.#options.loadLimitMs);
+        const info = await process.load(instance.number, mailbox.path, spec, this.#options.loadLimitMs);
+        this.#info = sameAs(this.#info, info);
       }
     } catch (error) {
       for (const { mailbox, number } of made) {
@@ -95,11 +109,17 @@ export class InstanceGroup implements Tenant {
     void process.ended.then(() => {
       for (const instance of made) this.#drop(instance);
     });
+    this.#loadMs = performance.now() - started;
+    if (this.#outage !== undefined) {
+      this.#outage = undefined;
+      this.#options.onOutage(undefined);
+    }
     this.#options.onIdle();
   }
 
-  evict(cause: string): void {
-    this.#options.onLost(cause);
+  suspend(outage: Outage): void {
+    this.#outage = outage;
+    this.#options.onOutage(outage);
   }
 
   /** No batch may be in flight. */
@@ -133,6 +153,16 @@ export class InstanceGroup implements Tenant {
     this.#instances = this.#instances.filter((other) => other !== instance);
     if (!instance.busy) instance.mailbox.close();
   }
+}
+
+/**
+ * Requests are checked against the signature that the first load found.
+ * @throws LoadError where the file that is loaded after an outage has other tensors.
+ */
+function sameAs(first: SessionInfo | undefined, again: SessionInfo): SessionInfo {
+  const signatureOf = ({ inputs, outputs }: SessionInfo): string => JSON.stringify([inputs, outputs]);
+  if (first === undefined || signatureOf(first) === signatureOf(again)) return again;
+  throw new LoadError('its file holds a model with other inputs or outputs than before: load the model again');
 }
 
 function isIdle({ busy, process }: Instance): boolean {

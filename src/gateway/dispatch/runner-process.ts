@@ -10,6 +10,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { extname } from 'node:path';
 import { createInterface } from 'node:readline';
+import { getSystemErrorMap } from 'node:util';
 import type { FromRunner, Run, SessionInfo, SessionSpec, ToRunner } from '../../worker/protocol.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
@@ -35,59 +36,47 @@ interface Pending {
 
 export class RunnerProcess {
   readonly name: string;
-  /** Resolves, never rejects, when the process is gone. */
+  /** Resolves, never rejects, when the process is gone, or could not be started. */
   readonly ended: Promise<RunnerEnd>;
-  readonly #child: ChildProcess;
+  /** `undefined` where the system refused it. */
+  readonly #child: ChildProcess | undefined;
   readonly #pending = new Map<string, Pending>();
   /** By the numbers of their instances. */
   readonly #channels = new Map<number, InstanceChannel>();
   #end: RunnerEnd | undefined;
   #killedFor: RunnerEnd | undefined;
+  #resolveEnded: (end: RunnerEnd) => void = () => {};
 
-  private constructor(name: string, child: ChildProcess) {
+  private constructor(name: string, start: () => ChildProcess) {
     this.name = name;
-    this.#child = child;
-    child.on('message', (message: FromRunner) => this.#receive(message));
-    for (const stream of [child.stdout, child.stderr]) {
-      if (stream === null) continue;
-      createInterface({ input: stream }).on('line', (line) => {
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: ONNX Runtime colours its lines
-        const text = line.replace(/\u001b\[[0-9;]*m/g, '').trim();
-        if (text !== '') diagnostics.notice.publish({ level: 'warn', text: `runner ${name}: ${text}` });
-      });
-    }
     this.ended = new Promise((resolve) => {
-      const finish = (cause: string): void => {
-        if (this.#end !== undefined) return;
-        this.#end = this.#killedFor ?? { cause, timedOut: false };
-        for (const { timer, settle } of this.#pending.values()) {
-          clearTimeout(timer);
-          settle({ kind: 'ended', ...this.#end });
-        }
-        this.#pending.clear();
-        for (const channel of this.#channels.values()) channel.end(this.#end);
-        this.#channels.clear();
-        resolve(this.#end);
-      };
-      child.on('error', (error) => finish(`could not be started: ${error.message}`));
-      child.on('exit', (code, signal) => finish(signal === null ? `exited with code ${code}` : `killed by ${signal}`));
+      this.#resolveEnded = resolve;
     });
+    try {
+      this.#child = start();
+      this.#watch(this.#child);
+    } catch (error) {
+      this.#finish(notStarted(error));
+    }
   }
 
   /**
+   * Starts a process. Never throws: where the system refuses one (no descriptor, no memory, too many processes), it has ended.
    * `env` must hold what the native libraries are to see: a process reads it once, at its start.
    * @param niceness how far all other processes go before it, from 0 to 19.
    */
   static start(name: string, env: NodeJS.ProcessEnv, niceness = 0): RunnerProcess {
-    // It is told its name so that lists of processes show which models it holds.
-    const child = fork(RUNNER_MODULE, [name], {
-      env: { ...MEMORY, ...env, ORT_DISABLE_TELEMETRY: '1' },
-      execArgv: [...COLLECTION_FLAGS],
-      serialization: 'json',
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    return new RunnerProcess(name, () => {
+      // The argument shows in lists of processes which models the process holds.
+      const child = fork(RUNNER_MODULE, [name], {
+        env: { ...MEMORY, ...env, ORT_DISABLE_TELEMETRY: '1' },
+        execArgv: [...COLLECTION_FLAGS],
+        serialization: 'json',
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      });
+      if (niceness > 0 && child.pid !== undefined) yieldTo(child.pid, niceness);
+      return child;
     });
-    if (niceness > 0 && child.pid !== undefined) yieldTo(child.pid, niceness);
-    return new RunnerProcess(name, child);
   }
 
   get alive(): boolean {
@@ -95,7 +84,7 @@ export class RunnerProcess {
   }
 
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#child?.pid;
   }
 
   /** @throws LoadError where the model does not load, or the process ends or is killed meanwhile. */
@@ -143,7 +132,48 @@ export class RunnerProcess {
   #kill(end: RunnerEnd): void {
     if (this.#end !== undefined) return;
     this.#killedFor ??= end;
-    this.#child.kill('SIGKILL');
+    this.#child?.kill('SIGKILL');
+  }
+
+  /**
+   * Listens to everything of the process that can fail, before anything of it can: an `error` event without a listener ends
+   * the gateway. A process that was refused for want of descriptors has no pipes.
+   */
+  #watch(child: ChildProcess): void {
+    child.on('error', (error) => {
+      if (child.pid === undefined) this.#finish(notStarted(error));
+      else this.kill(`its channel failed: ${error.message}`);
+    });
+    child.on('exit', (code, signal) =>
+      this.#finish(signal === null ? `exited with code ${code}` : `killed by ${signal}`),
+    );
+    child.on('message', (message) => this.#receive(message as FromRunner));
+    for (const stream of [child.stdout, child.stderr]) {
+      if (!stream) continue;
+      const lines = createInterface({ input: stream });
+      // What it prints is lost; its end is noticed by itself. The interface repeats errors of its stream.
+      for (const emitter of [stream, lines]) emitter.on('error', () => {});
+      lines.on('line', (line) => this.#print(line));
+    }
+  }
+
+  #print(line: string): void {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: ONNX Runtime colours its lines
+    const text = line.replace(/\u001b\[[0-9;]*m/g, '').trim();
+    if (text !== '') diagnostics.notice.publish({ level: 'warn', text: `runner ${this.name}: ${text}` });
+  }
+
+  #finish(cause: string): void {
+    if (this.#end !== undefined) return;
+    this.#end = this.#killedFor ?? { cause, timedOut: false };
+    for (const { timer, settle } of this.#pending.values()) {
+      clearTimeout(timer);
+      settle({ kind: 'ended', ...this.#end });
+    }
+    this.#pending.clear();
+    for (const channel of this.#channels.values()) channel.end(this.#end);
+    this.#channels.clear();
+    this.#resolveEnded(this.#end);
   }
 
   #ask(key: string, message: ToRunner, limitMs: number): Promise<FromRunner | ({ kind: 'ended' } & RunnerEnd)> {
@@ -155,11 +185,14 @@ export class RunnerProcess {
       const late = (): void => this.#kill({ cause: `no answer within ${Math.round(limitMs)} ms`, timedOut: true });
       this.#pending.set(key, { timer: setTimeout(late, limitMs), settle });
       // A message that cannot be sent needs no handling: the process is gone, and its end settles what is pending.
-      this.#child.send(message, () => {});
+      // One without a channel was refused, and is about to say so.
+      if (this.#child?.connected) this.#child.send(message, () => {});
     });
   }
 
   #receive(message: FromRunner): void {
+    // A process whose memory is corrupt may send anything.
+    if (typeof message !== 'object' || message === null) return;
     const key = `${KEYS[message.kind]} ${message.instance}`;
     const pending = this.#pending.get(key);
     if (pending === undefined) return;
@@ -190,6 +223,14 @@ function yieldTo(pid: number, niceness: number): void {
   } catch {
     // It has ended already, which is told elsewhere, or the system does not allow it, and it runs like all others.
   }
+}
+
+/** In the system's words: clients read them, and Node's name the path of its program. */
+function notStarted(error: unknown): string {
+  const { errno } = error as NodeJS.ErrnoException;
+  const known = errno === undefined ? undefined : getSystemErrorMap().get(errno);
+  const text = known?.join(', ') ?? (error instanceof Error ? error.message : String(error));
+  return `could not be started: ${text}`;
 }
 
 const KEYS = { loaded: 'load', 'load-failed': 'load', unloaded: 'unload' } as const;

@@ -1,12 +1,14 @@
 /**
  * A supervised runner: a process that is replaced when it dies, for the model versions that live in it (usually one).
  *
- * I2: a dead runner touches only the batches that were in it.
- * I3: death during a model's first load is that model's failure, and is not retried. A runner that dies in service is
- *     replaced at once, and after a growing pause where it dies soon again; one that does not come up is given up.
+ * RUN-1: a dead runner touches only the batches that were in it.
+ * RUN-2: death during a model's first load is that model's failure, and is not retried.
+ * RUN-3: a model that served comes back by itself: its starts are retried with growing pauses, for ever (outage.ts).
+ * RUN-4: each model has pauses of its own. One whose load ends the process of others delays no restart of theirs.
  */
 
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
+import { type Outage, restartPauseMs } from './outage.ts';
 import { LoadError, RunnerProcess } from './runner-process.ts';
 
 /** A model version in a runner. */
@@ -16,32 +18,38 @@ export interface Tenant {
   occupy(process: RunnerProcess): Promise<void>;
   /** Frees its instances in a process that others go on using. */
   vacate(): void;
-  /** The process is gone, and will not come back. */
-  evict(cause: string): void;
+  /** It has no process until the start that `outage` describes succeeds. Called again after each start that failed. */
+  suspend(outage: Outage): void;
 }
 
-/** Pauses before the second, third, … start of a runner that keeps dying; the last one repeats. */
-const RESTART_PAUSES_MS = [0, 250, 500, 1_000, 2_000, 5_000] as const;
-/** A runner that lived this long starts with a fresh account. */
+/** A tenant that was loaded at least once. */
+interface Stay {
+  /** Starts in a row after which it did not live long. */
+  failures: number;
+  /** Since when it is in the living process; `undefined` during an outage. */
+  loadedAtMs: number | undefined;
+  /** When the outage began. */
+  downSinceMs: number;
+  restart: NodeJS.Timeout | undefined;
+}
+
+/** A model that lived this long starts with a fresh account. */
 const HEALTHY_AFTER_MS = 30_000;
-/** Starts in a row that did not bring all models back, after which it is given up. */
-const MAX_FAILED_STARTS = 3;
 
 export class Runner {
   readonly name: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #onEmpty: () => void;
   readonly #niceness: number;
-  readonly #tenants = new Set<Tenant>();
+  readonly #stays = new Map<Tenant, Stay>();
   /** Model versions that are moving in: the process is not ended under them. */
   #arriving = 0;
   #process: RunnerProcess | undefined;
-  #startedAt = 0;
-  #restarts = 0;
-  #failedStarts = 0;
+  /** Whether a model is being loaded: a death is its doing then. */
+  #isLoading = false;
   #closed = false;
   /** Loads follow one another, so that a death while loading has one possible culprit. */
-  #loading: Promise<void> = Promise.resolve();
+  #turn: Promise<unknown> = Promise.resolve();
 
   /**
    * @param onEmpty called when the last model version has moved out.
@@ -59,27 +67,26 @@ export class Runner {
   }
 
   get empty(): boolean {
-    return this.#tenants.size === 0 && this.#arriving === 0;
+    return this.#stays.size === 0 && this.#arriving === 0;
   }
 
   /** Moves a model version in. Rejects with a LoadError where it does not load; other tenants are not harmed. */
   admit(tenant: Tenant): Promise<void> {
     this.#arriving++;
-    const admitted = this.#loading.then(async () => {
+    return this.#inTurn(async () => {
       try {
-        await tenant.occupy(this.#living());
-        this.#tenants.add(tenant);
+        await this.#load(tenant);
+        this.#stays.set(tenant, { failures: 0, loadedAtMs: performance.now(), downSinceMs: 0, restart: undefined });
       } finally {
         this.#arriving--;
       }
     });
-    this.#loading = admitted.catch(() => {});
-    return admitted;
   }
 
   /** Moves a model version out; with the last one the process ends, and its memory is the system's again. */
   release(tenant: Tenant): void {
-    this.#tenants.delete(tenant);
+    clearTimeout(this.#stays.get(tenant)?.restart);
+    this.#stays.delete(tenant);
     if (!this.empty) {
       tenant.vacate();
       return;
@@ -91,6 +98,7 @@ export class Runner {
   /** Ends the process for good: whoever is about to move in is refused. */
   close(): void {
     this.#closed = true;
+    for (const { restart } of this.#stays.values()) clearTimeout(restart);
     this.#stop();
   }
 
@@ -105,12 +113,28 @@ export class Runner {
     this.#process = undefined;
   }
 
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  async #load(tenant: Tenant): Promise<void> {
+    const process = this.#living();
+    this.#isLoading = true;
+    try {
+      await tenant.occupy(process);
+      if (!process.alive) throw new LoadError('the runner ended when the model was loaded');
+    } finally {
+      this.#isLoading = false;
+    }
+  }
+
   #living(): RunnerProcess {
     if (this.#closed) throw new LoadError('the server ends');
     if (this.#process !== undefined) return this.#process;
     const started = RunnerProcess.start(this.name, this.#env, this.#niceness);
     this.#process = started;
-    this.#startedAt = performance.now();
     void started.ended.then(({ cause }) => this.#ended(started, cause));
     return started;
   }
@@ -118,39 +142,65 @@ export class Runner {
   #ended(process: RunnerProcess, cause: string): void {
     if (this.#process !== process) return;
     this.#process = undefined;
-    if (this.#closed || this.#tenants.size === 0) return;
-    if (performance.now() - this.#startedAt > HEALTHY_AFTER_MS) this.#restarts = 0;
-    const pause = RESTART_PAUSES_MS[Math.min(this.#restarts++, RESTART_PAUSES_MS.length - 1)];
-    const models = [...this.#tenants].map(({ model }) => model);
-    const restarting = this.#failedStarts < MAX_FAILED_STARTS;
-    diagnostics.runnerEnded.publish({ runner: this.name, models, cause, restarting });
-    if (!restarting) {
-      for (const tenant of this.#tenants) tenant.evict(`its runner does not come up again, last: ${cause}`);
-      this.#tenants.clear();
-      return;
+    if (this.#closed || this.#stays.size === 0) return;
+    const models = [...this.#stays.keys()].map(({ model }) => model);
+    diagnostics.runnerEnded.publish({ runner: this.name, models, cause });
+    const isOwnDoing = !this.#isLoading;
+    for (const [tenant, stay] of this.#stays) {
+      // One that was not in it waits for a start already; one that was being loaded hears from its load.
+      if (stay.loadedAtMs !== undefined) this.#suspend(tenant, stay, { cause, isRefused: false, isOwnDoing });
     }
-    this.#loading = this.#loading.then(async () => {
-      // A server that ends meanwhile does not wait for it.
-      await new Promise((resolve) => setTimeout(resolve, pause).unref());
-      await this.#restore();
+  }
+
+  #suspend(
+    tenant: Tenant,
+    stay: Stay,
+    { cause, isRefused, isOwnDoing }: { cause: string; isRefused: boolean; isOwnDoing: boolean },
+  ): void {
+    const now = performance.now();
+    if (stay.loadedAtMs !== undefined) {
+      if (now - stay.loadedAtMs > HEALTHY_AFTER_MS) stay.failures = 0;
+      stay.loadedAtMs = undefined;
+      stay.downSinceMs = now;
+    }
+    const pauseMs = restartPauseMs(stay.failures);
+    if (isOwnDoing) stay.failures++;
+    // A server that ends meanwhile does not wait for it.
+    stay.restart = setTimeout(() => this.#restart(tenant, stay), pauseMs).unref();
+    const attempt = Math.max(1, stay.failures);
+    tenant.suspend({ sinceMs: stay.downSinceMs, attempt, nextAtMs: now + pauseMs, cause, isRefused });
+  }
+
+  /** Loads a tenant that was lost into the living process, or a new one. */
+  #restart(tenant: Tenant, stay: Stay): void {
+    const isGone = (): boolean => this.#closed || this.#stays.get(tenant) !== stay;
+    void this.#inTurn(async () => {
+      if (isGone()) return;
+      const { model } = tenant;
+      try {
+        await this.#load(tenant);
+      } catch (error) {
+        if (isGone()) return;
+        const cause = error instanceof Error ? error.message : String(error);
+        diagnostics.runnerStarted.publish({ runner: this.name, model, outcome: 'failed', cause });
+        const isRefused = error instanceof LoadError && this.#process?.alive === true;
+        this.#suspend(tenant, stay, { cause, isRefused, isOwnDoing: true });
+        this.#stopUnused();
+        return;
+      }
+      // It moved out meanwhile.
+      if (isGone()) {
+        tenant.vacate();
+        return;
+      }
+      stay.loadedAtMs = performance.now();
+      diagnostics.runnerStarted.publish({ runner: this.name, model, outcome: 'ok', cause: undefined });
     });
   }
 
-  /** Loads every tenant into a new process. One that no longer loads is evicted; if the process dies, `#ended` follows. */
-  async #restore(): Promise<void> {
-    if (this.#closed || this.#tenants.size === 0) return;
-    const process = this.#living();
-    this.#failedStarts++;
-    for (const tenant of this.#tenants) {
-      try {
-        await tenant.occupy(process);
-      } catch (error) {
-        if (this.#process !== process) return;
-        this.#tenants.delete(tenant);
-        tenant.evict(error instanceof Error ? error.message : String(error));
-      }
-    }
-    this.#failedStarts = 0;
-    if (this.empty) this.#stop();
+  /** A process without a model is not kept while its models wait for their next start. */
+  #stopUnused(): void {
+    const isUsed = [...this.#stays.values()].some(({ loadedAtMs }) => loadedAtMs !== undefined);
+    if (!isUsed && this.#arriving === 0) this.#stop();
   }
 }

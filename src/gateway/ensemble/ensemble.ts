@@ -5,8 +5,8 @@ import type { Admission } from '../admit/admission.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../batch/batcher.ts';
+import { withJitter } from '../batch/pushback.ts';
 import type { InferOutputs } from '../batch/queued-request.ts';
-import { withJitter } from '../batch/scheduler.ts';
 import { InferError } from '../errors.ts';
 import { checkCallable } from '../model/message-needs.ts';
 import { axisOf, type ModelPlan } from '../model/model.ts';
@@ -30,7 +30,9 @@ export interface EnsembleSurroundings {
 /** What it is at the moment, as the models of its steps are. */
 type Condition =
   | { readonly state: 'READY'; readonly detail: string; readonly signature: ModelSignature }
-  | { readonly state: 'LOADING' | 'UNAVAILABLE'; readonly detail: string };
+  /** A step waits for its next runner, and requests wait with it. */
+  | { readonly state: 'UNAVAILABLE'; readonly detail: string; readonly signature: ModelSignature }
+  | { readonly state: 'LOADING' | 'UNAVAILABLE'; readonly detail: string; readonly signature?: undefined };
 
 /** A refused caller comes back after about this long. */
 const PUSHBACK_MS = 50;
@@ -74,6 +76,10 @@ export class Ensemble implements Servable, Batcher {
 
   get detail(): string {
     return this.#condition.detail;
+  }
+
+  get isDown(): boolean {
+    return this.state === 'UNAVAILABLE' && this.#served !== undefined;
   }
 
   get ready(): Served {
@@ -169,13 +175,17 @@ export class Ensemble implements Servable, Batcher {
     });
     const circle = this.#circleThrough(this, []);
     if (circle !== undefined) throw new Error(`ensembles are steps of each other: ${circle.join(' -> ')}`);
-    const gone = models.find(({ state }) => state !== 'READY' && state !== 'LOADING');
+    const gone = models.find(({ state, isDown }) => state !== 'READY' && state !== 'LOADING' && !isDown);
     if (gone !== undefined) throw new Error(`${nameOf(gone)} is ${gone.state}: ${gone.detail}`);
     const loading = models.find(({ state }) => state === 'LOADING');
     if (loading !== undefined) return { state: 'LOADING', detail: `${nameOf(loading)} is LOADING: ${loading.detail}` };
     const signatures = models.map((model) => model.ready.signature);
     const signature = resolveEnsemble(this.config, graph, signatures, this.#plan.directory);
     checkCallable(this.ref.name, signature, this.#plan.maxMessageBytes);
+    const down = models.find(({ state }) => state !== 'READY');
+    if (down !== undefined) {
+      return { state: 'UNAVAILABLE', detail: `${nameOf(down)} is ${down.state}: ${down.detail}`, signature };
+    }
     const steps = graph.steps.map((_, step) => nameOfStep(graph, step));
     return { state: 'READY', detail: `ensemble of ${steps.join(', ')}`, signature };
   }
@@ -205,7 +215,7 @@ export class Ensemble implements Servable, Batcher {
     const { state, detail } = this.#condition;
     this.#condition = condition;
     this.#served =
-      condition.state === 'READY'
+      condition.signature !== undefined
         ? { signature: condition.signature, axis: axisOf(condition.signature.batching), batcher: this }
         : undefined;
     if (state === condition.state && detail === condition.detail) return;

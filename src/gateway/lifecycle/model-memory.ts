@@ -8,7 +8,7 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { withJitter } from '../batch/scheduler.ts';
+import { withJitter } from '../batch/pushback.ts';
 import { processMemory } from '../dispatch/process-memory.ts';
 import { InferError } from '../errors.ts';
 import type { Servable } from '../servable.ts';
@@ -44,6 +44,8 @@ interface Stay {
   /** Of its process, before it moved in. */
   readonly bytesBefore: number;
   isLoaded: boolean;
+  /** Its load failed: it holds nothing. */
+  hasFailed: boolean;
 }
 
 const RECENT_MS = 5_000;
@@ -88,7 +90,9 @@ export class ModelMemory {
     return this.#turns.take(async () => {
       for (const occupant of arrived) {
         const stay = this.#stays.get(occupant);
-        if (stay !== undefined) stay.isLoaded = true;
+        if (stay === undefined) continue;
+        stay.isLoaded = true;
+        stay.hasFailed = occupant.state !== 'READY';
       }
       if (this.#limit === undefined) return;
       await this.measure();
@@ -130,7 +134,7 @@ export class ModelMemory {
   }
 
   async #planStay(occupant: Occupant): Promise<Stay> {
-    const arriving = { isLoaded: false, bytesBefore: this.#bytesOf(occupant) };
+    const arriving = { isLoaded: false, hasFailed: false, bytesBefore: this.#bytesOf(occupant) };
     if (this.#limit === undefined) return { ...arriving, estimate: 0, fileBytes: 0 };
     const [modelPath = ''] = occupant.modelPaths;
     const fileBytes = await sizeOf(path.dirname(modelPath));
@@ -170,10 +174,9 @@ export class ModelMemory {
   /** Bytes that are held, or about to be, if these models were gone. */
   #heldWithout(gone: readonly string[]): number {
     const processes = new Map<number | Occupant, { readonly of: Occupant; loaded?: number; loading: number }>();
-    for (const [occupant, { estimate, isLoaded }] of this.#stays) {
-      if (gone.includes(occupant.ref.name)) continue;
-      // What has failed holds nothing; what is READY without a process is about to get one again.
-      if (isLoaded && occupant.pid === undefined && occupant.state !== 'READY') continue;
+    for (const [occupant, { estimate, isLoaded, hasFailed }] of this.#stays) {
+      // What was loaded and has no process is about to get one again.
+      if (hasFailed || gone.includes(occupant.ref.name)) continue;
       const key = occupant.pid ?? occupant;
       const process = processes.get(key) ?? { of: occupant, loading: 0 };
       processes.set(key, process);

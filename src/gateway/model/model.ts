@@ -4,10 +4,12 @@ import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { type BatchAxis, bucketKey, type InferTensors } from '../admit/infer-tensors.ts';
 import { type Batch, outputAxes } from '../batch/batch.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
+import { withJitter } from '../batch/pushback.ts';
 import { ResponseCache } from '../batch/response-cache.ts';
 import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import { InstanceGroup } from '../dispatch/instance-group.ts';
+import { describeOutage, type Outage } from '../dispatch/outage.ts';
 import { findRowDependence, type ProbeShape, type RunRows } from '../dispatch/row-independence.ts';
 import type { Runner } from '../dispatch/runner.ts';
 import { PROBE_RANGES, seededRandom, syntheticRow, WARM_UP_RANGES } from '../dispatch/synthetic-input.ts';
@@ -55,6 +57,9 @@ interface Loaded extends Served {
   readonly sequences?: SequenceSignature;
 }
 
+/** A version that has had no instance for longer is not ready. */
+const MAX_ABSENCE_MS = 1_000;
+
 export class Model implements Servable {
   readonly ref: ModelRef;
   readonly config: ModelConfig;
@@ -66,6 +71,8 @@ export class Model implements Servable {
   #state: ModelState = 'LOADING';
   #detail = 'loading';
   #served: Loaded | undefined;
+  /** Runs while it is down and still READY. */
+  #absence: NodeJS.Timeout | undefined;
 
   constructor(plan: ModelPlan, runner: Runner) {
     this.ref = plan.ref;
@@ -78,7 +85,7 @@ export class Model implements Servable {
       mailboxDirectory: plan.mailboxDirectory,
       loadLimitMs: plan.loadLimitMs,
       onIdle: () => this.#served?.scheduler.wake(),
-      onLost: (cause) => this.#lose(cause),
+      onOutage: (outage) => this.#suspend(outage),
     });
   }
 
@@ -88,7 +95,14 @@ export class Model implements Servable {
 
   /** Why it is not ready, or how it is served. */
   get detail(): string {
-    return this.#detail;
+    const { outage } = this.#group;
+    const isDown = outage !== undefined && this.#state === 'UNAVAILABLE';
+    return isDown ? describeOutage(outage, performance.now()) : this.#detail;
+  }
+
+  /** It served, has no instance that lives, and comes back by itself. */
+  get isDown(): boolean {
+    return this.#group.outage !== undefined;
   }
 
   get pid(): number | undefined {
@@ -125,9 +139,13 @@ export class Model implements Servable {
   }
 
   get ready(): Served {
-    if (this.#state === 'READY' && this.#served !== undefined) return this.#served;
-    const text = `model '${this.ref.name}' version ${this.ref.version} is not at ready state: ${this.#detail}`;
-    throw new InferError('model_not_ready', text);
+    const { outage } = this.#group;
+    // While a start is expected to succeed, the queue knows which requests can wait for it.
+    const isWaiting = outage !== undefined && !outage.isRefused;
+    if (this.#served !== undefined && (this.#state === 'READY' || isWaiting)) return this.#served;
+    const text = `model '${this.ref.name}' version ${this.ref.version} is not at ready state: ${this.detail}`;
+    const pushback = outage === undefined ? {} : { pushback: withJitter(outage.nextAtMs - performance.now()) };
+    throw new InferError('model_not_ready', text, pushback);
   }
 
   async load(): Promise<void> {
@@ -138,6 +156,8 @@ export class Model implements Servable {
       this.#served = await this.#prepare();
       await this.#checkFiles();
       this.#become('READY', this.#describe(this.#served));
+      // Its runner may have died after the last run of the warm-up.
+      if (this.#group.outage !== undefined) this.#suspend(this.#group.outage);
     } catch (error) {
       this.#runner.release(this.#group);
       this.#become('UNAVAILABLE', error instanceof Error ? error.message : String(error));
@@ -153,6 +173,7 @@ export class Model implements Servable {
   }
 
   close(): void {
+    clearTimeout(this.#absence);
     this.#served?.circuit.close();
     this.#runner.release(this.#group);
   }
@@ -169,7 +190,8 @@ export class Model implements Servable {
   async #prepare(): Promise<Loaded> {
     const { config, directory } = this.plan;
     const queues = queuePolicies(config);
-    const { info } = this.#group;
+    const group = this.#group;
+    const { info } = group;
     for (const { provider, reason } of info.refusals) {
       const text = `model '${this.ref.name}' version ${this.ref.version}: execution provider ${provider} is not used: ${reason}`;
       diagnostics.notice.publish({ level: 'warn', text });
@@ -188,9 +210,15 @@ export class Model implements Servable {
     const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
     const axis = axisOf(batching);
     const circuit = new Breaker(this.ref, {
-      size: this.#group.size,
-      idle: () => this.#group.idle,
-      run: (batch: Batch, limitMs: number) => this.#group.run(batch, { ...signature, axis }, limitMs),
+      size: group.size,
+      get outage() {
+        return group.outage;
+      },
+      get loadMs() {
+        return group.loadMs;
+      },
+      idle: () => group.idle,
+      run: (batch: Batch, limitMs: number) => group.run(batch, { ...signature, axis }, limitMs),
     });
     const { dynamic_batching: dynamic, tensorgate } = config;
     const scheduler = new Scheduler(
@@ -276,10 +304,23 @@ export class Model implements Servable {
     return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature.batching, this.plan.config)}${kept}`;
   }
 
-  #lose(cause: string): void {
-    this.#become('UNAVAILABLE', cause);
-    const text = `model '${this.ref.name}' version ${this.ref.version} is gone: ${cause}`;
-    this.#served?.batcher.abandon(new InferError('runner_lost', text));
+  /** A replacement within a second goes unnoticed; after that, balancers should send requests elsewhere. */
+  #suspend(outage: Outage | undefined): void {
+    if (this.#served === undefined) return;
+    this.#served.scheduler.wake();
+    if (outage?.isRefused === true) this.#beAbsent();
+    else if (outage !== undefined) this.#absence ??= setTimeout(() => this.#beAbsent(), MAX_ABSENCE_MS).unref();
+    else {
+      clearTimeout(this.#absence);
+      this.#absence = undefined;
+      if (this.#state !== 'READY') this.#become('READY', this.#describe(this.#served));
+    }
+  }
+
+  #beAbsent(): void {
+    const { outage } = this.#group;
+    if (outage === undefined || this.#state !== 'READY') return;
+    this.#become('UNAVAILABLE', describeOutage(outage, performance.now()));
   }
 
   #become(state: ModelState, detail: string): void {

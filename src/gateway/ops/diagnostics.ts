@@ -91,7 +91,15 @@ export interface RunnerEnded {
   readonly models: readonly ModelRef[];
   /** Such as `killed by SIGSEGV` or `no answer within 2000 ms`. */
   readonly cause: string;
-  readonly restarting: boolean;
+}
+
+/** A model version that had served was loaded again after its runner was lost, or was not. */
+export interface RunnerStarted {
+  readonly runner: string;
+  readonly model: ModelRef;
+  readonly outcome: 'ok' | 'failed';
+  /** Why it failed. */
+  readonly cause: string | undefined;
 }
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
@@ -190,6 +198,7 @@ export const diagnostics = {
   tenantCharged: topic<TenantCharged>('tenant.charged'),
   batchEnded: topic<BatchEnded>('batch.ended'),
   runnerEnded: topic<RunnerEnded>('runner.ended'),
+  runnerStarted: topic<RunnerStarted>('runner.started'),
   breakerChanged: topic<BreakerChanged>('breaker.changed'),
   modelChanged: topic<ModelChanged>('model.changed'),
   shadowEnded: topic<ShadowEnded>('shadow.ended'),

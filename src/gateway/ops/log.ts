@@ -83,10 +83,13 @@ export function startLog(
     diagnostics.modelChanged.subscribe(({ model, state, detail }) => {
       log(LEVEL_OF_MODEL_STATE[state], { ...labelsOf(model), state }, boundedText(`model ${state}: ${detail}`));
     }),
-    diagnostics.runnerEnded.subscribe(({ runner, models, cause, restarting }) => {
+    diagnostics.runnerEnded.subscribe(({ runner, models, cause }) => {
       const served = models.map(({ name, version }) => `${name}:${version}`).join(' ');
-      const text = restarting ? `runner ended, and is replaced: ${cause}` : `runner is given up: ${cause}`;
-      log(restarting ? 'warn' : 'error', { runner, models: boundedText(served) }, boundedText(text));
+      log('warn', { runner, models: boundedText(served) }, boundedText(`runner ended, and is replaced: ${cause}`));
+    }),
+    diagnostics.runnerStarted.subscribe(({ runner, model, outcome, cause }) => {
+      const text = outcome === 'ok' ? 'runner started again' : `runner did not start, and is tried again: ${cause}`;
+      log(outcome === 'ok' ? 'info' : 'warn', { runner, ...labelsOf(model) }, boundedText(text));
     }),
     diagnostics.breakerChanged.subscribe(({ model, state }) => {
       log(LEVEL_OF_BREAKER[state], { ...labelsOf(model), breaker: state }, `circuit breaker ${state}`);

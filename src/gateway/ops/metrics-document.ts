@@ -20,6 +20,7 @@ const LABELS = `
 | \`reason\` of a request | why it failed, as in [errors](errors.md); \`none\` where it did not |
 | \`reason\` of a batch | why it was sent: \`full\`, \`preferred\`, \`idle\`, \`delay\`, \`deadline\`, \`alone\` (a replay, or part of a batch that failed) |
 | \`outcome\` | how a batch ended: \`ok\`, \`refused\` (the model refused a row), \`failed\`, \`crashed\`, \`timed_out\` |
+| \`outcome\` of a start | whether the version loaded into its next runner: \`ok\`, \`failed\` |
 | \`outcome\` of a request to a cache | \`hit\`, \`joined\`, \`miss\` ([overload](overload.md)) |
 | \`tenant\` | one that the settings name, or \`other\` |
 | \`outcome\` of a tenant's request | \`admitted\`, \`limited\` |
@@ -61,13 +62,14 @@ rate(tensorgate_batch_size_sum[5m]) / rate(tensorgate_batch_size_count[5m])
 sum by (model, reason) (rate(tensorgate_batches_total[5m]))
 \`\`\`
 
-Worth an alert: a model that is not ready, a breaker that is open, a runner that keeps ending, a rollout that was rolled back,
-and a gateway that is itself the limit:
+Worth an alert: a model that is not ready, a breaker that is open, a runner that keeps ending or does not start, a rollout that
+was rolled back, and a gateway that is itself the limit:
 
 \`\`\`promql
 tensorgate_model_ready == 0
 tensorgate_breaker_state == 2
 increase(tensorgate_runner_restarts_total[10m]) > 2
+increase(tensorgate_runner_starts_total{outcome="failed"}[10m]) > 2
 increase(tensorgate_rollout_changes_total{stage="rolled_back"}[10m]) > 0
 rate(tensorgate_event_loop_active_seconds_total[1m]) > 0.9
 \`\`\`

@@ -21,6 +21,7 @@ import {
   type ModelRef,
   type ModelState,
   type RolloutChanged,
+  type RunnerStarted,
   type SendReason,
   type ShadowEnded,
   type TenantCharged,
@@ -45,6 +46,7 @@ export interface ModelLoad {
   readonly queuedRows: number;
   /** `undefined` where it has no response cache. */
   readonly cacheBytes?: number | undefined;
+  readonly isDown: boolean;
   /** What its runner process holds; of one that several share, an equal part. */
   readonly memoryBytes: number;
   readonly breaker: BreakerState;
@@ -172,6 +174,16 @@ export const METRICS = {
     help: 'Runner processes that died or hung, and were replaced.',
     labels: ['runner'],
   },
+  tensorgate_runner_starts_total: {
+    kind: 'counter',
+    help: 'Times that a model version was loaded into a runner again after it had lost one, by whether it loaded. Failed starts are retried for ever.',
+    labels: [...MODEL, 'outcome'],
+  },
+  tensorgate_runner_down: {
+    kind: 'gauge',
+    help: '1 while a model version that served has no runner that lives and waits for the next, else 0.',
+    labels: MODEL,
+  },
   tensorgate_shadow_comparisons_total: {
     kind: 'counter',
     help: 'Answers of a shadow that were compared with those that clients got.',
@@ -252,9 +264,8 @@ export function recordMetrics(
     diagnostics.shadowEnded.subscribe((event) => recorder.recordShadow(event)),
     diagnostics.rolloutChanged.subscribe((event) => recorder.recordRollout(event)),
     diagnostics.limitReached.subscribe(({ limit }) => recorder.recordLimit(limit)),
-    diagnostics.runnerEnded.subscribe(({ runner, restarting }) => {
-      if (restarting) recorder.recordRestart(runner);
-    }),
+    diagnostics.runnerEnded.subscribe(({ runner }) => recorder.recordRestart(runner)),
+    diagnostics.runnerStarted.subscribe((event) => recorder.recordRunnerStart(event)),
   ];
   return () => {
     meter.removeBatchObservableCallback(collect, observables);
@@ -294,6 +305,8 @@ class ModelSeries {
   readonly batchSize: Distribution;
   readonly computeDuration: Distribution;
   readonly transferDuration: Distribution;
+  /** Starts after the loss of a runner. */
+  readonly starts = new Map<RunnerStarted['outcome'], Count<object>>();
   readonly batches = new Map<`${SendReason} ${BatchOutcome}`, Count<{ reason: SendReason; outcome: BatchOutcome }>>();
   readonly cached = new Map<CacheOutcome, Count<{ outcome: CacheOutcome }>>();
   /** When metrics were last collected; `undefined` where the version was gone by then. */
@@ -324,6 +337,10 @@ class ModelSeries {
     return obtain(this.durations, status, () =>
       this.#histograms('tensorgate_request_duration_seconds', { ...this.labels, status }),
     );
+  }
+
+  startsAs(outcome: RunnerStarted['outcome']): Count<unknown> {
+    return obtain(this.starts, outcome, () => ({ labels: { ...this.labels, outcome }, value: 0 }));
   }
 
   batchesFor(reason: SendReason, outcome: BatchOutcome): Count<unknown> {
@@ -469,6 +486,10 @@ class MetricsRecorder {
     obtain(this.#restarts, runner, () => ({ labels: { runner }, value: 0 })).value++;
   }
 
+  recordRunnerStart({ model, outcome }: RunnerStarted): void {
+    this.#seriesOf(model).startsAs(outcome).value++;
+  }
+
   collect(result: BatchObservableResult, state: GatewayState): void {
     const observe = (name: NamesOf<'counter' | 'gauge'>, value: number, labels = {}): void => {
       const observable = this.observables.get(name);
@@ -488,6 +509,7 @@ class MetricsRecorder {
     for (const { load, labels } of known) {
       // The SDK repeats the last value of a gauge that is no longer observed: a model that is gone has to be said so.
       observe('tensorgate_model_ready', load?.state === 'READY' ? 1 : 0, labels);
+      observe('tensorgate_runner_down', load?.isDown === true ? 1 : 0, labels);
       observe('tensorgate_model_memory_bytes', load?.memoryBytes ?? 0, labels);
       observe('tensorgate_queue_depth', load?.queuedRequests ?? 0, labels);
       observe('tensorgate_queue_rows', load?.queuedRows ?? 0, labels);
@@ -503,6 +525,7 @@ class MetricsRecorder {
       observe('tensorgate_response_bytes_total', series.responseBytes, series.labels);
       for (const { value, labels } of series.requests.values()) observe('tensorgate_requests_total', value, labels);
       for (const { value, labels } of series.batches.values()) observe('tensorgate_batches_total', value, labels);
+      for (const { value, labels } of series.starts.values()) observe('tensorgate_runner_starts_total', value, labels);
     }
     for (const { value, labels } of [...this.#calls.values()].flatMap((statuses) => [...statuses.values()])) {
       observe('tensorgate_calls_total', value, labels);
@@ -529,6 +552,7 @@ class MetricsRecorder {
       series.load = load;
       // A rate needs a zero to start from.
       series.requestsFor('none', 'OK');
+      series.startsAs('failed');
     }
     return seriesOfAll();
   }

@@ -28,7 +28,13 @@ function breakerRound(size = 4): { breaker: Breaker; instances: FakeExecutor; st
   onTestFinished(diagnostics.breakerChanged.subscribe(({ state }) => states.push(state)));
   const breaker = new Breaker(
     { name: 'm', version: '1' },
-    { size, idle: () => instances.idle, run: (batch, limitMs) => instances.run(batch, limitMs) },
+    {
+      size,
+      outage: undefined,
+      loadMs: 0,
+      idle: () => instances.idle,
+      run: (batch, limitMs) => instances.run(batch, limitMs),
+    },
   );
   onTestFinished(() => breaker.close());
   return { breaker, instances, states };

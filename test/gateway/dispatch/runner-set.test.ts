@@ -11,7 +11,7 @@ function runners(): RunnerSet {
 const MODEL = { name: 'm', version: '1' };
 
 function tenant(): Tenant {
-  return { model: MODEL, occupy: () => Promise.resolve(), vacate: () => {}, evict: () => {} };
+  return { model: MODEL, occupy: () => Promise.resolve(), vacate: () => {}, suspend: () => {} };
 }
 
 test('a version that is loaded again gets a runner beside the one it has', () => {

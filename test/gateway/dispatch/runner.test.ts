@@ -1,9 +1,12 @@
 import fs from 'node:fs';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InstanceGroup } from '../../../src/gateway/dispatch/instance-group.ts';
+import type { Outage } from '../../../src/gateway/dispatch/outage.ts';
 import { Runner, type Tenant } from '../../../src/gateway/dispatch/runner.ts';
 import type { RunnerProcess } from '../../../src/gateway/dispatch/runner-process.ts';
 import { diagnostics, type RunnerEnded } from '../../../src/gateway/ops/diagnostics.ts';
+import { identityModel } from '../../support/onnx-models.ts';
+import { refuseProcesses } from '../../support/process-shortage.ts';
 import {
   ENDLESS,
   groupOptions,
@@ -26,24 +29,24 @@ function runner(name = 'test'): Runner {
   return made;
 }
 
-/** A group of the loop model that tells when it can run, and when it is lost. */
+/** A group of the loop model that says when it can run, and records its outages. */
 class Inhabitant extends InstanceGroup {
-  readonly lost: Promise<string>;
+  readonly outages: readonly Outage[];
   readonly #idle: () => Promise<void>;
 
   constructor(modelPath: string = loopModelFile()) {
     let wake = Promise.withResolvers<void>();
-    const lost = Promise.withResolvers<string>();
+    const outages: Outage[] = [];
     super(
       groupOptions(modelPath, {
         onIdle: () => {
           wake.resolve();
           wake = Promise.withResolvers();
         },
-        onLost: lost.resolve,
+        onOutage: (outage) => outage && outages.push(outage),
       }),
     );
-    this.lost = lost.promise;
+    this.outages = outages;
     this.#idle = () => wake.promise;
   }
 
@@ -63,7 +66,6 @@ class Inhabitant extends InstanceGroup {
 /** A model whose load ends its process. */
 class Killer implements Tenant {
   readonly model = { name: 'killer', version: '1' };
-  readonly evicted = Promise.withResolvers<string>();
   loads = 0;
 
   async occupy(process_: RunnerProcess): Promise<void> {
@@ -74,9 +76,7 @@ class Killer implements Tenant {
 
   vacate(): void {}
 
-  evict(cause: string): void {
-    this.evicted.resolve(cause);
-  }
+  suspend(): void {}
 }
 
 function ends(): RunnerEnded[] {
@@ -97,7 +97,7 @@ describe('a runner that dies in service', () => {
     await group.ready();
     expect(await group.outcome(1)).toBe('ok');
     expect(home.pid).not.toBe(first);
-    expect(events).toEqual([{ runner: 'test', models: [group.model], cause: 'killed by SIGKILL', restarting: true }]);
+    expect(events).toEqual([{ runner: 'test', models: [group.model], cause: 'killed by SIGKILL' }]);
   });
 
   test('is replaced in the middle of a run, too, which is told', async () => {
@@ -123,48 +123,118 @@ describe('a runner that dies in service', () => {
     expect(await Promise.all([a.outcome(1), b.outcome(1)])).toEqual(['ok', 'ok']);
   });
 
-  test('loses the model that no longer loads, and keeps the others', async () => {
+  test('loads a model again whose file was gone when it is back, and serves the others meanwhile', async () => {
     const home = runner();
     const file = loopModelFile();
-    const [stays, goes] = [new Inhabitant(), new Inhabitant(file)];
-    await Promise.all([home.admit(stays), home.admit(goes)]);
-    fs.rmSync(file);
+    const [stays, returns] = [new Inhabitant(), new Inhabitant(file)];
+    await Promise.all([home.admit(stays), home.admit(returns)]);
+    fs.renameSync(file, `${file}.away`);
     home.kill('the test says so');
-    expect(await goes.lost).toContain(file);
+    await vi.waitUntil(() => returns.outage?.isRefused, { timeout: PATIENCE_MS });
+    expect(returns.outage?.cause).toContain(file);
     await stays.ready();
+    const pid = pidOf(home);
     expect(await stays.outcome(1)).toBe('ok');
+    fs.renameSync(`${file}.away`, file);
+    await returns.ready();
+    expect(returns.outage).toBeUndefined();
+    expect(await returns.outcome(1)).toBe('ok');
+    expect(home.pid).toBe(pid);
   });
 
-  test('ends where none of its models loads any more', async () => {
+  test('keeps no process while none of its models loads', async () => {
     const home = runner();
     const file = loopModelFile();
     const group = new Inhabitant(file);
     await home.admit(group);
     fs.rmSync(file);
     home.kill('the test says so');
-    await group.lost;
+    await vi.waitUntil(() => group.outage?.isRefused, { timeout: PATIENCE_MS });
     await vi.waitUntil(() => home.pid === undefined);
-    expect(home.empty).toBe(true);
-    // It is not closed for good: another model may move in.
+    // Another model may move in.
     const other = new Inhabitant();
     await home.admit(other);
     expect(await other.outcome(1)).toBe('ok');
   });
 
-  test('is given up where it does not come up again, after three tries', async () => {
+  test('does not load another model from the file of the one that served', async () => {
+    const home = runner();
+    const file = loopModelFile();
+    const group = new Inhabitant(file);
+    await home.admit(group);
+    fs.writeFileSync(`${file}.new`, identityModel('FP32'));
+    fs.renameSync(`${file}.new`, file);
+    home.kill('the test says so');
+    await vi.waitUntil(() => group.outage?.isRefused, { timeout: PATIENCE_MS });
+    expect(group.outage?.cause).toBe(
+      'its file holds a model with other inputs or outputs than before: load the model again',
+    );
+  });
+
+  test('is started again for ever, with growing pauses, and its models say when', async () => {
     const events = ends();
     const home = runner();
     const group = new Inhabitant();
     await home.admit(group);
     // From now on each load ends the process.
     const killer = new Killer();
-    vi.spyOn(group, 'occupy').mockImplementation((process_) => killer.occupy(process_));
+    const occupy = vi.spyOn(group, 'occupy').mockImplementation((process_) => killer.occupy(process_));
     home.kill('the test says so');
-    expect(await group.lost).toBe('its runner does not come up again, last: killed by SIGSEGV');
-    expect(killer.loads).toBe(3);
-    expect(events.map(({ restarting }) => restarting)).toEqual([true, true, true, false]);
-    expect(home.empty).toBe(true);
+    await vi.waitUntil(() => killer.loads === 5, { timeout: PATIENCE_MS });
+    await vi.waitUntil(() => group.outages.length === 6, { timeout: PATIENCE_MS });
+    expect(events).toHaveLength(6);
+    expect(group.outages.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(group.outages.map(({ cause }) => cause)).toEqual([
+      'the test says so',
+      ...Array(5).fill('killed by SIGSEGV'),
+    ]);
+    expect(group.outages.every(({ isRefused, sinceMs }) => !isRefused && sinceMs === group.outages[0]?.sinceMs)).toBe(
+      true,
+    );
+    occupy.mockRestore();
+    await group.ready();
+    expect(await group.outcome(1)).toBe('ok');
+    expect(group.outage).toBeUndefined();
   });
+
+  test('does not wait for the pauses of a model whose load ends it', async () => {
+    const home = runner();
+    const [good, bad] = [new Inhabitant(), new Inhabitant()];
+    await Promise.all([home.admit(good), home.admit(bad)]);
+    const killer = new Killer();
+    vi.spyOn(bad, 'occupy').mockImplementation((process_) => killer.occupy(process_));
+    home.kill('the test says so');
+    await vi.waitUntil(() => killer.loads === 4, { timeout: PATIENCE_MS });
+    await good.ready();
+    expect(await good.outcome(1)).toBe('ok');
+    // The good one is always the first start after a death; only the bad one has failed again and again.
+    expect(good.outages.map(({ attempt }) => attempt)).toEqual(good.outages.map(() => 1));
+    expect(bad.outages.at(-1)?.attempt).toBeGreaterThan(3);
+  });
+
+  test.each(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'] as const)(
+    'is started again when the system refused a process with %s, and has one to give',
+    async (code) => {
+      const home = runner();
+      const group = new Inhabitant();
+      await home.admit(group);
+      const handles = fs.readdirSync('/proc/self/fd').length;
+      const shortage = refuseProcesses(code);
+      home.kill('the test says so');
+      await vi.waitUntil(() => shortage.refused === 3, { timeout: PATIENCE_MS });
+      await vi.waitUntil(() => group.outage?.attempt === 4, { timeout: PATIENCE_MS });
+      expect(group.outage).toMatchObject({
+        cause: expect.stringMatching(new RegExp(`: could not be started: ${code}, [a-z]`)),
+        isRefused: false,
+      });
+      expect(home.pid).toBeUndefined();
+      // Neither does the gateway leak what a start took.
+      expect(fs.readdirSync('/proc/self/fd').length).toBeLessThan(handles);
+      shortage.end();
+      await group.ready();
+      expect(await group.outcome(1)).toBe('ok');
+    },
+  );
 });
 
 describe('a first load', () => {

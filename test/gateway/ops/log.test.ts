@@ -34,8 +34,9 @@ test('changes of models, runners and breakers are told, at the level of what the
   const lines = capture('info');
   diagnostics.modelChanged.publish({ model: RESNET, state: 'READY', detail: '2 instances on cpu' });
   diagnostics.modelChanged.publish({ model: RESNET, state: 'UNAVAILABLE', detail: 'no such file' });
-  diagnostics.runnerEnded.publish({ runner: 'r', models: [RESNET], cause: 'killed by SIGSEGV', restarting: true });
-  diagnostics.runnerEnded.publish({ runner: 'r', models: [RESNET], cause: 'killed by SIGSEGV', restarting: false });
+  diagnostics.runnerEnded.publish({ runner: 'r', models: [RESNET], cause: 'killed by SIGSEGV' });
+  diagnostics.runnerStarted.publish({ runner: 'r', model: RESNET, outcome: 'failed', cause: 'spawn EMFILE' });
+  diagnostics.runnerStarted.publish({ runner: 'r', model: RESNET, outcome: 'ok', cause: undefined });
   diagnostics.breakerChanged.publish({ model: RESNET, state: 'open' });
   diagnostics.breakerChanged.publish({ model: RESNET, state: 'closed' });
   const model = { model: 'resnet', version: '3' };
@@ -43,7 +44,8 @@ test('changes of models, runners and breakers are told, at the level of what the
     { level: 'info', ...model, state: 'READY', msg: 'model READY: 2 instances on cpu' },
     { level: 'warn', ...model, state: 'UNAVAILABLE', msg: 'model UNAVAILABLE: no such file' },
     { level: 'warn', runner: 'r', models: 'resnet:3', msg: 'runner ended, and is replaced: killed by SIGSEGV' },
-    { level: 'error', runner: 'r', msg: 'runner is given up: killed by SIGSEGV' },
+    { level: 'warn', runner: 'r', ...model, msg: 'runner did not start, and is tried again: spawn EMFILE' },
+    { level: 'info', runner: 'r', ...model, msg: 'runner started again' },
     { level: 'warn', ...model, breaker: 'open' },
     { level: 'info', ...model, breaker: 'closed' },
   ]);

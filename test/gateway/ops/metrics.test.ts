@@ -19,7 +19,17 @@ beforeEach(() => {
     inFlightBytes: 300,
     maxInFlightBytes: 1_000,
     transport: { connections: 1, streams: 2, incomingBytes: 3, unreadBytes: 4 },
-    models: [{ ref: RESNET, state: 'READY', queuedRequests: 2, queuedRows: 5, memoryBytes: 700, breaker: 'half-open' }],
+    models: [
+      {
+        ref: RESNET,
+        state: 'READY',
+        isDown: false,
+        queuedRequests: 2,
+        queuedRows: 5,
+        memoryBytes: 700,
+        breaker: 'half-open',
+      },
+    ],
   };
   const distributions = new Distributions({ name: 'test', version: '1' });
   const reader = new PrometheusExporter({ preventServerStart: true, metricProducers: [distributions] });
@@ -41,7 +51,7 @@ test('names, types and labels are those of the table, and nothing else is export
   diagnostics.tenantCharged.publish({ tenant: 'gold', outcome: 'admitted' });
   diagnostics.batchEnded.publish(batchEnded());
   diagnostics.limitReached.publish({ limit: 'http2ControlBurst' });
-  diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed', restarting: true });
+  diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed' });
   const pair = { model: 'resnet', primary: '3', shadow: '4' };
   const found = { absolute: 0.5, relative: 0.1, rowsAgreeing: 3, rowsDisagreeing: 1, primaryMs: 2, shadowMs: 4 };
   diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'compared', result: 'different', ...found } });
@@ -167,11 +177,20 @@ test('calls are counted by method and status', async () => {
   expect(sampleValue(families, 'tensorgate_calls_total', { method: MODEL_INFER, status: 'CANCELLED' })).toBe(1);
 });
 
-test('runners that are replaced are counted, those that are given up are not', async () => {
+test('runners that end are counted, and so are the starts of others by how they went', async () => {
   const ended = { runner: 'resnet:3', models: [RESNET], cause: 'killed by SIGSEGV' };
-  diagnostics.runnerEnded.publish({ ...ended, restarting: true });
-  diagnostics.runnerEnded.publish({ ...ended, restarting: false });
-  expect(sampleValue(await collect(), 'tensorgate_runner_restarts_total', { runner: 'resnet:3' })).toBe(1);
+  const starts = (families: Awaited<ReturnType<typeof collect>>, outcome: string) =>
+    sampleValue(families, 'tensorgate_runner_starts_total', { model: 'resnet', version: '3', outcome });
+  expect(starts(await collect(), 'failed')).toBe(0);
+  diagnostics.runnerEnded.publish(ended);
+  const started = { runner: 'resnet:3', model: RESNET };
+  diagnostics.runnerStarted.publish({ ...started, outcome: 'failed', cause: 'spawn EMFILE' });
+  diagnostics.runnerStarted.publish({ ...started, outcome: 'failed', cause: 'spawn EMFILE' });
+  diagnostics.runnerStarted.publish({ ...started, outcome: 'ok', cause: undefined });
+  const families = await collect();
+  expect(sampleValue(families, 'tensorgate_runner_restarts_total', { runner: 'resnet:3' })).toBe(1);
+  expect(starts(families, 'failed')).toBe(2);
+  expect(starts(families, 'ok')).toBe(1);
 });
 
 test('gauges show the gateway as it is when they are read', async () => {
@@ -183,16 +202,28 @@ test('gauges show the gateway as it is when they are read', async () => {
   expect(sampleValue(before, 'tensorgate_queue_rows', LABELS)).toBe(5);
   expect(sampleValue(before, 'tensorgate_model_memory_bytes', LABELS)).toBe(700);
   expect(sampleValue(before, 'tensorgate_model_ready', LABELS)).toBe(1);
+  expect(sampleValue(before, 'tensorgate_runner_down', LABELS)).toBe(0);
   expect(sampleValue(before, 'tensorgate_breaker_state', LABELS)).toBe(1);
   state = {
     ...state,
     inFlightRequests: 0,
-    models: [{ ref: RESNET, state: 'UNAVAILABLE', queuedRequests: 0, queuedRows: 0, memoryBytes: 0, breaker: 'open' }],
+    models: [
+      {
+        ref: RESNET,
+        state: 'UNAVAILABLE',
+        isDown: true,
+        queuedRequests: 0,
+        queuedRows: 0,
+        memoryBytes: 0,
+        breaker: 'open',
+      },
+    ],
   };
   const after = await collect();
   expect(sampleValue(after, 'tensorgate_in_flight_requests')).toBe(0);
   expect(sampleValue(after, 'tensorgate_queue_depth', LABELS)).toBe(0);
   expect(sampleValue(after, 'tensorgate_model_ready', LABELS)).toBe(0);
+  expect(sampleValue(after, 'tensorgate_runner_down', LABELS)).toBe(1);
   expect(sampleValue(after, 'tensorgate_breaker_state', LABELS)).toBe(2);
 });
 

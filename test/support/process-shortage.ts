@@ -1,0 +1,39 @@
+/** A system that refuses new processes: Node's own code takes the refusal from libuv, as in a shortage that is real. */
+
+import { ChildProcess, type Serializable } from 'node:child_process';
+import os from 'node:os';
+import { onTestFinished } from 'vitest';
+
+export type ShortageCode = 'EMFILE' | 'ENFILE' | 'ENOMEM' | 'EAGAIN';
+
+export interface ProcessShortage {
+  /** Processes that were refused. */
+  readonly refused: number;
+  end(): void;
+}
+
+/** What is not in the types of Node: each process is started by this method, through a handle of libuv. */
+const prototype = ChildProcess.prototype as unknown as {
+  spawn(this: { _handle: { spawn: () => number } }, options: Serializable): unknown;
+};
+
+/** Until the test ends, or says so, no process can be started by this one. */
+export function refuseProcesses(code: ShortageCode): ProcessShortage {
+  const { spawn } = prototype;
+  let refused = 0;
+  prototype.spawn = function refuse(options) {
+    refused++;
+    this._handle.spawn = () => -os.constants.errno[code];
+    return spawn.call(this, options);
+  };
+  const end = (): void => {
+    prototype.spawn = spawn;
+  };
+  onTestFinished(end);
+  return {
+    get refused() {
+      return refused;
+    },
+    end,
+  };
+}
