@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import type { ModelSummary, Server } from '../gateway/main.ts';
+import { diagnostics } from '../gateway/ops/diagnostics.ts';
 import {
   describeSettings,
   loadSettings,
@@ -12,6 +13,7 @@ import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { CliError } from './cli-error.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
+import { watchFaults } from './uncaught-fault.ts';
 
 export { SETTINGS, type SettingDescription };
 
@@ -34,8 +36,8 @@ export async function serve(given: SettingsSources['flags'], flags: ServeFlags, 
     ...(flags.config !== undefined && { file: flags.config }),
   };
   try {
-    if (flags.printConfig === true) printSettings(sources);
-    else await serveUntilSignal(sources, version);
+    if (flags.printConfig !== true) return await serveUntilSignal(sources, version);
+    printSettings(sources);
     return 0;
   } catch (error) {
     throw isExpected(error) ? new CliError(error.message, { cause: error }) : error;
@@ -61,16 +63,26 @@ function formatValue(value: unknown): string {
   return value === undefined ? '' : String(value);
 }
 
-async function serveUntilSignal(sources: SettingsSources, version: string): Promise<void> {
+/** Returns the exit code. */
+async function serveUntilSignal(sources: SettingsSources, version: string): Promise<number> {
   const settings = loadSettings(sources);
+  // Whoever read them may be gone; the server is not there for them.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   // The first process of a container has no default action for signals: this one hears them from the beginning.
-  const signal = nextSignal();
+  const end = Promise.race([nextSignal().then(() => 0), watchFaults(logFault).then(() => 1)]);
   const { startServer } = await import('../gateway/main.ts');
   const server = await startServer(settings, { env: process.env, version });
-  const endedEarly = await Promise.race([server.loaded, signal]);
+  const endedEarly = await Promise.race([server.loaded, end]);
   if (endedEarly === undefined) process.stdout.write(describeServer(server));
-  await signal;
+  const exitCode = await end;
   await server.stop();
+  return exitCode;
+}
+
+function logFault(text: string, cause: unknown): void {
+  if (diagnostics.notice.active) diagnostics.notice.publish({ level: 'error', text, cause });
+  // Nothing logs yet, or any more.
+  else process.stderr.write(`error: ${text}: ${cause instanceof Error ? cause.stack : cause}\n`);
 }
 
 /** Resolves with the first SIGTERM or SIGINT; a second one ends the process. */

@@ -49,7 +49,7 @@ export const REASONS = {
   draining: 'UNAVAILABLE',
   /** The model's circuit breaker is open after crashes, time-outs or internal errors. */
   breaker_open: 'UNAVAILABLE',
-  /** The runner died under the request, and could not be replaced in time. */
+  /** The model's runner died, and the next cannot be there before the request's deadline. */
   runner_lost: 'UNAVAILABLE',
   /** Two runners died or hung under this very request, alone in its batch. */
   runner_killed_twice: 'INTERNAL',

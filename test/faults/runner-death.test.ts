@@ -9,6 +9,7 @@ import { loopModel, sumModel } from '../support/onnx-models.ts';
 import { isAlive, stopProcess } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { StockClient } from '../support/stock-client.ts';
 import { askLoop, failureOf } from './loop-requests.ts';
 import { heldMailboxes, namedMailboxes, readMetrics, readReadiness } from './observation.ts';
 import { ServerProcess } from './server-process.ts';
@@ -131,11 +132,12 @@ test('a runner that dies while nothing runs is replaced, and the next request fi
 });
 
 describe('a runner that cannot be replaced', () => {
-  test('makes its version UNAVAILABLE, with the reason, and leaves the others alone', async () => {
+  test('makes its version UNAVAILABLE, with the reason, until it can be, and leaves the others alone', async () => {
     using repository = loopRepository();
     await using server = await startServer(repository.directory);
     using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
-    fs.rmSync(path.join(repository.directory, 'loop', '1', 'model.onnx'));
+    const file = path.join(repository.directory, 'loop', '1', 'model.onnx');
+    fs.renameSync(file, `${file}.away`);
     process.kill(runnersOf(server).loop, 'SIGKILL');
     await vi.waitUntil(async () => (await readReadiness(server)).code === 503, { timeout: 10_000 });
     const { text } = await readReadiness(server);
@@ -146,30 +148,54 @@ describe('a runner that cannot be replaced', () => {
     expect(failure.message).toMatch(/^model 'loop' version 1 is not at ready state: .*model\.onnx/);
     const inputs = { a: tensor.fp32([1, 2], [1, 2]), b: tensor.fp32([3, 4], [1, 2]) };
     expect((await client.infer('neighbour', inputs)).output('sum', 'FP32').data).toEqual(Float32Array.of(4, 6));
+    fs.renameSync(`${file}.away`, file);
+    await vi.waitUntil(async () => (await readReadiness(server)).code === 200, { timeout: 40_000 });
+    expect(await askLoop(client, 2)).toBe(2);
   });
 
-  test('is given up after some starts that all failed; what waited is told so', async () => {
-    using repository = new Repository({ loop: { versions: { 1: loopModel() }, config: ONE_INSTANCE } });
+  test.each([
+    { where: 'one model in a runner of its own', models: ['loop'], runner: undefined },
+    { where: 'two models in a common runner', models: ['loop', 'loop-2'], runner: 'common' },
+  ])('is started again for ever: $where', async ({ models, runner }) => {
+    const config = { ...ONE_INSTANCE, tensorgate: runner === undefined ? {} : { runner } };
+    const model = { versions: { 1: loopModel() }, config };
+    using repository = new Repository(Object.fromEntries(models.map((name) => [name, model])));
     await using server = await startServer(repository.directory);
-    using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
-    const seen = new Set<number>();
+    using client = new InferenceClient(server.grpc, { deadlineMs: 40_000 });
+    using stock = new StockClient(server.grpc);
+    const failedStarts = async (): Promise<number> =>
+      (await readMetrics(server))('tensorgate_runner_starts_total', { model: 'loop', outcome: 'failed' });
+    // Whatever presses on the machine: each runner is killed as soon as it is there.
     const killing = setInterval(() => {
-      for (const pid of server.runnerPids()) {
-        if (!seen.has(pid)) process.kill(pid, 'SIGKILL');
-        seen.add(pid);
-      }
+      for (const pid of server.runnerPids()) process.kill(pid, 'SIGKILL');
     }, 5);
     try {
-      await vi.waitUntil(() => seen.size > 0, { interval: 5 });
-      const failure = await failureOf(askLoop(client, 1));
-      expect(failure.status).toBe('UNAVAILABLE');
-      expect(failure.message).toMatch(/its runner does not come up again, last: killed by SIGKILL/);
+      // More than were tried before a model was given up.
+      await vi.waitUntil(async () => (await failedStarts()) > 4, { timeout: 30_000 });
+      const { text } = await readReadiness(server);
+      const reason = /restarting: attempt \d+, (next in \d+ (ms|s)|under way), last: .*killed by SIGKILL/;
+      expect(text).toMatch(reason);
+      expect(text).toMatch(/^model loop version 1 is UNAVAILABLE: /);
+      const { models: index } = await stock.call('RepositoryIndex');
+      expect(index[0]).toMatchObject({ name: 'loop', state: 'UNAVAILABLE', reason: expect.stringMatching(reason) });
+      expect((await readMetrics(server))('tensorgate_runner_down', { model: 'loop' })).toBe(1);
+      // One that has no time to wait is refused at once, with the time until the next start.
+      const refusal = await failureOf(askLoop(client, 1, { deadlineMs: 100 }));
+      expect(refusal.status).toBe('UNAVAILABLE');
+      expect(refusal.message).toMatch(/^model 'loop' version 1 is not at ready state: restarting: /);
+      expect(refusal.retryPushbackMs).toBeGreaterThan(0);
     } finally {
       clearInterval(killing);
     }
-    // The one that served, and three that did not get that far.
-    expect(seen.size).toBe(4);
-    expect((await readReadiness(server)).text).toMatch(/^model loop version 1 is UNAVAILABLE: its runner does not/);
+    // One that has, waits for the next start.
+    expect(await askLoop(client, 2)).toBe(2);
+    await vi.waitUntil(async () => (await readReadiness(server)).code === 200, { timeout: 40_000 });
+    const metrics = await readMetrics(server);
+    expect(metrics('tensorgate_runner_down', { model: 'loop' })).toBe(0);
+    expect(metrics('tensorgate_runner_starts_total', { model: 'loop', outcome: 'ok' })).toBeGreaterThan(0);
+    expect(server.runnerPids()).toHaveLength(1);
+    expect(heldMailboxes(server.pid)).toBe(models.length);
+    expect(namedMailboxes(server.pid)).toEqual([]);
   });
 });
 

@@ -14,6 +14,8 @@ export interface FakeRun {
 export class FakeExecutor implements Executor {
   readonly instances: number;
   gate: Executor['gate'] = { kind: 'closed' };
+  /** No instance lives. */
+  lost = false;
   /** Every run there was, in order. */
   readonly runs: FakeRun[] = [];
   /** Those that have not ended. */
@@ -24,7 +26,7 @@ export class FakeExecutor implements Executor {
   }
 
   get idle(): number {
-    return this.instances - this.inFlight.size;
+    return this.lost ? 0 : this.instances - this.inFlight.size;
   }
 
   run(batch: Batch, limitMs: number): Promise<RunOutcome> {

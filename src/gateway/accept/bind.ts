@@ -1,4 +1,5 @@
 import type { AddressInfo, Server } from 'node:net';
+import { diagnostics } from '../ops/diagnostics.ts';
 
 /** What to do about an address that cannot be bound, by the code of the system. */
 const ADVICE: Readonly<Record<string, string>> = {
@@ -9,7 +10,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 };
 
 /**
- * Binds `server`.
+ * Binds `server`, and from then on logs connections that it cannot accept.
  * @param port 0 takes a free one.
  * @returns the port.
  * @throws Error that names the address and says what to do about it
@@ -26,6 +27,9 @@ export function bind(
     server.once('error', refuse);
     server.listen({ host, port }, () => {
       server.off('error', refuse);
+      server.on('error', (cause) => {
+        diagnostics.notice.publish({ level: 'warn', text: 'a connection could not be accepted', cause });
+      });
       resolve((server.address() as AddressInfo).port);
     });
   });

@@ -4,7 +4,6 @@ import type { EventEmitter } from 'node:events';
 import type { ServerHttp2Session } from 'node:http2';
 import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { type handleBidiStreamingCall, type handleUnaryCall, Server, ServerCredentials } from '@grpc/grpc-js';
-import { diagnostics } from '../ops/diagnostics.ts';
 import { bind } from './bind.ts';
 import { type Listen, type Method, screened, type Transport } from './call.ts';
 import { failWith } from './failure.ts';
@@ -48,13 +47,12 @@ export const listenGrpcJs: Listen = async (options, routes) => {
   const sockets = new Set<Socket>();
   const listener = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
+    // An error is followed by the close.
+    socket.on('error', () => {});
     socket.once('close', () => sockets.delete(socket));
     injector.injectConnection(socket);
   });
   const port = await bind(listener, options);
-  listener.on('error', (cause) => {
-    diagnostics.notice.publish({ level: 'warn', text: 'a connection could not be accepted', cause });
-  });
   return new GrpcJsTransport(port, { server, listener, calls, sessions, sockets });
 };
 

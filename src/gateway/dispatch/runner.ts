@@ -142,14 +142,13 @@ export class Runner {
   #ended(process: RunnerProcess, cause: string): void {
     if (this.#process !== process) return;
     this.#process = undefined;
-    if (this.#closed || this.#stays.size === 0) return;
-    const models = [...this.#stays.keys()].map(({ model }) => model);
-    diagnostics.runnerEnded.publish({ runner: this.name, models, cause });
+    if (this.#closed) return;
+    // A model that was not in it waits for a start already; one that was being loaded learns it from its load.
+    const lost = [...this.#stays].filter(([, { loadedAtMs }]) => loadedAtMs !== undefined);
+    if (lost.length === 0) return;
+    diagnostics.runnerEnded.publish({ runner: this.name, models: lost.map(([{ model }]) => model), cause });
     const isOwnDoing = !this.#isLoading;
-    for (const [tenant, stay] of this.#stays) {
-      // One that was not in it waits for a start already; one that was being loaded hears from its load.
-      if (stay.loadedAtMs !== undefined) this.#suspend(tenant, stay, { cause, isRefused: false, isOwnDoing });
-    }
+    for (const [tenant, stay] of lost) this.#suspend(tenant, stay, { cause, isRefused: false, isOwnDoing });
   }
 
   #suspend(

@@ -183,11 +183,28 @@ function topic<Event>(name: string): Topic<Event> {
       if (inner.hasSubscribers) inner.publish(event);
     },
     subscribe(listener) {
-      const handler = (event: unknown): void => listener(event as Event);
+      // What an observer throws would be an uncaught exception: it must not end what it observes.
+      const handler = (event: unknown): void => {
+        try {
+          listener(event as Event);
+        } catch (cause) {
+          reportObserver(name, cause);
+        }
+      };
       inner.subscribe(handler);
       return () => inner.unsubscribe(handler);
     },
   };
+}
+
+/** Topics whose observers failed: an observer that fails once fails again, and each line more would help no one. */
+const reported = new Set<string>();
+
+function reportObserver(topic: string, cause: unknown): void {
+  if (reported.has(topic)) return;
+  reported.add(topic);
+  const text = `an observer of ${topic} failed, and further failures of its kind are not logged`;
+  diagnostics.notice.publish({ level: 'error', text, cause });
 }
 
 export const diagnostics = {

@@ -108,7 +108,12 @@ export async function listenOperations({
       requestTimeout: rest === undefined ? PATIENCE_MS : REQUEST_PATIENCE_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
-    (request, response) => void respond(request, response),
+    (request, response) => {
+      respond(request, response).catch((cause: unknown) => {
+        diagnostics.notice.publish({ level: 'error', text: `${request.method} ${request.url} failed`, cause });
+        response.destroy();
+      });
+    },
   );
   server.maxConnections = rest === undefined ? MAX_CONNECTIONS : MAX_REST_CONNECTIONS;
   // A connection that takes nothing of its answer is closed too, at the second look.
@@ -131,6 +136,11 @@ function listen(server: ReturnType<typeof createServer>, host: string, port: num
       error.message = `${host}:${port} ${why}: choose another with --http-port or --host`;
       reject(error);
     });
-    server.listen({ host, port }, () => resolve());
+    server.listen({ host, port }, () => {
+      server.on('error', (cause) => {
+        diagnostics.notice.publish({ level: 'warn', text: 'a connection could not be accepted', cause });
+      });
+      resolve();
+    });
   });
 }

@@ -60,10 +60,7 @@ const MAX_CAUSES = 3;
  * Logs until the returned function is called. Lines are written at once: the last one before an exit is not lost.
  * @param settings are asked at each line.
  */
-export function startLog(
-  settings: LogSettings,
-  stderr: DestinationStream = pino.destination({ dest: 2, sync: true }),
-): () => void {
+export function startLog(settings: LogSettings, stderr: DestinationStream = openStderr()): () => void {
   const logger = pino(
     {
       level: 'trace',
@@ -110,6 +107,16 @@ export function startLog(
   return () => {
     for (const stop of unsubscribe) stop();
   };
+}
+
+/** Lines that stderr does not take are kept up to this, in characters, and then dropped. */
+const MAX_UNWRITTEN = 1024 * 1024;
+
+function openStderr(): DestinationStream {
+  const stderr = pino.destination({ dest: 2, sync: true, maxLength: MAX_UNWRITTEN });
+  // A log that no one reads any more, or on a full disk, is no reason to end.
+  stderr.on('error', () => {});
+  return stderr;
 }
 
 type Write = (level: LogLevel, fields: object, text: string) => void;

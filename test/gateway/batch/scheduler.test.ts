@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
+import type { Down, Gate } from '../../../src/gateway/batch/gate.ts';
 import { QueuePolicies, type QueuePolicy } from '../../../src/gateway/batch/queue-policy.ts';
 import type { InferOutputs } from '../../../src/gateway/batch/queued-request.ts';
 import { type RunOutcome, Scheduler, type SchedulerOptions } from '../../../src/gateway/batch/scheduler.ts';
@@ -940,6 +941,120 @@ describe('other outcomes', () => {
     }
     expect(bench.executor.runs).toHaveLength(1);
     expect(bench.scheduler.quiet).toBe(true);
+  });
+});
+
+describe('Q9: while no instance lives', () => {
+  /** What a breaker says of instances that are expected back in `backMs`. */
+  function downFor(backMs: number, sinceMs = performance.now()): Gate {
+    const expectedAtMs = performance.now() + backMs;
+    return { kind: 'down', sinceMs, expectedAtMs, retryAfterMs: Math.min(backMs, 5_000), detail: 'restarting' };
+  }
+
+  /** No instance is left. */
+  function lose(bench: Bench, gate: Gate): void {
+    bench.executor.lost = true;
+    bench.executor.gate = gate;
+    bench.scheduler.wake();
+  }
+
+  async function comeBack(bench: Bench): Promise<void> {
+    bench.executor.lost = false;
+    bench.executor.gate = { kind: 'closed' };
+    bench.scheduler.wake();
+    await turn();
+  }
+
+  test('a request whose deadline is after the return waits, and is answered', async () => {
+    const bench = new Bench();
+    lose(bench, downFor(1_000));
+    const ticket = bench.submit(fp32Rows(1, 7), { call: callFor(5_000) });
+    await pass(1_500);
+    expect(reasons([ticket])).toEqual(['open']);
+    await comeBack(bench);
+    await bench.settle();
+    expect(values(ticket)).toEqual([7]);
+  });
+
+  test('a request whose deadline is before the return is refused at once, with the time until then', async () => {
+    const bench = new Bench();
+    lose(bench, downFor(1_000));
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(900) });
+    await turn();
+    expect(reasons([ticket])).toEqual(['runner_lost']);
+    expect(ticket.error?.message).toBe("model 'm' version 1 is not at ready state: restarting");
+    expect(ticket.error?.pushback).toBeGreaterThanOrEqual(1_000);
+    expect(ticket.error?.pushback).toBeLessThanOrEqual(1_250);
+    expect(bench.scheduler.quiet).toBe(true);
+  });
+
+  test('a request is refused before its deadline, not at it, where the return is late', async () => {
+    const bench = new Bench();
+    lose(bench, downFor(1_000));
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(3_000) });
+    await pass(2_980);
+    expect(reasons([ticket])).toEqual(['open']);
+    await pass(10);
+    expect(reasons([ticket])).toEqual(['runner_lost']);
+    expect(bench.scheduler.quiet).toBe(true);
+  });
+
+  test('what waits is refused as soon as a start has failed and the next would be too late for it', async () => {
+    const bench = new Bench();
+    lose(bench, downFor(1_000));
+    const [soon, late] = [3_000, 9_000].map((ms) => bench.submit(fp32Rows(1), { call: callFor(ms) }));
+    await pass(1_000);
+    lose(bench, downFor(4_000));
+    await turn();
+    expect(reasons([soon, late].flatMap((ticket) => ticket ?? []))).toEqual(['runner_lost', 'open']);
+    await comeBack(bench);
+    await bench.settle();
+    expect(reasons([late].flatMap((ticket) => ticket ?? []))).toEqual(['answered']);
+  });
+
+  test('the requests of a batch that crashed wait like all others, and run by themselves after the return', async () => {
+    const bench = new Bench();
+    const tickets = [5_000, 500].map((ms, value) => bench.submit(fp32Rows(1, value), { call: callFor(ms) }));
+    await turn();
+    lose(bench, downFor(1_000));
+    await bench.end(bench.executor.last, CRASHED);
+    expect(reasons(tickets)).toEqual(['open', 'runner_lost']);
+    expect(bench.scheduler.queuedRequests).toBe(1);
+    await comeBack(bench);
+    expect(bench.executor.last.values).toEqual([0]);
+    await bench.settle();
+    expect(reasons(tickets)).toEqual(['answered', 'runner_lost']);
+  });
+
+  test('a request without a deadline waits for half a minute, from its arrival or the begin of the outage', async () => {
+    const bench = new Bench();
+    const old = bench.submit(fp32Rows(1, -1));
+    await turn();
+    const waited = bench.submit(fp32Rows(1));
+    await pass(60_000);
+    lose(bench, downFor(1_000));
+    await bench.end(bench.executor.last, CRASHED);
+    const fresh = bench.submit(fp32Rows(1));
+    await pass(29_990);
+    expect(reasons([old, waited, fresh])).toEqual(['open', 'open', 'open']);
+    await pass(20);
+    expect(reasons([old, waited, fresh])).toEqual(['runner_lost', 'runner_lost', 'runner_lost']);
+  });
+
+  test('nothing waits where no return is expected, because the model itself was refused', async () => {
+    const bench = new Bench();
+    lose(bench, { ...(downFor(1_000) as Down), expectedAtMs: FOREVER });
+    const tickets = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1), { call: callFor(60_000) })];
+    await turn();
+    expect(reasons(tickets)).toEqual(['runner_lost', 'runner_lost']);
+  });
+
+  test('the bounds of the queue hold', async () => {
+    const bench = new Bench({ policy: { maxRequests: 3 } });
+    lose(bench, downFor(1_000));
+    const tickets = Array.from({ length: 5 }, () => bench.submit(fp32Rows(1), { call: callFor(9_000) }));
+    await turn();
+    expect(reasons(tickets)).toEqual(['open', 'open', 'open', 'queue_full', 'queue_full']);
   });
 });
 

@@ -182,7 +182,7 @@ describe('a runner that dies in service', () => {
     home.kill('the test says so');
     await vi.waitUntil(() => killer.loads === 5, { timeout: PATIENCE_MS });
     await vi.waitUntil(() => group.outages.length === 6, { timeout: PATIENCE_MS });
-    expect(events).toHaveLength(6);
+    expect(events).toHaveLength(1);
     expect(group.outages.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(group.outages.map(({ cause }) => cause)).toEqual([
       'the test says so',

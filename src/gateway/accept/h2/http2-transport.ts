@@ -2,7 +2,6 @@
 
 import { createServer as createNetServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { diagnostics } from '../../ops/diagnostics.ts';
 import { bind } from '../bind.ts';
 import type { Listen, Peer, Routes, Transport, TransportLoad, TransportOptions } from '../call.ts';
 import { ByteBudget } from './byte-budget.ts';
@@ -117,9 +116,6 @@ class Http2Transport implements Http2Server, ConnectionHost {
 
   async listen(address: { readonly host: string; readonly port: number }): Promise<void> {
     this.#port = await bind(this.#listener, address);
-    this.#listener.on('error', (cause) => {
-      diagnostics.notice.publish({ level: 'warn', text: 'a connection could not be accepted', cause });
-    });
     this.#stopWatching = this.#watch?.();
     this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS).unref();
   }

@@ -1,0 +1,37 @@
+/**
+ * The last net under the server: what nothing in it caught.
+ *
+ * A refusal of the operating system (no descriptor, no memory, a full disk, a peer that is gone) says that one operation failed.
+ * Nothing of the gateway's own state is wrong, and whoever waits for the operation has a limit: the server goes on, because
+ * an exit would fail every caller for one. Anything else is a bug, after which no state can be trusted: the server drains, so that
+ * what it accepted is answered and balancers send the rest elsewhere, and ends with 1, so that its supervisor starts another.
+ */
+
+/** Equal refusals within this time are one line in the log, in milliseconds. */
+const QUIET_MS = 1_000;
+
+/** Whether the fault is a refusal of the operating system. */
+export function isSystemRefusal(fault: unknown): fault is NodeJS.ErrnoException {
+  return fault instanceof Error && 'syscall' in fault && 'errno' in fault;
+}
+
+export type LogFault = (text: string, cause: unknown) => void;
+
+/** Logs what nothing caught, until the process ends. Resolves with the first fault after which the server cannot go on. */
+export function watchFaults(log: LogFault, target: NodeJS.EventEmitter = process): Promise<unknown> {
+  const loggedAt = new Map<string, number>();
+  return new Promise((resolve) => {
+    target.on('uncaughtException', (fault: unknown) => {
+      if (!isSystemRefusal(fault)) {
+        log('a bug of the server: it drains, and ends', fault);
+        resolve(fault);
+        return;
+      }
+      const kind = `${fault.syscall} ${fault.code}`;
+      const now = performance.now();
+      if (now - (loggedAt.get(kind) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
+      loggedAt.set(kind, now);
+      log(`the system refused ${kind}, for which nothing was prepared: the server goes on`, fault);
+    });
+  });
+}
