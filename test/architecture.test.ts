@@ -76,6 +76,8 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
     sees: [
       'gateway/accept/call.ts',
       'gateway/accept/h2/http2-limits.ts',
+      'gateway/accept/http/http-answer.ts',
+      'gateway/accept/http/http-limits.ts',
       'gateway/errors.ts',
       'gateway/repository/suggestion.ts',
       'gateway/repository/yaml-document.ts',

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { Routes, Transport, TransportLoad } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
+import { listenHttp } from './accept/http/http-port.ts';
 import { inferenceRoutes, type Offer } from './accept/inference-service.ts';
 import { LoadReports } from './accept/load-reports.ts';
 import { OpenRca } from './accept/open-rca-service.ts';
@@ -31,9 +32,10 @@ import { planDefaults } from './model/model-plan.ts';
 import { ModelTable } from './model-table.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
-import { listenOperations } from './ops/http-operations.ts';
+import { collectWhenIdle } from './ops/idle-collection.ts';
 import type { GatewayState } from './ops/metrics.ts';
-import { type Settings, tenantWeights } from './ops/settings.ts';
+import { operationsPages } from './ops/operations-pages.ts';
+import { httpLimits, type Settings, tenantWeights } from './ops/settings.ts';
 import { startTelemetry } from './ops/telemetry.ts';
 import { Readiness } from './readiness.ts';
 import { Rollouts } from './rollout/rollouts.ts';
@@ -81,6 +83,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const { env, version } = surroundings;
   const listen = await chooseTransport(settings);
   tuneCollections();
+  const stopCollecting = collectWhenIdle();
   const runners = new RunnerSet(env);
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();
@@ -146,16 +149,19 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const { adminPort } = settings;
   const offersAdmin = adminPort === undefined && settings.controlPrincipals.length === 0;
   const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, offersAdmin }) : undefined;
-  const operations = await listenOperations({
+  const http = await listenHttp({
     host: settings.host,
     port: settings.httpPort,
-    ready: () => readiness.obstacles,
-    metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
+    limits: httpLimits(settings),
+    pages: operationsPages({
+      ready: () => readiness.obstacles,
+      metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
+    }),
     ...(rest !== undefined && { rest: (request, response) => rest.handle(request, response) }),
   });
   const bind = async (port: number, offer: Offer): Promise<Transport> => {
     const transport = await listen({ ...settings, port }, routesOf(offer)).catch(async (error: unknown) => {
-      await Promise.all([operations.close(), ...bound.map((other) => other.drain(0))]);
+      await Promise.all([http.close(0), ...bound.map((other) => other.drain(0))]);
       throw error;
     });
     bound.push(transport);
@@ -170,18 +176,21 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     rollouts.end();
     lifecycle.end();
     shadows.end();
+    http.announceEnd();
     await new Promise((resolve) => setTimeout(resolve, settings.lameDuckMs));
+    rest?.drain();
     health.endWatches();
     openRca.end();
     const giveUp = giveUpLater(lifecycle, settings.drainTimeoutMs);
-    const draining = [...bound, ...(rest === undefined ? [] : [rest])];
+    const draining = [...bound, http];
     await Promise.all(draining.map((each) => each.drain(settings.drainTimeoutMs)));
     clearTimeout(giveUp);
     await recorder?.close();
     await lifecycle.close();
     runners.close();
-    await operations.close();
+    await http.close(0);
     loadMeter?.[Symbol.dispose]();
+    stopCollecting();
     await telemetry.shutdown();
   };
   let stopped: Promise<void> | undefined;
@@ -190,7 +199,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     host: settings.host,
     grpcPort: transport.port,
     adminPort: admin?.port,
-    httpPort: operations.port,
+    httpPort: http.port,
     loaded,
     models: () => summarize(models),
     stop: () => {

@@ -14,6 +14,13 @@ import {
   type Http2SettingName,
   http2SettingName,
 } from '../accept/h2/http2-limits.ts';
+import {
+  HTTP_LIMITS,
+  type HttpLimitName,
+  type HttpLimits,
+  type HttpSettingName,
+  httpSettingName,
+} from '../accept/http/http-limits.ts';
 import { suggestion } from '../repository/suggestion.ts';
 import { parseYaml } from '../repository/yaml-document.ts';
 
@@ -32,15 +39,21 @@ const TENANT_WEIGHT = /^(?<name>[^=,\s]+)=(?<weight>(?=[0-9.]*[1-9])[0-9]{1,6}(?
 
 /** The limits of the transport h2, each as a setting. */
 const HTTP2_FIELDS = Object.fromEntries(
-  (Object.keys(HTTP2_LIMITS) as Http2LimitName[]).map((name) => {
-    const limit: Http2Limit = HTTP2_LIMITS[name];
-    const legal = z
-      .int()
-      .min(limit.minimum)
-      .max(limit.maximum ?? Number.MAX_SAFE_INTEGER);
-    return [http2SettingName(name), legal.default(limit.default).describe(limit.description)];
-  }),
+  (Object.keys(HTTP2_LIMITS) as Http2LimitName[]).map((name) => [http2SettingName(name), fieldOf(HTTP2_LIMITS[name])]),
 ) as Record<Http2SettingName, z.ZodDefault<z.ZodInt>>;
+
+/** The limits of the HTTP port, likewise. */
+const HTTP_FIELDS = Object.fromEntries(
+  (Object.keys(HTTP_LIMITS) as HttpLimitName[]).map((name) => [httpSettingName(name), fieldOf(HTTP_LIMITS[name])]),
+) as Record<HttpSettingName, z.ZodDefault<z.ZodInt>>;
+
+function fieldOf(limit: Http2Limit): z.ZodDefault<z.ZodInt> {
+  const legal = z
+    .int()
+    .min(limit.minimum)
+    .max(limit.maximum ?? Number.MAX_SAFE_INTEGER);
+  return legal.default(limit.default).describe(limit.description);
+}
 
 /** Every setting, its legal values and its default. Names, flags, variables, help and `docs/configuration.md` follow from it. */
 const SCHEMA = z.strictObject({
@@ -219,6 +232,7 @@ const SCHEMA = z.strictObject({
     .describe('Least severe level that is logged.'),
   logFormat: z.enum(['json', 'text']).default('json').describe('Form of the log lines on stderr.'),
   ...HTTP2_FIELDS,
+  ...HTTP_FIELDS,
 });
 
 export type Settings = Readonly<z.output<typeof SCHEMA>>;
@@ -227,6 +241,12 @@ export type Settings = Readonly<z.output<typeof SCHEMA>>;
 export function http2Limits(settings: Pick<Settings, Http2SettingName>): Http2Limits {
   const names = Object.keys(HTTP2_LIMITS) as Http2LimitName[];
   return Object.fromEntries(names.map((name) => [name, settings[http2SettingName(name)]])) as Http2Limits;
+}
+
+/** The limits of the HTTP port that are in force. */
+export function httpLimits(settings: Pick<Settings, HttpSettingName>): HttpLimits {
+  const names = Object.keys(HTTP_LIMITS) as HttpLimitName[];
+  return Object.fromEntries(names.map((name) => [name, settings[httpSettingName(name)]])) as HttpLimits;
 }
 
 /** The tenants with a share of their own, by name; of one that is listed twice the last. */
@@ -368,6 +388,12 @@ export function loadSettings(sources: SettingsSources): Settings {
     throw new SettingsError([text]);
   }
   refuseUnguardedRest(settings, given);
+  if (settings.httpMaxRequests >= settings.httpMaxConnections) {
+    const { httpMaxRequests: requests, httpMaxConnections: connections } = settings;
+    const origin = (given.get('httpMaxRequests') ?? given.get('httpMaxConnections'))?.origin;
+    const text = `httpMaxRequests ${requests} must be below httpMaxConnections ${connections}: probes and metrics get the rest`;
+    throw new SettingsError([`${origin}: ${text}`]);
+  }
   Object.freeze(settings.executionProviders);
   Object.freeze(settings.loadModel);
   Object.freeze(settings.tenantWeights);

@@ -9,11 +9,14 @@ export class RestCall implements Call {
   readonly path: string;
   readonly deadline: Deadline;
   onCancel: ((reason: CancelReason) => void) | undefined;
+  /** Rejects when the call is cancelled while `onCancel` has no listener: its body is still being read. */
+  readonly givenUp: Promise<never>;
   readonly #request: IncomingMessage;
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
   #ended = false;
   #cancelled = false;
+  readonly #giveUp: (error: InferError) => void;
 
   /**
    * @param path as gRPC would have it: metrics and traces know calls by it.
@@ -23,6 +26,11 @@ export class RestCall implements Call {
     this.path = path;
     this.#request = request;
     this.deadline = this.#startedAt + limitMs;
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.givenUp = promise;
+    // It may reject when no one waits for the body any longer.
+    promise.catch(() => {});
+    this.#giveUp = reject;
     this.#timer = setTimeout(() => this.#cancel('deadline'), limitMs);
     response.once('close', () => this.#cancel('client'));
     publishStart(this);
@@ -62,14 +70,17 @@ export class RestCall implements Call {
     this.#cancelled = true;
     const tell = this.onCancel;
     this.onCancel = undefined;
-    // Whoever was told answers with an error; nobody was told where the request was not complete yet.
-    if (tell !== undefined) tell(reason);
-    else
-      this.fail(
-        Status.CANCELLED,
-        'the caller went away',
-        undefined,
-        new InferError('cancelled', 'the caller went away'),
-      );
+    // The listener fails the call with an error of its own.
+    if (tell !== undefined) {
+      tell(reason);
+      return;
+    }
+    if (reason === 'deadline') {
+      this.#giveUp(new InferError('deadline_exceeded', 'the deadline passed before the body had come whole'));
+      return;
+    }
+    const error = new InferError('cancelled', 'the caller went away');
+    this.#giveUp(error);
+    this.fail(error.status, error.message, undefined, error);
   }
 }

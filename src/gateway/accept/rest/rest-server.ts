@@ -8,6 +8,7 @@ import { WIDEST_WIRE_LIMITS } from '../../../wire/limits.ts';
 import { InferError } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
+import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
 import { Slices } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
@@ -38,12 +39,6 @@ const OPEN_API_PATH = '/v2/openapi.json';
 const HEADER_LENGTH = 'inference-header-content-length';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-interface Answer {
-  readonly code: number;
-  readonly chunks: readonly Uint8Array[];
-  readonly headers: Readonly<Record<string, string>>;
-}
-
 interface Found {
   readonly route: RestRoute;
   readonly names: PathNames;
@@ -56,10 +51,7 @@ export class RestServer {
   readonly #document: Buffer;
   readonly #budget: BodyBudget;
   readonly #slices = new Slices();
-  /** Inferences that are not answered. */
-  #inFlight = 0;
   #draining = false;
-  #onQuiet: (() => void) | undefined;
 
   constructor(api: InferenceApi, control: ControlApi, options: RestOptions) {
     const routes = restRoutes(api, control, options.offersAdmin);
@@ -71,56 +63,35 @@ export class RestServer {
   }
 
   /** Answers a request whose path begins with `/v2`. Never rejects. */
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<HttpAnswer> {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const method = request.method ?? '';
     if (path === OPEN_API_PATH) {
-      const document = { code: 200, chunks: [this.#document], headers: JSON_TYPE };
-      send(response, method, isRead(method) ? document : refusal(['GET', 'HEAD']));
-      return;
+      return isRead(method) ? { code: 200, chunks: [this.#document], headers: JSON_TYPE } : refusal(['GET', 'HEAD']);
     }
     const found = this.#find(path, method);
-    if (!('route' in found)) {
-      send(response, method, refusal(found.allowed));
-      return;
-    }
-    const { rpc } = found.route;
+    if (!('route' in found)) return refusal(found.allowed);
+    const { rpc, kind } = found.route;
     const call = new RestCall(`/${INFERENCE_SERVICE}/${rpc}`, request, response, this.#options.defaultDeadlineMs);
     const charge = new BodyCharge(this.#budget);
-    this.#inFlight++;
     try {
-      // The port's patience is for connections that do nothing; this one waits for us.
-      request.socket.setTimeout(0);
       const answered = await this.#answer(found, request, call, charge);
       call.succeed();
-      send(response, method, answered);
+      return answered;
     } catch (thrown) {
       const error = InferError.from(thrown);
       call.fail(error.status, error.message, undefined, error);
       const { code, body, headers } = restError(error);
-      const load = found.route.kind === 'infer' ? headersOf(this.#api.loadReport(call)) : {};
-      // Of a body that was not read to its end, the rest may still come: the connection ends rather than carry it.
-      const rest = request.complete && error.reason !== 'draining' ? {} : { connection: 'close' };
-      const all = { ...JSON_TYPE, ...headers, ...load, ...rest };
-      send(response, method, { code, chunks: [Buffer.from(body)], headers: all });
+      const load = kind === 'infer' ? headersOf(this.#api.loadReport(call)) : {};
+      return { code, chunks: [Buffer.from(body)], headers: { ...JSON_TYPE, ...headers, ...load } };
     } finally {
       charge[Symbol.dispose]();
-      this.#inFlight--;
-      if (this.#inFlight === 0) this.#onQuiet?.();
     }
   }
 
-  /** Refuses new inferences; resolves when every request is answered, at the latest after `graceMs`. */
-  async drain(graceMs: number): Promise<void> {
+  /** Refuses new inferences from now on. */
+  drain(): void {
     this.#draining = true;
-    if (this.#inFlight === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, graceMs);
-      this.#onQuiet = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   /** The route and what its path names, or the methods that the path has: none where there is no such path. */
@@ -140,7 +111,7 @@ export class RestServer {
     request: IncomingMessage,
     call: RestCall,
     charge: BodyCharge,
-  ): Promise<Answer> {
+  ): Promise<HttpAnswer> {
     const names = Object.fromEntries(Object.entries(encoded).map(([key, text]) => [key, decode(text)]));
     if (route.kind === 'infer' && this.#draining) {
       throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
@@ -149,7 +120,8 @@ export class RestServer {
       const refused = route.screen?.();
       if (refused !== undefined) throw refused;
     }
-    const body = await readBody(request, this.#limitOf(route, call), charge, this.#slices);
+    const limit = this.#limitOf(route, call);
+    const body = await Promise.race([readBody(request, limit, charge, this.#slices), call.givenUp]);
     if (route.kind === 'infer') return inferIn(this.#api, names, body, call);
     const { code, json } = await route.answer(names, parseBody(body));
     if (json === undefined) return { code, chunks: [], headers: {} };
@@ -169,7 +141,7 @@ export class RestServer {
   }
 }
 
-async function inferIn(api: InferenceApi, names: PathNames, body: Buffer, call: RestCall): Promise<Answer> {
+async function inferIn(api: InferenceApi, names: PathNames, body: Buffer, call: RestCall): Promise<HttpAnswer> {
   const model = { name: names['model'] ?? '', version: names['version'] ?? '' };
   const length = headerLength(call);
   const { request, binary } =
@@ -210,20 +182,10 @@ function headersOf(trailers: Trailers | undefined): Record<string, string> {
 }
 
 /** @param allowed the methods of the path; none: there is no such path. */
-function refusal(allowed: readonly string[]): Answer {
-  const [code, text] = allowed.length === 0 ? [404, 'Not Found'] : [405, 'Method Not Allowed'];
-  // A body may follow: the connection ends rather than carry it.
-  const headers = { ...JSON_TYPE, connection: 'close', ...(allowed.length > 0 && { allow: allowed.join(', ') }) };
-  return { code, chunks: [Buffer.from(JSON.stringify({ error: text }))], headers };
-}
-
-function send(response: ServerResponse, method: string, { code, chunks, headers }: Answer): void {
-  if (response.destroyed) return;
-  const bytes = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  response.writeHead(code, { 'content-length': bytes, 'cache-control': 'no-store', ...headers });
-  response.cork();
-  if (method !== 'HEAD') for (const chunk of chunks) response.write(chunk);
-  response.end();
+function refusal(allowed: readonly string[]): HttpAnswer {
+  if (allowed.length === 0) return errorAnswer(404, 'Not Found');
+  const answer = errorAnswer(405, 'Method Not Allowed');
+  return { ...answer, headers: { ...answer.headers, allow: allowed.join(', ') } };
 }
 
 /** `/v2/models/{model}` as an expression whose groups are the names; a name is anything between two slashes. */

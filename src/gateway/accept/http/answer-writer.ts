@@ -1,0 +1,83 @@
+/** Writes one answer as fast as its client takes it, and no longer than the client takes it fast enough. */
+
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { HttpAnswer } from './http-answer.ts';
+import type { HttpLimits } from './http-limits.ts';
+import { limitReached } from './limit-events.ts';
+import { Pace } from './pace.ts';
+import type { UnreadAnswer } from './unread-answers.ts';
+
+/** So much is given to the socket at a time: enough for a fast line, and little beside what the kernel holds. */
+const PIECE_BYTES = 256 * 1024;
+
+export class AnswerWriter implements UnreadAnswer {
+  readonly bytes: number;
+  movedAt = performance.now();
+  readonly #response: ServerResponse;
+  readonly #socket: Socket;
+  readonly #answer: HttpAnswer;
+  readonly #pace: Pace;
+  #wake = (): void => {};
+
+  constructor(response: ServerResponse, socket: Socket, answer: HttpAnswer, limits: HttpLimits) {
+    this.bytes = answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.#response = response;
+    this.#socket = socket;
+    this.#answer = answer;
+    this.#pace = new Pace(limits.stallMs, limits.minBytesPerSecond, takenFrom(socket), this.movedAt);
+  }
+
+  /** Resolves when the last byte has been handed to the kernel, or the connection has ended. */
+  async write(extra: Readonly<Record<string, string>>): Promise<void> {
+    const response = this.#response;
+    if (response.destroyed || response.headersSent) return;
+    const { code, headers, chunks } = this.#answer;
+    const closed = new Promise<void>((resolve) => {
+      response.once('close', () => {
+        this.#wake();
+        resolve();
+      });
+    });
+    response.writeHead(code, { 'content-length': this.bytes, 'cache-control': 'no-store', ...headers, ...extra });
+    if (response.req.method !== 'HEAD') {
+      if (this.bytes <= PIECE_BYTES) {
+        response.cork();
+        for (const chunk of chunks) response.write(chunk);
+      } else await this.#writePieces(chunks);
+    }
+    response.end();
+    await closed;
+  }
+
+  upkeep(now: number): void {
+    if (!this.#pace.isLate(takenFrom(this.#socket), now)) return;
+    limitReached('stallMs');
+    this.cut();
+  }
+
+  cut(): void {
+    this.#socket.destroy();
+  }
+
+  async #writePieces(chunks: readonly Uint8Array[]): Promise<void> {
+    const response = this.#response;
+    response.on('drain', () => this.#wake());
+    for (const piece of piecesOf(chunks)) {
+      if (response.destroyed) return;
+      if (!response.write(piece)) await new Promise<void>((resolve) => (this.#wake = resolve));
+      this.movedAt = performance.now();
+    }
+  }
+}
+
+function* piecesOf(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.byteLength; at += PIECE_BYTES) yield chunk.subarray(at, at + PIECE_BYTES);
+  }
+}
+
+/** Bytes that the kernel has taken: `bytesWritten` counts those that wait as well. */
+function takenFrom(socket: Socket): number {
+  return socket.bytesWritten - socket.writableLength;
+}

@@ -1,0 +1,20 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** What a handler answers; the port writes it. `content-length`, and `connection` where it ends, are added by the port. */
+export interface HttpAnswer {
+  readonly code: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body, in parts that must not change afterwards. */
+  readonly chunks: readonly Uint8Array[];
+}
+
+/**
+ * Answers a request. Never rejects. The response is there to observe that the client has gone (`close`), not to be written.
+ */
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<HttpAnswer>;
+
+/** An error as REST clients read it. */
+export function errorAnswer(code: number, text: string): HttpAnswer {
+  const body = JSON.stringify({ error: text });
+  return { code, headers: { 'content-type': 'application/json' }, chunks: [Buffer.from(body)] };
+}

@@ -1,0 +1,129 @@
+/**
+ * One request and its answer.
+ *
+ *   body ──▶ work ──▶ answer        a request may be answered before its body has come; then its connection ends
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { InferError } from '../../errors.ts';
+import { diagnostics } from '../../ops/diagnostics.ts';
+import { restError } from '../rest/rest-error.ts';
+import { AnswerWriter } from './answer-writer.ts';
+import { errorAnswer, type HttpAnswer, type HttpHandler } from './http-answer.ts';
+import type { HttpLimits } from './http-limits.ts';
+import { limitReached } from './limit-events.ts';
+import { Pace } from './pace.ts';
+import type { UnreadAnswers } from './unread-answers.ts';
+
+/** What all exchanges of a port share. */
+export interface ExchangeHost {
+  readonly limits: HttpLimits;
+  readonly unread: UnreadAnswers;
+  /** The server ends: every answer says `connection: close`. */
+  readonly isEnding: boolean;
+}
+
+export class HttpExchange {
+  readonly isRest: boolean;
+  readonly #host: ExchangeHost;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #bodyPace: Pace;
+  #writer: AnswerWriter | undefined;
+
+  constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse) {
+    const { bodyGraceMs, minBytesPerSecond } = host.limits;
+    this.isRest = /^\/v2(\/|\?|$)/.test(request.url ?? '');
+    this.#host = host;
+    this.#request = request;
+    this.#response = response;
+    this.#bodyPace = new Pace(bodyGraceMs, minBytesPerSecond, request.socket.bytesRead, performance.now());
+  }
+
+  /** The client is taking the answer. */
+  get isAnswering(): boolean {
+    return this.#writer !== undefined;
+  }
+
+  /** Bytes of the answer that the client is taking, or has taken. */
+  get answerBytes(): number {
+    return this.#writer?.bytes ?? 0;
+  }
+
+  /** Its body has come whole, so that nothing of it depends on what the client still sends. */
+  get isComplete(): boolean {
+    return this.#request.complete;
+  }
+
+  /** Resolves when the answer has been taken, or the connection has ended. Never rejects. */
+  async run(handler: HttpHandler): Promise<void> {
+    const { method, url, headers, httpVersion } = this.#request;
+    try {
+      // Whoever asked whether a body is welcome is told so only now: a refused request has come without it.
+      if (headers.expect !== undefined && httpVersion === '1.1') this.#response.writeContinue();
+      await this.answer(await handler(this.#request, this.#response));
+    } catch (cause) {
+      diagnostics.notice.publish({ level: 'error', text: `${method} ${url} failed`, cause });
+      this.#request.socket.destroy();
+    }
+  }
+
+  /** Does nothing where an answer is under way already. */
+  async answer(answer: HttpAnswer): Promise<void> {
+    if (this.#writer !== undefined || this.#response.destroyed) return;
+    const { limits, unread } = this.#host;
+    const writerOf = (each: HttpAnswer): AnswerWriter =>
+      new AnswerWriter(this.#response, this.#request.socket, each, limits);
+    const whole = writerOf(answer);
+    const refusal = this.#refusalOf(whole);
+    const writer = refusal === undefined ? whole : writerOf(answerOf(refusal));
+    this.#writer = writer;
+    // What is left of a body may still come: the connection ends rather than carry it.
+    const ends = this.#host.isEnding || !this.#request.complete;
+    if (!this.#request.complete) this.#discardBody();
+    await writer.write(ends ? { connection: 'close' } : {});
+    unread.remove(writer);
+  }
+
+  /** Reads it on, for no one: a client that finds its socket full would not look for the answer. */
+  #discardBody(): void {
+    this.#request
+      .removeAllListeners('data')
+      .on('data', () => {})
+      .resume();
+  }
+
+  /** Why an answer cannot be held while it is taken; `undefined`: it has its room. */
+  #refusalOf(writer: AnswerWriter): InferError | undefined {
+    const { limits, unread } = this.#host;
+    if (writer.bytes > limits.maxUnreadBytes) {
+      limitReached('maxUnreadBytes');
+      const text = `the answer has ${writer.bytes} bytes, more than ${limits.maxUnreadBytes} (httpMaxUnreadBytes)`;
+      return new InferError('limit_exceeded', text);
+    }
+    if (unread.add(writer, writer.movedAt)) return undefined;
+    const text = `clients are taking answers of ${unread.bytes} bytes (httpMaxUnreadBytesInAll): try again`;
+    return new InferError('queue_full', text, { pushback: 1_000 });
+  }
+
+  /** To be called about once a second. */
+  upkeep(now: number): void {
+    const { complete, readableLength, readableHighWaterMark, socket } = this.#request;
+    if (this.#writer !== undefined) this.#writer.upkeep(now);
+    else if (complete) return;
+    // What has come waits for us.
+    else if (readableLength >= readableHighWaterMark) this.#bodyPace.excuse(now);
+    else if (this.#bodyPace.isLate(socket.bytesRead, now)) {
+      limitReached('bodyGraceMs');
+      const { bodyGraceMs, minBytesPerSecond } = this.#host.limits;
+      const text = `the body came slower than ${minBytesPerSecond} bytes a second for ${bodyGraceMs} ms (httpMinBytesPerSecond, httpBodyGraceMs)`;
+      void this.answer(errorAnswer(408, text));
+    }
+  }
+}
+
+/** How a refusal of the port itself is answered over REST. */
+export function answerOf(error: InferError): HttpAnswer {
+  const { code, body, headers } = restError(error);
+  return { code, headers: { 'content-type': 'application/json', ...headers }, chunks: [Buffer.from(body)] };
+}
