@@ -278,6 +278,20 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
     files: ['cli/serve.ts', 'cli/interruption.ts', 'worker/runner.ts'],
   },
   { what: 'kills processes', pattern: /\bprocess\.kill\(/, files: ['worker/runner.ts'] },
+  {
+    // A clock that may be set measures no duration: that is for performance.now().
+    what: 'reads the wall clock, for times that people read and for libraries that take no other',
+    pattern: /\bDate\.now\b|\bnew Date\b|\bDate\(/,
+    files: [
+      'cli/rollout.ts',
+      'client/inference-client.ts',
+      'compare/comparison.ts',
+      'gateway/accept/grpc-js-call.ts',
+      'gateway/batch/scheduler.ts',
+      'gateway/model/model-statistics.ts',
+      'gateway/rollout/rollouts.ts',
+    ],
+  },
   { what: 'writes to the console', pattern: /\bconsole\./, files: ['cli/'] },
 ];
 

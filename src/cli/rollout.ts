@@ -101,21 +101,19 @@ function isOver({ stage }: RolloutState): boolean {
 /** Prints what is new of a rollout, and what it waits for. */
 class Reporter {
   readonly #isTerminal = process.stderr.isTTY === true;
-  #toldUntilMs = Number.NEGATIVE_INFINITY;
-  #told = new Set<string>();
+  /** The events of the last look; times cannot order them, for the server's clock may be set back. */
+  #told: ReadonlySet<string> = new Set();
   #remindedAt = performance.now();
   #line = '';
 
   tell({ events }: RolloutState): void {
-    for (const { atMs, text } of events) {
-      const key = `${atMs} ${text}`;
-      if (atMs < this.#toldUntilMs || this.#told.has(key)) continue;
-      if (atMs > this.#toldUntilMs) this.#told = new Set();
-      this.#toldUntilMs = atMs;
-      this.#told.add(key);
+    const keyOf = ({ atMs, text }: (typeof events)[number]): string => `${atMs} ${text}`;
+    for (const event of events) {
+      if (this.#told.has(keyOf(event))) continue;
       this.#erase();
-      process.stdout.write(`${timeOf(atMs)}  ${toOneLine(text)}\n`);
+      process.stdout.write(`${timeOf(event.atMs)}  ${toOneLine(event.text)}\n`);
     }
+    this.#told = new Set(events.map(keyOf));
   }
 
   wait(text: string): void {

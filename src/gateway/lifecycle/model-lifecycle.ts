@@ -98,7 +98,7 @@ interface Made {
   readonly upload: ModelUpload | undefined;
   /** From the repository, with the configuration that is there. */
   readonly isPlain: boolean;
-  /** Milliseconds since 1970. */
+  /** On the clock of `performance.now()`. */
   readonly atMs: number;
 }
 
@@ -260,7 +260,7 @@ export class ModelLifecycle {
    */
   dispensable(): string[] {
     const usedAt = (servable: Servable): number =>
-      Math.max(servable.statistics.lastInferenceMs, this.#made.get(servable)?.atMs ?? 0);
+      Math.max(servable.statistics.lastUsedMs, this.#made.get(servable)?.atMs ?? 0);
     return this.#models
       .names()
       .filter((name) => this.#isDispensable(name))
@@ -334,7 +334,12 @@ export class ModelLifecycle {
 
   #make(plan: ModelPlan, { upload, config }: Source, identity: string): Servable {
     const made = this.#create(plan);
-    this.#made.set(made, { identity, upload, isPlain: upload === undefined && config === undefined, atMs: Date.now() });
+    this.#made.set(made, {
+      identity,
+      upload,
+      isPlain: upload === undefined && config === undefined,
+      atMs: performance.now(),
+    });
     return made;
   }
 

@@ -63,6 +63,8 @@ export class ModelStatistics {
   executionCount = 0;
   /** `Date.now()` of the last request; 0 before the first. */
   lastInferenceMs = 0;
+  /** The same on the clock of `performance.now()`, which no one sets. */
+  lastUsedMs = 0;
 
   /**
    * Charges a request that was answered the whole run of its batch, as Triton does: the three compute counts stay equal. One
@@ -71,6 +73,7 @@ export class ModelStatistics {
   recordSuccess(rows: number, timing: RideTiming, totalMs: number): void {
     const { cache } = timing;
     this.lastInferenceMs = Date.now();
+    this.lastUsedMs = performance.now();
     add(this.success, totalMs);
     add(this.queue, timing.queueMs);
     if (cache !== undefined) add(cache.outcome === 'miss' ? this.cacheMiss : this.cacheHit, cache.ms);
@@ -84,6 +87,7 @@ export class ModelStatistics {
   /** A request that was refused, given up or failed after its model was found. */
   recordFailure(totalMs: number, reason: Reason): void {
     this.lastInferenceMs = Date.now();
+    this.lastUsedMs = performance.now();
     add(this.fail, totalMs);
     add(this.failures[CAUSE_OF[reason] ?? 'OTHER'], totalMs);
   }

@@ -14,7 +14,10 @@ import { isOver, percentOf, type RollbackCause, type Stage } from './stage.ts';
 /** Where a rollout stands. */
 export interface Standing {
   readonly stage: Stage;
-  /** When the stage began, or was taken up again, in milliseconds since 1970. */
+  /**
+   * When the stage began, or was taken up again, on the clock of `performance.now()`. A server that starts again begins the hold
+   * of a step again, because no clock of its own spans both lives.
+   */
   readonly sinceMs: number;
   /** The 99th percentile of the version before when it answered everything, in milliseconds, where that is known. */
   readonly baselineP99Ms: number | undefined;

@@ -34,8 +34,6 @@ export interface VersionLoader {
 export interface RolloutOptions {
   /** Whether models are put out to make room for others. */
   readonly onDemand: boolean;
-  /** Milliseconds since 1970. */
-  readonly now?: () => number;
   /** Between looks at what was seen, in milliseconds. */
   readonly tickMs?: number;
 }
@@ -57,7 +55,6 @@ export class Rollouts {
   readonly #loader: VersionLoader;
   readonly #state: StateDirectory;
   readonly #onDemand: boolean;
-  readonly #now: () => number;
   readonly #tickMs: number;
   /** One change at a time, over all models: they are few, and small. */
   readonly #turns = new Turns();
@@ -76,7 +73,6 @@ export class Rollouts {
     this.#loader = loader;
     this.#state = state;
     this.#onDemand = options.onDemand;
-    this.#now = options.now ?? Date.now;
     this.#tickMs = options.tickMs ?? TICK_MS;
     this.#unsubscribe = [
       models.onChange(() => this.#heedConfigurations()),
@@ -105,7 +101,7 @@ export class Rollouts {
       }
       const text = `taken up again after a start of the server, at ${describeStage(stage, plan)}`;
       const resumed = this.#note(record, text);
-      this.#running.set(plan.model, new Rollout(resumed, this.#models, this.#now()));
+      this.#running.set(plan.model, new Rollout(resumed, this.#models, performance.now()));
       tell(resumed, text);
     }
     this.#schedule();
@@ -137,7 +133,7 @@ export class Rollouts {
       );
       this.#over.delete(plan.model);
       this.#apply(record);
-      const rollout = new Rollout(record, this.#models, this.#now());
+      const rollout = new Rollout(record, this.#models, performance.now());
       this.#running.set(plan.model, rollout);
       await this.#step(rollout);
       this.#schedule();
@@ -341,14 +337,14 @@ export class Rollouts {
 
   async #step(rollout: Rollout): Promise<void> {
     this.#loadOnce(rollout);
-    const decision = rollout.decide(this.#now());
+    const decision = rollout.decide(performance.now());
     switch (decision.kind) {
       case 'wait':
         rollout.detail = decision.detail;
         break;
       case 'pause':
         rollout.detail = decision.detail;
-        rollout.forgetEvidence(this.#now());
+        rollout.forgetEvidence(performance.now());
         break;
       case 'advance':
         await this.#advance(rollout, decision.stage, decision.reason);
@@ -398,7 +394,7 @@ export class Rollouts {
       return;
     }
     this.#apply(next);
-    rollout.enter(next, this.#now());
+    rollout.enter(next, performance.now());
     rollout.detail = 'begun';
     if (isOver(stage)) this.#close(rollout);
   }
@@ -411,7 +407,7 @@ export class Rollouts {
     const traffic = this.#models.trafficOf(plan.model);
     const configured = record.configured ?? (traffic && describeTraffic(traffic.configured));
     const next = { ...noted, configured, inForce: cause !== 'reconfigured' };
-    rollout.enter(next, this.#now());
+    rollout.enter(next, performance.now());
     this.#apply(next);
     this.#close(rollout);
     await this.#writeLater(next);
@@ -469,7 +465,7 @@ export class Rollouts {
   }
 
   #note(record: RolloutRecord, text: string): RolloutRecord {
-    return { ...record, events: [...record.events, { atMs: this.#now(), text }].slice(-MAX_EVENTS) };
+    return { ...record, events: [...record.events, { atMs: Date.now(), text }].slice(-MAX_EVENTS) };
   }
 
   #checkNotEnded(): void {
