@@ -62,27 +62,29 @@ export async function infer(
 }
 
 async function travel(record: InferenceRecord, gateway: Gateway, parameters: InferParameters): Promise<Answer> {
-  const { wire, call } = record;
+  const { call } = record;
   gateway.rateLimit?.charge(call); // admit/: the tenant's share, before anything costs
   const decoded = decodeFor(record, gateway); // admit/: bytes -> request
-  const request = decoded instanceof Promise ? await decoded : decoded;
+  const message = decoded instanceof Promise ? await decoded : decoded;
+  const request = record.tensors === undefined ? message : { ...message, rawInputContents: record.tensors };
   record.request = request;
   const { onDemand } = gateway; // on-demand.ts: it may have to be loaded first
-  if (onDemand?.sleeps(request.modelName)) await onDemand.rouse(request.modelName, call, footprint(wire, request));
+  if (onDemand?.sleeps(request.modelName))
+    await onDemand.rouse(request.modelName, call, footprint(record.bytes, request));
   const model = gateway.models.find(request.modelName, request.modelVersion, call); // model-table.ts
   record.model = model;
   const { signature, axis, batcher } = model.ready; // servable.ts
   const terms = readTerms(request.parameters); // admit/: what is reserved
   const wanted = wantedOutputs(request.outputs, signature, request.modelName); // admit/: what is asked for
-  record.permit = gateway.admission.tryAcquire(footprint(wire, request)); // admit/: room, or shed
+  record.permit = gateway.admission.tryAcquire(footprint(record.bytes, request)); // admit/: room, or shed
   const tensors = validate(request, signature); // admit/: it can be run
   record.rows = tensors.rows;
   gateway.recorder?.offer(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
   const { outputs, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
   const isCopied = gateway.shadows.offer(record, outputs, timing); // shadow.ts: a copy for another version, later
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
-  const chunks = encode(request, wanted, outputs, form); // encode/: outputs -> bytes
-  return { chunks, timing, requestIsSpent: requestIsSpent && !isCopied };
+  const { response, chunks } = encode(request, wanted, outputs, form); // encode/: outputs -> bytes
+  return { chunks, response, timing, requestIsSpent: requestIsSpent && !isCopied };
 }
 
 /** The limits of a message follow from the models that are loaded: one for a model that is not may be too large until it is. */
@@ -97,13 +99,13 @@ function decodeFor(record: InferenceRecord, gateway: Gateway): InferRequest | Pr
 
 /** @throws InferError with why the model cannot be asked at all, where that is so, and otherwise `refusal` */
 async function decodeOnceLoaded(
-  { wire, call }: InferenceRecord,
+  { wire, bytes, call }: InferenceRecord,
   { limits, models, onDemand }: Gateway,
   refusal: InferError,
 ): Promise<InferRequest> {
   const name = peekModelName(wire, limits.current);
   if (onDemand?.sleeps(name)) {
-    await onDemand.rouse(name, call, wire.byteLength);
+    await onDemand.rouse(name, call, bytes);
     return decode(wire, limits.current);
   }
   if (name !== '') void models.find(name, '').ready;

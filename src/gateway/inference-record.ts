@@ -1,6 +1,7 @@
 /** What is known of one inference as it goes along, and what is told of it when it ends. */
 
 import type { InferRequest } from '../wire/infer-request.ts';
+import type { InferResponse } from '../wire/infer-response.ts';
 import type { Call } from './accept/call.ts';
 import type { Permit } from './admit/admission.ts';
 import type { RideTiming } from './batch/queued-request.ts';
@@ -11,6 +12,8 @@ import type { Servable } from './servable.ts';
 export interface Answer {
   /** The parts of an encoded ModelInferResponse. */
   readonly chunks: readonly Uint8Array[];
+  /** What they encode. */
+  readonly response: InferResponse;
   readonly timing: RideTiming;
   /** Nothing holds a view of the request any more. */
   readonly requestIsSpent?: boolean;
@@ -20,6 +23,8 @@ export interface Answer {
 export class InferenceRecord {
   /** The encoded ModelInferRequest. */
   readonly wire: Uint8Array;
+  /** The raw contents of its inputs, where they are beside the message instead of in it. */
+  readonly tensors: readonly Uint8Array[] | undefined;
   readonly call: Call;
   /** The request, its model and its rows: each `undefined`, or 0, until the path gets there. */
   request: InferRequest | undefined;
@@ -29,12 +34,18 @@ export class InferenceRecord {
   permit: Permit | undefined;
   readonly #startedAt = performance.now();
 
-  constructor(wire: Uint8Array, call: Call) {
+  constructor(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]) {
     this.wire = wire;
+    this.tensors = tensors;
     this.call = call;
   }
 
-  answered(answer: Answer): Answer {
+  /** Bytes of the message, and of the tensors beside it. */
+  get bytes(): number {
+    return this.tensors === undefined ? this.wire.byteLength : this.tensors.reduce(sumOfBytes, this.wire.byteLength);
+  }
+
+  answered<Given extends Pick<Answer, 'chunks' | 'timing'>>(answer: Given): Given {
     this.model?.statistics.recordSuccess(this.rows, answer.timing, performance.now() - this.#startedAt);
     this.#publish(answer, undefined);
     return answer;
@@ -47,7 +58,7 @@ export class InferenceRecord {
     return error;
   }
 
-  #publish(answer: Answer | undefined, failure: InferError | undefined): void {
+  #publish(answer: Pick<Answer, 'chunks' | 'timing'> | undefined, failure: InferError | undefined): void {
     if (!diagnostics.inferenceEnded.active) return;
     let responseBytes = 0;
     for (const chunk of answer?.chunks ?? []) responseBytes += chunk.byteLength;
@@ -59,7 +70,7 @@ export class InferenceRecord {
       reason: failure?.reason,
       failure,
       rows: this.rows,
-      requestBytes: this.wire.byteLength,
+      requestBytes: this.bytes,
       responseBytes,
       queueMs: answer !== undefined && hasRun(answer.timing) ? answer.timing.queueMs : undefined,
       batchRows: answer?.timing.batchRows ?? 0,
@@ -71,4 +82,8 @@ export class InferenceRecord {
 
 function hasRun({ cache }: RideTiming): boolean {
   return cache === undefined || cache.outcome === 'miss';
+}
+
+function sumOfBytes(sum: number, { byteLength }: Uint8Array): number {
+  return sum + byteLength;
 }

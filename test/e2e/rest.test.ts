@@ -203,7 +203,20 @@ describe('what is wrong is told by its field', () => {
     ['an empty body', 'sum', '', 400, 'failed to parse the request JSON buffer'],
     ['an array', 'sum', [], 400, 'the request is an array, expected an object'],
     ['no inputs', 'sum', {}, 400, "'inputs' of the request is missing, expected an array"],
-    ['a misspelt key', 'sum', { inputs: [A, B], output: [] }, 400, "the request has no 'output'"],
+    [
+      'a misspelt key',
+      'sum',
+      { input: [A, B] },
+      400,
+      "'inputs' of the request is missing, expected an array: it has 'input'",
+    ],
+    [
+      'too many elements',
+      'sum',
+      { inputs: [{ ...A, data: [1, 2, 3] }, B] },
+      400,
+      "[1,2] holds 2 elements, 'data' has more",
+    ],
     [
       'an input without a name',
       'sum',
@@ -213,7 +226,7 @@ describe('what is wrong is told by its field', () => {
     ],
     ['no datatype', 'sum', { inputs: [{ ...A, datatype: 'FLOAT' }, B] }, 400, "'datatype' of input 'a' is \"FLOAT\""],
     ['a size that is no number', 'sum', { inputs: [{ ...A, shape: [1, 'x'] }, B] }, 400, "'shape[1]' of input 'a'"],
-    ['too few elements', 'sum', { inputs: [{ ...A, data: [1] }, B] }, 400, '[1,2] does not hold 1 elements'],
+    ['too few elements', 'sum', { inputs: [{ ...A, data: [1] }, B] }, 400, "[1,2] holds 2 elements, 'data' has 1"],
     [
       'an element of another kind',
       'sum',

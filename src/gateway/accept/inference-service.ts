@@ -1,5 +1,6 @@
 /** `inference.GRPCInferenceService`: each RPC is one line that calls inside. */
 
+import type { InferResponse } from '../../wire/infer-response.ts';
 import { MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../wire/repository-request.ts';
 import type { TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
@@ -28,8 +29,12 @@ export interface InferenceApi {
   modelStatistics(name: string, version: string): readonly ModelStatisticsMessage[];
   /** Why no ModelInfer is taken now, if so; its message has not come. */
   screenInfer(call: Call): InferError | undefined;
-  /** From a `ModelInferRequest` to a `ModelInferResponse`. @throws InferError */
-  infer(wire: Uint8Array, call: Call): Promise<Reply>;
+  /**
+   * From a `ModelInferRequest` to a `ModelInferResponse`.
+   * @param tensors its `raw_input_contents`, where they are beside the message instead of in it
+   * @throws InferError
+   */
+  infer(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]): Promise<Reply>;
   /** What a call of `infer` says of the server's load besides its answer or its refusal, if anything. */
   loadReport(call: Call): Trailers | undefined;
   /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which says too why a request failed. A rejection ends the whole stream. */
@@ -39,6 +44,8 @@ export interface InferenceApi {
 export interface Reply {
   /** The parts of the encoded message. */
   readonly chunks: readonly Uint8Array[];
+  /** What they encode. */
+  readonly response: InferResponse;
   readonly trailers: Trailers | undefined;
   /** Nothing holds a view of the request any more. */
   readonly requestIsSpent?: boolean;

@@ -33,8 +33,8 @@ const STRING_BYTES = 64;
  * Bytes that a request holds: its message; the raw form that its typed contents are about to get (an INT64 of one byte grows to
  * eight); and the strings that its texts become. By what its shapes say, as far as its contents can hold so much.
  */
-export function footprint(wire: Uint8Array, { inputs, rawInputContents }: InferRequest): number {
-  let bytes = wire.byteLength;
+export function footprint(messageBytes: number, { inputs, rawInputContents }: InferRequest): number {
+  let bytes = messageBytes;
   for (const [index, input] of inputs.entries()) bytes += growthOf(input, rawInputContents[index]);
   return bytes;
 }

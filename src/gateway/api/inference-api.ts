@@ -56,9 +56,10 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
       const { refusal } = gateway.admission;
       return refusal && new InferenceRecord(NO_BYTES, call).failed(refusal);
     },
-    infer: async (wire, call) => {
-      const { chunks, timing, requestIsSpent = false } = await infer(new InferenceRecord(wire, call), gateway);
-      return { chunks, trailers: timingTrailers(call, timing), requestIsSpent };
+    infer: async (wire, call, tensors) => {
+      const record = new InferenceRecord(wire, call, tensors);
+      const { chunks, response, timing, requestIsSpent = false } = await infer(record, gateway);
+      return { chunks, response, trailers: timingTrailers(call, timing), requestIsSpent };
     },
     loadReport: (call) => server.loadReports.trailersFor(call),
     streamInfer: (wire, call) => inferInStream(wire, call, gateway),

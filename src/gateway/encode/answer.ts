@@ -2,7 +2,7 @@
 
 import type { InferParameters } from '../../wire/infer-parameter.ts';
 import type { InferRequest } from '../../wire/infer-request.ts';
-import { type ContentsForm, encodeInferResponse } from '../../wire/infer-response.ts';
+import { type ContentsForm, encodeInferResponse, type InferResponse } from '../../wire/infer-response.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import type { WantedOutput } from '../admit/requested-outputs.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
@@ -19,13 +19,18 @@ export interface AnswerForm {
   readonly parameters: InferParameters;
 }
 
-/** An encoded head, and views of the outputs: nothing is joined here. */
+export interface EncodedAnswer {
+  readonly response: InferResponse;
+  /** An encoded head, and views of the outputs: nothing is joined here. */
+  readonly chunks: readonly Uint8Array[];
+}
+
 export function encode(
   request: InferRequest,
   wanted: readonly WantedOutput[],
   outputs: readonly OutputTensor[],
   form: AnswerForm,
-): Uint8Array[] {
+): EncodedAnswer {
   let next = 0;
   const answered = wanted.flatMap(({ spec, classes }) => {
     // Both are in the model's order, unless an ensemble says otherwise.
@@ -35,16 +40,14 @@ export function encode(
     if (output === undefined) return [];
     return classes === 0 ? [output] : [classify(output, classes, spec.labels, form.axis)];
   });
-  return encodeInferResponse(
-    {
-      modelName: form.model.name,
-      modelVersion: form.model.version,
-      id: request.id,
-      parameters: form.parameters,
-      outputs: answered,
-    },
-    formOf(request, form.typedAnswers),
-  );
+  const response = {
+    modelName: form.model.name,
+    modelVersion: form.model.version,
+    id: request.id,
+    parameters: form.parameters,
+    outputs: answered,
+  };
+  return { response, chunks: encodeInferResponse(response, formOf(request, form.typedAnswers)) };
 }
 
 /** The form of the request: raw when it was raw, or when it had no contents at all. */

@@ -73,7 +73,7 @@ export class Shadows {
    * @returns that the request is held: a copy of it is to be sent.
    */
   offer(
-    { model, request, wire, call: { path } }: InferenceRecord,
+    { model, request, bytes, call: { path } }: InferenceRecord,
     outputs: readonly OutputTensor[],
     timing: RideTiming,
   ): boolean {
@@ -81,7 +81,7 @@ export class Shadows {
     const plan = this.#models.trafficOf(model.ref.name)?.plan.shadow;
     if (plan === undefined || plan.version === model.ref.version || this.#random() >= plan.share) return false;
     const pair = { model: model.ref.name, primary: model.ref.version, shadow: plan.version };
-    const permit = this.#hold(footprint(wire, request), outputs);
+    const permit = this.#hold(footprint(bytes, request), outputs);
     if (permit === undefined) {
       this.#tell(pair, { kind: 'shed', cause: 'no_room' });
       return false;

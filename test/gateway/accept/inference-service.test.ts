@@ -51,7 +51,8 @@ const api: InferenceApi = {
   modelStatistics: () => [STATISTICS],
   async infer(wire) {
     if (wire.byteLength === 0) throw new InferError('queue_full', 'the queue is full', { pushback: 'never' });
-    return { chunks: [wire], trailers: { 'x-load': '0.5' } };
+    const response = { modelName: '', modelVersion: '', id: '', parameters: new Map(), outputs: [] };
+    return { chunks: [wire], response, trailers: { 'x-load': '0.5' } };
   },
   loadReport: (call) => (call.get('x-report') === undefined ? undefined : { 'x-report-bin': Uint8Array.of(7) }),
   async streamInfer(wire) {

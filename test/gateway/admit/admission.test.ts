@@ -54,20 +54,18 @@ test('answers that nobody reads take of the same budget, and are no requests', (
 });
 
 describe('the bytes that a request holds', () => {
-  const wire = new Uint8Array(100);
-
   test('are those of its message, where its contents are raw: they are never copied', () => {
-    expect(footprint(wire, rawRequest('FP32', [4], new Uint8Array(16)))).toBe(100);
+    expect(footprint(100, rawRequest('FP32', [4], new Uint8Array(16)))).toBe(100);
   });
 
   test('are also those that its typed contents grow to', () => {
     const contents = typedContents('INT64', new Uint8Array(80), 10);
     const inputs = [inferInput('a', 'INT64', [10], { contents }), inferInput('b', 'BYTES', [10], { contents })];
-    expect(footprint(wire, inferRequest({ inputs }))).toBe(100 + 80 + 12 + 6 * 64);
+    expect(footprint(100, inferRequest({ inputs }))).toBe(100 + 80 + 12 + 6 * 64);
   });
 
   test('of a datatype that is none do not count: they are refused before they grow', () => {
     const contents = typedContents('INT64', new Uint8Array(80), 10);
-    expect(footprint(wire, inferRequest({ inputs: [inferInput('a', 'toString', [10], { contents })] }))).toBe(100);
+    expect(footprint(100, inferRequest({ inputs: [inferInput('a', 'toString', [10], { contents })] }))).toBe(100);
   });
 });

@@ -45,7 +45,7 @@ function answer(
   options: Partial<AnswerForm> = {},
   wantedOutputs: readonly WantedOutput[] = outputs.map((one) => wanted(one)),
 ): { readonly response: InferResponse; readonly form: 'raw' | 'typed' } {
-  const message = Buffer.concat(encode(request, wantedOutputs, outputs, { ...OPTIONS, ...options }));
+  const message = Buffer.concat(encode(request, wantedOutputs, outputs, { ...OPTIONS, ...options }).chunks);
   return {
     response: decodeInferResponse(message, DEFAULT_WIRE_LIMITS),
     form: fieldsOf(message).includes(RAW_OUTPUT_CONTENTS) ? 'raw' : 'typed',
@@ -87,7 +87,7 @@ test('only the outputs that are wanted are answered, in that order', () => {
 
 describe('form', () => {
   test('a raw request is answered raw, without a copy of the tensor', () => {
-    const chunks = encode(RAW, [wanted(FLOATS)], [FLOATS], OPTIONS);
+    const { chunks } = encode(RAW, [wanted(FLOATS)], [FLOATS], OPTIONS);
     expect(chunks).toContain(FLOATS.data);
     expect(answer(RAW, [FLOATS]).form).toBe('raw');
   });

@@ -6,18 +6,20 @@
 import { encodeBytesTensor } from '../../../wire/bytes-tensor.ts';
 import type { InferParameter, InferParameters } from '../../../wire/infer-parameter.ts';
 import type { InferInput, InferRequest, RequestedOutput } from '../../../wire/infer-request.ts';
-import { JsonTensorError, jsonToRaw } from '../../../wire/json-tensor.ts';
-import { DATATYPE_BYTES, elementCount, isDatatype, type Shape, type TensorSpec } from '../../../wire/tensor.ts';
+import { DATATYPE_BYTES, type Shape, type TensorSpec } from '../../../wire/tensor.ts';
+import { InferError } from '../../errors.ts';
+import type { Slices } from '../slices.ts';
 import { BinarySection } from './binary-section.ts';
+import { readInferDocument } from './infer-document.ts';
+import { JsonData, type RequestBounds } from './json-data.ts';
 import {
-  checkKeys,
   flagOf,
   invalid,
   type JsonObject,
   listIn,
   objectIn,
   objectOf,
-  parseObject,
+  refusalOf,
   textIn,
   unexpected,
 } from './json-field.ts';
@@ -40,46 +42,45 @@ export interface NamedModel {
   readonly version: string;
 }
 
-const REQUEST_KEYS = ['id', 'parameters', 'inputs', 'outputs'];
-const INPUT_KEYS = ['name', 'datatype', 'shape', 'parameters', 'data'];
-const OUTPUT_KEYS = ['name', 'parameters'];
-
 /**
- * @param headerLength bytes of the JSON at the beginning of the body, where binary tensors follow it.
- * @throws InferError `invalid_request`, which names the field.
+ * Keys that are not known are ignored: clients of the protocol add their own.
+ * @param headerLength bytes of the JSON at the beginning of the body, where binary tensors follow it
+ * @throws InferError `invalid_request`, which names the field; `limit_exceeded`; `queue_full`
  */
-export function parseInferRequest(model: NamedModel, body: Uint8Array, headerLength = body.byteLength): ParsedRequest {
+export async function parseInferRequest(
+  model: NamedModel,
+  body: Buffer,
+  bounds: RequestBounds,
+  headerLength = body.byteLength,
+): Promise<ParsedRequest> {
   if (headerLength > body.byteLength) {
     throw invalid(`inference-header-content-length is ${headerLength}, the body has ${body.byteLength} bytes`);
   }
-  const json = parseObject(body.subarray(0, headerLength));
-  checkKeys(json, REQUEST_KEYS, 'the request');
+  if (headerLength > bounds.maxJsonBytes) {
+    const text = `the JSON of the body is longer than ${bounds.maxJsonBytes} bytes (max_json_bytes)`;
+    throw new InferError('limit_exceeded', text);
+  }
+  const bytes = body.subarray(0, headerLength);
+  const json = objectOf(await documentIn(bytes, bounds.slices), 'the request');
   const section = new BinarySection(body.subarray(headerLength), model.name);
+  const data = new JsonData(bytes, bounds);
+  const inputs: InferInput[] = [];
   const rawInputContents: Uint8Array[] = [];
-  const inputs = listIn(json, 'inputs', 'the request').map((value, index): InferInput => {
+  for (const [index, value] of listIn(json, 'inputs', 'the request').entries()) {
     const input = objectOf(value, `inputs[${index}]`);
     const name = textIn(input, 'name', `inputs[${index}]`);
     const where = `input '${name}'`;
-    checkKeys(input, INPUT_KEYS, where);
     const datatype = textIn(input, 'datatype', where);
     const shape = shapeIn(input, where);
     const { binary_data_size: size, ...parameters } = objectIn(input, 'parameters', where);
-    rawInputContents.push(size === undefined ? dataIn(input, where, datatype, shape) : section.take(size, name));
-    return { name, datatype, shape, parameters: parametersOf(parameters, where), contents: undefined };
-  });
+    rawInputContents.push(
+      size === undefined ? await data.read(input, where, datatype, shape) : section.take(size, name),
+    );
+    inputs.push({ name, datatype, shape, parameters: parametersOf(parameters, where), contents: undefined });
+  }
   section.end();
   const { binary_data_output: all, ...parameters } = objectIn(json, 'parameters', 'the request');
-  const byName = new Map<string, boolean>();
-  const wanted = json['outputs'] === undefined ? [] : listIn(json, 'outputs', 'the request');
-  const outputs = wanted.map((value, index): RequestedOutput => {
-    const output = objectOf(value, `outputs[${index}]`);
-    const name = textIn(output, 'name', `outputs[${index}]`);
-    const where = `output '${name}'`;
-    checkKeys(output, OUTPUT_KEYS, where);
-    const { binary_data: binary, ...rest } = objectIn(output, 'parameters', where);
-    if (binary !== undefined) byName.set(name, flagOf(binary, `'binary_data' of ${where}`));
-    return { name, parameters: parametersOf(rest, where) };
-  });
+  const { outputs, byName } = outputsIn(json);
   const request = {
     modelName: model.name,
     modelVersion: model.version,
@@ -90,6 +91,28 @@ export function parseInferRequest(model: NamedModel, body: Uint8Array, headerLen
     rawInputContents,
   };
   return { request, binary: { all: all !== undefined && flagOf(all, "'binary_data_output' of the request"), byName } };
+}
+
+async function documentIn(bytes: Buffer, slices: Slices): Promise<unknown> {
+  try {
+    return await readInferDocument(bytes, slices);
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+function outputsIn(json: JsonObject): { outputs: readonly RequestedOutput[]; byName: ReadonlyMap<string, boolean> } {
+  const byName = new Map<string, boolean>();
+  const wanted = json['outputs'] === undefined ? [] : listIn(json, 'outputs', 'the request');
+  const outputs = wanted.map((value, index): RequestedOutput => {
+    const output = objectOf(value, `outputs[${index}]`);
+    const name = textIn(output, 'name', `outputs[${index}]`);
+    const where = `output '${name}'`;
+    const { binary_data: binary, ...rest } = objectIn(output, 'parameters', where);
+    if (binary !== undefined) byName.set(name, flagOf(binary, `'binary_data' of ${where}`));
+    return { name, parameters: parametersOf(rest, where) };
+  });
+  return { outputs, byName };
 }
 
 /**
@@ -139,25 +162,6 @@ function shapeIn(input: JsonObject, where: string): Shape {
     if (typeof size === 'bigint') return Number(size);
     throw unexpected(`'shape[${axis}]' of ${where}`, 'a whole number', size);
   });
-}
-
-/** The elements of `data`, flat or nested, in raw form. */
-function dataIn(input: JsonObject, where: string, datatype: string, shape: Shape): Uint8Array {
-  const values = listIn(input, 'data', where).flat(Number.POSITIVE_INFINITY as 1);
-  if (!isDatatype(datatype)) {
-    throw unexpected(`'datatype' of ${where}`, `one of ${Object.keys(DATATYPE_BYTES).join(', ')}`, datatype);
-  }
-  if (elementCount(shape) !== values.length) {
-    throw invalid(
-      `Unable to parse 'data' of ${where}: Shape does not match true shape of 'data' field: [${shape}] does not hold ${values.length} elements`,
-    );
-  }
-  try {
-    return jsonToRaw(datatype, values);
-  } catch (error) {
-    if (error instanceof JsonTensorError) throw invalid(`Unable to parse 'data' of ${where}: ${error.message}`);
-    throw error;
-  }
 }
 
 function parametersOf(object: JsonObject, where: string): InferParameters {

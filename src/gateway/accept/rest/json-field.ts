@@ -1,6 +1,7 @@
 /** Fields of a JSON body, each read with an error that names it, what was expected and what came. */
 
-import { parseExactJson } from '../../../wire/exact-json.ts';
+import { JsonError, JsonSpan } from '../../../wire/json-bytes.ts';
+import { JSON_LIMITS, JsonReader } from '../../../wire/json-reader.ts';
 import { InferError } from '../../errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -11,15 +12,24 @@ export function invalid(text: string): InferError {
   return new InferError('invalid_request', text);
 }
 
-/** The JSON object that a body is; integers that no number holds are `bigint`. @throws InferError `invalid_request` */
-export function parseObject(bytes: Uint8Array): JsonObject {
-  let json: unknown;
+/** The JSON object that a body is; integers that no number holds are `bigint`. @throws InferError */
+export function parseObject(bytes: Buffer): JsonObject {
   try {
-    json = parseExactJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    // A value may be as long as the body: files of models come as text.
+    const reader = new JsonReader(bytes, { ...JSON_LIMITS, maxBytes: bytes.byteLength });
+    const json = reader.value();
+    reader.end();
+    return objectOf(json, 'the request');
   } catch (error) {
-    throw invalid(`failed to parse the request JSON buffer: ${error instanceof Error ? error.message : String(error)}`);
+    throw refusalOf(error);
   }
-  return objectOf(json, 'the request');
+}
+
+/** The error of a reader of JSON as the caller gets it. */
+export function refusalOf(error: unknown): unknown {
+  if (!(error instanceof JsonError)) return error;
+  if (error.kind === 'limit') return new InferError('limit_exceeded', `the JSON of the request has ${error.message}`);
+  return invalid(`failed to parse the request JSON buffer: ${error.message}`);
 }
 
 export function objectOf(value: unknown, what: string): JsonObject {
@@ -35,13 +45,26 @@ export function objectIn(object: JsonObject, key: string, where: string): JsonOb
 export function textIn(object: JsonObject, key: string, where: string): string {
   const value = object[key];
   if (typeof value === 'string') return value;
-  throw unexpected(`'${key}' of ${where}`, 'a string', value);
+  throw value === undefined
+    ? missing(object, key, where, 'a string')
+    : unexpected(`'${key}' of ${where}`, 'a string', value);
 }
 
 export function listIn(object: JsonObject, key: string, where: string): readonly unknown[] {
   const value = object[key];
   if (Array.isArray(value)) return value;
-  throw unexpected(`'${key}' of ${where}`, 'an array', value);
+  throw value === undefined
+    ? missing(object, key, where, 'an array')
+    : unexpected(`'${key}' of ${where}`, 'an array', value);
+}
+
+/** An array that is still JSON. */
+export function spanIn(object: JsonObject, key: string, where: string): JsonSpan {
+  const value = object[key];
+  if (value instanceof JsonSpan) return value;
+  throw value === undefined
+    ? missing(object, key, where, 'an array')
+    : unexpected(`'${key}' of ${where}`, 'an array', value);
 }
 
 export function flagOf(value: unknown, what: string): boolean {
@@ -61,9 +84,16 @@ export function unexpected(what: string, wanted: string, value: unknown): InferE
   return invalid(`${what} is ${show(value)}, expected ${wanted}`);
 }
 
+/** Keys that are not known are ignored, so that a misspelt one is noticed where the right one is missing. */
+function missing(object: JsonObject, key: string, where: string, wanted: string): InferError {
+  const keys = Object.keys(object).map((present) => `'${present}'`);
+  const has = keys.length === 0 ? 'nothing' : keys.join(', ').slice(0, MAX_SHOWN);
+  return invalid(`'${key}' of ${where} is missing, expected ${wanted}: it has ${has}`);
+}
+
 function show(value: unknown): string {
   if (value === undefined) return 'missing';
-  if (Array.isArray(value)) return 'an array';
+  if (Array.isArray(value) || value instanceof JsonSpan) return 'an array';
   if (typeof value === 'object' && value !== null) return 'an object';
   return typeof value === 'bigint' ? String(value) : JSON.stringify(value).slice(0, MAX_SHOWN);
 }

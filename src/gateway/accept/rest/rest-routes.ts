@@ -334,6 +334,6 @@ function logValue(key: string, value: unknown): LogValue {
 }
 
 /** The body of a call that takes JSON; one without a body says nothing. */
-export function parseBody(body: Uint8Array): JsonObject {
+export function parseBody(body: Buffer): JsonObject {
   return body.byteLength === 0 ? {} : parseObject(body);
 }

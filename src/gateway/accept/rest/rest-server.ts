@@ -2,9 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatExactJson } from '../../../wire/exact-json.ts';
-import { encodeInferRequest } from '../../../wire/infer-request.ts';
-import { decodeInferResponse } from '../../../wire/infer-response.ts';
-import { WIDEST_WIRE_LIMITS } from '../../../wire/limits.ts';
+import { encodeInferRequest, type InferRequest } from '../../../wire/infer-request.ts';
 import { InferError } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
@@ -13,7 +11,7 @@ import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
 import { Slices } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { formatInferResponse } from './infer-answer.ts';
-import { parseInferRequest, rawInferRequest } from './infer-json.ts';
+import { type BinaryOutputs, type ParsedRequest, parseInferRequest, rawInferRequest } from './infer-json.ts';
 import { openApiDocument } from './open-api.ts';
 import { type BodyLimit, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
@@ -116,16 +114,36 @@ export class RestServer {
     if (route.kind === 'infer' && this.#draining) {
       throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
     }
-    if (route.kind === 'json') {
-      const refused = route.screen?.();
-      if (refused !== undefined) throw refused;
+    if (route.kind === 'infer') {
+      const { request: parsed, binary } = await this.#readInfer(route, names, request, call, charge);
+      return inferIn(this.#api, parsed, binary, call);
     }
-    const limit = this.#limitOf(route, call);
-    const body = await Promise.race([readBody(request, limit, charge, this.#slices), call.givenUp]);
-    if (route.kind === 'infer') return inferIn(this.#api, names, body, call);
+    const refused = route.screen?.();
+    if (refused !== undefined) throw refused;
+    const body = await this.#read(route, request, call, charge);
     const { code, json } = await route.answer(names, parseBody(body));
     if (json === undefined) return { code, chunks: [], headers: {} };
     return { code, chunks: [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
+  }
+
+  #read(route: RestRoute, request: IncomingMessage, call: RestCall, charge: BodyCharge): Promise<Buffer> {
+    return Promise.race([readBody(request, this.#limitOf(route, call), charge, this.#slices), call.givenUp]);
+  }
+
+  /** A function of its own: the body is gone when it returns, unless tensors are views of it. */
+  async #readInfer(
+    route: RestRoute,
+    names: PathNames,
+    request: IncomingMessage,
+    call: RestCall,
+    charge: BodyCharge,
+  ): Promise<ParsedRequest> {
+    const model = { name: names['model'] ?? '', version: names['version'] ?? '' };
+    const length = headerLength(call);
+    const body = await this.#read(route, request, call, charge);
+    if (length === 0) return rawInferRequest(model, body, this.#api.modelMetadata(model.name, model.version).inputs);
+    const { maxJsonBytes, maxMessageBytes: maxTensorBytes } = this.#options;
+    return parseInferRequest(model, body, { slices: this.#slices, charge, maxJsonBytes, maxTensorBytes }, length);
   }
 
   #limitOf(route: RestRoute, call: RestCall): BodyLimit {
@@ -141,15 +159,14 @@ export class RestServer {
   }
 }
 
-async function inferIn(api: InferenceApi, names: PathNames, body: Buffer, call: RestCall): Promise<HttpAnswer> {
-  const model = { name: names['model'] ?? '', version: names['version'] ?? '' };
-  const length = headerLength(call);
-  const { request, binary } =
-    length === 0
-      ? rawInferRequest(model, body, api.modelMetadata(model.name, model.version).inputs)
-      : parseInferRequest(model, body, length);
-  const { chunks, trailers } = await api.infer(Buffer.concat(encodeInferRequest(request)), call);
-  const response = decodeInferResponse(Buffer.concat(chunks), WIDEST_WIRE_LIMITS);
+async function inferIn(
+  api: InferenceApi,
+  { rawInputContents, ...head }: InferRequest,
+  binary: BinaryOutputs,
+  call: RestCall,
+): Promise<HttpAnswer> {
+  const wire = Buffer.concat(encodeInferRequest({ ...head, rawInputContents: [] }));
+  const { response, trailers } = await api.infer(wire, call, rawInputContents);
   const formatted = formatInferResponse(response, binary);
   return {
     code: 200,

@@ -1,0 +1,71 @@
+/** JSON as bytes: its punctuation, where its strings end, and what a reader of it reports. */
+
+export const Byte = {
+  TAB: 0x09,
+  LINE_FEED: 0x0a,
+  CARRIAGE_RETURN: 0x0d,
+  SPACE: 0x20,
+  QUOTE: 0x22,
+  COMMA: 0x2c,
+  COLON: 0x3a,
+  OPEN_BRACKET: 0x5b,
+  BACKSLASH: 0x5c,
+  CLOSE_BRACKET: 0x5d,
+  OPEN_BRACE: 0x7b,
+  CLOSE_BRACE: 0x7d,
+} as const;
+
+/** Bytes that are not JSON, or hold more than is allowed: deeper, longer, or more values. */
+export class JsonError extends Error {
+  readonly kind: 'malformed' | 'limit';
+
+  constructor(kind: 'malformed' | 'limit', message: string) {
+    super(message);
+    this.name = 'JsonError';
+    this.kind = kind;
+  }
+}
+
+/** An array of a JSON text that was passed over: where it is, brackets included. */
+export class JsonSpan {
+  readonly start: number;
+  readonly end: number;
+
+  constructor(start: number, end: number) {
+    this.start = start;
+    this.end = end;
+  }
+
+  get byteLength(): number {
+    return this.end - this.start;
+  }
+}
+
+/** Arrays and objects inside one another. */
+export const MAX_JSON_DEPTH = 64;
+
+/** Bytes of a value that errors show. */
+const MAX_SHOWN = 50;
+
+/** The value at `start` for the text of an error. */
+export function showValue(bytes: Buffer, start: number): string {
+  switch (bytes[start]) {
+    case undefined:
+      return 'the end';
+    case Byte.OPEN_BRACKET:
+      return 'an array';
+    case Byte.OPEN_BRACE:
+      return 'an object';
+    default: {
+      const text = bytes.toString('utf8', start, start + MAX_SHOWN);
+      const string = /^"(?:[^"\\]|\\.)*(?:"|$)/s.exec(text);
+      return string?.[0] ?? /^[^\s,\]}]+|./s.exec(text)?.[0] ?? '';
+    }
+  }
+}
+
+/** Whether the bytes at `start` are those of `word`. */
+export function hasWord(bytes: Buffer, start: number, word: Uint8Array): boolean {
+  for (let i = 0; i < word.length; i += 1) if (bytes[start + i] !== word[i]) return false;
+  return true;
+}
