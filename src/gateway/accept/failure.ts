@@ -10,8 +10,12 @@ const MAX_INT32 = 2 ** 31 - 1;
  * @param trailers besides
  */
 export function failWith(call: Call, error: InferError, trailers?: Trailers): void {
-  const pushback = error.pushback === undefined ? undefined : pushbackTrailer(error.pushback);
-  call.fail(error.status, error.message, pushback === undefined ? trailers : { ...trailers, ...pushback }, error);
+  call.fail(error.status, error.message, failureTrailers(error, trailers), error);
+}
+
+/** The trailers of an answer that ends with `error`. */
+export function failureTrailers({ pushback }: InferError, trailers?: Trailers): Trailers | undefined {
+  return pushback === undefined ? trailers : { ...trailers, ...pushbackTrailer(pushback) };
 }
 
 /** `grpc-retry-pushback-ms` is a decimal of 32 bits; a negative one forbids the retry (gRFC A6). */

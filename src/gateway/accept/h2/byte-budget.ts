@@ -1,5 +1,25 @@
 import { type LimitName, limitReached } from './limit-events.ts';
 
+/** Up to which share of a budget different uses may fill it: what is smaller finds room when what is larger does not. */
+export const Claim = {
+  /** Room for bytes that are announced and have not come. */
+  AHEAD: 1 / 2,
+  /** What has come of a message. */
+  LARGE: 7 / 8,
+  /** A call's metadata, and its message where that is at most 64 KiB. */
+  SMALL: 1,
+} as const;
+
+export type Claim = (typeof Claim)[keyof typeof Claim];
+
+/** Health checks, calls for metadata, requests of small models. */
+const SMALL_MESSAGE_BYTES = 64 * 1024;
+
+/** The claim of a message of `byteLength` bytes. */
+export function claimOf(byteLength: number): Claim {
+  return byteLength <= SMALL_MESSAGE_BYTES ? Claim.SMALL : Claim.LARGE;
+}
+
 /** Bytes that may be held: by one connection, and by all of them together where it has a parent. */
 export class ByteBudget {
   readonly #limit: number;
@@ -7,7 +27,7 @@ export class ByteBudget {
   readonly #parent: ByteBudget | undefined;
   #used = 0;
 
-  /** @param name of the limit, which is told when there is no room */
+  /** @param name of the limit, which is reported when there is no room */
   constructor(limit: number, name: LimitName, parent?: ByteBudget) {
     this.#limit = limit;
     this.#name = name;
@@ -19,17 +39,17 @@ export class ByteBudget {
   }
 
   /** There is room for so much, here; a parent may have none. */
-  has(bytes: number): boolean {
-    return this.#used + bytes <= this.#limit;
+  has(bytes: number, claim: Claim = Claim.SMALL): boolean {
+    return this.#used + bytes <= this.#limit * claim;
   }
 
   /** False: there is no room, and nothing was taken. */
-  tryTake(bytes: number): boolean {
-    if (!this.has(bytes)) {
-      limitReached(this.#name);
+  tryTake(bytes: number, claim: Claim = Claim.SMALL): boolean {
+    if (!this.has(bytes, claim)) {
+      if (claim !== Claim.AHEAD) limitReached(this.#name);
       return false;
     }
-    if (this.#parent !== undefined && !this.#parent.tryTake(bytes)) return false;
+    if (this.#parent !== undefined && !this.#parent.tryTake(bytes, claim)) return false;
     this.#used += bytes;
     return true;
   }

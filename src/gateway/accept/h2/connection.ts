@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { CancelReason, Peer } from '../call.ts';
 import type { AnswerEnd } from './answer-headers.ts';
-import { ByteBudget } from './byte-budget.ts';
+import { ByteBudget, Claim } from './byte-budget.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
 import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -32,7 +32,6 @@ export interface ConnectionHost {
   readonly limits: Http2Limits;
   readonly maxConcurrentStreams: number;
   /** Of all connections. */
-  readonly incoming: ByteBudget;
   readonly unread: ByteBudget;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
@@ -45,7 +44,20 @@ export interface ConnectionHost {
    * @returns whether there is room for `bytes` now
    */
   makeRoom(bytes: number, connection: Connection): boolean;
+  /**
+   * Makes room for a request by ending requests of the connection that holds most.
+   * @returns whether there is room now
+   */
+  makeRoomForRequest(need: IncomingNeed): boolean;
   closed(connection: Connection): void;
+}
+
+/** A stream that finds no room for its request in what all connections may hold. */
+export interface IncomingNeed {
+  readonly connection: Connection;
+  readonly stream: Http2Stream;
+  readonly bytes: number;
+  readonly claim: Claim;
 }
 
 /** Streams that we reset are remembered while frames of them may be under way: twice as many as may be open, at least this. */
@@ -58,6 +70,8 @@ const FAREWELL_MS = 100;
 const AGE_JITTER = 0.1;
 /** A connection that is silent for so long gives its buffer back. */
 const IDLE_MS = 5_000;
+/** What one look at a request counts at most; looks are a second apart. */
+const MAX_LOOK_MS = 2_000;
 const PING_PAYLOAD = Buffer.from('tensorgt', 'latin1');
 
 /** Why the connection goes that leaves most unread. */
@@ -68,6 +82,8 @@ type Draining = (typeof Draining)[keyof typeof Draining];
 
 export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   readonly peer: Peer;
+  /** What all connections from the peer's address hold of requests. */
+  readonly incomingOfAddress: ByteBudget;
   readonly incoming: ByteBudget;
   readonly unread: ByteBudget;
   readonly limits: Http2Limits;
@@ -91,19 +107,21 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   readonly #openedAt: number;
   readonly #maxAgeMs: number;
   #heardAt: number;
+  #lookedAt: number;
   #pingedAt: number | undefined;
   #blockedAt: number | undefined;
   #retiredAt: number | undefined;
   #unfinished = 0;
   #unfinishedSince = 0;
 
-  constructor(host: ConnectionHost, socket: Duplex, peer: Peer) {
+  constructor(host: ConnectionHost, socket: Duplex, peer: Peer, incomingOfAddress: ByteBudget) {
     const { limits, maxConcurrentStreams } = host;
+    this.incomingOfAddress = incomingOfAddress;
     this.peer = peer;
     this.limits = limits;
     this.#host = host;
     this.#socket = socket;
-    this.incoming = new ByteBudget(limits.maxIncomingBytes, 'maxIncomingBytes', host.incoming);
+    this.incoming = new ByteBudget(limits.maxIncomingBytes, 'maxIncomingBytes', incomingOfAddress);
     this.unread = new ByteBudget(limits.maxUnreadBytes, 'maxUnreadBytes', host.unread);
     this.streams = new StreamTable(Math.max(MIN_REMEMBERED, 2 * maxConcurrentStreams));
     this.writer = new FrameWriter(socket);
@@ -111,6 +129,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.#receiver = new Receiver(this);
     this.#openedAt = host.now;
     this.#heardAt = host.now;
+    this.#lookedAt = host.now;
     this.#maxAgeMs = limits.maxAgeMs * (1 + AGE_JITTER * (2 * Math.random() - 1));
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#unblock());
@@ -184,6 +203,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   /** To be called about once a second. */
   upkeep(): void {
     if (this.#over) return;
+    this.#lookAtRequests();
     if (this.#receiver.unfinished !== this.#unfinished) {
       this.#unfinished = this.#receiver.unfinished;
       this.#unfinishedSince = this.now;
@@ -223,6 +243,56 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
         if (this.streams.size === 0 && this.now - this.#heardAt > IDLE_MS) this.writer.release();
         break;
     }
+  }
+
+  // What streams hold of their requests.
+
+  get maySend(): boolean {
+    return this.#receiver.isOpen;
+  }
+
+  takeIncoming(stream: Http2Stream, bytes: number, claim: Claim): boolean {
+    if (this.incoming.tryTake(bytes, claim)) return true;
+    // Nothing ends for bytes that are only announced.
+    if (claim === Claim.AHEAD) return false;
+    if (!this.incoming.has(bytes, claim)) {
+      // Only a small call finds room where its own neighbours have filled the connection.
+      const hasRoom = (): boolean => this.incoming.has(bytes, claim);
+      if (claim !== Claim.SMALL || !this.evict(hasRoom, stream)) return false;
+      if (this.incoming.tryTake(bytes, claim)) return true;
+    }
+    return (
+      this.#host.makeRoomForRequest({ connection: this, stream, bytes, claim }) && this.incoming.tryTake(bytes, claim)
+    );
+  }
+
+  giveIncoming(bytes: number): void {
+    this.incoming.give(bytes);
+  }
+
+  /**
+   * Ends requests until there is room: first those that have stood still for longest, then those that hold most.
+   * @returns whether there is room now
+   */
+  evict(hasRoom: () => boolean, except: Http2Stream): boolean {
+    const streams = this.streams.all().filter(({ exchange }) => (exchange?.heldBytes ?? 0) > 0);
+    const patienceOf = ({ exchange }: Http2Stream): number => exchange?.patienceMs ?? Number.POSITIVE_INFINITY;
+    const heldBy = ({ exchange }: Http2Stream): number => exchange?.heldBytes ?? 0;
+    // Not by subtraction: two infinities have no difference.
+    const isBefore = (a: Http2Stream, b: Http2Stream): boolean =>
+      patienceOf(a) === patienceOf(b) ? heldBy(a) > heldBy(b) : patienceOf(a) < patienceOf(b);
+    for (const stream of streams.sort((a, b) => (isBefore(a, b) ? -1 : 1))) {
+      if (hasRoom()) return true;
+      if (stream !== except) stream.exchange?.evict();
+    }
+    return hasRoom();
+  }
+
+  #lookAtRequests(): void {
+    // After a pause of ours the peer's bytes are in the kernel, and are read later.
+    const elapsedMs = Math.min(this.now - this.#lookedAt, MAX_LOOK_MS);
+    this.#lookedAt = this.now;
+    for (const stream of this.streams.values()) stream.exchange?.look(elapsedMs);
   }
 
   // What streams send.

@@ -7,6 +7,14 @@ import type { CancelReason } from '../call.ts';
 export interface Exchange {
   /** The next part of the request's body: `chunk[from, to)`. It does not change, and may be kept. */
   receive(chunk: Buffer, from: number, to: number): void;
+  /** Bytes of the budget of incoming requests that it holds. */
+  readonly heldBytes: number;
+  /** How long the peer may still keep it waiting, in milliseconds; `Infinity` where nothing is expected of the peer. */
+  readonly patienceMs: number;
+  /** Judges the pace of the request: to be called about once a second. */
+  look(elapsedMs: number): void;
+  /** Ends it, because others need the room that it holds. */
+  evict(): void;
   /** What came ends inside a message, or is of no use. */
   readonly isInside: boolean;
   /** The request is complete. */

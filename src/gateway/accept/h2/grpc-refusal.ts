@@ -1,14 +1,22 @@
 import type { InferError } from '../../errors.ts';
 import { boundedText, type Trailers } from '../call.ts';
+import { failureTrailers } from '../failure.ts';
 import type { Exchange } from './exchange.ts';
 import type { Http2Stream } from './http2-stream.ts';
 
 /** The answer to a gRPC request that no method gets. It goes out at once: a streaming client may wait for it. */
 export class GrpcRefusal implements Exchange {
+  readonly heldBytes = 0;
+  readonly patienceMs = Number.POSITIVE_INFINITY;
+
   constructor(stream: Http2Stream, failure: InferError, trailers?: Trailers) {
     stream.exchange = this;
-    stream.sendEnd({ code: failure.status, text: boundedText(failure.message), trailers });
+    const text = boundedText(failure.message);
+    stream.sendEnd({ code: failure.status, text, trailers: failureTrailers(failure, trailers) });
   }
+
+  look(): void {}
+  evict(): void {}
 
   get isInside(): boolean {
     return true;

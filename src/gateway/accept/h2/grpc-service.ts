@@ -3,6 +3,7 @@
 import { InferError } from '../../errors.ts';
 import { type Method, type Routes, screened, type TransportOptions } from '../call.ts';
 import { MessageLimit } from '../message-limit.ts';
+import { Claim } from './byte-budget.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import type { Exchange } from './exchange.ts';
 import { GrpcRefusal } from './grpc-refusal.ts';
@@ -13,6 +14,7 @@ import { Http2StreamingCall } from './http2-streaming-call.ts';
 import { Http2UnaryCall } from './http2-unary-call.ts';
 import { ACCEPTED_ENCODINGS, encodingOf, Inflater } from './inflater.ts';
 import { limitReached } from './limit-events.ts';
+import { noRoom } from './no-room.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** `application/grpc`, with a subtype of any message format or a parameter; `application/grpc-web` is another protocol. */
@@ -86,9 +88,7 @@ export class GrpcService {
       return new GrpcRefusal(stream, failure, { 'grpc-accept-encoding': ACCEPTED_ENCODINGS });
     }
     const heldBytes = costOf(head);
-    if (!stream.incoming.tryTake(heldBytes)) {
-      return new GrpcRefusal(stream, new InferError('limit_exceeded', 'too many bytes of requests are held already'));
-    }
+    if (!stream.tryTake(heldBytes, Claim.SMALL)) return new GrpcRefusal(stream, noRoom());
     const { method, messageLimit } = route;
     const startedAt = performance.now();
     const deadline = startedAt + this.#timeLeft(method, timeoutMs);

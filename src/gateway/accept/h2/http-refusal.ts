@@ -1,3 +1,4 @@
+import { Claim } from './byte-budget.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
@@ -6,6 +7,8 @@ import type { Http2Stream } from './http2-stream.ts';
 const BODY = Buffer.from('This port speaks gRPC.\n');
 /** What of a body is read before the answer goes out anyway. */
 const PATIENCE_BYTES = 64 * 1024;
+/** What it holds until it is over: its objects, and those of its stream. */
+const REFUSAL_BYTES = 2 * 1024;
 
 /**
  * The answer to a request that is not gRPC. It waits for the end of the request, because many HTTP clients do not look at an
@@ -16,6 +19,8 @@ export class HttpRefusal extends Expiring implements Exchange {
   readonly #stream: Http2Stream;
   readonly #httpStatus: number;
   readonly #deadlines: DeadlineWheel;
+  readonly patienceMs = 0;
+  #heldBytes = 0;
   #answered = false;
 
   constructor(stream: Http2Stream, httpStatus: number, deadline: number, deadlines: DeadlineWheel) {
@@ -25,7 +30,19 @@ export class HttpRefusal extends Expiring implements Exchange {
     this.#httpStatus = httpStatus;
     this.#deadlines = deadlines;
     stream.exchange = this;
+    if (stream.tryTake(REFUSAL_BYTES, Claim.SMALL)) this.#heldBytes = REFUSAL_BYTES;
     deadlines.add(this);
+    if (this.#heldBytes === 0) this.receiveEnd();
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  look(): void {}
+
+  evict(): void {
+    this.receiveEnd();
   }
 
   get isInside(): boolean {
@@ -39,6 +56,7 @@ export class HttpRefusal extends Expiring implements Exchange {
   receiveEnd(): void {
     if (this.#answered) return;
     this.#answered = true;
+    this.#giveBack();
     this.#stream.sendPlain(this.#httpStatus, BODY);
   }
 
@@ -54,6 +72,12 @@ export class HttpRefusal extends Expiring implements Exchange {
 
   over(): void {
     this.#deadlines.remove(this);
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    this.#stream.give(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   override expire(): void {

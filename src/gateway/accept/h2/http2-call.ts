@@ -7,22 +7,23 @@ import { publishEnd, publishStart } from '../call-events.ts';
 import { failWith } from '../failure.ts';
 import type { MessageLimit } from '../message-limit.ts';
 import { objection } from './answer-headers.ts';
+import { type Claim, claimOf } from './byte-budget.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
-import type { Http2Limits } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import type { Encoding, Inflated, Inflater } from './inflater.ts';
 import { limitReached } from './limit-events.ts';
-import { MessagePace } from './message-pace.ts';
+import { type PaceLimits, patienceAfter } from './message-pace.ts';
 import { MessageReader, type MessageSink } from './message-reader.ts';
+import { noRoom } from './no-room.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** What all calls of a transport share. */
 export interface CallTools {
   readonly deadlines: DeadlineWheel;
   readonly inflater: Inflater;
-  readonly limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
+  readonly limits: PaceLimits;
 }
 
 export interface CallStart {
@@ -37,7 +38,7 @@ export interface CallStart {
 }
 
 /** What a call holds besides its metadata and messages: its objects, those of its stream, and what its method keeps. */
-const CALL_BYTES = 2 * 1024;
+export const CALL_BYTES = 2 * 1024;
 
 /** What a call holds of its client's from its headers on, until it ends. */
 export function costOf(head: RequestHead): number {
@@ -63,7 +64,9 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   readonly #tools: CallTools;
   readonly #startedAt: number;
   #heldBytes: number;
-  #pace: MessagePace | undefined;
+  /** `undefined`: nobody has looked yet. */
+  #receivedBefore: number | undefined = undefined;
+  #patienceMs: number;
   #started = false;
   #ended = false;
   #cancelled = false;
@@ -79,7 +82,8 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.#tools = tools;
     this.#startedAt = start.startedAt;
     this.#heldBytes = start.heldBytes;
-    this.reader = new MessageReader(this, stream.incoming, start.messageLimit, start.encoding !== 'identity');
+    this.#patienceMs = tools.limits.messageGraceMs;
+    this.reader = new MessageReader(this, stream, start.messageLimit, start.encoding !== 'identity');
     stream.exchange = this;
     tools.deadlines.add(this);
   }
@@ -121,7 +125,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     if (this.#ended) return;
     try {
       this.reader.read(chunk, from, to);
-      if (this.#pace !== undefined && this.reader.missingBytes === 0) this.#stopPace();
     } catch (thrown) {
       this.failWith(thrown);
     }
@@ -131,13 +134,33 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return this.#ended || this.reader.isInside;
   }
 
-  beginMessage(byteLength: number): void {
-    this.#stopPace();
-    this.#pace = new MessagePace(byteLength, this.#tools.limits, () => this.#late(byteLength));
-    this.#tools.deadlines.add(this.#pace);
+  get heldBytes(): number {
+    return this.#heldBytes + this.reader.heldBytes;
   }
 
-  abstract takeMessage(message: Buffer, isCompressed: boolean): void;
+  get patienceMs(): number {
+    return this.isAwaited ? this.#patienceMs : Number.POSITIVE_INFINITY;
+  }
+
+  look(elapsedMs: number): void {
+    const { received, maySend } = this.http2;
+    const bytes = received - (this.#receivedBefore ?? received);
+    const isFirst = this.#receivedBefore === undefined;
+    this.#receivedBefore = received;
+    if (!this.isAwaited) {
+      this.#patienceMs = this.#tools.limits.messageGraceMs;
+    } else if (maySend && !isFirst) {
+      // Where the peer may not send, it is we who do not let the rest come.
+      this.#patienceMs = patienceAfter(this.#patienceMs, { bytes, elapsedMs }, this.#tools.limits);
+      if (this.#patienceMs <= 0) this.#late();
+    }
+  }
+
+  evict(): void {
+    if (!this.#ended) this.failWith(noRoom());
+  }
+
+  abstract takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;
   abstract receiveEnd(): void;
   abstract wanted(window: number): number;
   abstract drained(): void;
@@ -171,30 +194,40 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   // For its kinds.
 
+  /** The peer has begun what only it can end. */
+  protected abstract readonly isAwaited: boolean;
+
   protected get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Its method has it. */
+  protected get isStarted(): boolean {
+    return this.#started;
   }
 
   /** Gives back what is held of the request. */
   protected release(): void {
     this.reader.close();
-    this.#stopPace();
     this.letGo(this.#heldBytes);
   }
 
   /**
    * Counts bytes of the request that are complete, and wait.
-   * @throws InferError limit_exceeded
+   * @throws InferError queue_full
    */
-  protected hold(bytes: number): void {
-    if (!this.http2.incoming.tryTake(bytes)) {
-      throw new InferError('limit_exceeded', 'too many bytes of requests wait to be complete or to be read');
-    }
+  protected hold(bytes: number, claim: Claim): void {
+    if (!this.http2.tryTake(bytes, claim)) throw noRoom();
+    this.#heldBytes += bytes;
+  }
+
+  /** Goes on to hold what was taken before, by the reader. */
+  protected keep(bytes: number): void {
     this.#heldBytes += bytes;
   }
 
   protected letGo(bytes: number): void {
-    this.http2.incoming.give(bytes);
+    this.http2.give(bytes);
     this.#heldBytes -= bytes;
   }
 
@@ -244,28 +277,17 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.http2.sendEnd(trailers === undefined ? OK : { code: Status.OK, text: '', trailers });
   }
 
-  /** Inflates a message under the limit; `done` is not called once nobody waits for it. */
+  /** Inflates a message under the limit, and holds what it becomes; `done` is not called once the call has ended. */
   protected inflate(message: Buffer, done: Inflated): (() => void) | undefined {
     if (this.#encoding === 'identity') return undefined;
-    return this.#tools.inflater.inflate(message, this.#encoding, this.#messageLimit, done);
+    const hold = (bytes: number, total: number): void => this.hold(bytes, claimOf(total));
+    return this.#tools.inflater.inflate(message, this.#encoding, { limit: this.#messageLimit, hold }, done);
   }
 
-  #stopPace(): void {
-    if (this.#pace === undefined) return;
-    this.#tools.deadlines.remove(this.#pace);
-    this.#pace = undefined;
-  }
-
-  #late(byteLength: number): void {
-    if (!this.http2.maySend) {
-      // It is we who do not let it come.
-      this.beginMessage(byteLength);
-      return;
-    }
+  #late(): void {
     limitReached('minBytesPerSecond');
-    const { minBytesPerSecond } = this.#tools.limits;
-    const got = byteLength - this.reader.missingBytes;
-    const text = `${got} of ${byteLength} bytes of the message came, fewer than ${minBytesPerSecond} a second`;
+    const { minBytesPerSecond, messageGraceMs } = this.#tools.limits;
+    const text = `the request is not complete and stands still: fewer than ${minBytesPerSecond} bytes came per second (http2MinBytesPerSecond) for ${messageGraceMs} ms (http2MessageGraceMs)`;
     this.failWith(new InferError('limit_exceeded', text));
   }
 

@@ -72,24 +72,25 @@ export const HTTP2_LIMITS = {
     default: 512 * MIB,
     minimum: 64 * KIB,
     description:
-      'What the calls of one connection hold: their metadata and 2 KiB each until they end, and messages that are not complete or wait to be read, by the length that they announced; above it a call is RESOURCE_EXHAUSTED. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time.',
+      'Bytes that the calls of one connection hold: metadata and 2 KiB each until they end, and messages that are not complete or wait to be read. Room is kept ahead for announced bytes only while half is free; above seven eighths a message of more than 64 KiB is RESOURCE_EXHAUSTED; a smaller call finds room, because the request that has stood still for longest ends instead. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time.',
   },
   maxIncomingBytesInAll: {
     default: 1024 * MIB,
     minimum: 64 * KIB,
-    description: 'The same, of all connections together.',
+    description:
+      'The same for all connections together. Where it is used up, the connection that holds most gives way, of the address that holds most.',
   },
   messageGraceMs: {
-    default: 10_000,
+    default: 5_000,
     ...DURATION_MS,
     description:
-      'Time that a message which has begun may take, besides that for its length (`http2MinBytesPerSecond`); then its call is RESOURCE_EXHAUSTED, and gives back the room that was kept for it.',
+      'How long a request may stand still, or lag behind `http2MinBytesPerSecond`, whatever its length and deadline. Then its call is RESOURCE_EXHAUSTED and gives its room back. A unary request is judged from its headers to its end, a stream while a message is under way. Judged once a second.',
   },
   minBytesPerSecond: {
     default: 16 * KIB,
     minimum: 1,
     description:
-      'The slowest that a message may come: 128 kbit/s, less than any line over which tensors are sent on purpose.',
+      'The slowest pace of a request that is not complete, in bytes per second: 128 kbit/s, less than any line over which tensors are sent on purpose.',
   },
   maxUnreadBytes: {
     default: 256 * MIB,

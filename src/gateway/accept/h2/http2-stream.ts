@@ -2,9 +2,10 @@
 
 import type { Peer } from '../call.ts';
 import type { AnswerEnd } from './answer-headers.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import type { Claim } from './byte-budget.ts';
 import type { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
+import type { Room } from './message-reader.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
 import { StreamState } from './stream-state.ts';
@@ -12,10 +13,11 @@ import { StreamState } from './stream-state.ts';
 /** What a stream needs of its connection. */
 export interface StreamCarrier {
   readonly peer: Peer;
-  /** For what a stream holds of its request. */
-  readonly incoming: ByteBudget;
-  /** It leaves so much unread that it may not send more now. */
-  readonly isCrowded: boolean;
+  /** The peer has room in the window of the connection. */
+  readonly maySend: boolean;
+  /** Takes room for what a stream holds of its request. False: there is none, and nothing was taken. */
+  takeIncoming(stream: Http2Stream, bytes: number, claim: Claim): boolean;
+  giveIncoming(bytes: number): void;
   sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
   sendEnd(stream: Http2Stream, end: AnswerEnd): void;
   sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
@@ -27,7 +29,7 @@ export interface StreamCarrier {
 const HIGH_WATER_BYTES = 1024 * 1024;
 const LOW_WATER_BYTES = 256 * 1024;
 
-export class Http2Stream {
+export class Http2Stream implements Room {
   readonly id: number;
   state: StreamState = StreamState.OPEN;
   /** Sets itself, before it answers. */
@@ -67,13 +69,17 @@ export class Http2Stream {
     return this.#carrier.peer;
   }
 
-  get incoming(): ByteBudget {
-    return this.#carrier.incoming;
+  tryTake(bytes: number, claim: Claim): boolean {
+    return this.#carrier.takeIncoming(this, bytes, claim);
+  }
+
+  give(bytes: number): void {
+    this.#carrier.giveIncoming(bytes);
   }
 
   /** Whether the peer may send more of this request now. */
   get maySend(): boolean {
-    return this.window.isOpen && !this.#carrier.isCrowded;
+    return this.window.isOpen && this.#carrier.maySend;
   }
 
   /** Neither side sends any more. */

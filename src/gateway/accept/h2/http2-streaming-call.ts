@@ -1,5 +1,6 @@
 import { InferError } from '../../errors.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
+import { Claim } from './byte-budget.ts';
 import { Fifo } from './fifo.ts';
 import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
 import type { Http2Stream } from './http2-stream.ts';
@@ -10,6 +11,7 @@ type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
 interface Waiting {
   readonly message: Buffer;
   readonly isCompressed: boolean;
+  readonly heldBytes: number;
 }
 
 /** What a message that waits holds besides its bytes: its objects. A message may have no bytes at all. */
@@ -79,14 +81,21 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
     if (!this.ended) this.guard(() => this.onDrain?.());
   }
 
-  override takeMessage(message: Buffer, isCompressed: boolean): void {
+  override takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void {
+    this.keep(heldBytes);
     if (!isCompressed && !this.#paused && !this.#delivering && this.#waiting.length === 0) {
+      this.letGo(heldBytes);
       this.#deliverOne(message);
       return;
     }
-    this.hold(message.length + WAITING_BYTES);
-    this.#waiting.push({ message: withoutItsChunk(message), isCompressed });
+    const more = WAITING_BYTES + (heldBytes > 0 ? 0 : message.length);
+    this.hold(more, Claim.LARGE);
+    this.#waiting.push({ message: withoutItsChunk(message), isCompressed, heldBytes: heldBytes + more });
     this.#deliver();
+  }
+
+  protected override get isAwaited(): boolean {
+    return !this.ended && this.reader.isInside;
   }
 
   protected override release(): void {
@@ -134,17 +143,13 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   /** Takes the first one that waits out. */
   #drop(): void {
     const first = this.#waiting.shift();
-    if (first !== undefined) this.letGo(first.message.length + WAITING_BYTES);
+    if (first !== undefined) this.letGo(first.heldBytes);
   }
 
-  #replaceFirst(inflated: Buffer): void {
-    try {
-      this.letGo(this.#waiting.first?.message.length ?? 0);
-      this.hold(inflated.length);
-      this.#waiting.replaceFirst({ message: inflated, isCompressed: false });
-    } catch (thrown) {
-      this.failWith(thrown);
-    }
+  /** What it was inflated to is held already. */
+  #replaceFirst(message: Buffer): void {
+    this.letGo((this.#waiting.first?.heldBytes ?? 0) - WAITING_BYTES);
+    this.#waiting.replaceFirst({ message, isCompressed: false, heldBytes: message.length + WAITING_BYTES });
   }
 
   #deliverEnd(): void {

@@ -5,11 +5,12 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { bind } from '../bind.ts';
 import type { Listen, Peer, Routes, Transport, TransportLoad, TransportOptions } from '../call.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { Connection, type ConnectionHost, TOO_MUCH_UNREAD } from './connection.ts';
+import { Connection, type ConnectionHost, type IncomingNeed, TOO_MUCH_UNREAD } from './connection.ts';
 import { ErrorCode } from './error-code.ts';
 import { GrpcService } from './grpc-service.ts';
 import { DEFAULT_LIMITS, type Http2Limits } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { makeRoomForRequest } from './incoming-room.ts';
 import { limitReached } from './limit-events.ts';
 import { peerOf, peerOfTls } from './peer.ts';
 import type { RequestHead } from './request-head.ts';
@@ -48,6 +49,13 @@ export function http2Listener({
   };
 }
 
+/** What has come from one address. */
+interface Address {
+  sockets: number;
+  /** What its connections hold of requests. */
+  readonly incoming: ByteBudget;
+}
+
 class Http2Transport implements Http2Server, ConnectionHost {
   readonly limits: Http2Limits;
   readonly maxConcurrentStreams: number;
@@ -61,8 +69,7 @@ class Http2Transport implements Http2Server, ConnectionHost {
   #stopWatching: (() => void) | undefined;
   /** Of TCP, whether there is a connection over them yet or not. */
   readonly #sockets = new Set<Socket>();
-  /** How many of them each address has. */
-  readonly #socketsOf = new Map<string, number>();
+  readonly #addresses = new Map<string, Address>();
   /** Those of which TLS is not done, by address. */
   readonly #handshaking = new Map<string, Socket>();
   readonly #connections = new Set<Connection>();
@@ -148,6 +155,10 @@ class Http2Transport implements Http2Server, ConnectionHost {
     return true;
   }
 
+  makeRoomForRequest(need: IncomingNeed): boolean {
+    return makeRoomForRequest(this.incoming, this.#connections, need);
+  }
+
   closed(connection: Connection): void {
     this.#connections.delete(connection);
   }
@@ -157,33 +168,39 @@ class Http2Transport implements Http2Server, ConnectionHost {
     this.now = performance.now();
     const { maxConnections, maxConnectionsPerAddress } = this.limits;
     const host = socket.remoteAddress ?? '';
-    const neighbours = this.#socketsOf.get(host) ?? 0;
+    const neighbours = this.#addresses.get(host)?.sockets ?? 0;
     const isFull = this.#sockets.size >= maxConnections;
     if (isFull || neighbours >= maxConnectionsPerAddress) {
       limitReached(isFull ? 'maxConnections' : 'maxConnectionsPerAddress');
       socket.destroy();
       return false;
     }
-    this.#socketsOf.set(host, neighbours + 1);
+    const ofHost = this.#addressOf(host);
+    ofHost.sockets++;
     this.#sockets.add(socket);
     const { address } = peerOf(socket);
     socket.once('close', () => {
       this.#sockets.delete(socket);
-      this.#countDown(host);
+      if (--ofHost.sockets === 0) this.#addresses.delete(host);
       this.#handshaking.delete(address);
       if (this.#sockets.size === 0) this.#onEmpty?.();
     });
     return true;
   }
 
-  #countDown(host: string): void {
-    const left = (this.#socketsOf.get(host) ?? 1) - 1;
-    if (left === 0) this.#socketsOf.delete(host);
-    else this.#socketsOf.set(host, left);
+  #addressOf(host: string): Address {
+    let address = this.#addresses.get(host);
+    if (address === undefined) {
+      const incoming = new ByteBudget(Number.POSITIVE_INFINITY, 'maxIncomingBytesInAll', this.incoming);
+      address = { sockets: 0, incoming };
+      this.#addresses.set(host, address);
+    }
+    return address;
   }
 
   #connect(socket: Socket, peer: Peer): void {
-    const connection = new Connection(this, socket, peer);
+    const { incoming } = this.#addressOf(socket.remoteAddress ?? '');
+    const connection = new Connection(this, socket, peer, incoming);
     this.#connections.add(connection);
     if (this.#drained !== undefined) connection.drain();
   }

@@ -1,7 +1,9 @@
 import { InferError } from '../../errors.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
+import { claimOf } from './byte-budget.ts';
 import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { freeOwnBuffer } from './own-buffer.ts';
 
 type UnaryMethod = Extract<Method, { kind: 'unary' }>;
 
@@ -9,6 +11,8 @@ type UnaryMethod = Extract<Method, { kind: 'unary' }>;
 export class Http2UnaryCall extends Http2Call implements UnaryCall {
   readonly #method: UnaryMethod;
   #message: Uint8Array | undefined;
+  /** What is held for the message until the method starts. */
+  #messageBytes = 0;
   #hasMessage = false;
   #requestEnded = false;
   #stopInflating: (() => void) | undefined;
@@ -30,10 +34,8 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
   }
 
   discardMessage(): void {
-    const { buffer, byteLength } = this.message;
+    if (this.#message !== undefined) freeOwnBuffer(this.#message);
     this.#message = undefined;
-    // A view of a chunk has its neighbours there.
-    if (byteLength > 0 && byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
   }
 
   override receiveEnd(): void {
@@ -52,10 +54,11 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
 
   override drained(): void {}
 
-  override takeMessage(message: Buffer, isCompressed: boolean): void {
+  override takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void {
+    this.keep(heldBytes);
     if (this.#hasMessage) throw new InferError('unimplemented', 'a unary call has one message, and there are more');
     this.#hasMessage = true;
-    this.hold(heldBy(message));
+    this.#messageBytes = heldBytes > 0 ? heldBytes : this.#holdChunk(message);
     if (!isCompressed) {
       this.#message = message;
       return;
@@ -66,31 +69,38 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
         this.failWith(inflated);
         return;
       }
-      this.guard(() => {
-        this.letGo(heldBy(message));
-        this.hold(heldBy(inflated));
-        this.#message = inflated;
-        this.#startIfComplete();
-      });
+      this.letGo(this.#messageBytes);
+      this.#messageBytes = inflated.length;
+      this.#message = inflated;
+      this.#startIfComplete();
     });
+  }
+
+  protected override get isAwaited(): boolean {
+    return !this.ended && !this.#requestEnded;
   }
 
   protected override release(): void {
     super.release();
     this.#stopInflating?.();
+    if (this.isStarted || this.#message === undefined) return;
+    freeOwnBuffer(this.#message);
+    this.#message = undefined;
+  }
+
+  /** A view keeps all of the chunk alive that the message came in. */
+  #holdChunk({ buffer }: Uint8Array): number {
+    const { byteLength } = buffer;
+    this.hold(byteLength, claimOf(byteLength));
+    return byteLength;
   }
 
   #startIfComplete(): void {
     if (!this.#requestEnded || this.#message === undefined || this.ended) return;
     // From here on it is the business of those who admit requests.
-    this.letGo(heldBy(this.#message));
+    this.letGo(this.#messageBytes);
     this.start(() => this.#method.handle(this));
   }
 }
 
 const NOTHING = new Uint8Array(0);
-
-/** All that a view keeps alive: the chunk that the message came in. */
-function heldBy(message: Uint8Array): number {
-  return message.buffer.byteLength;
-}

@@ -1,6 +1,6 @@
 /** Compressed messages (grpc/grpc: doc/compression.md). */
 
-import { gunzip, type InputType, inflate, type ZlibOptions } from 'node:zlib';
+import { createGunzip, createInflate, type Gunzip, type Inflate } from 'node:zlib';
 import { InferError } from '../../errors.ts';
 import type { MessageLimit } from '../message-limit.ts';
 import { Fifo } from './fifo.ts';
@@ -18,21 +18,16 @@ export function encodingOf(name: string | undefined): Encoding | undefined {
 
 export type Inflated = (message: Buffer | InferError) => void;
 
-/** The missing part of Node's types: what comes with the option `info`. */
-type InflateWithInfo = (
-  input: InputType,
-  options: ZlibOptions & { readonly info: true },
-  done: (
-    error: Error | null,
-    result: { readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } },
-  ) => void,
-) => void;
-
-const INFLATE: Readonly<Record<'gzip' | 'deflate', InflateWithInfo>> = {
-  gzip: gunzip as unknown as InflateWithInfo,
-  // "deflate" is the zlib format of RFC 1950, as in HTTP.
-  deflate: inflate as unknown as InflateWithInfo,
-};
+/** What bounds a message that is inflated. */
+export interface InflationBounds {
+  readonly limit: MessageLimit;
+  /**
+   * Holds further bytes of the inflated message.
+   * @param total with these bytes
+   * @throws InferError
+   */
+  hold(bytes: number, total: number): void;
+}
 
 /** Node inflates on libuv's threads, of which there are four: more at a time would only hold memory. */
 const AT_A_TIME = 4;
@@ -42,10 +37,11 @@ const NOTHING = Buffer.alloc(0);
 interface Work {
   message: Buffer;
   readonly encoding: 'gzip' | 'deflate';
-  readonly limit: MessageLimit;
+  readonly bounds: InflationBounds;
   readonly done: Inflated;
-  /** Nobody waits for it any more. */
+  /** No one waits for it any more. */
   abandoned: boolean;
+  stream: Gunzip | Inflate | undefined;
 }
 
 /** Inflates messages off the event loop, in the order in which they came. */
@@ -54,18 +50,18 @@ export class Inflater {
   #running = 0;
 
   /**
-   * @param limit of the inflated message: zlib stops there
    * @param done gets the message, or why there is none; never before this returns
-   * @returns a function that says that nobody waits for it any more: `done` is not called then
+   * @returns a function that says that no one waits for it any more: `done` is not called then
    */
-  inflate(message: Buffer, encoding: 'gzip' | 'deflate', limit: MessageLimit, done: Inflated): () => void {
-    const work: Work = { message, encoding, limit, done, abandoned: false };
+  inflate(message: Buffer, encoding: 'gzip' | 'deflate', bounds: InflationBounds, done: Inflated): () => void {
+    const work: Work = { message, encoding, bounds, done, abandoned: false, stream: undefined };
     this.#waiting.push(work);
     this.#next();
     return () => {
       work.abandoned = true;
-      // Its turn may be far away, and nobody counts its bytes any more.
+      // Its turn may be far away, and its bytes are no longer counted.
       work.message = NOTHING;
+      work.stream?.destroy();
     };
   }
 
@@ -79,26 +75,54 @@ export class Inflater {
 
   #run(work: Work): void {
     this.#running++;
-    const { message, encoding, limit } = work;
-    INFLATE[encoding](
-      message,
-      { info: true, maxOutputLength: limit.bytes, chunkSize: CHUNK_BYTES },
-      (error, result) => {
-        this.#running--;
-        if (!work.abandoned) {
-          if (error !== null) work.done(failureOf(error, encoding, limit));
-          else if (result.engine.bytesWritten !== message.length)
-            work.done(malformed(encoding, 'bytes follow its end'));
-          else work.done(result.buffer);
-        }
-        this.#next();
-      },
-    );
+    const { message, encoding, bounds } = work;
+    const options = { chunkSize: CHUNK_BYTES };
+    // "deflate" is the zlib format of RFC 1950, as in HTTP.
+    const stream = encoding === 'gzip' ? createGunzip(options) : createInflate(options);
+    const chunks: Buffer[] = [];
+    let total = 0;
+    let outcome: Buffer | InferError = malformed(encoding, 'unexpected end of file');
+    const fail = (failure: InferError): void => {
+      outcome = failure;
+      stream.destroy();
+    };
+    work.stream = stream;
+    stream.on('data', (chunk: Buffer) => {
+      if (work.abandoned || stream.destroyed) return;
+      total += chunk.length;
+      if (total > bounds.limit.bytes) {
+        fail(bounds.limit.exceededInflated());
+        return;
+      }
+      try {
+        bounds.hold(chunk.length, total);
+        chunks.push(chunk);
+      } catch (thrown) {
+        fail(InferError.from(thrown));
+      }
+    });
+    stream.on('end', () => {
+      const isWhole = stream.bytesWritten === message.length;
+      outcome = isWhole ? joined(chunks, total) : malformed(encoding, 'bytes follow its end');
+    });
+    stream.on('error', (error) => {
+      outcome = malformed(encoding, error.message);
+    });
+    stream.on('close', () => {
+      this.#running--;
+      if (!work.abandoned) work.done(outcome);
+      this.#next();
+    });
+    stream.end(message);
   }
 }
 
-function failureOf(error: Error & { readonly code?: string }, encoding: string, limit: MessageLimit): InferError {
-  return error.code === 'ERR_BUFFER_TOO_LARGE' ? limit.exceededInflated() : malformed(encoding, error.message);
+/** One buffer of its own, so that its memory can be given back. */
+function joined(chunks: readonly Buffer[], byteLength: number): Buffer {
+  const message = Buffer.allocUnsafeSlow(byteLength);
+  let at = 0;
+  for (const chunk of chunks) at += chunk.copy(message, at);
+  return message;
 }
 
 function malformed(encoding: string, why: string): InferError {

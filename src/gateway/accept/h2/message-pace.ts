@@ -1,24 +1,15 @@
-import { Expiring } from './deadline-wheel.ts';
 import type { Http2Limits } from './http2-limits.ts';
 
-/** By when a message that has begun must have come whole: of room that is kept for it, nobody else has anything. */
-export class MessagePace extends Expiring {
-  deadline: number;
-  readonly #onLate: () => void;
+export type PaceLimits = Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
 
-  /** @param byteLength of the message, as it was announced */
-  constructor(
-    byteLength: number,
-    limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>,
-    onLate: () => void,
-  ) {
-    super();
-    const { messageGraceMs, minBytesPerSecond } = limits;
-    this.deadline = performance.now() + messageGraceMs + (byteLength / minBytesPerSecond) * 1_000;
-    this.#onLate = onLate;
-  }
-
-  override expire(): void {
-    this.#onLate();
-  }
+/**
+ * How long a request may still lag behind the slowest pace, in milliseconds: time spends it, bytes that come earn it back.
+ * At 0 or below the request has stood still, or come too slowly, for too long.
+ */
+export function patienceAfter(
+  patienceMs: number,
+  { bytes, elapsedMs }: { readonly bytes: number; readonly elapsedMs: number },
+  { messageGraceMs, minBytesPerSecond }: PaceLimits,
+): number {
+  return Math.min(messageGraceMs, patienceMs - elapsedMs + (bytes / minBytesPerSecond) * 1_000);
 }

@@ -2,27 +2,38 @@
 
 import { InferError } from '../../errors.ts';
 import type { MessageLimit } from '../message-limit.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import { Claim, claimOf } from './byte-budget.ts';
+import { noRoom } from './no-room.ts';
+import { freeOwnBuffer } from './own-buffer.ts';
 
 const PREFIX_BYTES = 5;
 const NOTHING = Buffer.alloc(0);
 
 /** Takes what a reader finds. What it throws ends the reading. */
 export interface MessageSink {
-  /** @param isCompressed by the encoding that the request's head names */
-  takeMessage(message: Buffer, isCompressed: boolean): void;
-  /** A message begins of which more chunks are to come. @param byteLength as it was announced */
-  beginMessage(byteLength: number): void;
+  /**
+   * @param isCompressed by the encoding that the request's head names
+   * @param heldBytes of the reader's room, which are the sink's to give back
+   */
+  takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;
+}
+
+/** Where a reader takes room for messages that are not complete. */
+export interface Room {
+  /** False: there is none, and nothing was taken. */
+  tryTake(bytes: number, claim: Claim): boolean;
+  give(bytes: number): void;
 }
 
 /**
  * Cuts the body of one request into its messages.
  *
- * A message that lies within one chunk is a view of it. Another is put together once, in a buffer of its size, for which
- * there must be room in `budget`: its announced length is checked before anything is allocated.
+ * A message that lies within one chunk is a view of it. Another is put together in a buffer, for which there must be room. The
+ * buffer has the announced size while room is plenty, so that nothing is copied twice; otherwise it grows with what arrives, so
+ * that a peer that only announces holds nothing.
  */
 export class MessageReader {
-  readonly #budget: ByteBudget;
+  readonly #room: Room;
   readonly #limit: MessageLimit;
   readonly #acceptsCompressed: boolean;
   readonly #sink: MessageSink;
@@ -34,11 +45,16 @@ export class MessageReader {
   #assembled = 0;
   #closed = false;
 
-  constructor(sink: MessageSink, budget: ByteBudget, limit: MessageLimit, acceptsCompressed: boolean) {
+  constructor(sink: MessageSink, room: Room, limit: MessageLimit, acceptsCompressed: boolean) {
     this.#sink = sink;
-    this.#budget = budget;
+    this.#room = room;
     this.#limit = limit;
     this.#acceptsCompressed = acceptsCompressed;
+  }
+
+  /** Bytes of the room that it holds. */
+  get heldBytes(): number {
+    return this.#assembly?.length ?? 0;
   }
 
   /** What of a message is to come that has begun. */
@@ -68,7 +84,9 @@ export class MessageReader {
   /** Nothing more is read, and what is held is given back. */
   close(): void {
     this.#closed = true;
-    if (this.#assembly !== undefined) this.#budget.give(this.#length);
+    if (this.#assembly === undefined) return;
+    this.#room.give(this.#assembly.length);
+    freeOwnBuffer(this.#assembly);
     this.#assembly = undefined;
   }
 
@@ -99,33 +117,43 @@ export class MessageReader {
     const end = Math.min(to, from + missing);
     if (this.#assembly === undefined) {
       if (end - from === missing) {
-        this.#deliver(missing === 0 ? NOTHING : chunk.subarray(from, end));
+        this.#deliver(missing === 0 ? NOTHING : chunk.subarray(from, end), 0);
         return end;
       }
       if (end === from) return end;
-      this.#assembly = this.#allocate();
-      this.#sink.beginMessage(this.#length);
     }
-    this.#assembled += chunk.copy(this.#assembly, this.#assembled, from, end);
+    const assembly = this.#assemblyOf(this.#assembled + end - from);
+    this.#assembled += chunk.copy(assembly, this.#assembled, from, end);
     if (this.#assembled === this.#length) {
-      const message = this.#assembly;
       this.#assembly = undefined;
-      this.#budget.give(this.#length);
-      this.#deliver(message);
+      this.#deliver(assembly, assembly.length);
     }
     return end;
   }
 
-  #allocate(): Buffer {
-    if (!this.#budget.tryTake(this.#length)) {
-      throw new InferError('limit_exceeded', 'too many bytes of requests are on their way that are not complete');
-    }
-    return Buffer.allocUnsafeSlow(this.#length);
+  /** The buffer of the message, with room for its first `bytes` bytes. */
+  #assemblyOf(bytes: number): Buffer {
+    const before = this.#assembly;
+    const size = before?.length ?? 0;
+    if (before !== undefined && bytes <= size) return before;
+    const assembly = Buffer.allocUnsafeSlow(this.#takeRoom(bytes, size));
+    before?.copy(assembly, 0, 0, this.#assembled);
+    if (before !== undefined) freeOwnBuffer(before);
+    this.#assembly = assembly;
+    return assembly;
   }
 
-  #deliver(message: Buffer): void {
+  /** @returns the new size of a buffer of `size` bytes that `bytes` are to fit in */
+  #takeRoom(bytes: number, size: number): number {
+    if (this.#room.tryTake(this.#length - size, Claim.AHEAD)) return this.#length;
+    const grown = Math.min(this.#length, Math.max(bytes, 2 * size));
+    if (this.#room.tryTake(grown - size, claimOf(this.#length))) return grown;
+    throw noRoom();
+  }
+
+  #deliver(message: Buffer, heldBytes: number): void {
     this.#prefixGot = 0;
     this.#assembled = 0;
-    this.#sink.takeMessage(message, this.#flag === 1);
+    this.#sink.takeMessage(message, this.#flag === 1, heldBytes);
   }
 }

@@ -108,6 +108,11 @@ export class Receiver implements FrameSink {
     this.#resets.earn(1);
   }
 
+  /** The peer may send DATA on some stream. */
+  get isOpen(): boolean {
+    return this.#window.isOpen;
+  }
+
   /** Lets the peer send as much as all its streams may have under way. */
   reopen(): void {
     const increment = this.#window.reopen(this.#owner.limits.connectionWindowBytes);

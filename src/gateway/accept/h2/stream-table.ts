@@ -22,6 +22,11 @@ export class StreamTable {
     return this.#open.get(id);
   }
 
+  /** Those that are open; they may be ended meanwhile. */
+  values(): Iterable<Http2Stream> {
+    return this.#open.values();
+  }
+
   /** As they are now: to end them changes the table. */
   all(): readonly Http2Stream[] {
     return [...this.#open.values()];

@@ -6,10 +6,11 @@ import { InferError } from '../../../../src/gateway/errors.ts';
 import { collectGarbage } from '../../../support/collect-garbage.ts';
 
 const MAX_BYTES = 100_000;
-const LIMIT = new MessageLimit('/t/Echo', { kind: 'unary', handle: () => undefined }, MAX_BYTES);
+const limit = new MessageLimit('/t/Echo', { kind: 'unary', handle: () => undefined }, MAX_BYTES);
+const BOUNDS = { limit, hold: () => undefined };
 
 function inflate(inflater: Inflater, message: Buffer, encoding: 'gzip' | 'deflate'): Promise<Buffer | InferError> {
-  return new Promise((resolve) => inflater.inflate(message, encoding, LIMIT, resolve));
+  return new Promise((resolve) => inflater.inflate(message, encoding, BOUNDS, resolve));
 }
 
 describe('an inflater', () => {
@@ -57,7 +58,7 @@ describe('an inflater', () => {
     collectGarbage();
     const before = process.memoryUsage().arrayBuffers;
     for (let count = 0; count < 50; count++) {
-      inflater.inflate(Buffer.allocUnsafeSlow(1024 * 1024), 'gzip', LIMIT, () => undefined)();
+      inflater.inflate(Buffer.allocUnsafeSlow(1024 * 1024), 'gzip', BOUNDS, () => undefined)();
     }
     collectGarbage();
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * 1024 * 1024);
@@ -68,7 +69,7 @@ describe('an inflater', () => {
     const inflater = new Inflater();
     const message = gzipSync(Buffer.alloc(50_000));
     let told = 0;
-    const leave = Array.from({ length: 20 }, () => inflater.inflate(message, 'gzip', LIMIT, () => told++));
+    const leave = Array.from({ length: 20 }, () => inflater.inflate(message, 'gzip', BOUNDS, () => told++));
     for (const each of leave) each();
     await inflate(inflater, message, 'gzip');
     expect(told).toBe(0);

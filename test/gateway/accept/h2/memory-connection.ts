@@ -3,12 +3,13 @@
 import { Duplex } from 'node:stream';
 import type { Method } from '../../../../src/gateway/accept/call.ts';
 import { ByteBudget } from '../../../../src/gateway/accept/h2/byte-budget.ts';
-import { Connection, type ConnectionHost } from '../../../../src/gateway/accept/h2/connection.ts';
+import { Connection, type ConnectionHost, type IncomingNeed } from '../../../../src/gateway/accept/h2/connection.ts';
 import { GrpcService } from '../../../../src/gateway/accept/h2/grpc-service.ts';
 import { DEFAULT_LIMITS, type Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits.ts';
 import type { Http2Stream } from '../../../../src/gateway/accept/h2/http2-stream.ts';
+import { makeRoomForRequest } from '../../../../src/gateway/accept/h2/incoming-room.ts';
 import type { RequestHead } from '../../../../src/gateway/accept/h2/request-head.ts';
-import { type Frame, framesOf } from './raw-frames.ts';
+import { END_STREAM, type Frame, framesOf, Type } from './raw-frames.ts';
 
 export class MemorySocket extends Duplex {
   /** What each write held. */
@@ -40,6 +41,14 @@ export class MemorySocket extends Duplex {
   }
 }
 
+export interface MemoryOptions {
+  readonly limits?: Partial<Http2Limits>;
+  readonly maxConcurrentStreams?: number;
+  /** Another connection of the same server, and, unless `isElsewhere`, from the same address. */
+  readonly beside?: MemoryConnection;
+  readonly isElsewhere?: boolean;
+}
+
 export class MemoryConnection implements ConnectionHost {
   readonly limits: Http2Limits;
   readonly maxConcurrentStreams: number;
@@ -48,20 +57,27 @@ export class MemoryConnection implements ConnectionHost {
   readonly service: GrpcService;
   readonly socket = new MemorySocket();
   readonly connection: Connection;
+  readonly incomingOfAddress: ByteBudget;
+  /** All that share what may be held of requests. */
+  readonly #connections: Connection[];
   now = 1_000;
   isClosed = false;
 
-  constructor(
-    methods: Readonly<Record<string, Method>>,
-    options: { readonly limits?: Partial<Http2Limits>; readonly maxConcurrentStreams?: number } = {},
-  ) {
+  constructor(methods: Readonly<Record<string, Method>>, options: MemoryOptions = {}) {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.maxConcurrentStreams = options.maxConcurrentStreams ?? 100;
-    this.incoming = new ByteBudget(this.limits.maxIncomingBytesInAll, 'maxIncomingBytesInAll');
+    const { beside } = options;
+    this.incoming = beside?.incoming ?? new ByteBudget(this.limits.maxIncomingBytesInAll, 'maxIncomingBytesInAll');
+    this.incomingOfAddress =
+      beside === undefined || options.isElsewhere
+        ? new ByteBudget(Number.POSITIVE_INFINITY, 'maxIncomingBytesInAll', this.incoming)
+        : beside.incomingOfAddress;
     this.unread = new ByteBudget(this.limits.maxUnreadBytesInAll, 'maxUnreadBytesInAll');
     const terms = { maxMessageBytes: 1024 * 1024, defaultDeadlineMs: 30_000, maxDeadlineMs: 60_000 };
     this.service = new GrpcService(new Map(Object.entries(methods)), terms, this.limits);
-    this.connection = new Connection(this, this.socket, { address: 'memory' });
+    this.connection = new Connection(this, this.socket, { address: 'memory' }, this.incomingOfAddress);
+    this.#connections = beside === undefined ? [] : beside.#connections;
+    this.#connections.push(this.connection);
   }
 
   open(stream: Http2Stream, head: RequestHead): void {
@@ -76,6 +92,10 @@ export class MemoryConnection implements ConnectionHost {
     return this.unread.has(bytes);
   }
 
+  makeRoomForRequest(need: IncomingNeed): boolean {
+    return makeRoomForRequest(this.incoming, this.#connections, need);
+  }
+
   closed(): void {
     this.isClosed = true;
   }
@@ -88,6 +108,26 @@ export class MemoryConnection implements ConnectionHost {
   /** The peer is gone. */
   close(): void {
     this.socket.emit('close');
+  }
+
+  /** A second passes, and the connection is looked at. */
+  passSecond(): void {
+    this.now += 1_000;
+    this.connection.upkeep();
+    this.connection.flush();
+  }
+
+  /** `grpc-status` of the answers that have ended, by stream. */
+  get statuses(): Map<number, string> {
+    const statuses = new Map<number, string>();
+    for (const { type, id, flags, payload } of this.frames) {
+      if (type !== Type.HEADERS || (flags & END_STREAM) === 0) continue;
+      const at = payload.indexOf('grpc-status');
+      // OK is in the table of the peer from its second time on.
+      const length = at < 0 ? 0 : (payload[at + 11] ?? 0);
+      statuses.set(id, at < 0 ? '0' : payload.subarray(at + 12, at + 12 + length).toString('latin1'));
+    }
+    return statuses;
   }
 
   get sent(): Buffer {

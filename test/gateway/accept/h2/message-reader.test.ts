@@ -13,7 +13,12 @@ function read(
   const messages: Buffer[] = [];
   const budget = new ByteBudget(limit, 'maxIncomingBytes');
   const reader = new MessageReader(
-    { takeMessage: (message) => messages.push(message), beginMessage: () => {} },
+    {
+      takeMessage: (message, _, heldBytes) => {
+        messages.push(message);
+        budget.give(heldBytes);
+      },
+    },
     budget,
     new MessageLimit('/t/Echo', { kind: 'unary', handle: () => undefined }, maxBytes),
     acceptsCompressed,
@@ -78,11 +83,24 @@ describe('a body', () => {
     }
   });
 
-  test('for which there is no room is refused before anything is allocated', () => {
+  test('takes the announced room while half of it is free, and otherwise what has come', () => {
     const announced = Buffer.concat([Buffer.from([0]), uint32(9_000), Buffer.alloc(10)]);
-    expect(() => read(announced, [100], { limit: 8_999 })).toThrow(
-      expect.objectContaining({ reason: 'limit_exceeded' }),
-    );
-    expect(read(announced, [100], { limit: 9_000 }).budget.used).toBe(9_000);
+    expect(read(announced, [100], { limit: 18_000 }).budget.used).toBe(9_000);
+    expect(read(announced, [100], { limit: 17_999 }).budget.used).toBe(10);
+  });
+
+  test('that outgrows its room is refused then', () => {
+    const message = grpcMessage(Buffer.alloc(9_000));
+    expect(read(message, [1_000], { limit: 9_000 }).messages).toHaveLength(1);
+    expect(() => read(message, [1_000], { limit: 8_999 })).toThrow(expect.objectContaining({ reason: 'queue_full' }));
+  });
+
+  test('of more than 64 KiB leaves an eighth of the room to small ones', () => {
+    const large = grpcMessage(Buffer.alloc(70_000));
+    const options = { maxBytes: 100_000, limit: 79_999 };
+    expect(() => read(large, [10_000], options)).toThrow(expect.objectContaining({ reason: 'queue_full' }));
+    expect(read(large, [10_000], { ...options, limit: 80_000 }).messages).toHaveLength(1);
+    const small = grpcMessage(Buffer.alloc(65_536));
+    expect(read(small, [10_000], { ...options, limit: 65_536 }).messages).toHaveLength(1);
   });
 });
