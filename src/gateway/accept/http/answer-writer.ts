@@ -21,7 +21,7 @@ export class AnswerWriter implements UnreadAnswer {
   #wake = (): void => {};
 
   constructor(response: ServerResponse, socket: Socket, answer: HttpAnswer, limits: HttpLimits) {
-    this.bytes = answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.bytes = answer.chunks.reduce((sum, { byteLength }) => sum + byteLength, answer.rest?.heldBytes ?? 0);
     this.#response = response;
     this.#socket = socket;
     this.#answer = answer;
@@ -32,19 +32,23 @@ export class AnswerWriter implements UnreadAnswer {
   async write(extra: Readonly<Record<string, string>>): Promise<void> {
     const response = this.#response;
     if (response.destroyed || response.headersSent) return;
-    const { code, headers, chunks } = this.#answer;
+    const { code, headers, chunks, rest } = this.#answer;
     const closed = new Promise<void>((resolve) => {
       response.once('close', () => {
         this.#wake();
         resolve();
       });
     });
-    response.writeHead(code, { 'content-length': this.bytes, 'cache-control': 'no-store', ...headers, ...extra });
+    const length = rest === undefined ? { 'content-length': this.bytes } : {};
+    response.writeHead(code, { ...length, 'cache-control': 'no-store', ...headers, ...extra });
     if (response.req.method !== 'HEAD') {
-      if (this.bytes <= PIECE_BYTES) {
+      if (rest !== undefined) {
+        await this.#writePieces(piecesOf(chunks));
+        await this.#writePieces(rest.chunks);
+      } else if (this.bytes <= PIECE_BYTES) {
         response.cork();
         for (const chunk of chunks) response.write(chunk);
-      } else await this.#writePieces(chunks);
+      } else await this.#writePieces(piecesOf(chunks));
     }
     response.end();
     await closed;
@@ -60,10 +64,10 @@ export class AnswerWriter implements UnreadAnswer {
     this.#socket.destroy();
   }
 
-  async #writePieces(chunks: readonly Uint8Array[]): Promise<void> {
+  async #writePieces(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
     const response = this.#response;
     response.on('drain', () => this.#wake());
-    for (const piece of piecesOf(chunks)) {
+    for await (const piece of pieces) {
       if (response.destroyed) return;
       if (!response.write(piece)) await new Promise<void>((resolve) => (this.#wake = resolve));
       this.movedAt = performance.now();

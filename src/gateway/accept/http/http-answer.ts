@@ -6,6 +6,15 @@ export interface HttpAnswer {
   readonly headers: Readonly<Record<string, string>>;
   /** The body, in parts that must not change afterwards. */
   readonly chunks: readonly Uint8Array[];
+  /** What follows the chunks, where it is made while the client takes it: then nothing says how long the body is. */
+  readonly rest?: BodyRest;
+}
+
+/** The end of a large body. */
+export interface BodyRest {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Bytes that it is made of. */
+  readonly heldBytes: number;
 }
 
 /**

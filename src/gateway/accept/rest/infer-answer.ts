@@ -2,36 +2,97 @@
 
 import { formatExactJson } from '../../../wire/exact-json.ts';
 import type { InferParameters } from '../../../wire/infer-parameter.ts';
-import type { InferResponse } from '../../../wire/infer-response.ts';
-import { rawToJson } from '../../../wire/json-tensor.ts';
+import type { InferOutput, InferResponse } from '../../../wire/infer-response.ts';
+import { JsonTensorWriter, MIN_STEP_BYTES } from '../../../wire/json-tensor-writer.ts';
 import { elementCount } from '../../../wire/tensor.ts';
 import type { BinaryOutputs } from './infer-json.ts';
 
-export interface InferAnswer {
-  readonly chunks: readonly Uint8Array[];
-  /** Bytes of the JSON, where binary tensors follow it. */
-  readonly headerLength: number | undefined;
-}
+/** The JSON is made in chunks of at most so many bytes. */
+const CHUNK_BYTES = 64 * 1024;
+/** What an element takes in JSON, about. */
+const ELEMENT_BYTES = 12;
 
-export function formatInferResponse(response: InferResponse, binary: BinaryOutputs): InferAnswer {
-  const tensors: Uint8Array[] = [];
-  const outputs = response.outputs.map(({ name, datatype, shape, data }) => {
-    if (!(binary.byName.get(name) ?? binary.all)) {
-      return { name, datatype, shape, data: rawToJson(datatype, data, elementCount(shape) ?? 0) };
+export class InferAnswer {
+  readonly #response: InferResponse;
+  readonly #binary: BinaryOutputs;
+  /** Those that follow the JSON, as they are. */
+  readonly tensors: readonly Uint8Array[];
+
+  constructor(response: InferResponse, binary: BinaryOutputs) {
+    this.#response = response;
+    this.#binary = binary;
+    this.tensors = response.outputs.filter(({ name }) => this.#isBinary(name)).map(({ data }) => data);
+  }
+
+  /** Bytes of all outputs, which are held as long as chunks are made of them. */
+  get heldBytes(): number {
+    return this.#response.outputs.reduce((sum, { data }) => sum + data.byteLength, 0);
+  }
+
+  /** The JSON, whose chunks are made one by one: what holds the answer meanwhile is its raw outputs. */
+  *json(): Generator<Uint8Array, void> {
+    let chunk = Buffer.allocUnsafe(this.#firstChunkBytes());
+    let at = 0;
+    for (const part of this.#parts()) {
+      if (typeof part === 'string') {
+        const text = Buffer.from(part);
+        if (text.length > chunk.length - at) {
+          yield chunk.subarray(0, at);
+          chunk = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, text.length));
+          at = 0;
+        }
+        at += text.copy(chunk, at);
+        continue;
+      }
+      for (;;) {
+        at = part.write(chunk, at);
+        if (part.isDone) break;
+        yield chunk.subarray(0, at);
+        chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+        at = 0;
+      }
     }
-    tensors.push(data);
-    return { name, datatype, shape, parameters: { binary_data_size: data.byteLength } };
-  });
-  const json = Buffer.from(
-    formatExactJson({
-      ...(response.id !== '' && { id: response.id }),
-      model_name: response.modelName,
-      model_version: response.modelVersion,
-      ...(response.parameters.size > 0 && { parameters: plain(response.parameters) }),
-      outputs,
-    }),
-  );
-  return { chunks: [json, ...tensors], headerLength: tensors.length === 0 ? undefined : json.byteLength };
+    yield chunk.subarray(0, at);
+  }
+
+  #isBinary(name: string): boolean {
+    return this.#binary.byName.get(name) ?? this.#binary.all;
+  }
+
+  #firstChunkBytes(): number {
+    const elements = this.#response.outputs.reduce(
+      (sum, { name, shape }) => sum + (this.#isBinary(name) ? 0 : (elementCount(shape) ?? 0)),
+      0,
+    );
+    return Math.min(CHUNK_BYTES, 1_024 + elements * ELEMENT_BYTES + MIN_STEP_BYTES);
+  }
+
+  /** The texts and the tensors of the JSON, in their order. */
+  *#parts(): Generator<string | JsonTensorWriter, void> {
+    const { id, modelName, modelVersion, parameters, outputs } = this.#response;
+    const head = formatExactJson({
+      ...(id !== '' && { id }),
+      model_name: modelName,
+      model_version: modelVersion,
+      ...(parameters.size > 0 && { parameters: plain(parameters) }),
+    });
+    yield `${head.slice(0, -1)},"outputs":[`;
+    for (const [index, output] of outputs.entries()) {
+      if (index > 0) yield ',';
+      yield* this.#output(output);
+    }
+    yield ']}';
+  }
+
+  *#output({ name, datatype, shape, data }: InferOutput): Generator<string | JsonTensorWriter, void> {
+    if (this.#isBinary(name)) {
+      yield JSON.stringify({ name, datatype, shape, parameters: { binary_data_size: data.byteLength } });
+      return;
+    }
+    yield `${JSON.stringify({ name, datatype, shape }).slice(0, -1)},"data":[`;
+    yield new JsonTensorWriter(datatype, data, elementCount(shape) ?? 0);
+    yield ']}';
+  }
 }
 
 function plain(parameters: InferParameters): Readonly<Record<string, unknown>> {

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatExactJson } from '../../../wire/exact-json.ts';
-import { encodeInferRequest, type InferRequest } from '../../../wire/infer-request.ts';
+import { encodeInferRequest } from '../../../wire/infer-request.ts';
 import { InferError } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
@@ -10,8 +10,9 @@ import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
 import { Slices } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
-import { formatInferResponse } from './infer-answer.ts';
-import { type BinaryOutputs, type ParsedRequest, parseInferRequest, rawInferRequest } from './infer-json.ts';
+import { InferAnswer } from './infer-answer.ts';
+import { inferBody } from './infer-body.ts';
+import { type ParsedRequest, parseInferRequest, rawInferRequest } from './infer-json.ts';
 import { openApiDocument } from './open-api.ts';
 import { type BodyLimit, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
@@ -115,8 +116,7 @@ export class RestServer {
       throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
     }
     if (route.kind === 'infer') {
-      const { request: parsed, binary } = await this.#readInfer(route, names, request, call, charge);
-      return inferIn(this.#api, parsed, binary, call);
+      return this.#infer(await this.#readInfer(route, names, request, call, charge), call, charge);
     }
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
@@ -146,6 +146,20 @@ export class RestServer {
     return parseInferRequest(model, body, { slices: this.#slices, charge, maxJsonBytes, maxTensorBytes }, length);
   }
 
+  async #infer({ request, binary }: ParsedRequest, call: RestCall, charge: BodyCharge): Promise<HttpAnswer> {
+    const { rawInputContents, ...head } = request;
+    const wire = Buffer.concat(encodeInferRequest({ ...head, rawInputContents: [] }));
+    const { response, trailers } = await this.#api.infer(wire, call, rawInputContents);
+    const answer = new InferAnswer(response, binary);
+    const { headerLength: length, ...body } = await inferBody(answer, this.#slices, charge);
+    const type =
+      length === undefined
+        ? JSON_TYPE
+        : { 'content-type': 'application/octet-stream', [HEADER_LENGTH]: String(length) };
+    const headers = { ...headersOf(trailers), ...headersOf(this.#api.loadReport(call)), ...type };
+    return { code: 200, ...body, headers };
+  }
+
   #limitOf(route: RestRoute, call: RestCall): BodyLimit {
     const { maxMessageBytes, maxJsonBytes } = this.#options;
     if (route.kind === 'json') {
@@ -157,28 +171,6 @@ export class RestServer {
     }
     return { maxBytes: maxJsonBytes, setting: 'max_json_bytes' };
   }
-}
-
-async function inferIn(
-  api: InferenceApi,
-  { rawInputContents, ...head }: InferRequest,
-  binary: BinaryOutputs,
-  call: RestCall,
-): Promise<HttpAnswer> {
-  const wire = Buffer.concat(encodeInferRequest({ ...head, rawInputContents: [] }));
-  const { response, trailers } = await api.infer(wire, call, rawInputContents);
-  const formatted = formatInferResponse(response, binary);
-  return {
-    code: 200,
-    chunks: formatted.chunks,
-    headers: {
-      ...headersOf(trailers),
-      ...headersOf(api.loadReport(call)),
-      ...(formatted.headerLength === undefined
-        ? JSON_TYPE
-        : { 'content-type': 'application/octet-stream', [HEADER_LENGTH]: String(formatted.headerLength) }),
-    },
-  };
 }
 
 /** Bytes of the JSON before binary tensors; 0: the body is a tensor and nothing else; `undefined`: it is JSON. */
