@@ -2,7 +2,6 @@
 
 import { ChildProcess, type Serializable } from 'node:child_process';
 import os from 'node:os';
-import { onTestFinished } from 'vitest';
 
 export type ShortageCode = 'EMFILE' | 'ENFILE' | 'ENOMEM' | 'EAGAIN';
 
@@ -17,7 +16,7 @@ const prototype = ChildProcess.prototype as unknown as {
   spawn(this: { _handle: { spawn: () => number } }, options: Serializable): unknown;
 };
 
-/** Until the test ends, or says so, no process can be started by this one. */
+/** Until `end` is called, no process can be started by this one. */
 export function refuseProcesses(code: ShortageCode): ProcessShortage {
   const { spawn } = prototype;
   let refused = 0;
@@ -26,14 +25,12 @@ export function refuseProcesses(code: ShortageCode): ProcessShortage {
     this._handle.spawn = () => -os.constants.errno[code];
     return spawn.call(this, options);
   };
-  const end = (): void => {
-    prototype.spawn = spawn;
-  };
-  onTestFinished(end);
   return {
     get refused() {
       return refused;
     },
-    end,
+    end: () => {
+      prototype.spawn = spawn;
+    },
   };
 }

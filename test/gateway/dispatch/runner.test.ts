@@ -220,6 +220,7 @@ describe('a runner that dies in service', () => {
       await home.admit(group);
       const handles = fs.readdirSync('/proc/self/fd').length;
       const shortage = refuseProcesses(code);
+      onTestFinished(shortage.end);
       home.kill('the test says so');
       await vi.waitUntil(() => shortage.refused === 3, { timeout: PATIENCE_MS });
       await vi.waitUntil(() => group.outage?.attempt === 4, { timeout: PATIENCE_MS });

@@ -1,0 +1,19 @@
+/**
+ * Loaded into a server before its own code (`node --import`). SIGUSR2: a refusal of the system that nothing listens to.
+ * SIGWINCH: a bug.
+ */
+
+import fs from 'node:fs';
+
+// Runners inherit the environment, and are not meant.
+if (process.argv[1]?.endsWith('/main.ts') === true) {
+  process.on('SIGUSR2', () => void fs.createReadStream('/nowhere/file'));
+  process.on('SIGWINCH', () => {
+    const nothing: { readonly name?: string } = {};
+    void Promise.resolve().then(() => nothing.name?.length.toString().at(0) ?? fail());
+  });
+}
+
+function fail(): never {
+  throw new TypeError('a bug that a test has put here');
+}
