@@ -217,6 +217,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
       'gateway/repository/model-config.ts',
       'gateway/repository/config-schema.ts',
       'gateway/repository/schema-check.ts',
+      'gateway/repository/version-number.ts',
       'gateway/repository/version-report.ts',
       'gateway/repository/yaml-document.ts',
       'gateway/rollout/rollout-plan.ts',

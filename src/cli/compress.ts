@@ -104,12 +104,12 @@ class CompressRun {
   async run(): Promise<number> {
     const { modelRepository, version, publish: wanted, report: directory } = this.#flags;
     const techniques = this.#techniques();
-    const target = findTarget(modelRepository, this.#model, version);
+    const target = await findTarget(modelRepository, this.#model, version);
     const names = [...techniques.map(formatTechnique), ...this.#given().map(({ name }) => name)];
     checkNames(names, wanted);
     if (directory !== undefined) await checkReportDirectory(directory);
     // What is known to fail, fails before minutes of work.
-    const hold = wanted === undefined ? undefined : await holdTraffic(target, nextVersion(target));
+    const hold = wanted === undefined ? undefined : await holdTraffic(target, await nextVersion(target));
     this.#progress('opening the model');
     const base = await this.#open(await sourceOf('base', `version ${target.version}`, target.modelPath), target);
     const onnx = await readOnnxModel(target.modelPath);
@@ -267,7 +267,7 @@ class CompressRun {
     }
     this.#progress('publishing');
     const base = { version: target.version, sha256: report.base.sha256 };
-    const version = nextVersion(target);
+    const version = await nextVersion(target);
     const hold = await holdTraffic(target, version);
     const golden = await recordGolden(contender, ofOneShape(samples), {
       madeBy: this.#context.invocation.command,
@@ -332,12 +332,12 @@ async function readAll(dataset: Dataset): Promise<Sample[]> {
 function publishedOf(
   { name, sha256, quality, latency }: ModelReport,
   { base, model }: Report,
-  version: number,
+  version: string,
 ): Published {
   const ratio = (own: number, other: number): number => (own > 0 && other > 0 ? own / other : 1);
   return {
     candidate: name,
-    version: String(version),
+    version,
     sha256,
     base: { version: model.version, sha256: base.sha256 },
     expect: {

@@ -30,8 +30,8 @@ export async function recordGoldenRows(model: string, flags: GoldenFlags, comman
   interruption.signal.addEventListener('abort', () => void close());
   try {
     if (flags.rows > MAX_GOLDEN_ROWS) throw new CliError(`--rows ${flags.rows}: at most ${MAX_GOLDEN_ROWS} are kept`);
-    const target = findTarget(flags.modelRepository, model, flags.version);
-    const directory = path.dirname(target.modelPath);
+    const target = await findTarget(flags.modelRepository, model, flags.version);
+    const directory = target.versionDirectory;
     if (fs.existsSync(path.join(directory, GOLDEN_DIRECTORY)) && flags.replace !== true) {
       throw new CliError(`${directory} has golden inputs: give --replace to put others in their place`);
     }

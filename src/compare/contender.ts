@@ -8,8 +8,9 @@ import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
 import { outputAxes, scatter } from '../gateway/batch/batch.ts';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
 import { type RunRows, reasonOf } from '../gateway/dispatch/row-independence.ts';
-import { type ModelSignature, resolveSignature } from '../gateway/repository/model-signature.ts';
+import { type ModelSignature, neededOutputs, resolveSignature } from '../gateway/repository/model-signature.ts';
 import { sessionOptions } from '../gateway/repository/session-options.ts';
+import { readSignatureSources } from '../gateway/repository/signature-sources.ts';
 import { RunError, RunnerSession } from '../gateway/runner-session.ts';
 import type { SessionInfo, SessionTensor } from '../worker/protocol.ts';
 import type { Target } from './target.ts';
@@ -75,9 +76,14 @@ export class Contender implements AsyncDisposable {
       name,
       mailboxDirectory,
       session: sessionOptions(target.config),
+      outputs: neededOutputs(target.config),
     });
     try {
-      const signature = resolveSignature(session.info, target.config, target.folder.directory);
+      const sources = await readSignatureSources(session.info, target.config, {
+        directory: target.folder.directory,
+        modelPath: source.file,
+      });
+      const signature = resolveSignature(session.info, target.config, sources);
       const sizes = await Promise.all(source.files.map(async (file) => (await fs.stat(file)).size));
       const bytes = sizes.reduce((sum, size) => sum + size, 0);
       return new Contender(source, session, signature, { sha256: await digestOf(source.file), bytes });

@@ -30,22 +30,22 @@ export interface TrafficHold {
 }
 
 /** The number that the next version gets. */
-export function nextVersion({ folder }: Target): number {
-  const { versions } = readFolder(folder.directory, folder.name);
-  return (versions.at(-1) ?? 0) + 1;
+export async function nextVersion({ folder }: Target): Promise<string> {
+  const { versions } = await readFolder(folder.directory, folder.name);
+  return String(BigInt(versions.at(-1) ?? 0) + 1n);
 }
 
 /**
  * How traffic stays where it is when `version` appears.
  * @throws PublishError where the configuration cannot say so, or says otherwise
  */
-export async function holdTraffic({ folder, config }: Target, version: number): Promise<TrafficHold> {
+export async function holdTraffic({ folder, config }: Target, version: string): Promise<TrafficHold> {
   const { configPath, directory, versions, name } = folder;
   const { split } = config.tensorgate.traffic;
   const serving =
     split === undefined ? [defaultOf(config, chooseVersions(versions, config.version_policy))] : sharesOf(split);
   const chosen = chooseVersions([...versions, version], config.version_policy);
-  const lost = serving.find((each) => versions.includes(Number(each)) && !chosen.includes(Number(each)));
+  const lost = serving.find((each) => versions.includes(each) && !chosen.includes(each));
   if (lost !== undefined) {
     const text = `${configPath}: its version_policy would put version ${lost} out, which answers today, when version ${version} is there`;
     throw new PublishError(`${text}: say version_policy: {all: {}}, or name the versions with specific`);
@@ -53,7 +53,7 @@ export async function holdTraffic({ folder, config }: Target, version: number): 
   const isServed = chosen.includes(version);
   const asleep = isServed ? '' : `; it is not loaded before version_policy names it`;
   if (split !== undefined) {
-    if ((split[String(version)] ?? 0) > 0) {
+    if ((split[version] ?? 0) > 0) {
       throw new PublishError(
         `${configPath}: tensorgate.traffic.split gives version ${version} a share already: take it out`,
       );
@@ -67,7 +67,7 @@ export async function holdTraffic({ folder, config }: Target, version: number): 
       `${configPath} cannot say how traffic is split, and version ${version} would take all of it: have it say version_policy: { specific: { versions: [${served}] } }, or make a config.yaml of it`,
     );
   }
-  const held = new Map(serving.map((each) => [Number(each), 100]));
+  const held = new Map(serving.map((each) => [each, 100]));
   const file = configPath ?? path.join(directory, 'config.yaml');
   const before = configPath === undefined ? '' : await fs.readFile(configPath, 'utf8');
   const text = withSplit(file, before, held);
@@ -85,7 +85,7 @@ function sharesOf(split: NonNullable<ModelConfig['tensorgate']['traffic']['split
 const FRESH = `# Made when a version was published that is to take no traffic yet: without a split the highest version would answer.
 `;
 
-function withSplit(file: string, before: string, split: ReadonlyMap<number, number>): string {
+function withSplit(file: string, before: string, split: ReadonlyMap<string, number>): string {
   try {
     if (path.extname(file) !== '.json') {
       const edited = editYaml(before, ['tensorgate', 'traffic', 'split'], split);
@@ -109,7 +109,7 @@ function checkConfig(text: string, file: string, model: string): void {
 }
 
 export interface Publication {
-  readonly version: number;
+  readonly version: string;
   /** The ONNX file, and the external data that lies beside it. */
   readonly files: readonly string[];
   readonly golden: GoldenFiles;
@@ -120,7 +120,7 @@ export interface Publication {
 /** @returns the folder of the version. @throws PublishError where the version is there already */
 export async function publish({ folder, config }: Target, publication: Publication): Promise<string> {
   const { version, files, golden, report, hold } = publication;
-  const target = path.join(folder.directory, String(version));
+  const target = path.join(folder.directory, version);
   // Names that begin with a dot are no versions.
   const staged = path.join(folder.directory, `.${version}-${process.pid}`);
   let before: { readonly file: string; readonly text: string | undefined } | undefined;
@@ -128,7 +128,12 @@ export async function publish({ folder, config }: Target, publication: Publicati
     await fs.mkdir(staged);
     for (const [index, file] of files.entries()) {
       const name = index === 0 ? config.default_model_filename : path.basename(file);
-      await fs.copyFile(file, path.join(staged, name));
+      const place = path.join(
+        staged,
+        index === 0 ? name : path.join(path.dirname(config.default_model_filename), name),
+      );
+      await fs.mkdir(path.dirname(place), { recursive: true });
+      await fs.copyFile(file, place);
     }
     await writeGolden(staged, golden);
     await fs.writeFile(path.join(staged, REPORT_FILE), `${JSON.stringify(report, undefined, 2)}\n`);

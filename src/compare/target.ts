@@ -4,12 +4,13 @@ import path from 'node:path';
 import type { PlanDefaults } from '../gateway/model/model-plan.ts';
 import { planModel } from '../gateway/model/model-plan.ts';
 import type { ModelConfig } from '../gateway/repository/model-config.ts';
-import { findFolder, listNames, type ModelFolder } from '../gateway/repository/model-repository.ts';
+import { listNames, type ModelFolder, readModel } from '../gateway/repository/model-repository.ts';
 
 export interface Target {
   readonly folder: ModelFolder;
   readonly config: ModelConfig;
   readonly version: string;
+  readonly versionDirectory: string;
   readonly modelPath: string;
 }
 
@@ -20,15 +21,15 @@ export class TargetError extends Error {}
  * @param version of the model; without it, the one that answers requests that name none, once all are loaded.
  * @throws RepositoryError, ModelConfigError or TargetError where there is no such version
  */
-export function findTarget(repository: string, name: string, version: string | undefined): Target {
-  const folder = findFolder(repository, name);
-  if (folder === undefined) {
-    const known = listNames(repository);
+export async function findTarget(repository: string, name: string, version: string | undefined): Promise<Target> {
+  const { models: known } = await listNames(repository);
+  if (!known.includes(name)) {
     throw new TargetError(
       `there is no model '${name}' in ${repository}${known.length === 0 ? ', which is empty' : `: it has ${known.join(', ')}`}`,
     );
   }
-  const plans = planModel(folder, DEFAULTS);
+  const folder = await readModel(repository, name);
+  const plans = await planModel(folder, DEFAULTS);
   const [first] = plans;
   if (first === undefined || first.config.ensemble_scheduling !== undefined) {
     throw new TargetError(`model '${name}' is an ensemble, which has no file of its own: name the model of a step`);
@@ -36,21 +37,20 @@ export function findTarget(repository: string, name: string, version: string | u
   const { config } = first;
   // Also one that is not served may be compared with.
   const chosen = version ?? defaultOf(config, folder.versions);
-  if (!folder.versions.map(String).includes(chosen)) {
+  if (!folder.versions.includes(chosen)) {
     throw new TargetError(`model '${name}' has no version ${chosen}: it has ${folder.versions.join(', ')}`);
   }
-  const modelPath = path.join(folder.directory, chosen, config.default_model_filename);
-  return { folder, config, version: chosen, modelPath };
+  const versionDirectory = path.join(folder.directory, chosen);
+  const modelPath = path.join(versionDirectory, config.default_model_filename);
+  return { folder, config, version: chosen, versionDirectory, modelPath };
 }
 
 /** The version with the largest share, or the highest. */
-export function defaultOf({ tensorgate }: ModelConfig, versions: readonly number[]): string {
+export function defaultOf({ tensorgate }: ModelConfig, versions: readonly string[]): string {
   const shadow = tensorgate.traffic.shadow?.version;
-  const split = Object.entries(tensorgate.traffic.split ?? {}).filter(([version]) =>
-    versions.includes(Number(version)),
-  );
+  const split = Object.entries(tensorgate.traffic.split ?? {}).filter(([version]) => versions.includes(version));
   const largest = split.sort(([, a], [, b]) => b - a)[0]?.[0];
-  return largest ?? String(versions.findLast((version) => version !== shadow) ?? versions.at(-1));
+  return largest ?? versions.findLast((version) => version !== shadow) ?? versions.at(-1) ?? '';
 }
 
 /** Of a plan, only the paths and the configuration are of interest here. */

@@ -40,7 +40,7 @@ export async function verifyRows(
     const found = findRowAxes(session.info, MODEL_CONFIG.parse({}));
     if (found.kind === 'impossible') return { kind: 'unbatched', reason: found.text };
     // Where the names of the axes leave a doubt, the configuration may still say that there are rows.
-    const signature = resolveSignature(session.info, MODEL_CONFIG.parse({ max_batch_size: MAX_ROWS }), '.');
+    const signature = resolveSignature(session.info, MODEL_CONFIG.parse({ max_batch_size: MAX_ROWS }));
     const { inputs, outputs } = signature;
     const run = session.runRows(signature);
     const axes = outputAxes(outputs);

@@ -6,6 +6,7 @@
 
 import type { Call } from './accept/call.ts';
 import { InferError } from './errors.ts';
+import { compareVersions, isVersionNumber } from './repository/version-number.ts';
 import type { Servable } from './servable.ts';
 import { type Steering, Traffic, trafficOf } from './traffic.ts';
 
@@ -36,7 +37,7 @@ export class ModelTable {
   /** From now on these versions are all that there is of a model; with none of them it is known, but cannot be asked. */
   serve(name: string, versions: readonly Servable[]): void {
     this.#broken.delete(name);
-    const ascending = versions.toSorted((a, b) => Number(a.ref.version) - Number(b.ref.version));
+    const ascending = versions.toSorted((a, b) => compareVersions(a.ref.version, b.ref.version));
     this.#versions.set(name, ascending);
     this.#steer(name, ascending.at(-1));
     this.#tell(name);
@@ -76,6 +77,11 @@ export class ModelTable {
 
   names(): string[] {
     return [...new Set([...this.#versions.keys(), ...this.#broken.keys()])].sort();
+  }
+
+  /** Whether there is, or would be, such a model: also one that is broken. */
+  has(name: string): boolean {
+    return this.#versions.has(name) || this.#broken.has(name);
   }
 
   versionsOf(name: string): readonly Servable[] {
@@ -121,7 +127,7 @@ export class ModelTable {
         throw new InferError('model_not_found', `Request for unknown model: '${name}' has no available versions`);
       return found;
     }
-    if (!/^[0-9]{1,18}$/.test(asked)) {
+    if (!isVersionNumber(asked)) {
       const text = `failed to get model version from specified version string '${asked}', version should be an integral value > 0`;
       throw new InferError('invalid_request', text);
     }

@@ -1,21 +1,25 @@
 /** What is wrong with a repository, found without serving it: each model's ONNX file is opened in a runner, and never run. */
 
-import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { Mailbox } from '../worker/mailbox.ts';
 import type { SessionInfo } from '../worker/protocol.ts';
-import { RunnerProcess } from './dispatch/runner-process.ts';
+import { LoadError, RunnerProcess } from './dispatch/runner-process.ts';
 import { checkCallable } from './model/message-needs.ts';
 import type { ModelPlan } from './model/model.ts';
 import { type PlanDefaults, planModel } from './model/model-plan.ts';
 import { readModelConfig } from './repository/config-file.ts';
+import { absent, readEntries } from './repository/disk.ts';
 import { type EnsembleGraph, nameOfStep, readEnsembleGraph } from './repository/ensemble-graph.ts';
 import { resolveEnsemble } from './repository/ensemble-signature.ts';
 import { ModelConfigError } from './repository/model-config.ts';
-import { isVersionName, type ModelFolder, scanRepository } from './repository/model-repository.ts';
+import { explainLoadFailure } from './repository/model-file.ts';
+import { type ModelFiles, NO_FILES, readModelFiles } from './repository/model-files.ts';
+import { listNames, type ModelFolder, type RepositoryNames, readModel } from './repository/model-repository.ts';
 import { type ModelSignature, readLabels, resolveSignature } from './repository/model-signature.ts';
 import { resolveSequences } from './repository/sequence-signature.ts';
+import { readSignatureSources } from './repository/signature-sources.ts';
+import { isVersionName } from './repository/version-number.ts';
 import { resolveWarmUps } from './repository/warm-up-sample.ts';
 
 export interface RepositoryFinding {
@@ -50,11 +54,17 @@ const DEFAULTS: PlanDefaults = {
  */
 export async function checkRepository(directory: string, env: NodeJS.ProcessEnv): Promise<RepositoryReport> {
   const check = new RepositoryCheck(env);
-  const folders = scanRepository(directory);
-  for (const folder of folders) check.readFolder(folder);
+  const { models, foreign, loose } = await listNames(directory);
+  check.reportRoot(directory, { foreign, loose, isEmpty: models.length === 0 });
+  const folders = await Promise.all(models.map((name) => readModel(directory, name)));
+  for (const folder of folders) await check.readFolder(folder);
   await check.openModels();
-  check.compareEnsembles();
+  await check.compareEnsembles();
   return { models: folders.length, versions: check.versions, findings: check.findings };
+}
+
+interface RootContents extends Pick<RepositoryNames, 'foreign' | 'loose'> {
+  readonly isEmpty: boolean;
 }
 
 class RepositoryCheck {
@@ -73,19 +83,31 @@ class RepositoryCheck {
     return [...this.#plans.values()].reduce((sum, plans) => sum + plans.length, 0);
   }
 
-  readFolder(folder: ModelFolder): void {
+  reportRoot(directory: string, { foreign, loose, isEmpty }: RootContents): void {
+    for (const name of foreign) {
+      const text = `${path.join(directory, name)} is ignored: it is not a model`;
+      this.findings.push({ level: 'warning', model: name, text });
+    }
+    for (const name of loose) {
+      const model = path.basename(name, '.onnx');
+      const text = `${path.join(directory, name)} is not served: move it to ${path.join(directory, model, '1', 'model.onnx')}`;
+      this.findings.push({ level: isEmpty ? 'error' : 'warning', model, text });
+    }
+  }
+
+  async readFolder(folder: ModelFolder): Promise<void> {
     const { name: model, directory, problem } = folder;
-    for (const stray of strayVersions(directory)) {
+    for (const stray of await strayVersions(directory)) {
       const text = `${path.join(directory, stray)} is not served: a version is a decimal number without leading zeros`;
       this.findings.push({ level: 'warning', model, text });
     }
     this.#plans.set(model, []);
     if (problem !== undefined) this.findings.push({ level: 'error', model, text: problem });
-    this.#attempt({ model }, () => {
-      const { warnings } = readModelConfig(folder.configPath, model);
+    await this.#attempt({ model }, async () => {
+      const { warnings } = await readModelConfig(folder.configPath, model);
       for (const text of warnings) this.findings.push({ level: 'warning', model, text });
       if (problem !== undefined) return;
-      const plans = planModel(folder, DEFAULTS);
+      const plans = await planModel(folder, DEFAULTS);
       this.#plans.set(model, plans);
       const served = plans.map(({ ref }) => ref.version);
       for (const { what, version } of namedVersions(plans[0])) {
@@ -102,23 +124,24 @@ class RepositoryCheck {
       try {
         if (plan.problem !== undefined) throw new ModelConfigError(plan.problem);
         const info = await openModel(plan, this.#env);
-        this.#attempt(plan.ref, () => {
-          const signature = resolveSignature(info, plan.config, plan.directory);
-          const sequences = resolveSequences(signature, plan.config, plan.directory);
-          const client = sequences?.client ?? signature;
-          resolveWarmUps(signature, client, plan.config, plan.directory);
-          checkCallable(plan.ref.name, client);
-          this.#signatures.set(plan, client);
-        });
+        const { config, directory, sessions } = plan;
+        const sources = await readSignatureSources(info, config, { directory, modelPath: sessions[0]?.modelPath });
+        const signature = resolveSignature(info, config, sources);
+        const sequences = resolveSequences(signature, config, sources.files);
+        const client = sequences?.client ?? signature;
+        resolveWarmUps(signature, client, config, sources.files);
+        checkCallable(plan.ref.name, client);
+        this.#signatures.set(plan, client);
       } catch (error) {
         this.#report(plan.ref, error);
-        this.#checkLabels(plan);
+        await this.#checkLabels(plan);
       }
     }
   }
 
   /** Ensembles may be steps of ensembles: each is compared when those below it were. */
-  compareEnsembles(): void {
+  async compareEnsembles(): Promise<void> {
+    const files = await this.#ensembleFiles();
     const done = new Set<ModelPlan>();
     const visit = (plan: ModelPlan, trail: readonly ModelPlan[]): void => {
       if (trail.includes(plan)) {
@@ -132,7 +155,7 @@ class RepositoryCheck {
       done.add(plan);
       const signatures = steps.flatMap((step) => this.#signatures.get(step) ?? []);
       if (signatures.length === steps.length) {
-        this.#signatures.set(plan, resolveEnsemble(plan.config, graph, signatures, plan.directory));
+        this.#signatures.set(plan, resolveEnsemble(plan.config, graph, signatures, files.get(plan) ?? NO_FILES));
         return;
       }
       const broken = steps.find((step) => !this.#signatures.has(step))?.ref;
@@ -141,7 +164,7 @@ class RepositoryCheck {
     };
     for (const plan of [...this.#plans.values()].flat()) {
       if (plan.config.ensemble_scheduling === undefined) continue;
-      this.#attempt(plan.ref, () => visit(plan, []));
+      await this.#attempt(plan.ref, () => visit(plan, []));
       done.add(plan);
     }
   }
@@ -161,17 +184,24 @@ class RepositoryCheck {
     throw new ModelConfigError(`${nameOfStep(graph, step)}: ${text}`);
   }
 
-  /** What could not be told from the ONNX file is told without it. */
-  #checkLabels({ ref, config, directory }: ModelPlan): void {
-    for (const { label_filename: file } of config.output) this.#attempt(ref, () => readLabels(directory, file));
+  async #ensembleFiles(): Promise<ReadonlyMap<ModelPlan, ModelFiles>> {
+    const ensembles = [...this.#plans.values()].flat().filter(({ config }) => config.ensemble_scheduling !== undefined);
+    const read = async (plan: ModelPlan) => [plan, await readModelFiles(plan.directory, plan.config)] as const;
+    return new Map(await Promise.all(ensembles.map(read)));
   }
 
-  #attempt(
+  /** Labels are checked without the ONNX file where that does not load. */
+  async #checkLabels({ ref, config, directory }: ModelPlan): Promise<void> {
+    const files = await readModelFiles(directory, config);
+    for (const { label_filename: file } of config.output) await this.#attempt(ref, () => void readLabels(files, file));
+  }
+
+  async #attempt(
     subject: { readonly name?: string; readonly model?: string; readonly version?: string },
-    act: () => void,
-  ): void {
+    act: () => void | Promise<void>,
+  ): Promise<void> {
     try {
-      act();
+      await act();
     } catch (error) {
       this.#report({ name: subject.name ?? subject.model ?? '', version: subject.version }, error);
     }
@@ -187,9 +217,9 @@ class RepositoryCheck {
 }
 
 /** Directories that look as if they were meant to be versions. */
-function strayVersions(directory: string): string[] {
-  return fs
-    .readdirSync(directory, { withFileTypes: true })
+async function strayVersions(directory: string): Promise<string[]> {
+  const entries = (await readEntries(directory).catch(absent)) ?? [];
+  return entries
     .filter((entry) => entry.isDirectory() && /^[vV]?\d/.test(entry.name) && !isVersionName(entry.name))
     .map(({ name }) => name);
 }
@@ -221,6 +251,9 @@ async function openModel(
   const mailbox = Mailbox.create(mailboxDirectory);
   try {
     return await runner.load(0, mailbox.path, { ...spec, providers: ['cpu'], strictProviders: false }, loadLimitMs);
+  } catch (error) {
+    if (!(error instanceof LoadError)) throw error;
+    throw new LoadError(await explainLoadFailure(spec.modelPath, error.message));
   } finally {
     mailbox.close();
     runner.kill('the model was looked at');

@@ -30,6 +30,8 @@ export interface RunnerSessionOptions {
   readonly mailboxDirectory: string;
   /** Over what a model without a configuration gets. */
   readonly session?: Partial<SessionOptions>;
+  /** The only outputs to compute; all of them where absent. */
+  readonly outputs?: readonly string[] | undefined;
   /** A load that takes longer is a failure, and so is a run; in milliseconds. */
   readonly limitMs?: number;
 }
@@ -63,7 +65,7 @@ export class RunnerSession implements AsyncDisposable {
 
   /** @throws LoadError where the model does not load. */
   static async open(modelPath: string, options: RunnerSessionOptions): Promise<RunnerSession> {
-    const { env, name, mailboxDirectory, session = {}, limitMs = LIMIT_MS } = options;
+    const { env, name, mailboxDirectory, session = {}, outputs, limitMs = LIMIT_MS } = options;
     const runner = RunnerProcess.start(name, env);
     const spec = {
       modelPath,
@@ -71,6 +73,7 @@ export class RunnerSession implements AsyncDisposable {
       strictProviders: false,
       deviceId: 0,
       options: { ...sessionOptions(MODEL_CONFIG.parse({})), ...session },
+      ...(outputs && { outputs }),
     } as const;
     const group = new InstanceGroup({
       model: { name, version: '' },

@@ -21,6 +21,7 @@ import { decodeStrings, encodeStrings } from './string-tensor.ts';
 
 interface Loaded {
   readonly session: InferenceSession;
+  readonly outputNames: readonly string[];
   readonly mailbox: Mailbox;
 }
 
@@ -35,13 +36,14 @@ export async function load(task: { mailboxPath: string; spec: SessionSpec }): Pr
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
     const { session, provider, refusals } = await openSession(task.spec);
+    const wanted = wantedOutputs(session, task.spec);
     const info = {
-      inputs: session.inputMetadata.map(describe),
-      outputs: session.outputMetadata.map(describe),
+      inputs: session.inputMetadata.map((tensor) => describe(tensor)),
+      outputs: session.outputMetadata.filter(({ name }) => wanted.includes(name)).map(describeOutput),
       provider,
       refusals,
     };
-    loaded = { session, mailbox };
+    loaded = { session, outputNames: info.outputs.map(({ name }) => name), mailbox };
     return info;
   } catch (error) {
     mailbox.close();
@@ -52,15 +54,16 @@ export async function load(task: { mailboxPath: string; spec: SessionSpec }): Pr
 /** Runs one batch: inputs from the mailbox, outputs back into it. */
 export async function run({ inputs, outputOffset }: Run): Promise<RunResult> {
   if (loaded === undefined) throw new Error('run before load');
-  const { session, mailbox } = loaded;
+  const { session, outputNames, mailbox } = loaded;
   const started = performance.now();
   readArena(mailbox, inputs);
-  const feeds: Record<string, OnnxValue> = {};
+  // Names of inputs are a model's own: `constructor` may be one.
+  const feeds: Record<string, OnnxValue> = Object.create(null);
   for (const place of inputs) feeds[place.name] = feed(place);
   const ready = performance.now();
-  const values = await session.run(feeds);
+  const values = await session.run(feeds, outputNames);
   const finished = performance.now();
-  const outputs = writeOutputs(mailbox, session.outputNames, values, outputOffset);
+  const outputs = writeOutputs(mailbox, outputNames, values, outputOffset);
   return {
     outputs,
     computeMs: finished - ready,
@@ -78,9 +81,26 @@ export async function unload(): Promise<void> {
   await session.release();
 }
 
-function describe(tensor: InferenceSession.ValueMetadata): SessionTensor {
-  if (!tensor.isTensor)
-    throw new Error(`'${tensor.name}' is no tensor (a sequence or a map): only tensors can be served`);
+/** Where one is wanted that the session does not have, all of them: the gateway compares names, and says which is wrong. */
+function wantedOutputs({ outputNames }: InferenceSession, { outputs }: SessionSpec): readonly string[] {
+  return outputs?.every((name) => outputNames.includes(name)) ? outputs : outputNames;
+}
+
+const ZIP_MAP_HINT =
+  "if skl2onnx made the model, convert it with options={'zipmap': False}, or list the outputs to serve in the configuration";
+
+function describeOutput(tensor: InferenceSession.ValueMetadata): SessionTensor {
+  // The binding and onnxruntime-common keep outputs by name in plain objects.
+  if (tensor.name === '__proto__')
+    throw new Error(`output '__proto__' cannot be read through ONNX Runtime's binding for Node: give it another name`);
+  return describe(tensor, ZIP_MAP_HINT);
+}
+
+function describe(tensor: InferenceSession.ValueMetadata, hint?: string): SessionTensor {
+  if (!tensor.isTensor) {
+    const text = `'${tensor.name}' is no tensor (a sequence or a map): only tensors can be served`;
+    throw new Error(hint === undefined ? text : `${text}; ${hint}`);
+  }
   const datatype = datatypeOf(tensor.type);
   if (datatype === undefined)
     throw new Error(`'${tensor.name}' has the element type ${tensor.type}, which is not served`);

@@ -57,6 +57,8 @@ export interface SessionSpec {
   /** The GPU that this instance is pinned to; ignored by the CPU provider. */
   readonly deviceId: number;
   readonly options: SessionOptions;
+  /** The only outputs to compute and report; all of them where absent. */
+  readonly outputs?: readonly string[];
 }
 
 /** What a session says of itself, before any configuration. */

@@ -85,7 +85,7 @@ test('a model that cannot be loaded is named, and the exit code is 1', async () 
   const ended = await doctor('--model-repository', repository.directory);
   expect(ended.code).toBe(1);
   const lines = linesOf(ended);
-  expect(lines.get('model broken version 1')).toEqual(['fail', expect.stringContaining('Protobuf parsing failed')]);
+  expect(lines.get('model broken version 1')).toEqual(['fail', expect.stringContaining('is a text file')]);
   expect(lines.get('model good version 1')?.[0]).toBe('ok');
 });
 

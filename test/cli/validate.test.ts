@@ -97,7 +97,7 @@ test('layout, names, versions and files are looked at', async () => {
     Object.fromEntries(Object.entries(texts).map(([model, found]) => [model, found?.map(({ text }) => text)])),
   ).toEqual({
     '-name': [expect.stringContaining('is no model name')],
-    broken: [expect.stringContaining('Protobuf parsing failed')],
+    broken: [expect.stringContaining('is a text file')],
     labelled: [expect.stringContaining("label_filename 'none.txt' cannot be read")],
     leading: [expect.stringContaining('02 is not served: a version is a decimal number')],
     named: [expect.stringContaining('tensorgate.labels.stable names version 3, but those that are served are 1')],

@@ -8,10 +8,10 @@ import { offsetModel } from '../support/onnx-models.ts';
 import { type ModelFiles, Repository } from '../support/repository.ts';
 
 /** How traffic is held when version 4 comes beside versions 2 and 3. */
-function hold(files: Partial<ModelFiles> = {}) {
+async function hold(files: Partial<ModelFiles> = {}) {
   const repository = new Repository({ m: { versions: { 2: offsetModel(0), 3: offsetModel(1) }, ...files } });
   onTestFinished(() => repository[Symbol.dispose]());
-  return holdTraffic(findTarget(repository.directory, 'm', undefined), 4);
+  return holdTraffic(await findTarget(repository.directory, 'm', undefined), '4');
 }
 
 function yaml(text: string): Partial<ModelFiles> {
@@ -19,26 +19,26 @@ function yaml(text: string): Partial<ModelFiles> {
 }
 
 /** The split of a configuration's text. */
-function splitOf(text: string, name: string): unknown {
+async function splitOf(text: string, name: string): Promise<unknown> {
   const directory = fs.mkdtempSync(path.join(process.env['TMPDIR'] ?? '/tmp', 'tensorgate-config-'));
   onTestFinished(() => fs.rmSync(directory, { recursive: true }));
   const file = path.join(directory, name);
   fs.writeFileSync(file, text);
-  return readModelConfig(file, 'm').config.tensorgate.traffic.split;
+  return (await readModelConfig(file, 'm')).config.tensorgate.traffic.split;
 }
 
 describe('a version that is published takes no traffic:', () => {
   test('without a configuration one is made', async () => {
     const { write } = await hold();
     expect(path.basename(write!.file)).toBe('config.yaml');
-    expect(splitOf(write!.text, 'config.yaml')).toEqual({ 3: 100 });
+    expect(await splitOf(write!.text, 'config.yaml')).toEqual({ 3: 100 });
   });
 
   test('a configuration keeps its comments and all that it says', async () => {
     const { write } = await hold(yaml('# ours\nmax_batch_size: 8 # small\ntensorgate:\n  labels: {stable: 3}\n'));
     expect(write!.text).toContain('# ours\nmax_batch_size: 8 # small\n');
     expect(write!.text).toContain('labels: { stable: 3 }');
-    expect(splitOf(write!.text, 'config.yaml')).toEqual({ 3: 100 });
+    expect(await splitOf(write!.text, 'config.yaml')).toEqual({ 3: 100 });
   });
 
   test('so does one in JSON', async () => {
@@ -56,7 +56,7 @@ describe('a version that is published takes no traffic:', () => {
 
   test('the version that answers today is the one below a shadow', async () => {
     const { write } = await hold(yaml('tensorgate: {traffic: {shadow: {version: 3}}}'));
-    expect(splitOf(write!.text, 'config.yaml')).toEqual({ 2: 100 });
+    expect(await splitOf(write!.text, 'config.yaml')).toEqual({ 2: 100 });
   });
 
   test.each([

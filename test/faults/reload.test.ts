@@ -133,13 +133,13 @@ test('L8: a load that fails leaves readiness and what serves as they are', async
   await using callers = new Callers(client, 4);
   repository.publish('m', 1, Buffer.from('no model'));
   await expect(load('m')).rejects.toMatchObject({
-    details: expect.stringMatching(/^load failed for model 'm': version 1 is at UNAVAILABLE state: .*Protobuf/),
+    details: expect.stringMatching(/^load failed for model 'm': version 1 is at UNAVAILABLE state: .*is a text file/),
   });
   expect((await readReadiness(server)).code).toBe(200);
   await callers.stop();
   expect(callers.faults).toEqual([]);
   expect([...callers.versions]).toEqual([1]);
-  expect(await lines()).toEqual([expect.stringMatching(/^m 1 READY .*Protobuf/)]);
+  expect(await lines()).toEqual([expect.stringMatching(/^m 1 READY .*is a text file/)]);
 });
 
 test('50 loads and unloads leave no runner and no memory', async () => {

@@ -27,7 +27,7 @@ export interface LifecycleFixture {
   /** Asks as a call does: it finds a version and queues in one turn of the event loop. */
   ask(name: string, value: number, version?: string): Promise<Answer>;
   /** The index as `name version state reason` lines. */
-  lines(): string[];
+  lines(): Promise<string[]>;
 }
 
 /** The models of a server with real runners, without its transport; all of it is gone after the test. */
@@ -76,8 +76,8 @@ export async function startLifecycle(
       const { outputs } = await found.ready.batcher.enqueue(oneRow(value), new FakeCall(), NO_TERMS);
       return { version: found.ref.version, value: Buffer.from(outputs[0]?.data ?? []).readFloatLE() };
     },
-    lines: () =>
-      lifecycle.index().map((entry) => `${entry.name} ${entry.version} ${entry.state} ${entry.reason}`.trim()),
+    lines: async () =>
+      (await lifecycle.index()).map((entry) => `${entry.name} ${entry.version} ${entry.state} ${entry.reason}`.trim()),
   };
 }
 

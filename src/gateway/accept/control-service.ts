@@ -20,9 +20,9 @@ export interface ControlApi {
   readonly takesFiles: boolean;
   /** Why clients may not load and unload now, if so. */
   screenLoading(): InferError | undefined;
-  repositoryIndex(readyOnly: boolean): readonly ModelIndexMessage[];
+  repositoryIndex(readyOnly: boolean): Promise<readonly ModelIndexMessage[]>;
   /** Whether the repository or the server has such a model, loaded or not. */
-  knows(name: string): boolean;
+  knows(name: string, asOf: 'now' | 'recently'): Promise<boolean>;
   /** Resolves when the model answers. */
   loadModel(name: string, override: LoadOverride): Promise<void>;
   /** Does not wait for what is in flight. */
@@ -34,7 +34,7 @@ export interface ControlApi {
   traceSettings(
     modelName: string,
     changes: ReadonlyMap<string, readonly string[]>,
-  ): Readonly<Record<string, readonly string[]>>;
+  ): Promise<Readonly<Record<string, readonly string[]>>>;
   /** Changes, then tells the log settings. */
   logSettings(changes: ReadonlyMap<string, LogValue>): Readonly<Record<string, LogValue>>;
 }
@@ -61,10 +61,10 @@ interface LogRequest {
 
 /** The RPCs by name, on objects of the shape in `proto/`. */
 export interface ControlRpcs {
-  readonly RepositoryIndex: (request: IndexRequest) => { readonly models: readonly ModelIndexMessage[] };
+  readonly RepositoryIndex: (request: IndexRequest) => Promise<{ readonly models: readonly ModelIndexMessage[] }>;
   readonly RepositoryModelLoad: (request: RepositoryRequest) => Promise<object>;
-  readonly RepositoryModelUnload: (request: RepositoryRequest) => object;
-  readonly TraceSetting: (request: TraceRequest) => TraceResponse;
+  readonly RepositoryModelUnload: (request: RepositoryRequest) => Promise<object>;
+  readonly TraceSetting: (request: TraceRequest) => Promise<TraceResponse>;
   readonly LogSettings: (request: LogRequest) => { readonly settings: Readonly<Record<string, LogParameter>> };
 }
 
@@ -88,23 +88,23 @@ export const LOADING_RPCS: ReadonlySet<string> = new Set<keyof ControlRpcs>([
 
 export function controlRpcs(api: ControlApi): ControlRpcs {
   return {
-    RepositoryIndex: ({ repository_name, ready }) => {
+    RepositoryIndex: async ({ repository_name, ready }) => {
       if (repository_name !== '') throw repositoryName();
-      return { models: api.repositoryIndex(ready) };
+      return { models: await api.repositoryIndex(ready) };
     },
     RepositoryModelLoad: async (request) => {
-      const { name, kserve } = modelNameOf(request, api);
+      const { name, kserve } = await modelNameOf(request, api);
       await api.loadModel(name, overrideOf(request.parameters));
       return kserve ? { model_name: name, is_loaded: true } : {};
     },
-    RepositoryModelUnload: (request) => {
-      const { name, kserve } = modelNameOf(request, api);
+    RepositoryModelUnload: async (request) => {
+      const { name, kserve } = await modelNameOf(request, api);
       api.unloadModel(name, { dependents: dependentsOf(request.parameters) });
       return kserve ? { model_name: name, is_unloaded: true } : {};
     },
-    TraceSetting: ({ model_name, settings }) => {
+    TraceSetting: async ({ model_name, settings }) => {
       const changes = new Map(Object.entries(settings).map(([key, { value }]) => [key, value]));
-      const told = Object.entries(api.traceSettings(model_name, changes));
+      const told = Object.entries(await api.traceSettings(model_name, changes));
       return { settings: Object.fromEntries(told.map(([key, value]) => [key, { value }])) };
     },
     LogSettings: ({ settings }) => {
@@ -120,12 +120,12 @@ function repositoryName(): InferError {
 }
 
 /** KServe's messages have the model's name in field 1, where Triton's have the repository's. */
-function modelNameOf(
+async function modelNameOf(
   { repository_name, model_name }: RepositoryRequest,
   api: ControlApi,
-): { readonly name: string; readonly kserve: boolean } {
+): Promise<{ readonly name: string; readonly kserve: boolean }> {
   if (repository_name === '') return { name: model_name, kserve: false };
-  if (model_name === '' && api.knows(repository_name)) return { name: repository_name, kserve: true };
+  if (model_name === '' && (await api.knows(repository_name, 'now'))) return { name: repository_name, kserve: true };
   throw repositoryName();
 }
 

@@ -67,7 +67,7 @@ export interface ModelConfigMessage {
   readonly version_policy?:
     | { readonly latest: { readonly num_versions: number } }
     | { readonly all: object }
-    | { readonly specific: { readonly versions: readonly number[] } };
+    | { readonly specific: { readonly versions: readonly string[] } };
   /** Rows of the largest batch; 0: the model does not batch. */
   readonly max_batch_size: number;
   readonly input: readonly ModelTensorMessage[];
@@ -91,7 +91,7 @@ export interface ModelConfigMessage {
   readonly ensemble_scheduling?: {
     readonly step: readonly {
       readonly model_name: string;
-      readonly model_version: number;
+      readonly model_version: number | string;
       readonly input_map: Readonly<Record<string, string>>;
       readonly output_map: Readonly<Record<string, string>>;
     }[];

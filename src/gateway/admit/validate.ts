@@ -56,7 +56,7 @@ export function validate(
 export function describe(request: InferRequest, signature: ModelSignature): Description {
   const { inputs, batching } = signature;
   const model = request.modelName;
-  const positions = checkNames(request.inputs, inputs, model);
+  const positions = checkNames(request.inputs, signature, model);
   for (const { name, parameters } of request.inputs) refuseSharedMemory(name, parameters);
   checkRawContents(request);
   const axis = axisOf(signature);
@@ -99,7 +99,7 @@ function invalid(text: string): InferError {
 /** @returns as `Description.positions` */
 function checkNames(
   given: readonly InferInput[],
-  wanted: readonly TensorSpec[],
+  { inputs: wanted, fixedInputs = [] }: ModelSignature,
   model: string,
 ): readonly number[] | undefined {
   if (given.length === wanted.length && given.every(({ name }, index) => name === wanted[index]?.name))
@@ -110,6 +110,12 @@ function checkNames(
   const known = positionsOf(wanted);
   const unknown = given.find(({ name }) => !known.has(name));
   if (given.length === wanted.length && unknown === undefined) return wanted.map(({ name }) => names.get(name) ?? -1);
+  const fixed = given.find(({ name }) => fixedInputs.includes(name));
+  if (fixed !== undefined) {
+    throw invalid(
+      `input '${fixed.name}' of model '${model}' has a default in the model (an initializer), which ONNX Runtime's binding for Node cannot override: leave the input out`,
+    );
+  }
   const missing = wanted.filter(({ name }) => !names.has(name));
   if (missing.length === 0 || given.length === wanted.length) {
     throw invalid(

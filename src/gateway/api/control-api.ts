@@ -12,7 +12,9 @@ export interface ModelControl {
   /** Why clients may not load and unload now, if so. */
   readonly controlRefusal: InferError | undefined;
   /** Every model on disk or loaded, by name, then by version. */
-  index(): readonly ModelIndexMessage[];
+  index(): Promise<readonly ModelIndexMessage[]>;
+  /** Whether the repository or the server has such a model, loaded or not. */
+  knows(name: string, asOf: 'now' | 'recently'): Promise<boolean>;
   load(name: string, override: LoadOverride): Promise<void>;
   unload(name: string, options: { readonly dependents: boolean }): void;
 }
@@ -21,16 +23,18 @@ export function controlApi(
   models: ModelControl,
   { logSettings, traceSettings }: Pick<Telemetry, 'logSettings' | 'traceSettings'>,
 ): ControlApi {
-  const knows = (name: string): boolean => models.index().some((entry) => entry.name === name);
   return {
     takesFiles: models.takesFiles,
     screenLoading: () => models.controlRefusal,
-    repositoryIndex: (readyOnly) => models.index().filter(({ state }) => !readyOnly || state === 'READY'),
-    knows,
+    repositoryIndex: async (readyOnly) => {
+      const entries = await models.index();
+      return readyOnly ? entries.filter(({ state }) => state === 'READY') : entries;
+    },
+    knows: (name, asOf) => models.knows(name, asOf),
     loadModel: (name, override) => models.load(name, override),
     unloadModel: (name, options) => models.unload(name, options),
-    traceSettings: (modelName, changes) => {
-      if (modelName !== '' && !knows(modelName)) {
+    traceSettings: async (modelName, changes) => {
+      if (modelName !== '' && !(await models.knows(modelName, 'recently'))) {
         throw new InferError('model_not_found', `Request for unknown model : ${modelName}`);
       }
       if (changes.size > 0) traceSettings.change(modelName, changes);

@@ -6,6 +6,7 @@ import type { ModelPlan } from '../model/model.ts';
 import { type PlanDefaults, planModel } from '../model/model-plan.ts';
 import { type ModelFolder, RepositoryError, scanRepository } from '../repository/model-repository.ts';
 import { resolveSignature } from '../repository/model-signature.ts';
+import { readSignatureSources } from '../repository/signature-sources.ts';
 import type { Finding, InstancePlacement } from './finding.ts';
 
 /** Yields a finding for each version, and for each model of which none can be tried. One is loaded at a time. */
@@ -16,7 +17,7 @@ export async function* checkModels(
 ): AsyncGenerator<Finding> {
   let folders: readonly ModelFolder[];
   try {
-    folders = scanRepository(repository);
+    folders = await scanRepository(repository);
   } catch (error) {
     if (!(error instanceof RepositoryError)) throw error;
     yield { level: 'fail', subject: 'model repository', text: error.message };
@@ -29,7 +30,7 @@ export async function* checkModels(
   for (const folder of folders) {
     let plans: readonly ModelPlan[];
     try {
-      plans = planModel(folder, defaults);
+      plans = await planModel(folder, defaults);
     } catch (error) {
       yield { level: 'fail', subject: `model ${folder.name}`, text: messageOf(error) };
       continue;
@@ -66,7 +67,14 @@ async function loadInstances(plan: ModelPlan, env: NodeJS.ProcessEnv): Promise<I
       const mailbox = Mailbox.create(plan.mailboxDirectory);
       try {
         const info = await runner.load(index, mailbox.path, spec, plan.loadLimitMs);
-        if (index === 0) resolveSignature(info, plan.config, plan.directory);
+        if (index === 0) {
+          const { directory, config } = plan;
+          resolveSignature(
+            info,
+            config,
+            await readSignatureSources(info, config, { directory, modelPath: spec.modelPath }),
+          );
+        }
         const { provider, refusals } = info;
         instances.push({ provider, deviceId: provider === 'cpu' ? undefined : spec.deviceId, refusals });
       } finally {

@@ -16,6 +16,7 @@ import { diagnostics, type ModelRef, type ModelState } from '../ops/diagnostics.
 import { type EnsembleGraph, nameOfStep, readEnsembleGraph } from '../repository/ensemble-graph.ts';
 import { resolveEnsemble } from '../repository/ensemble-signature.ts';
 import type { ModelConfig } from '../repository/model-config.ts';
+import { type ModelFiles, NO_FILES, readModelFiles } from '../repository/model-files.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
 import type { Servable, Served } from '../servable.ts';
 import { EnsembleRun } from './ensemble-run.ts';
@@ -58,6 +59,7 @@ export class Ensemble implements Servable, Batcher {
   readonly #runs = new Set<EnsembleRun>();
   /** Who waits until nothing is in flight. */
   readonly #drainWaiters: (() => void)[] = [];
+  #files: ModelFiles = NO_FILES;
   #graph: EnsembleGraph | undefined;
   #condition: Condition = { state: 'LOADING', detail: 'loading' };
   #served: Served | undefined;
@@ -93,10 +95,12 @@ export class Ensemble implements Servable, Batcher {
     return this.#runs.size;
   }
 
-  /** Resolves at once: where models of its steps are not there yet, it becomes READY when they are. */
-  load(): Promise<void> {
+  /** Does not wait for the models of its steps: where they are not there yet, it becomes READY when they are. */
+  async load(): Promise<void> {
     try {
       if (this.#plan.problem !== undefined) throw new Error(this.#plan.problem);
+      const hasLabels = this.config.output.some(({ label_filename }) => label_filename !== undefined);
+      if (hasLabels) this.#files = await readModelFiles(this.#plan.directory, this.config);
       const graph = readEnsembleGraph(this.config);
       const names = new Set(graph.steps.map(({ model }) => model));
       this.#graph = graph;
@@ -111,7 +115,6 @@ export class Ensemble implements Servable, Batcher {
     } catch (error) {
       this.#become({ state: 'UNAVAILABLE', detail: textOf(error) });
     }
-    return Promise.resolve();
   }
 
   /** @throws InferError `queue_full` at once; later whatever ends a step, under the step's own reason. */
@@ -180,7 +183,7 @@ export class Ensemble implements Servable, Batcher {
     const loading = models.find(({ state }) => state === 'LOADING');
     if (loading !== undefined) return { state: 'LOADING', detail: `${nameOf(loading)} is LOADING: ${loading.detail}` };
     const signatures = models.map((model) => model.ready.signature);
-    const signature = resolveEnsemble(this.config, graph, signatures, this.#plan.directory);
+    const signature = resolveEnsemble(this.config, graph, signatures, this.#files);
     checkCallable(this.ref.name, signature, this.#plan.maxMessageBytes);
     const down = models.find(({ state }) => state !== 'READY');
     if (down !== undefined) {

@@ -17,13 +17,16 @@ import type { ModelPlan } from '../model/model.ts';
 import { type PlanDefaults, planModel } from '../model/model-plan.ts';
 import type { ModelTable } from '../model-table.ts';
 import { diagnostics, type ModelRef, type ModelState } from '../ops/diagnostics.ts';
+import { DiskTimeout } from '../repository/disk.ts';
 import { fingerprintModel } from '../repository/fingerprint.ts';
 import { ModelConfigError } from '../repository/model-config.ts';
-import { findFolder, isModelName, listNames, type ModelFolder } from '../repository/model-repository.ts';
+import { isModelName, type ModelFolder, type RepositoryNames, readModel } from '../repository/model-repository.ts';
+import { compareVersions } from '../repository/version-number.ts';
 import type { Servable } from '../servable.ts';
 import { LoadSlots } from './load-slots.ts';
 import type { Exits, ModelMemory } from './model-memory.ts';
 import { ModelUpload } from './model-upload.ts';
+import { RepositoryListing } from './repository-listing.ts';
 import { RepositoryWatch } from './repository-watch.ts';
 import type { CreateServable } from './servable-factory.ts';
 import { Turns } from './turns.ts';
@@ -112,6 +115,7 @@ export class ModelLifecycle {
   /** Out of the table, and answering what they accepted; or not yet in it. */
   readonly #aside = new Set<Servable>();
   readonly #uploads = new Set<ModelUpload>();
+  readonly #listing: RepositoryListing;
   readonly #watch: RepositoryWatch;
   #closed = false;
 
@@ -120,7 +124,8 @@ export class ModelLifecycle {
     this.#create = create;
     this.#options = options;
     const lifecycle = this;
-    this.#watch = new RepositoryWatch(options.repository, {
+    this.#listing = new RepositoryListing(options.repository);
+    this.#watch = new RepositoryWatch(options.repository, this.#listing, {
       get names() {
         return [...lifecycle.#managed.keys()];
       },
@@ -152,14 +157,17 @@ export class ModelLifecycle {
    * @throws RepositoryError where there is no such repository.
    */
   async plan(): Promise<void> {
-    const { repository, mode, initial } = this.#options;
-    const onDisk = listNames(repository);
+    const { mode, initial } = this.#options;
+    const found = await this.#listing.open();
+    reportStrays(this.#options.repository, found);
+    const onDisk = new Set(found.models);
     const isAll = mode !== 'explicit' || initial.includes('*');
     const named = initial.filter((name) => name !== '*');
     for (const name of isAll ? new Set([...onDisk, ...named]) : new Set(named)) {
       const managed = this.#manage(name);
       try {
-        const source = this.#find(name);
+        if (!onDisk.has(name)) throw notFound(name);
+        const source = await this.#read(name);
         for (const { plan, identity } of await this.#plan(source)) this.#models.add(this.#make(plan, source, identity));
       } catch (error) {
         managed.problem = messageOf(error);
@@ -179,8 +187,9 @@ export class ModelLifecycle {
   }
 
   /** Every version of every model on disk or loaded, by name, then by version. */
-  index(): IndexEntry[] {
-    const names = new Set([...listNames(this.#options.repository), ...this.#managed.keys(), ...this.#models.names()]);
+  async index(): Promise<IndexEntry[]> {
+    const onDisk = await this.#listing.look();
+    const names = new Set([...onDisk, ...this.#managed.keys(), ...this.#models.names()]);
     return [...names].sort().flatMap((name) => this.#entriesOf(name));
   }
 
@@ -202,8 +211,9 @@ export class ModelLifecycle {
     if (files.size > 0 && !isModelName(name)) {
       throw new InferError('invalid_request', `'${name.slice(0, 128)}' is no model name`);
     }
-    // A name that nobody knows leaves nothing behind.
-    if (files.size === 0) this.#find(name);
+    // An unknown name leaves nothing behind.
+    const isNew = files.size === 0 && !this.#managed.has(name);
+    if (isNew && !(await this.#listing.look()).has(name)) throw notFound(name);
     const managed = this.#manage(name);
     await managed.turns.take(() => this.#load(managed, override));
   }
@@ -215,10 +225,7 @@ export class ModelLifecycle {
    */
   async loadable(name: string): Promise<ReadonlyMap<string, string>> {
     this.#checkLoading(name);
-    const plans = await this.#plan(this.#find(name)).catch((error: unknown) => {
-      if (!(error instanceof ModelConfigError)) throw error;
-      throw new InferError('load_failed', `failed to load '${name}': ${error.message}`);
-    });
+    const plans = await this.#plan(await this.#find(name)).catch(asLoadFailure(name));
     return new Map(plans.map(({ plan: { ref, directory } }) => [ref.version, path.join(directory, ref.version)]));
   }
 
@@ -269,9 +276,16 @@ export class ModelLifecycle {
       .map(({ name }) => name);
   }
 
-  /** @throws RepositoryError where the repository cannot be read. */
-  namesOnDisk(): string[] {
-    return listNames(this.#options.repository);
+  /** Whether the repository has the model, as of a second ago at most. */
+  async isOnDisk(name: string): Promise<boolean> {
+    return (await this.#listing.recent()).has(name);
+  }
+
+  /** Whether the server or the repository has such a model, loaded or not. The disk is asked only where the server has none. */
+  async knows(name: string, asOf: 'now' | 'recently'): Promise<boolean> {
+    if (this.#managed.has(name) || this.#models.has(name)) return true;
+    const names = await (asOf === 'now' ? this.#listing.look() : this.#listing.recent());
+    return names.has(name);
   }
 
   /** Fails what still waits, for any version. */
@@ -316,17 +330,22 @@ export class ModelLifecycle {
     return made;
   }
 
-  /** @throws InferError `model_not_found` */
-  #find(name: string): Source {
-    const folder = findFolder(this.#options.repository, name);
-    if (folder !== undefined) return { folder, config: undefined, upload: undefined };
-    throw new InferError('model_not_found', `failed to load '${name}', failed to poll from model repository`);
+  /** The model's folder as it is now. @throws InferError `model_not_found` */
+  async #find(name: string): Promise<Source> {
+    if (!(await this.#listing.look()).has(name)) throw notFound(name);
+    return this.#read(name);
+  }
+
+  /** @param name one that the repository has. */
+  async #read(name: string): Promise<Source> {
+    const folder = await readModel(this.#options.repository, name).catch(asLoadFailure(name));
+    return { folder, config: undefined, upload: undefined };
   }
 
   /** @throws ModelConfigError with the reason why no version can be tried. */
   async #plan({ folder, config, upload }: Source): Promise<{ plan: ModelPlan; identity: string }[]> {
     const fingerprint = await fingerprintModel(folder.directory);
-    const plans = planModel(folder, this.#options.defaults, { configOverride: config, fingerprint });
+    const plans = await planModel(folder, this.#options.defaults, { configOverride: config, fingerprint });
     // What was uploaded is never what is there already.
     const from = JSON.stringify([config, upload?.folder.directory]);
     return plans.map((plan) => ({ plan, identity: `${from}\n${plan.fingerprint}` }));
@@ -386,7 +405,7 @@ export class ModelLifecycle {
     const upload = files.size === 0 ? undefined : await ModelUpload.write(managed.name, files);
     if (upload !== undefined) this.#uploads.add(upload);
     try {
-      const found = upload === undefined ? this.#find(managed.name) : { folder: upload.folder };
+      const found = upload === undefined ? await this.#find(managed.name) : { folder: upload.folder };
       const problems = await this.#replace(managed, { ...found, config, upload }, { again: true });
       if (problems.length > 0) throw loadFailed(managed.name, problems);
     } finally {
@@ -399,7 +418,7 @@ export class ModelLifecycle {
     const managed = this.#manage(name);
     await managed.turns.take(async () => {
       try {
-        const source = this.#find(name);
+        const source = await this.#find(name);
         if (source.folder.versions.length === 0) await this.#unload(managed, false);
         const problems = await this.#replace(managed, source, { again: false });
         if (problems.length > 0) throw loadFailed(name, problems);
@@ -428,9 +447,8 @@ export class ModelLifecycle {
   async #replace(managed: Managed, source: Source, order: { readonly again: boolean }): Promise<string[]> {
     const { name, notes } = managed;
     const wanted = await this.#plan(source).catch((error: unknown) => {
-      if (!(error instanceof ModelConfigError)) throw error;
-      managed.problem = error.message;
-      throw new InferError('load_failed', `failed to load '${name}': ${error.message}`);
+      if (error instanceof ModelConfigError || error instanceof DiskTimeout) managed.problem = error.message;
+      return asLoadFailure(name)(error);
     });
     managed.problem = '';
     const before = this.#models.versionsOf(name);
@@ -514,7 +532,7 @@ export class ModelLifecycle {
     const steps = new Set(versions.flatMap((servable) => [...stepsOf(servable)]));
     if (steps.size === 0) return;
     // Each waits for the orders about its steps: a circle would wait for ever.
-    if (this.#leadsBack(managed.name, steps)) return;
+    if (await this.#leadsBack(managed.name, steps)) return;
     await Promise.all(
       [...steps].map(async (step) => {
         await this.#managed.get(step)?.turns.quiet;
@@ -529,21 +547,27 @@ export class ModelLifecycle {
   }
 
   /** Whether an ensemble is, by way of other ensembles, a step of itself. Only those on disk or in the table can be. */
-  #leadsBack(name: string, steps: ReadonlySet<string>, passed: ReadonlySet<string> = new Set()): boolean {
+  async #leadsBack(
+    name: string,
+    steps: ReadonlySet<string>,
+    passed: ReadonlySet<string> = new Set(),
+  ): Promise<boolean> {
     for (const step of steps) {
       if (step === name) return true;
       if (passed.has(step)) continue;
-      const further = new Set(this.#plannedSteps(step));
-      if (this.#leadsBack(name, further, new Set([...passed, ...steps]))) return true;
+      const further = new Set(await this.#plannedSteps(step));
+      if (await this.#leadsBack(name, further, new Set([...passed, ...steps]))) return true;
     }
     return false;
   }
 
-  #plannedSteps(name: string): readonly string[] {
-    const folder = findFolder(this.#options.repository, name);
-    if (folder === undefined) return this.#models.versionsOf(name).flatMap((servable) => [...stepsOf(servable)]);
+  async #plannedSteps(name: string): Promise<readonly string[]> {
+    if (!(await this.isOnDisk(name))) {
+      return this.#models.versionsOf(name).flatMap((servable) => [...stepsOf(servable)]);
+    }
     try {
-      return planModel(folder, this.#options.defaults).flatMap((plan) => [...stepsOf(plan)]);
+      const { folder } = await this.#read(name);
+      return (await planModel(folder, this.#options.defaults)).flatMap((plan) => [...stepsOf(plan)]);
     } catch {
       return []; // What cannot be planned waits for nothing.
     }
@@ -634,13 +658,34 @@ export class ModelLifecycle {
     }
     if (entries.length === 0)
       return [{ name, version: '', state: problem === '' ? '' : 'UNAVAILABLE', reason: problem }];
-    return entries.sort((a, b) => Number(a.version) - Number(b.version));
+    return entries.sort((a, b) => compareVersions(a.version, b.version));
   }
 }
 
 /** The models that an ensemble asks. */
 function stepsOf({ config }: Pick<Servable, 'config'>): ReadonlySet<string> {
   return new Set(config.ensemble_scheduling?.step.map(({ model_name }) => model_name));
+}
+
+/** For what cannot be read, or not be used: everything else stays what it is. */
+function asLoadFailure(name: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof ModelConfigError) && !(error instanceof DiskTimeout)) throw error;
+    throw new InferError('load_failed', `failed to load '${name}': ${error.message}`, { cause: error });
+  };
+}
+
+function notFound(name: string): InferError {
+  return new InferError('model_not_found', `failed to load '${name}', failed to poll from model repository`);
+}
+
+/** Names what lies in the root of the repository and is not served, once at the start. */
+function reportStrays(repository: string, { foreign, loose }: RepositoryNames): void {
+  for (const name of foreign) notify('warn', `${path.join(repository, name)} is ignored: it is not a model`);
+  for (const name of loose) {
+    const place = path.join(repository, path.basename(name, '.onnx'), '1', 'model.onnx');
+    notify('warn', `${path.join(repository, name)} is not served: move it to ${place}`);
+  }
 }
 
 function loadFailed(name: string, problems: readonly string[]): InferError {

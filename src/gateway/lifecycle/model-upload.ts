@@ -4,7 +4,8 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { InferError } from '../errors.ts';
-import { isVersionName, type ModelFolder, readFolder } from '../repository/model-repository.ts';
+import { type ModelFolder, readFolder } from '../repository/model-repository.ts';
+import { isVersionName } from '../repository/version-number.ts';
 
 const MAX_FILES = 1_000;
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -35,7 +36,7 @@ export class ModelUpload {
         await fs.mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
         await fs.writeFile(target, content, { flag: 'wx', mode: 0o600 });
       }
-      return new ModelUpload(readFolder(directory, name));
+      return new ModelUpload(await readFolder(directory, name));
     } catch (error) {
       await fs.rm(directory, { recursive: true, force: true });
       throw error;

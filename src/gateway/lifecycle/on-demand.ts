@@ -13,8 +13,6 @@ import { Turns } from './turns.ts';
 
 /** A model that did not load is not tried for every request that asks for it. */
 const RETRY_AFTER_MS = 10_000;
-/** How long a look at the names on disk holds: clients may ask for any name, as often as they like. */
-const NAMES_HOLD_MS = 1_000;
 
 interface Failure {
   readonly error: InferError;
@@ -30,8 +28,6 @@ export class OnDemand {
   readonly #turns = new Turns();
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #failures = new Map<string, Failure>();
-  #names: ReadonlySet<string> = new Set();
-  #namesHoldUntil = 0;
 
   /** @param maxLoaded models that may be loaded at a time, ensembles among them; 0: any number. */
   constructor(lifecycle: ModelLifecycle, models: ModelTable, admission: Admission, maxLoaded: number) {
@@ -41,19 +37,13 @@ export class OnDemand {
     this.#maxLoaded = maxLoaded;
   }
 
-  /** Whether a model is on disk, and not loaded. */
+  /** Whether a model is not loaded: it may be on disk. */
   sleeps(name: string): boolean {
-    if (this.#models.versionsOf(name).length > 0 || this.#models.broken.has(name)) return false;
-    const now = performance.now();
-    if (now >= this.#namesHoldUntil) {
-      this.#names = new Set(this.#lifecycle.namesOnDisk());
-      this.#namesHoldUntil = now + NAMES_HOLD_MS;
-    }
-    return this.#names.has(name);
+    return this.#models.versionsOf(name).length === 0 && !this.#models.broken.has(name);
   }
 
   /**
-   * Resolves when the model is loaded.
+   * Resolves when the model is loaded, or at once where the repository has no such model.
    * @param bytes that the request holds while it waits.
    * @throws InferError `model_not_ready` where it does not load, or none of those that are loaded may go; `queue_full` where
    *   there is no memory for it, or too much waits; `deadline_exceeded` or `cancelled`.
@@ -64,12 +54,16 @@ export class OnDemand {
     try {
       await new Promise<void>((resolve, reject) => {
         call.onCancel = (reason) => reject(cancelled(reason));
-        this.#arrive(name).then(resolve, reject);
+        this.#arriveFromDisk(name).then(resolve, reject);
       });
     } finally {
       call.onCancel = undefined;
       permit[Symbol.dispose]();
     }
+  }
+
+  async #arriveFromDisk(name: string): Promise<void> {
+    if (await this.#lifecycle.isOnDisk(name)) await this.#arrive(name);
   }
 
   /** Those who ask for a model that is being loaded wait for that. */

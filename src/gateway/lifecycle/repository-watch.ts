@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { fingerprintModel } from '../repository/fingerprint.ts';
-import { listNames } from '../repository/model-repository.ts';
+import type { RepositoryListing } from './repository-listing.ts';
 
 export interface RepositoryWatcher {
   /** The models that it has. */
@@ -19,6 +19,7 @@ export interface RepositoryWatcher {
 
 export class RepositoryWatch {
   readonly #directory: string;
+  readonly #listing: Pick<RepositoryListing, 'read'>;
   readonly #watcher: RepositoryWatcher;
   /** What the last look saw, by model. */
   #seen: ReadonlyMap<string, string> = new Map();
@@ -27,8 +28,9 @@ export class RepositoryWatch {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(directory: string, watcher: RepositoryWatcher) {
+  constructor(directory: string, listing: Pick<RepositoryListing, 'read'>, watcher: RepositoryWatcher) {
     this.#directory = directory;
+    this.#listing = listing;
     this.#watcher = watcher;
   }
 
@@ -70,7 +72,7 @@ export class RepositoryWatch {
 
   async #read(): Promise<Map<string, string>> {
     const seen = new Map<string, string>();
-    for (const name of listNames(this.#directory)) {
+    for (const name of await this.#listing.read()) {
       const versions = await fingerprintModel(path.join(this.#directory, name));
       // A folder whose last version is gone is still there, and has something to say.
       seen.set(name, [...versions].flat().join('\n'));

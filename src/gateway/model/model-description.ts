@@ -83,7 +83,14 @@ function ensembleOf(
       ...tensorOf(spec, signature),
       label_filename: spec.labelFilename ?? '',
     })),
-    ensemble_scheduling: scheduling,
+    ensemble_scheduling: {
+      ...scheduling,
+      step: scheduling.step.map((step) => ({
+        ...step,
+        input_map: Object.fromEntries(step.input_map),
+        output_map: Object.fromEntries(step.output_map),
+      })),
+    },
     parameters: Object.fromEntries(
       Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }]),
     ),

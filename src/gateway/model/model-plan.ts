@@ -1,6 +1,5 @@
 /** From a model's folder and its configuration to what is to be loaded, before anything is. */
 
-import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
@@ -9,7 +8,9 @@ import type { Settings } from '../ops/settings.ts';
 import { parseModelConfig, readModelConfig } from '../repository/config-file.ts';
 import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/model-config.ts';
+import { modelFileProblem } from '../repository/model-file.ts';
 import type { ModelFolder } from '../repository/model-repository.ts';
+import { neededOutputs } from '../repository/model-signature.ts';
 import { sessionOptions } from '../repository/session-options.ts';
 import { chooseVersions } from '../repository/version-policy.ts';
 import type { ModelPlan } from './model.ts';
@@ -52,12 +53,16 @@ const OVERRIDE_NAME = "parameter 'config'";
  * The versions of a model that its policy chooses.
  * @throws ModelConfigError with the reason why none of them can be served.
  */
-export function planModel(folder: ModelFolder, defaults: PlanDefaults, source: PlanSource = {}): ModelPlan[] {
+export async function planModel(
+  folder: ModelFolder,
+  defaults: PlanDefaults,
+  source: PlanSource = {},
+): Promise<ModelPlan[]> {
   if (folder.problem !== undefined) throw new ModelConfigError(folder.problem);
   const { configOverride, fingerprint } = source;
   const { config, warnings } =
     configOverride === undefined
-      ? readModelConfig(folder.configPath, folder.name)
+      ? await readModelConfig(folder.configPath, folder.name)
       : parseModelConfig({ text: configOverride, name: OVERRIDE_NAME, form: 'request' }, folder.name);
   for (const warning of warnings) {
     diagnostics.notice.publish({ level: 'warn', text: `model '${folder.name}': ${warning}` });
@@ -69,24 +74,26 @@ export function planModel(folder: ModelFolder, defaults: PlanDefaults, source: P
   const options = sessionOptions(config);
   const isEnsemble = config.ensemble_scheduling !== undefined;
   const devices = isEnsemble ? [] : placeInstances(config, defaults.cores);
-  return versions.map((version) => {
-    const modelPath = path.join(folder.directory, String(version), config.default_model_filename);
+  const outputs = neededOutputs(config);
+  const plan = async (version: string): Promise<ModelPlan> => {
+    const modelPath = path.join(folder.directory, version, config.default_model_filename);
     return {
-      ref: { name: folder.name, version: String(version) },
+      ref: { name: folder.name, version },
       config,
       directory: folder.directory,
       fingerprint: fingerprint === undefined ? undefined : (fingerprint.get(version) ?? ''),
       sessions: devices.map(({ kind, deviceId }): SessionSpec => {
         const providers = providersFor(kind, config, defaults);
         const strictProviders = config.tensorgate.strict_execution_providers ?? defaults.strictExecutionProviders;
-        return { modelPath, providers, strictProviders, deviceId, options };
+        return { modelPath, providers, strictProviders, deviceId, options, ...(outputs && { outputs }) };
       }),
-      problem: isEnsemble || fs.existsSync(modelPath) ? undefined : `${modelPath} does not exist`,
+      problem: isEnsemble ? undefined : await modelFileProblem(modelPath),
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
       maxMessageBytes: defaults.maxMessageBytes,
     };
-  });
+  };
+  return Promise.all(versions.map(plan));
 }
 
 type InstanceKind = ModelConfig['instance_group'][number]['kind'];

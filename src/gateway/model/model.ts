@@ -1,5 +1,6 @@
 /** One model version: its configuration, its queue, and the instances that run it, from loading to its end. */
 
+import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { type BatchAxis, bucketKey, type InferTensors } from '../admit/infer-tensors.ts';
 import { type Batch, outputAxes } from '../batch/batch.ts';
@@ -12,6 +13,7 @@ import { InstanceGroup } from '../dispatch/instance-group.ts';
 import { describeOutage, type Outage } from '../dispatch/outage.ts';
 import { findRowDependence, type ProbeShape, type RunRows } from '../dispatch/row-independence.ts';
 import type { Runner } from '../dispatch/runner.ts';
+import { LoadError } from '../dispatch/runner-process.ts';
 import { PROBE_RANGES, seededRandom, syntheticRow, WARM_UP_RANGES } from '../dispatch/synthetic-input.ts';
 import { findProbeShape, type Measured, measureBatches, warmInstances, warmUpRows } from '../dispatch/warm-up.ts';
 import { InferError } from '../errors.ts';
@@ -19,8 +21,10 @@ import { type BreakerState, diagnostics, type ModelRef, type ModelState } from '
 import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { readGolden } from '../repository/golden.ts';
 import type { ModelConfig } from '../repository/model-config.ts';
+import { explainLoadFailure } from '../repository/model-file.ts';
 import { type Batching, type ModelSignature, resolveSignature } from '../repository/model-signature.ts';
 import { resolveSequences, type SequenceSignature } from '../repository/sequence-signature.ts';
+import { readSignatureSources } from '../repository/signature-sources.ts';
 import { resolveWarmUps } from '../repository/warm-up-sample.ts';
 import type { Placement, Servable, Served } from '../servable.ts';
 import { checkGolden } from './golden-check.ts';
@@ -160,7 +164,10 @@ export class Model implements Servable {
       if (this.#group.outage !== undefined) this.#suspend(this.#group.outage);
     } catch (error) {
       this.#runner.release(this.#group);
-      this.#become('UNAVAILABLE', error instanceof Error ? error.message : String(error));
+      const reason = error instanceof Error ? error.message : String(error);
+      const [modelPath] = this.modelPaths;
+      const isLoad = error instanceof LoadError && modelPath !== undefined;
+      this.#become('UNAVAILABLE', isLoad ? await explainLoadFailure(modelPath, reason) : reason);
     }
   }
 
@@ -196,10 +203,11 @@ export class Model implements Servable {
       const text = `model '${this.ref.name}' version ${this.ref.version}: execution provider ${provider} is not used: ${reason}`;
       diagnostics.notice.publish({ level: 'warn', text });
     }
-    const said = resolveSignature(info, config, directory);
-    const sequences = resolveSequences(said, config, directory);
+    const sources = await readSignatureSources(info, config, { directory, modelPath: this.modelPaths[0] });
+    const said = resolveSignature(info, config, sources);
+    const sequences = resolveSequences(said, config, sources.files);
     checkCallable(this.ref.name, sequences?.client ?? said, this.plan.maxMessageBytes);
-    const samples = resolveWarmUps(said, sequences?.client ?? said, config, directory);
+    const samples = resolveWarmUps(said, sequences?.client ?? said, config, sources.files);
     const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
     if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
@@ -272,7 +280,8 @@ export class Model implements Servable {
   /** Batching as it was, unless known answers show that rows mix. Throws where they are not given at all. */
   async #checkGolden(signature: ModelSignature): Promise<Batching> {
     const [session] = this.plan.sessions;
-    const golden = session && (await readGolden(session.modelPath));
+    const { directory, ref } = this.plan;
+    const golden = session && (await readGolden(path.join(directory, ref.version), session.modelPath));
     if (golden === undefined) return signature.batching;
     const reason = await checkGolden(golden, signature, this.#runRows(signature));
     return reason === undefined ? signature.batching : { kind: 'off', reason };

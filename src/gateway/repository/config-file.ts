@@ -3,10 +3,10 @@
  * the same rules; every problem says where it is.
  */
 
-import fs from 'node:fs';
 import path from 'node:path';
 import { readPbtxt } from './config-pbtxt.ts';
 import { checkRules, type Remark } from './config-rules.ts';
+import { readText } from './disk.ts';
 import { describeProblem, type Located, type Problem } from './located.ts';
 import { MODEL_CONFIG, type ModelConfig, ModelConfigError } from './model-config.ts';
 import { checkSchema } from './schema-check.ts';
@@ -33,10 +33,10 @@ export interface ConfigText {
  * Reads a model's configuration; without a file, the defaults.
  * @throws ModelConfigError with every problem that there is.
  */
-export function readModelConfig(configPath: string | undefined, modelName: string): ReadConfig {
+export async function readModelConfig(configPath: string | undefined, modelName: string): Promise<ReadConfig> {
   if (configPath === undefined) return { config: MODEL_CONFIG.parse({}), warnings: [] };
   const form = path.extname(configPath) === '.pbtxt' ? 'pbtxt' : 'yaml';
-  return parseModelConfig({ text: readText(configPath), name: configPath, form }, modelName);
+  return parseModelConfig({ text: await readConfigText(configPath), name: configPath, form }, modelName);
 }
 
 /** @throws ModelConfigError with every problem that there is. */
@@ -62,9 +62,9 @@ export function parseModelConfig({ text, name, form }: ConfigText, modelName: st
   return { config: accelerated(config), warnings: warnings.map((warning) => describeProblem(name, place(warning))) };
 }
 
-function readText(configPath: string): string {
+async function readConfigText(configPath: string): Promise<string> {
   try {
-    return fs.readFileSync(configPath, 'utf8');
+    return await readText(configPath);
   } catch (error) {
     throw new ModelConfigError(
       `${configPath} cannot be read: ${error instanceof Error ? error.message : String(error)}`,

@@ -80,8 +80,8 @@ function checkTensors(config: ModelConfig, { refuse, warn }: Sink): void {
       refuse(['input', index, 'allow_ragged_batch'], text);
     }
     if (optional === true) {
-      const text = `${what}: every request has to bring every input, because ONNX Runtime's binding for Node runs no model without one; remove optional`;
-      refuse(['input', index, 'optional'], text);
+      const text = `${what}: the model's own default is always used: ONNX Runtime's binding for Node cannot override an initializer, so a request that sends this input is refused`;
+      warn(['input', index, 'optional'], text);
     }
     if (format !== undefined && format !== 'FORMAT_NONE') {
       warn(['input', index, 'format'], `${what}: format ${format} has no effect: tensors reach the model as they come`);
@@ -339,7 +339,7 @@ function checkWarmUps(
       const text = `${what}: batch_size is ${rows}, above max_batch_size, which is ${most}`;
       refuse(['model_warmup', index, 'batch_size'], text);
     }
-    for (const [name, input] of Object.entries(inputs)) {
+    for (const [name, input] of inputs) {
       const at: Remark['path'] = ['model_warmup', index, 'inputs', name];
       const sources = (['zero_data', 'random_data', 'input_data_file'] as const).filter(
         (field) => input[field] !== undefined,

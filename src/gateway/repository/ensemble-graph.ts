@@ -68,10 +68,10 @@ export function readEnsembleGraph(config: ModelConfig): EnsembleGraph {
   };
   const inputs = config.input.map(({ name }) => add(name, undefined));
   const outputsOf = said.map(({ output_map }, step) =>
-    Object.entries(output_map).map(([name, tensor]) => ({ spec: { name }, tensor: add(tensor, step) })),
+    [...output_map].map(([name, tensor]) => ({ spec: { name }, tensor: add(tensor, step) })),
   );
   const steps = said.map(({ model_name: model, model_version: version, input_map }, step): EnsembleStep => {
-    const taken = Object.entries(input_map).map(([name, tensorName]): StepInput => {
+    const taken = [...input_map].map(([name, tensorName]): StepInput => {
       const tensor = places.get(tensorName);
       const consumers = tensors[tensor ?? -1]?.consumers;
       if (tensor === undefined || consumers === undefined) {

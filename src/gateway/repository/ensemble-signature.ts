@@ -3,6 +3,7 @@
 import type { Shape, TensorSpec } from '../../wire/tensor.ts';
 import { type EnsembleGraph, nameOfStep } from './ensemble-graph.ts';
 import { type ModelConfig, ModelConfigError } from './model-config.ts';
+import type { ModelFiles } from './model-files.ts';
 import { datatypeOf, type ModelSignature, type OutputSpec, readLabels } from './model-signature.ts';
 import type { ModelTensor } from './row-axis.ts';
 
@@ -16,14 +17,14 @@ interface End extends TensorSpec {
  * Compares the graph with the models of its steps, as Triton does: a tensor's datatype is the same at both ends, its whole
  * shape too, but for axes that one end leaves open; no step takes fewer rows than the ensemble promises.
  * @param signatures of the steps' models, in the order of the steps.
- * @param directory where label files lie. Without a label file of its own, an output has the labels of the step that gives it.
+ * @param files label files among them. Without a label file of its own, an output has the labels of the step that gives it.
  * @throws ModelConfigError
  */
 export function resolveEnsemble(
   config: ModelConfig,
   graph: EnsembleGraph,
   signatures: readonly ModelSignature[],
-  directory: string,
+  files: ModelFiles,
 ): ModelSignature {
   const maxRows = config.max_batch_size ?? 0;
   const inputs = config.input.map((said) => tensorOf(said, maxRows));
@@ -64,7 +65,7 @@ export function resolveEnsemble(
     inputs,
     outputs: declared.map((output, index) => {
       const ownFile = config.output[index]?.label_filename || undefined;
-      if (ownFile !== undefined) return { ...output, labelFilename: ownFile, labels: readLabels(directory, ownFile) };
+      if (ownFile !== undefined) return { ...output, labelFilename: ownFile, labels: readLabels(files, ownFile) };
       const inherited = outputOf(graph, graph.outputs[index] ?? -1, signatures);
       return { ...output, labelFilename: inherited?.labelFilename, labels: inherited?.labels ?? [] };
     }),

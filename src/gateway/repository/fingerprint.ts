@@ -5,20 +5,21 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { isVersionName } from './model-repository.ts';
+import { absent, DISK, statFile } from './disk.ts';
+import { isVersionName } from './version-number.ts';
 
 /** Deeper than external weights and golden inputs lie; and an end to links that lead back. */
 const MAX_DEPTH = 4;
 
-/** By version number: of the version's files, and of those that all versions share (the configuration, label files). */
-export type ModelFingerprint = ReadonlyMap<number, string>;
+/** By version: of the version's files, and of those that all versions share (the configuration, label files). */
+export type ModelFingerprint = ReadonlyMap<string, string>;
 
 /** Looks at a model's folder. One that is gone has no versions. */
 export async function fingerprintModel(directory: string): Promise<ModelFingerprint> {
   const names = await namesIn(directory);
   const shared = await fingerprintShared(directory, names);
   const versions = names.filter(isVersionName).map(async (name) => {
-    return [Number(name), shared + (await fingerprint(path.join(directory, name), name, 1))] as const;
+    return [name, shared + (await fingerprint(path.join(directory, name), name, 1))] as const;
   });
   return new Map(await Promise.all(versions));
 }
@@ -34,14 +35,17 @@ async function fingerprintShared(directory: string, names: readonly string[]): P
   return (await Promise.all(shared.map((name) => fingerprint(path.join(directory, name), name, 1)))).join('');
 }
 
-/** What hides itself is none of ours: editors and volume mounts keep their own things so. */
+/** Directories of file systems, file servers and Python: they change without the model. */
+const FOREIGN: ReadonlySet<string> = new Set(['lost+found', '@eaDir', '__pycache__']);
+
+/** Hidden files belong to editors and volume mounts. */
 async function namesIn(directory: string): Promise<string[]> {
-  const names = await fs.readdir(directory).catch((): string[] => []);
-  return names.filter((name) => !name.startsWith('.')).sort();
+  const names = (await DISK.run(`reading ${directory}`, () => fs.readdir(directory)).catch(absent)) ?? [];
+  return names.filter((name) => !name.startsWith('.') && !FOREIGN.has(name)).sort();
 }
 
 async function fingerprint(file: string, name: string, depth: number): Promise<string> {
-  const stat = await fs.stat(file, { bigint: true }).catch(() => undefined);
+  const stat = await statFile(file);
   if (stat === undefined) return `${name} is gone\n`;
   if (!stat.isDirectory()) return `${name} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs} ${stat.ino}\n`;
   if (depth === MAX_DEPTH) return `${name}/ is not looked into\n`;

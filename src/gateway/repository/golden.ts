@@ -8,13 +8,10 @@
  * that there is a second tolerance: {"instructionSet": "x64 avx512-vnni", "onnxRuntime": "1.30.0", "elsewhere": {"maxAbs": 0.05}}.
  */
 
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import fs from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { type Arithmetic, arithmeticHere } from './arithmetic.ts';
+import { digestFile, readBytes, statFile, withoutMark } from './disk.ts';
 import { ModelConfigError } from './model-config.ts';
 import { type NpyArray, NpzError, readNpz } from './npz-archive.ts';
 import { parseYaml } from './yaml-document.ts';
@@ -61,15 +58,19 @@ const MAX_BYTES = 256 * 1024 * 1024;
  * @returns undefined where a version has none.
  * @throws ModelConfigError where they cannot be used, or are of another model file.
  */
-export async function readGolden(modelPath: string, here: Arithmetic = arithmeticHere()): Promise<Golden | undefined> {
-  const directory = path.join(path.dirname(modelPath), GOLDEN_DIRECTORY);
-  const present = await fs.stat(directory).catch(() => undefined);
+export async function readGolden(
+  versionDirectory: string,
+  modelPath: string,
+  here: Arithmetic = arithmeticHere(),
+): Promise<Golden | undefined> {
+  const directory = path.join(versionDirectory, GOLDEN_DIRECTORY);
+  const present = await statFile(directory);
   if (present === undefined) return undefined;
   const { sha256, elsewhere, ...said } = await readDescription(path.join(directory, 'golden.json'));
   const { instructionSet = here.instructionSet, onnxRuntime = here.onnxRuntime } = said;
   const isHere = instructionSet === here.instructionSet && onnxRuntime === here.onnxRuntime;
   const tolerance = isHere ? said.tolerance : (elsewhere ?? said.tolerance);
-  if (sha256 !== undefined && sha256 !== (await digestOf(modelPath))) {
+  if (sha256 !== undefined && sha256 !== (await digestFile(modelPath))) {
     throw new ModelConfigError(
       `${directory}/golden.json: sha256 is not that of ${modelPath}: they do not belong together`,
     );
@@ -96,7 +97,7 @@ export async function readGolden(modelPath: string, here: Arithmetic = arithmeti
 }
 
 async function readDescription(file: string): Promise<z.output<typeof DESCRIPTION>> {
-  const parsed = parseYaml((await readFile(file)).toString('utf8'), file, DESCRIPTION);
+  const parsed = parseYaml(withoutMark((await readFile(file)).toString('utf8')), file, DESCRIPTION);
   if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);
   return parsed.value;
 }
@@ -111,15 +112,9 @@ async function readArrays(file: string): Promise<Map<string, NpyArray>> {
 }
 
 async function readFile(file: string): Promise<Buffer> {
-  const stat = await fs.stat(file).catch(() => undefined);
+  const stat = await statFile(file);
   if (stat === undefined || !stat.isFile()) throw new ModelConfigError(`${file} does not exist`);
   if (stat.size > MAX_BYTES)
     throw new ModelConfigError(`${file} has ${stat.size} bytes: at most ${MAX_BYTES} are read`);
-  return fs.readFile(file);
-}
-
-async function digestOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
+  return readBytes(file);
 }

@@ -5,6 +5,8 @@
 
 import { z } from 'zod';
 import { EXECUTION_PROVIDERS } from '../../worker/protocol.ts';
+import { INNER_PATH, isInnerPath } from './inner-path.ts';
+import { VERSION_KEY, VERSION_NUMBER } from './version-number.ts';
 
 const DATA_TYPES = [
   'TYPE_BOOL',
@@ -45,6 +47,27 @@ const parameter = z
   ])
   .transform(String);
 const texts = z.record(z.string(), z.string());
+
+/** Stands for the key `__proto__`, which zod leaves out of records. */
+const PROTO = '\0__proto__';
+
+/** An object by names that users choose, as a Map: `constructor` and `__proto__` are names like others. */
+function byName<Value extends z.ZodType>(
+  value: Value,
+): z.ZodType<ReadonlyMap<string, z.output<Value>>, Readonly<Record<string, z.input<Value>>>> {
+  const renamed = (from: string, to: string, entries: object) =>
+    Object.entries(entries).map(([name, each]) => [name === from ? to : name, each] as const);
+  const read = (given: unknown): unknown =>
+    typeof given === 'object' && given !== null && Object.hasOwn(given, '__proto__')
+      ? Object.fromEntries(renamed('__proto__', PROTO, given))
+      : given;
+  return z
+    .preprocess(read, z.record(z.string(), value))
+    .transform((record) => new Map(renamed(PROTO, '__proto__', record))) as z.ZodType<
+    ReadonlyMap<string, z.output<Value>>,
+    Readonly<Record<string, z.input<Value>>>
+  >;
+}
 
 /** What no model here can do, as far as it asks for anything. */
 const REFUSED = 'Refused.';
@@ -182,9 +205,12 @@ const ensembleScheduling = z.strictObject({
     .array(
       z.strictObject({
         model_name: z.string(),
-        model_version: int64(-1).default(-1).describe("-1, or none: the one that the model's own requests would get."),
-        input_map: texts.describe("From the step's input to the ensemble's tensor."),
-        output_map: texts.describe("From the step's output to the ensemble's tensor."),
+        model_version: z
+          .union([z.literal([-1, '-1']).transform(() => -1 as const), VERSION_NUMBER])
+          .default(-1)
+          .describe("-1, or none: the one that the model's own requests would get."),
+        input_map: byName(z.string()).describe("From the step's input to the ensemble's tensor."),
+        output_map: byName(z.string()).describe("From the step's output to the ensemble's tensor."),
         model_namespace: z.string().optional().describe(REFUSED),
       }),
     )
@@ -212,7 +238,10 @@ const modelInput = z.strictObject({
   ...tensor,
   format: z.enum(['FORMAT_NONE', 'FORMAT_NHWC', 'FORMAT_NCHW']).optional().describe(UNHEARD),
   allow_ragged_batch: z.boolean().optional().describe(REFUSED),
-  optional: z.boolean().optional().describe(REFUSED),
+  optional: z
+    .boolean()
+    .optional()
+    .describe('For an input with a default in the model (an initializer), which is used: requests cannot override it.'),
 });
 
 const modelOutput = z.strictObject({
@@ -221,7 +250,9 @@ const modelOutput = z.strictObject({
     .string()
     .transform((name) => (name === '' ? undefined : name))
     .optional()
-    .describe("A file beside the configuration: one label a line, in the order of the output's elements."),
+    .describe(
+      "A file beside the configuration, or in a folder there: one label a line, in the order of the output's elements.",
+    ),
 });
 
 const accelerators = z.array(z.strictObject({ name: z.string(), parameters: texts.optional() })).optional();
@@ -272,22 +303,20 @@ const warmUp = z.strictObject({
     .default(0)
     .transform((rows) => Math.max(1, rows))
     .describe('Rows: each is what `inputs` say. 0, or none: 1.'),
-  inputs: z
-    .record(
-      z.string(),
-      z.strictObject({
-        data_type: dataType,
-        dims: z.array(int64(0)).default([]).describe('Of one row: without the batch axis.'),
-        zero_data: chosen.describe('Zeros, or empty texts.'),
-        random_data: chosen.describe('The same at every start.'),
-        input_data_file: z
-          .string()
-          .regex(/^(?!\.\.?$)[^/\\]+$/, 'expected a file name without directories')
-          .optional()
-          .describe('A file in `warmup/` beside the versions, with the raw bytes of one row.'),
-      }),
-    )
-    .default({})
+  inputs: byName(
+    z.strictObject({
+      data_type: dataType,
+      dims: z.array(int64(0)).default([]).describe('Of one row: without the batch axis.'),
+      zero_data: chosen.describe('Zeros, or empty texts.'),
+      random_data: chosen.describe('The same at every start.'),
+      input_data_file: z
+        .string()
+        .refine(isInnerPath, INNER_PATH)
+        .optional()
+        .describe('A file in `warmup/` beside the versions, with the raw bytes of one row.'),
+    }),
+  )
+    .prefault({})
     .describe('By name, every input that clients send.'),
   count: natural
     .default(0)
@@ -295,12 +324,10 @@ const warmUp = z.strictObject({
     .describe('Runs on every instance. 0, or none: 1.'),
 });
 
-const versionNumber = z.string().regex(/^[1-9][0-9]{0,9}$/, 'expected a version number');
-
 const traffic = z
   .strictObject({
     split: z
-      .record(versionNumber, z.number().min(0))
+      .record(VERSION_KEY, z.number().min(0))
       .optional()
       .describe('Shares of the requests by version; their sum is the whole.'),
     sticky_by: z
@@ -308,7 +335,7 @@ const traffic = z
       .optional()
       .describe('A metadata key: requests with the same value of it get the same version.'),
     shadow: z
-      .strictObject({ version: positive, share: z.number().gt(0).max(1).default(1) })
+      .strictObject({ version: VERSION_NUMBER, share: z.number().gt(0).max(1).default(1) })
       .optional()
       .describe('Gets copies of a share of the requests; its answers are compared and thrown away.'),
   })
@@ -340,20 +367,18 @@ const ours = z.strictObject({
     .enum(['verify', 'assume'])
     .default('verify')
     .describe("`assume` skips the check that a row's answer does not depend on the other rows of its batch."),
-  batch_axes: z
-    .record(z.string(), z.union([natural, z.literal('none')]))
-    .default({})
+  batch_axes: byName(z.union([natural, z.literal('none')]))
+    .prefault({})
     .describe(
       'By tensor: the axis along which rows are stacked, where it is not axis 0; `none`: one value for all rows of a batch.',
     ),
-  probe_values: z
-    .record(z.string(), z.number())
-    .default({})
+  probe_values: byName(z.number())
+    .prefault({})
     .describe(
       'By input: the value that made-up requests give every element, where not any would do (a sampling rate, say).',
     ),
   labels: z
-    .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), positive)
+    .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), VERSION_NUMBER)
     .default({})
     .describe('Names for versions, such as `stable: 3`, that requests may use as `model_version`.'),
   traffic: traffic.prefault({}),
@@ -392,7 +417,7 @@ export const MODEL_CONFIG = z.strictObject({
       [
         z.strictObject({ all: z.strictObject({}) }),
         z.strictObject({ latest: z.strictObject({ num_versions: positive.default(1) }) }),
-        z.strictObject({ specific: z.strictObject({ versions: z.array(int64(1)).min(1) }) }),
+        z.strictObject({ specific: z.strictObject({ versions: z.array(VERSION_NUMBER).min(1) }) }),
       ],
       { error: 'expected all: {}, latest: { num_versions: N } or specific: { versions: [N, …] }' },
     )
@@ -410,8 +435,9 @@ export const MODEL_CONFIG = z.strictObject({
     .describe('Answers a request that came before without running the model.'),
   default_model_filename: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'expected a file name without directories')
-    .default('model.onnx'),
+    .refine(isInnerPath, INNER_PATH)
+    .default('model.onnx')
+    .describe('The ONNX file in the folder of a version, or in a folder there.'),
   cc_model_filenames: texts.optional().describe(UNHEARD),
   metric_tags: texts.optional().describe(UNHEARD),
   parameters: z

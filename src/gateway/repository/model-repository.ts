@@ -1,19 +1,31 @@
-/** What is on disk: `<repository>/<model>/<version>/model.onnx`, with an optional configuration beside the versions. */
+/** The models on disk: `<repository>/<model>/<version>/model.onnx`, with an optional configuration beside the versions. */
 
-import fs from 'node:fs';
+import type { Dirent } from 'node:fs';
 import path from 'node:path';
 import { CONFIG_NAMES } from './config-file.ts';
+import { absent, readEntries, statFile } from './disk.ts';
+import { compareVersions, isVersionName } from './version-number.ts';
 
 /** A model's folder, read but not judged. */
 export interface ModelFolder {
   readonly name: string;
   readonly directory: string;
   /** Ascending. */
-  readonly versions: readonly number[];
+  readonly versions: readonly string[];
   /** `config.yaml`, `config.json` or `config.pbtxt`, where there is one. */
   readonly configPath: string | undefined;
   /** Why this folder cannot be served at all, if so. */
   readonly problem: string | undefined;
+}
+
+/** What lies in the root of a repository. */
+export interface RepositoryNames {
+  /** Of the models, ascending. */
+  readonly models: readonly string[];
+  /** Directories that are not meant as models: `lost+found` of a file system, folders of other programs. */
+  readonly foreign: readonly string[];
+  /** ONNX files in the root itself, which no server loads. */
+  readonly loose: readonly string[];
 }
 
 /** The repository itself cannot be read; the text says what to do. */
@@ -21,99 +33,115 @@ export class RepositoryError extends Error {}
 
 /** A client's model name is only ever compared with these, and never becomes part of a path. */
 const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-/** As Triton has it: a decimal number above 0; a name with a leading zero, or anything else, is no version. */
-const VERSION_NAME = /^[1-9][0-9]{0,9}$/;
 
 /**
  * Lists the models of a repository, by name.
- * @throws RepositoryError where the directory does not exist or cannot be read.
+ * @throws RepositoryError where the directory cannot be used.
  */
-export function scanRepository(directory: string): ModelFolder[] {
-  return listNames(directory).map((name) => readFolder(path.join(directory, name), name));
+export async function scanRepository(directory: string): Promise<ModelFolder[]> {
+  const { models } = await listNames(directory);
+  return Promise.all(models.map((name) => readFolder(path.join(directory, name), name)));
 }
 
-/**
- * The names of the models of a repository, ascending.
- * @throws RepositoryError where the directory does not exist or cannot be read.
- */
-export function listNames(directory: string): string[] {
-  let entries: fs.Dirent[];
-  try {
-    entries = fs.readdirSync(directory, { withFileTypes: true });
-  } catch (error) {
-    const reason = isErrno(error) && error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${String(error)})`;
+/** @throws RepositoryError where the directory does not exist, cannot be read, or is the folder of one model. */
+export async function listNames(directory: string): Promise<RepositoryNames> {
+  const entries = await readEntries(directory).catch((error: NodeJS.ErrnoException) => {
+    const reason = error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${String(error)})`;
     throw new RepositoryError(
       `the model repository '${directory}' ${reason}: give a directory that holds <model>/<version>/model.onnx with --model-repository`,
     );
-  }
-  return entries
-    .filter(({ name }) => !name.startsWith('.') && isDirectory(path.join(directory, name)))
-    .map(({ name }) => name)
-    .sort();
+  });
+  const models: string[] = [];
+  const foreign: string[] = [];
+  const judge = async (entry: Dirent): Promise<void> => {
+    const { name } = entry;
+    if (name.startsWith('.') || !(await isDirectory(directory, entry))) return;
+    const isModel = MODEL_NAME.test(name) || (await isModelFolder(path.join(directory, name)));
+    (isModel ? models : foreign).push(name);
+  };
+  await Promise.all(entries.map(judge));
+  await refuseModel(directory, models, entries);
+  const loose = entries.map(({ name }) => name).filter((name) => name.endsWith('.onnx') && !models.includes(name));
+  return { models: models.sort(), foreign: foreign.sort(), loose: loose.sort() };
 }
 
-/**
- * One model of a repository. The name may be a client's: it is compared with what is there, and decides nothing else.
- * @returns undefined where there is no such model.
- * @throws RepositoryError where the directory does not exist or cannot be read.
- */
-export function findFolder(directory: string, name: string): ModelFolder | undefined {
-  const found = listNames(directory).find((entry) => entry === name);
-  return found === undefined ? undefined : readFolder(path.join(directory, found), found);
+/** The path of a model in place of its repository: its versions look like models without versions. */
+async function refuseModel(directory: string, models: readonly string[], entries: readonly Dirent[]): Promise<void> {
+  if (models.length === 0 || !models.every(isVersionName)) return;
+  const folders = await Promise.all(models.map((name) => isModelFolder(path.join(directory, name))));
+  if (folders.includes(true)) return;
+  const hasConfig = entries.some(({ name }) => isConfigName(name));
+  const contents = await Promise.all(models.map((name) => namesIn(path.join(directory, name))));
+  if (!hasConfig && !contents.flat().some((name) => name.endsWith('.onnx'))) return;
+  const parent = path.dirname(path.resolve(directory));
+  throw new RepositoryError(
+    `'${directory}' is a model, not a repository of models: give its parent directory '${parent}' with --model-repository`,
+  );
+}
+
+/** One model of a repository that has it. The name is one of `listNames`. */
+export function readModel(repository: string, name: string): Promise<ModelFolder> {
+  return readFolder(path.join(repository, name), name);
 }
 
 /** Reads a model's folder, wherever it lies. */
-export function readFolder(directory: string, name: string): ModelFolder {
-  const names = namesIn(directory);
-  const versions = names
-    .filter((entry) => isVersionName(entry) && isDirectory(path.join(directory, entry)))
-    .map(Number)
-    .sort((a, b) => a - b);
+export async function readFolder(directory: string, name: string): Promise<ModelFolder> {
+  const entries = await entriesIn(directory);
+  const versions: string[] = [];
+  for (const entry of entries) {
+    if (isVersionName(entry.name) && (await isDirectory(directory, entry))) versions.push(entry.name);
+  }
+  const names = entries.map((entry) => entry.name);
   const configs = CONFIG_NAMES.filter((entry) => names.includes(entry));
   const config = configs[0];
   return {
     name,
     directory,
-    versions,
+    versions: versions.sort(compareVersions),
     configPath: config === undefined ? undefined : path.join(directory, config),
-    problem: problemOf(name, versions, configs),
+    problem: problemOf(name, versions, { names, configs }),
   };
 }
 
-function problemOf(name: string, versions: readonly number[], configs: readonly string[]): string | undefined {
+function problemOf(
+  name: string,
+  versions: readonly string[],
+  { names, configs }: { readonly names: readonly string[]; readonly configs: readonly string[] },
+): string | undefined {
   if (!MODEL_NAME.test(name)) {
     return `'${name}' is no model name: use letters, digits, '.', '_' and '-', at most 128, beginning with a letter or digit`;
   }
   if (configs.length > 1) return `${configs.length === 2 ? 'both ' : ''}${configs.join(' and ')} are there: keep one`;
-  if (versions.length === 0) return 'no version: expected a directory such as 1/ with model.onnx in it';
-  return undefined;
+  if (versions.length > 0) return undefined;
+  const loose = names.find((file) => file.endsWith('.onnx'));
+  const hint = loose === undefined ? '' : `; '${loose}' lies beside it: move it to 1/model.onnx`;
+  return `no version: expected a directory such as 1/ with model.onnx in it${hint}`;
 }
 
 export function isModelName(name: string): boolean {
   return MODEL_NAME.test(name);
 }
 
-export function isVersionName(name: string): boolean {
-  return VERSION_NAME.test(name);
+function isConfigName(name: string): boolean {
+  return (CONFIG_NAMES as readonly string[]).includes(name);
 }
 
-/** None where the directory is gone meanwhile. */
-function namesIn(directory: string): string[] {
-  try {
-    return fs.readdirSync(directory);
-  } catch {
-    return [];
-  }
+/** Whether a directory has what only models have: versions, or a configuration. */
+async function isModelFolder(directory: string): Promise<boolean> {
+  return (await namesIn(directory)).some((name) => isVersionName(name) || isConfigName(name));
 }
 
-function isDirectory(candidate: string): boolean {
-  try {
-    return fs.statSync(candidate).isDirectory();
-  } catch {
-    return false; // a dangling link, or gone meanwhile
-  }
+async function namesIn(directory: string): Promise<string[]> {
+  return (await entriesIn(directory)).map(({ name }) => name);
 }
 
-function isErrno(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error;
+/** None where the directory is gone meanwhile, or may not be read. */
+async function entriesIn(directory: string): Promise<Dirent[]> {
+  return (await readEntries(directory).catch(absent)) ?? [];
+}
+
+async function isDirectory(parent: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  const target = await statFile(path.join(parent, entry.name));
+  return target?.isDirectory() === true; // otherwise a dangling link
 }

@@ -1,10 +1,10 @@
 /** What a model version takes and gives: the ONNX file's description, with the configuration merged over it. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import type { Datatype, Shape } from '../../wire/tensor.ts';
 import type { SessionInfo, SessionTensor } from '../../worker/protocol.ts';
+import { withoutMark } from './disk.ts';
 import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from './model-config.ts';
+import { FileProblem, type ModelFiles, NO_FILES } from './model-files.ts';
 import { findRowAxes, type RowAxes } from './row-axes.ts';
 import { type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-axis.ts';
 
@@ -24,6 +24,8 @@ export interface ModelSignature {
   readonly inputs: readonly ModelTensor[];
   readonly outputs: readonly OutputSpec[];
   readonly batching: Batching;
+  /** Inputs that keep the default which the model has for them: no request may bring them. */
+  readonly fixedInputs?: readonly string[];
 }
 
 /** Triton's names of the datatypes. */
@@ -57,38 +59,76 @@ export function datatypeOf(dataType: NonNullable<ModelConfig['input'][number]['d
   return DATATYPES[dataType];
 }
 
-/**
- * @param directory where label files lie.
- * @throws ModelConfigError where the configuration contradicts the ONNX file; the text shows both sides.
- */
-export function resolveSignature(info: SessionInfo, config: ModelConfig, directory: string): ModelSignature {
+/** What a signature depends on besides the session and the configuration. */
+export interface SignatureSources {
+  /** Of `readModelFiles`. */
+  readonly files: ModelFiles;
+  /** Inputs of the graph that have a default in the model: sessions do not report them. */
+  readonly initializers: ReadonlySet<string>;
+}
+
+export const NO_SOURCES: SignatureSources = { files: NO_FILES, initializers: new Set() };
+
+/** @throws ModelConfigError where the configuration contradicts the ONNX file; the text shows both sides. */
+export function resolveSignature(
+  info: SessionInfo,
+  config: ModelConfig,
+  { files, initializers }: SignatureSources = NO_SOURCES,
+): ModelSignature {
+  checkOptional(config, info, initializers);
+  const fixedInputs = config.input.filter(({ name }) => initializers.has(name)).map(({ name }) => name);
   const found = findRowAxes(info, config);
   const batching = resolveBatching(found, config, info);
   const said = saidOf(config);
-  const probed = Object.keys(config.tensorgate.probe_values).map((name) => ({ name }));
-  checkNames('input', [...said.input, ...probed], info.inputs);
+  const probed = [...config.tensorgate.probe_values.keys()].map((name) => ({ name }));
+  const required = said.input.filter(({ name }) => !fixedInputs.includes(name));
+  checkNames('input', [...required, ...probed], info.inputs);
   checkNames('output', said.output, info.outputs);
   for (const { name, datatype } of info.inputs) {
-    if (!(name in config.tensorgate.probe_values) || !NOT_PROBED.has(datatype)) continue;
+    if (!config.tensorgate.probe_values.has(name) || !NOT_PROBED.has(datatype)) continue;
     throw new ModelConfigError(
       `tensorgate.probe_values: input '${name}' is ${datatype}, which takes no value of yours`,
     );
   }
   return {
     inputs: info.inputs.map((tensor) => {
-      const probeValue = config.tensorgate.probe_values[tensor.name];
+      const probeValue = config.tensorgate.probe_values.get(tensor.name);
       const input = resolveTensor('input', tensor, said.input, batching, found.axes.get(tensor.name));
       return probeValue === undefined ? input : { ...input, probeValue };
     }),
-    outputs: info.outputs.map((tensor) => {
+    outputs: info.outputs.filter(isListed(config)).map((tensor) => {
       // An empty name is none: so ModelConfig answers it, and clients send it back.
       const labelFilename = config.output.find(({ name }) => name === tensor.name)?.label_filename || undefined;
-      const labels = readLabels(directory, labelFilename);
+      const labels = readLabels(files, labelFilename);
       const output = resolveTensor('output', tensor, said.output, batching, found.axes.get(tensor.name));
       return { ...output, labelFilename, labels };
     }),
     batching,
+    ...(fixedInputs.length > 0 && { fixedInputs }),
   };
+}
+
+/** The outputs to compute, where the configuration lists any: those, and the states of sequences. */
+export function neededOutputs({ output, sequence_batching: sequences }: ModelConfig): readonly string[] | undefined {
+  if (output.length === 0) return undefined;
+  const states = (sequences?.state ?? []).map(({ output_name }) => output_name);
+  return [...new Set([...output.map(({ name }) => name), ...states])];
+}
+
+/** A configuration that lists outputs narrows the model to them. */
+function isListed(config: ModelConfig): (tensor: SessionTensor) => boolean {
+  const needed = neededOutputs(config);
+  return ({ name }) => needed === undefined || needed.includes(name);
+}
+
+/** A session without a required input does not run. */
+function checkOptional({ input }: ModelConfig, { inputs }: SessionInfo, initializers: ReadonlySet<string>): void {
+  const needed = input.find(({ name, optional }) => optional === true && inputs.some((tensor) => tensor.name === name));
+  if (needed !== undefined && !initializers.has(needed.name)) {
+    throw new ModelConfigError(
+      `input '${needed.name}' is optional in the configuration, but the model has no default for it: remove optional, or give it an initializer in the model`,
+    );
+  }
 }
 
 /** Datatypes that no plain number describes. */
@@ -200,17 +240,11 @@ function checkAgainst(
 }
 
 /** One label a line. @throws ModelConfigError */
-export function readLabels(directory: string, filename: string | undefined): readonly string[] {
+export function readLabels(files: ModelFiles, filename: string | undefined): readonly string[] {
   if (filename === undefined) return [];
-  if (path.basename(filename) !== filename)
-    throw new ModelConfigError(`label_filename '${filename}': expected a file name without directories`);
-  try {
-    const lines = fs.readFileSync(path.join(directory, filename), 'utf8').split(/\r?\n/);
-    // What follows the last line break is no line; an empty line in between is an element without a label.
-    return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
-  } catch (error) {
-    throw new ModelConfigError(
-      `label_filename '${filename}' cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
-  }
+  const content = files.get(filename) ?? new FileProblem('it was not read');
+  if (content instanceof FileProblem) throw new ModelConfigError(`label_filename '${filename}': ${content.message}`);
+  const lines = withoutMark(content.toString('utf8')).split(/\r?\n/);
+  // What follows the last line break is no line; an empty line in between is an element without a label.
+  return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
 }

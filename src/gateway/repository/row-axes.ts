@@ -29,7 +29,7 @@ export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfi
     ...inputs.map((tensor) => ({ what: `input '${tensor.name}'`, tensor })),
     ...outputs.map((tensor) => ({ what: `output '${tensor.name}'`, tensor })),
   ];
-  for (const name of Object.keys(config.tensorgate.batch_axes)) {
+  for (const name of config.tensorgate.batch_axes.keys()) {
     if (tensors.some(({ tensor }) => tensor.name === name)) continue;
     const names = tensors.map(({ tensor }) => `'${tensor.name}'`).join(', ');
     throw new ModelConfigError(`tensorgate.batch_axes: '${name}' is not in the model, which has ${names}`);
@@ -54,7 +54,7 @@ export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfi
 
 /** What the configuration says of a tensor. */
 function said({ what, tensor }: Named, { tensorgate }: ModelConfig): RowAxis | undefined {
-  const axis = tensorgate.batch_axes[tensor.name];
+  const axis = tensorgate.batch_axes.get(tensor.name);
   if (axis === undefined) return undefined;
   if (axis !== 'none') {
     if (tensor.shape[axis] === -1) return axis;

@@ -3,10 +3,9 @@
  * `ModelSequenceBatching`, resolved against the ONNX file.
  */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../../wire/tensor.ts';
 import { type ModelConfig, ModelConfigError } from './model-config.ts';
+import { FileProblem, INITIAL_STATE_DIRECTORY, type ModelFiles } from './model-files.ts';
 import { dataTypeOf, type ModelSignature } from './model-signature.ts';
 import type { ModelTensor } from './row-axis.ts';
 
@@ -49,17 +48,17 @@ type SequenceConfig = NonNullable<ModelConfig['sequence_batching']>;
 
 /**
  * @param signature of the session: with everything that is to be hidden from clients.
- * @param directory of the model; initial states lie in `initial_state/` there.
+ * @param files initial states among them.
  * @throws ModelConfigError
  */
 export function resolveSequences(
   signature: ModelSignature,
   config: ModelConfig,
-  directory: string,
+  files: ModelFiles,
 ): SequenceSignature | undefined {
   const { sequence_batching: sequences } = config;
   if (sequences === undefined) return undefined;
-  const states = sequences.state.map((state) => resolveState(state, signature, directory));
+  const states = sequences.state.map((state) => resolveState(state, signature, files));
   const controls = sequences.control_input.map((control) => resolveControl(control, signature));
   const own = [...states, ...controls].map(({ input }) => input);
   const twice = own.find((input, index) => own.indexOf(input) !== index);
@@ -82,7 +81,7 @@ export function resolveSequences(
 function resolveState(
   state: SequenceConfig['state'][number],
   { inputs }: ModelSignature,
-  directory: string,
+  files: ModelFiles,
 ): StateSpec {
   const what = `sequence_batching.state '${state.input_name}'`;
   const input = inputs.findIndex(({ name }) => name === state.input_name);
@@ -106,7 +105,7 @@ function resolveState(
     input,
     outputName: state.output_name,
     shape: ofOneRow(spec),
-    initial: initialBytes(initial, elements * size, what, directory),
+    initial: initialBytes(initial, elements * size, what, files),
   };
 }
 
@@ -114,28 +113,17 @@ function initialBytes(
   initial: SequenceConfig['state'][number]['initial_state'][number] | undefined,
   byteLength: number,
   what: string,
-  directory: string,
+  files: ModelFiles,
 ): Uint8Array {
   if (initial?.data_file === undefined) return new Uint8Array(byteLength);
   const { data_file: file, name } = initial;
   if (initial.zero_data === true) {
     throw new ModelConfigError(`${what}: initial_state '${name}' has both zero_data and data_file`);
   }
-  if (path.basename(file) !== file) {
-    throw new ModelConfigError(`${what}: data_file '${file}': expected a file name without directories`);
-  }
-  const bytes = readInitialState(path.join(directory, 'initial_state', file), what);
+  const bytes = files.get(`${INITIAL_STATE_DIRECTORY}/${file}`) ?? new FileProblem('it was not read');
+  if (bytes instanceof FileProblem) throw new ModelConfigError(`${what}: data_file: ${bytes.message}`);
   if (bytes.byteLength === byteLength) return bytes;
   throw new ModelConfigError(`${what}: data_file '${file}' has ${bytes.byteLength} bytes, expected ${byteLength}`);
-}
-
-function readInitialState(file: string, what: string): Uint8Array {
-  try {
-    return fs.readFileSync(file);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ModelConfigError(`${what}: data_file cannot be read: ${reason}`);
-  }
 }
 
 function resolveControl(

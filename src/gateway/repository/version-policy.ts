@@ -3,7 +3,7 @@
 import type { ModelConfig } from './model-config.ts';
 
 /** @param versions ascending. */
-export function chooseVersions(versions: readonly number[], policy: ModelConfig['version_policy']): readonly number[] {
+export function chooseVersions(versions: readonly string[], policy: ModelConfig['version_policy']): readonly string[] {
   if ('all' in policy) return versions;
   if ('latest' in policy) return versions.slice(-policy.latest.num_versions);
   const wanted = new Set(policy.specific.versions);

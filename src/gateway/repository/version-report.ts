@@ -3,9 +3,9 @@
  * parts are `src/compare/report.ts`) this is what a server, or who leads traffic to the version, goes by.
  */
 
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { readText } from './disk.ts';
 import { ModelConfigError } from './model-config.ts';
 import { parseYaml } from './yaml-document.ts';
 
@@ -56,7 +56,7 @@ export async function readPublished(versionDirectory: string): Promise<Published
   const file = path.join(versionDirectory, REPORT_FILE);
   let text: string;
   try {
-    text = await fs.readFile(file, 'utf8');
+    text = await readText(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new ModelConfigError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,10 +1,9 @@
 /** Triton's `ModelWarmup`: requests that a model is to run before it serves, compared with what it takes. */
 
-import fs from 'node:fs';
-import path from 'node:path';
 import { BytesTensorError, checkBytesTensor } from '../../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { type ModelConfig, ModelConfigError } from './model-config.ts';
+import { FileProblem, type ModelFiles, WARM_UP_DIRECTORY } from './model-files.ts';
 import { dataTypeOf, datatypeOf, type ModelSignature } from './model-signature.ts';
 import { type ModelTensor, shapeOfRow, shapeOfRows } from './row-axis.ts';
 
@@ -26,7 +25,7 @@ export interface WarmUpSample {
 }
 
 type SaidSample = ModelConfig['model_warmup'][number];
-type SaidInput = SaidSample['inputs'][string];
+type SaidInput = SaidSample['inputs'] extends ReadonlyMap<string, infer Input> ? Input : never;
 
 /** A row is held in memory, and written as often as there are rows. */
 const MAX_ROW_BYTES = 256 * 1024 * 1024;
@@ -38,20 +37,20 @@ export function nameOfWarmUp({ name }: Pick<SaidSample, 'name'>, index: number):
 /**
  * @param signature of the session, before running showed anything.
  * @param client what clients send of it: the rest is the server's, and zeros where a sample does not say it.
- * @param directory of the model; files lie in `warmup/` there.
+ * @param files rows among them.
  * @throws ModelConfigError that names the sample, and what does not fit.
  */
 export function resolveWarmUps(
   signature: ModelSignature,
   client: Pick<ModelSignature, 'inputs'>,
   { model_warmup: samples }: Pick<ModelConfig, 'model_warmup'>,
-  directory: string,
+  files: ModelFiles,
 ): readonly WarmUpSample[] {
   const { inputs, batching } = signature;
   const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
   return samples.map((sample, index) => {
     const name = nameOfWarmUp(sample, index);
-    const unknown = Object.keys(sample.inputs).find((said) => !inputs.some((input) => input.name === said));
+    const unknown = [...sample.inputs.keys()].find((said) => !inputs.some((input) => input.name === said));
     if (unknown !== undefined) {
       const names = inputs.map((input) => `'${input.name}'`).join(', ');
       throw new ModelConfigError(`${name}: input '${unknown}' is not in the model, which has ${names}`);
@@ -67,7 +66,7 @@ export function resolveWarmUps(
       rows: sample.batch_size,
       count: sample.count,
       inputs: inputs.map((input) => {
-        const said = sample.inputs[input.name];
+        const said = sample.inputs.get(input.name);
         const what = `${name}, input '${input.name}'`;
         if (said === undefined && isClients(input)) throw new ModelConfigError(`${what} is missing`);
         return said === undefined
@@ -76,7 +75,7 @@ export function resolveWarmUps(
               input.shape.map((size) => (size === -1 ? 1 : size)),
               what,
             )
-          : resolveInput(said, input, batching.kind === 'on', what, directory);
+          : resolveInput(said, input, batching.kind === 'on', what, files);
       }),
     };
   });
@@ -87,7 +86,7 @@ function resolveInput(
   input: ModelTensor,
   batches: boolean,
   what: string,
-  directory: string,
+  files: ModelFiles,
 ): SampleInput {
   const datatype = datatypeOf(said.data_type);
   if (datatype !== input.datatype) {
@@ -103,7 +102,7 @@ function resolveInput(
   const row = zeros(input, batches ? shapeOfRows(said.dims, 1, input.rowAxis) : said.dims, what);
   if (said.random_data === true) return { ...row, data: 'random' };
   const { input_data_file: file } = said;
-  return file === undefined ? row : { ...row, data: readRow(path.join(directory, 'warmup', file), row, what) };
+  return file === undefined ? row : { ...row, data: readRow(files, file, row, what) };
 }
 
 function zeros({ name, datatype }: ModelTensor, shape: Shape, what: string): SampleInput & { data: Uint8Array } {
@@ -116,19 +115,19 @@ function zeros({ name, datatype }: ModelTensor, shape: Shape, what: string): Sam
 }
 
 function readRow(
-  file: string,
+  files: ModelFiles,
+  name: string,
   { datatype, shape, data }: SampleInput & { data: Uint8Array },
   what: string,
 ): Uint8Array {
+  const file = `${WARM_UP_DIRECTORY}/${name}`;
+  const bytes = files.get(file) ?? new FileProblem('it was not read');
+  if (bytes instanceof FileProblem) throw new ModelConfigError(`${what}: ${bytes.message}`);
   const problem = (text: string): ModelConfigError => new ModelConfigError(`${what}: ${file} ${text}`);
-  const stat = fs.statSync(file, { throwIfNoEntry: false });
-  if (stat?.isFile() !== true) throw problem('does not exist');
-  if (datatype !== 'BYTES' && stat.size !== data.byteLength) {
-    throw problem(`has ${stat.size} bytes, expected ${data.byteLength} for ${datatype} [${shape}]`);
+  if (datatype !== 'BYTES') {
+    if (bytes.byteLength === data.byteLength) return bytes;
+    throw problem(`has ${bytes.byteLength} bytes, expected ${data.byteLength} for ${datatype} [${shape}]`);
   }
-  if (stat.size > MAX_ROW_BYTES) throw problem(`has ${stat.size} bytes, expected at most ${MAX_ROW_BYTES}`);
-  const bytes = fs.readFileSync(file);
-  if (datatype !== 'BYTES') return bytes;
   try {
     checkBytesTensor(bytes, elementCount(shape) ?? 0);
     return bytes;

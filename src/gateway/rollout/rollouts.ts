@@ -12,7 +12,7 @@ import { Turns } from '../lifecycle/turns.ts';
 import type { ModelTable } from '../model-table.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { ModelConfigError } from '../repository/model-config.ts';
-import { isVersionName } from '../repository/model-repository.ts';
+import { isVersionName } from '../repository/version-number.ts';
 import { readPublished } from '../repository/version-report.ts';
 import type { Servable } from '../servable.ts';
 import { baselineOf } from './decision.ts';
@@ -271,7 +271,9 @@ export class Rollouts {
   async #directoryOf({ ref }: Servable, to: string): Promise<string> {
     const served = this.#models.versionsOf(ref.name).find(({ ref: { version } }) => version === to);
     const [modelPath] = served?.modelPaths ?? [];
-    if (served?.state === 'READY' && modelPath !== undefined) return path.dirname(modelPath);
+    if (served?.state === 'READY' && modelPath !== undefined) {
+      return path.join(modelPath, ...served.config.default_model_filename.split('/').map(() => '..'));
+    }
     const loadable = await this.#loader.loadable(ref.name).catch((error: unknown) => {
       if (!(error instanceof InferError) || error.reason !== 'control_disabled') throw error;
       const how = served === undefined ? 'not loaded' : `${served.state}: ${served.detail}`;

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import fs from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { digestFile, readEntries, statFile } from '../repository/disk.ts';
 import { REPORT_FILE } from '../repository/version-report.ts';
 
 /**
@@ -12,7 +10,7 @@ import { REPORT_FILE } from '../repository/version-report.ts';
  */
 export async function digestVersion(modelPath: string): Promise<string> {
   const directory = path.dirname(modelPath);
-  const entries = await fs.readdir(directory, { withFileTypes: true });
+  const entries = await readEntries(directory);
   const names = entries.filter(
     (entry) => !entry.isDirectory() && entry.name !== REPORT_FILE && !entry.name.startsWith('.'),
   );
@@ -20,10 +18,8 @@ export async function digestVersion(modelPath: string): Promise<string> {
   for (const { name } of names.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const file = path.join(directory, name);
     // Links to directories, sockets and what else there may be.
-    if (!(await fs.stat(file)).isFile()) continue;
-    const ofFile = createHash('sha256');
-    await pipeline(createReadStream(file), ofFile);
-    hash.update(`${name}\0${ofFile.digest('hex')}\n`);
+    if ((await statFile(file))?.isFile() !== true) continue;
+    hash.update(`${name}\0${await digestFile(file)}\n`);
   }
   return hash.digest('hex');
 }

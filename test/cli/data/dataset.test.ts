@@ -14,7 +14,7 @@ function model(inputs: readonly SessionTensor[]) {
   const outputs: SessionTensor[] = [{ name: 'y', datatype: 'FP32', shape: [-1, 2], axes: ['N', 2] }];
   const info = { inputs, outputs, provider: 'cpu', refusals: [] } as const;
   const metadata = { name: 'm', versions: [], platform: 'onnxruntime_onnx', inputs, outputs, properties: {} };
-  return { metadata, signature: resolveSignature(info, MODEL_CONFIG.parse({}), '.') };
+  return { metadata, signature: resolveSignature(info, MODEL_CONFIG.parse({})) };
 }
 
 const X: SessionTensor = { name: 'x', datatype: 'FP32', shape: [-1, 2], axes: ['N', 2] };

@@ -69,15 +69,15 @@ const loads: object[] = [];
 const control: ControlApi = {
   takesFiles: true,
   screenLoading: () => undefined,
-  repositoryIndex: (readyOnly) =>
+  repositoryIndex: async (readyOnly) =>
     readyOnly ? [LOADED] : [LOADED, { ...LOADED, name: 'bad', state: 'UNAVAILABLE', reason: 'broken' }],
-  knows: (name) => name === 'add',
+  knows: async (name) => name === 'add',
   async loadModel(name, { config, files }) {
     if (name === 'nope') throw new InferError('model_not_found', `no model ${name}`);
     loads.push({ name, config, files: [...files] });
   },
   unloadModel() {},
-  traceSettings: (_, changes) => (changes.size === 0 ? { trace_level: ['OFF'] } : Object.fromEntries(changes)),
+  traceSettings: async (_, changes) => (changes.size === 0 ? { trace_level: ['OFF'] } : Object.fromEntries(changes)),
   logSettings: (changes) => Object.fromEntries(changes),
 };
 

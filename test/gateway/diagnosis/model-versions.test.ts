@@ -58,7 +58,7 @@ test('a model that cannot be loaded fails with its name and its reason, and the 
     'model dims version 1: fail',
     'model good version 1: ok',
   ]);
-  expect(findings[0]?.text).toContain('Protobuf parsing failed');
+  expect(findings[0]?.text).toContain('is a text file');
   expect(findings[1]?.text).toContain('max_batch');
   expect(findings[2]?.text).toContain("input 'nosuch' is not in the model");
 });

@@ -13,13 +13,13 @@ const NO_MODEL = Buffer.from('no model');
 describe('at the start', () => {
   test('a server that is not controlled has every model', async () => {
     const { lines, ask } = await startLifecycle({ a: additionModel(1), bad: NO_MODEL }, { mode: 'none', initial: [] });
-    expect(lines()).toEqual(['a 1 READY', expect.stringMatching(/^bad 1 UNAVAILABLE .*Protobuf parsing failed/)]);
+    expect(await lines()).toEqual(['a 1 READY', expect.stringMatching(/^bad 1 UNAVAILABLE .*is a text file/)]);
     expect(await ask('a', 5)).toEqual({ version: '1', value: 6 });
   });
 
   test('a server that is controlled has those that are named, and lists the others', async () => {
     const fixture = await startLifecycle({ a: additionModel(1), b: additionModel(2) }, { initial: ['b', 'nope'] });
-    expect(fixture.lines()).toEqual([
+    expect(await fixture.lines()).toEqual([
       'a',
       'b 1 READY',
       "nope  UNAVAILABLE failed to load 'nope', failed to poll from model repository",
@@ -58,7 +58,7 @@ describe('a load', () => {
     fixture.repository.withdraw('m', 2);
     await lifecycle.load('m');
     expect(await ask('m', 0)).toEqual({ version: '1', value: 10 });
-    await vi.waitUntil(() => lines().includes('m 2 UNAVAILABLE unloaded'), PATIENCE);
+    await vi.waitUntil(async () => (await lines()).includes('m 2 UNAVAILABLE unloaded'), PATIENCE);
     await vi.waitUntil(() => processesOf(process.pid).length === 1, PATIENCE);
   });
 
@@ -71,16 +71,16 @@ describe('a load', () => {
     expect(failure).toEqual({
       reason: 'load_failed',
       message: expect.stringMatching(
-        /^load failed for model 'm': version 1 is at UNAVAILABLE state: .*Protobuf parsing failed.*;$/s,
+        /^load failed for model 'm': version 1 is at UNAVAILABLE state: .*is a text file.*;$/s,
       ),
     });
-    expect(lines()).toEqual([expect.stringMatching(/^m 1 READY .*Protobuf parsing failed/)]);
+    expect(await lines()).toEqual([expect.stringMatching(/^m 1 READY .*is a text file/)]);
     expect(await ask('m', 0)).toEqual({ version: '1', value: 1 });
     await vi.waitUntil(() => processesOf(process.pid).length === 1, PATIENCE);
     expect(processesOf(process.pid)).toEqual([runner]);
     fixture.repository.publish('m', 1, additionModel(3));
     await lifecycle.load('m');
-    expect(lines()).toEqual(['m 1 READY']);
+    expect(await lines()).toEqual(['m 1 READY']);
     expect(await ask('m', 0)).toEqual({ version: '1', value: 3 });
   });
 
@@ -89,7 +89,7 @@ describe('a load', () => {
     fixture.repository.publish('m', 2, NO_MODEL);
     fixture.repository.withdraw('m', 1);
     expect(await failureOf(fixture.lifecycle.load('m'))).toMatchObject({ reason: 'load_failed' });
-    expect(fixture.lines()).toEqual(['m 1 READY', expect.stringMatching(/^m 2 UNAVAILABLE .*Protobuf/)]);
+    expect(await fixture.lines()).toEqual(['m 1 READY', expect.stringMatching(/^m 2 UNAVAILABLE .*is a text file/)]);
     expect(await fixture.ask('m', 0)).toEqual({ version: '1', value: 1 });
   });
 
@@ -100,7 +100,7 @@ describe('a load', () => {
       reason: 'load_failed',
       message: expect.stringMatching(/^failed to load 'm': .*config\.yaml:1:17: max_batch_size: /),
     });
-    expect(fixture.lines()).toEqual([expect.stringMatching(/^m 1 READY .*config\.yaml:1:17/)]);
+    expect(await fixture.lines()).toEqual([expect.stringMatching(/^m 1 READY .*config\.yaml:1:17/)]);
     expect(processesOf(process.pid)).toHaveLength(1);
   });
 
@@ -141,7 +141,7 @@ describe('a load', () => {
         message: `failed to load '${name}', failed to poll from model repository`,
       });
       expect(() => lifecycle.unload(name, { dependents: true })).not.toThrow();
-      expect(lines()).toEqual(['m 1 READY']);
+      expect(await lines()).toEqual(['m 1 READY']);
     },
   );
 
@@ -169,7 +169,7 @@ describe('a load', () => {
     lifecycle.unload('m', { dependents: false });
     await Promise.all([first, second]);
     await vi.waitUntil(() => processesOf(process.pid).length === 1, PATIENCE);
-    expect(lines()).toEqual(['m 1 UNAVAILABLE unloaded', 'm 2 UNAVAILABLE unloaded', 'n 1 READY']);
+    expect(await lines()).toEqual(['m 1 UNAVAILABLE unloaded', 'm 2 UNAVAILABLE unloaded', 'n 1 READY']);
   });
 
   test('is refused when the server ends', async () => {
@@ -178,7 +178,7 @@ describe('a load', () => {
     lifecycle.end();
     expect((await loading).reason).toBe('draining');
     expect((await failureOf(lifecycle.load('m'))).reason).toBe('draining');
-    expect(lifecycle.index()).toEqual([{ name: 'm', version: '', state: '', reason: '' }]);
+    expect(await lifecycle.index()).toEqual([{ name: 'm', version: '', state: '', reason: '' }]);
   });
 });
 
@@ -197,7 +197,7 @@ describe('an unload', () => {
     const unsubscribe = diagnostics.modelChanged.subscribe(({ state, detail }) => states.push(`${state} ${detail}`));
     const accepted = [ask('m', 1), ask('m', 2)];
     lifecycle.unload('m', { dependents: false });
-    expect(lines()).toEqual(['m 1 UNLOADING answers what it accepted']);
+    expect(await lines()).toEqual(['m 1 UNLOADING answers what it accepted']);
     expect(await failureOf(ask('m', 3))).toEqual({
       reason: 'model_not_found',
       message: "Request for unknown model: 'm' has no available versions",
@@ -205,11 +205,11 @@ describe('an unload', () => {
     expect((await Promise.all(accepted)).map(({ value }) => value)).toEqual([1, 2]);
     await vi.waitUntil(() => processesOf(process.pid).length === 0, PATIENCE);
     unsubscribe();
-    expect(lines()).toEqual(['m 1 UNAVAILABLE unloaded']);
+    expect(await lines()).toEqual(['m 1 UNAVAILABLE unloaded']);
     expect(states).toEqual(['UNLOADING answers what it accepted', 'UNAVAILABLE unloaded']);
     lifecycle.unload('m', { dependents: false });
     await lifecycle.load('m');
-    expect(lines()).toEqual(['m 1 READY']);
+    expect(await lines()).toEqual(['m 1 READY']);
   });
 
   test('leaves the others of a shared runner', async () => {
@@ -250,11 +250,11 @@ describe('an ensemble', () => {
     const files = { all: ensemble('x', 'y'), x: additionModel(1), y: additionModel(10), other: additionModel(0) };
     const { lifecycle, lines, ask } = await startLifecycle(files, { initial: [] });
     await lifecycle.load('all');
-    expect(lines()).toEqual(['all 1 READY', 'other', 'x 1 READY', 'y 1 READY']);
+    expect(await lines()).toEqual(['all 1 READY', 'other', 'x 1 READY', 'y 1 READY']);
     expect(await ask('all', 1)).toEqual({ version: '1', value: 12 });
     lifecycle.unload('all', { dependents: true });
     await vi.waitUntil(() => processesOf(process.pid).length === 0, PATIENCE);
-    expect(lines()).toEqual([
+    expect(await lines()).toEqual([
       'all 1 UNAVAILABLE unloaded',
       'other',
       'x 1 UNAVAILABLE unloaded',
@@ -266,7 +266,7 @@ describe('an ensemble', () => {
     const files = { e: ensemble('x', 'y'), f: ensemble('y', 'y'), x: additionModel(1), y: additionModel(10) };
     const { lifecycle, lines, ask } = await startLifecycle(files);
     lifecycle.unload('e', { dependents: true });
-    await vi.waitUntil(() => lines().includes('x 1 UNAVAILABLE unloaded'), PATIENCE);
+    await vi.waitUntil(async () => (await lines()).includes('x 1 UNAVAILABLE unloaded'), PATIENCE);
     expect(await ask('f', 1)).toEqual({ version: '1', value: 21 });
   });
 

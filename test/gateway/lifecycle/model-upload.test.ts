@@ -36,7 +36,7 @@ describe('files that come with a load', () => {
     await lifecycle.load('m');
     expect(await ask('m', 0)).toEqual({ version: '1', value: 1 });
     await vi.waitUntil(() => uploads().filter((name) => !before.includes(name)).length === 0, PATIENCE);
-    expect(lines()).toContain('m 1 READY');
+    expect(await lines()).toContain('m 1 READY');
   });
 
   test('are removed where they do not load, and when the server ends', async () => {

@@ -103,9 +103,9 @@ describe('a model that is asked for', () => {
   test('and does not load is not tried again for each request', async () => {
     const { demand, lines } = await startOnDemand({ bad: Buffer.from('no model') });
     const first = await failureOf(demand('bad', 0));
-    expect(first).toMatchObject({ reason: 'model_not_ready', message: expect.stringContaining('Protobuf') });
+    expect(first).toMatchObject({ reason: 'model_not_ready', message: expect.stringContaining('is a text file') });
     const again = failureOf(demand('bad', 0));
-    expect(lines()).toEqual([expect.stringMatching(/^bad 1 UNAVAILABLE/)]);
+    expect(await lines()).toEqual([expect.stringMatching(/^bad 1 UNAVAILABLE/)]);
     expect(await again).toEqual(first);
   });
 
@@ -123,8 +123,11 @@ describe('a model that is asked for', () => {
   });
 
   test('has to be there', async () => {
-    const { onDemand } = await startOnDemand({ a: additionModel(1) });
-    expect(['a', 'nope', '', '..'].map((name) => onDemand.sleeps(name))).toEqual([true, false, false, false]);
+    const { onDemand, models } = await startOnDemand({ a: additionModel(1) });
+    for (const name of ['nope', '', '..']) await onDemand.rouse(name, new FakeCall(), 100);
+    expect(models.names()).toEqual([]);
+    await onDemand.rouse('a', new FakeCall(), 100);
+    expect(models.names()).toEqual(['a']);
   });
 });
 
@@ -166,7 +169,7 @@ describe('where memory is bounded, a model that is asked for', () => {
     expect(refused).toMatchObject({ reason: 'queue_full', pushback: expect.any(Number) });
     expect(refused).toHaveProperty('message', expect.stringMatching(REFUSAL));
     expect(loaded()).toEqual(['kept']);
-    expect(lines()).toContainEqual(expect.stringMatching(/^a {2}UNAVAILABLE there is no room for model 'a'/));
+    expect(await lines()).toContainEqual(expect.stringMatching(/^a {2}UNAVAILABLE there is no room for model 'a'/));
     expect(await demand('kept', 1)).toBe(10);
     lifecycle.unload('kept', { dependents: false });
     await vi.waitUntil(() => processesOf(process.pid).length === 0, { timeout: PATIENCE_MS });
@@ -223,7 +226,7 @@ describe('where memory is bounded and nothing comes back by itself', () => {
     await vi.waitUntil(() => processesOf(process.pid).length === 0, { timeout: PATIENCE_MS });
     await lifecycle.load('a');
     expect((await ask('a', 0)).value).toBe(1);
-    expect(lines()).toEqual([expect.stringMatching(/^a 1 READY/), 'b 1 UNAVAILABLE unloaded']);
+    expect(await lines()).toEqual([expect.stringMatching(/^a 1 READY/), 'b 1 UNAVAILABLE unloaded']);
   });
 
   test('so is one that would replace what serves, because both would be there', async () => {
@@ -246,7 +249,7 @@ describe('where memory is bounded and nothing comes back by itself', () => {
       message: expect.stringContaining("no room for model 'large'"),
     });
     expect(models.versionsOf('large')).toEqual([]);
-    expect(lines()).toContain(`large  UNAVAILABLE ${first.message}`);
+    expect(await lines()).toContain(`large  UNAVAILABLE ${first.message}`);
     await vi.waitUntil(() => processesOf(process.pid).length === 1, { timeout: PATIENCE_MS });
     expect((await ask('b', 0)).value).toBe(2);
     // Now it is known how much it takes: it is not loaded only to go again.

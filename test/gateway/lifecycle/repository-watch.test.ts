@@ -18,7 +18,10 @@ describe('a server that polls', () => {
     const other = models.find('n', '1');
     fixture.repository.publish('m', 2, additionModel(2));
     fixture.repository.publish('fresh', 1, additionModel(9));
-    await vi.waitUntil(() => lines().includes('m 2 READY') && lines().includes('fresh 1 READY'), PATIENCE);
+    await vi.waitUntil(
+      async () => (await lines()).includes('m 2 READY') && (await lines()).includes('fresh 1 READY'),
+      PATIENCE,
+    );
     expect(await ask('m', 0)).toEqual({ version: '2', value: 2 });
     expect(models.find('m', '1')).toBe(first);
     fixture.repository.withdraw('m', 2);
@@ -28,7 +31,7 @@ describe('a server that polls', () => {
     await vi.waitUntil(() => models.find('m', '') !== first, PATIENCE);
     expect(await ask('m', 0)).toEqual({ version: '1', value: 5 });
     fixture.repository.withdraw('m');
-    await vi.waitUntil(() => !lines().some((line) => line.startsWith('m ')), PATIENCE);
+    await vi.waitUntil(async () => !(await lines()).some((line) => line.startsWith('m ')), PATIENCE);
     expect(await failureOf(ask('m', 0))).toMatchObject({ message: "Request for unknown model: 'm' is not found" });
     expect(models.find('n', '1')).toBe(other);
     await vi.waitUntil(() => processesOf(process.pid).length === 2, PATIENCE);
@@ -47,7 +50,7 @@ describe('a server that polls', () => {
       await new Promise((resolve) => setTimeout(resolve, 4));
       expect(models.versionsOf('m')).toHaveLength(1);
     }
-    await vi.waitUntil(() => lines().includes('m 2 READY'), PATIENCE);
+    await vi.waitUntil(async () => (await lines()).includes('m 2 READY'), PATIENCE);
     unsubscribe();
     expect(failures).toEqual([]);
   });
@@ -60,13 +63,13 @@ describe('a server that polls', () => {
       if (state === 'LOADING') loads.push(`${model.name} ${model.version}`);
     });
     fixture.repository.publish('m', 2, NO_MODEL);
-    await vi.waitUntil(() => lines().some((line) => line.startsWith('m 2 UNAVAILABLE')), PATIENCE);
+    await vi.waitUntil(async () => (await lines()).some((line) => line.startsWith('m 2 UNAVAILABLE')), PATIENCE);
     fs.writeFileSync(path.join(fixture.repository.directory, 'm/config.yaml'), 'max_batch_size: [');
-    await vi.waitUntil(() => lines().some((line) => /^m 1 READY .*config\.yaml/.test(line)), PATIENCE);
+    await vi.waitUntil(async () => (await lines()).some((line) => /^m 1 READY .*config\.yaml/.test(line)), PATIENCE);
     expect(await ask('m', 0)).toEqual({ version: '1', value: 1 });
     fs.rmSync(path.join(fixture.repository.directory, 'm/config.yaml'));
     fixture.repository.publish('m', 3, additionModel(3));
-    await vi.waitUntil(() => lines().includes('m 3 READY'), PATIENCE);
+    await vi.waitUntil(async () => (await lines()).includes('m 3 READY'), PATIENCE);
     expect(await ask('m', 0)).toEqual({ version: '3', value: 3 });
     unsubscribe();
     expect(loads).toEqual(['m 2', 'm 3']);
@@ -82,7 +85,7 @@ describe('a server that polls', () => {
     expect(await fixture.ask('m', 0)).toEqual({ version: '1', value: 1 });
     fs.renameSync(`${directory}-away`, directory);
     fixture.repository.publish('m', 2, additionModel(2));
-    await vi.waitUntil(() => fixture.lines().includes('m 2 READY'), PATIENCE);
+    await vi.waitUntil(async () => (await fixture.lines()).includes('m 2 READY'), PATIENCE);
     unsubscribe();
   });
 });

@@ -30,8 +30,8 @@ async function loadWith(model: Uint8Array | ModelFiles, golden: GoldenFiles): Pr
 }
 
 /** What is said of the only version. */
-function standing({ lifecycle, models }: LifecycleFixture): string {
-  const [entry] = lifecycle.index();
+async function standing({ lifecycle, models }: LifecycleFixture): Promise<string> {
+  const [entry] = await lifecycle.index();
   return entry?.state === 'READY' ? models.find('m', '').detail : `${entry?.state} ${entry?.reason}`;
 }
 
@@ -40,12 +40,12 @@ describe('golden rows', () => {
     const sha256 = createHash('sha256').update(additionModel(1)).digest('hex');
     const description = { sha256, tolerance: { maxAbs: 0, argmax: true }, made: 'by hand' };
     const fixture = await loadWith(additionModel(1), { outputs: [[2], [3], [4]], description });
-    expect(standing(fixture)).toContain('batching on (axis 0, max 64 rows');
+    expect(await standing(fixture)).toContain('batching on (axis 0, max 64 rows');
   });
 
   test('that it misses keep it out, and name the row', async () => {
     const fixture = await loadWith(additionModel(1), { outputs: [[2], [3], [4.5]] });
-    expect(standing(fixture)).toBe("UNAVAILABLE golden row 2: output 'output' is off by 0.50, more than 0.00001");
+    expect(await standing(fixture)).toBe("UNAVAILABLE golden row 2: output 'output' is off by 0.50, more than 0.00001");
   });
 
   test('may be missed by as much as is said', async () => {
@@ -53,7 +53,7 @@ describe('golden rows', () => {
       outputs: [[2], [3], [4.5]],
       description: { tolerance: { maxAbs: 0.5 } },
     });
-    expect(standing(fixture)).toContain('batching on');
+    expect(await standing(fixture)).toContain('batching on');
   });
 
   test.each([
@@ -65,7 +65,7 @@ describe('golden rows', () => {
   ])('have the largest element at its place, where that is asked for: $outputs', async ({ outputs, expected }) => {
     const description = { tolerance: { maxAbs: 1_000, argmax: true } };
     const fixture = await loadWith(identityModel('FP32'), { inputs: [[1, 5, 2, 3]], outputs, description });
-    expect(standing(fixture)).toMatch(expected);
+    expect(await standing(fixture)).toMatch(expected);
   });
 
   test.each([
@@ -78,7 +78,7 @@ describe('golden rows', () => {
     const onnxRuntime = other.onnxRuntime ?? here.onnxRuntime;
     const description = { tolerance: { maxAbs: 0 }, elsewhere: { maxAbs: 0.5 }, instructionSet, onnxRuntime };
     const fixture = await loadWith(additionModel(1), { outputs: [[2], [3], [4.5]], description });
-    expect(standing(fixture)).toMatch(expected);
+    expect(await standing(fixture)).toMatch(expected);
   });
 
   test('that are right alone and wrong in a batch turn batching off', async () => {
@@ -87,7 +87,7 @@ describe('golden rows', () => {
       { versions: { 1: batchMeanModel() }, config },
       { inputs: [0, 1, 2].map((value) => Array(4).fill(value)), outputs: [0, 1, 2].map(() => [0, 0, 0, 0]) },
     );
-    expect(standing(fixture)).toContain(
+    expect(await standing(fixture)).toContain(
       "batching off: golden row 0 is right alone, but not in a batch: output 'output' is off by 1.0, more than 0.00001",
     );
   });
@@ -101,7 +101,7 @@ describe('golden rows', () => {
     const array = { ...floatRows(inputs), shape: [1, 2, 4] };
     fs.writeFileSync(path.join(directory, 'golden.npz'), npz({ 'input.input': array, 'output.output': array }, true));
     await fixture.lifecycle.load('m');
-    expect(standing(fixture)).toContain('batching off: input');
+    expect(await standing(fixture)).toContain('batching off: input');
   });
 
   test.each([
@@ -137,6 +137,6 @@ describe('golden rows', () => {
       text: /golden\.json:1:\d+: tolerance\.max: /,
     },
   ])('that $what keep it out', async ({ golden, text }) => {
-    expect(standing(await loadWith(additionModel(1), golden))).toMatch(text);
+    expect(await standing(await loadWith(additionModel(1), golden))).toMatch(text);
   });
 });

@@ -32,9 +32,9 @@ async function loaded(
   const file = writeModel(repository, 'm', 1, bytes);
   const directory = path.dirname(path.dirname(file));
   if (config !== '') fs.writeFileSync(path.join(directory, 'config.yaml'), config);
-  const [folder] = scanRepository(repository);
+  const [folder] = await scanRepository(repository);
   if (folder === undefined) throw new Error('no folder');
-  const [plan] = planModel(folder, {
+  const [plan] = await planModel(folder, {
     executionProviders: ['cpu'],
     strictExecutionProviders: false,
     mailboxDirectory: temporaryDirectory(),
@@ -153,7 +153,12 @@ describe('a model that loads', () => {
 
 describe('a model that does not', () => {
   test.each([
-    { name: 'a file that is none', bytes: Buffer.from('no model'), config: '', detail: /Protobuf parsing failed/ },
+    {
+      name: 'a file that is none',
+      bytes: Buffer.from('no model'),
+      config: '',
+      detail: /is a text file that begins with "no model"/,
+    },
     {
       name: 'a configuration that contradicts it',
       bytes: fixedBatchModel(2),
@@ -164,7 +169,7 @@ describe('a model that does not', () => {
       name: 'a file by another name',
       bytes: mlpModel(),
       config: 'default_model_filename: other.onnx',
-      detail: /other\.onnx does not exist$/,
+      detail: /other\.onnx does not exist, but 'model\.onnx' does/,
     },
     { name: 'an element type that is not served', bytes: identityModel('BF16'), config: '', detail: /BF16/ },
   ])('is unavailable, says why, and leaves no process: $name', async ({ bytes, config, detail }) => {

@@ -72,7 +72,7 @@ describe('a model with model_warmup', () => {
         files: { 'warmup/ends': int64(0, 9) },
       },
     });
-    expect(lines()).toEqual(['m 1 READY']);
+    expect(await lines()).toEqual(['m 1 READY']);
   });
 
   test('that it refuses does not serve, and says which one it was', async () => {
@@ -83,14 +83,18 @@ describe('a model with model_warmup', () => {
         files: { 'warmup/beyond': int64(0, 99) },
       },
     });
-    expect(lines()).toEqual([expect.stringMatching(/^m 1 UNAVAILABLE model_warmup 'beyond' was not answered: .*99/)]);
+    expect(await lines()).toEqual([
+      expect.stringMatching(/^m 1 UNAVAILABLE model_warmup 'beyond' was not answered: .*99/),
+    ]);
   });
 
   test('that does not fit it is not even run', async () => {
     const { lines } = await startLifecycle({
       m: { versions: { 1: gatherModel(10) }, config: { model_warmup: [{ inputs: indices('none') }] } },
     });
-    expect(lines()).toEqual([expect.stringMatching(/UNAVAILABLE model_warmup 0, input 'indices': .* does not exist$/)]);
+    expect(await lines()).toEqual([
+      expect.stringMatching(/UNAVAILABLE model_warmup 0, input 'indices': .* does not exist$/),
+    ]);
   });
 
   test('runs its rows together also where running has shown that they are not independent', async () => {
@@ -98,7 +102,7 @@ describe('a model with model_warmup', () => {
     const { lines, models } = await startLifecycle({
       m: { versions: { 1: batchMeanModel() }, config: { model_warmup: [{ batch_size: 5, inputs: { input } }] } },
     });
-    expect(lines()).toEqual(['m 1 READY']);
+    expect(await lines()).toEqual(['m 1 READY']);
     expect(models.find('m', '').detail).toContain('rows are not independent');
   });
 });

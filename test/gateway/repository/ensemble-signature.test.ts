@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { readEnsembleGraph } from '../../../src/gateway/repository/ensemble-graph.ts';
 import { resolveEnsemble } from '../../../src/gateway/repository/ensemble-signature.ts';
 import { MODEL_CONFIG, ModelConfigError } from '../../../src/gateway/repository/model-config.ts';
+import { readModelFiles } from '../../../src/gateway/repository/model-files.ts';
 import type { ModelSignature } from '../../../src/gateway/repository/model-signature.ts';
 import { signatureOf, spec } from '../../support/infer-requests.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
@@ -26,48 +27,52 @@ const CHAIN: Config = {
 
 const ROWS = signatureOf([spec('x', 'FP32', [-1, 4])], { outputs: [spec('y', 'FP32', [-1, 4])] });
 
-function resolve(config: Config, signatures: readonly ModelSignature[], directory = '/nowhere'): ModelSignature {
+async function resolve(
+  config: Config,
+  signatures: readonly ModelSignature[],
+  directory = '/nowhere',
+): Promise<ModelSignature> {
   const parsed = MODEL_CONFIG.parse(config);
-  return resolveEnsemble(parsed, readEnsembleGraph(parsed), signatures, directory);
+  return resolveEnsemble(parsed, readEnsembleGraph(parsed), signatures, await readModelFiles(directory, parsed));
 }
 
 describe('what an ensemble takes and gives', () => {
-  test('is what its configuration says, with a batch axis where it batches', () => {
-    expect(resolve(CHAIN, [ROWS, ROWS])).toEqual({
+  test('is what its configuration says, with a batch axis where it batches', async () => {
+    expect(await resolve(CHAIN, [ROWS, ROWS])).toEqual({
       inputs: [spec('image', 'FP32', [-1, 4])],
       outputs: [{ ...spec('text', 'FP32', [-1, 4]), labelFilename: undefined, labels: [] }],
       batching: { kind: 'on', maxRows: 8 },
     });
   });
 
-  test('are whole shapes without max_batch_size, which steps that batch take as rows', () => {
+  test('are whole shapes without max_batch_size, which steps that batch take as rows', async () => {
     const whole: Config = {
       ...CHAIN,
       max_batch_size: 0,
       input: [{ name: 'image', data_type: 'TYPE_FP32', dims: [3, 4] }],
       output: [{ name: 'text', data_type: 'TYPE_FP32', dims: [-1, -1] }],
     };
-    expect(resolve(whole, [ROWS, ROWS])).toMatchObject({
+    expect(await resolve(whole, [ROWS, ROWS])).toMatchObject({
       inputs: [{ shape: [3, 4] }],
       outputs: [{ shape: [-1, -1] }],
       batching: { kind: 'off' },
     });
   });
 
-  test('may come from a model that does not batch, if its first axis is open', () => {
+  test('may come from a model that does not batch, if its first axis is open', async () => {
     const off = signatureOf([spec('x', 'FP32', [-1, -1])], {
       outputs: [spec('y', 'FP32', [-1, 4])],
       batching: { kind: 'off', reason: 'so' },
     });
-    expect(resolve(CHAIN, [ROWS, off]).batching).toEqual({ kind: 'on', maxRows: 8 });
+    expect((await resolve(CHAIN, [ROWS, off])).batching).toEqual({ kind: 'on', maxRows: 8 });
   });
 
-  test('has the labels of the step that gives it, or its own', () => {
+  test('has the labels of the step that gives it, or its own', async () => {
     const labelled: ModelSignature = {
       ...ROWS,
       outputs: [{ ...spec('y', 'FP32', [-1, 4]), labelFilename: 'steps.txt', labels: ['cat', 'dog'] }],
     };
-    expect(resolve(CHAIN, [ROWS, labelled]).outputs).toMatchObject([
+    expect((await resolve(CHAIN, [ROWS, labelled])).outputs).toMatchObject([
       { labelFilename: 'steps.txt', labels: ['cat', 'dog'] },
     ]);
     const directory = temporaryDirectory();
@@ -76,7 +81,7 @@ describe('what an ensemble takes and gives', () => {
       ...CHAIN,
       output: [{ name: 'text', data_type: 'TYPE_FP32', dims: [4], label_filename: 'own.txt' }],
     };
-    expect(resolve(own, [ROWS, labelled], directory).outputs).toMatchObject([
+    expect((await resolve(own, [ROWS, labelled], directory)).outputs).toMatchObject([
       { labelFilename: 'own.txt', labels: ['Katze', 'Hund'] },
     ]);
   });
@@ -138,7 +143,7 @@ describe('is refused', () => {
     },
   ];
 
-  test.each(cases)('$what', ({ config = CHAIN, a = ROWS, b = ROWS, text }) => {
-    expect(() => resolve(config, [a, b])).toThrow(new ModelConfigError(text));
+  test.each(cases)('$what', async ({ config = CHAIN, a = ROWS, b = ROWS, text }) => {
+    await expect(resolve(config, [a, b])).rejects.toThrow(new ModelConfigError(text));
   });
 });

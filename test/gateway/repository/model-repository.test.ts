@@ -15,84 +15,89 @@ function repositoryOf(...paths: string[]): string {
   return root;
 }
 
-function scanned(...paths: string[]): ModelFolder[] {
+async function scanned(...paths: string[]): Promise<ModelFolder[]> {
   return scanRepository(repositoryOf(...paths));
 }
 
 describe('the repository', () => {
-  test('that does not exist is an error that says what to give', () => {
-    expect(() => scanRepository('/nowhere/models')).toThrow(
+  test('that does not exist is an error that says what to give', async () => {
+    await expect(scanRepository('/nowhere/models')).rejects.toThrow(
       new RepositoryError(
         "the model repository '/nowhere/models' does not exist: give a directory that holds <model>/<version>/model.onnx with --model-repository",
       ),
     );
   });
 
-  test('that is a file is an error, too', () => {
+  test('that is a file is an error, too', async () => {
     const file = path.join(temporaryDirectory(), 'models');
     fs.writeFileSync(file, '');
-    expect(() => scanRepository(file)).toThrow(RepositoryError);
-    expect(() => scanRepository(file)).toThrow('cannot be read');
+    await expect(scanRepository(file)).rejects.toThrow(RepositoryError);
+    await expect(scanRepository(file)).rejects.toThrow('cannot be read');
   });
 
-  test('that is empty has no models', () => {
-    expect(scanned()).toEqual([]);
+  test('that is empty has no models', async () => {
+    expect(await scanned()).toEqual([]);
   });
 
-  test('lists its models by name; files and what begins with a dot are none', () => {
-    const folders = scanned('b/1/', 'a/1/', 'README.md', '.git/1/', 'Z/1/', '.cache');
+  test('lists its models by name; files and what begins with a dot are none', async () => {
+    const folders = await scanned('b/1/', 'a/1/', 'README.md', '.git/1/', 'Z/1/', '.cache');
     expect(folders.map(({ name }) => name)).toEqual(['Z', 'a', 'b']);
     expect(folders.map(({ problem }) => problem)).toEqual([undefined, undefined, undefined]);
   });
 
-  test('a link to a directory is a model like any other; one that leads nowhere is none', () => {
+  test('a link to a directory is a model like any other; one that leads nowhere is none', async () => {
     const root = repositoryOf('real/1/');
     fs.symlinkSync(path.join(root, 'real'), path.join(root, 'linked'));
     fs.symlinkSync(path.join(root, 'gone'), path.join(root, 'dangling'));
-    expect(scanRepository(root).map(({ name }) => name)).toEqual(['linked', 'real']);
+    expect((await scanRepository(root)).map(({ name }) => name)).toEqual(['linked', 'real']);
   });
 });
 
 describe('versions', () => {
-  test('are the directories whose names are decimal numbers above 0, ascending as numbers', () => {
+  test('are the directories whose names are decimal numbers above 0, ascending as numbers', async () => {
     const paths = ['10/', '9/', '1/', '0/', '01/', '-1/', '1.0/', '1e1/', 'latest/', '12345678901/', '７/', '3'];
-    const [folder] = scanned(...paths.map((name) => `m/${name}`));
+    const [folder] = await scanned(...paths.map((name) => `m/${name}`));
     expect(folder?.versions).toEqual([1, 9, 10]);
   });
 
   test.each([
     { name: 'no directory at all', paths: ['m/config.yaml'] },
     { name: 'only such that are no versions', paths: ['m/0/', 'm/v1/', 'm/model.onnx'] },
-  ])('$name: the model is broken, and the reason says what is expected', ({ paths }) => {
-    expect(scanned(...paths)[0]?.problem).toBe('no version: expected a directory such as 1/ with model.onnx in it');
+  ])('$name: the model is broken, and the reason says what is expected', async ({ paths }) => {
+    expect((await scanned(...paths))[0]?.problem).toBe(
+      'no version: expected a directory such as 1/ with model.onnx in it',
+    );
   });
 });
 
 describe('names', () => {
-  test.each(['a', 'A.b_c-1', '0', 'x'.repeat(128)])("'%s' is one", (name) => {
-    expect(scanned(`${name}/1/`)[0]?.problem).toBeUndefined();
+  test.each(['a', 'A.b_c-1', '0', 'x'.repeat(128)])("'%s' is one", async (name) => {
+    expect((await scanned(`${name}/1/`))[0]?.problem).toBeUndefined();
   });
 
-  test.each(['with space', '-a', '_a', 'ä', 'a:b', 'x'.repeat(129)])("'%s' is none", (name) => {
-    expect(scanned(`${name}/1/`)[0]?.problem).toContain('is no model name');
+  test.each(['with space', '-a', '_a', 'ä', 'a:b', 'x'.repeat(129)])("'%s' is none", async (name) => {
+    expect((await scanned(`${name}/1/`))[0]?.problem).toContain('is no model name');
   });
 });
 
 describe('the configuration', () => {
-  test.each(['config.yaml', 'config.yml', 'config.json', 'config.pbtxt'])('may be %s', (name) => {
+  test.each(['config.yaml', 'config.yml', 'config.json', 'config.pbtxt'])('may be %s', async (name) => {
     const root = repositoryOf('m/1/', `m/${name}`);
-    expect(scanRepository(root)[0]).toMatchObject({ configPath: path.join(root, 'm', name), problem: undefined });
+    expect((await scanRepository(root))[0]).toMatchObject({
+      configPath: path.join(root, 'm', name),
+      problem: undefined,
+    });
   });
 
-  test('may be absent', () => {
-    expect(scanned('m/1/')[0]).toMatchObject({ configPath: undefined, problem: undefined });
+  test('may be absent', async () => {
+    expect((await scanned('m/1/'))[0]).toMatchObject({ configPath: undefined, problem: undefined });
   });
 
-  test('cannot be two', () => {
-    expect(scanned('m/1/', 'm/config.yaml', 'm/config.json')[0]?.problem).toBe(
+  test('cannot be two', async () => {
+    expect((await scanned('m/1/', 'm/config.yaml', 'm/config.json'))[0]?.problem).toBe(
       'both config.yaml and config.json are there: keep one',
     );
-    expect(scanned('m/1/', 'm/config.yaml', 'm/config.pbtxt')[0]?.problem).toBe(
+    expect((await scanned('m/1/', 'm/config.yaml', 'm/config.pbtxt'))[0]?.problem).toBe(
       'both config.yaml and config.pbtxt are there: keep one',
     );
   });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { MODEL_CONFIG, ModelConfigError } from '../../../src/gateway/repository/model-config.ts';
+import { NO_FILES, readModelFiles } from '../../../src/gateway/repository/model-files.ts';
 import { resolveSignature } from '../../../src/gateway/repository/model-signature.ts';
 import { resolveSequences, type SequenceSignature } from '../../../src/gateway/repository/sequence-signature.ts';
 import type { Datatype } from '../../../src/wire/tensor.ts';
@@ -36,13 +37,13 @@ const START = {
   control: [{ kind: 'CONTROL_SEQUENCE_START' as const, fp32_false_true: [0, 1] }],
 };
 
-function resolve(
+async function resolve(
   sequence_batching: Sequences,
   more: Config = {},
   directory = '/nowhere',
-): SequenceSignature | undefined {
+): Promise<SequenceSignature | undefined> {
   const config = MODEL_CONFIG.parse({ ...more, sequence_batching });
-  return resolveSequences(resolveSignature(INFO, config, directory), config, directory);
+  return resolveSequences(resolveSignature(INFO, config), config, await readModelFiles(directory, config));
 }
 
 function names(tensors: readonly { readonly name: string }[] = []): string[] {
@@ -51,12 +52,12 @@ function names(tensors: readonly { readonly name: string }[] = []): string[] {
 
 test('a model without sequences has none', () => {
   const config = MODEL_CONFIG.parse({});
-  expect(resolveSequences(resolveSignature(INFO, config, '/nowhere'), config, '/nowhere')).toBeUndefined();
+  expect(resolveSequences(resolveSignature(INFO, config), config, NO_FILES)).toBeUndefined();
 });
 
-test('states and controls are hidden from clients', () => {
+test('states and controls are hidden from clients', async () => {
   const control_input = [START, { name: 'id', control: [{ kind: 'CONTROL_SEQUENCE_CORRID' as const }] }];
-  const found = resolve({ state: [STATE], control_input });
+  const found = await resolve({ state: [STATE], control_input });
   expect(names(found?.client.inputs)).toEqual(['x', 'wide', 'text']);
   expect(names(found?.client.outputs)).toEqual(['y']);
   expect(found).toMatchObject({
@@ -73,12 +74,14 @@ test('states and controls are hidden from clients', () => {
   });
 });
 
-test('a state that the configuration lists as an output is shown', () => {
-  expect(names(resolve({ state: [STATE] }, { output: [{ name: 'hn' }] })?.client.outputs)).toEqual(['y', 'hn']);
+test('a state that the configuration lists as an output is shown', async () => {
+  expect(
+    names((await resolve({ state: [STATE] }, { output: [{ name: 'y' }, { name: 'hn' }] }))?.client.outputs),
+  ).toEqual(['y', 'hn']);
 });
 
-test('without batching the dims of a state are its whole shape', () => {
-  const found = resolve({ state: [{ ...STATE, dims: [2, 1, 3] }] }, { max_batch_size: 0 });
+test('without batching the dims of a state are its whole shape', async () => {
+  const found = await resolve({ state: [{ ...STATE, dims: [2, 1, 3] }] }, { max_batch_size: 0 });
   expect(found?.states[0]).toMatchObject({ shape: [2, 1, 3], initial: new Uint8Array(12) });
 });
 
@@ -87,26 +90,26 @@ describe('an initial state', () => {
     state: [{ ...STATE, initial_state: [{ name: 'i', data_type: 'TYPE_INT16', dims: [2, 3], data_file, ...fields }] }],
   });
 
-  test('is read from its file', () => {
+  test('is read from its file', async () => {
     const directory = temporaryDirectory();
     fs.mkdirSync(path.join(directory, 'initial_state'));
     fs.writeFileSync(path.join(directory, 'initial_state', 'ones'), new Uint8Array(12).fill(1));
     fs.writeFileSync(path.join(directory, 'initial_state', 'short'), new Uint8Array(11));
-    expect(Buffer.from(resolve(from('ones'), {}, directory)?.states[0]?.initial ?? []).toString('hex')).toBe(
+    expect(Buffer.from((await resolve(from('ones'), {}, directory))?.states[0]?.initial ?? []).toString('hex')).toBe(
       '01'.repeat(12),
     );
-    expect(() => resolve(from('short'), {}, directory)).toThrow(
+    await expect(resolve(from('short'), {}, directory)).rejects.toThrow(
       new ModelConfigError("sequence_batching.state 'h': data_file 'short' has 11 bytes, expected 12"),
     );
   });
 
   test.each([
-    [from('gone'), "data_file cannot be read: ENOENT: no such file or directory, open '/nowhere/initial_state/gone'"],
-    [from('../gone'), "data_file '../gone': expected a file name without directories"],
+    [from('gone'), 'data_file: /nowhere/initial_state/gone does not exist'],
+    [from('../gone'), "data_file: 'initial_state/../gone': expected a relative path without '..' and backslashes"],
     [from('ones', { zero_data: true }), "initial_state 'i' has both zero_data and data_file"],
     [from('ones', { dims: [6] }), "initial_state 'i' is TYPE_INT16 [6], expected TYPE_INT16 [2,3]"],
-  ])('is refused: %#', (config, message) => {
-    expect(() => resolve(config)).toThrow(new ModelConfigError(`sequence_batching.state 'h': ${message}`));
+  ])('is refused: %#', async (config, message) => {
+    await expect(resolve(config)).rejects.toThrow(new ModelConfigError(`sequence_batching.state 'h': ${message}`));
   });
 });
 
@@ -161,8 +164,8 @@ describe('a configuration is refused', () => {
       control('id', { int32_false_true: [0, 1] }, 'CONTROL_SEQUENCE_CORRID'),
       "sequence_batching.control_input 'id': a correlation id has no false and true",
     ],
-  ])('%s', (_, config, message) => {
-    expect(() => resolve(config)).toThrow(new ModelConfigError(message));
+  ])('%s', async (_, config, message) => {
+    await expect(resolve(config)).rejects.toThrow(new ModelConfigError(message));
   });
 
   test('with a state of open or endless size', () => {
@@ -173,7 +176,7 @@ describe('a configuration is refused', () => {
     };
     const state = { input_name: 'h', output_name: 'y', data_type: 'TYPE_FP32' as const, dims: [-1] };
     const config = MODEL_CONFIG.parse({ sequence_batching: { state: [state] } });
-    expect(() => resolveSequences(resolveSignature(info, config, ''), config, '')).toThrow(
+    expect(() => resolveSequences(resolveSignature(info, config), config, NO_FILES)).toThrow(
       new ModelConfigError(
         "sequence_batching.state 'h': expected dims of fixed sizes and a datatype of fixed size, got TYPE_FP32 [-1]: the memory of all sequences is bounded beforehand",
       ),
@@ -183,7 +186,7 @@ describe('a configuration is refused', () => {
   test('that leaves clients nothing to send', () => {
     const info = { ...INFO, inputs: [tensor('h', [2, 'batch', 3], 'INT16')] };
     const config = MODEL_CONFIG.parse({ sequence_batching: { state: [STATE] } });
-    expect(() => resolveSequences(resolveSignature(info, config, ''), config, '')).toThrow(
+    expect(() => resolveSequences(resolveSignature(info, config), config, NO_FILES)).toThrow(
       new ModelConfigError('sequence_batching: no input is left that clients would send'),
     );
   });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { MODEL_CONFIG, ModelConfigError } from '../../../src/gateway/repository/model-config.ts';
+import { readModelFiles } from '../../../src/gateway/repository/model-files.ts';
 import { resolveSignature } from '../../../src/gateway/repository/model-signature.ts';
 import { resolveSequences } from '../../../src/gateway/repository/sequence-signature.ts';
 import { resolveWarmUps, type WarmUpSample } from '../../../src/gateway/repository/warm-up-sample.ts';
@@ -31,23 +32,24 @@ const TEXT: Inputs[string] = { data_type: 'TYPE_STRING', dims: ['3'], random_dat
 const INPUTS: Inputs = { x: X, text: TEXT };
 
 /** @param files of the folder `warmup`. */
-function resolve(
+async function resolve(
   samples: readonly Sample[],
   more: Config = {},
   { info = INFO, files = {} }: { readonly info?: SessionInfo; readonly files?: Record<string, Uint8Array> } = {},
-): readonly WarmUpSample[] {
+): Promise<readonly WarmUpSample[]> {
   const directory = temporaryDirectory();
   fs.mkdirSync(path.join(directory, 'warmup'));
   for (const [name, bytes] of Object.entries(files)) fs.writeFileSync(path.join(directory, 'warmup', name), bytes);
   const config = MODEL_CONFIG.parse({ ...more, model_warmup: samples });
-  const signature = resolveSignature(info, config, directory);
-  const client = resolveSequences(signature, config, directory)?.client ?? signature;
-  return resolveWarmUps(signature, client, config, directory);
+  const signature = resolveSignature(info, config);
+  const found = await readModelFiles(directory, config);
+  const client = resolveSequences(signature, config, found)?.client ?? signature;
+  return resolveWarmUps(signature, client, config, found);
 }
 
 describe('a sample', () => {
-  test('is a row, which the model runs once, unless it says otherwise', () => {
-    const [sample] = resolve([{ name: 'usual', inputs: INPUTS }]);
+  test('is a row, which the model runs once, unless it says otherwise', async () => {
+    const [sample] = await resolve([{ name: 'usual', inputs: INPUTS }]);
     expect(sample).toEqual({
       name: "model_warmup 'usual'",
       rows: 1,
@@ -57,11 +59,11 @@ describe('a sample', () => {
         { name: 'text', datatype: 'BYTES', shape: [1, 3], data: 'random' },
       ],
     });
-    expect(resolve([{ batch_size: 0, count: 0, inputs: INPUTS }])[0]).toMatchObject({ rows: 1, count: 1 });
-    expect(resolve([{ batch_size: 8, count: 3, inputs: INPUTS }])[0]).toMatchObject({ rows: 8, count: 3 });
+    expect((await resolve([{ batch_size: 0, count: 0, inputs: INPUTS }]))[0]).toMatchObject({ rows: 1, count: 1 });
+    expect((await resolve([{ batch_size: 8, count: 3, inputs: INPUTS }]))[0]).toMatchObject({ rows: 8, count: 3 });
   });
 
-  test('takes the bytes of a row from its file', () => {
+  test('takes the bytes of a row from its file', async () => {
     const files = {
       'x 1.bin': Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
       text: encodeBytesTensor([Buffer.from('a'), Buffer.from('bc')]),
@@ -70,27 +72,27 @@ describe('a sample', () => {
       x: { data_type: 'TYPE_FP32', dims: [2], input_data_file: 'x 1.bin' },
       text: { data_type: 'TYPE_STRING', dims: [2], input_data_file: 'text' },
     };
-    const data = resolve([{ inputs }], {}, { files })[0]?.inputs.map((input) => Buffer.from(input.data));
+    const data = (await resolve([{ inputs }], {}, { files }))[0]?.inputs.map((input) => Buffer.from(input.data));
     expect(data).toEqual([Buffer.from(files['x 1.bin']), Buffer.from(files.text)]);
   });
 
-  test('has whole shapes where the model does not batch', () => {
+  test('has whole shapes where the model does not batch', async () => {
     const inputs: Inputs = { x: { ...X, dims: [5, 2] }, text: { ...TEXT, dims: [1, 3] } };
-    const [sample] = resolve([{ inputs }], { max_batch_size: 0 });
+    const [sample] = await resolve([{ inputs }], { max_batch_size: 0 });
     expect(sample?.inputs.map(({ shape }) => shape)).toEqual([
       [5, 2],
       [1, 3],
     ]);
   });
 
-  test('has its rows where the model has them', () => {
+  test('has its rows where the model has them', async () => {
     const info = { ...INFO, inputs: [tensor('x', [3, 'batch', 2])] };
     const inputs: Inputs = { x: { ...X, dims: [3, 2] } };
     const axes = { max_batch_size: 4, tensorgate: { batch_axes: { x: 1 } } };
-    expect(resolve([{ inputs }], axes, { info })[0]?.inputs[0]).toMatchObject({ shape: [3, 1, 2] });
+    expect((await resolve([{ inputs }], axes, { info }))[0]?.inputs[0]).toMatchObject({ shape: [3, 1, 2] });
   });
 
-  test('of a model of sequences may leave out what is the server’s', () => {
+  test('of a model of sequences may leave out what is the server’s', async () => {
     const info = { ...INFO, inputs: [tensor('x', ['batch', 2]), tensor('start', ['batch', 1], 'INT32')] };
     const sequence_batching = {
       control_input: [
@@ -98,7 +100,7 @@ describe('a sample', () => {
       ],
     };
     const start: Inputs[string] = { data_type: 'TYPE_INT32', dims: [1], random_data: true };
-    const made = resolve([{ inputs: { x: X } }, { inputs: { x: X, start } }], { sequence_batching }, { info });
+    const made = await resolve([{ inputs: { x: X } }, { inputs: { x: X, start } }], { sequence_batching }, { info });
     expect(made.map(({ inputs }) => inputs[1])).toEqual([
       { name: 'start', datatype: 'INT32', shape: [1, 1], data: new Uint8Array(4) },
       { name: 'start', datatype: 'INT32', shape: [1, 1], data: 'random' },
@@ -171,9 +173,9 @@ describe('a sample is refused', () => {
       sample: { inputs: { ...INPUTS, text: texts } },
       problem: 'f is no tensor of texts: ',
     },
-  ])('$what', ({ sample, more = {}, problem }) => {
+  ])('$what', async ({ sample, more = {}, problem }) => {
     const files = { f: Uint8Array.of(3, 0, 0, 0, 1, 2, 3) };
-    expect(() => resolve([sample], more, { files })).toThrow(ModelConfigError);
-    expect(() => resolve([sample], more, { files })).toThrow(problem);
+    await expect(resolve([sample], more, { files })).rejects.toThrow(ModelConfigError);
+    await expect(resolve([sample], more, { files })).rejects.toThrow(problem);
   });
 });

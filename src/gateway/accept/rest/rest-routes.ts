@@ -81,8 +81,8 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
         path: `${model}/ready`,
         rpc: 'ModelReady',
         summary: 'Whether a model is ready: 200, or 503',
-        answer({ model: name = '', version = '' }) {
-          if (!control.knows(name)) {
+        async answer({ model: name = '', version = '' }) {
+          if (!(await control.knows(name, 'recently'))) {
             throw new InferError('model_not_found', `Request for unknown model: '${name}' is not found`);
           }
           const ready = api.modelReady(name, version);
@@ -149,10 +149,10 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       path: '/v2/repository/index',
       rpc: 'RepositoryIndex',
       summary: 'The models of the repository, and their states',
-      answer(_, body) {
+      async answer(_, body) {
         checkKeys(body, ['ready'], 'the request');
         const { ready: readyOnly = false } = body;
-        return ok(control.repositoryIndex(flagOf(readyOnly, "'ready'")).map(withoutEmpty));
+        return ok((await control.repositoryIndex(flagOf(readyOnly, "'ready'"))).map(withoutEmpty));
       },
     },
     {
@@ -192,7 +192,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
         path,
         rpc: 'TraceSetting',
         summary: 'The trace settings',
-        answer: ({ model = '' }) => ok(traceObject(control.traceSettings(model, new Map()))),
+        answer: async ({ model = '' }) => ok(traceObject(await control.traceSettings(model, new Map()))),
       },
       {
         kind: 'json',
@@ -201,7 +201,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
         rpc: 'TraceSetting',
         summary: 'Change the trace settings',
         screen: () => admin('TraceSetting'),
-        answer: ({ model = '' }, body) => ok(traceObject(control.traceSettings(model, traceChanges(body)))),
+        answer: async ({ model = '' }, body) => ok(traceObject(await control.traceSettings(model, traceChanges(body)))),
       },
     ]),
     {

@@ -1,0 +1,150 @@
+/** Whether a model file is an ONNX model, as far as its first bytes say; where it is not, what it is and what to do. */
+
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { absent, DISK, readEntries, statFile } from './disk.ts';
+import { fieldAt, MessageFile } from './message-file.ts';
+
+const HEAD_BYTES = 512;
+
+/** A format that is taken for a model. */
+interface Format {
+  /** By its first bytes, in Latin-1. */
+  readonly isMet: (head: string) => boolean;
+  readonly text: string;
+}
+
+const starting =
+  (...starts: readonly string[]): Format['isMet'] =>
+  (head) =>
+    starts.some((start) => head.startsWith(start));
+
+const LFS_POINTER = starting('version https://git-lfs.github.com/');
+const LFS_TEXT = 'is a Git LFS pointer, not the model itself: run git lfs pull where the repository was cloned';
+
+const FORMATS: readonly Format[] = [
+  { isMet: LFS_POINTER, text: LFS_TEXT },
+  {
+    isMet: (head) => /^(ï»¿)?\s*<(!doctype html|html|head|body)/i.test(head),
+    text: 'is an HTML page, such as a login or error page that was saved in place of the model: download the model again',
+  },
+  { isMet: (head) => /^(ï»¿)?\s*<\?xml/.test(head), text: 'is an XML file: export the model to ONNX' },
+  {
+    isMet: starting('PK\x03\x04'),
+    text: 'is a zip archive, as PyTorch saves its checkpoints: unpack it, or export the model to ONNX',
+  },
+  { isMet: starting('\x1f\x8b'), text: 'is compressed with gzip: unpack it' },
+  { isMet: (head) => /^BZh[1-9]/.test(head), text: 'is compressed with bzip2: unpack it' },
+  { isMet: starting('\xfd7zXZ'), text: 'is compressed with xz: unpack it' },
+  { isMet: starting('\x28\xb5\x2f\xfd'), text: 'is compressed with zstd: unpack it' },
+  { isMet: starting('7z\xbc\xaf'), text: 'is a 7z archive: unpack it' },
+  { isMet: (head) => head.startsWith('ustar', 257), text: 'is a tar archive: unpack it' },
+  { isMet: (head) => head.startsWith('TFL3', 4), text: 'is a TensorFlow Lite model: export the model to ONNX' },
+  {
+    isMet: (head) => /^\{\s*"/.test(head.slice(8)),
+    text: 'is a safetensors file, which has weights and no graph: export the model to ONNX',
+  },
+  { isMet: starting('\x89HDF'), text: 'is an HDF5 file, as Keras saves models: export the model to ONNX' },
+  { isMet: starting('GGUF'), text: 'is a GGUF file: export the model to ONNX' },
+  { isMet: starting('\x93NUMPY'), text: 'is an array of numpy: export the model to ONNX' },
+  {
+    isMet: starting('\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'),
+    text: 'is a pickle of Python, as PyTorch and scikit-learn save models: export the model to ONNX',
+  },
+];
+
+/** @returns undefined where it may be an ONNX model: whether it is a sound one, ONNX Runtime says. */
+export async function modelFileProblem(file: string): Promise<string | undefined> {
+  const stat = await statFile(file);
+  if (stat === undefined)
+    return `${file} does not exist${await describeOthers(path.dirname(file), path.basename(file))}`;
+  if (stat.isDirectory()) return `${file} is a directory, expected an ONNX file`;
+  if (!stat.isFile()) return `${file} is no regular file`;
+  if (stat.size === 0n) return `${file} is empty: copy or download it again`;
+  const message = await MessageFile.open(file, Number(stat.size));
+  if (message === undefined) return `${file} cannot be read: check its permissions`;
+  try {
+    const problem = formatProblem(await message.bytes(0, HEAD_BYTES)) ?? (await messageProblem(message));
+    return problem === undefined ? undefined : `${file} ${problem}`;
+  } finally {
+    message.close();
+  }
+}
+
+/**
+ * Adds to the text of a failed load what lies beside the model file and explains it: pointers in place of external weights.
+ */
+export async function explainLoadFailure(modelPath: string, reason: string): Promise<string> {
+  const directory = path.dirname(modelPath);
+  try {
+    for (const entry of await readEntries(directory)) {
+      const file = path.join(directory, entry.name);
+      const stat = await statFile(file);
+      if (stat === undefined || !stat.isFile() || stat.size > HEAD_BYTES) continue;
+      const bytes = await DISK.run(`reading ${file}`, () => fs.readFile(file));
+      if (LFS_POINTER(bytes.toString('latin1'))) return `${reason}; ${file} ${LFS_TEXT}`;
+    }
+  } catch {
+    // The reason stands by itself.
+  }
+  return reason;
+}
+
+async function describeOthers(directory: string, wanted: string): Promise<string> {
+  const entries = (await readEntries(directory).catch(absent)) ?? [];
+  const files = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+  const other = files.find((name) => name.endsWith('.onnx'));
+  if (other !== undefined) {
+    return `, but '${other}' does: rename it to '${wanted}', or set default_model_filename: "${other}"`;
+  }
+  const foreign = files.find((name) =>
+    /\.(pt|pth|pb|h5|keras|tflite|safetensors|pkl|joblib|plan|engine|bin)$/.test(name),
+  );
+  return foreign === undefined ? '' : `; '${foreign}' is not ONNX: export the model to ONNX`;
+}
+
+function formatProblem(head: Buffer): string | undefined {
+  const text = head.toString('latin1');
+  // ONNX Runtime's own format, which it recognizes itself.
+  if (text.startsWith('ORTM', 4)) return undefined;
+  const found = FORMATS.find(({ isMet }) => isMet(text));
+  if (found !== undefined) return found.text;
+  if (!isText(head)) return undefined;
+  const start = JSON.stringify(head.toString('utf8').trim().slice(0, 40));
+  return `is a text file that begins with ${start}, not an ONNX model`;
+}
+
+/** Printable in UTF-8: a protobuf message of any length has other bytes among its first. */
+function isText(head: Buffer): boolean {
+  if (head.some((byte) => byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d)) return false;
+  // A character may be cut at the end of the head.
+  return !head.toString('utf8').slice(0, -1).includes('\ufffd');
+}
+
+/** Of `ModelProto`. */
+const GRAPH_FIELD = 7;
+/** Functions and metadata are fields too; after so many, ONNX Runtime says what is wrong. */
+const MAX_FIELDS = 10_000;
+
+/** Follows the fields of the outermost message, without reading what is in them. */
+async function messageProblem(message: MessageFile): Promise<string | undefined> {
+  let hasGraph = false;
+  let at = 0;
+  for (let fields = 0; at < message.size; fields++) {
+    if (fields === MAX_FIELDS) return undefined;
+    const field = await fieldAt(message, at, message.size);
+    if (field === 'foreign') return NO_GRAPH;
+    // The first field of another message may look like one that is too long.
+    if (field === 'cut-off' || field.end > message.size) return fields === 0 ? NO_GRAPH : cutOff(field, message.size);
+    if (field.number === GRAPH_FIELD) hasGraph = true;
+    at = field.end;
+  }
+  return hasGraph ? undefined : NO_GRAPH;
+}
+
+function cutOff(field: 'cut-off' | { readonly end: number }, size: number): string {
+  const needed = field === 'cut-off' ? 'more' : `at least ${field.end}`;
+  return `is cut off: it has ${size} bytes, and its ONNX message needs ${needed}: copy or download it again`;
+}
+
+const NO_GRAPH = 'is not an ONNX model: it has no graph of ONNX (a model of another framework, or a damaged file)';
