@@ -55,14 +55,30 @@ describe('the repository', () => {
 
 describe('versions', () => {
   test('are the directories whose names are decimal numbers above 0, ascending as numbers', async () => {
-    const paths = ['10/', '9/', '1/', '0/', '01/', '-1/', '1.0/', '1e1/', 'latest/', '12345678901/', '７/', '3'];
+    const paths = [
+      '10/',
+      '9/',
+      '1/',
+      '0/',
+      '01/',
+      '-1/',
+      '1.0/',
+      '1e1/',
+      'latest/',
+      '20240115120000/',
+      '9007199254740993/',
+      '9223372036854775807/',
+      '9223372036854775808/',
+      '７/',
+      '3',
+    ];
     const [folder] = await scanned(...paths.map((name) => `m/${name}`));
-    expect(folder?.versions).toEqual([1, 9, 10]);
+    expect(folder?.versions).toEqual(['1', '9', '10', '20240115120000', '9007199254740993', '9223372036854775807']);
   });
 
   test.each([
     { name: 'no directory at all', paths: ['m/config.yaml'] },
-    { name: 'only such that are no versions', paths: ['m/0/', 'm/v1/', 'm/model.onnx'] },
+    { name: 'only such that are no versions', paths: ['m/0/', 'm/v1/', 'm/README.md'] },
   ])('$name: the model is broken, and the reason says what is expected', async ({ paths }) => {
     expect((await scanned(...paths))[0]?.problem).toBe(
       'no version: expected a directory such as 1/ with model.onnx in it',
