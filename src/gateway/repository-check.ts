@@ -124,14 +124,16 @@ class RepositoryCheck {
       try {
         if (plan.problem !== undefined) throw new ModelConfigError(plan.problem);
         const info = await openModel(plan, this.#env);
-        const { config, directory, sessions } = plan;
-        const sources = await readSignatureSources(info, config, { directory, modelPath: sessions[0]?.modelPath });
-        const signature = resolveSignature(info, config, sources);
-        const sequences = resolveSequences(signature, config, sources.files);
-        const client = sequences?.client ?? signature;
-        resolveWarmUps(signature, client, config, sources.files);
-        checkCallable(plan.ref.name, client);
-        this.#signatures.set(plan, client);
+        await this.#attempt(plan.ref, async () => {
+          const { config, directory, sessions } = plan;
+          const sources = await readSignatureSources(info, config, { directory, modelPath: sessions[0]?.modelPath });
+          const signature = resolveSignature(info, config, sources);
+          const sequences = resolveSequences(signature, config, sources.files);
+          const client = sequences?.client ?? signature;
+          resolveWarmUps(signature, client, config, sources.files);
+          checkCallable(plan.ref.name, client);
+          this.#signatures.set(plan, client);
+        });
       } catch (error) {
         this.#report(plan.ref, error);
         await this.#checkLabels(plan);

@@ -98,7 +98,7 @@ test('layout, names, versions and files are looked at', async () => {
   ).toEqual({
     '-name': [expect.stringContaining('is no model name')],
     broken: [expect.stringContaining('is a text file')],
-    labelled: [expect.stringContaining("label_filename 'none.txt' cannot be read")],
+    labelled: [expect.stringMatching(/^label_filename 'none.txt': .*none.txt does not exist$/)],
     leading: [expect.stringContaining('02 is not served: a version is a decimal number')],
     named: [expect.stringContaining('tensorgate.labels.stable names version 3, but those that are served are 1')],
     warmed: [expect.stringMatching(/^model_warmup 'w', input '\w+' is missing$/)],
