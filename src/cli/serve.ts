@@ -69,29 +69,46 @@ async function serveUntilSignal(sources: SettingsSources, version: string): Prom
   // Whoever read them may be gone; the server is not there for them.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   // The first process of a container has no default action for signals: this one hears them from the beginning.
-  const end = Promise.race([nextSignal().then(() => 0), watchFaults(logFault).then(() => 1)]);
+  let server: Server | undefined;
+  const exit = (code: number): never => {
+    server?.kill();
+    process.exit(code);
+  };
+  const end = Promise.race([nextSignal(exit).then(() => 0), watchFaults(logFault).then(() => 1)]);
+  void end.then(() => {
+    // Whatever holds up the end, a repository or an exporter that hangs, the process does not outlive its time.
+    const limitMs = settings.lameDuckMs + settings.drainTimeoutMs + CLOSING_LIMIT_MS;
+    setTimeout(() => {
+      logFault(`the server has not ended ${limitMs} ms after it was told to: what is left is killed`);
+      exit(1);
+    }, limitMs).unref();
+  });
   const { startServer } = await import('../gateway/main.ts');
-  const server = await startServer(settings, { env: process.env, version });
+  server = await startServer(settings, { env: process.env, version });
   const endedEarly = await Promise.race([server.loaded, end]);
   if (endedEarly === undefined) process.stdout.write(describeServer(server));
   const exitCode = await end;
   await server.stop();
-  return exitCode;
+  // What still holds the event loop is nothing that anyone waits for, such as the connection of an exporter.
+  return exit(exitCode);
 }
 
-function logFault(text: string, cause: unknown): void {
+/** After `lameDuckMs` and `drainTimeoutMs`. */
+const CLOSING_LIMIT_MS = 450;
+
+function logFault(text: string, cause?: unknown): void {
   if (diagnostics.notice.active) diagnostics.notice.publish({ level: 'error', text, cause });
   // Nothing logs yet, or any more.
-  else process.stderr.write(`error: ${text}: ${cause instanceof Error ? cause.stack : cause}\n`);
+  else process.stderr.write(`error: ${text}${cause instanceof Error ? `: ${cause.stack}` : ''}\n`);
 }
 
-/** Resolves with the first SIGTERM or SIGINT; a second one ends the process. */
-function nextSignal(): Promise<NodeJS.Signals> {
+/** Resolves with the first SIGTERM or SIGINT; a second one ends the process by `exit`. */
+function nextSignal(exit: (code: number) => never): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let isStopping = false;
     for (const name of ['SIGTERM', 'SIGINT'] as const) {
       process.on(name, () => {
-        if (isStopping) process.exit(128 + constants.signals[name]);
+        if (isStopping) exit(128 + constants.signals[name]);
         isStopping = true;
         resolve(name);
       });

@@ -71,8 +71,13 @@ export interface Server {
   /** Resolves, never rejects, when every model is READY or has failed. */
   readonly loaded: Promise<void>;
   models(): readonly ModelSummary[];
-  /** Drains: readiness goes, what was accepted is answered, everything ends. Resolves when it has. */
+  /**
+   * Drains: readiness goes, what was accepted is answered, everything ends. Resolves when it has: `CLOSING_MS` after `lameDuckMs`
+   * and `drainTimeoutMs` at the latest, unless something hangs that it waits for.
+   */
   stop(): Promise<void>;
+  /** Kills every runner, also one that is stopped: to be called when the process must not wait for `stop`. */
+  kill(): void;
 }
 
 /**
@@ -181,17 +186,17 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     rest?.drain();
     health.endWatches();
     openRca.end();
+    const endAt = performance.now() + settings.drainTimeoutMs + CLOSING_MS;
+    const leftMs = (): number => Math.max(0, endAt - performance.now());
     const giveUp = giveUpLater(lifecycle, settings.drainTimeoutMs);
     const draining = [...bound, http];
     await Promise.all(draining.map((each) => each.drain(settings.drainTimeoutMs)));
     clearTimeout(giveUp);
-    await recorder?.close();
-    await lifecycle.close();
-    runners.close();
-    await http.close(0);
+    const closing = [runners.close(), lifecycle.close(), recorder?.close(), http.close(CLOSING_CONNECTIONS_MS)];
+    await within(Promise.all(closing), leftMs());
     loadMeter?.[Symbol.dispose]();
     stopCollecting();
-    await telemetry.shutdown();
+    await telemetry.shutdown(leftMs());
   };
   let stopped: Promise<void> | undefined;
 
@@ -206,12 +211,28 @@ export async function startServer(settings: Settings, surroundings: Surroundings
       stopped ??= drain();
       return stopped;
     },
+    kill: () => void runners.close(),
   };
 }
 
 /** What hides itself in a repository is no model of it. */
 function stateDirectoryOf({ stateDirectory, modelRepository }: Settings): string {
   return stateDirectory === '' ? path.join(modelRepository, '.tensorgate') : stateDirectory;
+}
+
+/** Time after the drain for what is not a request: files, idle connections, the last export of metrics and traces. */
+const CLOSING_MS = 300;
+/** Of it, for clients of idle connections to close their side. */
+const CLOSING_CONNECTIONS_MS = 200;
+
+/** Resolves with `work`, or without it after `ms`. */
+async function within(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 /** Left of the grace when what still waits is given up, so that it gets an answer. */

@@ -61,7 +61,7 @@ export async function startLifecycle(
   );
   onTestFinished(async () => {
     await lifecycle.close();
-    runners.close();
+    await runners.close();
     await vi.waitUntil(() => processesOf(process.pid).length === 0, { timeout: PATIENCE_MS });
     repository[Symbol.dispose]();
   });

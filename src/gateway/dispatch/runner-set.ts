@@ -35,15 +35,15 @@ export class RunnerSet {
     return runner;
   }
 
-  /** Ends all of them, and those that are still to come. */
-  close(): void {
+  /** Kills all of them at once, and those that are still to come. Resolves when they are gone. */
+  async close(): Promise<void> {
     this.#closed = true;
-    for (const runner of [...this.#shared.values(), ...this.#own]) runner.close();
+    await Promise.all([...this.#shared.values(), ...this.#own].map((runner) => runner.close()));
   }
 
   #make(name: string, onEmpty?: () => void, niceness?: number): Runner {
     const made = new Runner(name, this.#env, onEmpty, niceness);
-    if (this.#closed) made.close();
+    if (this.#closed) void made.close();
     return made;
   }
 }

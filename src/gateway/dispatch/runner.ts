@@ -95,11 +95,13 @@ export class Runner {
     this.#onEmpty();
   }
 
-  /** Ends the process for good: whoever is about to move in is refused. */
-  close(): void {
+  /** Kills the process for good: whoever is about to move in is refused. Resolves when the process is gone. */
+  async close(): Promise<void> {
     this.#closed = true;
     for (const { restart } of this.#stays.values()) clearTimeout(restart);
+    const ended = this.#process?.ended;
     this.#stop();
+    await ended;
   }
 
   /** Ends the process as hung or broken; it is replaced like any that died. */

@@ -28,8 +28,8 @@ export interface Telemetry {
   readonly traceSettings: TraceSettings;
   /** All metrics in Prometheus's text format, version 0.0.4. */
   metricsText(): Promise<string>;
-  /** Sends what has not been sent, for a few seconds at most, and ends everything. Never rejects. */
-  shutdown(): Promise<void>;
+  /** Sends what has not been sent, for `limitMs` and 5 s at most, and ends everything. Never rejects. */
+  shutdown(limitMs?: number): Promise<void>;
 }
 
 const NAME = 'tensorgate';
@@ -62,8 +62,8 @@ export async function startTelemetry({ env, version, settings, state }: Telemetr
   if (exported.traces) stops.push(recordTraces(trace.getTracer(NAME, version), traceSettings));
 
   let ended: Promise<void> | undefined;
-  const end = async (): Promise<void> => {
-    await sdk?.shutdown();
+  const end = async (limitMs: number): Promise<void> => {
+    await sdk?.shutdown(limitMs);
     for (const stop of stops) stop();
     await provider.shutdown();
     stopLog();
@@ -77,8 +77,8 @@ export async function startTelemetry({ env, version, settings, state }: Telemetr
       if (errors.length > 0) throw new AggregateError(errors, 'metrics could not be collected');
       return serializer.serialize(resourceMetrics);
     },
-    shutdown: () => {
-      ended ??= end();
+    shutdown: (limitMs = FLUSH_LIMIT_MS) => {
+      ended ??= end(Math.min(limitMs, FLUSH_LIMIT_MS));
       return ended;
     },
   };
@@ -103,7 +103,7 @@ function ownResource(version: string): Resource {
 }
 
 interface Sdk {
-  shutdown(): Promise<void>;
+  shutdown(limitMs: number): Promise<void>;
 }
 
 /** Loaded only where it is asked for: with its exporters it costs memory that most gateways need for requests. */
@@ -133,17 +133,17 @@ async function startSdk(
   });
   sdk.start();
   return {
-    shutdown: async () => {
-      await withinLimit(sdk.shutdown()).catch((error: unknown) => warn(`the last export failed: ${error}`));
+    shutdown: async (limitMs) => {
+      await withinLimit(sdk.shutdown(), limitMs).catch((error: unknown) => warn(`the last export failed: ${error}`));
       for (const api of [trace, metrics, logs, propagation, context, diag]) api.disable();
     },
   };
 }
 
 /** A collector that does not answer must not hold up the end of the process. */
-async function withinLimit(work: Promise<void>): Promise<void> {
+async function withinLimit(work: Promise<void>, limitMs: number): Promise<void> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`not done within ${FLUSH_LIMIT_MS} ms`)), FLUSH_LIMIT_MS);
+  const timer = setTimeout(() => reject(new Error(`not done within ${Math.round(limitMs)} ms`)), limitMs);
   try {
     await Promise.race([work, late]);
   } finally {

@@ -35,7 +35,7 @@ test('the end of the server is the end of every runner, and of those that are st
   const set = runners();
   const own = set.runnerFor(MODEL, { shared: undefined, niceness: 0 });
   await own.admit(tenant());
-  set.close();
+  await set.close();
   expect(own.pid).toBeUndefined();
   await expect(set.runnerFor(MODEL, { shared: undefined, niceness: 0 }).admit(tenant())).rejects.toThrow(
     'the server ends',

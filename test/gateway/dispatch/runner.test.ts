@@ -23,7 +23,7 @@ function runner(name = 'test'): Runner {
   const made = new Runner(name, process.env);
   onTestFinished(async () => {
     const { pid } = made;
-    made.close();
+    await made.close();
     if (pid !== undefined) await vi.waitUntil(() => !isAlive(pid), { timeout: 5_000 });
   });
   return made;
@@ -288,7 +288,7 @@ test('a runner that is closed takes nobody in any more', async () => {
   const group = new Inhabitant();
   await home.admit(group);
   const pid = pidOf(home);
-  home.close();
+  await home.close();
   await vi.waitUntil(() => !isAlive(pid));
   await expect(home.admit(new Inhabitant())).rejects.toThrow('the server ends');
   expect(home.pid).toBeUndefined();

@@ -10,8 +10,9 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { InferError } from '../../errors.ts';
 import { errorAnswer } from './http-answer.ts';
-import { type ExchangeHost, HttpExchange } from './http-exchange.ts';
+import { answerOf, type ExchangeHost, HttpExchange } from './http-exchange.ts';
 import { limitReached } from './limit-events.ts';
 
 /** Requests that may wait behind the one that is being answered. */
@@ -127,6 +128,12 @@ export class HttpConnection {
   /** Closes it where it is idle. Whoever waits for an answer gets it. */
   retire(): void {
     if (this.#exchange === undefined && this.#closing === undefined) this.#close(0);
+  }
+
+  /** Answers the request that is under way with an error, unless it is being answered. */
+  abandon(): void {
+    const text = 'the server ended before it could answer this: try another replica';
+    void this.#exchange?.answer(answerOf(new InferError('draining', text, { pushback: 0 })));
   }
 
   destroy(): void {

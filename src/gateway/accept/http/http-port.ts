@@ -52,11 +52,15 @@ export interface HttpPort {
 
 const UPKEEP_MS = 1_000;
 const DRAIN_UPKEEP_MS = 25;
+/** Of the time to drain, what is left for the last answers to go out. */
+const FAREWELL_MS = 100;
 /**
  * A connection that was in use so shortly before is not closed in a drain: its next request, which could cross the close, comes
  * first and is answered with `connection: close`.
  */
 const QUIET_MS = 250;
+/** Turns of the event loop in which a listener that is to be closed accepts what still comes. */
+const MAX_TURNS = 1_000;
 
 /** What was wrong with bytes that are no request, by the code of Node's parser. */
 const REFUSALS: Readonly<Record<string, (limits: HttpLimits) => readonly [code: number, text: string]>> = {
@@ -91,6 +95,8 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
   readonly #parser: HttpServer;
   readonly #listener: Server;
   #upkeep: NodeJS.Timeout | undefined;
+  /** Connections since the start. */
+  #accepted = 0;
 
   constructor({ limits, pages, rest }: HttpPortOptions) {
     this.limits = limits;
@@ -146,39 +152,63 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
 
   async drain(graceMs: number): Promise<void> {
     this.announceEnd();
-    const open = new Set(this.#connections);
+    let open: Iterable<HttpConnection> = [...this.#connections];
     const { promise: settled, resolve } = Promise.withResolvers<void>();
     const look = (): void => {
-      const now = performance.now();
-      for (const connection of open) {
-        if (connection.owes(now, QUIET_MS)) continue;
-        connection.retire();
-        open.delete(connection);
-      }
-      if (open.size === 0) resolve();
+      const busy = this.#retireQuiet(open, QUIET_MS);
+      open = busy;
+      if (busy.size === 0) resolve();
     };
     this.#keepUpEvery(DRAIN_UPKEEP_MS);
     const looks = setInterval(look, DRAIN_UPKEEP_MS);
+    const abandonment = setTimeout(
+      () => {
+        for (const connection of open) connection.abandon();
+      },
+      Math.max(0, graceMs - FAREWELL_MS),
+    );
     const end = setTimeout(resolve, graceMs);
     look();
     await settled;
     clearInterval(looks);
+    clearTimeout(abandonment);
     clearTimeout(end);
     for (const connection of open) connection.destroy();
   }
 
   async close(graceMs: number): Promise<void> {
     this.announceEnd();
-    // Right after the loop has accepted what had come: what waits in the kernel when a listener closes is reset.
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#acceptAll();
     const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
-    for (const connection of this.#connections) connection.retire();
     const end = setTimeout(() => {
       for (const connection of this.#connections) connection.destroy();
     }, graceMs);
+    // A connection that has just been opened is about to send its request.
+    const retirement = setInterval(() => this.#retireQuiet(this.#connections, graceMs / 2), DRAIN_UPKEEP_MS);
+    this.#retireQuiet(this.#connections, graceMs / 2);
     await Promise.all([closed, this.#connections.empty()]);
+    clearInterval(retirement);
     clearTimeout(end);
     clearInterval(this.#upkeep);
+  }
+
+  /** What waits in the kernel when a listener closes is reset; the event loop accepts one connection in each of its turns. */
+  async #acceptAll(): Promise<void> {
+    for (let turn = 0, before = -1; turn < MAX_TURNS && before !== this.#accepted; turn++) {
+      before = this.#accepted;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Closes those that are idle and were not in use for `quietMs`, and gives the others. */
+  #retireQuiet(connections: Iterable<HttpConnection>, quietMs: number): Set<HttpConnection> {
+    const now = performance.now();
+    const busy = new Set<HttpConnection>();
+    for (const connection of connections) {
+      if (connection.owes(now, quietMs)) busy.add(connection);
+      else connection.retire();
+    }
+    return busy;
   }
 
   #makeParser(): HttpServer {
@@ -203,6 +233,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
   }
 
   #open(socket: Socket): void {
+    this.#accepted++;
     if (this.#connections.size >= this.limits.maxConnections) {
       limitReached('maxConnections');
       const spared = this.#connections.leastUseful();
