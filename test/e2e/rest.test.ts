@@ -337,6 +337,9 @@ describe('what the server says of itself', () => {
     expect((await call('/v2/models/sum/trace/setting', { trace_rate: '7' })).json).toMatchObject({ trace_rate: '7' });
     expect((await call('/v2/models/sum/trace/setting', { trace_rate: null })).json).toMatchObject({ trace_rate: '1' });
     expect(await call('/v2/models/nope/trace/setting')).toMatchObject({ code: 404 });
+    for (const wrong of [{}, [{}], [[1]], [null]]) {
+      expect(await call('/v2/trace/setting', { trace_rate: wrong })).toMatchObject({ code: 400 });
+    }
   });
 
   test('that it takes no shared memory', async () => {

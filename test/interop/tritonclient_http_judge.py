@@ -57,17 +57,14 @@ def binary():
 
 @judge
 def numbers():
-    """JSON in, JSON out, for every datatype that JSON has; infinities and NaN it has not."""
+    """JSON in, JSON out, for every datatype that the client writes as JSON; NaN and infinities too."""
     outputs = [http.InferRequestedOutput("output", binary_data=False)]
 
     def echoes(datatype, array):
         tensor = make_input("input", array, datatype, binary_data=False)
         return same(array, client.infer(f"echo_{datatype}", [tensor], outputs=outputs).as_numpy("output"))
 
-    doubles = finite.astype(np.float64)
-    arrays = {**ARRAYS, "FP32": finite, "FP64": doubles}
-    del arrays["FP16"]
-    return {datatype: echoes(datatype, array) for datatype, array in arrays.items()}
+    return {datatype: echoes(datatype, array) for datatype, array in ARRAYS.items() if datatype != "FP16"}
 
 
 @judge

@@ -5,7 +5,7 @@ import { InferError } from '../../errors.ts';
 import type { ControlApi, LogValue } from '../control-service.ts';
 import type { InferenceApi } from '../inference-service.ts';
 import { noSharedMemory } from '../shared-memory.ts';
-import { checkKeys, flagOf, type JsonObject, listIn, objectIn, parseObject, textIn, unexpected } from './json-field.ts';
+import { checkKeys, flagOf, type JsonObject, objectIn, parseObject, textIn, unexpected } from './json-field.ts';
 import type { BodyLimit } from './request-body.ts';
 
 /** What a path names: model, version, region. */
@@ -322,10 +322,14 @@ function traceChanges(body: JsonObject): ReadonlyMap<string, readonly string[]> 
   return new Map(
     Object.entries(body).map(([key, value]) => {
       if (value === null) return [key, []];
-      if (Array.isArray(value)) return [key, listIn(body, key, 'the request').map(String)];
-      return [key, [String(value)]];
+      return [key, (Array.isArray(value) ? value : [value]).map((item) => settingText(key, item))];
     }),
   );
+}
+
+function settingText(key: string, value: unknown): string {
+  if (['string', 'number', 'bigint', 'boolean'].includes(typeof value)) return String(value);
+  throw unexpected(`trace setting '${key}'`, 'a string, a number, or an array of them', value);
 }
 
 function logValue(key: string, value: unknown): LogValue {
