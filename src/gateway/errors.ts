@@ -55,7 +55,7 @@ export const REASONS = {
   runner_killed_twice: 'INTERNAL',
   /** The model's queue, or one of the server's byte budgets (of requests, of models), is full. */
   queue_full: 'RESOURCE_EXHAUSTED',
-  /** The tenant has had its share of requests for now. */
+  /** The tenant has had its share of requests for now, or the connection resets more calls than it may. */
   rate_limited: 'RESOURCE_EXHAUSTED',
   /** The predicted wait is longer than the time that is left. */
   cannot_meet_deadline: 'RESOURCE_EXHAUSTED',

@@ -7,29 +7,45 @@
 export class Allowance {
   readonly #burst: number;
   readonly #perSecond: number;
+  readonly #most: number;
   #left: number;
   #at = 0;
 
-  constructor(burst: number, perSecond: number) {
+  /**
+   * @param burst what there is at first, and what time alone earns at most
+   * @param most what a peer may save by work, in tokens
+   */
+  constructor(burst: number, perSecond: number, most = burst) {
     this.#burst = burst;
     this.#perSecond = perSecond;
+    this.#most = most;
     this.#left = burst;
   }
 
   earn(tokens: number): void {
-    this.#left = Math.min(this.#burst, this.#left + tokens);
+    this.#left = Math.min(this.#most, this.#left + tokens);
+  }
+
+  /** Whether more was spent than there was. */
+  isOverdrawn(now: number): boolean {
+    this.#earnByTime(now);
+    return this.#left < 0;
   }
 
   /**
    * @param now of a clock that never goes back, in milliseconds; a coarse one will do
-   * @returns false: the peer has gone too far
+   * @returns false: the peer has gone too far; a second earns back what is overdrawn
    */
   spend(tokens: number, now: number): boolean {
-    if (now > this.#at) {
-      this.earn(((now - this.#at) / 1_000) * this.#perSecond);
-      this.#at = now;
-    }
-    this.#left -= tokens;
+    this.#earnByTime(now);
+    this.#left = Math.max(-this.#perSecond, this.#left - tokens);
     return this.#left >= 0;
+  }
+
+  #earnByTime(now: number): void {
+    if (now <= this.#at) return;
+    const earned = ((now - this.#at) / 1_000) * this.#perSecond;
+    this.#at = now;
+    if (this.#left < this.#burst) this.#left = Math.min(this.#burst, this.#left + earned);
   }
 }

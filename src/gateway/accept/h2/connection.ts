@@ -9,6 +9,7 @@
  */
 
 import type { Duplex } from 'node:stream';
+import { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { CancelReason, Peer } from '../call.ts';
 import type { AnswerEnd } from './answer-headers.ts';
@@ -16,6 +17,7 @@ import { ByteBudget, Claim } from './byte-budget.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
 import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { GrpcRefusal } from './grpc-refusal.ts';
 import type { Http2Limits } from './http2-limits.ts';
 import { Http2Stream, type StreamCarrier } from './http2-stream.ts';
 import { limitReached } from './limit-events.ts';
@@ -298,6 +300,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   // What streams send.
 
   sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean {
+    this.#receiver.earnControl();
     if (this.sender.message(stream, chunks, byteLength)) return true;
     return this.#host.makeRoom(byteLength, this) && this.sender.message(stream, chunks, byteLength);
   }
@@ -329,7 +332,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   // What the sending half tells.
 
   answered(stream: Http2Stream): void {
-    this.#receiver.earn();
+    if (stream.exchange?.isWork) this.#receiver.earn();
     const state = afterAnswer(stream.state);
     if (state === StreamState.HALF_CLOSED_LOCAL) {
       // Section 8.1: the rest of the request is not needed.
@@ -352,8 +355,12 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   get intake(): Intake {
     // Section 6.8: it crossed the last GOAWAY, which told the client that it was not taken.
     if (this.#draining === Draining.FINAL) return 'ignore';
-    if (this.streams.size < this.#host.maxConcurrentStreams && !this.isCrowded) return 'take';
-    limitReached(this.isCrowded ? 'maxUnreadBytes' : 'maxConcurrentStreams');
+    if (this.isCrowded) {
+      limitReached('maxUnreadBytes');
+      return 'crowded';
+    }
+    if (this.streams.size < this.#host.maxConcurrentStreams) return 'take';
+    limitReached('maxConcurrentStreams');
     return 'refuse';
   }
 
@@ -366,7 +373,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     });
     stream.contentLength = head.contentLength;
     this.streams.add(stream);
-    this.#host.open(stream, head);
+    if (this.#receiver.isThrottled) new GrpcRefusal(stream, tooManyResets());
+    else this.#host.open(stream, head);
     return stream;
   }
 
@@ -477,4 +485,12 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.sender.close();
     this.#host.closed(this);
   }
+}
+
+/** A second earns back what a connection has overdrawn. */
+const RESETS_PUSHBACK_MS = 1_000;
+
+function tooManyResets(): InferError {
+  const text = 'this connection resets calls faster than it may (http2ResetBurst, http2ResetsPerSecond)';
+  return new InferError('rate_limited', text, { pushback: RESETS_PUSHBACK_MS });
 }

@@ -15,6 +15,10 @@ export interface Exchange {
   look(elapsedMs: number): void;
   /** Ends it, because others need the room that it holds. */
   evict(): void;
+  /** It is work for its client: to answer it earns the client an allowance. */
+  readonly isWork: boolean;
+  /** What it costs the client to reset it now, compared with a call that was only opened to be reset. */
+  readonly resetCost: number;
   /** What came ends inside a message, or is of no use. */
   readonly isInside: boolean;
   /** The request is complete. */

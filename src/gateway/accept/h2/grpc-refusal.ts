@@ -7,6 +7,8 @@ import type { Http2Stream } from './http2-stream.ts';
 /** The answer to a gRPC request that no method gets. It goes out at once: a streaming client may wait for it. */
 export class GrpcRefusal implements Exchange {
   readonly heldBytes = 0;
+  readonly isWork = false;
+  readonly resetCost = 1;
   readonly patienceMs = Number.POSITIVE_INFINITY;
 
   constructor(stream: Http2Stream, failure: InferError, trailers?: Trailers) {

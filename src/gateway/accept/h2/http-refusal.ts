@@ -19,6 +19,8 @@ export class HttpRefusal extends Expiring implements Exchange {
   readonly #stream: Http2Stream;
   readonly #httpStatus: number;
   readonly #deadlines: DeadlineWheel;
+  readonly isWork = false;
+  readonly resetCost = 1;
   readonly patienceMs = 0;
   #heldBytes = 0;
   #answered = false;

@@ -48,6 +48,12 @@ export function costOf(head: RequestHead): number {
 /** By so much may a client's clock be ahead of ours: the way of the request, and a turn of the wheel. */
 const CLOCK_LEAD_MS = 10;
 
+/** A call of which the client reads its clock at all has lived for so long. */
+const MIN_AGE_MS = 1;
+/** Calls with so short a deadline expire in numbers when a server is slow. */
+const BRIEF_MS = 1_000;
+const BRIEF_COST = 0.1;
+
 function expired(): InferError {
   return new InferError('deadline_exceeded', 'the deadline passed before the answer');
 }
@@ -158,6 +164,16 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   evict(): void {
     if (!this.#ended) this.failWith(noRoom());
+  }
+
+  readonly isWork = true;
+
+  /** A client resets what has expired by its own clock, which may be while we have not even read the call. */
+  get resetCost(): number {
+    const ageMs = performance.now() - this.#startedAt;
+    const timeoutMs = this.deadline - this.#startedAt;
+    if (ageMs >= MIN_AGE_MS && ageMs >= timeoutMs - CLOCK_LEAD_MS) return 0;
+    return timeoutMs <= BRIEF_MS ? BRIEF_COST : 1;
   }
 
   abstract takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;

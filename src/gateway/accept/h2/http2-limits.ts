@@ -113,7 +113,7 @@ export const HTTP2_LIMITS = {
     default: 2_000,
     minimum: 10,
     description:
-      'Frames that bring nothing (PING, SETTINGS, PRIORITY, empty or tiny DATA, tiny WINDOW_UPDATE, unknown ones) that a connection may send at once; answered calls earn them back. Then it is ended with ENHANCE_YOUR_CALM.',
+      'Frames that bring nothing (PING, SETTINGS, PRIORITY, empty or tiny DATA, tiny WINDOW_UPDATE, unknown ones) that a connection may send at once; messages that it is sent earn them back. Then it is ended with ENHANCE_YOUR_CALM.',
   },
   controlPerSecond: {
     default: 200,
@@ -124,12 +124,12 @@ export const HTTP2_LIMITS = {
     default: 1_000,
     minimum: 1,
     description:
-      'Calls younger than a second that may end by RST_STREAM at once, of either side; answered calls earn them back. Then the connection is ended with ENHANCE_YOUR_CALM. As many as may be open by default.',
+      'Calls younger than a second that a connection may reset at once; answered calls earn them back, up to ten bursts. Beyond, its calls are RESOURCE_EXHAUSTED until a second has passed; calls whose deadline has passed are free. The connection ends with ENHANCE_YOUR_CALM where its client goes on to reset calls that were refused, or makes as many errors on streams, or opens as many calls above `maxConcurrentStreams`. As many as may be open by default.',
   },
   resetsPerSecond: {
     default: 200,
     minimum: 1,
-    description: 'How many of those a connection earns each second.',
+    description: 'How many resets a connection earns each second.',
   },
   keepaliveMs: {
     default: 60_000,

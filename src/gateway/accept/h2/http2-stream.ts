@@ -49,6 +49,8 @@ export class Http2Stream implements Room {
   headSent = false;
   /** How it ends, once that is known. */
   end: AnswerEnd | undefined = undefined;
+  /** What of the budget of unread answers is for its end, which waits. */
+  endBytes = 0;
   /** It is not gRPC: the last DATA frame ends it, and no trailers. */
   isPlain = false;
   /** It waits for its turn to send. */

@@ -3,7 +3,8 @@
  *
  * R1: an error of the connection is a ConnectionError, thrown; an error of a stream resets the stream (section 5.4).
  * R2: whatever a peer can do for nothing spends an allowance: frames that bring nothing, and streams that are reset, by
- *     whichever side. Answered calls earn it back.
+ *     whichever side. Answered calls earn it back. A client that resets more than it may has its calls refused for a while; its
+ *     connection ends if it goes on to reset calls that were refused at once.
  * R3: a header block is decoded whatever becomes of its stream, because the table has to stay what the peer's is.
  * R4: DATA counts for the connection's window whatever becomes of its stream.
  */
@@ -17,6 +18,7 @@ import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import type { Http2Limits } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { limitReached } from './limit-events.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { RequestHead } from './request-head.ts';
 import type { Sender } from './sender.ts';
@@ -24,8 +26,11 @@ import type { PeerSettings } from './settings.ts';
 import { afterRequest, Reception, reception, StreamState } from './stream-state.ts';
 import type { StreamTable } from './stream-table.ts';
 
-/** What to do with a new stream: take it, refuse it so that the client may send it again, or ignore it. */
-export type Intake = 'take' | 'refuse' | 'ignore';
+/**
+ * What to do with a new stream: take it; refuse it so that the client may send it again, because it is one too many or because
+ * the client leaves too much unread; or ignore it.
+ */
+export type Intake = 'take' | 'refuse' | 'crowded' | 'ignore';
 
 /** What a receiver needs of its connection. */
 export interface ReceiverOwner {
@@ -57,6 +62,10 @@ const USEFUL_DATA_BYTES = 256;
 const USEFUL_INCREMENT_BYTES = 4 * 1024;
 /** A stream that lived so long was bounded by the number of streams: its reset is free. */
 const RESET_IS_FREE_AFTER_MS = 1_000;
+/** To open a call while calls are refused, and to reset it all the same, is what only an attacker does. */
+const DEFIANCE = 4;
+/** So many bursts of resets a busy client may save by calls that were answered. */
+const SAVED_BURSTS = 10;
 
 export class Receiver implements FrameSink {
   readonly #owner: ReceiverOwner;
@@ -65,7 +74,10 @@ export class Receiver implements FrameSink {
   readonly #block: HeaderBlock;
   readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES);
   readonly #control: Allowance;
+  /** Of streams that the client resets. */
   readonly #resets: Allowance;
+  /** Of streams that the client has us reset. */
+  readonly #violations: Allowance;
   #hasSettings = false;
   #settingsAcked = false;
 
@@ -84,7 +96,9 @@ export class Receiver implements FrameSink {
     this.#decoder = new HpackDecoder(limits.maxHeaderListBytes);
     this.#block = new HeaderBlock(limits);
     this.#control = new Allowance(limits.controlBurst, limits.controlPerSecond);
-    this.#resets = new Allowance(limits.resetBurst, limits.resetsPerSecond);
+    const { resetBurst, resetsPerSecond } = limits;
+    this.#resets = new Allowance(resetBurst, resetsPerSecond, SAVED_BURSTS * resetBurst);
+    this.#violations = new Allowance(resetBurst, resetsPerSecond, SAVED_BURSTS * resetBurst);
   }
 
   /** The client's SETTINGS have come: there is a connection. */
@@ -102,10 +116,21 @@ export class Receiver implements FrameSink {
     this.#reader.push(chunk);
   }
 
+  /** The client has reset so many calls that it gets no more for now. */
+  get isThrottled(): boolean {
+    return this.#resets.isOverdrawn(this.#owner.now);
+  }
+
   /** A call was answered. */
   earn(): void {
     this.#control.earn(1);
     this.#resets.earn(1);
+    this.#violations.earn(1);
+  }
+
+  /** A message was sent: clients answer these with PING and WINDOW_UPDATE. */
+  earnControl(): void {
+    this.#control.earn(1);
   }
 
   /** The peer may send DATA on some stream. */
@@ -277,9 +302,13 @@ export class Receiver implements FrameSink {
       this.#spend(NUISANCE, 'streams after GOAWAY');
     } else if (this.#block.dependsOnItself || (!head.tooLarge && !head.isRequest)) {
       this.#punish(id, ErrorCode.PROTOCOL_ERROR);
+    } else if (intake === 'crowded') {
+      this.#refuse(id);
+      this.#spend(SMALL_NUISANCE, 'streams beside unread answers');
     } else if (intake === 'refuse') {
-      // Section 8.7. A few are legitimate: those that were sent before our SETTINGS were known.
-      this.#punish(id, ErrorCode.REFUSED_STREAM);
+      this.#refuse(id);
+      // A few are legitimate: those that were sent before our SETTINGS were known.
+      this.#spendViolation(undefined);
     } else {
       const stream = this.#owner.openStream(id, head);
       if (this.#block.endsStream && !stream.isOver) this.#requestEnd(stream);
@@ -336,14 +365,21 @@ export class Receiver implements FrameSink {
       case Reception.VIOLATION:
         throw protocolError(`RST_STREAM on stream ${id}, which is idle`);
       case Reception.TAKE:
-        if (stream === undefined) return;
-        this.#owner.cancelStream(stream);
-        this.#spendReset(stream);
+        if (stream !== undefined) this.#takeCancellation(stream);
         break;
       default:
         // It crossed our answer.
         this.#spend(SMALL_NUISANCE, 'RST_STREAM of what is closed');
+        if (this.isThrottled) this.#spendViolation(undefined, DEFIANCE);
     }
+  }
+
+  #takeCancellation(stream: Http2Stream): void {
+    const { now } = this.#owner;
+    const isFree = now - stream.openedAt >= RESET_IS_FREE_AFTER_MS;
+    const cost = isFree ? 0 : (stream.exchange?.resetCost ?? 1);
+    this.#owner.cancelStream(stream);
+    if (!this.#resets.spend(cost, now)) limitReached('resetBurst');
   }
 
   /** Section 6.5. */
@@ -404,11 +440,17 @@ export class Receiver implements FrameSink {
     throw new LimitError('controlBurst', `too many ${what}`);
   }
 
-  #spendReset(stream: Http2Stream | undefined): void {
+  #spendViolation(stream: Http2Stream | undefined, tokens = 1): void {
     const { now } = this.#owner;
     if (stream !== undefined && now - stream.openedAt >= RESET_IS_FREE_AFTER_MS) return;
-    if (this.#resets.spend(1, now)) return;
+    if (this.#violations.spend(tokens, now)) return;
     throw new LimitError('resetBurst', 'too many streams that are reset');
+  }
+
+  /** Section 8.7: the client may send it again. */
+  #refuse(id: number): void {
+    this.#owner.writer.resetStream(id, ErrorCode.REFUSED_STREAM);
+    this.#owner.streams.remember(id);
   }
 
   /** Resets a stream, open or not, for what its peer did (section 5.4.2). */
@@ -421,6 +463,6 @@ export class Receiver implements FrameSink {
     } else {
       this.#owner.resetStream(stream, code);
     }
-    this.#spendReset(stream);
+    this.#spendViolation(stream);
   }
 }

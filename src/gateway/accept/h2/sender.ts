@@ -22,6 +22,8 @@ const WRITE_BYTES = 512 * 1024;
 const TURN_BYTES = 64 * 1024;
 /** Up to here a message is copied behind its frame header; beyond, a view costs less. */
 const SMALL_BYTES = 8 * 1024;
+/** What a stream holds whose end waits to be sent: its objects, and its status. */
+const END_BYTES = 2 * 1024;
 /** Flag and length (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). */
 const PREFIX_BYTES = 5;
 
@@ -81,7 +83,10 @@ export class Sender {
   /** Trailers are to follow what was sent before. */
   end(stream: Http2Stream): void {
     if (stream.queue.byteLength === 0 && this.#hasRoom()) this.#trailers(stream);
-    else this.#queue(stream);
+    else {
+      this.#holdEnd(stream);
+      this.#queue(stream);
+    }
     this.#events.touched();
   }
 
@@ -91,6 +96,7 @@ export class Sender {
     stream.headSent = true;
     stream.isPlain = true;
     stream.end = { code: Status.OK, text: '' };
+    this.#holdEnd(stream);
     this.#unread.take(body.length);
     stream.queue.push(body);
     this.#queue(stream);
@@ -116,14 +122,18 @@ export class Sender {
 
   /** The stream is over: what it has not sent is dropped. */
   forget(stream: Http2Stream): void {
-    this.#unread.give(stream.queue.byteLength);
+    this.#unread.give(stream.queue.byteLength + stream.endBytes);
+    stream.endBytes = 0;
     if (stream.inTurn) this.#turns.splice(this.#turns.indexOf(stream), 1);
     stream.inTurn = false;
   }
 
   /** Writes what is ready, as far as the socket takes it. */
   flush(): void {
-    if (this.#blocked) return;
+    if (this.#blocked) {
+      this.#countSocket();
+      return;
+    }
     let more = true;
     while (more) {
       this.#takeTurns();
@@ -131,10 +141,7 @@ export class Sender {
       if (size > 0) this.#blocked = !this.#writer.flush();
       more = size >= WRITE_BYTES && !this.#blocked;
     }
-    if (this.#blocked) {
-      this.#inSocket = this.#writer.unwritten;
-      this.#unread.take(this.#inSocket);
-    }
+    if (this.#blocked) this.#countSocket();
     if (this.#drained.length > 0) this.#tellDrained();
   }
 
@@ -150,6 +157,18 @@ export class Sender {
     this.#unread.give(this.#inSocket);
     this.#inSocket = 0;
     this.#blocked = true;
+  }
+
+  /** Control frames go on being made while the socket takes nothing. */
+  #countSocket(): void {
+    const bytes = this.#writer.unwritten + this.#writer.size;
+    this.#unread.take(bytes - this.#inSocket);
+    this.#inSocket = bytes;
+  }
+
+  #holdEnd(stream: Http2Stream): void {
+    this.#unread.take(END_BYTES - stream.endBytes);
+    stream.endBytes = END_BYTES;
   }
 
   #hasRoom(): boolean {

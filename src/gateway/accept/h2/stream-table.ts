@@ -4,14 +4,13 @@ import { StreamState } from './stream-state.ts';
 /** The streams of a connection: those that are open, and the state of all others. */
 export class StreamTable {
   readonly #open = new Map<number, Http2Stream>();
-  /** Streams that we reset, oldest first: of these, frames may be under way for a while. */
-  readonly #reset = new Set<number>();
-  readonly #maxRemembered: number;
+  /** Streams that we reset: frames of these may be under way for a while. */
+  readonly #reset: RecentIds;
   #lastId = 0;
 
-  /** @param maxRemembered of the streams that we reset; frames of older ones are taken for frames of what is closed */
+  /** @param maxRemembered of the streams that we reset; older ones count as reset, too, whether we did so or not */
   constructor(maxRemembered: number) {
-    this.#maxRemembered = maxRemembered;
+    this.#reset = new RecentIds(maxRemembered);
   }
 
   get size(): number {
@@ -49,11 +48,6 @@ export class StreamTable {
   /** We have reset this one. */
   remember(id: number): void {
     this.#reset.add(id);
-    if (this.#reset.size <= this.#maxRemembered) return;
-    for (const oldest of this.#reset) {
-      this.#reset.delete(oldest);
-      return;
-    }
   }
 
   stateOf(id: number): StreamState {
@@ -61,5 +55,39 @@ export class StreamTable {
     if (stream !== undefined) return stream.state;
     if (id > this.#lastId) return StreamState.IDLE;
     return this.#reset.has(id) ? StreamState.RESET : StreamState.CLOSED;
+  }
+}
+
+const FIRST_CAPACITY = 16;
+
+/** The last numbers that were added, four bytes each: a peer can have us reset thousands of streams on every connection. */
+class RecentIds {
+  readonly #capacity: number;
+  #ids = new Uint32Array(FIRST_CAPACITY);
+  #added = 0;
+  /** The highest number that had to give way. Up to here nothing is certain, and a peer must not suffer for that. */
+  #forgotten = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  add(id: number): void {
+    if (this.#added === this.#ids.length && this.#added < this.#capacity) {
+      const grown = new Uint32Array(Math.min(this.#capacity, 2 * this.#added));
+      grown.set(this.#ids);
+      this.#ids = grown;
+    }
+    const at = this.#added++ % this.#ids.length;
+    this.#forgotten = Math.max(this.#forgotten, this.#ids[at] ?? 0);
+    this.#ids[at] = id;
+  }
+
+  has(id: number): boolean {
+    // Most are asked for soon after they were added.
+    const { length } = this.#ids;
+    const oldest = Math.max(0, this.#added - length);
+    for (let index = this.#added - 1; index >= oldest; index--) if (this.#ids[index % length] === id) return true;
+    return id <= this.#forgotten;
   }
 }
