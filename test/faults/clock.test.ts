@@ -83,7 +83,7 @@ test('no call is late or early, no runner counts as hung, and one that dies is r
   const { server, jump } = await startJumping(repository);
   await using _ = server;
   const [first] = server.runnerPids();
-  await using traffic = new Traffic(server.grpc, { iterations: 100, inFlight: 16 });
+  await using traffic = new Traffic(server, { iterations: 100, inFlight: 16 });
   for (const _ of JUMPS) {
     await traffic.more(100);
     await jump();

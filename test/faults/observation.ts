@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import { parsePrometheusText, sampleValue } from '../gateway/ops/prometheus-text.ts';
+import { openMailboxes } from '../support/open-mailboxes.ts';
 
 /** Reads a metric; 0 where nothing was counted yet. */
 export type Metrics = (name: string, labels?: Readonly<Record<string, string>>) => number;
@@ -36,16 +37,7 @@ export function namedMailboxes(gatewayPid: number): string[] {
   return fs.readdirSync('/dev/shm').filter((name) => name.startsWith(`tensorgate-${gatewayPid}-`));
 }
 
-/** Mailboxes that a process holds open. */
+/** Mailboxes that a process holds open, in the default directory. */
 export function heldMailboxes(pid: number): number {
-  const directory = `/proc/${pid}/fd`;
-  return fs.readdirSync(directory).filter((fd) => linkOf(`${directory}/${fd}`).includes('/tensorgate-')).length;
-}
-
-function linkOf(path: string): string {
-  try {
-    return fs.readlinkSync(path);
-  } catch {
-    return ''; // closed meanwhile
-  }
+  return openMailboxes(pid, '/dev/shm');
 }

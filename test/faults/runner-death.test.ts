@@ -52,7 +52,7 @@ describe('under a load of 64 requests at a time', () => {
     await using server = await startServer(repository.directory);
     const before = runnersOf(server);
     const mailboxes = heldMailboxes(server.pid);
-    await using traffic = new Traffic(server.grpc, LOAD);
+    await using traffic = new Traffic(server, LOAD);
     await traffic.more(1_000);
     await killInBatch(server, signal, ({ running }) => running > 0);
     await traffic.more(2_000);
@@ -74,7 +74,7 @@ describe('under a load of 64 requests at a time', () => {
     using repository = loopRepository();
     await using server = await startServer(repository.directory);
     const { loop } = runnersOf(server);
-    await using traffic = new Traffic(server.grpc, LOAD);
+    await using traffic = new Traffic(server, LOAD);
     await traffic.more(500);
     const stoppedAt = performance.now();
     await stopProcess(loop);
@@ -92,7 +92,7 @@ describe('under a load of 64 requests at a time', () => {
   test('a gateway that was stopped itself, and finds answers that seem late, gives each once', async () => {
     using repository = loopRepository();
     await using server = await startServer(repository.directory);
-    await using traffic = new Traffic(server.grpc, LOAD);
+    await using traffic = new Traffic(server, LOAD);
     await traffic.more(500);
     await stopProcess(server.pid);
     // Longer than any run is given.
@@ -106,7 +106,7 @@ describe('under a load of 64 requests at a time', () => {
     using repository = loopRepository();
     await using server = await startServer(repository.directory);
     const { neighbour } = runnersOf(server);
-    await using traffic = new Traffic(server.grpc, LOAD);
+    await using traffic = new Traffic(server, LOAD);
     for (let death = 1; death <= 5; death++) {
       await Promise.all([sleep(1_000), traffic.more(300)]);
       const [loop] = server.runnerPids().filter((pid) => pid !== neighbour);
@@ -202,8 +202,7 @@ describe('a runner that cannot be replaced', () => {
 test('a gateway that is killed under load leaves no runner and no mailbox behind', async () => {
   using repository = loopRepository();
   await using server = new ServerProcess(repository.directory);
-  const { grpc } = await server.ready;
-  const traffic = new Traffic(grpc, { iterations: 1_000, inFlight: 64 });
+  const traffic = new Traffic(await server.ready, { iterations: 1_000, inFlight: 64 });
   await traffic.more(200);
   const runners = server.runnerPids();
   expect(runners).toHaveLength(2);
