@@ -11,19 +11,23 @@
 import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
 import { type InferRequest, peekModelName } from '../wire/infer-request.ts';
 import type { WireLimits } from '../wire/limits.ts';
+import type { Call } from './accept/call.ts';
 import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
+import { isLarge, LARGE_BYTES } from './admit/large-inputs.ts';
 import type { RateLimit } from './admit/rate-limit.ts';
 import { readTerms } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
-import { encode, type TypedAnswers } from './encode/answer.ts';
+import { AnswerWriting, type EncodedAnswer, encode, isLargeAnswer, type TypedAnswers } from './encode/answer.ts';
 import { InferError } from './errors.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { InputRecorder } from './input-recorder.ts';
+import { readLargeRequest } from './large-request.ts';
 import type { OnDemand } from './lifecycle/on-demand.ts';
 import type { ModelTable } from './model-table.ts';
 import type { Shadows } from './shadow/shadow.ts';
+import { inSlices } from './sliced-work.ts';
 
 /** What a request meets on its way. */
 export interface Gateway {
@@ -31,6 +35,7 @@ export interface Gateway {
   readonly limits: { readonly current: WireLimits };
   readonly models: ModelTable;
   readonly admission: Admission;
+  readonly maxMessageBytes: number;
   /** `undefined`: tenants are not told apart. */
   readonly rateLimit?: RateLimit | undefined;
   readonly shadows: Pick<Shadows, 'offer'>;
@@ -71,19 +76,23 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   const { onDemand } = gateway; // on-demand.ts: it may have to be loaded first
   if (onDemand?.sleeps(request.modelName))
     await onDemand.rouse(request.modelName, call, footprint(record.bytes, request));
+  const isSlow = record.bytes > LARGE_BYTES && isLarge(request);
+  const values = isSlow ? await readLargeRequest(record, request, gateway) : undefined; // large-request.ts: millions of elements, in slices
   const model = gateway.models.find(request.modelName, request.modelVersion, call); // model-table.ts
   record.model = model;
   const { signature, axis, batcher } = model.ready; // servable.ts
   const terms = readTerms(request.parameters); // admit/: what is reserved
   const wanted = wantedOutputs(request.outputs, signature, request.modelName); // admit/: what is asked for
-  record.permit = gateway.admission.tryAcquire(footprint(record.bytes, request)); // admit/: room, or shed
-  const tensors = validate(request, signature); // admit/: it can be run
+  record.permit ??= gateway.admission.tryAcquire(footprint(record.bytes, request)); // admit/: room, or shed
+  const tensors = validate(request, signature, values); // admit/: it can be run
   record.rows = tensors.rows;
   gateway.recorder?.offer(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
   const { outputs, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
   const isCopied = gateway.shadows.offer(record, outputs, timing); // shadow.ts: a copy for another version, later
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
-  const { response, chunks } = encode(request, wanted, outputs, form); // encode/: outputs -> bytes
+  const { response, chunks } = isLargeAnswer(request, wanted, outputs, gateway.typedAnswers)
+    ? await encodeInSlices(new AnswerWriting(request, wanted, outputs, form), call)
+    : encode(request, wanted, outputs, form); // encode/: outputs -> bytes
   return { chunks, response, timing, requestIsSpent: requestIsSpent && !isCopied };
 }
 
@@ -110,4 +119,9 @@ async function decodeOnceLoaded(
   }
   if (name !== '') void models.find(name, '').ready;
   throw refusal;
+}
+
+async function encodeInSlices(writing: AnswerWriting, call: Call): Promise<EncodedAnswer> {
+  await inSlices(writing, call);
+  return writing.finish();
 }

@@ -14,6 +14,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Shape } from '../wire/tensor.ts';
 import type { InferTensors } from './admit/infer-tensors.ts';
+import { copyRuns } from './batch/stripes.ts';
 import { diagnostics } from './ops/diagnostics.ts';
 import { isNumpyDatatype, type NpyArray, writeNpz } from './repository/npz-archive.ts';
 import { type ModelTensor, type RowAxis, shapeOfRow } from './repository/row-axis.ts';
@@ -142,9 +143,7 @@ function rowOf(data: Uint8Array, shape: Shape, rowAxis: Exclude<RowAxis, 'shared
   const stripes = shape.slice(0, rowAxis).reduce((product, size) => product * size, 1);
   const width = data.byteLength / (stripes * rows);
   const copy = new Uint8Array(stripes * width);
-  for (let stripe = 0; stripe < stripes; stripe++) {
-    const from = (stripe * rows + row) * width;
-    copy.set(data.subarray(from, from + width), stripe * width);
-  }
+  const from = { bytes: data, offset: row * width, stride: rows * width };
+  copyRuns(from, { bytes: copy, offset: 0, stride: width }, width, stripes);
   return copy;
 }

@@ -128,6 +128,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const api = inferenceApi(
     {
       limits: new MessageLimits(models),
+      maxMessageBytes: settings.maxMessageBytes,
       models,
       admission,
       rateLimit: rateLimitOf(settings),

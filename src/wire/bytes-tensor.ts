@@ -52,14 +52,42 @@ export function checkBytesTensor(raw: Uint8Array, elements: number): void {
  * @throws BytesTensorError also where `raw` does not hold exactly `rows * elementsPerRow` elements
  */
 export function bytesRowEnds(raw: Uint8Array, elementsPerRow: number, rows: number): number[] {
-  checkBytesTensor(raw, elementsPerRow * rows);
   const ends: number[] = [];
   let at = 0;
+  let count = 0;
   for (let row = 0; row < rows; row += 1) {
-    for (let element = 0; element < elementsPerRow; element += 1) at = bytesElementEnd(raw, at);
+    for (let element = 0; element < elementsPerRow && at < raw.length; element += 1) {
+      at = bytesElementEnd(raw, at);
+      count += 1;
+    }
     ends.push(at);
   }
+  if (count !== elementsPerRow * rows || at !== raw.length) checkBytesTensor(raw, elementsPerRow * rows);
   return ends;
+}
+
+/** Writes texts, one after another, as the raw form of a BYTES tensor. */
+export class BytesTensorWriter {
+  #bytes = Buffer.allocUnsafe(256);
+  #length = 0;
+
+  text(text: string): void {
+    // As long as UTF-8 can get.
+    const needed = this.#length + BYTES_LENGTH_SIZE + 3 * text.length;
+    if (needed > this.#bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#bytes.length));
+      this.#bytes.copy(grown, 0, 0, this.#length);
+      this.#bytes = grown;
+    }
+    const start = this.#length + BYTES_LENGTH_SIZE;
+    const length = this.#bytes.write(text, start, 'utf8');
+    writeUint32(this.#bytes, this.#length, length);
+    this.#length = start + length;
+  }
+
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
 }
 
 /** The raw form of `elements`. */

@@ -11,7 +11,7 @@ import { checkRoom, WireError, type WireLimits } from './limits.ts';
 import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
 import { DATATYPE_BYTES, type Datatype, elementCount, isDatatype, type Shape } from './tensor.ts';
-import { isTypedDatatype, rawToTyped, TypedContentsError, typedToRaw } from './typed-contents.ts';
+import { isTypedDatatype, TypedContentsError, TypedContentsWriting, typedToRaw } from './typed-contents.ts';
 
 export interface InferOutput {
   readonly name: string;
@@ -34,34 +34,52 @@ export interface InferResponse {
 /** How the elements of an answer travel: `raw_output_contents`, or each output's `contents`. */
 export type ContentsForm = 'raw' | 'typed';
 
+/** Whether an answer can travel typed: FP16 and BF16 have no typed form, and with an output of them the whole answer is raw. */
+export function isTypedAnswer(outputs: readonly InferOutput[], form: ContentsForm): boolean {
+  return form === 'typed' && outputs.every((output) => isTypedDatatype(output.datatype));
+}
+
 /**
- * Encodes a `ModelInferResponse`, in chunks; `data` is not copied where its bytes are already those of the wire. With an
- * output of FP16 or BF16, which have no typed form, the whole answer is raw.
+ * Encodes a `ModelInferResponse`, in chunks; `data` is not copied where its bytes are already those of the wire.
+ * @param written the typed contents of each output, where they have been written already.
  */
-export function encodeInferResponse(response: InferResponse, form: ContentsForm): Uint8Array[] {
-  const isTyped = form === 'typed' && response.outputs.every((output) => isTypedDatatype(output.datatype));
+export function encodeInferResponse(
+  response: InferResponse,
+  form: ContentsForm,
+  written?: readonly (readonly Uint8Array[])[],
+): Uint8Array[] {
+  const isTyped = isTypedAnswer(response.outputs, form);
   const writer = new ProtobufWriter();
   writer.textUnlessEmpty(1, response.modelName);
   writer.textUnlessEmpty(2, response.modelVersion);
   writer.textUnlessEmpty(3, response.id);
   writeParameters(writer, 4, response.parameters);
-  for (const output of response.outputs) {
+  for (const [index, output] of response.outputs.entries()) {
     const start = writer.begin(5);
     writeTensorHead(writer, output);
-    if (isTyped) writeTypedContents(writer, output);
+    if (isTyped) {
+      const contents = writer.begin(TENSOR_CONTENTS);
+      for (const chunk of written?.[index] ?? wholeContents(output)) writer.append(chunk);
+      writer.end(contents);
+    }
     writer.end(start);
   }
   if (!isTyped) for (const output of response.outputs) writer.bytes(6, output.data);
   return writer.finish();
 }
 
-function writeTypedContents(writer: ProtobufWriter, { data, datatype, shape }: InferOutput): void {
+function wholeContents(output: InferOutput): Uint8Array[] {
+  const writing = writeContents(output);
+  writing.advance();
+  return writing.finish();
+}
+
+/** The typed contents of an output, to be written. @throws RangeError where it has no typed form */
+export function writeContents({ data, datatype, shape }: InferOutput): TypedContentsWriting {
   const elements = elementCount(shape);
   if (elements === undefined || !isTypedDatatype(datatype))
     throw new RangeError(`no typed form of ${datatype} [${shape}]`);
-  const start = writer.begin(TENSOR_CONTENTS);
-  for (const chunk of rawToTyped(data, datatype, elements)) writer.append(chunk);
-  writer.end(start);
+  return new TypedContentsWriting(data, datatype, elements);
 }
 
 /**

@@ -21,6 +21,11 @@ export class ProtobufWriter {
   #length = 0;
   readonly #views: View[] = [];
 
+  /** Bytes that were written, views not counted. */
+  get length(): number {
+    return this.#length;
+  }
+
   /** Begins a nested message. Returns what `end` wants back. */
   begin(field: number): number {
     this.#reserve(TAG_BYTES + 1);

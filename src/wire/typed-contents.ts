@@ -265,14 +265,16 @@ function writeUint16(target: Uint8Array, offset: number, value: number): void {
   target[offset + 1] = value >>> 8;
 }
 
+/** A writer that grew on and on would hold three times what it has written while it grows. */
+const CHUNK_BYTES = 1024 * 1024;
+
 /** Writes a raw tensor as typed contents, a number of elements at a time. FP32 and FP64 stay a view. */
 export class TypedContentsWriting {
   readonly #raw: Uint8Array;
   readonly #datatype: TypedDatatype;
-  readonly #writer = new ProtobufWriter();
-  /** Where the run of varints began. */
-  readonly #start: number | undefined;
   readonly #expected: number;
+  readonly #chunks: Uint8Array[] = [];
+  #writer = new ProtobufWriter();
   #at = 0;
   #elements = 0;
 
@@ -285,16 +287,13 @@ export class TypedContentsWriting {
     this.#raw = raw;
     this.#datatype = datatype;
     this.#expected = elements;
-    if (raw.length > 0 && (datatype === 'FP32' || datatype === 'FP64')) {
-      this.#writer.bytes(FIELD_OF[datatype], raw);
-      this.#at = raw.length;
-    } else if (raw.length > 0 && datatype !== 'BYTES') this.#start = this.#writer.begin(FIELD_OF[datatype]);
   }
 
   /** @returns whether all elements were written. @throws BytesTensorError */
   advance(elements = Number.POSITIVE_INFINITY): boolean {
     if (this.#datatype === 'BYTES') this.#writeTexts(elements);
-    else if (this.#at < this.#raw.length) this.#writeVarints(this.#datatype as VarintDatatype, elements);
+    else if (this.#datatype === 'FP32' || this.#datatype === 'FP64') this.#at = this.#raw.length;
+    else this.#writeVarints(this.#datatype, elements);
     return this.#at === this.#raw.length;
   }
 
@@ -303,8 +302,20 @@ export class TypedContentsWriting {
     if (this.#datatype === 'BYTES' && this.#elements !== this.#expected) {
       throw new BytesTensorError('count', `${this.#elements} elements, expected ${this.#expected}`);
     }
-    if (this.#start !== undefined) this.#writer.end(this.#start);
-    return this.#writer.finish();
+    if (this.#raw.length === 0) return [];
+    this.#flush();
+    if (this.#datatype === 'BYTES') return this.#chunks;
+    const field = new ProtobufWriter();
+    const start = field.begin(FIELD_OF[this.#datatype]);
+    if (this.#datatype === 'FP32' || this.#datatype === 'FP64') field.append(this.#raw);
+    else for (const chunk of this.#chunks) field.append(chunk);
+    field.end(start);
+    return field.finish();
+  }
+
+  #flush(): void {
+    this.#chunks.push(...this.#writer.finish());
+    this.#writer = new ProtobufWriter();
   }
 
   #writeTexts(most: number): void {
@@ -314,6 +325,7 @@ export class TypedContentsWriting {
       this.#writer.copiedBytes(BYTES_CONTENTS, raw, this.#at + BYTES_LENGTH_SIZE, end);
       this.#at = end;
       this.#elements += 1;
+      if (this.#writer.length > CHUNK_BYTES) this.#flush();
     }
   }
 
@@ -337,6 +349,7 @@ export class TypedContentsWriting {
         high = low >> 31;
       }
       this.#writer.element(low, high);
+      if (this.#writer.length > CHUNK_BYTES) this.#flush();
     }
     this.#at = end;
   }

@@ -45,6 +45,7 @@ async function gatewayOfIdentity(): Promise<Gateway & { readonly model: Model }>
   const admission = new Admission(1_000_000);
   return {
     limits: { current: DEFAULT_WIRE_LIMITS },
+    maxMessageBytes: 64 * 2 ** 20,
     models,
     admission,
     shadows: new Shadows(models, admission),

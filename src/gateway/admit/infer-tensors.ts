@@ -1,5 +1,6 @@
 /** The product of admission: tensors that fit the model, ready to be laid into a batch. */
 
+import { createHash } from 'node:crypto';
 import type { Shape } from '../../wire/tensor.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 
@@ -15,6 +16,16 @@ export interface InferTensors {
   /** In the order of the model's inputs, in raw form; mostly views of the received message. */
   readonly inputs: readonly Uint8Array[];
   readonly shapes: readonly Shape[];
+}
+
+const NOTHING = new Uint8Array(0);
+/** Shared values are mostly a number or two, which need no digest. */
+const SHORT_VALUE = 64;
+
+/** Equal where the bytes are. */
+function digestOf(value: Uint8Array): string {
+  if (value.byteLength > SHORT_VALUE) return createHash('sha256').update(value).digest('base64');
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex');
 }
 
 /**
@@ -35,7 +46,7 @@ export function bucketKey(
     for (let index = rowAxis === 0 ? 1 : 0; index < shape.length; index++) {
       if (index !== rowAxis) key += `${shape[index]},`;
     }
-    if (rowAxis === 'shared') key += Buffer.from(values[input] ?? []).toString('hex');
+    if (rowAxis === 'shared') key += digestOf(values[input] ?? NOTHING);
     key += ';';
   }
   return key;

@@ -7,6 +7,7 @@ import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { SendReason } from '../ops/diagnostics.ts';
 import { type ModelTensor, type RowAxis, withRows, withSize } from '../repository/row-axis.ts';
 import type { OutputTensor, QueuedRequest } from './queued-request.ts';
+import { copyRuns } from './stripes.ts';
 
 /** Tensors that are run together. */
 export interface Load {
@@ -83,13 +84,12 @@ function sizeBefore(shape: Shape, axis: number): number {
 function interleave(requests: Load['requests'], index: number, stripes: number): Uint8Array {
   const pieces = requests.map(({ tensors }) => pieceOf(tensors, index));
   const joined = Buffer.allocUnsafe(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (let stripe = 0; stripe < stripes; stripe++) {
-    for (const piece of pieces) {
-      const width = piece.byteLength / stripes;
-      joined.set(piece.subarray(stripe * width, (stripe + 1) * width), at);
-      at += width;
-    }
+  const stride = stripes === 0 ? 0 : joined.byteLength / stripes;
+  let offset = 0;
+  for (const bytes of pieces) {
+    const width = stripes === 0 ? 0 : bytes.byteLength / stripes;
+    copyRuns({ bytes, offset: 0, stride: width }, { bytes: joined, offset, stride }, width, stripes);
+    offset += width;
   }
   return joined;
 }
@@ -158,10 +158,8 @@ function disperse(batch: Load, output: OutputTensor, rowAxis: number, parts: rea
   for (const [index, { tensors }] of batch.requests.entries()) {
     const width = tensors.rows * bytesPerRow;
     const data = Buffer.allocUnsafe(stripes * width);
-    for (let stripe = 0; stripe < stripes; stripe++) {
-      const from = (stripe * batch.rows + row) * bytesPerRow;
-      data.set(output.data.subarray(from, from + width), stripe * width);
-    }
+    const from = { bytes: output.data, offset: row * bytesPerRow, stride: batch.rows * bytesPerRow };
+    copyRuns(from, { bytes: data, offset: 0, stride: width }, width, stripes);
     parts[index]?.push({ ...output, shape: withRows(output.shape, tensors.rows, rowAxis), data });
     row += tensors.rows;
   }

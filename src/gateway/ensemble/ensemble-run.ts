@@ -3,7 +3,8 @@
  *
  * E1: it settles exactly once. After that no step starts, none that waits goes on waiting, and no room is taken any more.
  * E2: a step starts in the moment in which its last input is there, and only where a wanted output needs it.
- * E3: until it settles, at least one step is in the hands of its model; so that whatever ends those ends the request.
+ * E3: until it settles, at least one step is in the hands of its model, or has its inputs checked, which ends with its call; so
+ *     that whatever ends those ends the request.
  * E4: a tensor between two steps takes room from when it is there until the last step that takes it has ended.
  */
 
@@ -12,12 +13,14 @@ import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import type { Call, CancelReason } from '../accept/call.ts';
 import type { Admission, Permit } from '../admit/admission.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
+import { isLarge } from '../admit/large-inputs.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { validate } from '../admit/validate.ts';
 import type { WantedTensor } from '../batch/batcher.ts';
 import type { InferOutputs, OutputTensor } from '../batch/queued-request.ts';
 import { InferError } from '../errors.ts';
 import { InferenceRecord } from '../inference-record.ts';
+import { readInputs } from '../large-request.ts';
 import type { ModelTable } from '../model-table.ts';
 import { type EnsembleGraph, type EnsembleStep, nameOfStep, neededSteps } from '../repository/ensemble-graph.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
@@ -154,11 +157,13 @@ export class EnsembleRun {
     this.#running.add(call);
     let answer: InferOutputs;
     try {
+      const request = this.#requestOf(step);
+      record.request = request;
+      const values = isLarge(request) ? await readInputs(request, call) : undefined;
       const model = models.find(step.model, step.version, call);
       record.model = model;
       const { signature, batcher } = model.ready;
-      record.request = this.#requestOf(step);
-      const tensors = validate(record.request, signature);
+      const tensors = validate(request, signature, values);
       record.rows = tensors.rows;
       answer = await batcher.enqueue(tensors, call, this.#terms, step.outputs);
     } catch (thrown) {

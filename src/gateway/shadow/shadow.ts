@@ -12,12 +12,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { InferRequest } from '../../wire/infer-request.ts';
 import { Admission, footprint, type Permit } from '../admit/admission.ts';
+import { isLarge } from '../admit/large-inputs.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { validate } from '../admit/validate.ts';
 import type { OutputTensor, RideTiming } from '../batch/queued-request.ts';
 import { type Agreement, Comparison } from '../encode/agreement.ts';
 import { InferError } from '../errors.ts';
 import type { InferenceRecord } from '../inference-record.ts';
+import { readInputs } from '../large-request.ts';
 import type { ModelTable } from '../model-table.ts';
 import { diagnostics, type ShadowEnded, type ShedCause } from '../ops/diagnostics.ts';
 import type { Servable } from '../servable.ts';
@@ -138,9 +140,10 @@ export class Shadows {
     const copies = this.#copiesOf(shadow);
     copies.add(copy);
     try {
+      const values = isLarge(request) ? await readInputs(request, copy) : undefined;
       const { signature, batcher } = shadow.ready;
       const wanted = outputs.map((spec) => ({ spec }));
-      const answer = await batcher.enqueue(validate(request, signature), copy, termsOf(shadow), wanted);
+      const answer = await batcher.enqueue(validate(request, signature, values), copy, termsOf(shadow), wanted);
       const agreement = await this.#compare(outputs, answer.outputs);
       return { kind: 'compared', ...agreement, primaryMs: sumOf(timing), shadowMs: sumOf(answer.timing) };
     } finally {
