@@ -18,11 +18,14 @@ export const Byte = {
 /** Bytes that are not JSON, or hold more than is allowed: deeper, longer, or more values. */
 export class JsonError extends Error {
   readonly kind: 'malformed' | 'limit';
+  /** The byte of the text that it is about. */
+  readonly offset: number;
 
-  constructor(kind: 'malformed' | 'limit', message: string) {
+  constructor(kind: 'malformed' | 'limit', message: string, offset = 0) {
     super(message);
     this.name = 'JsonError';
     this.kind = kind;
+    this.offset = offset;
   }
 }
 

@@ -49,6 +49,12 @@ export class JsonReader {
     return this.#peek() === Byte.OPEN_BRACE;
   }
 
+  /** Where the next value begins, in bytes. */
+  get offset(): number {
+    this.#peek();
+    return this.#at;
+  }
+
   get isAtArray(): boolean {
     return this.#peek() === Byte.OPEN_BRACKET;
   }
@@ -236,11 +242,11 @@ export class JsonReader {
   }
 
   #malformed(wanted: string, at = this.#at): JsonError {
-    return new JsonError('malformed', `${showValue(this.#bytes, at)} at byte ${at}, expected ${wanted}`);
+    return new JsonError('malformed', `${showValue(this.#bytes, at)} at byte ${at}, expected ${wanted}`, at);
   }
 
   #tooMuch(what: string): JsonError {
-    return new JsonError('limit', `${what} besides the elements of 'data', at byte ${this.#at}`);
+    return new JsonError('limit', `${what}, at byte ${this.#at}`, this.#at);
   }
 }
 

@@ -7,7 +7,8 @@ import path from 'node:path';
 import { readPbtxt } from './config-pbtxt.ts';
 import { checkRules, type Remark } from './config-rules.ts';
 import { readText } from './disk.ts';
-import { describeProblem, type Located, type Problem } from './located.ts';
+import { readJson } from './json-document.ts';
+import { describeProblem, type Located, MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
 import { MODEL_CONFIG, type ModelConfig, ModelConfigError } from './model-config.ts';
 import { checkSchema } from './schema-check.ts';
 import { readYaml } from './yaml-document.ts';
@@ -21,12 +22,20 @@ export interface ReadConfig {
   readonly warnings: readonly string[];
 }
 
+type Form = 'yaml' | 'pbtxt' | 'request';
+
+const READERS: Readonly<Record<Form, (text: string) => ReadDocument>> = {
+  yaml: readYaml,
+  pbtxt: readPbtxt,
+  request: readJson,
+};
+
 export interface ConfigText {
   readonly text: string;
   /** Where it is from, for problems. */
   readonly name: string;
   /** `request`: JSON that a client of Triton sends. Neither of Triton's may say parameters that nobody knows in vain alone. */
-  readonly form: 'yaml' | 'pbtxt' | 'request';
+  readonly form: Form;
 }
 
 /**
@@ -44,7 +53,7 @@ export function parseModelConfig({ text, name, form }: ConfigText, modelName: st
   const refuse = (problems: readonly Problem[]): never => {
     throw new ModelConfigError(problems.map((problem) => describeProblem(name, problem)));
   };
-  const read = form === 'pbtxt' ? readPbtxt(text) : readYaml(text);
+  const read = READERS[form](text);
   if (read.kind === 'problems') return refuse(read.problems);
   const { content, locate } = read.document;
   const said: Located = { content: form === 'pbtxt' ? withTritonsDefaults(content) : content, locate };
@@ -52,14 +61,19 @@ export function parseModelConfig({ text, name, form }: ConfigText, modelName: st
   if (checked.kind === 'problems') return refuse(checked.problems);
   const config = checked.value;
   const place = ({ path: at, text: message }: Remark): Problem => ({ ...locate(at), message });
-  const { problems, warnings } = checkRules(config, { content, isTritons: form !== 'yaml' });
+  const { problems, warnings } = checkRules(config, {
+    content,
+    isTritons: form !== 'yaml',
+    isClients: form === 'request',
+  });
   const misnamed = config.name !== undefined && config.name !== '' && config.name !== modelName;
   if (misnamed || problems.length > 0) {
     const text = `name is '${config.name}', but the directory is '${modelName}': they must be equal`;
     const all = misnamed ? [{ path: ['name'], text }, ...problems] : problems;
-    return refuse(all.map(place));
+    return refuse(all.slice(0, MAX_PROBLEMS).map(place));
   }
-  return { config: accelerated(config), warnings: warnings.map((warning) => describeProblem(name, place(warning))) };
+  const shown = warnings.slice(0, MAX_PROBLEMS).map((warning) => describeProblem(name, place(warning)));
+  return { config: accelerated(config), warnings: shown };
 }
 
 async function readConfigText(configPath: string): Promise<string> {

@@ -1,17 +1,17 @@
 /** Triton's `config.pbtxt`: the message `ModelConfig` of `proto/model_config.proto`, which a test compares with this table. */
 
+import type { ReadDocument } from './located.ts';
 import {
   type EnumType,
   type Field,
   type FieldType,
   type MessageType,
-  type ParsedText,
   parseTextFormat,
   type ScalarType,
 } from './text-format.ts';
 
 /** Triton's text form of a configuration. What it says is not judged here: the schema of `model-config.ts` does that. */
-export function readPbtxt(text: string): ParsedText {
+export function readPbtxt(text: string): ReadDocument {
   return parseTextFormat(text, MODEL_CONFIG_MESSAGE);
 }
 

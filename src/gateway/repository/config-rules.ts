@@ -6,7 +6,7 @@
 
 import { elementCount } from '../../wire/tensor.ts';
 import type { ModelConfig } from './model-config.ts';
-import { isHeardParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
+import { clientParameterProblem, isHeardParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
 import { suggestion } from './suggestion.ts';
 import { nameOfWarmUp } from './warm-up-sample.ts';
 
@@ -26,10 +26,12 @@ export interface ConfigSource {
   readonly content: unknown;
   /** Written for Triton, where parameters that a backend does not know mean nothing. */
   readonly isTritons: boolean;
+  /** Sent with a load: the operator, who may set every option of ONNX Runtime, has not seen it. */
+  readonly isClients: boolean;
 }
 
 /** @param config of the schema, which knows each field by itself. */
-export function checkRules(config: ModelConfig, { content, isTritons }: ConfigSource): Remarks {
+export function checkRules(config: ModelConfig, { content, ...source }: ConfigSource): Remarks {
   const problems: Remark[] = [];
   const warnings: Remark[] = [];
   const remarks = {
@@ -42,7 +44,7 @@ export function checkRules(config: ModelConfig, { content, isTritons }: ConfigSo
   checkScheduling(config, content, remarks);
   checkOptimization(config, remarks);
   checkVersions(config, remarks);
-  checkParameters(config, isTritons, remarks);
+  checkParameters(config, source, remarks);
   checkWarmUps(config, remarks);
   checkRest(config, remarks);
   return { problems, warnings };
@@ -55,12 +57,12 @@ interface Sink {
 
 function checkTensors(config: ModelConfig, { refuse, warn }: Sink): void {
   for (const kind of ['input', 'output'] as const) {
+    const seen = new Set<string>();
     for (const [index, tensor] of config[kind].entries()) {
       const at = (field: string): Remark['path'] => [kind, index, field];
       const what = `${kind} '${tensor.name}'`;
-      if (config[kind].findIndex(({ name }) => name === tensor.name) !== index) {
-        refuse(at('name'), `${what} is there twice: keep one`);
-      }
+      if (seen.has(tensor.name)) refuse(at('name'), `${what} is there twice: keep one`);
+      seen.add(tensor.name);
       if (tensor.is_shape_tensor === true) {
         refuse(at('is_shape_tensor'), `${what}: shape tensors are TensorRT's; remove is_shape_tensor`);
       }
@@ -145,7 +147,14 @@ function checkBatching(config: ModelConfig, content: unknown, { refuse, warn }: 
   }
 }
 
+/** More would be as many threads, each with a session and its own copy of what a run needs. */
+const MAX_INSTANCES = 1_024;
+
 function checkInstances({ instance_group: groups }: ModelConfig, { refuse, warn }: Sink): void {
+  const instances = groups.reduce((sum, { count = 1, gpus }) => sum + count * Math.max(1, gpus.length), 0);
+  if (instances > MAX_INSTANCES) {
+    refuse(['instance_group'], `instance_group asks for ${instances} instances; at most ${MAX_INSTANCES} are made`);
+  }
   for (const [index, group] of groups.entries()) {
     const at = (field: string): Remark['path'] => ['instance_group', index, field];
     if (group.kind === 'KIND_CPU' && group.gpus.length > 0) {
@@ -218,11 +227,14 @@ function checkScheduling(config: ModelConfig, content: unknown, { refuse, warn }
 }
 
 function checkStates({ state: states }: NonNullable<ModelConfig['sequence_batching']>, { refuse, warn }: Sink): void {
+  const seen = { input_name: new Set<string>(), output_name: new Set<string>() };
   for (const [index, state] of states.entries()) {
     const at = (field: string): Remark['path'] => ['sequence_batching', 'state', index, field];
     for (const field of ['input_name', 'output_name'] as const) {
-      if (states.findIndex((other) => other[field] === state[field]) === index) continue;
-      refuse(at(field), `two states have the ${field} '${state[field]}': each has its own`);
+      if (seen[field].has(state[field])) {
+        refuse(at(field), `two states have the ${field} '${state[field]}': each has its own`);
+      }
+      seen[field].add(state[field]);
     }
     for (const field of ['use_same_buffer_for_input_output', 'use_growable_memory'] as const) {
       if (state[field] === true) warn(at(field), `${field} has no effect: states lie in the memory of the server`);
@@ -291,9 +303,13 @@ function checkVersions({ tensorgate, ensemble_scheduling, sequence_batching }: M
   }
 }
 
-function checkParameters({ parameters }: ModelConfig, isTritons: boolean, { refuse, warn }: Sink): void {
+function checkParameters(
+  { parameters }: ModelConfig,
+  { isTritons, isClients }: Omit<ConfigSource, 'content'>,
+  { refuse, warn }: Sink,
+): void {
   for (const [key, value] of Object.entries(parameters)) {
-    const problem = parameterProblem(key, value);
+    const problem = parameterProblem(key, value) ?? (isClients ? clientParameterProblem(key, value) : undefined);
     if (problem !== undefined) refuse(['parameters', key], problem);
     if (isHeardParameter(key)) continue;
     if (isTritons) warn(['parameters', key], `parameters.${key} has no effect; clients see it in ModelConfig`);

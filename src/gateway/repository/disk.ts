@@ -93,8 +93,16 @@ export async function digestFile(file: string): Promise<string> {
   }
 }
 
-/** Without the byte order mark that editors of Windows write. */
+/** Longest text: a configuration of a thousand tensors has a tenth of it. */
+const MAX_TEXT_BYTES = 1024 * 1024;
+
+/** Without the byte order mark that editors of Windows write. Only regular files: to read a pipe would never end. */
 export async function readText(file: string): Promise<string> {
+  const stat = await statFile(file);
+  if (stat !== undefined && !stat.isFile()) throw new Error('it is no regular file');
+  if (stat !== undefined && stat.size > MAX_TEXT_BYTES) {
+    throw new Error(`it has ${stat.size} bytes; at most ${MAX_TEXT_BYTES} are read`);
+  }
   return withoutMark((await readBytes(file)).toString('utf8'));
 }
 

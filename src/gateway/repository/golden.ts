@@ -12,9 +12,9 @@ import path from 'node:path';
 import { z } from 'zod';
 import { type Arithmetic, arithmeticHere } from './arithmetic.ts';
 import { digestFile, readBytes, statFile, withoutMark } from './disk.ts';
+import { parseJson } from './json-document.ts';
 import { ModelConfigError } from './model-config.ts';
 import { type NpyArray, NpzError, readNpz } from './npz-archive.ts';
-import { parseYaml } from './yaml-document.ts';
 
 const TOLERANCE = z.strictObject({
   /** Largest difference of an element of a floating-point output; without it, what rounding explains. */
@@ -97,7 +97,7 @@ export async function readGolden(
 }
 
 async function readDescription(file: string): Promise<z.output<typeof DESCRIPTION>> {
-  const parsed = parseYaml(withoutMark((await readFile(file)).toString('utf8')), file, DESCRIPTION);
+  const parsed = parseJson(withoutMark((await readFile(file)).toString('utf8')), file, DESCRIPTION);
   if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);
   return parsed.value;
 }

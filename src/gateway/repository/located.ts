@@ -17,7 +17,18 @@ export interface Located {
   readonly locate: (path: readonly PropertyKey[]) => Position;
 }
 
+/** A text that was read, or what is wrong with it. */
+export type ReadDocument =
+  | { readonly kind: 'document'; readonly document: Located }
+  | { readonly kind: 'problems'; readonly problems: readonly Problem[] };
+
+/** Problems of one text that are reported; more of them say the same. */
+export const MAX_PROBLEMS = 20;
+/** Of one problem: it may quote a name of the text, which may be long. */
+const MAX_MESSAGE = 500;
+
 /** `file:line:column: what is wrong`, as editors and terminals find their way by. */
 export function describeProblem(file: string, { line, column, message }: Problem): string {
-  return `${file}:${line}:${column}: ${message}`;
+  const shown = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
+  return `${file}:${line}:${column}: ${shown}`;
 }

@@ -1,7 +1,7 @@
 /** A document against a zod schema: its value with defaults, or every problem with its place. */
 
 import type { z } from 'zod';
-import type { Located, Problem } from './located.ts';
+import { describeProblem, type Located, MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
 import { suggestion } from './suggestion.ts';
 
 export type Checked<T> =
@@ -14,13 +14,29 @@ export function checkSchema<Schema extends z.ZodType>(
 ): Checked<z.output<Schema>> {
   const result = schema.safeParse(content);
   if (result.success) return { kind: 'value', value: result.data };
-  const problems = result.error.issues.map((issue): Problem => {
+  const problems = result.error.issues.slice(0, MAX_PROBLEMS).map((issue): Problem => {
     const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
     const where = key === undefined ? issue.path : [...issue.path, key];
     const hint = key === undefined ? '' : suggestion(key, knownKeys(schema, issue.path));
     return { ...locate(where), message: `${where.join('.')}: ${issue.message}${hint}` };
   });
   return { kind: 'problems', problems };
+}
+
+export type Parsed<T> =
+  | { readonly kind: 'value'; readonly value: T }
+  /** Each is `file:line:column: what is wrong`. */
+  | { readonly kind: 'problems'; readonly problems: readonly string[] };
+
+/** @param file whose text was read */
+export function checkDocument<Schema extends z.ZodType>(
+  read: ReadDocument,
+  file: string,
+  schema: Schema,
+): Parsed<z.output<Schema>> {
+  const checked = read.kind === 'document' ? checkSchema(read.document, schema) : read;
+  if (checked.kind === 'value') return checked;
+  return { kind: 'problems', problems: checked.problems.map((problem) => describeProblem(file, problem)) };
 }
 
 /** The keys of the object schema at `path`, looking through optional and default wrappers. */

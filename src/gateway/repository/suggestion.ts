@@ -1,8 +1,11 @@
 /** What was probably meant by a name that is not known. */
 
+/** Longer keys are near to nothing, and comparing takes time in proportion to the length of both. */
+const MAX_COMPARED = 100;
+
 /** `; did you mean 'x'?` for the nearest of `known`, or their list where none is near. */
 export function suggestion(key: string, known: readonly string[]): string {
-  const near = known
+  const near = (key.length > MAX_COMPARED ? [] : known)
     .map((candidate) => ({ candidate, distance: editDistance(key, candidate) }))
     .sort((a, b) => a.distance - b.distance)[0];
   if (near !== undefined && near.distance <= Math.max(2, key.length / 3)) return `; did you mean '${near.candidate}'?`;

@@ -7,7 +7,7 @@
  * P2: nothing is dropped: what the description does not know, and what is there twice, is a problem.
  */
 
-import type { Located, Problem } from './located.ts';
+import { MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
 import { suggestion } from './suggestion.ts';
 
 export type ScalarType = 'bool' | 'string' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'float' | 'double';
@@ -33,19 +33,14 @@ export interface Field {
   readonly keyType?: ScalarType;
 }
 
-export type ParsedText =
-  | { readonly kind: 'document'; readonly document: Located }
-  | { readonly kind: 'problems'; readonly problems: readonly Problem[] };
-
 /** Far above any configuration: it bounds what a text of a client may cost. */
 const MAX_LENGTH = 1024 * 1024;
 const MAX_DEPTH = 32;
-/** After so many, one more says nothing. */
-const MAX_PROBLEMS = 20;
+const MAX_VALUES = 50_000;
 /** Of a text that is quoted in a problem, and of one that is compared with names. */
 const MAX_QUOTED = 100;
 
-export function parseTextFormat(text: string, type: MessageType): ParsedText {
+export function parseTextFormat(text: string, type: MessageType): ReadDocument {
   if (text.length > MAX_LENGTH) {
     const message = `the text has ${text.length} characters; at most ${MAX_LENGTH} are read`;
     return { kind: 'problems', problems: [{ line: 1, column: 1, message }] };
@@ -86,6 +81,7 @@ class Parser {
   readonly #places = new WeakMap<object, Places>();
   readonly #problems: Problem[] = [];
   #at = 0;
+  #values = 0;
   #token: Token = { kind: 'end', text: '', offset: 0 };
   #lineStarts: number[] | undefined;
 
@@ -93,7 +89,7 @@ class Parser {
     this.#text = text;
   }
 
-  parse(type: MessageType): ParsedText {
+  parse(type: MessageType): ReadDocument {
     try {
       this.#next();
       const content = this.#message(type, undefined, 0);
@@ -134,8 +130,9 @@ class Parser {
   }
 
   /** Reads on after it: the rest may have problems of its own. */
-  #report(offset: number, message: string): void {
-    if (this.#problems.length < MAX_PROBLEMS) this.#problems.push({ ...this.#position(offset), message });
+  #report(offset: number, message: string | (() => string)): void {
+    if (this.#problems.length >= MAX_PROBLEMS) return;
+    this.#problems.push({ ...this.#position(offset), message: typeof message === 'string' ? message : message() });
   }
 
   /** @param close the mark that ends it; `undefined` for the whole text. */
@@ -153,7 +150,8 @@ class Parser {
       const field = Object.hasOwn(type.fields, name) ? type.fields[name] : undefined;
       if (field === undefined) {
         const quoted = name.slice(0, MAX_QUOTED);
-        this.#report(offset, `${quoted}: there is no such field${suggestion(quoted, Object.keys(type.fields))}`);
+        const known = Object.keys(type.fields);
+        this.#report(offset, () => `${quoted}: there is no such field${suggestion(quoted, known)}`);
         this.#skipField(depth);
       } else {
         this.#field({ name, offset, field, type }, { fields, places }, depth);
@@ -238,6 +236,8 @@ class Parser {
   }
 
   #value(name: string, type: FieldType, depth: number): Value {
+    this.#values++;
+    if (this.#values > MAX_VALUES) throw new SyntaxProblem(this.#token.offset, `more than ${MAX_VALUES} values`);
     if (typeof type === 'string') return this.#scalar(name, type);
     if ('values' in type) return this.#enumValue(name, type);
     const { text } = this.#token;
@@ -272,10 +272,8 @@ class Parser {
     if (kind === 'name' && values.includes(text)) return text;
     const numbered = kind === 'number' ? values[Number(text)] : undefined;
     if (numbered !== undefined) return numbered;
-    this.#report(
-      offset,
-      `${name}: there is no ${text.slice(0, MAX_QUOTED)}${suggestion(text.slice(0, MAX_QUOTED), values)}`,
-    );
+    const quoted = text.slice(0, MAX_QUOTED);
+    this.#report(offset, () => `${name}: there is no ${quoted}${suggestion(quoted, values)}`);
     return text;
   }
 

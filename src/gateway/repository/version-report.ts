@@ -6,8 +6,8 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { readText } from './disk.ts';
+import { parseJson } from './json-document.ts';
 import { ModelConfigError } from './model-config.ts';
-import { parseYaml } from './yaml-document.ts';
 
 export const REPORT_SCHEMA = 'tensorgate.compress/1';
 export const REPORT_FILE = 'report.json';
@@ -61,7 +61,7 @@ export async function readPublished(versionDirectory: string): Promise<Published
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new ModelConfigError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const parsed = parseYaml(text, file, REPORT);
+  const parsed = parseJson(text, file, REPORT);
   if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);
   return parsed.value.published;
 }

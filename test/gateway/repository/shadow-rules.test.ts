@@ -10,7 +10,7 @@ test.each([
 ])('%s cannot have a shadow', (_what, content, text) => {
   const problemsOf = (tensorgate: object): string[] => {
     const all = { ...content, tensorgate };
-    const { problems } = checkRules(MODEL_CONFIG.parse(all), { content: all, isTritons: false });
+    const { problems } = checkRules(MODEL_CONFIG.parse(all), { content: all, isTritons: false, isClients: false });
     return problems.map(({ text }) => text);
   };
   expect(problemsOf({ traffic: { shadow: { version: 2 } } })).toContainEqual(expect.stringContaining(text));

@@ -28,7 +28,10 @@ export function parseObject(bytes: Buffer): JsonObject {
 /** The error of a reader of JSON as the caller gets it. */
 export function refusalOf(error: unknown): unknown {
   if (!(error instanceof JsonError)) return error;
-  if (error.kind === 'limit') return new InferError('limit_exceeded', `the JSON of the request has ${error.message}`);
+  if (error.kind === 'limit') {
+    const text = `the JSON of the request has ${error.message}; the elements of 'data' do not count`;
+    return new InferError('limit_exceeded', text);
+  }
   return invalid(`failed to parse the request JSON buffer: ${error.message}`);
 }
 
