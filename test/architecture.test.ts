@@ -219,6 +219,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
       'gateway/repository/schema-check.ts',
       'gateway/repository/version-number.ts',
       'gateway/repository/version-report.ts',
+      'gateway/repository/json-document.ts',
       'gateway/repository/yaml-document.ts',
       'gateway/rollout/rollout-plan.ts',
       'gateway/rollout/rollout-record.ts',
