@@ -87,10 +87,13 @@ export class HttpExchange {
 
   /** Reads it on, for no one: a client that finds its socket full would not look for the answer. */
   #discardBody(): void {
-    this.#request
+    const request = this.#request;
+    request
       .removeAllListeners('data')
       .on('data', () => {})
       .resume();
+    // Node forgets a request that is answered, and whoever still reads its body would wait for ever.
+    request.socket.once('close', () => request.destroy());
   }
 
   /** Why an answer cannot be held while it is taken; `undefined`: it has its room. */

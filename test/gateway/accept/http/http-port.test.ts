@@ -1,0 +1,420 @@
+/** The HTTP port against clients that are many, slow, silent or rude: probes and honest clients are answered all the same. */
+
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { HttpAnswer, HttpHandler } from '../../../../src/gateway/accept/http/http-answer.ts';
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../../../../src/gateway/accept/http/http-limits.ts';
+import { type HttpPort, listenHttp } from '../../../../src/gateway/accept/http/http-port.ts';
+import { diagnostics } from '../../../../src/gateway/ops/diagnostics.ts';
+import { head, RawConnection, type RawOptions } from './raw-http.ts';
+
+const MiB = 2 ** 20;
+
+function text(code: number, body: string, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
+  return { code, headers, chunks: [Buffer.from(body)] };
+}
+
+async function readAll(request: IncomingMessage): Promise<string> {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  return body;
+}
+
+/** Answers with the length of the body, when it has come. */
+const readsBody: HttpHandler = async (request) => {
+  try {
+    return text(200, String((await readAll(request)).length));
+  } catch {
+    return text(499, 'gone');
+  }
+};
+
+async function listen(rest: HttpHandler, limits: Partial<HttpLimits> = {}): Promise<HttpPort> {
+  const port = await listenHttp({
+    host: '127.0.0.1',
+    port: 0,
+    limits: { ...DEFAULT_HTTP_LIMITS, ...limits },
+    pages: async ({ url }) => text(200, `page ${url}`),
+    rest,
+  });
+  onTestFinished(() => port.close(0));
+  return port;
+}
+
+async function open(port: HttpPort, options?: RawOptions): Promise<RawConnection> {
+  const connection = await RawConnection.open(port.port, options);
+  onTestFinished(() => connection[Symbol.dispose]());
+  return connection;
+}
+
+async function openMany(port: HttpPort, count: number, options?: RawOptions): Promise<RawConnection[]> {
+  const connections: RawConnection[] = [];
+  for (let index = 0; index < count; index++) connections.push(await open(port, options));
+  return connections;
+}
+
+/** As the kubelet probes: a connection for each. */
+async function probe(port: HttpPort): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port.port}/livez`, { headers: { connection: 'close' } });
+  await response.text();
+  return response.status;
+}
+
+/** The settings whose limits are reached while the test runs. */
+function reachedLimits(): Set<string> {
+  const reached = new Set<string>();
+  onTestFinished(diagnostics.limitReached.subscribe(({ limit }) => reached.add(limit)));
+  return reached;
+}
+
+const never: HttpHandler = () => new Promise(() => {});
+
+describe('a port that is full', () => {
+  test('replaces the connection that has been silent longest', async () => {
+    const port = await listen(readsBody, { maxConnections: 8, maxRequests: 4 });
+    const reached = reachedLimits();
+    const silent = await openMany(port, 8);
+    await vi.waitUntil(() => port.load.connections === 8);
+    for (let round = 0; round < 4; round++) expect(await probe(port)).toBe(200);
+    expect(await silent[0]?.ended).toMatch(/FIN|ECONNRESET/);
+    expect(reached).toContain('httpMaxConnections');
+    const [youngest] = silent.slice(-1);
+    youngest?.send(head('GET', '/readyz'));
+    expect(await youngest?.answers(1)).toEqual([200]);
+  });
+
+  test('replaces connections of the address that has most of them', async () => {
+    const port = await listen(readsBody, { maxConnections: 8, maxRequests: 4 });
+    const scraper = await open(port, { from: '127.0.0.2' });
+    scraper.send(head('GET', '/metrics'));
+    await scraper.answers(1);
+    await openMany(port, 20, { from: '127.0.0.1' });
+    scraper.send(head('GET', '/metrics'));
+    expect(await scraper.answers(2)).toEqual([200, 200]);
+  });
+
+  test.each<[what: string, begin: string]>([
+    ['half a head', 'GET /livez HTTP/1.1\r\nhost'],
+    ['half a line', 'GE'],
+    ['a page that is not read', head('GET', '/metrics').repeat(3)],
+  ])('replaces one that has sent %s', async (_, begin) => {
+    const port = await listen(readsBody, { maxConnections: 8, maxRequests: 4 });
+    const slow = await openMany(port, 8, { paused: true });
+    for (const connection of slow) connection.send(begin);
+    expect(await probe(port)).toBe(200);
+  });
+
+  test('never replaces a request that is under way', async () => {
+    const gate = Promise.withResolvers<void>();
+    const port = await listen(async () => gate.promise.then(() => text(200, 'done')), {
+      maxConnections: 8,
+      maxRequests: 7,
+    });
+    const asking = await openMany(port, 7);
+    for (const connection of asking) connection.send(head('POST', '/v2/models/m/infer', { 'content-length': 0 }));
+    await vi.waitUntil(() => port.load.requests === 7);
+    for (let round = 0; round < 20; round++) expect(await probe(port)).toBe(200);
+    gate.resolve();
+    for (const connection of asking) expect(await connection.answers(1)).toEqual([200]);
+  });
+});
+
+describe('requests over REST', () => {
+  const post = head('POST', '/v2/models/m/infer', { 'content-length': 1_000 });
+
+  test.each<[what: string, setting: string, limits: Partial<HttpLimits>, from: readonly [string, string]]>([
+    ['in all', 'httpMaxRequests', { maxRequests: 4 }, ['127.0.0.1', '127.0.0.2']],
+    ['of one address', 'httpMaxRequestsPerAddress', { maxRequestsPerAddress: 4 }, ['127.0.0.1', '127.0.0.1']],
+  ])('have a number %s, above which they are refused at once, and probes are not', async (_, setting, limits, from) => {
+    const port = await listen(readsBody, { maxConnections: 64, maxRequests: 32, ...limits });
+    const reached = reachedLimits();
+    for (const connection of await openMany(port, 4, { from: from[0] })) connection.send(post, '{');
+    await vi.waitUntil(() => port.load.requests === 4);
+    const refused = await open(port, { from: from[1] });
+    refused.send(post);
+    expect(await refused.ended).toBe('FIN');
+    expect(refused.received).toMatch(/^HTTP\/1\.1 429 /);
+    expect(refused.received).toMatch(/^connection: close\r$/im);
+    expect(refused.received).toContain(`(${setting})`);
+    expect(reached).toContain(setting);
+    expect(await probe(port)).toBe(200);
+  });
+
+  test('of one address leave room for those of another', async () => {
+    const port = await listen(readsBody, { maxRequests: 8, maxRequestsPerAddress: 4 });
+    for (const connection of await openMany(port, 6, { from: '127.0.0.2' })) connection.send(post, '{');
+    await vi.waitUntil(() => port.load.requests === 4);
+    const other = await open(port);
+    other.send(head('POST', '/v2/models/m/infer', { 'content-length': 2 }), '{}');
+    expect(await other.answers(1)).toEqual([200]);
+  });
+
+  test('give their place back however they end', async () => {
+    const port = await listen(readsBody, { maxRequests: 4, bodyGraceMs: 200 });
+    const [cut, late, whole, refused] = await openMany(port, 4);
+    for (const connection of [cut, late, whole, refused]) connection?.send(post, '{');
+    await vi.waitUntil(() => port.load.requests === 4);
+    cut?.socket.destroy();
+    whole?.send('x'.repeat(999));
+    refused?.send('\r\n');
+    expect(await whole?.answers(1)).toEqual([200]);
+    expect(await late?.answers(1)).toEqual([408]);
+    await vi.waitUntil(() => port.load.requests === 0, { timeout: 10_000 });
+  });
+
+  test('whose body drips are refused with 408, and one that is slow but steady is answered', async () => {
+    const port = await listen(readsBody, { bodyGraceMs: 500, minBytesPerSecond: 1_000 });
+    const reached = reachedLimits();
+    const [dripping, steady] = await openMany(port, 2);
+    dripping?.send(head('POST', '/v2/x', { 'content-length': 1_000 }));
+    steady?.send(head('POST', '/v2/x', { 'content-length': 4_000 }));
+    for (let sent = 0; sent < 4_000; sent += 200) {
+      if (dripping?.codes.length === 0) dripping.send(' ');
+      steady?.send('x'.repeat(200));
+      await sleep(100);
+    }
+    expect(await steady?.answers(1)).toEqual([200]);
+    expect(await dripping?.answers(1)).toEqual([408]);
+    expect(dripping?.received).toContain('httpBodyGraceMs');
+    expect(await dripping?.ended).toBe('FIN');
+    expect(reached).toEqual(new Set(['httpBodyGraceMs']));
+  });
+
+  test('whose body waits for the server are not blamed for it', async () => {
+    const gate = Promise.withResolvers<void>();
+    const port = await listen(
+      async (request) => {
+        await gate.promise;
+        return text(200, String((await readAll(request)).length));
+      },
+      { bodyGraceMs: 200, minBytesPerSecond: 1_000_000 },
+    );
+    const connection = await open(port);
+    connection.send(head('POST', '/v2/x', { 'content-length': MiB }), 'x'.repeat(MiB));
+    await sleep(2_500);
+    expect(connection.codes).toEqual([]);
+    gate.resolve();
+    await connection.answers(1);
+    expect(connection.received).toMatch(/1048576$/);
+  });
+
+  test('are asked for their body only when they are accepted', async () => {
+    const port = await listen(readsBody, { maxRequests: 1 });
+    const [accepted, refused] = await openMany(port, 2);
+    const expecting = head('POST', '/v2/x', { 'content-length': 2, expect: '100-continue' });
+    accepted?.send(expecting);
+    expect(await accepted?.answers(1)).toEqual([100]);
+    refused?.send(expecting);
+    expect(await refused?.answers(1)).toEqual([429]);
+    accepted?.send('{}');
+    expect(await accepted?.answers(2)).toEqual([100, 200]);
+  });
+
+  test('that are refused before their body has come get the refusal, and no reset', async () => {
+    const port = await listen(async () => text(413, 'too long'));
+    const connection = await open(port);
+    connection.send(head('POST', '/v2/x', { 'content-length': 32 * MiB }));
+    for (let sent = 0; sent < 32; sent++) {
+      if (!connection.socket.write(Buffer.alloc(MiB))) await once(connection.socket, 'drain');
+    }
+    connection.socket.end();
+    expect(await connection.ended).toBe('FIN');
+    expect(connection.received).toMatch(/^HTTP\/1\.1 413 .*too long$/s);
+  });
+});
+
+describe('heads', () => {
+  test('of 60 KiB are taken, with all of their fields', async () => {
+    let fields = 0;
+    const port = await listen(async ({ headers }) => {
+      fields = Object.keys(headers).length;
+      return text(200, String(headers['authorization']?.length));
+    });
+    const connection = await open(port);
+    connection.send(head('GET', '/v2', { authorization: 'a'.repeat(60_000) }));
+    await connection.answers(1);
+    expect(connection.received).toMatch(/60000$/);
+    const many = Object.fromEntries(Array.from({ length: 3_000 }, (_, index) => [`x-${index}`, index]));
+    connection.send(head('GET', '/v2', many));
+    expect(await connection.answers(2)).toEqual([200, 200]);
+    expect(fields).toBe(3_001);
+  });
+
+  test.each([
+    ['a field', head('GET', '/livez', { cookie: 'a'.repeat(70_000) })],
+    ['many fields', head('GET', '/livez', Object.fromEntries(Array.from({ length: 8_000 }, (_, i) => [`x-${i}`, i])))],
+    ['a path', head('GET', `/v2/${'a'.repeat(70_000)}`)],
+  ])('that are too long because of %s are refused with the name of the limit', async (_, bytes) => {
+    const port = await listen(readsBody);
+    const connection = await open(port);
+    connection.send(bytes);
+    expect(await connection.ended).toBe('FIN');
+    expect(connection.received).toMatch(/^HTTP\/1\.1 431 .*65536 bytes \(httpMaxHeaderBytes\)"}$/s);
+    expect(await probe(port)).toBe(200);
+  });
+
+  test('that drip are refused with 408, the first of a connection and a further one', async () => {
+    const port = await listen(readsBody, { headMs: 500 });
+    const [first, second] = await openMany(port, 2);
+    first?.send('GET /livez');
+    second?.send(head('GET', '/livez'));
+    await second?.answers(1);
+    second?.send('GET /livez');
+    for (const connection of [first, second]) {
+      const timer = setInterval(() => connection?.send('x'), 100);
+      expect(await connection?.ended).toBe('FIN');
+      clearInterval(timer);
+      expect(connection?.codes.at(-1)).toBe(408);
+      expect(connection?.received).toContain('httpHeadMs');
+    }
+  });
+
+  test('that never begin end the connection without an answer to nothing', async () => {
+    const port = await listen(readsBody, { headMs: 200 });
+    const connection = await open(port);
+    expect(await connection.ended).toBe('FIN');
+    expect(connection.received).toBe('');
+  });
+
+  test('that are no HTTP are refused, after the answers of the requests before them', async () => {
+    const gate = Promise.withResolvers<void>();
+    const port = await listen(async () => gate.promise.then(() => text(200, 'first')));
+    const connection = await open(port);
+    connection.send(head('GET', '/v2'), 'nonsense\r\n\r\n');
+    await vi.waitUntil(() => port.load.requests === 1);
+    gate.resolve();
+    expect(await connection.ended).toBe('FIN');
+    expect(connection.codes).toEqual([200, 400]);
+  });
+});
+
+describe('pipelined requests', () => {
+  test('are answered in their order, one at a time', async () => {
+    let running = 0;
+    let most = 0;
+    const port = await listen(async ({ url }) => {
+      most = Math.max(most, ++running);
+      await sleep(Number(url?.at(-1)) % 2 === 0 ? 5 : 0);
+      running--;
+      return text(200, `answer ${url}`);
+    });
+    const connection = await open(port);
+    const paths = Array.from({ length: 16 }, (_, index) => `/v2/${String(index).padStart(2, '0')}`);
+    connection.send(paths.map((path) => head('GET', path)).join(''));
+    await connection.answers(16);
+    await vi.waitUntil(() => connection.received.endsWith('/v2/15'));
+    expect([...connection.received.matchAll(/answer (\S{6})/g)].map(([, path]) => path)).toEqual(paths);
+    expect(most).toBe(1);
+  });
+
+  test('with bodies are read in their turn', async () => {
+    const port = await listen(readsBody);
+    const connection = await open(port);
+    const post = (bytes: number): string => head('POST', '/v2/x', { 'content-length': bytes }) + 'x'.repeat(bytes);
+    connection.send(post(10) + post(300_000) + head('GET', '/livez') + post(20));
+    expect(await connection.answers(4)).toEqual([200, 200, 200, 200]);
+  });
+
+  test('that are too many end their connection', async () => {
+    const port = await listen(never);
+    const connection = await open(port);
+    connection.send(head('GET', '/v2').repeat(2_000));
+    expect(await connection.ended).toMatch(/FIN|ECONNRESET/);
+    expect(await probe(port)).toBe(200);
+    await vi.waitUntil(() => port.load.connections === 0);
+  });
+});
+
+describe('an answer', () => {
+  const large = (bytes: number): HttpHandler => {
+    return async () => ({
+      code: 200,
+      headers: {},
+      chunks: [Buffer.alloc(bytes / 2, 'a'), Buffer.alloc(bytes / 2, 'b')],
+    });
+  };
+
+  test('of many megabytes comes whole to a slow reader', async () => {
+    const port = await listen(large(32 * MiB));
+    const connection = await open(port, { paused: true });
+    connection.send(head('GET', '/v2', { connection: 'close' }));
+    let bytes = 0;
+    connection.socket.on('data', (chunk: string) => {
+      bytes += chunk.length;
+      connection.socket.pause();
+      setTimeout(() => connection.socket.resume(), 2);
+    });
+    expect(await connection.ended).toBe('FIN');
+    expect(bytes).toBeGreaterThan(32 * MiB);
+    await vi.waitUntil(() => port.load.unreadBytes === 0);
+  });
+
+  test('that is not read ends its connection after the stall time, and counts until then', async () => {
+    const port = await listen(large(32 * MiB), { stallMs: 1_000 });
+    const reached = reachedLimits();
+    const connection = await open(port, { paused: true });
+    connection.send(head('GET', '/v2'));
+    await vi.waitUntil(() => port.load.unreadBytes === 32 * MiB);
+    await vi.waitUntil(() => port.load.connections === 0, { timeout: 10_000 });
+    expect(port.load).toEqual({ connections: 0, requests: 0, unreadBytes: 0 });
+    expect(reached).toEqual(new Set(['httpStallMs']));
+  });
+
+  test('that stands still is cut for another when all of them together are too long', async () => {
+    const port = await listen(large(32 * MiB), { maxUnreadBytesInAll: 80 * MiB });
+    const stalled = await openMany(port, 2, { paused: true });
+    for (const connection of stalled) connection.send(head('GET', '/v2'));
+    await vi.waitUntil(() => port.load.unreadBytes === 64 * MiB);
+    const refused = await open(port);
+    refused.send(head('GET', '/v2'));
+    // Both may still be about to move.
+    expect(await refused.answers(1)).toEqual([429]);
+    expect(refused.received).toContain('(httpMaxUnreadBytesInAll)');
+    await sleep(1_100);
+    const reader = await open(port);
+    reader.send(head('GET', '/v2', { connection: 'close' }));
+    expect(await reader.ended).toBe('FIN');
+    expect(reader.received.length).toBeGreaterThan(32 * MiB);
+    expect(port.load.requests).toBe(1);
+  });
+
+  test('that is too long for a connection is refused with the name of the limit', async () => {
+    const port = await listen(large(MiB), { maxUnreadBytes: 64 * 1024 });
+    const connection = await open(port);
+    connection.send(head('GET', '/v2'));
+    expect(await connection.answers(1)).toEqual([413]);
+    expect(connection.received).toContain('1048576 bytes, more than 65536 (httpMaxUnreadBytes)');
+  });
+
+  test('that no one can give fails its own connection', async () => {
+    const port = await listen(async () => Promise.reject(new Error('a bug')));
+    const connection = await open(port);
+    connection.send(head('GET', '/v2'));
+    expect(await connection.ended).toMatch(/FIN|ECONNRESET/);
+    expect(await probe(port)).toBe(200);
+    expect(port.load.requests).toBe(0);
+  });
+});
+
+test('a connection that is idle between requests is closed, and was told when', async () => {
+  const port = await listen(readsBody, { keepAliveMs: 1_000 });
+  const connection = await open(port);
+  connection.send(head('GET', '/livez'));
+  expect(await connection.ended).toBe('FIN');
+  expect(connection.received).toMatch(/^keep-alive: timeout=1\r$/im);
+});
+
+test('a client that goes away is known to the handler at once', async () => {
+  const gone = Promise.withResolvers<string>();
+  const port = await listen((_, response) => {
+    response.once('close', () => gone.resolve('gone'));
+    return new Promise(() => {});
+  });
+  const connection = await open(port);
+  connection.send(head('GET', '/v2'));
+  await vi.waitUntil(() => port.load.requests === 1);
+  connection.socket.destroy();
+  expect(await gone.promise).toBe('gone');
+});
