@@ -1,75 +1,23 @@
 /** The HTTP port against clients that are many, slow, silent or rude: probes and honest clients are answered all the same. */
 
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { HttpAnswer, HttpHandler } from '../../../../src/gateway/accept/http/http-answer.ts';
-import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../../../../src/gateway/accept/http/http-limits.ts';
-import { type HttpPort, listenHttp } from '../../../../src/gateway/accept/http/http-port.ts';
-import { diagnostics } from '../../../../src/gateway/ops/diagnostics.ts';
-import { head, RawConnection, type RawOptions } from './raw-http.ts';
-
-const MiB = 2 ** 20;
-
-function text(code: number, body: string, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
-  return { code, headers, chunks: [Buffer.from(body)] };
-}
-
-async function readAll(request: IncomingMessage): Promise<string> {
-  let body = '';
-  for await (const chunk of request) body += chunk;
-  return body;
-}
-
-/** Answers with the length of the body, when it has come. */
-const readsBody: HttpHandler = async (request) => {
-  try {
-    return text(200, String((await readAll(request)).length));
-  } catch {
-    return text(499, 'gone');
-  }
-};
-
-async function listen(rest: HttpHandler, limits: Partial<HttpLimits> = {}): Promise<HttpPort> {
-  const port = await listenHttp({
-    host: '127.0.0.1',
-    port: 0,
-    limits: { ...DEFAULT_HTTP_LIMITS, ...limits },
-    pages: async ({ url }) => text(200, `page ${url}`),
-    rest,
-  });
-  onTestFinished(() => port.close(0));
-  return port;
-}
-
-async function open(port: HttpPort, options?: RawOptions): Promise<RawConnection> {
-  const connection = await RawConnection.open(port.port, options);
-  onTestFinished(() => connection[Symbol.dispose]());
-  return connection;
-}
-
-async function openMany(port: HttpPort, count: number, options?: RawOptions): Promise<RawConnection[]> {
-  const connections: RawConnection[] = [];
-  for (let index = 0; index < count; index++) connections.push(await open(port, options));
-  return connections;
-}
-
-/** As the kubelet probes: a connection for each. */
-async function probe(port: HttpPort): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${port.port}/livez`, { headers: { connection: 'close' } });
-  await response.text();
-  return response.status;
-}
-
-/** The settings whose limits are reached while the test runs. */
-function reachedLimits(): Set<string> {
-  const reached = new Set<string>();
-  onTestFinished(diagnostics.limitReached.subscribe(({ limit }) => reached.add(limit)));
-  return reached;
-}
-
-const never: HttpHandler = () => new Promise(() => {});
+import { describe, expect, test, vi } from 'vitest';
+import type { HttpLimits } from '../../../../src/gateway/accept/http/http-limits.ts';
+import {
+  answersWith,
+  listen,
+  MiB,
+  never,
+  open,
+  openMany,
+  probe,
+  reachedLimits,
+  readAll,
+  readsBody,
+  text,
+} from './http-fixture.ts';
+import { head } from './raw-http.ts';
 
 describe('a port that is full', () => {
   test('replaces the connection that has been silent longest', async () => {
@@ -328,16 +276,8 @@ describe('pipelined requests', () => {
 });
 
 describe('an answer', () => {
-  const large = (bytes: number): HttpHandler => {
-    return async () => ({
-      code: 200,
-      headers: {},
-      chunks: [Buffer.alloc(bytes / 2, 'a'), Buffer.alloc(bytes / 2, 'b')],
-    });
-  };
-
   test('of many megabytes comes whole to a slow reader', async () => {
-    const port = await listen(large(32 * MiB));
+    const port = await listen(answersWith(32 * MiB));
     const connection = await open(port, { paused: true });
     connection.send(head('GET', '/v2', { connection: 'close' }));
     let bytes = 0;
@@ -352,7 +292,7 @@ describe('an answer', () => {
   });
 
   test('that is not read ends its connection after the stall time, and counts until then', async () => {
-    const port = await listen(large(32 * MiB), { stallMs: 1_000 });
+    const port = await listen(answersWith(32 * MiB), { stallMs: 1_000 });
     const reached = reachedLimits();
     const connection = await open(port, { paused: true });
     connection.send(head('GET', '/v2'));
@@ -363,7 +303,7 @@ describe('an answer', () => {
   });
 
   test('that stands still is cut for another when all of them together are too long', async () => {
-    const port = await listen(large(32 * MiB), { maxUnreadBytesInAll: 80 * MiB });
+    const port = await listen(answersWith(32 * MiB), { maxUnreadBytesInAll: 80 * MiB });
     const stalled = await openMany(port, 2, { paused: true });
     for (const connection of stalled) connection.send(head('GET', '/v2'));
     await vi.waitUntil(() => port.load.unreadBytes === 64 * MiB);
@@ -381,7 +321,7 @@ describe('an answer', () => {
   });
 
   test('that is too long for a connection is refused with the name of the limit', async () => {
-    const port = await listen(large(MiB), { maxUnreadBytes: 64 * 1024 });
+    const port = await listen(answersWith(MiB), { maxUnreadBytes: 64 * 1024 });
     const connection = await open(port);
     connection.send(head('GET', '/v2'));
     expect(await connection.answers(1)).toEqual([413]);
