@@ -102,23 +102,19 @@ function decodeFor(record: InferenceRecord, gateway: Gateway): InferRequest | Pr
     return decode(record.wire, gateway.limits.current);
   } catch (refusal) {
     if (!(refusal instanceof InferError) || refusal.reason !== 'limit_exceeded') throw refusal;
-    return decodeOnceLoaded(record, gateway, refusal);
+    return decodeOnceLoaded(record, gateway);
   }
 }
 
-/** @throws InferError with why the model cannot be asked at all, where that is so, and otherwise `refusal` */
+/** @throws InferError with why the model cannot be asked at all, where that is so, before what its message passes */
 async function decodeOnceLoaded(
   { wire, bytes, call }: InferenceRecord,
   { limits, models, onDemand }: Gateway,
-  refusal: InferError,
 ): Promise<InferRequest> {
   const name = peekModelName(wire, limits.current);
-  if (onDemand?.sleeps(name)) {
-    await onDemand.rouse(name, call, bytes);
-    return decode(wire, limits.current);
-  }
+  if (onDemand?.sleeps(name)) await onDemand.rouse(name, call, bytes);
   if (name !== '') void models.find(name, '').ready;
-  throw refusal;
+  return decode(wire, limits.current);
 }
 
 async function encodeInSlices(writing: AnswerWriting, call: Call): Promise<EncodedAnswer> {
