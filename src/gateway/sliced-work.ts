@@ -1,11 +1,7 @@
-/**
- * Work that takes long, a slice in each turn of the event loop, so that everything else of the server goes on meanwhile.
- *
- * W1: all of it together takes one slice of a turn, however much there is: it takes turns.
- * W2: work whose call has ended, or whose time is over, ends with its next slice.
- */
+/** Work on many elements, in slices of the event loop, so that everything else of the server goes on meanwhile. */
 
 import type { Call } from './accept/call.ts';
+import { SLICES } from './accept/slices.ts';
 import { cancelled } from './batch/scheduler.ts';
 
 export interface SlicedWork {
@@ -13,57 +9,19 @@ export interface SlicedWork {
   advance(elements: number): boolean;
 }
 
-const SLICE_MS = 8;
 /** Between two looks at the clock: at most a millisecond. */
 const ELEMENTS = 4_096;
 
-interface Job {
-  readonly work: SlicedWork;
-  readonly call: Pick<Call, 'cancelled' | 'deadline'>;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** W1: of the process, because it has one event loop. */
-const jobs: Job[] = [];
-let isScheduled = false;
-
 /**
- * Resolves when all of `work` is done.
- * @throws InferError `cancelled` or `deadline_exceeded` (W2), or what the work throws
+ * Resolves when all of `work` is done. It ends with its next slice when its call has ended, or the time of that is over.
+ * @throws InferError `cancelled` or `deadline_exceeded`, or what the work throws
  */
-export function inSlices(work: SlicedWork, call: Pick<Call, 'cancelled' | 'deadline'>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    jobs.push({ work, call, resolve, reject });
-    schedule();
-  });
-}
-
-function schedule(): void {
-  if (isScheduled || jobs.length === 0) return;
-  isScheduled = true;
-  setImmediate(runSlice);
-}
-
-function runSlice(): void {
-  isScheduled = false;
-  const end = performance.now() + SLICE_MS;
-  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
-    if (!advance(job, end)) jobs.push(job);
-    if (performance.now() >= end) break;
+export async function inSlices(work: SlicedWork, call: Pick<Call, 'cancelled' | 'deadline'>): Promise<void> {
+  for (;;) {
+    await SLICES.next();
+    const isLate = performance.now() >= call.deadline;
+    if (call.cancelled || isLate) throw cancelled(isLate ? 'deadline' : 'client');
+    do if (work.advance(ELEMENTS)) return;
+    while (!SLICES.isOver);
   }
-  schedule();
-}
-
-/** @returns whether it is over. */
-function advance({ work, call, resolve, reject }: Job, end: number): boolean {
-  try {
-    const now = performance.now();
-    if (call.cancelled || now >= call.deadline) throw cancelled(now >= call.deadline ? 'deadline' : 'client');
-    while (!work.advance(ELEMENTS)) if (performance.now() >= end) return false;
-    resolve();
-  } catch (error) {
-    reject(error);
-  }
-  return true;
 }

@@ -15,7 +15,7 @@ import { inferInput, inferRequest, signatureOf, spec } from '../support/infer-re
 
 const MiB = 2 ** 20;
 const MAX_BYTES = 16 * MiB;
-/** CPU time of the thread between two turns: a slice is 8 ms, and collections of garbage come on top. Read at once, these take 150 to 1,500 ms. */
+/** CPU time of the thread between two turns: a slice is 3 ms, and collections of garbage come on top. Read at once, these take 150 to 1,500 ms. */
 const MAX_TURN_MS = 100;
 
 interface Sent {

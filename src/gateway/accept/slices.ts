@@ -29,3 +29,6 @@ export class Slices {
     if (this.#waiting.length > 0) setImmediate(() => this.#run());
   }
 }
+
+/** Those of the process, which has one event loop. */
+export const SLICES = new Slices();

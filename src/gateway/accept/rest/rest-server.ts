@@ -8,7 +8,7 @@ import type { Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
 import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
-import { Slices } from '../slices.ts';
+import { SLICES } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { InferAnswer } from './infer-answer.ts';
 import { inferBody } from './infer-body.ts';
@@ -49,7 +49,7 @@ export class RestServer {
   readonly #table: readonly { readonly route: RestRoute; readonly pattern: RegExp }[];
   readonly #document: Buffer;
   readonly #budget: BodyBudget;
-  readonly #slices = new Slices();
+  readonly #slices = SLICES;
   #draining = false;
 
   constructor(api: InferenceApi, control: ControlApi, options: RestOptions) {
