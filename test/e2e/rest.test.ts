@@ -7,6 +7,7 @@ import { identityModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
 import { useServer } from '../support/server-fixture.ts';
+import { StockClient } from '../support/stock-client.ts';
 import { BROKEN, floats, oneInstance, SERVED } from './protocol-requests.ts';
 
 const MAX_BYTES = 65_536;
@@ -110,6 +111,32 @@ describe('an inference in JSON', () => {
       '{"inputs": [{"name": "input", "datatype": "INT64", "shape": [1, 4], "data": [9007199254740993, -9223372036854775808, 1, 0]}]}',
     );
     expect((await infer('longs', body)).bytes.toString()).toContain('[9007199254740993,-9223372036854775808,1,0]');
+  });
+
+  test('takes and gives NaN and infinities, as Triton and Python write them', async () => {
+    const body = Buffer.from(
+      '{"inputs": [{"name": "a", "datatype": "FP32", "shape": [1, 2], "data": [NaN, -Infinity]}, {"name": "b", "datatype": "FP32", "shape": [1, 2], "data": [1, 1.5]}]}',
+    );
+    const response = await fetch(`${fixture.server.http}/v2/models/sum/infer`, { method: 'POST', body });
+    expect([response.status, await response.text()]).toEqual([
+      200,
+      expect.stringContaining('"name":"sum","datatype":"FP32","shape":[1,2],"data":[NaN,-Infinity]'),
+    ]);
+  });
+
+  test('may have keys that are not known, as clients of the protocol add them, and a byte order mark', async () => {
+    const more = { model_name: 'sum', from_the_future: [{ data: [1, 'x', null] }] };
+    const body = {
+      ...more,
+      inputs: [
+        { ...more, ...A },
+        { ...B, ...more },
+      ],
+      outputs: [{ name: 'sum', ...more }],
+    };
+    expect(await infer('sum', body)).toMatchObject({ code: 200, json: { outputs: [{ data: [11, 22] }] } });
+    const marked = Buffer.from(`\uFEFF${JSON.stringify({ inputs: [A, B] })}`);
+    expect(await infer('sum', marked)).toMatchObject({ code: 200 });
   });
 
   test('may be compressed', async () => {
@@ -389,4 +416,35 @@ test('REST can be off', async () => {
   await using server = await startServer(repository.directory, { flags: ['--log-level', 'error', '--rest', 'off'] });
   const response = await fetch(`${server.http}/v2`);
   expect([response.status, await response.text()]).toEqual([404, 'there is /livez, /readyz, /metrics\n']);
+});
+
+describe('a large request in JSON', () => {
+  test('is answered, and gRPC beside it too', { timeout: 120_000 }, async () => {
+    using repository = new Repository({ wide: oneInstance(identityModel('FP32', ['batch', 'n'])) });
+    await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
+    using client = new StockClient(server.grpc);
+    const element = '0.1234567,';
+    const count = Math.floor((60 * 2 ** 20) / element.length);
+    const body = Buffer.concat([
+      Buffer.from(`{"inputs":[{"name":"input","datatype":"FP32","shape":[1,${count}],"data":[`),
+      Buffer.alloc(count * element.length - 1, element),
+      Buffer.from(']}]}'),
+    ]);
+    let isAnswered = false;
+    const pending = fetch(`${server.http}/v2/models/wide/infer`, { method: 'POST', body }).finally(() => {
+      isAnswered = true;
+    });
+    let checks = 0;
+    for (; !isAnswered; checks += 1) await client.call('ServerLive', {});
+    const response = await pending;
+    expect(response.status).toBe(200);
+    // It is longer than what is made before an answer begins, and made while it is taken.
+    expect(response.headers.get('content-length')).toBeNull();
+    const text = Buffer.from(await response.arrayBuffer()).toString('latin1');
+    expect(text.slice(0, 200)).toContain(`"shape":[1,${count}],"data":[0.1234567,0.1234567,`);
+    expect(text.split('0.1234567')).toHaveLength(count + 1);
+    expect(text.endsWith(',0.1234567]}]}')).toBe(true);
+    // Some 400 turns of the event loop; one that is held for the whole body answers one or two.
+    expect(checks).toBeGreaterThan(20);
+  });
 });

@@ -12,7 +12,11 @@ const WHOLE_BYTES = 4 * 2 ** 20;
 export type InferBody = Pick<HttpAnswer, 'chunks' | 'rest'> & { readonly headerLength: number | undefined };
 
 /** @throws InferError `queue_full` where JSON that has to be whole has no room */
-export async function inferBody(answer: InferAnswer, slices: Slices, charge: BodyCharge): Promise<InferBody> {
+export async function inferBody(
+  answer: InferAnswer,
+  slices: Slices,
+  charge: Pick<BodyCharge, 'take'>,
+): Promise<InferBody> {
   const { tensors } = answer;
   const json = answer.json();
   const chunks: Uint8Array[] = [];

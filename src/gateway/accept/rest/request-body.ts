@@ -30,7 +30,7 @@ const BLOCK_BYTES = 65_536;
 export async function readBody(
   request: IncomingMessage,
   limit: BodyLimit,
-  charge: BodyCharge,
+  charge: Pick<BodyCharge, 'take'>,
   slices: Slices,
 ): Promise<Buffer> {
   const encoding = encodingOf(request.headers['content-encoding']);
@@ -116,14 +116,14 @@ function checkRatio(inflatedBytes: number, compressedBytes: number): void {
 /** The bytes of a body that have come. */
 class BodyBytes {
   readonly #limit: BodyLimit;
-  readonly #charge: BodyCharge;
+  readonly #charge: Pick<BodyCharge, 'take'>;
   readonly #chunks: Buffer[] = [];
   /** What takes small chunks, and how much of it is taken. */
   #block: Buffer | undefined;
   #blockBytes = 0;
   #bytes = 0;
 
-  constructor(limit: BodyLimit, charge: BodyCharge) {
+  constructor(limit: BodyLimit, charge: Pick<BodyCharge, 'take'>) {
     this.#limit = limit;
     this.#charge = charge;
   }

@@ -1,0 +1,242 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { InferAnswer } from '../../../../src/gateway/accept/rest/infer-answer.ts';
+import { inferBody } from '../../../../src/gateway/accept/rest/infer-body.ts';
+import { type ParsedRequest, parseInferRequest } from '../../../../src/gateway/accept/rest/infer-json.ts';
+import type { RequestBounds } from '../../../../src/gateway/accept/rest/json-data.ts';
+import { Slices } from '../../../../src/gateway/accept/slices.ts';
+import { jsonToRaw } from '../../../../src/wire/json-tensor.ts';
+import type { Datatype } from '../../../../src/wire/tensor.ts';
+
+const MIB = 2 ** 20;
+const MODEL = { name: 'm', version: '' };
+/** Of one turn of the event loop, garbage collection included: a slice has 3 ms. */
+const MAX_TURN_MS = 100;
+
+function bounds(changes: Partial<RequestBounds> = {}): RequestBounds {
+  return {
+    slices: new Slices(),
+    charge: { take() {} },
+    maxJsonBytes: 64 * MIB,
+    maxTensorBytes: 64 * MIB,
+    ...changes,
+  };
+}
+
+function parse(json: string | Buffer, changes?: Partial<RequestBounds>): Promise<ParsedRequest> {
+  return parseInferRequest(MODEL, Buffer.from(json), bounds(changes));
+}
+
+/** CPU time of the longest turn of the event loop while `work` is under way, in milliseconds, and how many turns there were. */
+async function longestTurn(work: () => Promise<unknown>): Promise<{ readonly ms: number; readonly turns: number }> {
+  let isDone = false;
+  let longest = 0;
+  let turns = 0;
+  let before = process.threadCpuUsage();
+  const look = (): void => {
+    const { user, system } = process.threadCpuUsage(before);
+    before = process.threadCpuUsage();
+    longest = Math.max(longest, (user + system) / 1_000);
+    turns += 1;
+    if (!isDone) setImmediate(look);
+  };
+  setImmediate(look);
+  await work();
+  isDone = true;
+  await new Promise((resolve) => setImmediate(resolve));
+  return { ms: longest, turns };
+}
+
+/** The members of an object in some order, with a key that no one knows. */
+function members(entries: readonly (readonly [string, string])[], order: readonly number[]): string {
+  const all = [...entries, ['model_name', '{"a": [1, "]", {}], "data": [1]}'] as const];
+  const ranked = all.map((entry, index) => ({ entry, rank: order[index % order.length] ?? 0 }));
+  return `{${ranked.sort((a, b) => a.rank - b.rank).map(({ entry: [key, value] }) => `"${key}":${value}`)}}`;
+}
+
+describe('a request in JSON', () => {
+  test('may have its keys in any order, and keys that no one knows', async () => {
+    const order = fc.array(fc.nat(100), { minLength: 6, maxLength: 6 });
+    const input = fc.record({
+      name: fc.string({ minLength: 1 }),
+      values: fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { maxLength: 5 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(input, { maxLength: 3 }), fc.string(), order, async (tensors, id, ranks) => {
+        const inputs = tensors.map(({ name, values }) =>
+          members(
+            [
+              ['name', JSON.stringify(name)],
+              ['shape', `[${values.length}]`],
+              ['datatype', '"FP64"'],
+              ['data', `[${values.map((value) => (Object.is(value, -0) ? '-0.0' : String(value)))}]`],
+            ],
+            ranks,
+          ),
+        );
+        const json = members(
+          [
+            ['id', JSON.stringify(id)],
+            ['inputs', `[${inputs}]`],
+            ['parameters', '{"priority": 9007199254740993}'],
+          ],
+          ranks,
+        );
+        const { request } = await parse(json);
+        expect(request.id).toBe(id);
+        expect(request.parameters).toEqual(new Map([['priority', { kind: 'int64', value: 9_007_199_254_740_993n }]]));
+        expect(request.inputs.map(({ name, shape }) => [name, shape])).toEqual(
+          tensors.map(({ name, values }) => [name, [values.length]]),
+        );
+        expect(request.rawInputContents.map((raw) => Buffer.from(raw))).toEqual(
+          tensors.map(({ values }) => Buffer.from(jsonToRaw('FP64', values))),
+        );
+      }),
+    );
+  });
+
+  test('ends every text that is cut or changed with a refusal or a request, never with a fault', async () => {
+    const json = JSON.stringify({
+      id: 'ä',
+      inputs: [
+        {
+          name: 'a',
+          datatype: 'FP32',
+          shape: [2, 2],
+          data: [
+            [1, 2.5],
+            [-3e4, 0],
+          ],
+          parameters: { x: true },
+        },
+        { name: 'b', datatype: 'BYTES', shape: [2], data: ['x\n', 'ü'] },
+      ],
+      outputs: [{ name: 'c', parameters: { classification: 1 } }],
+    });
+    const bytes = fc.uint8Array({ maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(fc.nat(json.length), fc.nat(4), bytes, async (at, removed, added) => {
+        const body = Buffer.from(json);
+        const changed = Buffer.concat([body.subarray(0, at), added, body.subarray(at + removed)]);
+        await parse(changed).catch((error: unknown) => {
+          expect(error).toMatchObject({ name: 'InferError', reason: expect.stringMatching(/invalid_request|limit_/) });
+        });
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test('that is 60 MiB long holds the event loop for slices, not for its length', { timeout: 60_000 }, async () => {
+    const element = '-0.12345678901234566,';
+    const count = Math.floor((60 * MIB) / element.length);
+    const head = `{"inputs":[{"name":"x","datatype":"FP32","shape":[1,${count}],"data":[`;
+    const body = Buffer.concat([
+      Buffer.from(head),
+      Buffer.alloc(count * element.length - 1, element),
+      Buffer.from(']}]}'),
+    ]);
+    let raw: Uint8Array | undefined;
+    const { ms, turns } = await longestTurn(async () => {
+      raw = (await parse(body)).request.rawInputContents[0];
+    });
+    const floats = new Float32Array(raw?.buffer ?? new ArrayBuffer(0));
+    expect([floats.length, floats[0], floats.at(-1)]).toEqual([count, Math.fround(-0.12345678901234566), floats[0]]);
+    expect(ms).toBeLessThan(MAX_TURN_MS);
+    expect(turns).toBeGreaterThan(20);
+  });
+
+  test('that is one string of 60 MiB holds the event loop for slices too', { timeout: 60_000 }, async () => {
+    const text = Buffer.alloc(60 * MIB, 'größer\\n');
+    const head = '{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":["';
+    const body = Buffer.concat([Buffer.from(head), text, Buffer.from('"]}]}')]);
+    const { ms } = await longestTurn(() => parse(body));
+    expect(ms).toBeLessThan(MAX_TURN_MS);
+  });
+
+  test.each<[what: string, json: string, reason: string, text: RegExp]>([
+    [
+      'tensors that are larger than a message may be, before they are made',
+      `{"inputs":[{"name":"x","datatype":"FP64","shape":[200],"data":[${'1,'.repeat(199)}1]}]}`,
+      'limit_exceeded',
+      /tensors of the request take 1600 bytes with input 'x', at most 1000 are allowed \(max_message_bytes\)/,
+    ],
+    ['too many values', `{"inputs":[${'{},'.repeat(60_000)}{}]}`, 'limit_exceeded', /more than 50000 values/],
+    ['a long key', `{"${'a'.repeat(2 * MIB)}":1}`, 'limit_exceeded', /more than 1048576 bytes/],
+    [
+      'data that is none',
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":3}]}',
+      'invalid_request',
+      /'data' of input 'x' is 3, expected an array/,
+    ],
+    [
+      'data that is missing',
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"Data":[3]}]}',
+      'invalid_request',
+      /'data' of input 'x' is missing, expected an array: it has 'name', 'datatype', 'shape', 'Data'/,
+    ],
+    [
+      'a second document',
+      '{"inputs":[]}{}',
+      'invalid_request',
+      /failed to parse the request JSON buffer: an object at byte 13, expected the end/,
+    ],
+  ])('is refused for %s', async (_, json, reason, message) => {
+    await expect(parse(json, { maxTensorBytes: 1_000 })).rejects.toMatchObject({
+      reason,
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test('charges what its tensors take', async () => {
+    const taken: number[] = [];
+    const json =
+      '{"inputs":[{"name":"x","datatype":"FP64","shape":[2],"data":[1,2]},{"name":"y","datatype":"INT8","shape":[1],"data":[1]}]}';
+    await parse(json, { charge: { take: (bytes) => taken.push(bytes) } });
+    expect(taken).toEqual([16, 1]);
+  });
+});
+
+function answer(datatype: Datatype, shape: readonly number[], data: Uint8Array, isBinary = false): InferAnswer {
+  const outputs = [{ name: 'y', datatype, shape, data }];
+  const response = { modelName: 'm', modelVersion: '1', id: '', parameters: new Map(), outputs };
+  return new InferAnswer(response, { all: isBinary, byName: new Map() });
+}
+
+describe('an answer in JSON', () => {
+  const charge = { take() {} };
+
+  test('that is small is whole, in one chunk', async () => {
+    const body = await inferBody(answer('FP32', [2], jsonToRaw('FP32', [0.1, Number.NaN])), new Slices(), charge);
+    expect(body).toMatchObject({ chunks: [expect.anything()], headerLength: undefined });
+    expect(body.rest).toBeUndefined();
+    expect(Buffer.concat(body.chunks).toString()).toBe(
+      '{"model_name":"m","model_version":"1","outputs":[{"name":"y","datatype":"FP32","shape":[2],"data":[0.1,NaN]}]}',
+    );
+  });
+
+  test('that is large is made while it is taken, in slices', { timeout: 60_000 }, async () => {
+    const count = 4_000_000;
+    const values = Float32Array.from({ length: count }, (_, index) => Math.sin(index));
+    const text: Uint8Array[] = [];
+    const { ms } = await longestTurn(async () => {
+      const body = await inferBody(answer('FP32', [1, count], new Uint8Array(values.buffer)), new Slices(), charge);
+      expect(body.rest?.heldBytes).toBe(4 * count);
+      expect(body.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(5 * MIB);
+      text.push(...body.chunks);
+      for await (const chunk of body.rest?.chunks ?? []) text.push(chunk);
+    });
+    expect(ms).toBeLessThan(MAX_TURN_MS);
+    const { outputs } = JSON.parse(Buffer.concat(text).toString());
+    expect(Float32Array.from(outputs[0].data)).toEqual(values);
+  });
+
+  test('with binary tensors behind it says how long it is', async () => {
+    const data = jsonToRaw('FP32', [1, 2]);
+    const { chunks, headerLength } = await inferBody(answer('FP32', [2], data, true), new Slices(), charge);
+    const bytes = Buffer.concat(chunks);
+    expect(JSON.parse(bytes.subarray(0, headerLength).toString())).toMatchObject({
+      outputs: [{ parameters: { binary_data_size: 8 } }],
+    });
+    expect(bytes.subarray(headerLength)).toEqual(Buffer.from(data));
+  });
+});
