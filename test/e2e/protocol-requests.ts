@@ -12,7 +12,11 @@ export const SERVED = {
   /** Batches up to 8 rows of `a` and `b`; knows the classes of `sum`. */
   sum: {
     versions: { 1: sumModel() },
-    config: { ...ONE_INSTANCE, max_batch_size: 8, output: [{ name: 'sum', label_filename: 'labels.txt' }] },
+    config: {
+      ...ONE_INSTANCE,
+      max_batch_size: 8,
+      output: [{ name: 'sum', label_filename: 'labels.txt' }, { name: 'difference' }],
+    },
     files: { 'labels.txt': 'cat\ndog\n' },
   },
   /** Takes whole shapes. */
