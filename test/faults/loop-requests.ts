@@ -1,12 +1,7 @@
 /** Requests to the models whose output is their input, so that each answer shows whose it is. */
 
-import {
-  type CallOptions,
-  type InferenceClient,
-  InferenceError,
-  type Inputs,
-  tensor,
-} from '../../src/client/inference-client.ts';
+import { InferenceError, type Inputs, tensor } from '../../src/client/inference-client.ts';
+import type { Caller, CallerOptions } from '../support/caller.ts';
 
 /**
  * Iterations that take about half a second: long enough to be seen, and a quarter of the least that a run is given before its
@@ -19,12 +14,16 @@ export function loopInputs(value: number, iterations = 0): Inputs {
   return { iterations: tensor.int64([BigInt(iterations)], [1, 1]), input: tensor.fp32([value], [1, 1]) };
 }
 
-export interface LoopOptions extends CallOptions {
+export interface LoopOptions extends CallerOptions {
   readonly iterations?: number;
 }
 
 /** The answer of `loop` to `value`, which has to be `value`. */
-export async function askLoop(client: InferenceClient, value: number, options: LoopOptions = {}): Promise<number> {
+export async function askLoop(
+  client: Pick<Caller, 'infer'>,
+  value: number,
+  options: LoopOptions = {},
+): Promise<number> {
   const { iterations, ...callOptions } = options;
   const result = await client.infer('loop', loopInputs(value, iterations), callOptions);
   return result.output('output', 'FP32').data[0] ?? Number.NaN;

@@ -2,6 +2,7 @@
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InferenceClient, type InferenceResult, tensor } from '../../src/client/inference-client.ts';
+import { type Caller, DOORS, type Doors } from '../support/caller.ts';
 import { additionModel } from '../support/onnx-models.ts';
 import { memoryOfTree } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
@@ -48,7 +49,7 @@ async function operate(tensorgate: object = {}): Promise<Operated> {
   };
 }
 
-function ask(client: InferenceClient, value: number): Promise<InferenceResult> {
+function ask(client: Pick<Caller, 'infer'>, value: number): Promise<InferenceResult> {
   return client.infer('m', { input: tensor.fp32([value], [1, 1]) });
 }
 
@@ -57,34 +58,39 @@ function makerOf(result: InferenceResult, value: number): number {
   return (result.output('output', 'FP32').data[0] ?? Number.NaN) - value;
 }
 
-/** Callers that send one request after another, each with a number of its own. */
+/** Callers that send one request after another through all doors, each with a number of its own. */
 class Callers implements AsyncDisposable {
   answered = 0;
   readonly versions = new Set<number>();
   readonly faults: string[] = [];
   #next = 0;
   #stopping = false;
+  readonly #callers: readonly Caller[];
   readonly #ended: Promise<unknown>;
 
-  constructor(client: InferenceClient, count: number) {
-    this.#ended = Promise.all(Array.from({ length: count }, () => this.#call(client)));
+  /** @param lanes requests under way at a time through each door. */
+  constructor(server: Doors, lanes: number) {
+    this.#callers = DOORS.map((door) => door.connect(server));
+    const callers = this.#callers.flatMap((caller) => Array.from({ length: lanes }, () => this.#call(caller)));
+    this.#ended = Promise.all(callers);
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#ended;
+    for (const caller of this.#callers) caller.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  async #call(client: InferenceClient): Promise<void> {
+  async #call(caller: Caller): Promise<void> {
     while (!this.#stopping && this.faults.length === 0) {
       // Small enough that sums are exact.
       const value = ++this.#next % 100_000;
       try {
-        const result = await ask(client, value);
+        const result = await ask(caller, value);
         const maker = makerOf(result, value);
         this.versions.add(maker);
         this.answered++;
@@ -104,7 +110,7 @@ describe('L7: a model that is loaded again and again under traffic', () => {
     'fails nobody and mixes nothing, in $where',
     async ({ reloads, tensorgate }) => {
       const { server, repository, client, load, lines } = await operate(tensorgate);
-      await using callers = new Callers(client, 8);
+      await using callers = new Callers(server, 3);
       let unready = 0;
       for (let version = 2; version <= reloads + 1; version++) {
         repository.publish('m', version, additionModel(version));
@@ -129,8 +135,8 @@ describe('L7: a model that is loaded again and again under traffic', () => {
 });
 
 test('L8: a load that fails leaves readiness and what serves as they are', async () => {
-  const { server, repository, client, load, lines } = await operate();
-  await using callers = new Callers(client, 4);
+  const { server, repository, load, lines } = await operate();
+  await using callers = new Callers(server, 2);
   repository.publish('m', 1, Buffer.from('no model'));
   await expect(load('m')).rejects.toMatchObject({
     details: expect.stringMatching(/^load failed for model 'm': version 1 is at UNAVAILABLE state: .*is a text file/),

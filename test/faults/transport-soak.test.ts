@@ -40,8 +40,8 @@ interface State {
 }
 
 /** Resolves when all its clients are gone. */
-async function soak({ grpcPort }: TestServer, seconds: number, seed: number): Promise<SoakReport> {
-  return JSON.parse(await output(process.execPath, [SOAK, ...[grpcPort, seconds, seed].map(String)]));
+async function soak({ grpcPort, httpPort }: TestServer, seconds: number, seed: number): Promise<SoakReport> {
+  return JSON.parse(await output(process.execPath, [SOAK, ...[grpcPort, httpPort, seconds, seed].map(String)]));
 }
 
 /** Waits until the server has nothing to do, and says what it holds then. */

@@ -1,11 +1,12 @@
 /**
- * Run as `node transport-soak.ts <port> <seconds> <seed>`: clients that keep to the rules, beside peers that keep to none.
+ * Run as `node transport-soak.ts <gRPC port> <HTTP port> <seconds> <seed>`: clients that keep to the rules, beside peers that keep to none.
  * Prints a SoakReport as JSON.
  *
  * It is a process of its own so that its end closes whatever its clients have left open: a client of grpc-js that is closed
  * while it connects now and then keeps its connection for good. What the server then still holds is the server's fault.
  */
 
+import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InferenceClient, type InferenceResult, tensor } from '../../src/client/inference-client.ts';
 import {
@@ -22,6 +23,7 @@ import {
   unaryRequest,
 } from '../gateway/accept/h2/raw-frames.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
+import { type Caller, RestCaller, StreamCaller } from '../support/caller.ts';
 import { below, pick, type Random, randomBytes, randomFrom } from '../support/random.ts';
 import { type Message, method } from '../support/stock-client.ts';
 
@@ -43,11 +45,17 @@ const GOOD_MESSAGE = INFER.requestSerialize({
 const INITIAL_WINDOW_SIZE = 4;
 const CANCEL = uint32(8);
 
+/** The ports of the server. */
+interface Ports {
+  readonly grpc: number;
+  readonly http: number;
+}
+
 /** A fault, of a client of its own. Resolves when that is gone. */
-type Fault = (port: number, random: Random) => Promise<void>;
+type Fault = (ports: Ports, random: Random) => Promise<void>;
 
 const FAULTS: Readonly<Record<string, Fault>> = {
-  async cancelledCalls(port, random) {
+  async cancelledCalls({ grpc: port }, random) {
     const client = new RawClient(port);
     const calls = Array.from({ length: 1 + below(20, random) }, async () => {
       const signal = AbortSignal.timeout(below(20, random));
@@ -57,7 +65,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     client.close();
   },
 
-  async cancelledStream(port, random) {
+  async cancelledStream({ grpc: port }, random) {
     const client = new RawClient(port);
     const stream = client.stream(STREAM_INFER.path);
     stream.on('error', () => undefined);
@@ -72,7 +80,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     client.close();
   },
 
-  async missedDeadlines(port, random) {
+  async missedDeadlines({ grpc: port }, random) {
     const client = new RawClient(port);
     const calls = Array.from({ length: 1 + below(10, random) }, () =>
       client.unary(INFER.path, GOOD_MESSAGE, { timeoutMs: 1 + below(10, random) }),
@@ -81,7 +89,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     client.close();
   },
 
-  async resets(port, random) {
+  async resets({ grpc: port }, random) {
     using peer = await RawPeer.connect(port);
     for (const id of streamIds(1 + below(30, random))) {
       const body = grpcMessage(GOOD_MESSAGE);
@@ -95,7 +103,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     }
   },
 
-  async halfSentMessages(port, random) {
+  async halfSentMessages({ grpc: port }, random) {
     using peer = await RawPeer.connect(port);
     for (const id of streamIds(1 + below(10, random))) {
       const body = grpcMessage(GOOD_MESSAGE);
@@ -108,7 +116,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     if (random() < 0.5) peer.socket.resetAndDestroy();
   },
 
-  async slowReader(port, random) {
+  async slowReader({ grpc: port }, random) {
     using peer = await RawPeer.connect(port, setting(INITIAL_WINDOW_SIZE, pick([0, 1, 100], random)));
     const messages = Buffer.concat(Array.from({ length: 20 }, () => grpcMessage(GOOD_MESSAGE)));
     await peer.send(request(1, STREAM_INFER.path));
@@ -127,7 +135,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     }
   },
 
-  async reconnects(port, random) {
+  async reconnects({ grpc: port }, random) {
     for (let count = below(10, random); count >= 0; count--) {
       using peer = await RawPeer.connectSilently(port);
       const words = [
@@ -144,7 +152,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     }
   },
 
-  async garbage(port, random) {
+  async garbage({ grpc: port }, random) {
     using peer = await RawPeer.connectSilently(port);
     const noise = randomBytes(1 + below(5_000, random), random);
     const words = [
@@ -166,7 +174,50 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     // Some are told what they did.
     if (random() < 0.5) await Promise.race([peer.end(), sleep(200)]);
   },
+
+  async halfSentBodies({ http }, random) {
+    const whole = restRequest(REST_BODY);
+    await sayOverHttp(http, whole.subarray(0, below(whole.length, random)), random, 'all');
+  },
+
+  async unreadRestAnswers({ http }, random) {
+    const requests = Array.from({ length: 1 + below(20, random) }, () => restRequest(REST_BODY));
+    await sayOverHttp(http, Buffer.concat(requests), random, 'nothing');
+  },
+
+  async restGarbage({ http }, random) {
+    const words = [
+      randomBytes(1 + below(5_000, random), random),
+      restRequest(REST_BODY.slice(0, below(REST_BODY.length, random))),
+      restRequest(`${'['.repeat(below(20_000, random))}`),
+      mutated(restRequest(REST_BODY), random, 0),
+    ];
+    await sayOverHttp(http, pick(words, random), random, 'all');
+  },
 };
+
+/** Bytes on a connection of their own to the HTTP port; what it answers is taken, or not. */
+async function sayOverHttp(port: number, bytes: Buffer, random: Random, reads: 'all' | 'nothing'): Promise<void> {
+  const socket = net.connect(port, '127.0.0.1');
+  const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.on('error', () => undefined);
+  if (reads === 'nothing') socket.pause();
+  else socket.resume();
+  socket.write(bytes);
+  await Promise.race([gone, sleep(below(200, random))]);
+  if (random() < 0.5) socket.resetAndDestroy();
+  else socket.destroy();
+  await gone;
+}
+
+function restRequest(body: string): Buffer {
+  const head = `POST /v2/models/${MODEL}/infer HTTP/1.1\r\nhost: soak\r\ncontent-type: application/json\r\n`;
+  return Buffer.from(`${head}content-length: ${body.length}\r\n\r\n${body}`);
+}
+
+const REST_BODY = JSON.stringify({
+  inputs: [{ name: 'image', datatype: 'UINT8', shape: [1, 3, 32, 32], data: Array.from(IMAGES[0] ?? []) }],
+});
 
 /** As a client numbers its streams. */
 function streamIds(count: number): number[] {
@@ -183,10 +234,10 @@ function session(random: Random): Buffer {
 }
 
 /** With some bytes changed, mostly outside the tensors. */
-function mutated(bytes: Buffer, random: Random): Buffer {
+function mutated(bytes: Buffer, random: Random, from = PREFACE.length): Buffer {
   for (let count = 1 + below(8, random); count > 0; count--) {
-    const call = PREFACE.length + below(bytes.length - PREFACE.length, random);
-    const at = random() < 0.5 ? call : PREFACE.length + below(200, random);
+    const call = from + below(bytes.length - from, random);
+    const at = random() < 0.5 ? call : from + below(200, random);
     bytes[at] = below(256, random);
   }
   return bytes;
@@ -214,9 +265,9 @@ class GoodCalls {
   }
 
   /** Calls one after the other on one connection. */
-  async callUntil(end: number, random: Random): Promise<void> {
-    using client = connect(this.#target);
-    while (performance.now() < end) await this.#call(client, random);
+  async callUntil(end: number, random: Random, connectTo: () => Caller = () => connect(this.#target)): Promise<void> {
+    using caller = connectTo();
+    while (performance.now() < end) await this.#call(caller, random);
   }
 
   /** Each on a connection of its own. */
@@ -248,10 +299,10 @@ class GoodCalls {
     }
   }
 
-  async #call(client: InferenceClient, random: Random): Promise<void> {
+  async #call(caller: Caller, random: Random): Promise<void> {
     const image = below(IMAGES.length, random);
     try {
-      this.#check(image, await client.infer(MODEL, inputs(IMAGES[image])));
+      this.#check(image, await caller.infer(MODEL, inputs(IMAGES[image])));
     } catch (error) {
       this.wrong.push(`a call: ${error}`);
     }
@@ -288,15 +339,16 @@ export interface SoakReport {
   readonly faults: Readonly<Record<string, number>>;
 }
 
-/** Four good clients and four bad ones, for so long. */
-async function soak(port: number, seconds: number, seed: number): Promise<SoakReport> {
-  const good = await GoodCalls.of(`127.0.0.1:${port}`);
+/** Six good clients and four bad ones, for so long. */
+async function soak(ports: Ports, seconds: number, seed: number): Promise<SoakReport> {
+  const good = await GoodCalls.of(`127.0.0.1:${ports.grpc}`);
+  const doors = { grpc: `127.0.0.1:${ports.grpc}`, http: `http://127.0.0.1:${ports.http}` };
   const end = performance.now() + seconds * 1_000;
   const faults = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0]));
   const makeFaults = async (random: Random): Promise<void> => {
     while (performance.now() < end) {
       const [name, fault] = pick(Object.entries(FAULTS), random);
-      await fault(port, random);
+      await fault(ports, random);
       faults[name] = (faults[name] ?? 0) + 1;
     }
   };
@@ -305,11 +357,15 @@ async function soak(port: number, seconds: number, seed: number): Promise<SoakRe
     good.callUntil(end, randomFrom(seed + 1)),
     good.reconnectUntil(end, randomFrom(seed + 2)),
     good.streamUntil(end, randomFrom(seed + 3)),
+    good.callUntil(end, randomFrom(seed + 8), () => new StreamCaller(doors.grpc)),
+    good.callUntil(end, randomFrom(seed + 9), () => new RestCaller(doors.http)),
     ...Array.from({ length: 4 }, (_, index) => makeFaults(randomFrom(seed + 4 + index))),
   ]);
   return { answered: good.answered, wrong: good.wrong, faults };
 }
 
-const [port = Number.NaN, seconds = Number.NaN, seed = Number.NaN] = process.argv.slice(2).map(Number);
-const report = await soak(port, seconds, seed);
+const [grpc = Number.NaN, httpPort = Number.NaN, seconds = Number.NaN, seed = Number.NaN] = process.argv
+  .slice(2)
+  .map(Number);
+const report = await soak({ grpc, http: httpPort }, seconds, seed);
 process.stdout.write(JSON.stringify(report), () => process.exit());

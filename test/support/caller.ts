@@ -15,6 +15,8 @@ import type { InferOutput } from '../../src/wire/infer-response.ts';
 export interface CallerOptions {
   /** After this long the caller gives up: the deadline of the call over gRPC, its own time over REST. */
   readonly deadlineMs?: number;
+  /** Ends the call. A stream does not end single requests. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Caller extends Disposable {
@@ -148,7 +150,12 @@ export class RestCaller implements Caller {
     this.#base = base;
   }
 
-  async infer(model: string, inputs: Inputs, { deadlineMs = 60_000 }: CallerOptions = {}): Promise<InferenceResult> {
+  async infer(
+    model: string,
+    inputs: Inputs,
+    { deadlineMs = 60_000, signal }: CallerOptions = {},
+  ): Promise<InferenceResult> {
+    const end = AbortSignal.any([AbortSignal.timeout(deadlineMs), ...(signal === undefined ? [] : [signal])]);
     const tensors = Object.entries(inputs).map(([name, { datatype, shape, data }]) => ({
       name,
       datatype,
@@ -156,7 +163,7 @@ export class RestCaller implements Caller {
       data: Array.from(data as Iterable<number | bigint>, Number),
     }));
     const body = JSON.stringify({ inputs: tensors });
-    const { code, text, retryAfter } = await this.#post(`/v2/models/${model}/infer`, body, deadlineMs);
+    const { code, text, retryAfter } = await this.#post(`/v2/models/${model}/infer`, body, end);
     const answer = JSON.parse(text);
     if (code === 200) return resultOf(answer);
     throw new InferenceError(STATUS_OF_HTTP[code] ?? status.UNKNOWN, answer.error, {
@@ -173,10 +180,9 @@ export class RestCaller implements Caller {
     this.close();
   }
 
-  #post(path: string, body: string, timeoutMs: number): Promise<{ code: number; text: string; retryAfter?: string }> {
+  #post(path: string, body: string, signal: AbortSignal): Promise<{ code: number; text: string; retryAfter?: string }> {
     return new Promise((resolve, reject) => {
       const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-      const signal = AbortSignal.timeout(timeoutMs);
       const request = http.request(`${this.#base}${path}`, { method: 'POST', agent: this.#agent, headers, signal });
       request.on('error', reject);
       request.on('response', (response) => {
