@@ -1,7 +1,7 @@
 /** From the head of a request to what answers it (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Requests"). */
 
-import { InferError } from '../../errors.ts';
-import { type Method, type Routes, screened, type TransportOptions } from '../call.ts';
+import { InferError, Status } from '../../errors.ts';
+import { boundedText, type Method, type Routes, screened, type TransportOptions } from '../call.ts';
 import { MessageLimit } from '../message-limit.ts';
 import { Claim } from './byte-budget.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
@@ -13,6 +13,7 @@ import type { Http2Stream } from './http2-stream.ts';
 import { Http2StreamingCall } from './http2-streaming-call.ts';
 import { Http2UnaryCall } from './http2-unary-call.ts';
 import { ACCEPTED_ENCODINGS, encodingOf, Inflater } from './inflater.ts';
+import { LateRefusal } from './late-refusal.ts';
 import { limitReached } from './limit-events.ts';
 import { noRoom } from './no-room.ts';
 import type { RequestHead } from './request-head.ts';
@@ -75,7 +76,8 @@ export class GrpcService {
     const { path = '', timeoutMs } = head;
     const route = this.#routes.get(path);
     if (route === undefined) {
-      return new GrpcRefusal(stream, new InferError('unimplemented', `unknown method ${path.slice(0, MAX_PATH)}`));
+      const text = boundedText(`unknown method ${path.slice(0, MAX_PATH)}`);
+      return new LateRefusal(stream, { code: Status.UNIMPLEMENTED, text }, this.#tools.deadlines);
     }
     if (timeoutMs === undefined) {
       const text = 'grpc-timeout is malformed: at most eight digits and one of H, M, S, m, u, n are expected';

@@ -1,23 +1,25 @@
 /** A gRPC call on a stream: what unary and streaming ones have in common. */
 
-import { InferError, Status, type StatusCode } from '../../errors.ts';
+import { InferError, type Reason, Status, type StatusCode } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import { boundedText, type Call, type CancelReason, type Peer, type Trailers } from '../call.ts';
 import { publishEnd, publishStart } from '../call-events.ts';
 import { failWith } from '../failure.ts';
 import type { MessageLimit } from '../message-limit.ts';
-import { objection } from './answer-headers.ts';
+import { type AnswerEnd, objection } from './answer-headers.ts';
 import { type Claim, claimOf } from './byte-budget.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import type { Encoding, Inflated, Inflater } from './inflater.ts';
+import { LateRefusal } from './late-refusal.ts';
 import { limitReached } from './limit-events.ts';
 import { type PaceLimits, patienceAfter } from './message-pace.ts';
 import { MessageReader, type MessageSink } from './message-reader.ts';
 import { noRoom } from './no-room.ts';
 import type { RequestHead } from './request-head.ts';
+import { StreamState } from './stream-state.ts';
 
 /** What all calls of a transport share. */
 export interface CallTools {
@@ -73,6 +75,8 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   /** `undefined`: nobody has looked yet. */
   #receivedBefore: number | undefined = undefined;
   #patienceMs: number;
+  /** It ends for what its head, or the prefix of its message, says. */
+  #refusing = false;
   #started = false;
   #ended = false;
   #cancelled = false;
@@ -114,7 +118,9 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     if (this.#ended || !this.#canSend(trailers)) return;
     const bounded = boundedText(text);
     this.#conclude(code, bounded, failure);
-    this.http2.sendEnd({ code, text: bounded, trailers });
+    const end = { code, text: bounded, trailers };
+    if (this.#isLate(failure)) this.#refuseLate(end);
+    else this.http2.sendEnd(end);
   }
 
   /** To be called where the head lets the call in. */
@@ -122,6 +128,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   /** Ends the call before its method sees it. */
   refuse(failure: InferError): void {
+    this.#refusing = true;
     this.start(() => failWith(this, failure));
   }
 
@@ -132,6 +139,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     try {
       this.reader.read(chunk, from, to);
     } catch (thrown) {
+      this.#refusing = true;
       this.failWith(thrown);
     }
   }
@@ -322,6 +330,20 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     if (this.#started) publishEnd(this, { code, text, failure, startedAt: this.#startedAt });
   }
 
+  /** Whether the answer waits until the rest of the request has come. One that says when to try again never does. */
+  #isLate(failure: InferError | undefined): boolean {
+    const { state, headSent } = this.http2;
+    return (
+      this.#refusing && state === StreamState.OPEN && !headSent && failure !== undefined && LASTING.has(failure.reason)
+    );
+  }
+
+  #refuseLate(end: AnswerEnd): void {
+    const { deadlines } = this.#tools;
+    deadlines.remove(this);
+    new LateRefusal(this.http2, end, deadlines);
+  }
+
   /** Of a call that has not ended (C2). */
   #cancel(reason: CancelReason, failure: InferError, tellsCaller: boolean): void {
     this.#conclude(failure.status, failure.message, failure);
@@ -336,6 +358,14 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     else this.http2.sendEnd({ code: status, text: message });
   }
 }
+
+/** What the same request would end with again. */
+const LASTING: ReadonlySet<Reason> = new Set<Reason>([
+  'limit_exceeded',
+  'permission_denied',
+  'control_disabled',
+  'unimplemented',
+]);
 
 const OK = { code: Status.OK, text: '' } as const;
 /** The prefix has 32 bits for the length. */

@@ -224,13 +224,14 @@ describe('what is not quite gRPC', () => {
   });
 });
 
-test('a failure without a message is trailers only: one block that is head and end', () => {
+test('a failure without a message is trailers only: one block that is head and end', async () => {
   const memory = new MemoryConnection({
     '/t/Fail': { kind: 'unary', handle: (call) => call.fail(5, 'no such thing') },
   });
   memory.push(HELLO);
   memory.push(unaryRequest(1, '/t/Fail'));
   memory.push(request(3, '/t/Unknown'));
+  await expect.poll(() => memory.connection.streams.size).toBe(0);
   for (const id of [1, 3]) {
     const answer = memory.frames.filter((one) => one.id === id && one.type !== Type.RST_STREAM);
     expect(answer).toHaveLength(1);
