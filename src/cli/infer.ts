@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import {
   type AnyTensor,
   type InferenceClient,
@@ -11,6 +11,7 @@ import {
   type TensorMetadata,
 } from '../client/inference-client.ts';
 import { formatExactJson } from '../wire/exact-json.ts';
+import { decodeText } from '../wire/text-encoding.ts';
 import { CliError, messageOf } from './cli-error.ts';
 import { mapConcurrently } from './concurrency.ts';
 import { findImageLayout, readImage } from './image-input.ts';
@@ -65,10 +66,10 @@ async function inferJson(
 ): Promise<number> {
   const { version, json: file } = flags;
   const source = file === '-' ? 'stdin' : `'${file}'`;
-  const body = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8')).catch((error: unknown) => {
+  const body = await (file === '-' ? buffer(process.stdin) : readFile(file)).catch((error: unknown) => {
     throw new CliError(`cannot read ${source}: ${messageOf(error)}`, { cause: error });
   });
-  const request = await parseJsonRequest(body, source, () => client.modelMetadata(model, { version }));
+  const request = await parseJsonRequest(decodeText(body), source, () => client.modelMetadata(model, { version }));
   const outputs = flags.output ?? request.options.outputs;
   printJson(toRestResponse(await client.infer(model, request.inputs, { ...request.options, version, outputs })));
   return 0;

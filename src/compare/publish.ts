@@ -14,6 +14,7 @@ import { readFolder } from '../gateway/repository/model-repository.ts';
 import { chooseVersions } from '../gateway/repository/version-policy.ts';
 import { REPORT_FILE } from '../gateway/repository/version-report.ts';
 import { editYaml } from '../gateway/repository/yaml-document.ts';
+import { decodeText } from '../wire/text-encoding.ts';
 import { type GoldenFiles, writeGolden } from './golden-record.ts';
 import type { Report } from './report.ts';
 import { defaultOf, type Target } from './target.ts';
@@ -69,7 +70,7 @@ export async function holdTraffic({ folder, config }: Target, version: string): 
   }
   const held = new Map(serving.map((each) => [each, 100]));
   const file = configPath ?? path.join(directory, 'config.yaml');
-  const before = configPath === undefined ? '' : await fs.readFile(configPath, 'utf8');
+  const before = configPath === undefined ? '' : decodeText(await fs.readFile(configPath));
   const text = withSplit(file, before, held);
   checkConfig(text, file, name);
   return {

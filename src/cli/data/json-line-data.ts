@@ -21,8 +21,10 @@ export async function jsonLineData(file: string, model: DataModel): Promise<Data
   try {
     for await (const text of createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Infinity })) {
       line++;
-      if (text.trim() === '') continue;
-      samples.push(...(await readLine(text, `${path.basename(file)}:${line}`, model)));
+      // `trim` takes a byte order mark away too.
+      const said = text.trim();
+      if (said === '') continue;
+      samples.push(...(await readLine(said, `${path.basename(file)}:${line}`, model)));
     }
   } catch (error) {
     if (error instanceof CliError) throw error;

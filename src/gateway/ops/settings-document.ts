@@ -19,7 +19,7 @@ counts as absent. How one model is served is set beside the model, in its \`conf
 const STANDARD_VARIABLES = `
 ## Standard variables
 
-- \`LOG_LEVEL\` is heard where \`TENSORGATE_LOG_LEVEL\` is not set.
+- \`LOG_LEVEL\` counts where \`TENSORGATE_LOG_LEVEL\` is not set and it names a level of tensorgate, in capitals or not.
 - \`OTEL_*\`, [as OpenTelemetry defines them](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
   Traces and pushed metrics are off until an exporter is asked for: \`OTEL_EXPORTER_OTLP_ENDPOINT\` turns both on,
   \`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\` or \`OTEL_TRACES_EXPORTER\` traces alone, \`OTEL_EXPORTER_OTLP_METRICS_ENDPOINT\` or

@@ -6,6 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { decodeText } from '../../wire/text-encoding.ts';
 import {
   HTTP2_LIMITS,
   type Http2Limit,
@@ -438,10 +439,11 @@ function readSources(sources: SettingsSources): GivenSettings {
 /** The schema without defaults, so that what a source does not say can be told from what it says. */
 const FILE_SCHEMA = z.strictObject(
   Object.fromEntries(
-    Object.entries(SCHEMA.shape).map(([key, field]) => [
-      key,
-      z.optional(field instanceof z.ZodDefault ? field.unwrap() : field),
-    ]),
+    SETTINGS.map((setting) => {
+      const field = SCHEMA.shape[setting.key];
+      const own = z.optional(field instanceof z.ZodDefault ? field.unwrap() : field);
+      return [setting.key, setting.choices === undefined ? own : z.preprocess((value) => chosen(setting, value), own)];
+    }),
   ),
 );
 
@@ -450,7 +452,7 @@ function readFile({ file, cwd }: SettingsSources, problems: string[]): GivenSett
   const filePath = path.resolve(cwd, name);
   let text: string;
   try {
-    text = fs.readFileSync(filePath, 'utf8');
+    text = decodeText(fs.readFileSync(filePath));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' || file !== undefined) problems.push(`${name}: cannot be read: ${code}`);
@@ -473,9 +475,7 @@ function readFile({ file, cwd }: SettingsSources, problems: string[]): GivenSett
 function readEnvironment({ env, cwd }: SettingsSources, problems: string[]): GivenSettings {
   const given = new Map<keyof Settings, Given>();
   for (const setting of SETTINGS) {
-    // The usual variable of the platform is heard too, below our own.
-    const names = setting.key === 'logLevel' ? [setting.env, 'LOG_LEVEL'] : [setting.env];
-    const origin = names.find((name) => isGiven(name, env[name]));
+    const origin = [setting.env, ...platformVariables(setting, env)].find((name) => isGiven(name, env[name]));
     if (origin === undefined) continue;
     const value = check(setting, env[origin], origin, problems);
     given.set(setting.key, { value: locate(setting, value, cwd), origin });
@@ -486,6 +486,13 @@ function readEnvironment({ env, cwd }: SettingsSources, problems: string[]): Giv
     if (isGiven(name, value)) problems.push(`${name}: there is no such setting${suggestion(name, known)}`);
   }
   return given;
+}
+
+/** Variables of the platform that count below ours. They are meant for every program: one that says nothing to us is ignored. */
+function platformVariables(setting: SettingDescription, env: SettingsSources['env']): readonly string[] {
+  if (setting.key !== 'logLevel') return [];
+  const isLevel = setting.choices?.includes(choiceOf(setting, env['LOG_LEVEL'] ?? ''));
+  return isLevel === true ? ['LOG_LEVEL'] : [];
 }
 
 function readFlags({ flags, cwd }: SettingsSources, problems: string[]): GivenSettings {
@@ -518,11 +525,23 @@ function check(setting: SettingDescription, given: unknown, origin: string, prob
   return undefined;
 }
 
-function parseText({ type, list }: SettingDescription, text: string): unknown {
-  if (list) return text.split(',').map((part) => part.trim());
+function parseText(setting: SettingDescription, text: string): unknown {
+  const { type, list } = setting;
+  if (list) return text.split(',').map((part) => choiceOf(setting, part.trim()));
   if (type === 'integer' && /^-?\d+$/.test(text)) return Number(text);
-  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
-  return text;
+  if (type === 'boolean' && /^(true|false)$/i.test(text)) return text.toLowerCase() === 'true';
+  return choiceOf(setting, text);
+}
+
+/** Of the file: choices by any case, in lists too. */
+function chosen(setting: SettingDescription, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => chosen(setting, item));
+  return typeof value === 'string' ? choiceOf(setting, value) : value;
+}
+
+/** The choice that a text names, in capitals or not; otherwise the text itself. */
+function choiceOf({ choices = [] }: Pick<SettingDescription, 'choices'>, text: string): string {
+  return choices.find((choice) => choice.toLowerCase() === text.toLowerCase()) ?? text;
 }
 
 /** Such as `a whole number from 0 to 65535`. */

@@ -53,7 +53,8 @@ export async function startTelemetry({ env, version, settings, state }: Telemetr
 
   const exported = { traces: isExported('TRACES', env), metrics: isExported('METRICS', env) };
   const traceSettings = new TraceSettings(exported.traces);
-  const sdk = exported.traces || exported.metrics ? await startSdk(env, version, exported) : undefined;
+  const sdk =
+    exported.traces || exported.metrics ? await startSdk(env, version, exported).catch(unexported) : undefined;
   // The exporter's meters record for themselves, at little cost: a provider with two readers would aggregate twice as well.
   if (exported.metrics) {
     const meter = metrics.getMeter(NAME, version);
@@ -138,6 +139,12 @@ async function startSdk(
       for (const api of [trace, metrics, logs, propagation, context, diag]) api.disable();
     },
   };
+}
+
+/** Variables of the platform that the SDK does not take never keep a server from starting. */
+function unexported(error: unknown): undefined {
+  const reason = error instanceof Error ? error.message : String(error);
+  diagnostics.notice.publish({ level: 'warn', text: `OpenTelemetry exports nothing: ${reason}` });
 }
 
 /** A collector that does not answer must not hold up the end of the process. */

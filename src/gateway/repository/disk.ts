@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import type { BigIntStats, Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
+import { decodeText } from '../../wire/text-encoding.ts';
 
 /** The file system has not answered in time. Nothing is known of what was asked for. */
 export class DiskTimeout extends Error {}
@@ -96,18 +97,14 @@ export async function digestFile(file: string): Promise<string> {
 /** Longest text: a configuration of a thousand tensors has a tenth of it. */
 const MAX_TEXT_BYTES = 1024 * 1024;
 
-/** Without the byte order mark that editors of Windows write. Only regular files: to read a pipe would never end. */
+/** Only regular files: to read a pipe would never end. */
 export async function readText(file: string): Promise<string> {
   const stat = await statFile(file);
   if (stat !== undefined && !stat.isFile()) throw new Error('it is no regular file');
   if (stat !== undefined && stat.size > MAX_TEXT_BYTES) {
     throw new Error(`it has ${stat.size} bytes; at most ${MAX_TEXT_BYTES} are read`);
   }
-  return withoutMark((await readBytes(file)).toString('utf8'));
-}
-
-export function withoutMark(text: string): string {
-  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  return decodeText(await readBytes(file));
 }
 
 /** What is gone, or may not be seen, is not there. What cannot be known is an error. */

@@ -10,8 +10,9 @@
 
 import path from 'node:path';
 import { z } from 'zod';
+import { decodeText } from '../../wire/text-encoding.ts';
 import { type Arithmetic, arithmeticHere } from './arithmetic.ts';
-import { digestFile, readBytes, statFile, withoutMark } from './disk.ts';
+import { digestFile, readBytes, statFile } from './disk.ts';
 import { parseJson } from './json-document.ts';
 import { ModelConfigError } from './model-config.ts';
 import { type NpyArray, NpzError, readNpz } from './npz-archive.ts';
@@ -97,7 +98,7 @@ export async function readGolden(
 }
 
 async function readDescription(file: string): Promise<z.output<typeof DESCRIPTION>> {
-  const parsed = parseJson(withoutMark((await readFile(file)).toString('utf8')), file, DESCRIPTION);
+  const parsed = parseJson(decodeText(await readFile(file)), file, DESCRIPTION);
   if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);
   return parsed.value;
 }

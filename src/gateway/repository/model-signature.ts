@@ -1,8 +1,8 @@
 /** What a model version takes and gives: the ONNX file's description, with the configuration merged over it. */
 
 import type { Datatype, Shape } from '../../wire/tensor.ts';
+import { decodeText } from '../../wire/text-encoding.ts';
 import type { SessionInfo, SessionTensor } from '../../worker/protocol.ts';
-import { withoutMark } from './disk.ts';
 import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from './model-config.ts';
 import { FileProblem, type ModelFiles, NO_FILES } from './model-files.ts';
 import { findRowAxes, type RowAxes } from './row-axes.ts';
@@ -244,7 +244,7 @@ export function readLabels(files: ModelFiles, filename: string | undefined): rea
   if (filename === undefined) return [];
   const content = files.get(filename) ?? new FileProblem('it was not read');
   if (content instanceof FileProblem) throw new ModelConfigError(`label_filename '${filename}': ${content.message}`);
-  const lines = withoutMark(content.toString('utf8')).split(/\r?\n/);
+  const lines = decodeText(content).split(/\r?\n/);
   // What follows the last line break is no line; an empty line in between is an element without a label.
   return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
 }

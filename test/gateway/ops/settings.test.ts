@@ -62,6 +62,34 @@ describe('precedence', () => {
     expect(load({ env: { LOG_LEVEL: 'debug', TENSORGATE_LOG_LEVEL: 'error' } }).logLevel).toBe('error');
   });
 
+  test('LOG_LEVEL is in capitals on many platforms, and what is not a level of ours is ignored', () => {
+    expect(load({ env: { LOG_LEVEL: 'DEBUG' } }).logLevel).toBe('debug');
+    for (const level of ['notice', 'VERBOSE', '20', 'app=debug,*=info', 'constructor']) {
+      expect(load({ env: { LOG_LEVEL: level } }).logLevel).toBe('info');
+    }
+  });
+
+  test('choices are taken in capitals: in variables, flags and the file', () => {
+    writeYaml('logFormat: TEXT\nexecutionProviders: [CUDA, Cpu]\n');
+    const settings = load({ env: { TENSORGATE_LOG_LEVEL: 'WARN' }, flags: { rest: 'OFF' } });
+    expect(settings).toMatchObject({
+      logFormat: 'text',
+      executionProviders: ['cuda', 'cpu'],
+      logLevel: 'warn',
+      rest: 'off',
+    });
+  });
+
+  test.each(['\ufeff', '\ufeff\r\n'])('the file may begin with a byte order mark: %j', (start) => {
+    writeYaml(`${start}grpcPort: 7\r\nhttpPort: 8\r\n`);
+    expect(load({})).toMatchObject({ grpcPort: 7, httpPort: 8 });
+  });
+
+  test('the file may be UTF-16, as a shell of Windows writes it', () => {
+    writeFileSync(path.join(cwd, 'tensorgate.yaml'), Buffer.from('\ufeffgrpcPort: 7\r\n', 'utf16le'));
+    expect(load({}).grpcPort).toBe(7);
+  });
+
   test('the origin of each value can be told', () => {
     writeYaml('host: 10.0.0.1\n');
     const described = describeSettings({ cwd, env: { TENSORGATE_GRPC_PORT: '2' }, flags: { httpPort: 3 } });
@@ -127,7 +155,7 @@ describe('the environment', () => {
     ['TENSORGATE_MAX_IN_FLIGHT_BYTES', '-1', "expected a whole number from 1, got '-1'"],
     ['TENSORGATE_STRICT_EXECUTION_PROVIDERS', 'yes', "expected true or false, got 'yes'"],
     ['TENSORGATE_EXECUTION_PROVIDERS', 'cuda,gpu', "some of cpu, cuda, tensorrt, separated by commas, got 'cuda,gpu'"],
-    ['LOG_LEVEL', 'wran', "did you mean 'warn'?"],
+    ['TENSORGATE_LOG_LEVEL', 'wran', "did you mean 'warn'?"],
   ])('%s=%s is refused by its name', (name, value, text) => {
     const problems = problemsOf({ env: { [name]: value } });
     expect(problems).toHaveLength(1);

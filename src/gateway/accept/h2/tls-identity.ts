@@ -3,6 +3,7 @@
 import { constants } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, type TlsOptions } from 'node:tls';
+import { decodeText } from '../../../wire/text-encoding.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 
 export const ALPN_HTTP2 = 'h2';
@@ -33,6 +34,7 @@ export class TlsIdentity {
   readonly #files: TlsFiles;
   readonly #reloadMs: number;
   #context: SecureContextOptions;
+  #isReading = false;
 
   private constructor(files: TlsFiles, context: SecureContextOptions, reloadMs: number) {
     this.#files = files;
@@ -66,6 +68,9 @@ export class TlsIdentity {
   }
 
   #reload(server: Server): void {
+    // Of files that hang, one read is enough to hold threads of libuv's pool.
+    if (this.#isReading) return;
+    this.#isReading = true;
     readContext(this.#files)
       .then((context) => {
         if (isSame(context, this.#context)) return;
@@ -75,15 +80,18 @@ export class TlsIdentity {
       })
       .catch((cause: unknown) => {
         diagnostics.notice.publish({ level: 'warn', text: 'the changed TLS files are not used', cause });
+      })
+      .finally(() => {
+        this.#isReading = false;
       });
   }
 }
 
 async function readContext({ certificate, privateKey, clientAuthorities }: TlsFiles): Promise<SecureContextOptions> {
   const [cert, key, ca] = await Promise.all([
-    readFile(certificate, 'utf8'),
-    readFile(privateKey, 'utf8'),
-    clientAuthorities === undefined ? undefined : readFile(clientAuthorities, 'utf8'),
+    readPem(certificate),
+    readPem(privateKey),
+    clientAuthorities === undefined ? undefined : readPem(clientAuthorities),
   ]);
   const context: SecureContextOptions = {
     cert,
@@ -102,6 +110,10 @@ async function readContext({ certificate, privateKey, clientAuthorities }: TlsFi
     });
   }
   return context;
+}
+
+async function readPem(file: string): Promise<string> {
+  return decodeText(await readFile(file));
 }
 
 function isSame(one: SecureContextOptions, other: SecureContextOptions): boolean {
