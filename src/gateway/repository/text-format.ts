@@ -425,7 +425,6 @@ function zeroOf(type: FieldType): Value {
 const INTEGER_RANGES = {
   int32: [-(2 ** 31), 2 ** 31 - 1],
   uint32: [0, 2 ** 32 - 1],
-  // Greater ones would lose digits here; none that means anything is greater.
   int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
   uint64: [0, Number.MAX_SAFE_INTEGER],
 } as const;
@@ -437,8 +436,8 @@ const WANTED: Readonly<Record<ScalarType, string>> = {
   double: 'a number',
   int32: 'a whole number of 32 bits',
   uint32: 'a whole number from 0 of 32 bits',
-  int64: 'a whole number below 2^53',
-  uint64: 'a whole number from 0, below 2^53',
+  int64: 'a whole number of 64 bits',
+  uint64: 'a whole number from 0 of 64 bits',
 };
 
 function booleanOf(kind: Token['kind'], text: string, isNegative: boolean): boolean | undefined {
@@ -452,7 +451,7 @@ function numberOf(
   kind: Token['kind'],
   text: string,
   isNegative: boolean,
-): number | undefined {
+): number | string | undefined {
   const sign = isNegative ? -1 : 1;
   if (type === 'float' || type === 'double') {
     if (kind === 'number') return sign * (isInteger(text) ? integerOf(text) : Number(text.replace(/[fF]$/, '')));
@@ -463,7 +462,15 @@ function numberOf(
   const value = sign * integerOf(text);
   const [least, most] = INTEGER_RANGES[type];
   // `+ 0` makes no -0 of it.
-  return value >= least && value <= most ? value + 0 : undefined;
+  return value >= least && value <= most ? value + 0 : longOf(type, text, isNegative);
+}
+
+/** Beyond 2^53 the digits as a text, as JSON of protobuf has all integers of 64 bits. */
+function longOf(type: ScalarType, text: string, isNegative: boolean): string | undefined {
+  if ((type !== 'int64' && type !== 'uint64') || text.length > 25) return undefined;
+  const value = BigInt(text.replace(/^0(?=[0-7])/, '0o')) * (isNegative ? -1n : 1n);
+  const fits = type === 'int64' ? BigInt.asIntN(64, value) === value : BigInt.asUintN(64, value) === value;
+  return fits ? String(value) : undefined;
 }
 
 function isInteger(text: string): boolean {

@@ -79,6 +79,7 @@ describe('one meaning in all its spellings', () => {
     { text: 'tags: [ { key: "a" }, { value: "x" } ]', value: { tags: { a: '', '': 'x' } } },
     { text: 'levels { key: 2 value { size: 1 } } levels { key: 1 }', value: { levels: { 1: {}, 2: { size: 1 } } } },
     { text: 'i32: 2147483647 u64: 9007199254740991', value: { i32: 2147483647, u64: 9007199254740991 } },
+    { text: 'i64: -9007199254740993 u64: 18446744073709551615', value: { i64: '-9007199254740993', u64: '18446744073709551615' } },
   ])('$text', ({ text, value }) => {
     expect(read(text)).toEqual(value);
   });
@@ -99,7 +100,10 @@ describe('what is wrong is said with its place', () => {
     { text: 'i32: 1.5', problem: 'f:1:6: i32: expected a whole number of 32 bits, got 1.5' },
     { text: 'i32: 2147483648', problem: 'f:1:6: i32: expected a whole number of 32 bits, got 2147483648' },
     { text: 'u32: -1', problem: 'f:1:6: u32: expected a whole number from 0 of 32 bits, got -1' },
-    { text: 'i64: 9007199254740992', problem: 'f:1:6: i64: expected a whole number below 2^53, got 9007199254740992' },
+    {
+      text: 'i64: 9223372036854775808',
+      problem: 'f:1:6: i64: expected a whole number of 64 bits, got 9223372036854775808',
+    },
     { text: 'i32: "5"', problem: `f:1:6: expected a whole number of 32 bits for i32, got '"5"'` },
     { text: 'text: GREEN', problem: "f:1:7: expected a text in quotes for text, got 'GREEN'" },
     { text: 'colour: GREN', problem: "f:1:9: colour: there is no GREN; did you mean 'GREEN'?" },
@@ -109,7 +113,7 @@ describe('what is wrong is said with its place', () => {
     { text: 'inner {\n size: 1', problem: "f:2:9: expected a field or '}', got the end" },
     { text: 'inner { size: 1 >', problem: "f:1:17: expected the name of a field, got '>'" },
     { text: 'inner { sizes: [1 2] }', problem: "f:1:19: expected ',' or ']' in the list of sizes, got '2'" },
-    { text: 'inner { sizes: [1,] }', problem: "f:1:19: expected a whole number below 2^53 for sizes, got ']'" },
+    { text: 'inner { sizes: [1,] }', problem: "f:1:19: expected a whole number of 64 bits for sizes, got ']'" },
     { text: 'text: "a\nb"', problem: 'f:1:7: the text that begins here has no closing " on its line' },
     { text: String.raw`text: "\q"`, problem: String.raw`f:1:7: text: there is no escape \q` },
     { text: String.raw`text: "\xff"`, problem: 'f:1:7: text: the text is not valid UTF-8' },
