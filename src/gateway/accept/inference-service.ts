@@ -13,7 +13,7 @@ import { refusingMethod } from './refusing-method.ts';
 import { repositoryCodec } from './repository-codec.ts';
 import { SHARED_MEMORY_RPCS, sharedMemoryRefusal } from './shared-memory.ts';
 import { type StreamReply, streamInferMethod } from './stream-infer.ts';
-import { unaryMethod } from './unary-method.ts';
+import { listMethod, unaryMethod } from './unary-method.ts';
 
 export const INFERENCE_SERVICE = 'inference.GRPCInferenceService';
 
@@ -118,12 +118,20 @@ export function inferenceRoutes(
   return routes;
 }
 
+/** RPCs that answer as many items as there are models, with the field that holds them. */
+const LISTS: ReadonlyMap<string, string> = new Map([
+  ['RepositoryIndex', 'models'],
+  ['ModelStatistics', 'model_stats'],
+]);
+
 function answeringMethod(
   name: string,
   codec: Codec<object, object>,
   answer: Unary<object, object>,
   { takesFiles }: ControlApi,
 ): Method {
+  const list = LISTS.get(name);
+  if (list !== undefined) return listMethod(codec, list, answer);
   if (!LOADING_RPCS.has(name)) return unaryMethod(codec, answer);
   const method = unaryMethod(repositoryCodec(codec), answer);
   if (name !== 'RepositoryModelLoad') return method;

@@ -79,7 +79,10 @@ describe('one meaning in all its spellings', () => {
     { text: 'tags: [ { key: "a" }, { value: "x" } ]', value: { tags: { a: '', '': 'x' } } },
     { text: 'levels { key: 2 value { size: 1 } } levels { key: 1 }', value: { levels: { 1: {}, 2: { size: 1 } } } },
     { text: 'i32: 2147483647 u64: 9007199254740991', value: { i32: 2147483647, u64: 9007199254740991 } },
-    { text: 'i64: -9007199254740993 u64: 18446744073709551615', value: { i64: '-9007199254740993', u64: '18446744073709551615' } },
+    {
+      text: 'i64: -9007199254740993 u64: 18446744073709551615',
+      value: { i64: '-9007199254740993', u64: '18446744073709551615' },
+    },
   ])('$text', ({ text, value }) => {
     expect(read(text)).toEqual(value);
   });
