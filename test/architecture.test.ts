@@ -74,6 +74,7 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
   {
     place: 'gateway/ops/',
     sees: [
+      'wire/text-encoding.ts',
       'gateway/accept/call.ts',
       'gateway/accept/h2/http2-limits.ts',
       'gateway/accept/http/http-answer.ts',
@@ -302,6 +303,29 @@ describe('effects', () => {
     const others = FILES.filter(({ name, text }) => pattern.test(text) && !isIn(name, files));
     expect(others.map(({ name }) => name)).toEqual([]);
   });
+});
+
+/**
+ * Calls that hold the event loop while a file system answers, or while bytes are packed. The model repository may lie on a network
+ * file system that hangs: what serves requests never waits for it.
+ */
+const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = [
+  { file: 'gateway/ops/settings.ts', why: 'reads tensorgate.yaml before anything serves' },
+  { file: 'gateway/accept/definition.ts', why: 'reads the protocol that is installed, before anything serves' },
+  { file: 'gateway/accept/reflection-service.ts', why: 'reads the protocol that is installed, before anything serves' },
+  { file: 'gateway/repository/arithmetic.ts', why: 'reads /proc/cpuinfo and a file that is installed, once' },
+  { file: 'gateway/diagnosis/', why: 'is tensorgate doctor, which serves nothing' },
+  { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },
+  { file: 'cli/', why: 'serves nothing' },
+  { file: 'client/', why: 'reads the protocol that is installed, when it is imported' },
+];
+
+test('only what cannot hold up a request calls synchronous functions of files and compression', () => {
+  const calling = FILES.filter(({ text }) => /\b(?!#)[a-z]\w*Sync\(/.test(text)).map(({ name }) => name);
+  const allowed = SYNCHRONOUS.map(({ file }) => file);
+  expect(calling.filter((name) => !isIn(name, allowed))).toEqual([]);
+  // An exception that nothing needs any more goes.
+  expect(allowed.filter((place) => !calling.some((name) => isIn(name, [place])))).toEqual([]);
 });
 
 /** Forms that are not used. */

@@ -69,7 +69,7 @@ export async function recordGolden(
   };
   return new Map<string, Uint8Array>([
     ['golden.json', Buffer.from(`${JSON.stringify(description, undefined, 2)}\n`)],
-    ['golden.npz', writeNpz(arrays)],
+    ['golden.npz', await writeNpz(arrays)],
   ]);
 }
 

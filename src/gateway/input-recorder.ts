@@ -117,7 +117,7 @@ export class InputRecorder {
 async function writeWhole(file: string, arrays: ReadonlyMap<string, NpyArray>): Promise<void> {
   await fs.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const partial = path.join(path.dirname(file), `.${path.basename(file)}-${process.pid}`);
-  await fs.writeFile(partial, writeNpz(arrays), { mode: 0o600 });
+  await fs.writeFile(partial, await writeNpz(arrays), { mode: 0o600 });
   await fs.rename(partial, file);
 }
 

@@ -28,10 +28,12 @@ function recorder(options: Partial<RecorderOptions> = {}): InputRecorder & { rea
 }
 
 /** The first byte of each row that was kept, by file. */
-function kept(directory: string): Record<string, number | undefined> {
+async function kept(directory: string): Promise<Record<string, number | undefined>> {
   const folder = path.join(directory, 'm');
-  const read = (name: string) => readNpz(fs.readFileSync(path.join(folder, name))).get('input.x')?.data[0];
-  return Object.fromEntries(fs.readdirSync(folder).map((name) => [name, read(name)]));
+  const read = async (name: string): Promise<number | undefined> =>
+    (await readNpz(fs.readFileSync(path.join(folder, name)))).get('input.x')?.data[0];
+  const names = fs.readdirSync(folder);
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await read(name)] as const)));
 }
 
 describe('recording', () => {
@@ -39,9 +41,9 @@ describe('recording', () => {
     const made = recorder();
     made.offer(servable(), rows(1, 2));
     await made.close();
-    expect(kept(made.directory)).toEqual({ 'row-00000.npz': 1, 'row-00001.npz': 2 });
+    expect(await kept(made.directory)).toEqual({ 'row-00000.npz': 1, 'row-00001.npz': 2 });
     const [file] = fs.readdirSync(path.join(made.directory, 'm'));
-    expect(readNpz(fs.readFileSync(path.join(made.directory, 'm', file!))).get('input.x')).toMatchObject({
+    expect((await readNpz(fs.readFileSync(path.join(made.directory, 'm', file!)))).get('input.x')).toMatchObject({
       datatype: 'UINT8',
       shape: [1, 2],
     });
@@ -62,7 +64,7 @@ describe('recording', () => {
     const made = recorder({ random: () => draws.shift()! });
     made.offer(servable(), rows(1, 2, 3, 4, 5));
     await made.close();
-    expect(Object.values(kept(made.directory))).toEqual([1, 4, 3]);
+    expect(Object.values(await kept(made.directory))).toEqual([1, 4, 3]);
   });
 
   test('is a fair sample: each row is kept with the same probability', async () => {
@@ -76,7 +78,7 @@ describe('recording', () => {
       const made = recorder({ random, rows: 5 });
       made.offer(servable(), rows(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
       await made.close();
-      for (const value of Object.values(kept(made.directory))) counts[value!]!++;
+      for (const value of Object.values(await kept(made.directory))) counts[value!]!++;
     }
     // 50 of 100 each, with a standard deviation of 5.
     for (const count of counts) expect(Math.abs(count - 50)).toBeLessThan(25);
@@ -88,7 +90,7 @@ describe('recording', () => {
     made.offer(servable(), request);
     request.inputs[0]!.fill(0);
     await made.close();
-    expect(kept(made.directory)).toEqual({ 'row-00000.npz': 7 });
+    expect(await kept(made.directory)).toEqual({ 'row-00000.npz': 7 });
   });
 
   test('finds rows that do not lie on axis 0', async () => {
@@ -98,7 +100,7 @@ describe('recording', () => {
     made.offer(servable([columns]), { rows: 3, bytes: 6, bucket: '', inputs: [data], shapes: [[2, 3]] });
     await made.close();
     const file = path.join(made.directory, 'm/row-00001.npz');
-    expect([...readNpz(fs.readFileSync(file)).get('input.x')!.data]).toEqual([2, 5]);
+    expect([...(await readNpz(fs.readFileSync(file))).get('input.x')!.data]).toEqual([2, 5]);
   });
 
   test('leaves models out whose inputs numpy cannot hold, and says so once', async () => {

@@ -15,9 +15,13 @@ const MAX_BYTES = 2 ** 31 - 1;
  * the numbers of the right classes.
  * @throws CliError where arrays are missing, or do not fit the model
  */
-export function npzData(source: string, files: readonly string[], { signature, metadata }: DataModel): Dataset {
-  const parts = files.map((file) => {
-    const arrays = read(file);
+export async function npzData(
+  source: string,
+  files: readonly string[],
+  { signature, metadata }: DataModel,
+): Promise<Dataset> {
+  const readPart = async (file: string): Promise<Part> => {
+    const arrays = await read(file);
     const inputs = new Map<string, NpyArray>();
     for (const { name, datatype } of signature.inputs) {
       const array = arrays.get(name) ?? arrays.get(`input.${name}`);
@@ -44,7 +48,9 @@ export function npzData(source: string, files: readonly string[], { signature, m
       throw new CliError(`'${file}': ${messageOf(error)}`, { cause: error });
     }
     return { file, rows, inputs, labels: labels === undefined ? undefined : numbersOf(file, labels) };
-  });
+  };
+  const parts: Part[] = [];
+  for (const file of files) parts.push(await readPart(file));
   const starts: number[] = [];
   let count = 0;
   for (const { rows } of parts) {
@@ -69,11 +75,18 @@ export function npzData(source: string, files: readonly string[], { signature, m
   };
 }
 
-function read(file: string): Map<string, NpyArray> {
+interface Part {
+  readonly file: string;
+  readonly rows: number;
+  readonly inputs: ReadonlyMap<string, NpyArray>;
+  readonly labels: readonly number[] | undefined;
+}
+
+async function read(file: string): Promise<Map<string, NpyArray>> {
   try {
     const { size } = fs.statSync(file);
     if (size > MAX_BYTES) throw new NpzError(`it has ${size} bytes, and at most ${MAX_BYTES} are read`);
-    return readNpz(fs.readFileSync(file));
+    return await readNpz(fs.readFileSync(file));
   } catch (error) {
     throw new CliError(`'${file}' cannot be read: ${messageOf(error)}`, { cause: error });
   }

@@ -6,11 +6,11 @@
  * M3: one decides at a time, so that room which was made for one is not taken by another.
  */
 
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import { withJitter } from '../batch/pushback.ts';
 import { processMemory } from '../dispatch/process-memory.ts';
 import { InferError } from '../errors.ts';
+import { absent, readEntries, statFile } from '../repository/disk.ts';
 import type { Servable } from '../servable.ts';
 import { Turns } from './turns.ts';
 
@@ -225,9 +225,9 @@ function keyOf({ ref }: Occupant): string {
 
 /** Bytes of the files of a version: the model, and the weights beside it. */
 async function sizeOf(directory: string): Promise<number> {
-  const entries = await fs.readdir(directory).catch((): string[] => []);
-  const stats = await Promise.all(entries.map((name) => fs.stat(path.join(directory, name)).catch(() => undefined)));
-  return stats.reduce((sum, stat) => sum + (stat?.isFile() === true ? stat.size : 0), 0);
+  const entries = (await readEntries(directory).catch(absent)) ?? [];
+  const stats = await Promise.all(entries.map(({ name }) => statFile(path.join(directory, name))));
+  return stats.reduce((sum, stat) => sum + (stat?.isFile() === true ? Number(stat.size) : 0), 0);
 }
 
 function inMiB(bytes: number): string {

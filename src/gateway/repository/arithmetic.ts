@@ -14,8 +14,15 @@ export interface Arithmetic {
   readonly onnxRuntime: string;
 }
 
-/** Of this machine and this installation. */
+let here: Arithmetic | undefined;
+
+/** Of this machine and this installation. Read once: models load while others serve. */
 export function arithmeticHere(): Arithmetic {
+  here ??= readArithmetic();
+  return here;
+}
+
+function readArithmetic(): Arithmetic {
   // The package is looked at, and not loaded.
   const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
   const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8')) as { readonly version: string };

@@ -106,7 +106,7 @@ async function readDescription(file: string): Promise<z.output<typeof DESCRIPTIO
 async function readArrays(file: string): Promise<Map<string, NpyArray>> {
   const bytes = await readFile(file);
   try {
-    return readNpz(bytes);
+    return await readNpz(bytes);
   } catch (error) {
     throw error instanceof NpzError ? new ModelConfigError(`${file}: ${error.message}`) : error;
   }

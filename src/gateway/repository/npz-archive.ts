@@ -3,7 +3,8 @@
  * writes is read: no encryption, no zip64, little-endian arrays in C order. What is written here, numpy reads.
  */
 
-import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { crc32, deflateRaw, inflateRaw } from 'node:zlib';
 import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../../wire/tensor.ts';
 
 export interface NpyArray {
@@ -30,9 +31,13 @@ const DEFLATED = 8;
  * The arrays by name, without `.npy`.
  * @throws NpzError
  */
-export function readNpz(bytes: Buffer): Map<string, NpyArray> {
+export async function readNpz(bytes: Buffer): Promise<Map<string, NpyArray>> {
   try {
-    return new Map(entriesOf(bytes).map(([name, content]) => [name.replace(/\.npy$/, ''), readNpy(name, content)]));
+    const arrays = new Map<string, NpyArray>();
+    for (const { name, method, packed } of entriesOf(bytes)) {
+      arrays.set(name.replace(/\.npy$/, ''), readNpy(name, await unpack(name, method, packed)));
+    }
+    return arrays;
   } catch (error) {
     if (error instanceof NpzError) throw error;
     // A read beyond the end, or compressed bytes that are none.
@@ -40,12 +45,18 @@ export function readNpz(bytes: Buffer): Map<string, NpyArray> {
   }
 }
 
-function entriesOf(bytes: Buffer): [string, Buffer][] {
+interface Entry {
+  readonly name: string;
+  readonly method: number;
+  readonly packed: Buffer;
+}
+
+function entriesOf(bytes: Buffer): Entry[] {
   const end = bytes.lastIndexOf(Buffer.from([0x50, 0x4b, 0x05, 0x06]));
   if (end < 0 || bytes.readUInt32LE(end) !== END_OF_DIRECTORY || end + END_OF_DIRECTORY_BYTES > bytes.byteLength) {
     throw new NpzError('it is no zip archive, or not a whole one');
   }
-  const entries: [string, Buffer][] = [];
+  const entries: Entry[] = [];
   let at = bytes.readUInt32LE(end + 16);
   for (let count = bytes.readUInt16LE(end + 10); count > 0; count--) {
     if (bytes.readUInt32LE(at) !== DIRECTORY_ENTRY) throw new NpzError('its directory is broken');
@@ -56,33 +67,38 @@ function entriesOf(bytes: Buffer): [string, Buffer][] {
     if (bytes.readUInt32LE(local) !== LOCAL_ENTRY) throw new NpzError(`${name} is not where its directory says`);
     const from = local + 30 + bytes.readUInt16LE(local + 26) + bytes.readUInt16LE(local + 28);
     if (from + packedSize > bytes.byteLength) throw new NpzError(`${name} is cut off`);
-    entries.push([name, unpack(name, bytes.readUInt16LE(at + 10), bytes.subarray(from, from + packedSize))]);
+    const packed = bytes.subarray(from, from + packedSize);
+    entries.push({ name, method: bytes.readUInt16LE(at + 10), packed });
     at = nameEnd + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
   }
   return entries;
 }
 
-function unpack(name: string, method: number, packed: Buffer): Buffer {
+// The event loop answers requests meanwhile.
+const inflate = promisify<Buffer, { readonly maxOutputLength: number }, Buffer>(inflateRaw);
+const deflate = promisify<Buffer, Buffer>(deflateRaw);
+
+async function unpack(name: string, method: number, packed: Buffer): Promise<Buffer> {
   if (method === STORED) return packed;
-  if (method === DEFLATED) return inflateRawSync(packed, { maxOutputLength: MAX_ARRAY_BYTES });
+  if (method === DEFLATED) return inflate(packed, { maxOutputLength: MAX_ARRAY_BYTES });
   throw new NpzError(`${name} is packed by method ${method}, which is not read`);
 }
 
 /** By numpy's description, in which `<` and `|` are the byte order. */
-const DATATYPES: Readonly<Record<string, Datatype>> = {
-  '|b1': 'BOOL',
-  '|u1': 'UINT8',
-  '<u2': 'UINT16',
-  '<u4': 'UINT32',
-  '<u8': 'UINT64',
-  '|i1': 'INT8',
-  '<i2': 'INT16',
-  '<i4': 'INT32',
-  '<i8': 'INT64',
-  '<f2': 'FP16',
-  '<f4': 'FP32',
-  '<f8': 'FP64',
-};
+const DATATYPES: ReadonlyMap<string, Datatype> = new Map([
+  ['|b1', 'BOOL'],
+  ['|u1', 'UINT8'],
+  ['<u2', 'UINT16'],
+  ['<u4', 'UINT32'],
+  ['<u8', 'UINT64'],
+  ['|i1', 'INT8'],
+  ['<i2', 'INT16'],
+  ['<i4', 'INT32'],
+  ['<i8', 'INT64'],
+  ['<f2', 'FP16'],
+  ['<f4', 'FP32'],
+  ['<f8', 'FP64'],
+] as const);
 
 const NPY_HEADER = /^\{'descr': '([^']*)', 'fortran_order': (True|False), +'shape': \(([\d, ]*)\),? *\}\s*$/;
 
@@ -93,9 +109,9 @@ function readNpy(name: string, bytes: Buffer): NpyArray {
   const dataAt = headerAt + (isFirstForm ? bytes.readUInt16LE(8) : bytes.readUInt32LE(8));
   const header = NPY_HEADER.exec(bytes.toString('latin1', headerAt, dataAt));
   const [, description = '', fortran, sizes = ''] = header ?? [];
-  const datatype = DATATYPES[description];
+  const datatype = DATATYPES.get(description);
   if (header === null || datatype === undefined) {
-    throw new NpzError(`${name} has the type '${description}': expected one of ${Object.keys(DATATYPES).join(' ')}`);
+    throw new NpzError(`${name} has the type '${description}': expected one of ${[...DATATYPES.keys()].join(' ')}`);
   }
   if (fortran === 'True') throw new NpzError(`${name} is in Fortran order: save numpy.ascontiguousarray of it`);
   const shape = sizes
@@ -110,24 +126,24 @@ function readNpy(name: string, bytes: Buffer): NpyArray {
   return { datatype, shape, data };
 }
 
-const DESCRIPTIONS = Object.fromEntries(Object.entries(DATATYPES).map(([key, datatype]) => [datatype, key]));
+const DESCRIPTIONS: ReadonlyMap<Datatype, string> = new Map([...DATATYPES].map(([key, datatype]) => [datatype, key]));
 
 /** Whether numpy has the datatype: it has neither texts nor bfloat16 as the protocol does. */
 export function isNumpyDatatype(datatype: Datatype): boolean {
-  return datatype in DESCRIPTIONS;
+  return DESCRIPTIONS.has(datatype);
 }
 
 /**
  * An archive that `readNpz` reads, and `numpy.load`. The same arrays always give the same bytes.
  * @throws TypeError for a datatype that numpy has not
  */
-export function writeNpz(arrays: ReadonlyMap<string, NpyArray>): Buffer {
+export async function writeNpz(arrays: ReadonlyMap<string, NpyArray>): Promise<Buffer> {
   const files: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
   for (const [name, array] of arrays) {
     const content = npyOf(array);
-    const packed = deflateRawSync(content);
+    const packed = await deflate(content);
     const file = Buffer.from(`${name}.npy`);
     // Version, flags, method, time and date (1 January 1980), checksum, sizes, length of the name, no extra field.
     const shared = Buffer.alloc(26);
@@ -156,7 +172,7 @@ export function writeNpz(arrays: ReadonlyMap<string, NpyArray>): Buffer {
 }
 
 function npyOf({ datatype, shape, data }: NpyArray): Buffer {
-  const description = DESCRIPTIONS[datatype];
+  const description = DESCRIPTIONS.get(datatype);
   if (description === undefined) throw new TypeError(`numpy has no ${datatype}`);
   const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
   const header = `{'descr': '${description}', 'fortran_order': False, 'shape': (${sizes}), }`;

@@ -440,10 +440,19 @@ const WANTED: Readonly<Record<ScalarType, string>> = {
   uint64: 'a whole number from 0 of 64 bits',
 };
 
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['True', true],
+  ['t', true],
+  ['false', false],
+  ['False', false],
+  ['f', false],
+]);
+
 function booleanOf(kind: Token['kind'], text: string, isNegative: boolean): boolean | undefined {
   if (isNegative) return undefined;
-  if (kind === 'number') return { '0': false, '1': true }[text];
-  return { true: true, True: true, t: true, false: false, False: false, f: false }[text];
+  if (kind === 'number') return text === '1' ? true : text === '0' ? false : undefined;
+  return BOOLEANS.get(text);
 }
 
 function numberOf(

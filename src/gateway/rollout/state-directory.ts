@@ -8,6 +8,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { diagnostics } from '../ops/diagnostics.ts';
+import { Disk } from '../repository/disk.ts';
 import { isModelName } from '../repository/model-repository.ts';
 import { formatRecord, parseRecord, type RolloutRecord } from './rollout-record.ts';
 
@@ -15,6 +16,8 @@ const EXTENSION = '.json';
 
 export class StateDirectory {
   readonly #directory: string;
+  /** Writes go one after the other; where the disk hangs they fail, and hold one thread in all. */
+  readonly #disk = new Disk(1);
   /** By model: what its file holds, as this server knows it. */
   readonly #known = new Map<string, string>();
 
@@ -54,7 +57,7 @@ export class StateDirectory {
     const { model } = record.plan;
     const file = this.#fileOf(model);
     const text = formatRecord(record);
-    try {
+    const writeAll = async (): Promise<void> => {
       // Not recursively: under /proc, say, Node would try for ever; and where the parent is missing, the name is a mistake.
       await makeDirectory(path.dirname(this.#directory));
       await makeDirectory(this.#directory);
@@ -63,23 +66,26 @@ export class StateDirectory {
       await writeDurably(draft, text);
       await fs.rename(draft, file);
       await flushDirectory(this.#directory);
-    } catch (cause) {
+      // Here: a write that was late counts, too.
+      this.#known.set(model, text);
+    };
+    await this.#disk.run('writing', writeAll).catch((cause: unknown) => {
       throw unwritable(file, cause);
-    }
-    this.#known.set(model, text);
+    });
   }
 
   /** @throws Error as `write` does. */
   async remove(model: string): Promise<void> {
     const file = this.#fileOf(model);
-    try {
+    const removeAll = async (): Promise<void> => {
       await this.#checkOwn(model);
       await fs.rm(file, { force: true });
+      this.#known.delete(model);
       await flushDirectory(this.#directory);
-    } catch (cause) {
+    };
+    await this.#disk.run('removing', removeAll).catch((cause: unknown) => {
       throw unwritable(file, cause);
-    }
-    this.#known.delete(model);
+    });
   }
 
   /** F2 */

@@ -19,7 +19,7 @@ describe.skipIf(python === undefined)('numpy', () => {
       ['flags', { datatype: 'BOOL', shape: [1, 2], data: Uint8Array.of(1, 0) }],
     ]);
     const file = path.join(temporaryDirectory(), 'rows.npz');
-    fs.writeFileSync(file, writeNpz(arrays));
+    fs.writeFileSync(file, await writeNpz(arrays));
     const program =
       'import json, sys, numpy; print(json.dumps({k: [str(v.dtype), v.tolist()] for k, v in numpy.load(sys.argv[1]).items()}))';
     expect(JSON.parse(await output(python ?? '', ['-c', program, file]))).toEqual({
