@@ -273,14 +273,14 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
   {
     what: 'ends the process',
     pattern: /\bprocess\.exit\(/,
-    files: ['cli/serve.ts', 'cli/interruption.ts', 'worker/runner.ts'],
+    files: ['cli/process-end.ts', 'cli/interruption.ts', 'worker/runner.ts'],
   },
   {
     what: 'hears signals',
     pattern: /\bprocess\.on\(/,
     files: ['cli/serve.ts', 'cli/interruption.ts', 'worker/runner.ts'],
   },
-  { what: 'kills processes', pattern: /\bprocess\.kill\(/, files: ['worker/runner.ts'] },
+  { what: 'kills processes', pattern: /\bprocess\.kill\(/, files: ['cli/process-end.ts', 'worker/runner.ts'] },
   {
     // A clock that may be set measures no duration: that is for performance.now().
     what: 'reads the wall clock, for times that people read and for libraries that take no other',

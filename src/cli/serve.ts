@@ -11,6 +11,7 @@ import {
 } from '../gateway/ops/settings.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { CliError } from './cli-error.ts';
+import { endProcess } from './process-end.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 import { watchFaults } from './uncaught-fault.ts';
@@ -68,19 +69,20 @@ async function serveUntilSignal(sources: SettingsSources, version: string): Prom
   const settings = loadSettings(sources);
   // Whoever read them may be gone; the server is not there for them.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-  // The first process of a container has no default action for signals: this one hears them from the beginning.
   let server: Server | undefined;
-  const exit = (code: number): never => {
+  const kill = (code: number, waitMs: number): void => {
     server?.kill();
-    process.exit(code);
+    void endProcess(code, waitMs);
   };
-  const end = Promise.race([nextSignal(exit).then(() => 0), watchFaults(logFault).then(() => 1)]);
+  // The first process of a container has no default action for signals: this one listens from the beginning.
+  const second = (code: number): void => kill(code, SECOND_SIGNAL_MS);
+  const end = Promise.race([nextSignal(second).then(() => 0), watchFaults(logFault).then(() => 1)]);
+  const limitMs = Math.min(MAX_TIMER_MS, settings.lameDuckMs + settings.drainTimeoutMs + CLOSING_LIMIT_MS);
   void end.then(() => {
-    // Whatever holds up the end, a repository or an exporter that hangs, the process does not outlive its time.
-    const limitMs = settings.lameDuckMs + settings.drainTimeoutMs + CLOSING_LIMIT_MS;
+    // A repository or an exporter that hangs may hold up the end: the process does not outlive its time.
     setTimeout(() => {
-      logFault(`the server has not ended ${limitMs} ms after it was told to: what is left is killed`);
-      exit(1);
+      logFault(`the server has not ended within ${limitMs} ms: what is left is killed`);
+      kill(1, 0);
     }, limitMs).unref();
   });
   const { startServer } = await import('../gateway/main.ts');
@@ -89,12 +91,16 @@ async function serveUntilSignal(sources: SettingsSources, version: string): Prom
   if (endedEarly === undefined) process.stdout.write(describeServer(server));
   const exitCode = await end;
   await server.stop();
-  // What still holds the event loop is nothing that anyone waits for, such as the connection of an exporter.
-  return exit(exitCode);
+  // Not by returning: what still holds the event loop is nothing that anyone waits for, such as the connection of an exporter.
+  return endProcess(exitCode, limitMs);
 }
 
+/** Timers of Node take no longer delay: a greater one would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** After `lameDuckMs` and `drainTimeoutMs`. */
 const CLOSING_LIMIT_MS = 450;
+/** After a second signal, for files that are being read or written. */
+const SECOND_SIGNAL_MS = 100;
 
 function logFault(text: string, cause?: unknown): void {
   if (diagnostics.notice.active) diagnostics.notice.publish({ level: 'error', text, cause });
@@ -102,13 +108,13 @@ function logFault(text: string, cause?: unknown): void {
   else process.stderr.write(`error: ${text}${cause instanceof Error ? `: ${cause.stack}` : ''}\n`);
 }
 
-/** Resolves with the first SIGTERM or SIGINT; a second one ends the process by `exit`. */
-function nextSignal(exit: (code: number) => never): Promise<NodeJS.Signals> {
+/** Resolves with the first SIGTERM or SIGINT; a second one gives its exit code to `second`. */
+function nextSignal(second: (code: number) => void): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let isStopping = false;
     for (const name of ['SIGTERM', 'SIGINT'] as const) {
       process.on(name, () => {
-        if (isStopping) exit(128 + constants.signals[name]);
+        if (isStopping) second(128 + constants.signals[name]);
         isStopping = true;
         resolve(name);
       });

@@ -230,7 +230,7 @@ const CLOSING_CONNECTIONS_MS = 200;
 async function within(work: Promise<unknown>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+    timer = setTimeout(resolve, Math.min(ms, 2 ** 31 - 1));
   });
   await Promise.race([work, late]);
   clearTimeout(timer);

@@ -1,12 +1,18 @@
 /** How a server ends: with everything answered that it accepted, whatever it is doing when it is told. */
 
-import { connect } from 'node:net';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, credentials, status } from '@grpc/grpc-js';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InferenceClient } from '../../src/client/inference-client.ts';
+import { type Caller, DOORS, type Door, type Doors, RestCaller } from '../support/caller.ts';
 import { identityModel, loopModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { askLoop, failureOf, LONG, loopInputs } from './loop-requests.ts';
 import { namedMailboxes, readMetrics, readReadiness } from './observation.ts';
 import { ServerProcess } from './server-process.ts';
@@ -19,28 +25,36 @@ function loopRepository(): Repository {
   return new Repository({ loop: { versions: { 1: loopModel() }, config: CONFIG } });
 }
 
-/** Sends `calls` requests as calls of their own and `streamed` on streams of 50; gives the values of all answers as they come. */
-function sendBurst(
-  client: InferenceClient,
-  calls: number,
-  streamed: number,
-): { answers: number[]; done: Promise<void> } {
+/** Callers of each door, and the requests that each has under way when the server is told to end. */
+const BURST: Readonly<Record<Door['name'], readonly [callers: number, requests: number]>> = {
+  'unary gRPC': [1, 64],
+  ModelStreamInfer: [6, 50],
+  REST: [1, 100],
+};
+const ALL = Object.values(BURST).reduce((sum, [callers, requests]) => sum + callers * requests, 0);
+
+/** Sends that many requests; gives the values of all answers as they come. */
+function sendBurst(server: Doors): { answers: number[]; done: Promise<unknown> } {
   const answers: number[] = [];
-  const unary = Array.from({ length: calls }, async (_, index) => {
-    answers.push(await askLoop(client, index, { iterations: ITERATIONS }));
-  });
-  const streams = Array.from({ length: streamed / 50 }, async (_, stream) => {
-    const requests = Array.from({ length: 50 }, (_, index) => {
-      const value = calls + stream * 50 + index;
-      return { model: 'loop', id: String(value), inputs: loopInputs(value, ITERATIONS) };
+  let next = 0;
+  const sent = DOORS.flatMap((door) => {
+    const [callers, requests] = BURST[door.name];
+    return Array.from({ length: callers }, async () => {
+      using caller = door.connect(server);
+      await Promise.all(
+        Array.from({ length: requests }, async () => {
+          answers.push(await askThrough(caller, next++, ITERATIONS));
+        }),
+      );
     });
-    for await (const answer of client.stream(requests)) {
-      if (answer.kind === 'error') throw answer.error;
-      expect(answer.id).toBe(String(answer.result.output('output', 'FP32').data[0]));
-      answers.push(Number(answer.id));
-    }
   });
-  return { answers, done: Promise.all([...unary, ...streams]).then(() => {}) };
+  return { answers, done: Promise.all(sent) };
+}
+
+/** The answer of `loop` to `value`, which has to be `value`. */
+async function askThrough(caller: Caller, value: number, iterations: number): Promise<number> {
+  const result = await caller.infer('loop', loopInputs(value, iterations));
+  return result.output('output', 'FP32').data[0] ?? Number.NaN;
 }
 
 /** Resolves when the server has taken so many requests, some of which it may have answered. */
@@ -101,6 +115,14 @@ function accepts(address: string): Promise<boolean> {
   });
 }
 
+/** How an inference over REST is refused or answered, on a connection of its own. */
+async function inferOverRest({ http }: Doors): Promise<{ code: number; connection: string | null }> {
+  const inputs = [{ name: 'input', datatype: 'FP32', shape: [1, 1], data: [1] }];
+  const response = await fetch(`${http}/v2/models/loop/infer`, { method: 'POST', body: JSON.stringify({ inputs }) });
+  await response.text();
+  return { code: response.status, connection: response.headers.get('connection') };
+}
+
 /** It ended well, and nothing of it is left. */
 async function expectGone(server: ServerProcess): Promise<void> {
   expect(await server.ended).toEqual({ code: 0, signal: null });
@@ -109,7 +131,7 @@ async function expectGone(server: ServerProcess): Promise<void> {
   expect(server.log.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
 }
 
-describe('told to end while 64 calls and 400 streamed requests are under way', () => {
+describe('told to end while requests are under way through every door', () => {
   test.each([
     ['SIGTERM', (server: ServerProcess) => server.kill('SIGTERM')],
     ['SIGINT to it and its runners, as a terminal does', (server: ServerProcess) => server.killGroup('SIGINT')],
@@ -124,17 +146,17 @@ describe('told to end while 64 calls and 400 streamed requests are under way', (
     using repository = loopRepository();
     await using server = new ServerProcess(repository.directory);
     const addresses = await server.ready;
-    using client = new InferenceClient(addresses.grpc);
     const health = watchHealth(addresses.grpc);
-    const { answers, done } = sendBurst(client, 64, 400);
-    await untilTaken(addresses, 464);
+    const { answers, done } = sendBurst(addresses);
+    await untilTaken(addresses, ALL);
     tell(server);
     await vi.waitUntil(async () => !(await accepts(addresses.grpc)), { timeout: 5_000, interval: 5 });
     // Refused already, with much of the work still to do.
     expect(answers.length).toBeLessThan(300);
     expect(await connectAnew(addresses.grpc)).toBe('UNAVAILABLE');
+    expect(await inferOverRest(addresses)).toEqual({ code: 503, connection: 'close' });
     await done;
-    expect(answers.sort((a, b) => a - b)).toEqual(Array.from({ length: 464 }, (_, value) => value));
+    expect(answers.sort((a, b) => a - b)).toEqual(Array.from({ length: ALL }, (_, value) => value));
     await expectGone(server);
     expect(await health.ended).toBe('OK');
     expect(health.statuses).toEqual(['SERVING', 'NOT_SERVING']);
@@ -185,30 +207,181 @@ describe('in its lame-duck time', () => {
   });
 });
 
-test('what cannot be answered in the time to drain is given up with UNAVAILABLE, and the exit code is 0', async () => {
+test.each(DOORS)(
+  'what cannot be answered in the time to drain is given up with UNAVAILABLE, and the exit code is 0: $name',
+  async ({ connect, hasStatus }) => {
+    using repository = loopRepository();
+    await using server = new ServerProcess(repository.directory, ['--drain-timeout-ms', '1000']);
+    const addresses = await server.ready;
+    using caller = connect(addresses);
+    // Ten batches, each of half a second.
+    const outcomes = Array.from({ length: 80 }, (_, value) =>
+      askThrough(caller, value, LONG).catch((error: { status: string; message: string }) => error),
+    );
+    await untilTaken(addresses, 80);
+    const toldAt = performance.now();
+    server.kill('SIGTERM');
+    const ended = await server.ended;
+    expect(performance.now() - toldAt).toBeLessThan(2_500);
+    expect(ended).toEqual({ code: 0, signal: null });
+    expect(server.groupPids()).toEqual([]);
+    const settled = await Promise.all(outcomes);
+    const refused = settled.filter((outcome) => typeof outcome !== 'number');
+    expect(refused.length).toBeGreaterThan(40);
+    for (const { status, message } of refused) {
+      if (hasStatus) expect(status).toBe('UNAVAILABLE');
+      expect(message).toMatch(/^the server end/);
+    }
+    for (const [value, outcome] of settled.entries()) if (typeof outcome === 'number') expect(outcome).toBe(value);
+  },
+);
+
+test.each(DOORS)('a runner that hangs does not outlive the drain: $name', async ({ connect, hasStatus }) => {
   using repository = loopRepository();
   await using server = new ServerProcess(repository.directory, ['--drain-timeout-ms', '1000']);
   const addresses = await server.ready;
-  using client = new InferenceClient(addresses.grpc, { deadlineMs: 30_000 });
-  // Ten batches, each of half a second.
-  const outcomes = Array.from({ length: 80 }, (_, value) =>
-    askLoop(client, value, { iterations: LONG }).catch((error: { status: string; message: string }) => error),
-  );
-  await untilTaken(addresses, 80);
+  const [runner = Number.NaN] = server.runnerPids();
+  using caller = connect(addresses);
+  process.kill(runner, 'SIGSTOP');
+  const outcome = askThrough(caller, 1, 1).catch((error: { status: string; message: string }) => error);
+  await untilTaken(addresses, 1);
+  server.kill('SIGTERM');
+  await expectGone(server);
+  expect(await outcome).toMatchObject({
+    ...(hasStatus && { status: 'UNAVAILABLE' }),
+    message: expect.stringMatching(/^the server end/),
+  });
+});
+
+test('a second signal kills a runner that hangs', async () => {
+  using repository = loopRepository();
+  await using server = new ServerProcess(repository.directory, ['--lame-duck-ms', '60000']);
+  const addresses = await server.ready;
+  process.kill(server.runnerPids()[0] ?? Number.NaN, 'SIGSTOP');
+  server.kill('SIGTERM');
+  await vi.waitUntil(async () => (await readReadiness(addresses)).code === 503, { interval: 5 });
+  server.kill('SIGTERM');
+  expect(await server.ended).toEqual({ code: 143, signal: null });
+  await vi.waitUntil(() => server.groupPids().length === 0, { timeout: 2_000, interval: 5 });
+});
+
+/** A listener that accepts connections and never answers, as an exporter may meet. */
+async function listenSilently(): Promise<string> {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  onTestFinished(() => void listener.close());
+  return `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+}
+
+test('an exporter that hangs does not hold up the end', async () => {
+  using repository = loopRepository();
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: await listenSilently() };
+  await using server = new ServerProcess(repository.directory, ['--drain-timeout-ms', '500'], env);
+  const { grpc } = await server.ready;
+  using client = new InferenceClient(grpc);
+  expect(await askLoop(client, 1)).toBe(1);
   const toldAt = performance.now();
   server.kill('SIGTERM');
-  const ended = await server.ended;
-  expect(performance.now() - toldAt).toBeLessThan(2_500);
-  expect(ended).toEqual({ code: 0, signal: null });
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+  // The exporter by itself would take its own 10 s, and its flush is otherwise given 5 s.
+  expect(performance.now() - toldAt).toBeLessThan(4_000);
   expect(server.groupPids()).toEqual([]);
-  const settled = await Promise.all(outcomes);
-  const refused = settled.filter((outcome) => typeof outcome !== 'number');
-  expect(refused.length).toBeGreaterThan(40);
-  for (const { status, message } of refused) {
-    expect(status).toBe('UNAVAILABLE');
-    expect(message).toMatch(/^the server end/);
+});
+
+/** Has the program print a line when it begins to handle SIGTERM. */
+const SAYS_WHEN_IT_LISTENS = `--import=data:text/javascript,${encodeURIComponent(
+  "process.on('newListener', (name) => name === 'SIGTERM' && process._rawDebug('handles SIGTERM'))",
+)}`;
+
+test('a server that hangs in a file system while it starts is killed after the drain time, by SIGKILL', async () => {
+  using repository = loopRepository();
+  const file = path.join(temporaryDirectory(), 'certificate.pem');
+  // To open it for reading never returns.
+  execFileSync('mkfifo', [file]);
+  const flags = ['--tls-certificate', file, '--tls-private-key', file, '--drain-timeout-ms', '500'];
+  await using server = new ServerProcess(repository.directory, flags, { NODE_OPTIONS: SAYS_WHEN_IT_LISTENS });
+  await vi.waitUntil(() => server.log.includes('handles SIGTERM'), { timeout: 20_000, interval: 5 });
+  server.kill('SIGTERM');
+  expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(server.log.at(-1)).toMatch(/^error: the server has not ended within 950 ms: what is left is killed$/);
+});
+
+describe('over REST', () => {
+  const MiB = 2 ** 20;
+  /** More than the kernel holds for a connection. */
+  const ANSWER_BYTES = 12 * MiB;
+
+  function largeRepository(): Repository {
+    return new Repository({ large: { versions: { 1: identityModel('UINT8', ['batch', ANSWER_BYTES]) } } });
   }
-  for (const [value, outcome] of settled.entries()) if (typeof outcome === 'number') expect(outcome).toBe(value);
+
+  /** Asks for the answer, which is not read until `read` is called. */
+  async function askLarge({ http }: Doors): Promise<{ read(): Promise<number> }> {
+    const headers = { 'inference-header-content-length': '0' };
+    const asked = request(`${http}/v2/models/large/infer`, { method: 'POST', headers, agent: false });
+    asked.end(Buffer.alloc(ANSWER_BYTES));
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    return {
+      read: async () => {
+        let bytes = 0;
+        for await (const chunk of answer) {
+          bytes += chunk.length;
+          await sleep(1);
+        }
+        return bytes;
+      },
+    };
+  }
+
+  test('an answer that is being read is read whole, and the server ends then', async () => {
+    using repository = largeRepository();
+    await using server = new ServerProcess(repository.directory);
+    const addresses = await server.ready;
+    const answers = await Promise.all([askLarge(addresses), askLarge(addresses)]);
+    server.kill('SIGTERM');
+    await vi.waitUntil(async () => !(await accepts(addresses.grpc)), { timeout: 5_000, interval: 5 });
+    for (const bytes of await Promise.all(answers.map((answer) => answer.read()))) {
+      expect(bytes).toBeGreaterThan(ANSWER_BYTES);
+    }
+    await expectGone(server);
+  });
+
+  test('an answer that no one reads does not hold up the end for longer than the drain time', async () => {
+    using repository = largeRepository();
+    await using server = new ServerProcess(repository.directory, ['--drain-timeout-ms', '1000']);
+    const answer = await askLarge(await server.ready);
+    const toldAt = performance.now();
+    server.kill('SIGTERM');
+    await expectGone(server);
+    expect(performance.now() - toldAt).toBeLessThan(2_500);
+    await expect(answer.read()).rejects.toThrow();
+  });
+
+  test('callers that go on asking over kept connections see refusals, and no failure', async () => {
+    using repository = loopRepository();
+    await using server = new ServerProcess(repository.directory, ['--lame-duck-ms', '500']);
+    const addresses = await server.ready;
+    using caller = new RestCaller(addresses.http);
+    const outcomes: string[] = [];
+    let isTold = false;
+    const lanes = Array.from({ length: 4 }, async () => {
+      for (let value = 0; ; value++) {
+        const outcome = await askThrough(caller, value, 1).then(
+          (answer) => (answer === value ? 'right' : 'wrong'),
+          (error: { status?: string; code?: string }) => error.status ?? error.code ?? 'failed',
+        );
+        outcomes.push(outcome);
+        // Refused with 503: from here on another replica answers.
+        if (isTold && outcome !== 'right') return;
+      }
+    });
+    await vi.waitUntil(() => outcomes.length > 100);
+    server.kill('SIGTERM');
+    isTold = true;
+    await Promise.all(lanes);
+    await expectGone(server);
+    expect(new Set(outcomes)).toEqual(new Set(['right', 'UNAVAILABLE']));
+  });
 });
 
 describe('a server that is told to end while it loads models', () => {

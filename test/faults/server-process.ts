@@ -28,9 +28,10 @@ export class ServerProcess implements AsyncDisposable {
   readonly ready: Promise<{ readonly grpc: string; readonly http: string }>;
   readonly #child: ChildProcess;
 
-  constructor(repository: string, flags: readonly string[] = []) {
+  constructor(repository: string, flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
     const ports = ['--grpc-port', '0', '--http-port', '0'];
     const child = spawn(process.execPath, [PROGRAM, 'serve', '--model-repository', repository, ...ports, ...flags], {
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
