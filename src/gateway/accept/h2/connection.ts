@@ -21,6 +21,7 @@ import { GrpcRefusal } from './grpc-refusal.ts';
 import type { Http2Limits } from './http2-limits.ts';
 import { Http2Stream, type StreamCarrier } from './http2-stream.ts';
 import { limitReached } from './limit-events.ts';
+import { freeOwnBuffer } from './own-buffer.ts';
 import { type Intake, Receiver, type ReceiverOwner } from './receiver.ts';
 import type { RequestHead } from './request-head.ts';
 import { Sender, type SenderEvents } from './sender.ts';
@@ -74,6 +75,8 @@ const AGE_JITTER = 0.1;
 const IDLE_MS = 5_000;
 /** What one look at a request counts at most; looks are a second apart. */
 const MAX_LOOK_MS = 2_000;
+/** Smaller chunks cost less to collect than to free. */
+const FREED_BYTES = 16 * 1024;
 const PING_PAYLOAD = Buffer.from('tensorgt', 'latin1');
 
 /** Why the connection goes that leaves most unread. */
@@ -100,6 +103,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   /** The last stream that was taken (section 6.8). */
   #lastTaken = 0;
   #receiving = false;
+  /** Something is a view of the chunk that is being read. */
+  #chunkIsKept = false;
   #willFlush = false;
   #over = false;
   #draining: Draining = Draining.NO;
@@ -272,6 +277,10 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.incoming.give(bytes);
   }
 
+  keepChunk(): void {
+    this.#chunkIsKept = true;
+  }
+
   /**
    * Ends requests until there is room: first those that have stood still for longest, then those that hold most.
    * @returns whether there is room now
@@ -394,12 +403,15 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     if (this.#over) return;
     this.#heardAt = this.now;
     this.#receiving = true;
+    this.#chunkIsKept = false;
     try {
       this.#receiver.push(chunk);
     } catch (error) {
       this.#fail(error);
     }
     this.#receiving = false;
+    // Until they are collected, the chunks of an upload would be tens of megabytes.
+    if (!this.#chunkIsKept && chunk.length >= FREED_BYTES) freeOwnBuffer(chunk);
     this.flush();
   }
 

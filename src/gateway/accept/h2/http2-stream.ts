@@ -18,6 +18,7 @@ export interface StreamCarrier {
   /** Takes room for what a stream holds of its request. False: there is none, and nothing was taken. */
   takeIncoming(stream: Http2Stream, bytes: number, claim: Claim): boolean;
   giveIncoming(bytes: number): void;
+  keepChunk(): void;
   sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
   sendEnd(stream: Http2Stream, end: AnswerEnd): void;
   sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
@@ -77,6 +78,10 @@ export class Http2Stream implements Room {
 
   give(bytes: number): void {
     this.#carrier.giveIncoming(bytes);
+  }
+
+  keepChunk(): void {
+    this.#carrier.keepChunk();
   }
 
   /** Whether the peer may send more of this request now. */

@@ -23,6 +23,8 @@ export interface Room {
   /** False: there is none, and nothing was taken. */
   tryTake(bytes: number, claim: Claim): boolean;
   give(bytes: number): void;
+  /** A message is a view of the chunk that is being read: the chunk must not be freed. */
+  keepChunk(): void;
 }
 
 /**
@@ -117,6 +119,7 @@ export class MessageReader {
     const end = Math.min(to, from + missing);
     if (this.#assembly === undefined) {
       if (end - from === missing) {
+        this.#room.keepChunk();
         this.#deliver(missing === 0 ? NOTHING : chunk.subarray(from, end), 0);
         return end;
       }

@@ -208,6 +208,35 @@ describe('what a request holds before its method has it', () => {
   });
 });
 
+describe('a chunk', () => {
+  const half = (id: number): Buffer =>
+    chunk(
+      request(id, '/t/Echo'),
+      frame(Type.DATA, 0, id, grpcMessage(Buffer.alloc(20_000)).subarray(0, 16_384)),
+      frame(0x42, 0, 0, Buffer.alloc(16_000)),
+    );
+
+  test('that nothing is a view of is freed as soon as it was read', () => {
+    const memory = connect();
+    const copied = half(1);
+    memory.push(copied);
+    expect(copied).toHaveLength(0);
+    const refused = chunk(request(3, '/t/Unknown'), frame(Type.DATA, 0, 3, Buffer.alloc(16_384)));
+    memory.push(refused);
+    expect(refused).toHaveLength(0);
+  });
+
+  test.each(['/t/Echo', '/t/Paused'])('that a message of %s is a view of stays, whatever comes with it', (path) => {
+    const memory = connect();
+    const whole = frame(Type.DATA, 0, 1, grpcMessage(Buffer.alloc(16_000, 'x')));
+    const sent = chunk(request(1, path), whole, half(3));
+    const { length } = sent;
+    memory.push(sent);
+    expect(sent).toHaveLength(length);
+    expect(sent.includes('xxxx')).toBe(true);
+  });
+});
+
 describe('a message that is discarded', () => {
   /** Pushes one request of 1,000 bytes in two chunks that part at `cut`, and gives what is left of its message afterwards. */
   function leftAfter(cut: number): Uint8Array {

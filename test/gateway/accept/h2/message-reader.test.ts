@@ -19,7 +19,11 @@ function read(
         budget.give(heldBytes);
       },
     },
-    budget,
+    {
+      tryTake: (size, claim) => budget.tryTake(size, claim),
+      give: (size) => budget.give(size),
+      keepChunk: () => undefined,
+    },
     new MessageLimit('/t/Echo', { kind: 'unary', handle: () => undefined }, maxBytes),
     acceptsCompressed,
   );
