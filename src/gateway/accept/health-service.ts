@@ -7,7 +7,11 @@ import { InferError, Status } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
 import { type Codec, loadCodecs, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
+import { inSlices } from './in-slices.ts';
 import { unaryMethod } from './unary-method.ts';
+
+/** Names of services and models are shorter: a longer one is unknown for ever, and is not kept. */
+const MAX_NAME_LENGTH = 256;
 
 export type ServingStatus = 'UNKNOWN' | 'SERVING' | 'NOT_SERVING';
 
@@ -27,8 +31,8 @@ interface HealthListResponse {
 export class Health {
   readonly routes: Routes;
   readonly #statuses = new Map<string, ServingStatus>();
-  /** By the name that they watch. */
-  readonly #watchers = new Map<string, Set<Watcher>>();
+  /** By the name that they watch; `undefined` where it is too long to be any. */
+  readonly #watchers = new Map<string | undefined, Set<Watcher>>();
   readonly #watchCodec: Codec<HealthRequest, HealthResponse>;
 
   constructor() {
@@ -60,8 +64,9 @@ export class Health {
 
   /** Ends all watches, each with the status as it is now: to be called when the server drains, for they would never end. */
   endWatches(): void {
-    for (const watchers of this.#watchers.values()) for (const watcher of watchers) watcher.end();
+    const all = [...this.#watchers.values()].flatMap((watchers) => [...watchers]);
     this.#watchers.clear();
+    inSlices(all, (watcher) => watcher.end());
   }
 
   #check(codec: Codec<HealthRequest, HealthResponse>): Method {
@@ -86,18 +91,19 @@ export class Health {
   }
 
   #watch(call: StreamingCall): void {
-    let watched: { readonly name: string; readonly watcher: Watcher } | undefined;
+    let watched: { readonly name: string | undefined; readonly watcher: Watcher } | undefined;
     call.onMessage = (bytes) => {
       if (watched !== undefined) {
         failWith(call, new InferError('malformed_message', 'Watch takes one request'));
         return;
       }
       try {
-        const name = this.#watchCodec.decode(bytes).service;
+        const { service } = this.#watchCodec.decode(bytes);
         const watcher = new Watcher(call, (status) => this.#watchCodec.encode({ status }));
+        const name = service.length > MAX_NAME_LENGTH ? undefined : service;
         watched = { name, watcher };
         this.#watchersOf(name).add(watcher);
-        watcher.show(this.#statuses.get(name) ?? 'SERVICE_UNKNOWN');
+        watcher.show(this.#statusOf(name));
       } catch (thrown) {
         failWith(call, InferError.from(thrown));
       }
@@ -111,7 +117,7 @@ export class Health {
     };
   }
 
-  #watchersOf(name: string): Set<Watcher> {
+  #watchersOf(name: string | undefined): Set<Watcher> {
     const found = this.#watchers.get(name);
     if (found !== undefined) return found;
     const made = new Set<Watcher>();
@@ -119,15 +125,18 @@ export class Health {
     return made;
   }
 
-  #forget(name: string, watcher: Watcher): void {
+  #forget(name: string | undefined, watcher: Watcher): void {
     const watchers = this.#watchers.get(name);
     watchers?.delete(watcher);
     if (watchers?.size === 0) this.#watchers.delete(name);
   }
 
   #tell(name: string): void {
-    const status = this.#statuses.get(name) ?? 'SERVICE_UNKNOWN';
-    for (const watcher of this.#watchers.get(name) ?? []) watcher.show(status);
+    inSlices(this.#watchers.get(name) ?? [], (watcher) => watcher.show(this.#statusOf(name)));
+  }
+
+  #statusOf(name: string | undefined): HealthResponse['status'] {
+    return (name === undefined ? undefined : this.#statuses.get(name)) ?? 'SERVICE_UNKNOWN';
   }
 }
 

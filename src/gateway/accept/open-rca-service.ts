@@ -4,7 +4,9 @@ import { InferError } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
 import { type Codec, loadCodecs, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
+import { inSlices } from './in-slices.ts';
 import type { LoadReports } from './load-reports.ts';
+import { type Recurring, ReportSchedule } from './report-schedule.ts';
 
 /** An `OrcaLoadReportRequest` as in `proto/orca.proto`. */
 interface LoadReportRequest {
@@ -28,11 +30,12 @@ export class OpenRca {
   readonly #reports: LoadReports;
   readonly #minIntervalMs: number;
   readonly #codec: Codec<LoadReportRequest, object>;
-  readonly #streams = new Set<ReportStream>();
+  readonly #schedule: ReportSchedule<ReportStream>;
 
   constructor(reports: LoadReports, { minIntervalMs = MIN_INTERVAL_MS }: OpenRcaOptions = {}) {
     this.#reports = reports;
     this.#minIntervalMs = minIntervalMs;
+    this.#schedule = new ReportSchedule(minIntervalMs);
     this.#codec = loadCodecs('orca.proto', 'xds.service.orca.v3.OpenRcaService').get(
       'StreamCoreMetrics',
     ) as unknown as Codec<LoadReportRequest, object>;
@@ -46,22 +49,25 @@ export class OpenRca {
 
   /** Ends all streams: to be called when the server drains, for they would never end. */
   end(): void {
-    for (const stream of this.#streams) stream.end();
-    this.#streams.clear();
+    inSlices([...this.#schedule.items], (stream) => {
+      this.#schedule.remove(stream);
+      stream.end();
+    });
   }
 
   #open(call: StreamingCall): void {
     let stream: ReportStream | undefined;
     call.onMessage = (bytes) => {
       if (stream !== undefined) {
-        this.#forget(stream);
+        this.#schedule.remove(stream);
         failWith(call, new InferError('malformed_message', 'StreamCoreMetrics takes one request'));
         return;
       }
       try {
         const intervalMs = Math.max(this.#minIntervalMs, intervalOf(this.#codec.decode(bytes)));
         stream = new ReportStream(call, this.#reports, intervalMs);
-        this.#streams.add(stream);
+        this.#schedule.add(stream);
+        stream.send();
       } catch (thrown) {
         failWith(call, InferError.from(thrown));
       }
@@ -71,13 +77,8 @@ export class OpenRca {
         failWith(call, new InferError('malformed_message', 'StreamCoreMetrics takes one request, got none'));
     };
     call.onCancel = () => {
-      if (stream !== undefined) this.#forget(stream);
+      if (stream !== undefined) this.#schedule.remove(stream);
     };
-  }
-
-  #forget(stream: ReportStream): void {
-    stream.stop();
-    this.#streams.delete(stream);
   }
 }
 
@@ -89,32 +90,26 @@ function intervalOf({ report_interval: interval }: LoadReportRequest): number {
 }
 
 /** One StreamCoreMetrics call: a report at once, and one each interval. While the client does not read, none is made. */
-class ReportStream {
+class ReportStream implements Recurring {
+  readonly intervalMs: number;
   readonly #call: StreamingCall;
   readonly #reports: LoadReports;
-  readonly #timer: NodeJS.Timeout;
   #blocked = false;
 
   constructor(call: StreamingCall, reports: LoadReports, intervalMs: number) {
+    this.intervalMs = intervalMs;
     this.#call = call;
     this.#reports = reports;
     call.onDrain = () => {
       this.#blocked = false;
     };
-    this.#send();
-    this.#timer = setInterval(() => this.#send(), intervalMs);
   }
 
   end(): void {
-    this.stop();
     this.#call.end();
   }
 
-  stop(): void {
-    clearInterval(this.#timer);
-  }
-
-  #send(): void {
+  send(): void {
     if (!this.#blocked) this.#blocked = !this.#call.write([this.#reports.message]);
   }
 }

@@ -51,6 +51,13 @@ describe('Health', () => {
     expect(message?.['statuses']).toMatchObject({ 'model 149': { status: 'SERVING' } });
   });
 
+  test('Watch answers SERVICE_UNKNOWN for a name that is longer than any, and goes on', async () => {
+    const next = watch('x'.repeat(3_000));
+    expect(await next()).toBe('SERVICE_UNKNOWN');
+    health.set('y'.repeat(200), 'SERVING');
+    expect(await watch('y'.repeat(200))()).toBe('SERVING');
+  });
+
   test('Watch tells the status now, and each time it changes', async () => {
     health.set('cifar10', 'NOT_SERVING');
     const next = watch('cifar10');
