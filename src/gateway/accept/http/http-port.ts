@@ -6,7 +6,6 @@
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { InferError } from '../../errors.ts';
-import { diagnostics } from '../../ops/diagnostics.ts';
 import { bind } from '../bind.ts';
 import { ConnectionTable } from './connection-table.ts';
 import type { HttpHandler } from './http-answer.ts';
@@ -122,9 +121,6 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
 
   async listen(address: { readonly host: string; readonly port: number }): Promise<void> {
     this.#port = await bind(this.#listener, address);
-    this.#listener.on('error', (cause) => {
-      diagnostics.notice.publish({ level: 'warn', text: 'a connection could not be accepted', cause });
-    });
     this.#keepUpEvery(UPKEEP_MS);
   }
 
