@@ -36,7 +36,8 @@ export class FakeServable implements Servable, Batcher {
   readonly breaker = 'closed';
   readonly queuedRequests = 0;
   readonly queuedRows = 0;
-  readonly isDown = false;
+  /** It waits for its next runner, and takes requests that can wait, too. */
+  isDown = false;
   state: ModelState = 'READY';
   detail = 'fake';
   signature: ModelSignature;
@@ -51,7 +52,8 @@ export class FakeServable implements Servable, Batcher {
   }
 
   get ready(): Served {
-    if (this.state !== 'READY') throw new InferError('model_not_ready', `model '${this.ref.name}' is not ready`);
+    if (this.state !== 'READY' && !this.isDown)
+      throw new InferError('model_not_ready', `model '${this.ref.name}' is not ready`);
     const { signature } = this;
     return { signature, axis: signature.batching.kind === 'on' ? 'rows' : 'whole', batcher: this };
   }

@@ -32,7 +32,12 @@ export interface EnsembleSurroundings {
 type Condition =
   | { readonly state: 'READY'; readonly detail: string; readonly signature: ModelSignature }
   /** A step waits for its next runner, and requests wait with it. */
-  | { readonly state: 'UNAVAILABLE'; readonly detail: string; readonly signature: ModelSignature }
+  | {
+      readonly state: 'UNAVAILABLE';
+      readonly detail: string;
+      readonly signature: ModelSignature;
+      readonly down: Servable;
+    }
   | { readonly state: 'LOADING' | 'UNAVAILABLE'; readonly detail: string; readonly signature?: undefined };
 
 /** A refused caller comes back after about this long. */
@@ -77,7 +82,8 @@ export class Ensemble implements Servable, Batcher {
   }
 
   get detail(): string {
-    return this.#condition.detail;
+    // Whether the step is about to come back changes with time.
+    return 'down' in this.#condition ? stateOf(this.#condition.down) : this.#condition.detail;
   }
 
   get isDown(): boolean {
@@ -179,15 +185,15 @@ export class Ensemble implements Servable, Batcher {
     const circle = this.#circleThrough(this, []);
     if (circle !== undefined) throw new Error(`ensembles are steps of each other: ${circle.join(' -> ')}`);
     const gone = models.find(({ state, isDown }) => state !== 'READY' && state !== 'LOADING' && !isDown);
-    if (gone !== undefined) throw new Error(`${nameOf(gone)} is ${gone.state}: ${gone.detail}`);
+    if (gone !== undefined) throw new Error(stateOf(gone));
     const loading = models.find(({ state }) => state === 'LOADING');
-    if (loading !== undefined) return { state: 'LOADING', detail: `${nameOf(loading)} is LOADING: ${loading.detail}` };
+    if (loading !== undefined) return { state: 'LOADING', detail: stateOf(loading) };
     const signatures = models.map((model) => model.ready.signature);
     const signature = resolveEnsemble(this.config, graph, signatures, this.#files);
     checkCallable(this.ref.name, signature, this.#plan.maxMessageBytes);
     const down = models.find(({ state }) => state !== 'READY');
     if (down !== undefined) {
-      return { state: 'UNAVAILABLE', detail: `${nameOf(down)} is ${down.state}: ${down.detail}`, signature };
+      return { state: 'UNAVAILABLE', detail: stateOf(down), signature, down };
     }
     const steps = graph.steps.map((_, step) => nameOfStep(graph, step));
     return { state: 'READY', detail: `ensemble of ${steps.join(', ')}`, signature };
@@ -230,8 +236,8 @@ function isSame(one: ModelRef, other: ModelRef): boolean {
   return one.name === other.name && one.version === other.version;
 }
 
-function nameOf({ ref }: Servable): string {
-  return `model '${ref.name}' version ${ref.version}`;
+function stateOf({ ref, state, detail }: Servable): string {
+  return `model '${ref.name}' version ${ref.version} is ${state}: ${detail}`;
 }
 
 function textOf(error: unknown): string {

@@ -383,6 +383,25 @@ describe('the state', () => {
     ]);
   });
 
+  test('while a step waits for its next runner it is UNAVAILABLE with what the step says now, and its requests wait with it', async () => {
+    const second = fakeModel('second');
+    const bench = new Bench([fakeModel('first'), second]);
+    const ensemble = bench.ensemble(CHAIN);
+    second.isDown = true;
+    second.become('UNAVAILABLE', 'restarting: attempt 2, next in 5 s');
+    expect(ensemble.state).toBe('UNAVAILABLE');
+    expect(ensemble.isDown).toBe(true);
+    second.detail = 'restarting: attempt 2, next in 4 s';
+    expect(ensemble.detail).toBe("model 'second' version 1 is UNAVAILABLE: restarting: attempt 2, next in 4 s");
+    expect(ensemble.ready.batcher).toBe(ensemble);
+    second.isDown = false;
+    second.become('UNAVAILABLE', 'unloaded');
+    expect(() => ensemble.ready).toThrow("model 'second' version 1 is UNAVAILABLE: unloaded");
+    second.become('READY');
+    expect(ensemble.state).toBe('READY');
+    expect(ensemble.isDown).toBe(false);
+  });
+
   test('follows what there is: a step that is added, taken away, or replaced by one that does not fit', () => {
     const bench = new Bench([fakeModel('first')]);
     const ensemble = bench.ensemble(CHAIN);
