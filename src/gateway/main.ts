@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Routes, Transport, TransportLoad } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
-import { listenHttp } from './accept/http/http-port.ts';
+import { type HttpPort, listenHttp } from './accept/http/http-port.ts';
 import { inferenceRoutes, type Offer } from './accept/inference-service.ts';
 import { LoadReports } from './accept/load-reports.ts';
 import { OpenRca } from './accept/open-rca-service.ts';
@@ -106,7 +106,11 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   });
   // Before anything is read, so that what is wrong with it gets into the log.
   const bound: Transport[] = [];
-  const state = async () => stateOf(models, admission, bound, await memory.recent());
+  let httpPort: HttpPort | undefined;
+  const state = async () => ({
+    ...stateOf(models, admission, bound, await memory.recent()),
+    http: httpPort?.load,
+  });
   const telemetry = await startTelemetry({ env, version, settings, state });
   const rollouts = new Rollouts(models, lifecycle, new StateDirectory(stateDirectoryOf(settings)), {
     onDemand: settings.loadOnDemand,
@@ -165,6 +169,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     }),
     ...(rest !== undefined && { rest: (request, response) => rest.handle(request, response) }),
   });
+  httpPort = http;
   const bind = async (port: number, offer: Offer): Promise<Transport> => {
     const transport = await listen({ ...settings, port }, routesOf(offer)).catch(async (error: unknown) => {
       await Promise.all([http.close(0), ...bound.map((other) => other.drain(0))]);

@@ -80,7 +80,7 @@ export interface BatchEnded {
   readonly outputMs: number;
 }
 
-/** A limit of the transport refused, ended or closed something. */
+/** A limit of the gRPC transport or of the HTTP port refused, ended or closed something. */
 export interface LimitReached {
   /** The name of its setting. */
   readonly limit: string;

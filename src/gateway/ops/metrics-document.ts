@@ -34,7 +34,7 @@ const LABELS = `
 | \`from\`, \`to\` | versions of the model: the one that answered before a [rollout](rollout.md), and the one that is to answer |
 | \`stage\` | \`loading\`, \`shadow\`, \`canary\`, \`promoted\`, \`rolled_back\` |
 | \`cause\` of a rollout | why it was rolled back: \`not_ready\`, \`crashed\`, \`incomparable\`, \`disagreement\`, \`errors\`, \`slow\`, \`changed\`, \`reconfigured\`, \`aborted\`; else \`none\` |
-| \`limit\` | a setting, such as \`http2ControlBurst\` ([transport](transport.md)) |
+| \`limit\` | a setting, such as \`http2ControlBurst\` or \`httpMaxRequests\` ([transport](transport.md)) |
 | \`runner\` | name of the process: \`MODEL:VERSION\`, or what models that share one call it |
 `;
 

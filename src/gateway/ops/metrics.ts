@@ -9,6 +9,7 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import type { Attributes, BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
 import type { TransportLoad } from '../accept/call.ts';
+import type { HttpLoad } from '../accept/http/http-limits.ts';
 import type { Reason, StatusName } from '../errors.ts';
 import {
   type BatchEnded,
@@ -36,6 +37,8 @@ export interface GatewayState {
   readonly models: readonly ModelLoad[];
   /** Of all gRPC ports; `undefined` where the transport cannot tell. */
   readonly transport?: TransportLoad | undefined;
+  /** `undefined` before the port is open. */
+  readonly http?: HttpLoad | undefined;
 }
 
 /** One model version at this moment. */
@@ -167,6 +170,22 @@ export const METRICS = {
   tensorgate_http2_limits_total: {
     kind: 'counter',
     help: 'Times that a limit of the transport refused, ended or closed something, by the setting of the limit.',
+    labels: ['limit'],
+  },
+  tensorgate_http_connections: { kind: 'gauge', help: 'Connections to the HTTP port.', labels: [] },
+  tensorgate_http_requests: {
+    kind: 'gauge',
+    help: 'REST requests under way, until their answer has been taken: bounded by httpMaxRequests.',
+    labels: [],
+  },
+  tensorgate_http_unread_bytes: {
+    kind: 'gauge',
+    help: 'Bytes of answers of the HTTP port that clients are taking: bounded by httpMaxUnreadBytesInAll.',
+    labels: [],
+  },
+  tensorgate_http_limits_total: {
+    kind: 'counter',
+    help: 'Times that a limit of the HTTP port refused, cut or closed something, by the setting of the limit.',
     labels: ['limit'],
   },
   tensorgate_runner_restarts_total: {
@@ -504,7 +523,15 @@ class MetricsRecorder {
       observe('tensorgate_http2_incoming_bytes', state.transport.incomingBytes);
       observe('tensorgate_http2_unread_bytes', state.transport.unreadBytes);
     }
-    for (const { value, labels } of this.#limits.values()) observe('tensorgate_http2_limits_total', value, labels);
+    if (state.http !== undefined) {
+      observe('tensorgate_http_connections', state.http.connections);
+      observe('tensorgate_http_requests', state.http.requests);
+      observe('tensorgate_http_unread_bytes', state.http.unreadBytes);
+    }
+    for (const { value, labels } of this.#limits.values()) {
+      const isOfHttpPort = /^http[A-Z]/.test(labels.limit);
+      observe(isOfHttpPort ? 'tensorgate_http_limits_total' : 'tensorgate_http2_limits_total', value, labels);
+    }
     const known = this.#describeModels(state.models);
     for (const { load, labels } of known) {
       // The SDK repeats the last value of a gauge that is no longer observed: a model that is gone has to be said so.

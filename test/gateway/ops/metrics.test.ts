@@ -19,6 +19,7 @@ beforeEach(() => {
     inFlightBytes: 300,
     maxInFlightBytes: 1_000,
     transport: { connections: 1, streams: 2, incomingBytes: 3, unreadBytes: 4 },
+    http: { connections: 5, requests: 6, unreadBytes: 7 },
     models: [
       {
         ref: RESNET,
@@ -51,6 +52,7 @@ test('names, types and labels are those of the table, and nothing else is export
   diagnostics.tenantCharged.publish({ tenant: 'gold', outcome: 'admitted' });
   diagnostics.batchEnded.publish(batchEnded());
   diagnostics.limitReached.publish({ limit: 'http2ControlBurst' });
+  diagnostics.limitReached.publish({ limit: 'httpMaxRequests' });
   diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed' });
   const pair = { model: 'resnet', primary: '3', shadow: '4' };
   const found = { absolute: 0.5, relative: 0.1, rowsAgreeing: 3, rowsDisagreeing: 1, primaryMs: 2, shadowMs: 4 };
@@ -269,4 +271,15 @@ test('what shadows did is counted by pairs of versions, and infinite differences
   expect(value('tensorgate_shadow_max_absolute_difference_sum')).toBe(0.5);
   expect(value('tensorgate_shadow_max_absolute_difference_count')).toBe(1);
   expect(value('tensorgate_shadow_duration_seconds_sum', { of: 'shadow' })).toBe(0.008);
+});
+
+test('limits of the HTTP port and of gRPC are counted apart', async () => {
+  for (const limit of ['httpMaxRequests', 'http2StallMs', 'maxConcurrentStreams', 'httpMaxRequests']) {
+    diagnostics.limitReached.publish({ limit });
+  }
+  const families = await collect();
+  expect(sampleValue(families, 'tensorgate_http_limits_total', { limit: 'httpMaxRequests' })).toBe(2);
+  expect(sampleValue(families, 'tensorgate_http2_limits_total', { limit: 'http2StallMs' })).toBe(1);
+  expect(sampleValue(families, 'tensorgate_http2_limits_total', { limit: 'maxConcurrentStreams' })).toBe(1);
+  expect(sampleValue(families, 'tensorgate_http_connections', {})).toBe(5);
 });

@@ -95,3 +95,12 @@ export type HttpSettingName = `http${Capitalize<HttpLimitName>}`;
 export function httpSettingName(name: HttpLimitName): HttpSettingName {
   return `http${name.charAt(0).toUpperCase()}${name.slice(1)}` as HttpSettingName;
 }
+
+/** What the port holds of what its limits bound. */
+export interface HttpLoad {
+  readonly connections: number;
+  /** Over REST, under way. */
+  readonly requests: number;
+  /** Of answers that clients are taking. */
+  readonly unreadBytes: number;
+}

@@ -11,7 +11,7 @@ import { ConnectionTable } from './connection-table.ts';
 import type { HttpHandler } from './http-answer.ts';
 import { type ConnectionHost, HttpConnection } from './http-connection.ts';
 import { answerOf, type HttpExchange } from './http-exchange.ts';
-import type { HttpLimits } from './http-limits.ts';
+import type { HttpLimits, HttpLoad } from './http-limits.ts';
 import { limitReached } from './limit-events.ts';
 import { RequestSlots } from './request-slots.ts';
 import { UnreadAnswers } from './unread-answers.ts';
@@ -25,14 +25,6 @@ export interface HttpPortOptions {
   readonly pages: HttpHandler;
   /** Answers what begins with `/v2`; absent where REST is off. */
   readonly rest?: HttpHandler;
-}
-
-export interface HttpLoad {
-  readonly connections: number;
-  /** Over REST, under way. */
-  readonly requests: number;
-  /** Of answers that clients are taking. */
-  readonly unreadBytes: number;
 }
 
 export interface HttpPort {
