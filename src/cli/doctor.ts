@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { type DiagnosedSettings, diagnose, type Finding } from '../gateway/diagnosis/diagnose.ts';
-import { describeSettings, loadSettings, SettingsError, type SettingsSources } from '../gateway/ops/settings.ts';
+import { fitSettings } from '../gateway/ops/capacity.ts';
+import { readCapacity } from '../gateway/ops/machine-capacity.ts';
+import {
+  describeSettings,
+  givenSettings,
+  loadSettings,
+  SettingsError,
+  type SettingsSources,
+} from '../gateway/ops/settings.ts';
 import { isSupportedNode } from './node-version.ts';
 import { toOneLine } from './terminal-text.ts';
 
@@ -47,7 +55,9 @@ async function* examine(given: SettingsSources['flags'], { config }: DoctorFlags
     return;
   }
   yield { level: 'ok', subject: 'settings', text: describeOrigins(sources) };
-  yield* diagnose(settings, process.env);
+  const fitted = fitSettings(settings, givenSettings(sources), await readCapacity(settings));
+  for (const finding of fitted.findings) yield { level: finding.advice === undefined ? 'ok' : 'warn', ...finding };
+  yield* diagnose(fitted.settings, process.env);
 }
 
 function checkNode(): Finding {

@@ -1,11 +1,15 @@
 import { constants } from 'node:os';
 import type { ModelSummary, Server } from '../gateway/main.ts';
+import { fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
+import { readCapacity } from '../gateway/ops/machine-capacity.ts';
 import {
   describeSettings,
+  givenSettings,
   loadSettings,
   SETTINGS,
   type SettingDescription,
+  type Settings,
   SettingsError,
   type SettingsSources,
 } from '../gateway/ops/settings.ts';
@@ -38,7 +42,7 @@ export async function serve(given: SettingsSources['flags'], flags: ServeFlags, 
   };
   try {
     if (flags.printConfig !== true) return await serveUntilSignal(sources, version);
-    printSettings(sources);
+    await printSettings(sources);
     return 0;
   } catch (error) {
     throw isExpected(error) ? new CliError(error.message, { cause: error }) : error;
@@ -55,8 +59,14 @@ function isSystemError(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error;
 }
 
-function printSettings(sources: SettingsSources): void {
-  const rows = describeSettings(sources).map(({ key, value, origin }) => [key, formatValue(value), origin]);
+async function printSettings(sources: SettingsSources): Promise<void> {
+  const described = describeSettings(sources);
+  const asked = Object.fromEntries(described.map(({ key, value }) => [key, value])) as Settings;
+  const { settings } = fitSettings(asked, givenSettings(sources), await readCapacity(asked));
+  const rows = described.map(({ key, value, origin }) => {
+    const inForce = settings[key];
+    return [key, formatValue(inForce), inForce === value ? origin : `${origin}, fitted to this machine`];
+  });
   process.stdout.write(formatTable(['setting', 'value', 'origin'], rows));
 }
 
@@ -66,7 +76,8 @@ function formatValue(value: unknown): string {
 
 /** Returns the exit code. */
 async function serveUntilSignal(sources: SettingsSources, version: string): Promise<number> {
-  const settings = loadSettings(sources);
+  const asked = loadSettings(sources);
+  const { settings, findings } = fitSettings(asked, givenSettings(sources), await readCapacity(asked));
   // Whoever read them may be gone; the server is not there for them.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let server: Server | undefined;
@@ -86,7 +97,7 @@ async function serveUntilSignal(sources: SettingsSources, version: string): Prom
     }, limitMs).unref();
   });
   const { startServer } = await import('../gateway/main.ts');
-  server = await startServer(settings, { env: process.env, version });
+  server = await startServer(settings, { env: process.env, version, capacity: findings });
   const endedEarly = await Promise.race([server.loaded, end]);
   if (endedEarly === undefined) process.stdout.write(describeServer(server));
   const exitCode = await end;

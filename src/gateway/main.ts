@@ -30,6 +30,7 @@ import { LoadMeter } from './load-meter.ts';
 import { MessageLimits } from './message-limits.ts';
 import { planDefaults } from './model/model-plan.ts';
 import { ModelTable } from './model-table.ts';
+import type { CapacityFinding } from './ops/capacity.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
 import { collectWhenIdle } from './ops/idle-collection.ts';
@@ -49,6 +50,8 @@ export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
   /** Of the package. */
   readonly version: string;
+  /** What the machine lends and the settings take of it, for the log. */
+  readonly capacity?: readonly CapacityFinding[];
 }
 
 export interface ModelSummary {
@@ -85,7 +88,7 @@ export interface Server {
  * @throws RepositoryError where there is no such repository, or an Error that names a port that cannot be bound.
  */
 export async function startServer(settings: Settings, surroundings: Surroundings): Promise<Server> {
-  const { env, version } = surroundings;
+  const { env, version, capacity = [] } = surroundings;
   const listen = await chooseTransport(settings);
   tuneCollections();
   const stopCollecting = collectWhenIdle();
@@ -112,6 +115,10 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     http: httpPort?.load,
   });
   const telemetry = await startTelemetry({ env, version, settings, state });
+  for (const { subject, text, advice } of capacity) {
+    const level = advice === undefined ? 'info' : 'warn';
+    diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });
+  }
   const rollouts = new Rollouts(models, lifecycle, new StateDirectory(stateDirectoryOf(settings)), {
     onDemand: settings.loadOnDemand,
   });

@@ -21,7 +21,6 @@ export async function inSlices(work: SlicedWork, call: Pick<Call, 'cancelled' | 
     await SLICES.next();
     const isLate = performance.now() >= call.deadline;
     if (call.cancelled || isLate) throw cancelled(isLate ? 'deadline' : 'client');
-    do if (work.advance(ELEMENTS)) return;
-    while (!SLICES.isOver);
+    while (!SLICES.isOver) if (work.advance(ELEMENTS)) return;
   }
 }

@@ -4,7 +4,7 @@ import { planDefaults } from '../model/model-plan.ts';
 import type { Settings } from '../ops/settings.ts';
 import { checkProviders } from './execution-providers.ts';
 import type { Finding } from './finding.ts';
-import { checkMachine } from './machine.ts';
+import { checkCores } from './machine.ts';
 import { checkMailboxDirectory } from './mailbox-directory.ts';
 import { checkModels } from './model-versions.ts';
 import { checkPorts } from './ports.ts';
@@ -19,7 +19,7 @@ export type DiagnosedSettings = Omit<Settings, 'modelRepository'> & { readonly m
  * @param env what runners see, as they would of a server.
  */
 export async function* diagnose(settings: DiagnosedSettings, env: NodeJS.ProcessEnv): AsyncGenerator<Finding> {
-  yield* checkMachine(settings);
+  yield checkCores();
   yield* await checkPorts(settings);
   const mailbox = checkMailboxDirectory(settings);
   yield mailbox;

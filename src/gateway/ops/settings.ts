@@ -422,6 +422,11 @@ export function describeSettings(sources: SettingsSources): readonly SettingInFo
   return SETTINGS.map(({ key, default: value }) => ({ key, ...(given.get(key) ?? { value, origin: 'default' }) }));
 }
 
+/** The settings that some source names. @throws SettingsError as `describeSettings` does */
+export function givenSettings(sources: SettingsSources): ReadonlySet<keyof Settings> {
+  return new Set(readSources(sources).keys());
+}
+
 interface Given {
   readonly value: unknown;
   readonly origin: string;
