@@ -311,6 +311,10 @@ describe('effects', () => {
  */
 const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = [
   { file: 'gateway/ops/settings.ts', why: 'reads tensorgate.yaml before anything serves' },
+  {
+    file: 'gateway/ops/machine-capacity.ts',
+    why: 'reads what the system lets the process use, before anything serves',
+  },
   { file: 'gateway/accept/definition.ts', why: 'reads the protocol that is installed, before anything serves' },
   { file: 'gateway/accept/reflection-service.ts', why: 'reads the protocol that is installed, before anything serves' },
   { file: 'gateway/repository/arithmetic.ts', why: 'reads /proc/cpuinfo and a file that is installed, once' },

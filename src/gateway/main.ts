@@ -115,10 +115,6 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     http: httpPort?.load,
   });
   const telemetry = await startTelemetry({ env, version, settings, state });
-  for (const { subject, text, advice } of capacity) {
-    const level = advice === undefined ? 'info' : 'warn';
-    diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });
-  }
   const rollouts = new Rollouts(models, lifecycle, new StateDirectory(stateDirectoryOf(settings)), {
     onDemand: settings.loadOnDemand,
   });
@@ -127,6 +123,10 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     await telemetry.shutdown();
     throw error;
   });
+  for (const { subject, text, advice } of capacity) {
+    const level = advice === undefined ? 'info' : 'warn';
+    diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });
+  }
   const health = new Health();
   const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
   const loadMeter =

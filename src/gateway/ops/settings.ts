@@ -156,7 +156,9 @@ const SCHEMA = z.strictObject({
     .describe('Calls that one connection may have open.'),
   maxInFlightBytes: bytes
     .default(512 * MiB)
-    .describe('Bytes of requests that are admitted and not yet answered; more are shed with RESOURCE_EXHAUSTED.'),
+    .describe(
+      'Bytes of requests that are admitted and not yet answered; more are shed with RESOURCE_EXHAUSTED. Unless given, a tenth of the memory where that is less.',
+    ),
   defaultDeadlineMs: limitMs.default(30_000).describe('Deadline of a call that comes without one.'),
   maxDeadlineMs: limitMs.default(600_000).describe('Longest deadline; a longer one is shortened to it.'),
   tenantKey: z

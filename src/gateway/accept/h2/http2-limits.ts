@@ -23,13 +23,13 @@ export const HTTP2_LIMITS = {
     default: 10_000,
     minimum: 1,
     description:
-      'Connections; the next one is closed at once. Each costs a file descriptor and, while it is idle, some 20 KiB.',
+      'Connections; the next one is closed at once. Each costs a file descriptor and, while it is idle, some 20 KiB. Unless given, fewer where there are few open files.',
   },
   maxConnectionsPerAddress: {
     default: 2_500,
     minimum: 1,
     description:
-      'Connections of one address, so that one peer cannot take all; the next one is closed at once. Behind a proxy all callers have its address.',
+      'Connections of one address, so that one peer cannot take all; the next one is closed at once. Behind a proxy all callers have its address. Unless given, half of `http2MaxConnections` where that is less.',
   },
   handshakeMs: {
     default: 10_000,
@@ -72,13 +72,13 @@ export const HTTP2_LIMITS = {
     default: 512 * MIB,
     minimum: 64 * KIB,
     description:
-      'Bytes that the calls of one connection hold: metadata and 2 KiB each until they end, and messages that are not complete or wait to be read. Room is kept ahead for announced bytes only while half is free; above seven eighths a message of more than 64 KiB is RESOURCE_EXHAUSTED; a smaller call finds room, because the request that has stood still for longest ends instead. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time.',
+      'Bytes that the calls of one connection hold: metadata and 2 KiB each until they end, and messages that are not complete or wait to be read. Room is kept ahead for announced bytes only while half is free; above seven eighths a message of more than 64 KiB is RESOURCE_EXHAUSTED; a smaller call finds room, because the request that has stood still for longest ends instead. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time. Unless given, half of `http2MaxIncomingBytesInAll` where that is less.',
   },
   maxIncomingBytesInAll: {
     default: 1024 * MIB,
     minimum: 64 * KIB,
     description:
-      'The same for all connections together. Where it is used up, the connection that holds most gives way, of the address that holds most.',
+      'The same for all connections together. Where it is used up, the connection that holds most gives way, of the address that holds most. Unless given, a tenth of the memory where that is less.',
   },
   messageGraceMs: {
     default: 5_000,
@@ -96,12 +96,13 @@ export const HTTP2_LIMITS = {
     default: 256 * MIB,
     minimum: 64 * KIB,
     description:
-      'Answers that one connection has not taken; above it answers become RESOURCE_EXHAUSTED, and above half of it new calls are refused. 400 answers of 602 KB.',
+      'Answers that one connection has not taken; above it answers become RESOURCE_EXHAUSTED, and above half of it new calls are refused. 400 answers of 602 KB. Unless given, half of `http2MaxUnreadBytesInAll` where that is less.',
   },
   maxUnreadBytesInAll: {
     default: 512 * MIB,
     minimum: 64 * KIB,
-    description: 'The same, of all connections together; above it the connection that has most of them is ended.',
+    description:
+      'The same, of all connections together; above it the connection that has most of them is ended. Unless given, a tenth of the memory where that is less.',
   },
   stallMs: {
     default: 60_000,

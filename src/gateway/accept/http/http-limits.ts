@@ -18,19 +18,19 @@ export const HTTP_LIMITS = {
     default: 2_048,
     minimum: 2,
     description:
-      'Connections to the HTTP port. At the limit a new connection replaces the one that has done nothing for the longest time: it sent no complete head, is idle, or does not read a page. Requests over REST are never replaced, so `httpMaxRequests` must be lower.',
+      'Connections to the HTTP port. At the limit a new connection replaces the one that has done nothing for the longest time: it sent no complete head, is idle, or does not read a page. Requests over REST are never replaced, so `httpMaxRequests` must be lower. Unless given, fewer where there are few open files.',
   },
   maxRequests: {
     default: 1_536,
     minimum: 1,
     description:
-      'REST requests under way, from their head until their answer has been taken; above it a request is refused with 429 and `connection: close`. What is left of `httpMaxConnections` belongs to `/livez`, `/readyz` and `/metrics`.',
+      'REST requests under way, from their head until their answer has been taken; above it a request is refused with 429 and `connection: close`. What is left of `httpMaxConnections` belongs to `/livez`, `/readyz` and `/metrics`. Unless given, three quarters of `httpMaxConnections` where that is less.',
   },
   maxRequestsPerAddress: {
     default: 1_024,
     minimum: 1,
     description:
-      'The same, of one address, so that one client cannot take all; a proxy has one address for all its callers.',
+      'The same, of one address, so that one client cannot take all; a proxy has one address for all its callers. Unless given, three quarters of `httpMaxRequests` where that is less.',
   },
   maxHeaderBytes: {
     default: 64 * KIB,
@@ -72,13 +72,14 @@ export const HTTP_LIMITS = {
   maxUnreadBytes: {
     default: 256 * MIB,
     minimum: 64 * KIB,
-    description: 'Longest answer, as it is sent: a connection has one at a time. A longer one is refused with 413.',
+    description:
+      'Longest answer, as it is sent: a connection has one at a time. A longer one is refused with 413. Unless given, half of `httpMaxUnreadBytesInAll` where that is less.',
   },
   maxUnreadBytesInAll: {
     default: 512 * MIB,
     minimum: 64 * KIB,
     description:
-      'Answers that clients are taking, of all connections together. Above it the answers that stand still longest are cut; while none does, a new answer is refused with 429.',
+      'Answers that clients are taking, of all connections together. Above it the answers that stand still longest are cut; while none does, a new answer is refused with 429. Unless given, a tenth of the memory where that is less.',
   },
 } as const satisfies Record<string, HttpLimit>;
 
