@@ -1,6 +1,13 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { MODEL_CONFIG } from '../../../src/gateway/repository/model-config.ts';
-import { isHeardParameter, parameterProblem, sessionOptions } from '../../../src/gateway/repository/session-options.ts';
+import {
+  CLIENT_ENTRY_NAMES,
+  isHeardParameter,
+  parameterProblem,
+  sessionOptions,
+} from '../../../src/gateway/repository/session-options.ts';
 import type { SessionOptions } from '../../../src/worker/protocol.ts';
 
 function options(parameters: Readonly<Record<string, string>>, level?: number): SessionOptions {
@@ -85,4 +92,9 @@ test.each([
   { key: 'session.x', value: 'anything' },
 ])("a value that is one is none: $key '$value'", ({ key, value }) => {
   expect(parameterProblem(key, value)).toBeUndefined();
+});
+
+test('docs/models.md lists each entry that a client may set', () => {
+  const page = fs.readFileSync(path.join(import.meta.dirname, '../../../docs/models.md'), 'utf8');
+  expect(CLIENT_ENTRY_NAMES.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
 });
