@@ -319,6 +319,7 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   { file: 'gateway/accept/reflection-service.ts', why: 'reads the protocol that is installed, before anything serves' },
   { file: 'gateway/repository/arithmetic.ts', why: 'reads /proc/cpuinfo and a file that is installed, once' },
   { file: 'gateway/diagnosis/', why: 'is tensorgate doctor, which serves nothing' },
+  { file: 'gateway/dispatch/mailbox-room.ts', why: 'asks a memory file system how full it is' },
   { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },
   { file: 'cli/', why: 'serves nothing' },
   { file: 'client/', why: 'reads the protocol that is installed, when it is imported' },

@@ -5,6 +5,7 @@ import type { PlanDefaults } from '../gateway/model/model-plan.ts';
 import { planModel } from '../gateway/model/model-plan.ts';
 import type { ModelConfig } from '../gateway/repository/model-config.ts';
 import { listNames, type ModelFolder, readModel } from '../gateway/repository/model-repository.ts';
+import { ANY_OUTPUT_BYTES } from '../worker/protocol.ts';
 
 export interface Target {
   readonly folder: ModelFolder;
@@ -59,5 +60,6 @@ const DEFAULTS: PlanDefaults = {
   strictExecutionProviders: false,
   mailboxDirectory: '/dev/shm',
   loadLimitMs: 120_000,
+  maxOutputBytes: ANY_OUTPUT_BYTES,
   cores: 1,
 };

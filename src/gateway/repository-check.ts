@@ -3,7 +3,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { Mailbox } from '../worker/mailbox.ts';
-import type { SessionInfo } from '../worker/protocol.ts';
+import { ANY_OUTPUT_BYTES, type SessionInfo } from '../worker/protocol.ts';
 import { LoadError, RunnerProcess } from './dispatch/runner-process.ts';
 import { checkCallable } from './model/message-needs.ts';
 import type { ModelPlan } from './model/model.ts';
@@ -45,6 +45,7 @@ const DEFAULTS: PlanDefaults = {
   strictExecutionProviders: false,
   mailboxDirectory: os.tmpdir(),
   loadLimitMs: 120_000,
+  maxOutputBytes: ANY_OUTPUT_BYTES,
   cores: 1,
 };
 
@@ -131,7 +132,7 @@ class RepositoryCheck {
           const sequences = resolveSequences(signature, config, sources.files);
           const client = sequences?.client ?? signature;
           resolveWarmUps(signature, client, config, sources.files);
-          checkCallable(plan.ref.name, client);
+          checkCallable(plan.ref.name, client, plan);
           this.#signatures.set(plan, client);
         });
       } catch (error) {

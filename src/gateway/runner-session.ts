@@ -4,7 +4,7 @@
  */
 
 import type { TensorSpec } from '../wire/tensor.ts';
-import type { SessionInfo, SessionOptions } from '../worker/protocol.ts';
+import { ANY_OUTPUT_BYTES, type SessionInfo, type SessionOptions } from '../worker/protocol.ts';
 import type { InferTensors } from './admit/infer-tensors.ts';
 import type { OutputTensor } from './batch/queued-request.ts';
 import type { RunOutcome } from './batch/scheduler.ts';
@@ -80,6 +80,7 @@ export class RunnerSession implements AsyncDisposable {
       specs: [spec],
       mailboxDirectory,
       loadLimitMs: limitMs,
+      maxOutputBytes: ANY_OUTPUT_BYTES,
       onIdle: () => {},
       onOutage: () => {},
     });

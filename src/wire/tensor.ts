@@ -38,6 +38,22 @@ export function isDatatype(name: string): name is Datatype {
   return Object.hasOwn(DATATYPE_BYTES, name);
 }
 
+/** A tensor as texts about its size name it. */
+export interface TensorSize {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly byteLength: number;
+}
+
+/** Of a model's outputs, what a text about their size says: the largest, and all of them where there are more. */
+export function describeOutputs(outputs: readonly TensorSize[]): string {
+  const [largest] = [...outputs].sort((a, b) => b.byteLength - a.byteLength);
+  if (largest === undefined) return 'there are no outputs';
+  const one = `output '${largest.name}' of shape [${largest.shape}] has ${largest.byteLength} bytes`;
+  if (outputs.length === 1) return one;
+  return `${one}, all outputs have ${outputs.reduce((sum, { byteLength }) => sum + byteLength, 0)}`;
+}
+
 /**
  * The number of elements of `shape`.
  * @returns `undefined` where an axis is negative or no integer, or the product is above 2^53 - 1: it is never wrapped.

@@ -5,8 +5,9 @@
  */
 
 import * as instance from './model-instance.ts';
-import type { InstanceSpec, Run, RunFault, RunReport, SessionInfo } from './protocol.ts';
+import type { InstanceSpec, Run, RunReport, SessionInfo } from './protocol.ts';
 import { RunChannel } from './run-channel.ts';
+import { RunFailure } from './run-failure.ts';
 import { FrameWriter, tensorNumbers } from './run-frame.ts';
 
 interface Opened {
@@ -49,19 +50,8 @@ export async function serve(): Promise<void> {
 async function reportOf(run: Run): Promise<RunReport> {
   try {
     return { kind: 'ran', result: await instance.run(run) };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { kind: 'run-failed', fault: faultOf(message), message };
+  } catch (thrown) {
+    const { fault, message, bytes } = RunFailure.from(thrown);
+    return { kind: 'run-failed', fault, message, bytes };
   }
-}
-
-/**
- * ONNX Runtime's binding throws plain Errors without a code. After validation, a kernel that fails ("Non-zero status code
- * returned while running …") does so because of the values it was given, unless it could not get memory.
- */
-function faultOf(message: string): RunFault {
-  if (/^ENOSPC\b/.test(message)) return 'room';
-  return /Non-zero status code returned while running/.test(message) && !/bad_alloc|failed to allocate/i.test(message)
-    ? 'data'
-    : 'internal';
 }

@@ -62,6 +62,11 @@ export class Mailbox {
     return this.#busy;
   }
 
+  /** Bytes of memory that it holds, as far as this side knows. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** Writes `chunks` one behind the other from `offset`, in one vectored write. Takes no copy: they must not change meanwhile. */
   async write(chunks: readonly Uint8Array[], offset: number): Promise<void> {
     const total = byteLength(chunks);
@@ -200,6 +205,11 @@ function openNamed(filePath: string, directory: string): number {
     const advice = 'give a directory of a memory file system with --mailbox-directory';
     throw new Error(`no mailbox can be made in '${directory}' (${code}): ${advice}`, { cause });
   }
+}
+
+/** The file system has no room for what was written: memory, or a quota, is used up. */
+export function isNoRoom(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
 
 export function byteLength(chunks: readonly Uint8Array[]): number {

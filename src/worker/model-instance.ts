@@ -5,9 +5,10 @@
  */
 
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
+import { describeOutputs } from '../wire/tensor.ts';
 import { datatypeOf, elementTypeOf, TYPED_ARRAYS } from './element-type.ts';
 import { openSession } from './execution-provider.ts';
-import { Mailbox } from './mailbox.ts';
+import { isNoRoom, Mailbox } from './mailbox.ts';
 import {
   aligned,
   type Run,
@@ -17,7 +18,8 @@ import {
   type SessionTensor,
   type TensorPlace,
 } from './protocol.ts';
-import { decodeStrings, encodeStrings } from './string-tensor.ts';
+import { RunFailure } from './run-failure.ts';
+import { decodeStrings, encodedLength, encodeStrings } from './string-tensor.ts';
 
 interface Loaded {
   readonly session: InferenceSession;
@@ -51,8 +53,11 @@ export async function load(task: { mailboxPath: string; spec: SessionSpec }): Pr
   }
 }
 
-/** Runs one batch: inputs from the mailbox, outputs back into it. */
-export async function run({ inputs, outputOffset }: Run): Promise<RunResult> {
+/**
+ * Runs one batch: inputs from the mailbox, outputs back into it.
+ * @throws Error; of those that are not ONNX Runtime's the interesting ones are RunFailures.
+ */
+export async function run({ inputs, outputOffset, maxOutputBytes }: Run): Promise<RunResult> {
   if (loaded === undefined) throw new Error('run before load');
   const { session, outputNames, mailbox } = loaded;
   const started = performance.now();
@@ -63,13 +68,18 @@ export async function run({ inputs, outputOffset }: Run): Promise<RunResult> {
   const ready = performance.now();
   const values = await session.run(feeds, outputNames);
   const finished = performance.now();
-  const outputs = writeOutputs(mailbox, outputNames, values, outputOffset);
-  return {
-    outputs,
-    computeMs: finished - ready,
-    readMs: ready - started,
-    writeMs: performance.now() - finished,
-  };
+  try {
+    checkSizes(outputNames, values, maxOutputBytes);
+    const outputs = writeOutputs(mailbox, outputNames, values, outputOffset);
+    return {
+      outputs,
+      computeMs: finished - ready,
+      readMs: ready - started,
+      writeMs: performance.now() - finished,
+    };
+  } finally {
+    for (const name of outputNames) giveBack(values[name]);
+  }
 }
 
 /** Frees the session's native memory. */
@@ -130,6 +140,25 @@ function feed({ datatype, shape, offset, byteLength }: TensorPlace): OnnxValue {
   return { type, data, dims: shape, location: 'cpu' } as unknown as OnnxValue;
 }
 
+/** @throws RunFailure `outputs`: nothing has been copied by then. */
+function checkSizes(names: readonly string[], values: InferenceSession.OnnxValueMapType, maxBytes: number): void {
+  let total = 0;
+  for (const name of names) total += byteLengthOf(values[name]);
+  if (total <= maxBytes) return;
+  const sizes = names.map((name) => ({
+    name,
+    shape: values[name]?.dims ?? [],
+    byteLength: byteLengthOf(values[name]),
+  }));
+  throw new RunFailure('outputs', describeOutputs(sizes));
+}
+
+function byteLengthOf(value: OnnxValue | undefined): number {
+  const data: unknown = value?.data;
+  if (Array.isArray(data)) return encodedLength(data as string[]);
+  return ArrayBuffer.isView(data) ? data.byteLength : 0;
+}
+
 const PADDING = new Uint8Array(64);
 
 function writeOutputs(
@@ -154,8 +183,11 @@ function writeOutputs(
       throw new Error(`output '${name}' has the element type ${value.type}, which is not served`);
     places.push({ name, datatype, shape: [...value.dims], offset, byteLength: bytes.byteLength });
   }
-  mailbox.writeSync(chunks, from);
-  for (const name of names) giveBack(values[name]);
+  try {
+    mailbox.writeSync(chunks, from);
+  } catch (error) {
+    throw isNoRoom(error) ? new RunFailure('room', String(error), end) : error;
+  }
   return places;
 }
 

@@ -84,7 +84,12 @@ export interface ProviderRefusal {
 export interface Run {
   readonly inputs: readonly TensorPlace[];
   readonly outputOffset: number;
+  /** Outputs that have more bytes in all are not written. */
+  readonly maxOutputBytes: number;
 }
+
+/** For sessions whose outputs nobody limits. */
+export const ANY_OUTPUT_BYTES = Number.MAX_SAFE_INTEGER;
 
 export interface RunResult {
   readonly outputs: readonly TensorPlace[];
@@ -95,13 +100,22 @@ export interface RunResult {
   readonly writeMs: number;
 }
 
-/** `data`: the model refused these values; `room`: the mailbox has none for the outputs; `internal`: anything else (out of memory, say). */
-export type RunFault = 'data' | 'room' | 'internal';
+/**
+ * `data`: the model refused these values; `outputs`: they have more bytes than the run allows; `memory`: the model found too
+ * little memory for these values; `room`: the mailbox has no room for the outputs; `internal`: anything else.
+ */
+export type RunFault = 'data' | 'outputs' | 'memory' | 'room' | 'internal';
 
 /** What came of a run. */
 export type RunReport =
   | { readonly kind: 'ran'; readonly result: RunResult }
-  | { readonly kind: 'run-failed'; readonly fault: RunFault; readonly message: string };
+  | {
+      readonly kind: 'run-failed';
+      readonly fault: RunFault;
+      readonly message: string;
+      /** `room`: how long the mailbox would have become; 0 otherwise. */
+      readonly bytes: number;
+    };
 
 /** Where the gateway waits for an instance's thread to open its run channel. */
 export interface ChannelAddress {

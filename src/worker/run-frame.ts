@@ -4,9 +4,9 @@
  * A frame is a row of doubles, in the byte order of the machine that both ends share: the frame's length in bytes, its kind, and
  *
  *   welcome      nothing
- *   run          where outputs begin, number of inputs, their places
+ *   run          where outputs begin, the most bytes that they may have, number of inputs, their places
  *   ran          milliseconds of compute, read and write, number of outputs, their places
- *   run-failed   number of the fault, bytes of the message, the message in UTF-8, filled up to whole doubles
+ *   run-failed   number of the fault, its bytes, bytes of the message, the message in UTF-8, filled up to whole doubles
  *
  *   a place      number of the tensor in its SessionInfo, offset, length in bytes, number of axes, their sizes
  *
@@ -35,7 +35,7 @@ const RAN = 3;
 const RUN_FAILED = 4;
 
 /** By their numbers. */
-const FAULTS = ['data', 'room', 'internal'] as const satisfies readonly RunFault[];
+const FAULTS = ['data', 'outputs', 'memory', 'room', 'internal'] as const satisfies readonly RunFault[];
 
 /** Bytes that are no frame, or one that does not fit the session. */
 export class FrameError extends Error {}
@@ -51,9 +51,10 @@ export class FrameWriter {
   }
 
   /** @throws FrameError where a name is none of `inputs`, or there are too many. */
-  run({ inputs, outputOffset }: Run, tensors: TensorNumbers): Uint8Array {
+  run({ inputs, outputOffset, maxOutputBytes }: Run, tensors: TensorNumbers): Uint8Array {
     this.#begin(RUN);
     this.#put(outputOffset);
+    this.#put(maxOutputBytes);
     this.#places(inputs, tensors);
     return this.#end();
   }
@@ -62,6 +63,7 @@ export class FrameWriter {
     if (report.kind === 'run-failed') {
       this.#begin(RUN_FAILED);
       this.#put(FAULTS.indexOf(report.fault));
+      this.#put(report.bytes);
       this.#text(report.message);
       return this.#end();
     }
@@ -184,7 +186,8 @@ export class Frame {
   run(inputs: readonly SessionTensor[]): Run {
     if (this.#kind !== RUN) throw new FrameError(`kind ${this.#kind}, expected a run`);
     const outputOffset = this.#count('the offset of the outputs');
-    const run = { outputOffset, inputs: this.#places(inputs) };
+    const maxOutputBytes = this.#count('the most bytes of outputs');
+    const run = { outputOffset, maxOutputBytes, inputs: this.#places(inputs) };
     this.#end();
     return run;
   }
@@ -211,13 +214,14 @@ export class Frame {
   #failure(): RunReport {
     const fault = FAULTS[this.#count('the number of a fault')];
     if (fault === undefined) throw new FrameError('an unknown fault');
+    const bytes = this.#count('the bytes of a fault');
     const byteLength = this.#count('the length of a message');
     const words = Math.ceil(byteLength / WORD);
     if (words > this.#words.length - this.#at) throw new FrameError('a message beyond its frame');
     const { buffer, byteOffset } = this.#words;
     const message = Buffer.from(buffer, byteOffset + this.#at * WORD, byteLength).toString();
     this.#at += words;
-    return { kind: 'run-failed', fault, message };
+    return { kind: 'run-failed', fault, message, bytes };
   }
 
   #places(tensors: readonly SessionTensor[]): TensorPlace[] {

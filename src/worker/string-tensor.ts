@@ -11,10 +11,15 @@ export function decodeStrings(raw: Buffer): string[] {
   return strings;
 }
 
-export function encodeStrings(strings: readonly string[]): Uint8Array {
+/** Bytes of the encoded form. */
+export function encodedLength(strings: readonly string[]): number {
   let total = 0;
   for (const text of strings) total += 4 + Buffer.byteLength(text);
-  const raw = Buffer.allocUnsafeSlow(total);
+  return total;
+}
+
+export function encodeStrings(strings: readonly string[]): Uint8Array {
+  const raw = Buffer.allocUnsafeSlow(encodedLength(strings));
   let at = 0;
   for (const text of strings) {
     const written = raw.write(text, at + 4, 'utf8');

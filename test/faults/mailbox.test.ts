@@ -90,7 +90,11 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
         const before = usedBytes();
         const failure = await failureOf(client.infer('wide', row(kib, 1)));
         expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-        expect(failure.message).toMatch(/^the inputs and outputs of this request are larger than the server's memory/);
+        expect(failure.message).toMatch(
+          new RegExp(
+            `^the server has no room for this request: its tensors need \\d+ bytes in '${small}' \\(mailboxDirectory\\), which has 1048576`,
+          ),
+        );
         expect(failure.retryPushbackMs).toBeUndefined();
         expect(usedBytes()).toBeLessThanOrEqual(before);
         // The model itself goes on, and so does the one that shares the directory with it.
@@ -122,5 +126,59 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
     const metrics = await readMetrics(server);
     expect(metrics('tensorgate_batches_total', { model: 'wide', outcome: 'failed' })).toBe(1);
     expect(metrics('tensorgate_batches_total', { model: 'wide', outcome: 'ok' })).toBe(2);
+  });
+
+  test('is shared: what an idle model holds, another gets, and batches wait for those that run', async () => {
+    await using server = await startServer(repository.directory, { flags: ['--mailbox-directory', small] });
+    using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
+    for (let round = 0; round < 4; round++) {
+      await client.infer('wide', row(400, round));
+      await client.infer('other', row(450, round));
+    }
+    const results = await Promise.all(
+      Array.from({ length: 40 }, (_, value) => client.infer(value % 2 === 0 ? 'wide' : 'other', row(300, value))),
+    );
+    for (const [value, result] of results.entries()) {
+      expect(result.output('output', 'FP32').data).toEqual(new Float32Array(300 * 256).fill(value));
+    }
+    await vi.waitUntil(() => usedBytes() === 0, { timeout: 5_000, interval: 20 });
+  });
+
+  test('that others have filled refuses for now, with what is there, and serves again when it is free', async () => {
+    const filler = path.join(small, 'filler');
+    await using server = await startServer(repository.directory, { flags: ['--mailbox-directory', small] });
+    using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
+    fs.writeFileSync(filler, new Uint8Array(900 * 1024));
+    const failure = await failureOf(client.infer('wide', row(100, 1)));
+    expect(failure.status).toBe('RESOURCE_EXHAUSTED');
+    expect(failure.message).toMatch(
+      /^the server has no room .* need \d+ bytes in '.*' .*, where \d+ of 1048576 are free now$/,
+    );
+    expect(failure.retryPushbackMs).toBeGreaterThan(0);
+    expect((await client.infer('wide', row(10, 1))).output('output', 'FP32').data).toHaveLength(2_560);
+    fs.rmSync(filler);
+    expect((await client.infer('wide', row(400, 1))).output('output', 'FP32').data).toHaveLength(102_400);
+  });
+
+  test('that others have filled while a model is loaded decides nothing about it', async () => {
+    const filler = path.join(small, 'filler');
+    fs.writeFileSync(filler, new Uint8Array(1024 * 1024));
+    using joined = new Repository({
+      wide: { versions: { 1: identityModel('FP32', ['batch', 20_000]) }, config: ONE_INSTANCE },
+    });
+    await using server = new ServerProcess(joined.directory, ['--mailbox-directory', small]);
+    let isReady = false;
+    void server.ready.then(() => {
+      isReady = true;
+    });
+    // The model is there, and runs nothing.
+    await vi.waitUntil(() => openMailboxes(server.pid, small) > 0, { timeout: 20_000, interval: 5 });
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(isReady).toBe(false);
+    fs.rmSync(filler);
+    await server.ready;
+    expect(server.lines[0]).toMatch(/^wide version 1: .*batching on/);
+    server.kill('SIGTERM');
+    await server.ended;
   });
 });

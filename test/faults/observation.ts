@@ -32,7 +32,7 @@ export async function readHeld(server: { readonly http: string }): Promise<Held>
   return { waiting, running: metrics('tensorgate_in_flight_requests') - waiting };
 }
 
-/** What is left of mailboxes by name in `/dev/shm`: nothing, for both sides hold them open without one. */
+/** Mailboxes with a name in `/dev/shm`: there are none. */
 export function namedMailboxes(gatewayPid: number): string[] {
   return fs.readdirSync('/dev/shm').filter((name) => name.startsWith(`tensorgate-${gatewayPid}-`));
 }

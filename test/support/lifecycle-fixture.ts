@@ -54,6 +54,7 @@ export async function startLifecycle(
         strictExecutionProviders: false,
         mailboxDirectory: temporaryDirectory(),
         loadLimitMs: PATIENCE_MS,
+        maxOutputBytes: 64 * 2 ** 20,
         cores: 1,
       },
       ...fields,

@@ -59,6 +59,34 @@ export function additionModel(offset: number): Uint8Array {
   });
 }
 
+/** `values` are zeros of the FP32 shape that `shape`, INT64 [2], says: a few bytes that ask for any number of them. */
+export function zerosModel(): Uint8Array {
+  return model({
+    inputs: [{ name: 'shape', datatype: 'INT64', axes: [2] }],
+    outputs: [fp32('values', ['rows', 'columns'])],
+    nodes: [node('ConstantOfShape', ['shape'], ['values'])],
+  });
+}
+
+/** `output` repeats each row's value, FP32 [batch,1], as often as the largest value of the batch says. */
+export function wideningModel(): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 1])],
+    outputs: [fp32('output', ['batch', 'width'])],
+    nodes: [
+      node('ReduceMax', ['input'], ['largest'], [integers('axes', [0, 1]), integer('keepdims', 0)]),
+      node('Cast', ['largest'], ['width'], [integer('to', DataType.INT64)]),
+      node('Unsqueeze', ['width', 'first'], ['widths']),
+      node('Concat', ['one', 'widths'], ['shape'], [integer('axis', 0)]),
+      node('Expand', ['input', 'shape'], ['output']),
+    ],
+    initializers: [
+      { name: 'first', dims: [1], dataType: DataType.INT64, int64Data: [0] },
+      { name: 'one', dims: [1], dataType: DataType.INT64, int64Data: [1] },
+    ],
+  });
+}
+
 /** `output` is `input`, FP32 [batch,1], by way of a tensor of so many elements a row: a small file that takes much memory. */
 export function spreadingModel(elements: number): Uint8Array {
   return model({

@@ -64,6 +64,7 @@ export function groupOptions(modelPath: string, fields: Partial<InstanceGroupOpt
     specs: [sessionSpec(modelPath)],
     mailboxDirectory: temporaryDirectory(),
     loadLimitMs: PATIENCE_MS,
+    maxOutputBytes: 64 * 2 ** 20,
     onIdle: () => {},
     onOutage: () => {},
     ...fields,

@@ -1,10 +1,12 @@
+import fs from 'node:fs';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, type Datatype, isDatatype, type Shape } from '../../src/wire/tensor.ts';
 import { Mailbox } from '../../src/worker/mailbox.ts';
 import { load, run, unload } from '../../src/worker/model-instance.ts';
-import { aligned, type SessionInfo, type TensorPlace } from '../../src/worker/protocol.ts';
-import { type Axis, identityModel, passThroughModel } from '../support/onnx-models.ts';
+import { ANY_OUTPUT_BYTES, aligned, type SessionInfo, type TensorPlace } from '../../src/worker/protocol.ts';
+import { RunFailure } from '../../src/worker/run-failure.ts';
+import { type Axis, identityModel, passThroughModel, sumModel, zerosModel } from '../support/onnx-models.ts';
 import { modelFile, sessionSpec } from '../support/runners.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -38,7 +40,7 @@ async function answersTo(box: Mailbox, tensors: readonly Given[]): Promise<Given
     inputs.push({ ...rest, offset, byteLength: data.byteLength });
     end = offset + data.byteLength;
   }
-  const { outputs } = await run({ inputs, outputOffset: aligned(end) });
+  const { outputs } = await run({ inputs, outputOffset: aligned(end), maxOutputBytes: ANY_OUTPUT_BYTES });
   return Promise.all(
     outputs.map(async ({ name, datatype, shape, offset, byteLength }) => ({
       name,
@@ -133,22 +135,91 @@ test('what a run took for its outputs is given back before the next one', async 
   const given: Given = { name: 'input', datatype: 'UINT8', shape: [2_000_000, 4], data: bytesOf('UINT8', 8_000_000) };
   const answer = async (): Promise<number> => {
     box.writeSync([given.data], 0);
-    await run({ inputs: [{ ...given, offset: 0, byteLength: 8_000_000 }], outputOffset: 8_000_000 });
+    await run({
+      inputs: [{ ...given, offset: 0, byteLength: 8_000_000 }],
+      outputOffset: 8_000_000,
+      maxOutputBytes: ANY_OUTPUT_BYTES,
+    });
     return process.memoryUsage().arrayBuffers;
   };
   const first = await answer();
   expect((await answer()) - first).toBeLessThan(1_000_000);
 });
 
+describe('outputs with more bytes than the run allows', () => {
+  /** What a run gave, and the size of the mailbox after it. */
+  async function runWithin(
+    box: Mailbox,
+    given: Given,
+    maxOutputBytes: number,
+  ): Promise<{ outcome: unknown; size: number }> {
+    box.empty();
+    box.writeSync([given.data], 0);
+    const place = { ...given, offset: 0, byteLength: given.data.byteLength };
+    const outputOffset = aligned(given.data.byteLength);
+    const outcome = await run({ inputs: [place], outputOffset, maxOutputBytes }).catch((error: unknown) => error);
+    return { outcome, size: fs.statSync(box.path).size };
+  }
+
+  const sizes = (...values: bigint[]): Given => {
+    return { name: 'shape', datatype: 'INT64', shape: [2], data: new Uint8Array(BigInt64Array.from(values).buffer) };
+  };
+
+  test('are not written; the failure names the output, its shape and its bytes', async () => {
+    const { box } = await loaded(zerosModel());
+    const { outcome, size } = await runWithin(box, sizes(100n, 25n), 9_999);
+    expect(outcome).toMatchObject({ fault: 'outputs', message: "output 'values' of shape [100,25] has 10000 bytes" });
+    expect(size).toBe(16);
+    expect((await runWithin(box, sizes(100n, 25n), 10_000)).outcome).toMatchObject({
+      outputs: [{ byteLength: 10_000 }],
+    });
+  });
+
+  test('are counted together: the largest is named', async () => {
+    const { box } = await loaded(sumModel());
+    box.writeSync([new Uint8Array(72)], 0);
+    const place = (name: string, offset: number): TensorPlace => {
+      return { name, datatype: 'FP32', shape: [1, 2], offset, byteLength: 8 };
+    };
+    const failed = run({ inputs: [place('a', 0), place('b', 64)], outputOffset: 128, maxOutputBytes: 15 });
+    await expect(failed).rejects.toThrow(/^output '\w+' of shape \[1,2\] has 8 bytes, all outputs have 16$/);
+  });
+
+  test('of strings count their bytes, and the length of each', async () => {
+    const { box } = await loaded(identityModel('BYTES', ['batch', 1]));
+    const data = encodeBytesTensor([Buffer.from('é'.repeat(50)), Buffer.from('')]);
+    const given: Given = { name: 'input', datatype: 'BYTES', shape: [2, 1], data };
+    expect((await runWithin(box, given, 107)).outcome).toMatchObject({
+      fault: 'outputs',
+      message: "output 'output' of shape [2,1] has 108 bytes",
+    });
+    expect((await runWithin(box, given, 108)).outcome).toMatchObject({ outputs: [{ byteLength: 108 }] });
+  });
+
+  test('are given back before the next run', async () => {
+    const { box } = await loaded(zerosModel());
+    await runWithin(box, sizes(1n, 1n), 100);
+    const before = process.memoryUsage().arrayBuffers;
+    await runWithin(box, sizes(4_000n, 1_000n), 100);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
+  });
+
+  test('for which there is no memory at all are a fault of memory', async () => {
+    const { box } = await loaded(zerosModel());
+    const { outcome } = await runWithin(box, sizes(2n ** 40n, 1n), ANY_OUTPUT_BYTES);
+    expect(RunFailure.from(outcome).fault).toBe('memory');
+  });
+});
+
 describe('the order of things', () => {
   test('a run before a load is an error', async () => {
-    await expect(run({ inputs: [], outputOffset: 0 })).rejects.toThrow('run before load');
+    await expect(run({ inputs: [], outputOffset: 0, maxOutputBytes: 0 })).rejects.toThrow('run before load');
   });
 
   test('a run after an unload is an error, and a second unload does nothing', async () => {
     await loaded(identityModel('FP32'));
     await unload();
     await unload();
-    await expect(run({ inputs: [], outputOffset: 0 })).rejects.toThrow('run before load');
+    await expect(run({ inputs: [], outputOffset: 0, maxOutputBytes: 0 })).rejects.toThrow('run before load');
   });
 });

@@ -35,7 +35,11 @@ const places: fc.Arbitrary<TensorPlace> = fc
     offset,
     byteLength: bytesOf(datatype, shape) ?? bytes,
   }));
-const runs: fc.Arbitrary<Run> = fc.record({ inputs: fc.array(places, { maxLength: 40 }), outputOffset: offsets });
+const runs: fc.Arbitrary<Run> = fc.record({
+  inputs: fc.array(places, { maxLength: 40 }),
+  outputOffset: offsets,
+  maxOutputBytes: fc.maxSafeNat(),
+});
 const times = fc.double({ min: 0, max: 1e6, noNaN: true });
 const reports: fc.Arbitrary<RunReport> = fc.oneof(
   fc.record({
@@ -49,8 +53,9 @@ const reports: fc.Arbitrary<RunReport> = fc.oneof(
   }),
   fc.record({
     kind: fc.constant('run-failed' as const),
-    fault: fc.constantFrom('data' as const, 'room' as const, 'internal' as const),
+    fault: fc.constantFrom(...(['data', 'outputs', 'memory', 'room', 'internal'] as const)),
     message: fc.string({ unit: 'grapheme', maxLength: 300 }),
+    bytes: fc.maxSafeNat(),
   }),
 );
 
@@ -108,11 +113,11 @@ describe('a frame', () => {
   test('of a usual run is small', () => {
     const [tensor] = TENSORS;
     const inputs: TensorPlace[] = [{ ...tensorOf(tensor), shape: [25, 64], offset: 0, byteLength: 1_600 }];
-    expect(new FrameWriter().run({ inputs, outputOffset: 1_600 }, NUMBERS).byteLength).toBe(80);
+    expect(new FrameWriter().run({ inputs, outputOffset: 1_600, maxOutputBytes: 1_000 }, NUMBERS).byteLength).toBe(88);
   });
 
   test('cuts a message that is very long, and no character of it in two', () => {
-    const report: RunReport = { kind: 'run-failed', fault: 'internal', message: 'é'.repeat(100_000) };
+    const report: RunReport = { kind: 'run-failed', fault: 'internal', message: 'é'.repeat(100_000), bytes: 0 };
     const frame = new FrameReader().push(new FrameWriter().report(report, NUMBERS));
     const read = frame?.report(TENSORS);
     expect(read).toMatchObject({ kind: 'run-failed', message: expect.stringMatching(/^é{8192}$/) });
@@ -121,9 +126,11 @@ describe('a frame', () => {
   test('is not made for a tensor that the session does not have, or of too many', () => {
     const place = { ...tensorOf(TENSORS[0]), shape: [], offset: 0, byteLength: 1 };
     const writer = new FrameWriter();
-    expect(() => writer.run({ inputs: [{ ...place, name: 'nobody' }], outputOffset: 0 }, NUMBERS)).toThrow("'nobody'");
+    expect(() =>
+      writer.run({ inputs: [{ ...place, name: 'nobody' }], outputOffset: 0, maxOutputBytes: 0 }, NUMBERS),
+    ).toThrow("'nobody'");
     const inputs = new Array<TensorPlace>(MAX_FRAME_BYTES / 32).fill(place);
-    expect(() => writer.run({ inputs, outputOffset: 0 }, NUMBERS)).toThrow('too many');
+    expect(() => writer.run({ inputs, outputOffset: 0, maxOutputBytes: 0 }, NUMBERS)).toThrow('too many');
   });
 });
 
@@ -187,8 +194,9 @@ describe('F1: bytes that are no frame', () => {
     ['more places than it holds', [3, 0, 0, 0, 2 ** 40, number, 0, 4, 1, 1], 'ends too early'],
     ['more axes than it holds', [3, 0, 0, 0, 1, number, 0, 4, 2 ** 40, 1], 'ends too early'],
     ['something behind its end', [3, 0, 0, 0, 0, 7], 'behind its end'],
-    ['an unknown fault', [4, 3, 0], 'an unknown fault'],
-    ['a message beyond its end', [4, 0, 9, 0], 'beyond its frame'],
+    ['an unknown fault', [4, 5, 0, 0], 'an unknown fault'],
+    ['a fault of a negative number of bytes', [4, 0, -1, 0], 'the bytes of a fault is -1'],
+    ['a message beyond its end', [4, 0, 0, 9, 0], 'beyond its frame'],
   ])('%s', (_, words, text) => {
     expect(() => frameOf(...words)?.report(TENSORS)).toThrow(text);
   });

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Mailbox } from '../../src/worker/mailbox.ts';
 import {
+  ANY_OUTPUT_BYTES,
   CHANNEL_KEY_BYTES,
   type FromRunner,
   type Run,
@@ -82,6 +83,7 @@ function loopRun(box: Mailbox, iterations: number): Run {
       { name: 'input', datatype: 'FP32', shape: [1, 1], offset: 64, byteLength: 4 },
     ],
     outputOffset: 128,
+    maxOutputBytes: ANY_OUTPUT_BYTES,
   };
 }
 

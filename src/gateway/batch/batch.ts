@@ -22,6 +22,14 @@ export interface Batch extends Load {
   readonly reason: SendReason;
 }
 
+/** Until when somebody waits for the batch, on the clock of `performance.now()`. */
+export function lastExpiry({ requests }: Batch): number {
+  return requests.reduce(
+    (last, { settled, expiresAt }) => (settled ? last : Math.max(last, expiresAt)),
+    Number.NEGATIVE_INFINITY,
+  );
+}
+
 /** A batch's inputs as they go into the mailbox: where each lies, and the pieces to write one behind the other. */
 export interface Gathered {
   readonly places: readonly TensorPlace[];

@@ -22,6 +22,8 @@ export interface Waiting {
 /** Requests whose tensors fit into one batch (same shapes apart from the rows), in order of their turns. */
 export interface Bucket {
   readonly waiting: readonly Waiting[];
+  /** Most rows of a batch where that is less than the policy's. */
+  readonly maxRows?: number | undefined;
   /** Milliseconds that a batch of `rows` takes, from sending to answer; `undefined` while that is not known. */
   predict(rows: number): number | undefined;
 }
@@ -89,7 +91,7 @@ function dueAt(bucket: Bucket, policy: BatchPolicy, now: number): number {
   let rows = 0;
   let oldest = Number.POSITIVE_INFINITY;
   let earliestDeadline = Number.POSITIVE_INFINITY;
-  const enough = policy.preferredRows[0] ?? policy.maxRows;
+  const enough = policy.preferredRows[0] ?? Math.min(policy.maxRows, bucket.maxRows ?? policy.maxRows);
   for (const request of bucket.waiting) {
     rows += request.rows;
     // Also where it is more than fits: that closes the batch, and holding it back would gain nothing.
@@ -120,7 +122,7 @@ const HORIZON_BATCHES = 4;
 const TIME_WEIGHT = 0.3;
 
 function chooseBatch(bucket: Bucket, policy: BatchPolicy, idleInstances: number, now: number): Choice {
-  const limit = share(bucket, policy, idleInstances);
+  const limit = Math.min(share(bucket, policy, idleInstances), bucket.maxRows ?? policy.maxRows);
   const eager = takeFrom(bucket, 0, limit, now);
   // Only a deadline can make it worth giving up the head.
   if (eager.reason !== 'deadline') {

@@ -26,6 +26,7 @@ import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-bat
 import { type Down, type Gate, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { LatencyModel } from './latency-model.ts';
 import { Occupancy } from './occupancy.ts';
+import { batchOutputLimit, byteLengthOf, outputsExceed, sizeOf } from './output-limit.ts';
 import { withJitter } from './pushback.ts';
 import { type QueuePolicies, timeLimitMs, turnOf } from './queue-policy.ts';
 import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
@@ -39,11 +40,15 @@ export type RunOutcome =
       readonly inputMs: number;
       readonly computeMs: number;
       readonly outputMs: number;
+      /** How long it waited for room before it ran, where it did. */
+      readonly roomMs?: number;
     }
   /** The model refused the values of at least one of its rows. */
   | { readonly kind: 'refused'; readonly message: string }
-  /** The memory through which tensors pass has no room for it, or for its outputs. */
-  | { readonly kind: 'no_room' }
+  /** Its outputs have more bytes than they may, or the model found no memory for it: `message` is for the caller. */
+  | { readonly kind: 'exceeded'; readonly message: string }
+  /** The directory of the mailboxes has no room for it, or for its outputs; `isLasting`: nor would it if it were empty. */
+  | { readonly kind: 'no_room'; readonly message: string; readonly isLasting: boolean }
   /** A fault of ours: nothing is known of the rows. */
   | { readonly kind: 'failed'; readonly error: unknown }
   /** The runner died under it, or was killed because it gave no answer in time. */
@@ -70,6 +75,8 @@ export interface SchedulerOptions {
   readonly axis: BatchAxis;
   /** The outputs whose rows do not lie on axis 0. */
   readonly outputAxes?: OutputAxes;
+  /** Bytes that the outputs of one request may have. */
+  readonly maxOutputBytes: number;
   /** No run is ever given more time than this, in milliseconds. */
   readonly maxRunMs: number;
   /** Told of every batch that ended. */
@@ -90,6 +97,8 @@ const RUN_PATIENCE_FLOOR_MS = 2_000;
 const MAX_LATENCY_MODELS = 64;
 /** The longest that Node's timers wait; one that is set for longer fires at once. */
 const MAX_TIMER_MS = 0x7fff_ffff;
+/** Where the directory of the mailboxes is full, by batches that run or by files of others. */
+const NO_ROOM_PUSHBACK_MS = 200;
 
 /** Share of a caller's time that is kept for the way back, and its most, in milliseconds. */
 const WAY_BACK_SHARE = 0.15;
@@ -102,6 +111,8 @@ export class Scheduler implements Batcher {
   readonly #queue: RequestQueue;
   readonly #prepared: Prepared[] = [];
   readonly #latencies = new Map<string, LatencyModel>();
+  /** The most rows of a batch, by bucket, where the size of outputs allows fewer than the policy. */
+  readonly #rowLimits = new Map<string, number>();
   /** When the batches in flight are expected back. */
   readonly #inFlight = new Map<Batch, number>();
   #exclusive = false;
@@ -215,6 +226,18 @@ export class Scheduler implements Batcher {
     const oldest = this.#latencies.keys().next();
     if (this.#latencies.size > MAX_LATENCY_MODELS && !oldest.done) this.#latencies.delete(oldest.value);
     latency.observe(rows, elapsedMs, performance.now());
+  }
+
+  /** Learns from a batch's outputs how many rows a batch of the bucket may have so that its outputs are not too large. */
+  #learnSize(bucket: string, rows: number, outputs: readonly OutputTensor[]): void {
+    const { maxOutputBytes, policy } = this.#options;
+    const limit = Math.floor(batchOutputLimit(maxOutputBytes) / (byteLengthOf(outputs) / rows));
+    if (!(limit < policy.maxRows)) {
+      if (this.#rowLimits.size > 0) this.#rowLimits.delete(bucket);
+      return;
+    }
+    if (this.#rowLimits.size >= MAX_LATENCY_MODELS && !this.#rowLimits.has(bucket)) return;
+    this.#rowLimits.set(bucket, Math.max(1, limit));
   }
 
   /** Why the request cannot be taken now, if so. */
@@ -347,7 +370,11 @@ export class Scheduler implements Batcher {
   }
 
   #bucket(key: string, now: number): Bucket {
-    return { waiting: this.#queue.buckets.get(key) ?? [], predict: (rows) => this.#predict(key, rows, now) };
+    return {
+      waiting: this.#queue.buckets.get(key) ?? [],
+      maxRows: this.#rowLimits.get(key),
+      predict: (rows) => this.#predict(key, rows, now),
+    };
   }
 
   /** One batch from its start to what follows from its end. Never rejects. */
@@ -364,7 +391,10 @@ export class Scheduler implements Batcher {
     if (exclusive) this.#exclusive = false;
     this.#inFlight.delete(batch);
     const now = performance.now();
-    if (outcome.kind === 'ok') this.observe(key, batch.rows, now - sentAt);
+    if (outcome.kind === 'ok') {
+      this.observe(key, batch.rows, now - sentAt - (outcome.roomMs ?? 0));
+      this.#learnSize(key, batch.rows, outcome.outputs);
+    }
     this.#options.record(batch, outcome);
     diagnostics.batchEnded.publish({
       model: this.#options.model,
@@ -395,7 +425,10 @@ export class Scheduler implements Batcher {
         this.#blame(batch, refused(outcome.message));
         break;
       case 'no_room':
-        this.#blame(batch, noRoom());
+        this.#blame(batch, noRoom(outcome));
+        break;
+      case 'exceeded':
+        this.#blame(batch, new InferError('limit_exceeded', outcome.message));
         break;
       case 'crashed':
       case 'timed_out':
@@ -418,12 +451,19 @@ export class Scheduler implements Batcher {
       settleAll(batch, new InferError('internal', 'internal error', { cause: error }));
       return;
     }
+    const { maxOutputBytes } = this.#options;
+    const mayExceed = byteLengthOf(outputs) > maxOutputBytes;
     for (const [index, request] of batch.requests.entries()) {
       if (request.settled) continue;
+      const own = parts[index] ?? [];
+      if (mayExceed && byteLengthOf(own) > maxOutputBytes) {
+        settle(request, new InferError('limit_exceeded', outputsExceed(own.map(sizeOf), maxOutputBytes)));
+        continue;
+      }
       conclude(request);
       const queueMs = request.sentAtMs - request.arrivalMs;
       request.resolve({
-        outputs: parts[index] ?? [],
+        outputs: own,
         timing: { queueMs, inputMs, computeMs, outputMs, batchRows: batch.rows },
         requestIsSpent: true,
       });
@@ -473,7 +513,15 @@ function wayBackMs(granted: number): number {
 
 /** As metrics and traces tell it. */
 function outcomeOf({ kind }: RunOutcome): BatchOutcome {
-  return kind === 'rejected' || kind === 'no_room' ? 'failed' : kind;
+  switch (kind) {
+    case 'rejected':
+    case 'no_room':
+      return 'failed';
+    case 'exceeded':
+      return 'refused';
+    default:
+      return kind;
+  }
 }
 
 function conclude(request: QueuedRequest): void {
@@ -510,9 +558,11 @@ function refused(message: string): InferError {
   return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
 }
 
-function noRoom(): InferError {
-  const text = "the inputs and outputs of this request are larger than the server's memory for them: send fewer rows";
-  return new InferError('limit_exceeded', text);
+function noRoom({ message, isLasting }: Extract<RunOutcome, { kind: 'no_room' }>): InferError {
+  const text = `the server has no room for this request: ${message}`;
+  return isLasting
+    ? new InferError('limit_exceeded', text)
+    : new InferError('queue_full', text, { pushback: withJitter(NO_ROOM_PUSHBACK_MS) });
 }
 
 function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferError {

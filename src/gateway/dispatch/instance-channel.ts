@@ -110,5 +110,5 @@ export class InstanceChannel {
 }
 
 function ourFault(message: string): RunReply {
-  return { kind: 'run-failed', fault: 'internal', message };
+  return { kind: 'run-failed', fault: 'internal', message, bytes: 0 };
 }

@@ -4,15 +4,17 @@
  * I1: at most one batch is in flight per instance.
  */
 
-import { Mailbox } from '../../worker/mailbox.ts';
+import { isNoRoom, type Mailbox } from '../../worker/mailbox.ts';
 import { aligned, type SessionInfo, type SessionSpec, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { gather, type Load } from '../batch/batch.ts';
+import { batchOutputLimit, outputsExceed } from '../batch/output-limit.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/scheduler.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import { type ModelTensor, withSize } from '../repository/row-axis.ts';
 import type { RunReply } from './instance-channel.ts';
+import { MailboxRoom, NoRoom } from './mailbox-room.ts';
 import type { Outage } from './outage.ts';
 import type { Tenant } from './runner.ts';
 import { LoadError, type RunnerProcess } from './runner-process.ts';
@@ -24,6 +26,8 @@ export interface InstanceGroupOptions {
   readonly mailboxDirectory: string;
   /** A load that takes longer is a failure, in milliseconds. */
   readonly loadLimitMs: number;
+  /** Bytes that the outputs of one request may have. */
+  readonly maxOutputBytes: number;
   /** Called when an instance becomes idle. */
   readonly onIdle: () => void;
   /** Called when the runner is gone, and after each start of another that failed; with `undefined` when the instances are back. */
@@ -32,9 +36,12 @@ export interface InstanceGroupOptions {
 
 interface Instance {
   readonly number: number;
+  readonly spec: SessionSpec;
   readonly mailbox: Mailbox;
   readonly process: RunnerProcess;
   busy: boolean;
+  /** Set while its session holds memory of a run that was refused: see `#renew`. */
+  renewal: NodeJS.Timeout | undefined;
 }
 
 /** What `gather` needs to know of the model, once that is known. */
@@ -45,20 +52,29 @@ export interface Signature {
   readonly axis: BatchAxis;
 }
 
+/** How long after a refused run its session is opened again, and at the earliest after the last time. */
+const RENEW_AFTER_MS = 1_000;
+const RENEW_PAUSE_MS = 10_000;
+
 /** Numbers instances over all model versions, so that those in one runner never collide. */
 let lastNumber = 0;
 
 export class InstanceGroup implements Tenant {
   readonly model: ModelRef;
   readonly #options: InstanceGroupOptions;
+  readonly #room: MailboxRoom;
   #instances: Instance[] = [];
   #info: SessionInfo | undefined;
   #outage: Outage | undefined;
   #loadMs = 0;
+  /** The one that it lives in. */
+  #process: RunnerProcess | undefined;
+  #renewedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: InstanceGroupOptions) {
     this.model = options.model;
     this.#options = options;
+    this.#room = MailboxRoom.in(options.mailboxDirectory);
   }
 
   get size(): number {
@@ -90,24 +106,16 @@ export class InstanceGroup implements Tenant {
     const made: Instance[] = [];
     const started = performance.now();
     try {
-      for (const spec of this.#options.specs) {
-        const mailbox = Mailbox.create(this.#options.mailboxDirectory);
-        const instance = { number: ++lastNumber, mailbox, process, busy: false };
-        made.push(instance);
-        const info = await process.load(instance.number, mailbox.path, spec, this.#options.loadLimitMs);
-        this.#info = sameAs(this.#info, info);
-      }
+      for (const spec of this.#options.specs) made.push(await this.#open(process, spec));
     } catch (error) {
-      for (const { mailbox, number } of made) {
-        mailbox.close();
-        // In a shared runner the sessions that did load would stay for ever.
-        void process.unload(number, this.#options.loadLimitMs);
-      }
+      // In a shared runner the sessions that did load would stay for ever.
+      for (const instance of made) this.#discard(instance);
       throw error;
     }
+    this.#process = process;
     this.#instances = made;
     void process.ended.then(() => {
-      for (const instance of made) this.#drop(instance);
+      for (const instance of this.#instances) if (instance.process === process) this.#drop(instance);
     });
     this.#loadMs = performance.now() - started;
     if (this.#outage !== undefined) {
@@ -124,34 +132,173 @@ export class InstanceGroup implements Tenant {
 
   /** No batch may be in flight. */
   vacate(): void {
-    for (const { mailbox, number, process } of this.#instances.splice(0)) {
-      mailbox.close();
-      void process.unload(number, this.#options.loadLimitMs);
-    }
+    this.#process = undefined;
+    for (const instance of this.#instances.splice(0)) this.#discard(instance);
   }
 
-  /** Runs a batch on an idle instance. There must be one. Never rejects. */
-  async run(batch: Load, signature: Signature, limitMs: number): Promise<RunOutcome> {
+  /**
+   * Runs a batch on an idle instance. There must be one. Never rejects.
+   * @param until up to when a batch waits for room in the directory of the mailboxes, on the clock of `performance.now()`
+   */
+  async run<L extends Load>(
+    batch: L,
+    signature: Signature,
+    limitMs: number,
+    until: (batch: L) => number = atOnce,
+  ): Promise<RunOutcome> {
     const instance = this.#instances.find(isIdle);
     if (instance === undefined) return { kind: 'failed', error: new Error('no idle instance') };
     instance.busy = true;
-    const outcome = await runOn(instance, batch, signature, limitMs).catch(
-      (error: unknown): RunOutcome => (isNoRoom(error) ? { kind: 'no_room' } : { kind: 'failed', error }),
-    );
-    // What it took of the room, others may need.
-    if (outcome.kind === 'no_room') instance.mailbox.empty();
-    else if (outcome.kind !== 'ok') instance.mailbox.settle(0);
+    const first = await this.#attempt(instance, batch, signature, limitMs, 'first');
+    const outcome =
+      first instanceof NoRoom ? await this.#retry(first, instance, batch, signature, limitMs, until) : first;
+    if (outcome.kind !== 'ok') instance.mailbox.settle(0);
+    if (outcome.kind === 'exceeded') this.#renewLater(instance);
     instance.busy = false;
+    this.#room.ended();
     if (this.#instances.includes(instance)) this.#options.onIdle();
-    else instance.mailbox.close();
+    else this.#room.close(instance.mailbox);
     return outcome;
+  }
+
+  async #retry<L extends Load>(
+    { bytes }: NoRoom,
+    instance: Instance,
+    batch: L,
+    signature: Signature,
+    limitMs: number,
+    until: (batch: L) => number,
+  ): Promise<RunOutcome> {
+    const started = performance.now();
+    let ranAt = started;
+    const attempt = (): Promise<RunOutcome | NoRoom> => {
+      ranAt = performance.now();
+      return this.#attempt(instance, batch, signature, limitMs, 'again');
+    };
+    const outcome = await this.#room.retry(instance.mailbox, bytes, attempt, () => until(batch));
+    return outcome.kind === 'ok' ? { ...outcome, roomMs: ranAt - started } : outcome;
+  }
+
+  /** Never rejects. Gives back what it took of the room where there is too little. */
+  async #attempt(
+    instance: Instance,
+    batch: Load,
+    signature: Signature,
+    limitMs: number,
+    turn: 'first' | 'again',
+  ): Promise<RunOutcome | NoRoom> {
+    const { number, mailbox, process } = instance;
+    let end = 0;
+    try {
+      const started = performance.now();
+      const gathered = gather(batch, signature.inputs, signature.axis);
+      end = gathered.end;
+      if (turn === 'first' && this.#room.isTakenBefore(end)) return new NoRoom(end);
+      await mailbox.write(gathered.chunks, 0);
+      const written = performance.now();
+      const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);
+      const run = { inputs: gathered.places, outputOffset: aligned(end), maxOutputBytes };
+      const reply = await process.run(number, run, limitMs);
+      if (reply.kind !== 'ran') return this.#failureOf(reply, mailbox);
+      const answered = performance.now();
+      const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
+      const outputs = asSeen(await readOutputs(mailbox, outputPlaces), signature.outputs);
+      // The way there and the way back cannot be told apart from here; each is charged half.
+      const hopMs = Math.max(0, answered - written - computeMs - readMs - writeMs) / 2;
+      return {
+        kind: 'ok',
+        outputs,
+        inputMs: written - started + hopMs + readMs,
+        computeMs,
+        outputMs: hopMs + writeMs + performance.now() - answered,
+      };
+    } catch (error) {
+      if (!isNoRoom(error)) return { kind: 'failed', error };
+      mailbox.empty();
+      return new NoRoom(end);
+    }
+  }
+
+  #failureOf(reply: Exclude<RunReply, { kind: 'ran' }>, mailbox: Mailbox): RunOutcome | NoRoom {
+    if (reply.kind === 'ended') return { kind: reply.timedOut ? 'timed_out' : 'crashed', cause: reply.cause };
+    switch (reply.fault) {
+      case 'data':
+        return { kind: 'refused', message: reply.message };
+      case 'outputs':
+        return { kind: 'exceeded', message: outputsExceed(reply.message, this.#options.maxOutputBytes) };
+      case 'memory':
+        return { kind: 'exceeded', message: NO_MEMORY };
+      case 'room':
+        mailbox.empty();
+        return new NoRoom(reply.bytes);
+      case 'internal':
+        return { kind: 'failed', error: new Error(reply.message) };
+    }
+  }
+
+  async #open(process: RunnerProcess, spec: SessionSpec): Promise<Instance> {
+    const { loadLimitMs } = this.#options;
+    const mailbox = this.#room.open();
+    const number = ++lastNumber;
+    const instance = { number, spec, mailbox, process, busy: false, renewal: undefined };
+    try {
+      this.#info = sameAs(this.#info, await process.load(number, mailbox.path, spec, loadLimitMs));
+      return instance;
+    } catch (error) {
+      this.#discard(instance);
+      throw error;
+    }
+  }
+
+  #discard({ mailbox, number, process, renewal }: Instance): void {
+    clearTimeout(renewal);
+    this.#room.close(mailbox);
+    void process.unload(number, this.#options.loadLimitMs);
   }
 
   /** A dead process' instance: its mailbox is closed here, or by the run that still holds it. */
   #drop(instance: Instance): void {
-    if (!this.#instances.includes(instance)) return;
+    clearTimeout(instance.renewal);
     this.#instances = this.#instances.filter((other) => other !== instance);
-    if (!instance.busy) instance.mailbox.close();
+    if (!instance.busy) this.#room.close(instance.mailbox);
+  }
+
+  /**
+   * ONNX Runtime keeps the memory that a run took, for later ones. What an oversized run took is given back when the caller has
+   * ceased for a moment: a session that is opened again for each of them would do little else.
+   */
+  #renewLater(instance: Instance): void {
+    clearTimeout(instance.renewal);
+    const pause = this.#renewedAt + RENEW_PAUSE_MS - performance.now();
+    instance.renewal = setTimeout(() => void this.#renew(instance), Math.max(RENEW_AFTER_MS, pause)).unref();
+  }
+
+  /** Opens the session of an idle instance again. Requests wait for it, or take another instance. */
+  async #renew(instance: Instance): Promise<void> {
+    const { process: runner, spec, number } = instance;
+    instance.renewal = undefined;
+    if (!this.#instances.includes(instance) || !runner.alive) return;
+    if (instance.busy) {
+      this.#renewLater(instance);
+      return;
+    }
+    this.#renewedAt = performance.now();
+    this.#instances = this.#instances.filter((other) => other !== instance);
+    this.#room.close(instance.mailbox);
+    try {
+      await runner.unload(number, this.#options.loadLimitMs);
+      const renewed = await this.#open(runner, spec);
+      if (this.#process !== runner || !runner.alive) {
+        this.#discard(renewed);
+        return;
+      }
+      this.#instances.push(renewed);
+      this.#options.onIdle();
+    } catch (error) {
+      // It has an instance less now: its successor has all of them.
+      const reason = error instanceof Error ? error.message : String(error);
+      runner.kill(`a session could not be opened again: ${reason}`);
+    }
   }
 }
 
@@ -169,31 +316,12 @@ function isIdle({ busy, process }: Instance): boolean {
   return !busy && process.alive;
 }
 
-async function runOn(
-  { number, mailbox, process }: Instance,
-  batch: Load,
-  signature: Signature,
-  limitMs: number,
-): Promise<RunOutcome> {
-  const started = performance.now();
-  const { places, chunks, end } = gather(batch, signature.inputs, signature.axis);
-  await mailbox.write(chunks, 0);
-  const written = performance.now();
-  const reply = await process.run(number, { inputs: places, outputOffset: aligned(end) }, limitMs);
-  if (reply.kind !== 'ran') return failureOf(reply);
-  const answered = performance.now();
-  const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
-  const outputs = asSeen(await readOutputs(mailbox, outputPlaces), signature.outputs);
-  // The way there and the way back cannot be told apart from here; each is charged half.
-  const hopMs = Math.max(0, answered - written - computeMs - readMs - writeMs) / 2;
-  return {
-    kind: 'ok',
-    outputs,
-    inputMs: written - started + hopMs + readMs,
-    computeMs,
-    outputMs: hopMs + writeMs + performance.now() - answered,
-  };
+function atOnce(): number {
+  return Number.NEGATIVE_INFINITY;
 }
+
+const NO_MEMORY =
+  'the model found too little memory for this request: send fewer rows, or smaller values where they are sizes';
 
 /** Outputs with the shapes that clients see. */
 function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] = []): readonly OutputTensor[] {
@@ -202,17 +330,6 @@ function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] 
     const spec = specs.find(({ name }) => name === output.name);
     return spec?.modelShape === undefined ? output : { ...output, shape: withSize(spec.shape, output.shape[0] ?? 1) };
   });
-}
-
-function isNoRoom(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOSPC';
-}
-
-function failureOf(reply: Exclude<RunReply, { kind: 'ran' }>): RunOutcome {
-  if (reply.kind === 'ended') return { kind: reply.timedOut ? 'timed_out' : 'crashed', cause: reply.cause };
-  if (reply.fault === 'data') return { kind: 'refused', message: reply.message };
-  if (reply.fault === 'room') return { kind: 'no_room' };
-  return { kind: 'failed', error: new Error(reply.message) };
 }
 
 /** All outputs in one read; each is a view of it. */

@@ -77,14 +77,14 @@ export async function compareTogether(
 export function reasonOf(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
   switch (outcome.kind) {
     case 'refused':
+    case 'exceeded':
+    case 'no_room':
       return outcome.message;
     case 'failed':
       return String(outcome.error);
     case 'crashed':
     case 'timed_out':
       return outcome.cause;
-    case 'no_room':
-      return 'the mailbox has no room for it';
     case 'rejected':
       return 'rejected';
   }

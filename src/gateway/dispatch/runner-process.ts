@@ -113,7 +113,8 @@ export class RunnerProcess {
   async run(instance: number, run: Run, limitMs: number): Promise<RunReply> {
     if (this.#end !== undefined) return { kind: 'ended', ...this.#end };
     const channel = this.#channels.get(instance);
-    if (channel === undefined) return { kind: 'run-failed', fault: 'internal', message: `no instance ${instance}` };
+    if (channel === undefined)
+      return { kind: 'run-failed', fault: 'internal', message: `no instance ${instance}`, bytes: 0 };
     return channel.run(run, limitMs);
   }
 

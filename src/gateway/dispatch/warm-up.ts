@@ -44,15 +44,21 @@ export interface Measured {
   readonly elapsedMs: number;
 }
 
-/** Runs a batch of `rows` on each of the idle instances at once: the first run of an instance is slow, and no caller's. */
+/**
+ * Runs a batch of `rows`, or of as many as there is room for, on each of the idle instances at once: the first run of an
+ * instance is slow, and no caller's.
+ */
 export async function warmInstances(
   run: RunRows,
   inputs: readonly ModelTensor[],
   shape: ProbeShape,
   load: { readonly rows: number; readonly instances: number },
 ): Promise<void> {
-  const batch = rowsOf(inputs, shape, load.rows);
-  await Promise.all(Array.from({ length: load.instances }, () => run(batch)));
+  for (let { rows } = load; rows >= 1; rows = Math.floor(rows / 2)) {
+    const batch = rowsOf(inputs, shape, rows);
+    const outcomes = await Promise.all(Array.from({ length: load.instances }, () => run(batch)));
+    if (outcomes.every(({ kind }) => kind !== 'no_room' && kind !== 'exceeded')) return;
+  }
 }
 
 /** Runs batches of 1, 2, 4, … up to `maxRows`, while the budget lasts, and measures each. */

@@ -190,7 +190,7 @@ export class Ensemble implements Servable, Batcher {
     if (loading !== undefined) return { state: 'LOADING', detail: stateOf(loading) };
     const signatures = models.map((model) => model.ready.signature);
     const signature = resolveEnsemble(this.config, graph, signatures, this.#files);
-    checkCallable(this.ref.name, signature, this.#plan.maxMessageBytes);
+    checkCallable(this.ref.name, signature, this.#plan);
     const down = models.find(({ state }) => state !== 'READY');
     if (down !== undefined) {
       return { state: 'UNAVAILABLE', detail: stateOf(down), signature, down };

@@ -64,18 +64,23 @@ function checkNames(golden: Golden, { inputs, outputs }: ModelSignature): void {
 
 async function missInBatch(
   golden: Golden,
-  { outputs }: ModelSignature,
+  signature: ModelSignature,
   run: RunRows,
   rows: readonly InferTensors[],
   from: number,
 ): Promise<string | undefined> {
   if (rows.length < 2) return undefined;
   const outcome = await run(rows);
+  if ((outcome.kind === 'no_room' || outcome.kind === 'exceeded') && rows.length > 2) {
+    const middle = Math.ceil(rows.length / 2);
+    const first = await missInBatch(golden, signature, run, rows.slice(0, middle), from);
+    return first ?? missInBatch(golden, signature, run, rows.slice(middle), from + middle);
+  }
   if (outcome.kind !== 'ok') return `the golden rows run one by one, but not as a batch: ${reasonOf(outcome)}`;
   let parts: readonly OutputTensor[][];
   try {
     const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
-    parts = scatter(batch, outcome.outputs, 'rows', outputAxes(outputs));
+    parts = scatter(batch, outcome.outputs, 'rows', outputAxes(signature.outputs));
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -2,7 +2,6 @@
 
 import { NO_PARAMETERS } from '../../wire/infer-parameter.ts';
 import { encodeInferRequest } from '../../wire/infer-request.ts';
-import { encodeInferResponse } from '../../wire/infer-response.ts';
 import { MAX_MESSAGE_NEEDS, type MessageNeeds } from '../../wire/limits.ts';
 import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
@@ -29,12 +28,17 @@ const COUNTED: Readonly<Record<keyof MessageNeeds, string>> = {
   nameBytes: 'bytes in the name of a tensor',
 };
 
+export interface SizeLimits {
+  /** `undefined`: messages of any length are taken. */
+  readonly maxMessageBytes?: number | undefined;
+  readonly maxOutputBytes: number;
+}
+
 /**
- * Refuses a model that no message could call.
- * @param maxMessageBytes `undefined`: messages of any length are taken.
+ * Refuses a model that no message could call, or that could never be answered.
  * @throws Error with the reason, and the setting that lifts it where there is one
  */
-export function checkCallable(model: string, tensors: Tensors, maxMessageBytes = Number.POSITIVE_INFINITY): void {
+export function checkCallable(model: string, tensors: Tensors, limits: SizeLimits): void {
   const needs = messageNeeds(tensors);
   for (const key of Object.keys(COUNTED) as (keyof MessageNeeds)[]) {
     if (needs[key] <= MAX_MESSAGE_NEEDS[key]) continue;
@@ -42,16 +46,17 @@ export function checkCallable(model: string, tensors: Tensors, maxMessageBytes =
       `it cannot be called: it has ${needs[key]} ${COUNTED[key]}, at most ${MAX_MESSAGE_NEEDS[key]} are served`,
     );
   }
+  const { maxMessageBytes = Number.POSITIVE_INFINITY, maxOutputBytes } = limits;
   const request = smallestRequestBytes(model, tensors);
   if (request > maxMessageBytes) {
     throw new Error(
       `it cannot be called: its smallest request has ${request} bytes, maxMessageBytes allows ${maxMessageBytes}: set maxMessageBytes to ${request} or more`,
     );
   }
-  const answer = smallestAnswerBytes(model, tensors);
-  if (answer > maxMessageBytes) {
+  const outputs = rawBytes(tensors.outputs);
+  if (outputs > maxOutputBytes) {
     throw new Error(
-      `it cannot be called: its smallest answer has ${answer} bytes, maxMessageBytes allows ${maxMessageBytes}: set maxMessageBytes to ${answer} or more`,
+      `it cannot be called: its outputs have at least ${outputs} bytes a row, maxOutputBytes allows ${maxOutputBytes}: set maxOutputBytes to ${outputs} or more`,
     );
   }
 }
@@ -70,25 +75,6 @@ function smallestRequestBytes(modelName: string, { inputs }: Tensors): number {
     rawInputContents: inputs.map(() => NOTHING),
   });
   return byteLength(head) + rawBytes(inputs);
-}
-
-function smallestAnswerBytes(modelName: string, { outputs }: Tensors): number {
-  const head = encodeInferResponse(
-    {
-      modelName,
-      modelVersion: '1',
-      id: '',
-      parameters: NO_PARAMETERS,
-      outputs: outputs.map(({ name, datatype, shape }) => ({
-        name,
-        datatype,
-        shape: withSize(shape, 1),
-        data: NOTHING,
-      })),
-    },
-    'raw',
-  );
-  return byteLength(head) + rawBytes(outputs);
 }
 
 const NOTHING = new Uint8Array(0);

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import type { Settings } from '../ops/settings.ts';
+import { outputLimit, type Settings } from '../ops/settings.ts';
 import { parseModelConfig, readModelConfig } from '../repository/config-file.ts';
 import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/model-config.ts';
@@ -23,6 +23,7 @@ export interface PlanDefaults {
   readonly loadLimitMs: number;
   /** Longest message that is taken; any, where absent. */
   readonly maxMessageBytes?: number | undefined;
+  readonly maxOutputBytes: number;
   /** Cores that this machine lends the server. */
   readonly cores: number;
 }
@@ -35,6 +36,7 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
     mailboxDirectory: settings.mailboxDirectory,
     loadLimitMs: settings.runnerStartTimeoutMs,
     maxMessageBytes: settings.maxMessageBytes,
+    maxOutputBytes: outputLimit(settings),
     cores: os.availableParallelism(),
   };
 }
@@ -91,6 +93,7 @@ export async function planModel(
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
       maxMessageBytes: defaults.maxMessageBytes,
+      maxOutputBytes: defaults.maxOutputBytes,
     };
   };
   return Promise.all(versions.map(plan));

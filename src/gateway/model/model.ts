@@ -3,7 +3,7 @@
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { type BatchAxis, bucketKey, type InferTensors } from '../admit/infer-tensors.ts';
-import { type Batch, outputAxes } from '../batch/batch.ts';
+import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
 import { withJitter } from '../batch/pushback.ts';
 import { ResponseCache } from '../batch/response-cache.ts';
@@ -11,6 +11,7 @@ import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import { InstanceGroup } from '../dispatch/instance-group.ts';
 import { describeOutage, type Outage } from '../dispatch/outage.ts';
+import { patiently } from '../dispatch/patient-run.ts';
 import { findRowDependence, type ProbeShape, type RunRows } from '../dispatch/row-independence.ts';
 import type { Runner } from '../dispatch/runner.ts';
 import { LoadError } from '../dispatch/runner-process.ts';
@@ -50,6 +51,8 @@ export interface ModelPlan {
   readonly loadLimitMs: number;
   /** Longest message that can bring it a request, or its answer; any, where absent. */
   readonly maxMessageBytes?: number | undefined;
+  /** Bytes that the outputs of one request may have. */
+  readonly maxOutputBytes: number;
 }
 
 /** What a loaded version has besides what all have. */
@@ -88,6 +91,7 @@ export class Model implements Servable {
       specs: plan.sessions,
       mailboxDirectory: plan.mailboxDirectory,
       loadLimitMs: plan.loadLimitMs,
+      maxOutputBytes: plan.maxOutputBytes,
       onIdle: () => this.#served?.scheduler.wake(),
       onOutage: (outage) => this.#suspend(outage),
     });
@@ -206,7 +210,7 @@ export class Model implements Servable {
     const sources = await readSignatureSources(info, config, { directory, modelPath: this.modelPaths[0] });
     const said = resolveSignature(info, config, sources);
     const sequences = resolveSequences(said, config, sources.files);
-    checkCallable(this.ref.name, sequences?.client ?? said, this.plan.maxMessageBytes);
+    checkCallable(this.ref.name, { inputs: (sequences?.client ?? said).inputs, outputs: said.outputs }, this.plan);
     const samples = resolveWarmUps(said, sequences?.client ?? said, config, sources.files);
     const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
@@ -226,7 +230,7 @@ export class Model implements Servable {
         return group.loadMs;
       },
       idle: () => group.idle,
-      run: (batch: Batch, limitMs: number) => group.run(batch, { ...signature, axis }, limitMs),
+      run: (batch: Batch, limitMs: number) => group.run(batch, { ...signature, axis }, limitMs, lastExpiry),
     });
     const { dynamic_batching: dynamic, tensorgate } = config;
     const scheduler = new Scheduler(
@@ -241,6 +245,7 @@ export class Model implements Servable {
         maxQueueBytes: tensorgate.max_queue_bytes,
         axis,
         outputAxes: outputAxes(signature.outputs),
+        maxOutputBytes: this.plan.maxOutputBytes,
         maxRunMs: tensorgate.max_run_ms,
         record: (batch, outcome) => this.statistics.recordBatch(batch, outcome),
       },
@@ -290,21 +295,31 @@ export class Model implements Servable {
   /** Runs made-up batches on every instance, and then measures how long they take. */
   async #warmUp(signature: ModelSignature, shape: ProbeShape, maxRows: number): Promise<Measured[]> {
     const { inputs } = signature;
-    const run = this.#runRows(signature);
+    // Made-up batches keep no one waiting for room, and need not run.
+    const run = this.#runOnce(signature, 0);
     const largest = warmUpRows(inputs, shape, maxRows);
     await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
     return measureBatches(run, inputs, shape, largest);
   }
 
-  /** Runs rows on an instance, past queue and breaker. */
-  #runRows({ inputs, outputs, batching }: ModelSignature): RunRows {
+  /** Runs rows on an instance, past queue and breaker. What the model is like is not judged by a want of room. */
+  #runRows(signature: ModelSignature): RunRows {
+    const { loadLimitMs } = this.plan;
+    return patiently(this.#runOnce(signature, loadLimitMs), loadLimitMs);
+  }
+
+  /** @param roomMs how long it waits for room behind other batches. */
+  #runOnce({ inputs, outputs, batching }: ModelSignature, roomMs: number): RunRows {
     const axis = axisOf(batching);
-    return (rows: readonly InferTensors[]) =>
-      this.#group.run(
+    return (rows: readonly InferTensors[]) => {
+      const until = performance.now() + roomMs;
+      return this.#group.run(
         { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
         { inputs, outputs, axis },
         this.plan.config.tensorgate.max_run_ms,
+        () => until,
       );
+    };
   }
 
   #describe({ signature, provider, sequences }: Loaded): string {

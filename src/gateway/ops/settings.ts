@@ -148,6 +148,12 @@ const SCHEMA = z.strictObject({
     .describe(
       'Longest JSON of a REST request, also after decompression; the tensors that it makes, and binary ones behind it, are limited by `maxMessageBytes`.',
     ),
+  maxOutputBytes: bytes
+    .max(2 ** 31 - 1)
+    .optional()
+    .describe(
+      'Most bytes of all outputs that a model makes for one request, whether they are asked for or not. A request with more fails with RESOURCE_EXHAUSTED before anything is copied; a model of which every row has more does not load. The default is that of `maxMessageBytes`: raise it where clients take longer answers than they send requests.',
+    ),
   maxConcurrentStreams: z
     .int()
     .min(1)
@@ -193,7 +199,7 @@ const SCHEMA = z.strictObject({
   mailboxDirectory: directory
     .default('/dev/shm')
     .describe(
-      'Where gateway and runners exchange tensors; should be memory, and needs room for the batches in flight.',
+      'Directory of a memory file system through which gateway and runners exchange tensors. It needs room for the longest request and its outputs, and for as many batches as are to run at once: batches that find no room wait for those that run. Its memory counts as memory of the container.',
     ),
   executionProviders: z
     .array(z.enum(['cpu', 'cuda', 'tensorrt']))
@@ -250,6 +256,14 @@ export function http2Limits(settings: Pick<Settings, Http2SettingName>): Http2Li
 export function httpLimits(settings: Pick<Settings, HttpSettingName>): HttpLimits {
   const names = Object.keys(HTTP_LIMITS) as HttpLimitName[];
   return Object.fromEntries(names.map((name) => [name, settings[httpSettingName(name)]])) as HttpLimits;
+}
+
+/** Bytes that the outputs of one request may have. */
+export function outputLimit({
+  maxOutputBytes,
+  maxMessageBytes,
+}: Pick<Settings, 'maxOutputBytes' | 'maxMessageBytes'>): number {
+  return maxOutputBytes ?? maxMessageBytes;
 }
 
 /** The tenants with a share of their own, by name; of one that is listed twice the last. */

@@ -15,6 +15,7 @@ import { Admission, footprint, type Permit } from '../admit/admission.ts';
 import { isLarge } from '../admit/large-inputs.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { validate } from '../admit/validate.ts';
+import { byteLengthOf } from '../batch/output-limit.ts';
 import type { OutputTensor, RideTiming } from '../batch/queued-request.ts';
 import { type Agreement, Comparison } from '../encode/agreement.ts';
 import { InferError } from '../errors.ts';
@@ -144,7 +145,7 @@ export class Shadows {
       const { signature, batcher } = shadow.ready;
       const wanted = outputs.map((spec) => ({ spec }));
       const answer = await batcher.enqueue(validate(request, signature, values), copy, termsOf(shadow), wanted);
-      const agreement = await this.#compare(outputs, answer.outputs);
+      const agreement = await this.#compareInRoom(outputs, answer.outputs);
       return { kind: 'compared', ...agreement, primaryMs: sumOf(timing), shadowMs: sumOf(answer.timing) };
     } finally {
       copies.delete(copy);
@@ -158,6 +159,16 @@ export class Shadows {
     const made = new Set<ShadowCall>();
     this.#copies.set(shadow, made);
     return made;
+  }
+
+  /** Takes room for what the shadow's answer has more than the original's, which it was taken to be like. */
+  async #compareInRoom(primary: readonly OutputTensor[], shadow: readonly OutputTensor[]): Promise<Agreement> {
+    const permit = this.#room.tryHold(Math.max(0, byteLengthOf(shadow) - byteLengthOf(primary)));
+    try {
+      return await this.#compare(primary, shadow);
+    } finally {
+      permit[Symbol.dispose]();
+    }
   }
 
   /** S5 */

@@ -15,7 +15,8 @@ import { fp32Rows, oneLevel, queuePolicy } from '../../support/queued-requests.t
 const NONE = new Uint8Array(0);
 const FAILURES: readonly RunOutcome[] = [
   { kind: 'refused', message: 'no' },
-  { kind: 'no_room' },
+  { kind: 'exceeded', message: 'too large' },
+  { kind: 'no_room', message: 'too large', isLasting: true },
   { kind: 'failed', error: new Error('a fault') },
 ];
 
@@ -52,6 +53,7 @@ class Bench {
         queues,
         maxQueueBytes: 1_000_000,
         axis: 'rows',
+        maxOutputBytes: 64 * 2 ** 20,
         maxRunMs: 60_000,
         record: () => {},
       },

@@ -66,6 +66,7 @@ class Bench {
         queues: settings.queues ?? oneLevel({ maxRequests: 1_000, ...settings.policy }),
         maxQueueBytes: settings.maxQueueBytes ?? 1_000_000,
         axis: 'rows',
+        maxOutputBytes: settings.maxOutputBytes ?? 64 * 2 ** 20,
         maxRunMs: settings.maxRunMs ?? 60_000,
         record: (batch, outcome) => this.recorded.push({ batch, outcome }),
       },
@@ -437,6 +438,89 @@ describe('deadlines', () => {
     await bench.settle();
     expect(reasons([head])).toEqual(['cannot_meet_deadline']);
     expect(reasons(others)).toEqual(Array(40).fill('answered'));
+  });
+});
+
+describe('outputs that are too large', () => {
+  const TOO_LARGE: RunOutcome = { kind: 'exceeded', message: "output 'out' has 1000 bytes" };
+
+  test('fail only the request that they are about: its batch is halved until it is found', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(8);
+    await bench.end(blocker);
+    await bench.settle((run) => (run.values.includes(5) ? TOO_LARGE : echo(run)));
+    expect(reasons(tickets)).toEqual([...Array(5).fill('answered'), 'limit_exceeded', 'answered', 'answered']);
+    expect(tickets[5]?.error).toMatchObject({ message: "output 'out' has 1000 bytes", pushback: undefined });
+    expect(bench.executor.runs.slice(1).map(({ batch }) => batch.rows)).toEqual([8, 4, 4, 2, 2, 1, 1]);
+  });
+
+  test('of one request are not sent because those beside it are small', async () => {
+    const bench = new Bench({ maxOutputBytes: 12 });
+    const tickets = [bench.submit(fp32Rows(1, 1)), bench.submit(fp32Rows(4, 2)), bench.submit(fp32Rows(3, 3))];
+    await turn();
+    await bench.settle();
+    expect(bench.executor.runs).toHaveLength(1);
+    expect(reasons(tickets)).toEqual(['answered', 'limit_exceeded', 'answered']);
+    expect(tickets[1]?.error?.message).toBe(
+      "output 'out' of shape [4,1] has 16 bytes: the outputs of a request may have 12 (maxOutputBytes)",
+    );
+  });
+
+  test('of a batch make the next batches of those shapes smaller, and only of those', async () => {
+    const bench = new Bench({ maxOutputBytes: 4 });
+    bench.submit(fp32Rows(1));
+    await turn();
+    await bench.settle();
+    for (let value = 0; value < 8; value++) bench.submit(fp32Rows(1, value));
+    await turn();
+    await bench.settle();
+    // Four requests may have the longest answer at once.
+    expect(bench.executor.runs.map(({ batch }) => batch.rows)).toEqual([1, 4, 4]);
+    for (let value = 0; value < 8; value++) bench.submit(fp32Rows(1, value, 'other'));
+    await turn();
+    expect(bench.executor.last.batch.rows).toBe(8);
+  });
+});
+
+describe('a batch for which there is no room', () => {
+  const noRoom = (isLasting: boolean): RunOutcome => ({ kind: 'no_room', isLasting, message: 'it needs 9 of 8 bytes' });
+
+  test('runs in parts', async () => {
+    const bench = new Bench();
+    const tickets = Array.from({ length: 4 }, (_, value) => bench.submit(fp32Rows(1, value)));
+    await turn();
+    await bench.settle((run) => (run.batch.rows > 2 ? noRoom(true) : echo(run)));
+    expect(reasons(tickets)).toEqual(Array(4).fill('answered'));
+    expect(bench.executor.runs.map(({ batch }) => batch.rows)).toEqual([4, 2, 2]);
+  });
+
+  test.each([
+    ['fails for good where it never fits', true, 'limit_exceeded', undefined],
+    ['is refused for now where it would fit at another time', false, 'queue_full', expect.any(Number)],
+  ])('and of one request %s', async (_, isLasting, reason, pushback) => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1));
+    await turn();
+    await bench.settle(() => noRoom(isLasting));
+    expect(ticket.error).toMatchObject({
+      reason,
+      pushback,
+      message: 'the server has no room for this request: it needs 9 of 8 bytes',
+    });
+  });
+
+  test('says nothing of how long the model takes: what it waited is left out', async () => {
+    const bench = new Bench();
+    for (let repeat = 0; repeat < 20; repeat++) {
+      bench.submit(fp32Rows(1));
+      await turn();
+      await pass(500);
+      await bench.end(bench.executor.last, { ...echo(bench.executor.last), roomMs: 490 } as RunOutcome);
+    }
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(100) });
+    await turn();
+    await bench.settle();
+    expect(reasons([ticket])).toEqual(['answered']);
   });
 });
 

@@ -92,6 +92,7 @@ class Bench {
         queues,
         maxQueueBytes,
         axis: 'rows',
+        maxOutputBytes: 64 * 2 ** 20,
         maxRunMs: 60_000,
         record: () => {},
       },

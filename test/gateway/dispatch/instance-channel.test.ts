@@ -3,14 +3,20 @@ import net from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { ChannelListener } from '../../../src/gateway/dispatch/channel-listener.ts';
 import { InstanceChannel, type RunnerEnd } from '../../../src/gateway/dispatch/instance-channel.ts';
-import type { Run, RunReport, SessionInfo, SessionTensor } from '../../../src/worker/protocol.ts';
+import {
+  ANY_OUTPUT_BYTES,
+  type Run,
+  type RunReport,
+  type SessionInfo,
+  type SessionTensor,
+} from '../../../src/worker/protocol.ts';
 import { FrameReader, FrameWriter, tensorNumbers } from '../../../src/worker/run-frame.ts';
 import { PATIENCE_MS } from '../../support/runners.ts';
 
 const TENSOR: SessionTensor = { name: 'x', datatype: 'FP32', shape: [-1, 2], axes: ['batch', 2] };
 const INFO: SessionInfo = { inputs: [TENSOR], outputs: [TENSOR], provider: 'cpu', refusals: [] };
 const PLACE = { name: 'x', datatype: 'FP32', shape: [1, 2], offset: 0, byteLength: 8 } as const;
-const RUN: Run = { inputs: [PLACE], outputOffset: 64 };
+const RUN: Run = { inputs: [PLACE], outputOffset: 64, maxOutputBytes: ANY_OUTPUT_BYTES };
 const REPORT: RunReport = {
   kind: 'ran',
   result: { outputs: [{ ...PLACE, offset: 64 }], computeMs: 1, readMs: 2, writeMs: 3 },

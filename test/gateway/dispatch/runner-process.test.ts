@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LoadError, RunnerProcess } from '../../../src/gateway/dispatch/runner-process.ts';
 import { Mailbox } from '../../../src/worker/mailbox.ts';
-import { aligned, type Run } from '../../../src/worker/protocol.ts';
+import { ANY_OUTPUT_BYTES, aligned, type Run } from '../../../src/worker/protocol.ts';
 import { gatherModel, identityModel } from '../../support/onnx-models.ts';
 import { stopProcess } from '../../support/process-tree.ts';
 import {
@@ -45,6 +45,7 @@ function loopRun(box: Mailbox, iterations: number, value = 0): Run {
       { name: 'input', datatype: 'FP32', shape: [1, 1], offset: 64, byteLength: 4 },
     ],
     outputOffset: 128,
+    maxOutputBytes: ANY_OUTPUT_BYTES,
   };
 }
 
@@ -147,6 +148,7 @@ describe('run', () => {
       return {
         inputs: [{ name: 'indices', datatype: 'INT64', shape: [1, 2], offset: 0, byteLength: 16 }],
         outputOffset: 64,
+        maxOutputBytes: ANY_OUTPUT_BYTES,
       };
     };
     const reply = await runner.run(1, indices(4n, 5n), PATIENCE_MS);

@@ -98,6 +98,7 @@ class Bench {
       problem: undefined,
       mailboxDirectory: '/nowhere',
       loadLimitMs: 0,
+      maxOutputBytes: 64 * 2 ** 20,
     };
     const ensemble = new Ensemble(plan, this);
     onTestFinished(() => ensemble.close());

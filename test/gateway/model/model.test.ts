@@ -39,6 +39,7 @@ async function loaded(
     strictExecutionProviders: false,
     mailboxDirectory: temporaryDirectory(),
     loadLimitMs: PATIENCE_MS,
+    maxOutputBytes: 64 * 2 ** 20,
     cores: 1,
   });
   if (plan === undefined) throw new Error('no plan');
