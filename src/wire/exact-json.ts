@@ -1,19 +1,16 @@
 /** JSON whose numbers are exact: integers that a number cannot hold are `bigint`, and a zero keeps its sign. */
 
-interface ParseContext {
-  /** The text of a primitive value. */
-  readonly source?: string;
-}
+import { JsonReader } from './json-reader.ts';
 
-type Revive = (key: string, value: unknown, context?: ParseContext) => unknown;
+/** Of what the user of a program gives it. */
+const NO_LIMITS = { maxBytes: Infinity, maxValues: Infinity };
 
-/** @throws SyntaxError */
+/** Also reads NaN and infinities, as Python writes them. @throws JsonError */
 export function parseExactJson(text: string): unknown {
-  const revive: Revive = (_key, value, context) =>
-    Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')
-      ? BigInt(context?.source ?? '')
-      : value;
-  return JSON.parse(text, revive);
+  const reader = new JsonReader(Buffer.from(text), NO_LIMITS);
+  const value = reader.value();
+  reader.end();
+  return value;
 }
 
 export function formatExactJson(value: unknown): string {

@@ -8,10 +8,12 @@ export type JsonRecord = Record<string, unknown>;
 export interface JsonLimits {
   readonly maxBytes: number;
   readonly maxValues: number;
+  /** Of one value that is read at once, which holds the event loop; all of them where it is absent. */
+  readonly maxValuesAtOnce?: number;
 }
 
-/** The text of a request without its tensors: models of thousands of inputs need less. */
-export const JSON_LIMITS: JsonLimits = { maxBytes: 2 ** 20, maxValues: 50_000 };
+/** The text of a request without its tensors: a model of 16,384 inputs needs less. */
+export const JSON_LIMITS: JsonLimits = { maxBytes: 8 * 2 ** 20, maxValues: 250_000, maxValuesAtOnce: 20_000 };
 
 const WORDS = [
   [Buffer.from('null'), null],
@@ -33,6 +35,8 @@ export class JsonReader {
   #end: number;
   #at = 0;
   #values = 0;
+  /** Those that may still be read at once. */
+  #maxValues = 0;
   #depth = 0;
   /** Of the array that is being skipped. */
   #skipped: { readonly start: number; depth: number; isInString: boolean } | undefined;
@@ -41,6 +45,7 @@ export class JsonReader {
   constructor(bytes: Buffer, limits: JsonLimits = JSON_LIMITS) {
     this.#bytes = bytes;
     this.#limits = limits;
+    this.#maxValues = limits.maxValues;
     this.#end = Math.min(bytes.length, limits.maxBytes);
     if (hasWord(bytes, 0, BYTE_ORDER_MARK)) this.#at = BYTE_ORDER_MARK.length;
   }
@@ -61,16 +66,24 @@ export class JsonReader {
 
   /** The next value, whatever it is. @throws JsonError */
   value(): unknown {
+    const { maxValues, maxValuesAtOnce = maxValues } = this.#limits;
+    this.#maxValues = Math.min(maxValues, this.#values + maxValuesAtOnce);
+    const value = this.#value();
+    this.#maxValues = maxValues;
+    return value;
+  }
+
+  #value(): unknown {
     const byte = this.#peek();
     switch (byte) {
       case Byte.OPEN_BRACE: {
         const record = emptyRecord();
-        for (const key of this.keys()) record[key] = this.value();
+        for (const key of this.keys()) record[key] = this.#value();
         return record;
       }
       case Byte.OPEN_BRACKET: {
         const items: unknown[] = [];
-        for (const _ of this.items()) items.push(this.value());
+        for (const _ of this.items()) items.push(this.#value());
         return items;
       }
       case Byte.QUOTE:
@@ -177,7 +190,10 @@ export class JsonReader {
 
   #count(): void {
     this.#values += 1;
-    if (this.#values > this.#limits.maxValues) throw this.#tooMuch(`more than ${this.#limits.maxValues} values`);
+    if (this.#values <= this.#maxValues) return;
+    const { maxValues, maxValuesAtOnce } = this.#limits;
+    const what = this.#values > maxValues ? `${maxValues} values` : `${maxValuesAtOnce} values in one`;
+    throw this.#tooMuch(`more than ${what}`);
   }
 
   /** The next byte that is no white space; `undefined` at the end. */

@@ -94,7 +94,7 @@ export class JsonStrings implements JsonElements {
     }
     const unit = letter === 'u' ? this.#unitAt(at) : -1;
     if (unit < 0) {
-      throw new JsonTensorError(`element ${index} has an escape that is none, at byte ${at}`);
+      throw new JsonTensorError(`element ${index} has an invalid escape, at byte ${at}`);
     }
     const low = isHighSurrogate(unit) && this.#bytes[at + 6] === Byte.BACKSLASH ? this.#unitAt(at + 6) : -1;
     const isPair = low >= 0xdc00 && low <= 0xdfff;

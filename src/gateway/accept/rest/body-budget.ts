@@ -1,6 +1,11 @@
 import { InferError } from '../../errors.ts';
 
-/** Bytes that REST requests hold, from the first byte of a body to the last byte of its answer. */
+/** What a request may hold and still count as small. */
+const SMALL_BYTES = 64 * 1024;
+/** Of the budget, kept for small requests: large ones do not shut them out. */
+const RESERVED_SHARE = 1 / 16;
+
+/** Bytes that REST requests hold: their bodies, and the tensors that are made of them, until there is an answer. */
 export class BodyBudget {
   readonly #maxBytes: number;
   #bytes = 0;
@@ -9,9 +14,10 @@ export class BodyBudget {
     this.#maxBytes = maxBytes;
   }
 
-  /** @throws InferError `queue_full` */
-  take(bytes: number): void {
-    if (this.#bytes + bytes > this.#maxBytes) {
+  /** @param held by the request before @throws InferError `queue_full` */
+  take(bytes: number, held: number): void {
+    const isSmall = held + bytes <= SMALL_BYTES;
+    if (this.#bytes + bytes > this.#maxBytes * (isSmall ? 1 : 1 - RESERVED_SHARE)) {
       const text = `REST requests hold ${this.#bytes} bytes, ${bytes} more do not fit (max_in_flight_bytes is ${this.#maxBytes}): try again`;
       throw new InferError('queue_full', text, { pushback: 1_000 });
     }
@@ -34,7 +40,7 @@ export class BodyCharge implements Disposable {
 
   /** @throws InferError `queue_full`; nothing is taken then. */
   take(bytes: number): void {
-    this.#budget.take(bytes);
+    this.#budget.take(bytes, this.#bytes);
     this.#bytes += bytes;
   }
 

@@ -1,13 +1,15 @@
-/** The JSON of an inference request, in which `data` of each input is only located: it may be nearly all of the body. */
+/** The JSON of an inference request, in which `data` of its tensors is only located: it may be nearly all of the body. */
 
 import { emptyRecord, JsonReader, type JsonRecord } from '../../../wire/json-reader.ts';
 import type { Slices } from '../slices.ts';
 
 /** Bytes of JSON that are looked at between two looks at the clock: some 100 us. */
 const STEP_BYTES = 64 * 1024;
+/** Inputs or outputs that are read between two looks at the clock. */
+const TENSORS_IN_A_STEP = 64;
 
 /**
- * The document, with a `JsonSpan` for each array that is the `data` of an input.
+ * The document, with a `JsonSpan` for each array that is the `data` of an input or output.
  * @throws JsonError
  */
 export async function readInferDocument(bytes: Buffer, slices: Slices): Promise<unknown> {
@@ -20,29 +22,31 @@ export async function readInferDocument(bytes: Buffer, slices: Slices): Promise<
 async function readRequest(reader: JsonReader, slices: Slices): Promise<JsonRecord> {
   const request = emptyRecord();
   for (const key of reader.keys()) {
-    request[key] = key === 'inputs' && reader.isAtArray ? await readInputs(reader, slices) : reader.value();
+    const isTensors = (key === 'inputs' || key === 'outputs') && reader.isAtArray;
+    request[key] = isTensors ? await readTensors(reader, slices) : reader.value();
   }
   return request;
 }
 
-async function readInputs(reader: JsonReader, slices: Slices): Promise<unknown[]> {
-  const inputs: unknown[] = [];
-  for (const _ of reader.items()) {
-    inputs.push(reader.isAtObject ? await readInput(reader, slices) : reader.value());
+async function readTensors(reader: JsonReader, slices: Slices): Promise<unknown[]> {
+  const tensors: unknown[] = [];
+  for (const index of reader.items()) {
+    tensors.push(reader.isAtObject ? await readTensor(reader, slices) : reader.value());
+    if (index % TENSORS_IN_A_STEP === TENSORS_IN_A_STEP - 1 && slices.isOver) await slices.next();
   }
-  return inputs;
+  return tensors;
 }
 
-async function readInput(reader: JsonReader, slices: Slices): Promise<JsonRecord> {
-  const input = emptyRecord();
+async function readTensor(reader: JsonReader, slices: Slices): Promise<JsonRecord> {
+  const tensor = emptyRecord();
   for (const key of reader.keys()) {
     if (key !== 'data' || !reader.isAtArray) {
-      input[key] = reader.value();
+      tensor[key] = reader.value();
       continue;
     }
     let span = reader.skip(STEP_BYTES);
     for (; span === undefined; span = reader.skip(STEP_BYTES)) if (slices.isOver) await slices.next();
-    input[key] = span;
+    tensor[key] = span;
   }
-  return input;
+  return tensor;
 }

@@ -42,6 +42,9 @@ export interface NamedModel {
   readonly version: string;
 }
 
+/** Inputs that are made between two looks at the clock. */
+const INPUTS_IN_A_STEP = 64;
+
 /**
  * Keys that are not known are ignored: clients of the protocol add their own.
  * @param headerLength bytes of the JSON at the beginning of the body, where binary tensors follow it
@@ -77,6 +80,7 @@ export async function parseInferRequest(
       size === undefined ? await data.read(input, where, datatype, shape) : section.take(size, name),
     );
     inputs.push({ name, datatype, shape, parameters: parametersOf(parameters, where), contents: undefined });
+    if (index % INPUTS_IN_A_STEP === INPUTS_IN_A_STEP - 1 && bounds.slices.isOver) await bounds.slices.next();
   }
   section.end();
   const { binary_data_output: all, ...parameters } = objectIn(json, 'parameters', 'the request');

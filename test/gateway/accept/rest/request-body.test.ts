@@ -134,9 +134,19 @@ describe('a body', () => {
       const body = encoding === 'gzip' ? gzipSync(noise) : noise;
       expect(await post(body, { 'content-encoding': encoding, 'transfer-encoding': 'chunked' })).toBe('queue_full');
       expect(await outcome).toMatchObject({ pushback: 1_000, message: expect.stringContaining('max_in_flight_bytes') });
-      budget.take(MIB);
+      budget.take(MIB / 2, MIB);
     },
   );
+
+  test('that is small still has room where large ones have none', async () => {
+    budget = new BodyBudget(MIB);
+    budget.take(MIB * (15 / 16), MIB);
+    expect(await post(Buffer.alloc(1_000))).toBe('1000');
+    const { promise, resolve } = Promise.withResolvers<Buffer | InferError>();
+    told = resolve;
+    expect(await post(Buffer.alloc(100_000))).toBe('queue_full');
+    expect(await promise).toMatchObject({ reason: 'queue_full' });
+  });
 
   test.each([
     ['br', 'unimplemented', /'br' is not offered/],
