@@ -1,14 +1,20 @@
-import type { InferenceClient, ModelConfig, TensorMetadata } from '../client/inference-client.ts';
+import {
+  type InferenceClient,
+  InferenceError,
+  type ModelConfig,
+  type TensorMetadata,
+} from '../client/inference-client.ts';
 import { formatExactJson } from '../wire/exact-json.ts';
 import { describeTensors } from './model-signature.ts';
 import { type ConnectionOptions, withClient } from './server-connection.ts';
 import { formatTable } from './table.ts';
+import { toOneLine } from './terminal-text.ts';
 
 export interface ModelsFlags extends ConnectionOptions {
   readonly json?: boolean;
 }
 
-interface ModelVersion {
+interface ReadyVersion {
   readonly name: string;
   readonly version: string;
   /** Servers list statistics of what is ready, and of nothing else. */
@@ -20,31 +26,58 @@ interface ModelVersion {
   readonly execution_provider: string | undefined;
 }
 
-/** Prints which model versions a server has ready, and how it serves them. Returns the exit code. */
+/** One that was loaded, or is to be, and is not ready. */
+interface UnreadyVersion {
+  readonly name: string;
+  readonly version: string;
+  readonly state: string;
+  readonly reason: string;
+}
+
+/** Prints the model versions of a server: how it serves those that are ready, and why others are not. Returns the exit code. */
 export async function listModels(flags: ModelsFlags): Promise<number> {
-  const models = await withClient(flags, loadModels);
+  const { ready, unready } = await withClient(flags, async (client) => ({
+    ready: await loadReady(client),
+    unready: await loadUnready(client),
+  }));
   if (flags.json === true) {
-    process.stdout.write(`${formatExactJson(models)}\n`);
-  } else if (models.length === 0) {
-    process.stderr.write(`no model is ready at ${flags.url}\n`);
-  } else {
-    const rows = models.map((model) => [
-      model.name,
-      model.version,
-      model.state,
-      describeTensors(model.inputs),
-      describeTensors(model.outputs),
-      model.batching,
-    ]);
-    process.stdout.write(formatTable(['model', 'version', 'state', 'inputs', 'outputs', 'batching'], rows));
+    process.stdout.write(`${formatExactJson([...ready, ...unready])}\n`);
+    return 0;
+  }
+  const rows = ready.map((model) => [
+    model.name,
+    model.version,
+    model.state,
+    describeTensors(model.inputs),
+    describeTensors(model.outputs),
+    model.batching,
+  ]);
+  if (rows.length === 0) process.stderr.write(`no model is ready at ${flags.url}\n`);
+  else process.stdout.write(formatTable(['model', 'version', 'state', 'inputs', 'outputs', 'batching'], rows));
+  if (unready.length > 0) {
+    const reasons = unready.map(({ name, version, state, reason }) => [name, version, state, toOneLine(reason)]);
+    process.stdout.write(
+      `${rows.length === 0 ? '' : '\n'}${formatTable(['model', 'version', 'state', 'reason'], reasons)}`,
+    );
   }
   return 0;
 }
 
-async function loadModels(client: InferenceClient): Promise<ModelVersion[]> {
+/** Of a server that offers no index here, only what is ready is known. */
+async function loadUnready(client: InferenceClient): Promise<UnreadyVersion[]> {
+  const index = await client.repositoryIndex().catch((error: unknown) => {
+    if (error instanceof InferenceError) return [];
+    throw error;
+  });
+  return index
+    .filter(({ state }) => state !== '' && state !== 'READY')
+    .map(({ name, version, state, reason }) => ({ name, version, state, reason }));
+}
+
+async function loadReady(client: InferenceClient): Promise<ReadyVersion[]> {
   const statistics = await client.modelStatistics('');
   const models = await Promise.all(
-    statistics.map(async ({ name, version }): Promise<ModelVersion> => {
+    statistics.map(async ({ name, version }): Promise<ReadyVersion> => {
       const [metadata, config] = await Promise.all([
         client.modelMetadata(name, { version }),
         client.modelConfig(name, { version }),

@@ -189,7 +189,7 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
 
   const modelsCommand = program
     .command('models')
-    .description('List the models that a server has ready, and whether it batches them.')
+    .description('List the models of a server: whether it batches those that are ready, and why others are not.')
     .enablePositionalOptions()
     .option('--json', 'print JSON')
     .addOption(urlOption())

@@ -21,6 +21,7 @@ import {
   MODEL_INFER,
   MODEL_STREAM_INFER,
   type ModelConfig,
+  type ModelIndexEntry,
   type ModelMetadata,
   type ModelStatistics,
   type ServerMetadata,
@@ -35,6 +36,7 @@ export { InferenceResult, type Timing } from './inference-result.ts';
 export type {
   InferStatistics,
   ModelConfig,
+  ModelIndexEntry,
   ModelMetadata,
   ModelStatistics,
   ServerMetadata,
@@ -205,6 +207,11 @@ export class InferenceClient {
   /** Statistics of one model, or with `''` of all: of the version asked for, or of every version that is ready. */
   async modelStatistics(model: string, options: ModelCallOptions = {}): Promise<readonly ModelStatistics[]> {
     return (await this.#call('ModelStatistics', toModelRequest(model, options), { ...options, model })).modelStats;
+  }
+
+  /** Every version of every model that the server knows, with what it does and why; on its admin port where it has one. */
+  async repositoryIndex(options: CallOptions = {}): Promise<readonly ModelIndexEntry[]> {
+    return (await this.#call('RepositoryIndex', {}, options)).models;
   }
 
   /** How the shadow versions of a model, or with `''` of all models, answer. Of tensorgate alone: others are UNIMPLEMENTED. */

@@ -84,6 +84,17 @@ export interface ModelStatistics {
   }[];
 }
 
+/** A version of a model that the server knows, ready or not. */
+export interface ModelIndexEntry {
+  readonly name: string;
+  /** Empty for a model of which no version was tried. */
+  readonly version: string;
+  /** Such as `READY` or `UNAVAILABLE`; empty for a model that was never loaded. */
+  readonly state: string;
+  /** Why it is in that state. */
+  readonly reason: string;
+}
+
 interface ModelRequest {
   readonly name: string;
   readonly version: string;
@@ -98,6 +109,7 @@ export interface InferenceService {
   ModelMetadata: { request: ModelRequest; response: ModelMetadata };
   ModelConfig: { request: ModelRequest; response: { readonly config: ModelConfig } };
   ModelStatistics: { request: ModelRequest; response: { readonly modelStats: readonly ModelStatistics[] } };
+  RepositoryIndex: { request: object; response: { readonly models: readonly ModelIndexEntry[] } };
 }
 
 let service: ServiceDefinition | undefined;

@@ -71,6 +71,24 @@ test('reads from the configuration whether another server batches', async () => 
   ]);
 });
 
+test('lists behind them what is not ready, with the reason, and leaves out what was never loaded', async () => {
+  const index = [
+    { name: 'gate', version: '1', state: 'READY', reason: '' },
+    { name: 'lost', version: '3', state: 'UNAVAILABLE', reason: 'restarting: attempt 7, next in 12 s' },
+    { name: 'never', version: '', state: '', reason: '' },
+  ];
+  const methods = { ...repository(['gate', '1']), RepositoryIndex: answer({ models: index }) };
+  const ended = await models(methods);
+  expect(rows(ended).slice(2)).toEqual([
+    [''],
+    ['model', 'version', 'state', 'reason'],
+    ['lost', '3', 'UNAVAILABLE', 'restarting: attempt 7, next in 12 s'],
+  ]);
+  server?.forceShutdown();
+  const { stdout } = await models(methods, '--json');
+  expect(JSON.parse(stdout)).toMatchObject([{ name: 'gate', state: 'READY' }, index[1]]);
+});
+
 test('prints the same as JSON', async () => {
   const { stdout } = await models(repository(['gate', '1']), '--json');
   expect(JSON.parse(stdout)).toEqual([
