@@ -109,6 +109,26 @@ export function passThroughModel(inputs: readonly Port[]): Uint8Array {
   });
 }
 
+/** Each output is an input, FP32 [batch,3], by whatever names. */
+export function linkModel(outputs: ReadonlyMap<string, string>): Uint8Array {
+  const axes = ['batch', 3];
+  return model({
+    inputs: [...new Set(outputs.values())].map((name) => fp32(name, axes)),
+    outputs: [...outputs.keys()].map((name) => fp32(name, axes)),
+    nodes: [...outputs].map(([to, from]) => node('Identity', [from], [to])),
+  });
+}
+
+/** `y` is `x + offset`, FP32 [batch,3], where the graph lists `offset` among its inputs: older exporters do so for all weights. */
+export function overridableModel(): Uint8Array {
+  return model({
+    inputs: [fp32('x', ['batch', 3]), fp32('offset', [3])],
+    outputs: [fp32('y', ['batch', 3])],
+    nodes: [node('Add', ['x', 'offset'], ['y'])],
+    initializers: [floats('offset', [3], (index) => index * 10)],
+  });
+}
+
 /** `sum` is `a + b`, FP32 with a batch axis and 2 elements a row: a model of two inputs, which are told apart by `difference`. */
 export function sumModel(): Uint8Array {
   const axes = ['batch', 2];

@@ -16,6 +16,12 @@ export function isAlive(pid: number): boolean {
   return !HAS_ENDED.has(stateOf(`/proc/${pid}`));
 }
 
+/** Milliseconds of CPU time that a process has taken, in steps of 10. */
+export function cpuOf(pid: number): number {
+  const fields = read(`/proc/${pid}/stat`).split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /** Bytes of memory that a process and its children hold by themselves: code that is mapped, they share with whatever else runs it. */
 export function memoryOfTree(pid: number): number {
   const sizes = [pid, ...processesOf(pid)].map((each) => {

@@ -11,7 +11,7 @@ export interface ModelFiles {
   /** Written as `config.json`. */
   readonly config?: object;
   /** Other files of the model, by name, or by path from its folder. */
-  readonly files?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 export class Repository implements Disposable {
@@ -55,7 +55,7 @@ export class Repository implements Disposable {
     this.#write(name, 'config.json', JSON.stringify(config));
   }
 
-  #write(name: string, file: string, content: string): void {
+  #write(name: string, file: string, content: string | Uint8Array): void {
     const target = path.join(this.directory, name, file);
     fs.mkdirSync(path.dirname(target), { recursive: true });
     fs.writeFileSync(target, content);

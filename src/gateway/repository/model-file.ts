@@ -65,29 +65,37 @@ export async function modelFileProblem(file: string): Promise<string | undefined
   if (message === undefined) return `${file} cannot be read: check its permissions`;
   try {
     const problem = formatProblem(await message.bytes(0, HEAD_BYTES)) ?? (await messageProblem(message));
-    return problem === undefined ? undefined : `${file} ${problem}`;
+    if (problem !== undefined) return `${file} ${problem}`;
   } finally {
     message.close();
   }
+  // ONNX Runtime would take the text of a pointer for small weights.
+  const pointer = await findPointer(path.dirname(file), WEIGHTS);
+  return pointer && `${pointer} ${LFS_TEXT}`;
 }
+
+/** Names of files that hold external weights. */
+const WEIGHTS = /\.(bin|data|weights?)$|[._]data$/i;
 
 /**
  * Adds to the text of a failed load what lies beside the model file and explains it: pointers in place of external weights.
  */
 export async function explainLoadFailure(modelPath: string, reason: string): Promise<string> {
-  const directory = path.dirname(modelPath);
-  try {
-    for (const entry of await readEntries(directory)) {
-      const file = path.join(directory, entry.name);
-      const stat = await statFile(file);
-      if (stat === undefined || !stat.isFile() || stat.size > HEAD_BYTES) continue;
-      const bytes = await DISK.run(`reading ${file}`, () => fs.readFile(file));
-      if (LFS_POINTER(bytes.toString('latin1'))) return `${reason}; ${file} ${LFS_TEXT}`;
-    }
-  } catch {
-    // The reason stands by itself.
+  // Where the disk says nothing, the reason stands by itself.
+  const pointer = await findPointer(path.dirname(modelPath), /^/).catch(() => undefined);
+  return pointer === undefined ? reason : `${reason}; ${pointer} ${LFS_TEXT}`;
+}
+
+async function findPointer(directory: string, names: RegExp): Promise<string | undefined> {
+  for (const { name } of (await readEntries(directory).catch(absent)) ?? []) {
+    if (!names.test(name)) continue;
+    const file = path.join(directory, name);
+    const stat = await statFile(file);
+    if (stat === undefined || !stat.isFile() || stat.size > HEAD_BYTES) continue;
+    const bytes = await DISK.run(`reading ${file}`, () => fs.readFile(file)).catch(absent);
+    if (bytes !== undefined && LFS_POINTER(bytes.toString('latin1'))) return file;
   }
-  return reason;
+  return undefined;
 }
 
 async function describeOthers(directory: string, wanted: string): Promise<string> {

@@ -177,7 +177,8 @@ function givesWholeShapes({ input, output }: ModelConfig, { inputs, outputs }: S
   const tensors = [...inputs, ...outputs];
   const ranks = [...input, ...output].flatMap(({ name, dims, reshape }) => {
     const rank = (reshape?.shape ?? dims)?.length;
-    return rank === undefined ? [] : [{ rank, whole: tensors.find((tensor) => tensor.name === name)?.shape.length }];
+    const whole = tensors.find((tensor) => tensor.name === name)?.shape.length;
+    return rank === undefined || whole === undefined ? [] : [{ rank, whole }];
   });
   return ranks.length > 0 && ranks.every(({ rank, whole }) => rank === whole);
 }

@@ -115,6 +115,7 @@ test('a failed load names the pointers that lie in place of external weights', a
   fs.writeFileSync(file, withExternalData(mlpModel(), 'W1', 'weights.bin'));
   expect(await explainLoadFailure(file, 'out of bounds')).toBe('out of bounds');
   fs.writeFileSync(path.join(directory, 'weights.bin'), LFS);
+  expect(await modelFileProblem(file)).toMatch(/^\S+weights\.bin is a Git LFS pointer/);
   expect(await explainLoadFailure(file, 'out of bounds')).toMatch(
     /^out of bounds; \S+weights\.bin is a Git LFS pointer, not the model itself: run git lfs pull/,
   );

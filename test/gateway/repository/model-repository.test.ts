@@ -1,7 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type ModelFolder, RepositoryError, scanRepository } from '../../../src/gateway/repository/model-repository.ts';
+import {
+  listNames,
+  type ModelFolder,
+  RepositoryError,
+  scanRepository,
+} from '../../../src/gateway/repository/model-repository.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 /** A repository with these files; a path that ends with `/` is an empty directory. */
@@ -50,6 +55,68 @@ describe('the repository', () => {
     fs.symlinkSync(path.join(root, 'real'), path.join(root, 'linked'));
     fs.symlinkSync(path.join(root, 'gone'), path.join(root, 'dangling'));
     expect((await scanRepository(root)).map(({ name }) => name)).toEqual(['linked', 'real']);
+  });
+});
+
+describe('what is not a model', () => {
+  test.each([
+    'lost+found',
+    '@eaDir',
+    '__pycache__',
+    '$RECYCLE.BIN',
+    'System Volume Information',
+    '#recycle',
+    '__MACOSX',
+  ])("is the directory '%s', which is ignored", async (name) => {
+    expect(await listNames(repositoryOf('m/1/', `${name}/`, `${name}/inner/file`))).toEqual({
+      models: ['m'],
+      foreign: [name],
+      loose: [],
+    });
+  });
+
+  test('is a directory that may not be read', async () => {
+    const root = repositoryOf('m/1/', 'lost+found/');
+    fs.chmodSync(path.join(root, 'lost+found'), 0);
+    expect((await listNames(root)).models).toEqual(['m']);
+  });
+
+  test('are hidden directories and links, as volumes of Kubernetes have them', async () => {
+    const root = repositoryOf('..2024_01_15/m/1/', '.snapshot/m/1/');
+    fs.symlinkSync('..2024_01_15', path.join(root, '..data'));
+    fs.symlinkSync('..data/m', path.join(root, 'm'));
+    expect(await listNames(root)).toEqual({ models: ['m'], foreign: [], loose: [] });
+  });
+
+  test('are files, of which those are named that look like models', async () => {
+    expect(await listNames(repositoryOf('m/1/', 'README.md', 'resnet.onnx'))).toMatchObject({
+      models: ['m'],
+      loose: ['resnet.onnx'],
+    });
+  });
+
+  test.each([
+    { what: 'with a configuration', paths: ['1/model.onnx', 'config.pbtxt'] },
+    { what: 'without one', paths: ['1/model.onnx', '20240115120000/model.onnx'] },
+    { what: 'with a configuration and no file yet', paths: ['1/', 'config.yaml'] },
+  ])('is the repository itself, where it is the folder of a model $what', async ({ paths }) => {
+    const root = repositoryOf(...paths);
+    await expect(listNames(root)).rejects.toThrow(
+      new RepositoryError(
+        `'${root}' is a model, not a repository of models: give its parent directory '${path.dirname(root)}' with --model-repository`,
+      ),
+    );
+  });
+
+  test('is not a repository whose models have numbers for names', async () => {
+    expect((await listNames(repositoryOf('1/1/model.onnx', '2/7/model.onnx'))).models).toEqual(['1', '2']);
+    expect((await listNames(repositoryOf('1/', '2/'))).models).toEqual(['1', '2']);
+  });
+
+  test('with a file in the place of its versions says where it belongs', async () => {
+    expect((await scanned('m/resnet.onnx'))[0]?.problem).toBe(
+      "no version: expected a directory such as 1/ with model.onnx in it; 'resnet.onnx' lies beside it: move it to 1/model.onnx",
+    );
   });
 });
 
