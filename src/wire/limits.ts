@@ -73,9 +73,6 @@ export function wireLimitsFor(needs: MessageNeeds): WireLimits {
   });
 }
 
-/** Limits of any message about any model that can be served: for those who read what a server of ours answers. */
-export const WIDEST_WIRE_LIMITS: WireLimits = wireLimitsFor(MAX_MESSAGE_NEEDS);
-
 /**
  * Bytes that are refused: `malformed` when they are no message of the expected type, `limit` when they are one that holds
  * more than `WireLimits` allow. The text says what, at which byte, and what was allowed; it quotes nothing of the message.
