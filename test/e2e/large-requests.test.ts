@@ -1,7 +1,8 @@
 /** Requests of megabytes, whose memory is used again as soon as they are answered: each gets its own bytes back. */
 
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
+import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
 import { readMetrics } from '../faults/observation.ts';
 import { bytesOf } from '../support/bytes-of.ts';
 import { identityModel } from '../support/onnx-models.ts';
@@ -31,6 +32,8 @@ const fixture = useServer(
       versions: { 1: identity, 2: identity },
       config: { ...one, tensorgate: { traffic: { shadow: { version: 2 } } } },
     },
+    longs: { versions: { 1: identityModel('INT64', ['n']) }, config: { ...one, max_batch_size: 0 } },
+    texts: { versions: { 1: identityModel('BYTES', ['n']) }, config: { ...one, max_batch_size: 0 } },
     twice: {
       versions: { 1: undefined },
       config: {
@@ -96,4 +99,53 @@ test('and their copies for a shadow hold what was asked', async () => {
     (await readMetrics(fixture.server))('tensorgate_shadow_comparisons_total', { ...pair, result });
   await vi.waitUntil(async () => (await compared('equal')) + (await compared('different')) >= 4, { timeout: 20_000 });
   expect(await compared('different')).toBe(0);
+});
+
+describe('hundreds of thousands of elements, which are read and written in slices, come back as they were', () => {
+  const longs = BigInt64Array.from(
+    { length: 300_000 },
+    (_, index) => BigInt(index * index) * (index % 2 === 0 ? 1n : -1n),
+  );
+  const texts = Array.from({ length: 60_000 }, (_, index) => `text ${index} ${'ü'.repeat(index % 7)}`);
+  const inputs = [
+    { name: 'input', datatype: 'INT64', shape: [longs.length], contents: { int64_contents: [...longs].map(String) } },
+  ];
+
+  test('typed contents over gRPC', async () => {
+    const answer = await fixture.client.infer({ model_name: 'longs', inputs });
+    expect(answer['outputs'][0].contents.int64_contents.map(BigInt)).toEqual([...longs]);
+  });
+
+  test('typed contents over a stream', async () => {
+    const stream = fixture.client.open('ModelStreamInfer');
+    stream.send({ model_name: 'longs', inputs });
+    const answer = await stream.next();
+    stream.halfClose();
+    expect(answer?.['infer_response'].outputs[0].contents.int64_contents.map(BigInt)).toEqual([...longs]);
+  });
+
+  test('raw texts over gRPC', async () => {
+    using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
+    const result = await client.infer('texts', { input: tensor.bytes(texts, [texts.length]) });
+    const answered = result.output('output', 'BYTES').data.map((text) => Buffer.from(text).toString());
+    expect(answered).toEqual(texts);
+  });
+
+  test('binary texts over REST', async () => {
+    const raw = encodeBytesTensor(texts.map((text) => Buffer.from(text)));
+    const head = Buffer.from(
+      JSON.stringify({
+        inputs: [
+          { name: 'input', datatype: 'BYTES', shape: [texts.length], parameters: { binary_data_size: raw.byteLength } },
+        ],
+      }),
+    );
+    const response = await fetch(`${fixture.server.http}/v2/models/texts/infer`, {
+      method: 'POST',
+      headers: { 'inference-header-content-length': String(head.byteLength) },
+      body: Buffer.concat([head, raw]),
+    });
+    const answer = (await response.json()) as { outputs: { data: string[] }[] };
+    expect(answer.outputs[0]?.data).toEqual(texts);
+  });
 });

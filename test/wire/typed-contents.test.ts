@@ -9,6 +9,8 @@ import {
   rawToTyped,
   TypedContentsError,
   type TypedContentsProblem,
+  TypedContentsReading,
+  TypedContentsWriting,
   type TypedDatatype,
   typedToRaw,
 } from '../../src/wire/typed-contents.ts';
@@ -144,6 +146,23 @@ describe.each(kinds)('$datatype', ({ datatype, field, value, toReference, toRaw 
         );
         const elements = [...first, ...second, ...third];
         expect(Buffer.compare(typedToRaw(contents, datatype, elements.length), toRaw(elements))).toBe(0);
+      }),
+    );
+  });
+
+  test('read and written a few elements at a time they are the same', () => {
+    fc.assert(
+      fc.property(values, values, fc.integer({ min: 1, max: 7 }), (first, second, few) => {
+        const parts = [encode('InferTensorContents', first), encode('UnpackedTensorContents', second)];
+        const elements = [...first, ...second];
+        const reading = new TypedContentsReading(Buffer.concat(parts), datatype, elements.length);
+        const writing = new TypedContentsWriting(toRaw(elements), datatype, elements.length);
+        let slices = 0;
+        while (!reading.advance(few)) slices += 1;
+        expect(slices).toBeLessThanOrEqual(elements.length + 2);
+        while (!writing.advance(few));
+        expect(Buffer.compare(reading.finish(), toRaw(elements))).toBe(0);
+        expect(Buffer.compare(Buffer.concat(writing.finish()), encode('InferTensorContents', elements))).toBe(0);
       }),
     );
   });
