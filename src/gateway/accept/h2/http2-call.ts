@@ -305,7 +305,8 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   protected inflate(message: Buffer, done: Inflated): (() => void) | undefined {
     if (this.#encoding === 'identity') return undefined;
     const hold = (bytes: number, total: number): void => this.hold(bytes, claimOf(total));
-    return this.#tools.inflater.inflate(message, this.#encoding, { limit: this.#messageLimit, hold }, done);
+    const terms = { owner: this.http2.peer, limit: this.#messageLimit, hold };
+    return this.#tools.inflater.inflate(message, this.#encoding, terms, done);
   }
 
   #late(): void {

@@ -4,6 +4,7 @@ import { createGunzip, createInflate, type Gunzip, type Inflate } from 'node:zli
 import { InferError } from '../../errors.ts';
 import type { MessageLimit } from '../message-limit.ts';
 import { Fifo } from './fifo.ts';
+import { freeOwnBuffer } from './own-buffer.ts';
 
 export type Encoding = 'identity' | 'gzip' | 'deflate';
 
@@ -18,8 +19,10 @@ export function encodingOf(name: string | undefined): Encoding | undefined {
 
 export type Inflated = (message: Buffer | InferError) => void;
 
-/** What bounds a message that is inflated. */
-export interface InflationBounds {
+/** Whose message is inflated, and what bounds it. */
+export interface InflationTerms {
+  /** Owners take turns: one that has sent a thousand messages does not keep the others waiting. */
+  readonly owner: object;
   readonly limit: MessageLimit;
   /**
    * Holds further bytes of the inflated message.
@@ -37,25 +40,26 @@ const NOTHING = Buffer.alloc(0);
 interface Work {
   message: Buffer;
   readonly encoding: 'gzip' | 'deflate';
-  readonly bounds: InflationBounds;
+  readonly terms: InflationTerms;
   readonly done: Inflated;
   /** No one waits for it any more. */
   abandoned: boolean;
   stream: Gunzip | Inflate | undefined;
 }
 
-/** Inflates messages off the event loop, in the order in which they came. */
+/** Inflates messages off the event loop, those of each owner in the order in which they came. */
 export class Inflater {
-  readonly #waiting = new Fifo<Work>();
+  /** By owner; the first owner is the next one. */
+  readonly #waiting = new Map<object, Fifo<Work>>();
   #running = 0;
 
   /**
    * @param done gets the message, or why there is none; never before this returns
    * @returns a function that says that no one waits for it any more: `done` is not called then
    */
-  inflate(message: Buffer, encoding: 'gzip' | 'deflate', bounds: InflationBounds, done: Inflated): () => void {
-    const work: Work = { message, encoding, bounds, done, abandoned: false, stream: undefined };
-    this.#waiting.push(work);
+  inflate(message: Buffer, encoding: 'gzip' | 'deflate', terms: InflationTerms, done: Inflated): () => void {
+    const work: Work = { message, encoding, terms, done, abandoned: false, stream: undefined };
+    this.#queueOf(terms.owner).push(work);
     this.#next();
     return () => {
       work.abandoned = true;
@@ -65,17 +69,28 @@ export class Inflater {
     };
   }
 
+  #queueOf(owner: object): Fifo<Work> {
+    const found = this.#waiting.get(owner);
+    if (found !== undefined) return found;
+    const made = new Fifo<Work>();
+    this.#waiting.set(owner, made);
+    return made;
+  }
+
   #next(): void {
-    while (this.#running < AT_A_TIME) {
-      const work = this.#waiting.shift();
-      if (work === undefined) return;
-      if (!work.abandoned) this.#run(work);
+    for (const [owner, queue] of this.#waiting) {
+      if (this.#running === AT_A_TIME) return;
+      const work = queue.shift();
+      // To the end of the row; a map gives what is added while it is gone through, too.
+      this.#waiting.delete(owner);
+      if (queue.length > 0) this.#waiting.set(owner, queue);
+      if (work !== undefined && !work.abandoned) this.#run(work);
     }
   }
 
   #run(work: Work): void {
     this.#running++;
-    const { message, encoding, bounds } = work;
+    const { message, encoding, terms } = work;
     const options = { chunkSize: CHUNK_BYTES };
     // "deflate" is the zlib format of RFC 1950, as in HTTP.
     const stream = encoding === 'gzip' ? createGunzip(options) : createInflate(options);
@@ -90,12 +105,12 @@ export class Inflater {
     stream.on('data', (chunk: Buffer) => {
       if (work.abandoned || stream.destroyed) return;
       total += chunk.length;
-      if (total > bounds.limit.bytes) {
-        fail(bounds.limit.exceededInflated());
+      if (total > terms.limit.bytes) {
+        fail(terms.limit.exceededInflated());
         return;
       }
       try {
-        bounds.hold(chunk.length, total);
+        terms.hold(chunk.length, total);
         chunks.push(chunk);
       } catch (thrown) {
         fail(InferError.from(thrown));
@@ -110,6 +125,8 @@ export class Inflater {
     });
     stream.on('close', () => {
       this.#running--;
+      // Thousands of messages may be inflated before these would be collected.
+      for (const chunk of chunks) freeOwnBuffer(chunk);
       if (!work.abandoned) work.done(outcome);
       this.#next();
     });

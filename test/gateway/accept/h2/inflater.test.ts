@@ -6,11 +6,12 @@ import { InferError } from '../../../../src/gateway/errors.ts';
 import { collectGarbage } from '../../../support/collect-garbage.ts';
 
 const MAX_BYTES = 100_000;
-const limit = new MessageLimit('/t/Echo', { kind: 'unary', handle: () => undefined }, MAX_BYTES);
-const BOUNDS = { limit, hold: () => undefined };
+const limitless = { kind: 'unary', handle: () => undefined } as const;
+const limit = new MessageLimit('/t/Echo', limitless, MAX_BYTES);
+const TERMS = { owner: {}, limit, hold: () => undefined };
 
 function inflate(inflater: Inflater, message: Buffer, encoding: 'gzip' | 'deflate'): Promise<Buffer | InferError> {
-  return new Promise((resolve) => inflater.inflate(message, encoding, BOUNDS, resolve));
+  return new Promise((resolve) => inflater.inflate(message, encoding, TERMS, resolve));
 }
 
 describe('an inflater', () => {
@@ -58,7 +59,7 @@ describe('an inflater', () => {
     collectGarbage();
     const before = process.memoryUsage().arrayBuffers;
     for (let count = 0; count < 50; count++) {
-      inflater.inflate(Buffer.allocUnsafeSlow(1024 * 1024), 'gzip', BOUNDS, () => undefined)();
+      inflater.inflate(Buffer.allocUnsafeSlow(1024 * 1024), 'gzip', TERMS, () => undefined)();
     }
     collectGarbage();
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * 1024 * 1024);
@@ -69,9 +70,44 @@ describe('an inflater', () => {
     const inflater = new Inflater();
     const message = gzipSync(Buffer.alloc(50_000));
     let told = 0;
-    const leave = Array.from({ length: 20 }, () => inflater.inflate(message, 'gzip', BOUNDS, () => told++));
+    const leave = Array.from({ length: 20 }, () => inflater.inflate(message, 'gzip', TERMS, () => told++));
     for (const each of leave) each();
     await inflate(inflater, message, 'gzip');
     expect(told).toBe(0);
+  });
+
+  test('gives each owner its turn, however many messages another one has sent', async () => {
+    const inflater = new Inflater();
+    const order: string[] = [];
+    const message = gzipSync(Buffer.alloc(50_000));
+    const inflateFor = (owner: object, name: string): Promise<void> =>
+      new Promise((resolve) => {
+        inflater.inflate(message, 'gzip', { ...TERMS, owner }, () => {
+          order.push(name);
+          resolve();
+        });
+      });
+    const [greedy, modest] = [{}, {}];
+    const all = Array.from({ length: 100 }, () => inflateFor(greedy, 'greedy'));
+    all.push(inflateFor(modest, 'modest'));
+    await Promise.all(all);
+    // Four run already, and the greedy one may have had a turn before.
+    expect(order.indexOf('modest')).toBeLessThan(12);
+    expect(order).toHaveLength(101);
+  });
+
+  test('holds what it has inflated so far, and stops where there is no room for more', async () => {
+    const inflater = new Inflater();
+    let held = 0;
+    const hold = (bytes: number, total: number): void => {
+      held += bytes;
+      expect(total).toBe(held);
+      if (held > 1_000_000) throw new InferError('queue_full', 'no room');
+    };
+    const terms = { owner: {}, limit: new MessageLimit('/t/Echo', limitless, 100_000_000), hold };
+    const bomb = gzipSync(Buffer.alloc(50_000_000));
+    const outcome = await new Promise((resolve) => inflater.inflate(bomb, 'gzip', terms, resolve));
+    expect(outcome).toMatchObject({ reason: 'queue_full' });
+    expect(held).toBeLessThan(1_200_000);
   });
 });
