@@ -58,7 +58,7 @@ export interface ConnectionHost {
 /** A stream that finds no room for its request in what all connections may hold. */
 export interface IncomingNeed {
   readonly connection: Connection;
-  readonly stream: Http2Stream;
+  readonly stream: Http2Stream | undefined;
   readonly bytes: number;
   readonly claim: Claim;
 }
@@ -181,6 +181,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.#over = true;
     this.#endStreams();
     this.sender.close();
+    this.#receiver.close();
     if (canSay) this.#close();
     else this.#socket.destroy();
   }
@@ -258,7 +259,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     return this.#receiver.isOpen;
   }
 
-  takeIncoming(stream: Http2Stream, bytes: number, claim: Claim): boolean {
+  takeIncoming(stream: Http2Stream | undefined, bytes: number, claim: Claim): boolean {
     if (this.incoming.tryTake(bytes, claim)) return true;
     // Nothing ends for bytes that are only announced.
     if (claim === Claim.AHEAD) return false;
@@ -285,7 +286,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
    * Ends requests until there is room: first those that have stood still for longest, then those that hold most.
    * @returns whether there is room now
    */
-  evict(hasRoom: () => boolean, except: Http2Stream): boolean {
+  evict(hasRoom: () => boolean, except: Http2Stream | undefined): boolean {
     const streams = this.streams.all().filter(({ exchange }) => (exchange?.heldBytes ?? 0) > 0);
     const patienceOf = ({ exchange }: Http2Stream): number => exchange?.patienceMs ?? Number.POSITIVE_INFINITY;
     const heldBy = ({ exchange }: Http2Stream): number => exchange?.heldBytes ?? 0;
@@ -495,6 +496,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     clearTimeout(this.#destruction);
     this.#endStreams();
     this.sender.close();
+    this.#receiver.close();
     this.#host.closed(this);
   }
 }

@@ -8,9 +8,17 @@ export interface HeaderBlockLimits {
   readonly maxContinuations: number;
 }
 
+/** Where a block takes room that is not complete. */
+export interface HeaderRoom {
+  /** False: there is none, and nothing was taken. */
+  tryTake(bytes: number): boolean;
+  give(bytes: number): void;
+}
+
 /** A header block, from its HEADERS frame over all CONTINUATION frames to END_HEADERS (RFC 9113, section 4.3). */
 export class HeaderBlock {
   readonly #limits: HeaderBlockLimits;
+  readonly #room: HeaderRoom;
   readonly #fragments: Buffer[] = [];
   #byteLength = 0;
   #id = 0;
@@ -22,8 +30,9 @@ export class HeaderBlock {
   /** The last HEADERS frame made the stream depend on itself (RFC 7540, section 5.3.1). */
   dependsOnItself = false;
 
-  constructor(limits: HeaderBlockLimits) {
+  constructor(limits: HeaderBlockLimits, room: HeaderRoom) {
     this.#limits = limits;
+    this.#room = room;
   }
 
   /** The stream whose block is not complete; no other frame may come before the rest of it (section 6.10). 0: there is none. */
@@ -70,14 +79,23 @@ export class HeaderBlock {
     this.#keep(payload);
     if ((flags & Flag.END_HEADERS) === 0) return undefined;
     const block = Buffer.concat(this.#fragments);
-    this.#fragments.length = 0;
-    this.#byteLength = 0;
+    this.close();
     this.#id = 0;
     return block;
   }
 
+  /** Gives back what is held of a block. */
+  close(): void {
+    this.#room.give(this.#byteLength);
+    this.#fragments.length = 0;
+    this.#byteLength = 0;
+  }
+
   /** A copy: the chunk that it lies in may be large. */
   #keep(fragment: Buffer): void {
+    if (!this.#room.tryTake(fragment.length)) {
+      throw new LimitError('maxIncomingBytes', 'there is no room for a header block that is not complete');
+    }
     this.#byteLength += fragment.length;
     if (this.#byteLength > this.#limits.maxHeaderBlockBytes) {
       throw new LimitError('maxHeaderBlockBytes', 'a header block that is too large');

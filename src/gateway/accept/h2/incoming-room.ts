@@ -2,9 +2,11 @@
 
 import { type ByteBudget, Claim } from './byte-budget.ts';
 import type { Connection, IncomingNeed } from './connection.ts';
+import { ErrorCode } from './error-code.ts';
 
 /** So many connections are asked for one small call, from the fullest on. */
 const MAX_ASKED = 8;
+const TOO_MUCH_HELD = 'others need the room that requests on this connection hold';
 
 /**
  * Ends requests on the connection that holds most, of the address that holds most. A large message only displaces what
@@ -24,7 +26,8 @@ export function makeRoomForRequest(
     if (worst === undefined || asked.size === MAX_ASKED) return false;
     if (claim !== Claim.SMALL && !isFarAbove(worst, connection, bytes)) return false;
     asked.add(worst);
-    worst.evict(hasRoom, stream);
+    // What is left then is no request: header blocks that do not end.
+    if (!worst.evict(hasRoom, stream) && worst !== connection) worst.abort(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_HELD);
   }
   return true;
 }

@@ -10,6 +10,7 @@
  */
 
 import { Allowance } from './allowance.ts';
+import { Claim } from './byte-budget.ts';
 import { ConnectionError, ErrorCode, frameSizeError, LimitError, protocolError } from './error-code.ts';
 import { Flag, FrameType, INITIAL_WINDOW_BYTES, readUint31 } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
@@ -39,6 +40,9 @@ export interface ReceiverOwner {
   readonly writer: FrameWriter;
   readonly settings: PeerSettings;
   readonly limits: Http2Limits;
+  /** @param stream the one that asks; a header block has none yet */
+  takeIncoming(stream: Http2Stream | undefined, bytes: number, claim: Claim): boolean;
+  giveIncoming(bytes: number): void;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
   readonly intake: Intake;
@@ -94,7 +98,10 @@ export class Receiver implements FrameSink {
     const { limits } = owner;
     this.#owner = owner;
     this.#decoder = new HpackDecoder(limits.maxHeaderListBytes);
-    this.#block = new HeaderBlock(limits);
+    this.#block = new HeaderBlock(limits, {
+      tryTake: (bytes) => owner.takeIncoming(undefined, bytes, Claim.SMALL),
+      give: (bytes) => owner.giveIncoming(bytes),
+    });
     this.#control = new Allowance(limits.controlBurst, limits.controlPerSecond);
     const { resetBurst, resetsPerSecond } = limits;
     this.#resets = new Allowance(resetBurst, resetsPerSecond, SAVED_BURSTS * resetBurst);
@@ -119,6 +126,11 @@ export class Receiver implements FrameSink {
   /** The client has reset so many calls that it gets no more for now. */
   get isThrottled(): boolean {
     return this.#resets.isOverdrawn(this.#owner.now);
+  }
+
+  /** The connection is over. */
+  close(): void {
+    this.#block.close();
   }
 
   /** A call was answered. */

@@ -145,6 +145,22 @@ const HOARDS: [what: string, hoard: (memory: MemoryConnection) => void][] = [
   ],
 ];
 
+test('header blocks that do not end count, and their connections end where a small call needs the room', () => {
+  const first = connect({ limits: { maxIncomingBytesInAll: 512 * KIB } });
+  const others = Array.from({ length: 30 }, () => connect({ beside: first }));
+  const friend = connect({ beside: first, isElsewhere: true });
+  for (const memory of others) {
+    memory.push(frame(Type.HEADERS, 0, 1, requestBlock('/t/Echo')));
+    for (let count = 0; count < 3; count++) memory.push(frame(Type.CONTINUATION, 0, 1, Buffer.alloc(16_000)));
+  }
+  expect(first.incoming.used).toBeGreaterThan(450 * KIB);
+  expect(first.incoming.used).toBeLessThanOrEqual(512 * KIB);
+  for (let count = 0; count < 5; count++) expect(call(friend)).toBe(OK);
+  expect(others.filter(({ socket }) => socket.writableEnded).length).toBeGreaterThan(15);
+  for (const each of [first, friend, ...others]) each.close();
+  expect(first.held).toEqual(NOTHING_HELD);
+});
+
 describe.each(HOARDS)('a peer that hoards %s', (_, hoard) => {
   test('never has a small call refused: on its own connection, beside it, or from elsewhere', () => {
     const first = connect();
