@@ -35,6 +35,13 @@ test('a refusal of the operating system is logged, and the server goes on', asyn
   expect(ended).toEqual([]);
 });
 
+test.each([
+  ['ECONNRESET', true],
+  ['ERR_STREAM_WRITE_AFTER_END', false],
+] as const)('an error with the code %s and no system call: a refusal is %s', (code, isRefusal) => {
+  expect(isSystemRefusal(Object.assign(new Error('aborted'), { code }))).toBe(isRefusal);
+});
+
 test('equal refusals that come at once are one line', () => {
   for (let count = 0; count < 1_000; count++) target.emit('uncaughtException', refusal());
   expect(logged).toHaveLength(1);

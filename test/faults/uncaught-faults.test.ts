@@ -37,6 +37,22 @@ test('an error event of the system without a listener is logged, and the server 
   expect(await readReadiness({ http })).toEqual({ code: 200, text: 'ready\n' });
 });
 
+test('a runner that sends what is no message ends nothing', async () => {
+  using repository = loopRepository();
+  await using server = await serveFaulty(repository);
+  const { grpc, http } = await server.ready;
+  using client = new InferenceClient(grpc, { deadlineMs: 20_000 });
+  const [runner = Number.NaN] = server.runnerPids();
+  process.kill(runner, 'SIGUSR2');
+  await vi.waitUntil(() => server.log.some((line) => line.includes('a runner sent what is no message')), PATIENCE);
+  expect(await askLoop(client, 1)).toBe(1);
+  // The channel still works: a runner that dies is replaced.
+  process.kill(runner, 'SIGKILL');
+  await vi.waitUntil(() => !server.runnerPids().includes(runner), PATIENCE);
+  expect(await askLoop(client, 2)).toBe(2);
+  expect(await readReadiness({ http })).toEqual({ code: 200, text: 'ready\n' });
+});
+
 test('after a rejection that nothing handles, what was accepted is answered, and the server ends with 1', async () => {
   using repository = loopRepository();
   await using server = await serveFaulty(repository);

@@ -1,11 +1,15 @@
 /**
  * Loaded into a server before its own code (`node --import`). SIGUSR2: a refusal of the system that nothing listens to.
- * SIGWINCH: a bug.
+ * SIGWINCH: a bug. A runner, which inherits the environment, sends bytes that are no message on SIGUSR2.
  */
 
 import fs from 'node:fs';
 
-// Runners inherit the environment, and are not meant.
+if (process.argv[1]?.includes('/worker/runner.') === true) {
+  // Of a process that Node forks, its channel.
+  process.on('SIGUSR2', () => fs.writeSync(3, 'no message\n'));
+}
+
 if (process.argv[1]?.endsWith('/main.ts') === true) {
   process.on('SIGUSR2', () => void fs.createReadStream('/nowhere/file'));
   process.on('SIGWINCH', () => {
