@@ -46,7 +46,12 @@ export type RunOutcome =
   /** The model refused the values of at least one of its rows. */
   | { readonly kind: 'refused'; readonly message: string }
   /** Its outputs have more bytes than they may, or the model found no memory for it: `message` is for the caller. */
-  | { readonly kind: 'exceeded'; readonly message: string }
+  | {
+      readonly kind: 'exceeded';
+      readonly message: string;
+      /** `process`: other batches ran beside it, and it may have been one of those. */
+      readonly by: 'batch' | 'process';
+    }
   /** The directory of the mailboxes has no room for it, or for its outputs; `isLasting`: nor would it if it were empty. */
   | { readonly kind: 'no_room'; readonly message: string; readonly isLasting: boolean }
   /** A fault of ours: nothing is known of the rows. */
@@ -428,11 +433,12 @@ export class Scheduler implements Batcher {
         this.#blame(batch, noRoom(outcome));
         break;
       case 'exceeded':
-        this.#blame(batch, new InferError('limit_exceeded', outcome.message));
+        if (outcome.by === 'batch') this.#blame(batch, new InferError('limit_exceeded', outcome.message));
+        else this.#replay(batch, new InferError('limit_exceeded', outcome.message));
         break;
       case 'crashed':
       case 'timed_out':
-        this.#replay(batch, outcome.cause);
+        this.#replay(batch, killedTwice(outcome.cause));
         break;
       case 'rejected':
         settleAll(batch, breakerOpen(this.#options.model, outcome.retryAfterMs));
@@ -484,12 +490,12 @@ export class Scheduler implements Batcher {
     );
   }
 
-  #replay(batch: Batch, cause: string): void {
+  /** @param error for a request that is replayed already */
+  #replay(batch: Batch, error: InferError): void {
     for (const request of batch.requests) {
       if (request.settled) continue;
       if (request.suspect) {
-        const text = `the model's process ended twice while it ran this request alone (${cause})`;
-        settle(request, new InferError('runner_killed_twice', text));
+        settle(request, error);
         continue;
       }
       request.suspect = true;
@@ -552,6 +558,11 @@ function expired(): InferError {
 function shed(): InferError {
   const text = 'can no longer be answered in time: given up before it ran';
   return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
+}
+
+function killedTwice(cause: string): InferError {
+  const text = `the model's process ended twice while it ran this request alone (${cause})`;
+  return new InferError('runner_killed_twice', text);
 }
 
 function refused(message: string): InferError {

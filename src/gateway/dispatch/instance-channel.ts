@@ -8,6 +8,7 @@
 import type net from 'node:net';
 import type { Run, RunReport, SessionInfo } from '../../worker/protocol.ts';
 import { FrameError, FrameReader, FrameWriter, type TensorNumbers, tensorNumbers } from '../../worker/run-frame.ts';
+import { MUCH_MEMORY, runMemoryLimit } from './runner-memory.ts';
 
 /** How a runner process ended, or why it is to end. */
 export interface RunnerEnd {
@@ -15,12 +16,16 @@ export interface RunnerEnd {
   readonly cause: string;
   /** It was killed because a run, or a load, gave no answer within its limit. */
   readonly timedOut: boolean;
+  /** It was killed for the memory that a run took: the only one at that time, or one of several. */
+  readonly memory?: 'of-one-run' | 'of-some-run';
 }
 
 export type RunReply = RunReport | ({ readonly kind: 'ended' } & RunnerEnd);
 
 /** A process that dies closes its channels a moment before its end is told; one that still lives then has lost a thread. */
 const DEATH_NOTICE_MS = 1_000;
+/** Runs that take longer are looked at this often. */
+const LOOK_MS = 100;
 
 export class InstanceChannel {
   readonly #socket: net.Socket;
@@ -32,8 +37,15 @@ export class InstanceChannel {
   readonly #writer = new FrameWriter();
   #settle: ((reply: RunReply) => void) | undefined;
   #limit: NodeJS.Timeout | undefined;
+  readonly #memory: () => number;
+  /** Of the run that is under way: its limit and its end in milliseconds, and the memory of the process when it was first looked at. */
+  #limitMs = 0;
+  #endsAt = 0;
+  #memoryBefore: number | undefined;
 
-  constructor(socket: net.Socket, info: SessionInfo, kill: (end: RunnerEnd) => void) {
+  /** @param memory that the process holds, in bytes */
+  constructor(socket: net.Socket, info: SessionInfo, kill: (end: RunnerEnd) => void, memory: () => number) {
+    this.#memory = memory;
     this.#socket = socket;
     this.#info = info;
     this.#inputs = tensorNumbers(info.inputs);
@@ -59,10 +71,17 @@ export class InstanceChannel {
         return;
       }
       this.#settle = resolve;
-      this.#limit = setTimeout(this.#late, limitMs, limitMs);
+      this.#limitMs = limitMs;
+      this.#endsAt = performance.now() + limitMs;
+      this.#memoryBefore = undefined;
+      this.#limit = setTimeout(this.#look, Math.min(LOOK_MS, limitMs));
       // What cannot be written needs no handling: the process is going, and its end settles the run.
       this.#socket.write(frame);
     });
+  }
+
+  get running(): boolean {
+    return this.#settle !== undefined;
   }
 
   /** The process is gone. */
@@ -93,8 +112,21 @@ export class InstanceChannel {
     }
   };
 
-  readonly #late = (limitMs: number): void => {
-    this.#kill({ cause: `no answer within ${Math.round(limitMs)} ms`, timedOut: true });
+  readonly #look = (): void => {
+    const memory = this.#memory();
+    this.#memoryBefore ??= memory;
+    const taken = memory - this.#memoryBefore;
+    const left = this.#endsAt - performance.now();
+    const took = `took ${taken} bytes of memory for a run`;
+    if (taken > runMemoryLimit()) {
+      this.#kill({ cause: took, timedOut: false, memory: 'of-some-run' });
+    } else if (left > 0) {
+      this.#limit = setTimeout(this.#look, Math.min(LOOK_MS, left));
+    } else {
+      const late = `no answer within ${Math.round(this.#limitMs)} ms`;
+      if (taken < MUCH_MEMORY) this.#kill({ cause: late, timedOut: true });
+      else this.#kill({ cause: `${took}: ${late}`, timedOut: true, memory: 'of-some-run' });
+    }
   };
 
   readonly #lost = (): void => {

@@ -13,7 +13,7 @@ import type { OutputTensor } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/scheduler.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import { type ModelTensor, withSize } from '../repository/row-axis.ts';
-import type { RunReply } from './instance-channel.ts';
+import type { RunnerEnd, RunReply } from './instance-channel.ts';
 import { MailboxRoom, NoRoom } from './mailbox-room.ts';
 import type { Outage } from './outage.ts';
 import type { Tenant } from './runner.ts';
@@ -220,14 +220,14 @@ export class InstanceGroup implements Tenant {
   }
 
   #failureOf(reply: Exclude<RunReply, { kind: 'ran' }>, mailbox: Mailbox): RunOutcome | NoRoom {
-    if (reply.kind === 'ended') return { kind: reply.timedOut ? 'timed_out' : 'crashed', cause: reply.cause };
+    if (reply.kind === 'ended') return endedUnder(reply);
     switch (reply.fault) {
       case 'data':
         return { kind: 'refused', message: reply.message };
       case 'outputs':
-        return { kind: 'exceeded', message: outputsExceed(reply.message, this.#options.maxOutputBytes) };
+        return { kind: 'exceeded', by: 'batch', message: outputsExceed(reply.message, this.#options.maxOutputBytes) };
       case 'memory':
-        return { kind: 'exceeded', message: NO_MEMORY };
+        return { kind: 'exceeded', by: 'batch', message: NO_MEMORY };
       case 'room':
         mailbox.empty();
         return new NoRoom(reply.bytes);
@@ -322,6 +322,16 @@ function atOnce(): number {
 
 const NO_MEMORY =
   'the model found too little memory for this request: send fewer rows, or smaller values where they are sizes';
+
+/** What the end of its process says of a batch. */
+function endedUnder({ cause, timedOut, memory }: RunnerEnd): RunOutcome {
+  if (memory === undefined) return { kind: timedOut ? 'timed_out' : 'crashed', cause };
+  return {
+    kind: 'exceeded',
+    by: memory === 'of-one-run' ? 'batch' : 'process',
+    message: `${NO_MEMORY} (its process ${cause})`,
+  };
+}
 
 /** Outputs with the shapes that clients see. */
 function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] = []): readonly OutputTensor[] {

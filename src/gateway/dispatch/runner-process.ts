@@ -16,6 +16,7 @@ import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
 import { ChannelListener } from './channel-listener.ts';
 import { InstanceChannel, type RunnerEnd, type RunReply } from './instance-channel.ts';
+import { offerAsVictim, residentBytes } from './runner-memory.ts';
 
 // `.ts` in a checkout, `.js` in the package.
 const RUNNER_MODULE = new URL(`../../worker/runner${extname(import.meta.url)}`, import.meta.url);
@@ -74,6 +75,7 @@ export class RunnerProcess {
         serialization: 'json',
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       });
+      if (child.pid !== undefined) offerAsVictim(child.pid);
       if (niceness > 0 && child.pid !== undefined) yieldTo(child.pid, niceness);
       return child;
     });
@@ -99,7 +101,8 @@ export class RunnerProcess {
       const info = infoOf(await this.#ask(`load ${instance}`, message, limitMs));
       // The thread was welcomed before it began to load.
       if (listener.socket === undefined) throw new LoadError('the runner opened no run channel');
-      this.#channels.set(instance, new InstanceChannel(listener.socket, info, (end) => this.#kill(end)));
+      const memory = (): number => (this.pid === undefined ? 0 : residentBytes(this.pid));
+      this.#channels.set(instance, new InstanceChannel(listener.socket, info, (end) => this.#kill(end), memory));
       return info;
     } catch (error) {
       listener.socket?.destroy();
@@ -132,7 +135,8 @@ export class RunnerProcess {
 
   #kill(end: RunnerEnd): void {
     if (this.#end !== undefined) return;
-    this.#killedFor ??= end;
+    const running = [...this.#channels.values()].filter((channel) => channel.running).length;
+    this.#killedFor ??= end.memory !== undefined && running === 1 ? { ...end, memory: 'of-one-run' } : end;
     this.#child?.kill('SIGKILL');
   }
 

@@ -15,7 +15,7 @@ import { fp32Rows, oneLevel, queuePolicy } from '../../support/queued-requests.t
 const NONE = new Uint8Array(0);
 const FAILURES: readonly RunOutcome[] = [
   { kind: 'refused', message: 'no' },
-  { kind: 'exceeded', message: 'too large' },
+  { kind: 'exceeded', by: 'batch', message: 'too large' },
   { kind: 'no_room', message: 'too large', isLasting: true },
   { kind: 'failed', error: new Error('a fault') },
 ];

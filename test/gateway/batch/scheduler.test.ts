@@ -442,7 +442,7 @@ describe('deadlines', () => {
 });
 
 describe('outputs that are too large', () => {
-  const TOO_LARGE: RunOutcome = { kind: 'exceeded', message: "output 'out' has 1000 bytes" };
+  const TOO_LARGE: RunOutcome = { kind: 'exceeded', by: 'batch', message: "output 'out' has 1000 bytes" };
 
   test('fail only the request that they are about: its batch is halved until it is found', async () => {
     const bench = new Bench();
@@ -452,6 +452,16 @@ describe('outputs that are too large', () => {
     expect(reasons(tickets)).toEqual([...Array(5).fill('answered'), 'limit_exceeded', 'answered', 'answered']);
     expect(tickets[5]?.error).toMatchObject({ message: "output 'out' has 1000 bytes", pushback: undefined });
     expect(bench.executor.runs.slice(1).map(({ batch }) => batch.rows)).toEqual([8, 4, 4, 2, 2, 1, 1]);
+  });
+
+  test('that another batch of the process may have had cost no one an answer who runs well alone', async () => {
+    const bench = new Bench();
+    const tickets = [0, 1, 2].map((value) => bench.submit(fp32Rows(1, value)));
+    await turn();
+    const message = 'the model found too little memory';
+    await bench.settle((run) => (run.values.includes(1) ? { kind: 'exceeded', by: 'process', message } : echo(run)));
+    expect(reasons(tickets)).toEqual(['answered', 'limit_exceeded', 'answered']);
+    expect(bench.executor.runs.map((run) => run.values)).toEqual([[0, 1, 2], [0], [1], [2]]);
   });
 
   test('of one request are not sent because those beside it are small', async () => {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ChannelListener } from '../../../src/gateway/dispatch/channel-listener.ts';
 import { InstanceChannel, type RunnerEnd } from '../../../src/gateway/dispatch/instance-channel.ts';
+import { MUCH_MEMORY, runMemoryLimit } from '../../../src/gateway/dispatch/runner-memory.ts';
 import {
   ANY_OUTPUT_BYTES,
   type Run,
@@ -23,7 +24,7 @@ const REPORT: RunReport = {
 };
 
 /** A channel, and at its other end a thread that says what the test wants. */
-async function channelAndThread(): Promise<{
+async function channelAndThread(memory: () => number = () => 0): Promise<{
   readonly channel: InstanceChannel;
   readonly thread: net.Socket;
   readonly killed: Promise<RunnerEnd>;
@@ -37,7 +38,7 @@ async function channelAndThread(): Promise<{
   const { socket } = listener;
   if (socket === undefined) throw new Error('no connection');
   const { promise: killed, resolve } = Promise.withResolvers<RunnerEnd>();
-  const channel = new InstanceChannel(socket, INFO, resolve);
+  const channel = new InstanceChannel(socket, INFO, resolve, memory);
   onTestFinished(() => channel.end({ cause: 'the test is over', timedOut: false }));
   return { channel, thread, killed };
 }
@@ -105,6 +106,34 @@ test('no report within the limit ends the process', async () => {
   const { channel, killed } = await channelAndThread();
   void channel.run(RUN, 50);
   expect(await killed).toEqual({ cause: 'no answer within 50 ms', timedOut: true });
+});
+
+describe('a run for which the process takes memory', () => {
+  /** What the process holds when it is looked at, from the first time on. */
+  function growing(...bytes: number[]): () => number {
+    return () => (bytes.length > 1 ? bytes.shift() : bytes[0]) ?? 0;
+  }
+
+  test('of more than half of all that there is ends the process before its time is over', async () => {
+    const most = runMemoryLimit();
+    const { channel, killed } = await channelAndThread(growing(1_000, most, most + 1_001));
+    void channel.run(RUN, PATIENCE_MS);
+    const cause = `took ${most + 1} bytes of memory for a run`;
+    expect(await killed).toEqual({ cause, timedOut: false, memory: 'of-some-run' });
+  });
+
+  test('and gives no answer in time ends for its memory', async () => {
+    const { channel, killed } = await channelAndThread(growing(1_000, MUCH_MEMORY + 1_000));
+    void channel.run(RUN, 150);
+    const cause = `took ${MUCH_MEMORY} bytes of memory for a run: no answer within 150 ms`;
+    expect(await killed).toEqual({ cause, timedOut: true, memory: 'of-some-run' });
+  });
+
+  test('that was there before is not counted', async () => {
+    const { channel, killed } = await channelAndThread(() => 2 * runMemoryLimit());
+    void channel.run(RUN, 250);
+    expect(await killed).toEqual({ cause: 'no answer within 250 ms', timedOut: true });
+  });
 });
 
 test('a thread that ends alone ends the process, idle or in a run', async () => {

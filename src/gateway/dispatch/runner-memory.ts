@@ -1,0 +1,41 @@
+/**
+ * What a run takes of the machine's memory. ONNX Runtime has no limit that Node could set: a few bytes can ask for a tensor of any
+ * size, and where memory ends the system ends a process of its choice.
+ */
+
+import fs from 'node:fs';
+import os from 'node:os';
+import { memoryLimit } from '../ops/machine-capacity.ts';
+
+/** What one run may take of all memory that there is. */
+const SHARE_OF_A_RUN = 0.5;
+/** A run that has taken this much and gives no answer in time is about its memory. */
+export const MUCH_MEMORY = 512 * 2 ** 20;
+const PAGE_BYTES = 4_096;
+/** Added to the score by which the system chooses what to end: runners go before the gateway. */
+const SCORE = 500;
+const MAX_SCORE = 1_000;
+
+/** Bytes that the process may take for one run. */
+export function runMemoryLimit(): number {
+  return SHARE_OF_A_RUN * memoryLimit(process.constrainedMemory(), os.totalmem());
+}
+
+/** Resident memory of a process, in bytes; 0 where the system does not say. */
+export function residentBytes(pid: number): number {
+  try {
+    return Number(fs.readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE_BYTES;
+  } catch {
+    return 0;
+  }
+}
+
+/** Where memory is short, the system ends the process before the gateway. */
+export function offerAsVictim(pid: number): void {
+  try {
+    const own = Number(fs.readFileSync('/proc/self/oom_score_adj', 'utf8'));
+    fs.writeFileSync(`/proc/${pid}/oom_score_adj`, String(Math.min(MAX_SCORE, own + SCORE)));
+  } catch {
+    // It has ended already, or the system has no such score.
+  }
+}
