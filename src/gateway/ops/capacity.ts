@@ -9,7 +9,7 @@
  * replaced before it is gone, stays free.
  */
 
-import type { Settings } from './settings.ts';
+import { outputLimit, type Settings } from './settings.ts';
 
 /** What the process may use. */
 export interface Capacity {
@@ -60,7 +60,7 @@ const HTTP_SHARE = 0.25;
 const REQUEST_SHARE = 0.75;
 
 type NumberKey = { [Key in keyof AnySettings]-?: AnySettings[Key] extends number ? Key : never }[keyof AnySettings];
-type Numbers = Record<NumberKey, number> & Pick<Settings, 'rest' | 'adminPort'>;
+type Numbers = Record<NumberKey, number> & Pick<Settings, 'rest' | 'adminPort' | 'maxOutputBytes'>;
 
 /** @param given the settings that were given, which are left as they are. */
 export function fitSettings<Given extends AnySettings>(
@@ -86,13 +86,14 @@ type Lower = (key: NumberKey, most: number) => void;
 function fitBytes(lower: Lower, numbers: Numbers, { memoryBytes }: Capacity): void {
   const share = memoryBytes * MEMORY_SHARE;
   const message = numbers.maxMessageBytes;
+  const answer = outputLimit(numbers);
   lower('maxInFlightBytes', Math.max(share, IN_FLIGHT_PER_MESSAGE * message));
   lower('http2MaxIncomingBytesInAll', Math.max(share, INCOMING_PER_MESSAGE * message));
   lower('http2MaxIncomingBytes', Math.max(numbers.http2MaxIncomingBytesInAll / 2, INCOMING_PER_MESSAGE * message));
-  lower('http2MaxUnreadBytesInAll', Math.max(share, message));
-  lower('http2MaxUnreadBytes', Math.max(numbers.http2MaxUnreadBytesInAll / 2, message));
-  lower('httpMaxUnreadBytesInAll', Math.max(share, message));
-  lower('httpMaxUnreadBytes', Math.max(numbers.httpMaxUnreadBytesInAll / 2, message));
+  lower('http2MaxUnreadBytesInAll', Math.max(share, answer));
+  lower('http2MaxUnreadBytes', Math.max(numbers.http2MaxUnreadBytesInAll / 2, answer));
+  lower('httpMaxUnreadBytesInAll', Math.max(share, answer));
+  lower('httpMaxUnreadBytes', Math.max(numbers.httpMaxUnreadBytesInAll / 2, answer));
 }
 
 function fitConnections(lower: Lower, numbers: Numbers, capacity: Capacity, given: ReadonlySet<string>): void {
