@@ -189,7 +189,11 @@ const SCHEMA = z.strictObject({
     .describe(
       'Tenants with a share of their own, as `name=weight`: the weight multiplies rate and burst. All others share one, `other`, of weight 1.',
     ),
-  drainTimeoutMs: durationMs.default(30_000).describe('How long calls may take to end after SIGTERM.'),
+  drainTimeoutMs: durationMs
+    .default(30_000)
+    .describe(
+      'Time after SIGTERM and `lameDuckMs` for accepted calls to be answered, and for their answers to be taken. The process is gone 0.5 s later at most.',
+    ),
   lameDuckMs: durationMs
     .default(0)
     .describe(
