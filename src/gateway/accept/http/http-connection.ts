@@ -113,6 +113,11 @@ export class HttpConnection {
       this.#refusal = { code, text };
       return;
     }
+    if (this.#exchange !== undefined && !this.#exchange.isAnswering) {
+      // Of its body, which will never be whole.
+      void this.#exchange.answer(errorAnswer(code, text));
+      return;
+    }
     if (this.#exchange !== undefined || !this.#socket.writable) {
       this.destroy();
       return;

@@ -226,6 +226,19 @@ describe('heads', () => {
     expect(connection.received).toBe('');
   });
 
+  test.each([
+    ['a chunk without a length', 'transfer-encoding: chunked\r\n\r\nzz\r\n', 400],
+    ['extensions of a chunk without end', `transfer-encoding: chunked\r\n\r\n1;${'a'.repeat(20_000)}`, 413],
+  ])('are followed by a body that is refused: %s', async (_, rest, code) => {
+    const port = await listen(readsBody);
+    const connection = await open(port);
+    connection.send(`POST /v2/x HTTP/1.1\r\nhost: x\r\n${rest}`);
+    expect(await connection.ended).toBe('FIN');
+    expect(connection.codes).toEqual([code]);
+    connection.socket.end();
+    await vi.waitUntil(() => port.load.requests === 0, { timeout: 10_000 });
+  });
+
   test('that are no HTTP are refused, after the answers of the requests before them', async () => {
     const gate = Promise.withResolvers<void>();
     const port = await listen(async () => gate.promise.then(() => text(200, 'first')));
