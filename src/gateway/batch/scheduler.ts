@@ -351,7 +351,7 @@ export class Scheduler implements Batcher {
       settle(request, runnerLost(this.#options.model, gate));
     }
     if (nextMs === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(() => this.#pump(), Math.min(MAX_TIMER_MS, Math.max(0, nextMs - now)));
+    this.#timer = setTimeout(() => this.#pumpSoon(), Math.min(MAX_TIMER_MS, Math.max(0, nextMs - now)));
   }
 
   /** The next batch that was formed already, or `wait` where it must wait for what is running. */
