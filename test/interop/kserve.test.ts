@@ -12,11 +12,14 @@ if (python === undefined) console.warn("SKIPPED: no Python has KServe's client (
 describe.skipIf(python === undefined)("KServe's client", () => {
   test('finds the server live, server and model ready, and gets ten probabilities', async () => {
     await using server = await startServer(MODELS, { flags: ['--log-level', 'error'] });
-    const [program = ''] = documented("KServe's client", 'python');
-    const { code, stdout, stderr } = await runProgram(python ?? '', ['-'], { input: addressedTo(server, program) });
-    expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(stdout).toMatch(/^True True True\n/);
-    expect(sumOf(stdout)).toBeCloseTo(1, 3);
+    const programs = documented("KServe's client", 'python');
+    expect(programs.length, 'over gRPC and over REST').toBe(2);
+    for (const program of programs) {
+      const { code, stdout, stderr } = await runProgram(python ?? '', ['-'], { input: addressedTo(server, program) });
+      expect({ code, stderr }).toMatchObject({ code: 0 });
+      expect(stdout).toMatch(/^True True True\n/);
+      expect(sumOf(stdout)).toBeCloseTo(1, 3);
+    }
   });
 });
 
