@@ -64,6 +64,10 @@ export class JsonReader {
     return this.#peek() === Byte.OPEN_BRACKET;
   }
 
+  get isAtString(): boolean {
+    return this.#peek() === Byte.QUOTE;
+  }
+
   /** The next value, whatever it is. @throws JsonError */
   value(): unknown {
     const { maxValues, maxValuesAtOnce = maxValues } = this.#limits;
@@ -168,6 +172,23 @@ export class JsonReader {
     const span = new JsonSpan(this.#skipped.start, at);
     this.#skipped = undefined;
     this.#end = Math.min(source.length, this.#end + span.byteLength);
+    return span;
+  }
+
+  /**
+   * Passes over the next value, a string without escaped quotes, such as Base64. Its bytes count for no limit.
+   * @returns where it is, quotes included
+   * @throws JsonError
+   */
+  skipText(): JsonSpan {
+    this.#count();
+    const start = this.#at;
+    const close = this.#bytes.indexOf(Byte.QUOTE, start + 1);
+    if (close < 0) throw this.#malformed("'\"'", this.#bytes.length);
+    if (this.#bytes[close - 1] === Byte.BACKSLASH) throw this.#malformed('no quote within a long text', close - 1);
+    const span = new JsonSpan(start, close + 1);
+    this.#at = span.end;
+    this.#end = Math.min(this.#bytes.length, this.#end + span.byteLength);
     return span;
   }
 

@@ -6,6 +6,7 @@ import type { ControlApi, LogValue } from '../control-service.ts';
 import type { InferenceApi } from '../inference-service.ts';
 import { noSharedMemory } from '../shared-memory.ts';
 import { checkKeys, flagOf, type JsonObject, objectIn, parseObject, textIn, unexpected } from './json-field.ts';
+import { readLoadBody } from './load-body.ts';
 import type { BodyLimit } from './request-body.ts';
 
 /** What a path names: model, version, region. */
@@ -32,6 +33,8 @@ export type RestRoute =
       readonly bodyLimit?: BodyLimit | 'server';
       /** Why the call is refused before its body is read, if so. */
       screen?(): InferError | undefined;
+      /** How the body is read, where it may be too long to be read at once. */
+      readBody?(body: Buffer): Promise<JsonObject>;
       /** @param body an empty object where the request has none. */
       answer(names: PathNames, body: JsonObject): RestAnswer | Promise<RestAnswer>;
     }
@@ -164,6 +167,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       silent: true,
       bodyLimit: control.takesFiles ? 'server' : CONFIG_BODY,
       screen: () => admin('RepositoryModelLoad') ?? control.screenLoading(),
+      readBody: (body) => readLoadBody(body),
       async answer({ model = '' }, body) {
         checkKeys(body, ['parameters'], 'the request');
         await control.loadModel(model, loadOverride(objectIn(body, 'parameters', 'the request')));
@@ -302,12 +306,17 @@ function loadOverride(parameters: JsonObject): Parameters<ControlApi['loadModel'
   let config: string | undefined;
   for (const key of Object.keys(parameters)) {
     if (key === 'config') config = textIn(parameters, key, 'parameters');
-    // As text, for JSON has no bytes (Triton: extension_model_repository.md).
-    else if (key.startsWith('file:'))
-      files.set(key.slice(5), Buffer.from(textIn(parameters, key, 'parameters'), 'base64'));
+    else if (key.startsWith('file:')) files.set(key.slice(5), bytesIn(parameters, key));
     else throw new InferError('invalid_request', `unrecognized load parameter '${key}'.`);
   }
   return { files, ...(config === undefined ? {} : { config }) };
+}
+
+/** Base64 in the request, for JSON has no bytes (Triton: extension_model_repository.md). */
+function bytesIn(parameters: JsonObject, key: string): Uint8Array {
+  const value = parameters[key];
+  if (value instanceof Uint8Array) return value;
+  throw unexpected(`'${key}' of parameters`, 'a string of Base64', value);
 }
 
 /** A setting of one value is that value, of several an array. */

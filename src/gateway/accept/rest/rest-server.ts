@@ -121,7 +121,7 @@ export class RestServer {
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
     const body = await this.#read(route, request, call, charge);
-    const { code, json } = await route.answer(names, parseBody(body));
+    const { code, json } = await route.answer(names, (await route.readBody?.(body)) ?? parseBody(body));
     if (json === undefined) return { code, chunks: [], headers: {} };
     return { code, chunks: [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
   }
