@@ -78,11 +78,11 @@ async function inferJson(
 async function inferRaw(client: InferenceClient, model: string, flags: InferFlags): Promise<number> {
   const { version, output: outputs } = flags;
   const metadata = await client.modelMetadata(model, { version });
-  const inputs: Record<string, AnyTensor> = {};
+  const inputs = new Map<string, AnyTensor>();
   for (const [name, file] of flags.raw ?? []) {
-    inputs[name] = await readRawInput(metadata, name, file, flags.shape?.get(name));
+    inputs.set(name, await readRawInput(metadata, name, file, flags.shape?.get(name)));
   }
-  printJson(toRestResponse(await client.infer(model, inputs, { version, outputs })));
+  printJson(toRestResponse(await client.infer(model, Object.fromEntries(inputs), { version, outputs })));
   return 0;
 }
 
