@@ -319,7 +319,7 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   { file: 'gateway/accept/definition.ts', why: 'reads the protocol that is installed, before anything serves' },
   { file: 'gateway/accept/reflection-service.ts', why: 'reads the protocol that is installed, before anything serves' },
   { file: 'gateway/repository/arithmetic.ts', why: 'reads /proc/cpuinfo and a file that is installed, once' },
-  { file: 'gateway/diagnosis/', why: 'is tensorgate doctor, which serves nothing' },
+  { file: 'gateway/diagnosis/', why: 'is tensorgate doctor, or looks before anything serves' },
   { file: 'gateway/dispatch/mailbox-room.ts', why: 'asks a memory file system how full it is' },
   { file: 'gateway/dispatch/runner-memory.ts', why: 'reads /proc' },
   { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },

@@ -19,6 +19,7 @@ import { controlApi } from './api/control-api.ts';
 import { inferenceApi } from './api/inference-api.ts';
 import { rolloutApi } from './api/rollout-api.ts';
 import { trafficApi } from './api/traffic-api.ts';
+import { checkMailboxDirectory } from './diagnosis/mailbox-directory.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
 import { InferError } from './errors.ts';
 import { InputRecorder } from './input-recorder.ts';
@@ -127,6 +128,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     const level = advice === undefined ? 'info' : 'warn';
     diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });
   }
+  warnOfMailboxes(settings);
   const health = new Health();
   const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
   const loadMeter =
@@ -260,6 +262,12 @@ function giveUpLater(lifecycle: ModelLifecycle, graceMs: number): NodeJS.Timeout
     },
     Math.max(0, graceMs - GIVE_UP_BEFORE_END_MS),
   );
+}
+
+/** A directory in which no mailbox can be made is the reason of each model that does not load. */
+function warnOfMailboxes(settings: Settings): void {
+  const { level, subject, text, advice } = checkMailboxDirectory(settings);
+  if (level === 'warn') diagnostics.notice.publish({ level, text: `${subject}: ${text}; ${advice}` });
 }
 
 /** `undefined` where tenants are not told apart. */

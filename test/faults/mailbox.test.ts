@@ -128,6 +128,14 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
     expect(metrics('tensorgate_batches_total', { model: 'wide', outcome: 'ok' })).toBe(2);
   });
 
+  test('is warned of when the server starts, with what it has, what it needs and what to do', async () => {
+    const server = await startServer(repository.directory, { flags: ['--mailbox-directory', small] });
+    await server.stop();
+    const [warning, ...more] = (await server.log).split('\n').filter((line) => line.includes('mailbox: '));
+    expect(warning).toMatch(/1 MiB free: .* need 128 MiB.*--shm-size.*--mailbox-directory/);
+    expect(more).toEqual([]);
+  });
+
   test('is shared: what an idle model holds, another gets, and batches wait for those that run', async () => {
     await using server = await startServer(repository.directory, { flags: ['--mailbox-directory', small] });
     using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });

@@ -1,48 +1,53 @@
-/** The directory through which tensors pass: whether it can be written, is memory, and has room. */
+/** The directory through which tensors pass: whether it can be written, is memory, and has room. The server looks when it starts, too. */
 
 import fs from 'node:fs';
 import { Mailbox } from '../../worker/mailbox.ts';
-import type { Settings } from '../ops/settings.ts';
+import { outputLimit, type Settings } from '../ops/settings.ts';
 import { type Finding, formatBytes } from './finding.ts';
 
 /** Linux: `TMPFS_MAGIC` and `RAMFS_MAGIC` of linux/magic.h. */
 const MEMORY_FILE_SYSTEMS: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
 
-export type MailboxSettings = Pick<Settings, 'mailboxDirectory' | 'maxMessageBytes'>;
+export type MailboxSettings = Pick<Settings, 'mailboxDirectory' | 'maxMessageBytes' | 'maxOutputBytes'>;
 
-export function checkMailboxDirectory({ mailboxDirectory, maxMessageBytes }: MailboxSettings): Finding {
-  const subject = 'mailbox';
+export function checkMailboxDirectory(settings: MailboxSettings): Finding {
+  const { mailboxDirectory } = settings;
   try {
     Mailbox.create(mailboxDirectory).close();
   } catch (error) {
-    return { level: 'fail', subject, text: error instanceof Error ? error.message : String(error) };
+    return { level: 'fail', subject: SUBJECT, text: error instanceof Error ? error.message : String(error) };
   }
-  const { type, bavail, bsize } = fs.statfsSync(mailboxDirectory);
-  return judgeMailbox(
-    { mailboxDirectory, maxMessageBytes },
-    { inMemory: MEMORY_FILE_SYSTEMS.has(type), free: bavail * bsize },
-  );
+  const { type, blocks, bavail, bsize } = fs.statfsSync(mailboxDirectory);
+  // A memory file system without a limit says that it has no blocks.
+  const free = blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
+  return judgeMailbox(settings, { inMemory: MEMORY_FILE_SYSTEMS.has(type), free });
 }
+
+const SUBJECT = 'mailbox';
 
 /** @param room what the file system is, and how many bytes are free in it. */
 export function judgeMailbox(
-  { mailboxDirectory, maxMessageBytes }: MailboxSettings,
+  settings: MailboxSettings,
   room: { readonly inMemory: boolean; readonly free: number },
 ): Finding {
-  const subject = 'mailbox';
-  const text = `${mailboxDirectory} is ${room.inMemory ? 'memory' : 'no memory file system'}, ${formatBytes(room.free)} free`;
-  // The longest request, and an answer as long.
-  if (room.free < 2 * maxMessageBytes) {
+  const { mailboxDirectory, maxMessageBytes } = settings;
+  const maxOutputBytes = outputLimit(settings);
+  const free = room.free === Number.POSITIVE_INFINITY ? 'without a limit' : `${formatBytes(room.free)} free`;
+  const text = `${mailboxDirectory} is ${room.inMemory ? 'memory' : 'no memory file system'}, ${free}`;
+  const needed = maxMessageBytes + maxOutputBytes;
+  if (room.free < needed) {
+    const parts = `a request of maxMessageBytes (${formatBytes(maxMessageBytes)}) and outputs of maxOutputBytes (${formatBytes(maxOutputBytes)})`;
     return {
       level: 'warn',
-      subject,
-      text: `${text}: a request of maxMessageBytes (${formatBytes(maxMessageBytes)}) and an answer as long do not fit`,
-      advice: 'make it larger (docker run --shm-size 1g, an emptyDir of medium Memory), or lower maxMessageBytes',
+      subject: SUBJECT,
+      text: `${text}: ${parts} need ${formatBytes(needed)}; batches that find no room wait for others, and what needs more than all of it is refused`,
+      advice:
+        'make it larger (docker run --shm-size 1g, an emptyDir of medium Memory with a sizeLimit), name another with --mailbox-directory, or lower maxMessageBytes',
     };
   }
   if (!room.inMemory) {
     const advice = 'give a directory on tmpfs with --mailbox-directory: on a disk every tensor may be written out';
-    return { level: 'warn', subject, text, advice };
+    return { level: 'warn', subject: SUBJECT, text, advice };
   }
-  return { level: 'ok', subject, text };
+  return { level: 'ok', subject: SUBJECT, text };
 }

@@ -11,7 +11,6 @@ import { memoryLimit } from '../ops/machine-capacity.ts';
 const SHARE_OF_A_RUN = 0.5;
 /** A run that has taken this much and gives no answer in time is about its memory. */
 export const MUCH_MEMORY = 512 * 2 ** 20;
-const PAGE_BYTES = 4_096;
 /** Added to the score by which the system chooses what to end: runners go before the gateway. */
 const SCORE = 500;
 const MAX_SCORE = 1_000;
@@ -24,7 +23,8 @@ export function runMemoryLimit(): number {
 /** Resident memory of a process, in bytes; 0 where the system does not say. */
 export function residentBytes(pid: number): number {
   try {
-    return Number(fs.readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE_BYTES;
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return Number(kilobytes ?? 0) * 1_024;
   } catch {
     return 0;
   }
