@@ -41,7 +41,5 @@ test('what is needed is the longest request and its outputs', () => {
   const room = { inMemory: true, free: 128 * MiB };
   const { level, text } = judgeMailbox({ ...settings, maxOutputBytes: 256 * MiB }, room);
   expect(level).toBe('warn');
-  expect(text).toMatch(
-    /^\/m is memory, 128 MiB free: .* \(64 MiB\) and outputs .* \(256 MiB\) need 320 MiB/,
-  );
+  expect(text).toMatch(/^\/m is memory, 128 MiB free: .* \(64 MiB\) and outputs .* \(256 MiB\) need 320 MiB/);
 });
