@@ -54,6 +54,8 @@ const BASE_FILES = 64;
 const FILES_OF_A_RUNNER = 6;
 /** Of an instance: its run channel and its mailbox, twice. */
 const FILES_OF_AN_INSTANCE = 4;
+/** Of the descriptors, what is kept at most. */
+const MOST_KEPT = 0.75;
 /** Of the connections that there can be, those of the HTTP port. */
 const HTTP_SHARE = 0.25;
 /** Of a number of connections, or of requests, what one kind or one address may take by default. */
@@ -97,7 +99,8 @@ function fitBytes(lower: Lower, numbers: Numbers, { memoryBytes }: Capacity): vo
 }
 
 function fitConnections(lower: Lower, numbers: Numbers, capacity: Capacity, given: ReadonlySet<string>): void {
-  const most = capacity.openFiles - keptFiles(capacity);
+  // However many models there are, some are for connections: a server that cannot be reached needs no models.
+  const most = capacity.openFiles - Math.min(keptFiles(capacity), capacity.openFiles * MOST_KEPT);
   // There must be more connections than requests.
   const requests = given.has('httpMaxRequests') ? numbers.httpMaxRequests : 0;
   lower('httpMaxConnections', Math.max(4, most * HTTP_SHARE, requests + 1));

@@ -92,6 +92,9 @@ function sizeOf(directory: string): number | undefined {
   }
 }
 
+/** Models that clients are expected to load at a time where `maxLoadedModels` is no bound. */
+const MODELS_OF_CLIENTS = 64;
+
 /** Versions of models that may be loaded at a time, as far as folders show. */
 async function countVersions({
   modelRepository,
@@ -111,7 +114,7 @@ async function countVersions({
     .catch(() => []); // its own check says why
   const all = versions.reduce((sum, count) => sum + count, 0);
   if (modelControlMode !== 'explicit' || loadModel.includes('*')) return all;
-  return maxLoadedModels > 0 ? Math.min(all, Math.max(maxLoadedModels, loadModel.length)) : all;
+  return Math.min(all, Math.max(maxLoadedModels > 0 ? maxLoadedModels : MODELS_OF_CLIENTS, loadModel.length));
 }
 
 async function countNumbered(directory: string): Promise<number> {

@@ -80,7 +80,7 @@ describe('settings that are not given', () => {
 
   test('never sum up to more than there is, whatever there is, except for the longest message', () => {
     for (let memoryBytes = 2 * GiB; memoryBytes < 128 * GiB; memoryBytes *= 1.3) {
-      for (const openFiles of [200, 256, 1_024, 4_096, 65_536]) {
+      for (const openFiles of [256, 1_024, 4_096, 65_536]) {
         const { advice } = fitted({ rest: 'on' }, { memoryBytes, openFiles, versions: 2, instances: 4 });
         expect(advice, `${memoryBytes} bytes, ${openFiles} files`).toEqual([]);
       }
@@ -108,11 +108,17 @@ describe('settings that are not given', () => {
     expect(advice).toEqual([]);
   });
 
+  test('leave a quarter of the open files to connections where models need more, and say so', () => {
+    const { settings, advice } = fitted({}, { openFiles: 1_024, versions: 3_000, instances: 1 });
+    expect(numbersOf(settings)).toMatchObject({ connections: [192, 96], http: [64, 48, 36] });
+    expect(advice).toEqual(['raise the limit (ulimit -n 65536), or lower these']);
+  });
+
   test('still let a probe in where there are hardly any open files, and say so', () => {
     const { settings, findings, advice } = fitted({}, { openFiles: 64 });
-    expect(numbersOf(settings)).toMatchObject({ connections: [4, 2], http: [4, 3, 2] });
+    expect(numbersOf(settings)).toMatchObject({ connections: [12, 6], http: [4, 3, 2] });
     expect(advice).toEqual(['raise the limit (ulimit -n 65536), or lower these']);
-    expect(findings[1]?.text).toContain('at most 64, of which connections may take 4 (http2MaxConnections) and 4');
+    expect(findings[1]?.text).toContain('at most 64, of which connections may take 12 (http2MaxConnections) and 4');
   });
 });
 
