@@ -341,6 +341,9 @@ function checkRest(config: ModelConfig, { refuse, warn }: Sink): void {
     warn(['model_metrics'], 'model_metrics has no effect: the buckets of histograms are fixed');
 }
 
+/** One row of each sample is held in memory while the model loads: 1 GiB of FP32. */
+const MAX_WARM_UP_ELEMENTS = 256 * 1024 * 1024;
+
 function checkWarmUps(
   { model_warmup: samples, max_batch_size: most, ensemble_scheduling }: ModelConfig,
   { refuse, warn }: Sink,
@@ -348,6 +351,12 @@ function checkWarmUps(
   if (samples.length > 0 && ensemble_scheduling !== undefined) {
     warn(['model_warmup'], 'model_warmup has no effect: an ensemble has no instances, those of its steps are warmed');
     return;
+  }
+  const shapes = samples.flatMap(({ inputs }) => [...inputs.values()].map(({ dims }) => dims));
+  const elements = shapes.reduce((sum, dims) => sum + (elementCount(dims) ?? Number.POSITIVE_INFINITY), 0);
+  if (elements > MAX_WARM_UP_ELEMENTS) {
+    const text = `the rows of all samples have ${elements} elements; at most ${MAX_WARM_UP_ELEMENTS} are held`;
+    refuse(['model_warmup'], text);
   }
   for (const [index, { batch_size: rows, inputs, ...sample }] of samples.entries()) {
     const what = nameOfWarmUp(sample, index);

@@ -132,6 +132,15 @@ test('more instances than a process should have threads are refused', () => {
   );
 });
 
+test('samples to warm up with that would fill the memory together are refused', () => {
+  const inputs = { x: { data_type: 'TYPE_FP32', dims: [64 * 1024 * 1024], zero_data: true } };
+  const text = (samples: number): string => JSON.stringify({ model_warmup: Array(samples).fill({ inputs }) });
+  expect(() => parseModelConfig({ text: text(4), name: 'f', form: 'request' }, 'm')).not.toThrow();
+  expect(() => parseModelConfig({ text: text(5), name: 'f', form: 'request' }, 'm')).toThrow(
+    /rows of all samples have 335544320 elements; at most 268435456 are held/,
+  );
+});
+
 describe("ONNX Runtime's entries that a client sends", () => {
   const read = (form: 'request' | 'pbtxt' | 'yaml', key: string, value: string): void => {
     const text = form === 'pbtxt' ? `parameters { key: "${key}" value { string_value: "${value}" } }` : undefined;
