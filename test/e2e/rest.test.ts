@@ -3,6 +3,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
+import { head, RawConnection } from '../gateway/accept/http/raw-http.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
@@ -394,6 +395,21 @@ const LOOP = [
   { name: 'iterations', datatype: 'INT64', shape: [1, 1], data: [20_000] },
   { name: 'input', datatype: 'FP32', shape: [1, 1], data: [7] },
 ];
+
+test('a body that is still coming when the deadline has passed is refused with 504', async () => {
+  using repository = new Repository({ sum: SERVED.sum });
+  await using server = await startServer(repository.directory, {
+    flags: ['--log-level', 'error', '--default-deadline-ms', '1000'],
+  });
+  using connection = await RawConnection.open(server.httpPort);
+  connection.send(head('POST', '/v2/models/sum/infer', { 'content-length': 10_000_000 }));
+  const sending = setInterval(() => connection.send(' '.repeat(10_000)), 50);
+  expect(await connection.ended).toBe('FIN');
+  clearInterval(sending);
+  expect(connection.codes).toEqual([504]);
+  expect(connection.received).toMatch(/^connection: close\r$/im);
+  expect(connection.received).toContain('the deadline passed before the body had come whole');
+});
 
 describe('a server that ends', () => {
   test('answers what it accepted', async () => {

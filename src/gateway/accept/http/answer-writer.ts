@@ -13,11 +13,12 @@ const PIECE_BYTES = 256 * 1024;
 
 export class AnswerWriter implements UnreadAnswer {
   readonly bytes: number;
-  movedAt = performance.now();
   readonly #response: ServerResponse;
   readonly #socket: Socket;
   readonly #answer: HttpAnswer;
-  readonly #pace: Pace;
+  readonly #limits: HttpLimits;
+  #pace: Pace | undefined;
+  #movedAt = performance.now();
   #wake = (): void => {};
 
   constructor(response: ServerResponse, socket: Socket, answer: HttpAnswer, limits: HttpLimits) {
@@ -25,7 +26,16 @@ export class AnswerWriter implements UnreadAnswer {
     this.#response = response;
     this.#socket = socket;
     this.#answer = answer;
-    this.#pace = new Pace(limits.stallMs, limits.minBytesPerSecond, takenFrom(socket), this.movedAt);
+    this.#limits = limits;
+  }
+
+  get movedAt(): number {
+    return this.#isWaiting ? this.#movedAt : performance.now();
+  }
+
+  /** Bytes wait for the client; where none do, the answer is still being made. */
+  get #isWaiting(): boolean {
+    return this.#socket.writableLength > 0;
   }
 
   /** Resolves when the last byte has been handed to the kernel, or the connection has ended. */
@@ -55,9 +65,14 @@ export class AnswerWriter implements UnreadAnswer {
   }
 
   upkeep(now: number): void {
-    if (!this.#pace.isLate(takenFrom(this.#socket), now)) return;
-    limitReached('stallMs');
-    this.cut();
+    const taken = takenFrom(this.#socket);
+    // Not before: most answers are taken before anyone looks.
+    this.#pace ??= new Pace(this.#limits.stallMs, this.#limits.minBytesPerSecond, taken, now);
+    if (!this.#isWaiting) this.#pace.excuse(now);
+    else if (this.#pace.isLate(taken, now)) {
+      limitReached('stallMs');
+      this.cut();
+    }
   }
 
   cut(): void {
@@ -70,7 +85,7 @@ export class AnswerWriter implements UnreadAnswer {
     for await (const piece of pieces) {
       if (response.destroyed) return;
       if (!response.write(piece)) await new Promise<void>((resolve) => (this.#wake = resolve));
-      this.movedAt = performance.now();
+      this.#movedAt = performance.now();
     }
   }
 }

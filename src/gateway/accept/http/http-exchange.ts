@@ -28,16 +28,14 @@ export class HttpExchange {
   readonly #host: ExchangeHost;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #bodyPace: Pace;
+  #bodyPace: Pace | undefined;
   #writer: AnswerWriter | undefined;
 
   constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse) {
-    const { bodyGraceMs, minBytesPerSecond } = host.limits;
     this.isRest = /^\/v2(\/|\?|$)/.test(request.url ?? '');
     this.#host = host;
     this.#request = request;
     this.#response = response;
-    this.#bodyPace = new Pace(bodyGraceMs, minBytesPerSecond, request.socket.bytesRead, performance.now());
   }
 
   /** The client is taking the answer. */
@@ -81,8 +79,11 @@ export class HttpExchange {
     // What is left of a body may still come: the connection ends rather than carry it.
     const ends = this.#host.isEnding || !this.#request.complete;
     if (!this.#request.complete) this.#discardBody();
-    await writer.write(ends ? { connection: 'close' } : {});
-    unread.remove(writer);
+    try {
+      await writer.write(ends ? { connection: 'close' } : {});
+    } finally {
+      unread.remove(writer);
+    }
   }
 
   /** Reads it on, for no one: a client that finds its socket full would not look for the answer. */
@@ -104,7 +105,7 @@ export class HttpExchange {
       const text = `the answer has ${writer.bytes} bytes, more than ${limits.maxUnreadBytes} (httpMaxUnreadBytes)`;
       return new InferError('limit_exceeded', text);
     }
-    if (unread.add(writer, writer.movedAt)) return undefined;
+    if (unread.add(writer, performance.now())) return undefined;
     const text = `clients are taking answers of ${unread.bytes} bytes (httpMaxUnreadBytesInAll): try again`;
     return new InferError('queue_full', text, { pushback: 1_000 });
   }
@@ -112,13 +113,18 @@ export class HttpExchange {
   /** To be called about once a second. */
   upkeep(now: number): void {
     const { complete, readableLength, readableHighWaterMark, socket } = this.#request;
-    if (this.#writer !== undefined) this.#writer.upkeep(now);
-    else if (complete) return;
+    if (this.#writer !== undefined) {
+      this.#writer.upkeep(now);
+      return;
+    }
+    if (complete) return;
+    const { bodyGraceMs, minBytesPerSecond } = this.#host.limits;
+    // Not before: most requests are answered before anyone looks.
+    this.#bodyPace ??= new Pace(bodyGraceMs, minBytesPerSecond, socket.bytesRead, now);
     // What has come waits for us.
-    else if (readableLength >= readableHighWaterMark) this.#bodyPace.excuse(now);
+    if (readableLength >= readableHighWaterMark) this.#bodyPace.excuse(now);
     else if (this.#bodyPace.isLate(socket.bytesRead, now)) {
       limitReached('bodyGraceMs');
-      const { bodyGraceMs, minBytesPerSecond } = this.#host.limits;
       const text = `the body came slower than ${minBytesPerSecond} bytes a second for ${bodyGraceMs} ms (httpMinBytesPerSecond, httpBodyGraceMs)`;
       void this.answer(errorAnswer(408, text));
     }

@@ -9,14 +9,12 @@ export class RestCall implements Call {
   readonly path: string;
   readonly deadline: Deadline;
   onCancel: ((reason: CancelReason) => void) | undefined;
-  /** Rejects when the call is cancelled while `onCancel` has no listener: its body is still being read. */
-  readonly givenUp: Promise<never>;
   readonly #request: IncomingMessage;
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
   #ended = false;
   #cancelled = false;
-  readonly #giveUp: (error: InferError) => void;
+  #giveUp: (error: InferError) => void = () => {};
 
   /**
    * @param path as gRPC would have it: metrics and traces know calls by it.
@@ -26,11 +24,6 @@ export class RestCall implements Call {
     this.path = path;
     this.#request = request;
     this.deadline = this.#startedAt + limitMs;
-    const { promise, reject } = Promise.withResolvers<never>();
-    this.givenUp = promise;
-    // It may reject when no one waits for the body any longer.
-    promise.catch(() => {});
-    this.#giveUp = reject;
     this.#timer = setTimeout(() => this.#cancel('deadline'), limitMs);
     response.once('close', () => this.#cancel('client'));
     publishStart(this);
@@ -47,6 +40,14 @@ export class RestCall implements Call {
 
   keys(): Iterable<string> {
     return Object.keys(this.#request.headers);
+  }
+
+  /** Resolves with `work`; rejects when the call is cancelled first, unless `onCancel` has a listener by then. */
+  during<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      work.then(resolve, reject);
+    });
   }
 
   succeed(): void {

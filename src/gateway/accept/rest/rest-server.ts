@@ -127,7 +127,7 @@ export class RestServer {
   }
 
   #read(route: RestRoute, request: IncomingMessage, call: RestCall, charge: BodyCharge): Promise<Buffer> {
-    return Promise.race([readBody(request, this.#limitOf(route, call), charge, this.#slices), call.givenUp]);
+    return call.during(readBody(request, this.#limitOf(route, call), charge, this.#slices));
   }
 
   /** A function of its own: the body is gone when it returns, unless tensors are views of it. */
