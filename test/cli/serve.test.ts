@@ -125,7 +125,7 @@ test('a model that cannot be loaded is named with the reason, and does not keep 
   const server = await startServer(['--model-repository', repository]);
   server.child.kill('SIGTERM');
   expect(server.lines).toHaveLength(3);
-  expect(server.lines[0]).toMatch(/^broken version 1: UNAVAILABLE: .*failed/);
+  expect(server.lines[0]).toMatch(/^broken version 1: UNAVAILABLE: .*not an ONNX model/);
   expect(server.lines[1]).toMatch(/^empty: UNAVAILABLE: no version/);
   expect(await server.exited).toEqual([0, null]);
 });
