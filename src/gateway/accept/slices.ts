@@ -30,5 +30,8 @@ export class Slices {
   }
 }
 
+/** Slices, or what passes them on. */
+export type SliceSource = Pick<Slices, 'isOver' | 'next'>;
+
 /** Those of the process, which has one event loop. */
 export const SLICES = new Slices();

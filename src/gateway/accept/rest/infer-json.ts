@@ -8,7 +8,7 @@ import type { InferParameter, InferParameters } from '../../../wire/infer-parame
 import type { InferInput, InferRequest, RequestedOutput } from '../../../wire/infer-request.ts';
 import { DATATYPE_BYTES, type Shape, type TensorSpec } from '../../../wire/tensor.ts';
 import { InferError } from '../../errors.ts';
-import type { Slices } from '../slices.ts';
+import type { SliceSource } from '../slices.ts';
 import { BinarySection } from './binary-section.ts';
 import { readInferDocument } from './infer-document.ts';
 import { JsonData, type RequestBounds } from './json-data.ts';
@@ -97,7 +97,7 @@ export async function parseInferRequest(
   return { request, binary: { all: all !== undefined && flagOf(all, "'binary_data_output' of the request"), byName } };
 }
 
-async function documentIn(bytes: Buffer, slices: Slices): Promise<unknown> {
+async function documentIn(bytes: Buffer, slices: SliceSource): Promise<unknown> {
   try {
     return await readInferDocument(bytes, slices);
   } catch (error) {

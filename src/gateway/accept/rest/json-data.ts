@@ -2,13 +2,13 @@ import { JsonTensorError } from '../../../wire/json-tensor.ts';
 import { JsonTensorReader } from '../../../wire/json-tensor-reader.ts';
 import { DATATYPE_BYTES, isDatatype, type Shape } from '../../../wire/tensor.ts';
 import { InferError } from '../../errors.ts';
-import type { Slices } from '../slices.ts';
+import type { SliceSource } from '../slices.ts';
 import type { BodyCharge } from './body-budget.ts';
 import { invalid, type JsonObject, spanIn, unexpected } from './json-field.ts';
 
 /** By what reading a request is bounded. */
 export interface RequestBounds {
-  readonly slices: Slices;
+  readonly slices: SliceSource;
   readonly charge: Pick<BodyCharge, 'take'>;
   readonly maxJsonBytes: number;
   /** Of all tensors in raw form. */

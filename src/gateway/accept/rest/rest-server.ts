@@ -8,7 +8,7 @@ import type { Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
 import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
-import { SLICES } from '../slices.ts';
+import { SLICES, type SliceSource, type Slices } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { InferAnswer } from './infer-answer.ts';
 import { inferBody } from './infer-body.ts';
@@ -143,7 +143,12 @@ export class RestServer {
     const body = await this.#read(route, request, call, charge);
     if (length === 0) return rawInferRequest(model, body, this.#api.modelMetadata(model.name, model.version).inputs);
     const { maxJsonBytes, maxMessageBytes: maxTensorBytes } = this.#options;
-    return parseInferRequest(model, body, { slices: this.#slices, charge, maxJsonBytes, maxTensorBytes }, length);
+    return parseInferRequest(
+      model,
+      body,
+      { slices: slicesOf(call, this.#slices), charge, maxJsonBytes, maxTensorBytes },
+      length,
+    );
   }
 
   async #infer({ request, binary }: ParsedRequest, call: RestCall, charge: BodyCharge): Promise<HttpAnswer> {
@@ -171,6 +176,22 @@ export class RestServer {
     }
     return { maxBytes: maxJsonBytes, setting: 'max_json_bytes' };
   }
+}
+
+/** Slices for a call: work for one that has ended is given up with its next slice. */
+function slicesOf(call: RestCall, slices: Slices): SliceSource {
+  return {
+    get isOver() {
+      return slices.isOver;
+    },
+    async next() {
+      await slices.next();
+      if (performance.now() >= call.deadline) {
+        throw new InferError('deadline_exceeded', 'the deadline passed while the request was read');
+      }
+      if (call.cancelled) throw new InferError('cancelled', 'the caller went away');
+    },
+  };
 }
 
 /** Bytes of the JSON before binary tensors; 0: the body is a tensor and nothing else; `undefined`: it is JSON. */

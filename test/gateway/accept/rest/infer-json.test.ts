@@ -5,6 +5,7 @@ import { inferBody } from '../../../../src/gateway/accept/rest/infer-body.ts';
 import { type ParsedRequest, parseInferRequest } from '../../../../src/gateway/accept/rest/infer-json.ts';
 import type { RequestBounds } from '../../../../src/gateway/accept/rest/json-data.ts';
 import { Slices } from '../../../../src/gateway/accept/slices.ts';
+import { InferError } from '../../../../src/gateway/errors.ts';
 import { jsonToRaw } from '../../../../src/wire/json-tensor.ts';
 import type { Datatype } from '../../../../src/wire/tensor.ts';
 
@@ -201,6 +202,13 @@ describe('a request in JSON', () => {
       reason,
       message: expect.stringMatching(message),
     });
+  });
+
+  test('that is given up while it is read ends with the reason', async () => {
+    const json = `{"inputs":[{"name":"x","datatype":"FP32","shape":[200000],"data":[${'1,'.repeat(199_999)}1]}]}`;
+    const gone = new InferError('cancelled', 'the caller went away');
+    const slices = { isOver: true, next: () => Promise.reject(gone) };
+    await expect(parse(json, { slices })).rejects.toBe(gone);
   });
 
   test('charges what its tensors take', async () => {
