@@ -94,7 +94,7 @@ async function loadReady(client: InferenceClient): Promise<ReadyVersion[]> {
       };
     }),
   );
-  return models.sort((a, b) => a.name.localeCompare(b.name) || Number(a.version) - Number(b.version));
+  return models.sort((a, b) => a.name.localeCompare(b.name) || ascending(a.version, b.version));
 }
 
 /** tensorgate says whether it batches and why not; of another server the configuration tells. */
@@ -103,4 +103,9 @@ function describeBatching({ parameters, dynamicBatching, maxBatchSize }: ModelCo
   if (said !== undefined) return said;
   if (maxBatchSize === 0) return 'off: max_batch_size is 0';
   return dynamicBatching ? `on (max ${maxBatchSize})` : 'off: no dynamic_batching in its configuration';
+}
+
+/** As numbers, which may have more digits than a number holds. */
+function ascending(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }

@@ -69,7 +69,7 @@ export function versionFor<Version extends VersionState>(
     const weight = weightOf(version, split);
     if (weight === 0) continue;
     // Exponentially distributed with the rate `weight`: the least of several is that of each with the probability of its share.
-    const score = -Math.log(pointOf(key, Number(version.ref.version))) / weight;
+    const score = -Math.log(pointOf(key, bitsOf(version.ref.version))) / weight;
     if (score >= least) continue;
     chosen = version;
     least = score;
@@ -122,6 +122,11 @@ function weightOf({ ref, state }: VersionState, split: Split): number {
 /** Above 0 and below 1. */
 function pointOf(key: number, version: number): number {
   return (mix(key ^ mix(version)) + 0.5) / 2 ** 32;
+}
+
+/** The low 32 bits of a version's number, exact also above 2^53. */
+function bitsOf(version: string): number {
+  return version.length < 16 ? Number(version) : Number(BigInt.asUintN(32, BigInt(version)));
 }
 
 /** The finalizer of MurmurHash3: each bit in changes half of the bits out. */

@@ -170,3 +170,15 @@ describe('the default version', () => {
     expect(defaultVersion(all, { ...shadow('3'), split: split({ 3: 1 }) })?.ref.version).toBe('3');
   });
 });
+
+test('versions that differ beyond the digits of a number share the sticky keys as others do', () => {
+  const [low, high] = ['9007199254740992', '9007199254740993'];
+  const all: VersionState[] = [low, high].map((version) => ({ ref: { version }, state: 'READY' }));
+  const shares: Split = new Map([
+    [low, 1],
+    [high, 1],
+  ]);
+  const chosen = USERS.filter((key) => versionFor(all, shares, key)?.ref.version === high);
+  expect(chosen.length / USERS.length).toBeGreaterThan(0.45);
+  expect(chosen.length / USERS.length).toBeLessThan(0.55);
+});
