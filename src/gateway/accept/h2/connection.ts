@@ -13,7 +13,7 @@ import { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { CancelReason, Peer } from '../call.ts';
 import type { AnswerEnd } from './answer-headers.ts';
-import { ByteBudget, Claim } from './byte-budget.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
 import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
@@ -24,6 +24,7 @@ import { limitReached } from './limit-events.ts';
 import { freeOwnBuffer } from './own-buffer.ts';
 import { type Intake, Receiver, type ReceiverOwner } from './receiver.ts';
 import type { RequestHead } from './request-head.ts';
+import { RequestRoom, type RoomNeed } from './request-room.ts';
 import { Sender, type SenderEvents } from './sender.ts';
 import { ourSettings, PeerSettings } from './settings.ts';
 import { afterAnswer, StreamState } from './stream-state.ts';
@@ -51,16 +52,8 @@ export interface ConnectionHost {
    * Makes room for a request by ending requests of the connection that holds most.
    * @returns whether there is room now
    */
-  makeRoomForRequest(need: IncomingNeed): boolean;
+  makeRoomForRequest(connection: Connection, need: RoomNeed): boolean;
   closed(connection: Connection): void;
-}
-
-/** A stream that finds no room for its request in what all connections may hold. */
-export interface IncomingNeed {
-  readonly connection: Connection;
-  readonly stream: Http2Stream | undefined;
-  readonly bytes: number;
-  readonly claim: Claim;
 }
 
 /** Streams that we reset are remembered while frames of them may be under way: twice as many as may be open, at least this. */
@@ -87,9 +80,7 @@ type Draining = (typeof Draining)[keyof typeof Draining];
 
 export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   readonly peer: Peer;
-  /** What all connections from the peer's address hold of requests. */
-  readonly incomingOfAddress: ByteBudget;
-  readonly incoming: ByteBudget;
+  readonly room: RequestRoom;
   readonly unread: ByteBudget;
   readonly limits: Http2Limits;
   readonly settings = new PeerSettings();
@@ -121,16 +112,17 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   #unfinished = 0;
   #unfinishedSince = 0;
 
-  constructor(host: ConnectionHost, socket: Duplex, peer: Peer, incomingOfAddress: ByteBudget) {
+  constructor(host: ConnectionHost, socket: Duplex, peer: Peer, roomOfAddress: ByteBudget) {
     const { limits, maxConcurrentStreams } = host;
-    this.incomingOfAddress = incomingOfAddress;
     this.peer = peer;
     this.limits = limits;
     this.#host = host;
     this.#socket = socket;
-    this.incoming = new ByteBudget(limits.maxIncomingBytes, 'maxIncomingBytes', incomingOfAddress);
     this.unread = new ByteBudget(limits.maxUnreadBytes, 'maxUnreadBytes', host.unread);
     this.streams = new StreamTable(Math.max(MIN_REMEMBERED, 2 * maxConcurrentStreams));
+    this.room = new RequestRoom(limits.maxIncomingBytes, roomOfAddress, this.streams, (need) =>
+      host.makeRoomForRequest(this, need),
+    );
     this.writer = new FrameWriter(socket);
     this.sender = new Sender(this.writer, this.settings, this.unread, this);
     this.#receiver = new Receiver(this);
@@ -259,52 +251,15 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     return this.#receiver.isOpen;
   }
 
-  takeIncoming(stream: Http2Stream | undefined, bytes: number, claim: Claim): boolean {
-    if (this.incoming.tryTake(bytes, claim)) return true;
-    // Nothing ends for bytes that are only announced.
-    if (claim === Claim.AHEAD) return false;
-    if (!this.incoming.has(bytes, claim)) {
-      // Only a small call finds room where its own neighbours have filled the connection.
-      const hasRoom = (): boolean => this.incoming.has(bytes, claim);
-      if (claim !== Claim.SMALL || !this.evict(hasRoom, stream)) return false;
-      if (this.incoming.tryTake(bytes, claim)) return true;
-    }
-    return (
-      this.#host.makeRoomForRequest({ connection: this, stream, bytes, claim }) && this.incoming.tryTake(bytes, claim)
-    );
-  }
-
-  giveIncoming(bytes: number): void {
-    this.incoming.give(bytes);
-  }
-
   keepChunk(): void {
     this.#chunkIsKept = true;
-  }
-
-  /**
-   * Ends requests until there is room: first those that have stood still for longest, then those that hold most.
-   * @returns whether there is room now
-   */
-  evict(hasRoom: () => boolean, except: Http2Stream | undefined): boolean {
-    const streams = this.streams.all().filter(({ exchange }) => (exchange?.heldBytes ?? 0) > 0);
-    const patienceOf = ({ exchange }: Http2Stream): number => exchange?.patienceMs ?? Number.POSITIVE_INFINITY;
-    const heldBy = ({ exchange }: Http2Stream): number => exchange?.heldBytes ?? 0;
-    // Not by subtraction: two infinities have no difference.
-    const isBefore = (a: Http2Stream, b: Http2Stream): boolean =>
-      patienceOf(a) === patienceOf(b) ? heldBy(a) > heldBy(b) : patienceOf(a) < patienceOf(b);
-    for (const stream of streams.sort((a, b) => (isBefore(a, b) ? -1 : 1))) {
-      if (hasRoom()) return true;
-      if (stream !== except) stream.exchange?.evict();
-    }
-    return hasRoom();
   }
 
   #lookAtRequests(): void {
     // After a pause of ours the peer's bytes are in the kernel, and are read later.
     const elapsedMs = Math.min(this.now - this.#lookedAt, MAX_LOOK_MS);
     this.#lookedAt = this.now;
-    for (const stream of this.streams.values()) stream.exchange?.look(elapsedMs);
+    this.room.look(elapsedMs);
   }
 
   // What streams send.

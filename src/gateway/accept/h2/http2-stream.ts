@@ -10,14 +10,20 @@ import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
 import { StreamState } from './stream-state.ts';
 
+/** Where streams take room for what they hold of their requests. */
+export interface StreamRoom {
+  /** False: there is none, and nothing was taken. */
+  tryTake(stream: Http2Stream, bytes: number, claim: Claim): boolean;
+  give(bytes: number): void;
+}
+
 /** What a stream needs of its connection. */
 export interface StreamCarrier {
   readonly peer: Peer;
   /** The peer has room in the window of the connection. */
   readonly maySend: boolean;
-  /** Takes room for what a stream holds of its request. False: there is none, and nothing was taken. */
-  takeIncoming(stream: Http2Stream, bytes: number, claim: Claim): boolean;
-  giveIncoming(bytes: number): void;
+  /** For what a stream holds of its request. */
+  readonly room: StreamRoom;
   keepChunk(): void;
   sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
   sendEnd(stream: Http2Stream, end: AnswerEnd): void;
@@ -73,11 +79,11 @@ export class Http2Stream implements Room {
   }
 
   tryTake(bytes: number, claim: Claim): boolean {
-    return this.#carrier.takeIncoming(this, bytes, claim);
+    return this.#carrier.room.tryTake(this, bytes, claim);
   }
 
   give(bytes: number): void {
-    this.#carrier.giveIncoming(bytes);
+    this.#carrier.room.give(bytes);
   }
 
   keepChunk(): void {

@@ -5,7 +5,7 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { bind } from '../bind.ts';
 import type { Listen, Peer, Routes, Transport, TransportLoad, TransportOptions } from '../call.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { Connection, type ConnectionHost, type IncomingNeed, TOO_MUCH_UNREAD } from './connection.ts';
+import { Connection, type ConnectionHost, TOO_MUCH_UNREAD } from './connection.ts';
 import { ErrorCode } from './error-code.ts';
 import { GrpcService } from './grpc-service.ts';
 import { DEFAULT_LIMITS, type Http2Limits } from './http2-limits.ts';
@@ -14,6 +14,7 @@ import { makeRoomForRequest } from './incoming-room.ts';
 import { limitReached } from './limit-events.ts';
 import { peerOf, peerOfTls } from './peer.ts';
 import type { RequestHead } from './request-head.ts';
+import type { RoomNeed } from './request-room.ts';
 import { ALPN_HTTP2, type TlsIdentity } from './tls-identity.ts';
 
 /** Of the time to drain, what is left for the last statuses to go out. */
@@ -155,8 +156,8 @@ class Http2Transport implements Http2Server, ConnectionHost {
     return true;
   }
 
-  makeRoomForRequest(need: IncomingNeed): boolean {
-    return makeRoomForRequest(this.incoming, this.#connections, need);
+  makeRoomForRequest(connection: Connection, need: RoomNeed): boolean {
+    return makeRoomForRequest(this.incoming, this.#connections, connection, need);
   }
 
   closed(connection: Connection): void {

@@ -1,8 +1,9 @@
 /** Who gives way when the requests of all connections together hold as much as they may. */
 
 import { type ByteBudget, Claim } from './byte-budget.ts';
-import type { Connection, IncomingNeed } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { ErrorCode } from './error-code.ts';
+import type { RoomNeed } from './request-room.ts';
 
 /** So many connections are asked for one small call, from the fullest on. */
 const MAX_ASKED = 8;
@@ -12,12 +13,14 @@ const TOO_MUCH_HELD = 'others need the room that requests on this connection hol
  * Ends requests on the connection that holds most, of the address that holds most. A large message only displaces what
  * belongs to someone who holds twice as much, so that two who upload in earnest do not end each other's requests in turn; a
  * small call always finds room.
+ * @param connection the one that needs it
  * @returns whether there is room in `incoming` now
  */
 export function makeRoomForRequest(
   incoming: ByteBudget,
   connections: Iterable<Connection>,
-  { connection, stream, bytes, claim }: IncomingNeed,
+  connection: Connection,
+  { stream, bytes, claim }: RoomNeed,
 ): boolean {
   const hasRoom = (): boolean => incoming.has(bytes, claim);
   const asked = new Set<Connection>();
@@ -27,7 +30,8 @@ export function makeRoomForRequest(
     if (claim !== Claim.SMALL && !isFarAbove(worst, connection, bytes)) return false;
     asked.add(worst);
     // What is left then is no request: header blocks that do not end.
-    if (!worst.evict(hasRoom, stream) && worst !== connection) worst.abort(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_HELD);
+    if (!worst.room.evict(hasRoom, stream) && worst !== connection)
+      worst.abort(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_HELD);
   }
   return true;
 }
@@ -41,15 +45,15 @@ function fullest(connections: Iterable<Connection>, asked: ReadonlySet<Connectio
 }
 
 function isFuller(connection: Connection, other: Connection): boolean {
-  const byAddress = connection.incomingOfAddress.used - other.incomingOfAddress.used;
-  return byAddress === 0 ? connection.incoming.used > other.incoming.used : byAddress > 0;
+  const byAddress = connection.room.ofAddress.used - other.room.ofAddress.used;
+  return byAddress === 0 ? connection.room.used > other.room.used : byAddress > 0;
 }
 
 /** Whether `connection`, or its address, holds less than half of what `worst` does, with `bytes` more. */
 function isFarAbove(worst: Connection, connection: Connection, bytes: number): boolean {
   const [most, mine] =
-    worst.incomingOfAddress === connection.incomingOfAddress
-      ? [worst.incoming, connection.incoming]
-      : [worst.incomingOfAddress, connection.incomingOfAddress];
+    worst.room.ofAddress === connection.room.ofAddress
+      ? [worst.room, connection.room]
+      : [worst.room.ofAddress, connection.room.ofAddress];
   return (mine.used + bytes) * 2 <= most.used;
 }

@@ -22,6 +22,7 @@ import type { Http2Stream } from './http2-stream.ts';
 import { limitReached } from './limit-events.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { RequestHead } from './request-head.ts';
+import type { RequestRoom } from './request-room.ts';
 import type { Sender } from './sender.ts';
 import type { PeerSettings } from './settings.ts';
 import { afterRequest, Reception, reception, StreamState } from './stream-state.ts';
@@ -40,9 +41,7 @@ export interface ReceiverOwner {
   readonly writer: FrameWriter;
   readonly settings: PeerSettings;
   readonly limits: Http2Limits;
-  /** @param stream the one that asks; a header block has none yet */
-  takeIncoming(stream: Http2Stream | undefined, bytes: number, claim: Claim): boolean;
-  giveIncoming(bytes: number): void;
+  readonly room: RequestRoom;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
   readonly intake: Intake;
@@ -99,8 +98,8 @@ export class Receiver implements FrameSink {
     this.#owner = owner;
     this.#decoder = new HpackDecoder(limits.maxHeaderListBytes);
     this.#block = new HeaderBlock(limits, {
-      tryTake: (bytes) => owner.takeIncoming(undefined, bytes, Claim.SMALL),
-      give: (bytes) => owner.giveIncoming(bytes),
+      tryTake: (bytes) => owner.room.tryTake(undefined, bytes, Claim.SMALL),
+      give: (bytes) => owner.room.give(bytes),
     });
     this.#control = new Allowance(limits.controlBurst, limits.controlPerSecond);
     const { resetBurst, resetsPerSecond } = limits;

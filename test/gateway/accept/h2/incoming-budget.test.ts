@@ -168,7 +168,7 @@ describe.each(HOARDS)('a peer that hoards %s', (_, hoard) => {
     const friends = [connect({ beside: first }), connect({ beside: first, isElsewhere: true })];
     for (const memory of hoarders) {
       hoard(memory);
-      expect(memory.connection.incoming.used).toBeLessThanOrEqual(8 * MIB);
+      expect(memory.connection.room.used).toBeLessThanOrEqual(8 * MIB);
       for (const friend of friends) expect(call(friend)).toBe(OK);
     }
     expect(first.incoming.used).toBeLessThanOrEqual(16 * MIB);

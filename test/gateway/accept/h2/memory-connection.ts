@@ -3,12 +3,13 @@
 import { Duplex } from 'node:stream';
 import type { Method } from '../../../../src/gateway/accept/call.ts';
 import { ByteBudget } from '../../../../src/gateway/accept/h2/byte-budget.ts';
-import { Connection, type ConnectionHost, type IncomingNeed } from '../../../../src/gateway/accept/h2/connection.ts';
+import { Connection, type ConnectionHost } from '../../../../src/gateway/accept/h2/connection.ts';
 import { GrpcService } from '../../../../src/gateway/accept/h2/grpc-service.ts';
 import { DEFAULT_LIMITS, type Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits.ts';
 import type { Http2Stream } from '../../../../src/gateway/accept/h2/http2-stream.ts';
 import { makeRoomForRequest } from '../../../../src/gateway/accept/h2/incoming-room.ts';
 import type { RequestHead } from '../../../../src/gateway/accept/h2/request-head.ts';
+import type { RoomNeed } from '../../../../src/gateway/accept/h2/request-room.ts';
 import { END_STREAM, type Frame, framesOf, Type } from './raw-frames.ts';
 
 export class MemorySocket extends Duplex {
@@ -92,8 +93,8 @@ export class MemoryConnection implements ConnectionHost {
     return this.unread.has(bytes);
   }
 
-  makeRoomForRequest(need: IncomingNeed): boolean {
-    return makeRoomForRequest(this.incoming, this.#connections, need);
+  makeRoomForRequest(connection: Connection, need: RoomNeed): boolean {
+    return makeRoomForRequest(this.incoming, this.#connections, connection, need);
   }
 
   closed(): void {
