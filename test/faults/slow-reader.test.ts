@@ -1,8 +1,9 @@
 /** Clients of streams that send, and do not read: what waits for them is bounded over all of them together. */
 
 import fs from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { oneInstance } from '../e2e/protocol-requests.ts';
+import { head, RawConnection } from '../gateway/accept/http/raw-http.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { useServer } from '../support/server-fixture.ts';
 import { readMetrics } from './observation.ts';
@@ -70,3 +71,39 @@ test('640 MiB of answers that are not read yet take 64 MiB of budget, and every 
   }
   expect((await readMetrics(server))('tensorgate_in_flight_bytes')).toBe(0);
 }, 120_000);
+
+describe('REST answers that no one reads', () => {
+  const ANSWER_BYTES = 12 * MiB;
+  const CONNECTIONS = 16;
+  const rest = useServer(
+    { large: oneInstance(identityModel('UINT8', ['batch', ANSWER_BYTES])) },
+    { flags: ['--log-level', 'silent', '--http-stall-ms', '2000'] },
+  );
+
+  test('are cut after the stall time, and their memory is back soon after', async () => {
+    const { server } = rest;
+    const before = residentBytes(server.pid);
+    const request = head('POST', '/v2/models/large/infer', {
+      'inference-header-content-length': 0,
+      'content-length': ANSWER_BYTES,
+    });
+    const connections = [];
+    for (let index = 0; index < CONNECTIONS; index++) {
+      const connection = await RawConnection.open(server.httpPort, { paused: true });
+      onTestFinished(() => connection[Symbol.dispose]());
+      connection.socket.write(request);
+      connection.socket.write(Buffer.alloc(ANSWER_BYTES));
+      connections.push(connection);
+    }
+    const unread = async (): Promise<number> => (await readMetrics(server))('tensorgate_http_unread_bytes');
+    await vi.waitUntil(async () => (await unread()) >= CONNECTIONS * ANSWER_BYTES, { timeout: 30_000, interval: 50 });
+    expect(residentBytes(server.pid) - before).toBeGreaterThan(CONNECTIONS * ANSWER_BYTES);
+    const metrics = await readMetrics(server);
+    expect(metrics('tensorgate_http_requests')).toBe(CONNECTIONS);
+    await vi.waitUntil(async () => (await unread()) < MiB, { timeout: 30_000, interval: 50 });
+    const cut = (await readMetrics(server))('tensorgate_http_limits_total', { limit: 'httpStallMs' });
+    expect(cut).toBe(CONNECTIONS);
+    await vi.waitUntil(() => residentBytes(server.pid) - before < 64 * MiB, { timeout: 30_000, interval: 100 });
+    expect((await fetch(`${server.http}/livez`)).status).toBe(200);
+  });
+});
