@@ -155,8 +155,10 @@ export class JsonReader {
       if (isInString) {
         if (byte === Byte.QUOTE) isInString = false;
         else if (byte === Byte.BACKSLASH) at += 1;
-      } else if (byte === Byte.QUOTE) isInString = true;
-      else if (byte === Byte.OPEN_BRACKET || byte === Byte.OPEN_BRACE) depth += 1;
+      } else if (byte < Byte.OPEN_BRACKET) {
+        // Nearly all of a tensor: digits, signs, points, commas and blanks.
+        if (byte === Byte.QUOTE) isInString = true;
+      } else if (byte === Byte.OPEN_BRACKET || byte === Byte.OPEN_BRACE) depth += 1;
       else if (byte === Byte.CLOSE_BRACKET || byte === Byte.CLOSE_BRACE) {
         depth -= 1;
         if (depth === 0) break;
