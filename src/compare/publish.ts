@@ -68,7 +68,7 @@ export async function holdTraffic({ folder, config }: Target, version: string): 
       `${configPath} cannot say how traffic is split, and version ${version} would take all of it: have it say version_policy: { specific: { versions: [${served}] } }, or make a config.yaml of it`,
     );
   }
-  const held = new Map(serving.map((each) => [each, 100]));
+  const held = new Map(serving.map((each) => [keyOf(each), 100]));
   const file = configPath ?? path.join(directory, 'config.yaml');
   const before = configPath === undefined ? '' : decodeText(await fs.readFile(configPath));
   const text = withSplit(file, before, held);
@@ -79,6 +79,11 @@ export async function holdTraffic({ folder, config }: Target, version: string): 
   };
 }
 
+/** As people write it: without quotes, where a number holds all digits. */
+function keyOf(version: string): number | string {
+  return Number.isSafeInteger(Number(version)) ? Number(version) : version;
+}
+
 function sharesOf(split: NonNullable<ModelConfig['tensorgate']['traffic']['split']>): string[] {
   return Object.entries(split).flatMap(([version, share]) => (share > 0 ? [version] : []));
 }
@@ -86,7 +91,7 @@ function sharesOf(split: NonNullable<ModelConfig['tensorgate']['traffic']['split
 const FRESH = `# Made when a version was published that is to take no traffic yet: without a split the highest version would answer.
 `;
 
-function withSplit(file: string, before: string, split: ReadonlyMap<string, number>): string {
+function withSplit(file: string, before: string, split: ReadonlyMap<number | string, number>): string {
   try {
     if (path.extname(file) !== '.json') {
       const edited = editYaml(before, ['tensorgate', 'traffic', 'split'], split);
