@@ -52,6 +52,8 @@ const FAREWELL_MS = 100;
 const QUIET_MS = 250;
 /** Turns of the event loop in which a listener that is to be closed accepts what still comes. */
 const MAX_TURNS = 1_000;
+/** The first turn may have begun after the loop looked for connections. */
+const QUIET_TURNS = 2;
 
 /** What was wrong with bytes that are no request, by the code of Node's parser. */
 const REFUSALS: Readonly<Record<string, (limits: HttpLimits) => readonly [code: number, text: string]>> = {
@@ -182,9 +184,11 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
 
   /** What waits in the kernel when a listener closes is reset; the event loop accepts one connection in each of its turns. */
   async #acceptAll(): Promise<void> {
-    for (let turn = 0, before = -1; turn < MAX_TURNS && before !== this.#accepted; turn++) {
-      before = this.#accepted;
+    let quietTurns = 0;
+    for (let turn = 0; turn < MAX_TURNS && quietTurns < QUIET_TURNS; turn++) {
+      const before = this.#accepted;
       await new Promise((resolve) => setImmediate(resolve));
+      quietTurns = this.#accepted === before ? quietTurns + 1 : 0;
     }
   }
 
