@@ -317,3 +317,11 @@ describe('REST beside gRPC that demands client certificates', () => {
     expect(load({ flags: { ...mtls, tlsClientCa: undefined } }).rest).toBe('on');
   });
 });
+
+test('REST may not take every connection of the HTTP port: probes and metrics need some', () => {
+  const flags = { httpMaxConnections: '100', httpMaxRequests: '100' };
+  expect(problemsOf({ flags })).toEqual([
+    '--http-max-requests: httpMaxRequests 100 must be below httpMaxConnections 100: probes and metrics get the rest',
+  ]);
+  expect(load({ flags: { ...flags, httpMaxRequests: '99' } }).httpMaxRequests).toBe(99);
+});
