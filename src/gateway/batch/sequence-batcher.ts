@@ -7,7 +7,7 @@
  * S2: a request changes the state of its sequence if, and only if, it is answered.
  * S3: a state is replaced, never changed in place: a batch that was given up may still read it.
  * S4: START and END hold from the arrival of an accepted request, whatever becomes of it.
- * S5: at most `maxSequences` have a state, at most `slots` of them hand requests on.
+ * S5: at most `maxSequences` have a state, in at most `maxSequenceBytes`; at most `slots` of them hand requests on.
  */
 
 import type { Call, CancelReason } from '../accept/call.ts';
@@ -32,6 +32,8 @@ export interface SequenceOptions {
   readonly states: readonly StateSpec[];
   readonly controls: readonly ControlSpec[];
   readonly maxSequences: number;
+  /** Of the states and ids of all sequences. One sequence may live whatever it takes. */
+  readonly maxSequenceBytes: number;
   /** Sequences that may hand requests on; others wait until one of these ends. */
   readonly slots: number;
   /** A sequence without a request for so long ends, in milliseconds. */
@@ -56,6 +58,8 @@ export class SequenceBatcher implements Batcher {
   /** Those that wait for a slot, in the order in which they asked. */
   readonly #backlog = new Set<Sequence>();
   #freeSlots: number;
+  /** What the sequences hold that are alive. */
+  #heldBytes = 0;
   #waiting = 0;
   /** Of everything that is not settled. */
   #bytes = 0;
@@ -171,13 +175,19 @@ export class SequenceBatcher implements Batcher {
   }
 
   #begin(id: SequenceTerms['id']): Sequence {
-    const { model, maxSequences } = this.#options;
+    const { model, maxSequences, maxSequenceBytes } = this.#options;
     const correlationIds = this.#inputs.encodeId(id);
+    const bytes = this.#inputs.stateBytes + idBytes(id, correlationIds);
     if (this.#live.size >= maxSequences) {
       const text = `model '${model}' holds ${maxSequences} sequences, which is its most (max_sequences)`;
       throw full(text, this.#idle.nextExpiryMs);
     }
-    const sequence = new Sequence(id, correlationIds, this.#inputs.initial);
+    if (this.#live.size > 0 && this.#heldBytes + bytes > maxSequenceBytes) {
+      const text = `model '${model}' holds ${this.#live.size} sequences in ${this.#heldBytes} bytes, and another takes ${bytes}: at most ${maxSequenceBytes} (max_sequence_bytes)`;
+      throw full(text, this.#idle.nextExpiryMs);
+    }
+    const sequence = new Sequence(id, correlationIds, this.#inputs.initial, bytes);
+    this.#heldBytes += bytes;
     this.#open.set(id, sequence);
     this.#live.add(sequence);
     return sequence;
@@ -277,6 +287,7 @@ export class SequenceBatcher implements Batcher {
   /** Frees what a sequence holds: it is worked off, or nobody went on with it. */
   #forget(sequence: Sequence): void {
     if (!this.#live.delete(sequence)) return;
+    this.#heldBytes -= sequence.bytes;
     this.#idle.delete(sequence);
     this.#backlog.delete(sequence);
     if (this.#open.get(sequence.id) === sequence) this.#open.delete(sequence.id);
@@ -288,6 +299,12 @@ export class SequenceBatcher implements Batcher {
     this.#backlog.delete(next);
     this.#advance(next);
   }
+}
+
+/** What an id takes that is kept: as a key, and as the model's controls take it. */
+function idBytes(id: SequenceTerms['id'], encoded: readonly Uint8Array[]): number {
+  const asKey = typeof id === 'string' ? id.length * 2 : BigInt64Array.BYTES_PER_ELEMENT;
+  return encoded.reduce((sum, { byteLength }) => sum + byteLength, asKey);
 }
 
 /** @param waitMs after which there may be room, where that is known. */

@@ -26,13 +26,14 @@ export class SequenceInputs {
   readonly #states: readonly StateSpec[];
   readonly #correlationIds: CorrelationId[] = [];
   readonly initial: readonly Uint8Array[];
-  readonly #stateBytes: number;
+  /** Of the states of one sequence. */
+  readonly stateBytes: number;
 
   /** @param inputs how many the session has. */
   constructor(inputs: number, states: readonly StateSpec[], controls: readonly ControlSpec[]) {
     this.#states = states;
     this.initial = states.map(({ initial }) => initial);
-    this.#stateBytes = this.initial.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.stateBytes = this.initial.reduce((sum, { byteLength }) => sum + byteLength, 0);
     let clients = 0;
     this.#sources = Array.from({ length: inputs }, (_, input): Source => {
       const state = states.findIndex((spec) => spec.input === input);
@@ -71,7 +72,7 @@ export class SequenceInputs {
       shapes.push(source.kind === 'client' ? (tensors.shapes[source.index] ?? []) : source.shape);
     }
     // What is added has the same shape for all: the bucket is that of the client's tensors.
-    return { rows: 1, bytes: tensors.bytes + this.#stateBytes, bucket: tensors.bucket, inputs, shapes };
+    return { rows: 1, bytes: tensors.bytes + this.stateBytes, bucket: tensors.bucket, inputs, shapes };
   }
 
   /**

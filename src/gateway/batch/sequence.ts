@@ -29,6 +29,8 @@ export class Sequence {
   readonly id: SequenceTerms['id'];
   /** The correlation id as the model's controls take it, in their order. */
   readonly correlationIds: readonly Uint8Array[];
+  /** What it holds while it is alive. */
+  readonly bytes: number;
   /** In the order of arrival. */
   readonly waiting: SequencedRequest[] = [];
   /** A request of it was handed on, and is not settled. */
@@ -45,9 +47,15 @@ export class Sequence {
   /** A START that was cancelled: the next request begins anew instead. */
   #restart = false;
 
-  constructor(id: SequenceTerms['id'], correlationIds: readonly Uint8Array[], initial: readonly Uint8Array[]) {
+  constructor(
+    id: SequenceTerms['id'],
+    correlationIds: readonly Uint8Array[],
+    initial: readonly Uint8Array[],
+    bytes: number,
+  ) {
     this.id = id;
     this.correlationIds = correlationIds;
+    this.bytes = bytes;
     this.#initial = initial;
     this.#states = initial;
   }

@@ -49,6 +49,7 @@ export function batchSequences(
       states,
       controls,
       maxSequences: tensorgate.max_sequences,
+      maxSequenceBytes: tensorgate.max_sequence_bytes,
       slots: slotsOf(config, instances * maxRows),
       idleMs: (sequences?.max_sequence_idle_microseconds ?? 0) / 1_000,
       queues: queuePolicies(config),
@@ -64,10 +65,10 @@ function slotsOf({ sequence_batching: sequences, tensorgate }: ModelConfig, plac
   return sequences?.oldest?.max_candidate_sequences ?? tensorgate.max_sequences;
 }
 
-/** `sequences direct (at most 10000, 1024 bytes of state each, 9.8 MiB together)` */
+/** `sequences direct (at most 10000, 1024 bytes of state each, 256.0 MiB together)` */
 export function describeSequences({ stateBytes }: SequenceSignature, config: ModelConfig): string {
   const strategy = config.sequence_batching?.direct === undefined ? 'oldest' : 'direct';
-  const { max_sequences: most } = config.tensorgate;
-  const together = ((most * stateBytes) / 2 ** 20).toFixed(1);
+  const { max_sequences: most, max_sequence_bytes: mostBytes } = config.tensorgate;
+  const together = (mostBytes / 2 ** 20).toFixed(1);
   return `sequences ${strategy} (at most ${most}, ${stateBytes} bytes of state each, ${together} MiB together)`;
 }

@@ -387,6 +387,9 @@ const ours = z.strictObject({
     .default(false)
     .describe('Stays loaded when others are put out to make room for a model that is asked for.'),
   max_sequences: positive.default(10_000).describe('Sequences that may live at the same time.'),
+  max_sequence_bytes: positive
+    .default(256 * 1024 * 1024)
+    .describe('Bytes that their states and ids may take together; one sequence may live in any case.'),
   max_ensemble_requests: positive.default(1_024).describe('Requests of an ensemble that may be in flight.'),
   max_cache_bytes: positive
     .default(64 * 1024 * 1024)

@@ -105,6 +105,7 @@ class Bench {
         states: [TOTAL],
         controls,
         maxSequences: settings.maxSequences ?? 100,
+        maxSequenceBytes: settings.maxSequenceBytes ?? Number.POSITIVE_INFINITY,
         slots: settings.slots ?? 100,
         idleMs: settings.idleMs ?? IDLE_MS,
         queues,
@@ -347,6 +348,40 @@ describe('a request is refused', () => {
     const again = bench.submit(3n, 3, START);
     await bench.settle();
     expect(again.sum).toBe(3);
+  });
+
+  test('where the states and ids of those that live take as many bytes as they may, until one of them ends', async () => {
+    // A state of 4 bytes and a number of 8 each.
+    const bench = new Bench({ maxSequenceBytes: 24 });
+    const tickets = [bench.submit(1n, 1, START), bench.submit(2n, 2, START)];
+    await bench.settle();
+    const third = bench.submit(3n, 3, START);
+    await turn();
+    expect(third.error).toMatchObject({
+      reason: 'queue_full',
+      message: "model 'm' holds 2 sequences in 24 bytes, and another takes 12: at most 24 (max_sequence_bytes)",
+    });
+    expect(third.error?.pushback).toBeGreaterThanOrEqual(IDLE_MS - 10);
+    tickets.push(bench.submit(2n, 2, END), bench.submit(1n, 1));
+    await bench.settle();
+    expect(sums(tickets)).toEqual([1, 2, 4, 2]);
+    await pass(IDLE_MS + 2);
+    expect(bench.batcher.sequences).toBe(0);
+    const again = [bench.submit(4n, 4, START), bench.submit(5n, 5, START), bench.submit(6n, 6, START)];
+    await bench.settle();
+    expect(sums(again)).toEqual([4, 5, 'queue_full']);
+  });
+
+  test('where its id is too long beside others; one sequence lives whatever it takes', async () => {
+    const bench = new Bench({ maxSequenceBytes: 100 });
+    const long = bench.submit('x'.repeat(1_000), 1, START);
+    await bench.settle();
+    expect(long.sum).toBe(1);
+    await pass(IDLE_MS + 2);
+    const short = bench.submit('short', 2, START);
+    const second = bench.submit('x'.repeat(1_000), 3, START);
+    await bench.settle();
+    expect(sums([short, second])).toEqual([2, 'queue_full']);
   });
 
   test('where as many requests wait as may; its START does not count', async () => {
