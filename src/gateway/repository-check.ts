@@ -19,7 +19,7 @@ import { listNames, type ModelFolder, type RepositoryNames, readModel } from './
 import { type ModelSignature, readLabels, resolveSignature } from './repository/model-signature.ts';
 import { resolveSequences } from './repository/sequence-signature.ts';
 import { readSignatureSources } from './repository/signature-sources.ts';
-import { isVersionName } from './repository/version-number.ts';
+import { isVersionName, VERSION_RANGE } from './repository/version-number.ts';
 import { resolveWarmUps } from './repository/warm-up-sample.ts';
 
 export interface RepositoryFinding {
@@ -99,7 +99,7 @@ class RepositoryCheck {
   async readFolder(folder: ModelFolder): Promise<void> {
     const { name: model, directory, problem } = folder;
     for (const stray of await strayVersions(directory)) {
-      const text = `${path.join(directory, stray)} is not served: a version is a decimal number without leading zeros`;
+      const text = `${path.join(directory, stray)} is not served: a version is a decimal number ${VERSION_RANGE}`;
       this.findings.push({ level: 'warning', model, text });
     }
     this.#plans.set(model, []);

@@ -120,8 +120,8 @@ export class JsonTensorReader {
   }
 
   #malformed(at: number, wanted: string): JsonTensorError {
-    const where = `behind element ${this.#index - 1}, at byte ${at}`;
-    return new JsonTensorError(`${showValue(this.#bytes, at)} follows ${where}, expected ${wanted}`);
+    const before = this.#index === 0 ? 'comes before element 0' : `follows behind element ${this.#index - 1}`;
+    return new JsonTensorError(`${showValue(this.#bytes, at)} ${before}, at byte ${at}, expected ${wanted}`);
   }
 }
 

@@ -99,7 +99,11 @@ test('layout, names, versions and files are looked at', async () => {
     '-name': [expect.stringContaining('is no model name')],
     broken: [expect.stringContaining('is a text file')],
     labelled: [expect.stringMatching(/^label_filename 'none.txt': .*none.txt does not exist$/)],
-    leading: [expect.stringContaining('02 is not served: a version is a decimal number')],
+    leading: [
+      expect.stringContaining(
+        '02 is not served: a version is a decimal number from 1 to 9223372036854775807, without leading zeros',
+      ),
+    ],
     named: [expect.stringContaining('tensorgate.labels.stable names version 3, but those that are served are 1')],
     warmed: [expect.stringMatching(/^model_warmup 'w', input '\w+' is missing$/)],
     empty: [expect.stringContaining('no version: expected a directory')],

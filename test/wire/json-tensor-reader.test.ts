@@ -136,6 +136,7 @@ describe('elements in JSON', () => {
     ['["a","\\u12g4"]', 'BYTES', 'element 1 has an invalid escape, at byte 12'],
     ['["a","\n"]', 'BYTES', 'element 1 has a control character, at byte 12: write it as \\u00XX'],
     ['[1 2]', 'FP32', "2 follows behind element 0, at byte 9, expected ',' or ']'"],
+    [`${'['.repeat(99)}1`, 'FP32', 'an array comes before element 0, at byte 70, expected at most 64 nested arrays'],
     ['[1}', 'FP32', "} follows behind element 0, at byte 8, expected ',' or ']'"],
     ['[1]', 'FP32', "Shape does not match true shape of 'data' field: [2] holds 2 elements, 'data' has 1"],
     ['[1,2,3]', 'FP32', "Shape does not match true shape of 'data' field: [2] holds 2 elements, 'data' has more"],

@@ -502,7 +502,8 @@ function readEnvironment({ env, cwd }: SettingsSources, problems: string[]): Giv
   for (const setting of SETTINGS) {
     const origin = [setting.env, ...platformVariables(setting, env)].find((name) => isGiven(name, env[name]));
     if (origin === undefined) continue;
-    const value = check(setting, env[origin], origin, problems);
+    // Secrets and `.env` files often end in a line break.
+    const value = check(setting, env[origin]?.trim(), origin, problems);
     given.set(setting.key, { value: locate(setting, value, cwd), origin });
   }
   const known = SETTINGS.map((setting) => setting.env);
@@ -516,7 +517,7 @@ function readEnvironment({ env, cwd }: SettingsSources, problems: string[]): Giv
 /** Variables of the platform that count below ours. They are meant for every program: one that says nothing to us is ignored. */
 function platformVariables(setting: SettingDescription, env: SettingsSources['env']): readonly string[] {
   if (setting.key !== 'logLevel') return [];
-  const isLevel = setting.choices?.includes(choiceOf(setting, env['LOG_LEVEL'] ?? ''));
+  const isLevel = setting.choices?.includes(choiceOf(setting, env['LOG_LEVEL']?.trim() ?? ''));
   return isLevel === true ? ['LOG_LEVEL'] : [];
 }
 
@@ -535,7 +536,7 @@ function readFlags({ flags, cwd }: SettingsSources, problems: string[]): GivenSe
  * of its namespace: one named `tensorgate-grpc` would set TENSORGATE_GRPC_PORT to `tcp://10.0.0.1:8001`.
  */
 function isGiven(name: string, value: string | undefined): boolean {
-  if (value === undefined || value === '') return false;
+  if (value === undefined || value.trim() === '') return false;
   const isServiceLink = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/.test(name);
   return !isServiceLink && !/^(tcp|udp|sctp):\/\//.test(value);
 }

@@ -1,5 +1,6 @@
 /** Whether a model file is an ONNX model, as far as its first bytes say; where it is not, what it is and what to do. */
 
+import type { Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { absent, DISK, readEntries, statFile } from './disk.ts';
@@ -56,8 +57,7 @@ const FORMATS: readonly Format[] = [
 /** @returns undefined where it may be an ONNX model: whether it is a sound one, ONNX Runtime says. */
 export async function modelFileProblem(file: string): Promise<string | undefined> {
   const stat = await statFile(file);
-  if (stat === undefined)
-    return `${file} does not exist${await describeOthers(path.dirname(file), path.basename(file))}`;
+  if (stat === undefined) return `${file} ${await describeAbsence(path.dirname(file), path.basename(file))}`;
   if (stat.isDirectory()) return `${file} is a directory, expected an ONNX file`;
   if (!stat.isFile()) return `${file} is no regular file`;
   if (stat.size === 0n) return `${file} is empty: copy or download it again`;
@@ -98,8 +98,18 @@ async function findPointer(directory: string, names: RegExp): Promise<string | u
   return undefined;
 }
 
-async function describeOthers(directory: string, wanted: string): Promise<string> {
+/** Why there is no such file, and what to do. */
+async function describeAbsence(directory: string, wanted: string): Promise<string> {
   const entries = (await readEntries(directory).catch(absent)) ?? [];
+  const itself = entries.find(({ name }) => name === wanted);
+  if (itself?.isSymbolicLink() === true) return `is a link that leads to no file: ${LINK_HINT}`;
+  if (itself !== undefined) return 'cannot be looked at: check the permissions of its directory';
+  return `does not exist${describeOthers(entries, wanted)}`;
+}
+
+const LINK_HINT = 'copy the file that it names, or mount its directory too';
+
+function describeOthers(entries: readonly Dirent[], wanted: string): string {
   const files = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
   const other = files.find((name) => name.endsWith('.onnx'));
   if (other !== undefined) {

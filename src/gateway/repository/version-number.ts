@@ -5,6 +5,8 @@ import { z } from 'zod';
 /** Triton: a decimal number above 0 without leading zeros. */
 const FORM = /^[1-9][0-9]{0,18}$/;
 const MOST = 2n ** 63n - 1n;
+/** For errors. */
+export const VERSION_RANGE = `from 1 to ${MOST}, without leading zeros`;
 
 export function isVersionName(name: string): boolean {
   return FORM.test(name) && isVersionNumber(name);

@@ -69,6 +69,16 @@ describe('precedence', () => {
     }
   });
 
+  test('a variable may have white space around it, as files of secrets have, and one of white space says nothing', () => {
+    const env = {
+      TENSORGATE_GRPC_PORT: '7\n',
+      TENSORGATE_LOG_FORMAT: ' text ',
+      LOG_LEVEL: 'debug\r\n',
+      TENSORGATE_HOST: ' ',
+    };
+    expect(load({ env })).toMatchObject({ grpcPort: 7, logFormat: 'text', logLevel: 'debug', host: '127.0.0.1' });
+  });
+
   test('choices are taken in capitals: in variables, flags and the file', () => {
     writeYaml('logFormat: TEXT\nexecutionProviders: [CUDA, Cpu]\n');
     const settings = load({ env: { TENSORGATE_LOG_LEVEL: 'WARN' }, flags: { rest: 'OFF' } });

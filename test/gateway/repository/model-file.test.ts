@@ -107,6 +107,12 @@ describe('a model file', () => {
     );
     expect(await modelFileProblem(directory)).toBe(`${directory} is a directory, expected an ONNX file`);
   });
+
+  test.each(['/nowhere/model.onnx', 'model.onnx'])('that is a link to %s is no file to rename', async (target) => {
+    const file = path.join(temporaryDirectory(), 'model.onnx');
+    fs.symlinkSync(target, file);
+    expect(await modelFileProblem(file)).toMatch(/^\S+model\.onnx is a link that leads to no file: copy the file/);
+  });
 });
 
 test('a failed load names the pointers that lie in place of external weights', async () => {

@@ -14,6 +14,7 @@ import { readInferDocument } from './infer-document.ts';
 import { JsonData, type RequestBounds } from './json-data.ts';
 import {
   flagOf,
+  hasValue,
   invalid,
   type JsonObject,
   listIn,
@@ -88,7 +89,7 @@ export async function parseInferRequest(
   const request = {
     modelName: model.name,
     modelVersion: model.version,
-    id: json['id'] === undefined ? '' : textIn(json, 'id', 'the request'),
+    id: hasValue(json['id']) ? textIn(json, 'id', 'the request') : '',
     parameters: parametersOf(parameters, 'the request'),
     inputs,
     outputs,
@@ -107,7 +108,7 @@ async function documentIn(bytes: Buffer, slices: SliceSource): Promise<unknown> 
 
 function outputsIn(json: JsonObject): { outputs: readonly RequestedOutput[]; byName: ReadonlyMap<string, boolean> } {
   const byName = new Map<string, boolean>();
-  const wanted = json['outputs'] === undefined ? [] : listIn(json, 'outputs', 'the request');
+  const wanted = hasValue(json['outputs']) ? listIn(json, 'outputs', 'the request') : [];
   const outputs = wanted.map((value, index): RequestedOutput => {
     const output = objectOf(value, `outputs[${index}]`);
     const name = textIn(output, 'name', `outputs[${index}]`);

@@ -40,9 +40,18 @@ export function objectOf(value: unknown, what: string): JsonObject {
   throw unexpected(what, 'an object', value);
 }
 
-/** The object in a field, or an empty one where there is no such field. */
+/** Whether an optional field has a value. Clients that are made from a schema send `null` for each that has none. */
+export function hasValue(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** The object in a field, or an empty one where there is no such field. Members without a value are left out. */
 export function objectIn(object: JsonObject, key: string, where: string): JsonObject {
-  return object[key] === undefined ? {} : objectOf(object[key], `'${key}' of ${where}`);
+  const value = object[key];
+  if (!hasValue(value)) return {};
+  return Object.fromEntries(
+    Object.entries(objectOf(value, `'${key}' of ${where}`)).filter(([, each]) => hasValue(each)),
+  );
 }
 
 export function textIn(object: JsonObject, key: string, where: string): string {

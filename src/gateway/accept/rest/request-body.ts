@@ -6,7 +6,8 @@ import { InferError } from '../../errors.ts';
 import type { Slices } from '../slices.ts';
 import type { BodyCharge } from './body-budget.ts';
 
-const INFLATERS = { gzip: createGunzip, deflate: createInflate } as const;
+/** RFC 9110 has `x-gzip` mean gzip. */
+const INFLATERS = { gzip: createGunzip, 'x-gzip': createGunzip, deflate: createInflate } as const;
 type Encoding = keyof typeof INFLATERS;
 
 /** The longest body, and the setting that says so. */

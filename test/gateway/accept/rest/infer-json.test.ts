@@ -96,6 +96,28 @@ describe('a request in JSON', () => {
     );
   });
 
+  test('may have null for each optional field, as clients that are made from a schema send it', async () => {
+    const input = '"name": "x", "datatype": "FP32", "shape": [1], "data": [1]';
+    const bare = await parse(`{"inputs": [{${input}}], "outputs": [{"name": "y"}]}`);
+    const written = await parse(
+      `{"id": null, "model_version": null, "parameters": null,
+        "inputs": [{${input}, "parameters": {"binary_data_size": null, "content_type": null}}],
+        "outputs": [{"name": "y", "parameters": null, "data": null}]}`,
+    );
+    expect(written).toEqual(bare);
+    expect(await parse(`{"inputs": [{${input}, "parameters": null}], "outputs": null}`)).toMatchObject({
+      request: { id: '', outputs: [], parameters: new Map() },
+    });
+    const binaryOutput = `{"inputs": [{${input}}], "parameters": {"binary_data_output": null}}`;
+    expect((await parse(binaryOutput)).binary.all).toBe(false);
+  });
+
+  test.each(['inputs', 'name', 'datatype', 'shape', 'data'])('must have a value for %s', async (key) => {
+    const input = { name: 'x', datatype: 'FP32', shape: [1], data: [1], ...(key !== 'inputs' && { [key]: null }) };
+    const json = JSON.stringify({ inputs: key === 'inputs' ? null : [input] });
+    await expect(parse(json)).rejects.toThrow(new RegExp(`'${key}' of .* is null, expected an? (array|string)`));
+  });
+
   test('ends every text that is cut or changed with a refusal or a request, never with a fault', async () => {
     const json = JSON.stringify({
       id: 'ä',

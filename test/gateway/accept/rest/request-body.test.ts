@@ -93,6 +93,7 @@ describe('a body', () => {
 
   test.each([
     ['gzip', gzipSync],
+    ['x-gzip', gzipSync],
     ['deflate', deflateSync],
   ])('in %s is inflated, and charged with what it inflates to', async (encoding, compress) => {
     const body = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251));
