@@ -29,6 +29,16 @@ test.each([
   expect(RunFailure.from(new Error(text)).fault).toBe(fault);
 });
 
+test.each(['Unknown failure', 'Invalid argument'])(
+  'a string that V8 cannot hold is too large an output: %s',
+  (text) => {
+    expect(RunFailure.from(new Error(text))).toMatchObject({
+      fault: 'outputs',
+      message: 'an output has a string of more than 536870888 bytes',
+    });
+  },
+);
+
 test('a failure that says what it is stays what it is', () => {
   const failure = new RunFailure('room', 'out of memory', 100);
   expect(RunFailure.from(failure)).toBe(failure);
