@@ -12,8 +12,8 @@ A setting of the process comes from the first of these that names it:
 4. its default.
 
 Unknown names are refused, with the nearest known one. \`tensorgate serve --print-config\` prints each value and where it comes
-from. Paths in flags and variables are relative to the working directory, those in the file to the file. An empty variable
-counts as absent. How one model is served is set beside the model, in its \`config.yaml\` or \`config.pbtxt\`.
+from. Paths in flags and variables are relative to the working directory, those in the file to the file. White space around
+a variable's value does not count, and an empty variable counts as absent. How one model is served is set beside the model, in its \`config.yaml\` or \`config.pbtxt\`.
 `;
 
 const STANDARD_VARIABLES = `

@@ -18,7 +18,8 @@ export function checkSchema<Schema extends z.ZodType>(
     const key = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
     const where = key === undefined ? issue.path : [...issue.path, key];
     const hint = key === undefined ? '' : suggestion(key, knownKeys(schema, issue.path));
-    return { ...locate(where), message: `${where.join('.')}: ${issue.message}${hint}` };
+    const subject = where.length === 0 ? 'the document' : where.join('.');
+    return { ...locate(where), message: `${subject}: ${issue.message}${hint}` };
   });
   return { kind: 'problems', problems };
 }

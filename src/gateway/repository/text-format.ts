@@ -277,19 +277,16 @@ class Parser {
     return text;
   }
 
-  /** Adjacent texts are one. Escapes are of bytes: only the whole has to be UTF-8. */
+  /** Adjacent texts are one, but an escape ends with its own text. Escapes are of bytes: only the whole has to be UTF-8. */
   #strings(name: string): string {
     const { offset } = this.#token;
     if (!this.#has('string')) throw this.#expected(`a text in quotes for ${name}`);
-    let written = '';
-    let isPlain = true;
+    const written: string[] = [];
     while (this.#has('string')) {
-      const inner = this.#token.text.slice(1, -1);
-      if (inner.includes('\\')) isPlain = false;
-      written += inner;
+      written.push(this.#token.text.slice(1, -1));
       this.#next();
     }
-    if (isPlain) return written;
+    if (!written.some((each) => each.includes('\\'))) return written.join('');
     const value = unescaped(written);
     if (typeof value === 'string') return value;
     this.#report(offset, `${name}: ${value.problem}`);
@@ -507,8 +504,21 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
 
 const ESCAPE = /\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|([\s\S]))/g;
 
-function unescaped(written: string): string | { readonly problem: string } {
+function unescaped(written: readonly string[]): string | { readonly problem: string } {
   const pieces: Uint8Array[] = [];
+  for (const each of written) {
+    const problem = unescapeInto(pieces, each);
+    if (problem !== undefined) return { problem };
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces));
+  } catch {
+    return { problem: 'the text is not valid UTF-8' };
+  }
+}
+
+/** Adds the bytes of one text to `pieces`, or returns what is wrong with it. */
+function unescapeInto(pieces: Uint8Array[], written: string): string | undefined {
   let from = 0;
   for (const { index, 0: sequence, 1: hex, 2: short, 3: long, 4: octal, 5: simple = '' } of written.matchAll(ESCAPE)) {
     pieces.push(Buffer.from(written.slice(from, index)));
@@ -522,18 +532,14 @@ function unescaped(written: string): string | { readonly problem: string } {
     const point = short ?? long;
     if (point !== undefined) {
       const code = Number.parseInt(point, 16);
-      if (code > 0x10_ffff || (code >= 0xd800 && code <= 0xdfff)) return { problem: `${sequence} is no character` };
+      if (code > 0x10_ffff || (code >= 0xd800 && code <= 0xdfff)) return `${sequence} is no character`;
       pieces.push(Buffer.from(String.fromCodePoint(code)));
     } else if (byte === undefined || byte > 0xff) {
-      return { problem: `there is no escape ${sequence}` };
+      return `there is no escape ${sequence}`;
     } else {
       pieces.push(Uint8Array.of(byte));
     }
   }
   pieces.push(Buffer.from(written.slice(from)));
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces));
-  } catch {
-    return { problem: 'the text is not valid UTF-8' };
-  }
+  return undefined;
 }

@@ -73,6 +73,8 @@ describe('one meaning in all its spellings', () => {
     { text: `text: "a" 'b'\n"c"`, value: { text: 'abc' } },
     { text: `text: "it's" `, value: { text: "it's" } },
     { text: String.raw`text: "\n\t\\\"\'\x41\101\u00e9\U0001F600"`, value: { text: '\n\t\\"\'AAé😀' } },
+    { text: String.raw`text: "\x4" "1" '\10' "1"`, value: { text: '\x041\x081' } },
+    { text: String.raw`text: "\303" "\251"`, value: { text: 'é' } },
     { text: String.raw`text: "\xc3" "\xa9"`, value: { text: 'é' } },
     { text: 'text: "# no comment"', value: { text: '# no comment' } },
     { text: 'tags { key: "a" value: "1" } tags: { value: "2", key: "b" }', value: { tags: { a: '1', b: '2' } } },
