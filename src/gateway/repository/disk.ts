@@ -112,3 +112,10 @@ export function absent(error: unknown): undefined {
   if (error instanceof DiskTimeout) throw error;
   return undefined;
 }
+
+/** As `absent`, for a directory: what may not be seen is told apart from what is gone. */
+export function refusedOrAbsent(error: unknown): 'refused' | readonly [] {
+  absent(error);
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EACCES' || code === 'EPERM' ? 'refused' : [];
+}

@@ -3,7 +3,7 @@
 import type { Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { absent, DISK, readEntries, statFile } from './disk.ts';
+import { absent, DISK, readEntries, refusedOrAbsent, statFile } from './disk.ts';
 import { fieldAt, MessageFile } from './message-file.ts';
 
 const HEAD_BYTES = 512;
@@ -100,13 +100,15 @@ async function findPointer(directory: string, names: RegExp): Promise<string | u
 
 /** Why there is no such file, and what to do. */
 async function describeAbsence(directory: string, wanted: string): Promise<string> {
-  const entries = (await readEntries(directory).catch(absent)) ?? [];
+  const entries = await readEntries(directory).catch(refusedOrAbsent);
+  if (entries === 'refused') return NO_PERMISSION;
   const itself = entries.find(({ name }) => name === wanted);
   if (itself?.isSymbolicLink() === true) return `is a link that leads to no file: ${LINK_HINT}`;
-  if (itself !== undefined) return 'cannot be looked at: check the permissions of its directory';
+  if (itself !== undefined) return NO_PERMISSION;
   return `does not exist${describeOthers(entries, wanted)}`;
 }
 
+const NO_PERMISSION = 'cannot be seen: check the permissions of its directory';
 const LINK_HINT = 'copy the file that it names, or mount its directory too';
 
 function describeOthers(entries: readonly Dirent[], wanted: string): string {

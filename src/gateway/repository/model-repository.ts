@@ -3,7 +3,7 @@
 import type { Dirent } from 'node:fs';
 import path from 'node:path';
 import { CONFIG_NAMES } from './config-file.ts';
-import { absent, readEntries, statFile } from './disk.ts';
+import { absent, readEntries, refusedOrAbsent, statFile } from './disk.ts';
 import { compareVersions, isVersionName } from './version-number.ts';
 
 /** A model's folder, read but not judged. */
@@ -86,7 +86,8 @@ export function readModel(repository: string, name: string): Promise<ModelFolder
 
 /** Reads a model's folder, wherever it lies. */
 export async function readFolder(directory: string, name: string): Promise<ModelFolder> {
-  const entries = await entriesIn(directory);
+  const listed = await readEntries(directory).catch(refusedOrAbsent);
+  const entries = listed === 'refused' ? [] : listed;
   const versions: string[] = [];
   for (const entry of entries) {
     if (isVersionName(entry.name) && (await isDirectory(directory, entry))) versions.push(entry.name);
@@ -99,7 +100,10 @@ export async function readFolder(directory: string, name: string): Promise<Model
     directory,
     versions: versions.sort(compareVersions),
     configPath: config === undefined ? undefined : path.join(directory, config),
-    problem: problemOf(name, versions, { names, configs }),
+    problem:
+      listed === 'refused'
+        ? `${directory} cannot be read: check its permissions`
+        : problemOf(name, versions, { names, configs }),
   };
 }
 

@@ -7,6 +7,7 @@ import { explainLoadFailure, modelFileProblem } from '../../../src/gateway/repos
 import { floatRows, npy, zip } from '../../support/npz.ts';
 import { mlpModel, withExternalData } from '../../support/onnx-models.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { withoutRoot } from '../../support/without-root.ts';
 
 const MODEL = Buffer.from(mlpModel());
 const LFS = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 12345\n`;
@@ -106,6 +107,19 @@ describe('a model file', () => {
       `${file} does not exist, but 'resnet50.onnx' does: rename it to 'model.onnx', or set default_model_filename: "resnet50.onnx"`,
     );
     expect(await modelFileProblem(directory)).toBe(`${directory} is a directory, expected an ONNX file`);
+  });
+
+  test.each([0, 0o444])('in a directory of mode %o is not said to be absent', async (mode) => {
+    const root = temporaryDirectory();
+    fs.chmodSync(root, 0o755);
+    const directory = path.join(root, '1');
+    fs.mkdirSync(directory);
+    const file = path.join(directory, 'model.onnx');
+    fs.writeFileSync(file, MODEL);
+    fs.chmodSync(directory, mode);
+    expect(await withoutRoot(() => modelFileProblem(file))).toBe(
+      `${file} cannot be seen: check the permissions of its directory`,
+    );
   });
 
   test.each(['/nowhere/model.onnx', 'model.onnx'])('that is a link to %s is no file to rename', async (target) => {

@@ -8,6 +8,7 @@ import {
   scanRepository,
 } from '../../../src/gateway/repository/model-repository.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { withoutRoot } from '../../support/without-root.ts';
 
 /** A repository with these files; a path that ends with `/` is an empty directory. */
 function repositoryOf(...paths: string[]): string {
@@ -56,6 +57,17 @@ describe('the repository', () => {
     fs.symlinkSync(path.join(root, 'gone'), path.join(root, 'dangling'));
     expect((await scanRepository(root)).map(({ name }) => name)).toEqual(['linked', 'real']);
   });
+});
+
+test("a model's directory that may not be read has that as its problem, not that it has no versions", async () => {
+  const root = repositoryOf('m/1/', 'n/1/');
+  fs.chmodSync(root, 0o755);
+  fs.chmodSync(path.join(root, 'm'), 0);
+  const folders = await withoutRoot(() => scanRepository(root));
+  expect(folders.map(({ name, problem }) => [name, problem])).toEqual([
+    ['m', `${path.join(root, 'm')} cannot be read: check its permissions`],
+    ['n', undefined],
+  ]);
 });
 
 describe('what is not a model', () => {
