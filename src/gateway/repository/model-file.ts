@@ -23,12 +23,17 @@ const starting =
 const LFS_POINTER = starting('version https://git-lfs.github.com/');
 const LFS_TEXT = 'is a Git LFS pointer, not the model itself: run git lfs pull where the repository was cloned';
 
-const FORMATS: readonly Format[] = [
+/** What a repository or a download leaves in place of a file of any kind. */
+const PLACEHOLDERS: readonly Format[] = [
   { isMet: LFS_POINTER, text: LFS_TEXT },
   {
     isMet: (head) => /^(ï»¿)?\s*<(!doctype html|html|head|body)/i.test(head),
     text: 'is an HTML page, such as a login or error page that was saved in place of the model: download the model again',
   },
+];
+
+const FORMATS: readonly Format[] = [
+  ...PLACEHOLDERS,
   { isMet: (head) => /^(ï»¿)?\s*<\?xml/.test(head), text: 'is an XML file: export the model to ONNX' },
   {
     isMet: starting('PK\x03\x04'),
@@ -69,33 +74,47 @@ export async function modelFileProblem(file: string): Promise<string | undefined
   } finally {
     message.close();
   }
-  // ONNX Runtime would take the text of a pointer for small weights.
-  const pointer = await findPointer(path.dirname(file), WEIGHTS);
-  return pointer && `${pointer} ${LFS_TEXT}`;
+  // ONNX Runtime would take the text of a pointer or a page for weights, and answer with what they make.
+  return findPlaceholder(path.dirname(file), WEIGHTS);
 }
 
 /** Names of files that hold external weights. */
 const WEIGHTS = /\.(bin|data|weights?)$|[._]data$/i;
+/** External weights may have any name; a page of documentation is none. */
+const ANY_WEIGHTS = /^(?!.*\.html?$)/i;
 
 /**
- * Adds to the text of a failed load what lies beside the model file and explains it: pointers in place of external weights.
+ * Adds to the text of a failed load what lies beside the model file and explains it: pointers and pages in place of external
+ * weights.
  */
 export async function explainLoadFailure(modelPath: string, reason: string): Promise<string> {
   // Where the disk says nothing, the reason stands by itself.
-  const pointer = await findPointer(path.dirname(modelPath), /^/).catch(() => undefined);
-  return pointer === undefined ? reason : `${reason}; ${pointer} ${LFS_TEXT}`;
+  const placeholder = await findPlaceholder(path.dirname(modelPath), ANY_WEIGHTS).catch(() => undefined);
+  return placeholder === undefined ? reason : `${reason}; ${placeholder}`;
 }
 
-async function findPointer(directory: string, names: RegExp): Promise<string | undefined> {
+/** The first file that is no weights, and what it is. */
+async function findPlaceholder(directory: string, names: RegExp): Promise<string | undefined> {
   for (const { name } of (await readEntries(directory).catch(absent)) ?? []) {
     if (!names.test(name)) continue;
     const file = path.join(directory, name);
     const stat = await statFile(file);
-    if (stat === undefined || !stat.isFile() || stat.size > HEAD_BYTES) continue;
-    const bytes = await DISK.run(`reading ${file}`, () => fs.readFile(file)).catch(absent);
-    if (bytes !== undefined && LFS_POINTER(bytes.toString('latin1'))) return file;
+    if (stat === undefined || !stat.isFile()) continue;
+    const head = await DISK.run(`reading ${file}`, () => headOf(file)).catch(absent);
+    const found = head && PLACEHOLDERS.find(({ isMet }) => isMet(head));
+    if (found) return `${file} ${found.text}`;
   }
   return undefined;
+}
+
+async function headOf(file: string): Promise<string> {
+  const handle = await fs.open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    return buffer.toString('latin1', 0, bytesRead);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Why there is no such file, and what to do. */

@@ -129,6 +129,19 @@ describe('a model file', () => {
   });
 });
 
+test('a page in place of external weights is found, however long, since it would be taken for weights', async () => {
+  const directory = temporaryDirectory();
+  const file = path.join(directory, 'model.onnx');
+  fs.writeFileSync(file, withExternalData(mlpModel(), 'W1', 'weights.bin'));
+  fs.writeFileSync(path.join(directory, 'weights.bin'), Buffer.alloc(100_000, 1));
+  fs.writeFileSync(path.join(directory, 'card.html'), '<html></html>');
+  expect(await modelFileProblem(file)).toBeUndefined();
+  expect(await explainLoadFailure(file, 'out of bounds')).toBe('out of bounds');
+  fs.writeFileSync(path.join(directory, 'weights.bin'), `<!doctype html>${' '.repeat(100_000)}`);
+  expect(await modelFileProblem(file)).toMatch(/weights\.bin is an HTML page/);
+  expect(await explainLoadFailure(file, 'out of bounds')).toMatch(/^out of bounds; \S+weights\.bin is an HTML page/);
+});
+
 test('a failed load names the pointers that lie in place of external weights', async () => {
   const directory = temporaryDirectory();
   const file = path.join(directory, 'model.onnx');
