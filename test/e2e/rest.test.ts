@@ -287,7 +287,7 @@ describe('what is wrong is told by its field', () => {
     const long = { inputs: [{ ...A, data: Array.from({ length: MAX_BYTES }, () => 1) }] };
     expect(await infer('sum', long)).toMatchObject({
       code: 413,
-      json: { error: expect.stringMatching(/max_json_bytes/) },
+      json: { error: expect.stringMatching(/maxJsonBytes/) },
     });
     const packed = gzipSync(Buffer.alloc(MAX_BYTES * 2));
     expect(await infer('sum', packed, { 'content-encoding': 'gzip' })).toMatchObject({ code: 413 });

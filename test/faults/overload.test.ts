@@ -128,7 +128,7 @@ describe('while the instance is busy', () => {
     for (const { status, message, retryPushbackMs } of refusals) {
       expect(status).toBe('RESOURCE_EXHAUSTED');
       expect(message).toMatch(
-        /^the server holds \d+ of 1000 bytes \(max_in_flight_bytes\): \d+ more of this request do not fit$/,
+        /^the server holds \d+ of 1000 bytes \(maxInFlightBytes\): \d+ more of this request do not fit$/,
       );
       expect(retryPushbackMs).toBeGreaterThanOrEqual(50);
     }

@@ -65,7 +65,7 @@ test('640 MiB of answers that are not read yet take 64 MiB of budget, and every 
       Array.from({ length: REQUESTS }, (_, id) => id),
     );
     for (const { error_message: text } of answers) {
-      if (text !== '') expect(text).toMatch(/^the server holds \d+ of 67108864 bytes \(max_in_flight_bytes\): /);
+      if (text !== '') expect(text).toMatch(/^the server holds \d+ of 67108864 bytes \(maxInFlightBytes\): /);
     }
     expect(await stream.ended).toBe('OK');
   }

@@ -154,12 +154,12 @@ const CASES: readonly (readonly [name: string, sent: () => Sent, outcome: RegExp
   [
     'INT64 of a byte each, eight times as large as any message',
     () => ({ datatype: 'INT64', elements: MAX_BYTES, contents: packed(3, repeated('01', MAX_BYTES)) }),
-    /^limit_exceeded: the typed contents of the request for model 'm' stand for 134217728 bytes, .* \(max_message_bytes 16777216\)$/,
+    /^limit_exceeded: the typed contents of the request for model 'm' stand for 134217728 bytes, .* \(maxMessageBytes 16777216\)$/,
   ],
   [
     'empty texts, typed',
     () => ({ datatype: 'BYTES', elements: MAX_BYTES / 2, contents: repeated('4200', MAX_BYTES / 2) }),
-    /^limit_exceeded: the BYTES inputs of the request for model 'm' have 8388608 elements, more than 262144: .* \(max_message_bytes 16777216\)$/,
+    /^limit_exceeded: the BYTES inputs of the request for model 'm' have 8388608 elements, more than 262144: .* \(maxMessageBytes 16777216\)$/,
   ],
   [
     'empty texts, raw',

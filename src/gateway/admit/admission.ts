@@ -99,7 +99,7 @@ export class Admission {
   }
 
   #full(what: string): InferError {
-    const text = `the server holds ${this.#bytes} of ${this.#maxBytes} bytes (max_in_flight_bytes): ${what}`;
+    const text = `the server holds ${this.#bytes} of ${this.#maxBytes} bytes (maxInFlightBytes): ${what}`;
     return new InferError('queue_full', text, { pushback: Math.ceil(50 + Math.random() * 50) });
   }
 

@@ -39,12 +39,12 @@ export function checkSize({ inputs, modelName }: InferRequest, maxMessageBytes: 
     else if (contents !== undefined) bytes += elements * size;
   }
   if (bytes > maxMessageBytes) {
-    const text = `the typed contents of the request for model '${modelName}' stand for ${bytes} bytes, more than a message may have (max_message_bytes ${maxMessageBytes})`;
+    const text = `the typed contents of the request for model '${modelName}' stand for ${bytes} bytes, more than a message may have (maxMessageBytes ${maxMessageBytes})`;
     throw new InferError('limit_exceeded', text);
   }
   const maxStrings = Math.floor(maxMessageBytes / MESSAGE_BYTES_OF_A_STRING);
   if (strings > maxStrings) {
-    const text = `the BYTES inputs of the request for model '${modelName}' have ${strings} elements, more than ${maxStrings}: one for each ${MESSAGE_BYTES_OF_A_STRING} bytes that a message may have (max_message_bytes ${maxMessageBytes})`;
+    const text = `the BYTES inputs of the request for model '${modelName}' have ${strings} elements, more than ${maxStrings}: one for each ${MESSAGE_BYTES_OF_A_STRING} bytes that a message may have (maxMessageBytes ${maxMessageBytes})`;
     throw new InferError('limit_exceeded', text);
   }
 }

@@ -16,7 +16,7 @@ describe('the byte budget', () => {
       expect(error).toBeInstanceOf(InferError);
       expect(error).toMatchObject({ reason: 'queue_full' });
       expect((error as InferError).message).toBe(
-        'the server holds 100 of 100 bytes (max_in_flight_bytes): 1 more of this request do not fit',
+        'the server holds 100 of 100 bytes (maxInFlightBytes): 1 more of this request do not fit',
       );
       expect((error as InferError).pushback).toBeGreaterThanOrEqual(50);
     }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -334,4 +334,27 @@ test('REST may not take every connection of the HTTP port: probes and metrics ne
     '--http-max-requests: httpMaxRequests 100 must be below httpMaxConnections 100: probes and metrics get the rest',
   ]);
   expect(load({ flags: { ...flags, httpMaxRequests: '99' } }).httpMaxRequests).toBe(99);
+});
+
+/** Names of other vocabularies: Triton's extensions and log settings, configurations of models, options of grpc-js. */
+const NOT_OURS = new Set([
+  'model_repository',
+  'log_format',
+  'execution_providers',
+  'strict_execution_providers',
+  'max_concurrent_streams',
+]);
+
+test('errors call a setting by the name that the file takes, so that it can be copied from there', () => {
+  const others = SETTINGS.map(({ key }) => key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+  const names = new RegExp(
+    `\\b(${others.filter((name) => name.includes('_') && !NOT_OURS.has(name)).join('|')})\\b`,
+    'g',
+  );
+  const files = globSync('src/**/*.ts');
+  expect(files.length).toBeGreaterThan(300);
+  const found = files.flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(names)].map(([name]) => `${file}: ${name}`),
+  );
+  expect(found).toEqual([]);
 });

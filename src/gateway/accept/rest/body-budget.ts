@@ -18,7 +18,7 @@ export class BodyBudget {
   take(bytes: number, held: number): void {
     const isSmall = held + bytes <= SMALL_BYTES;
     if (this.#bytes + bytes > this.#maxBytes * (isSmall ? 1 : 1 - RESERVED_SHARE)) {
-      const text = `REST requests hold ${this.#bytes} bytes, ${bytes} more do not fit (max_in_flight_bytes is ${this.#maxBytes}): try again`;
+      const text = `REST requests hold ${this.#bytes} bytes, ${bytes} more do not fit (maxInFlightBytes is ${this.#maxBytes}): try again`;
       throw new InferError('queue_full', text, { pushback: 1_000 });
     }
     this.#bytes += bytes;

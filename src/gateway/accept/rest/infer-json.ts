@@ -61,7 +61,7 @@ export async function parseInferRequest(
     throw invalid(`inference-header-content-length is ${headerLength}, the body has ${body.byteLength} bytes`);
   }
   if (headerLength > bounds.maxJsonBytes) {
-    const text = `the JSON of the body is longer than ${bounds.maxJsonBytes} bytes (max_json_bytes)`;
+    const text = `the JSON of the body is longer than ${bounds.maxJsonBytes} bytes (maxJsonBytes)`;
     throw new InferError('limit_exceeded', text);
   }
   const bytes = body.subarray(0, headerLength);

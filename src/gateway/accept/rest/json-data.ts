@@ -53,7 +53,7 @@ export class JsonData {
     const { maxTensorBytes, charge } = this.#bounds;
     this.#rawBytes += bytes;
     if (this.#rawBytes > maxTensorBytes) {
-      const text = `the tensors of the request take ${this.#rawBytes} bytes with ${where}, at most ${maxTensorBytes} are allowed (max_message_bytes)`;
+      const text = `the tensors of the request take ${this.#rawBytes} bytes with ${where}, at most ${maxTensorBytes} are allowed (maxMessageBytes)`;
       throw new InferError('limit_exceeded', text);
     }
     charge.take(bytes);

@@ -51,7 +51,7 @@ export const SMALL_BODY: BodyLimit = { maxBytes: 16 * 1024, setting: 'the limit 
 /** A configuration is a text within JSON: each of its quotes has a backslash there. */
 const CONFIG_BODY: BodyLimit = {
   maxBytes: MAX_CONFIG_BYTES + MAX_REQUEST_BYTES_WITHOUT_FILES,
-  setting: 'the limit of this path without allow_model_upload, which lets clients send the files of models',
+  setting: 'the limit of this path without allowModelUpload, which lets clients send the files of models',
 };
 
 const ok = (json: unknown): RestAnswer => ({ code: 200, json });

@@ -172,9 +172,9 @@ export class RestServer {
       if (bodyLimit !== 'server' && bodyLimit.maxBytes < maxJsonBytes) return bodyLimit;
     } else if (call.get(HEADER_LENGTH) !== undefined) {
       // A body with binary tensors says where they begin; any other is JSON.
-      return { maxBytes: maxMessageBytes, setting: 'max_message_bytes' };
+      return { maxBytes: maxMessageBytes, setting: 'maxMessageBytes' };
     }
-    return { maxBytes: maxJsonBytes, setting: 'max_json_bytes' };
+    return { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' };
   }
 }
 

@@ -196,7 +196,7 @@ describe('a request in JSON', () => {
       'tensors that are larger than a message may be, before they are made',
       `{"inputs":[{"name":"x","datatype":"FP64","shape":[200],"data":[${'1,'.repeat(199)}1]}]}`,
       'limit_exceeded',
-      /tensors of the request take 1600 bytes with input 'x', at most 1000 are allowed \(max_message_bytes\)/,
+      /tensors of the request take 1600 bytes with input 'x', at most 1000 are allowed \(maxMessageBytes\)/,
     ],
     ['too many values', `{"inputs":[${'{},'.repeat(300_000)}{}]}`, 'limit_exceeded', /more than 250000 values/],
     ['too many values in one', `{"x":[${'1,'.repeat(30_000)}1]}`, 'limit_exceeded', /more than 20000 values in one/],

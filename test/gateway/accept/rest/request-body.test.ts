@@ -8,7 +8,7 @@ import { Slices } from '../../../../src/gateway/accept/slices.ts';
 import { InferError } from '../../../../src/gateway/errors.ts';
 
 const MIB = 2 ** 20;
-const LIMIT = { maxBytes: 4 * MIB, setting: 'max_json_bytes' };
+const LIMIT = { maxBytes: 4 * MIB, setting: 'maxJsonBytes' };
 
 let server: Server;
 let limit = LIMIT;
@@ -104,7 +104,7 @@ describe('a body', () => {
 
   test('is refused as soon as its length says that it is too long', async () => {
     expect(await post(Buffer.alloc(LIMIT.maxBytes + 1))).toBe('limit_exceeded');
-    expect(await outcome).toMatchObject({ message: 'the body is longer than 4194304 bytes (max_json_bytes)' });
+    expect(await outcome).toMatchObject({ message: 'the body is longer than 4194304 bytes (maxJsonBytes)' });
     expect(taken).toBe(0);
   });
 
@@ -134,7 +134,7 @@ describe('a body', () => {
       const noise = Buffer.from(Array.from({ length: 2 * MIB }, (_, index) => (index * 7_919) % 256));
       const body = encoding === 'gzip' ? gzipSync(noise) : noise;
       expect(await post(body, { 'content-encoding': encoding, 'transfer-encoding': 'chunked' })).toBe('queue_full');
-      expect(await outcome).toMatchObject({ pushback: 1_000, message: expect.stringContaining('max_in_flight_bytes') });
+      expect(await outcome).toMatchObject({ pushback: 1_000, message: expect.stringContaining('maxInFlightBytes') });
       budget.take(MIB / 2, MIB);
     },
   );
