@@ -32,7 +32,8 @@ export class HttpExchange {
   #writer: AnswerWriter | undefined;
 
   constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse) {
-    this.isRest = /^\/v2(\/|\?|$)/.test(request.url ?? '');
+    request.url = originForm(request.url ?? '');
+    this.isRest = /^\/v2(\/|\?|$)/.test(request.url);
     this.#host = host;
     this.#request = request;
     this.#response = response;
@@ -135,4 +136,12 @@ export class HttpExchange {
 export function answerOf(error: InferError): HttpAnswer {
   const { code, body, headers } = restError(error);
   return { code, headers: { 'content-type': 'application/json', ...headers }, chunks: [Buffer.from(body)] };
+}
+
+/** RFC 9112, section 3.2.2: a client may name the server in the request line, as it does for a proxy. */
+function originForm(target: string): string {
+  const [authority] = /^https?:\/\/[^/?#]*/i.exec(target) ?? [];
+  if (authority === undefined) return target;
+  const rest = target.slice(authority.length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
 }

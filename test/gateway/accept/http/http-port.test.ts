@@ -371,3 +371,22 @@ test('a client that goes away is known to the handler at once', async () => {
   connection.socket.destroy();
   expect(await gone.promise).toBe('gone');
 });
+
+describe('a request line', () => {
+  test.each([
+    ['/v2/models/m?x=1', '/v2/models/m?x=1'],
+    ['http://models.example:80/v2/models/m?x=1', '/v2/models/m?x=1'],
+    ['HTTPS://models.example/v2', '/v2'],
+    ['/v2/http://models.example/', '/v2/http://models.example/'],
+  ])('that asks for %s means %s', async (target, expected) => {
+    const targets: (string | undefined)[] = [];
+    const port = await listen(async ({ url }) => {
+      targets.push(url);
+      return text(200, 'done');
+    });
+    const connection = await open(port);
+    connection.send(head('GET', target));
+    expect(await connection.answers(1)).toEqual([200]);
+    expect(targets).toEqual([expected]);
+  });
+});
