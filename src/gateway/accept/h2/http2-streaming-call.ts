@@ -1,9 +1,11 @@
 import { InferError } from '../../errors.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
+import { SLICES } from '../slices.ts';
 import { Claim } from './byte-budget.ts';
 import { Fifo } from './fifo.ts';
 import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
 import type { Http2Stream } from './http2-stream.ts';
+import { TurnAllowance } from './turn-allowance.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
 
@@ -16,6 +18,12 @@ interface Waiting {
 
 /** What a message that waits holds besides its bytes: its objects. A message may have no bytes at all. */
 const WAITING_BYTES = 256;
+
+/**
+ * Messages that were waiting and are handed on in one turn of the event loop, of all calls: what is answered at once, by a
+ * refusal say, lets the next one come without a turn between. Beyond, calls take turns in slices.
+ */
+const HANDED_ON = new TurnAllowance(100);
 
 /**
  * A call whose method starts at the headers.
@@ -34,6 +42,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   #requestEnded = false;
   #endDelivered = false;
   #stopInflating: (() => void) | undefined;
+  #awaitsSlice = false;
 
   constructor(stream: Http2Stream, start: CallStart, tools: CallTools, method: StreamingMethod) {
     super(stream, start, tools);
@@ -112,7 +121,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
 
   /** Hands on what waits, as far as it may come now. A handler that pauses and resumes is not entered twice. */
   #deliver(): void {
-    while (!this.#paused && !this.#delivering && !this.ended && this.#stopInflating === undefined) {
+    while (!this.#paused && !this.#delivering && !this.ended && !this.#isHeldUp) {
       const next = this.#waiting.first;
       if (next === undefined) {
         this.#deliverEnd();
@@ -120,11 +129,25 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
       }
       if (next.isCompressed) {
         this.#inflate(next.message);
+      } else if (SLICES.isOver && !HANDED_ON.take()) {
+        void this.#deliverInSlice();
       } else {
         this.#drop();
         this.#deliverOne(next.message);
       }
     }
+  }
+
+  get #isHeldUp(): boolean {
+    return this.#awaitsSlice || this.#stopInflating !== undefined;
+  }
+
+  async #deliverInSlice(): Promise<void> {
+    this.#awaitsSlice = true;
+    await SLICES.next();
+    this.#awaitsSlice = false;
+    this.#deliver();
+    this.http2.reopenWindow();
   }
 
   #inflate(message: Buffer): void {
