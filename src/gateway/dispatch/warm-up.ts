@@ -11,7 +11,12 @@ const SWEEP_BUDGET_MS = 1_500;
 const RUNS_PER_SIZE = 3;
 
 export type Found =
-  | { readonly kind: 'shape'; readonly shape: ProbeShape }
+  | {
+      readonly kind: 'shape';
+      readonly shape: ProbeShape;
+      /** Bytes of its inputs, or of its outputs where these are more. */
+      readonly rowBytes: number;
+    }
   /** No made-up input runs; the last refusal says why. */
   | { readonly kind: 'none'; readonly reason: string }
   /** The runner died or hung under one: the model must not serve. */
@@ -30,8 +35,12 @@ export async function findProbeShape(
   let reason = '';
   for (const range of ranges) {
     for (const openAxisSize of open ? OPEN_AXIS_SIZES : [1]) {
-      const outcome = await run([row(inputs, { openAxisSize, range })]);
-      if (outcome.kind === 'ok') return { kind: 'shape', shape: { openAxisSize, range } };
+      const made = row(inputs, { openAxisSize, range });
+      const outcome = await run([made]);
+      if (outcome.kind === 'ok') {
+        const answered = outcome.outputs.reduce((sum, { data }) => sum + data.byteLength, 0);
+        return { kind: 'shape', shape: { openAxisSize, range }, rowBytes: Math.max(made.bytes, answered) };
+      }
       reason = reasonOf(outcome);
       if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason };
     }
@@ -82,12 +91,12 @@ export async function measureBatches(
   }
 }
 
-/** Bytes of the largest batch that is made up: a batch of large images would take gigabytes. */
+/** Bytes of the largest batch that is made up, going in or coming out: one of large images would take gigabytes. */
 const MAX_WARM_UP_BYTES = 64 * 1024 * 1024;
 
 /** The largest batch to warm up with, in rows: what a batch may have, or what fits 64 MiB. */
-export function warmUpRows(inputs: readonly ModelTensor[], shape: ProbeShape, maxRows: number): number {
-  return Math.max(1, Math.min(maxRows, Math.floor(MAX_WARM_UP_BYTES / Math.max(1, row(inputs, shape).bytes))));
+export function warmUpRows(rowBytes: number, maxRows: number): number {
+  return Math.max(1, Math.min(maxRows, Math.floor(MAX_WARM_UP_BYTES / Math.max(1, rowBytes))));
 }
 
 /** The same row again and again: what a batch costs does not depend on its values. */

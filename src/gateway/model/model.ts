@@ -16,7 +16,14 @@ import { findRowDependence, type ProbeShape, type RunRows } from '../dispatch/ro
 import type { Runner } from '../dispatch/runner.ts';
 import { LoadError } from '../dispatch/runner-process.ts';
 import { PROBE_RANGES, seededRandom, syntheticRow, WARM_UP_RANGES } from '../dispatch/synthetic-input.ts';
-import { findProbeShape, type Measured, measureBatches, warmInstances, warmUpRows } from '../dispatch/warm-up.ts';
+import {
+  type Found,
+  findProbeShape,
+  type Measured,
+  measureBatches,
+  warmInstances,
+  warmUpRows,
+} from '../dispatch/warm-up.ts';
 import { InferError } from '../errors.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from '../ops/diagnostics.ts';
 import { fingerprintVersion } from '../repository/fingerprint.ts';
@@ -253,7 +260,7 @@ export class Model implements Servable {
     );
     if (found.kind === 'shape') {
       const bucket = bucketOf(client, found.shape);
-      for (const { rows, elapsedMs } of await this.#warmUp(signature, found.shape, maxRows)) {
+      for (const { rows, elapsedMs } of await this.#warmUp(signature, found, maxRows)) {
         scheduler.observe(bucket, rows, elapsedMs);
       }
     }
@@ -269,7 +276,7 @@ export class Model implements Servable {
   }
 
   /** Batching as the model and its configuration say, unless running shows that rows are not independent. */
-  async #verify(signature: ModelSignature, found: Awaited<ReturnType<typeof findProbeShape>>): Promise<Batching> {
+  async #verify(signature: ModelSignature, found: Found): Promise<Batching> {
     const { batching } = signature;
     if (batching.kind === 'off' || this.plan.config.tensorgate.row_independence === 'assume') return batching;
     if (batching.maxRows === 1) return batching;
@@ -293,11 +300,15 @@ export class Model implements Servable {
   }
 
   /** Runs made-up batches on every instance, and then measures how long they take. */
-  async #warmUp(signature: ModelSignature, shape: ProbeShape, maxRows: number): Promise<Measured[]> {
+  async #warmUp(
+    signature: ModelSignature,
+    { shape, rowBytes }: Extract<Found, { kind: 'shape' }>,
+    maxRows: number,
+  ): Promise<Measured[]> {
     const { inputs } = signature;
     // Made-up batches keep no one waiting for room, and need not run.
     const run = this.#runOnce(signature, 0);
-    const largest = warmUpRows(inputs, shape, maxRows);
+    const largest = warmUpRows(rowBytes, maxRows);
     await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
     return measureBatches(run, inputs, shape, largest);
   }

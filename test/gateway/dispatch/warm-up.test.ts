@@ -13,7 +13,7 @@ const OPEN_ROW = [spec('image', 'FP32', [-1, 3, -1, -1])];
 
 describe('the values that a model takes', () => {
   test('are found at once where it takes any', async () => {
-    expect(await findProbeShape(await runRowsOf(mlpModel()), FP32_ROW, PROBE_RANGES)).toEqual({
+    expect(await findProbeShape(await runRowsOf(mlpModel()), FP32_ROW, PROBE_RANGES)).toMatchObject({
       kind: 'shape',
       shape: { openAxisSize: 1, range: 'wide' },
     });
@@ -25,7 +25,7 @@ describe('the values that a model takes', () => {
       [spec('indices', 'INT64', [-1, 2])],
       PROBE_RANGES,
     );
-    expect(found).toEqual({ kind: 'shape', shape: { openAxisSize: 1, range: 'small' } });
+    expect(found).toMatchObject({ kind: 'shape', shape: { openAxisSize: 1, range: 'small' } });
   });
 
   test('are zero where nothing else is left', async () => {
@@ -34,11 +34,11 @@ describe('the values that a model takes', () => {
       [spec('indices', 'INT64', [-1, 2])],
       PROBE_RANGES,
     );
-    expect(found).toEqual({ kind: 'shape', shape: { openAxisSize: 1, range: 'zero' } });
+    expect(found).toMatchObject({ kind: 'shape', shape: { openAxisSize: 1, range: 'zero' } });
   });
 
   test('include a size for axes that are open', async () => {
-    expect(await findProbeShape(await runRowsOf(convolutionModel()), OPEN_ROW, PROBE_RANGES)).toEqual({
+    expect(await findProbeShape(await runRowsOf(convolutionModel()), OPEN_ROW, PROBE_RANGES)).toMatchObject({
       kind: 'shape',
       shape: { openAxisSize: 16, range: 'wide' },
     });
@@ -47,10 +47,17 @@ describe('the values that a model takes', () => {
   test('are looked for among other sizes where the first is refused', async () => {
     const run: RunRows = async ([row]) =>
       row?.shapes[0]?.[2] === 224 ? OK : { kind: 'refused', message: 'too small' };
-    expect(await findProbeShape(run, OPEN_ROW, PROBE_RANGES)).toEqual({
+    expect(await findProbeShape(run, OPEN_ROW, PROBE_RANGES)).toMatchObject({
       kind: 'shape',
       shape: { openAxisSize: 224, range: 'wide' },
     });
+  });
+
+  test('come with the bytes of the larger side of a row', async () => {
+    const wide = { name: 'wide', datatype: 'FP32', shape: [1, 25], data: new Uint8Array(100) } as const;
+    expect(await findProbeShape(async () => OK, FP32_ROW, PROBE_RANGES)).toMatchObject({ rowBytes: 16 });
+    const run: RunRows = async () => ({ ...OK, outputs: [wide] });
+    expect(await findProbeShape(run, FP32_ROW, PROBE_RANGES)).toMatchObject({ rowBytes: 100 });
   });
 
   test('are none where all is refused, with the last reason', async () => {
@@ -108,10 +115,10 @@ describe('warming', () => {
   const SHAPE = { openAxisSize: 224, range: 'zero' } as const;
 
   test('takes the largest batch that a model may have, unless its rows are large', () => {
-    expect(warmUpRows(FP32_ROW, SHAPE, 64)).toBe(64);
-    // 3 x 224 x 224 floats are 602,112 bytes.
-    expect(warmUpRows(OPEN_ROW, SHAPE, 1_000)).toBe(111);
-    expect(warmUpRows([spec('image', 'FP32', [-1, 1 << 15, 1 << 10])], SHAPE, 64)).toBe(1);
+    expect(warmUpRows(16, 64)).toBe(64);
+    // An image of 3 x 224 x 224 floats.
+    expect(warmUpRows(602_112, 1_000)).toBe(111);
+    expect(warmUpRows(2 ** 27, 64)).toBe(1);
   });
 
   test('runs on every instance at the same time', async () => {
