@@ -365,6 +365,7 @@ function toOption({
   list,
   choices = [],
   default: value,
+  derivedDefault,
   description,
 }: SettingDescription): Option {
   const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
@@ -372,6 +373,7 @@ function toOption({
   if (choices.length > 0) option.choices(choices);
   if (key.startsWith('http2')) option.helpGroup('Limits of the transport h2:');
   if (value !== undefined) option.default(value, String(value) === '' ? 'none' : String(value));
+  if (derivedDefault !== undefined) option.default(undefined, derivedDefault.replaceAll('`', ''));
   // A list may also be given by naming the flag several times; what it has before the first is its default, which is no text.
   return option.argParser((text, before: unknown) => (list && typeof before === 'string' ? `${before},${text}` : text));
 }

@@ -9,13 +9,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { extname } from 'node:path';
-import { createInterface } from 'node:readline';
 import { getSystemErrorMap } from 'node:util';
 import type { FromRunner, Run, SessionInfo, SessionSpec, ToRunner } from '../../worker/protocol.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
 import { ChannelListener } from './channel-listener.ts';
 import { InstanceChannel, type RunnerEnd, type RunReply } from './instance-channel.ts';
+import { OutputLines } from './output-lines.ts';
 import { offerAsVictim, residentBytes } from './runner-memory.ts';
 
 // `.ts` in a checkout, `.js` in the package.
@@ -155,10 +155,11 @@ export class RunnerProcess {
     child.on('message', (message) => this.#receive(message as FromRunner));
     for (const stream of [child.stdout, child.stderr]) {
       if (!stream) continue;
-      const lines = createInterface({ input: stream });
-      // What it prints is lost; its end is noticed by itself. The interface repeats errors of its stream.
-      for (const emitter of [stream, lines]) emitter.on('error', () => {});
-      lines.on('line', (line) => this.#print(line));
+      const lines = new OutputLines((line) => this.#print(line));
+      // What it prints is lost; its end is noticed by itself.
+      stream.on('error', () => {});
+      stream.on('data', (bytes: Buffer) => lines.write(bytes));
+      stream.on('end', () => lines.end());
     }
   }
 

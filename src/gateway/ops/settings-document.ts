@@ -47,7 +47,8 @@ export function settingsSchema(): object {
   return { ...FILE_JSON_SCHEMA, title: 'tensorgate.yaml', description: 'The settings of a tensorgate server.' };
 }
 
-function formatDefault({ default: value, required }: SettingDescription): string {
+function formatDefault({ default: value, derivedDefault, required }: SettingDescription): string {
+  if (derivedDefault !== undefined) return `default: ${derivedDefault}`;
   if (value === undefined) return required ? 'has to be given' : 'off unless given';
   return String(value) === '' ? 'default: none' : `default \`${value}\``;
 }

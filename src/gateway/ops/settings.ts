@@ -152,7 +152,7 @@ const SCHEMA = z.strictObject({
     .max(2 ** 31 - 1)
     .optional()
     .describe(
-      'Most bytes of all outputs that a model makes for one request, whether they are asked for or not. A request with more fails with RESOURCE_EXHAUSTED before anything is copied; a model of which every row has more does not load. The default is that of `maxMessageBytes`: raise it where clients take longer answers than they send requests.',
+      'Most bytes of all outputs that a model makes for one request, whether they are asked for or not. A request with more fails with RESOURCE_EXHAUSTED before anything is copied; a model of which every row has more does not load. Raise it where clients take longer answers than they send requests.',
     ),
   maxConcurrentStreams: z
     .int()
@@ -296,10 +296,17 @@ export interface SettingDescription {
   readonly maximum?: number;
   /** Whether it has to be given. */
   readonly required: boolean;
-  /** `undefined`: there is none, and what it is about is off. */
+  /** `undefined`: there is none, and what it is about is off, or it is derived. */
   readonly default: boolean | number | string | readonly string[] | undefined;
+  /** What the default is, where it follows from another setting. */
+  readonly derivedDefault?: string;
   readonly description: string;
 }
+
+/** The settings whose default follows from another. */
+const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, string>([
+  ['maxOutputBytes', 'that of `maxMessageBytes`'],
+]);
 
 /** What zod says of a field, in the terms of JSON Schema. */
 interface FieldSchema {
@@ -325,6 +332,7 @@ export const SETTINGS: readonly SettingDescription[] = Object.entries(
 ).map(([key, field]) => {
   const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const choices = field.enum ?? field.items?.enum;
+  const derivedDefault = DERIVED_DEFAULTS.get(key);
   return {
     key: key as keyof Settings,
     flag: `--${words}`,
@@ -337,6 +345,7 @@ export const SETTINGS: readonly SettingDescription[] = Object.entries(
     ...(field.maximum === undefined ? {} : { maximum: field.maximum }),
     required: !SCHEMA.shape[key as keyof Settings].safeParse(undefined).success,
     default: field.default,
+    ...(derivedDefault === undefined ? {} : { derivedDefault }),
     description: field.description,
   };
 });

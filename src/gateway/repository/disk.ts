@@ -95,7 +95,7 @@ export async function digestFile(file: string): Promise<string> {
 }
 
 /** Longest text: a configuration of a thousand tensors has a tenth of it. */
-const MAX_TEXT_BYTES = 1024 * 1024;
+export const MAX_TEXT_BYTES = 1024 * 1024;
 
 /** Only regular files: to read a pipe would never end. */
 export async function readText(file: string): Promise<string> {

@@ -10,9 +10,8 @@
 
 import path from 'node:path';
 import { z } from 'zod';
-import { decodeText } from '../../wire/text-encoding.ts';
 import { type Arithmetic, arithmeticHere } from './arithmetic.ts';
-import { digestFile, readBytes, statFile } from './disk.ts';
+import { digestFile, MAX_TEXT_BYTES, readBytes, readText, statFile } from './disk.ts';
 import { parseJson } from './json-document.ts';
 import { ModelConfigError } from './model-config.ts';
 import { type NpyArray, NpzError, readNpz } from './npz-archive.ts';
@@ -98,13 +97,15 @@ export async function readGolden(
 }
 
 async function readDescription(file: string): Promise<z.output<typeof DESCRIPTION>> {
-  const parsed = parseJson(decodeText(await readFile(file)), file, DESCRIPTION);
+  await checkFile(file, MAX_TEXT_BYTES);
+  const parsed = parseJson(await readText(file), file, DESCRIPTION);
   if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);
   return parsed.value;
 }
 
 async function readArrays(file: string): Promise<Map<string, NpyArray>> {
-  const bytes = await readFile(file);
+  await checkFile(file, MAX_BYTES);
+  const bytes = await readBytes(file);
   try {
     return await readNpz(bytes);
   } catch (error) {
@@ -112,10 +113,8 @@ async function readArrays(file: string): Promise<Map<string, NpyArray>> {
   }
 }
 
-async function readFile(file: string): Promise<Buffer> {
+async function checkFile(file: string, maxBytes: number): Promise<void> {
   const stat = await statFile(file);
   if (stat === undefined || !stat.isFile()) throw new ModelConfigError(`${file} does not exist`);
-  if (stat.size > MAX_BYTES)
-    throw new ModelConfigError(`${file} has ${stat.size} bytes: at most ${MAX_BYTES} are read`);
-  return readBytes(file);
+  if (stat.size > maxBytes) throw new ModelConfigError(`${file} has ${stat.size} bytes: at most ${maxBytes} are read`);
 }

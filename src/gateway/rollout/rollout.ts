@@ -69,6 +69,7 @@ export class Rollout {
   decide(nowMs: number): Decision {
     const { stage, baselineP99Ms } = this.record;
     const standing: Standing = { stage, sinceMs: this.#sinceMs, baselineP99Ms };
+    for (const side of ['from', 'to'] as const) this.#readFiles(side);
     return decide(this.plan, standing, this.observe(), nowMs);
   }
 
@@ -113,24 +114,29 @@ export class Rollout {
     return { state, detail, breaker, files: state === 'READY' ? this.#filesOf(side, servable) : 'unknown' };
   }
 
-  /** A version is read once, and again when another took its place in the table. */
+  /**
+   * A version is read once, and again when another took its place in the table. Only a decision begins that: whoever asks how
+   * the rollout stands must not take the change from the decision that forgets what was seen of the version before.
+   */
+  #readFiles(side: Side): void {
+    const servable = this.versionOf(side);
+    if (servable?.state !== 'READY' || this.#seen.get(side)?.servable === servable) return;
+    const reading: SeenVersion = { servable, digest: undefined };
+    this.#seen.set(side, reading);
+    const [modelPath = ''] = servable.modelPaths;
+    void digestVersion(modelPath).then(
+      (digest) => {
+        reading.digest = digest;
+      },
+      (error: unknown) => {
+        reading.digest = `cannot be read: ${error instanceof Error ? error.message : error}`;
+      },
+    );
+  }
+
   #filesOf(side: Side, servable: Servable): VersionCondition['files'] {
     const seen = this.#seen.get(side);
-    if (seen?.servable !== servable) {
-      const reading: SeenVersion = { servable, digest: undefined };
-      this.#seen.set(side, reading);
-      const [modelPath = ''] = servable.modelPaths;
-      void digestVersion(modelPath).then(
-        (digest) => {
-          reading.digest = digest;
-        },
-        (error: unknown) => {
-          reading.digest = `cannot be read: ${error instanceof Error ? error.message : error}`;
-        },
-      );
-      return 'unknown';
-    }
-    if (seen.digest === undefined) return 'unknown';
+    if (seen?.servable !== servable || seen.digest === undefined) return 'unknown';
     const { digests } = this.record;
     return digests === undefined || digests[side] === seen.digest ? 'same' : 'changed';
   }

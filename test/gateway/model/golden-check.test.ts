@@ -104,6 +104,17 @@ describe('golden rows', () => {
     expect(await standing(fixture)).toContain('batching off: input');
   });
 
+  test('whose description is larger than any text are refused before it is read', async () => {
+    const fixture = await startLifecycle({ m: fixedBatchModel(2) }, { initial: [] });
+    const directory = path.join(fixture.repository.directory, 'm/1/golden');
+    fs.mkdirSync(directory);
+    // Where it were read, the text would be longer than a string can be.
+    fs.writeFileSync(path.join(directory, 'golden.json'), '{}');
+    fs.truncateSync(path.join(directory, 'golden.json'), 2 ** 30);
+    await fixture.lifecycle.load('m').catch(() => {});
+    expect(await standing(fixture)).toMatch(/golden\.json has 1073741824 bytes: at most 1048576 are read/);
+  });
+
   test.each([
     {
       what: 'are of another model file',
