@@ -299,7 +299,9 @@ test('a server that hangs in a file system while it starts is killed after the d
   const file = path.join(temporaryDirectory(), 'certificate.pem');
   // To open it for reading never returns.
   execFileSync('mkfifo', [file]);
-  const flags = ['--tls-certificate', file, '--tls-private-key', file, '--drain-timeout-ms', '500'];
+  // grpc-js has no TLS, and would not read it.
+  const tls = ['--transport', 'h2', '--tls-certificate', file, '--tls-private-key', file];
+  const flags = [...tls, '--drain-timeout-ms', '500'];
   await using server = new ServerProcess(repository.directory, flags, { NODE_OPTIONS: SAYS_WHEN_IT_LISTENS });
   await vi.waitUntil(() => server.log.includes('handles SIGTERM'), { timeout: 20_000, interval: 5 });
   server.kill('SIGTERM');
