@@ -2,7 +2,7 @@
  * The last net under the server: what nothing in it caught.
  *
  * A refusal of the operating system (no descriptor, no memory, a full disk, a peer that is gone) says that one operation failed.
- * Nothing of the gateway's own state is wrong, and whoever waits for the operation has a limit: the server goes on, because
+ * Nothing of the gateway's own state is wrong, and what waits for the operation has a limit: the server goes on, because
  * an exit would fail every caller for one. Anything else is a bug, after which no state can be trusted: the server drains, so that
  * what it accepted is answered and balancers send the rest elsewhere, and ends with 1, so that its supervisor starts another.
  */

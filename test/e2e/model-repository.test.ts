@@ -147,7 +147,7 @@ describe('what a configuration narrows or moves', () => {
 });
 
 describe('a file that is no model', () => {
-  test('is named by its cause: in readiness, in the index, and to whoever loads it', async () => {
+  test('is named by its cause: in readiness, in the index, and to the client that loads it', async () => {
     using repository = new Repository({
       pointer: Buffer.from(LFS),
       page: Buffer.from('<!DOCTYPE html><html><body>Please sign in</body></html>'),

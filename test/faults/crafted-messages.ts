@@ -26,7 +26,7 @@ export function everyRpc(): readonly { readonly path: string; readonly method: D
 
 export function craftedMessages(message: DescMessage): readonly CraftedMessage[] {
   return [
-    { title: 'fields that nobody knows', make: repeat([...tag(2_000, VARINT), 0]) },
+    { title: 'fields that are unknown', make: repeat([...tag(2_000, VARINT), 0]) },
     { title: 'groups without an end', make: repeat(tag(2_000, START_GROUP)) },
     ...craftedFields(message, [], [message.typeName]),
   ];

@@ -1,7 +1,7 @@
 /**
  * The names of the models in a repository, as the last look saw them.
  *
- * LISTING-1: one look at a time. Whoever asks during a look waits for the next one, and all who wait share it.
+ * LISTING-1: one look at a time. A caller that asks during a look waits for the next one, which all waiters share.
  * LISTING-2: no one waits longer than `patienceMs`, and while a look hangs, no one waits at all: the names of the last look stay
  *     in force, and a notice says so.
  */

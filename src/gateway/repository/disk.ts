@@ -1,7 +1,7 @@
 /**
  * File operations on the model repository and on the server's own state. A network file system may hang, so
  *
- * DISK-1: an operation that takes too long rejects, and whoever waits goes on;
+ * DISK-1: an operation that takes too long rejects, and its waiters go on;
  * DISK-2: few run at a time. Each holds a thread of libuv's pool until the kernel answers, and a hanging file system must leave
  *     threads for mailboxes: the pool has four.
  */

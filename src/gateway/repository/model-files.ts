@@ -18,7 +18,7 @@ export const WARM_UP_DIRECTORY = 'warmup';
 /** Of each. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
-/** Never rejects because of a file: what cannot be read is a problem of whoever needs it. */
+/** Never rejects because of a file: a file that cannot be read is a problem only for what needs it. */
 export async function readModelFiles(
   directory: string,
   config: Pick<ModelConfig, 'output' | 'sequence_batching' | 'model_warmup'>,

@@ -43,7 +43,7 @@ function notices(): string[] {
 }
 
 describe('the names of a repository', () => {
-  test('are those on disk now for whoever has to know, and of a moment ago for all others', async () => {
+  test('are those on disk now for a load, and of a moment ago for all others', async () => {
     const disk = fakeDisk('a');
     const listing = new RepositoryListing('/models', { read: disk.read, recentMs: PATIENT });
     await listing.open();
@@ -70,7 +70,7 @@ describe('the names of a repository', () => {
     expect(disk.reads).toBe(2);
   });
 
-  test('stay those of the last look while the disk hangs, and nobody waits for it twice', async () => {
+  test('stay those of the last look while the disk hangs, and no one waits for it twice', async () => {
     const disk = fakeDisk('a');
     const listing = new RepositoryListing('/models', { read: disk.read, patienceMs: 10, recentMs: 0 });
     await listing.open();

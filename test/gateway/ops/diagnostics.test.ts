@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { diagnostics, type Notice } from '../../../src/gateway/ops/diagnostics.ts';
 
-test('an observer that throws keeps the event from nobody, and is reported once', () => {
+test('an observer that throws keeps the event from no other observer, and is reported once', () => {
   const notices: Notice[] = [];
   const seen: string[] = [];
   const cause = new Error('the observer is broken');

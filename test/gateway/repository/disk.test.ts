@@ -59,7 +59,7 @@ describe('the file operations of a process', () => {
     const next = disk.run('c', start('c'), LONG);
     end('a');
     await new Promise((resolve) => setImmediate(resolve));
-    // Nobody waits for b any more: it is not begun.
+    // No one waits for b any more: it is not begun.
     expect(started).toEqual(['a', 'c']);
     end('c');
     expect(await next).toBe('c');

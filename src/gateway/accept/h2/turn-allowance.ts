@@ -1,4 +1,4 @@
-/** How often something may be done in one turn of the event loop, whoever does it. */
+/** How often something may be done in one turn of the event loop, by all callers together. */
 export class TurnAllowance {
   readonly #most: number;
   #left: number;

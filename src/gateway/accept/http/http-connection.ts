@@ -130,7 +130,7 @@ export class HttpConnection {
     this.#close(body.byteLength);
   }
 
-  /** Closes it where it is idle. Whoever waits for an answer gets it. */
+  /** Closes it where it is idle. A request that waits for its answer gets it. */
   retire(): void {
     if (this.#exchange === undefined && this.#closing === undefined) this.#close(0);
   }

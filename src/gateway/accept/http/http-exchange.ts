@@ -58,7 +58,7 @@ export class HttpExchange {
   async run(handler: HttpHandler): Promise<void> {
     const { method, url, headers, httpVersion } = this.#request;
     try {
-      // Whoever asked whether a body is welcome is told so only now: a refused request has come without it.
+      // A client that asked whether a body is welcome learns it only now: a refused request has come without its body.
       if (headers.expect !== undefined && httpVersion === '1.1') this.#response.writeContinue();
       await this.answer(await handler(this.#request, this.#response));
     } catch (cause) {
@@ -94,7 +94,7 @@ export class HttpExchange {
       .removeAllListeners('data')
       .on('data', () => {})
       .resume();
-    // Node forgets a request that is answered, and whoever still reads its body would wait for ever.
+    // Node forgets a request that is answered, and a reader of its body would wait for ever.
     request.socket.once('close', () => request.destroy());
   }
 

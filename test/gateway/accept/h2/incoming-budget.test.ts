@@ -1,4 +1,4 @@
-/** No peer can use up the room for requests: what stands still ends, and whoever holds most gives way. */
+/** No peer can use up the room for requests: what stands still ends, and the peer that holds most gives way. */
 
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
