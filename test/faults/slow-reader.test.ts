@@ -104,7 +104,8 @@ describe('REST answers that no one reads', () => {
     await vi.waitUntil(async () => (await unread()) < MiB, { timeout: 30_000, interval: 50 });
     const cut = (await readMetrics(server))('tensorgate_http_limits_total', { limit: 'httpStallMs' });
     expect(cut).toBe(CONNECTIONS);
-    await vi.waitUntil(() => residentBytes(server.pid) - before < 64 * MiB, { timeout: 30_000, interval: 100 });
+    // The server collects while more than 64 MiB could be garbage.
+    await vi.waitUntil(() => residentBytes(server.pid) - before < 96 * MiB, { timeout: 30_000, interval: 100 });
     expect((await fetch(`${server.http}/livez`)).status).toBe(200);
   });
 });

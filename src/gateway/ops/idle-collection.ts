@@ -39,11 +39,13 @@ export function collectWhenIdle(): () => void {
     if (performance.now() < dueAt && held - left < WORTH_BYTES) return;
     if (performance.eventLoopUtilization(utilization, since).utilization > IDLE_SHARE) return;
     isCollecting = true;
+    dueAt = Number.POSITIVE_INFINITY;
     await collect({ type: 'major', execution: 'async' });
     isCollecting = false;
     left = heldBytes();
     pauseMs = held - left < WORTH_BYTES ? Math.min(MAX_PAUSE_MS, 2 * pauseMs) : LOOK_MS;
-    dueAt = performance.now() + pauseMs;
+    // A limit may have cut something while it collected.
+    if (dueAt > 0) dueAt = performance.now() + pauseMs;
   };
   const timer = setInterval(() => void look(), LOOK_MS).unref();
   const unsubscribe = diagnostics.limitReached.subscribe(() => {
