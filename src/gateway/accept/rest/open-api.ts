@@ -90,13 +90,17 @@ function healthOf(rpc: string, ...others: readonly object[]): object {
 
 /** Bodies by RPC, where not any object will do. */
 const BODIES: Readonly<Record<string, object>> = {
-  RepositoryIndex: { type: 'object', properties: { ready: { type: 'boolean' } }, additionalProperties: false },
+  RepositoryIndex: {
+    type: 'object',
+    properties: { ready: { type: ['boolean', 'null'] } },
+    additionalProperties: false,
+  },
   RepositoryModelLoad: {
     type: 'object',
     properties: {
       parameters: {
-        type: 'object',
-        properties: { config: { type: 'string', description: 'A ModelConfig as JSON' } },
+        type: ['object', 'null'],
+        properties: { config: { type: ['string', 'null'], description: 'A ModelConfig as JSON' } },
         patternProperties: { '^file:': { type: 'string', contentEncoding: 'base64' } },
         additionalProperties: false,
       },
@@ -105,7 +109,9 @@ const BODIES: Readonly<Record<string, object>> = {
   },
   RepositoryModelUnload: {
     type: 'object',
-    properties: { parameters: { type: 'object', properties: { unload_dependents: { type: 'boolean' } } } },
+    properties: {
+      parameters: { type: ['object', 'null'], properties: { unload_dependents: { type: ['boolean', 'null'] } } },
+    },
     additionalProperties: false,
   },
   TraceSetting: {
@@ -140,7 +146,11 @@ const BODIES: Readonly<Record<string, object>> = {
   },
 };
 
-const PARAMETERS = { type: 'object', additionalProperties: { type: ['boolean', 'number', 'string'] } };
+/** `null` is no value in optional fields of a request. */
+const PARAMETERS = {
+  type: ['object', 'null'],
+  additionalProperties: { type: ['boolean', 'number', 'string', 'null'] },
+};
 
 const SCHEMAS = {
   Error: { type: 'object', required: ['error'], properties: { error: { type: 'string' } } },
@@ -148,7 +158,7 @@ const SCHEMAS = {
     type: 'object',
     required: ['inputs'],
     properties: {
-      id: { type: 'string' },
+      id: { type: ['string', 'null'] },
       parameters: PARAMETERS,
       inputs: {
         type: 'array',
@@ -165,7 +175,7 @@ const SCHEMAS = {
         },
       },
       outputs: {
-        type: 'array',
+        type: ['array', 'null'],
         items: {
           type: 'object',
           required: ['name'],
