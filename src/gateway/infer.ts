@@ -31,7 +31,7 @@ import { inSlices } from './sliced-work.ts';
 
 /** What a request meets on its way. */
 export interface Gateway {
-  /** Of a message, as the models that are loaded now need them. */
+  /** The limits of a message, as the models that are loaded now need them. */
   readonly limits: { readonly current: WireLimits };
   readonly models: ModelTable;
   readonly admission: Admission;

@@ -175,7 +175,7 @@ export class TypedContentsReading {
     const before = this.#reader.position;
     const isPacked = this.#reader.skip() === WireType.LENGTH_DELIMITED;
     if (field > BYTES_CONTENTS) return;
-    // Of a packed field nothing but its length of 0 came, in one byte; an empty text is an element.
+    // A packed field without elements is its length of 0, one byte; an empty text is an element.
     const isEmpty = isPacked && field !== BYTES_CONTENTS && this.#reader.position === before + 1;
     if (!isEmpty) this.#present |= 1 << field;
   }

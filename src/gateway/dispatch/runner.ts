@@ -95,7 +95,7 @@ export class Runner {
     this.#onEmpty();
   }
 
-  /** Kills the process for good: whoever is about to move in is refused. Resolves when the process is gone. */
+  /** Kills the process for good: a model that is about to be loaded is refused. Resolves when the process is gone. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const { restart } of this.#stays.values()) clearTimeout(restart);

@@ -140,7 +140,7 @@ class LargestElements {
       return;
     }
     const least = heap[0];
-    // Of equal values those that came first stay.
+    // Equal values stay in the order in which they came.
     if (least === undefined || compare(value, least.value) <= 0) return;
     heap[0] = { value, index };
     this.#sink();

@@ -16,7 +16,7 @@ export interface Standing {
   readonly stage: Stage;
   /**
    * When the stage began, or was taken up again, on the clock of `performance.now()`. A server that starts again begins the hold
-   * of a step again, because no clock of its own spans both lives.
+   * of a step again: `performance.now()` does not count across processes.
    */
   readonly sinceMs: number;
   /** The 99th percentile of the version before when it answered everything, in milliseconds, where that is known. */

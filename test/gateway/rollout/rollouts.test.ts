@@ -182,7 +182,7 @@ describe('the shell', () => {
     if (one === undefined || two === undefined) throw new Error('there are two');
     const again = Object.assign(new FakeServable('m', {} as never, '2'), { modelPaths: two.modelPaths });
     fixture.models.serve('m', [one, again]);
-    // Whoever asks before the rollout looks does not take the change from it.
+    // Asking for the status before the rollout decides does not take the change from it.
     fixture.rollouts.status('m');
     await until(() => fixture.rollouts.status('m')[0]?.evidence?.copies.compared === 0);
     await until(() => fixture.rollouts.status('m')[0]?.detail.startsWith('0 of 2 comparisons'));

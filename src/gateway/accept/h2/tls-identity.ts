@@ -68,7 +68,7 @@ export class TlsIdentity {
   }
 
   #reload(server: Server): void {
-    // Of files that hang, one read is enough to hold threads of libuv's pool.
+    // One read at a time: each read of a hanging file holds a thread of libuv's pool.
     if (this.#isReading) return;
     this.#isReading = true;
     readContext(this.#files)

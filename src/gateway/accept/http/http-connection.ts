@@ -114,7 +114,7 @@ export class HttpConnection {
       return;
     }
     if (this.#exchange !== undefined && !this.#exchange.isAnswering) {
-      // Of its body, which will never be whole.
+      // The error is about its body, which will never be whole.
       void this.#exchange.answer(errorAnswer(code, text));
       return;
     }
