@@ -6,16 +6,17 @@ import { boundedText, type Call, type CancelReason, type Peer, type Trailers } f
 import { publishEnd, publishStart } from '../call-events.ts';
 import { failWith } from '../failure.ts';
 import type { MessageLimit } from '../message-limit.ts';
+import { patienceAfter } from '../pace.ts';
 import { type AnswerEnd, objection } from './answer-headers.ts';
 import { type Claim, claimOf } from './byte-budget.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
+import type { Http2Limits } from './http2-limits.ts';
 import type { Http2Stream } from './http2-stream.ts';
 import type { Encoding, Inflated, Inflater } from './inflater.ts';
 import { LateRefusal } from './late-refusal.ts';
 import { limitReached } from './limit-events.ts';
-import { type PaceLimits, patienceAfter } from './message-pace.ts';
 import { MessageReader, type MessageSink } from './message-reader.ts';
 import { noRoom } from './no-room.ts';
 import type { RequestHead } from './request-head.ts';
@@ -25,7 +26,7 @@ import { StreamState } from './stream-state.ts';
 export interface CallTools {
   readonly deadlines: DeadlineWheel;
   readonly inflater: Inflater;
-  readonly limits: PaceLimits;
+  readonly limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
 }
 
 export interface CallStart {
@@ -165,7 +166,8 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
       this.#patienceMs = this.#tools.limits.messageGraceMs;
     } else if (maySend && !isFirst) {
       // Where the peer may not send, it is we who do not let the rest come.
-      this.#patienceMs = patienceAfter(this.#patienceMs, { bytes, elapsedMs }, this.#tools.limits);
+      const { messageGraceMs: graceMs, minBytesPerSecond } = this.#tools.limits;
+      this.#patienceMs = patienceAfter(this.#patienceMs, { bytes, elapsedMs }, { graceMs, minBytesPerSecond });
       if (this.#patienceMs <= 0) this.#late();
     }
   }

@@ -2,10 +2,10 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Pace } from '../pace.ts';
 import type { HttpAnswer } from './http-answer.ts';
 import type { HttpLimits } from './http-limits.ts';
 import { limitReached } from './limit-events.ts';
-import { Pace } from './pace.ts';
 import type { UnreadAnswer } from './unread-answers.ts';
 
 /** So much is given to the socket at a time: enough for a fast line, and little beside what the kernel holds. */
@@ -67,7 +67,8 @@ export class AnswerWriter implements UnreadAnswer {
   upkeep(now: number): void {
     const taken = takenFrom(this.#socket);
     // Not before: most answers are taken before anyone looks.
-    this.#pace ??= new Pace(this.#limits.stallMs, this.#limits.minBytesPerSecond, taken, now);
+    const { stallMs, minBytesPerSecond } = this.#limits;
+    this.#pace ??= new Pace({ graceMs: stallMs, minBytesPerSecond }, taken, now);
     if (!this.#isWaiting) this.#pace.excuse(now);
     else if (this.#pace.isLate(taken, now)) {
       limitReached('stallMs');

@@ -7,12 +7,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
+import { Pace } from '../pace.ts';
 import { restError } from '../rest/rest-error.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { errorAnswer, type HttpAnswer, type HttpHandler } from './http-answer.ts';
 import type { HttpLimits } from './http-limits.ts';
 import { limitReached } from './limit-events.ts';
-import { Pace } from './pace.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
 /** What all exchanges of a port share. */
@@ -121,7 +121,7 @@ export class HttpExchange {
     if (complete) return;
     const { bodyGraceMs, minBytesPerSecond } = this.#host.limits;
     // Not before: most requests are answered before anyone looks.
-    this.#bodyPace ??= new Pace(bodyGraceMs, minBytesPerSecond, socket.bytesRead, now);
+    this.#bodyPace ??= new Pace({ graceMs: bodyGraceMs, minBytesPerSecond }, socket.bytesRead, now);
     // What has come waits for us.
     if (readableLength >= readableHighWaterMark) this.#bodyPace.excuse(now);
     else if (this.#bodyPace.isLate(socket.bytesRead, now)) {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { Pace } from '../../../../src/gateway/accept/http/pace.ts';
+import { Pace } from '../../../src/gateway/accept/pace.ts';
 
 /** A second of slack, a byte a millisecond. */
 function pace(): Pace {
-  return new Pace(1_000, 1_000, 0, 0);
+  return new Pace({ graceMs: 1_000, minBytesPerSecond: 1_000 }, 0, 0);
 }
 
 test('bytes that come as fast as they must are never late', () => {
