@@ -6,8 +6,8 @@
 import { InferError, Status } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
 import { type Codec, loadCodecs, MAX_REQUEST_BYTES } from './definition.ts';
+import { eachInSlices } from './each-in-slices.ts';
 import { failWith } from './failure.ts';
-import { inSlices } from './in-slices.ts';
 import { unaryMethod } from './unary-method.ts';
 
 /** Names of services and models are shorter: a longer one is unknown for ever, and is not kept. */
@@ -66,7 +66,7 @@ export class Health {
   endWatches(): void {
     const all = [...this.#watchers.values()].flatMap((watchers) => [...watchers]);
     this.#watchers.clear();
-    inSlices(all, (watcher) => watcher.end());
+    eachInSlices(all, (watcher) => watcher.end());
   }
 
   #check(codec: Codec<HealthRequest, HealthResponse>): Method {
@@ -132,7 +132,7 @@ export class Health {
   }
 
   #tell(name: string): void {
-    inSlices(this.#watchers.get(name) ?? [], (watcher) => watcher.show(this.#statusOf(name)));
+    eachInSlices(this.#watchers.get(name) ?? [], (watcher) => watcher.show(this.#statusOf(name)));
   }
 
   #statusOf(name: string | undefined): HealthResponse['status'] {

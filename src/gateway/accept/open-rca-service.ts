@@ -3,8 +3,8 @@
 import { InferError } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
 import { type Codec, loadCodecs, MAX_REQUEST_BYTES } from './definition.ts';
+import { eachInSlices } from './each-in-slices.ts';
 import { failWith } from './failure.ts';
-import { inSlices } from './in-slices.ts';
 import type { LoadReports } from './load-reports.ts';
 import { type Recurring, ReportSchedule } from './report-schedule.ts';
 
@@ -49,7 +49,7 @@ export class OpenRca {
 
   /** Ends all streams: to be called when the server drains, for they would never end. */
   end(): void {
-    inSlices([...this.#schedule.items], (stream) => {
+    eachInSlices([...this.#schedule.items], (stream) => {
       this.#schedule.remove(stream);
       stream.end();
     });

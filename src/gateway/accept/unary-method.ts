@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import { InferError } from '../errors.ts';
 import type { Method, UnaryCall } from './call.ts';
 import { type Codec, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
+import { SLICES } from './slices.ts';
 
 /** An RPC whose messages are objects: decode, `answer`, encode. What `answer` throws, or rejects with, becomes the status. */
 export function unaryMethod<Request, Response>(
@@ -26,7 +26,7 @@ export function unaryMethod<Request, Response>(
   };
 }
 
-/** Items that are encoded in one turn of the event loop: a few milliseconds where the code is cold. */
+/** Items that are encoded in one slice of the event loop: a few milliseconds where the code is cold. */
 const SLICE_ITEMS = 250;
 
 /**
@@ -46,7 +46,7 @@ export function listMethod(
       if (!Array.isArray(items)) throw new TypeError(`the response has no list '${field}'`);
       const chunks = [codec.encode({ [field]: items.slice(0, SLICE_ITEMS) })];
       for (let at = SLICE_ITEMS; at < items.length; at += SLICE_ITEMS) {
-        await setImmediate();
+        await SLICES.next();
         chunks.push(codec.encode({ [field]: items.slice(at, at + SLICE_ITEMS) }));
       }
       call.reply(chunks);
