@@ -12,7 +12,7 @@ import { ErrorCode } from '../../src/gateway/accept/h2/error-code.ts';
 import { HpackDecoder } from '../../src/gateway/accept/h2/hpack-decoder.ts';
 import { diagnostics, type Notice } from '../../src/gateway/ops/diagnostics.ts';
 import { MemoryConnection, NOTHING_HELD } from '../gateway/accept/h2/memory-connection.ts';
-import { END_STREAM, errorOf, type Frame, frame, framesOf, PREFACE, Type } from '../gateway/accept/h2/raw-frames.ts';
+import { END_STREAM, errorOf, type Frame, framesOf, HELLO, PREFACE, Type } from '../gateway/accept/h2/raw-frames.ts';
 import { below, type Random } from '../support/random.ts';
 import { mutated } from './mutation.ts';
 
@@ -26,7 +26,6 @@ export const SESSIONS: readonly (readonly Frame[])[] = fs
   .map((name) => framesOf(fs.readFileSync(path.join(FOLDER, name)).subarray(PREFACE.length)));
 
 /** With it the window of the connection is open before anything comes that is counted. */
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 
 const UNARY = ['ServerLive', 'ServerReady', 'ModelReady', 'ModelMetadata', 'ModelInfer'];
 const STREAMING = [

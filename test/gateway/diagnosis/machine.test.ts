@@ -1,18 +1,6 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { expect, test } from 'vitest';
 import { checkCores, judgeCores, readCpuLimit } from '../../../src/gateway/diagnosis/machine.ts';
-import { temporaryDirectory } from '../../support/temporary-directory.ts';
-
-/** A directory that holds `files`, by path. */
-function root(files: Readonly<Record<string, string>>): string {
-  const directory = temporaryDirectory();
-  for (const [name, content] of Object.entries(files)) {
-    fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
-    fs.writeFileSync(path.join(directory, name), content);
-  }
-  return directory;
-}
+import { fileTree } from '../../support/file-tree.ts';
 
 test.each([
   [
@@ -50,7 +38,7 @@ test.each([
   ],
   ['of a system without control groups', {}, undefined],
 ])('the limit on cores is that %s', (_name, files, limit) => {
-  expect(readCpuLimit(root(files))).toBe(limit);
+  expect(readCpuLimit(fileTree(files))).toBe(limit);
 });
 
 test.each([

@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Capacity, fitSettings } from '../../../src/gateway/ops/capacity.ts';
@@ -9,7 +8,7 @@ import {
   readOpenFileLimit,
 } from '../../../src/gateway/ops/machine-capacity.ts';
 import { loadSettings, type Settings } from '../../../src/gateway/ops/settings.ts';
-import { temporaryDirectory } from '../../support/temporary-directory.ts';
+import { fileTree } from '../../support/file-tree.ts';
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
@@ -142,16 +141,6 @@ describe('settings that are given', () => {
   });
 });
 
-/** A directory that holds `files`, by path. */
-function root(files: Readonly<Record<string, string>>): string {
-  const directory = temporaryDirectory();
-  for (const [name, content] of Object.entries(files)) {
-    fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
-    fs.writeFileSync(path.join(directory, name), content);
-  }
-  return directory;
-}
-
 describe('what there is', () => {
   test.each([
     [
@@ -187,7 +176,7 @@ describe('what there is', () => {
     ],
     ['of a system without control groups', {}, undefined],
   ])('is the memory %s', (_name, files, limit) => {
-    expect(readMemoryLimit(root(files))).toBe(limit);
+    expect(readMemoryLimit(fileTree(files))).toBe(limit);
   });
 
   test('is what the control group lends, where Node says that it limits memory', () => {
@@ -203,12 +192,12 @@ describe('what there is', () => {
     ],
     ['Max open files            unlimited            unlimited            files\n', Number.POSITIVE_INFINITY],
   ])('is the soft limit on open files: %j', (content, limit) => {
-    expect(readOpenFileLimit(path.join(root({ limits: content }), 'limits'))).toBe(limit);
+    expect(readOpenFileLimit(path.join(fileTree({ limits: content }), 'limits'))).toBe(limit);
     expect(readOpenFileLimit('/nosuch')).toBeUndefined();
   });
 
   test('are the versions that may be loaded', async () => {
-    const modelRepository = root({ 'a/1/x': '', 'a/2/x': '', 'b/7/x': '', 'b/warmup/x': '', '.hidden/1/x': '' });
+    const modelRepository = fileTree({ 'a/1/x': '', 'a/2/x': '', 'b/7/x': '', 'b/warmup/x': '', '.hidden/1/x': '' });
     const settings = { modelRepository, mailboxDirectory: modelRepository, loadModel: [], maxLoadedModels: 0 };
     const versions = async (fields: object): Promise<number> => {
       return (await readCapacity({ ...settings, modelControlMode: 'none', ...fields })).versions;

@@ -14,6 +14,7 @@ import {
   errorOf,
   frame,
   grpcMessage,
+  HELLO,
   PREFACE,
   request,
   setting,
@@ -22,7 +23,6 @@ import {
   unaryRequest,
 } from './raw-frames.ts';
 
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 const CANCEL = 8;
 const REFUSED_STREAM = 7;
 const OK = '0';

@@ -6,7 +6,7 @@ import type { Http2Limits } from '../../../../src/gateway/accept/h2/http2-limits
 import { http2Listener } from '../../../../src/gateway/accept/h2/http2-transport.ts';
 import { RawClient } from '../raw-client.ts';
 import { MemoryConnection, NOTHING_HELD } from './memory-connection.ts';
-import { ACK, END_STREAM, frame, PREFACE, Type, unaryRequest } from './raw-frames.ts';
+import { ACK, END_STREAM, frame, HELLO, Type, unaryRequest } from './raw-frames.ts';
 
 const OPTIONS = {
   host: '127.0.0.1',
@@ -16,7 +16,6 @@ const OPTIONS = {
   defaultDeadlineMs: 30_000,
   maxDeadlineMs: 60_000,
 };
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 
 let transport: Transport | undefined;
 

@@ -11,8 +11,8 @@ import {
   END_STREAM,
   frame,
   grpcMessage,
+  HELLO,
   literal,
-  PREFACE,
   request,
   requestBlock,
   Type,
@@ -20,7 +20,6 @@ import {
 } from './raw-frames.ts';
 
 const MIB = 1024 * 1024;
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 const RESOURCE_EXHAUSTED = 'grpc-status\x018';
 
 const calls: StreamingCall[] = [];

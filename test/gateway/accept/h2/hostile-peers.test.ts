@@ -15,6 +15,7 @@ import {
   errorOf,
   frame,
   grpcMessage,
+  HELLO,
   literal,
   PADDED,
   PREFACE,
@@ -45,7 +46,6 @@ const FRAME_SIZE_ERROR = 6;
 const REFUSED_STREAM = 7;
 const COMPRESSION_ERROR = 9;
 const ENHANCE_YOUR_CALM = 11;
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 
 let transport: Transport | undefined;
 let started = 0;

@@ -10,8 +10,8 @@ import {
   END_STREAM,
   frame,
   grpcMessage,
+  HELLO,
   literal,
-  PREFACE,
   request,
   requestBlock,
   Type,
@@ -21,7 +21,6 @@ import {
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 const GRACE_S = 5;
 const OK = '0';
 const RESOURCE_EXHAUSTED = '8';

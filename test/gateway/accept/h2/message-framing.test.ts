@@ -9,8 +9,8 @@ import {
   errorOf,
   frame,
   grpcMessage,
+  HELLO,
   PADDED,
-  PREFACE,
   request,
   Type,
   uint32,
@@ -22,7 +22,6 @@ const ENHANCE_YOUR_CALM = 11;
 const STATUS = 'grpc-status';
 /** Of a MemoryConnection. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 
 let messages: Buffer[] = [];
 const keep: Method = {

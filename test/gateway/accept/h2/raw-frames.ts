@@ -33,6 +33,9 @@ export function frame(type: number, flags: number, id: number, payload: Uint8Arr
   return Buffer.concat([header, payload]);
 }
 
+/** The preface of a client, and its SETTINGS, which change nothing. */
+export const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
+
 export function uint32(...values: number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4);
   for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, index * 4);

@@ -9,8 +9,8 @@ import {
   errorOf,
   frame,
   grpcMessage,
+  HELLO,
   literal,
-  PREFACE,
   request,
   Type,
   unaryRequest,
@@ -19,7 +19,6 @@ import {
 const NO_ERROR = 0;
 const PROTOCOL_ERROR = 1;
 const ENHANCE_YOUR_CALM = 11;
-const HELLO = Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0)]);
 
 let calls: UnaryCall[] = [];
 const echo: Method = {

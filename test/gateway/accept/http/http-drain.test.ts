@@ -3,7 +3,7 @@
 import { Agent, request } from 'node:http';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { HttpPort } from '../../../../src/gateway/accept/http/http-port.ts';
-import { answersWith, listen, MiB, never, open, openMany, readsBody, text } from './http-fixture.ts';
+import { answersWith, listen, MiB, never, open, openMany, readSlowly, readsBody, text } from './http-fixture.ts';
 import { head } from './raw-http.ts';
 
 const CLOSES = /^connection: close\r$/im;
@@ -32,15 +32,10 @@ test('an answer that is being read is read to its end', async () => {
   await vi.waitUntil(() => port.load.unreadBytes > 0);
   const drained = port.drain(20_000);
   await new Promise((resolve) => setTimeout(resolve, 500));
-  let bytes = 0;
-  connection.socket.on('data', (chunk: string) => {
-    bytes += chunk.length;
-    connection.socket.pause();
-    setTimeout(() => connection.socket.resume(), 2);
-  });
+  const bytes = readSlowly(connection);
   // Its head was written before the drain, and could not say that the connection ends.
   expect(await connection.ended).toBe('FIN');
-  expect(bytes).toBeGreaterThan(32 * MiB);
+  expect(bytes()).toBeGreaterThan(32 * MiB);
   connection.socket.end();
   await drained;
 });

@@ -60,6 +60,17 @@ export async function openMany(port: HttpPort, count: number, options?: RawOptio
   return connections;
 }
 
+/** Reads a connection that was opened `paused`, a chunk every 2 ms. @returns how many bytes have come, when asked */
+export function readSlowly({ socket }: RawConnection): () => number {
+  let bytes = 0;
+  socket.on('data', (chunk: string) => {
+    bytes += chunk.length;
+    socket.pause();
+    setTimeout(() => socket.resume(), 2);
+  });
+  return () => bytes;
+}
+
 /** As the kubelet probes: a connection for each. */
 export async function probe(port: HttpPort): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${port.port}/livez`, { headers: { connection: 'close' } });

@@ -14,6 +14,7 @@ import {
   probe,
   reachedLimits,
   readAll,
+  readSlowly,
   readsBody,
   text,
 } from './http-fixture.ts';
@@ -293,14 +294,9 @@ describe('an answer', () => {
     const port = await listen(answersWith(32 * MiB));
     const connection = await open(port, { paused: true });
     connection.send(head('GET', '/v2', { connection: 'close' }));
-    let bytes = 0;
-    connection.socket.on('data', (chunk: string) => {
-      bytes += chunk.length;
-      connection.socket.pause();
-      setTimeout(() => connection.socket.resume(), 2);
-    });
+    const bytes = readSlowly(connection);
     expect(await connection.ended).toBe('FIN');
-    expect(bytes).toBeGreaterThan(32 * MiB);
+    expect(bytes()).toBeGreaterThan(32 * MiB);
     await vi.waitUntil(() => port.load.unreadBytes === 0);
   });
 
