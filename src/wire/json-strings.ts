@@ -105,7 +105,7 @@ export class JsonStrings implements JsonElements {
     return at + (isPair ? 12 : 6);
   }
 
-  /** The code unit of the escape `\uXXXX` at `at`; -1: it is none. */
+  /** The code unit of the escape `\uXXXX` at `at`; -1 where no such escape is there. */
   #unitAt(at: number): number {
     const digits = this.#bytes.toString('latin1', at + 2, at + 6);
     return this.#bytes[at + 1] === LETTER_U && /^[0-9a-fA-F]{4}$/.test(digits) ? Number.parseInt(digits, 16) : -1;

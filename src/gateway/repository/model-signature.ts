@@ -67,7 +67,7 @@ export interface SignatureSources {
   readonly initializers: ReadonlySet<string>;
 }
 
-export const NO_SOURCES: SignatureSources = { files: NO_FILES, initializers: new Set() };
+const NO_SOURCES: SignatureSources = { files: NO_FILES, initializers: new Set() };
 
 /** @throws ModelConfigError where the configuration contradicts the ONNX file; the text shows both sides. */
 export function resolveSignature(

@@ -41,7 +41,7 @@ export interface CallStart {
 }
 
 /** What a call holds besides its metadata and messages: its objects, those of its stream, and what its method keeps. */
-export const CALL_BYTES = 2 * 1024;
+const CALL_BYTES = 2 * 1024;
 
 /** What a call holds of its client's from its headers on, until it ends. */
 export function costOf(head: RequestHead): number {
