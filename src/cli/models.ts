@@ -63,7 +63,7 @@ export async function listModels(flags: ModelsFlags): Promise<number> {
   return 0;
 }
 
-/** Of a server that offers no index here, only what is ready is known. */
+/** A server that offers no index here only shows what is ready. */
 async function loadUnready(client: InferenceClient): Promise<UnreadyVersion[]> {
   const index = await client.repositoryIndex().catch((error: unknown) => {
     if (error instanceof InferenceError) return [];

@@ -237,7 +237,7 @@ function stateDirectoryOf({ stateDirectory, modelRepository }: Settings): string
 
 /** Time after the drain for what is not a request: files, idle connections, the last export of metrics and traces. */
 const CLOSING_MS = 300;
-/** Of it, for clients of idle connections to close their side. */
+/** The part of it that clients of idle connections have to close their side. */
 const CLOSING_CONNECTIONS_MS = 200;
 
 /** Resolves with `work`, or without it after `ms`. */

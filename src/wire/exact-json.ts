@@ -2,7 +2,7 @@
 
 import { JsonReader } from './json-reader.ts';
 
-/** Of what the user of a program gives it. */
+/** A user's own input is read whole. */
 const NO_LIMITS = { maxBytes: Infinity, maxValues: Infinity };
 
 /** Also reads NaN and infinities, as Python writes them. @throws JsonError */

@@ -8,7 +8,7 @@ export type JsonRecord = Record<string, unknown>;
 export interface JsonLimits {
   readonly maxBytes: number;
   readonly maxValues: number;
-  /** Of one value that is read at once, which holds the event loop; all of them where it is absent. */
+  /** Values in one value that is read at once, which holds the event loop; absent: `maxValues`. */
   readonly maxValuesAtOnce?: number;
 }
 
@@ -38,7 +38,7 @@ export class JsonReader {
   /** Those that may still be read at once. */
   #maxValues = 0;
   #depth = 0;
-  /** Of the array that is being skipped. */
+  /** The array that is being skipped. */
   #skipped: { readonly start: number; depth: number; isInString: boolean } | undefined;
 
   /** @param bytes are read to the end; a byte order mark may come first */

@@ -75,7 +75,7 @@ const WRITE: Readonly<Record<Exclude<Datatype, 'BYTES'>, WriteNumber>> = {
   FP64: (target, start, view, offset) => writeDouble(target, start, view.getFloat64(offset, true)),
 };
 
-/** Of the high half, where a number holds all 64 bits exactly. */
+/** Bound of the high half below which a number holds all 64 bits exactly. */
 const SAFE_HIGH = 2 ** 21;
 
 function writeInteger64(

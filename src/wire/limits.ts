@@ -18,7 +18,7 @@ export interface WireLimits {
   readonly maxIdBytes: number;
 }
 
-/** Of a message whose reader has another bound. A small integer: the count is in every reader. */
+/** The fields of a message whose reader has another bound. A small integer: the count is in every reader. */
 export const UNLIMITED_FIELDS = 2 ** 30;
 
 /** The limits of a server whose models need no more. */

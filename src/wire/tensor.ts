@@ -45,7 +45,7 @@ export interface TensorSize {
   readonly byteLength: number;
 }
 
-/** Of a model's outputs, what a text about their size says: the largest, and all of them where there are more. */
+/** What a text says of the size of a model's outputs: the largest, and the sum where there are more. */
 export function describeOutputs(outputs: readonly TensorSize[]): string {
   const [largest] = [...outputs].sort((a, b) => b.byteLength - a.byteLength);
   if (largest === undefined) return 'there are no outputs';

@@ -6,7 +6,7 @@ import type { OutputTensor } from './queued-request.ts';
 /** So many requests of a batch may have the longest answer: a batch of many could take gigabytes otherwise. */
 const LONGEST_ANSWERS = 4;
 
-/** Of a batch of so many requests. A batch that exceeds it, and has more than one request, runs in parts. */
+/** Bytes that the outputs of a batch of so many requests may have. A batch that exceeds it, and has more than one request, runs in parts. */
 export function batchOutputLimit(maxOutputBytes: number, requests = LONGEST_ANSWERS): number {
   return Math.min(Number.MAX_SAFE_INTEGER, Math.min(requests, LONGEST_ANSWERS) * maxOutputBytes);
 }

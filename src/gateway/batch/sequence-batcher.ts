@@ -32,7 +32,7 @@ export interface SequenceOptions {
   readonly states: readonly StateSpec[];
   readonly controls: readonly ControlSpec[];
   readonly maxSequences: number;
-  /** Of the states and ids of all sequences. One sequence may live whatever it takes. */
+  /** Bytes that the states and ids of all sequences may have. A single sequence may have more. */
   readonly maxSequenceBytes: number;
   /** Sequences that may hand requests on; others wait until one of these ends. */
   readonly slots: number;

@@ -38,7 +38,7 @@ export class InstanceChannel {
   #settle: ((reply: RunReply) => void) | undefined;
   #limit: NodeJS.Timeout | undefined;
   readonly #memory: () => number;
-  /** Of the run that is under way: its limit and its end in milliseconds, and the memory of the process when it was first looked at. */
+  /** The run that is under way: its limit and its end in milliseconds, and the memory of the process at the first look. */
   #limitMs = 0;
   #endsAt = 0;
   #memoryBefore: number | undefined;

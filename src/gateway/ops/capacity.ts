@@ -40,7 +40,7 @@ export interface FittedSettings<Given extends AnySettings> {
 }
 
 const MEMORY_SHARE = 0.1;
-/** Of the memory, what all budgets together may take before a warning: models need the rest. */
+/** Share of the memory that all budgets together may take before a warning: models need the rest. */
 const MOST_OF_MEMORY = 0.75;
 
 /** A connection takes messages of more than 64 KiB only while an eighth of its budget is free. */
@@ -50,15 +50,15 @@ const IN_FLIGHT_PER_MESSAGE = 2;
 
 /** Descriptors of a server without models and connections: some 30, and as many for what comes and goes. */
 const BASE_FILES = 64;
-/** Of a version: its runner's channel and pipes, twice. */
+/** Descriptors of a version: its runner's channel and pipes, twice. */
 const FILES_OF_A_RUNNER = 6;
-/** Of an instance: its run channel and its mailbox, twice. */
+/** Descriptors of an instance: its run channel and its mailbox, twice. */
 const FILES_OF_AN_INSTANCE = 4;
-/** Of the descriptors, what is kept at most. */
+/** Largest share of the descriptors that is kept free of connections. */
 const MOST_KEPT = 0.75;
-/** Of the connections that there can be, those of the HTTP port. */
+/** Share of the possible connections that the HTTP port gets. */
 const HTTP_SHARE = 0.25;
-/** Of a number of connections, or of requests, what one kind or one address may take by default. */
+/** Share of connections, or of requests, that one kind or one address may take by default. */
 const REQUEST_SHARE = 0.75;
 
 type NumberKey = { [Key in keyof AnySettings]-?: AnySettings[Key] extends number ? Key : never }[keyof AnySettings];

@@ -568,7 +568,7 @@ function parseText(setting: SettingDescription, text: string): unknown {
   return choiceOf(setting, text);
 }
 
-/** Of the file: choices by any case, in lists too. */
+/** A value of the file, where choices may have any case, in lists too. */
 function chosen(setting: SettingDescription, value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => chosen(setting, item));
   return typeof value === 'string' ? choiceOf(setting, value) : value;

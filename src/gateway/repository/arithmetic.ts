@@ -16,7 +16,7 @@ export interface Arithmetic {
 
 let here: Arithmetic | undefined;
 
-/** Of this machine and this installation. Read once: models load while others serve. */
+/** The arithmetic of this machine and this installation. Read once: models load while others serve. */
 export function arithmeticHere(): Arithmetic {
   here ??= readArithmetic();
   return here;

@@ -24,7 +24,7 @@ export type ReadDocument =
 
 /** Problems of one text that are reported; more of them say the same. */
 export const MAX_PROBLEMS = 20;
-/** Of one problem: it may quote a name of the text, which may be long. */
+/** Characters of one problem: it may quote a name of the text, which may be long. */
 const MAX_MESSAGE = 500;
 
 /** `file:line:column: what is wrong`, as editors and terminals find their way by. */

@@ -160,7 +160,7 @@ function isText(head: Buffer): boolean {
   return !head.toString('utf8').slice(0, -1).includes('\ufffd');
 }
 
-/** Of `ModelProto`. */
+/** `ModelProto.graph`. */
 const GRAPH_FIELD = 7;
 /** Functions and metadata are fields too; after so many, ONNX Runtime says what is wrong. */
 const MAX_FIELDS = 10_000;

@@ -15,7 +15,7 @@ export const NO_FILES: ModelFiles = new Map();
 export const INITIAL_STATE_DIRECTORY = 'initial_state';
 export const WARM_UP_DIRECTORY = 'warmup';
 
-/** Of each. */
+/** The longest file that is read. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
 /** Never rejects because of a file: a file that cannot be read is a problem only for what needs it. */

@@ -20,7 +20,7 @@ export interface ModelFolder {
 
 /** What lies in the root of a repository. */
 export interface RepositoryNames {
-  /** Of the models, ascending. */
+  /** Names of the models, ascending. */
   readonly models: readonly string[];
   /** Directories that are not meant as models: `lost+found` of a file system, folders of other programs. */
   readonly foreign: readonly string[];

@@ -61,7 +61,7 @@ export function datatypeOf(dataType: NonNullable<ModelConfig['input'][number]['d
 
 /** What a signature depends on besides the session and the configuration. */
 export interface SignatureSources {
-  /** Of `readModelFiles`. */
+  /** What `readModelFiles` has read. */
   readonly files: ModelFiles;
   /** Inputs of the graph that have a default in the model: sessions do not report them. */
   readonly initializers: ReadonlySet<string>;

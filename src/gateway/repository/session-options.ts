@@ -10,7 +10,7 @@ const GRAPH_LEVELS = new Map<number, SessionOptions['graphOptimizationLevel']>([
   [2, 'disabled'],
 ]);
 
-/** Of a value that an error shows. */
+/** Characters of a value that an error shows. */
 const MAX_SHOWN = 100;
 
 /** By name, the greatest value. */

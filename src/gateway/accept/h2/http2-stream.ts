@@ -56,7 +56,7 @@ export class Http2Stream implements Room {
   headSent = false;
   /** How it ends, once that is known. */
   end: AnswerEnd | undefined = undefined;
-  /** What of the budget of unread answers is for its end, which waits. */
+  /** Bytes of the budget of unread answers that its end takes while it waits. */
   endBytes = 0;
   /** It is not gRPC: the last DATA frame ends it, and no trailers. */
   isPlain = false;

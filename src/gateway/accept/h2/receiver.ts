@@ -77,9 +77,9 @@ export class Receiver implements FrameSink {
   readonly #block: HeaderBlock;
   readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES);
   readonly #control: Allowance;
-  /** Of streams that the client resets. */
+  /** Resets that the client sends. */
   readonly #resets: Allowance;
-  /** Of streams that the client has us reset. */
+  /** Resets that the client makes us send. */
   readonly #violations: Allowance;
   #hasSettings = false;
   #settingsAcked = false;

@@ -37,7 +37,7 @@ interface Closing {
   readonly since: number;
   /** What had come until then. */
   readonly bytesRead: number;
-  /** Of the answer that may still be on its way: the kernel has taken it, the client perhaps not. */
+  /** Bytes of the answer that may still be on its way: the kernel has taken them, the client perhaps not. */
   readonly answerBytes: number;
 }
 

@@ -102,6 +102,6 @@ export interface HttpLoad {
   readonly connections: number;
   /** Over REST, under way. */
   readonly requests: number;
-  /** Of answers that clients are taking. */
+  /** Bytes of answers that clients are taking. */
   readonly unreadBytes: number;
 }

@@ -43,7 +43,7 @@ export interface HttpPort {
 
 const UPKEEP_MS = 1_000;
 const DRAIN_UPKEEP_MS = 25;
-/** Of the time to drain, what is left for the last answers to go out. */
+/** The part of the time to drain that is left for the last answers to go out. */
 const FAREWELL_MS = 100;
 /**
  * A connection that was in use so shortly before is not closed in a drain: its next request, which could cross the close, comes

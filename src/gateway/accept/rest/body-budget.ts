@@ -2,7 +2,7 @@ import { InferError } from '../../errors.ts';
 
 /** What a request may hold and still count as small. */
 const SMALL_BYTES = 64 * 1024;
-/** Of the budget, kept for small requests: large ones do not shut them out. */
+/** Share of the budget that is kept for small requests: large ones do not shut them out. */
 const RESERVED_SHARE = 1 / 16;
 
 /** Bytes that REST requests hold: their bodies, and the tensors that are made of them, until there is an answer. */

@@ -11,7 +11,7 @@ export interface RequestBounds {
   readonly slices: SliceSource;
   readonly charge: Pick<BodyCharge, 'take'>;
   readonly maxJsonBytes: number;
-  /** Of all tensors in raw form. */
+  /** Bytes that all tensors may have in raw form. */
   readonly maxTensorBytes: number;
 }
 

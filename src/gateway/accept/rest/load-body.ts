@@ -8,7 +8,7 @@ import { type JsonObject, objectOf, refusalOf } from './json-field.ts';
 
 /** Files do not count. A configuration is a text within JSON: each of its quotes has a backslash there. */
 const LIMITS = { maxBytes: 2 * MAX_REQUEST_BYTES_WITHOUT_FILES, maxValues: 2_048 };
-/** Of a text, decoded at a time. */
+/** Bytes of a text that are decoded at a time. */
 const PIECE_BYTES = 256 * 1024;
 
 /** The object that the body is; values of `parameters` whose keys begin with `file:` are bytes. @throws InferError */
