@@ -7,7 +7,7 @@ import type { TensorSpec } from '../wire/tensor.ts';
 import { ANY_OUTPUT_BYTES, type SessionInfo, type SessionOptions } from '../worker/protocol.ts';
 import type { InferTensors } from './admit/infer-tensors.ts';
 import type { OutputTensor } from './batch/queued-request.ts';
-import type { RunOutcome } from './batch/scheduler.ts';
+import type { RunOutcome } from './batch/run-outcome.ts';
 import { InstanceGroup, type Signature } from './dispatch/instance-group.ts';
 import { processMemory } from './dispatch/process-memory.ts';
 import { type RunRows, reasonOf } from './dispatch/row-independence.ts';

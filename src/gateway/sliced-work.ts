@@ -2,7 +2,7 @@
 
 import type { Call } from './accept/call.ts';
 import { SLICES } from './accept/slices.ts';
-import { cancelled } from './batch/scheduler.ts';
+import { cancelled } from './batch/refusals.ts';
 
 export interface SlicedWork {
   /** Works on, through about so many elements, each of some nanoseconds. @returns whether that was all */

@@ -1,5 +1,5 @@
 import { type Batch, gather } from '../../src/gateway/batch/batch.ts';
-import type { Executor, RunOutcome } from '../../src/gateway/batch/scheduler.ts';
+import type { Executor, RunOutcome } from '../../src/gateway/batch/run-outcome.ts';
 
 /** A run that is in flight until the test says how it ends. */
 export interface FakeRun {

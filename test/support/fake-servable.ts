@@ -3,7 +3,7 @@ import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
 import type { RequestTerms } from '../../src/gateway/admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../../src/gateway/batch/batcher.ts';
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
-import { cancelled } from '../../src/gateway/batch/scheduler.ts';
+import { cancelled } from '../../src/gateway/batch/refusals.ts';
 import { InferError } from '../../src/gateway/errors.ts';
 import { ModelStatistics } from '../../src/gateway/model/model-statistics.ts';
 import { diagnostics, type ModelRef, type ModelState } from '../../src/gateway/ops/diagnostics.ts';

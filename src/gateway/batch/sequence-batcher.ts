@@ -20,7 +20,7 @@ import { IdleSequences } from './idle-sequences.ts';
 import { withJitter } from './pushback.ts';
 import { type QueuePolicies, type QueuePolicy, timeLimitMs } from './queue-policy.ts';
 import type { InferOutputs } from './queued-request.ts';
-import { cancelled } from './scheduler.ts';
+import { cancelled } from './refusals.ts';
 import { Sequence, type SequencedRequest } from './sequence.ts';
 import { SequenceInputs } from './sequence-inputs.ts';
 

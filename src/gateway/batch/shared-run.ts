@@ -13,7 +13,7 @@ import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError, type Reason, type StatusCode } from '../errors.ts';
 import type { Batcher } from './batcher.ts';
 import type { InferOutputs } from './queued-request.ts';
-import { cancelled } from './scheduler.ts';
+import { cancelled } from './refusals.ts';
 
 /** One of the equal requests. */
 export interface Rider {

@@ -6,7 +6,7 @@
 
 import CircuitBreaker from 'opossum';
 import type { Batch } from '../batch/batch.ts';
-import type { Executor, RunOutcome } from '../batch/scheduler.ts';
+import type { Executor, RunOutcome } from '../batch/run-outcome.ts';
 import { type BreakerState, diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { describeOutage, type Outage } from './outage.ts';
 

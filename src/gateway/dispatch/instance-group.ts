@@ -10,7 +10,7 @@ import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { gather, type Load } from '../batch/batch.ts';
 import { batchOutputLimit, outputsExceed } from '../batch/output-limit.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
-import type { RunOutcome } from '../batch/scheduler.ts';
+import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import { type ModelTensor, withSize } from '../repository/row-axis.ts';
 import type { RunnerEnd, RunReply } from './instance-channel.ts';

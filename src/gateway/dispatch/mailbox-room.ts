@@ -11,7 +11,7 @@
 
 import fs from 'node:fs';
 import { Mailbox } from '../../worker/mailbox.ts';
-import type { RunOutcome } from '../batch/scheduler.ts';
+import type { RunOutcome } from '../batch/run-outcome.ts';
 
 /** A run that found no room in its mailbox. */
 export class NoRoom {

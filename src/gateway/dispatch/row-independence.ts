@@ -10,7 +10,7 @@ import { DATATYPE_BYTES } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import { type OutputAxes, scatter } from '../batch/batch.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
-import type { RunOutcome } from '../batch/scheduler.ts';
+import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 import { seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 

@@ -5,7 +5,7 @@
 
 import type { Call } from '../accept/call.ts';
 import type { Admission } from '../admit/admission.ts';
-import { cancelled } from '../batch/scheduler.ts';
+import { cancelled } from '../batch/refusals.ts';
 import { InferError } from '../errors.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { ModelLifecycle } from './model-lifecycle.ts';

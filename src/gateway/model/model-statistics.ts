@@ -2,7 +2,7 @@
 
 import type { Batch } from '../batch/batch.ts';
 import type { RideTiming } from '../batch/queued-request.ts';
-import type { RunOutcome } from '../batch/scheduler.ts';
+import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { Reason } from '../errors.ts';
 
 /** Why requests failed, as Triton's metrics tell it apart. */

@@ -5,7 +5,8 @@ import { NO_TERMS, type RequestTerms } from '../../../src/gateway/admit/request-
 import { QueuePolicies } from '../../../src/gateway/batch/queue-policy.ts';
 import type { CacheLookup, InferOutputs } from '../../../src/gateway/batch/queued-request.ts';
 import { ResponseCache } from '../../../src/gateway/batch/response-cache.ts';
-import { type RunOutcome, Scheduler } from '../../../src/gateway/batch/scheduler.ts';
+import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
+import { Scheduler } from '../../../src/gateway/batch/scheduler.ts';
 import { InferError, type Reason } from '../../../src/gateway/errors.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../../support/fake-call.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
-import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
+import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { Breaker } from '../../../src/gateway/dispatch/breaker.ts';
 import { type BreakerState, diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeExecutor } from '../../support/fake-executor.ts';

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
+import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { MailboxRoom, NoRoom } from '../../../src/gateway/dispatch/mailbox-room.ts';
 import type { Mailbox } from '../../../src/worker/mailbox.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';

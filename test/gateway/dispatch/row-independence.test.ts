@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
-import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
+import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { findRowDependence, type ProbeShape, type RunRows } from '../../../src/gateway/dispatch/row-independence.ts';
 import type { Datatype, TensorSpec } from '../../../src/wire/tensor.ts';
 import { spec } from '../../support/infer-requests.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
+import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import type { RunRows } from '../../../src/gateway/dispatch/row-independence.ts';
 import { PROBE_RANGES } from '../../../src/gateway/dispatch/synthetic-input.ts';
 import { findProbeShape, measureBatches, warmInstances, warmUpRows } from '../../../src/gateway/dispatch/warm-up.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
-import type { RunOutcome } from '../../../src/gateway/batch/scheduler.ts';
+import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { runWarmUps } from '../../../src/gateway/model/warm-up-run.ts';
 import type { WarmUpSample } from '../../../src/gateway/repository/warm-up-sample.ts';
 import { startLifecycle } from '../../support/lifecycle-fixture.ts';

@@ -1,0 +1,120 @@
+/**
+ * What follows from the end of a batch: answers, errors, or further batches of the same requests.
+ *
+ * END-1: each request of the batch is settled, or is in exactly one of the further batches.
+ * END-2: a batch whose runner died runs once more, request by request and with nothing beside it, so that a second death names
+ *        its culprit and hurts no other request.
+ */
+
+import type { BatchAxis } from '../admit/infer-tensors.ts';
+import { InferError } from '../errors.ts';
+import type { BatchOutcome, ModelRef } from '../ops/diagnostics.ts';
+import { type Batch, type OutputAxes, scatter } from './batch.ts';
+import { byteLengthOf, outputsExceed, sizeOf } from './output-limit.ts';
+import type { Prepared } from './prepared-batches.ts';
+import type { OutputTensor } from './queued-request.ts';
+import { breakerOpen, killedTwice, noRoom, refused } from './refusals.ts';
+import type { RunOutcome } from './run-outcome.ts';
+import { answer, settle, settleAll } from './settlement.ts';
+
+/** The model whose batch it is. */
+export interface BatchEndOptions {
+  readonly model: ModelRef;
+  readonly axis: BatchAxis;
+  /** The outputs whose rows do not lie on axis 0. */
+  readonly outputAxes?: OutputAxes;
+  /** Bytes that the outputs of one request may have. */
+  readonly maxOutputBytes: number;
+}
+
+/** Settles the requests of a batch, and returns the batches that its other requests run in. */
+export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOptions): readonly Prepared[] {
+  switch (outcome.kind) {
+    case 'ok':
+      answerAll(batch, outcome, options);
+      return [];
+    case 'refused':
+      return blame(batch, refused(outcome.message));
+    case 'no_room':
+      return blame(batch, noRoom(outcome));
+    case 'exceeded': {
+      const error = new InferError('limit_exceeded', outcome.message);
+      return outcome.by === 'batch' ? blame(batch, error) : replay(batch, error);
+    }
+    case 'crashed':
+    case 'timed_out':
+      return replay(batch, killedTwice(outcome.cause));
+    case 'rejected':
+      settleAll(batch, breakerOpen(options.model, outcome.retryAfterMs));
+      return [];
+    case 'failed':
+      settleAll(batch, new InferError('internal', 'internal error', { cause: outcome.error }));
+      return [];
+  }
+}
+
+/** The outcome as metrics and traces name it. */
+export function outcomeOf({ kind }: RunOutcome): BatchOutcome {
+  switch (kind) {
+    case 'rejected':
+    case 'no_room':
+      return 'failed';
+    case 'exceeded':
+      return 'refused';
+    default:
+      return kind;
+  }
+}
+
+function answerAll(
+  batch: Batch,
+  { outputs, inputMs, computeMs, outputMs }: Extract<RunOutcome, { kind: 'ok' }>,
+  { axis, outputAxes, maxOutputBytes }: BatchEndOptions,
+): void {
+  let parts: OutputTensor[][];
+  try {
+    parts = scatter(batch, outputs, axis, outputAxes);
+  } catch (error) {
+    settleAll(batch, new InferError('internal', 'internal error', { cause: error }));
+    return;
+  }
+  const mayExceed = byteLengthOf(outputs) > maxOutputBytes;
+  for (const [index, request] of batch.requests.entries()) {
+    const own = parts[index] ?? [];
+    if (mayExceed && byteLengthOf(own) > maxOutputBytes) {
+      settle(request, new InferError('limit_exceeded', outputsExceed(own.map(sizeOf), maxOutputBytes)));
+      continue;
+    }
+    const queueMs = request.sentAtMs - request.arrivalMs;
+    const timing = { queueMs, inputMs, computeMs, outputMs, batchRows: batch.rows };
+    answer(request, { outputs: own, timing, requestIsSpent: true });
+  }
+}
+
+/** Halves a batch that cannot be run, until the request is found that is to blame. */
+function blame(batch: Batch, error: InferError): Prepared[] {
+  if (batch.requests.length <= 1) {
+    settleAll(batch, error);
+    return [];
+  }
+  const middle = Math.ceil(batch.requests.length / 2);
+  return [
+    { requests: batch.requests.slice(0, middle), exclusive: false },
+    { requests: batch.requests.slice(middle), exclusive: false },
+  ];
+}
+
+/** @param error for a request that is replayed already */
+function replay(batch: Batch, error: InferError): Prepared[] {
+  const again: Prepared[] = [];
+  for (const request of batch.requests) {
+    if (request.settled) continue;
+    if (request.suspect) {
+      settle(request, error);
+      continue;
+    }
+    request.suspect = true;
+    again.push({ requests: [request], exclusive: true });
+  }
+  return again;
+}

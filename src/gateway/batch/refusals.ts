@@ -1,0 +1,66 @@
+/** The errors that end a request in the queue or in a batch, each with its text and its pushback. */
+
+import type { CancelReason } from '../accept/call.ts';
+import { InferError } from '../errors.ts';
+import type { ModelRef } from '../ops/diagnostics.ts';
+import { withJitter } from './pushback.ts';
+import type { RunOutcome } from './run-outcome.ts';
+
+/** Where the directory of the mailboxes is full, by batches that run or by files of others. */
+const NO_ROOM_PUSHBACK_MS = 200;
+
+export function cancelled(reason: CancelReason): InferError {
+  return reason === 'deadline' ? expired() : new InferError('cancelled', 'the caller cancelled the request');
+}
+
+export function expired(): InferError {
+  return new InferError('deadline_exceeded', 'the deadline passed before the request was answered');
+}
+
+export function shed(): InferError {
+  const text = 'can no longer be answered in time: given up before it ran';
+  return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
+}
+
+/** The model needs longer than is left, whatever waits. */
+export function cannotMeetDeadline(aloneMs: number, leftMs: number): InferError {
+  const text = `cannot be answered in time: the model needs about ${format(aloneMs)}, ${format(leftMs)} are left`;
+  return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
+}
+
+/** What waits before the request leaves it too little time. */
+export function waitsTooLong(waitMs: number, aloneMs: number, leftMs: number): InferError {
+  const text = `cannot be answered in time: about ${format(waitMs)} of work wait before it and it needs ${format(aloneMs)}, ${format(leftMs)} are left`;
+  return new InferError('cannot_meet_deadline', text, { pushback: withJitter(waitMs) });
+}
+
+export function killedTwice(cause: string): InferError {
+  const text = `the model's process ended twice while it ran this request alone (${cause})`;
+  return new InferError('runner_killed_twice', text);
+}
+
+export function refused(message: string): InferError {
+  return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
+}
+
+export function noRoom({ message, isLasting }: Extract<RunOutcome, { kind: 'no_room' }>): InferError {
+  const text = `the server has no room for this request: ${message}`;
+  return isLasting
+    ? new InferError('limit_exceeded', text)
+    : new InferError('queue_full', text, { pushback: withJitter(NO_ROOM_PUSHBACK_MS) });
+}
+
+export function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferError {
+  const text = `model '${name}' version ${version} failed repeatedly and is given a pause: try another replica, or again in ${format(retryAfterMs)}`;
+  return new InferError('breaker_open', text, { pushback: withJitter(retryAfterMs) });
+}
+
+function format(ms: number): string {
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+}
+
+/** The part of ONNX Runtime's text that is about the input: without its own source paths and addresses. */
+function explain(message: string): string {
+  const status = /Status Message: (.*)/s.exec(message)?.[1] ?? message;
+  return status.replace(/\S*\/\S+\.(?:cc|h|cpp):\d+\s*/g, '').trim();
+}
