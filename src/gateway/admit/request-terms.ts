@@ -7,6 +7,13 @@ export interface RequestTerms {
   readonly priority: number;
   /** `undefined` for a request that belongs to no sequence. */
   readonly sequence: SequenceTerms | undefined;
+  /**
+   * Predicted milliseconds of the longest path behind this step of an ensemble: its answer is to be ready that much before the
+   * call's deadline. Only steps carry it.
+   */
+  readonly behindMs?: number;
+  /** When the whole call should be answered, where it named no deadline and this is a step of an ensemble. */
+  readonly objectiveAt?: number;
 }
 
 export interface SequenceTerms {
