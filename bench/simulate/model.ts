@@ -1,0 +1,87 @@
+/** The part of the gateway that is simulated: the production `Scheduler` with its admission, and what a warm-up teaches it. */
+
+import type { Call, CancelReason } from '../../src/gateway/accept/call.ts';
+import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import { type QueuePolicy, QueuePolicies } from '../../src/gateway/batch/queue-policy.ts';
+import { type Executor, Scheduler } from '../../src/gateway/batch/scheduler.ts';
+
+export interface ModelOptions {
+  readonly name?: string;
+  readonly maxRows: number;
+  /** Levels of priority. */
+  readonly levels?: number;
+  /** `max_queue_size`; by default the server's. */
+  readonly maxRequests?: number;
+}
+
+/** The default of `tensorgate.max_queue_size`. */
+const MAX_QUEUE_SIZE = 1024;
+
+/** A scheduler as `load` makes it for a model with the server's default settings. */
+export function makeScheduler(options: ModelOptions, executor: Executor): Scheduler {
+  const policy: QueuePolicy = {
+    maxRequests: options.maxRequests ?? MAX_QUEUE_SIZE,
+    defaultTimeoutMs: Number.POSITIVE_INFINITY,
+    allowTimeoutOverride: true,
+    timeoutAction: 'reject',
+  };
+  const rest = Array.from({ length: (options.levels ?? 1) - 1 }, () => policy);
+  return new Scheduler(
+    {
+      model: { name: options.name ?? 'model', version: 1 },
+      policy: { maxRows: options.maxRows, maxDelayMs: 0, preferredRows: [] },
+      queues: new QueuePolicies([policy, ...rest]),
+      maxQueueBytes: Number.POSITIVE_INFINITY,
+      axis: 'rows',
+      maxOutputBytes: Number.POSITIVE_INFINITY,
+      maxRunMs: Number.POSITIVE_INFINITY,
+      record: () => {},
+    },
+    executor,
+  );
+}
+
+/** What the rows of a request hold. */
+export interface Content {
+  /** Requests of one shape share batches. */
+  readonly shape: string;
+  readonly rows: number;
+}
+
+export function tensorsOf({ shape, rows }: Content): InferTensors {
+  return { rows, bytes: rows * 4, bucket: shape, inputs: [], shapes: [] };
+}
+
+/** Teaches the scheduler as a warm-up does: two measured runs of each of the sizes 1, 2, 4, … */
+export function warmUp(scheduler: Scheduler, shape: string, maxRows: number, runMs: (rows: number) => number): void {
+  for (let rows = 1; ; rows = Math.min(rows * 2, maxRows)) {
+    for (let run = 0; run < 2; run++) scheduler.observe(shape, rows, runMs(rows));
+    if (rows === maxRows) return;
+  }
+}
+
+/** A call of a simulated client. */
+export class SimulatedCall implements Call {
+  readonly path = '/inference.GRPCInferenceService/ModelInfer';
+  readonly deadline: number;
+  cancelled = false;
+  onCancel: ((reason: CancelReason) => void) | undefined;
+  readonly #tenant: string | undefined;
+
+  constructor(deadline: number, tenant: string | undefined) {
+    this.deadline = deadline;
+    this.#tenant = tenant;
+  }
+
+  get(name: string): string | undefined {
+    return name === TENANT_KEY ? this.#tenant : undefined;
+  }
+
+  keys(): Iterable<string> {
+    return this.#tenant === undefined ? [] : [TENANT_KEY];
+  }
+
+  fail(): void {}
+}
+
+const TENANT_KEY = 'x-tenant';
