@@ -1,8 +1,8 @@
 /** Open-loop clients: each request is sent when it is due, whatever became of those before it. */
 
-import { InferError } from '../../src/gateway/errors.ts';
 import type { Batcher } from '../../src/gateway/batch/batcher.ts';
-import { type Content, SimulatedCall, tensorsOf } from './model.ts';
+import { InferError } from '../../src/gateway/errors.ts';
+import { type Content, ONE_SHAPE, SimulatedCall, tensorsOf } from './model.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /** What becomes of a request: `refused` at once or `shed` later because it cannot be in time, `full` where the queue is. */
@@ -30,7 +30,7 @@ export interface RequestPlan {
 /** The default of the server's `--default-deadline`. */
 export const DEFAULT_DEADLINE_MS = 30_000;
 
-const ONE_ROW: Content = { shape: 'shape', rows: 1 };
+const ONE_ROW: Content = { shape: ONE_SHAPE, rows: 1 };
 
 /** Sends a request for each arrival, and records its reply. */
 export function sendAll(
@@ -56,7 +56,13 @@ export function sendAll(
 export function send(
   clock: VirtualClock,
   batcher: Batcher,
-  { deadlineMs, targetMs = deadlineMs ?? Number.POSITIVE_INFINITY, content = ONE_ROW, level = 0, client = '' }: RequestPlan,
+  {
+    deadlineMs,
+    targetMs = deadlineMs ?? Number.POSITIVE_INFINITY,
+    content = ONE_ROW,
+    level = 0,
+    client = '',
+  }: RequestPlan,
   record: (reply: Reply) => void,
 ): void {
   const sentMs = clock.now;

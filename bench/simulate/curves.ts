@@ -33,7 +33,10 @@ type Point = readonly [rows: number, ms: number];
 export function between(points: readonly Point[]): Float64Array {
   const maxRows = points.at(-1)?.[0] ?? 0;
   return Float64Array.from({ length: maxRows + 1 }, (_, rows) => {
-    const next = Math.max(1, points.findIndex(([size]) => size >= rows));
+    const next = Math.max(
+      1,
+      points.findIndex(([size]) => size >= rows),
+    );
     const [fromRows, fromMs] = points[next - 1] ?? [0, 0];
     const [toRows, toMs] = points[next] ?? [fromRows + 1, fromMs];
     return fromMs + ((toMs - fromMs) * (rows - fromRows)) / (toRows - fromRows);

@@ -2,8 +2,10 @@
 
 import type { Call, CancelReason } from '../../src/gateway/accept/call.ts';
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
-import { type QueuePolicy, QueuePolicies } from '../../src/gateway/batch/queue-policy.ts';
-import { type Executor, Scheduler } from '../../src/gateway/batch/scheduler.ts';
+import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
+import type { Executor } from '../../src/gateway/batch/run-outcome.ts';
+import { Scheduler } from '../../src/gateway/batch/scheduler.ts';
+import { type Curve, runMs } from './curves.ts';
 
 export interface ModelOptions {
   readonly name?: string;
@@ -28,7 +30,7 @@ export function makeScheduler(options: ModelOptions, executor: Executor): Schedu
   const rest = Array.from({ length: (options.levels ?? 1) - 1 }, () => policy);
   return new Scheduler(
     {
-      model: { name: options.name ?? 'model', version: 1 },
+      model: { name: options.name ?? 'model', version: '1' },
       policy: { maxRows: options.maxRows, maxDelayMs: 0, preferredRows: [] },
       queues: new QueuePolicies([policy, ...rest]),
       maxQueueBytes: Number.POSITIVE_INFINITY,
@@ -52,11 +54,14 @@ export function tensorsOf({ shape, rows }: Content): InferTensors {
   return { rows, bytes: rows * 4, bucket: shape, inputs: [], shapes: [] };
 }
 
+/** Requests that name no shape have this one. */
+export const ONE_SHAPE = 'shape';
+
 /** Teaches the scheduler as a warm-up does: two measured runs of each of the sizes 1, 2, 4, … */
-export function warmUp(scheduler: Scheduler, shape: string, maxRows: number, runMs: (rows: number) => number): void {
-  for (let rows = 1; ; rows = Math.min(rows * 2, maxRows)) {
-    for (let run = 0; run < 2; run++) scheduler.observe(shape, rows, runMs(rows));
-    if (rows === maxRows) return;
+export function warmUp(scheduler: Scheduler, curve: Curve, shape = ONE_SHAPE): void {
+  for (let rows = 1; ; rows = Math.min(rows * 2, curve.maxRows)) {
+    for (let run = 0; run < 2; run++) scheduler.observe(shape, rows, runMs(curve, rows));
+    if (rows === curve.maxRows) return;
   }
 }
 
