@@ -66,7 +66,8 @@ export function send(
   record: (reply: Reply) => void,
 ): void {
   const sentMs = clock.now;
-  const call = new SimulatedCall(sentMs + (deadlineMs ?? DEFAULT_DEADLINE_MS), client === '' ? undefined : client);
+  const deadline = sentMs + (deadlineMs ?? DEFAULT_DEADLINE_MS);
+  const call = new SimulatedCall(deadline, deadlineMs !== undefined, client === '' ? undefined : client);
   const expiry = clock.at(call.deadline, () => {
     call.cancelled = true;
     call.onCancel?.('deadline');

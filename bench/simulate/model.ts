@@ -69,12 +69,14 @@ export function warmUp(scheduler: Scheduler, curve: Curve, shape = ONE_SHAPE): v
 export class SimulatedCall implements Call {
   readonly path = '/inference.GRPCInferenceService/ModelInfer';
   readonly deadline: number;
+  readonly namesDeadline: boolean;
   cancelled = false;
   onCancel: ((reason: CancelReason) => void) | undefined;
   readonly #tenant: string | undefined;
 
-  constructor(deadline: number, tenant: string | undefined) {
+  constructor(deadline: number, namesDeadline: boolean, tenant: string | undefined) {
     this.deadline = deadline;
+    this.namesDeadline = namesDeadline;
     this.#tenant = tenant;
   }
 

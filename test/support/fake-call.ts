@@ -5,6 +5,7 @@ import type { StatusCode } from '../../src/gateway/errors.ts';
 export class FakeCall implements Call {
   readonly path = '/inference.GRPCInferenceService/ModelInfer';
   readonly deadline: number;
+  namesDeadline: boolean;
   cancelled = false;
   onCancel: ((reason: CancelReason) => void) | undefined;
   failure: { readonly code: StatusCode; readonly text: string } | undefined;
@@ -14,6 +15,7 @@ export class FakeCall implements Call {
   /** @param deadline absolute, on the clock of `performance.now()`. */
   constructor(deadline: number = Number.POSITIVE_INFINITY, metadata: Readonly<Record<string, string>> = {}) {
     this.deadline = deadline;
+    this.namesDeadline = deadline !== Number.POSITIVE_INFINITY;
     this.#metadata = metadata;
   }
 

@@ -30,6 +30,8 @@ export interface Call {
   readonly path: string;
   /** Of a unary call: the client's, clamped to the server's maximum, or the server's default. Of a streaming one: the client's, or none. */
   readonly deadline: Deadline;
+  /** Whether the client named the deadline. Otherwise it is the server's default, or there is none. */
+  readonly namesDeadline: boolean;
   /** The client is gone or the deadline has passed, before the call had ended. */
   readonly cancelled: boolean;
   /** The streaming call that this is one request of, where it is not a call of its own. */

@@ -12,6 +12,7 @@ import {
 } from './call.ts';
 import { publishEnd, publishStart } from './call-events.ts';
 import { failWith } from './failure.ts';
+import { DEFAULT_DEADLINE_KEY } from './grpc-js-http2.ts';
 import { MessageParts } from './message-parts.ts';
 
 type Unary = ServerUnaryCall<Buffer, MessageParts>;
@@ -35,6 +36,7 @@ const LOW_WATER_BYTES = 256 * 1024;
 export abstract class GrpcJsCall implements Call {
   readonly path: string;
   readonly deadline: Deadline;
+  readonly namesDeadline: boolean;
   onCancel: ((reason: CancelReason) => void) | undefined = undefined;
   readonly #metadata: Metadata;
   readonly #startedAt: number;
@@ -44,6 +46,8 @@ export abstract class GrpcJsCall implements Call {
   constructor(path: string, inner: Unary | Stream) {
     this.path = path;
     this.#metadata = inner.metadata;
+    this.namesDeadline = inner.metadata.get(DEFAULT_DEADLINE_KEY).length === 0;
+    inner.metadata.remove(DEFAULT_DEADLINE_KEY);
     this.#startedAt = performance.now();
     // grpc-js gives a moment of `Date.now()`.
     this.deadline = this.#startedAt + (Number(inner.getDeadline()) - Date.now());

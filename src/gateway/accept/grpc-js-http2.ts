@@ -21,6 +21,9 @@ import { clampTimeout } from './timeout-header.ts';
 const WINDOW_BYTES = 1024 * 1024;
 const MAX_PATH = 128;
 
+/** Marks a call whose client named no deadline: its `grpc-timeout` is written here. Calls take it out of their metadata. */
+export const DEFAULT_DEADLINE_KEY = 'tensorgate-default-deadline';
+
 /**
  * Prepares the only HTTP/2 server of `server`.
  * @returns its open sessions.
@@ -46,6 +49,8 @@ function correctHeaders(headers: IncomingHttpHeaders, options: TransportOptions,
   const path = headers[':path'] ?? '';
   const method = routes.get(path);
   const timeout = headers['grpc-timeout'] as string | undefined;
+  if (timeout === undefined) headers[DEFAULT_DEADLINE_KEY] = '1';
+  else delete headers[DEFAULT_DEADLINE_KEY];
   if (method === undefined) {
     headers[':path'] = boundedText(path.slice(0, MAX_PATH));
   } else if (method.kind === 'unary') {

@@ -115,6 +115,7 @@ class StreamedRequest implements Call {
   readonly stream: Call;
   readonly path: string;
   readonly deadline: Deadline;
+  readonly namesDeadline: boolean;
   onCancel: ((reason: CancelReason) => void) | undefined;
   answer: StreamReply | undefined;
 
@@ -122,6 +123,7 @@ class StreamedRequest implements Call {
     this.stream = stream;
     this.path = stream.path;
     this.deadline = stream.deadline;
+    this.namesDeadline = stream.namesDeadline;
   }
 
   get cancelled(): boolean {

@@ -149,6 +149,7 @@ export class SharedRun {
 /** Stands for the calls that share a run: it is cancelled when none of them is left. */
 class SharedCall implements Call {
   readonly deadline: Deadline;
+  readonly namesDeadline: boolean;
   /** So the batch is told of as the call's for which it runs. */
   readonly step: NonNullable<Call['step']>;
   cancelled = false;
@@ -157,6 +158,7 @@ class SharedCall implements Call {
 
   constructor(first: Call, deadline: Deadline, model: string) {
     this.deadline = deadline;
+    this.namesDeadline = first.namesDeadline || deadline < first.deadline;
     this.step = first.step ?? { of: first, ensemble: model };
     this.#first = first;
   }

@@ -4,6 +4,7 @@ import type { InferError, StatusCode } from '../errors.ts';
 /** One step's share of a client's call: it has the call's metadata, and an end of its own. */
 export class StepCall implements Call {
   readonly deadline: Deadline;
+  readonly namesDeadline: boolean;
   readonly step: NonNullable<Call['step']>;
   onCancel: ((reason: CancelReason) => void) | undefined;
   readonly #outer: Call;
@@ -16,6 +17,7 @@ export class StepCall implements Call {
   constructor(outer: Call, deadline: Deadline, ensemble: string) {
     this.#outer = outer;
     this.deadline = deadline;
+    this.namesDeadline = outer.namesDeadline || deadline < outer.deadline;
     this.step = outer.step ?? { of: outer, ensemble };
   }
 

@@ -5,6 +5,7 @@ export class ShadowCall implements Call {
   readonly path: string;
   /** Its limit is a term of the request (see shadow.ts), because no transport watches this call. */
   readonly deadline = Number.POSITIVE_INFINITY;
+  readonly namesDeadline = false;
   onCancel: ((reason: CancelReason) => void) | undefined;
   #cancelled = false;
 

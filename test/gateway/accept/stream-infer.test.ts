@@ -7,6 +7,7 @@ import { InferError, type StatusCode } from '../../../src/gateway/errors.ts';
 class FakeStream implements StreamingCall {
   readonly path = '/inference.GRPCInferenceService/ModelStreamInfer';
   readonly deadline = 1_234;
+  readonly namesDeadline = true;
   cancelled = false;
   onCancel: StreamingCall['onCancel'];
   onMessage: StreamingCall['onMessage'];

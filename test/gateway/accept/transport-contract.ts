@@ -357,6 +357,22 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(await deadlineSeen({})).toBeCloseTo(OPTIONS.defaultDeadlineMs, -3);
       });
 
+      test("a call says whether the deadline is its client's or the server's, and no metadata shows it", async () => {
+        const port = await serve({
+          kind: 'unary',
+          handle: (call) => call.reply([Buffer.from(JSON.stringify([call.namesDeadline, [...call.keys()]]))]),
+        });
+        const seen = async (headers: Record<string, string>): Promise<[boolean, string[]]> =>
+          JSON.parse(String((await sendRaw(port, headers)).body));
+        const [isNamed, keys] = await seen({ 'grpc-timeout': '20S' });
+        const [isDefault, defaultKeys] = await seen({});
+        expect([isNamed, isDefault]).toEqual([true, false]);
+        expect(defaultKeys).toEqual(keys);
+        // A client's header of any name changes nothing.
+        const [isStillNamed] = await seen({ 'grpc-timeout': '20S', 'tensorgate-default-deadline': '1' });
+        expect(isStillNamed).toBe(true);
+      });
+
       test.each(['90S', '1000H', '2147484S', '99999999M', '99999999H'])(
         'a timeout of %s is clamped to the maximum',
         async (timeout) => {
@@ -414,16 +430,16 @@ export function describeTransport(name: string, listen: Listen): void {
       });
 
       test('a streaming call without a deadline has none', async () => {
-        let deadline = 0;
+        let seen: Pick<StreamingCall, 'deadline' | 'namesDeadline'> | undefined;
         await serve({
           kind: 'streaming',
           handle(call) {
-            deadline = call.deadline;
+            seen = call;
             call.end();
           },
         });
         await collect(client.stream(METHOD));
-        expect(deadline).toBe(Number.POSITIVE_INFINITY);
+        expect(seen).toMatchObject({ deadline: Number.POSITIVE_INFINITY, namesDeadline: false });
       });
 
       async function deadlineSeen(options: { timeoutMs?: number }): Promise<number> {

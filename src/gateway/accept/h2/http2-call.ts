@@ -99,6 +99,10 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     tools.deadlines.add(this);
   }
 
+  get namesDeadline(): boolean {
+    return this.#head.timeoutMs !== Number.POSITIVE_INFINITY;
+  }
+
   get cancelled(): boolean {
     return this.#cancelled;
   }

@@ -8,6 +8,8 @@ import { publishEnd, publishStart } from '../call-events.ts';
 export class RestCall implements Call {
   readonly path: string;
   readonly deadline: Deadline;
+  /** REST has no deadline of its own; the parameter `timeout` is a term of the request. */
+  readonly namesDeadline = false;
   onCancel: ((reason: CancelReason) => void) | undefined;
   readonly #request: IncomingMessage;
   readonly #startedAt = performance.now();
