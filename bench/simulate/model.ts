@@ -1,7 +1,7 @@
 /** The part of the gateway that is simulated: the production `Scheduler` with its admission, and what a warm-up teaches it. */
 
 import type { Call, CancelReason } from '../../src/gateway/accept/call.ts';
-import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { Executor } from '../../src/gateway/batch/run-outcome.ts';
 import { Scheduler } from '../../src/gateway/batch/scheduler.ts';
@@ -51,7 +51,7 @@ export interface Content {
 }
 
 export function tensorsOf({ shape, rows }: Content): InferTensors {
-  return { rows, bytes: rows * 4, bucket: shape, inputs: [], shapes: [] };
+  return { rows, bytes: rows * 4, size: UNIT_ROW, bucket: shape, inputs: [], shapes: [] };
 }
 
 /** Requests that name no shape have this one. */

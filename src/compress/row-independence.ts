@@ -3,7 +3,7 @@
  * a version serves.
  */
 
-import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../gateway/admit/infer-tensors.ts';
 import { outputAxes } from '../gateway/batch/batch.ts';
 import { compareTogether, findRowDependence } from '../gateway/dispatch/row-independence.ts';
 import { PROBE_RANGES } from '../gateway/dispatch/synthetic-input.ts';
@@ -72,7 +72,7 @@ function firstRow(feeds: Feeds, { inputs }: ModelSignature): InferTensors | unde
     shapes.push([1, ...value.shape.slice(1)]);
   }
   const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return { rows: 1, bytes, bucket: '', inputs: values, shapes };
+  return { rows: 1, bytes, size: UNIT_ROW, bucket: '', inputs: values, shapes };
 }
 
 /** Those that can share a batch with the first. */

@@ -5,7 +5,7 @@
 
 import type { TensorSpec } from '../wire/tensor.ts';
 import { ANY_OUTPUT_BYTES, type SessionInfo, type SessionOptions } from '../worker/protocol.ts';
-import type { InferTensors } from './admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from './admit/infer-tensors.ts';
 import type { OutputTensor } from './batch/queued-request.ts';
 import type { RunOutcome } from './batch/run-outcome.ts';
 import { InstanceGroup, type Signature } from './dispatch/instance-group.ts';
@@ -116,6 +116,7 @@ export class RunnerSession implements AsyncDisposable {
     const request: InferTensors = {
       rows: 1,
       bytes: given.reduce((sum, { data }) => sum + data.byteLength, 0),
+      size: UNIT_ROW,
       bucket: '',
       inputs: given.map(({ data }) => data),
       shapes: given.map(({ shape }) => shape),

@@ -3,6 +3,7 @@ import type { ClassOutput } from '../../src/compare/class-output.ts';
 import type { Contender } from '../../src/compare/contender.ts';
 import { evaluate } from '../../src/compare/evaluation.ts';
 import type { Dataset } from '../../src/compare/sample.ts';
+import { UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { RunError } from '../../src/gateway/runner-session.ts';
 
 type Answer = (value: number) => readonly number[];
@@ -26,7 +27,7 @@ function dataset(count: number, labels?: readonly (number | string)[]): Dataset 
     count,
     read: async (index) => ({
       name: `row ${index}`,
-      tensors: { rows: 1, bytes: 1, bucket: '', inputs: [Uint8Array.of(index)], shapes: [[1, 1]] },
+      tensors: { rows: 1, bytes: 1, size: UNIT_ROW, bucket: '', inputs: [Uint8Array.of(index)], shapes: [[1, 1]] },
       ...(labels !== undefined && { label: labels[index]! }),
     }),
   };

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { batchesOf, type Dataset, rest, spread } from '../../src/compare/sample.ts';
+import { UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 
 /** Rows of the given widths; the name of each is its place. */
 function dataset(widths: readonly number[]): Dataset {
@@ -9,7 +10,14 @@ function dataset(widths: readonly number[]): Dataset {
     count: widths.length,
     read: async (index) => {
       const width = widths[index] ?? Number.NaN;
-      const tensors = { rows: 1, bytes: width, bucket: '', inputs: [new Uint8Array(width)], shapes: [[1, width]] };
+      const tensors = {
+        rows: 1,
+        bytes: width,
+        size: UNIT_ROW,
+        bucket: '',
+        inputs: [new Uint8Array(width)],
+        shapes: [[1, width]],
+      };
       return { name: String(index), tensors };
     },
   };

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { InputRecorder, type RecorderOptions } from '../../src/gateway/input-recorder.ts';
 import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
 import { readNpz } from '../../src/gateway/repository/npz-archive.ts';
@@ -19,7 +20,14 @@ function servable(inputs: readonly ModelTensor[] = [X], axis: 'rows' | 'whole' =
 /** A request of rows of two bytes. */
 function rows(...values: readonly number[]) {
   const data = Uint8Array.from(values.flatMap((value) => [value, value]));
-  return { rows: values.length, bytes: data.byteLength, bucket: '', inputs: [data], shapes: [[values.length, 2]] };
+  return {
+    rows: values.length,
+    bytes: data.byteLength,
+    size: UNIT_ROW,
+    bucket: '',
+    inputs: [data],
+    shapes: [[values.length, 2]],
+  };
 }
 
 function recorder(options: Partial<RecorderOptions> = {}): InputRecorder & { readonly directory: string } {
@@ -97,7 +105,14 @@ describe('recording', () => {
     const made = recorder();
     const columns: ModelTensor = { name: 'x', datatype: 'UINT8', shape: [2, -1], rowAxis: 1 };
     const data = Uint8Array.of(1, 2, 3, 4, 5, 6);
-    made.offer(servable([columns]), { rows: 3, bytes: 6, bucket: '', inputs: [data], shapes: [[2, 3]] });
+    made.offer(servable([columns]), {
+      rows: 3,
+      bytes: 6,
+      size: UNIT_ROW,
+      bucket: '',
+      inputs: [data],
+      shapes: [[2, 3]],
+    });
     await made.close();
     const file = path.join(made.directory, 'm/row-00001.npz');
     expect([...(await readNpz(fs.readFileSync(file))).get('input.x')!.data]).toEqual([2, 5]);

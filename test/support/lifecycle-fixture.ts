@@ -1,6 +1,6 @@
 import { onTestFinished, vi } from 'vitest';
 import { Admission } from '../../src/gateway/admit/admission.ts';
-import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../src/gateway/admit/request-terms.ts';
 import { RunnerSet } from '../../src/gateway/dispatch/runner-set.ts';
 import type { InferError } from '../../src/gateway/errors.ts';
@@ -84,7 +84,7 @@ export async function startLifecycle(
 
 function oneRow(value: number): InferTensors {
   const data = new Uint8Array(new Float32Array([value]).buffer);
-  return { rows: 1, bytes: 4, bucket: '1,;', inputs: [data], shapes: [[1, 1]] };
+  return { rows: 1, bytes: 4, size: UNIT_ROW, bucket: '1,;', inputs: [data], shapes: [[1, 1]] };
 }
 
 /** How an order or a request ended that had to fail. */

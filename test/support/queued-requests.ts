@@ -1,4 +1,4 @@
-import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { QueuedRequest } from '../../src/gateway/batch/queued-request.ts';
 import { FakeCall } from './fake-call.ts';
@@ -6,7 +6,14 @@ import { FakeCall } from './fake-call.ts';
 /** Tensors of one FP32 input, [rows,1]: each row holds `value`, so that answers show whose they are. */
 export function fp32Rows(rows: number, value = 0, bucket = '1,;'): InferTensors {
   const elements = new Float32Array(rows).fill(value);
-  return { rows, bytes: rows * 4, bucket, inputs: [new Uint8Array(elements.buffer)], shapes: [[rows, 1]] };
+  return {
+    rows,
+    bytes: rows * 4,
+    size: UNIT_ROW,
+    bucket,
+    inputs: [new Uint8Array(elements.buffer)],
+    shapes: [[rows, 1]],
+  };
 }
 
 /** A request as the queue knows it, which nobody waits for. */

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import type { Load } from '../../src/gateway/batch/batch.ts';
 import { InstanceGroup, type InstanceGroupOptions } from '../../src/gateway/dispatch/instance-group.ts';
 import type { RunRows } from '../../src/gateway/dispatch/row-independence.ts';
@@ -95,6 +95,7 @@ export function loopRow(iterations: number, value = 0): InferTensors {
   return {
     rows: 1,
     bytes: 12,
+    size: UNIT_ROW,
     bucket: '1,;1,;',
     inputs,
     shapes: [

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { encodeTensor } from '../../client/tensor.ts';
 import type { Dataset } from '../../compare/sample.ts';
+import { UNIT_ROW } from '../../gateway/admit/infer-tensors.ts';
 import { CliError } from '../cli-error.ts';
 import { findImageLayout, type ImageLayout, readImage } from '../image-input.ts';
 import { describeTensors } from '../model-signature.ts';
@@ -45,7 +46,14 @@ export function imageData(
       return {
         name: path.relative(source, file),
         image: file,
-        tensors: { rows: 1, bytes: data.byteLength, bucket: '', inputs: [data], shapes: [tensor.shape] },
+        tensors: {
+          rows: 1,
+          bytes: data.byteLength,
+          size: UNIT_ROW,
+          bucket: '',
+          inputs: [data],
+          shapes: [tensor.shape],
+        },
         ...(labelled && label !== undefined && { label }),
       };
     },

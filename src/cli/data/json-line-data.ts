@@ -3,7 +3,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { encodeTensor } from '../../client/tensor.ts';
 import type { Dataset, Sample } from '../../compare/sample.ts';
-import type { InferTensors } from '../../gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../gateway/admit/infer-tensors.ts';
 import type { ModelTensor } from '../../gateway/repository/row-axis.ts';
 import { formatExactJson, parseExactJson } from '../../wire/exact-json.ts';
 import { CliError, messageOf } from '../cli-error.ts';
@@ -85,6 +85,7 @@ function sliceOf(tensors: readonly Whole[], rows: number, row: number, isWhole: 
   return {
     rows: 1,
     bytes: inputs.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    size: UNIT_ROW,
     bucket: '',
     inputs,
     shapes: tensors.map(({ shape }) => (isWhole ? shape : [1, ...shape.slice(1)])),

@@ -7,8 +7,20 @@ import type { ModelTensor } from '../repository/row-axis.ts';
 /** Whether requests are joined: `rows` stack, usually along axis 0; a `whole` model takes one request a run, as it is. */
 export type BatchAxis = 'rows' | 'whole';
 
+/** How much one row holds: what the cost of a batch is predicted from. */
+export interface RowSize {
+  /** Elements of all inputs. */
+  readonly elements: number;
+  /** Size of the longest open axis besides the rows, such as the number of tokens; 1 where the model has none. */
+  readonly length: number;
+}
+
+/** Size of rows that never wait in a queue: probes of a loading model, and tools that run one request after another. */
+export const UNIT_ROW: RowSize = { elements: 1, length: 1 };
+
 export interface InferTensors {
   readonly rows: number;
+  readonly size: RowSize;
   /** Bytes of all inputs. */
   readonly bytes: number;
   /** Requests of one bucket can share a batch: their shapes are equal but for the rows, and so is what rows share. */
@@ -50,4 +62,28 @@ export function bucketKey(
     key += ';';
   }
   return key;
+}
+
+/** @param inputs the model's, in the order of the shapes. */
+export function rowSizeOf(
+  shapes: readonly Shape[],
+  axis: BatchAxis,
+  inputs: readonly Pick<ModelTensor, 'shape' | 'rowAxis'>[],
+): RowSize {
+  let elements = 0;
+  let length = 1;
+  for (let input = 0; input < shapes.length; input++) {
+    const shape = shapes[input] ?? [];
+    const spec = inputs[input];
+    const rowAxis = axis === 'rows' ? (spec?.rowAxis ?? 0) : 'shared';
+    let product = 1;
+    for (let index = 0; index < shape.length; index++) {
+      const size = shape[index] ?? 1;
+      if (index === rowAxis) continue;
+      product *= size;
+      if (spec?.shape[index] === -1 && size > length) length = size;
+    }
+    elements += product;
+  }
+  return { elements, length };
 }

@@ -8,7 +8,7 @@ import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts'
 import { InferError } from '../errors.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
-import { type BatchAxis, bucketKey, type InferTensors } from './infer-tensors.ts';
+import { type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
 import { readInput } from './input-reading.ts';
 import { refuseSharedMemory } from './request-parameters.ts';
 
@@ -46,7 +46,8 @@ export function validate(
     bytes += value.byteLength;
   }
   const axis = axisOf(signature);
-  return { rows, bytes, inputs, shapes, bucket: bucketKey(shapes, axis, signature.inputs, inputs) };
+  const size = rowSizeOf(shapes, axis, signature.inputs);
+  return { rows, size, bytes, inputs, shapes, bucket: bucketKey(shapes, axis, signature.inputs, inputs) };
 }
 
 /**

@@ -72,7 +72,8 @@ export class SequenceInputs {
       shapes.push(source.kind === 'client' ? (tensors.shapes[source.index] ?? []) : source.shape);
     }
     // What is added has the same shape for all: the bucket is that of the client's tensors.
-    return { rows: 1, bytes: tensors.bytes + this.stateBytes, bucket: tensors.bucket, inputs, shapes };
+    const { size, bucket } = tensors;
+    return { rows: 1, size, bytes: tensors.bytes + this.stateBytes, bucket, inputs, shapes };
   }
 
   /**

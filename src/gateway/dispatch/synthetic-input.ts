@@ -1,7 +1,7 @@
 /** Made-up requests, with which a model is warmed and its rows are proven independent before it serves. */
 
 import { DATATYPE_BYTES, type Datatype } from '../../wire/tensor.ts';
-import type { InferTensors } from '../admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../admit/infer-tensors.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 
 /**
@@ -50,6 +50,7 @@ export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe):
   return {
     rows: 1,
     bytes: values.reduce((sum, value) => sum + value.byteLength, 0),
+    size: UNIT_ROW,
     bucket: '',
     inputs: values,
     shapes,

@@ -1,6 +1,6 @@
 /** Rows of numpy's arrays as requests of a model. */
 
-import type { InferTensors } from '../admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../admit/infer-tensors.ts';
 import type { NpyArray } from '../repository/npz-archive.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 
@@ -28,7 +28,7 @@ export function rowOfArrays(
     return sliceOfArray(array, index);
   });
   const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return { rows: 1, bytes, bucket: '', inputs: values, shapes };
+  return { rows: 1, bytes, size: UNIT_ROW, bucket: '', inputs: values, shapes };
 }
 
 /** The bytes of one row of an array. */

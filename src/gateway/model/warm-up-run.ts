@@ -1,6 +1,6 @@
 /** The warm-up that a configuration asks for: requests that every instance has answered before the model serves. */
 
-import type { InferTensors } from '../admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../admit/infer-tensors.ts';
 import { type RunRows, reasonOf } from '../dispatch/row-independence.ts';
 import { seededRandom, syntheticRow } from '../dispatch/synthetic-input.ts';
 import type { SampleInput, WarmUpSample } from '../repository/warm-up-sample.ts';
@@ -31,5 +31,5 @@ function rowOf(inputs: readonly SampleInput[]): InferTensors {
     return made ?? new Uint8Array();
   });
   const bytes = values.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return { rows: 1, bytes, bucket: '', inputs: values, shapes: inputs.map(({ shape }) => shape) };
+  return { rows: 1, bytes, size: UNIT_ROW, bucket: '', inputs: values, shapes: inputs.map(({ shape }) => shape) };
 }

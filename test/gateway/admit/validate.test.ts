@@ -49,7 +49,14 @@ describe('what is accepted', () => {
   test.each(SIZED)('raw contents of %s, as a view of what came', (datatype) => {
     const raw = new Uint8Array(2 * 4 * sizeOf(datatype));
     const tensors = validate(rawRequest(datatype, [2, 4], raw), model(datatype));
-    expect(tensors).toEqual({ rows: 2, bytes: raw.byteLength, inputs: [raw], shapes: [[2, 4]], bucket: '4,;' });
+    expect(tensors).toEqual({
+      rows: 2,
+      size: { elements: 4, length: 1 },
+      bytes: raw.byteLength,
+      inputs: [raw],
+      shapes: [[2, 4]],
+      bucket: '4,;',
+    });
     expect(tensors.inputs[0]).toBe(raw);
   });
 
@@ -458,6 +465,7 @@ describe('rows that do not lie on axis 0', () => {
   test('are counted where they lie; what they share is part of the bucket', () => {
     expect(validate(ask(Uint8Array.of(1, 16), [3, 4], [2, 3, 3]), signature)).toMatchObject({
       rows: 3,
+      size: { elements: 2 + 4 + 6, length: 1 },
       bucket: '2,0110;4,;2,3,;',
     });
     expect(validate(ask(Uint8Array.of(1, 17), [3, 4], [2, 3, 3]), signature).bucket).toBe('2,0111;4,;2,3,;');
@@ -477,8 +485,26 @@ describe('rows that do not lie on axis 0', () => {
     const whole = { ...signature, batching: WHOLE };
     expect(validate(ask(new Uint8Array(2), [3, 4], [2, 1, 3]), whole)).toMatchObject({
       rows: 1,
+      size: { elements: 2 + 12 + 6, length: 3 },
       bucket: '2,;3,4,;2,1,3,;',
     });
+  });
+});
+
+describe('the size of a row', () => {
+  const sizeOfRow = (shape: readonly number[], given: readonly number[]): unknown =>
+    validate(
+      rawRequest('UINT8', given, new Uint8Array(given.reduce((product, size) => product * size, 1))),
+      signatureOf([spec('x', 'UINT8', shape)]),
+    ).size;
+
+  test('counts the elements of one row, however many rows come', () => {
+    expect(sizeOfRow([-1, 3, 4], [5, 3, 4])).toEqual({ elements: 12, length: 1 });
+  });
+
+  test('has the length of the open axis, and of the longest where there are several', () => {
+    expect(sizeOfRow([-1, -1, 4], [2, 7, 4])).toEqual({ elements: 28, length: 7 });
+    expect(sizeOfRow([-1, 3, -1, -1], [2, 3, 8, 9])).toEqual({ elements: 216, length: 9 });
   });
 });
 

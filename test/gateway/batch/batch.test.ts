@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { gather, type Load, outputAxes, scatter } from '../../../src/gateway/batch/batch.ts';
 import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
@@ -15,7 +15,14 @@ function load(requests: readonly InferTensors[]): Load {
 }
 
 function tensors(rows: number, inputs: readonly Uint8Array[], shapes: readonly (readonly number[])[]): InferTensors {
-  return { rows, inputs, shapes, bucket: '', bytes: inputs.reduce((sum, input) => sum + input.byteLength, 0) };
+  return {
+    rows,
+    inputs,
+    shapes,
+    size: UNIT_ROW,
+    bucket: '',
+    bytes: inputs.reduce((sum, input) => sum + input.byteLength, 0),
+  };
 }
 
 /** What a model would find in its mailbox: the tensors at their places. */

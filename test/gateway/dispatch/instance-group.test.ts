@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { scatter } from '../../../src/gateway/batch/batch.ts';
 import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { InstanceGroup, type InstanceGroupOptions } from '../../../src/gateway/dispatch/instance-group.ts';
@@ -40,7 +40,14 @@ async function occupied(modelPath: string, options: Partial<InstanceGroupOptions
 
 function floats(...rows: (readonly number[])[]): InferTensors {
   const data = new Uint8Array(new Float32Array(rows.flat()).buffer);
-  return { rows: rows.length, bytes: data.length, bucket: '', inputs: [data], shapes: [[rows.length, 2]] };
+  return {
+    rows: rows.length,
+    bytes: data.length,
+    size: UNIT_ROW,
+    bucket: '',
+    inputs: [data],
+    shapes: [[rows.length, 2]],
+  };
 }
 
 describe('a batch', () => {
@@ -84,7 +91,7 @@ describe('a batch', () => {
     const rows = [1, 2, 3].map((value): InferTensors => {
       const data = new Uint8Array(1_000_000).fill(value);
       data[999_999] = 77;
-      return { rows: 1, bytes: data.length, bucket: '', inputs: [data], shapes: [[1, 1_000_000]] };
+      return { rows: 1, bytes: data.length, size: UNIT_ROW, bucket: '', inputs: [data], shapes: [[1, 1_000_000]] };
     });
     const outcome = await run(rows);
     if (outcome.kind !== 'ok') throw new Error(JSON.stringify(outcome));
@@ -105,7 +112,7 @@ describe('a batch', () => {
   test('that the model refuses is refused, with the text of ONNX Runtime', async () => {
     const { run } = await occupied(modelFile(gatherModel(5)));
     const data = new Uint8Array(new BigInt64Array([1n, 99n]).buffer);
-    const outcome = await run([{ rows: 1, bytes: 16, bucket: '', inputs: [data], shapes: [[1, 2]] }]);
+    const outcome = await run([{ rows: 1, bytes: 16, size: UNIT_ROW, bucket: '', inputs: [data], shapes: [[1, 2]] }]);
     expect(outcome).toMatchObject({ kind: 'refused', message: expect.stringContaining('out of data bounds') });
   });
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { z } from 'zod';
 import { Admission } from '../../../src/gateway/admit/admission.ts';
-import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS, type RequestTerms } from '../../../src/gateway/admit/request-terms.ts';
 import type { InferOutputs, OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { Ensemble } from '../../../src/gateway/ensemble/ensemble.ts';
@@ -36,6 +36,7 @@ function oneRow(...inputs: readonly (readonly [number, number])[]): InferTensors
   return {
     rows: 1,
     bytes: inputs.length * 8,
+    size: UNIT_ROW,
     bucket: '',
     inputs: inputs.map((row) => rowsOf(...row)),
     shapes: inputs.map(() => [1, 2]),

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { InferOutputs } from '../../../src/gateway/batch/queued-request.ts';
 import { Runner } from '../../../src/gateway/dispatch/runner.ts';
@@ -56,7 +56,7 @@ async function loaded(
 
 function indices(...values: readonly [number, number]): InferTensors {
   const data = new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer);
-  return { rows: 1, bytes: 16, bucket: '2,;', inputs: [data], shapes: [[1, 2]] };
+  return { rows: 1, bytes: 16, size: UNIT_ROW, bucket: '2,;', inputs: [data], shapes: [[1, 2]] };
 }
 
 async function outcomeOf(answer: Promise<InferOutputs>): Promise<Reason | 'answered'> {
@@ -127,7 +127,7 @@ describe('a model that loads', () => {
     const { batcher } = model.ready;
     const rows = Array.from({ length: 40 }, (_, index): InferTensors => {
       const data = new Uint8Array(Float32Array.from({ length: 4 }, (_, at) => ((index * 7 + at * 3) % 17) - 8).buffer);
-      return { rows: 1, bytes: 16, bucket: '4,;', inputs: [data], shapes: [[1, 4]] };
+      return { rows: 1, bytes: 16, size: UNIT_ROW, bucket: '4,;', inputs: [data], shapes: [[1, 4]] };
     });
     const together = await Promise.all(rows.map((row) => batcher.enqueue(row, new FakeCall(), NO_TERMS)));
     expect(Math.max(...together.map(({ timing }) => timing.batchRows))).toBeGreaterThan(1);
@@ -143,7 +143,7 @@ describe('a model that loads', () => {
   test('knows from its warm-up how long it takes, and refuses what cannot be in time', async () => {
     const { model } = await loaded(mlpModel());
     const data = new Uint8Array(16);
-    const row = { rows: 1, bytes: 16, bucket: '4,;', inputs: [data], shapes: [[1, 4]] };
+    const row = { rows: 1, bytes: 16, size: UNIT_ROW, bucket: '4,;', inputs: [data], shapes: [[1, 4]] };
     const call = new FakeCall(performance.now() + 0.02);
     await expect(model.ready.batcher.enqueue(row, call, NO_TERMS)).rejects.toMatchObject({
       reason: expect.stringMatching(/^(cannot_meet_deadline|deadline_exceeded)$/),
