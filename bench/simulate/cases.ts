@@ -2,5 +2,8 @@
 
 import type { Case } from './case.ts';
 import { GRID_CASES } from './cases/grid.ts';
+import { MAXIMAL_RATE } from './cases/maximal-rate.ts';
+import { MIXED_DEADLINES } from './cases/mixed-deadlines.ts';
+import { NO_DEADLINE } from './cases/no-deadline.ts';
 
-export const CASES: readonly Case[] = [...GRID_CASES];
+export const CASES: readonly Case[] = [...GRID_CASES, MAXIMAL_RATE, NO_DEADLINE, MIXED_DEADLINES];

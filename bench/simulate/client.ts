@@ -13,8 +13,8 @@ export interface Reply {
   readonly latencyMs: number;
   readonly fate: Fate;
   readonly rows: number;
-  /** The client that sent it. */
-  readonly client: string;
+  /** The label of its plan. */
+  readonly label: string;
 }
 
 export interface RequestPlan {
@@ -24,7 +24,10 @@ export interface RequestPlan {
   readonly targetMs?: number;
   readonly content?: Content;
   readonly level?: number;
-  readonly client?: string;
+  /** The caller's tenant, as its metadata names it. */
+  readonly tenant?: string;
+  /** What the figures are grouped by. */
+  readonly label?: string;
 }
 
 /** The default of the server's `--default-deadline`. */
@@ -61,13 +64,14 @@ export function send(
     targetMs = deadlineMs ?? Number.POSITIVE_INFINITY,
     content = ONE_ROW,
     level = 0,
-    client = '',
+    tenant,
+    label = tenant ?? '',
   }: RequestPlan,
   record: (reply: Reply) => void,
 ): void {
   const sentMs = clock.now;
   const deadline = sentMs + (deadlineMs ?? DEFAULT_DEADLINE_MS);
-  const call = new SimulatedCall(deadline, deadlineMs !== undefined, client === '' ? undefined : client);
+  const call = new SimulatedCall(deadline, deadlineMs !== undefined, tenant);
   const expiry = clock.at(call.deadline, () => {
     call.cancelled = true;
     call.onCancel?.('deadline');
@@ -75,12 +79,32 @@ export function send(
   const end = (fate: (latencyMs: number) => Fate): void => {
     expiry.cancelled = true;
     const latencyMs = clock.now - sentMs;
-    record({ sentMs, latencyMs, fate: fate(latencyMs), rows: content.rows, client });
+    record({ sentMs, latencyMs, fate: fate(latencyMs), rows: content.rows, label });
   };
   batcher.enqueue(tensorsOf(content), call, { timeoutMs: undefined, priority: level, sequence: undefined }).then(
     () => end((latencyMs) => (latencyMs <= targetMs + 1e-9 ? 'in_time' : 'late')),
     (error: unknown) => end((latencyMs) => fateOf(error, latencyMs)),
   );
+}
+
+/** Keeps `concurrency` requests in flight until `untilMs`: each sends the next when it has its reply. */
+export function closedLoop(
+  clock: VirtualClock,
+  batcher: Batcher,
+  concurrency: number,
+  untilMs: number,
+  plan: RequestPlan,
+): Reply[] {
+  const replies: Reply[] = [];
+  const next = (): void =>
+    send(clock, batcher, plan, (reply) => {
+      replies.push(reply);
+      // A refused client tries again a little later.
+      const pauseMs = reply.fate === 'in_time' || reply.fate === 'late' ? 0 : 1;
+      if (clock.now < untilMs) clock.at(clock.now + pauseMs, next);
+    });
+  for (let client = 0; client < concurrency; client++) clock.at(0, next);
+  return replies;
 }
 
 function fateOf(error: unknown, latencyMs: number): Fate {

@@ -1,0 +1,95 @@
+/** One model that serves open-loop clients, and the figures of what became of their requests. */
+
+import { quantile } from './case.ts';
+import { type Fate, type Reply, type RequestPlan, sendAll } from './client.ts';
+import { type Curve, runMs } from './curves.ts';
+import { type Cost, SimulatedInstances } from './instances.ts';
+import { makeScheduler, ONE_SHAPE, warmUp } from './model.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+export interface Scenario {
+  readonly curve: Curve;
+  readonly arrivals: Float64Array;
+  /** What is asked at each arrival. */
+  readonly plan: (index: number) => RequestPlan;
+  /** By default what the curve says. */
+  readonly cost?: Cost;
+  /** Standard deviation of the logarithm of run times; by default 5 %. */
+  readonly noise?: number;
+  readonly seed?: number;
+  readonly levels?: number;
+  /** Shapes that the warm-up measures; by default the one of requests that name none. */
+  readonly shapes?: readonly string[];
+}
+
+export interface Outcome {
+  readonly replies: readonly Reply[];
+  readonly instances: SimulatedInstances;
+}
+
+export async function serve(scenario: Scenario): Promise<Outcome> {
+  const { curve, arrivals, plan, noise = 0.05, seed = 7, levels = 1, shapes = [ONE_SHAPE] } = scenario;
+  using clock = new VirtualClock();
+  const cost: Cost = scenario.cost ?? (({ rows }) => runMs(curve, rows));
+  const instances = new SimulatedInstances(clock, { cost, noise, seed });
+  const scheduler = makeScheduler({ maxRows: curve.maxRows, levels }, instances);
+  for (const shape of shapes) warmUp(scheduler, curve, shape);
+  const replies = sendAll(clock, scheduler, arrivals, plan);
+  await clock.run();
+  return { replies, instances };
+}
+
+export type ReplyFilter = (reply: Reply) => boolean;
+
+/** Replies to requests that were sent in a span of time. */
+export function sentIn(fromMs: number, toMs = Number.POSITIVE_INFINITY): ReplyFilter {
+  return ({ sentMs }) => sentMs >= fromMs && sentMs < toMs;
+}
+
+/** Share of the requests that were answered in time. */
+export function inTimeShare(replies: readonly Reply[], filter: ReplyFilter = () => true): number {
+  const counted = replies.filter(filter);
+  return counted.filter(({ fate }) => fate === 'in_time').length / counted.length;
+}
+
+/** Rows that were answered in time, a millisecond. */
+export function goodput(
+  replies: readonly Reply[],
+  fromMs: number,
+  toMs: number,
+  filter: ReplyFilter = () => true,
+): number {
+  const counted = replies.filter((reply) => reply.fate === 'in_time' && sentIn(fromMs, toMs)(reply) && filter(reply));
+  return counted.reduce((sum, { rows }) => sum + rows, 0) / (toMs - fromMs);
+}
+
+/** The latency that a `share` of the answers does not pass. */
+export function answerMs(replies: readonly Reply[], share: number, filter: ReplyFilter = () => true): number {
+  const answered = replies.filter((reply) => (reply.fate === 'in_time' || reply.fate === 'late') && filter(reply));
+  return quantile(
+    answered.map(({ latencyMs }) => latencyMs),
+    share,
+  );
+}
+
+/** Such as `late 3, shed 120`: the fates other than in time. */
+export function fatesText(replies: readonly Reply[], filter: ReplyFilter = () => true): string {
+  const counts = new Map<Fate, number>();
+  for (const reply of replies) {
+    if (filter(reply) && reply.fate !== 'in_time') counts.set(reply.fate, (counts.get(reply.fate) ?? 0) + 1);
+  }
+  return [...counts].map(([fate, count]) => `${fate} ${count}`).join(', ');
+}
+
+/** Requests of many clients, in the order of their arrivals. */
+export interface Stream {
+  readonly arrivals: Float64Array;
+  readonly plan: RequestPlan;
+}
+
+export function merge(streams: readonly Stream[]): Pick<Scenario, 'arrivals' | 'plan'> {
+  const all = streams.flatMap(({ arrivals, plan }) => Array.from(arrivals, (arrival) => ({ arrival, plan })));
+  all.sort((one, other) => one.arrival - other.arrival);
+  const nothing: RequestPlan = {};
+  return { arrivals: Float64Array.from(all, ({ arrival }) => arrival), plan: (index) => all[index]?.plan ?? nothing };
+}
