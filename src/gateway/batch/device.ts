@@ -1,0 +1,275 @@
+/**
+ * A device that several model versions run on: the cores of the machine, or a GPU. It says who may start a run, and when.
+ *
+ * Versions that contend take turns by start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): each pays for the time of
+ * its runs, and the version that received the least goes first. A version with four instances gets no more than its neighbour
+ * with one. A run cannot be interrupted, so a short run would wait for all of a long one: where waiting takes longer than sharing
+ * the cores with what runs, it starts at once, and the operating system divides them.
+ *
+ * DEV-1: a version that is the only one on its device starts as many runs as it has instances.
+ * DEV-2: versions that contend run on no more cores than there are; only a version that runs nothing may exceed that, by one run.
+ * DEV-3: no core is idle that a waiting version could use.
+ * DEV-4: a run that ends, however it ends, frees its cores. A turn that its version does not use goes to the next.
+ * DEV-5: background runs (of shadows, whose processes have a lower priority) take no cores from the others.
+ */
+
+export interface ShareOptions {
+  /** Cores that one of its runs takes. */
+  readonly cores: number;
+  /** Its processes have a lower priority than those of others. */
+  readonly background: boolean;
+  /** Called when it may start a run that it was denied. It then starts one, or passes. */
+  wake(): void;
+}
+
+/** A version's share of a device. */
+export interface DeviceShare {
+  /** It was denied a run and has not been woken yet: asking again is to no effect. */
+  readonly isWaiting: boolean;
+  /** How many runs would share cores with one that starts now, beyond those that have cores of their own. */
+  readonly beside: number;
+  /**
+   * Starts a run, or returns `undefined` where others go first; `wake` is called then.
+   * @param predictedMs how long it should take
+   */
+  start(predictedMs: number | undefined): DeviceRun | undefined;
+  /** Nothing is to be started: gives up the turn, if it has one. To be called after each end of a run, unless another is started. */
+  pass(): void;
+  /** No further run starts. */
+  leave(): void;
+}
+
+export interface DeviceRun {
+  /** To be called exactly once. */
+  end(): void;
+}
+
+/** What the device knows of a version. */
+interface Account {
+  readonly cores: number;
+  readonly background: boolean;
+  readonly wake: () => void;
+  running: number;
+  /** How long the run should take that it asked for, or its latest run. */
+  predictedMs: number;
+  /** The finish tag of its latest run, in milliseconds of service. */
+  finishMs: number;
+  /** When its latest run ended. */
+  activeMs: number;
+  /** It was woken, and cores are kept for it until it starts a run or passes. */
+  isCalled: boolean;
+}
+
+interface Running {
+  readonly account: Account;
+  readonly expectedEndMs: number;
+}
+
+/** A version contends until it has run nothing for this long, so that a neighbour does not flood the device between its requests. */
+const CONTENDS_FOR_MS = 1_000;
+
+/** Node's timers fire up to a millisecond late, and may fire a fraction of one early. */
+const TIMER_SLACK_MS = 0.5;
+
+export class Device {
+  readonly #cores: number;
+  readonly #accounts = new Set<Account>();
+  readonly #running = new Set<Running>();
+  /** Versions that were denied a run. */
+  readonly #waiting = new Set<Account>();
+  /** The start tag of the latest run, in milliseconds of service. */
+  #virtualMs = 0;
+  /** Service that a run on one core would have received since the device was made, and when that was reckoned. */
+  #serviceMs = 0;
+  #reckonedAtMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param cores that runs may take; infinite where no run slows another. */
+  constructor(cores = Number.POSITIVE_INFINITY) {
+    this.#cores = cores;
+  }
+
+  join({ cores, background, wake }: ShareOptions): DeviceShare {
+    const account: Account = {
+      cores: Math.min(cores, this.#cores),
+      background,
+      wake,
+      running: 0,
+      predictedMs: 0,
+      finishMs: 0,
+      activeMs: Number.NEGATIVE_INFINITY,
+      isCalled: false,
+    };
+    this.#accounts.add(account);
+    const besides = (): number => this.#beside(account);
+    const isWaiting = (): boolean => this.#waiting.has(account) && !account.isCalled;
+    return {
+      get isWaiting() {
+        return isWaiting();
+      },
+      get beside() {
+        return besides();
+      },
+      start: (predictedMs) => this.#start(account, predictedMs),
+      pass: () => this.#pass(account),
+      leave: () => {
+        this.#accounts.delete(account);
+        this.#pass(account);
+      },
+    };
+  }
+
+  #beside(account: Account): number {
+    const busy = this.#busyBeside(account);
+    return busy === 0 ? 0 : Math.max(0, Math.ceil(busy + account.cores - this.#cores));
+  }
+
+  #start(account: Account, predictedMs = 0): DeviceRun | undefined {
+    const now = performance.now();
+    account.predictedMs = predictedMs;
+    if (!account.isCalled && !this.#mayStart(account, now)) {
+      this.#waiting.add(account);
+      this.#watch(now);
+      return undefined;
+    }
+    account.isCalled = false;
+    this.#waiting.delete(account);
+    return this.#begin(account, now);
+  }
+
+  #begin(account: Account, now: number): DeviceRun {
+    const { predictedMs, cores } = account;
+    this.#reckon(now);
+    const run: Running = { account, expectedEndMs: now + predictedMs };
+    this.#running.add(run);
+    account.running++;
+    // Charged as predicted when it starts, and as served when it ends.
+    const startedMs = this.#serviceMs;
+    const charge = predictedMs * this.#speed * cores;
+    this.#virtualMs = this.#startTagOf(account);
+    account.finishMs = this.#virtualMs + charge;
+    if (this.#waiting.size > 0) this.#callNext(now);
+    return {
+      end: () => {
+        const endedAt = performance.now();
+        this.#reckon(endedAt);
+        account.finishMs += (this.#serviceMs - startedMs) * cores - charge;
+        account.activeMs = endedAt;
+        account.running--;
+        this.#running.delete(run);
+        if (this.#waiting.size === 0) return;
+        // It is about to ask for its next run, and may be the one whose turn it is.
+        if (this.#accounts.has(account)) this.#waiting.add(account);
+        this.#callNext(endedAt);
+      },
+    };
+  }
+
+  #pass(account: Account): void {
+    if (!this.#waiting.delete(account)) return;
+    account.isCalled = false;
+    this.#callNext(performance.now());
+  }
+
+  /** Wakes every version that may start a run now, in the order of their turns. */
+  #callNext(now: number): void {
+    const inTurn = [...this.#waiting].sort((one, other) => this.#startTagOf(one) - this.#startTagOf(other));
+    for (const account of inTurn) {
+      if (account.isCalled || !this.#mayStart(account, now)) continue;
+      account.isCalled = true;
+      account.wake();
+    }
+    this.#watch(now);
+  }
+
+  #startTagOf({ finishMs }: Account): number {
+    return Math.max(this.#virtualMs, finishMs);
+  }
+
+  #mayStart(account: Account, now: number): boolean {
+    const busy = this.#busyBeside(account);
+    if (busy === 0 || busy + account.cores <= this.#cores) return true;
+    return this.#isOnly(account, now) || this.#isWorthSharing(account, now);
+  }
+
+  /** DEV-1 */
+  #isOnly(account: Account, now: number): boolean {
+    for (const other of this.#accounts) {
+      if (other === account || !isSeenBy(account, other)) continue;
+      if (other.running > 0 || this.#waiting.has(other) || other.activeMs > now - CONTENDS_FOR_MS) return false;
+    }
+    return true;
+  }
+
+  /** DEV-2: whether a run that starts now ends before one that waits for cores of its own. */
+  #isWorthSharing(account: Account, now: number): boolean {
+    return account.running === 0 && this.#delayOfSharing(account) < Math.abs(this.#freeAtMs(account, now) - now);
+  }
+
+  /** How much longer its run takes if it starts now. */
+  #delayOfSharing(account: Account): number {
+    return account.predictedMs * ((this.#busyBeside(account) + account.cores) / this.#cores - 1);
+  }
+
+  /**
+   * When there should be cores for a run of the version. A moment that has passed means that a run is overdue: it is expected to
+   * last as much longer as it is late, because nothing better is known of it. So a run that hangs delays no one for long.
+   */
+  #freeAtMs(account: Account, now: number): number {
+    const ends: { readonly atMs: number; readonly cores: number }[] = [];
+    for (const { account: other, expectedEndMs } of this.#running) {
+      if (isSeenBy(account, other)) ends.push({ atMs: expectedEndMs, cores: other.cores });
+    }
+    for (const other of this.#waiting) {
+      if (other.isCalled && isSeenBy(account, other)) ends.push({ atMs: now + other.predictedMs, cores: other.cores });
+    }
+    ends.sort((one, other) => Math.abs(one.atMs - now) - Math.abs(other.atMs - now));
+    let busy = this.#busyBeside(account);
+    let freeAt = now;
+    for (const { atMs, cores } of ends) {
+      freeAt = atMs;
+      busy -= cores;
+      if (busy + account.cores <= this.#cores) break;
+    }
+    return freeAt;
+  }
+
+  /** Cores that are taken, or kept for a version that was woken. */
+  #busyBeside(account: Account): number {
+    let busy = 0;
+    for (const { account: other } of this.#running) if (isSeenBy(account, other)) busy += other.cores;
+    for (const other of this.#waiting) {
+      if (other !== account && other.isCalled && isSeenBy(account, other)) busy += other.cores;
+    }
+    return busy;
+  }
+
+  /** Looks again when a run is so late that sharing the cores with it is better than waiting for its end. */
+  #watch(now: number): void {
+    clearTimeout(this.#timer);
+    let atMs = Number.POSITIVE_INFINITY;
+    for (const account of this.#waiting) {
+      if (account.isCalled || account.running > 0) continue;
+      atMs = Math.min(atMs, this.#freeAtMs(account, now) + this.#delayOfSharing(account));
+    }
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    this.#timer = setTimeout(() => this.#callNext(performance.now()), Math.max(0, atMs - now) + TIMER_SLACK_MS);
+  }
+
+  /** The part of a core that a run gets of each of its cores. */
+  get #speed(): number {
+    let busy = 0;
+    for (const { account } of this.#running) busy += account.cores;
+    return busy <= this.#cores ? 1 : this.#cores / busy;
+  }
+
+  #reckon(now: number): void {
+    this.#serviceMs += (now - this.#reckonedAtMs) * this.#speed;
+    this.#reckonedAtMs = now;
+  }
+}
+
+/** DEV-5 */
+function isSeenBy(account: Account, other: Account): boolean {
+  return !other.background || account.background;
+}
