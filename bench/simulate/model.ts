@@ -4,7 +4,7 @@ import type { Call, CancelReason } from '../../src/gateway/accept/call.ts';
 import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { Executor } from '../../src/gateway/batch/run-outcome.ts';
-import { Scheduler } from '../../src/gateway/batch/scheduler.ts';
+import { type DevicePlace, Scheduler } from '../../src/gateway/batch/scheduler.ts';
 import { type Curve, runMs } from './curves.ts';
 
 export interface ModelOptions {
@@ -14,6 +14,8 @@ export interface ModelOptions {
   readonly levels?: number;
   /** `max_queue_size`; by default the server's. */
   readonly maxRequests?: number;
+  /** The device that it shares with other models; by default none. */
+  readonly place?: DevicePlace | undefined;
 }
 
 /** The default of `tensorgate.max_queue_size`. */
@@ -37,6 +39,7 @@ export function makeScheduler(options: ModelOptions, executor: Executor): Schedu
       axis: 'rows',
       maxOutputBytes: Number.POSITIVE_INFINITY,
       maxRunMs: Number.POSITIVE_INFINITY,
+      ...(options.place !== undefined && { place: options.place }),
       record: () => {},
     },
     executor,

@@ -20,6 +20,7 @@ import { inferenceApi } from './api/inference-api.ts';
 import { rolloutApi } from './api/rollout-api.ts';
 import { trafficApi } from './api/traffic-api.ts';
 import { checkMailboxDirectory } from './diagnosis/mailbox-directory.ts';
+import { DeviceSet } from './dispatch/device-set.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
 import { InferError } from './errors.ts';
 import { InputRecorder } from './input-recorder.ts';
@@ -35,6 +36,7 @@ import type { CapacityFinding } from './ops/capacity.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
 import { collectWhenIdle } from './ops/idle-collection.ts';
+import { usableCores } from './ops/machine-capacity.ts';
 import type { GatewayState } from './ops/metrics.ts';
 import { operationsPages } from './ops/operations-pages.ts';
 import { httpLimits, type Settings, tenantWeights } from './ops/settings.ts';
@@ -94,11 +96,12 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   tuneCollections();
   const stopCollecting = collectWhenIdle();
   const runners = new RunnerSet(env);
+  const devices = new DeviceSet(usableCores());
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();
   const shadows = new Shadows(models, admission);
   const memory = new ModelMemory(settings.modelMemoryBytes);
-  const lifecycle = new ModelLifecycle(models, servableFactory(runners, { models, admission }), {
+  const lifecycle = new ModelLifecycle(models, servableFactory(runners, devices, { models, admission }), {
     repository: settings.modelRepository,
     mode: settings.modelControlMode,
     initial: settings.loadModel,

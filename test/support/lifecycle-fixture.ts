@@ -2,6 +2,7 @@ import { onTestFinished, vi } from 'vitest';
 import { Admission } from '../../src/gateway/admit/admission.ts';
 import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../src/gateway/admit/request-terms.ts';
+import { DeviceSet } from '../../src/gateway/dispatch/device-set.ts';
 import { RunnerSet } from '../../src/gateway/dispatch/runner-set.ts';
 import type { InferError } from '../../src/gateway/errors.ts';
 import { type LifecycleOptions, ModelLifecycle } from '../../src/gateway/lifecycle/model-lifecycle.ts';
@@ -40,7 +41,7 @@ export async function startLifecycle(
   const runners = new RunnerSet(process.env);
   const lifecycle = new ModelLifecycle(
     models,
-    servableFactory(runners, { models, admission: new Admission(2 ** 20) }),
+    servableFactory(runners, new DeviceSet(), { models, admission: new Admission(2 ** 20) }),
     {
       repository: repository.directory,
       mode: 'explicit',

@@ -28,6 +28,8 @@ export interface DeviceShare {
   readonly isWaiting: boolean;
   /** How many runs would share cores with one that starts now, beyond those that have cores of their own. */
   readonly beside: number;
+  /** How many runs it may start now; at least 1. */
+  readonly room: number;
   /**
    * Starts a run, or returns `undefined` where others go first; `wake` is called then.
    * @param predictedMs how long it should take
@@ -73,6 +75,7 @@ const TIMER_SLACK_MS = 0.5;
 
 export class Device {
   readonly #cores: number;
+  /** Versions that have run, and have not left. */
   readonly #accounts = new Set<Account>();
   readonly #running = new Set<Running>();
   /** Versions that were denied a run. */
@@ -91,7 +94,7 @@ export class Device {
 
   join({ cores, background, wake }: ShareOptions): DeviceShare {
     const account: Account = {
-      cores: Math.min(cores, this.#cores),
+      cores: Number.isFinite(this.#cores) ? Math.min(cores, this.#cores) : 1,
       background,
       wake,
       running: 0,
@@ -100,15 +103,18 @@ export class Device {
       activeMs: Number.NEGATIVE_INFINITY,
       isCalled: false,
     };
-    this.#accounts.add(account);
-    const besides = (): number => this.#beside(account);
     const isWaiting = (): boolean => this.#waiting.has(account) && !account.isCalled;
+    const beside = (): number => this.#beside(account);
+    const room = (): number => this.#room(account);
     return {
       get isWaiting() {
         return isWaiting();
       },
       get beside() {
-        return besides();
+        return beside();
+      },
+      get room() {
+        return room();
       },
       start: (predictedMs) => this.#start(account, predictedMs),
       pass: () => this.#pass(account),
@@ -124,8 +130,14 @@ export class Device {
     return busy === 0 ? 0 : Math.max(0, Math.ceil(busy + account.cores - this.#cores));
   }
 
+  #room(account: Account): number {
+    if (this.#isOnly(account, performance.now())) return Number.POSITIVE_INFINITY;
+    return Math.max(1, Math.floor((this.#cores - this.#busyBeside(account)) / account.cores));
+  }
+
   #start(account: Account, predictedMs = 0): DeviceRun | undefined {
     const now = performance.now();
+    this.#accounts.add(account);
     account.predictedMs = predictedMs;
     if (!account.isCalled && !this.#mayStart(account, now)) {
       this.#waiting.add(account);

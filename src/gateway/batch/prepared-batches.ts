@@ -21,6 +21,11 @@ export class PreparedBatches {
     this.#batches.push(...batches);
   }
 
+  /** Returns a batch that was taken by `next` and could not be sent. */
+  putBack(batch: Prepared): void {
+    this.#batches.unshift(batch);
+  }
+
   /**
    * Removes and returns the next batch, without what is settled or expired by now. `wait` where it must wait for what is running.
    */

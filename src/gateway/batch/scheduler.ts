@@ -12,6 +12,7 @@
  * Q8: a policy acts on a request in the moment in which its time is over, whatever is running then.
  * Q9: while no instance lives, a request waits as long as one can be back within its deadline; then it is refused, before that
  *     deadline.
+ * Q10: no batch is sent without a run of its device, and a turn on the device that is not used is passed on.
  */
 
 import type { Call, CancelReason } from '../accept/call.ts';
@@ -22,6 +23,7 @@ import { diagnostics, type SendReason } from '../ops/diagnostics.ts';
 import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
 import type { Batcher } from './batcher.ts';
+import { Device, type DeviceRun, type DeviceShare, type ShareOptions } from './device.ts';
 import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-batcher.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { LatencyModel } from './latency-model.ts';
@@ -43,8 +45,14 @@ export interface SchedulerOptions extends BatchEndOptions {
   readonly maxQueueBytes: number;
   /** No run is ever given more time than this, in milliseconds. */
   readonly maxRunMs: number;
+  /** The device that its instances run on; absent where they share none with other versions. */
+  readonly place?: DevicePlace;
   /** Told of every batch that ended. */
   readonly record: (batch: Batch, outcome: RunOutcome) => void;
+}
+
+export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
+  readonly device: Device;
 }
 
 /** A run is given this many times its predicted time, and never less than the floor, before its runner counts as hung. */
@@ -65,6 +73,7 @@ export class Scheduler implements Batcher {
   readonly occupancy: Occupancy;
   readonly #options: SchedulerOptions;
   readonly #executor: Executor;
+  readonly #share: DeviceShare;
   readonly #queue: RequestQueue;
   readonly #prepared = new PreparedBatches();
   readonly #latencies = new Map<string, LatencyModel>();
@@ -81,6 +90,8 @@ export class Scheduler implements Batcher {
   constructor(options: SchedulerOptions, executor: Executor) {
     this.#options = options;
     this.#executor = executor;
+    const { device, cores, background } = options.place ?? { device: new Device(), cores: 1, background: false };
+    this.#share = device.join({ cores, background, wake: () => this.#pumpSoon() });
     this.#queue = new RequestQueue(options.queues, options.maxQueueBytes);
     this.occupancy = new Occupancy(options.policy.maxRows * executor.instances);
   }
@@ -174,6 +185,11 @@ export class Scheduler implements Batcher {
     this.#tellDrained();
   }
 
+  /** Leaves its device. To be called when nothing waits and nothing runs. */
+  close(): void {
+    this.#share.leave();
+  }
+
   /** Learns how long a batch took: one from the queue, or a warm-up run. */
   observe(bucket: string, rows: number, elapsedMs: number): void {
     const latency = this.#latencies.get(bucket) ?? new LatencyModel();
@@ -247,34 +263,39 @@ export class Scheduler implements Batcher {
   #pump(): void {
     clearTimeout(this.#timer);
     const { gate } = this.#executor;
-    if (gate.kind === 'open') {
-      this.abandon(breakerOpen(this.#options.model, gate.retryAfterMs));
-      return;
-    }
-    if (gate.kind === 'down') {
-      this.#awaitInstance(gate);
-      return;
-    }
-    while (this.#executor.idle > 0 && !this.#exclusive) {
+    if (gate.kind === 'open') this.abandon(breakerOpen(this.#options.model, gate.retryAfterMs));
+    else if (gate.kind === 'down') this.#awaitInstance(gate);
+    else this.#startRuns();
+    if (gate.kind !== 'closed' || !this.#share.isWaiting) this.#share.pass();
+  }
+
+  #startRuns(): void {
+    while (this.#executor.idle > 0 && !this.#exclusive && !this.#share.isWaiting) {
       const now = performance.now();
       const next = this.#prepared.next(this.#inFlight.size > 0, now);
       if (next === 'wait') return;
       if (next !== undefined) {
-        void this.#send(next, 'alone');
+        const run = this.#share.start(this.#predictBatch(next.requests, now));
+        if (run !== undefined) void this.#send(next, 'alone', run);
+        else this.#prepared.putBack(next);
         continue;
       }
       this.#sweep(now);
       const keys = [...this.#queue.buckets.keys()];
       const buckets = keys.map((key) => this.#bucket(key, now));
-      const decision = decide(buckets, this.#options.policy, this.#executor.idle, now);
+      const runs = Math.min(this.#executor.idle, this.#share.room);
+      const decision = decide(buckets, this.#options.policy, runs, now);
       if (decision.kind === 'idle') return;
       if (decision.kind === 'wait') {
         this.#timer = setTimeout(() => this.#pump(), Math.min(MAX_TIMER_MS, Math.max(0, decision.until - now)));
         return;
       }
       const key = keys[decision.bucket] ?? '';
+      const chosen = buckets[decision.bucket]?.waiting.slice(decision.shed, decision.shed + decision.count) ?? [];
+      const run = this.#share.start(this.#predict(key, rowsOf(chosen), now));
+      if (run === undefined) return;
       for (const request of this.#queue.take(key, decision.shed)) settle(request, shed());
-      void this.#send({ requests: this.#queue.take(key, decision.count), exclusive: false }, decision.reason);
+      void this.#send({ requests: this.#queue.take(key, decision.count), exclusive: false }, decision.reason, run);
     }
   }
 
@@ -310,8 +331,8 @@ export class Scheduler implements Batcher {
   }
 
   /** One batch from its start to what follows from its end. Never rejects. */
-  async #send({ requests, exclusive }: Prepared, reason: SendReason): Promise<void> {
-    const batch: Batch = { requests, reason, rows: requests.reduce((sum, { rows }) => sum + rows, 0) };
+  async #send({ requests, exclusive }: Prepared, reason: SendReason, run: DeviceRun): Promise<void> {
+    const batch: Batch = { requests, reason, rows: rowsOf(requests) };
     const key = requests[0]?.tensors.bucket ?? '';
     const sentAt = performance.now();
     const startedAtMs = Date.now();
@@ -320,6 +341,7 @@ export class Scheduler implements Batcher {
     this.#inFlight.set(batch, sentAt + (predicted ?? 0));
     if (exclusive) this.#exclusive = true;
     const outcome = await this.#executor.run(batch, this.#runLimit(predicted));
+    run.end();
     if (exclusive) this.#exclusive = false;
     this.#inFlight.delete(batch);
     const now = performance.now();
@@ -348,6 +370,10 @@ export class Scheduler implements Batcher {
     return Math.min(this.#options.maxRunMs, Math.max(RUN_PATIENCE_FLOOR_MS, patience));
   }
 
+  #predictBatch(requests: readonly QueuedRequest[], now: number): number | undefined {
+    return this.#predict(requests[0]?.tensors.bucket ?? '', rowsOf(requests), now);
+  }
+
   /** Milliseconds that a batch of a bucket takes; `undefined` where that is not known. */
   #predict(bucket: string, rows: number, now: number): number | undefined {
     return this.#latencies.get(bucket)?.predict(rows, now);
@@ -360,4 +386,8 @@ export class Scheduler implements Batcher {
  */
 function wayBackMs(granted: number): number {
   return Math.min(MAX_WAY_BACK_MS, Math.max(0, granted) * WAY_BACK_SHARE);
+}
+
+function rowsOf(requests: readonly { readonly rows: number }[]): number {
+  return requests.reduce((sum, { rows }) => sum + rows, 0);
 }

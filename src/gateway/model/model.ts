@@ -9,6 +9,7 @@ import { withJitter } from '../batch/pushback.ts';
 import { ResponseCache } from '../batch/response-cache.ts';
 import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
+import { DeviceSet } from '../dispatch/device-set.ts';
 import { InstanceGroup } from '../dispatch/instance-group.ts';
 import { describeOutage, type Outage } from '../dispatch/outage.ts';
 import { patiently } from '../dispatch/patient-run.ts';
@@ -62,6 +63,13 @@ export interface ModelPlan {
   readonly maxOutputBytes: number;
 }
 
+/** What a version shares with others. */
+export interface Neighbourhood {
+  readonly devices: DeviceSet;
+  /** Its runner has a lower priority than those of other versions. */
+  readonly background: boolean;
+}
+
 /** What a loaded version has besides what all have. */
 interface Loaded extends Served {
   readonly scheduler: Scheduler;
@@ -81,6 +89,7 @@ export class Model implements Servable {
   readonly plan: ModelPlan;
   readonly statistics = new ModelStatistics();
   readonly #runner: Runner;
+  readonly #neighbourhood: Neighbourhood;
   readonly #group: InstanceGroup;
   #state: ModelState = 'LOADING';
   #detail = 'loading';
@@ -88,11 +97,13 @@ export class Model implements Servable {
   /** Runs while it is down and still READY. */
   #absence: NodeJS.Timeout | undefined;
 
-  constructor(plan: ModelPlan, runner: Runner) {
+  /** @param neighbourhood by default it shares no device. */
+  constructor(plan: ModelPlan, runner: Runner, neighbourhood?: Neighbourhood) {
     this.ref = plan.ref;
     this.config = plan.config;
     this.plan = plan;
     this.#runner = runner;
+    this.#neighbourhood = neighbourhood ?? { devices: new DeviceSet(), background: false };
     this.#group = new InstanceGroup({
       model: plan.ref,
       specs: plan.sessions,
@@ -193,6 +204,7 @@ export class Model implements Servable {
   close(): void {
     clearTimeout(this.#absence);
     this.#served?.circuit.close();
+    this.#served?.scheduler.close();
     this.#runner.release(this.#group);
   }
 
@@ -240,6 +252,7 @@ export class Model implements Servable {
       run: (batch: Batch, limitMs: number) => group.run(batch, { ...signature, axis }, limitMs, lastExpiry),
     });
     const { dynamic_batching: dynamic, tensorgate } = config;
+    const { devices, background } = this.#neighbourhood;
     const scheduler = new Scheduler(
       {
         model: this.ref,
@@ -254,6 +267,7 @@ export class Model implements Servable {
         outputAxes: outputAxes(signature.outputs),
         maxOutputBytes: this.plan.maxOutputBytes,
         maxRunMs: tensorgate.max_run_ms,
+        place: { ...devices.placeOf(info.provider, this.plan.sessions), background },
         record: (batch, outcome) => this.statistics.recordBatch(batch, outcome),
       },
       circuit,

@@ -49,6 +49,34 @@ export function readMemoryLimit(root: string): number | undefined {
   return Number.isFinite(least) ? least : undefined;
 }
 
+/** Cores that this process and its runners may use, on average. */
+export function usableCores(): number {
+  return Math.min(os.availableParallelism(), readCpuLimit('/') ?? Number.POSITIVE_INFINITY);
+}
+
+/**
+ * The tightest limit on cores of the control groups that this process is in, `undefined` where there is none.
+ * @param root of the file system.
+ */
+export function readCpuLimit(root: string): number | undefined {
+  const least = Math.min(
+    ...controlGroups(root, 'cpu').map(({ version, directory }) => {
+      if (version === 2) return quota(readText(path.join(directory, 'cpu.max')));
+      const [most, period] = ['cpu.cfs_quota_us', 'cpu.cfs_period_us'].map((name) =>
+        readText(path.join(directory, name)),
+      );
+      return quota(`${most?.trim()} ${period?.trim()}`);
+    }),
+  );
+  return Number.isFinite(least) ? least : undefined;
+}
+
+/** `200000 100000` are two cores; `max 100000` and `-1 100000` are no limit. */
+function quota(text: string | undefined): number {
+  const [most = Number.NaN, period = Number.NaN] = (text ?? '').trim().split(/\s+/).map(Number);
+  return most > 0 && period > 0 ? most / period : Number.POSITIVE_INFINITY;
+}
+
 interface ControlGroup {
   readonly version: 1 | 2;
   readonly directory: string;
