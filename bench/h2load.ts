@@ -16,6 +16,13 @@ const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
 const REQUESTS = /^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed/m;
 const DATA = /\((\d+)\) data$/m;
 
+interface LoadReport {
+  readonly done: number;
+  /** Bytes of DATA: h2load does not look at `grpc-status`. */
+  readonly bytes: number;
+  readonly stdout: string;
+}
+
 /** One message that is sent again and again as a ModelInfer. */
 export class H2Load {
   readonly #program: string;
@@ -34,22 +41,37 @@ export class H2Load {
 
   /**
    * Keeps `inFlight` calls under way for `seconds`, over four connections.
-   * @param answerBytes that an answer has at least: h2load does not look at `grpc-status`
+   * @param answerBytes that an answer has at least
    * @returns how many were answered. @throws Error where one was not
    */
   async closedLoop(port: number, inFlight: number, seconds: number, answerBytes: number): Promise<number> {
+    const { done, bytes, stdout } = await this.#run(port, inFlight, seconds, '20S');
+    // Of those that the end cut short there may be some more.
+    if (bytes < done * answerBytes) throw new Error(`calls failed:\n${stdout}`);
+    return done;
+  }
+
+  /**
+   * The same with calls whose deadline of `timeoutMs` the server cannot meet.
+   * @returns how many were refused. @throws Error where one was answered
+   */
+  async refusals(port: number, inFlight: number, seconds: number, timeoutMs: number): Promise<number> {
+    const { done, bytes, stdout } = await this.#run(port, inFlight, seconds, `${timeoutMs}m`);
+    if (bytes > 0) throw new Error(`calls were answered:\n${stdout}`);
+    return done;
+  }
+
+  async #run(port: number, inFlight: number, seconds: number, timeout: string): Promise<LoadReport> {
     const { stdout } = await promisify(execFile)('taskset', [
       ...['-c', CLIENT_CORE, this.#program],
       ...['-D', String(seconds), '-c', String(CONNECTIONS), '-m', String(inFlight / CONNECTIONS), '-d', this.#file],
-      ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-H', 'grpc-timeout: 20S'],
+      ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-H', `grpc-timeout: ${timeout}`],
       `http://127.0.0.1:${port}${MODEL_INFER}`,
     ]);
     const [, done, succeeded, failed] = (REQUESTS.exec(stdout) ?? []).map(Number);
-    // Of those that the end cut short there may be some more.
-    const bytes = Number(DATA.exec(stdout)?.[1]);
-    if (failed !== 0 || done === undefined || done === 0 || succeeded !== done || bytes < done * answerBytes) {
+    if (failed !== 0 || done === undefined || done === 0 || succeeded !== done) {
       throw new Error(`calls failed:\n${stdout}`);
     }
-    return done;
+    return { done, bytes: Number(DATA.exec(stdout)?.[1]), stdout };
   }
 }

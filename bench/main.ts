@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- transport | overhead | efficiency | overload | memory | shadow | orca] [--rounds N]
+ * npm run bench [-- transport | overhead | efficiency | overload | refusal | memory | shadow | orca] [--rounds N]
  *
  * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
  * and for what is not measured.
@@ -15,11 +15,21 @@ import { memory } from './memory.ts';
 import { orca } from './orca.ts';
 import { overhead } from './overhead.ts';
 import { overload } from './overload.ts';
+import { refusal } from './refusal.ts';
 import type { Bench } from './report.ts';
 import { shadow } from './shadow.ts';
 import { transport } from './transport.ts';
 
-const BENCHES: Readonly<Record<string, Bench>> = { transport, overhead, efficiency, overload, memory, shadow, orca };
+const BENCHES: Readonly<Record<string, Bench>> = {
+  transport,
+  overhead,
+  efficiency,
+  overload,
+  refusal,
+  memory,
+  shadow,
+  orca,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

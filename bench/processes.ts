@@ -10,6 +10,8 @@ export interface ServerProcess {
   readonly pid: number;
   /** User and system time of the process and all its living descendants, in microseconds (the kernel counts in steps of 10 ms). */
   cpuUs(): number;
+  /** The same of the process without its descendants. */
+  ownCpuUs(): number;
   /** Resident memory of the process alone, in MiB. */
   rssMiB(): number;
   stop(): Promise<void>;
@@ -65,6 +67,7 @@ async function startServer(args: readonly string[], ready: RegExp): Promise<Serv
     port,
     pid,
     cpuUs: () => treeOf(pid).reduce((sum, each) => sum + cpuUsOf(each), 0),
+    ownCpuUs: () => cpuUsOf(pid),
     rssMiB: () => rssMiBOf(pid),
     stop: () => stop(child),
   };

@@ -294,9 +294,9 @@ export function loopModel(): Uint8Array {
   });
 }
 
-/** The same with a time that is always the same: `output` is `input`, both FP32 [batch,1], after so many iterations. */
-export function slowModel(iterations: number): Uint8Array {
-  return loop({
+/** A model that always takes the same time: `output` is `input`, both FP32 [batch,columns], after so many iterations. */
+export function slowModel(iterations: number, columns = 1): Uint8Array {
+  const trips: Graph = {
     inputs: [],
     // In terms of the input, so that nothing of it can be computed ahead.
     nodes: [
@@ -307,11 +307,12 @@ export function slowModel(iterations: number): Uint8Array {
     ],
     outputs: [],
     initializers: [{ name: 'iterations', dims: [], dataType: DataType.INT64, int64Data: [iterations] }],
-  });
+  };
+  return loop(trips, columns);
 }
 
 /** @param trips computes `trips`, a scalar; it may use `input`. */
-function loop(trips: Graph): Uint8Array {
+function loop(trips: Graph, columns = 1): Uint8Array {
   const body = {
     name: 'body',
     node: [
@@ -329,8 +330,8 @@ function loop(trips: Graph): Uint8Array {
     ],
   };
   return model({
-    inputs: [...trips.inputs, fp32('input', ['batch', 1])],
-    outputs: [fp32('output', ['batch', 1])],
+    inputs: [...trips.inputs, fp32('input', ['batch', columns])],
+    outputs: [fp32('output', ['batch', columns])],
     nodes: [
       ...trips.nodes,
       node('Loop', ['trips', 'forever', 'identity'], ['state'], [{ name: 'body', type: AttributeType.GRAPH, g: body }]),
