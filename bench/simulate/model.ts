@@ -72,6 +72,7 @@ export function warmUp(scheduler: Scheduler, curve: Curve, shape = ONE_SHAPE): v
 export class SimulatedCall implements Call {
   readonly path = '/inference.GRPCInferenceService/ModelInfer';
   readonly deadline: number;
+  readonly wayBackMs = 0;
   readonly namesDeadline: boolean;
   cancelled = false;
   onCancel: ((reason: CancelReason) => void) | undefined;

@@ -179,7 +179,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
       ready: () => readiness.obstacles,
       metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
     }),
-    ...(rest !== undefined && { rest: (request, response) => rest.handle(request, response) }),
+    ...(rest !== undefined && { rest: (request, response, wayBack) => rest.handle(request, response, wayBack) }),
   });
   httpPort = http;
   const bind = async (port: number, offer: Offer): Promise<Transport> => {

@@ -5,6 +5,7 @@ import type { StatusCode } from '../../src/gateway/errors.ts';
 export class FakeCall implements Call {
   readonly path = '/inference.GRPCInferenceService/ModelInfer';
   readonly deadline: number;
+  wayBackMs = 0;
   namesDeadline: boolean;
   cancelled = false;
   onCancel: ((reason: CancelReason) => void) | undefined;

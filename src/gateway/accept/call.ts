@@ -32,6 +32,8 @@ export interface Call {
   readonly deadline: Deadline;
   /** Whether the client named the deadline. Otherwise it is the server's default, or there is none. */
   readonly namesDeadline: boolean;
+  /** Of the time until the deadline, what an answer needs on its way to the client, in milliseconds: measured (`way-back.ts`). */
+  readonly wayBackMs: number;
   /** The client is gone or the deadline has passed, before the call had ended. */
   readonly cancelled: boolean;
   /** The streaming call that this is one request of, where it is not a call of its own. */

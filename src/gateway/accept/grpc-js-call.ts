@@ -14,6 +14,7 @@ import { publishEnd, publishStart } from './call-events.ts';
 import { failWith } from './failure.ts';
 import { DEFAULT_DEADLINE_KEY } from './grpc-js-http2.ts';
 import { MessageParts } from './message-parts.ts';
+import type { WayBack } from './way-back.ts';
 
 type Unary = ServerUnaryCall<Buffer, MessageParts>;
 type Stream = ServerDuplexStream<Buffer, MessageParts>;
@@ -39,18 +40,24 @@ export abstract class GrpcJsCall implements Call {
   readonly namesDeadline: boolean;
   onCancel: ((reason: CancelReason) => void) | undefined = undefined;
   readonly #metadata: Metadata;
+  readonly #wayBack: WayBack;
   readonly #startedAt: number;
   #ended = false;
   #cancelled = false;
 
-  constructor(path: string, inner: Unary | Stream) {
+  constructor(path: string, inner: Unary | Stream, wayBack: WayBack) {
     this.path = path;
+    this.#wayBack = wayBack;
     this.#metadata = inner.metadata;
     this.namesDeadline = inner.metadata.get(DEFAULT_DEADLINE_KEY).length === 0;
     inner.metadata.remove(DEFAULT_DEADLINE_KEY);
     this.#startedAt = performance.now();
     // grpc-js gives a moment of `Date.now()`.
     this.deadline = this.#startedAt + (Number(inner.getDeadline()) - Date.now());
+  }
+
+  get wayBackMs(): number {
+    return this.#wayBack.ms;
   }
 
   get cancelled(): boolean {
@@ -127,8 +134,8 @@ export class GrpcJsUnaryCall extends GrpcJsCall implements UnaryCall {
   readonly message: Uint8Array;
   readonly #respond: sendUnaryData<MessageParts>;
 
-  constructor(path: string, inner: Unary, respond: sendUnaryData<MessageParts>) {
-    super(path, inner);
+  constructor(path: string, inner: Unary, respond: sendUnaryData<MessageParts>, wayBack: WayBack) {
+    super(path, inner, wayBack);
     this.message = inner.request;
     this.#respond = respond;
   }
@@ -155,8 +162,8 @@ export class GrpcJsStreamingCall extends GrpcJsCall implements StreamingCall {
   #unsentBytes = 0;
   #full = false;
 
-  constructor(path: string, inner: Stream) {
-    super(path, inner);
+  constructor(path: string, inner: Stream, wayBack: WayBack) {
+    super(path, inner, wayBack);
     this.#inner = inner;
     inner.on('data', (message: Buffer) => this.guard(() => this.#take(message)));
     inner.on('end', () => this.guard(() => this.#halfClose()));

@@ -11,6 +11,7 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
 import { boundedText, type Routes, type TransportOptions } from './call.ts';
+import type { GrpcJsWayBacks } from './grpc-js-way-back.ts';
 import { clampTimeout } from './timeout-header.ts';
 
 /**
@@ -32,12 +33,14 @@ export function prepareHttp2(
   server: Server,
   options: TransportOptions,
   routes: Routes,
+  wayBacks: GrpcJsWayBacks,
 ): ReadonlySet<ServerHttp2Session> {
   const sessions = new Set<ServerHttp2Session>();
   const http2 = http2ServerOf(server);
   http2.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
+    wayBacks.watch(session);
     session.settings({ initialWindowSize: WINDOW_BYTES });
     session.setLocalWindowSize(WINDOW_BYTES);
   });

@@ -10,6 +10,7 @@ import { failWith } from './failure.ts';
 import { type GrpcJsCall, GrpcJsStreamingCall, GrpcJsUnaryCall } from './grpc-js-call.ts';
 import { prepareHttp2 } from './grpc-js-http2.ts';
 import { limitMessages } from './grpc-js-message-limit.ts';
+import { GrpcJsWayBacks } from './grpc-js-way-back.ts';
 import type { MessageParts } from './message-parts.ts';
 
 /**
@@ -40,10 +41,11 @@ export const listenGrpcJs: Listen = async (options, routes) => {
     interceptors: [limitMessages(routes, options.maxMessageBytes)],
   });
   const calls = new Set<GrpcJsCall>();
-  for (const [path, method] of routes) register(server, path, method, calls);
+  const wayBacks = new GrpcJsWayBacks();
+  for (const [path, method] of routes) register(server, path, method, { calls, wayBacks });
   // The sockets are ours: a bind error keeps its code, and a drain can close those that never became a session.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const sessions = prepareHttp2(server, options, routes);
+  const sessions = prepareHttp2(server, options, routes, wayBacks);
   const sockets = new Set<Socket>();
   const listener = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -56,8 +58,13 @@ export const listenGrpcJs: Listen = async (options, routes) => {
   return new GrpcJsTransport(port, { server, listener, calls, sessions, sockets });
 };
 
+interface CallTools {
+  readonly calls: Set<GrpcJsCall>;
+  readonly wayBacks: GrpcJsWayBacks;
+}
+
 /** Messages stay bytes here; what they mean is the methods' business. */
-function register(server: Server, path: string, method: Method, calls: Set<GrpcJsCall>): void {
+function register(server: Server, path: string, method: Method, { calls, wayBacks }: CallTools): void {
   const serve = (call: GrpcJsCall, inner: EventEmitter, handle: () => void): void => {
     calls.add(call);
     inner.once('cancelled', () => {
@@ -69,13 +76,13 @@ function register(server: Server, path: string, method: Method, calls: Set<GrpcJ
   };
   if (method.kind === 'unary') {
     const handler: handleUnaryCall<Buffer, MessageParts> = (inner, respond) => {
-      const call = new GrpcJsUnaryCall(path, inner, respond);
+      const call = new GrpcJsUnaryCall(path, inner, respond, wayBacks.of(inner.getPeer()));
       serve(call, inner, () => method.handle(call));
     };
     server.register(path, handler, asBuffer, identity, 'unary');
   } else {
     const handler: handleBidiStreamingCall<Buffer, MessageParts> = (inner) => {
-      const call = new GrpcJsStreamingCall(path, inner);
+      const call = new GrpcJsStreamingCall(path, inner, wayBacks.of(inner.getPeer()));
       serve(call, inner, () => method.handle(call));
     };
     server.register(path, handler, asBuffer, identity, 'bidi');

@@ -126,6 +126,10 @@ class StreamedRequest implements Call {
     this.namesDeadline = stream.namesDeadline;
   }
 
+  get wayBackMs(): number {
+    return this.stream.wayBackMs;
+  }
+
   get cancelled(): boolean {
     return this.stream.cancelled;
   }

@@ -25,10 +25,12 @@ export type Down = Extract<Gate, { kind: 'down' }>;
 
 /** A request without a deadline does not wait longer than this for an instance. */
 const MAX_WAIT_MS = 30_000;
+/** Timers, here and at the caller, are late by some milliseconds: a refusal is to arrive before the caller's own runs out. */
+const NOTICE_MS = 15;
 
 /** When a request is given up that waits for an instance: so early that the refusal reaches its caller in time. */
 export function waitsUntilMs({ deadline, arrivalMs }: QueuedRequest, { sinceMs }: Down): number {
-  return Math.min(deadline, Math.max(arrivalMs, sinceMs) + MAX_WAIT_MS);
+  return Math.min(deadline - NOTICE_MS, Math.max(arrivalMs, sinceMs) + MAX_WAIT_MS);
 }
 
 /** Whether an instance is expected back before the request is given up. */

@@ -63,10 +63,6 @@ const MAX_LATENCY_MODELS = 64;
 /** The longest that Node's timers wait; one that is set for longer fires at once. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
-/** Share of a caller's time that is kept for the way back, and its most, in milliseconds. */
-const WAY_BACK_SHARE = 0.15;
-const MAX_WAY_BACK_MS = 15;
-
 const always = (): boolean => true;
 
 export class Scheduler implements Batcher {
@@ -133,7 +129,8 @@ export class Scheduler implements Batcher {
         tensors,
         call,
         rows: tensors.rows,
-        deadline: expiresAt - wayBackMs(expiresAt - now),
+        // An answer that is ready at the last moment arrives after it, and the work was for nothing.
+        deadline: expiresAt - call.wayBackMs,
         expiresAt,
         arrivalMs: now,
         level,
@@ -378,14 +375,6 @@ export class Scheduler implements Batcher {
   #predict(bucket: string, rows: number, now: number): number | undefined {
     return this.#latencies.get(bucket)?.predict(rows, now);
   }
-}
-
-/**
- * Of the time that a caller grants, what is kept for the way back: encoding, the socket, and the caller's own wait for its
- * turn. An answer that is ready at the last moment arrives after it, and the work was for nothing.
- */
-function wayBackMs(granted: number): number {
-  return Math.min(MAX_WAY_BACK_MS, Math.max(0, granted) * WAY_BACK_SHARE);
 }
 
 function rowsOf(requests: readonly { readonly rows: number }[]): number {

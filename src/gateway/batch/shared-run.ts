@@ -167,6 +167,10 @@ class SharedCall implements Call {
     return this.#first.path;
   }
 
+  get wayBackMs(): number {
+    return this.#first.wayBackMs;
+  }
+
   cancel(reason: CancelReason): void {
     this.cancelled = true;
     this.onCancel?.(reason);

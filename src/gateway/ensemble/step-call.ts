@@ -25,6 +25,10 @@ export class StepCall implements Call {
     return this.#outer.path;
   }
 
+  get wayBackMs(): number {
+    return this.#outer.wayBackMs;
+  }
+
   get cancelled(): boolean {
     return this.#cancelled || this.#outer.cancelled;
   }

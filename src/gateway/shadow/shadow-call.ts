@@ -6,6 +6,7 @@ export class ShadowCall implements Call {
   /** Its limit is a term of the request (see shadow.ts), because no transport watches this call. */
   readonly deadline = Number.POSITIVE_INFINITY;
   readonly namesDeadline = false;
+  readonly wayBackMs = 0;
   onCancel: ((reason: CancelReason) => void) | undefined;
   #cancelled = false;
 

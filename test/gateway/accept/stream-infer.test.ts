@@ -8,6 +8,7 @@ class FakeStream implements StreamingCall {
   readonly path = '/inference.GRPCInferenceService/ModelStreamInfer';
   readonly deadline = 1_234;
   readonly namesDeadline = true;
+  readonly wayBackMs = 2;
   cancelled = false;
   onCancel: StreamingCall['onCancel'];
   onMessage: StreamingCall['onMessage'];

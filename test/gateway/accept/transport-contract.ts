@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type {
   CancelReason,
   Listen,
@@ -18,6 +18,7 @@ import type {
 import { failWith } from '../../../src/gateway/accept/failure.ts';
 import { InferError, Status } from '../../../src/gateway/errors.ts';
 import { type CallEnded, diagnostics, type Notice } from '../../../src/gateway/ops/diagnostics.ts';
+import { farAway } from '../../support/far-away.ts';
 import { collect, RawClient, type UnaryOutcome } from './raw-client.ts';
 
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
@@ -440,6 +441,20 @@ export function describeTransport(name: string, listen: Listen): void {
         });
         await collect(client.stream(METHOD));
         expect(seen).toMatchObject({ deadline: Number.POSITIVE_INFINITY, namesDeadline: false });
+      });
+
+      test('a call says how long its answer takes to a client that is far away', async () => {
+        const port = await serve({
+          kind: 'unary',
+          handle: (call) => call.reply([Buffer.from(String(call.wayBackMs))]),
+        });
+        await using far = await farAway(port, 10);
+        const farClient = new RawClient(far.port);
+        const seen = async (of: RawClient): Promise<number> => Number((await of.unary(METHOD, NOTHING)).message);
+        expect(await seen(farClient)).toBe(1);
+        await vi.waitUntil(async () => (await seen(farClient)) >= 20, { timeout: 20_000, interval: 50 });
+        expect(await seen(client)).toBeGreaterThanOrEqual(0.5);
+        farClient.close();
       });
 
       async function deadlineSeen(options: { timeoutMs?: number }): Promise<number> {

@@ -9,6 +9,7 @@ export const MODEL_INFER = 'inference.GRPCInferenceService/ModelInfer';
 export class FakeCall implements Call {
   readonly path: string;
   readonly deadline = Number.POSITIVE_INFINITY;
+  readonly wayBackMs = 0;
   readonly namesDeadline = false;
   readonly cancelled = false;
   readonly stream?: Call;

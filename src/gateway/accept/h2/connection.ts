@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { CancelReason, Peer } from '../call.ts';
+import { WayBack } from '../way-back.ts';
 import type { AnswerEnd } from './answer-headers.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
@@ -71,6 +72,8 @@ const MAX_LOOK_MS = 2_000;
 /** Smaller chunks cost less to collect than to free. */
 const FREED_BYTES = 16 * 1024;
 const PING_PAYLOAD = Buffer.from('tensorgt', 'latin1');
+/** Of the PING that measures the way back, whose answer must not pass for that of another. */
+const PROBE_PAYLOAD = Buffer.from('way back', 'latin1');
 
 /** Why the connection goes that leaves most unread. */
 export const TOO_MUCH_UNREAD = 'too many answers are unread';
@@ -80,6 +83,7 @@ type Draining = (typeof Draining)[keyof typeof Draining];
 
 export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   readonly peer: Peer;
+  readonly wayBack = new WayBack();
   readonly room: RequestRoom;
   readonly unread: ByteBudget;
   readonly limits: Http2Limits;
@@ -93,6 +97,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   /** The last stream that was taken (section 6.8). */
   #lastTaken = 0;
+  /** Something was asked or sent since the last PING that measures the way back. */
+  #isUsed = false;
   #receiving = false;
   /** Something is a view of the chunk that is being read. */
   #chunkIsKept = false;
@@ -108,6 +114,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   #lookedAt: number;
   #pingedAt: number | undefined;
   #blockedAt: number | undefined;
+  /** On the clock of `performance.now()`, as a round trip is shorter than a step of the coarse one. */
+  #probedAt: number | undefined;
   #retiredAt: number | undefined;
   #unfinished = 0;
   #unfinishedSince = 0;
@@ -204,6 +212,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   upkeep(): void {
     if (this.#over) return;
     this.#lookAtRequests();
+    if (this.#isUsed) this.#probe();
     if (this.#receiver.unfinished !== this.#unfinished) {
       this.#unfinished = this.#receiver.unfinished;
       this.#unfinishedSince = this.now;
@@ -266,6 +275,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean {
     this.#receiver.earnControl();
+    this.#isUsed = true;
     if (this.sender.message(stream, chunks, byteLength)) return true;
     return this.#host.makeRoom(byteLength, this) && this.sender.message(stream, chunks, byteLength);
   }
@@ -330,7 +340,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   }
 
   openStream(id: number, head: RequestHead): Http2Stream {
+    if (this.#lastTaken === 0) this.#probe();
     this.#lastTaken = id;
+    this.#isUsed = true;
     const stream = new Http2Stream(this, id, {
       receiveWindowBytes: this.limits.streamWindowBytes,
       sendWindowBytes: this.settings.initialWindowBytes,
@@ -347,7 +359,12 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.#closeStream(stream, StreamState.CLOSED, 'client');
   }
 
-  takePingAnswer(): boolean {
+  takePingAnswer(opaque: Buffer): boolean {
+    if (this.#probedAt !== undefined && opaque.equals(PROBE_PAYLOAD)) {
+      this.wayBack.observe(performance.now() - this.#probedAt);
+      this.#probedAt = undefined;
+      return true;
+    }
     if (this.#pingedAt === undefined) return false;
     this.#pingedAt = undefined;
     // All that the client sent before it read the first GOAWAY has come.
@@ -420,6 +437,15 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.touched();
   }
 
+  /** Measures the way back. A peer that does not answer is not asked again. */
+  #probe(): void {
+    if (this.#probedAt !== undefined) return;
+    this.#probedAt = performance.now();
+    this.#isUsed = false;
+    this.writer.ping(0, PROBE_PAYLOAD);
+    this.touched();
+  }
+
   #finalGoAway(): void {
     if (this.#draining !== Draining.ANNOUNCED || this.#over) return;
     this.#draining = Draining.FINAL;
@@ -430,7 +456,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   #unblock(): void {
     if (this.#over) return;
     this.#blockedAt = undefined;
-    this.sender.unblock();
+    this.wayBack.blocked(this.sender.unblock());
     this.flush();
   }
 

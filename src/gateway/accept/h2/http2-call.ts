@@ -103,6 +103,10 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return this.#head.timeoutMs !== Number.POSITIVE_INFINITY;
   }
 
+  get wayBackMs(): number {
+    return this.http2.wayBackMs;
+  }
+
   get cancelled(): boolean {
     return this.#cancelled;
   }

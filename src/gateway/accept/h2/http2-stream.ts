@@ -1,6 +1,7 @@
 /** One stream: what the connection knows of it, and the only way in which its exchange answers. */
 
 import type { Peer } from '../call.ts';
+import type { WayBack } from '../way-back.ts';
 import type { AnswerEnd } from './answer-headers.ts';
 import type { Claim } from './byte-budget.ts';
 import type { ErrorCode } from './error-code.ts';
@@ -20,6 +21,7 @@ export interface StreamRoom {
 /** What a stream needs of its connection. */
 export interface StreamCarrier {
   readonly peer: Peer;
+  readonly wayBack: WayBack;
   /** The peer has room in the window of the connection. */
   readonly maySend: boolean;
   /** For what a stream holds of its request. */
@@ -76,6 +78,11 @@ export class Http2Stream implements Room {
 
   get peer(): Peer {
     return this.#carrier.peer;
+  }
+
+  /** What an answer needs to its caller, in milliseconds. */
+  get wayBackMs(): number {
+    return this.#carrier.wayBack.ms;
   }
 
   tryTake(bytes: number, claim: Claim): boolean {

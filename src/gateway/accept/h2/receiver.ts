@@ -52,7 +52,7 @@ export interface ReceiverOwner {
   resetStream(stream: Http2Stream, code: ErrorCode): void;
   reopenWindow(stream: Http2Stream): void;
   /** @returns false: there was no PING of ours that this could answer */
-  takePingAnswer(): boolean;
+  takePingAnswer(opaque: Buffer): boolean;
 }
 
 /** A frame that brings nothing. */
@@ -426,7 +426,7 @@ export class Receiver implements FrameSink {
     if ((flags & Flag.ACK) === 0) {
       this.#spend(NUISANCE, 'PING');
       this.#owner.writer.ping(Flag.ACK, opaque);
-    } else if (!this.#owner.takePingAnswer()) {
+    } else if (!this.#owner.takePingAnswer(opaque)) {
       this.#spend(NUISANCE, 'answers to no PING');
     }
   }

@@ -44,6 +44,8 @@ export class Sender {
   #drained: Http2Stream[] = [];
   #window = INITIAL_WINDOW_BYTES;
   #blocked = false;
+  /** On the clock of `performance.now()`. */
+  #blockedAt = 0;
   /** What of the budget is for bytes that the socket has not taken. */
   #inSocket = 0;
 
@@ -141,15 +143,23 @@ export class Sender {
       if (size > 0) this.#blocked = !this.#writer.flush();
       more = size >= WRITE_BYTES && !this.#blocked;
     }
-    if (this.#blocked) this.#countSocket();
+    if (this.#blocked) {
+      this.#blockedAt = performance.now();
+      this.#countSocket();
+    }
     if (this.#drained.length > 0) this.#tellDrained();
   }
 
-  /** The socket has taken everything: `flush` goes on. */
-  unblock(): void {
+  /**
+   * The socket has taken everything: `flush` goes on.
+   * @returns for how long it was full, in milliseconds
+   */
+  unblock(): number {
+    const blockedMs = this.#blocked ? performance.now() - this.#blockedAt : 0;
     this.#unread.give(this.#inSocket);
     this.#inSocket = 0;
     this.#blocked = false;
+    return blockedMs;
   }
 
   /** The connection is over. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { WayBack } from '../way-back.ts';
 
 /** What a handler answers; the port writes it. `content-length`, and `connection` where it ends, are added by the port. */
 export interface HttpAnswer {
@@ -19,8 +20,9 @@ export interface BodyRest {
 
 /**
  * Answers a request. Never rejects. The response is there to observe that the client has gone (`close`), not to be written.
+ * @param wayBack of the connection
  */
-export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<HttpAnswer>;
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse, wayBack: WayBack) => Promise<HttpAnswer>;
 
 /** An error as REST clients read it. */
 export function errorAnswer(code: number, text: string): HttpAnswer {

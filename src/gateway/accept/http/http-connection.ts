@@ -11,6 +11,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { InferError } from '../../errors.ts';
+import { WayBack } from '../way-back.ts';
 import { errorAnswer } from './http-answer.ts';
 import { answerOf, type ExchangeHost, HttpExchange } from './http-exchange.ts';
 import { limitReached } from './limit-events.ts';
@@ -47,6 +48,7 @@ export class HttpConnection {
   readonly #host: ConnectionHost;
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
+  readonly #wayBack = new WayBack();
   #exchange: HttpExchange | undefined;
   #closing: Closing | undefined;
   /** Since when it waits for the head of a request. */
@@ -159,7 +161,7 @@ export class HttpConnection {
   async #serve(first: Waiting): Promise<void> {
     for (let next: Waiting | undefined = first; next !== undefined; next = this.#waiting.shift()) {
       this.#waitsSince = performance.now();
-      this.#exchange = new HttpExchange(this.#host, next.request, next.response);
+      this.#exchange = new HttpExchange(this.#host, next.request, next.response, this.#wayBack);
       await this.#host.serve(this.#exchange, this);
       if (this.#closing !== undefined) this.#waiting.length = 0;
     }

@@ -9,6 +9,7 @@ import { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import { Pace } from '../pace.ts';
 import { restError } from '../rest/rest-error.ts';
+import type { WayBack } from '../way-back.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { errorAnswer, type HttpAnswer, type HttpHandler } from './http-answer.ts';
 import type { HttpLimits } from './http-limits.ts';
@@ -28,15 +29,17 @@ export class HttpExchange {
   readonly #host: ExchangeHost;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #wayBack: WayBack;
   #bodyPace: Pace | undefined;
   #writer: AnswerWriter | undefined;
 
-  constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse) {
+  constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse, wayBack: WayBack) {
     request.url = originForm(request.url ?? '');
     this.isRest = /^\/v2(\/|\?|$)/.test(request.url);
     this.#host = host;
     this.#request = request;
     this.#response = response;
+    this.#wayBack = wayBack;
   }
 
   /** The client is taking the answer. */
@@ -60,7 +63,7 @@ export class HttpExchange {
     try {
       // A client that asked whether a body is welcome learns it only now: a refused request has come without its body.
       if (headers.expect !== undefined && httpVersion === '1.1') this.#response.writeContinue();
-      await this.answer(await handler(this.#request, this.#response));
+      await this.answer(await handler(this.#request, this.#response, this.#wayBack));
     } catch (cause) {
       diagnostics.notice.publish({ level: 'error', text: `${method} ${url} failed`, cause });
       this.#request.socket.destroy();
@@ -80,8 +83,11 @@ export class HttpExchange {
     // What is left of a body may still come: the connection ends rather than carry it.
     const ends = this.#host.isEnding || !this.#request.complete;
     if (!this.#request.complete) this.#discardBody();
+    const startedAt = performance.now();
     try {
       await writer.write(ends ? { connection: 'close' } : {});
+      // HTTP/1 has no PING: of the way only the socket is seen.
+      this.#wayBack.observe(performance.now() - startedAt);
     } finally {
       unread.remove(writer);
     }

@@ -4,6 +4,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { InferError, Status, type StatusCode } from '../../errors.ts';
 import type { Call, CancelReason, Deadline } from '../call.ts';
 import { publishEnd, publishStart } from '../call-events.ts';
+import type { WayBack } from '../way-back.ts';
+
+/** A request of a connection, and its answer. */
+interface RestExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly wayBack: WayBack;
+}
 
 export class RestCall implements Call {
   readonly path: string;
@@ -12,6 +20,7 @@ export class RestCall implements Call {
   readonly namesDeadline = false;
   onCancel: ((reason: CancelReason) => void) | undefined;
   readonly #request: IncomingMessage;
+  readonly #wayBack: WayBack;
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
   #ended = false;
@@ -22,13 +31,18 @@ export class RestCall implements Call {
    * @param path as gRPC would have it: metrics and traces know calls by it.
    * @param limitMs what the call may take.
    */
-  constructor(path: string, request: IncomingMessage, response: ServerResponse, limitMs: number) {
+  constructor(path: string, { request, response, wayBack }: RestExchange, limitMs: number) {
     this.path = path;
+    this.#wayBack = wayBack;
     this.#request = request;
     this.deadline = this.#startedAt + limitMs;
     this.#timer = setTimeout(() => this.#cancel('deadline'), limitMs);
     response.once('close', () => this.#cancel('client'));
     publishStart(this);
+  }
+
+  get wayBackMs(): number {
+    return this.#wayBack.ms;
   }
 
   get cancelled(): boolean {

@@ -9,6 +9,7 @@ import type { ControlApi } from '../control-service.ts';
 import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
 import { SLICES, type SliceSource, type Slices } from '../slices.ts';
+import type { WayBack } from '../way-back.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { InferAnswer } from './infer-answer.ts';
 import { inferBody } from './infer-body.ts';
@@ -62,7 +63,7 @@ export class RestServer {
   }
 
   /** Answers a request whose path begins with `/v2`. Never rejects. */
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<HttpAnswer> {
+  async handle(request: IncomingMessage, response: ServerResponse, wayBack: WayBack): Promise<HttpAnswer> {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const method = request.method ?? '';
     if (path === OPEN_API_PATH) {
@@ -71,7 +72,8 @@ export class RestServer {
     const found = this.#find(path, method);
     if (!('route' in found)) return refusal(found.allowed);
     const { rpc, kind } = found.route;
-    const call = new RestCall(`/${INFERENCE_SERVICE}/${rpc}`, request, response, this.#options.defaultDeadlineMs);
+    const limitMs = this.#options.defaultDeadlineMs;
+    const call = new RestCall(`/${INFERENCE_SERVICE}/${rpc}`, { request, response, wayBack }, limitMs);
     const charge = new BodyCharge(this.#budget);
     try {
       const answered = await this.#answer(found, request, call, charge);

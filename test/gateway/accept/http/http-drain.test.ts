@@ -65,8 +65,8 @@ test('a connection that was just in use has its next request answered, with `con
 });
 
 test('what can never be answered fails with 503 before the time is over, and what never reads is cut', async () => {
-  const port = await listen(({ url }, response) =>
-    url === '/v2/large' ? answersWith(32 * MiB)({ url } as never, response) : never({ url } as never, response),
+  const port = await listen(({ url }, ...rest) =>
+    url === '/v2/large' ? answersWith(32 * MiB)({ url } as never, ...rest) : never({ url } as never, ...rest),
   );
   const [asking, unread] = [await open(port), await open(port, { paused: true })];
   asking.send(head('GET', '/v2/never'));

@@ -386,3 +386,21 @@ describe('a request line', () => {
     expect(targets).toEqual([expected]);
   });
 });
+
+test('a handler learns how long the answers of its connection take to a client that reads slowly', async () => {
+  const seen: number[] = [];
+  const port = await listen((request, response, wayBack) => {
+    seen.push(wayBack.ms);
+    return answersWith(16 * MiB)(request, response, wayBack);
+  });
+  const connection = await open(port, { paused: true });
+  readSlowly(connection);
+  for (let request = 1; request <= 4; request++) {
+    connection.send(head('GET', '/v2'));
+    await vi.waitUntil(() => seen.length === request, { timeout: 20_000 });
+  }
+  const [first = 0, , , fourth = 0] = seen;
+  expect(first).toBe(1);
+  // 64 chunks, 2 ms each.
+  expect(fourth).toBeGreaterThan(20);
+});

@@ -1,0 +1,38 @@
+/**
+ * How long an answer takes from here to its caller, measured for each connection.
+ *
+ * What is measured is a PING's round trip and the time that the socket takes for what is written. All of the round trip counts,
+ * not half: a client sends its timeout when it sends the request, so the deadline here is later than its own by the way of the
+ * request. The peer's event loop and ours are in it, as they are in the way of an answer.
+ */
+
+/** Until something was measured: a network within one data centre, or a client on the same machine. */
+const GUESS_MS = 1;
+/** Encoding and a turn of the event loop, which no PING sees. */
+const FLOOR_MS = 0.5;
+/** At a sample a second, a slower line is known after three seconds. */
+const SAMPLES = 10;
+/** The third largest of ten: a peer that stalled once or twice is no slow peer. */
+const RANK = SAMPLES - 3;
+
+export class WayBack {
+  /** Milliseconds from an answer to its caller: high, but not the worst that was seen. */
+  ms = GUESS_MS;
+  readonly #samples = new Float64Array(SAMPLES).fill(GUESS_MS);
+  #next = 0;
+  /** The longest that the socket was full since the last sample. */
+  #blockedMs = 0;
+
+  /** The socket took what was written only after `ms`. */
+  blocked(ms: number): void {
+    this.#blockedMs = Math.max(this.#blockedMs, ms);
+  }
+
+  /** Takes a sample. @param roundTripMs of a PING; 0 where the peer cannot be asked, and only the socket counts */
+  observe(roundTripMs: number): void {
+    this.#samples[this.#next] = roundTripMs + this.#blockedMs;
+    this.#next = (this.#next + 1) % SAMPLES;
+    this.#blockedMs = 0;
+    this.ms = Math.max(FLOOR_MS, this.#samples.toSorted()[RANK] ?? GUESS_MS);
+  }
+}
