@@ -3,12 +3,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { Mutation, Overlay, Proof } from './proofs/proof.ts';
+import { inference } from './proofs/requests.ts';
 import { Mesh } from './rig/mesh.ts';
 import type { Toolbox } from './rig/toolbox.ts';
 import { Score } from './score.ts';
 
 /** How long a fault may take until the proof feels it, and a repair until it holds again. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
+/** So many that each pod gets some, the one with a tenth of them included. */
+const CALLS_TO_ALL_PODS = 300;
 /** Characters of a failure that are worth reading in a list. */
 const LONGEST = 300;
 
@@ -78,7 +81,18 @@ async function breakIt(mesh: Mesh, { prove, mutation }: Proof): Promise<string> 
     return `${mutation.fault}: ${seen}`;
   } finally {
     for (const { kind, name } of mutation.patches) await mesh.restore(kind, name);
+    await renewConnections(mesh);
     await untilSuccess(() => prove(mesh));
+  }
+}
+
+/**
+ * A proxy judges a connection by the policies under which it was opened. When these change it ends the connection, but with the
+ * next answer, which still follows the old ones: the fault would show once more, in whatever proof comes next.
+ */
+async function renewConnections(mesh: Mesh): Promise<void> {
+  for (const client of ['caller', 'admin', 'stranger'] as const) {
+    await mesh.calls(client, { ...inference(), count: CALLS_TO_ALL_PODS, parallel: 16 });
   }
 }
 
