@@ -7,6 +7,7 @@ import { SimulatedInstances } from './instances.ts';
 import { makeScheduler, warmUp } from './model.ts';
 import { optimum } from './oracle.ts';
 import { type PeerRule, servePeer } from './peers.ts';
+import { lateShare } from './scenario.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface Cell {
@@ -60,7 +61,7 @@ export function peerOf(rule: PeerRule, cell: Cell, noise: number, seed: number):
 export interface Served {
   /** Share of the requests that were answered in time. */
   readonly inTime: number;
-  /** Share of the computing time that went to answers that all came too late. */
+  /** Share of the computing time that went to requests which were not answered in time. */
   readonly lateWork: number;
 }
 
@@ -74,5 +75,8 @@ export async function serveCell(cell: Cell, noise: number, seed: number): Promis
   warmUp(scheduler, curve);
   const replies = sendAll(clock, scheduler, arrivalsOfCell(cell, seed), () => ({ deadlineMs: curve.sloMs }));
   await clock.run();
-  return { inTime: replies.filter(({ fate }) => fate === 'in_time').length / requests, lateWork: instances.lateWork };
+  return {
+    inTime: replies.filter(({ fate }) => fate === 'in_time').length / requests,
+    lateWork: lateShare(instances.runs, replies),
+  };
 }

@@ -1,8 +1,10 @@
 /** Open-loop clients: each request is sent when it is due, whatever became of those before it. */
 
+import type { Call } from '../../src/gateway/accept/call.ts';
+import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
 import type { Batcher } from '../../src/gateway/batch/batcher.ts';
 import { InferError } from '../../src/gateway/errors.ts';
-import { type Content, ONE_SHAPE, SimulatedCall, tensorsOf } from './model.ts';
+import { ONE_SHAPE, SimulatedCall, tensorsOf } from './model.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /** What becomes of a request: `refused` at once or `shed` later because it cannot be in time, `full` where the queue is. */
@@ -13,6 +15,7 @@ export interface Reply {
   readonly latencyMs: number;
   readonly fate: Fate;
   readonly rows: number;
+  readonly call: Call;
   /** The label of its plan. */
   readonly label: string;
 }
@@ -22,7 +25,8 @@ export interface RequestPlan {
   readonly deadlineMs?: number | undefined;
   /** An answer after this many milliseconds counts as late; by default the deadline. */
   readonly targetMs?: number;
-  readonly content?: Content;
+  /** By default one row of the only shape. */
+  readonly tensors?: InferTensors | undefined;
   readonly level?: number;
   /** The caller's tenant, as its metadata names it. */
   readonly tenant?: string;
@@ -33,7 +37,7 @@ export interface RequestPlan {
 /** The default of the server's `--default-deadline`. */
 export const DEFAULT_DEADLINE_MS = 30_000;
 
-const ONE_ROW: Content = { shape: ONE_SHAPE, rows: 1 };
+const ONE_ROW = tensorsOf({ shape: ONE_SHAPE, rows: 1 });
 
 /** Sends a request for each arrival, and records its reply. */
 export function sendAll(
@@ -62,7 +66,7 @@ export function send(
   {
     deadlineMs,
     targetMs = deadlineMs ?? Number.POSITIVE_INFINITY,
-    content = ONE_ROW,
+    tensors = ONE_ROW,
     level = 0,
     tenant,
     label = tenant ?? '',
@@ -79,9 +83,9 @@ export function send(
   const end = (fate: (latencyMs: number) => Fate): void => {
     expiry.cancelled = true;
     const latencyMs = clock.now - sentMs;
-    record({ sentMs, latencyMs, fate: fate(latencyMs), rows: content.rows, label });
+    record({ call, sentMs, latencyMs, fate: fate(latencyMs), rows: tensors.rows, label });
   };
-  batcher.enqueue(tensorsOf(content), call, { timeoutMs: undefined, priority: level, sequence: undefined }).then(
+  batcher.enqueue(tensors, call, { timeoutMs: undefined, priority: level, sequence: undefined }).then(
     () => end((latencyMs) => (latencyMs <= targetMs + 1e-9 ? 'in_time' : 'late')),
     (error: unknown) => end((latencyMs) => fateOf(error, latencyMs)),
   );

@@ -1,5 +1,6 @@
 /** Instances of a model that compute nothing: a run only takes as long as its cost says. */
 
+import type { Call } from '../../src/gateway/accept/call.ts';
 import type { Batch } from '../../src/gateway/batch/batch.ts';
 import type { Gate } from '../../src/gateway/batch/gate.ts';
 import type { OutputTensor } from '../../src/gateway/batch/queued-request.ts';
@@ -29,8 +30,8 @@ export interface RunRecord {
   readonly endMs: number;
   readonly rows: number;
   readonly workMs: number;
-  /** The latest end of the time of a request in it. */
-  readonly lastExpiryMs: number;
+  /** The calls of its clients. */
+  readonly calls: readonly Call[];
 }
 
 export class SimulatedInstances implements Executor {
@@ -56,12 +57,12 @@ export class SimulatedInstances implements Executor {
     this.idle--;
     const startMs = this.#clock.now;
     const workMs = this.#options.cost(batch, startMs) * lognormal(this.#options.noise ?? 0, this.#random);
-    const lastExpiryMs = batch.requests.reduce((last, { expiresAt }) => Math.max(last, expiresAt), 0);
+    const calls = batch.requests.map(({ call }) => call.step?.of ?? call);
     return new Promise((resolve) => {
       this.#cores.start(workMs, () => {
         this.idle++;
         const endMs = this.#clock.now;
-        this.runs.push({ startMs, endMs, rows: batch.rows, workMs, lastExpiryMs });
+        this.runs.push({ startMs, endMs, rows: batch.rows, workMs, calls });
         const outputs = this.#options.outputs?.(batch) ?? [];
         resolve({ kind: 'ok', outputs, inputMs: 0, computeMs: endMs - startMs, outputMs: 0 });
       });
@@ -72,15 +73,16 @@ export class SimulatedInstances implements Executor {
   get meanRows(): number {
     return this.runs.reduce((sum, { rows }) => sum + rows, 0) / this.runs.length;
   }
+}
 
-  /** Share of the computing time that went to runs whose answers all came after their deadlines. */
-  get lateWork(): number {
-    let late = 0;
-    let all = 0;
-    for (const { startMs, endMs, lastExpiryMs } of this.runs) {
-      all += endMs - startMs;
-      if (endMs > lastExpiryMs + 1e-9) late += endMs - startMs;
-    }
-    return late / all;
+/** Share of the computing time that went to requests for which `isAnswered` is false: by rows, where a run has several. */
+export function lateWork(runs: readonly RunRecord[], isAnswered: (call: Call) => boolean): number {
+  let late = 0;
+  let all = 0;
+  for (const { startMs, endMs, calls } of runs) {
+    const share = calls.filter((call) => !isAnswered(call)).length / calls.length;
+    all += endMs - startMs;
+    late += (endMs - startMs) * share;
   }
+  return late / all;
 }

@@ -1,7 +1,7 @@
 /** The part of the gateway that is simulated: the production `Scheduler` with its admission, and what a warm-up teaches it. */
 
 import type { Call, CancelReason } from '../../src/gateway/accept/call.ts';
-import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, type RowSize, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { Executor } from '../../src/gateway/batch/run-outcome.ts';
 import { type DevicePlace, Scheduler } from '../../src/gateway/batch/scheduler.ts';
@@ -51,10 +51,16 @@ export interface Content {
   /** Requests of one shape share batches. */
   readonly shape: string;
   readonly rows: number;
+  /** Of its open axis, such as tokens; by default it has none. */
+  readonly length?: number;
 }
 
-export function tensorsOf({ shape, rows }: Content): InferTensors {
-  return { rows, bytes: rows * 4, size: UNIT_ROW, bucket: shape, inputs: [], shapes: [] };
+export function tensorsOf({ shape, rows, length }: Content): InferTensors {
+  return { rows, bytes: rows * 4, size: sizeOf(length), bucket: shape, inputs: [], shapes: [] };
+}
+
+function sizeOf(length: number | undefined): RowSize {
+  return length === undefined ? UNIT_ROW : { elements: length, length };
 }
 
 /** Requests that name no shape have this one. */
@@ -65,6 +71,20 @@ export function warmUp(scheduler: Scheduler, curve: Curve, shape = ONE_SHAPE): v
   for (let rows = 1; ; rows = Math.min(rows * 2, curve.maxRows)) {
     for (let run = 0; run < 2; run++) scheduler.observe(shape, rows, runMs(curve, rows));
     if (rows === curve.maxRows) return;
+  }
+}
+
+/** The same of a model with an open axis, at some lengths. */
+export function warmUpLengths(
+  scheduler: Scheduler,
+  lengths: readonly number[],
+  maxRows: number,
+  runMs: (rows: number, length: number) => number,
+): void {
+  for (const length of lengths) {
+    for (let rows = 1; rows <= maxRows; rows *= 2) {
+      for (let run = 0; run < 2; run++) scheduler.observe(String(length), rows, runMs(rows, length));
+    }
   }
 }
 

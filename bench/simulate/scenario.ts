@@ -3,7 +3,7 @@
 import { quantile } from './case.ts';
 import { type Fate, type Reply, type RequestPlan, sendAll } from './client.ts';
 import { type Curve, runMs } from './curves.ts';
-import { type Cost, SimulatedInstances } from './instances.ts';
+import { type Cost, lateWork, type RunRecord, SimulatedInstances } from './instances.ts';
 import { makeScheduler, ONE_SHAPE, warmUp } from './model.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -70,6 +70,12 @@ export function answerMs(replies: readonly Reply[], share: number, filter: Reply
     answered.map(({ latencyMs }) => latencyMs),
     share,
   );
+}
+
+/** Share of the computing time of runs that went to requests which were not answered in time. */
+export function lateShare(runs: readonly RunRecord[], replies: readonly Reply[]): number {
+  const answered = new Set(replies.filter(({ fate }) => fate === 'in_time').map(({ call }) => call));
+  return lateWork(runs, (call) => answered.has(call));
 }
 
 /** Such as `late 3, shed 120`: the fates other than in time. */
