@@ -6,7 +6,7 @@ import { type Curve, capacity, runMs } from './curves.ts';
 import { SimulatedInstances } from './instances.ts';
 import { makeScheduler, warmUp } from './model.ts';
 import { optimum } from './oracle.ts';
-import { type PeerRule, servePeer } from './peers.ts';
+import { type PeerRule, sharePeer } from './peers.ts';
 import { lateShare } from './scenario.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -53,9 +53,9 @@ const noiseSeed = (seed: number): number => seed + 88;
 
 /** Share that a peer's rule answers in time. */
 export function peerOf(rule: PeerRule, cell: Cell, noise: number, seed: number): number {
-  const { curve, requests } = cell;
-  const arrivals = arrivalsOfCell(cell, seed);
-  return servePeer(rule, arrivals, curve, { sloMs: curve.sloMs, noise, seed: noiseSeed(seed) }).inTime / requests;
+  const { curve } = cell;
+  const options = { sloMs: curve.sloMs, noise, seed: noiseSeed(seed) };
+  return sharePeer(rule, arrivalsOfCell(cell, seed), curve, options);
 }
 
 export interface Served {

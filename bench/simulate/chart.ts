@@ -12,6 +12,8 @@ export interface Chart {
   readonly series: readonly Series[];
   /** Lines join the values of a series; dots stand alone. */
   readonly kind: 'lines' | 'dots';
+  /** Texts for x = 0, 1, 2, …, where the axis is no scale of numbers. */
+  readonly labels?: readonly string[];
 }
 
 const WIDTH = 680;
@@ -22,9 +24,9 @@ const TOP = 12;
 const BOTTOM = 40;
 const COLOURS = ['#2563eb', '#dc2626', '#d97706', '#059669', '#7c3aed', '#6b7280', '#0891b2', '#be185d'];
 
-export function drawChart({ x, y, series, kind }: Chart): string {
+export function drawChart({ x, y, series, kind, labels }: Chart): string {
   const points = series.flatMap(({ values }) => values).filter((point) => point.every(Number.isFinite));
-  const xs = ticksOf(points.map(([value]) => value));
+  const xs = labels?.map((_, index) => index) ?? ticksOf(points.map(([value]) => value));
   const ys = ticksOf(points.map(([, value]) => value));
   const left = (value: number): number => LEFT + share(value, xs) * (WIDTH - LEFT - RIGHT);
   const top = (value: number): number => HEIGHT - BOTTOM - share(value, ys) * (HEIGHT - TOP - BOTTOM);
@@ -32,7 +34,7 @@ export function drawChart({ x, y, series, kind }: Chart): string {
     ...xs.map(
       (tick) =>
         `<line x1="${left(tick)}" x2="${left(tick)}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" class="grid"/>` +
-        `<text x="${left(tick)}" y="${HEIGHT - BOTTOM + 14}" text-anchor="middle">${labelOf(tick)}</text>`,
+        `<text x="${left(tick)}" y="${HEIGHT - BOTTOM + 14}" text-anchor="middle">${escapeHtml(labels?.[tick] ?? labelOf(tick))}</text>`,
     ),
     ...ys.map(
       (tick) =>
@@ -81,7 +83,7 @@ function ticksOf(values: readonly number[]): number[] {
 function share(value: number, ticks: readonly number[]): number {
   const low = ticks[0] ?? 0;
   const high = ticks.at(-1) ?? 1;
-  return (value - low) / (high - low);
+  return high === low ? 0.5 : (value - low) / (high - low);
 }
 
 function labelOf(value: number): string {

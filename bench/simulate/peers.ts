@@ -77,23 +77,15 @@ export interface PeerOptions {
   readonly seed: number;
 }
 
-export interface PeerResult {
-  /** Requests that were answered within their deadlines. */
-  readonly inTime: number;
-  /** From arrival to answer, of all requests that were run. */
-  readonly latenciesMs: readonly number[];
-}
-
-/** Serves the arrivals by a peer's rule. `maxRows` may be less than the curve's. */
+/** Serves the arrivals by a peer's rule. @returns each request's time from arrival to answer; `NaN` for one that was dropped. */
 export function servePeer(
   rule: PeerRule,
   arrivals: Float64Array,
   curve: Curve,
   { sloMs, noise, seed }: PeerOptions,
-): PeerResult {
+): Float64Array {
   const random = seeded(seed);
-  const latenciesMs: number[] = [];
-  let inTime = 0;
+  const latenciesMs = new Float64Array(arrivals.length).fill(Number.NaN);
   let now = 0;
   let head = 0;
   let end = 0;
@@ -108,13 +100,15 @@ export function servePeer(
     const rows = Math.min(send, end - head, curve.maxRows);
     if (rows <= 0) continue;
     now += at(curve.table, rows) * lognormal(noise, random);
-    for (const last = head + rows; head < last; head++) {
-      const latency = now - at(arrivals, head);
-      if (latency <= sloMs + 1e-9) inTime++;
-      latenciesMs.push(latency);
-    }
+    for (const last = head + rows; head < last; head++) latenciesMs[head] = now - at(arrivals, head);
   }
-  return { inTime, latenciesMs };
+  return latenciesMs;
+}
+
+/** Share of the requests that are answered within `sloMs`. */
+export function sharePeer(rule: PeerRule, arrivals: Float64Array, curve: Curve, options: PeerOptions): number {
+  const limit = options.sloMs + 1e-9;
+  return servePeer(rule, arrivals, curve, options).filter((latency) => latency <= limit).length / arrivals.length;
 }
 
 function at(values: Float64Array, index: number): number {

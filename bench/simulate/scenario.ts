@@ -52,15 +52,19 @@ export function inTimeShare(replies: readonly Reply[], filter: ReplyFilter = () 
   return counted.filter(({ fate }) => fate === 'in_time').length / counted.length;
 }
 
-/** Rows that were answered in time, a millisecond. */
+/** Rows that were answered in time from `fromMs` to `toMs`, a millisecond. */
 export function goodput(
   replies: readonly Reply[],
   fromMs: number,
   toMs: number,
   filter: ReplyFilter = () => true,
 ): number {
-  const counted = replies.filter((reply) => reply.fate === 'in_time' && sentIn(fromMs, toMs)(reply) && filter(reply));
-  return counted.reduce((sum, { rows }) => sum + rows, 0) / (toMs - fromMs);
+  let answered = 0;
+  for (const reply of replies) {
+    const answeredMs = reply.sentMs + reply.latencyMs;
+    if (reply.fate === 'in_time' && answeredMs >= fromMs && answeredMs < toMs && filter(reply)) answered += reply.rows;
+  }
+  return answered / (toMs - fromMs);
 }
 
 /** The latency that a `share` of the answers does not pass. */

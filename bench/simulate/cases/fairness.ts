@@ -19,6 +19,7 @@ import {
   sentIn,
   serve,
 } from '../scenario.ts';
+import { serveTriton } from '../triton.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 
 /** Of what the victim gets when it is the only one. */
@@ -52,7 +53,7 @@ async function besideFlood(
   victim: Stream['plan'],
   flood: Stream['plan'],
   levels: number,
-): Promise<{ readonly ratio: number; readonly row: readonly string[] }> {
+): Promise<{ readonly ratio: number; readonly peers: Record<string, number>; readonly row: readonly string[] }> {
   const deadlineMs = curve.sloMs;
   const own = stream(curve, victimLoad, spanMs, seed, { deadlineMs, label: 'victim', ...victim });
   const other = stream(curve, floodLoad, spanMs, seed + 1, {
@@ -62,7 +63,13 @@ async function besideFlood(
     ...flood,
   });
   const alone = inTimeShare((await serve({ curve, ...merge([own]), levels })).replies, later);
-  const { replies } = await serve({ curve, ...merge([own, other]), levels });
+  const requests = merge([own, other]);
+  const { replies } = await serve({ curve, ...requests, levels });
+  const triton = serveTriton(curve, requests, 0.05);
+  const victims = triton.filter(
+    (_, index) => requests.plan(index).label === 'victim' && (requests.arrivals[index] ?? 0) >= SETTLE_MS,
+  );
+  const peers = { 'Triton without priorities': victims.filter(Boolean).length / victims.length / alone };
   const isVictim: ReplyFilter = (reply) => reply.label === 'victim' && later(reply);
   const isFlood: ReplyFilter = (reply) => reply.label === 'flood';
   const share = inTimeShare(replies, isVictim);
@@ -74,7 +81,7 @@ async function besideFlood(
     fatesText(replies, isVictim),
     `${floodShare.toFixed(2)} of capacity`,
   ];
-  return { ratio: share / alone, row };
+  return { ratio: share / alone, peers, row };
 }
 
 async function runTenants({ seeds, isShort }: RunOptions): Promise<CaseResult> {
@@ -90,7 +97,7 @@ async function runTenants({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   const rows: string[][] = [];
   for (const flood of isShort ? floods.slice(0, 2) : floods) {
     const spanMs = isShort ? 3_000 : capacity(flood.curve) > 1 ? 4_000 : 8_000;
-    const { ratio, row } = await besideFlood(
+    const { ratio, peers, row } = await besideFlood(
       flood,
       spanMs,
       seeds[0] ?? 1,
@@ -99,7 +106,7 @@ async function runTenants({ seeds, isShort }: RunOptions): Promise<CaseResult> {
       1,
     );
     const name = `${flood.curve.name} at ${flood.victimLoad} beside ${textOf(flood)}`;
-    measures.push({ name, value: ratio, unit: 'ratio', bar: { atLeast: BAR } });
+    measures.push({ name, value: ratio, unit: 'ratio', bar: { atLeast: BAR }, peers });
     rows.push([`${flood.curve.name} at ${flood.victimLoad}`, textOf(flood), ...row]);
   }
   return { measures, tables: [{ title: 'The quiet tenant', columns: COLUMNS, rows }] };
@@ -116,7 +123,7 @@ async function runPriorities({ seeds, isShort }: RunOptions): Promise<CaseResult
   const measures: Measure[] = [];
   const rows: string[][] = [];
   for (const flood of isShort ? floods.slice(1, 3) : floods) {
-    const { ratio, row } = await besideFlood(
+    const { ratio, peers, row } = await besideFlood(
       flood,
       isShort ? 3_000 : 8_000,
       seeds[0] ?? 1,
@@ -125,7 +132,7 @@ async function runPriorities({ seeds, isShort }: RunOptions): Promise<CaseResult
       2,
     );
     const name = `${flood.curve.name} at ${flood.victimLoad} beside ${textOf(flood)}`;
-    measures.push({ name, value: ratio, unit: 'ratio', bar: { atLeast: BAR } });
+    measures.push({ name, value: ratio, unit: 'ratio', bar: { atLeast: BAR }, peers });
     rows.push([`${flood.curve.name} at ${flood.victimLoad}`, textOf(flood), ...row]);
   }
   return { measures, tables: [{ title: 'The urgent level', columns: COLUMNS, rows }] };

@@ -2,6 +2,7 @@
 
 import { poisson } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, percent, type RunOptions } from '../case.ts';
+import type { Chart } from '../chart.ts';
 import { CNN, type Curve, RESNET_50, runMs } from '../curves.ts';
 import { type Disturbance, disturbedMs, stall } from '../disturbance.ts';
 import { inTimeShare, type Outcome, sentIn, serve } from '../scenario.ts';
@@ -59,6 +60,7 @@ const TROUBLES: readonly Trouble[] = [
 async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   const measures: Measure[] = [];
   const rows: string[][] = [];
+  const charts: Chart[] = [];
   for (const trouble of isShort ? TROUBLES.filter((_, index) => index % 3 === 1) : TROUBLES) {
     const end = Math.max(...trouble.disturbances.map(({ toMs }) => toMs));
     const arrivals = poisson(
@@ -66,13 +68,16 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
       Math.ceil((trouble.perSecond * (end + 30_000)) / 1000),
       seeds[0] ?? 1,
     );
-    const disturbed = await serveTrouble(trouble, arrivals, trouble.disturbances);
-    const quiet = await serveTrouble(trouble, arrivals, []);
+    const disturbed = await serveTrouble(trouble, arrivals, trouble.disturbances, true);
+    const unnamed = await serveTrouble(trouble, arrivals, trouble.disturbances, false);
+    const quiet = await serveTrouble(trouble, arrivals, [], true);
     const after = arrivals.find((time) => time > end) ?? end;
     const settled = arrivals[arrivals.indexOf(after) + GRACE_REQUESTS] ?? end;
     const answerable = inTimeShare(quiet.replies, sentIn(settled));
     const value = inTimeShare(disturbed.replies, sentIn(settled)) / answerable;
-    measures.push({ name: trouble.name, value, unit: 'share', bar: { atLeast: BAR } });
+    const peers = { 'deadline not named': inTimeShare(unnamed.replies, sentIn(settled)) / answerable };
+    measures.push({ name: trouble.name, value, unit: 'share', bar: { atLeast: BAR }, peers });
+    if (charts.length < 3) charts.push(timeline(trouble.name, disturbed, unnamed, end + 20_000));
     const share = (from: number, to: number): string => percent(inTimeShare(disturbed.replies, sentIn(from, to)), 0);
     rows.push([
       trouble.name,
@@ -93,21 +98,35 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
     'later',
     'without trouble',
   ];
-  return { measures, tables: [{ title: 'Answered in time', columns, rows }] };
+  return { measures, tables: [{ title: 'Answered in time', columns, rows }], charts };
 }
 
 function serveTrouble(
   { curve, deadlineMs }: Trouble,
   arrivals: Float64Array,
   disturbances: readonly Disturbance[],
+  isNamed: boolean,
 ): Promise<Outcome> {
   return serve({
     curve,
     arrivals,
-    plan: () => ({ deadlineMs }),
+    plan: () => (isNamed ? { deadlineMs } : { targetMs: deadlineMs }),
     noise: 0.03,
     cost: ({ rows }, now) => disturbedMs(runMs(curve, rows), now, disturbances),
   });
+}
+
+/** Share in time, two seconds by two seconds. */
+function timeline(title: string, named: Outcome, unnamed: Outcome, untilMs: number): Chart {
+  const steps = Array.from({ length: Math.floor(untilMs / 2_000) }, (_, index) => index * 2_000);
+  const series = [
+    { name: 'deadline named', replies: named.replies },
+    { name: 'not named', replies: unnamed.replies },
+  ].map(({ name, replies }) => ({
+    name,
+    values: steps.map((from): [number, number] => [from / 1_000, inTimeShare(replies, sentIn(from, from + 2_000))]),
+  }));
+  return { title, x: 'seconds; the trouble begins at 10', y: 'share in time', kind: 'lines', series };
 }
 
 export const LOCK_OUT: Case = {

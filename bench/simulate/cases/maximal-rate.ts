@@ -4,7 +4,7 @@ import { type ArrivalKind, arrivalsOf } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, mean, type RunOptions } from '../case.ts';
 import { CNN, type Curve, capacity, GPU_LIKE, MINILM_32, MLP_23MB, runMs } from '../curves.ts';
 import { optimum } from '../oracle.ts';
-import { BENTOML, NEXUS, servePeer, TRITON } from '../peers.ts';
+import { BENTOML, NEXUS, sharePeer, TRITON } from '../peers.ts';
 import { inTimeShare, serve } from '../scenario.ts';
 
 const GOAL = 0.99;
@@ -35,9 +35,7 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
       });
       const peers: Record<string, number> = {};
       for (const rule of PEERS) {
-        const rate = await highest(
-          (arrivals, seed) => servePeer(rule, arrivals, curve, { sloMs, noise: NOISE, seed }).inTime / arrivals.length,
-        );
+        const rate = await highest((arrivals, seed) => sharePeer(rule, arrivals, curve, { sloMs, noise: NOISE, seed }));
         peers[rule.name] = rate / best;
       }
       const goal = kind === 'poisson' ? POISSON_BAR : curve === GPU_LIKE ? GAMMA_BAR : undefined;

@@ -5,6 +5,7 @@ import { type Case, type CaseResult, type Measure, percent, type RunOptions } fr
 import { CNN, type Curve, capacity, GPU_LIKE } from '../curves.ts';
 import { fairShares } from '../fair-share.ts';
 import { answerMs, goodput, inTimeShare, merge, type ReplyFilter, sentIn, serve } from '../scenario.ts';
+import { serveTriton } from '../triton.ts';
 
 const BAR = 0.8;
 const SETTLE_MS = 2_000;
@@ -56,13 +57,16 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
     const { curve, classes } = mix;
     const spanMs = SETTLE_MS + (isShort ? 3_000 : capacity(curve) > 1 ? 4_000 : 8_000);
     let least = Number.POSITIVE_INFINITY;
+    let leastTriton = Number.POSITIVE_INFINITY;
     for (const load of isShort ? [2] : [1.1, 1.5, 2, 4]) {
       const streams = classes.map(({ deadlineMs, part }, index) => {
         const rate = load * part * capacity(curve);
         const arrivals = poisson(rate, Math.ceil(rate * spanMs), (seeds[0] ?? 1) + 10 * index);
         return { arrivals, plan: { deadlineMs, label: nameOf(deadlineMs) } };
       });
-      const { replies } = await serve({ curve, ...merge(streams) });
+      const requests = merge(streams);
+      const { replies } = await serve({ curve, ...requests });
+      const triton = serveTriton(curve, requests, 0.05);
       const asked = classes.map(({ part }) => load * part);
       const fair = fairShares(1, asked);
       for (const [index, { deadlineMs }] of classes.entries()) {
@@ -71,6 +75,14 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
         const got = goodput(replies, SETTLE_MS, spanMs, own) / capacity(curve);
         const ratio = got / (fair[index] ?? 1);
         least = Math.min(least, ratio);
+        const theirs = triton.filter((isInTime, request) => {
+          const arrival = requests.arrivals[request] ?? 0;
+          return isInTime && requests.plan(request).label === label && arrival >= SETTLE_MS && arrival < spanMs;
+        });
+        leastTriton = Math.min(
+          leastTriton,
+          theirs.length / (spanMs - SETTLE_MS) / capacity(curve) / (fair[index] ?? 1),
+        );
         rows.push([
           titleOf(mix),
           `${load}x`,
@@ -81,7 +93,8 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
         ]);
       }
     }
-    measures.push({ name: titleOf(mix), value: least, unit: 'ratio', bar: { atLeast: BAR } });
+    const peers = { Triton: leastTriton };
+    measures.push({ name: titleOf(mix), value: least, unit: 'ratio', bar: { atLeast: BAR }, peers });
   }
   const columns = ['classes', 'load', 'class', 'in time', 'of its fair share', 'p99'];
   return { measures, tables: [{ title: 'Class by class', columns, rows }] };

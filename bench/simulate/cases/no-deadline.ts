@@ -2,15 +2,18 @@
 
 import { poisson } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, percent, type RunOptions } from '../case.ts';
+import type { Series } from '../chart.ts';
 import { closedLoop } from '../client.ts';
 import { CNN, type Curve, capacity, GPU_LIKE, MINILM_32, RESNET_50, runMs } from '../curves.ts';
 import { SimulatedInstances } from '../instances.ts';
 import { makeScheduler, warmUp } from '../model.ts';
+import { PEERS, servePeer } from '../peers.ts';
 import { answerMs, fatesText, goodput, inTimeShare, sentIn, serve } from '../scenario.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 
 const BAR = 0.95;
 const SETTLE_MS = 2_000;
+const LOADS = [0.9, 1.2, 2, 20];
 
 /** The default of `tensorgate.objective_ms`. */
 export function defaultObjectiveMs(curve: Curve): number {
@@ -20,17 +23,32 @@ export function defaultObjectiveMs(curve: Curve): number {
 async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   const measures: Measure[] = [];
   const rows: string[][] = [];
+  const series: Series[] = [];
   for (const curve of isShort ? [CNN] : [CNN, RESNET_50, MINILM_32, GPU_LIKE]) {
     const objectiveMs = defaultObjectiveMs(curve);
     const spanMs =
       SETTLE_MS + (isShort ? 4_000 : capacity(curve) > 1 ? 5_000 : capacity(curve) < 0.1 ? 60_000 : 10_000);
-    for (const load of [0.9, 1.2, 2, 20]) {
+    const line: [number, number][] = [];
+    series.push({ name: curve.name, values: line });
+    for (const load of LOADS) {
       const rate = load * capacity(curve);
       const arrivals = poisson(rate, Math.ceil(rate * spanMs), seeds[0] ?? 1);
       const { replies } = await serve({ curve, arrivals, plan: () => ({ targetMs: objectiveMs }) });
-      const value = goodput(replies, SETTLE_MS, spanMs) / (Math.min(1, load) * capacity(curve));
+      const possible = Math.min(1, load) * capacity(curve);
+      const value = goodput(replies, SETTLE_MS, spanMs) / possible;
+      const peers = Object.fromEntries(
+        PEERS.map((rule) => {
+          const latencies = servePeer(rule, arrivals, curve, { sloMs: objectiveMs, noise: 0.05, seed: 7 });
+          const inTime = latencies.filter((ms, index) => {
+            const answeredMs = (arrivals[index] ?? 0) + ms;
+            return ms <= objectiveMs && answeredMs >= SETTLE_MS && answeredMs < spanMs;
+          });
+          return [rule.name, inTime.length / (spanMs - SETTLE_MS) / possible];
+        }),
+      );
+      line.push([line.length, value]);
       const bar = load > 1 ? { atLeast: BAR } : undefined;
-      measures.push({ name: `${curve.name} at ${load}x`, value, unit: 'ratio', bar });
+      measures.push({ name: `${curve.name} at ${load}x`, value, unit: 'ratio', bar, peers });
       const later = sentIn(SETTLE_MS);
       const answer = (share: number): string => `${answerMs(replies, share, later).toFixed(0)} ms`;
       rows.push([
@@ -46,7 +64,13 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   }
   measures.push(await closedLoopRefusals(CNN, 256, isShort ? 3_000 : 10_000));
   const columns = ['curve', 'load', 'objective', 'goodput', 'p50', 'p99', 'others'];
-  return { measures, tables: [{ title: 'Answers within the objective, over the capacity', columns, rows }] };
+  const title = 'Answers within the objective, over the capacity';
+  const labels = LOADS.map((load) => `${load}x`);
+  return {
+    measures,
+    tables: [{ title, columns, rows }],
+    charts: [{ title, x: 'load', y: 'goodput', kind: 'lines', series, labels }],
+  };
 }
 
 /** perf_analyzer keeps so many requests in flight: none of them may be refused. */

@@ -2,6 +2,7 @@
 
 import { poisson } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, mean, percent, type RunOptions } from '../case.ts';
+import type { Chart } from '../chart.ts';
 import { sendAll } from '../client.ts';
 import { capacity, GPU_LIKE } from '../curves.ts';
 import { SimulatedInstances } from '../instances.ts';
@@ -15,10 +16,12 @@ async function runShapes({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   const measures: Measure[] = [];
   const rows: string[][] = [];
   const curve = GPU_LIKE;
-  for (const count of isShort ? [2, 8] : [1, 2, 4, 8, 16, 32]) {
-    const shapes = Array.from({ length: count }, (_, index) => `shape ${index}`);
+  const counts = isShort ? [2, 8] : [1, 2, 4, 8, 16, 32];
+  const lines = new Map<number, [number, number][]>((isShort ? [0.9] : [0.5, 0.9]).map((load) => [load, []]));
+  for (const [index, count] of counts.entries()) {
+    const shapes = Array.from({ length: count }, (_, shape) => `shape ${shape}`);
     const requests = shapes.map((shape) => tensorsOf({ shape, rows: 1 }));
-    for (const load of isShort ? [0.9] : [0.5, 0.9]) {
+    for (const load of lines.keys()) {
       const rate = load * capacity(curve);
       const arrivals = poisson(rate, Math.ceil(rate * (isShort ? 2_000 : 4_000)), seeds[0] ?? 1);
       const random = seeded(8);
@@ -30,11 +33,15 @@ async function runShapes({ seeds, isShort }: RunOptions): Promise<CaseResult> {
       });
       const value = inTimeShare(replies, sentIn(500));
       measures.push({ name: `${count} shapes at ${load}x`, value, unit: 'share' });
+      lines.get(load)?.push([index, value]);
       rows.push([String(count), `${load}x`, percent(value), instances.meanRows.toFixed(1), fatesText(replies)]);
     }
   }
   const columns = ['shapes', 'load', 'in time', 'mean rows', 'others'];
-  return { measures, tables: [{ title: 'Interleaved shapes', columns, rows }] };
+  const title = 'Interleaved shapes';
+  const series = [...lines].map(([load, values]) => ({ name: `load ${load}`, values }));
+  const chart: Chart = { title, x: 'shapes', y: 'share in time', kind: 'lines', series, labels: counts.map(String) };
+  return { measures, tables: [{ title, columns, rows }], charts: [chart] };
 }
 
 const MAX_ROWS = 64;
@@ -53,7 +60,8 @@ async function runLengths({ seeds, isShort }: RunOptions): Promise<CaseResult> {
         const value = inTimeShare(replies, sentIn(SETTLE_MS));
         const name = `${kind} at ${load}x${isPadded ? '' : ', not padded'}`;
         const bar = isPadded && kind === 'mixed' && load === 1.5 ? { atLeast: LENGTHS_BAR } : undefined;
-        measures.push({ name, value, unit: 'share', bar });
+        const peers = isPadded ? { TEI: serveTei(kind, load, spanMs, seeds[0] ?? 1) } : {};
+        measures.push({ name, value, unit: 'share', bar, peers });
         const p99 = `${answerMs(replies, 0.99, sentIn(SETTLE_MS)).toFixed(0)} ms`;
         rows.push([
           name,
@@ -70,7 +78,6 @@ async function runLengths({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   return { measures, tables: [{ title: 'Texts of mixed lengths', columns, rows }] };
 }
 
-/** @param load of what one core can encode text by text */
 async function serveTexts(
   kind: TextKind,
   load: number,
@@ -79,8 +86,7 @@ async function serveTexts(
   seed: number,
 ): Promise<Outcome & { readonly padding: number }> {
   using clock = new VirtualClock();
-  const sample = tokensOf(kind, 20_000, seed);
-  const rate = load / mean(sample.map((length) => encoderMs(1, length)));
+  const { sample, arrivals } = textsOf(kind, load, spanMs, seed);
   let computed = 0;
   let real = 0;
   const instances = new SimulatedInstances(clock, {
@@ -95,7 +101,6 @@ async function serveTexts(
   });
   const scheduler = makeScheduler({ maxRows: MAX_ROWS }, instances);
   warmUpLengths(scheduler, [16, 128], MAX_ROWS, encoderMs);
-  const arrivals = poisson(rate, Math.ceil(rate * spanMs), seed);
   const replies = sendAll(clock, scheduler, arrivals, (index) => {
     const length = sample[index % sample.length] ?? 1;
     return {
@@ -105,6 +110,46 @@ async function serveTexts(
   });
   await clock.run();
   return { replies, instances, padding: 1 - real / computed };
+}
+
+/** Text Embeddings Inference: first come, first served, so many tokens a batch, all padded to the longest. */
+const TEI_BATCH_TOKENS = 16_384;
+
+function serveTei(kind: TextKind, load: number, spanMs: number, seed: number): number {
+  const { sample, arrivals } = textsOf(kind, load, spanMs, seed);
+  const arrivalOf = (index: number): number => arrivals[index] ?? Number.POSITIVE_INFINITY;
+  let now = 0;
+  let inTime = 0;
+  let counted = 0;
+  for (let head = 0; head < arrivals.length; ) {
+    now = Math.max(now, arrivalOf(head));
+    let longest = 0;
+    let end = head;
+    for (; end < arrivals.length && end - head < MAX_ROWS && arrivalOf(end) <= now; end++) {
+      const length = Math.max(longest, sample[end % sample.length] ?? 1);
+      if (length * (end - head + 1) > TEI_BATCH_TOKENS) break;
+      longest = length;
+    }
+    now += encoderMs(end - head, longest);
+    for (; head < end; head++) {
+      if (arrivalOf(head) < SETTLE_MS) continue;
+      counted++;
+      if (now - arrivalOf(head) <= DEADLINE_MS) inTime++;
+    }
+  }
+  return inTime / counted;
+}
+
+/** @param load of what one core can encode text by text */
+function textsOf(
+  kind: TextKind,
+  load: number,
+  spanMs: number,
+  seed: number,
+): { readonly sample: readonly number[]; readonly arrivals: Float64Array } {
+  const sample = tokensOf(kind, 20_000, seed);
+  const rate = load / mean(sample.map((length) => encoderMs(1, length)));
+  return { sample, arrivals: poisson(rate, Math.ceil(rate * spanMs), seed) };
 }
 
 export const SHAPES: Case = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Curve, linear } from '../../../bench/simulate/curves.ts';
-import { BENTOML, FIFO, NEXUS, type PeerRule, servePeer, TRITON } from '../../../bench/simulate/peers.ts';
+import { BENTOML, FIFO, NEXUS, type PeerRule, servePeer, sharePeer, TRITON } from '../../../bench/simulate/peers.ts';
 
 /** Batches of `rows` take 2 ms and a millisecond for each row. */
 const CURVE: Curve = { name: 'test', title: 'test', maxRows: 8, sloMs: 10, table: linear(2, 1, 8) };
@@ -35,8 +35,8 @@ describe('a rule of a peer', () => {
 
   test('serves batches of at most the largest size, one after the other', () => {
     const arrivals = Float64Array.from({ length: 10 }, () => 0);
-    const { inTime, latenciesMs } = servePeer(FIFO, arrivals, CURVE, { sloMs: 10, noise: 0, seed: 1 });
-    expect(latenciesMs).toEqual([...Array<number>(8).fill(10), 14, 14]);
-    expect(inTime).toBe(8);
+    const latenciesMs = servePeer(FIFO, arrivals, CURVE, { sloMs: 10, noise: 0, seed: 1 });
+    expect([...latenciesMs]).toEqual([...Array<number>(8).fill(10), 14, 14]);
+    expect(sharePeer(FIFO, arrivals, CURVE, { sloMs: 10, noise: 0, seed: 1 })).toBe(0.8);
   });
 });
