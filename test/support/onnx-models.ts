@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import onnxProto from 'onnx-proto';
 import type { Datatype } from '../../src/wire/tensor.ts';
+import { randomFrom } from './random.ts';
 
 const { onnx } = onnxProto;
 type Node = onnxProto.onnx.INodeProto;
@@ -261,6 +262,151 @@ export function halfPrecisionModel(): Uint8Array {
         dataType: DataType.FLOAT16,
         int32Data: Array.from({ length: 12 }, (_, index) => 0x3800 + index * 32),
       },
+    ],
+  });
+}
+
+/** What a text encoder masks: everything it should, its attention only, or nothing. */
+export type Masking = 'all' | 'attention' | 'none';
+
+const ENCODER = { vocabulary: 128, positions: 512, width: 16 } as const;
+
+/**
+ * A text encoder of one layer: embeddings of words and positions, attention, layer normalization. `input_ids` and
+ * `attention_mask`, INT64 [batch,sequence] -> `last_hidden_state` [batch,sequence,16], `attentions` [batch,sequence,sequence] and
+ * their mean, `pooled` [batch,16].
+ */
+export function encoderModel(masking: Masking = 'all', mask = 'attention_mask'): Uint8Array {
+  const { vocabulary, positions, width } = ENCODER;
+  const random = randomFrom(7);
+  const weights = (name: string, dims: readonly number[]): Initializer => floats(name, dims, () => random() * 2 - 1);
+  const scalar = (name: string, value: number): Initializer => ({
+    name,
+    dims: [],
+    dataType: DataType.INT64,
+    int64Data: [value],
+  });
+  const axis = (name: string, value: number): Initializer => ({ ...scalar(name, value), dims: [1] });
+  const isAttentionMasked = masking !== 'none';
+  return model({
+    inputs: [
+      { name: 'input_ids', datatype: 'INT64', axes: ['batch', 'sequence'] },
+      { name: mask, datatype: 'INT64', axes: ['batch', 'sequence'] },
+    ],
+    outputs: [
+      fp32('last_hidden_state', ['batch', 'sequence', width]),
+      fp32('attentions', ['batch', 'sequence', 'sequence']),
+      fp32('pooled', ['batch', width]),
+    ],
+    nodes: [
+      node('Shape', ['input_ids'], ['sizes']),
+      node('Gather', ['sizes', 'second'], ['length']),
+      node('Range', ['zero', 'length', 'step'], ['places']),
+      node('Gather', ['words', 'input_ids'], ['word']),
+      node('Gather', ['positions', 'places'], ['position']),
+      node('Add', ['word', 'position'], ['embedded']),
+      node('MatMul', ['embedded', 'Q'], ['queries']),
+      node('MatMul', ['embedded', 'K'], ['keys']),
+      node('MatMul', ['embedded', 'V'], ['values']),
+      node('Transpose', ['keys'], ['turned'], [integers('perm', [0, 2, 1])]),
+      node('MatMul', ['queries', 'turned'], ['scores']),
+      node('Cast', [mask], ['real'], [integer('to', DataType.FLOAT)]),
+      node('Sub', ['one', 'real'], ['hidden']),
+      node('Mul', ['hidden', 'far'], ['distance']),
+      node('Unsqueeze', ['distance', 'middle'], ['distances']),
+      node('Add', ['scores', isAttentionMasked ? 'distances' : 'nothing'], ['masked']),
+      node('Softmax', ['masked'], ['attentions'], [integer('axis', -1)]),
+      node('MatMul', ['attentions', 'values'], ['attended']),
+      node('Add', ['embedded', 'attended'], ['sum']),
+      node('ReduceMean', ['sum'], ['mean'], [integers('axes', [-1])]),
+      node('Sub', ['sum', 'mean'], ['centered']),
+      node('Mul', ['centered', 'centered'], ['squares']),
+      node('ReduceMean', ['squares'], ['variance'], [integers('axes', [-1])]),
+      node('Add', ['variance', 'epsilon'], ['positive']),
+      node('Sqrt', ['positive'], ['deviation']),
+      node('Div', ['centered', 'deviation'], ['last_hidden_state']),
+      ...(masking === 'all'
+        ? [
+            node('Unsqueeze', ['real', 'last'], ['weight']),
+            node('Mul', ['last_hidden_state', 'weight'], ['weighted']),
+            node('ReduceSum', ['weighted', 'middle'], ['total'], [integer('keepdims', 0)]),
+            node('ReduceSum', ['real', 'middle'], ['count'], [integer('keepdims', 1)]),
+            node('Div', ['total', 'count'], ['pooled']),
+          ]
+        : [node('ReduceMean', ['last_hidden_state'], ['pooled'], [integers('axes', [1]), integer('keepdims', 0)])]),
+    ],
+    initializers: [
+      scalar('second', 1),
+      scalar('zero', 0),
+      scalar('step', 1),
+      axis('middle', 1),
+      axis('last', -1),
+      floats('one', [], () => 1),
+      floats('far', [], () => -1e9),
+      floats('nothing', [], () => 0),
+      floats('epsilon', [], () => 1e-6),
+      weights('words', [vocabulary, width]),
+      weights('positions', [positions, width]),
+      weights('Q', [width, width]),
+      weights('K', [width, width]),
+      weights('V', [width, width]),
+    ],
+  });
+}
+
+/** How a model without attention uses padding although it is told of it: `textModel`. */
+export type Leak = 'dynamic' | 'last' | 'greatest' | 'count' | 'doubled';
+
+/** `ids` and `mask`, INT64 [batch,sequence] -> `y`, FP32: each answer depends on how long the batch is. */
+export function textModel(leak: Leak): Uint8Array {
+  const axes = ['batch', 'sequence'];
+  const index = (name: string, value: number, dims = [1]): Initializer => {
+    return { name, dims, dataType: DataType.INT64, int64Data: [value] };
+  };
+  const ends: Readonly<Record<Leak, readonly Node[]>> = {
+    dynamic: [
+      node('DynamicQuantizeLinear', ['masked'], ['quantized', 'scale', 'zero']),
+      node('DequantizeLinear', ['quantized', 'scale', 'zero'], ['y']),
+    ],
+    last: [node('Gather', ['masked', 'end'], ['y'], [integer('axis', 1)])],
+    greatest: [
+      node('Neg', ['masked'], ['negative']),
+      node('ReduceMax', ['negative'], ['y'], [integers('axes', [1]), integer('keepdims', 1)]),
+    ],
+    count: [
+      node('Add', ['masked', 'one'], ['counted']),
+      node('ReduceSum', ['counted', 'second'], ['y'], [integer('keepdims', 1)]),
+    ],
+    doubled: [
+      node('Concat', ['masked', 'masked'], ['twice'], [integer('axis', 1)]),
+      node('Unsqueeze', ['twice', 'third'], ['y']),
+    ],
+  };
+  const outputs: Readonly<Record<Leak, readonly Axis[]>> = {
+    dynamic: axes,
+    last: ['batch', 1],
+    greatest: ['batch', 1],
+    count: ['batch', 1],
+    doubled: ['batch', 'twice', 1],
+  };
+  return model({
+    inputs: [
+      { name: 'ids', datatype: 'INT64', axes },
+      { name: 'mask', datatype: 'INT64', axes },
+    ],
+    outputs: [fp32('y', outputs[leak])],
+    nodes: [
+      node('Add', ['ids', 'whole'], ['above']),
+      node('Mul', ['above', 'mask'], ['product']),
+      node('Cast', ['product'], ['masked'], [integer('to', DataType.FLOAT)]),
+      ...ends[leak],
+    ],
+    initializers: [
+      index('whole', 1),
+      index('end', -1),
+      index('second', 1),
+      index('third', 2),
+      floats('one', [], () => 1),
     ],
   });
 }

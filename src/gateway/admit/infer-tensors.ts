@@ -2,7 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import type { Shape } from '../../wire/tensor.ts';
+import type { LengthAxis } from '../repository/length-axis.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
+import { paddedTo } from './length-grid.ts';
 
 /** Whether requests are joined: `rows` stack, usually along axis 0; a `whole` model takes one request a run, as it is. */
 export type BatchAxis = 'rows' | 'whole';
@@ -23,7 +25,10 @@ export interface InferTensors {
   readonly size: RowSize;
   /** Bytes of all inputs. */
   readonly bytes: number;
-  /** Requests of one bucket can share a batch: their shapes are equal but for the rows, and so is what rows share. */
+  /**
+   * Requests of one bucket can share a batch: their shapes are equal but for the rows, and for the lengths that padding makes
+   * equal; and so is what rows share.
+   */
   readonly bucket: string;
   /** In the order of the model's inputs, in raw form; mostly views of the received message. */
   readonly inputs: readonly Uint8Array[];
@@ -43,20 +48,24 @@ function digestOf(value: Uint8Array): string {
 /**
  * The bucket of requests whose inputs have these shapes.
  * @param inputs the model's, in the same order.
- * @param values of the inputs, in raw form: of interest where all rows of a batch share one.
+ * @param values of the inputs, in raw form: of interest where all rows of a batch share one, and where they are padded.
  */
 export function bucketKey(
   shapes: readonly Shape[],
   axis: BatchAxis,
   inputs: readonly Pick<ModelTensor, 'rowAxis'>[] = [],
   values: readonly Uint8Array[] = [],
+  lengths?: LengthAxis,
 ): string {
+  const edge = lengths === undefined ? undefined : paddedTo(shapes, values, lengths);
   let key = '';
   for (let input = 0; input < shapes.length; input++) {
     const shape = shapes[input] ?? [];
     const rowAxis = axis === 'rows' ? (inputs[input]?.rowAxis ?? 0) : undefined;
+    const lengthAxis = edge === undefined ? undefined : lengths?.inputs.get(input)?.axis;
     for (let index = rowAxis === 0 ? 1 : 0; index < shape.length; index++) {
-      if (index !== rowAxis) key += `${shape[index]},`;
+      if (index === lengthAxis) key += `<=${edge},`;
+      else if (index !== rowAxis) key += `${shape[index]},`;
     }
     if (rowAxis === 'shared') key += digestOf(values[input] ?? NOTHING);
     key += ';';

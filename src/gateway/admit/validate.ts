@@ -6,7 +6,7 @@
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
-import type { ModelSignature } from '../repository/model-signature.ts';
+import { lengthsOf, type ModelSignature } from '../repository/model-signature.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 import { type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
 import { readInput } from './input-reading.ts';
@@ -47,7 +47,8 @@ export function validate(
   }
   const axis = axisOf(signature);
   const size = rowSizeOf(shapes, axis, signature.inputs);
-  return { rows, size, bytes, inputs, shapes, bucket: bucketKey(shapes, axis, signature.inputs, inputs) };
+  const bucket = bucketKey(shapes, axis, signature.inputs, inputs, lengthsOf(signature.batching));
+  return { rows, size, bytes, inputs, shapes, bucket };
 }
 
 /**

@@ -9,6 +9,7 @@
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { InferError } from '../errors.ts';
 import type { BatchOutcome, ModelRef } from '../ops/diagnostics.ts';
+import type { LengthAxis } from '../repository/length-axis.ts';
 import { type Batch, type OutputAxes, scatter } from './batch.ts';
 import { byteLengthOf, outputsExceed, sizeOf } from './output-limit.ts';
 import type { Prepared } from './prepared-batches.ts';
@@ -23,6 +24,8 @@ export interface BatchEndOptions {
   readonly axis: BatchAxis;
   /** The outputs whose rows do not lie on axis 0. */
   readonly outputAxes?: OutputAxes;
+  /** Absent where requests of a batch are of equal length. */
+  readonly lengths?: LengthAxis | undefined;
   /** Bytes that the outputs of one request may have. */
   readonly maxOutputBytes: number;
 }
@@ -69,11 +72,11 @@ export function outcomeOf({ kind }: RunOutcome): BatchOutcome {
 function answerAll(
   batch: Batch,
   { outputs, inputMs, computeMs, outputMs }: Extract<RunOutcome, { kind: 'ok' }>,
-  { axis, outputAxes, maxOutputBytes }: BatchEndOptions,
+  { axis, outputAxes, lengths, maxOutputBytes }: BatchEndOptions,
 ): void {
   let parts: OutputTensor[][];
   try {
-    parts = scatter(batch, outputs, axis, outputAxes);
+    parts = scatter(batch, outputs, axis, outputAxes, lengths);
   } catch (error) {
     settleAll(batch, new InferError('internal', 'internal error', { cause: error }));
     return;

@@ -1,11 +1,13 @@
 /** Joining requests into one batch along each tensor's row axis, and parting its answer again. */
 
 import { bytesRowEnds } from '../../wire/bytes-tensor.ts';
-import type { Shape } from '../../wire/tensor.ts';
+import { DATATYPE_BYTES, elementCount, type Shape } from '../../wire/tensor.ts';
 import { aligned, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { SendReason } from '../ops/diagnostics.ts';
+import type { LengthAxis } from '../repository/length-axis.ts';
 import { type ModelTensor, type RowAxis, withRows, withSize } from '../repository/row-axis.ts';
+import { cutOutput, lengthOf, paddedLength, pushPadded, sizeBefore } from './padding.ts';
 import type { OutputTensor, QueuedRequest } from './queued-request.ts';
 import { copyRuns } from './stripes.ts';
 
@@ -42,9 +44,11 @@ const PADDING = new Uint8Array(64);
 
 /**
  * Lays the inputs of all requests out without copying them: the pieces stay views of the received messages. Only rows that do
- * not lie on axis 0 are copied, because those of different requests interleave.
+ * not lie on axis 0 are copied, because those of different requests interleave. Shorter requests are padded to the longest.
+ * @throws Error where requests of unlike shapes would make a tensor that is none
  */
-export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchAxis): Gathered {
+export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchAxis, lengths?: LengthAxis): Gathered {
+  const length = lengths === undefined ? undefined : paddedLength(batch, lengths);
   const places: TensorPlace[] = [];
   const chunks: Uint8Array[] = [];
   let end = 0;
@@ -53,7 +57,12 @@ export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchA
     if (offset > end) chunks.push(PADDING.subarray(0, offset - end));
     end = offset;
     const first: Shape = batch.requests[0]?.tensors.shapes[index] ?? [];
-    if (rowAxis === 0 || axis === 'whole' || batch.requests.length === 1) {
+    const padded = length === undefined ? undefined : lengths?.inputs.get(index);
+    if (padded !== undefined && length !== undefined) {
+      for (const { tensors } of batch.requests) {
+        end += pushPadded(chunks, pieceOf(tensors, index), tensors.shapes[index] ?? [], padded, length);
+      }
+    } else if (rowAxis === 0 || axis === 'whole' || batch.requests.length === 1) {
       for (const { tensors } of batch.requests) {
         const piece = pieceOf(tensors, index);
         chunks.push(piece);
@@ -68,8 +77,17 @@ export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchA
       chunks.push(joined);
       end += joined.byteLength;
     }
-    const seen = axis === 'rows' ? withRows(first, batch.rows, rowAxis) : first;
+    const one = padded === undefined || length === undefined ? first : first.with(padded.axis, length);
+    const seen = axis === 'rows' ? withRows(one, batch.rows, rowAxis) : one;
     const shape = modelShape === undefined ? seen : withSize(modelShape, seen[0] ?? 1);
+    if (
+      end - offset !== (elementCount(shape) ?? 0) * (DATATYPE_BYTES[datatype] ?? Number.NaN) &&
+      datatype !== 'BYTES'
+    ) {
+      throw new Error(
+        `requests of unlike shapes cannot share a batch: input '${name}' has ${end - offset} bytes for [${shape}]`,
+      );
+    }
     places.push({ name, datatype, shape, offset, byteLength: end - offset });
   }
   return { places, chunks, end };
@@ -79,13 +97,6 @@ function pieceOf(tensors: InferTensors | undefined, index: number): Uint8Array {
   const piece = tensors?.inputs[index];
   if (piece === undefined) throw new TypeError(`request without input ${index}`);
   return piece;
-}
-
-/** The product of the sizes before an axis: how often the rows of a request are interrupted by those of the others. */
-function sizeBefore(shape: Shape, axis: number): number {
-  let product = 1;
-  for (let before = 0; before < axis; before++) product *= shape[before] ?? 1;
-  return product;
 }
 
 /** One input of all requests, of each its part of the first stripe, then of the second, and so on. */
@@ -114,16 +125,35 @@ export function outputAxes(outputs: readonly ModelTensor[]): OutputAxes {
 }
 
 /**
- * Each request's rows of the batch's outputs, in the order of the requests: views, or copies where rows do not lie on axis 0.
- * @throws Error where an output's row axis is not the number of rows: such a model must not be batched.
+ * Each request's rows of the batch's outputs, in the order of the requests: views, or copies where rows do not lie on axis 0 or
+ * padding is cut off.
+ * @throws Error where an output's row axis is not the number of rows, or a length axis not the length: such a model must not be
+ *   batched.
  */
 export function scatter(
   batch: Load,
   outputs: readonly OutputTensor[],
   axis: BatchAxis,
   axes: OutputAxes = ALL_ON_AXIS_0,
+  lengths?: LengthAxis,
 ): OutputTensor[][] {
   if (axis === 'whole' || batch.requests.length === 1) return batch.requests.map(() => [...outputs]);
+  const parts = partRows(batch, outputs, axes);
+  if (lengths === undefined || lengths.outputs.size === 0) return parts;
+  const padded = paddedLength(batch, lengths);
+  if (padded === undefined) return parts;
+  for (const [index, { tensors }] of batch.requests.entries()) {
+    const length = lengthOf(tensors, lengths);
+    if (length === padded) continue;
+    parts[index] = (parts[index] ?? []).map((output) => {
+      const cut = lengths.outputs.get(output.name);
+      return cut === undefined ? output : cutOutput(output, cut, padded, length);
+    });
+  }
+  return parts;
+}
+
+function partRows(batch: Load, outputs: readonly OutputTensor[], axes: OutputAxes): OutputTensor[][] {
   const parts: OutputTensor[][] = batch.requests.map(() => []);
   for (const output of outputs) {
     const rowAxis = axes.get(output.name) ?? 0;

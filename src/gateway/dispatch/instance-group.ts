@@ -12,6 +12,7 @@ import { batchOutputLimit, outputsExceed } from '../batch/output-limit.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
+import type { LengthAxis } from '../repository/length-axis.ts';
 import { type ModelTensor, withSize } from '../repository/row-axis.ts';
 import type { RunnerEnd, RunReply } from './instance-channel.ts';
 import { MailboxRoom, NoRoom } from './mailbox-room.ts';
@@ -50,6 +51,8 @@ export interface Signature {
   /** Where clients see other shapes than the model has. */
   readonly outputs?: readonly ModelTensor[];
   readonly axis: BatchAxis;
+  /** Absent where requests of a batch are of equal length. */
+  readonly lengths?: LengthAxis | undefined;
 }
 
 /** How long after a refused run its session is opened again, and at the earliest after the last time. */
@@ -191,7 +194,7 @@ export class InstanceGroup implements Tenant {
     let end = 0;
     try {
       const started = performance.now();
-      const gathered = gather(batch, signature.inputs, signature.axis);
+      const gathered = gather(batch, signature.inputs, signature.axis, signature.lengths);
       end = gathered.end;
       if (turn === 'first' && this.#room.isTakenBefore(end)) return new NoRoom(end);
       await mailbox.write(gathered.chunks, 0);

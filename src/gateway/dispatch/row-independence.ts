@@ -11,6 +11,7 @@ import type { InferTensors } from '../admit/infer-tensors.ts';
 import { type OutputAxes, scatter } from '../batch/batch.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/run-outcome.ts';
+import type { LengthAxis } from '../repository/length-axis.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 import { seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
@@ -46,6 +47,15 @@ export async function findRowDependence(
   return undefined;
 }
 
+/** How rows run together are parted, and what their answers may depend on. */
+interface Company {
+  readonly lengths?: LengthAxis | undefined;
+  /** Such as `with the rows beside it`. */
+  readonly cause: string;
+}
+
+const BESIDE: Company = { cause: 'with the rows beside it' };
+
 /**
  * The same with given rows, which can share a batch and should be unlike.
  * @returns why they are not independent, or `undefined` where no dependence was found.
@@ -54,20 +64,21 @@ export async function compareTogether(
   run: RunRows,
   rows: readonly InferTensors[],
   axes?: OutputAxes,
+  { lengths, cause }: Company = BESIDE,
 ): Promise<string | undefined> {
   const together = await run(rows);
   if (together.kind !== 'ok') return `a batch of ${rows.length} rows does not run (${reasonOf(together)})`;
   let parts: readonly OutputTensor[][];
   try {
     const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
-    parts = scatter(batch, together.outputs, 'rows', axes);
+    parts = scatter(batch, together.outputs, 'rows', axes, lengths);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
   for (const [index, row] of rows.entries()) {
     const apart = await run([row]);
     if (apart.kind !== 'ok') return `a single row does not run (${reasonOf(apart)})`;
-    const difference = compare(parts[index] ?? [], apart.outputs);
+    const difference = compare(parts[index] ?? [], apart.outputs, cause);
     if (difference !== undefined) return difference;
   }
   return undefined;
@@ -90,14 +101,14 @@ export function reasonOf(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
   }
 }
 
-function compare(together: readonly OutputTensor[], apart: readonly OutputTensor[]): string | undefined {
+function compare(together: readonly OutputTensor[], apart: readonly OutputTensor[], cause: string): string | undefined {
   for (const [index, alone] of apart.entries()) {
     const beside = together[index];
     if (beside === undefined || String(beside.shape) !== String(alone.shape)) {
       return `output '${alone.name}' of a row has the shape [${alone.shape}] alone and [${beside?.shape}] in a batch`;
     }
     const off = difference(beside, alone);
-    if (off !== undefined) return `output '${alone.name}' of a row changes by ${off} with the rows beside it`;
+    if (off !== undefined) return `output '${alone.name}' of a row changes by ${off} ${cause}`;
   }
   return undefined;
 }

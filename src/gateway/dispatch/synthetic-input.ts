@@ -2,6 +2,7 @@
 
 import { DATATYPE_BYTES, type Datatype } from '../../wire/tensor.ts';
 import { type InferTensors, UNIT_ROW } from '../admit/infer-tensors.ts';
+import { isMask, type LengthAxis } from '../repository/length-axis.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
 
 /**
@@ -15,6 +16,8 @@ export const PROBE_RANGES = ['wide', 'small', 'zero'] as const;
  */
 export const WARM_UP_RANGES = ['one'] as const;
 export type ValueRange = (typeof PROBE_RANGES)[number] | (typeof WARM_UP_RANGES)[number];
+/** `binary`: 0 or 1, of floating-point datatypes too. */
+type FillRange = ValueRange | 'binary';
 
 /** Sizes to try for axes that are open besides the batch axis: a convolution fails on a small image, an embedding on a long text. */
 export const OPEN_AXIS_SIZES = [16, 1, 32, 64, 128, 224, 320] as const;
@@ -30,9 +33,16 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
+/** Inputs of text encoders that hold 0 and 1 whatever the others hold: a segment of 57 fails a Gather, a mask of 57 hides nothing. */
+function isBinary(name: string): boolean {
+  return isMask(name) || /token_type|segment_ids/i.test(name);
+}
+
 export interface RowRecipe {
   readonly openAxisSize: number;
-  readonly range: ValueRange;
+  /** The size of the length axis, where it is not that of other open axes. */
+  readonly length?: { readonly axis: LengthAxis; readonly size: number };
+  readonly range: FillRange;
   readonly random: () => number;
   /** Scales floating-point values, so that rows differ in magnitude and not only in pattern. */
   readonly magnitude: number;
@@ -40,12 +50,19 @@ export interface RowRecipe {
 
 /** One row for each input (the row axis of size 1 where the model batches, its whole shape otherwise). */
 export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe): InferTensors {
-  const shapes = inputs.map(({ shape, rowAxis = 0 }) =>
-    shape.map((size, axis) => (size >= 0 ? size : axis === rowAxis ? 1 : recipe.openAxisSize)),
-  );
-  const values = inputs.map(({ datatype, rowAxis, probeValue }, index) => {
+  const { openAxisSize, length } = recipe;
+  const shapes = inputs.map(({ shape, rowAxis = 0 }, index) => {
+    const lengthAxis = length?.axis.inputs.get(index)?.axis;
+    return shape.map((size, axis) => {
+      if (size >= 0) return size;
+      if (axis === rowAxis) return 1;
+      return length !== undefined && axis === lengthAxis ? length.size : openAxisSize;
+    });
+  });
+  const values = inputs.map(({ name, datatype, rowAxis, probeValue }, index) => {
     const elements = (shapes[index] ?? []).reduce((product, size) => product * size, 1);
-    return fill(datatype, elements, probeValue ?? (rowAxis === 'shared' ? 1 : recipe));
+    const own: RowRecipe = recipe.range === 'wide' && isBinary(name) ? { ...recipe, range: 'binary' } : recipe;
+    return fill(datatype, elements, probeValue ?? (rowAxis === 'shared' ? 1 : own));
   });
   return {
     rows: 1,
@@ -73,6 +90,8 @@ function sourceOf({ range, random, magnitude }: RowRecipe): Source {
       return { integer: (wide) => Math.floor(random() * wide), real: () => (random() * 2 - 1) * magnitude };
     case 'small':
       return { integer: () => Math.floor(random() * 2), real: random };
+    case 'binary':
+      return { integer: () => Math.floor(random() * 2), real: () => Math.floor(random() * 2) };
     case 'zero':
       return { integer: () => 0, real: () => 0 };
     case 'one':

@@ -12,6 +12,7 @@ import { Breaker } from '../dispatch/breaker.ts';
 import { DeviceSet } from '../dispatch/device-set.ts';
 import { InstanceGroup } from '../dispatch/instance-group.ts';
 import { describeOutage, type Outage } from '../dispatch/outage.ts';
+import { provePadding } from '../dispatch/padding-independence.ts';
 import { patiently } from '../dispatch/patient-run.ts';
 import { findRowDependence, type ProbeShape, type RunRows } from '../dispatch/row-independence.ts';
 import type { Runner } from '../dispatch/runner.ts';
@@ -29,9 +30,10 @@ import { InferError } from '../errors.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from '../ops/diagnostics.ts';
 import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { readGolden } from '../repository/golden.ts';
+import type { Padding } from '../repository/length-axis.ts';
 import type { ModelConfig } from '../repository/model-config.ts';
 import { explainLoadFailure } from '../repository/model-file.ts';
-import { type Batching, type ModelSignature, resolveSignature } from '../repository/model-signature.ts';
+import { type Batching, lengthsOf, type ModelSignature, resolveSignature } from '../repository/model-signature.ts';
 import { resolveSequences, type SequenceSignature } from '../repository/sequence-signature.ts';
 import { readSignatureSources } from '../repository/signature-sources.ts';
 import { resolveWarmUps } from '../repository/warm-up-sample.ts';
@@ -235,11 +237,13 @@ export class Model implements Servable {
     const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
     if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
     const verified = await this.#verify(said, found);
-    const batching = await this.#checkGolden({ ...said, batching: verified });
+    const padded = await this.#verifyPadding({ ...said, batching: verified }, found);
+    const batching = await this.#checkGolden({ ...said, batching: padded });
     const signature = { ...said, batching };
     const client = sequences === undefined ? signature : { ...sequences.client, batching };
     const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
     const axis = axisOf(batching);
+    const lengths = lengthsOf(batching);
     const circuit = new Breaker(this.ref, {
       size: group.size,
       get outage() {
@@ -249,7 +253,7 @@ export class Model implements Servable {
         return group.loadMs;
       },
       idle: () => group.idle,
-      run: (batch: Batch, limitMs: number) => group.run(batch, { ...signature, axis }, limitMs, lastExpiry),
+      run: (batch: Batch, limitMs: number) => group.run(batch, { ...signature, axis, lengths }, limitMs, lastExpiry),
     });
     const { dynamic_batching: dynamic, tensorgate } = config;
     const { devices, background } = this.#neighbourhood;
@@ -265,6 +269,7 @@ export class Model implements Servable {
         maxQueueBytes: tensorgate.max_queue_bytes,
         axis,
         outputAxes: outputAxes(signature.outputs),
+        lengths,
         maxOutputBytes: this.plan.maxOutputBytes,
         maxRunMs: tensorgate.max_run_ms,
         place: { ...devices.placeOf(info.provider, this.plan.sessions), background },
@@ -303,6 +308,18 @@ export class Model implements Servable {
     return dependence === undefined ? batching : { kind: 'off', reason: `rows are not independent: ${dependence}` };
   }
 
+  /** Requests of unlike length are padded only where running shows that this changes no answer. */
+  async #verifyPadding(signature: ModelSignature, found: Found): Promise<Batching> {
+    const { batching, inputs, outputs } = signature;
+    if (batching.kind === 'off' || batching.padding?.kind !== 'on') return batching;
+    if (found.kind !== 'shape') return { ...batching, padding: { kind: 'off', reason: 'no made-up input runs' } };
+    const probe = { shape: found.shape, axes: outputAxes(outputs) };
+    return {
+      ...batching,
+      padding: await provePadding(this.#runRows(signature), inputs, batching.padding.lengths, probe),
+    };
+  }
+
   /** Batching as it was, unless known answers show that rows mix. Throws where they are not given at all. */
   async #checkGolden(signature: ModelSignature): Promise<Batching> {
     const [session] = this.plan.sessions;
@@ -336,11 +353,12 @@ export class Model implements Servable {
   /** @param roomMs how long it waits for room behind other batches. */
   #runOnce({ inputs, outputs, batching }: ModelSignature, roomMs: number): RunRows {
     const axis = axisOf(batching);
+    const lengths = lengthsOf(batching);
     return (rows: readonly InferTensors[]) => {
       const until = performance.now() + roomMs;
       return this.#group.run(
         { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
-        { inputs, outputs, axis },
+        { inputs, outputs, axis, lengths },
         this.plan.config.tensorgate.max_run_ms,
         () => until,
       );
@@ -379,12 +397,17 @@ export class Model implements Servable {
   }
 }
 
-/** `on (axis 0, max 64 rows, delay 0 us)`, or `off: why`. */
+/** `on (axis 0, max 64 rows, delay 0 us)`, or `off: why`; then whether lengths are padded, where the model has a length. */
 export function describeBatching(batching: Batching, config: ModelConfig): string {
   if (batching.kind === 'off') return `off: ${batching.reason}`;
   const { max_queue_delay_microseconds: delay, preferred_batch_size: preferred } = config.dynamic_batching;
   const sizes = preferred.length === 0 ? '' : `, preferred ${preferred.join(', ')}`;
-  return `on (axis 0, max ${batching.maxRows} rows, delay ${delay} us${sizes})`;
+  return `on (axis 0, max ${batching.maxRows} rows, delay ${delay} us${sizes})${describePadding(batching.padding)}`;
+}
+
+function describePadding(padding: Padding | undefined): string {
+  if (padding === undefined) return '';
+  return padding.kind === 'on' ? ', padding on' : `, padding off: ${padding.reason}`;
 }
 
 /** How requests of a model are joined. */
@@ -395,5 +418,5 @@ export function axisOf(batching: Batching): BatchAxis {
 /** The bucket in which requests of made-up shapes would queue. */
 function bucketOf({ inputs, batching }: ModelSignature, shape: ProbeShape): string {
   const row = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
-  return bucketKey(row.shapes, axisOf(batching), inputs, row.inputs);
+  return bucketKey(row.shapes, axisOf(batching), inputs, row.inputs, lengthsOf(batching));
 }

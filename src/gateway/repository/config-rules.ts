@@ -199,6 +199,13 @@ function checkScheduling(config: ModelConfig, content: unknown, { refuse, warn }
     }
     checkStates(sequences, { refuse, warn });
   }
+  if (config.tensorgate.padding !== undefined && (sequences !== undefined || ensemble !== undefined)) {
+    const text =
+      ensemble === undefined
+        ? 'padding has no meaning with sequence_batching: padding would become part of the state of a sequence'
+        : 'padding has no meaning with ensemble_scheduling: set it for the models of the steps';
+    refuse(['tensorgate', 'padding'], text);
+  }
   if (ensemble !== undefined) {
     if (sequences !== undefined) {
       refuse(['sequence_batching'], 'an ensemble keeps no sequences; the models of its steps may');

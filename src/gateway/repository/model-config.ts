@@ -372,6 +372,15 @@ const ours = z.strictObject({
     .describe(
       'By tensor: the axis along which rows are stacked, where it is not axis 0; `none`: one value for all rows of a batch.',
     ),
+  padding: byName(
+    z
+      .union([z.number(), z.boolean()], { error: ({ input }) => `expected a number or a boolean, got ${quote(input)}` })
+      .transform(Number),
+  )
+    .optional()
+    .describe(
+      'By input: the value that fills up shorter requests, so that requests of unlike length share a batch; `{}`: only requests of equal length do. Default: 0 for all inputs, where they have one open second axis and one of them is named like a mask.',
+    ),
   probe_values: byName(z.number())
     .prefault({})
     .describe(

@@ -3,6 +3,7 @@
 import type { Datatype, Shape } from '../../wire/tensor.ts';
 import { decodeText } from '../../wire/text-encoding.ts';
 import type { SessionInfo, SessionTensor } from '../../worker/protocol.ts';
+import { findLengthAxis, type LengthAxis, type Padding } from './length-axis.ts';
 import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from './model-config.ts';
 import { FileProblem, type ModelFiles, NO_FILES } from './model-files.ts';
 import { findRowAxes, type RowAxes } from './row-axes.ts';
@@ -10,7 +11,12 @@ import { type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-a
 
 /** Whether requests are stacked, and how far; or why they are not. */
 export type Batching =
-  | { readonly kind: 'on'; readonly maxRows: number }
+  | {
+      readonly kind: 'on';
+      readonly maxRows: number;
+      /** Absent where no axis of the model is a length. */
+      readonly padding?: Padding | undefined;
+    }
   | { readonly kind: 'off'; readonly reason: string };
 
 export interface OutputSpec extends ModelTensor {
@@ -90,12 +96,13 @@ export function resolveSignature(
       `tensorgate.probe_values: input '${name}' is ${datatype}, which takes no value of yours`,
     );
   }
+  const inputs = info.inputs.map((tensor) => {
+    const probeValue = config.tensorgate.probe_values.get(tensor.name);
+    const input = resolveTensor('input', tensor, said.input, batching, found.axes.get(tensor.name));
+    return probeValue === undefined ? input : { ...input, probeValue };
+  });
   return {
-    inputs: info.inputs.map((tensor) => {
-      const probeValue = config.tensorgate.probe_values.get(tensor.name);
-      const input = resolveTensor('input', tensor, said.input, batching, found.axes.get(tensor.name));
-      return probeValue === undefined ? input : { ...input, probeValue };
-    }),
+    inputs,
     outputs: info.outputs.filter(isListed(config)).map((tensor) => {
       // An empty name is none: so ModelConfig answers it, and clients send it back.
       const labelFilename = config.output.find(({ name }) => name === tensor.name)?.label_filename || undefined;
@@ -103,7 +110,7 @@ export function resolveSignature(
       const output = resolveTensor('output', tensor, said.output, batching, found.axes.get(tensor.name));
       return { ...output, labelFilename, labels };
     }),
-    batching,
+    batching: withPadding(batching, findLengthAxis(info, inputs, config), config),
     ...(fixedInputs.length > 0 && { fixedInputs }),
   };
 }
@@ -170,6 +177,17 @@ function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo)
   }
   if (config.max_batch_size !== undefined) return { kind: 'on', maxRows: config.max_batch_size };
   return { kind: 'off', reason: found.text };
+}
+
+/** Where each request runs by itself, and where the next request of a sequence depends on this one's length, nothing is padded. */
+function withPadding(batching: Batching, padding: Padding | undefined, config: ModelConfig): Batching {
+  const isAlone = batching.kind === 'off' || batching.maxRows === 1 || config.sequence_batching !== undefined;
+  return isAlone || padding === undefined ? batching : { ...batching, padding };
+}
+
+/** The length axis of a model whose requests are padded to share a batch. */
+export function lengthsOf(batching: Batching): LengthAxis | undefined {
+  return batching.kind === 'on' && batching.padding?.kind === 'on' ? batching.padding.lengths : undefined;
 }
 
 /** In Triton's text form no size is the same as 0: `dims` then have every axis, also the first. */

@@ -1,0 +1,111 @@
+/**
+ * Requests of unlike length in one batch: each row is followed by padding up to the longest, and what the model answers for
+ * padding is cut off again.
+ */
+
+import type { Shape } from '../../wire/tensor.ts';
+import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { LengthAxis, PaddedInput } from '../repository/length-axis.ts';
+import type { OutputTensor } from './queued-request.ts';
+import { copyRuns } from './stripes.ts';
+
+/** More pieces of a request are joined by copying: a view for each costs more than its bytes. */
+const MAX_VIEWS = 256;
+
+interface Requests {
+  readonly requests: readonly { readonly tensors: InferTensors }[];
+}
+
+/** Elements of a request along the length axis, in each of its rows. */
+export function lengthOf({ shapes }: InferTensors, { inputs, mask }: LengthAxis): number {
+  return shapes[mask]?.[inputs.get(mask)?.axis ?? 0] ?? 0;
+}
+
+/** The length to which the requests of a batch are padded; `undefined` where all have the same. */
+export function paddedLength({ requests }: Requests, lengths: LengthAxis): number | undefined {
+  let longest = 0;
+  let isAlike = true;
+  for (const [index, { tensors }] of requests.entries()) {
+    const own = lengthOf(tensors, lengths);
+    if (index > 0 && own !== longest) isAlike = false;
+    if (own > longest) longest = own;
+  }
+  return isAlike ? undefined : longest;
+}
+
+/**
+ * Appends to `chunks` one input of a request, padded to `length`: views of the request and of the filler.
+ * @returns bytes that were appended
+ */
+export function pushPadded(
+  chunks: Uint8Array[],
+  value: Uint8Array,
+  shape: Shape,
+  { axis, filler }: PaddedInput,
+  length: number,
+): number {
+  const own = shape[axis] ?? 0;
+  if (own === length) {
+    chunks.push(value);
+    return value.byteLength;
+  }
+  const stripes = sizeBefore(shape, axis);
+  const width = value.byteLength / stripes;
+  const padding = (width / own) * (length - own);
+  if (stripes > MAX_VIEWS) {
+    chunks.push(copyPadded(value, stripes, width, padding, filler));
+    return stripes * (width + padding);
+  }
+  for (let stripe = 0; stripe < stripes; stripe++) {
+    chunks.push(value.subarray(stripe * width, (stripe + 1) * width));
+    for (let left = padding; left > 0; left -= filler.byteLength) chunks.push(filler.subarray(0, left));
+  }
+  return stripes * (width + padding);
+}
+
+function copyPadded(
+  bytes: Uint8Array,
+  stripes: number,
+  width: number,
+  padding: number,
+  filler: Uint8Array,
+): Uint8Array {
+  const stride = width + padding;
+  const joined = Buffer.alloc(stripes * stride, filler);
+  copyRuns({ bytes, offset: 0, stride: width }, { bytes: joined, offset: 0, stride }, width, stripes);
+  return joined;
+}
+
+/**
+ * An output without what belongs to padding.
+ * @param padded the length of the batch, which each of `axes` must have.
+ * @throws Error where one has not.
+ */
+export function cutOutput(output: OutputTensor, axes: readonly number[], padded: number, length: number): OutputTensor {
+  let { shape, data } = output;
+  for (const axis of axes) {
+    if (shape[axis] !== padded) {
+      throw new Error(
+        `output '${output.name}' of rows of length ${padded} has the shape [${output.shape}]: its axis ${axis} is no length axis`,
+      );
+    }
+    const stripes = sizeBefore(shape, axis);
+    const stride = data.byteLength / Math.max(1, stripes);
+    const width = (stride / padded) * length;
+    if (stripes === 1) data = data.subarray(0, width);
+    else {
+      const cut = Buffer.allocUnsafe(stripes * width);
+      copyRuns({ bytes: data, offset: 0, stride }, { bytes: cut, offset: 0, stride: width }, width, stripes);
+      data = cut;
+    }
+    shape = shape.with(axis, length);
+  }
+  return { ...output, shape, data };
+}
+
+/** The product of the sizes before an axis: how often the runs along it are interrupted. */
+export function sizeBefore(shape: Shape, axis: number): number {
+  let product = 1;
+  for (let before = 0; before < axis; before++) product *= shape[before] ?? 1;
+  return product;
+}
