@@ -54,10 +54,12 @@ interface Account {
   running: number;
   /** How long the run should take that it asked for, or its latest run. */
   predictedMs: number;
-  /** The finish tag of its latest run, in milliseconds of service. */
-  finishMs: number;
+  /** Its tag: milliseconds of a core that its runs have received; at least the virtual time when it was last idle. */
+  servedMs: number;
   /** When its latest run ended. */
   activeMs: number;
+  /** It runs nothing and asked for nothing when it last could. */
+  isIdle: boolean;
   /** It was woken, and cores are kept for it until it starts a run or passes. */
   isCalled: boolean;
 }
@@ -80,10 +82,9 @@ export class Device {
   readonly #running = new Set<Running>();
   /** Versions that were denied a run. */
   readonly #waiting = new Set<Account>();
-  /** The start tag of the latest run, in milliseconds of service. */
+  /** The least tag of the versions that are not idle: where one begins that was. */
   #virtualMs = 0;
-  /** Service that a run on one core would have received since the device was made, and when that was reckoned. */
-  #serviceMs = 0;
+  /** Up to when tags are reckoned. */
   #reckonedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -99,8 +100,9 @@ export class Device {
       wake,
       running: 0,
       predictedMs: 0,
-      finishMs: 0,
+      servedMs: 0,
       activeMs: Number.NEGATIVE_INFINITY,
+      isIdle: true,
       isCalled: false,
     };
     const isWaiting = (): boolean => this.#waiting.has(account) && !account.isCalled;
@@ -139,6 +141,10 @@ export class Device {
     const now = performance.now();
     this.#accounts.add(account);
     account.predictedMs = predictedMs;
+    this.#reckon(now);
+    // A version that asks for nothing gathers no claim.
+    if (account.isIdle) account.servedMs = Math.max(account.servedMs, this.#virtualMs);
+    account.isIdle = false;
     if (!account.isCalled && !this.#mayStart(account, now)) {
       this.#waiting.add(account);
       this.#watch(now);
@@ -150,24 +156,16 @@ export class Device {
   }
 
   #begin(account: Account, now: number): DeviceRun {
-    const { predictedMs, cores } = account;
-    this.#reckon(now);
-    const run: Running = { account, expectedEndMs: now + predictedMs };
-    this.#running.add(run);
     account.running++;
-    // Charged as predicted when it starts, and as served when it ends.
-    const startedMs = this.#serviceMs;
-    const charge = predictedMs * this.#speed * cores;
-    this.#virtualMs = this.#startTagOf(account);
-    account.finishMs = this.#virtualMs + charge;
+    const run: Running = { account, expectedEndMs: now + account.predictedMs };
+    this.#running.add(run);
     if (this.#waiting.size > 0) this.#callNext(now);
     return {
       end: () => {
         const endedAt = performance.now();
         this.#reckon(endedAt);
-        account.finishMs += (this.#serviceMs - startedMs) * cores - charge;
-        account.activeMs = endedAt;
         account.running--;
+        account.activeMs = endedAt;
         this.#running.delete(run);
         if (this.#waiting.size === 0) return;
         // It is about to ask for its next run, and may be the one whose turn it is.
@@ -178,6 +176,7 @@ export class Device {
   }
 
   #pass(account: Account): void {
+    account.isIdle = account.running === 0;
     if (!this.#waiting.delete(account)) return;
     account.isCalled = false;
     this.#callNext(performance.now());
@@ -185,7 +184,8 @@ export class Device {
 
   /** Wakes every version that may start a run now, in the order of their turns. */
   #callNext(now: number): void {
-    const inTurn = [...this.#waiting].sort((one, other) => this.#startTagOf(one) - this.#startTagOf(other));
+    this.#reckon(now);
+    const inTurn = [...this.#waiting].sort((one, other) => this.#tagOf(one, now) - this.#tagOf(other, now));
     for (const account of inTurn) {
       if (account.isCalled || !this.#mayStart(account, now)) continue;
       account.isCalled = true;
@@ -194,8 +194,13 @@ export class Device {
     this.#watch(now);
   }
 
-  #startTagOf({ finishMs }: Account): number {
-    return Math.max(this.#virtualMs, finishMs);
+  /** Where its next run would begin: what it received, and what its runs are still expected to take. */
+  #tagOf(account: Account, now: number): number {
+    let tag = account.servedMs;
+    for (const run of this.#running) {
+      if (run.account === account) tag += Math.max(0, run.expectedEndMs - now) * account.cores;
+    }
+    return tag;
   }
 
   #mayStart(account: Account, now: number): boolean {
@@ -213,9 +218,27 @@ export class Device {
     return true;
   }
 
-  /** DEV-2: whether a run that starts now ends before one that waits for cores of its own. */
+  /**
+   * DEV-2: whether a run that starts now ends before one that waits for cores of its own. A version that received more than
+   * another waits for its turn, so that sharing gives no version more than its part.
+   */
   #isWorthSharing(account: Account, now: number): boolean {
-    return account.running === 0 && this.#delayOfSharing(account) < Math.abs(this.#freeAtMs(account, now) - now);
+    if (account.running > 0 || this.#leadOf(account) > account.predictedMs) return false;
+    return this.#delayOfSharing(account) < Math.abs(this.#freeAtMs(account, now) - now);
+  }
+
+  /** How much more service the version received than the version that received the least. */
+  #leadOf(account: Account): number {
+    return account.servedMs - this.#hindmost(account).servedMs;
+  }
+
+  /** The version that received the least of those that are not idle. */
+  #hindmost(account: Account): Account {
+    let hindmost = account;
+    for (const other of this.#accounts) {
+      if (!other.isIdle && other.servedMs < hindmost.servedMs && isSeenBy(account, other)) hindmost = other;
+    }
+    return hindmost;
   }
 
   /** How much longer its run takes if it starts now. */
@@ -262,7 +285,11 @@ export class Device {
     let atMs = Number.POSITIVE_INFINITY;
     for (const account of this.#waiting) {
       if (account.isCalled || account.running > 0) continue;
-      atMs = Math.min(atMs, this.#freeAtMs(account, now) + this.#delayOfSharing(account));
+      const aheadMs = this.#leadOf(account) - account.predictedMs;
+      // A version that waits catches up when its turn comes, and not with time.
+      if (aheadMs > 0 && this.#hindmost(account).running === 0) continue;
+      const sharesAtMs = this.#freeAtMs(account, now) + this.#delayOfSharing(account);
+      atMs = Math.min(atMs, Math.max(now + aheadMs / this.#speed, sharesAtMs));
     }
     if (atMs === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => this.#callNext(performance.now()), Math.max(0, atMs - now) + TIMER_SLACK_MS);
@@ -276,8 +303,14 @@ export class Device {
   }
 
   #reckon(now: number): void {
-    this.#serviceMs += (now - this.#reckonedAtMs) * this.#speed;
+    const servedMs = (now - this.#reckonedAtMs) * this.#speed;
     this.#reckonedAtMs = now;
+    for (const { account } of this.#running) account.servedMs += servedMs * account.cores;
+    let least = Number.POSITIVE_INFINITY;
+    for (const { isIdle, background, servedMs: tag } of this.#accounts) {
+      if (!isIdle && !background) least = Math.min(least, tag);
+    }
+    if (least !== Number.POSITIVE_INFINITY) this.#virtualMs = Math.max(this.#virtualMs, least);
   }
 }
 
