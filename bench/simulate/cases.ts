@@ -1,6 +1,7 @@
 /** All cases, in the order of the report. */
 
 import type { Case } from './case.ts';
+import { ADAPTATION } from './cases/adaptation.ts';
 import { ENSEMBLES } from './cases/ensembles.ts';
 import { NEIGHBOURS, PRIORITIES, TENANTS } from './cases/fairness.ts';
 import { GRID_CASES } from './cases/grid.ts';
@@ -27,4 +28,5 @@ export const CASES: readonly Case[] = [
   SHAPES,
   LENGTHS,
   ENSEMBLES,
+  ADAPTATION,
 ];

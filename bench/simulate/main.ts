@@ -28,7 +28,12 @@ const program = new Command('simulate')
     'of a grid, run the cells whose names contain one of these texts, such as gpu/,/1.2',
     listOf,
   )
-  .option('--seed <numbers>', 'seeds of the arrivals; figures are means over them', seedsOf, [11, 12, 13])
+  .option(
+    '--seed <numbers>',
+    'seeds of the arrivals: grids take means over all of them, other cases the first',
+    seedsOf,
+    [11, 12, 13],
+  )
   .option('--short', 'fewer cells, loads and seconds: what the tests run', false)
   .option('--table', 'print the tables too', false)
   .option('--out <directory>', 'write report.md and report.html there')
