@@ -41,7 +41,7 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
       const bar = curve === RESNET_50 ? undefined : { atMost: BAR };
       const peers = { 'FIFO, batches of any size': fifoP99(curve, arrivals, curve.maxRows) / fifo.p99 };
       measures.push({
-        name: `${curve.name} at ${load}x: p99 over FIFO's`,
+        name: `${curve.name} at ${load}x: p99 over that of FIFO`,
         value: p99 / fifo.p99,
         unit: 'ratio',
         bar,
