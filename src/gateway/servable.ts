@@ -47,6 +47,8 @@ export interface Servable {
   readonly occupancy?: Occupancy | undefined;
   /** What its response cache holds; `undefined` where it has none. */
   readonly cacheBytes?: number | undefined;
+  /** Share of padding among the elements along its length that it computed; `undefined` where its requests are not padded. */
+  readonly paddingShare?: number | undefined;
   /** @throws InferError `model_not_ready`, with what it is doing instead. */
   readonly ready: Served;
   /** Loads, verifies and warms it, and makes it READY. Never rejects: what went wrong becomes its state. */

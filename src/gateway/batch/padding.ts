@@ -33,6 +33,25 @@ export function paddedLength({ requests }: Requests, lengths: LengthAxis): numbe
   return isAlike ? undefined : longest;
 }
 
+/** Elements along the length axis, of all rows. */
+export interface PaddingSum {
+  padded: number;
+  computed: number;
+}
+
+/** How much of what a batch computes along the length axis is padding. */
+export function paddingOf(batch: Requests & { readonly rows: number }, lengths: LengthAxis): Readonly<PaddingSum> {
+  let longest = 0;
+  let own = 0;
+  for (const { tensors } of batch.requests) {
+    const length = lengthOf(tensors, lengths);
+    longest = Math.max(longest, length);
+    own += tensors.rows * length;
+  }
+  const computed = batch.rows * longest;
+  return { padded: computed - own, computed };
+}
+
 /**
  * Appends to `chunks` one input of a request, padded to `length`: views of the request and of the filler.
  * @returns bytes that were appended

@@ -1,9 +1,11 @@
 /** What one model version has done, as `ModelStatistics` tells it. Durations are summed in milliseconds, and only grow. */
 
 import type { Batch } from '../batch/batch.ts';
+import { type PaddingSum, paddingOf } from '../batch/padding.ts';
 import type { RideTiming } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { Reason } from '../errors.ts';
+import type { LengthAxis } from '../repository/length-axis.ts';
 
 /** Why requests failed, as Triton's metrics tell it apart. */
 export const FAILURE_CAUSES = ['REJECTED', 'CANCELED', 'BACKEND', 'OTHER'] as const;
@@ -57,6 +59,8 @@ export class ModelStatistics {
   readonly output: DurationSum = { count: 0, ms: 0 };
   /** By executed batch size, in rows. */
   readonly batches = new Map<number, BatchSum>();
+  /** Elements along the length axis in the batches that ended well: those that were padding, and all of them. */
+  readonly padding: PaddingSum = { padded: 0, computed: 0 };
   /** Rows that were run and answered. */
   inferenceCount = 0;
   /** Runs of the model. */
@@ -92,9 +96,17 @@ export class ModelStatistics {
     add(this.failures[CAUSE_OF[reason] ?? 'OTHER'], totalMs);
   }
 
-  /** Charges a run once, under the size that was executed. */
-  recordBatch(batch: Batch, outcome: RunOutcome): void {
-    if (outcome.kind === 'ok') this.recordRun(batch.rows, outcome);
+  /**
+   * Charges a run once, under the size that was executed.
+   * @param lengths along which shorter requests are padded.
+   */
+  recordBatch(batch: Batch, outcome: RunOutcome, lengths?: LengthAxis): void {
+    if (outcome.kind !== 'ok') return;
+    this.recordRun(batch.rows, outcome);
+    if (lengths === undefined) return;
+    const { padded, computed } = paddingOf(batch, lengths);
+    this.padding.padded += padded;
+    this.padding.computed += computed;
   }
 
   /** Charges a run of so many rows. A request of an ensemble counts as one. */

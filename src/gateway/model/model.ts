@@ -166,6 +166,12 @@ export class Model implements Servable {
     return this.#served?.cache?.bytes;
   }
 
+  get paddingShare(): number | undefined {
+    if (this.#served === undefined || lengthsOf(this.#served.signature.batching) === undefined) return undefined;
+    const { padded, computed } = this.statistics.padding;
+    return computed === 0 ? 0 : padded / computed;
+  }
+
   get ready(): Served {
     const { outage } = this.#group;
     // While a start is expected to succeed, the queue knows which requests can wait for it.
@@ -273,7 +279,7 @@ export class Model implements Servable {
         maxOutputBytes: this.plan.maxOutputBytes,
         maxRunMs: tensorgate.max_run_ms,
         place: { ...devices.placeOf(info.provider, this.plan.sessions), background },
-        record: (batch, outcome) => this.statistics.recordBatch(batch, outcome),
+        record: (batch, outcome) => this.statistics.recordBatch(batch, outcome, lengths),
       },
       circuit,
     );

@@ -49,6 +49,8 @@ export interface ModelLoad {
   readonly queuedRows: number;
   /** `undefined` where it has no response cache. */
   readonly cacheBytes?: number | undefined;
+  /** `undefined` where its requests are not padded. */
+  readonly paddingShare?: number | undefined;
   readonly isDown: boolean;
   /** What its runner process holds; of one that several share, an equal part. */
   readonly memoryBytes: number;
@@ -122,6 +124,11 @@ export const METRICS = {
     kind: 'counter',
     help: 'Requests that models with a response cache answered: `hit` from it, `joined` with the run of an equal request, `miss` with a run of their own.',
     labels: [...MODEL, 'outcome'],
+  },
+  tensorgate_padding_share: {
+    kind: 'gauge',
+    help: 'Share of padding among the elements that the model computed along its length axis since it was loaded: padded / computed, 0 to 1. Of models whose requests of unlike length share batches.',
+    labels: MODEL,
   },
   tensorgate_cache_bytes: { kind: 'gauge', help: 'Bytes that the response cache of the model holds.', labels: MODEL },
   tensorgate_tenant_requests_total: {
@@ -330,6 +337,8 @@ class ModelSeries {
   readonly cached = new Map<CacheOutcome, Count<{ outcome: CacheOutcome }>>();
   /** When metrics were last collected; `undefined` where the version was gone by then. */
   load: ModelLoad | undefined;
+  /** Its padding has been shown. */
+  isPadded = false;
   requestBytes = 0;
   responseBytes = 0;
   readonly #histograms: Histograms;
@@ -541,6 +550,11 @@ class MetricsRecorder {
       observe('tensorgate_queue_depth', load?.queuedRequests ?? 0, labels);
       observe('tensorgate_queue_rows', load?.queuedRows ?? 0, labels);
       observe('tensorgate_breaker_state', BREAKER_VALUES[load?.breaker ?? 'closed'], labels);
+    }
+    for (const series of known) {
+      const share = series.load?.paddingShare;
+      series.isPadded ||= share !== undefined;
+      if (series.isPadded) observe('tensorgate_padding_share', share ?? 0, series.labels);
     }
     for (const { load, labels, cached } of known) {
       if (load?.cacheBytes === undefined && cached.size === 0) continue;

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
+import type { QueuedRequest } from '../../../src/gateway/batch/queued-request.ts';
 import { ModelStatistics } from '../../../src/gateway/model/model-statistics.ts';
 import { fp32Rows, queuedRequest } from '../../support/queued-requests.ts';
 
@@ -89,4 +90,20 @@ test('a run that was refused, failed or crashed is no execution', () => {
   statistics.recordBatch(batch(1), { kind: 'crashed', cause: '' });
   expect(statistics.executionCount).toBe(0);
   expect(statistics.batches.size).toBe(0);
+});
+
+test('padding is counted along the length axis, in batches that ended well', () => {
+  const lengths = { inputs: new Map([[0, { axis: 1, filler: new Uint8Array(4) }]]), mask: 0, outputs: new Map() };
+  const of = (rows: number, length: number): QueuedRequest => {
+    return queuedRequest({ ...fp32Rows(rows), shapes: [[rows, length]] });
+  };
+  const mixed: Batch = { requests: [of(2, 5), of(1, 8)], rows: 3, reason: 'idle' };
+  const alone: Batch = { requests: [of(2, 5)], rows: 2, reason: 'idle' };
+  const ok = { kind: 'ok', outputs: [], inputMs: 1, computeMs: 1, outputMs: 1 } as const;
+  const statistics = new ModelStatistics();
+  statistics.recordBatch(mixed, ok, lengths);
+  statistics.recordBatch(alone, ok, lengths);
+  statistics.recordBatch(mixed, { kind: 'refused', message: '' }, lengths);
+  statistics.recordBatch(mixed, ok);
+  expect(statistics.padding).toEqual({ padded: 6, computed: 34 });
 });

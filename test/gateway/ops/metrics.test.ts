@@ -28,6 +28,7 @@ beforeEach(() => {
         queuedRequests: 2,
         queuedRows: 5,
         memoryBytes: 700,
+        paddingShare: 0.125,
         breaker: 'half-open',
       },
     ],
@@ -92,6 +93,19 @@ describe('the response cache', () => {
   test('has no series where a model has none', async () => {
     diagnostics.inferenceEnded.publish(inferenceEnded());
     expect((await collect()).get('tensorgate_cache_bytes')?.samples ?? []).toEqual([]);
+  });
+});
+
+describe('the share of padding', () => {
+  test('is shown until the model is gone', async () => {
+    expect(sampleValue(await collect(), 'tensorgate_padding_share', LABELS)).toBe(0.125);
+    state = { ...state, models: [] };
+    expect(sampleValue(await collect(), 'tensorgate_padding_share', LABELS)).toBe(0);
+  });
+
+  test('has no series where nothing is padded', async () => {
+    state = { ...state, models: state.models.map((load) => ({ ...load, paddingShare: undefined })) };
+    expect((await collect()).get('tensorgate_padding_share')?.samples ?? []).toEqual([]);
   });
 });
 
