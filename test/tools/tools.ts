@@ -1,7 +1,7 @@
 /** Finds the outside tools that `setup.sh` installs, or the system's own. */
 
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const here = path.resolve(import.meta.dirname, '../../.tools');
@@ -111,6 +111,12 @@ export function javaToolchain(): JavaToolchain | undefined {
 export function onnxTestData(): string | undefined {
   const roots = [...folders.map((folder) => path.join(folder, 'onnx-test-data')), '/'];
   return roots.map((root) => path.join(root, 'usr/share/libonnx-testdata/data')).find((data) => existsSync(data));
+}
+
+/** The file of all-MiniLM-L6-v2, a text encoder of 23 MB whose weights have 8 bits; `undefined` where it is not installed. */
+export function miniLm(): Uint8Array | undefined {
+  const file = folders.map((folder) => path.join(folder, 'minilm/model.onnx')).find((each) => existsSync(each));
+  return file === undefined ? undefined : readFileSync(file);
 }
 
 /** A Python interpreter that can import `tritonclient.grpc` and `tritonclient.http`. */

@@ -1,0 +1,182 @@
+/** Texts of mixed length, as clients see them: batches are shared, and every answer is that of the same text alone. */
+
+import { describe, expect, test } from 'vitest';
+import { InferenceClient } from '../../src/client/inference-client.ts';
+import { readMetrics } from '../faults/observation.ts';
+import { encoderModel } from '../support/onnx-models.ts';
+import { randomFrom } from '../support/random.ts';
+import type { ModelFiles } from '../support/repository.ts';
+import { useServer } from '../support/server-fixture.ts';
+import { askTexts, differenceOf, randomTexts, type Texts, type TextsRecipe } from '../support/texts.ts';
+import { miniLm } from '../tools/tools.ts';
+
+const one = { instance_group: [{ count: 1 }] };
+const RECIPE: TextsRecipe = { maxLength: 90, maxRows: 3, vocabulary: 128 };
+/** Of the largest value of an answer. */
+const TOLERANCE = 1e-5;
+
+function encoder(config: object = {}, bytes = encoderModel()): ModelFiles {
+  return { versions: { 1: bytes }, config: { ...one, ...config } };
+}
+
+const tokens = { data_type: 'TYPE_INT64', dims: [-1] };
+const ensemble: ModelFiles = {
+  versions: { 1: undefined },
+  config: {
+    platform: 'ensemble',
+    max_batch_size: 8,
+    input: [
+      { name: 'input_ids', ...tokens },
+      { name: 'attention_mask', ...tokens },
+    ],
+    output: [
+      { name: 'words', data_type: 'TYPE_FP32', dims: [-1, 16] },
+      { name: 'text', data_type: 'TYPE_FP32', dims: [16] },
+    ],
+    ensemble_scheduling: {
+      step: [
+        {
+          model_name: 'encoder',
+          input_map: { input_ids: 'input_ids', attention_mask: 'attention_mask' },
+          output_map: { last_hidden_state: 'words', pooled: 'text' },
+        },
+      ],
+    },
+  },
+};
+
+const fixture = useServer({
+  encoder: encoder(),
+  declared: encoder({ tensorgate: { padding: { input_ids: 3, attention_mask: 0 } } }),
+  cached: encoder({ response_cache: { enable: true } }),
+  unpadded: encoder({ tensorgate: { padding: {} } }),
+  leaking: encoder({}, encoderModel('attention')),
+  ensemble,
+});
+
+function textsOf(count: number, seed: number, recipe = RECIPE): Texts[] {
+  const random = randomFrom(seed);
+  return Array.from({ length: count }, () => randomTexts(recipe, random));
+}
+
+async function batchingOf(model: string): Promise<string> {
+  const { config } = await fixture.client.call('ModelConfig', { name: model });
+  return config.parameters['batching'].string_value;
+}
+
+/** Runs of the model until now. */
+async function runsOf(model: string): Promise<number> {
+  const { model_stats } = await fixture.client.call('ModelStatistics', { name: model });
+  return Number(model_stats[0].execution_count);
+}
+
+/** All at once, and then one after the other: the largest difference, and how many runs the requests shared at once. */
+async function compare(model: string, texts: readonly Texts[]): Promise<{ difference: number; runs: number }> {
+  using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
+  const before = await runsOf(model);
+  const together = await Promise.all(texts.map((text) => askTexts(client, model, text)));
+  const runs = (await runsOf(model)) - before;
+  let difference = 0;
+  for (const [index, text] of texts.entries()) {
+    const alone = await askTexts(client, model, text);
+    difference = Math.max(difference, differenceOf(alone, together[index] ?? new Map()));
+  }
+  return { difference, runs };
+}
+
+describe('a text encoder', () => {
+  test.each(['encoder', 'declared'])('says that it pads: %s', async (model) => {
+    expect(await batchingOf(model)).toBe('on (axis 0, max 64 rows, delay 0 us), padding on');
+  });
+
+  test.each([
+    ['encoder', 1],
+    ['encoder', 2],
+    ['declared', 3],
+    ['ensemble', 4],
+  ])(
+    'answers texts of any length, mask and number beside others as it does alone: %s, seed %i',
+    async (model, seed) => {
+      const { difference } = await compare(model, textsOf(150, seed));
+      expect(difference).toBeLessThan(TOLERANCE);
+    },
+  );
+
+  test('shares batches between texts of unlike length, and shows the share of padding', async () => {
+    const lengths = Array.from({ length: 96 }, (_, index) => 61 + (index % 16));
+    const texts = lengths.map((length) => {
+      return { rows: 1, length, ids: Array(length).fill(5n), mask: Array(length).fill(1n), maskLength: length };
+    });
+    const { difference, runs } = await compare('encoder', texts);
+    expect(difference).toBeLessThan(TOLERANCE);
+    // 16 lengths would be 16 runs at least.
+    expect(runs).toBeLessThan(16);
+    const metrics = await readMetrics(fixture.server);
+    const share = metrics('tensorgate_padding_share', { model: 'encoder', version: '1' });
+    expect(share).toBeGreaterThan(0);
+    expect(share).toBeLessThan(0.3);
+  });
+
+  test('keeps answers in its cache by the text, not by the length that it was padded to', async () => {
+    using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
+    const text = (length: number, id: bigint): Texts => {
+      const ids = [id, ...Array(length - 1).fill(0n)];
+      return { rows: 1, length, ids, mask: [1n, ...Array(length - 1).fill(0n)], maskLength: length };
+    };
+    const texts = [text(1, 7n), text(2, 7n), text(8, 7n), text(8, 9n)];
+    const first = await Promise.all(texts.map((each) => askTexts(client, 'cached', each)));
+    const runs = await runsOf('cached');
+    for (const [index, each] of texts.entries()) {
+      const again = await askTexts(client, 'cached', each);
+      const reference = await askTexts(client, 'unpadded', each);
+      expect(differenceOf(again, first[index] ?? new Map())).toBe(0);
+      expect(differenceOf(reference, again)).toBeLessThan(TOLERANCE);
+    }
+    expect(await runsOf('cached')).toBe(runs);
+  });
+});
+
+describe('a text encoder that is not padded', () => {
+  test.each([
+    ['unpadded', 'padding off: the configuration says tensorgate.padding: {}'],
+    ['leaking', "padding off: output 'pooled' of a row changes by "],
+  ])('says why: %s', async (model, reason) => {
+    expect(await batchingOf(model)).toContain(`on (axis 0, max 64 rows, delay 0 us), ${reason}`);
+  });
+
+  test('answers texts beside others as it does alone', async () => {
+    const { difference } = await compare('leaking', textsOf(100, 5));
+    expect(difference).toBeLessThan(TOLERANCE);
+  });
+
+  test('has no share of padding', async () => {
+    const metrics = await readMetrics(fixture.server);
+    expect(metrics('tensorgate_padding_share', { model: 'leaking', version: '1' })).toBe(0);
+  });
+});
+
+const file = miniLm();
+if (file === undefined) console.warn('SKIPPED: MiniLM is not installed (test/tools/setup.sh does)');
+
+describe.runIf(file !== undefined)('all-MiniLM-L6-v2, as its package has it', () => {
+  const config = { ...one, parameters: { intra_op_thread_count: { string_value: '1' } } };
+  const real = useServer({ minilm: { versions: { 1: new Uint8Array(file ?? []) }, config } });
+
+  test('is padded, and answers texts beside others as it does alone', async () => {
+    using client = new InferenceClient(real.server.grpc, { deadlineMs: 60_000 });
+    const { config: said } = await real.client.call('ModelConfig', { name: 'minilm' });
+    expect(said.parameters['batching'].string_value).toBe('on (axis 0, max 64 rows, delay 0 us), padding on');
+    const random = randomFrom(6);
+    const recipe = { maxLength: 40, maxRows: 2, vocabulary: 30_000 };
+    const texts = Array.from({ length: 24 }, () => randomTexts(recipe, random)).filter(
+      ({ length, maskLength }) => length === maskLength,
+    );
+    const together = await Promise.all(texts.map((text) => askTexts(client, 'minilm', text, { types: true })));
+    for (const [index, text] of texts.entries()) {
+      const alone = await askTexts(client, 'minilm', text, { types: true });
+      expect(differenceOf(alone, together[index] ?? new Map())).toBeLessThan(TOLERANCE);
+    }
+    const { model_stats } = await real.client.call('ModelStatistics', { name: 'minilm' });
+    expect(Number(model_stats[0].execution_count)).toBeLessThan(2 * texts.length);
+  });
+});
