@@ -38,7 +38,6 @@ export function makeScheduler(options: ModelOptions, executor: Executor): Schedu
       maxQueueBytes: Number.POSITIVE_INFINITY,
       axis: 'rows',
       maxOutputBytes: Number.POSITIVE_INFINITY,
-      maxRunMs: Number.POSITIVE_INFINITY,
       ...(options.place !== undefined && { place: options.place }),
       record: () => {},
     },

@@ -60,6 +60,7 @@ const DEFAULTS: PlanDefaults = {
   strictExecutionProviders: false,
   mailboxDirectory: '/dev/shm',
   loadLimitMs: 120_000,
+  maxRunMs: 600_000,
   maxOutputBytes: ANY_OUTPUT_BYTES,
   cores: 1,
 };

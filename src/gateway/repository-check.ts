@@ -45,6 +45,7 @@ const DEFAULTS: PlanDefaults = {
   strictExecutionProviders: false,
   mailboxDirectory: os.tmpdir(),
   loadLimitMs: 120_000,
+  maxRunMs: 600_000,
   maxOutputBytes: ANY_OUTPUT_BYTES,
   cores: 1,
 };

@@ -140,6 +140,6 @@ export class RunnerSession implements AsyncDisposable {
 
   #run(requests: readonly InferTensors[], signature: Signature): Promise<RunOutcome> {
     const load = { requests: requests.map((tensors) => ({ tensors })), rows: requests.length };
-    return this.#group.run(load, signature, this.#limitMs);
+    return this.#group.run(load, signature, { maxMs: this.#limitMs });
   }
 }

@@ -5,10 +5,11 @@
  */
 
 import * as instance from './model-instance.ts';
-import type { InstanceSpec, Run, RunReport, SessionInfo } from './protocol.ts';
+import type { InstanceSpec, LoadedInstance, Run, RunReport, SessionInfo } from './protocol.ts';
 import { RunChannel } from './run-channel.ts';
 import { RunFailure } from './run-failure.ts';
 import { FrameWriter, tensorNumbers } from './run-frame.ts';
+import { ownThreadId, threadIds } from './threads.ts';
 
 interface Opened {
   readonly channel: RunChannel;
@@ -18,12 +19,16 @@ interface Opened {
 let opened: Opened | undefined;
 
 /** @throws Error whose text says what is wrong with the model. */
-export async function load({ channel: address, mailboxPath, session }: InstanceSpec): Promise<SessionInfo> {
+export async function load({ channel: address, mailboxPath, session }: InstanceSpec): Promise<LoadedInstance> {
   const channel = await RunChannel.open(address);
   try {
+    const before = new Set(threadIds());
     const info = await instance.load({ mailboxPath, spec: session });
     opened = { channel, info };
-    return info;
+    // This thread, which runs the session, and those of the session's pools, which it has just started.
+    const own = ownThreadId();
+    const threads = own === undefined ? [] : [own, ...threadIds().filter((id) => id !== own && !before.has(id))];
+    return { info, threads };
   } catch (error) {
     channel.close();
     throw error;

@@ -139,7 +139,14 @@ export type ToRunner =
   /** After the gateway has ended the instance's run channel. */
   | { readonly kind: 'unload'; readonly instance: number };
 
+/** What an instance's thread says once its session is open. */
+export interface LoadedInstance {
+  readonly info: SessionInfo;
+  /** The threads that run it, by their ids in the system; none where the system does not say. */
+  readonly threads: readonly number[];
+}
+
 export type FromRunner =
-  | { readonly kind: 'loaded'; readonly instance: number; readonly info: SessionInfo }
+  | ({ readonly kind: 'loaded'; readonly instance: number } & LoadedInstance)
   | { readonly kind: 'load-failed'; readonly instance: number; readonly message: string }
   | { readonly kind: 'unloaded'; readonly instance: number };

@@ -10,7 +10,7 @@
 
 import { extname } from 'node:path';
 import { Piscina } from 'piscina';
-import type { FromRunner, InstanceSpec, SessionInfo, ToRunner } from './protocol.ts';
+import type { FromRunner, InstanceSpec, LoadedInstance, ToRunner } from './protocol.ts';
 
 // `.ts` in a checkout, `.js` in the package.
 const THREAD_MODULE = new URL(`./instance-thread${extname(import.meta.url)}`, import.meta.url).href;
@@ -50,11 +50,11 @@ async function load(instance: number, spec: InstanceSpec): Promise<void> {
   // A thread whose module cannot be loaded never settles its tasks; this is the only sign of it.
   pool.on('error', (error: Error) => send({ kind: 'load-failed', instance, message: error.message }));
   try {
-    const info: SessionInfo = await pool.run(spec, { name: 'load' });
+    const loaded: LoadedInstance = await pool.run(spec, { name: 'load' });
     // Where it fails the channel ends, by which the gateway knows.
     const served = pool.run(undefined, { name: 'serve' }).catch(() => {});
     instances.set(instance, { pool, served });
-    send({ kind: 'loaded', instance, info });
+    send({ kind: 'loaded', instance, ...loaded });
   } catch (error) {
     send({ kind: 'load-failed', instance, message: error instanceof Error ? error.message : String(error) });
     await pool.close();

@@ -31,6 +31,7 @@ async function gatewayOfIdentity(): Promise<Gateway & { readonly model: Model }>
       problem: undefined,
       mailboxDirectory: temporaryDirectory(),
       loadLimitMs: PATIENCE_MS,
+      maxRunMs: PATIENCE_MS,
       maxOutputBytes: 64 * 2 ** 20,
     },
     runner,

@@ -16,6 +16,7 @@ function version(name: string, number: number, state: 'LOADING' | 'READY' = 'LOA
       problem: undefined,
       mailboxDirectory: '/nowhere',
       loadLimitMs: 1,
+      maxRunMs: 60_000,
       maxOutputBytes: 64 * 2 ** 20,
     },
     new Runner('none', {}),

@@ -1,10 +1,10 @@
 import { type Batch, gather } from '../../src/gateway/batch/batch.ts';
-import type { Executor, RunOutcome } from '../../src/gateway/batch/run-outcome.ts';
+import type { Executor, RunDemand, RunOutcome } from '../../src/gateway/batch/run-outcome.ts';
 
 /** A run that is in flight until the test says how it ends. */
 export interface FakeRun {
   readonly batch: Batch;
-  readonly limitMs: number;
+  readonly demand: RunDemand;
   /** The values of the batch's rows, in order. */
   readonly values: readonly number[];
   end(outcome: RunOutcome): void;
@@ -29,13 +29,13 @@ export class FakeExecutor implements Executor {
     return this.lost ? 0 : this.instances - this.inFlight.size;
   }
 
-  run(batch: Batch, limitMs: number): Promise<RunOutcome> {
+  run(batch: Batch, demand: RunDemand): Promise<RunOutcome> {
     if (this.idle === 0) throw new Error('a batch was sent without an idle instance');
     if (batch.requests.length === 0) throw new Error('an empty batch was sent');
     const { promise, resolve } = Promise.withResolvers<RunOutcome>();
     const run: FakeRun = {
       batch,
-      limitMs,
+      demand,
       values: valuesOf(batch),
       end: (outcome) => {
         this.inFlight.delete(run);

@@ -55,6 +55,7 @@ export async function startLifecycle(
         strictExecutionProviders: false,
         mailboxDirectory: temporaryDirectory(),
         loadLimitMs: PATIENCE_MS,
+        maxRunMs: PATIENCE_MS,
         maxOutputBytes: 64 * 2 ** 20,
         cores: 1,
       },

@@ -76,7 +76,7 @@ export async function runRowsOf(bytes: Uint8Array): Promise<RunRows> {
   const group = new InstanceGroup(groupOptions(modelFile(bytes)));
   await group.occupy(startRunner());
   const { inputs } = group.info;
-  return (rows) => group.run(loadOf(rows), { inputs, axis: 'rows' }, PATIENCE_MS);
+  return (rows) => group.run(loadOf(rows), { inputs, axis: 'rows' }, { maxMs: PATIENCE_MS });
 }
 
 export function loadOf(requests: readonly InferTensors[]): Load {

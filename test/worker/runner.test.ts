@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { threadActivity } from '../../src/gateway/dispatch/thread-activity.ts';
 import { Mailbox } from '../../src/worker/mailbox.ts';
 import {
   ANY_OUTPUT_BYTES,
@@ -9,6 +10,7 @@ import {
   type FromRunner,
   type Run,
   type RunReport,
+  type SessionOptions,
   type ToRunner,
 } from '../../src/worker/protocol.ts';
 import { FrameReader, FrameWriter, tensorNumbers } from '../../src/worker/run-frame.ts';
@@ -22,13 +24,15 @@ interface Loaded {
   readonly box: Mailbox;
   /** The gateway's end of the run channel. */
   readonly channel: net.Socket;
+  /** By which it says that its instance is run. */
+  readonly threads: readonly number[];
   ask(message: ToRunner): Promise<FromRunner>;
   send(run: Run): void;
   run(run: Run): Promise<RunReport>;
 }
 
 /** A runner whose messages and frames the test sees as they are. */
-async function loadedRunner(): Promise<Loaded> {
+async function loadedRunner(options: Partial<SessionOptions> = {}): Promise<Loaded> {
   const child = fork(new URL('../../src/worker/runner.ts', import.meta.url), [], {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -47,10 +51,12 @@ async function loadedRunner(): Promise<Loaded> {
   const server = net.createServer().listen(path);
   onTestFinished(() => void server.close());
   const connected = once(server, 'connection');
+  const plain = sessionSpec(loopModelFile());
+  const session = { ...plain, options: { ...plain.options, ...options } };
   const loading = ask({
     kind: 'load',
     instance: 1,
-    spec: { mailboxPath: box.path, channel: { path, key: KEY }, session: sessionSpec(loopModelFile()) },
+    spec: { mailboxPath: box.path, channel: { path, key: KEY }, session },
   });
   const [channel]: net.Socket[] = (await connected) as net.Socket[];
   if (channel === undefined) throw new Error('no channel');
@@ -60,7 +66,7 @@ async function loadedRunner(): Promise<Loaded> {
   channel.write(new FrameWriter().welcome());
   const loaded = await loading;
   if (loaded.kind !== 'loaded') throw new Error(JSON.stringify(loaded));
-  const { info } = loaded;
+  const { info, threads } = loaded;
   const send = (run: Run): void => {
     channel.write(new FrameWriter().run(run, tensorNumbers(info.inputs)));
   };
@@ -71,7 +77,7 @@ async function loadedRunner(): Promise<Loaded> {
     if (report === undefined) throw new Error('a part of a report');
     return report;
   };
-  return { child, box, channel, ask, send, run };
+  return { child, box, channel, threads, ask, send, run };
 }
 
 function loopRun(box: Mailbox, iterations: number): Run {
@@ -107,6 +113,27 @@ describe('a runner whose gateway is gone', () => {
 });
 
 describe('an instance', () => {
+  test.each([1, 4])(
+    'says which threads run it: its own, and those of its session with %i of them',
+    async (intraOpNumThreads) => {
+      const { child, box, threads, send } = await loadedRunner({ intraOpNumThreads });
+      const { pid = 0 } = child;
+      expect(threads.length).toBeGreaterThanOrEqual(intraOpNumThreads);
+      expect(threads).not.toContain(pid);
+      const before = await threadActivity(pid, threads);
+      const own = await threadActivity(pid, threads.slice(0, 1));
+      send(loopRun(box, ENDLESS));
+      await vi.waitUntil(
+        async () => {
+          const now = await threadActivity(pid, threads.slice(0, 1));
+          return (now?.cpuMs ?? 0) >= (own?.cpuMs ?? 0) + 50;
+        },
+        { timeout: 20_000 },
+      );
+      expect((await threadActivity(pid, threads))?.cpuMs).toBeGreaterThan(before?.cpuMs ?? Number.NaN);
+    },
+  );
+
   test('answers runs on its own channel, until that ends', async () => {
     const { child, box, channel, ask, run } = await loadedRunner();
     expect(await run(loopRun(box, 1))).toMatchObject({ kind: 'ran' });

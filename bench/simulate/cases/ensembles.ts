@@ -129,6 +129,7 @@ async function serveGraph(
       problem: undefined,
       mailboxDirectory: '',
       loadLimitMs: 0,
+      maxRunMs: Number.POSITIVE_INFINITY,
       maxOutputBytes: Number.POSITIVE_INFINITY,
     },
     { models, admission: new Admission(Number.POSITIVE_INFINITY) },

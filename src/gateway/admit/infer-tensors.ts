@@ -21,6 +21,8 @@ export interface RowSize {
 export const UNIT_ROW: RowSize = { elements: 1, length: 1 };
 
 export interface InferTensors {
+  /** The client's name for the request, by which the log names it; absent where no client made it. */
+  readonly requestId?: string | undefined;
   readonly rows: number;
   readonly size: RowSize;
   /** Bytes of all inputs. */

@@ -48,7 +48,7 @@ export function validate(
   const axis = axisOf(signature);
   const size = rowSizeOf(shapes, axis, signature.inputs);
   const bucket = bucketKey(shapes, axis, signature.inputs, inputs, lengthsOf(signature.batching));
-  return { rows, size, bytes, inputs, shapes, bucket };
+  return { requestId: request.id, rows, size, bytes, inputs, shapes, bucket };
 }
 
 /**

@@ -4,6 +4,8 @@
  * END-1: each request of the batch is settled, or is in exactly one of the further batches.
  * END-2: a batch whose runner died runs once more, request by request and with nothing beside it, so that a second death names
  *        its culprit and hurts no other request.
+ * END-3: a request whose run was alone to blame is not run again; a batch that was not to blame runs again as it was.
+ *        The requests of an abandoned batch are settled: that is why it was abandoned.
  */
 
 import type { BatchAxis } from '../admit/infer-tensors.ts';
@@ -14,7 +16,7 @@ import { type Batch, type OutputAxes, scatter } from './batch.ts';
 import { byteLengthOf, outputsExceed, sizeOf } from './output-limit.ts';
 import type { Prepared } from './prepared-batches.ts';
 import type { OutputTensor } from './queued-request.ts';
-import { breakerOpen, killedTwice, noRoom, refused } from './refusals.ts';
+import { breakerOpen, killedTwice, noRoom, overran, refused } from './refusals.ts';
 import type { RunOutcome } from './run-outcome.ts';
 import { answer, settle, settleAll } from './settlement.ts';
 
@@ -47,6 +49,12 @@ export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOpt
     case 'crashed':
     case 'timed_out':
       return replay(batch, killedTwice(outcome.cause));
+    case 'overran':
+      return oneByOne(batch, overran(outcome.maxMs));
+    case 'abandoned':
+      return [];
+    case 'interrupted':
+      return [{ requests: batch.requests, exclusive: batch.requests.some(({ suspect }) => suspect) }];
     case 'rejected':
       settleAll(batch, breakerOpen(options.model, outcome.retryAfterMs));
       return [];
@@ -105,6 +113,13 @@ function blame(batch: Batch, error: InferError): Prepared[] {
     { requests: batch.requests.slice(0, middle), exclusive: false },
     { requests: batch.requests.slice(middle), exclusive: false },
   ];
+}
+
+/** Any request of the batch may be the one that runs too long, or only all of them together. */
+function oneByOne(batch: Batch, error: InferError): Prepared[] {
+  if (batch.requests.length > 1) return batch.requests.map((request) => ({ requests: [request], exclusive: false }));
+  settleAll(batch, error);
+  return [];
 }
 
 /** @param error for a request that is replayed already */

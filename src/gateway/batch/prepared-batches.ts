@@ -13,8 +13,9 @@ export interface Prepared {
 export class PreparedBatches {
   #batches: Prepared[] = [];
 
+  /** Requests that wait for their run. */
   get requests(): number {
-    return this.#batches.reduce((sum, { requests }) => sum + requests.length, 0);
+    return this.#batches.reduce((sum, { requests }) => sum + requests.filter(({ settled }) => !settled).length, 0);
   }
 
   push(batches: readonly Prepared[]): void {

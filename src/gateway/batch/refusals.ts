@@ -39,6 +39,11 @@ export function killedTwice(cause: string): InferError {
   return new InferError('runner_killed_twice', text);
 }
 
+export function overran(maxMs: number): InferError {
+  const text = `the model ran for longer than the ${format(maxMs)} that tensorgate.max_run_ms allows a run: ask for less in one request`;
+  return new InferError('limit_exceeded', text);
+}
+
 export function refused(message: string): InferError {
   return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
 }

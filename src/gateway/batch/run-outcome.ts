@@ -28,10 +28,24 @@ export type RunOutcome =
   | { readonly kind: 'no_room'; readonly message: string; readonly isLasting: boolean }
   /** A fault of ours: nothing is known of the rows. */
   | { readonly kind: 'failed'; readonly error: unknown }
-  /** The runner died under it, or was killed because it gave no answer in time. */
+  /** The runner died under it, or was killed because it made no progress: other batches in it may be to blame. */
   | { readonly kind: 'crashed' | 'timed_out'; readonly cause: string }
+  /** It made progress until it had run as long as a run may: its runner was killed for it. */
+  | { readonly kind: 'overran'; readonly cause: string; readonly maxMs: number }
+  /** No caller waited for it any more, and its runner was killed for requests that waited for the instance. */
+  | { readonly kind: 'abandoned'; readonly cause: string }
+  /** Its runner was killed for another batch, which overran or was abandoned. */
+  | { readonly kind: 'interrupted'; readonly cause: string }
   /** It was not run: the circuit breaker is open. */
   | { readonly kind: 'rejected'; readonly retryAfterMs: number };
+
+/** Who waits while a batch runs. */
+export interface RunDemand {
+  /** How long such a batch takes, in milliseconds, as far as that is known; 0 otherwise. */
+  readonly expectedMs: number;
+  /** No caller waits for its answer any more, and other requests wait for its instance. */
+  readonly isInTheWay: () => boolean;
+}
 
 /** Runs batches on the instances of one model version. */
 export interface Executor {
@@ -39,6 +53,6 @@ export interface Executor {
   /** Instances that would take a batch now. */
   readonly idle: number;
   readonly gate: Gate;
-  /** Takes an idle instance at once; never rejects. `limitMs`: no run takes longer, its runner is killed then. */
-  run(batch: Batch, limitMs: number): Promise<RunOutcome>;
+  /** Takes an idle instance at once; never rejects. */
+  run(batch: Batch, demand: RunDemand): Promise<RunOutcome>;
 }

@@ -37,14 +37,13 @@ import { breakerOpen, cancelled, cannotMeetDeadline, expired, shed, waitsTooLong
 import { RequestQueue } from './request-queue.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
 import { settle } from './settlement.ts';
+import { reportStopped } from './stopped-run.ts';
 
 export interface SchedulerOptions extends BatchEndOptions {
   readonly policy: BatchPolicy;
   readonly queues: QueuePolicies;
   /** Bytes of tensors that may wait. */
   readonly maxQueueBytes: number;
-  /** No run is ever given more time than this, in milliseconds. */
-  readonly maxRunMs: number;
   /** The device that its instances run on; absent where they share none with other versions. */
   readonly place?: DevicePlace;
   /** Told of every batch that ended. */
@@ -55,9 +54,6 @@ export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
   readonly device: Device;
 }
 
-/** A run is given this many times its predicted time, and never less than the floor, before its runner counts as hung. */
-const RUN_PATIENCE = 20;
-const RUN_PATIENCE_FLOOR_MS = 2_000;
 /** Shapes whose latency is remembered: those that were run last. */
 const MAX_LATENCY_MODELS = 64;
 /** The longest that Node's timers wait; one that is set for longer fires at once. */
@@ -337,7 +333,10 @@ export class Scheduler implements Batcher {
     for (const request of requests) request.sentAtMs = sentAt;
     this.#inFlight.set(batch, sentAt + (predicted ?? 0));
     if (exclusive) this.#exclusive = true;
-    const outcome = await this.#executor.run(batch, this.#runLimit(predicted));
+    const outcome = await this.#executor.run(batch, {
+      expectedMs: predicted ?? 0,
+      isInTheWay: () => this.#isInTheWay(batch),
+    });
     run.end();
     if (exclusive) this.#exclusive = false;
     this.#inFlight.delete(batch);
@@ -347,6 +346,7 @@ export class Scheduler implements Batcher {
       this.#learnSize(key, batch.rows, outcome.outputs);
     }
     this.#options.record(batch, outcome);
+    reportStopped(this.#options.model, batch, outcome, now - sentAt);
     diagnostics.batchEnded.publish({
       model: this.#options.model,
       calls: requests.map(({ call }) => call),
@@ -362,9 +362,13 @@ export class Scheduler implements Batcher {
     this.#pumpSoon();
   }
 
-  #runLimit(predictedMs: number | undefined): number {
-    const patience = predictedMs === undefined ? Number.POSITIVE_INFINITY : predictedMs * RUN_PATIENCE;
-    return Math.min(this.#options.maxRunMs, Math.max(RUN_PATIENCE_FLOOR_MS, patience));
+  /** No caller waits for the batch any more, and requests wait for an instance, or somebody for the scheduler to be quiet. */
+  #isInTheWay({ requests }: Batch): boolean {
+    if (!requests.every(({ settled }) => settled)) return false;
+    if (this.#drainWaiters.length > 0) return true;
+    if (this.queuedRequests === 0) return false;
+    // With an idle instance, a request waits for a queue delay, for cores, or for nothing to run beside it.
+    return this.#executor.idle === 0 || this.#exclusive || this.#share.isWaiting || this.#prepared.requests > 0;
   }
 
   #predictBatch(requests: readonly QueuedRequest[], now: number): number | undefined {

@@ -72,8 +72,8 @@ export class SequenceInputs {
       shapes.push(source.kind === 'client' ? (tensors.shapes[source.index] ?? []) : source.shape);
     }
     // What is added has the same shape for all: the bucket is that of the client's tensors.
-    const { size, bucket } = tensors;
-    return { rows: 1, size, bytes: tensors.bytes + this.stateBytes, bucket, inputs, shapes };
+    const { requestId, size, bucket } = tensors;
+    return { requestId, rows: 1, size, bytes: tensors.bytes + this.stateBytes, bucket, inputs, shapes };
   }
 
   /**

@@ -1,12 +1,13 @@
 /**
  * The circuit breaker of one model version, round the execution of its batches.
  *
- * It opens on crashes, time-outs and internal errors, and never on what a caller caused: refused values are a success here.
+ * It opens on crashes, hangs and internal errors, and never on what a caller caused: refused values, and runs that only take
+ * long, are a success here.
  */
 
 import CircuitBreaker from 'opossum';
 import type { Batch } from '../batch/batch.ts';
-import type { Executor, RunOutcome } from '../batch/run-outcome.ts';
+import type { Executor, RunDemand, RunOutcome } from '../batch/run-outcome.ts';
 import { type BreakerState, diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { describeOutage, type Outage } from './outage.ts';
 
@@ -24,7 +25,7 @@ export interface Instances {
   /** How long the last load took, in milliseconds. */
   readonly loadMs: number;
   idle(): number;
-  run(batch: Batch, limitMs: number): Promise<RunOutcome>;
+  run(batch: Batch, demand: RunDemand): Promise<RunOutcome>;
 }
 
 /** Carries a failed outcome through opossum, which counts rejections. */
@@ -39,15 +40,15 @@ class FailedRun extends Error {
 
 export class Breaker implements Executor {
   readonly #instances: Instances;
-  readonly #circuit: CircuitBreaker<[Batch, number], RunOutcome>;
+  readonly #circuit: CircuitBreaker<[Batch, RunDemand], RunOutcome>;
   #openedAt = 0;
   #trying = false;
 
   constructor(model: ModelRef, instances: Instances) {
     this.#instances = instances;
-    this.#circuit = new CircuitBreaker<[Batch, number], RunOutcome>(
-      async (batch, limitMs) => {
-        const outcome = await instances.run(batch, limitMs);
+    this.#circuit = new CircuitBreaker<[Batch, RunDemand], RunOutcome>(
+      async (batch, demand) => {
+        const outcome = await instances.run(batch, demand);
         if (isFailure(outcome)) throw new FailedRun(outcome);
         return outcome;
       },
@@ -96,10 +97,10 @@ export class Breaker implements Executor {
     return this.#circuit.halfOpen ? 'half-open' : 'closed';
   }
 
-  async run(batch: Batch, limitMs: number): Promise<RunOutcome> {
+  async run(batch: Batch, demand: RunDemand): Promise<RunOutcome> {
     this.#trying = this.#circuit.halfOpen;
     try {
-      return await this.#circuit.fire(batch, limitMs);
+      return await this.#circuit.fire(batch, demand);
     } catch (error) {
       if (error instanceof FailedRun) return error.outcome;
       const { gate } = this;

@@ -14,9 +14,10 @@ import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { LengthAxis } from '../repository/length-axis.ts';
 import { type ModelTensor, withSize } from '../repository/row-axis.ts';
-import type { RunnerEnd, RunReply } from './instance-channel.ts';
+import type { RunReply } from './instance-channel.ts';
 import { MailboxRoom, NoRoom } from './mailbox-room.ts';
 import type { Outage } from './outage.ts';
+import type { RunBounds, RunnerEnd } from './run-watch.ts';
 import type { Tenant } from './runner.ts';
 import { LoadError, type RunnerProcess } from './runner-process.ts';
 
@@ -146,15 +147,15 @@ export class InstanceGroup implements Tenant {
   async run<L extends Load>(
     batch: L,
     signature: Signature,
-    limitMs: number,
+    bounds: RunBounds,
     until: (batch: L) => number = atOnce,
   ): Promise<RunOutcome> {
     const instance = this.#instances.find(isIdle);
     if (instance === undefined) return { kind: 'failed', error: new Error('no idle instance') };
     instance.busy = true;
-    const first = await this.#attempt(instance, batch, signature, limitMs, 'first');
+    const first = await this.#attempt(instance, batch, signature, bounds, 'first');
     const outcome =
-      first instanceof NoRoom ? await this.#retry(first, instance, batch, signature, limitMs, until) : first;
+      first instanceof NoRoom ? await this.#retry(first, instance, batch, signature, bounds, until) : first;
     if (outcome.kind !== 'ok') instance.mailbox.settle(0);
     if (outcome.kind === 'exceeded') this.#renewLater(instance);
     instance.busy = false;
@@ -169,14 +170,14 @@ export class InstanceGroup implements Tenant {
     instance: Instance,
     batch: L,
     signature: Signature,
-    limitMs: number,
+    bounds: RunBounds,
     until: (batch: L) => number,
   ): Promise<RunOutcome> {
     const started = performance.now();
     let ranAt = started;
     const attempt = (): Promise<RunOutcome | NoRoom> => {
       ranAt = performance.now();
-      return this.#attempt(instance, batch, signature, limitMs, 'again');
+      return this.#attempt(instance, batch, signature, bounds, 'again');
     };
     const outcome = await this.#room.retry(instance.mailbox, bytes, attempt, () => until(batch));
     return outcome.kind === 'ok' ? { ...outcome, roomMs: ranAt - started } : outcome;
@@ -187,7 +188,7 @@ export class InstanceGroup implements Tenant {
     instance: Instance,
     batch: Load,
     signature: Signature,
-    limitMs: number,
+    bounds: RunBounds,
     turn: 'first' | 'again',
   ): Promise<RunOutcome | NoRoom> {
     const { number, mailbox, process } = instance;
@@ -201,8 +202,8 @@ export class InstanceGroup implements Tenant {
       const written = performance.now();
       const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);
       const run = { inputs: gathered.places, outputOffset: aligned(end), maxOutputBytes };
-      const reply = await process.run(number, run, limitMs);
-      if (reply.kind !== 'ran') return this.#failureOf(reply, mailbox);
+      const reply = await process.run(number, run, { ...bounds, restartMs: this.#loadMs });
+      if (reply.kind !== 'ran') return this.#failureOf(reply, instance, bounds);
       const answered = performance.now();
       const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
       const outputs = asSeen(await readOutputs(mailbox, outputPlaces), signature.outputs);
@@ -222,8 +223,12 @@ export class InstanceGroup implements Tenant {
     }
   }
 
-  #failureOf(reply: Exclude<RunReply, { kind: 'ran' }>, mailbox: Mailbox): RunOutcome | NoRoom {
-    if (reply.kind === 'ended') return endedUnder(reply);
+  #failureOf(
+    reply: Exclude<RunReply, { kind: 'ran' }>,
+    { number, mailbox }: Instance,
+    { maxMs }: RunBounds,
+  ): RunOutcome | NoRoom {
+    if (reply.kind === 'ended') return endedUnder(reply, number, maxMs);
     switch (reply.fault) {
       case 'data':
         return { kind: 'refused', message: reply.message };
@@ -326,8 +331,12 @@ function atOnce(): number {
 const NO_MEMORY =
   'the model found too little memory for this request: send fewer rows, or smaller values where they are sizes';
 
-/** What the end of its process says of a batch. */
-function endedUnder({ cause, timedOut, memory }: RunnerEnd): RunOutcome {
+/** What the end of its process says of a batch that ran in one of its instances. */
+function endedUnder({ cause, timedOut, memory, busyRun }: RunnerEnd, instance: number, maxMs: number): RunOutcome {
+  if (busyRun !== undefined) {
+    if (busyRun.instance !== instance) return { kind: 'interrupted', cause };
+    return busyRun.fault === 'overran' ? { kind: 'overran', cause, maxMs } : { kind: 'abandoned', cause };
+  }
   if (memory === undefined) return { kind: timedOut ? 'timed_out' : 'crashed', cause };
   return {
     kind: 'exceeded',

@@ -95,6 +95,9 @@ export function reasonOf(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
       return String(outcome.error);
     case 'crashed':
     case 'timed_out':
+    case 'overran':
+    case 'abandoned':
+    case 'interrupted':
       return outcome.cause;
     case 'rejected':
       return 'rejected';

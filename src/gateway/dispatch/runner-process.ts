@@ -10,13 +10,15 @@ import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { extname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
-import type { FromRunner, Run, SessionInfo, SessionSpec, ToRunner } from '../../worker/protocol.ts';
+import type { FromRunner, LoadedInstance, Run, SessionInfo, SessionSpec, ToRunner } from '../../worker/protocol.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
 import { ChannelListener } from './channel-listener.ts';
-import { InstanceChannel, type RunnerEnd, type RunReply } from './instance-channel.ts';
+import { InstanceChannel, type RunReply } from './instance-channel.ts';
 import { OutputLines } from './output-lines.ts';
+import { type RunBounds, type RunnerEnd, RunWatch } from './run-watch.ts';
 import { offerAsVictim, residentBytes } from './runner-memory.ts';
+import { threadActivity } from './thread-activity.ts';
 
 // `.ts` in a checkout, `.js` in the package.
 const RUNNER_MODULE = new URL(`../../worker/runner${extname(import.meta.url)}`, import.meta.url);
@@ -98,11 +100,11 @@ export class RunnerProcess {
         instance,
         spec: { mailboxPath, channel: listener.address, session: spec },
       };
-      const info = infoOf(await this.#ask(`load ${instance}`, message, limitMs));
+      const { info, threads } = loadedOf(await this.#ask(`load ${instance}`, message, limitMs));
       // The thread was welcomed before it began to load.
       if (listener.socket === undefined) throw new LoadError('the runner opened no run channel');
-      const memory = (): number => (this.pid === undefined ? 0 : residentBytes(this.pid));
-      this.#channels.set(instance, new InstanceChannel(listener.socket, info, (end) => this.#kill(end), memory));
+      const watch = this.#watchOver(instance, info, threads);
+      this.#channels.set(instance, new InstanceChannel(listener.socket, info, watch, (end) => this.#kill(end)));
       return info;
     } catch (error) {
       listener.socket?.destroy();
@@ -112,13 +114,13 @@ export class RunnerProcess {
     }
   }
 
-  /** Never rejects. One at a time for each instance. Kills the process where no answer comes within `limitMs`. */
-  async run(instance: number, run: Run, limitMs: number): Promise<RunReply> {
+  /** Never rejects. One at a time for each instance. Kills the process where the run must not go on (run-watch.ts). */
+  async run(instance: number, run: Run, bounds: RunBounds): Promise<RunReply> {
     if (this.#end !== undefined) return { kind: 'ended', ...this.#end };
     const channel = this.#channels.get(instance);
     if (channel === undefined)
       return { kind: 'run-failed', fault: 'internal', message: `no instance ${instance}`, bytes: 0 };
-    return channel.run(run, limitMs);
+    return channel.run(run, bounds);
   }
 
   /** Frees an idle instance's session. Resolves also where the process ends meanwhile. */
@@ -131,6 +133,18 @@ export class RunnerProcess {
   /** Ends the process at once. Safe at any time: this process holds nothing native. */
   kill(cause: string): void {
     this.#kill({ cause, timedOut: false });
+  }
+
+  #watchOver(instance: number, { provider }: SessionInfo, threads: readonly number[]): RunWatch {
+    const pid = this.pid ?? 0;
+    // The runner names files with them.
+    const ids = threads.filter(Number.isInteger);
+    const watched = {
+      memory: () => residentBytes(pid),
+      activity: () => threadActivity(pid, ids),
+      kill: (end: RunnerEnd) => this.#kill(end),
+    };
+    return new RunWatch(instance, watched, provider !== 'cpu');
   }
 
   #kill(end: RunnerEnd): void {
@@ -209,10 +223,10 @@ export class RunnerProcess {
 }
 
 /** @throws LoadError where it is no success */
-function infoOf(reply: FromRunner | ({ kind: 'ended' } & RunnerEnd)): SessionInfo {
+function loadedOf(reply: FromRunner | ({ kind: 'ended' } & RunnerEnd)): LoadedInstance {
   switch (reply.kind) {
     case 'loaded':
-      return reply.info;
+      return reply;
     case 'load-failed':
       throw new LoadError(reply.message);
     case 'ended':

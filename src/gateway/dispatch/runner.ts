@@ -9,6 +9,7 @@
 
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { type Outage, restartPauseMs } from './outage.ts';
+import type { RunnerEnd } from './run-watch.ts';
 import { LoadError, RunnerProcess } from './runner-process.ts';
 
 /** A model version in a runner. */
@@ -137,11 +138,11 @@ export class Runner {
     if (this.#process !== undefined) return this.#process;
     const started = RunnerProcess.start(this.name, this.#env, this.#niceness);
     this.#process = started;
-    void started.ended.then(({ cause }) => this.#ended(started, cause));
+    void started.ended.then((end) => this.#ended(started, end));
     return started;
   }
 
-  #ended(process: RunnerProcess, cause: string): void {
+  #ended(process: RunnerProcess, { cause, busyRun }: RunnerEnd): void {
     if (this.#process !== process) return;
     this.#process = undefined;
     if (this.#closed) return;
@@ -149,7 +150,8 @@ export class Runner {
     const lost = [...this.#stays].filter(([, { loadedAtMs }]) => loadedAtMs !== undefined);
     if (lost.length === 0) return;
     diagnostics.runnerEnded.publish({ runner: this.name, models: lost.map(([{ model }]) => model), cause });
-    const isOwnDoing = !this.#isLoading;
+    // A request that takes too long says nothing of the model's health.
+    const isOwnDoing = !this.#isLoading && busyRun === undefined;
     for (const [tenant, stay] of lost) this.#suspend(tenant, stay, { cause, isRefused: false, isOwnDoing });
   }
 

@@ -57,6 +57,7 @@ export class EnsembleRun {
   readonly answer: Promise<InferOutputs>;
   readonly #surroundings: RunSurroundings;
   readonly #call: Call;
+  readonly #requestId: string;
   readonly #terms: RequestTerms;
   readonly #deadline: number;
   readonly #wanted: readonly number[];
@@ -83,6 +84,7 @@ export class EnsembleRun {
     const now = performance.now();
     this.#surroundings = surroundings;
     this.#call = call;
+    this.#requestId = tensors.requestId ?? '';
     // One deadline for all steps: what a step has used up, the next ones no longer have.
     this.#deadline = Math.min(call.deadline, now + (terms.timeoutMs ?? Number.POSITIVE_INFINITY));
     this.#terms = { ...terms, timeoutMs: undefined };
@@ -190,7 +192,7 @@ export class EnsembleRun {
     return {
       modelName: model,
       modelVersion: version,
-      id: '',
+      id: this.#requestId,
       parameters: NO_PARAMETERS,
       inputs: tensors,
       outputs: [],

@@ -21,6 +21,8 @@ export interface PlanDefaults {
   readonly strictExecutionProviders: boolean;
   readonly mailboxDirectory: string;
   readonly loadLimitMs: number;
+  /** For models that name no `max_run_ms`. */
+  readonly maxRunMs: number;
   /** Longest message that is taken; any, where absent. */
   readonly maxMessageBytes?: number | undefined;
   readonly maxOutputBytes: number;
@@ -35,6 +37,8 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
     strictExecutionProviders: settings.strictExecutionProviders,
     mailboxDirectory: settings.mailboxDirectory,
     loadLimitMs: settings.runnerStartTimeoutMs,
+    // No unary call is waited for any longer.
+    maxRunMs: settings.maxDeadlineMs,
     maxMessageBytes: settings.maxMessageBytes,
     maxOutputBytes: outputLimit(settings),
     cores: os.availableParallelism(),
@@ -92,6 +96,7 @@ export async function planModel(
       problem: isEnsemble ? undefined : await modelFileProblem(modelPath),
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
+      maxRunMs: config.tensorgate.max_run_ms ?? defaults.maxRunMs,
       maxMessageBytes: defaults.maxMessageBytes,
       maxOutputBytes: defaults.maxOutputBytes,
     };

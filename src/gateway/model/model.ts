@@ -7,6 +7,7 @@ import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
 import { withJitter } from '../batch/pushback.ts';
 import { ResponseCache } from '../batch/response-cache.ts';
+import type { RunDemand } from '../batch/run-outcome.ts';
 import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import { DeviceSet } from '../dispatch/device-set.ts';
@@ -59,6 +60,8 @@ export interface ModelPlan {
   readonly problem: string | undefined;
   readonly mailboxDirectory: string;
   readonly loadLimitMs: number;
+  /** A run ends after so many milliseconds, whatever it does. */
+  readonly maxRunMs: number;
   /** Longest message that can bring it a request, or its answer; any, where absent. */
   readonly maxMessageBytes?: number | undefined;
   /** Bytes that the outputs of one request may have. */
@@ -259,7 +262,8 @@ export class Model implements Servable {
         return group.loadMs;
       },
       idle: () => group.idle,
-      run: (batch: Batch, limitMs: number) => group.run(batch, { ...signature, axis, lengths }, limitMs, lastExpiry),
+      run: (batch: Batch, demand: RunDemand) =>
+        group.run(batch, { ...signature, axis, lengths }, { maxMs: this.plan.maxRunMs, demand }, lastExpiry),
     });
     const { dynamic_batching: dynamic, tensorgate } = config;
     const { devices, background } = this.#neighbourhood;
@@ -277,7 +281,6 @@ export class Model implements Servable {
         outputAxes: outputAxes(signature.outputs),
         lengths,
         maxOutputBytes: this.plan.maxOutputBytes,
-        maxRunMs: tensorgate.max_run_ms,
         place: { ...devices.placeOf(info.provider, this.plan.sessions), background },
         record: (batch, outcome) => this.statistics.recordBatch(batch, outcome, lengths),
       },
@@ -365,7 +368,7 @@ export class Model implements Servable {
       return this.#group.run(
         { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
         { inputs, outputs, axis, lengths },
-        this.plan.config.tensorgate.max_run_ms,
+        { maxMs: this.plan.maxRunMs },
         () => until,
       );
     };

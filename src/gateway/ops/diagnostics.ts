@@ -13,7 +13,15 @@ export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 
 /** The answer was there; an equal request was under way, whose answer it shared; or it had to run. */
 export type CacheOutcome = 'hit' | 'joined' | 'miss';
 
-export type BatchOutcome = 'ok' | 'refused' | 'failed' | 'crashed' | 'timed_out';
+export type BatchOutcome =
+  | 'ok'
+  | 'refused'
+  | 'failed'
+  | 'crashed'
+  | 'timed_out'
+  | 'overran'
+  | 'abandoned'
+  | 'interrupted';
 
 /** A model version, or `undefined` for a request whose model was not found: client-chosen names never become labels. */
 export interface ModelRef {
@@ -80,6 +88,16 @@ export interface BatchEnded {
   readonly outputMs: number;
 }
 
+/** A run of a model was ended by the gateway: it made no progress, ran for too long, or stood in the way of others. */
+export interface RunStopped {
+  readonly model: ModelRef;
+  /** Such as `no answer within 60000 ms`. */
+  readonly cause: string;
+  readonly ranMs: number;
+  /** The requests of its batch, with the ids that their clients gave them; `''` where they gave none. */
+  readonly requests: readonly { readonly call: Call; readonly id: string }[];
+}
+
 /** A limit of the gRPC transport or of the HTTP port refused, ended or closed something. */
 export interface LimitReached {
   /** The name of its setting. */
@@ -89,7 +107,7 @@ export interface LimitReached {
 export interface RunnerEnded {
   readonly runner: string;
   readonly models: readonly ModelRef[];
-  /** Such as `killed by SIGSEGV` or `no answer within 2000 ms`. */
+  /** Such as `killed by SIGSEGV` or `made no progress for 2000 ms of a run`. */
   readonly cause: string;
 }
 
@@ -214,6 +232,7 @@ export const diagnostics = {
   inferenceEnded: topic<InferenceEnded>('inference.ended'),
   tenantCharged: topic<TenantCharged>('tenant.charged'),
   batchEnded: topic<BatchEnded>('batch.ended'),
+  runStopped: topic<RunStopped>('run.stopped'),
   runnerEnded: topic<RunnerEnded>('runner.ended'),
   runnerStarted: topic<RunnerStarted>('runner.started'),
   breakerChanged: topic<BreakerChanged>('breaker.changed'),

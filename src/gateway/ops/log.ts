@@ -84,6 +84,16 @@ export function startLog(settings: LogSettings, stderr: DestinationStream = open
       const served = models.map(({ name, version }) => `${name}:${version}`).join(' ');
       log('warn', { runner, models: boundedText(served) }, boundedText(`runner ended, and is replaced: ${cause}`));
     }),
+    diagnostics.runStopped.subscribe(({ model, cause, ranMs, requests }) => {
+      const fields = {
+        ...labelsOf(model),
+        requests: requests.length,
+        request_ids: listed(requests.map(({ id }) => id)),
+        clients: listed(requests.map(({ call }) => clientOf(call))),
+        duration_ms: Math.round(ranMs),
+      };
+      log('warn', fields, boundedText(`a run was stopped: ${cause}`));
+    }),
     diagnostics.runnerStarted.subscribe(({ runner, model, outcome, cause }) => {
       const text = outcome === 'ok' ? 'runner started again' : `runner did not start, and is tried again: ${cause}`;
       log(outcome === 'ok' ? 'info' : 'warn', { runner, ...labelsOf(model) }, boundedText(text));
@@ -153,6 +163,25 @@ function logFailure(
 /** Of a status that no reason explains: the transport's own. */
 function levelOfStatus(status: StatusName): LogLevel {
   return status === 'INTERNAL' || status === 'UNKNOWN' ? 'error' : 'debug';
+}
+
+/** Of a list that a client may make long. */
+const MAX_LISTED = 16;
+
+/** What is known of it, each once; `undefined` where nothing is. */
+function listed(names: readonly (string | undefined)[]): string | undefined {
+  const known = [...new Set(names)].filter((name) => name !== undefined && name !== '');
+  if (known.length === 0) return undefined;
+  const more = known.length > MAX_LISTED ? ` and ${known.length - MAX_LISTED} more` : '';
+  return boundedText(`${known.slice(0, MAX_LISTED).join(' ')}${more}`);
+}
+
+/** The address at the other end of the client's own call, and the subject of its certificate. */
+function clientOf(call: Call): string | undefined {
+  const own = call.step?.of ?? call;
+  const { peer } = own.stream ?? own;
+  if (peer === undefined) return undefined;
+  return peer.certificate === undefined ? peer.address : `${peer.address} (${peer.certificate.subject})`;
 }
 
 function labelsOf({ name, version }: ModelRef): { readonly model: string; readonly version: string } {

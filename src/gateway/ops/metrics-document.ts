@@ -19,7 +19,7 @@ const LABELS = `
 | \`status\` | names of gRPC's status codes |
 | \`reason\` of a request | why it failed, as in [errors](errors.md); \`none\` where it did not |
 | \`reason\` of a batch | why it was sent: \`full\`, \`preferred\`, \`idle\`, \`delay\`, \`deadline\`, \`alone\` (a replay, or part of a batch that failed) |
-| \`outcome\` | how a batch ended: \`ok\`, \`refused\` (the model refused a row), \`failed\`, \`crashed\`, \`timed_out\` |
+| \`outcome\` | how a batch ended: \`ok\`, \`refused\` (the model refused a row), \`failed\`, \`crashed\`, \`timed_out\` (it made no progress), \`overran\` (it reached \`max_run_ms\`), \`abandoned\` (no caller waited for it, and others waited for its instance), \`interrupted\` (its runner was stopped for another batch) |
 | \`outcome\` of a start | whether the version loaded into its next runner: \`ok\`, \`failed\` |
 | \`outcome\` of a request to a cache | \`hit\`, \`joined\`, \`miss\` ([overload](overload.md)) |
 | \`tenant\` | one that the settings name, or \`other\` |

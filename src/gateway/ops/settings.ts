@@ -166,7 +166,11 @@ const SCHEMA = z.strictObject({
       'Bytes of requests that are admitted and not yet answered; more are shed with RESOURCE_EXHAUSTED. Unless given, a tenth of the memory where that is less.',
     ),
   defaultDeadlineMs: limitMs.default(30_000).describe('Deadline of a call that comes without one.'),
-  maxDeadlineMs: limitMs.default(600_000).describe('Longest deadline; a longer one is shortened to it.'),
+  maxDeadlineMs: limitMs
+    .default(600_000)
+    .describe(
+      'Longest deadline; a longer one is shortened to it. Also the longest run of a model that names no `max_run_ms`.',
+    ),
   tenantKey: z
     .string()
     .regex(/^(?!.*-bin$)[0-9a-z_.-]*$/)

@@ -361,8 +361,10 @@ const ours = z.strictObject({
   max_queue_bytes: positive.default(256 * 1024 * 1024).describe('Bytes of tensors that may wait.'),
   max_run_ms: positive
     .max(MAX_TIMER_MS)
-    .default(60_000)
-    .describe('No run is given longer; its runner is killed then. Usually the limit is learned, and far below.'),
+    .optional()
+    .describe(
+      "Longest run in milliseconds; a longer one is stopped. Default: the server's `maxDeadlineMs`. Lower it where no good request takes so long.",
+    ),
   row_independence: z
     .enum(['verify', 'assume'])
     .default('verify')

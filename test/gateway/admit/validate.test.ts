@@ -50,6 +50,7 @@ describe('what is accepted', () => {
     const raw = new Uint8Array(2 * 4 * sizeOf(datatype));
     const tensors = validate(rawRequest(datatype, [2, 4], raw), model(datatype));
     expect(tensors).toEqual({
+      requestId: '',
       rows: 2,
       size: { elements: 4, length: 1 },
       bytes: raw.byteLength,

@@ -55,7 +55,6 @@ class Bench {
         maxQueueBytes: 1_000_000,
         axis: 'rows',
         maxOutputBytes: 64 * 2 ** 20,
-        maxRunMs: 60_000,
         record: () => {},
       },
       this.executor,

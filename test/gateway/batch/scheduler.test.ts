@@ -9,7 +9,7 @@ import type { InferOutputs } from '../../../src/gateway/batch/queued-request.ts'
 import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { Scheduler, type SchedulerOptions } from '../../../src/gateway/batch/scheduler.ts';
 import { InferError, type Reason } from '../../../src/gateway/errors.ts';
-import { type BatchEnded, diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
+import { type BatchEnded, diagnostics, type RunStopped } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../../support/fake-call.ts';
 import { echo, FakeExecutor, type FakeRun } from '../../support/fake-executor.ts';
 import { fp32Rows, oneLevel, queuePolicy } from '../../support/queued-requests.ts';
@@ -68,7 +68,6 @@ class Bench {
         maxQueueBytes: settings.maxQueueBytes ?? 1_000_000,
         axis: 'rows',
         maxOutputBytes: settings.maxOutputBytes ?? 64 * 2 ** 20,
-        maxRunMs: settings.maxRunMs ?? 60_000,
         record: (batch, outcome) => this.recorded.push({ batch, outcome }),
       },
       this.executor,
@@ -1156,25 +1155,135 @@ describe('Q9: while no instance lives', () => {
   });
 });
 
-describe('the limit of a run', () => {
-  test('is the longest allowed one while nothing is known of the model', async () => {
-    const bench = new Bench({ maxRunMs: 60_000 });
-    bench.submit(fp32Rows(1));
+describe('a run whose callers are gone', () => {
+  /** A run of a call that ends in 100 ms, which such a call has left by now. */
+  async function abandonedRun(bench: Bench): Promise<FakeRun> {
+    const ticket = bench.submit(fp32Rows(1, 7), { timeoutMs: 100 });
     await turn();
-    expect(bench.executor.last.limitMs).toBe(60_000);
+    const run = bench.executor.last;
+    expect(run.demand.isInTheWay()).toBe(false);
+    await pass(100);
+    expect(reasons([ticket])).toEqual(['deadline_exceeded']);
+    return run;
+  }
+
+  test('goes on while no request waits for its instance', async () => {
+    const bench = new Bench();
+    const run = await abandonedRun(bench);
+    expect(run.demand.isInTheWay()).toBe(false);
+    await bench.end(run);
+    expect(bench.executor.runs).toHaveLength(1);
   });
 
-  test.each([
-    { name: 'never below 2 seconds', taughtMs: 5, limitMs: 2_000 },
-    { name: '20 times the prediction', taughtMs: 500, limitMs: 10_000 },
-    { name: 'never above the longest allowed one', taughtMs: 4_000, limitMs: 60_000 },
-  ])('is, once it is known, $name', async ({ taughtMs, limitMs }) => {
-    const bench = new Bench({ maxRunMs: 60_000 });
-    bench.teach(taughtMs);
-    bench.submit(fp32Rows(1));
+  test('is in the way as long as another request waits for its instance', async () => {
+    const bench = new Bench();
+    const run = await abandonedRun(bench);
+    const waiting = bench.submit(fp32Rows(1, 8));
     await turn();
-    expect(bench.executor.last.limitMs).toBeCloseTo(limitMs, -2);
+    expect(run.demand.isInTheWay()).toBe(true);
+    waiting.call.cancel();
+    expect(run.demand.isInTheWay()).toBe(false);
   });
+
+  test('is not in the way where another instance is idle', async () => {
+    const bench = new Bench({ instances: 2 });
+    const run = await abandonedRun(bench);
+    bench.submit(fp32Rows(1, 8));
+    await turn();
+    expect(bench.executor.runs).toHaveLength(2);
+    expect(run.demand.isInTheWay()).toBe(false);
+  });
+
+  test('is in the way of requests that wait for nothing to run beside them', async () => {
+    const bench = new Bench({ instances: 2, maxRows: 1 });
+    const run = await abandonedRun(bench);
+    const other = bench.submit(fp32Rows(1, 8));
+    await turn();
+    await bench.end(bench.executor.last, CRASHED);
+    expect(run.demand.isInTheWay()).toBe(true);
+    other.call.cancel();
+    expect(run.demand.isInTheWay()).toBe(false);
+  });
+
+  test('is in the way of a model that leaves', async () => {
+    const bench = new Bench();
+    const run = await abandonedRun(bench);
+    void bench.scheduler.drained();
+    expect(run.demand.isInTheWay()).toBe(true);
+  });
+
+  test('is not in the way while one of its callers waits for the answer', async () => {
+    const bench = new Bench({ maxDelayMs: 1 });
+    bench.submit(fp32Rows(1, 7), { timeoutMs: 100 });
+    bench.submit(fp32Rows(1, 8));
+    await pass(1);
+    const run = bench.executor.last;
+    expect(run.values).toEqual([7, 8]);
+    await pass(100);
+    bench.submit(fp32Rows(1, 9));
+    await turn();
+    expect(run.demand.isInTheWay()).toBe(false);
+  });
+
+  test('that is ended for others is not run again, and is reported with its model, request and call', async () => {
+    const stopped: RunStopped[] = [];
+    const stop = diagnostics.runStopped.subscribe((event) => stopped.push(event));
+    const bench = new Bench();
+    const ticket = bench.submit({ ...fp32Rows(1, 7), requestId: 'long' }, { timeoutMs: 100 });
+    await pass(100);
+    const waiting = bench.submit(fp32Rows(1, 8));
+    await pass(400);
+    await bench.end(bench.executor.last, { kind: 'abandoned', cause: 'others wait' });
+    stop();
+    expect(stopped).toEqual([
+      {
+        model: { name: 'm', version: '1' },
+        cause: 'others wait',
+        ranMs: 500,
+        requests: [{ call: ticket.call, id: 'long' }],
+      },
+    ]);
+    await bench.settle();
+    expect(values(waiting)).toEqual([8]);
+    expect(bench.executor.runs.map((run) => run.values)).toEqual([[7], [8]]);
+  });
+});
+
+describe('a run that takes longer than any may', () => {
+  const OVERRAN: RunOutcome = { kind: 'overran', cause: 'no answer within 1500 ms', maxMs: 1_500 };
+
+  test('fails its request with the limit, and is not run again', async () => {
+    const bench = new Bench();
+    const ticket = bench.submit(fp32Rows(1, 7));
+    await turn();
+    await bench.end(bench.executor.last, OVERRAN);
+    expect(ticket.error).toMatchObject({ reason: 'limit_exceeded', message: expect.stringContaining('1500 ms') });
+    expect(bench.executor.runs).toHaveLength(1);
+  });
+
+  test('of several requests runs once more, each by itself, so that only the one that is too long fails', async () => {
+    const bench = new Bench();
+    const { blocker, tickets } = await bench.submitBehind(3);
+    await bench.end(blocker);
+    await bench.end(bench.executor.last, OVERRAN);
+    await bench.settle((run) => (run.values[0] === 1 ? OVERRAN : echo(run)));
+    expect(reasons(tickets)).toEqual(['answered', 'limit_exceeded', 'answered']);
+    expect(bench.executor.runs.map((run) => run.values)).toEqual([[-1], [0, 1, 2], [0], [1], [2]]);
+  });
+});
+
+test('a batch whose runner is ended for another one runs again as it was, and beside others', async () => {
+  const bench = new Bench({ instances: 2 });
+  const { tickets } = await bench.submitBehind(2);
+  const [first, second] = bench.executor.runs;
+  const interrupted: RunOutcome = { kind: 'interrupted', cause: 'others wait' };
+  await bench.end(first!, interrupted);
+  await bench.end(second!, interrupted);
+  expect(bench.executor.inFlight.size).toBe(2);
+  // As often as it takes: none of it is its own doing.
+  await bench.end([...bench.executor.inFlight][1]!, interrupted);
+  await bench.settle();
+  expect(reasons(tickets)).toEqual(['answered', 'answered']);
 });
 
 test('Q1: whatever happens in whatever order, each request settles exactly once, and nothing is left', async () => {
@@ -1194,7 +1303,17 @@ test('Q1: whatever happens in whatever order, each request settles exactly once,
       arbitrary: fc.record({
         do: fc.constant('end' as const),
         index: fc.nat(2),
-        outcome: fc.constantFrom('ok', 'ok', 'ok', 'refused', 'crashed', 'timed_out', 'failed'),
+        outcome: fc.constantFrom(
+          'ok',
+          'ok',
+          'ok',
+          'refused',
+          'crashed',
+          'timed_out',
+          'overran',
+          'interrupted',
+          'failed',
+        ),
       }),
     },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.nat(20) }) },
@@ -1209,6 +1328,8 @@ test('Q1: whatever happens in whatever order, each request settles exactly once,
     refused: () => REFUSED,
     crashed: () => CRASHED,
     timed_out: () => ({ kind: 'timed_out', cause: 'late' }),
+    overran: () => ({ kind: 'overran', cause: 'late', maxMs: 9 }),
+    interrupted: () => ({ kind: 'interrupted', cause: 'another' }),
     failed: () => ({ kind: 'failed', error: new Error('broken') }),
   };
   await fc.assert(

@@ -94,7 +94,6 @@ class Bench {
         maxQueueBytes,
         axis: 'rows',
         maxOutputBytes: 64 * 2 ** 20,
-        maxRunMs: 60_000,
         record: () => {},
       },
       this.executor,

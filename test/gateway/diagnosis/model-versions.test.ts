@@ -20,6 +20,7 @@ async function check(
     strictExecutionProviders: false,
     mailboxDirectory: temporaryDirectory(),
     loadLimitMs: PATIENCE_MS,
+    maxRunMs: PATIENCE_MS,
     maxOutputBytes: 64 * 2 ** 20,
     cores: 2,
     ...fields,
@@ -71,6 +72,7 @@ test('an empty repository is a warning, and one that is not there a failure', as
     strictExecutionProviders: false,
     mailboxDirectory: '/',
     loadLimitMs: 1,
+    maxRunMs: PATIENCE_MS,
     maxOutputBytes: 64 * 2 ** 20,
     cores: 1,
   } as const;

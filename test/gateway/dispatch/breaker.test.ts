@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
-import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
+import type { RunDemand, RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { Breaker } from '../../../src/gateway/dispatch/breaker.ts';
 import { type BreakerState, diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeExecutor } from '../../support/fake-executor.ts';
@@ -9,6 +9,10 @@ import { fp32Rows, queuedRequest } from '../../support/queued-requests.ts';
 const OK: RunOutcome = { kind: 'ok', outputs: [], inputMs: 0, computeMs: 0, outputMs: 0 };
 const REFUSED: RunOutcome = { kind: 'refused', message: 'bad values' };
 const CRASHED: RunOutcome = { kind: 'crashed', cause: 'killed by SIGSEGV' };
+const OVERRAN: RunOutcome = { kind: 'overran', cause: 'late', maxMs: 1 };
+const ABANDONED: RunOutcome = { kind: 'abandoned', cause: 'others wait' };
+const INTERRUPTED: RunOutcome = { kind: 'interrupted', cause: 'others wait' };
+const DEMAND: RunDemand = { expectedMs: 0, isInTheWay: () => false };
 const TIMED_OUT: RunOutcome = { kind: 'timed_out', cause: 'late' };
 const FAILED: RunOutcome = { kind: 'failed', error: new Error('broken') };
 const BATCH: Batch = { requests: [queuedRequest(fp32Rows(1))], rows: 1, reason: 'idle' };
@@ -33,7 +37,7 @@ function breakerRound(size = 4): { breaker: Breaker; instances: FakeExecutor; st
       outage: undefined,
       loadMs: 0,
       idle: () => instances.idle,
-      run: (batch, limitMs) => instances.run(batch, limitMs),
+      run: (batch, demand) => instances.run(batch, demand),
     },
   );
   onTestFinished(() => breaker.close());
@@ -43,7 +47,7 @@ function breakerRound(size = 4): { breaker: Breaker; instances: FakeExecutor; st
 /** One batch through the breaker, which ends so. */
 async function run(breaker: Breaker, instances: FakeExecutor, outcome: RunOutcome): Promise<RunOutcome> {
   const before = instances.runs.length;
-  const running = breaker.run(BATCH, 1_000);
+  const running = breaker.run(BATCH, DEMAND);
   if (instances.runs.length > before) instances.last.end(outcome);
   return running;
 }
@@ -54,15 +58,18 @@ async function openBreaker(breaker: Breaker, instances: FakeExecutor): Promise<v
 }
 
 describe('outcomes', () => {
-  test.each([OK, REFUSED, CRASHED, TIMED_OUT, FAILED])('$kind comes through as it is', async (outcome) => {
-    const { breaker, instances } = breakerRound();
-    expect(await run(breaker, instances, outcome)).toBe(outcome);
-  });
+  test.each([OK, REFUSED, CRASHED, TIMED_OUT, OVERRAN, ABANDONED, INTERRUPTED, FAILED])(
+    '$kind comes through as it is',
+    async (outcome) => {
+      const { breaker, instances } = breakerRound();
+      expect(await run(breaker, instances, outcome)).toBe(outcome);
+    },
+  );
 
-  test('an instance is taken at once, with the limit that is given', () => {
+  test('an instance is taken at once, with the demand that is given', () => {
     const { breaker, instances } = breakerRound(2);
-    void breaker.run(BATCH, 1_234);
-    expect(instances.last).toMatchObject({ batch: BATCH, limitMs: 1_234 });
+    void breaker.run(BATCH, DEMAND);
+    expect(instances.last).toMatchObject({ batch: BATCH, demand: DEMAND });
     expect(breaker.idle).toBe(1);
     expect(breaker.instances).toBe(2);
   });
@@ -70,7 +77,7 @@ describe('outcomes', () => {
   test('something that throws is a failure, and not the end of the world', async () => {
     const { breaker, instances } = breakerRound();
     vi.spyOn(instances, 'run').mockRejectedValue(new Error('broken'));
-    expect(await breaker.run(BATCH, 1_000)).toEqual({ kind: 'failed', error: new Error('broken') });
+    expect(await breaker.run(BATCH, DEMAND)).toEqual({ kind: 'failed', error: new Error('broken') });
   });
 });
 
@@ -91,11 +98,14 @@ describe('it opens', () => {
     expect(breaker.state).toBe('open');
   });
 
-  test('never because of what callers send', async () => {
-    const { breaker, instances } = breakerRound();
-    for (let batch = 0; batch < 100; batch++) await run(breaker, instances, REFUSED);
-    expect(breaker.state).toBe('closed');
-  });
+  test.each([REFUSED, OVERRAN, ABANDONED, INTERRUPTED])(
+    'never because of what callers send: $kind',
+    async (outcome) => {
+      const { breaker, instances } = breakerRound();
+      for (let batch = 0; batch < 100; batch++) await run(breaker, instances, outcome);
+      expect(breaker.state).toBe('closed');
+    },
+  );
 
   test('not because of failures that are long ago', async () => {
     const { breaker, instances } = breakerRound();
@@ -114,13 +124,13 @@ describe('open', () => {
     expect(breaker.gate).toEqual({ kind: 'open', retryAfterMs: 5_000 });
     await vi.advanceTimersByTimeAsync(2_000);
     expect(breaker.gate).toEqual({ kind: 'open', retryAfterMs: 3_000 });
-    expect(await breaker.run(BATCH, 1_000)).toEqual({ kind: 'rejected', retryAfterMs: 3_000 });
+    expect(await breaker.run(BATCH, DEMAND)).toEqual({ kind: 'rejected', retryAfterMs: 3_000 });
     expect(instances.runs).toHaveLength(5);
   });
 
   test('a batch from before that ends well does not close it', async () => {
     const { breaker, instances } = breakerRound();
-    const early = breaker.run(BATCH, 1_000);
+    const early = breaker.run(BATCH, DEMAND);
     const [first] = instances.runs;
     await openBreaker(breaker, instances);
     first?.end(OK);
@@ -141,7 +151,7 @@ describe('half-open', () => {
   test('one batch may try, and no second one beside it', async () => {
     const { breaker, instances } = await halfOpen();
     expect(breaker.idle).toBe(1);
-    const trying = breaker.run(BATCH, 1_000);
+    const trying = breaker.run(BATCH, DEMAND);
     expect(breaker.idle).toBe(0);
     instances.last.end(OK);
     await trying;

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { ChannelListener } from '../../../src/gateway/dispatch/channel-listener.ts';
-import { InstanceChannel, type RunnerEnd } from '../../../src/gateway/dispatch/instance-channel.ts';
-import { MUCH_MEMORY, runMemoryLimit } from '../../../src/gateway/dispatch/runner-memory.ts';
+import { InstanceChannel } from '../../../src/gateway/dispatch/instance-channel.ts';
+import { type RunnerEnd, RunWatch } from '../../../src/gateway/dispatch/run-watch.ts';
 import {
   ANY_OUTPUT_BYTES,
   type Run,
@@ -24,7 +24,7 @@ const REPORT: RunReport = {
 };
 
 /** A channel, and at its other end a thread that says what the test wants. */
-async function channelAndThread(memory: () => number = () => 0): Promise<{
+async function channelAndThread(): Promise<{
   readonly channel: InstanceChannel;
   readonly thread: net.Socket;
   readonly killed: Promise<RunnerEnd>;
@@ -38,7 +38,8 @@ async function channelAndThread(memory: () => number = () => 0): Promise<{
   const { socket } = listener;
   if (socket === undefined) throw new Error('no connection');
   const { promise: killed, resolve } = Promise.withResolvers<RunnerEnd>();
-  const channel = new InstanceChannel(socket, INFO, resolve, memory);
+  const watched = { memory: () => 0, activity: () => Promise.resolve(undefined), kill: resolve };
+  const channel = new InstanceChannel(socket, INFO, new RunWatch(1, watched, false), resolve);
   onTestFinished(() => channel.end({ cause: 'the test is over', timedOut: false }));
   return { channel, thread, killed };
 }
@@ -49,7 +50,7 @@ function encoded(report: RunReport): Uint8Array {
 
 test('a run goes out, and its report settles it', async () => {
   const { channel, thread } = await channelAndThread();
-  const reply = channel.run(RUN, PATIENCE_MS);
+  const reply = channel.run(RUN, { maxMs: PATIENCE_MS });
   const [bytes] = (await once(thread, 'data')) as [Buffer];
   expect(new FrameReader().push(bytes)?.run(INFO.inputs)).toEqual(RUN);
   const report = encoded(REPORT);
@@ -60,8 +61,8 @@ test('a run goes out, and its report settles it', async () => {
 
 test('I1: a second run beside one is a fault of ours, and does not disturb it', async () => {
   const { channel, thread } = await channelAndThread();
-  const first = channel.run(RUN, PATIENCE_MS);
-  expect(await channel.run(RUN, PATIENCE_MS)).toMatchObject({ kind: 'run-failed', fault: 'internal' });
+  const first = channel.run(RUN, { maxMs: PATIENCE_MS });
+  expect(await channel.run(RUN, { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'run-failed', fault: 'internal' });
   thread.write(encoded(REPORT));
   expect(await first).toEqual(REPORT);
 });
@@ -69,12 +70,12 @@ test('I1: a second run beside one is a fault of ours, and does not disturb it', 
 test('a run of a tensor that the session does not have is a fault of ours, and the next one is fine', async () => {
   const { channel, thread } = await channelAndThread();
   const odd: Run = { ...RUN, inputs: [{ ...PLACE, name: 'nobody' }] };
-  expect(await channel.run(odd, PATIENCE_MS)).toMatchObject({
+  expect(await channel.run(odd, { maxMs: PATIENCE_MS })).toMatchObject({
     kind: 'run-failed',
     fault: 'internal',
     message: expect.stringContaining("'nobody'"),
   });
-  const reply = channel.run(RUN, PATIENCE_MS);
+  const reply = channel.run(RUN, { maxMs: PATIENCE_MS });
   thread.write(encoded(REPORT));
   expect(await reply).toEqual(REPORT);
 });
@@ -86,7 +87,7 @@ test.each([
   ['of a tensor that there is not', malformed(6, 3)],
 ])('a report %s ends the process, and with it the run', async (_, bytes) => {
   const { channel, thread, killed } = await channelAndThread();
-  const reply = channel.run(RUN, PATIENCE_MS);
+  const reply = channel.run(RUN, { maxMs: PATIENCE_MS });
   thread.write(bytes);
   const end = await killed;
   expect(end).toEqual({ cause: expect.stringContaining('sent a malformed frame: '), timedOut: false });
@@ -104,36 +105,8 @@ test('a report that nobody waits for ends the process', async () => {
 
 test('no report within the limit ends the process', async () => {
   const { channel, killed } = await channelAndThread();
-  void channel.run(RUN, 50);
+  void channel.run(RUN, { maxMs: 50 });
   expect(await killed).toEqual({ cause: 'no answer within 50 ms', timedOut: true });
-});
-
-describe('a run for which the process takes memory', () => {
-  /** What the process holds when it is looked at, from the first time on. */
-  function growing(...bytes: number[]): () => number {
-    return () => (bytes.length > 1 ? bytes.shift() : bytes[0]) ?? 0;
-  }
-
-  test('of more than half of all that there is ends the process before its time is over', async () => {
-    const most = runMemoryLimit();
-    const { channel, killed } = await channelAndThread(growing(1_000, most, most + 1_001));
-    void channel.run(RUN, PATIENCE_MS);
-    const cause = `took ${most + 1} bytes of memory for a run`;
-    expect(await killed).toEqual({ cause, timedOut: false, memory: 'of-some-run' });
-  });
-
-  test('and gives no answer in time ends for its memory', async () => {
-    const { channel, killed } = await channelAndThread(growing(1_000, MUCH_MEMORY + 1_000));
-    void channel.run(RUN, 150);
-    const cause = `took ${MUCH_MEMORY} bytes of memory for a run: no answer within 150 ms`;
-    expect(await killed).toEqual({ cause, timedOut: true, memory: 'of-some-run' });
-  });
-
-  test('that was there before is not counted', async () => {
-    const { channel, killed } = await channelAndThread(() => 2 * runMemoryLimit());
-    void channel.run(RUN, 250);
-    expect(await killed).toEqual({ cause: 'no answer within 250 ms', timedOut: true });
-  });
 });
 
 test('a thread that ends alone ends the process, idle or in a run', async () => {
@@ -141,7 +114,7 @@ test('a thread that ends alone ends the process, idle or in a run', async () => 
   idle.thread.destroy();
   expect(await idle.killed).toEqual({ cause: 'a thread of it ended', timedOut: false });
   const busy = await channelAndThread();
-  const reply = busy.channel.run(RUN, PATIENCE_MS);
+  const reply = busy.channel.run(RUN, { maxMs: PATIENCE_MS });
   busy.thread.destroy();
   busy.channel.end(await busy.killed);
   expect(await reply).toEqual({ kind: 'ended', cause: 'a thread of it ended', timedOut: false });
@@ -149,7 +122,7 @@ test('a thread that ends alone ends the process, idle or in a run', async () => 
 
 test('I2: a process that dies settles its run with the cause of its death, which closes the channel a moment before', async () => {
   const { channel, thread } = await channelAndThread();
-  const reply = channel.run(RUN, PATIENCE_MS);
+  const reply = channel.run(RUN, { maxMs: PATIENCE_MS });
   const closed = once(thread.resume(), 'close');
   thread.destroy();
   await closed;

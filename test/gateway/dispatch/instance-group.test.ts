@@ -34,7 +34,8 @@ async function occupied(modelPath: string, options: Partial<InstanceGroupOptions
   return {
     group,
     runner,
-    run: (rows, limitMs = PATIENCE_MS) => group.run(loadOf(rows), { inputs: group.info.inputs, axis: 'rows' }, limitMs),
+    run: (rows, limitMs = PATIENCE_MS) =>
+      group.run(loadOf(rows), { inputs: group.info.inputs, axis: 'rows' }, { maxMs: limitMs }),
   };
 }
 
@@ -116,14 +117,29 @@ describe('a batch', () => {
     expect(outcome).toMatchObject({ kind: 'refused', message: expect.stringContaining('out of data bounds') });
   });
 
-  test('whose runner is killed has crashed; one that takes too long has timed out', async () => {
+  test('whose runner is killed has crashed; one that runs for too long has overrun', async () => {
     const first = await occupied(loopModelFile());
     const running = first.run([loopRow(ENDLESS)]);
     process.kill(pidOf(first.runner), 'SIGSEGV');
     expect(await running).toEqual({ kind: 'crashed', cause: 'killed by SIGSEGV' });
 
     const second = await occupied(loopModelFile());
-    expect(await second.run([loopRow(ENDLESS)], 200)).toEqual({ kind: 'timed_out', cause: 'no answer within 200 ms' });
+    expect(await second.run([loopRow(ENDLESS)], 200)).toEqual({
+      kind: 'overran',
+      cause: 'no answer within 200 ms',
+      maxMs: 200,
+    });
+  });
+
+  test('that no caller waits for is abandoned for others, and the one beside it is interrupted', async () => {
+    const file = loopModelFile();
+    const { group } = await occupied(file, { specs: [sessionSpec(file), sessionSpec(file)] });
+    const signature = { inputs: group.info.inputs, axis: 'rows' } as const;
+    const demand = { expectedMs: 0, isInTheWay: () => true };
+    const gone = group.run(loadOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS, demand });
+    const beside = group.run(loadOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS });
+    expect(await gone).toEqual({ kind: 'abandoned', cause: expect.stringContaining('no caller waited for') });
+    expect(await beside).toMatchObject({ kind: 'interrupted' });
   });
 });
 

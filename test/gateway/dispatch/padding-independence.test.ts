@@ -21,7 +21,8 @@ async function proofOf(bytes: Uint8Array, padding?: Readonly<Record<string, numb
   const { inputs, outputs, batching } = resolveSignature(group.info, config);
   const lengths = lengthsOf(batching);
   if (lengths === undefined) throw new Error('nothing is to be padded');
-  const run: RunRows = (rows) => group.run(loadOf(rows), { inputs, outputs, axis: 'rows', lengths }, PATIENCE_MS);
+  const run: RunRows = (rows) =>
+    group.run(loadOf(rows), { inputs, outputs, axis: 'rows', lengths }, { maxMs: PATIENCE_MS });
   return provePadding(run, inputs, lengths, { shape });
 }
 

@@ -114,7 +114,7 @@ describe('run', () => {
   test('takes a batch from the mailbox and leaves its answer there', async () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
-    const reply = await runner.run(1, loopRun(box, 10, 42), PATIENCE_MS);
+    const reply = await runner.run(1, loopRun(box, 10, 42), { maxMs: PATIENCE_MS });
     if (reply.kind !== 'ran') throw new Error(JSON.stringify(reply));
     const [output] = reply.result.outputs;
     expect(output).toMatchObject({ name: 'output', datatype: 'FP32', shape: [1, 1], byteLength: 4 });
@@ -129,7 +129,7 @@ describe('run', () => {
     const boxes = [await load(runner, file, 1), await load(runner, file, 2)];
     const values = [7, 8];
     const replies = await Promise.all(
-      boxes.map((box, index) => runner.run(index + 1, loopRun(box, 500, values[index]), PATIENCE_MS)),
+      boxes.map((box, index) => runner.run(index + 1, loopRun(box, 500, values[index]), { maxMs: PATIENCE_MS })),
     );
     const answers = replies.map((reply, index) => {
       if (reply.kind !== 'ran') throw new Error(JSON.stringify(reply));
@@ -151,10 +151,10 @@ describe('run', () => {
         maxOutputBytes: ANY_OUTPUT_BYTES,
       };
     };
-    const reply = await runner.run(1, indices(4n, 5n), PATIENCE_MS);
+    const reply = await runner.run(1, indices(4n, 5n), { maxMs: PATIENCE_MS });
     expect(reply).toMatchObject({ kind: 'run-failed', fault: 'data' });
     expect(reply.kind === 'run-failed' && reply.message).toContain('indices element out of data bounds');
-    expect(await runner.run(1, indices(4n, 0n), PATIENCE_MS)).toMatchObject({ kind: 'ran' });
+    expect(await runner.run(1, indices(4n, 0n), { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'ran' });
   });
 
   test('that finds its mailbox cut is a fault of ours, and the next one is fine', async () => {
@@ -162,14 +162,14 @@ describe('run', () => {
     const box = await load(runner, loopModelFile());
     const run = loopRun(box, 1);
     fs.truncateSync(box.path, 4);
-    expect(await runner.run(1, run, PATIENCE_MS)).toMatchObject({ kind: 'run-failed', fault: 'internal' });
-    expect(await runner.run(1, loopRun(box, 1), PATIENCE_MS)).toMatchObject({ kind: 'ran' });
+    expect(await runner.run(1, run, { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'run-failed', fault: 'internal' });
+    expect(await runner.run(1, loopRun(box, 1), { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'ran' });
   });
 
   test('of an instance that is not there is a fault of ours', async () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
-    expect(await runner.run(9, loopRun(box, 1), PATIENCE_MS)).toMatchObject({
+    expect(await runner.run(9, loopRun(box, 1), { maxMs: PATIENCE_MS })).toMatchObject({
       kind: 'run-failed',
       fault: 'internal',
       message: 'no instance 9',
@@ -183,7 +183,7 @@ describe('the end of the process', () => {
     async (signal) => {
       const runner = startRunner();
       const box = await load(runner, loopModelFile());
-      const running = runner.run(1, loopRun(box, ENDLESS), PATIENCE_MS);
+      const running = runner.run(1, loopRun(box, ENDLESS), { maxMs: PATIENCE_MS });
       process.kill(pidOf(runner), signal);
       expect(await running).toEqual({ kind: 'ended', cause: `killed by ${signal}`, timedOut: false });
       expect(runner.alive).toBe(false);
@@ -194,26 +194,49 @@ describe('the end of the process', () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
     const pid = pidOf(runner);
-    expect(await runner.run(1, loopRun(box, ENDLESS), 200)).toEqual({
+    expect(await runner.run(1, loopRun(box, ENDLESS), { maxMs: 200 })).toEqual({
       kind: 'ended',
       cause: 'no answer within 200 ms',
       timedOut: true,
+      busyRun: { instance: 1, fault: 'overran' },
     });
     expect(isAlive(pid)).toBe(false);
+  });
+
+  test('for a run that takes too long is told to the runs beside it, with the instance that is to blame', async () => {
+    const runner = startRunner();
+    const file = loopModelFile();
+    const boxes = [await load(runner, file, 1), await load(runner, file, 2)];
+    const replies = await Promise.all(
+      boxes.map((box, index) =>
+        runner.run(index + 1, loopRun(box, ENDLESS), { maxMs: index === 0 ? PATIENCE_MS : 300 }),
+      ),
+    );
+    for (const reply of replies) {
+      expect(reply).toMatchObject({ kind: 'ended', busyRun: { instance: 2, fault: 'overran' } });
+    }
+  });
+
+  test('a process that is stopped is killed long before the limit of its run', async () => {
+    const runner = startRunner();
+    const box = await load(runner, loopModelFile());
+    await stopProcess(pidOf(runner));
+    const reply = await runner.run(1, loopRun(box, 1), { maxMs: 600_000 });
+    expect(reply).toEqual({ kind: 'ended', cause: 'made no progress for 2000 ms of a run', timedOut: true });
   });
 
   test('a process that is stopped is killed at the limit of its run', async () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
     await stopProcess(pidOf(runner));
-    expect(await runner.run(1, loopRun(box, 1), 200)).toMatchObject({ kind: 'ended', timedOut: true });
+    expect(await runner.run(1, loopRun(box, 1), { maxMs: 200 })).toMatchObject({ kind: 'ended', timedOut: true });
   });
 
   test('every run in the process is told of it', async () => {
     const runner = startRunner();
     const file = loopModelFile();
     const boxes = [await load(runner, file, 1), await load(runner, file, 2)];
-    const running = boxes.map((box, index) => runner.run(index + 1, loopRun(box, ENDLESS), PATIENCE_MS));
+    const running = boxes.map((box, index) => runner.run(index + 1, loopRun(box, ENDLESS), { maxMs: PATIENCE_MS }));
     runner.kill('the test says so');
     expect(await Promise.all(running)).toEqual([
       { kind: 'ended', cause: 'the test says so', timedOut: false },
@@ -225,7 +248,7 @@ describe('the end of the process', () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
     let settled = 0;
-    const running = runner.run(1, loopRun(box, 1), PATIENCE_MS).then((reply) => {
+    const running = runner.run(1, loopRun(box, 1), { maxMs: PATIENCE_MS }).then((reply) => {
       settled++;
       return reply;
     });
@@ -243,7 +266,7 @@ describe('the end of the process', () => {
     runner.kill('the test says so');
     await runner.ended;
     const end = { kind: 'ended', cause: 'the test says so', timedOut: false };
-    expect(await runner.run(1, loopRun(box, 1), PATIENCE_MS)).toEqual(end);
+    expect(await runner.run(1, loopRun(box, 1), { maxMs: PATIENCE_MS })).toEqual(end);
     await runner.unload(1, PATIENCE_MS);
     await expect(runner.load(2, box.path, sessionSpec('x'), PATIENCE_MS)).rejects.toThrow('the test says so');
   });
@@ -260,7 +283,7 @@ describe('the end of the process', () => {
     const box = await load(runner, loopModelFile());
     process.kill(pidOf(runner), 'SIGINT');
     process.kill(pidOf(runner), 'SIGTERM');
-    expect(await runner.run(1, loopRun(box, 1), PATIENCE_MS)).toMatchObject({ kind: 'ran' });
+    expect(await runner.run(1, loopRun(box, 1), { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'ran' });
   });
 });
 
@@ -271,8 +294,8 @@ describe('unload', () => {
     const box = await load(runner, file, 1);
     await load(runner, file, 2);
     await runner.unload(2, PATIENCE_MS);
-    expect(await runner.run(2, loopRun(box, 1), PATIENCE_MS)).toMatchObject({ kind: 'run-failed' });
-    expect(await runner.run(1, loopRun(box, 1), PATIENCE_MS)).toMatchObject({ kind: 'ran' });
+    expect(await runner.run(2, loopRun(box, 1), { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'run-failed' });
+    expect(await runner.run(1, loopRun(box, 1), { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'ran' });
   });
 });
 

@@ -58,7 +58,7 @@ class Inhabitant extends InstanceGroup {
   /** The kind of the outcome of a run of so many iterations. */
   async outcome(iterations: number): Promise<string> {
     const { inputs } = this.info;
-    const { kind } = await this.run(loadOf([loopRow(iterations)]), { inputs, axis: 'rows' }, PATIENCE_MS);
+    const { kind } = await this.run(loadOf([loopRow(iterations)]), { inputs, axis: 'rows' }, { maxMs: PATIENCE_MS });
     return kind;
   }
 }

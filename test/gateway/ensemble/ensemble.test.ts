@@ -99,6 +99,7 @@ class Bench {
       problem: undefined,
       mailboxDirectory: '/nowhere',
       loadLimitMs: 0,
+      maxRunMs: 60_000,
       maxOutputBytes: 64 * 2 ** 20,
     };
     const ensemble = new Ensemble(plan, this);

@@ -13,6 +13,7 @@ const DEFAULTS: PlanDefaults = {
   strictExecutionProviders: false,
   mailboxDirectory: '/mailboxes',
   loadLimitMs: 1_000,
+  maxRunMs: 60_000,
   maxOutputBytes: 64 * 2 ** 20,
   cores: 4,
 };

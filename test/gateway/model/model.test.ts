@@ -39,6 +39,7 @@ async function loaded(
     strictExecutionProviders: false,
     mailboxDirectory: temporaryDirectory(),
     loadLimitMs: PATIENCE_MS,
+    maxRunMs: PATIENCE_MS,
     maxOutputBytes: 64 * 2 ** 20,
     cores: 1,
   });
@@ -210,13 +211,13 @@ describe('faults in service', () => {
     expect(model.state).toBe('READY');
   });
 
-  test('F3: a request that hangs two runners is the one that fails, and those beside it are answered', async () => {
+  test('F3: a request that runs longer than max_run_ms is the one that fails, and those beside it are answered', async () => {
     const { model } = await loaded(loopModel(), 'tensorgate: { max_run_ms: 1500 }');
     const { batcher } = model.ready;
     const answers = [loopRow(1, 1), loopRow(ENDLESS, 2), loopRow(1, 3)].map((row) =>
       outcomeOf(batcher.enqueue(row, new FakeCall(), NO_TERMS)),
     );
-    expect(await Promise.all(answers)).toEqual(['answered', 'runner_killed_twice', 'answered']);
+    expect(await Promise.all(answers)).toEqual(['answered', 'limit_exceeded', 'answered']);
     expect(await outcomeOf(batcher.enqueue(loopRow(1), new FakeCall(), NO_TERMS))).toBe('answered');
   });
 

@@ -39,7 +39,7 @@ describe('defaults', () => {
         preferred_batch_size: [],
         default_queue_policy: { default_timeout_microseconds: 0 },
       },
-      tensorgate: { row_independence: 'verify', max_run_ms: 60_000 },
+      tensorgate: { row_independence: 'verify' },
     });
   });
 

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { InferError, Status, type StatusCode } from '../../errors.ts';
-import type { Call, CancelReason, Deadline } from '../call.ts';
+import type { Call, CancelReason, Deadline, Peer } from '../call.ts';
 import { publishEnd, publishStart } from '../call-events.ts';
 import type { WayBack } from '../way-back.ts';
 
@@ -16,6 +16,7 @@ interface RestExchange {
 export class RestCall implements Call {
   readonly path: string;
   readonly deadline: Deadline;
+  readonly peer: Peer;
   /** REST has no deadline of its own; the parameter `timeout` is a term of the request. */
   readonly namesDeadline = false;
   onCancel: ((reason: CancelReason) => void) | undefined;
@@ -35,6 +36,8 @@ export class RestCall implements Call {
     this.path = path;
     this.#wayBack = wayBack;
     this.#request = request;
+    const { remoteAddress, remotePort } = request.socket;
+    this.peer = { address: `${remoteAddress}:${remotePort}` };
     this.deadline = this.#startedAt + limitMs;
     this.#timer = setTimeout(() => this.#cancel('deadline'), limitMs);
     response.once('close', () => this.#cancel('client'));
