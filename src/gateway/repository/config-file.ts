@@ -10,6 +10,7 @@ import { readText } from './disk.ts';
 import { readJson } from './json-document.ts';
 import { describeProblem, type Located, MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
 import { MODEL_CONFIG, type ModelConfig, ModelConfigError } from './model-config.ts';
+import { withOwnParameters } from './own-parameters.ts';
 import { checkSchema } from './schema-check.ts';
 import { readYaml } from './yaml-document.ts';
 
@@ -55,7 +56,7 @@ export function parseModelConfig({ text, name, form }: ConfigText, modelName: st
   };
   const read = READERS[form](text);
   if (read.kind === 'problems') return refuse(read.problems);
-  const { content, locate } = read.document;
+  const { content, locate } = form === 'pbtxt' ? withOwnParameters(read.document) : read.document;
   const said: Located = { content: form === 'pbtxt' ? withTritonsDefaults(content) : content, locate };
   const checked = checkSchema(said, MODEL_CONFIG);
   if (checked.kind === 'problems') return refuse(checked.problems);
