@@ -16,6 +16,9 @@ export function fp32Rows(rows: number, value = 0, bucket = '1,;'): InferTensors 
   };
 }
 
+/** The one flow of requests that name none. */
+const QUEUE = {};
+
 /** A request as the queue knows it, which nobody waits for. */
 export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedRequest> = {}): QueuedRequest {
   return {
@@ -27,6 +30,7 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     arrivalMs: 0,
     level: 1,
     turn: 0,
+    flow: QUEUE,
     suspect: false,
     sentAtMs: 0,
     settled: false,

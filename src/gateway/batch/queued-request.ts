@@ -5,8 +5,8 @@ import type { Call } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { InferError } from '../errors.ts';
 import type { CacheOutcome } from '../ops/diagnostics.ts';
-import type { Waiting } from './dynamic-batcher.ts';
 import type { Occupancy } from './occupancy.ts';
+import type { Waiting } from './waiting.ts';
 
 /** One output of a model, or one request's part of it; `data` is in raw form, and may be a view. */
 export interface OutputTensor {

@@ -8,7 +8,7 @@
  * Q4: an expired, hopeless or cancelled request never enters a batch.
  * Q5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
  * Q6: while a batch runs that is `exclusive`, nothing runs beside it.
- * Q7: of what waits in one bucket nothing is sent before what has an earlier turn.
+ * Q7: a batch takes requests of one bucket in order of their turns, and passes over only those that would be late in it.
  * Q8: a policy acts on a request in the moment in which its time is over, whatever is running then.
  * Q9: while no instance lives, a request waits as long as one can be back within its deadline; then it is refused, before that
  *     deadline.
@@ -24,7 +24,7 @@ import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
 import type { Batcher } from './batcher.ts';
 import { Device, type DeviceRun, type DeviceShare, type ShareOptions } from './device.ts';
-import { type BatchPolicy, type Bucket, decide, isHopeless } from './dynamic-batcher.ts';
+import { decide } from './dynamic-batcher.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { LatencyModel } from './latency-model.ts';
 import { Occupancy } from './occupancy.ts';
@@ -38,6 +38,7 @@ import { RequestQueue } from './request-queue.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
 import { settle } from './settlement.ts';
 import { reportStopped } from './stopped-run.ts';
+import { type BatchPolicy, type Bucket, isHopeless } from './waiting.ts';
 
 export interface SchedulerOptions extends BatchEndOptions {
   readonly policy: BatchPolicy;
@@ -131,6 +132,7 @@ export class Scheduler implements Batcher {
         arrivalMs: now,
         level,
         turn: turnOf(level, now),
+        flow: this,
         suspect: false,
         sentAtMs: 0,
         settled: false,
@@ -283,12 +285,11 @@ export class Scheduler implements Batcher {
         this.#timer = setTimeout(() => this.#pump(), Math.min(MAX_TIMER_MS, Math.max(0, decision.until - now)));
         return;
       }
-      const key = keys[decision.bucket] ?? '';
-      const chosen = buckets[decision.bucket]?.waiting.slice(decision.shed, decision.shed + decision.count) ?? [];
-      const run = this.#share.start(this.#predict(key, rowsOf(chosen), now));
+      const { requests, reason } = decision;
+      const run = this.#share.start(this.#predictBatch(requests, now));
       if (run === undefined) return;
-      for (const request of this.#queue.take(key, decision.shed)) settle(request, shed());
-      void this.#send({ requests: this.#queue.take(key, decision.count), exclusive: false }, decision.reason, run);
+      for (const request of requests) this.#queue.remove(request);
+      void this.#send({ requests, exclusive: false }, reason, run);
     }
   }
 
@@ -315,7 +316,7 @@ export class Scheduler implements Batcher {
     for (const request of hopeless) settle(request, request.expiresAt <= now ? expired() : shed());
   }
 
-  #bucket(key: string, now: number): Bucket {
+  #bucket(key: string, now: number): Bucket<QueuedRequest> {
     return {
       waiting: this.#queue.buckets.get(key) ?? [],
       maxRows: this.#rowLimits.get(key),

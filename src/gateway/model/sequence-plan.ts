@@ -1,8 +1,8 @@
 /** How the sequences of a stateful model are batched: Triton's strategies, in terms of the batchers that there are. */
 
 import type { Batcher } from '../batch/batcher.ts';
-import type { BatchPolicy } from '../batch/dynamic-batcher.ts';
 import { SequenceBatcher } from '../batch/sequence-batcher.ts';
+import type { BatchPolicy } from '../batch/waiting.ts';
 import type { ModelConfig } from '../repository/model-config.ts';
 import type { SequenceSignature } from '../repository/sequence-signature.ts';
 import { queuePolicies } from './queue-plan.ts';

@@ -1,0 +1,97 @@
+/** How many rows the next batch of a bucket may have: as many as are allowed, as pay, and as suit those who wait for it. */
+
+import { type BatchPolicy, type Bucket, grantedMs } from './waiting.ts';
+
+/** A size pays where its time a row is at most this many times the best one. */
+const PAYING = 1.01;
+/** Callers wait together who grant times that differ by more than this factor: no size suits all of them by itself. */
+const UNLIKE = 2;
+/** For impatient callers a batch becomes no smaller than answers this share of what full batches answer. */
+const LEAST_RATE = 0.8;
+
+/** The most rows of one batch. */
+export function mostRows(bucket: Bucket, policy: BatchPolicy): number {
+  const allowed = Math.min(bucket.maxRows ?? policy.maxRows, policy.maxRows);
+  // Preferred sizes are the operator's own choice.
+  if (policy.preferredRows.length > 0) return allowed;
+  const paying = payingRows(bucket, allowed);
+  return Math.min(paying, suitingRows(bucket, paying));
+}
+
+/**
+ * The smallest size, of the powers of two and `allowed`, whose predicted time a row is within 1 % of the best one: in a larger
+ * batch every request waits longer, and no more are answered. Where a row still gets cheaper at the largest size whose time is
+ * known, the next size is tried, and so becomes known.
+ */
+export function payingRows({ predict }: Pick<Bucket, 'predict'>, allowed: number): number {
+  const sizes: { readonly rows: number; readonly perRow: number }[] = [];
+  let best = Number.POSITIVE_INFINITY;
+  let untried: number | undefined;
+  for (let rows = 1; ; rows = Math.min(2 * rows, allowed)) {
+    const took = predict(rows);
+    if (took === undefined) {
+      untried = rows;
+      break;
+    }
+    sizes.push({ rows, perRow: took / rows });
+    best = Math.min(best, took / rows);
+    if (rows >= allowed) break;
+  }
+  const paying = sizes.find(({ perRow }) => perRow <= best * PAYING);
+  if (paying === undefined) return allowed;
+  return untried !== undefined && paying === sizes.at(-1) ? untried : paying.rows;
+}
+
+/**
+ * Where patient callers would fill the batch, so many rows that two batches fit into the time that the least patient one granted
+ * (Nexus' target, Shen et al., SOSP 2019): the impatient who come during one batch are answered by the next. But a batch keeps
+ * most of the rate of `limit` rows, so that few impatient callers do not slow down all others.
+ */
+function suitingRows({ waiting, predict }: Bucket, limit: number): number {
+  let least = Number.POSITIVE_INFINITY;
+  let most = 0;
+  let rows = 0;
+  for (const request of waiting) {
+    const granted = grantedMs(request);
+    least = Math.min(least, granted);
+    most = Math.max(most, granted);
+    rows += request.rows;
+    if (rows >= limit) break;
+  }
+  if (most <= UNLIKE * least) return limit;
+  const full = predict(limit) ?? 0;
+  const target = targetRows((size) => predict(size) ?? 0, limit, least);
+  const slow = largestRows(limit, (size) => size * full < LEAST_RATE * limit * (predict(size) ?? 0));
+  return Math.max(target, Math.min(limit, slow + 1));
+}
+
+/** The most rows of which two batches fit into `granted` milliseconds; at least 1. */
+export function targetRows(time: (rows: number) => number, limit: number, granted: number): number {
+  return Math.max(
+    1,
+    largestRows(limit, (rows) => 2 * time(rows) <= granted),
+  );
+}
+
+/** The largest number up to `limit` for which `holds`, which holds for small ones only; 0 where it holds for none. */
+function largestRows(limit: number, holds: (rows: number) => boolean): number {
+  let low = 0;
+  let high = limit;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (holds(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Several idle instances divide what waits, so that none idles while another works it off, unless the policy asks for large batches. */
+export function shareOf({ waiting }: Bucket, policy: BatchPolicy, most: number, idleInstances: number): number {
+  if (idleInstances === 1 || policy.maxDelayMs > 0 || policy.preferredRows.length > 0) return most;
+  let rows = 0;
+  for (const request of waiting) {
+    rows += request.rows;
+    if (rows >= most * idleInstances) return most;
+  }
+  return Math.min(most, Math.ceil(rows / idleInstances));
+}

@@ -1,0 +1,168 @@
+/**
+ * The search for a batch that passes over requests whose deadlines would keep it small.
+ *
+ * A candidate is worth what it answers in time, and what the rest of the queue answers after it, less the worth of the time that
+ * both take. The rest is followed by two rules, of which the better counts: batches as large as their first request allows, and
+ * Nexus' sliding window (Shen et al., SOSP 2019), which passes over requests until a batch of its target size is in time.
+ */
+
+import { BatchFormer, levelOf } from './batch-former.ts';
+import { targetRows } from './batch-rows.ts';
+import { type Bucket, grantedMs, type Waiting } from './waiting.ts';
+
+/** How many batches a candidate is followed. */
+const HORIZON_BATCHES = 4;
+/** The sliding window sees so many targets of requests: past them it would be at the end of the queue anyway. */
+const WINDOW_TARGETS = 4;
+/** From 8 rows on the sizes that are weighed grow by a quarter. */
+const SIZE_STEP = 4;
+/**
+ * What a millisecond is worth, as a share of what full batches answer in it: more requests will come, but less surely than those
+ * that are here. From a sweep over simulated curves, loads and arrivals, crowds included.
+ */
+const TIME_WEIGHT = 0.8;
+/** A head gives way only to a batch with a request that was granted at most this many times its own time. */
+const ALIKE = 4;
+/** Marks of a candidate's batch, and of those that follow it by either rule. */
+const MARKS = 3;
+
+export class BatchSearch {
+  readonly #waiting: readonly Waiting[];
+  readonly #former: BatchFormer;
+  readonly #limit: number;
+  readonly #now: number;
+  /** Rows of the sliding window's batches: two of them fit into the time that the head was granted. */
+  readonly #target: number;
+  /** Whether requests of several levels wait. */
+  readonly #hasLevels: boolean;
+  #mark = 0;
+  /** Only requests at least as urgent count. */
+  #level = Number.NaN;
+  /** What a millisecond is worth, in requests that count. */
+  #worth = 0;
+
+  constructor(bucket: Bucket, limit: number, now: number) {
+    const [head] = bucket.waiting;
+    this.#waiting = bucket.waiting;
+    this.#former = new BatchFormer(bucket, limit);
+    this.#hasLevels = bucket.waiting.some((request) => head !== undefined && levelOf(request) !== levelOf(head));
+    this.#limit = limit;
+    this.#now = now;
+    this.#target = targetRows((rows) => this.#former.time(rows), limit, head === undefined ? 0 : grantedMs(head));
+  }
+
+  /** The indexes of a batch that is better than that of the first `count` requests, which have `rows` rows; or `undefined`. */
+  betterThanFirst(count: number, rows: number): readonly number[] | undefined {
+    let best: number | undefined;
+    let bestValue = Number.NaN;
+    for (let size = rows + 1; size <= this.#limit; size = nextSize(size, this.#limit)) {
+      if (!this.#formCandidate(size)) continue;
+      // Larger ones would find even fewer that have the time for them.
+      if (this.#former.isLast && this.#former.rows < size) break;
+      const level = this.#passedLevel(size);
+      if (level !== this.#level) {
+        this.#countDownTo(level);
+        bestValue = best === undefined ? this.#valueOfFirst(count) : this.#valueOf(best);
+        this.#formCandidate(size);
+      }
+      const value = this.#value();
+      if (value > bestValue) {
+        bestValue = value;
+        best = size;
+      }
+    }
+    if (best === undefined) return undefined;
+    this.#formCandidate(best);
+    return [...this.#former.marks.keys()].filter((index) => this.#former.marks[index] === this.#mark);
+  }
+
+  /** Forms the batch that passes over what would be late in one of `size` rows; false where it must not. */
+  #formCandidate(size: number): boolean {
+    const former = this.#former;
+    const mark = this.#nextMark();
+    former.restart();
+    former.form({ at: this.#now, size, most: this.#limit, left: Number.POSITIVE_INFINITY, before: mark, mark });
+    if (former.marks[0] === mark) return true;
+    const [head] = this.#waiting;
+    if (head === undefined) return false;
+    const most = ALIKE * grantedMs(head);
+    for (let index = 1; index < former.length; index++) {
+      const request = this.#waiting[index];
+      if (former.marks[index] === mark && request !== undefined && grantedMs(request) <= most) return true;
+    }
+    return false;
+  }
+
+  #nextMark(): number {
+    this.#mark += MARKS;
+    return this.#mark;
+  }
+
+  /** The most urgent level of those that the candidate passes over: what is less urgent does not speak for it. */
+  #passedLevel(size: number): number {
+    if (!this.#hasLevels) return Number.POSITIVE_INFINITY;
+    const end = this.#now + this.#former.time(size);
+    let passed = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < this.#former.length; index++) {
+      const request = this.#waiting[index];
+      if (request === undefined || request.deadline >= end) continue;
+      const level = levelOf(request);
+      if (level < passed && this.#former.isInTime(index, this.#now)) passed = level;
+    }
+    return passed;
+  }
+
+  #countDownTo(level: number): void {
+    const full = this.#former.time(this.#limit);
+    this.#level = level;
+    const perRow = this.#former.countDownTo(level);
+    this.#worth = full > 0 ? TIME_WEIGHT * (this.#limit / full) * perRow : 0;
+  }
+
+  #valueOfFirst(count: number): number {
+    this.#former.formOfFirst(count, this.#nextMark());
+    return this.#value();
+  }
+
+  #valueOf(size: number): number {
+    this.#formCandidate(size);
+    return this.#value();
+  }
+
+  /** What the batch that was formed last is worth, with what can follow it. */
+  #value(): number {
+    const { counted, rows } = this.#former;
+    this.#former.keep();
+    const tookMs = this.#former.time(rows);
+    const after = this.#now + tookMs;
+    return counted - this.#worth * tookMs + Math.max(this.#drain(after, 0), this.#drain(after, this.#target));
+  }
+
+  /** What is worth that follows the latest candidate from `start` on, in batches of `target` rows; 0: as large as they can be. */
+  #drain(start: number, target: number): number {
+    const former = this.#former;
+    const limit = target === 0 ? this.#limit : target;
+    const fullMs = former.time(this.#limit);
+    const marks = { before: this.#mark, mark: this.#mark + (target === 0 ? 1 : 2) };
+    former.restore();
+    let value = 0;
+    let at = start;
+    for (let batch = 1; batch < HORIZON_BATCHES; batch++) {
+      const left = target === 0 ? 0 : former.rowsLeft(marks, WINDOW_TARGETS * target);
+      former.form({ at, size: Math.min(target, left), most: limit, left, ...marks });
+      if (former.rows === 0) break;
+      const tookMs = former.time(former.rows);
+      // Others will have joined the batch that empties the queue: it takes only its part of their batch's time.
+      const chargedMs = former.isLast ? Math.min(tookMs, (former.rows / this.#limit) * fullMs) : tookMs;
+      value += former.counted - this.#worth * chargedMs;
+      if (former.isLast) break;
+      at += tookMs;
+    }
+    return value;
+  }
+}
+
+function nextSize(size: number, limit: number): number {
+  const next = size + Math.max(1, Math.floor(size / SIZE_STEP));
+  return size < limit ? Math.min(next, limit) : next;
+}

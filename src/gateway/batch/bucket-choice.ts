@@ -1,0 +1,57 @@
+/** The choice between the buckets that may be sent. */
+
+import type { BatchChoice } from './batch-choice.ts';
+import { LAST_TURN } from './queue-policy.ts';
+import type { Waiting } from './waiting.ts';
+
+/** The batch that a bucket would send now. */
+export interface Offer<R extends Waiting = Waiting> {
+  readonly bucket: number;
+  /** The bucket's request with the first turn, which its batch may pass over. */
+  readonly head: R;
+  readonly batch: BatchChoice<R>;
+  /** Milliseconds that the batch takes; `undefined` while that is not known. */
+  readonly tookMs: number | undefined;
+}
+
+/**
+ * Of the buckets that hold a request of the flow whose turn it is, the one that gives the most for its time: the requests that it
+ * answers, and again those that would be late if it waited for one batch. A cheap or full bucket would go first for ever by
+ * that, so the bucket whose turn it is goes
+ * - when its head has waited longer than one batch of every bucket takes, or
+ * - when waiting would cost it answers, and its going first costs the other none.
+ */
+export function chooseOffer<R extends Waiting>(offers: readonly Offer<R>[], now: number): Offer<R> | undefined {
+  const [only] = offers;
+  if (only === undefined || offers.length === 1) return only;
+  const first = offers.reduce((least, offer) => (offer.head.turn < least.head.turn ? offer : least), only);
+  let roundMs = 0;
+  for (const { tookMs } of offers) {
+    if (tookMs === undefined) return first;
+    roundMs += tookMs;
+  }
+  if (first.head.turn === LAST_TURN || now - first.head.arrivalMs > roundMs) return first;
+  let best = first;
+  let bestRate = 0;
+  for (const offer of offers) {
+    if (offer !== first && (offer.head.turn === LAST_TURN || !hasPart(offer, first.head.flow))) continue;
+    const gain = offer.batch.requests.length + lostAfter(offer, roundMs / offers.length, now);
+    const rate = gain / (offer.tookMs ?? 0);
+    if (rate <= bestRate) continue;
+    bestRate = rate;
+    best = offer;
+  }
+  const isUrgent = lostAfter(first, best.tookMs ?? 0, now) > 0 && lostAfter(best, first.tookMs ?? 0, now) === 0;
+  return isUrgent ? first : best;
+}
+
+function hasPart({ batch }: Offer, flow: object): boolean {
+  return batch.requests.some((request) => request.flow === flow);
+}
+
+/** Requests of the batch that would be late if it waited for `delayMs`. */
+function lostAfter({ batch, tookMs = 0 }: Offer, delayMs: number, now: number): number {
+  let lost = 0;
+  for (const { deadline } of batch.requests) if (deadline < now + delayMs + tookMs) lost++;
+  return lost;
+}

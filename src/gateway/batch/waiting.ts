@@ -1,0 +1,43 @@
+/** What the batch decision sees: requests that wait, the buckets they wait in, and the limits of a batch. */
+
+/** A request as the decision sees it. Times are milliseconds of one monotonic clock. */
+export interface Waiting {
+  readonly rows: number;
+  readonly arrivalMs: number;
+  /** When its answer is to be ready. */
+  readonly deadline: number;
+  /** Level of priority; 1 is the most urgent. */
+  readonly level: number;
+  /** Its place in fair order. The lowest goes first. */
+  readonly turn: number;
+  /** Whose turn it is. Between flows the turns rule; within one a later request may go first where that answers more. */
+  readonly flow: object;
+}
+
+/** Requests whose tensors fit into one batch (same shapes apart from the rows), in order of their turns. */
+export interface Bucket<R extends Waiting = Waiting> {
+  readonly waiting: readonly R[];
+  /** Most rows of a batch where that is less than the policy's. */
+  readonly maxRows?: number | undefined;
+  /** Milliseconds that a batch of `rows` takes, from sending to answer; `undefined` while that is not known. */
+  predict(rows: number): number | undefined;
+}
+
+export interface BatchPolicy {
+  /** Most rows of a batch; 1 where the model does not batch. */
+  readonly maxRows: number;
+  /** How long the oldest request may be held back for company; 0: an idle instance never waits. */
+  readonly maxDelayMs: number;
+  /** Sizes to send as soon as they can be formed, ascending. With a delay only these, or a full batch, go before it has passed. */
+  readonly preferredRows: readonly number[];
+}
+
+/** Milliseconds from its arrival to when its answer is to be ready. */
+export function grantedMs({ deadline, arrivalMs }: Waiting): number {
+  return deadline - arrivalMs;
+}
+
+/** True for a request that could not be answered in time even if it ran alone, now. */
+export function isHopeless(request: Waiting, bucket: Pick<Bucket, 'predict'>, now: number): boolean {
+  return request.deadline <= now || now + (bucket.predict(request.rows) ?? 0) > request.deadline;
+}
