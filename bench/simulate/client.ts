@@ -10,14 +10,18 @@ import type { VirtualClock } from './virtual-clock.ts';
 /** What becomes of a request: `refused` at once or `shed` later because it cannot be in time, `full` where the queue is. */
 export type Fate = 'in_time' | 'late' | 'refused' | 'shed' | 'full' | 'expired' | 'failed';
 
-export interface Reply {
+/** What became of a request. */
+export interface Answer {
   readonly sentMs: number;
   readonly latencyMs: number;
   readonly fate: Fate;
   readonly rows: number;
-  readonly call: Call;
   /** The label of its plan. */
   readonly label: string;
+}
+
+export interface Reply extends Answer {
+  readonly call: Call;
 }
 
 export interface RequestPlan {

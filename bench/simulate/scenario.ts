@@ -1,17 +1,20 @@
 /** One model that serves open-loop clients, and the figures of what became of their requests. */
 
 import { quantile } from './case.ts';
-import { type Fate, type Reply, type RequestPlan, sendAll } from './client.ts';
+import { type Answer, type Fate, type Reply, type RequestPlan, sendAll } from './client.ts';
 import { type Curve, runMs } from './curves.ts';
 import { type Cost, lateWork, type RunRecord, SimulatedInstances } from './instances.ts';
 import { makeScheduler, ONE_SHAPE, warmUp } from './model.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-export interface Scenario {
-  readonly curve: Curve;
+export interface Requests {
   readonly arrivals: Float64Array;
   /** What is asked at each arrival. */
   readonly plan: (index: number) => RequestPlan;
+}
+
+export interface Scenario extends Requests {
+  readonly curve: Curve;
   /** By default what the curve says. */
   readonly cost?: Cost;
   /** Standard deviation of the logarithm of run times; by default 5 %. */
@@ -39,7 +42,7 @@ export async function serve(scenario: Scenario): Promise<Outcome> {
   return { replies, instances };
 }
 
-export type ReplyFilter = (reply: Reply) => boolean;
+export type ReplyFilter = (answer: Answer) => boolean;
 
 /** Replies to requests that were sent in a span of time. */
 export function sentIn(fromMs: number, toMs = Number.POSITIVE_INFINITY): ReplyFilter {
@@ -47,14 +50,14 @@ export function sentIn(fromMs: number, toMs = Number.POSITIVE_INFINITY): ReplyFi
 }
 
 /** Share of the requests that were answered in time. */
-export function inTimeShare(replies: readonly Reply[], filter: ReplyFilter = () => true): number {
+export function inTimeShare(replies: readonly Answer[], filter: ReplyFilter = () => true): number {
   const counted = replies.filter(filter);
   return counted.filter(({ fate }) => fate === 'in_time').length / counted.length;
 }
 
 /** Rows that were answered in time from `fromMs` to `toMs`, a millisecond. */
 export function goodput(
-  replies: readonly Reply[],
+  replies: readonly Answer[],
   fromMs: number,
   toMs: number,
   filter: ReplyFilter = () => true,
@@ -68,7 +71,7 @@ export function goodput(
 }
 
 /** The latency that a `share` of the answers does not pass. */
-export function answerMs(replies: readonly Reply[], share: number, filter: ReplyFilter = () => true): number {
+export function answerMs(replies: readonly Answer[], share: number, filter: ReplyFilter = () => true): number {
   const answered = replies.filter((reply) => (reply.fate === 'in_time' || reply.fate === 'late') && filter(reply));
   return quantile(
     answered.map(({ latencyMs }) => latencyMs),
@@ -83,7 +86,7 @@ export function lateShare(runs: readonly RunRecord[], replies: readonly Reply[])
 }
 
 /** Such as `late 3, shed 120`: the fates other than in time. */
-export function fatesText(replies: readonly Reply[], filter: ReplyFilter = () => true): string {
+export function fatesText(replies: readonly Answer[], filter: ReplyFilter = () => true): string {
   const counts = new Map<Fate, number>();
   for (const reply of replies) {
     if (filter(reply) && reply.fate !== 'in_time') counts.set(reply.fate, (counts.get(reply.fate) ?? 0) + 1);
@@ -97,7 +100,7 @@ export interface Stream {
   readonly plan: RequestPlan;
 }
 
-export function merge(streams: readonly Stream[]): Pick<Scenario, 'arrivals' | 'plan'> {
+export function merge(streams: readonly Stream[]): Requests {
   const all = streams.flatMap(({ arrivals, plan }) => Array.from(arrivals, (arrival) => ({ arrival, plan })));
   all.sort((one, other) => one.arrival - other.arrival);
   const nothing: RequestPlan = {};

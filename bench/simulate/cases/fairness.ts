@@ -66,12 +66,9 @@ async function besideFlood(
   const requests = merge([own, other]);
   const { replies } = await serve({ curve, ...requests, levels });
   const triton = serveTriton(curve, requests, 0.05);
-  const victims = triton.filter(
-    (_, index) => requests.plan(index).label === 'victim' && (requests.arrivals[index] ?? 0) >= SETTLE_MS,
-  );
-  const peers = { 'Triton without priorities': victims.filter(Boolean).length / victims.length / alone };
   const isVictim: ReplyFilter = (reply) => reply.label === 'victim' && later(reply);
   const isFlood: ReplyFilter = (reply) => reply.label === 'flood';
+  const peers = { 'Triton without priorities': inTimeShare(triton, isVictim) / alone };
   const share = inTimeShare(replies, isVictim);
   const floodShare = goodput(replies, SETTLE_MS, spanMs, isFlood) / capacity(curve);
   const row = [
@@ -95,7 +92,7 @@ async function runTenants({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   ];
   const measures: Measure[] = [];
   const rows: string[][] = [];
-  for (const flood of isShort ? floods.slice(0, 2) : floods) {
+  for (const flood of isShort ? floods.slice(0, 4) : floods) {
     const spanMs = isShort ? 3_000 : capacity(flood.curve) > 1 ? 4_000 : 8_000;
     const { ratio, peers, row } = await besideFlood(
       flood,
@@ -122,7 +119,7 @@ async function runPriorities({ seeds, isShort }: RunOptions): Promise<CaseResult
   ];
   const measures: Measure[] = [];
   const rows: string[][] = [];
-  for (const flood of isShort ? floods.slice(1, 3) : floods) {
+  for (const flood of isShort ? floods.slice(1, 4) : floods) {
     const { ratio, peers, row } = await besideFlood(
       flood,
       isShort ? 3_000 : 8_000,
@@ -162,7 +159,7 @@ async function runNeighbours({ seeds, isShort }: RunOptions): Promise<CaseResult
   ];
   const measures: Measure[] = [];
   const rows: string[][] = [];
-  for (const neighbour of isShort ? neighbours.slice(0, 2) : neighbours) {
+  for (const neighbour of isShort ? neighbours.slice(0, 3) : neighbours) {
     const { small, smallLoad, large, instances, cores, largeDeadlineMs } = neighbour;
     const alone = await serveBoth(neighbour, 0, isShort ? 3_000 : 8_000, seeds[0] ?? 1);
     const both = await serveBoth(neighbour, 2, isShort ? 3_000 : 8_000, seeds[0] ?? 1);

@@ -57,11 +57,11 @@ const TROUBLES: readonly Trouble[] = [
   slower(CNN, 3, 50, 10, 60_000),
 ];
 
-async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
+async function run({ seeds }: RunOptions): Promise<CaseResult> {
   const measures: Measure[] = [];
   const rows: string[][] = [];
   const charts: Chart[] = [];
-  for (const trouble of isShort ? TROUBLES.filter((_, index) => index % 3 === 1) : TROUBLES) {
+  for (const trouble of TROUBLES) {
     const end = Math.max(...trouble.disturbances.map(({ toMs }) => toMs));
     const arrivals = poisson(
       trouble.perSecond / 1000,

@@ -54,7 +54,7 @@ async function runLengths({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   const rows: string[][] = [];
   const spanMs = SETTLE_MS + (isShort ? 15_000 : 30_000);
   for (const kind of (isShort ? ['mixed'] : ['mixed', 'queries', 'passages']) as readonly TextKind[]) {
-    for (const load of isShort ? [1.5] : [1, 1.5, 2]) {
+    for (const load of isShort ? [1.5, 2] : [1, 1.5, 2]) {
       for (const isPadded of isShort ? [true] : [true, false]) {
         const { replies, instances, padding } = await serveTexts(kind, load, spanMs, isPadded, seeds[0] ?? 1);
         const value = inTimeShare(replies, sentIn(SETTLE_MS));
