@@ -12,7 +12,7 @@ import type { OutputTensor } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/run-outcome.ts';
 import { isMask, type LengthAxis, type Padding } from '../repository/length-axis.ts';
 import type { ModelTensor } from '../repository/row-axis.ts';
-import { compareTogether, type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
+import { compareTogether, outputWithNaN, type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
 import { seededRandom, syntheticRow } from './synthetic-input.ts';
 
 /** Lengths as shares of the longest: 31, 14, 9, 5 and 1 of 31. Padding of far more than the grid ever adds shows any leak. */
@@ -42,6 +42,11 @@ export async function provePadding(
   const [long, short] = [await run([made(longest, 0)]), await run([made(shorter, 0)])];
   if (long.kind !== 'ok') return off(`a row of length ${longest} does not run (${reasonOf(long)})`);
   if (short.kind !== 'ok') return off(`a row of length ${shorter} does not run (${reasonOf(short)})`);
+  const numberless = outputWithNaN(long.outputs);
+  if (numberless !== undefined)
+    return off(
+      `output '${numberless}' of a made-up row holds NaN, which proves nothing (is the pad value of the mask right?)`,
+    );
   const outputs = lengthAxesOf(long.outputs, longest, short.outputs, shorter);
   const texts = long.outputs.find(({ name, datatype }) => datatype === 'BYTES' && outputs.has(name));
   if (texts !== undefined) return off(`output '${texts.name}' holds as many texts as the inputs are long`);

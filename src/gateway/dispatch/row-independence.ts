@@ -136,6 +136,19 @@ function difference(beside: OutputTensor, alone: OutputTensor): string | undefin
   return off > tolerance * largest ? off.toPrecision(2) : undefined;
 }
 
+/** The name of a floating-point output that holds NaN, if one does: NaN equals NaN, and would prove nothing. */
+export function outputWithNaN(outputs: readonly OutputTensor[]): string | undefined {
+  return outputs.find(({ datatype, data }) => {
+    const read = READERS[datatype];
+    const size = DATATYPE_BYTES[datatype] ?? 1;
+    const view = viewOf(data);
+    for (let at = 0; read !== undefined && at < data.byteLength; at += size) {
+      if (Number.isNaN(read(view, at))) return true;
+    }
+    return false;
+  })?.name;
+}
+
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -78,7 +78,7 @@ function checkTensors(config: ModelConfig, { refuse, warn }: Sink): void {
   for (const [index, { name, format, allow_ragged_batch, optional }] of config.input.entries()) {
     const what = `input '${name}'`;
     if (allow_ragged_batch === true) {
-      const text = `${what}: requests of different shapes are not joined into one tensor; remove allow_ragged_batch, and they run apart`;
+      const text = `${what}: requests of different shapes are not joined into one tensor; remove allow_ragged_batch: they run apart, or are padded to one length (tensorgate.padding)`;
       refuse(['input', index, 'allow_ragged_batch'], text);
     }
     if (optional === true) {

@@ -63,7 +63,9 @@ describe('padding is off', () => {
   });
 
   test('where the declared value of a mask means no padding', async () => {
-    expect(outputsOf(await proofOf(encoderModel(), { attention_mask: 1 }))).toContain('when it is padded');
+    expect(outputsOf(await proofOf(encoderModel(), { attention_mask: 1 }))).toContain(
+      'is the pad value of the mask right?',
+    );
   });
 
   test('where an output holds a text for each element', async () => {
@@ -124,6 +126,19 @@ describe('a model that is odd', () => {
     const run = echo((shape) => ((shape[1] ?? 0) < 16 ? refused : undefined));
     const proven = await provePadding(run, inputs, lengths, { shape: WIDE });
     expect(outputsOf(proven)).toBe('a row of length 14 does not run (too long)');
+  });
+
+  test('is not padded where it answers NaN, which is the same padded or not', async () => {
+    const run: RunRows = async (rows) => {
+      const { places } = gather(loadOf(rows), inputs, 'rows', lengths);
+      const data = new Uint8Array(new Float32Array(rows.length).fill(Number.NaN).buffer);
+      const outputs = [{ name: 'y', datatype: 'FP32' as const, shape: [places[0]?.shape[0] ?? 0], data }];
+      return { kind: 'ok', outputs, inputMs: 0, computeMs: 0, outputMs: 0 };
+    };
+    const proven = await provePadding(run, inputs, lengths, { shape: WIDE });
+    expect(outputsOf(proven)).toBe(
+      "output 'y' of a made-up row holds NaN, which proves nothing (is the pad value of the mask right?)",
+    );
   });
 
   test('is not padded where it refuses several rows', async () => {
