@@ -119,6 +119,8 @@ function fateOf(error: unknown, latencyMs: number): Fate {
   if (!(error instanceof InferError)) throw error;
   switch (error.reason) {
     case 'cannot_meet_deadline':
+    case 'deadline_too_short':
+    case 'overloaded':
       return latencyMs === 0 ? 'refused' : 'shed';
     case 'queue_full':
       return 'full';

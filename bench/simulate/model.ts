@@ -5,6 +5,7 @@ import { type InferTensors, type RowSize, UNIT_ROW } from '../../src/gateway/adm
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { Executor } from '../../src/gateway/batch/run-outcome.ts';
 import { type DevicePlace, Scheduler } from '../../src/gateway/batch/scheduler.ts';
+import { tenantsBy } from '../../src/gateway/batch/tenants.ts';
 import { type Curve, runMs } from './curves.ts';
 
 export interface ModelOptions {
@@ -20,6 +21,8 @@ export interface ModelOptions {
 
 /** The default of `tensorgate.max_queue_size`. */
 const MAX_QUEUE_SIZE = 1024;
+
+const TENANT_KEY = 'x-tenant';
 
 /** A scheduler as `load` makes it for a model with the server's default settings. */
 export function makeScheduler(options: ModelOptions, executor: Executor): Scheduler {
@@ -38,6 +41,7 @@ export function makeScheduler(options: ModelOptions, executor: Executor): Schedu
       maxQueueBytes: Number.POSITIVE_INFINITY,
       axis: 'rows',
       maxOutputBytes: Number.POSITIVE_INFINITY,
+      tenantOf: tenantsBy(TENANT_KEY, new Map()),
       ...(options.place !== undefined && { place: options.place }),
       record: () => {},
     },
@@ -113,5 +117,3 @@ export class SimulatedCall implements Call {
 
   fail(): void {}
 }
-
-const TENANT_KEY = 'x-tenant';

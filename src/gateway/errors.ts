@@ -57,8 +57,12 @@ export const REASONS = {
   queue_full: 'RESOURCE_EXHAUSTED',
   /** The tenant has had its share of requests for now, or the connection resets more calls than it may. */
   rate_limited: 'RESOURCE_EXHAUSTED',
-  /** The predicted wait is longer than the time that is left. */
+  /** The predicted wait is too long for the time that is left. */
   cannot_meet_deadline: 'RESOURCE_EXHAUSTED',
+  /** The time that is left is shorter than the fastest run that was ever seen: no server could answer. */
+  deadline_too_short: 'RESOURCE_EXHAUSTED',
+  /** The caller named no deadline, and the predicted wait is too long for the model's objective. */
+  overloaded: 'RESOURCE_EXHAUSTED',
   /** The deadline passed while the request was in our hands; it was not run after that. */
   deadline_exceeded: 'DEADLINE_EXCEEDED',
   /** Who calls is not among those who may. */

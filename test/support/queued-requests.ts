@@ -1,4 +1,5 @@
 import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
+import { FairTurns } from '../../src/gateway/batch/fair-turns.ts';
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { QueuedRequest } from '../../src/gateway/batch/queued-request.ts';
 import { FakeCall } from './fake-call.ts';
@@ -16,21 +17,28 @@ export function fp32Rows(rows: number, value = 0, bucket = '1,;'): InferTensors 
   };
 }
 
-/** The one flow of requests that name none. */
-const QUEUE = {};
+const FOREVER = Number.POSITIVE_INFINITY;
 
-/** A request as the queue knows it, which nobody waits for. */
+/** A request as the queue knows it, for which no caller waits. */
 export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedRequest> = {}): QueuedRequest {
+  const { level = 1 } = fields;
   return {
     tensors,
     call: new FakeCall(),
     rows: tensors.rows,
-    deadline: Number.POSITIVE_INFINITY,
-    expiresAt: Number.POSITIVE_INFINITY,
+    bytes: tensors.bytes,
+    workMs: tensors.rows,
+    limitMs: FOREVER,
+    expiresAt: FOREVER,
+    latestAt: FOREVER,
+    objectiveAt: FOREVER,
+    deadline: FOREVER,
+    due: fields.arrivalMs ?? 0,
     arrivalMs: 0,
-    level: 1,
+    level,
+    flow: new FairTurns().flowOf({ tenant: '', weight: 1, level, grantedMs: 1, isNamed: true }),
     turn: 0,
-    flow: QUEUE,
+    isWaiting: false,
     suspect: false,
     sentAtMs: 0,
     settled: false,

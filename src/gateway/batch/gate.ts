@@ -29,8 +29,8 @@ const MAX_WAIT_MS = 30_000;
 const NOTICE_MS = 15;
 
 /** When a request is given up that waits for an instance: so early that the refusal reaches its caller in time. */
-export function waitsUntilMs({ deadline, arrivalMs }: QueuedRequest, { sinceMs }: Down): number {
-  return Math.min(deadline - NOTICE_MS, Math.max(arrivalMs, sinceMs) + MAX_WAIT_MS);
+export function waitsUntilMs({ latestAt, arrivalMs }: QueuedRequest, { sinceMs }: Down): number {
+  return Math.min(latestAt - NOTICE_MS, Math.max(arrivalMs, sinceMs) + MAX_WAIT_MS);
 }
 
 /** Whether an instance is expected back before the request is given up. */

@@ -23,6 +23,7 @@ interface SizeMean {
   readonly rows: number;
   mean: number;
   samples: number;
+  fastest: number;
   /** What is expected of this size: at least what is expected of any smaller one. */
   expected: number;
 }
@@ -49,6 +50,7 @@ export class LatencyModel {
     }
     const size = this.#sizeOf(rows);
     size.samples++;
+    size.fastest = Math.min(size.fastest, elapsedMs);
     size.mean += (elapsed - size.mean) / Math.min(size.samples, MEAN_SAMPLES);
     this.#w = this.#w * FORGETTING + 1;
     this.#x = this.#x * FORGETTING + rows;
@@ -64,6 +66,12 @@ export class LatencyModel {
   predict(rows: number, nowMs: number): number | undefined {
     if (this.#samples < SAMPLES_TO_TRUST || nowMs - this.#lastMs > STALE_MS) return undefined;
     return this.#expect(rows) * (1 + MARGIN * this.#relativeError);
+  }
+
+  /** The fastest run that was seen of a batch of at least so many rows, or of the largest that was. */
+  fastest(rows: number): number | undefined {
+    const at = this.#indexOf(rows);
+    return this.#sizes[at]?.rows === rows ? this.#sizes[at].fastest : this.#sizes[at - 1]?.fastest;
   }
 
   /** Never less for more rows: noise between neighbouring sizes must not make a larger batch look cheaper. */
@@ -101,7 +109,7 @@ export class LatencyModel {
     const at = this.#indexOf(rows);
     const found = this.#sizes[at];
     if (found?.rows === rows) return found;
-    const made = { rows, mean: 0, samples: 0, expected: 0 };
+    const made = { rows, mean: 0, samples: 0, expected: 0, fastest: Number.POSITIVE_INFINITY };
     this.#sizes.splice(at, 0, made);
     return made;
   }

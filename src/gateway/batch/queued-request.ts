@@ -5,7 +5,9 @@ import type { Call } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { InferError } from '../errors.ts';
 import type { CacheOutcome } from '../ops/diagnostics.ts';
+import type { Flow, Share } from './fair-turns.ts';
 import type { Occupancy } from './occupancy.ts';
+import type { RequestTimes } from './request-times.ts';
 import type { Waiting } from './waiting.ts';
 
 /** One output of a model, or one request's part of it; `data` is in raw form, and may be a view. */
@@ -40,13 +42,16 @@ export interface InferOutputs {
   readonly requestIsSpent?: boolean;
 }
 
-export interface QueuedRequest extends Waiting {
+export interface QueuedRequest extends Waiting, Share, RequestTimes {
   readonly tensors: InferTensors;
   readonly call: Call;
-  /** The end of its time. `deadline`, by which the answer is to be ready, is a little before it. */
-  readonly expiresAt: number;
-  /** `LAST_TURN` once it waits behind all others. */
+  /** `objectiveAt` as long as that can be met, otherwise `latestAt`. */
+  deadline: number;
+  readonly flow: Flow;
+  /** Changes with each survey of the queue; `LAST_TURN` once it waits behind all others. */
   turn: number;
+  /** In the queue. */
+  isWaiting: boolean;
   /** True once a runner died or hung under it: it is replayed once, by itself. */
   suspect: boolean;
   /** When its batch was sent; 0 before. */

@@ -17,21 +17,27 @@ export function expired(): InferError {
   return new InferError('deadline_exceeded', 'the deadline passed before the request was answered');
 }
 
-export function shed(): InferError {
-  const text = 'can no longer be answered in time: given up before it ran';
-  return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
+/** No server could answer in time. */
+export function deadlineTooShort(fastestMs: number, leftMs: number): InferError {
+  const text = `cannot be answered in time: the fastest run so far took ${format(fastestMs)}, ${format(leftMs)} are left`;
+  return new InferError('deadline_too_short', text, { pushback: 'never' });
 }
 
-/** The model needs longer than is left, whatever waits. */
-export function cannotMeetDeadline(aloneMs: number, leftMs: number): InferError {
-  const text = `cannot be answered in time: the model needs about ${format(aloneMs)}, ${format(leftMs)} are left`;
-  return new InferError('cannot_meet_deadline', text, { pushback: 'never' });
-}
-
-/** What waits before the request leaves it too little time. */
-export function waitsTooLong(waitMs: number, aloneMs: number, leftMs: number): InferError {
-  const text = `cannot be answered in time: about ${format(waitMs)} of work wait before it and it needs ${format(aloneMs)}, ${format(leftMs)} are left`;
+export function cannotMeetDeadline(waitMs: number, aloneMs: number, leftMs: number): InferError {
+  const text = `cannot be answered in time: about ${format(waitMs)} of work go before it and it needs ${format(aloneMs)}, ${format(leftMs)} are left`;
   return new InferError('cannot_meet_deadline', text, { pushback: withJitter(waitMs) });
+}
+
+/** For a request whose caller named no deadline. */
+export function overloaded(waitMs: number, objectiveMs: number): InferError {
+  const text = `the model has more requests than it can answer within its objective of ${format(objectiveMs)} (objective_ms): about ${format(waitMs)} of work go before this one`;
+  return new InferError('overloaded', text, { pushback: withJitter(waitMs) });
+}
+
+/** For a request of the largest flow, when the queue is full and a request of a smaller one comes. */
+export function gaveWay(waitMs: number): InferError {
+  const text = 'Exceeds maximum queue size: gave way to a caller with less work in the queue (max_queue_size)';
+  return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
 }
 
 export function killedTwice(cause: string): InferError {
@@ -61,6 +67,7 @@ export function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): 
 }
 
 function format(ms: number): string {
+  if (ms <= 0) return '0 ms';
   return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
 }
 

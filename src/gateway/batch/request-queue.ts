@@ -1,29 +1,72 @@
 /**
- * What waits for one model version: a bucket for each shape, each in the order of the turns, and in the order of arrival where
- * turns are equal. Bounded in requests for each level of priority, and in bytes over all of them.
+ * What waits for one model version: flows, each in the order in which its answers are due. Bounded in requests for each level of
+ * priority, and in bytes over all of them. When it is full, the largest flow gives way to a smaller one.
+ *
+ * A request that leaves stays in the list of its flow until the next survey, or until half of the list has left: a cancellation
+ * costs no search.
  */
 
 import { InferError } from '../errors.ts';
+import { Backlog, type PredictBatch } from './backlog.ts';
+import { FairTurns, type Flow, type FlowKey, type Share } from './fair-turns.ts';
 import { LAST_TURN, type QueuePolicies } from './queue-policy.ts';
 import type { QueuedRequest } from './queued-request.ts';
+
+/** What a look at a request says of it. */
+export type Verdict =
+  /** It is answered in time if it runs now. */
+  | 'promising'
+  /** It may be answered in time, if the run is as fast as the fastest ones. */
+  | 'doubtful'
+  /** It is not answered in time. */
+  | 'hopeless'
+  /** Its time is over. */
+  | 'expired';
+
+export interface Survey {
+  /** By bucket, in order of their turns. */
+  readonly promising: ReadonlyMap<string, readonly QueuedRequest[]>;
+  readonly doubtful: readonly QueuedRequest[];
+  readonly hopeless: readonly QueuedRequest[];
+  /** Those wait no longer. */
+  readonly expired: readonly QueuedRequest[];
+}
+
+/** Requests of one flow, ascending by when they are due. */
+interface Line {
+  requests: QueuedRequest[];
+  /** How many of them have left. */
+  left: number;
+}
+
+const NONE: readonly QueuedRequest[] = [];
+/** A list with fewer requests that have left is not worth shortening. */
+const FEW_LEFT = 32;
 
 export class RequestQueue {
   readonly #policies: QueuePolicies;
   readonly #maxBytes: number;
-  readonly #buckets = new Map<string, QueuedRequest[]>();
+  readonly #turns = new FairTurns();
+  readonly #backlog: Backlog;
+  readonly #lines = new Map<Flow, Line>();
+  /** Those that had their time and wait behind all others, in the order in which it was over. */
+  #postponed: QueuedRequest[] = [];
   /** By level, counted from 0. */
   readonly #requestsOf: number[];
-  /** The same, of those that do not wait behind all others. */
-  readonly #rowsOf: number[];
   #requests = 0;
   #rows = 0;
   #bytes = 0;
 
-  constructor(policies: QueuePolicies, maxBytes: number) {
+  /** @param batch what a batch costs, and the rows of a full one */
+  constructor(
+    policies: QueuePolicies,
+    maxBytes: number,
+    batch: { readonly predict: PredictBatch; readonly maxRows: number },
+  ) {
     this.#policies = policies;
     this.#maxBytes = maxBytes;
+    this.#backlog = new Backlog(batch.predict, batch.maxRows);
     this.#requestsOf = Array<number>(policies.levels).fill(0);
-    this.#rowsOf = Array<number>(policies.levels).fill(0);
   }
 
   get requests(): number {
@@ -34,108 +77,208 @@ export class RequestQueue {
     return this.#rows;
   }
 
-  /** Rows that go before a request of this level which comes now; of less urgent levels few do, and none is counted. */
-  rowsBefore(level: number): number {
-    let rows = 0;
-    for (let index = 0; index < level; index++) rows += this.#rowsOf[index] ?? 0;
-    return rows;
+  /** The flow that a request belongs to. */
+  flowOf(key: FlowKey): Flow {
+    return this.#turns.flowOf(key);
   }
 
-  /** The buckets that hold something. */
-  get buckets(): ReadonlyMap<string, readonly QueuedRequest[]> {
-    return this.#buckets;
+  workMs(tensors: QueuedRequest['tensors']): number {
+    return this.#backlog.workMs(tensors);
   }
 
-  /** @throws InferError `queue_full`, which names the bound that was reached. */
-  push(request: QueuedRequest): void {
+  /** Predicted time of the batches that go before a request which comes now. */
+  msBefore({ flow, due }: Pick<QueuedRequest, 'flow' | 'due'>): number {
+    const line = this.#lines.get(flow);
+    const ahead =
+      line === undefined || line.requests.length === 0 ? 1 : indexAfter(line.requests, due) / line.requests.length;
+    return this.#batchesMs(this.#turns.workBefore(flow, ahead * flow.workMs));
+  }
+
+  /** Predicted time of the batches that go until all of the flow is sent that waits now. */
+  drainMs(flow: Flow): number {
+    return this.#batchesMs(this.#turns.workBefore(flow, flow.workMs));
+  }
+
+  /** Work as the batches that it is part of. */
+  #batchesMs(workMs: number): number {
+    const all = this.#turns.workMs;
+    return all === 0 ? 0 : (workMs / all) * this.#backlog.ms;
+  }
+
+  /**
+   * @returns what gives way to it, and waits no longer
+   * @throws InferError `queue_full`, which names the bound that was reached
+   */
+  push(request: QueuedRequest): readonly QueuedRequest[] {
     const { level, tensors } = request;
     const { maxRequests } = this.#policies.at(level);
-    if ((this.#requestsOf[level - 1] ?? 0) >= maxRequests) {
-      const whose = this.#policies.levels === 1 ? 'requests' : `requests of priority ${level}`;
-      throw new InferError('queue_full', `Exceeds maximum queue size: ${maxRequests} ${whose} wait (max_queue_size)`);
+    const isFull = (): boolean => (this.#requestsOf[level - 1] ?? 0) >= maxRequests;
+    const isHeavy = (): boolean => this.#bytes + tensors.bytes > this.#maxBytes;
+    let victims: readonly QueuedRequest[] = NONE;
+    if (isFull()) {
+      const larger = this.#larger(request, 'workMs', (other) => other === level);
+      if (larger === undefined) {
+        const whose = this.#policies.levels === 1 ? 'requests' : `requests of priority ${level}`;
+        throw new InferError('queue_full', `Exceeds maximum queue size: ${maxRequests} ${whose} wait (max_queue_size)`);
+      }
+      victims = this.#shorten(larger, isFull);
     }
-    if (this.#bytes + tensors.bytes > this.#maxBytes) {
-      const text = `Exceeds maximum queue size: ${this.#bytes} of ${this.#maxBytes} bytes wait, ${tensors.bytes} more do not fit (max_queue_bytes)`;
-      throw new InferError('queue_full', text);
+    if (isHeavy()) {
+      const larger = this.#larger(request, 'bytes', (other) => other >= level);
+      if (larger === undefined) {
+        const text = `Exceeds maximum queue size: ${this.#bytes} of ${this.#maxBytes} bytes wait, ${tensors.bytes} more do not fit (max_queue_bytes)`;
+        throw new InferError('queue_full', text);
+      }
+      victims = [...victims, ...this.#shorten(larger, isHeavy)];
     }
-    this.#put(request);
+    this.#enter(request);
+    return victims;
   }
 
   /** Puts a request behind all others, wherever it waits; false where it does not. */
   postpone(request: QueuedRequest): boolean {
-    if (!this.remove(request)) return false;
+    if (!this.leave(request)) return false;
     request.turn = LAST_TURN;
-    this.#put(request);
-    return true;
-  }
-
-  /** Removes and gives the first `count` requests of a bucket. */
-  take(key: string, count: number): QueuedRequest[] {
-    const bucket = this.#buckets.get(key) ?? [];
-    const taken = bucket.splice(0, count);
-    if (bucket.length === 0) this.#buckets.delete(key);
-    for (const request of taken) this.#count(request, -1);
-    return taken;
-  }
-
-  /** Removes one request wherever it waits; false where it does not. */
-  remove(request: QueuedRequest): boolean {
-    const bucket = this.#buckets.get(request.tensors.bucket);
-    const index = bucket?.indexOf(request) ?? -1;
-    if (bucket === undefined || index < 0) return false;
-    bucket.splice(index, 1);
-    if (bucket.length === 0) this.#buckets.delete(request.tensors.bucket);
-    this.#count(request, -1);
-    return true;
-  }
-
-  /** Removes and gives every request for which `condition` holds. */
-  sweep(condition: (request: QueuedRequest) => boolean): QueuedRequest[] {
-    const swept: QueuedRequest[] = [];
-    for (const [key, bucket] of this.#buckets) {
-      if (!bucket.some(condition)) continue;
-      const kept: QueuedRequest[] = [];
-      for (const request of bucket) {
-        if (condition(request)) {
-          swept.push(request);
-          this.#count(request, -1);
-        } else kept.push(request);
-      }
-      if (kept.length === 0) this.#buckets.delete(key);
-      else this.#buckets.set(key, kept);
-    }
-    return swept;
-  }
-
-  #put(request: QueuedRequest): void {
+    request.isWaiting = true;
+    this.#postponed.push(request);
     this.#count(request, 1);
-    const bucket = this.#buckets.get(request.tensors.bucket);
-    if (bucket === undefined) {
-      this.#buckets.set(request.tensors.bucket, [request]);
+    return true;
+  }
+
+  /** A request is not to be run; false where it does not wait. */
+  leave(request: QueuedRequest): boolean {
+    if (!request.isWaiting) return false;
+    if (request.turn !== LAST_TURN) this.#turns.leave(request.flow, request);
+    this.#drop(request);
+    return true;
+  }
+
+  /** Requests that wait are run now. */
+  send(requests: readonly QueuedRequest[]): void {
+    for (const request of requests) {
+      if (!request.isWaiting) continue;
+      if (request.turn !== LAST_TURN) this.#turns.send(request.flow, request);
+      this.#drop(request);
+    }
+  }
+
+  /** Removes and returns what `condition` holds for. */
+  sweep(condition: (request: QueuedRequest) => boolean): QueuedRequest[] {
+    const all = [...this.#lines.values()].flatMap(({ requests }) => requests).concat(this.#postponed);
+    return all.filter((request) => request.isWaiting && condition(request) && this.leave(request));
+  }
+
+  /** Looks at everything that waits, and gives the promising requests their turns. */
+  survey(judge: (request: QueuedRequest) => Verdict): Survey {
+    const promising = new Map<string, QueuedRequest[]>();
+    const others = { doubtful: [] as QueuedRequest[], hopeless: [] as QueuedRequest[], expired: [] as QueuedRequest[] };
+    const isMixed = this.#lines.size > 1;
+    const sort = (request: QueuedRequest): boolean => {
+      const verdict = judge(request);
+      if (verdict !== 'promising') {
+        others[verdict].push(request);
+        return false;
+      }
+      const bucket = promising.get(request.tensors.bucket);
+      if (bucket === undefined) promising.set(request.tensors.bucket, [request]);
+      else bucket.push(request);
+      return true;
+    };
+    for (const [flow, line] of this.#lines) {
+      this.#tidy(flow, line);
+      let start = flow.start;
+      const { pace } = flow;
+      for (const request of line.requests) {
+        const finish = start + request.workMs * pace;
+        request.turn = finish;
+        if (sort(request)) start = finish;
+      }
+    }
+    if (isMixed) for (const bucket of promising.values()) bucket.sort((a, b) => a.turn - b.turn || a.due - b.due);
+    for (const request of this.#postponed) if (request.isWaiting) sort(request);
+    for (const request of others.expired) this.leave(request);
+    return { promising, ...others };
+  }
+
+  #enter(request: QueuedRequest): void {
+    const { flow, due } = request;
+    let line = this.#lines.get(flow);
+    if (line === undefined) {
+      line = { requests: [], left: 0 };
+      this.#lines.set(flow, line);
+    }
+    const last = line.requests.at(-1);
+    // Nearly always: a flow has requests with about the same time.
+    if (last === undefined || last.due <= due) line.requests.push(request);
+    else line.requests.splice(indexAfter(line.requests, due), 0, request);
+    request.isWaiting = true;
+    this.#turns.enter(flow, request);
+    this.#backlog.add(request.tensors);
+    this.#count(request, 1);
+  }
+
+  #drop(request: QueuedRequest): void {
+    request.isWaiting = false;
+    this.#count(request, -1);
+    if (request.turn === LAST_TURN) {
+      const index = this.#postponed.indexOf(request);
+      if (index >= 0) this.#postponed.splice(index, 1);
       return;
     }
-    const last = bucket.at(-1);
-    // Without levels always so.
-    if (last === undefined || last.turn <= request.turn) bucket.push(request);
-    else bucket.splice(indexAfter(bucket, request.turn), 0, request);
+    this.#backlog.remove(request.tensors);
+    const line = this.#lines.get(request.flow);
+    if (line === undefined) return;
+    line.left++;
+    if (line.left === line.requests.length || (line.left > FEW_LEFT && line.left > line.requests.length / 2)) {
+      this.#tidy(request.flow, line);
+    }
   }
 
-  #count({ rows, tensors, level, turn }: QueuedRequest, sign: 1 | -1): void {
+  #tidy(flow: Flow, line: Line): void {
+    if (line.left === 0) return;
+    line.requests = line.requests.filter(({ isWaiting, turn }) => isWaiting && turn !== LAST_TURN);
+    line.left = 0;
+    if (line.requests.length === 0) this.#lines.delete(flow);
+  }
+
+  /** The largest flow of those levels, where it is larger than that of the request would be with it. */
+  #larger(request: QueuedRequest, measure: keyof Share, isLevel: (level: number) => boolean): Flow | undefined {
+    let largest: Flow | undefined;
+    let size = (request.flow[measure] + request[measure]) * request.flow.pace;
+    for (const flow of this.#turns.flows) {
+      if (flow === request.flow || !isLevel(flow.level) || flow[measure] * flow.pace <= size) continue;
+      largest = flow;
+      size = flow[measure] * flow.pace;
+    }
+    return largest;
+  }
+
+  /** Lets the requests of a flow go that are due last, until `isNeeded` says no. */
+  #shorten(flow: Flow, isNeeded: () => boolean): QueuedRequest[] {
+    const gone: QueuedRequest[] = [];
+    const { requests = [] } = this.#lines.get(flow) ?? {};
+    for (let index = requests.length - 1; index >= 0 && isNeeded(); index--) {
+      const request = requests[index];
+      if (request !== undefined && this.leave(request)) gone.push(request);
+    }
+    return gone;
+  }
+
+  #count({ rows, tensors, level }: QueuedRequest, sign: 1 | -1): void {
     this.#requests += sign;
     this.#rows += sign * rows;
     this.#bytes += sign * tensors.bytes;
     this.#requestsOf[level - 1] = (this.#requestsOf[level - 1] ?? 0) + sign;
-    if (turn !== LAST_TURN) this.#rowsOf[level - 1] = (this.#rowsOf[level - 1] ?? 0) + sign * rows;
   }
 }
 
-/** Where the first request with a later turn stands. */
-function indexAfter(bucket: readonly QueuedRequest[], turn: number): number {
+/** Where the first request that is due later stands. */
+function indexAfter(requests: readonly QueuedRequest[], due: number): number {
   let low = 0;
-  let high = bucket.length;
+  let high = requests.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((bucket[middle]?.turn ?? LAST_TURN) <= turn) low = middle + 1;
+    if ((requests[middle]?.due ?? Number.POSITIVE_INFINITY) <= due) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -27,18 +27,29 @@ import { Device, type DeviceRun, type DeviceShare, type ShareOptions } from './d
 import { decide } from './dynamic-batcher.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { LatencyModel } from './latency-model.ts';
+import { defaultObjectiveMs } from './objective.ts';
 import { Occupancy } from './occupancy.ts';
 import { batchOutputLimit, byteLengthOf } from './output-limit.ts';
 import { type Prepared, PreparedBatches } from './prepared-batches.ts';
 import { withJitter } from './pushback.ts';
-import { type QueuePolicies, timeLimitMs, turnOf } from './queue-policy.ts';
+import type { QueuePolicies } from './queue-policy.ts';
 import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
-import { breakerOpen, cancelled, cannotMeetDeadline, expired, shed, waitsTooLong } from './refusals.ts';
-import { RequestQueue } from './request-queue.ts';
+import {
+  breakerOpen,
+  cancelled,
+  cannotMeetDeadline,
+  deadlineTooShort,
+  expired,
+  gaveWay,
+  overloaded,
+} from './refusals.ts';
+import { RequestQueue, type Verdict } from './request-queue.ts';
+import { timesOf } from './request-times.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
 import { settle } from './settlement.ts';
 import { reportStopped } from './stopped-run.ts';
-import { type BatchPolicy, type Bucket, isHopeless } from './waiting.ts';
+import type { Tenant } from './tenants.ts';
+import type { BatchPolicy, Bucket } from './waiting.ts';
 
 export interface SchedulerOptions extends BatchEndOptions {
   readonly policy: BatchPolicy;
@@ -47,6 +58,10 @@ export interface SchedulerOptions extends BatchEndOptions {
   readonly maxQueueBytes: number;
   /** The device that its instances run on; absent where they share none with other versions. */
   readonly place?: DevicePlace;
+  /** Whose call it is; without it all are one tenant's. */
+  readonly tenantOf?: ((call: Call) => Tenant) | undefined;
+  /** After how many milliseconds a request should be answered whose caller names no time; by default it follows from the model's speed. */
+  readonly objectiveMs?: number | undefined;
   /** Told of every batch that ended. */
   readonly record: (batch: Batch, outcome: RunOutcome) => void;
 }
@@ -60,7 +75,19 @@ const MAX_LATENCY_MODELS = 64;
 /** The longest that Node's timers wait; one that is set for longer fires at once. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
+/**
+ * A request is refused where its predicted answer takes more than this many times what is left. Beyond 1 because the decision
+ * gives up old requests under overload, and a new one has better odds than its place says (from simulated loads: 1 and 3 lose).
+ */
+const ADMISSION_SLACK = 2;
+/** Part of the objective that the backlog of a flow must fill before a request is given up because the objective has passed. */
+const OVERLOAD_SHARE = 0.8;
+/** A probe runs at most this often, in predicted runs and in milliseconds. */
+const PROBE_RUNS = 20;
+const PROBE_INTERVAL_MS = 1_000;
+
 const always = (): boolean => true;
+const ONE_TENANT: Tenant = { name: '', weight: 1 };
 
 export class Scheduler implements Batcher {
   readonly occupancy: Occupancy;
@@ -75,18 +102,25 @@ export class Scheduler implements Batcher {
   /** When the batches in flight are expected back. */
   readonly #inFlight = new Map<Batch, number>();
   #exclusive = false;
+  /** The last that found the version quiet. */
+  #newcomer: QueuedRequest | undefined;
+  /** Runs whatever is predicted. */
+  #probe: QueuedRequest | undefined;
+  #probedAtMs = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #pumpPending = false;
   /** Who waits for the scheduler to be quiet. */
   readonly #drainWaiters: (() => void)[] = [];
 
   constructor(options: SchedulerOptions, executor: Executor) {
+    const { maxRows } = options.policy;
+    const predict = (tensors: InferTensors, rows: number) => this.#predict(tensors, rows, performance.now());
     this.#options = options;
     this.#executor = executor;
     const { device, cores, background } = options.place ?? { device: new Device(), cores: 1, background: false };
     this.#share = device.join({ cores, background, wake: () => this.#pumpSoon() });
-    this.#queue = new RequestQueue(options.queues, options.maxQueueBytes);
-    this.occupancy = new Occupancy(options.policy.maxRows * executor.instances);
+    this.#queue = new RequestQueue(options.queues, options.maxQueueBytes, { predict, maxRows });
+    this.occupancy = new Occupancy(maxRows * executor.instances);
   }
 
   /** Requests that wait. */
@@ -110,47 +144,23 @@ export class Scheduler implements Batcher {
 
   /**
    * Resolves with the request's own rows of the outputs.
-   * @throws InferError `queue_full`, `breaker_open`, `runner_lost` or `cannot_meet_deadline` at once; later also
-   *   `deadline_exceeded`, `cancelled`, `invalid_data`, `runner_killed_twice` or `internal`.
+   * @throws InferError `queue_full`, `breaker_open`, `runner_lost`, `cannot_meet_deadline`, `deadline_too_short` or `overloaded` at
+   *   once; later also `deadline_exceeded`, `cancelled`, `invalid_data`, `runner_killed_twice` or `internal`.
    */
   enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
       const now = performance.now();
-      const { queues } = this.#options;
-      const level = queues.levelOf(terms);
-      const policy = queues.at(level);
-      const limitMs = timeLimitMs(policy, terms);
-      const postpones = policy.timeoutAction === 'delay';
-      const expiresAt = postpones ? call.deadline : Math.min(call.deadline, now + limitMs);
-      const request: QueuedRequest = {
-        tensors,
-        call,
-        rows: tensors.rows,
-        // An answer that is ready at the last moment arrives after it, and the work was for nothing.
-        deadline: expiresAt - call.wayBackMs,
-        expiresAt,
-        arrivalMs: now,
-        level,
-        turn: turnOf(level, now),
-        flow: this,
-        suspect: false,
-        sentAtMs: 0,
-        settled: false,
-        stopTimer: undefined,
-        occupancy: undefined,
-        resolve,
-        reject,
-      };
+      const request = this.#requestOf(tensors, call, terms, { resolve, reject }, now);
       const refusal = call.cancelled ? cancelled('client') : this.#refusal(request, now);
       if (refusal !== undefined) {
         reject(refusal);
         return;
       }
       try {
-        this.#queue.push(request);
+        for (const victim of this.#queue.push(request)) settle(victim, gaveWay(this.#waitMs(victim, now)));
       } catch (error) {
         const full = InferError.from(error);
-        reject(new InferError(full.reason, full.message, { pushback: withJitter(this.#drainMs(request, now)) }));
+        reject(new InferError(full.reason, full.message, { pushback: withJitter(this.#waitMs(request, now)) }));
         return;
       }
       request.occupancy = this.occupancy;
@@ -159,7 +169,9 @@ export class Scheduler implements Batcher {
       // and with this one the whole request.
       call.onCancel = this.#forget.bind(this, request);
       // The transport watches the call's deadline; only a shorter time of the request's own needs a timer.
+      const { limitMs } = request;
       if (now + limitMs < call.deadline && limitMs <= MAX_TIMER_MS) {
+        const postpones = this.#options.queues.at(request.level).timeoutAction === 'delay';
         // What is put behind all others does not change when something can be sent, only what.
         const act = (): unknown => (postpones ? this.#queue.postpone(request) : this.#forget(request, 'deadline'));
         const timer = setTimeout(act, limitMs);
@@ -207,34 +219,90 @@ export class Scheduler implements Batcher {
     this.#rowLimits.set(bucket, Math.max(1, limit));
   }
 
+  #requestOf(
+    tensors: InferTensors,
+    call: Call,
+    terms: RequestTerms,
+    settlers: Pick<QueuedRequest, 'resolve' | 'reject'>,
+    now: number,
+  ): QueuedRequest {
+    const { queues, policy, tenantOf, objectiveMs: configuredMs } = this.#options;
+    const { rows, bytes } = tensors;
+    const level = queues.levelOf(terms);
+    const objective = configuredMs ?? defaultObjectiveMs(policy.maxDelayMs, this.#predict(tensors, rows, now));
+    const times = timesOf(call, terms, queues.at(level), objective, now);
+    const deadline = Math.min(times.latestAt, times.objectiveAt);
+    const isNamed = times.objectiveAt === Number.POSITIVE_INFINITY;
+    const { name: tenant, weight } = tenantOf?.(call) ?? ONE_TENANT;
+    return {
+      ...times,
+      ...settlers,
+      tensors,
+      call,
+      rows,
+      bytes,
+      workMs: this.#queue.workMs(tensors),
+      deadline,
+      arrivalMs: now,
+      level,
+      flow: this.#queue.flowOf({ tenant, weight, level, grantedMs: deadline - now, isNamed }),
+      turn: 0,
+      isWaiting: false,
+      suspect: false,
+      sentAtMs: 0,
+      settled: false,
+      stopTimer: undefined,
+      occupancy: undefined,
+    };
+  }
+
   /** Why the request cannot be taken now, if so. */
   #refusal(request: QueuedRequest, now: number): InferError | undefined {
     const { gate } = this.#executor;
     if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
     if (request.expiresAt <= now) return expired();
     if (gate.kind === 'down' && !isWorthWaiting(request, gate, now)) return runnerLost(this.#options.model, gate);
-    const alone = this.#predict(request.tensors.bucket, request.rows, now);
-    if (request.deadline === Number.POSITIVE_INFINITY || alone === undefined) return undefined;
-    const left = request.deadline - now;
-    if (alone > left) return cannotMeetDeadline(alone, left);
-    const wait = this.#drainMs(request, now);
-    return wait + alone <= left ? undefined : waitsTooLong(wait, alone, left);
+    // An idle version learns nothing by refusing.
+    if (this.quiet) {
+      this.#newcomer = request;
+      return undefined;
+    }
+    const leftMs = request.deadline - now;
+    const aloneMs = this.#predict(request.tensors, request.rows, now) ?? 0;
+    const waitMs = this.#waitMs(request, now);
+    if (waitMs + aloneMs <= ADMISSION_SLACK * leftMs) return undefined;
+    if (aloneMs > ADMISSION_SLACK * leftMs && this.#mayProbe(aloneMs, now)) {
+      this.#probe = request;
+      this.#probedAtMs = now;
+      return undefined;
+    }
+    if (request.objectiveAt < request.latestAt) return overloaded(waitMs, leftMs);
+    return this.#cannotMeet(request, waitMs, now);
   }
 
-  /** About how long until what is in flight, and what goes before the request, is worked off, in milliseconds; 0 where that is not known. */
-  #drainMs({ level, tensors: { bucket } }: QueuedRequest, now: number): number {
-    const rowsBefore = this.#queue.rowsBefore(level);
-    if (this.#executor.idle > 0 && rowsBefore === 0) return 0;
+  #cannotMeet(request: QueuedRequest, waitMs: number, now: number): InferError {
+    const leftMs = request.deadline - now;
+    const fastestMs = this.#fastest(request.tensors, request.rows);
+    if (fastestMs !== undefined && fastestMs > leftMs) return deadlineTooShort(fastestMs, leftMs);
+    return cannotMeetDeadline(waitMs, this.#predict(request.tensors, request.rows, now) ?? 0, leftMs);
+  }
+
+  #mayProbe(aloneMs: number, now: number): boolean {
+    return now - this.#probedAtMs >= Math.max(PROBE_INTERVAL_MS, PROBE_RUNS * aloneMs);
+  }
+
+  /** About how long until what is in flight, and what goes before the request, is worked off; 0 where that is not known. */
+  #waitMs(request: QueuedRequest, now: number): number {
+    const beforeMs = this.#queue.msBefore(request);
+    if (this.#executor.idle > 0 && beforeMs === 0) return 0;
     let soonest = Number.POSITIVE_INFINITY;
     for (const end of this.#inFlight.values()) soonest = Math.min(soonest, end);
     const running = soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, soonest - now);
-    const { maxRows } = this.#options.policy;
-    const full = this.#predict(bucket, maxRows, now) ?? 0;
-    return running + (rowsBefore * full) / maxRows / this.#executor.instances;
+    return running + beforeMs / this.#executor.instances;
   }
 
   #forget(request: QueuedRequest, reason: CancelReason): void {
-    this.#queue.remove(request);
+    this.#queue.leave(request);
     settle(request, cancelled(reason));
     if (this.#drainWaiters.length > 0) this.#pumpSoon();
   }
@@ -275,9 +343,8 @@ export class Scheduler implements Batcher {
         else this.#prepared.putBack(next);
         continue;
       }
-      this.#sweep(now);
-      const keys = [...this.#queue.buckets.keys()];
-      const buckets = keys.map((key) => this.#bucket(key, now));
+      const candidates = this.#candidates(now);
+      const buckets = candidates.map((waiting) => this.#bucket(waiting, now));
       const runs = Math.min(this.#executor.idle, this.#share.room);
       const decision = decide(buckets, this.#options.policy, runs, now);
       if (decision.kind === 'idle') return;
@@ -288,7 +355,7 @@ export class Scheduler implements Batcher {
       const { requests, reason } = decision;
       const run = this.#share.start(this.#predictBatch(requests, now));
       if (run === undefined) return;
-      for (const request of requests) this.#queue.remove(request);
+      this.#queue.send(requests);
       void this.#send({ requests, exclusive: false }, reason, run);
     }
   }
@@ -309,28 +376,65 @@ export class Scheduler implements Batcher {
     this.#timer = setTimeout(() => this.#pumpSoon(), Math.min(MAX_TIMER_MS, Math.max(0, nextMs - now)));
   }
 
-  #sweep(now: number): void {
-    const hopeless = this.#queue.sweep((request) =>
-      isHopeless(request, { predict: (rows) => this.#predict(request.tensors.bucket, rows, now) }, now),
-    );
-    for (const request of hopeless) settle(request, request.expiresAt <= now ? expired() : shed());
+  /** What may run now, bucket by bucket; what cannot be answered in time is given up, unless it is all that there is to run. */
+  #candidates(now: number): readonly (readonly QueuedRequest[])[] {
+    const { promising, doubtful, hopeless, expired: late } = this.#queue.survey((request) => this.#judge(request, now));
+    for (const request of late) settle(request, expired());
+    if (this.#probe?.isWaiting === true) return [[this.#probe]];
+    this.#probe = undefined;
+    const isIdle = this.#inFlight.size === 0;
+    if (promising.size === 0 && isIdle) {
+      const last = doubtful.length > 0 ? doubtful : hopeless.filter((request) => request === this.#newcomer);
+      if (last.length > 0) return byBucket(last);
+    }
+    for (const request of hopeless) {
+      this.#queue.leave(request);
+      settle(request, this.#shed(request, now));
+    }
+    return [...promising.values()];
   }
 
-  #bucket(key: string, now: number): Bucket<QueuedRequest> {
+  #judge(request: QueuedRequest, now: number): Verdict {
+    if (request.expiresAt <= now) return 'expired';
+    const aloneMs = this.#predict(request.tensors, request.rows, now) ?? 0;
+    if (request.objectiveAt < request.latestAt) {
+      const isLate = now + aloneMs > request.objectiveAt;
+      if (isLate && this.#isOverloaded(request)) return 'hopeless';
+      request.deadline = isLate ? request.latestAt : request.objectiveAt;
+    }
+    const leftMs = request.deadline - now;
+    if (aloneMs <= leftMs && leftMs > 0) return 'promising';
+    return (this.#fastest(request.tensors, request.rows) ?? 0) <= leftMs ? 'doubtful' : 'hopeless';
+  }
+
+  /** Whether what waits in the request's flow takes about the objective by itself. Otherwise a stall made it late, and it harms no other. */
+  #isOverloaded({ flow, objectiveAt, arrivalMs }: QueuedRequest): boolean {
+    const drainMs = this.#queue.drainMs(flow) / this.#executor.instances;
+    return drainMs > OVERLOAD_SHARE * (objectiveAt - arrivalMs);
+  }
+
+  #shed(request: QueuedRequest, now: number): InferError {
+    const waitMs = this.#waitMs(request, now);
+    return request.objectiveAt < request.latestAt ? overloaded(waitMs, 0) : this.#cannotMeet(request, waitMs, now);
+  }
+
+  #bucket(waiting: readonly QueuedRequest[], now: number): Bucket<QueuedRequest> {
+    const [first] = waiting;
     return {
-      waiting: this.#queue.buckets.get(key) ?? [],
-      maxRows: this.#rowLimits.get(key),
-      predict: (rows) => this.#predict(key, rows, now),
+      waiting,
+      maxRows: this.#rowLimits.get(first?.tensors.bucket ?? ''),
+      predict: (rows) => (first === undefined ? undefined : this.#predict(first.tensors, rows, now)),
     };
   }
 
   /** One batch from its start to what follows from its end. Never rejects. */
   async #send({ requests, exclusive }: Prepared, reason: SendReason, run: DeviceRun): Promise<void> {
     const batch: Batch = { requests, reason, rows: rowsOf(requests) };
-    const key = requests[0]?.tensors.bucket ?? '';
+    const [first] = requests;
+    const key = first?.tensors.bucket ?? '';
     const sentAt = performance.now();
     const startedAtMs = Date.now();
-    const predicted = this.#predict(key, batch.rows, sentAt);
+    const predicted = first === undefined ? undefined : this.#predict(first.tensors, batch.rows, sentAt);
     for (const request of requests) request.sentAtMs = sentAt;
     this.#inFlight.set(batch, sentAt + (predicted ?? 0));
     if (exclusive) this.#exclusive = true;
@@ -373,13 +477,29 @@ export class Scheduler implements Batcher {
   }
 
   #predictBatch(requests: readonly QueuedRequest[], now: number): number | undefined {
-    return this.#predict(requests[0]?.tensors.bucket ?? '', rowsOf(requests), now);
+    const [first] = requests;
+    return first === undefined ? undefined : this.#predict(first.tensors, rowsOf(requests), now);
   }
 
-  /** Milliseconds that a batch of a bucket takes; `undefined` where that is not known. */
-  #predict(bucket: string, rows: number, now: number): number | undefined {
+  /** Milliseconds that a batch of such rows takes; `undefined` where that is not known. */
+  #predict({ bucket }: InferTensors, rows: number, now: number): number | undefined {
     return this.#latencies.get(bucket)?.predict(rows, now);
   }
+
+  /** The fastest run of such a batch that was ever seen. */
+  #fastest({ bucket }: InferTensors, rows: number): number | undefined {
+    return this.#latencies.get(bucket)?.fastest(rows);
+  }
+}
+
+function byBucket(requests: readonly QueuedRequest[]): QueuedRequest[][] {
+  const buckets = new Map<string, QueuedRequest[]>();
+  for (const request of requests) {
+    const bucket = buckets.get(request.tensors.bucket);
+    if (bucket === undefined) buckets.set(request.tensors.bucket, [request]);
+    else bucket.push(request);
+  }
+  return [...buckets.values()];
 }
 
 function rowsOf(requests: readonly { readonly rows: number }[]): number {

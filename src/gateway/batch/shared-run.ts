@@ -48,7 +48,13 @@ export interface SharedRunOptions {
 const MAX_TIMER_MS = 0x7fff_ffff;
 
 /** Failures that say something of one request's time, and nothing of an equal one's. */
-const OF_ITS_OWN_TIME: ReadonlySet<Reason> = new Set(['deadline_exceeded', 'cannot_meet_deadline', 'runner_lost']);
+const OF_ITS_OWN_TIME: ReadonlySet<Reason> = new Set([
+  'deadline_exceeded',
+  'cannot_meet_deadline',
+  'deadline_too_short',
+  'overloaded',
+  'runner_lost',
+]);
 
 export class SharedRun {
   readonly tensors: InferTensors;

@@ -15,6 +15,8 @@ export type FailureCause = (typeof FAILURE_CAUSES)[number];
 const CAUSE_OF: Partial<Readonly<Record<Reason, FailureCause>>> = {
   queue_full: 'REJECTED',
   cannot_meet_deadline: 'REJECTED',
+  deadline_too_short: 'REJECTED',
+  overloaded: 'REJECTED',
   deadline_exceeded: 'REJECTED',
   limit_exceeded: 'REJECTED',
   breaker_open: 'REJECTED',

@@ -34,6 +34,8 @@ const LEVEL_OF_REASON = {
   queue_full: 'debug',
   rate_limited: 'debug',
   cannot_meet_deadline: 'debug',
+  deadline_too_short: 'debug',
+  overloaded: 'debug',
   deadline_exceeded: 'debug',
   permission_denied: 'warn',
   cancelled: 'debug',

@@ -1,20 +1,58 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { LAST_TURN, QueuePolicies, turnOf } from '../../../src/gateway/batch/queue-policy.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { FlowKey } from '../../../src/gateway/batch/fair-turns.ts';
+import { LAST_TURN, QueuePolicies } from '../../../src/gateway/batch/queue-policy.ts';
 import type { QueuedRequest } from '../../../src/gateway/batch/queued-request.ts';
-import { RequestQueue } from '../../../src/gateway/batch/request-queue.ts';
+import { RequestQueue, type Verdict } from '../../../src/gateway/batch/request-queue.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { fp32Rows, oneLevel, queuedRequest, queuePolicy } from '../../support/queued-requests.ts';
 
 const MAX_BYTES = 1_000_000;
+/** A batch takes a millisecond a row, and has at most 4 rows. */
+const BATCH = { predict: (_: unknown, rows: number) => rows, maxRows: 4 };
 
-function queueOf(maxRequests = 1_000, maxBytes = MAX_BYTES): RequestQueue {
-  return new RequestQueue(oneLevel({ maxRequests }), maxBytes);
+const promising = (): Verdict => 'promising';
+
+interface Sketch {
+  readonly bucket?: string;
+  readonly rows?: number;
+  readonly tenant?: string;
+  readonly level?: number;
+  readonly due?: number;
 }
 
-function request(bucket = 'a', rows = 1): QueuedRequest {
-  return queuedRequest(fp32Rows(rows, 0, bucket));
+/** A queue with what waits in it. */
+class Fixture {
+  readonly queue: RequestQueue;
+  #arrivals = 0;
+
+  constructor(policies: QueuePolicies = oneLevel({ maxRequests: 1_000 }), maxBytes = MAX_BYTES) {
+    this.queue = new RequestQueue(policies, maxBytes, BATCH);
+  }
+
+  request({ bucket = 'a', rows = 1, tenant = '', level = 1, due = this.#arrivals++ }: Sketch = {}): QueuedRequest {
+    const key: FlowKey = { tenant, weight: 1, level, grantedMs: 100, isNamed: true };
+    const tensors = fp32Rows(rows, 0, bucket);
+    return queuedRequest(tensors, { level, due, flow: this.queue.flowOf(key), workMs: this.queue.workMs(tensors) });
+  }
+
+  push(sketch: Sketch = {}): QueuedRequest {
+    const request = this.request(sketch);
+    this.queue.push(request);
+    return request;
+  }
+
+  /** What waits in a bucket, in order of the turns. */
+  order(bucket = 'a'): QueuedRequest[] {
+    return [...(this.queue.survey(promising).promising.get(bucket) ?? [])];
+  }
 }
+
+let fixture: Fixture;
+
+beforeEach(() => {
+  fixture = new Fixture();
+});
 
 function thrownBy(action: () => void): InferError {
   try {
@@ -27,132 +65,224 @@ function thrownBy(action: () => void): InferError {
 
 describe('bounds', () => {
   test('as many requests as the bound says wait, and one more is refused with the bound in its text', () => {
-    const queue = queueOf(3);
-    for (let count = 0; count < 3; count++) queue.push(request(`bucket ${count}`));
-    const error = thrownBy(() => queue.push(request()));
+    fixture = new Fixture(oneLevel({ maxRequests: 3 }));
+    for (let count = 0; count < 3; count++) fixture.push({ bucket: `bucket ${count}` });
+    const error = thrownBy(() => fixture.push());
     expect(error.reason).toBe('queue_full');
     expect(error.message).toBe('Exceeds maximum queue size: 3 requests wait (max_queue_size)');
-    expect(queue.requests).toBe(3);
+    expect(fixture.queue.requests).toBe(3);
   });
 
   test('bytes are bounded, to the last one', () => {
-    const queue = queueOf(1_000, 12);
-    queue.push(request('a', 2));
-    queue.push(request('b', 1));
-    const error = thrownBy(() => queue.push(request('a', 1)));
+    fixture = new Fixture(oneLevel(), 12);
+    fixture.push({ rows: 2 });
+    fixture.push({ bucket: 'b' });
+    const error = thrownBy(() => fixture.push());
     expect(error.reason).toBe('queue_full');
     expect(error.message).toBe('Exceeds maximum queue size: 12 of 12 bytes wait, 4 more do not fit (max_queue_bytes)');
   });
 
-  test('there is room again after a take, a removal, and a sweep', () => {
-    const queue = queueOf(1);
-    const first = request();
-    queue.push(first);
-    queue.take('a', 1);
-    queue.push(first);
-    queue.remove(first);
-    queue.push(first);
+  test('there is room again after a request is sent, leaves, expires, and is swept', () => {
+    fixture = new Fixture(oneLevel({ maxRequests: 1 }));
+    const { queue } = fixture;
+    queue.send([fixture.push()]);
+    queue.leave(fixture.push());
+    fixture.push();
+    queue.survey(() => 'expired');
+    fixture.push();
     queue.sweep(() => true);
-    queue.push(first);
+    fixture.push();
     expect(queue.requests).toBe(1);
+  });
+
+  test('a flow gives way to a smaller one: its request that is due last goes, and no more than are in the way', () => {
+    fixture = new Fixture(oneLevel({ maxRequests: 5 }));
+    const greedy = Array.from({ length: 5 }, () => fixture.push({ tenant: 'greedy' }));
+    const request = fixture.request({ tenant: 'modest' });
+    expect(fixture.queue.push(request)).toEqual([greedy.at(-1)]);
+    expect(fixture.queue.requests).toBe(5);
+    expect(new Set(fixture.order())).toEqual(new Set([...greedy.slice(0, 4), request]));
+  });
+
+  test('no flow gives way to one that would be as large', () => {
+    fixture = new Fixture(oneLevel({ maxRequests: 4 }));
+    for (let count = 0; count < 2; count++) for (const tenant of ['x', 'y']) fixture.push({ tenant });
+    expect(() => fixture.push({ tenant: 'x' })).toThrow('4 requests wait');
+    const modest = fixture.request({ tenant: 'modest' });
+    expect(fixture.queue.push(modest)).toHaveLength(1);
+  });
+
+  test('bytes give way likewise: as many requests as make room for the new one', () => {
+    fixture = new Fixture(oneLevel(), 40);
+    const greedy = Array.from({ length: 10 }, () => fixture.push({ tenant: 'greedy' }));
+    const request = fixture.request({ tenant: 'modest', rows: 3 });
+    expect(fixture.queue.push(request)).toEqual(greedy.slice(-3).reverse());
+    expect(() => fixture.push({ tenant: 'modest', rows: 9 })).toThrow('40 of 40 bytes wait');
   });
 });
 
 describe('order', () => {
-  test('a bucket is first in, first out', () => {
-    const queue = queueOf();
-    const requests = [request(), request(), request()];
-    for (const one of requests) queue.push(one);
-    expect([...queue.take('a', 2), ...queue.take('a', 2)]).toEqual(requests);
+  test('a flow goes by when its answers are due, whatever came first', () => {
+    const requests = [30, 10, 20].map((due) => fixture.push({ due }));
+    expect(fixture.order()).toEqual([requests[1], requests[2], requests[0]]);
   });
 
-  test('buckets do not mix', () => {
-    const queue = queueOf();
-    const a = request('a');
-    const b = request('b');
-    queue.push(a);
-    queue.push(b);
-    expect(queue.take('b', 10)).toEqual([b]);
-    expect(queue.take('a', 10)).toEqual([a]);
+  test('buckets do not mix, and one that holds nothing is not listed', () => {
+    const [a, b] = [fixture.push({ bucket: 'a' }), fixture.push({ bucket: 'b' })];
+    expect([fixture.order('a'), fixture.order('b')]).toEqual([[a], [b]]);
+    fixture.queue.leave(a);
+    expect([...fixture.queue.survey(promising).promising.keys()]).toEqual(['b']);
   });
 
-  test('a bucket that holds nothing is not listed', () => {
-    const queue = queueOf();
-    const one = request('a');
-    queue.push(one);
-    queue.take('a', 0);
-    expect([...queue.buckets.keys()]).toEqual(['a']);
-    queue.remove(one);
-    expect(queue.buckets.size).toBe(0);
-    queue.push(one);
-    queue.sweep(() => true);
-    expect(queue.buckets.size).toBe(0);
+  test('the turns of one flow grow over its buckets: each bucket stands where its head is due', () => {
+    const requests = ['a', 'b', 'a', 'b'].map((bucket) => fixture.push({ bucket }));
+    fixture.queue.survey(promising);
+    expect(requests.map(({ turn }) => turn)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('tenants take turns in a bucket, however many requests one of them has', () => {
+    const greedy = Array.from({ length: 6 }, () => fixture.push({ tenant: 'greedy' }));
+    const modest = Array.from({ length: 2 }, () => fixture.push({ tenant: 'modest' }));
+    expect(fixture.order().slice(0, 4)).toEqual([greedy[0], modest[0], greedy[1], modest[1]]);
+  });
+
+  test('what is judged hopeless takes no turn from those behind it, and goes on waiting', () => {
+    const [first, second] = [fixture.push({ due: 1 }), fixture.push({ due: 2 })];
+    const { promising: left, hopeless } = fixture.queue.survey((one) => (one === first ? 'hopeless' : 'promising'));
+    expect([hopeless, left.get('a')]).toEqual([[first], [second]]);
+    expect(second.turn).toBe(1);
+    expect(fixture.queue.requests).toBe(2);
   });
 });
 
-test('a request that does not wait is not removed, and nothing is counted twice', () => {
-  const queue = queueOf();
-  const one = request('a', 3);
-  queue.push(one);
-  expect(queue.remove(request('a'))).toBe(false);
-  expect(queue.remove(request('b'))).toBe(false);
-  expect(queue.remove(one)).toBe(true);
-  expect(queue.remove(one)).toBe(false);
-  expect([queue.requests, queue.rows]).toEqual([0, 0]);
+describe('the predicted time before a request', () => {
+  test('is that of full batches and the rest, each bucket at its own cost', () => {
+    const queue = new RequestQueue(oneLevel(), MAX_BYTES, {
+      predict: ({ bucket }, rows) => (bucket === 'slow' ? 100 + rows : rows),
+      maxRows: 4,
+    });
+    const key: FlowKey = { tenant: '', weight: 1, level: 1, grantedMs: 100, isNamed: true };
+    const flow = queue.flowOf(key);
+    const push = (bucket: string): void => {
+      const tensors = fp32Rows(1, 0, bucket);
+      queue.push(queuedRequest(tensors, { flow, workMs: queue.workMs(tensors) }));
+    };
+    for (let count = 0; count < 6; count++) push('fast');
+    expect(queue.msBefore({ flow, due: 1 })).toBe(6);
+    push('slow');
+    expect(queue.msBefore({ flow, due: 1 })).toBe(107);
+    for (let count = 0; count < 4; count++) push('slow');
+    expect(queue.msBefore({ flow, due: 1 })).toBe(6 + 104 + 101);
+  });
+
+  test('is what is due earlier in its own flow', () => {
+    for (let due = 0; due < 8; due++) fixture.push({ due });
+    const { flow } = fixture.request();
+    expect([-1, 3, 7].map((due) => fixture.queue.msBefore({ flow, due }))).toEqual([0, 4, 8]);
+  });
+
+  test("is little for a quiet tenant, and a greedy one's own work for the greedy one", () => {
+    for (let count = 0; count < 40; count++) fixture.push({ tenant: 'greedy' });
+    const [modest, greedy] = ['modest', 'greedy'].map((tenant) => fixture.request({ tenant, due: 1_000 }));
+    expect(modest && fixture.queue.msBefore(modest)).toBe(0);
+    expect(greedy && fixture.queue.msBefore(greedy)).toBe(40);
+  });
+
+  test('costs no more with thousands waiting: sums are kept, not made', () => {
+    const cpuMs = (waiting: number): number => {
+      fixture = new Fixture(oneLevel());
+      for (let count = 0; count < waiting; count++) fixture.push({ bucket: `${count % 50}` });
+      const request = fixture.request({ due: waiting });
+      const started = process.cpuUsage();
+      for (let count = 0; count < 20_000; count++) fixture.queue.msBefore(request);
+      const { user, system } = process.cpuUsage(started);
+      return (user + system) / 1_000;
+    };
+    cpuMs(100);
+    expect(cpuMs(20_000)).toBeLessThan(5 * cpuMs(100) + 20);
+  });
+});
+
+test('a request that does not wait does not leave, and nothing is counted twice', () => {
+  const one = fixture.push({ rows: 3 });
+  expect(fixture.queue.leave(fixture.request())).toBe(false);
+  expect(fixture.queue.leave(one)).toBe(true);
+  expect(fixture.queue.leave(one)).toBe(false);
+  fixture.queue.send([one]);
+  expect([fixture.queue.requests, fixture.queue.rows]).toEqual([0, 0]);
 });
 
 test('a sweep keeps the order of those who stay', () => {
-  const queue = queueOf();
-  const requests = [1, 2, 3, 4, 5].map((rows) => request('a', rows));
-  for (const one of requests) queue.push(one);
-  expect(queue.sweep(({ rows }) => rows % 2 === 0).map(({ rows }) => rows)).toEqual([2, 4]);
-  expect(queue.take('a', 10).map(({ rows }) => rows)).toEqual([1, 3, 5]);
+  for (const rows of [1, 2, 3, 4, 5]) fixture.push({ rows });
+  expect(fixture.queue.sweep(({ rows }) => rows % 2 === 0).map(({ rows }) => rows)).toEqual([2, 4]);
+  expect(fixture.order().map(({ rows }) => rows)).toEqual([1, 3, 5]);
 });
 
-test('whatever is done, requests and rows are counted, nobody is lost and nobody is there twice', () => {
+test('whatever is done, requests and rows are counted, none is lost and none is there twice', () => {
+  const sketch = fc.record({
+    bucket: fc.constantFrom('a', 'b'),
+    rows: fc.nat(5),
+    tenant: fc.constantFrom('x', 'y', 'z'),
+    due: fc.nat(50),
+  });
   const command = fc.oneof(
-    fc.record({ do: fc.constant('push' as const), bucket: fc.constantFrom('a', 'b', 'c'), rows: fc.nat(5) }),
-    fc.record({ do: fc.constant('take' as const), bucket: fc.constantFrom('a', 'b', 'c'), count: fc.nat(4) }),
-    fc.record({ do: fc.constant('remove' as const), index: fc.nat(10) }),
-    fc.record({ do: fc.constant('sweep' as const), rows: fc.nat(5) }),
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('push' as const), sketch }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('send' as const), count: fc.nat(4) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), index: fc.nat(10) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('postpone' as const), index: fc.nat(10) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('expire' as const), rows: fc.nat(5) }) },
   );
   fc.assert(
-    fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
-      const queue = queueOf(10);
+    fc.property(fc.array(command, { maxLength: 80 }), (commands) => {
+      const fixture = new Fixture(oneLevel({ maxRequests: 10 }));
+      const { queue } = fixture;
       let expected: QueuedRequest[] = [];
+      const without = (gone: readonly QueuedRequest[]): void => {
+        expected = expected.filter((one) => !gone.includes(one));
+      };
       for (const step of commands) {
         switch (step.do) {
           case 'push': {
-            const one = request(step.bucket, step.rows);
-            if (expected.length < 10) {
-              queue.push(one);
+            const one = fixture.request(step.sketch);
+            try {
+              without(queue.push(one));
               expected.push(one);
-            } else expect(() => queue.push(one)).toThrow('maximum queue size');
+            } catch (error) {
+              expect(InferError.from(error).reason).toBe('queue_full');
+              expect(expected).toHaveLength(10);
+            }
             break;
           }
-          case 'take': {
-            const taken = expected.filter(({ tensors }) => tensors.bucket === step.bucket).slice(0, step.count);
-            expect(queue.take(step.bucket, step.count)).toEqual(taken);
-            expected = expected.filter((one) => !taken.includes(one));
+          case 'send': {
+            const sent = fixture.order().slice(0, step.count);
+            queue.send(sent);
+            without(sent);
             break;
           }
-          case 'remove': {
+          case 'leave':
+          case 'postpone': {
             const one = expected[step.index];
             if (one === undefined) break;
-            expect(queue.remove(one)).toBe(true);
-            expected = expected.filter((other) => other !== one);
+            expect(queue[step.do](one)).toBe(true);
+            if (step.do === 'leave') without([one]);
             break;
           }
-          case 'sweep': {
-            const swept = queue.sweep(({ rows }) => rows === step.rows);
-            expect(new Set(swept)).toEqual(new Set(expected.filter(({ rows }) => rows === step.rows)));
-            expected = expected.filter(({ rows }) => rows !== step.rows);
+          case 'expire': {
+            const { expired } = queue.survey(({ rows }) => (rows === step.rows ? 'expired' : 'promising'));
+            expect(new Set(expired)).toEqual(new Set(expected.filter(({ rows }) => rows === step.rows)));
+            without(expired);
             break;
           }
         }
-        expect(queue.requests).toBe(expected.length);
-        expect(queue.rows).toBe(expected.reduce((sum, { rows }) => sum + rows, 0));
-        expect([...queue.buckets.values()].flat()).toHaveLength(expected.length);
+        const found = [...queue.survey(promising).promising.values()];
+        expect(new Set(found.flat())).toEqual(new Set(expected));
+        expect(found.flat()).toHaveLength(expected.length);
+        for (const bucket of found)
+          expect(bucket).toEqual(bucket.toSorted((a, b) => (a.turn === b.turn ? 0 : a.turn - b.turn)));
+        expect([queue.requests, queue.rows]).toEqual([
+          expected.length,
+          expected.reduce((sum, { rows }) => sum + rows, 0),
+        ]);
       }
     }),
   );
@@ -165,99 +295,36 @@ describe('levels of priority', () => {
     queuePolicy({ maxRequests: Number.POSITIVE_INFINITY }),
   ]);
 
-  function at(level: number, arrivalMs = 0, bucket = 'a', rows = 1): QueuedRequest {
-    return queuedRequest(fp32Rows(rows, 0, bucket), { level, arrivalMs, turn: turnOf(level, arrivalMs) });
-  }
+  beforeEach(() => {
+    fixture = new Fixture(LEVELS);
+  });
 
   test('each has room of its own: a crowd of the least urgent does not keep the most urgent out', () => {
-    const queue = new RequestQueue(LEVELS, MAX_BYTES);
-    for (let count = 0; count < 100; count++) queue.push(at(3));
-    queue.push(at(1));
-    queue.push(at(1));
-    expect(thrownBy(() => queue.push(at(1))).message).toBe(
+    for (let count = 0; count < 100; count++) fixture.push({ level: 3 });
+    fixture.push();
+    fixture.push();
+    expect(thrownBy(() => fixture.push()).message).toBe(
       'Exceeds maximum queue size: 2 requests of priority 1 wait (max_queue_size)',
     );
-    queue.push(at(2));
-    expect(queue.requests).toBe(103);
+    fixture.push({ level: 2 });
+    expect(fixture.queue.requests).toBe(103);
   });
 
-  test('what goes before a request is what is as urgent, or more, and has not had its time', () => {
-    const queue = new RequestQueue(LEVELS, MAX_BYTES);
-    const first = at(1, 0, 'a', 2);
-    queue.push(first);
-    queue.push(at(2, 0, 'b', 3));
-    queue.push(at(3, 0, 'a', 4));
-    expect([1, 2, 3].map((level) => queue.rowsBefore(level))).toEqual([2, 5, 9]);
-    queue.postpone(first);
-    expect([1, 2, 3].map((level) => queue.rowsBefore(level))).toEqual([0, 3, 7]);
-    expect(queue.rows).toBe(9);
-    queue.take('a', 2);
-    expect([1, 2, 3].map((level) => queue.rowsBefore(level))).toEqual([0, 3, 3]);
+  test('an urgent request goes first, whenever it came', () => {
+    const low = fixture.push({ level: 3 });
+    const middle = fixture.push({ level: 2 });
+    const urgent = fixture.push({ level: 1 });
+    expect(fixture.order()).toEqual([urgent, middle, low]);
   });
 
-  test('a postponed request keeps its place in the count, and stands behind what comes later', () => {
-    const queue = new RequestQueue(LEVELS, MAX_BYTES);
-    const [first, second, third] = [at(1, 0), at(1, 1), at(3, 2)];
-    queue.push(first);
-    queue.push(second);
-    expect(queue.postpone(first)).toBe(true);
-    expect(() => queue.push(at(1, 1))).toThrow('2 requests of priority 1 wait');
-    queue.push(third);
-    expect(queue.take('a', 3)).toEqual([second, third, first]);
-    expect(queue.postpone(first)).toBe(false);
-  });
-
-  test('whatever comes and is put off: the order is by turn, then by arrival, and the bounds hold', () => {
-    const command = fc.oneof(
-      { weight: 4, arbitrary: fc.record({ do: fc.constant('push' as const), level: fc.integer({ min: 1, max: 3 }) }) },
-      { weight: 1, arbitrary: fc.record({ do: fc.constant('postpone' as const), index: fc.nat(10) }) },
-      { weight: 1, arbitrary: fc.record({ do: fc.constant('take' as const), count: fc.nat(3) }) },
-    );
-    fc.assert(
-      fc.property(fc.array(fc.tuple(command, fc.nat(700)), { maxLength: 60 }), (steps) => {
-        const queue = new RequestQueue(LEVELS, MAX_BYTES);
-        let now = 0;
-        // In the order in which each got its present turn.
-        let expected: QueuedRequest[] = [];
-        for (const [step, ms] of steps) {
-          now += ms;
-          if (step.do === 'push') {
-            const one = at(step.level, now);
-            const waiting = expected.filter(({ level }) => level === step.level).length;
-            if (waiting < LEVELS.at(step.level).maxRequests) {
-              queue.push(one);
-              expected.push(one);
-            } else expect(() => queue.push(one)).toThrow('maximum queue size');
-          } else if (step.do === 'postpone') {
-            const one = expected[step.index];
-            if (one === undefined) continue;
-            queue.postpone(one);
-            expect(one.turn).toBe(LAST_TURN);
-            expected = [...expected.filter((other) => other !== one), one];
-          } else {
-            const sorted = expected.toSorted((a, b) => (a.turn === b.turn ? 0 : a.turn - b.turn));
-            const taken = queue.take('a', step.count);
-            expect(taken).toEqual(sorted.slice(0, step.count));
-            expected = expected.filter((one) => !taken.includes(one));
-          }
-        }
-        expect(queue.take('a', 100)).toEqual(expected.toSorted((a, b) => (a.turn === b.turn ? 0 : a.turn - b.turn)));
-        expect([queue.requests, queue.rows, queue.rowsBefore(3)]).toEqual([0, 0, 0]);
-      }),
-    );
-  });
-
-  test('within a second of each other requests go strictly by level, then by arrival', () => {
-    const arrivals = fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat(999)), { maxLength: 40 });
-    fc.assert(
-      fc.property(arrivals, (made) => {
-        const queue = new RequestQueue(new QueuePolicies([queuePolicy(), queuePolicy(), queuePolicy()]), MAX_BYTES);
-        const requests = made.toSorted(([, a], [, b]) => a - b).map(([level, ms]) => at(level, ms));
-        for (const one of requests) queue.push(one);
-        expect(queue.take('a', 40)).toEqual(
-          [1, 2, 3].flatMap((level) => requests.filter((one) => one.level === level)),
-        );
-      }),
-    );
+  test('a postponed request keeps its place in the count, and stands behind what comes later, at whatever level', () => {
+    const [first, second] = [fixture.push(), fixture.push()];
+    expect(fixture.queue.postpone(first)).toBe(true);
+    expect(first.turn).toBe(LAST_TURN);
+    expect(() => fixture.push()).toThrow('2 requests of priority 1 wait');
+    const third = fixture.push({ level: 3 });
+    expect(fixture.order()).toEqual([second, third, first]);
+    fixture.queue.send([first]);
+    expect(fixture.queue.postpone(first)).toBe(false);
   });
 });

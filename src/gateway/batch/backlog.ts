@@ -1,0 +1,64 @@
+/** Predicted time of the batches that what waits will make, kept up to date bucket by bucket: admission only reads the sum. */
+
+import type { InferTensors } from '../admit/infer-tensors.ts';
+
+/** Milliseconds that a batch of such rows takes; `undefined` where that is not known. */
+export type PredictBatch = (tensors: InferTensors, rows: number) => number | undefined;
+
+interface Load {
+  rows: number;
+  ms: number;
+}
+
+export class Backlog {
+  readonly #predict: PredictBatch;
+  readonly #maxRows: number;
+  readonly #loads = new Map<string, Load>();
+  #ms = 0;
+
+  /** @param maxRows rows of a full batch */
+  constructor(predict: PredictBatch, maxRows: number) {
+    this.#predict = predict;
+    this.#maxRows = maxRows;
+  }
+
+  /** Time of the batches of all buckets, each at its own cost. */
+  get ms(): number {
+    return this.#ms;
+  }
+
+  /** Time that rows take at the rate of full batches of their bucket. */
+  workMs(tensors: InferTensors): number {
+    const full = this.#predict(tensors, this.#maxRows);
+    // Where nothing is known all rows cost the same.
+    return full === undefined ? tensors.rows : (tensors.rows * full) / this.#maxRows;
+  }
+
+  add(tensors: InferTensors): void {
+    let load = this.#loads.get(tensors.bucket);
+    if (load === undefined) {
+      load = { rows: 0, ms: 0 };
+      this.#loads.set(tensors.bucket, load);
+    }
+    this.#resize(load, tensors, load.rows + tensors.rows);
+  }
+
+  remove(tensors: InferTensors): void {
+    const load = this.#loads.get(tensors.bucket);
+    if (load === undefined) return;
+    this.#resize(load, tensors, load.rows - tensors.rows);
+    if (load.rows > 0) return;
+    this.#loads.delete(tensors.bucket);
+    if (this.#loads.size === 0) this.#ms = 0;
+  }
+
+  #resize(load: Load, tensors: InferTensors, rows: number): void {
+    const maxRows = this.#maxRows;
+    const rest = rows % maxRows;
+    const full = rows < maxRows ? 0 : Math.floor(rows / maxRows) * (this.#predict(tensors, maxRows) ?? 0);
+    const ms = full + (rest === 0 ? 0 : (this.#predict(tensors, rest) ?? 0));
+    this.#ms += ms - load.ms;
+    load.rows = rows;
+    load.ms = ms;
+  }
+}

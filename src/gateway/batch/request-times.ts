@@ -1,0 +1,35 @@
+/** When a request is over, and when its answer is to be ready: from its call, its own terms, and the policy of its level. */
+
+import type { Call } from '../accept/call.ts';
+import type { RequestTerms } from '../admit/request-terms.ts';
+import { type QueuePolicy, timeLimitMs } from './queue-policy.ts';
+
+export interface RequestTimes {
+  /** Milliseconds after which the policy of its level acts on it; infinite: never. */
+  readonly limitMs: number;
+  /** The end of its time. */
+  readonly expiresAt: number;
+  /** When its answer is to be ready at the latest, so that it comes before `expiresAt`. */
+  readonly latestAt: number;
+  /** When it should be answered, where its caller named no time; infinite otherwise. */
+  readonly objectiveAt: number;
+  /** Its place in its flow: what is due earlier goes first. */
+  readonly due: number;
+}
+
+/** @param objectiveMs after how long a request should be answered that names no time */
+export function timesOf(
+  call: Call,
+  terms: RequestTerms,
+  policy: QueuePolicy,
+  objectiveMs: number,
+  now: number,
+): RequestTimes {
+  const limitMs = timeLimitMs(policy, terms);
+  const expiresAt = policy.timeoutAction === 'delay' ? call.deadline : Math.min(call.deadline, now + limitMs);
+  const behindMs = terms.behindMs ?? 0;
+  const latestAt = expiresAt - call.wayBackMs - behindMs;
+  const namesTime = call.namesDeadline || limitMs < Number.POSITIVE_INFINITY;
+  const objectiveAt = namesTime ? Number.POSITIVE_INFINITY : (terms.objectiveAt ?? now + objectiveMs) - behindMs;
+  return { limitMs, expiresAt, latestAt, objectiveAt, due: Math.min(latestAt, objectiveAt, now + objectiveMs) };
+}

@@ -1,0 +1,27 @@
+/** Whose a request is, for the turns in a queue: the value of one metadata key. */
+
+export interface Tenant {
+  readonly name: string;
+  /** Share in proportion to other tenants. */
+  readonly weight: number;
+}
+
+interface Metadata {
+  get(name: string): string | Uint8Array | undefined;
+}
+
+/**
+ * Finds the tenant of a call. Unlike the rate (`admit/rate-limit.ts`), turns tell unlisted tenants apart, each with a weight of 1: a name
+ * that is invented brings a share of what is there, and no more requests than the rate allows.
+ * @param key the metadata key, in lower case
+ * @param weights of the listed tenants
+ */
+export function tenantsBy(key: string, weights: ReadonlyMap<string, number>): (metadata: Metadata) => Tenant {
+  const listed = new Map([...weights].map(([name, weight]): [string, Tenant] => [name, { name, weight }]));
+  const unnamed: Tenant = { name: '', weight: 1 };
+  return (metadata) => {
+    const name = metadata.get(key);
+    if (typeof name !== 'string' || name === '') return unnamed;
+    return listed.get(name) ?? { name, weight: 1 };
+  };
+}
