@@ -1,16 +1,31 @@
 /** Texts of mixed lengths, and what a text encoder takes for them. */
 
+import { azureTokens } from './azure-trace.ts';
 import { normal, type Random, seeded } from './random.ts';
 
-/** Tokens of queries, of passages, or of both in equal parts. */
-export type TextKind = 'queries' | 'passages' | 'mixed';
+/** Tokens of queries, of passages, of both in equal parts, or of the prompts of the Azure traces. */
+export type TextKind = 'queries' | 'passages' | 'mixed' | 'azure-code' | 'azure-conversation';
+
+/** Most tokens of a prompt. Those of the traces are brought down in proportion: encoders take no more. */
+const MAX_TOKENS = 512;
 
 export function tokensOf(kind: TextKind, count: number, seed: number): number[] {
+  if (kind === 'azure-code' || kind === 'azure-conversation') return promptsOf(kind, count, seed);
   const random = seeded(seed);
   return Array.from({ length: count }, () => tokens(kind, random));
 }
 
-function tokens(kind: TextKind, random: Random): number {
+function promptsOf(kind: 'azure-code' | 'azure-conversation', count: number, seed: number): number[] {
+  const all = azureTokens(kind);
+  const longest = Math.max(...all);
+  const offset = Math.floor(seeded(seed)() * all.length);
+  return Array.from({ length: count }, (_, index) => {
+    const own = all[(offset + index) % all.length] ?? 1;
+    return Math.max(1, Math.round((own * MAX_TOKENS) / longest));
+  });
+}
+
+function tokens(kind: Exclude<TextKind, 'azure-code' | 'azure-conversation'>, random: Random): number {
   switch (kind) {
     case 'queries':
       return around(14, 0.55, 3, 128, random);
@@ -33,11 +48,4 @@ function around(median: number, sigma: number, least: number, most: number, rand
 export function encoderMs(rows: number, length: number): number {
   const tokens = rows * length;
   return 3 + 0.25 * tokens + 3e-4 * tokens * length * (tokens > 1_000 ? 1.5 : 1);
-}
-
-/** The least edge of the length grid that is not below `length`. */
-export function edgeOf(length: number): number {
-  let edge = 8;
-  while (edge < length) edge = Math.ceil((edge * 1.25) / 4) * 4;
-  return edge;
 }

@@ -1,5 +1,6 @@
 /** Requests that cannot all share batches: interleaved shapes, and texts of mixed lengths. */
 
+import { edgeOf } from '../../../src/gateway/admit/length-grid.ts';
 import { poisson } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, mean, percent, type RunOptions } from '../case.ts';
 import type { Chart } from '../chart.ts';
@@ -9,7 +10,7 @@ import { SimulatedInstances } from '../instances.ts';
 import { makeScheduler, tensorsOf, warmUpLengths } from '../model.ts';
 import { seeded } from '../random.ts';
 import { answerMs, fatesText, inTimeShare, type Outcome, sentIn, serve } from '../scenario.ts';
-import { edgeOf, encoderMs, type TextKind, tokensOf } from '../text-lengths.ts';
+import { encoderMs, type TextKind, tokensOf } from '../text-lengths.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 
 async function runShapes({ seeds, isShort }: RunOptions): Promise<CaseResult> {
@@ -53,7 +54,9 @@ async function runLengths({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   const measures: Measure[] = [];
   const rows: string[][] = [];
   const spanMs = SETTLE_MS + (isShort ? 15_000 : 30_000);
-  for (const kind of (isShort ? ['mixed'] : ['mixed', 'queries', 'passages']) as readonly TextKind[]) {
+  for (const kind of (isShort
+    ? ['mixed']
+    : ['mixed', 'queries', 'passages', 'azure-code', 'azure-conversation']) as readonly TextKind[]) {
     for (const load of isShort ? [1.5, 2] : [1, 1.5, 2]) {
       for (const isPadded of isShort ? [true] : [true, false]) {
         const { replies, instances, padding } = await serveTexts(kind, load, spanMs, isPadded, seeds[0] ?? 1);
