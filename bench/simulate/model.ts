@@ -70,9 +70,9 @@ function sizeOf(length: number | undefined): RowSize {
 export const ONE_SHAPE = 'shape';
 
 /** Teaches the scheduler as a warm-up does: two measured runs of each of the sizes 1, 2, 4, … */
-export function warmUp(scheduler: Scheduler, curve: Curve, shape = ONE_SHAPE): void {
+export function warmUp(scheduler: Scheduler, curve: Curve, size = UNIT_ROW): void {
   for (let rows = 1; ; rows = Math.min(rows * 2, curve.maxRows)) {
-    for (let run = 0; run < 2; run++) scheduler.observe(shape, rows, runMs(curve, rows));
+    for (let run = 0; run < 2; run++) scheduler.observe(size, rows, runMs(curve, rows));
     if (rows === curve.maxRows) return;
   }
 }
@@ -86,7 +86,7 @@ export function warmUpLengths(
 ): void {
   for (const length of lengths) {
     for (let rows = 1; rows <= maxRows; rows *= 2) {
-      for (let run = 0; run < 2; run++) scheduler.observe(String(length), rows, runMs(rows, length));
+      for (let run = 0; run < 2; run++) scheduler.observe(sizeOf(length), rows, runMs(rows, length));
     }
   }
 }

@@ -4,7 +4,7 @@ import { quantile } from './case.ts';
 import { type Answer, type Fate, type Reply, type RequestPlan, sendAll } from './client.ts';
 import { type Curve, runMs } from './curves.ts';
 import { type Cost, lateWork, type RunRecord, SimulatedInstances } from './instances.ts';
-import { makeScheduler, ONE_SHAPE, warmUp } from './model.ts';
+import { makeScheduler, warmUp } from './model.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface Requests {
@@ -21,8 +21,8 @@ export interface Scenario extends Requests {
   readonly noise?: number;
   readonly seed?: number;
   readonly levels?: number;
-  /** Shapes that the warm-up measures; by default the one of requests that name none. */
-  readonly shapes?: readonly string[];
+  /** The model was measured when it was loaded, as is the default. */
+  readonly isWarm?: boolean;
 }
 
 export interface Outcome {
@@ -31,12 +31,12 @@ export interface Outcome {
 }
 
 export async function serve(scenario: Scenario): Promise<Outcome> {
-  const { curve, arrivals, plan, noise = 0.05, seed = 7, levels = 1, shapes = [ONE_SHAPE] } = scenario;
+  const { curve, arrivals, plan, noise = 0.05, seed = 7, levels = 1, isWarm = true } = scenario;
   using clock = new VirtualClock();
   const cost: Cost = scenario.cost ?? (({ rows }) => runMs(curve, rows));
   const instances = new SimulatedInstances(clock, { cost, noise, seed });
   const scheduler = makeScheduler({ maxRows: curve.maxRows, levels }, instances);
-  for (const shape of shapes) warmUp(scheduler, curve, shape);
+  if (isWarm) warmUp(scheduler, curve);
   const replies = sendAll(clock, scheduler, arrivals, plan);
   await clock.run();
   return { replies, instances };

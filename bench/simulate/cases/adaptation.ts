@@ -19,7 +19,7 @@ async function coldStarts(isShort: boolean, seed: number): Promise<Measure[]> {
       const rate = load * capacity(curve);
       const arrivals = poisson(rate, Math.ceil(rate * spanMs), seed);
       const scenario = { curve, arrivals, plan: () => ({ deadlineMs: curve.sloMs }) };
-      const cold = inTimeShare((await serve({ ...scenario, shapes: [] })).replies);
+      const cold = inTimeShare((await serve({ ...scenario, isWarm: false })).replies);
       const warm = inTimeShare((await serve(scenario)).replies);
       measures.push({ name: `${curve.name} at ${load}x, cold over warm`, value: cold / warm, unit: 'ratio' });
     }

@@ -118,8 +118,7 @@ async function serveGraph(
       outputs: ({ rows }) => [{ name: 'y', datatype: 'FP32', shape: [rows, ROW_ELEMENTS], data: rowsOf(rows) }],
     });
     const scheduler = makeScheduler({ name, maxRows: MAX_ROWS, place }, instances);
-    const shapes = step.takes.map(() => ROW_SHAPE);
-    warmUp(scheduler, curve, bucketKey(shapes, 'rows'));
+    warmUp(scheduler, curve, { elements: step.takes.length * ROW_ELEMENTS, length: 1 });
     models.add(new SimulatedServable(name, scheduler, step.takes, MAX_ROWS));
     return instances;
   });

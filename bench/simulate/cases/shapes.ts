@@ -20,8 +20,7 @@ async function runShapes({ seeds, isShort }: RunOptions): Promise<CaseResult> {
   const counts = isShort ? [2, 8] : [1, 2, 4, 8, 16, 32];
   const lines = new Map<number, [number, number][]>((isShort ? [0.9] : [0.5, 0.9]).map((load) => [load, []]));
   for (const [index, count] of counts.entries()) {
-    const shapes = Array.from({ length: count }, (_, shape) => `shape ${shape}`);
-    const requests = shapes.map((shape) => tensorsOf({ shape, rows: 1 }));
+    const requests = Array.from({ length: count }, (_, shape) => tensorsOf({ shape: `shape ${shape}`, rows: 1 }));
     for (const load of lines.keys()) {
       const rate = load * capacity(curve);
       const arrivals = poisson(rate, Math.ceil(rate * (isShort ? 2_000 : 4_000)), seeds[0] ?? 1);
@@ -29,7 +28,6 @@ async function runShapes({ seeds, isShort }: RunOptions): Promise<CaseResult> {
       const { replies, instances } = await serve({
         curve,
         arrivals,
-        shapes,
         plan: () => ({ deadlineMs: curve.sloMs, tensors: requests[Math.floor(random() * count)] }),
       });
       const value = inTimeShare(replies, sentIn(500));

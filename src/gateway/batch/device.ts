@@ -42,6 +42,8 @@ export interface DeviceShare {
 }
 
 export interface DeviceRun {
+  /** How many runs shared cores with it when it started. */
+  readonly beside: number;
   /** To be called exactly once. */
   end(): void;
 }
@@ -156,11 +158,13 @@ export class Device {
   }
 
   #begin(account: Account, now: number): DeviceRun {
+    const beside = this.#beside(account);
     account.running++;
     const run: Running = { account, expectedEndMs: now + account.predictedMs };
     this.#running.add(run);
     if (this.#waiting.size > 0) this.#callNext(now);
     return {
+      beside,
       end: () => {
         const endedAt = performance.now();
         this.#reckon(endedAt);

@@ -16,17 +16,17 @@
  */
 
 import type { Call, CancelReason } from '../accept/call.ts';
-import type { InferTensors } from '../admit/infer-tensors.ts';
+import { type InferTensors, type RowSize, UNIT_ROW } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
 import { diagnostics, type SendReason } from '../ops/diagnostics.ts';
 import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
 import type { Batcher } from './batcher.ts';
+import { CostModel } from './cost-model.ts';
 import { Device, type DeviceRun, type DeviceShare, type ShareOptions } from './device.ts';
 import { decide } from './dynamic-batcher.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
-import { LatencyModel } from './latency-model.ts';
 import { defaultObjectiveMs } from './objective.ts';
 import { Occupancy } from './occupancy.ts';
 import { batchOutputLimit, byteLengthOf } from './output-limit.ts';
@@ -70,8 +70,8 @@ export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
   readonly device: Device;
 }
 
-/** Shapes whose latency is remembered: those that were run last. */
-const MAX_LATENCY_MODELS = 64;
+/** Shapes whose limit of rows is remembered. */
+const MAX_ROW_LIMITS = 64;
 /** The longest that Node's timers wait; one that is set for longer fires at once. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
@@ -91,12 +91,12 @@ const ONE_TENANT: Tenant = { name: '', weight: 1 };
 
 export class Scheduler implements Batcher {
   readonly occupancy: Occupancy;
+  readonly costs = new CostModel();
   readonly #options: SchedulerOptions;
   readonly #executor: Executor;
   readonly #share: DeviceShare;
   readonly #queue: RequestQueue;
   readonly #prepared = new PreparedBatches();
-  readonly #latencies = new Map<string, LatencyModel>();
   /** The most rows of a batch, by bucket, where the size of outputs allows fewer than the policy. */
   readonly #rowLimits = new Map<string, number>();
   /** When the batches in flight are expected back. */
@@ -197,14 +197,9 @@ export class Scheduler implements Batcher {
     this.#share.leave();
   }
 
-  /** Learns how long a batch took: one from the queue, or a warm-up run. */
-  observe(bucket: string, rows: number, elapsedMs: number): void {
-    const latency = this.#latencies.get(bucket) ?? new LatencyModel();
-    this.#latencies.delete(bucket);
-    this.#latencies.set(bucket, latency);
-    const oldest = this.#latencies.keys().next();
-    if (this.#latencies.size > MAX_LATENCY_MODELS && !oldest.done) this.#latencies.delete(oldest.value);
-    latency.observe(rows, elapsedMs, performance.now());
+  /** Learns how long a batch took that ran with nothing beside it: a warm-up run. */
+  observe(size: RowSize, rows: number, elapsedMs: number): void {
+    this.costs.observe(size, rows, elapsedMs, performance.now(), 0);
   }
 
   /** Learns from a batch's outputs how many rows a batch of the bucket may have so that its outputs are not too large. */
@@ -215,7 +210,7 @@ export class Scheduler implements Batcher {
       if (this.#rowLimits.size > 0) this.#rowLimits.delete(bucket);
       return;
     }
-    if (this.#rowLimits.size >= MAX_LATENCY_MODELS && !this.#rowLimits.has(bucket)) return;
+    if (this.#rowLimits.size >= MAX_ROW_LIMITS && !this.#rowLimits.has(bucket)) return;
     this.#rowLimits.set(bucket, Math.max(1, limit));
   }
 
@@ -419,22 +414,23 @@ export class Scheduler implements Batcher {
   }
 
   #bucket(waiting: readonly QueuedRequest[], now: number): Bucket<QueuedRequest> {
-    const [first] = waiting;
+    const size = sizeOf(waiting);
+    const { beside } = this.#share;
     return {
       waiting,
-      maxRows: this.#rowLimits.get(first?.tensors.bucket ?? ''),
-      predict: (rows) => (first === undefined ? undefined : this.#predict(first.tensors, rows, now)),
+      maxRows: this.#rowLimits.get(waiting[0]?.tensors.bucket ?? ''),
+      predict: (rows) => this.costs.predict(size, rows, now, beside),
     };
   }
 
   /** One batch from its start to what follows from its end. Never rejects. */
   async #send({ requests, exclusive }: Prepared, reason: SendReason, run: DeviceRun): Promise<void> {
     const batch: Batch = { requests, reason, rows: rowsOf(requests) };
-    const [first] = requests;
-    const key = first?.tensors.bucket ?? '';
+    const size = sizeOf(requests);
+    const { beside } = run;
     const sentAt = performance.now();
     const startedAtMs = Date.now();
-    const predicted = first === undefined ? undefined : this.#predict(first.tensors, batch.rows, sentAt);
+    const predicted = this.costs.predict(size, batch.rows, sentAt, beside);
     for (const request of requests) request.sentAtMs = sentAt;
     this.#inFlight.set(batch, sentAt + (predicted ?? 0));
     if (exclusive) this.#exclusive = true;
@@ -447,8 +443,8 @@ export class Scheduler implements Batcher {
     this.#inFlight.delete(batch);
     const now = performance.now();
     if (outcome.kind === 'ok') {
-      this.observe(key, batch.rows, now - sentAt - (outcome.roomMs ?? 0));
-      this.#learnSize(key, batch.rows, outcome.outputs);
+      this.costs.observe(size, batch.rows, now - sentAt - (outcome.roomMs ?? 0), now, beside);
+      this.#learnSize(requests[0]?.tensors.bucket ?? '', batch.rows, outcome.outputs);
     }
     this.#options.record(batch, outcome);
     reportStopped(this.#options.model, batch, outcome, now - sentAt);
@@ -477,18 +473,17 @@ export class Scheduler implements Batcher {
   }
 
   #predictBatch(requests: readonly QueuedRequest[], now: number): number | undefined {
-    const [first] = requests;
-    return first === undefined ? undefined : this.#predict(first.tensors, rowsOf(requests), now);
+    return this.costs.predict(sizeOf(requests), rowsOf(requests), now, this.#share.beside);
   }
 
-  /** Milliseconds that a batch of such rows takes; `undefined` where that is not known. */
-  #predict({ bucket }: InferTensors, rows: number, now: number): number | undefined {
-    return this.#latencies.get(bucket)?.predict(rows, now);
+  /** Milliseconds that a batch of such rows takes if it starts now; `undefined` where that is not known. */
+  #predict({ size }: InferTensors, rows: number, now: number): number | undefined {
+    return this.costs.predict(size, rows, now, this.#share.beside);
   }
 
   /** The fastest run of such a batch that was ever seen. */
-  #fastest({ bucket }: InferTensors, rows: number): number | undefined {
-    return this.#latencies.get(bucket)?.fastest(rows);
+  #fastest({ size }: InferTensors, rows: number): number | undefined {
+    return this.costs.fastest(size, rows);
   }
 }
 
@@ -504,4 +499,11 @@ function byBucket(requests: readonly QueuedRequest[]): QueuedRequest[][] {
 
 function rowsOf(requests: readonly { readonly rows: number }[]): number {
   return requests.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/** The size of the largest row: where padding joins rows of unlike length, a batch costs as much as its longest. */
+function sizeOf(requests: readonly QueuedRequest[]): RowSize {
+  let largest = requests[0]?.tensors.size ?? UNIT_ROW;
+  for (const { tensors } of requests) if (tensors.size.elements > largest.elements) largest = tensors.size;
+  return largest;
 }

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
-import { type BatchAxis, bucketKey, type InferTensors } from '../admit/infer-tensors.ts';
+import { type BatchAxis, type InferTensors, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
 import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
 import { withJitter } from '../batch/pushback.ts';
@@ -287,9 +287,9 @@ export class Model implements Servable {
       circuit,
     );
     if (found.kind === 'shape') {
-      const bucket = bucketOf(client, found.shape);
+      const size = sizeOf(client, found.shape);
       for (const { rows, elapsedMs } of await this.#warmUp(signature, found, maxRows)) {
-        scheduler.observe(bucket, rows, elapsedMs);
+        scheduler.observe(size, rows, elapsedMs);
       }
     }
     await runWarmUps(samples, this.#runRows(said), this.#group.size);
@@ -425,7 +425,7 @@ export function axisOf(batching: Batching): BatchAxis {
 }
 
 /** The bucket in which requests of made-up shapes would queue. */
-function bucketOf({ inputs, batching }: ModelSignature, shape: ProbeShape): string {
-  const row = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
-  return bucketKey(row.shapes, axisOf(batching), inputs, row.inputs, lengthsOf(batching));
+function sizeOf({ inputs, batching }: ModelSignature, shape: ProbeShape): RowSize {
+  const { shapes } = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+  return rowSizeOf(shapes, axisOf(batching), inputs);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
 import type { Down, Gate } from '../../../src/gateway/batch/gate.ts';
@@ -121,9 +121,9 @@ class Bench {
   }
 
   /** Teaches that every batch takes `fixedMs` and `perRowMs` for each row. */
-  teach(fixedMs: number, perRowMs = 0, bucket = fp32Rows(1).bucket): void {
+  teach(fixedMs: number, perRowMs = 0, size = UNIT_ROW): void {
     for (let repeat = 0; repeat < 20; repeat++) {
-      for (const rows of [1, 2, 4, 8]) this.scheduler.observe(bucket, rows, fixedMs + rows * perRowMs);
+      for (const rows of [1, 2, 4, 8]) this.scheduler.observe(size, rows, fixedMs + rows * perRowMs);
     }
   }
 }
@@ -296,8 +296,8 @@ describe('a delay', () => {
   test('a deadline ends the wait early enough for the run', async () => {
     const bench = new Bench({ maxDelayMs: 1_000 });
     bench.teach(10);
-    const ticket = bench.submit(fp32Rows(1), { call: callFor(100, 15) });
-    // 15 of the 100 ms are kept for the way back, and 10 for the run.
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(100.2, 15) });
+    // 15 ms are kept for the way back, and 10.1 for the run.
     await pass(70);
     expect(bench.executor.runs).toHaveLength(0);
     await pass(5);
@@ -427,8 +427,8 @@ describe('deadlines', () => {
 
   test('a request that a larger batch leaves behind is told not to retry, and those behind it are answered', async () => {
     const bench = new Bench({ maxRows: 20 });
-    // 10 ms and hardly more for more rows.
-    bench.teach(10);
+    // The head has 11 ms left: in its batch there is no room for all 20 rows.
+    bench.teach(9, 0.1);
     const { blocker } = await bench.submitBehind(0);
     const head = bench.submit(fp32Rows(1, 0), { call: callFor(31) });
     const others = Array.from({ length: 40 }, () => bench.submit(fp32Rows(1, 1), { call: callFor(43) }));
@@ -708,12 +708,11 @@ describe('admission', () => {
     expect(late.error?.pushback).toBeLessThanOrEqual(140 * 1.25 + 1);
   });
 
-  test('nothing is refused on a guess: before the third run of a shape nothing is known of it', async () => {
+  test('nothing is refused on a guess: before the third run of a model its cost is unknown', async () => {
     const bench = new Bench();
-    bench.teach(50);
-    bench.scheduler.observe('other', 1, 1_000);
-    bench.scheduler.observe('other', 1, 1_000);
-    const ticket = bench.submit(fp32Rows(1, 0, 'other'), { call: callFor(40) });
+    bench.scheduler.observe(UNIT_ROW, 1, 1_000);
+    bench.scheduler.observe(UNIT_ROW, 1, 1_000);
+    const ticket = bench.submit(fp32Rows(1), { call: callFor(40) });
     await turn();
     await bench.settle();
     expect(reasons([ticket])).toEqual(['answered']);
@@ -745,10 +744,10 @@ describe('admission', () => {
   test('a hostile number of shapes does not make the scheduler forget how long the usual one takes', async () => {
     const bench = new Bench();
     bench.teach(50);
-    const usual = fp32Rows(1).bucket;
+    const { size: usual } = fp32Rows(1);
     for (let shape = 0; shape < 500; shape++) {
       bench.submit(fp32Rows(1, 0, `asked for ${shape}`), { call: callFor(1_000) });
-      bench.scheduler.observe(`run ${shape}`, 1, 5);
+      bench.scheduler.observe({ elements: 2 + shape, length: 1 }, 1, 5);
       bench.scheduler.observe(usual, 1, 50);
     }
     await bench.submitBehind(0);

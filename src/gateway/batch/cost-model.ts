@@ -1,0 +1,148 @@
+/**
+ * Time that the batches of a model version take, learned while it serves.
+ *
+ * A prediction is the product of three factors that change at different speeds. The **cost** of a batch follows from its shape
+ * and rows (`cost-regression.ts`, `cost-curve.ts`) and hardly ever changes. The **contention** grows with the runs that share the
+ * cores. The **pace** is how long the latest runs took in proportion to both (`recent-runs.ts`): a busy neighbour, a throttled
+ * pod or a change of clock slows all batches alike. So a slow minute does not teach wrong costs, and one batch shows the pace of
+ * all.
+ *
+ * Predictions lean to the high side, because underestimating costs about ten times what overestimating does: deadlines are
+ * missed after the work was done.
+ *
+ * Times are in milliseconds from sending a batch to having its answer, hops included: deadlines are the caller's.
+ */
+
+import type { RowSize } from '../admit/infer-tensors.ts';
+import { CostCurve } from './cost-curve.ts';
+import { CostRegression } from './cost-regression.ts';
+import { type Pace, RecentRuns, type Run, UNKNOWN_PACE } from './recent-runs.ts';
+
+/** Until then nothing is predicted: a request is never refused on a guess. */
+const RUNS_TO_TRUST = 3;
+/** After so long without runs, the pace of the last ones may be that of another world. */
+const STALE_MS = 30_000;
+/** A run counts for at most this many times its prediction: a stalled machine is not a slow model. */
+const OUTLIER = 2;
+/** Runs of equal work differ by so much even on a quiet machine. */
+const LEAST_MARGIN = 1.01;
+/**
+ * Share of the pace, in logarithms, that costs are learned without. The rest anchors them: without it, costs and pace could drift
+ * apart, as only their product is seen.
+ */
+const PACE_SHARE = 0.99;
+/** Typical error of the regression. A mean of samples is to be preferred once its own error is less. */
+const REGRESSION_ERROR = 0.05;
+/** Shapes with a curve of their own: those that were run last. The regression predicts all others. */
+const MAX_CURVES = 64;
+/** The factor of a contention forgets after about this many samples. */
+const CONTENTION_SAMPLES = 16;
+const LEAST_MS = 1e-6;
+
+interface Contention {
+  factor: number;
+  samples: number;
+}
+
+export class CostModel {
+  readonly #regression = new CostRegression();
+  /** By size of a row; the one that was run last comes last. */
+  readonly #curves = new Map<number, CostCurve>();
+  readonly #recent = new RecentRuns();
+  /** By how many other runs share the cores. */
+  readonly #contentions: Contention[] = [];
+  #runs = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #pace: Pace = UNKNOWN_PACE;
+
+  /**
+   * Learns from a batch that ended.
+   * @param beside how many other runs shared the cores.
+   */
+  observe(size: RowSize, rows: number, elapsedMs: number, nowMs: number, beside: number): void {
+    const predicted = this.predict(size, rows, nowMs, beside) ?? Number.POSITIVE_INFINITY;
+    const curve = this.#curveToLearn(size);
+    const expected = this.#costOn(curve, rows);
+    if (nowMs - this.#lastMs > STALE_MS) this.#recent.clear();
+    const believed = Math.max(LEAST_MS, Math.min(elapsedMs, OUTLIER * predicted));
+    if (beside > 0) this.#learnContention(beside, believed / (expected * this.#pace.typical));
+    const ms = believed / this.#contention(beside);
+    this.#recent.add({ curve, rows, ms });
+    const cost = this.#lesson(ms / this.#pace.typical ** PACE_SHARE, expected, curve.samples(rows, this.#runs));
+    this.#runs++;
+    this.#lastMs = nowMs;
+    this.#regression.learn(size, rows, cost);
+    curve.learn(rows, cost, elapsedMs, this.#runs);
+    this.#pace = this.#recent.pace(this.#costOfRun);
+  }
+
+  /** Time that a batch takes at most, as far as is known; `undefined` where too little is. */
+  predict(size: RowSize, rows: number, nowMs: number, beside: number): number | undefined {
+    if (this.#runs < RUNS_TO_TRUST) return undefined;
+    // After a pause not even a slow hour counts: one run shows whether it is over, and none would run if it were believed.
+    const pace = nowMs - this.#lastMs > STALE_MS ? Math.min(1, this.#pace.low) : this.#pace.high;
+    const curve = this.#curves.get(keyOf(size));
+    const cost =
+      curve === undefined ? this.#regression.fixedMs + rows * this.#regression.rowMs(size) : this.#costOn(curve, rows);
+    return Math.max(LEAST_MS, cost * pace * this.#contention(beside) * LEAST_MARGIN);
+  }
+
+  /** The least time in which such a batch ever ran; `undefined` where none did. */
+  fastest(size: RowSize, rows: number): number | undefined {
+    return this.#curves.get(keyOf(size))?.fastest(rows);
+  }
+
+  /**
+   * The cost that is learned from a run. What is well known changes little by little, so that a slow minute that the pace has
+   * not followed yet does no harm.
+   */
+  #lesson(cost: number, expected: number, samples: number): number {
+    if (this.#runs < RUNS_TO_TRUST) return cost;
+    const limit = 1 + Math.max(0.2, Math.min(1, 2 * this.#pace.spread), 3 / (1 + samples) ** 2);
+    return Math.min(Math.max(cost, expected / limit), expected * limit);
+  }
+
+  #costOn(curve: CostCurve, rows: number): number {
+    const regressionSamples = Math.min(16, Math.max(0.5, (this.#pace.spread / REGRESSION_ERROR) ** 2));
+    return Math.max(LEAST_MS, curve.cost(rows, this.#runs, regressionSamples));
+  }
+
+  readonly #costOfRun = ({ curve, rows }: Run): number => this.#costOn(curve, rows);
+
+  /** Factor by which other runs on the same cores slow a run; of a number that was not seen, that of the next lower one. */
+  #contention(beside: number): number {
+    for (let runs = beside; runs > 0; runs--) {
+      const known = this.#contentions[runs];
+      if (known !== undefined) return known.factor;
+    }
+    return 1;
+  }
+
+  /** @param ratio of a run's time to what it would be without other runs. */
+  #learnContention(beside: number, ratio: number): void {
+    let contention = this.#contentions[beside];
+    if (contention === undefined) {
+      contention = { factor: 1, samples: 0 };
+      this.#contentions[beside] = contention;
+    }
+    contention.samples = Math.min(CONTENTION_SAMPLES, contention.samples + 1);
+    // Sharing the cores evenly is the worst that others can do.
+    const shared = Math.min(beside + 1, Math.max(1, ratio));
+    contention.factor += (shared - contention.factor) / contention.samples;
+  }
+
+  #curveToLearn(size: RowSize): CostCurve {
+    const key = keyOf(size);
+    const curve = this.#curves.get(key) ?? new CostCurve(size, this.#regression);
+    this.#curves.delete(key);
+    this.#curves.set(key, curve);
+    const oldest = this.#curves.keys().next();
+    if (this.#curves.size > MAX_CURVES && !oldest.done) this.#curves.delete(oldest.value);
+    return curve;
+  }
+}
+
+/** Sizes that share a key have as many elements, and lengths that are all but equal: they cost the same. */
+function keyOf({ elements, length }: RowSize): number {
+  return elements * 2 ** 32 + length;
+}

@@ -1,0 +1,129 @@
+/**
+ * Pace of a model's latest runs: their time in proportion to the expected cost of their batches.
+ *
+ * The high pace is a quantile of a long window, so that a stall does not move it, bounded by two short windows, so that it
+ * follows a change. It falls fast, because the slowest of a few runs in a row bounds it. It rises slowly: a slow run counts only
+ * if those beside it are slow, too.
+ */
+
+import type { CostCurve } from './cost-curve.ts';
+
+export interface Run {
+  readonly curve: CostCurve;
+  readonly rows: number;
+  readonly ms: number;
+}
+
+export interface Pace {
+  /** Few runs exceed it. */
+  readonly high: number;
+  readonly typical: number;
+  /** Most runs exceed it. */
+  readonly low: number;
+  /** Standard deviation of the logarithm, as far as it is noise: stalls and changes of pace do not count. */
+  readonly spread: number;
+}
+
+/** Before there are runs, the expected cost is the time. */
+export const UNKNOWN_PACE: Pace = { high: 1, typical: 1, low: 1, spread: 0.05 };
+
+const WINDOW = 40;
+/** Stalls move the high pace only where more than one run of five has them. */
+const QUANTILE = 0.8;
+/** Distance of that quantile from the median of normal noise, in standard deviations. */
+const QUANTILE_DEVIATIONS = 0.84;
+/** Distance of the high pace from the median: of 50 runs with log-normal noise, one exceeds it. */
+const HIGH_DEVIATIONS = 2.1;
+/** So many runs in a row bound the high pace from above. */
+const FALL_RUNS = 10;
+/** The bound lies above the slowest of them by the noise, and at most by this factor. */
+const MOST_HEADROOM = 1.1;
+/** So many runs in a row bound a pace from below. */
+const RISE_RUNS = 4;
+/** Runs whose median is typical. */
+const TYPICAL_RUNS = 15;
+
+export class RecentRuns {
+  /** A ring. */
+  readonly #runs: Run[] = [];
+  #next = 0;
+
+  add(run: Run): void {
+    this.#runs[this.#next] = run;
+    this.#next = (this.#next + 1) % WINDOW;
+  }
+
+  clear(): void {
+    this.#runs.length = 0;
+    this.#next = 0;
+  }
+
+  /** @param costOf expected cost of a run. */
+  pace(costOf: (run: Run) => number): Pace {
+    const count = this.#runs.length;
+    if (count === 0) return UNKNOWN_PACE;
+    const paces = new Float64Array(count);
+    for (let back = 0; back < count; back++) {
+      const run = this.#runs[(this.#next - 1 - back + WINDOW) % WINDOW];
+      if (run !== undefined) paces[back] = run.ms / costOf(run);
+    }
+    const floor = floorOf(paces, RISE_RUNS);
+    const ceiling = ceilingOf(paces, RISE_RUNS);
+    const highest = ceilingOf(paces, FALL_RUNS);
+    const latest = quantile(sort(paces.slice(0, TYPICAL_RUNS)), 0.5);
+    sort(paces);
+    const median = quantile(paces, 0.5);
+    const low = quantile(paces, 1 - QUANTILE);
+    const deviation = quantile(paces, QUANTILE) / median;
+    const high = median * deviation ** (HIGH_DEVIATIONS / QUANTILE_DEVIATIONS);
+    // Stalls and changes of pace widen one side only.
+    const noise = Math.min(deviation, median / low) ** (1 / QUANTILE_DEVIATIONS);
+    return {
+      high: Math.min(highest * Math.min(noise, MOST_HEADROOM), Math.max(floor, high)),
+      typical: Math.min(ceiling, Math.max(floor, latest)),
+      low,
+      spread: Math.log(noise),
+    };
+  }
+}
+
+/** The slowest of the first runs; of fewer than `most`, in proportion more. */
+function ceilingOf(paces: Float64Array, most: number): number {
+  let slowest = 0;
+  let ceiling = Number.POSITIVE_INFINITY;
+  for (let count = 1; count <= Math.min(most, paces.length); count++) {
+    slowest = Math.max(slowest, paces[count - 1] ?? 0);
+    ceiling = Math.min(ceiling, (slowest * most) / count);
+  }
+  return ceiling;
+}
+
+/** The fastest of the first runs; of fewer than `most`, in proportion less. */
+function floorOf(paces: Float64Array, most: number): number {
+  let fastest = Number.POSITIVE_INFINITY;
+  let floor = 0;
+  for (let count = 1; count <= Math.min(most, paces.length); count++) {
+    fastest = Math.min(fastest, paces[count - 1] ?? 0);
+    floor = Math.max(floor, (fastest * count) / most);
+  }
+  return floor;
+}
+
+/** By insertion, which is several times faster than the built-in sort for so few. */
+function sort(values: Float64Array): Float64Array {
+  for (let index = 1; index < values.length; index++) {
+    const value = values[index] ?? 0;
+    let at = index;
+    for (; at > 0; at--) {
+      const before = values[at - 1] ?? 0;
+      if (before <= value) break;
+      values[at] = before;
+    }
+    values[at] = value;
+  }
+  return values;
+}
+
+function quantile(sorted: Float64Array, share: number): number {
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 1;
+}
