@@ -24,8 +24,8 @@ const RUNS_TO_TRUST = 3;
 const STALE_MS = 30_000;
 /** A run counts for at most this many times its prediction: a stalled machine is not a slow model. */
 const OUTLIER = 2;
-/** Runs of equal work differ by so much even on a quiet machine. */
-const LEAST_MARGIN = 1.01;
+/** Covers rounding, where runs of equal work take exactly equal times. */
+const LEAST_MARGIN = 1.001;
 /**
  * Share of the pace, in logarithms, that costs are learned without. The rest anchors them: without it, costs and pace could drift
  * apart, as only their product is seen.
