@@ -3,6 +3,7 @@
  * data, in numbers. Rows must be unlike: of equal ones no influence shows.
  */
 
+import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
 import { outputAxes } from '../gateway/batch/batch.ts';
 import { findRowDependence } from '../gateway/dispatch/row-independence.ts';
 import { PROBE_RANGES } from '../gateway/dispatch/synthetic-input.ts';
@@ -40,8 +41,7 @@ async function measure(contender: Contender, samples: readonly Sample[]) {
   let max = 0;
   let changed = 0;
   const size = Math.min(BATCH_ROWS, contender.maxRows);
-  for (let from = 0; from < samples.length; from += size) {
-    const rows = samples.slice(from, from + size).map(({ tensors }) => tensors);
+  for (const rows of runsOf(samples, size)) {
     const together = await contender.answer(rows);
     for (const [index, row] of rows.entries()) {
       const [alone] = await contender.answer([row]);
@@ -52,4 +52,16 @@ async function measure(contender: Contender, samples: readonly Sample[]) {
     }
   }
   return { rows: samples.length, max, changed };
+}
+
+/** The samples as runs of at most `size` rows. Rows of unlike shapes, such as texts of unlike length, make no tensor together. */
+function runsOf(samples: readonly Sample[], size: number): InferTensors[][] {
+  const byShape = Map.groupBy(samples, ({ tensors }) => JSON.stringify(tensors.shapes));
+  return [...byShape.values()].flatMap((alike) => {
+    const runs: InferTensors[][] = [];
+    for (let from = 0; from < alike.length; from += size) {
+      runs.push(alike.slice(from, from + size).map(({ tensors }) => tensors));
+    }
+    return runs;
+  });
 }
