@@ -273,10 +273,10 @@ function warnOfMailboxes(settings: Settings): void {
   if (level === 'warn') diagnostics.notice.publish({ level, text: `${subject}: ${text}; ${advice}` });
 }
 
-/** `undefined` where tenants are not told apart. */
+/** `undefined` where tenants have no rate. */
 function rateLimitOf(settings: Settings): RateLimit | undefined {
   const { tenantKey: key, tenantRate: rate, tenantBurst: burst } = settings;
-  return key === '' ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
+  return key === '' || rate === 0 ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
 }
 
 /** `undefined` where nothing of requests is kept. */

@@ -48,7 +48,7 @@ import { timesOf } from './request-times.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
 import { settle } from './settlement.ts';
 import { reportStopped } from './stopped-run.ts';
-import type { Tenant } from './tenants.ts';
+import type { Tenant, TenantOf } from './tenants.ts';
 import type { BatchPolicy, Bucket } from './waiting.ts';
 
 export interface SchedulerOptions extends BatchEndOptions {
@@ -59,7 +59,7 @@ export interface SchedulerOptions extends BatchEndOptions {
   /** The device that its instances run on; absent where they share none with other versions. */
   readonly place?: DevicePlace;
   /** Whose call it is; without it all are one tenant's. */
-  readonly tenantOf?: ((call: Call) => Tenant) | undefined;
+  readonly tenantOf?: TenantOf | undefined;
   /** After how many milliseconds a request should be answered whose caller names no time; by default it follows from the model's speed. */
   readonly objectiveMs?: number | undefined;
   /** Told of every batch that ended. */

@@ -10,13 +10,15 @@ interface Metadata {
   get(name: string): string | Uint8Array | undefined;
 }
 
+export type TenantOf = (metadata: Metadata) => Tenant;
+
 /**
  * Finds the tenant of a call. Unlike the rate (`admit/rate-limit.ts`), turns tell unlisted tenants apart, each with a weight of 1: a name
  * that is invented brings a share of what is there, and no more requests than the rate allows.
  * @param key the metadata key, in lower case
  * @param weights of the listed tenants
  */
-export function tenantsBy(key: string, weights: ReadonlyMap<string, number>): (metadata: Metadata) => Tenant {
+export function tenantsBy(key: string, weights: ReadonlyMap<string, number>): TenantOf {
   const listed = new Map([...weights].map(([name, weight]): [string, Tenant] => [name, { name, weight }]));
   const unnamed: Tenant = { name: '', weight: 1 };
   return (metadata) => {

@@ -3,8 +3,9 @@
 import os from 'node:os';
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
+import { type TenantOf, tenantsBy } from '../batch/tenants.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { outputLimit, type Settings } from '../ops/settings.ts';
+import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
 import { parseModelConfig, readModelConfig } from '../repository/config-file.ts';
 import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/model-config.ts';
@@ -23,6 +24,10 @@ export interface PlanDefaults {
   readonly loadLimitMs: number;
   /** For models that name no `max_run_ms`. */
   readonly maxRunMs: number;
+  /** For models that name no `objective_ms`; by default it follows from the speed of each. */
+  readonly objectiveMs?: number | undefined;
+  /** Absent where all calls are one tenant's. */
+  readonly tenantOf?: TenantOf | undefined;
   /** Longest message that is taken; any, where absent. */
   readonly maxMessageBytes?: number | undefined;
   readonly maxOutputBytes: number;
@@ -39,6 +44,8 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
     loadLimitMs: settings.runnerStartTimeoutMs,
     // No unary call is waited for any longer.
     maxRunMs: settings.maxDeadlineMs,
+    objectiveMs: settings.objectiveMs,
+    tenantOf: settings.tenantKey === '' ? undefined : tenantsBy(settings.tenantKey, tenantWeights(settings)),
     maxMessageBytes: settings.maxMessageBytes,
     maxOutputBytes: outputLimit(settings),
     cores: os.availableParallelism(),
@@ -97,6 +104,8 @@ export async function planModel(
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
       maxRunMs: config.tensorgate.max_run_ms ?? defaults.maxRunMs,
+      objectiveMs: config.tensorgate.objective_ms ?? defaults.objectiveMs,
+      tenantOf: defaults.tenantOf,
       maxMessageBytes: defaults.maxMessageBytes,
       maxOutputBytes: defaults.maxOutputBytes,
     };

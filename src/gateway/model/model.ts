@@ -9,6 +9,7 @@ import { withJitter } from '../batch/pushback.ts';
 import { ResponseCache } from '../batch/response-cache.ts';
 import type { RunDemand } from '../batch/run-outcome.ts';
 import { Scheduler } from '../batch/scheduler.ts';
+import type { TenantOf } from '../batch/tenants.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import { DeviceSet } from '../dispatch/device-set.ts';
 import { InstanceGroup } from '../dispatch/instance-group.ts';
@@ -62,6 +63,10 @@ export interface ModelPlan {
   readonly loadLimitMs: number;
   /** A run ends after so many milliseconds, whatever it does. */
   readonly maxRunMs: number;
+  /** Time within which a call without a deadline should be answered; by default it follows from the model's speed. */
+  readonly objectiveMs?: number | undefined;
+  /** Absent where all calls are one tenant's. */
+  readonly tenantOf?: TenantOf | undefined;
   /** Longest message that can bring it a request, or its answer; any, where absent. */
   readonly maxMessageBytes?: number | undefined;
   /** Bytes that the outputs of one request may have. */
@@ -282,6 +287,8 @@ export class Model implements Servable {
         lengths,
         maxOutputBytes: this.plan.maxOutputBytes,
         place: { ...devices.placeOf(info.provider, this.plan.sessions), background },
+        objectiveMs: this.plan.objectiveMs,
+        tenantOf: this.plan.tenantOf,
         record: (batch, outcome) => this.statistics.recordBatch(batch, outcome, lengths),
       },
       circuit,

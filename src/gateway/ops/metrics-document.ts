@@ -45,7 +45,7 @@ Answers a second, and the share of requests that failed for want of capacity:
 
 \`\`\`promql
 sum by (model) (rate(tensorgate_requests_total{status="OK"}[1m]))
-sum(rate(tensorgate_requests_total{status="RESOURCE_EXHAUSTED"}[5m])) / sum(rate(tensorgate_requests_total[5m]))
+sum(rate(tensorgate_requests_total{reason=~"cannot_meet_deadline|overloaded|queue_full"}[5m])) / sum(rate(tensorgate_requests_total[5m]))
 \`\`\`
 
 The 99th percentile of latency, and how much of it is waiting:

@@ -166,6 +166,11 @@ const SCHEMA = z.strictObject({
       'Bytes of requests that are admitted and not yet answered; more are shed with RESOURCE_EXHAUSTED. Unless given, a tenth of the memory where that is less.',
     ),
   defaultDeadlineMs: limitMs.default(30_000).describe('Deadline of a call that comes without one.'),
+  objectiveMs: limitMs
+    .optional()
+    .describe(
+      'Time within which a model should answer a call that names no deadline. It decides only whether such a call is queued, or refused with RESOURCE_EXHAUSTED; a call that runs is answered in any case. Lower it for quick refusals under overload, raise it for clients that keep many calls open. A model may set its own (`tensorgate.objective_ms`).',
+    ),
   maxDeadlineMs: limitMs
     .default(600_000)
     .describe(
@@ -177,9 +182,14 @@ const SCHEMA = z.strictObject({
     .meta({ title: 'a metadata key in lower case, not one that ends in -bin' })
     .default('')
     .describe(
-      'Metadata key whose value names the tenant, such as `x-tenant`; empty: requests are not limited by tenant. What is behind a proxy should get it from there: a client could name another.',
+      'Metadata key whose value names the tenant, such as `x-tenant`. Tenants take turns in the queue of a model, and have a rate each. Empty: all calls belong to one tenant, without a rate. Behind a proxy, let the proxy set the key: a client could name another tenant.',
     ),
-  tenantRate: z.int().min(1).max(1_000_000_000).default(100).describe('Requests a second of a tenant of weight 1.'),
+  tenantRate: z
+    .int()
+    .min(0)
+    .max(1_000_000_000)
+    .default(100)
+    .describe('Requests a second of a tenant of weight 1; 0: tenants take turns, and have no rate.'),
   tenantBurst: z
     .int()
     .min(1)
@@ -191,7 +201,7 @@ const SCHEMA = z.strictObject({
     .meta({ title: 'texts of the form name=weight' })
     .default([])
     .describe(
-      'Tenants with a share of their own, as `name=weight`: the weight multiplies rate and burst. All others share one, `other`, of weight 1.',
+      'Tenants with a share of their own, as `name=weight`: the weight multiplies rate, burst, and share of the turns. All others have one rate together, `other`, of weight 1, and take turns by name.',
     ),
   drainTimeoutMs: durationMs
     .default(30_000)
@@ -310,6 +320,7 @@ export interface SettingDescription {
 /** The settings whose default follows from another. */
 const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, string>([
   ['maxOutputBytes', 'that of `maxMessageBytes`'],
+  ['objectiveMs', 'ten times the predicted run of the call by itself, and at least 250'],
 ]);
 
 /** What zod says of a field, in the terms of JSON Schema. */

@@ -365,6 +365,12 @@ const ours = z.strictObject({
     .describe(
       "Longest run in milliseconds; a longer one is stopped. Default: the server's `maxDeadlineMs`. Lower it where no good request takes so long.",
     ),
+  objective_ms: positive
+    .max(MAX_TIMER_MS)
+    .optional()
+    .describe(
+      "Milliseconds within which a call that names no deadline should be answered. It decides only whether such a call is queued or refused. Default: the server's `objectiveMs`.",
+    ),
   row_independence: z
     .enum(['verify', 'assume'])
     .default('verify')

@@ -343,6 +343,7 @@ const NOT_OURS = new Set([
   'execution_providers',
   'strict_execution_providers',
   'max_concurrent_streams',
+  'objective_ms',
 ]);
 
 test('errors call a setting by the name that the file takes, so that it can be copied from there', () => {
