@@ -6,7 +6,7 @@
  * (dynamic programming over the lengths, as a list is broken into lines).
  */
 
-import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
+import { type InferTensors, type RowSize, UNIT_ROW } from '../admit/infer-tensors.ts';
 
 /** A request as far as its cost goes. */
 interface Sized {
@@ -30,19 +30,17 @@ interface LengthClass {
   size: RowSize;
 }
 
-/** Size of each row of a batch that is padded to its longest request. */
-export function paddedSize(requests: readonly Pick<Sized, 'tensors'>[]): RowSize | undefined {
-  let longest: RowSize | undefined;
-  for (const { tensors } of requests) {
-    if (longest === undefined || tensors.size.length > longest.length) longest = tensors.size;
-  }
+/** Size of each row of a batch that is padded to its longest request: a batch costs as much as if all were as long. */
+export function paddedSize(requests: readonly Pick<Sized, 'tensors'>[]): RowSize {
+  let longest = requests[0]?.tensors.size ?? UNIT_ROW;
+  for (const { tensors } of requests) if (tensors.size.length > longest.length) longest = tensors.size;
   return longest;
 }
 
 /** Of requests that could share a batch, those that run together with the first: all of them where that is cheapest. */
 export function withFirst<R extends Sized>(requests: readonly R[], predict: PredictRows): readonly R[] {
   const [first] = requests;
-  const longest = paddedSize(requests)?.length ?? 0;
+  const longest = paddedSize(requests).length;
   if (first === undefined || requests.every(({ tensors }) => tensors.size.length === longest)) return requests;
   const step = Math.ceil(longest / CLASSES_PER_LENGTH);
   const classOf = ({ tensors }: R): number => Math.ceil(tensors.size.length / step);

@@ -16,7 +16,7 @@
  */
 
 import type { Call, CancelReason } from '../accept/call.ts';
-import { type InferTensors, type RowSize, UNIT_ROW } from '../admit/infer-tensors.ts';
+import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
 import { diagnostics, type SendReason } from '../ops/diagnostics.ts';
@@ -27,6 +27,7 @@ import { CostModel } from './cost-model.ts';
 import { Device, type DeviceRun, type DeviceShare, type ShareOptions } from './device.ts';
 import { decide } from './dynamic-batcher.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
+import { paddedSize, withFirst } from './length-runs.ts';
 import { defaultObjectiveMs } from './objective.ts';
 import { Occupancy } from './occupancy.ts';
 import { batchOutputLimit, byteLengthOf } from './output-limit.ts';
@@ -347,12 +348,19 @@ export class Scheduler implements Batcher {
         this.#timer = setTimeout(() => this.#pump(), Math.min(MAX_TIMER_MS, Math.max(0, decision.until - now)));
         return;
       }
-      const { requests, reason } = decision;
+      const { reason } = decision;
+      const requests = reason === 'preferred' ? decision.requests : this.#withoutDearPadding(decision.requests, now);
       const run = this.#share.start(this.#predictBatch(requests, now));
       if (run === undefined) return;
       this.#queue.send(requests);
       void this.#send({ requests, exclusive: false }, reason, run);
     }
+  }
+
+  /** What waits with the first of them for a run of their own, which is cheaper, stays in the queue. */
+  #withoutDearPadding(requests: readonly QueuedRequest[], now: number): readonly QueuedRequest[] {
+    const { beside } = this.#share;
+    return withFirst(requests, (size, rows) => this.costs.predict(size, rows, now, beside));
   }
 
   /** No instance lives: fails the requests that none can come back in time for, and looks again when the next one is due. */
@@ -414,7 +422,7 @@ export class Scheduler implements Batcher {
   }
 
   #bucket(waiting: readonly QueuedRequest[], now: number): Bucket<QueuedRequest> {
-    const size = sizeOf(waiting);
+    const size = paddedSize(waiting);
     const { beside } = this.#share;
     return {
       waiting,
@@ -426,7 +434,7 @@ export class Scheduler implements Batcher {
   /** One batch from its start to what follows from its end. Never rejects. */
   async #send({ requests, exclusive }: Prepared, reason: SendReason, run: DeviceRun): Promise<void> {
     const batch: Batch = { requests, reason, rows: rowsOf(requests) };
-    const size = sizeOf(requests);
+    const size = paddedSize(requests);
     const { beside } = run;
     const sentAt = performance.now();
     const startedAtMs = Date.now();
@@ -473,7 +481,7 @@ export class Scheduler implements Batcher {
   }
 
   #predictBatch(requests: readonly QueuedRequest[], now: number): number | undefined {
-    return this.costs.predict(sizeOf(requests), rowsOf(requests), now, this.#share.beside);
+    return this.costs.predict(paddedSize(requests), rowsOf(requests), now, this.#share.beside);
   }
 
   /** Milliseconds that a batch of such rows takes if it starts now; `undefined` where that is not known. */
@@ -499,11 +507,4 @@ function byBucket(requests: readonly QueuedRequest[]): QueuedRequest[][] {
 
 function rowsOf(requests: readonly { readonly rows: number }[]): number {
   return requests.reduce((sum, { rows }) => sum + rows, 0);
-}
-
-/** The size of the largest row: where padding joins rows of unlike length, a batch costs as much as its longest. */
-function sizeOf(requests: readonly QueuedRequest[]): RowSize {
-  let largest = requests[0]?.tensors.size ?? UNIT_ROW;
-  for (const { tensors } of requests) if (tensors.size.elements > largest.elements) largest = tensors.size;
-  return largest;
 }
