@@ -1,6 +1,7 @@
 /** What happens between loading and READY: the first, slow runs, and a first idea of how long batches take. */
 
-import type { InferTensors } from '../admit/infer-tensors.ts';
+import { type InferTensors, rowSizeOf } from '../admit/infer-tensors.ts';
+import { CostModel } from '../batch/cost-model.ts';
 import { type ModelTensor, shapeOfRow } from '../repository/row-axis.ts';
 import { type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
 import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
@@ -9,6 +10,10 @@ import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './
 const SWEEP_BUDGET_MS = 1_500;
 /** The first run of a size allocates; it is not measured. */
 const RUNS_PER_SIZE = 3;
+/** Further lengths, as multiples of the first: far enough apart to show what grows with the square of the length. */
+const LENGTH_FACTORS = [4, 16] as const;
+/** Longer made-up rows are not run: few models take them, and they take long. */
+const MAX_LENGTH = 512;
 
 export type Found =
   | {
@@ -31,10 +36,9 @@ export async function findProbeShape(
   inputs: readonly ModelTensor[],
   ranges: readonly ValueRange[],
 ): Promise<Found> {
-  const open = inputs.some(({ shape, rowAxis }) => shapeOfRow(shape, rowAxis).includes(-1));
   let reason = '';
   for (const range of ranges) {
-    for (const openAxisSize of open ? OPEN_AXIS_SIZES : [1]) {
+    for (const openAxisSize of hasOpenAxis(inputs) ? OPEN_AXIS_SIZES : [1]) {
       const made = row(inputs, { openAxisSize, range });
       const outcome = await run([made]);
       if (outcome.kind === 'ok') {
@@ -48,7 +52,12 @@ export async function findProbeShape(
   return { kind: 'none', reason };
 }
 
+function hasOpenAxis(inputs: readonly ModelTensor[]): boolean {
+  return inputs.some(({ shape, rowAxis }) => shapeOfRow(shape, rowAxis).includes(-1));
+}
+
 export interface Measured {
+  readonly openAxisSize: number;
   readonly rows: number;
   readonly elapsedMs: number;
 }
@@ -70,24 +79,62 @@ export async function warmInstances(
   }
 }
 
-/** Runs batches of 1, 2, 4, … up to `maxRows`, while the budget lasts, and measures each. */
+/**
+ * Runs batches of 1, 2, 4, … up to `maxRows`, while the budget lasts, and measures each. Where an axis is open, two more lengths
+ * follow, so that others are predicted from three.
+ */
 export async function measureBatches(
   run: RunRows,
   inputs: readonly ModelTensor[],
   shape: ProbeShape,
   maxRows: number,
 ): Promise<Measured[]> {
-  const measured: Measured[] = [];
   const end = performance.now() + SWEEP_BUDGET_MS;
-  for (let rows = 1; ; rows = Math.min(rows * 2, maxRows)) {
+  const costs = new CostModel();
+  const measured = await measureSizes(run, inputs, { shape, maxRows, step: 2 }, costs, end);
+  if (!hasOpenAxis(inputs)) return measured;
+  for (const factor of LENGTH_FACTORS) {
+    const openAxisSize = shape.openAxisSize * factor;
+    if (openAxisSize > MAX_LENGTH) break;
+    const sweep = { shape: { ...shape, openAxisSize }, maxRows, step: 4 };
+    measured.push(...(await measureSizes(run, inputs, sweep, costs, end)));
+  }
+  return measured;
+}
+
+interface Sweep {
+  readonly shape: ProbeShape;
+  readonly maxRows: number;
+  /** Factor from one size to the next. */
+  readonly step: number;
+}
+
+async function measureSizes(
+  run: RunRows,
+  inputs: readonly ModelTensor[],
+  { shape, maxRows, step }: Sweep,
+  costs: CostModel,
+  end: number,
+): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  const { shapes, bytes } = row(inputs, shape);
+  const size = rowSizeOf(shapes, 'whole', inputs);
+  const largest = warmUpRows(bytes, maxRows);
+  for (let rows = 1; ; rows = Math.min(rows * step, largest)) {
+    const expectedMs = costs.predict(size, rows, performance.now(), 0) ?? 0;
+    // Of the first length every size is measured until the time is over, of the others only what there is time for.
+    if (performance.now() + (step > 2 ? RUNS_PER_SIZE * expectedMs : 0) > end) return measured;
     const batch = rowsOf(inputs, shape, rows);
     for (let repeat = 0; repeat < RUNS_PER_SIZE; repeat++) {
       const started = performance.now();
       const outcome = await run(batch);
       if (outcome.kind !== 'ok') return measured;
-      if (repeat > 0) measured.push({ rows, elapsedMs: performance.now() - started });
+      const ended = performance.now();
+      if (repeat === 0) continue;
+      measured.push({ openAxisSize: shape.openAxisSize, rows, elapsedMs: ended - started });
+      costs.observe(size, rows, ended - started, ended, 0);
     }
-    if (rows === maxRows || performance.now() > end) return measured;
+    if (rows === largest) return measured;
   }
 }
 

@@ -294,9 +294,8 @@ export class Model implements Servable {
       circuit,
     );
     if (found.kind === 'shape') {
-      const size = sizeOf(client, found.shape);
-      for (const { rows, elapsedMs } of await this.#warmUp(signature, found, maxRows)) {
-        scheduler.observe(size, rows, elapsedMs);
+      for (const { openAxisSize, rows, elapsedMs } of await this.#warmUp(signature, found, maxRows)) {
+        scheduler.observe(sizeOf(client, { ...found.shape, openAxisSize }), rows, elapsedMs);
       }
     }
     await runWarmUps(samples, this.#runRows(said), this.#group.size);
@@ -431,7 +430,7 @@ export function axisOf(batching: Batching): BatchAxis {
   return batching.kind === 'on' ? 'rows' : 'whole';
 }
 
-/** The bucket in which requests of made-up shapes would queue. */
+/** The size of a made-up row, as a client would send it. */
 function sizeOf({ inputs, batching }: ModelSignature, shape: ProbeShape): RowSize {
   const { shapes } = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
   return rowSizeOf(shapes, axisOf(batching), inputs);

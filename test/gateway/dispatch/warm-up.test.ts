@@ -100,6 +100,42 @@ describe('the sizes that are measured', () => {
     for (const { elapsedMs } of measured) expect(elapsedMs).toBeGreaterThanOrEqual(0);
   });
 
+  test('are of three lengths where an axis is open: all sizes of the first, and fewer of the others', async () => {
+    const ran: string[] = [];
+    const run: RunRows = async (rows) => {
+      ran.push(`${rows.length} x ${rows[0]?.shapes[0]?.[1]}`);
+      return OK;
+    };
+    const text = [spec('tokens', 'INT64', [-1, -1])];
+    const measured = await measureBatches(run, text, { openAxisSize: 16, range: 'zero' }, 8);
+    const sizes = [
+      '1 x 16',
+      '2 x 16',
+      '4 x 16',
+      '8 x 16',
+      '1 x 64',
+      '4 x 64',
+      '8 x 64',
+      '1 x 256',
+      '4 x 256',
+      '8 x 256',
+    ];
+    expect(ran).toEqual(sizes.flatMap((size) => [size, size, size]));
+    expect(measured.map(({ rows, openAxisSize }) => `${rows} x ${openAxisSize}`)).toEqual(
+      sizes.flatMap((size) => [size, size]),
+    );
+  });
+
+  test('of a length that the model does not take are left out', async () => {
+    const run: RunRows = async ([row]) =>
+      (row?.shapes[0]?.[1] ?? 0) > 64 ? { kind: 'refused', message: 'too long' } : OK;
+    const text = [spec('tokens', 'INT64', [-1, -1])];
+    const measured = await measureBatches(run, text, { openAxisSize: 16, range: 'zero' }, 2);
+    expect(measured.map(({ rows, openAxisSize }) => `${rows} x ${openAxisSize}`)).toEqual(
+      ['1 x 16', '2 x 16', '1 x 64', '2 x 64'].flatMap((size) => [size, size]),
+    );
+  });
+
   test('end before the first that does not run', async () => {
     const run: RunRows = async (rows) => (rows.length < 4 ? OK : { kind: 'failed', error: new Error('no memory') });
     expect((await measureBatches(run, FP32_ROW, shape, 64)).map(({ rows }) => rows)).toEqual([1, 1, 2, 2]);
