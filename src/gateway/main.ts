@@ -298,9 +298,20 @@ function stateOf(
     inFlightBytes: admission.bytes,
     transport: loadOf(transports),
     models: models.all().map((model) => {
-      const { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, paddingShare, breaker } = model;
+      const { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, predictions, paddingShare, breaker } = model;
       const memoryBytes = memory.get(model) ?? 0;
-      return { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, paddingShare, memoryBytes, breaker };
+      return {
+        ref,
+        state,
+        isDown,
+        queuedRequests,
+        queuedRows,
+        cacheBytes,
+        predictions,
+        paddingShare,
+        memoryBytes,
+        breaker,
+      };
     }),
   };
 }

@@ -6,7 +6,7 @@ import type { Batcher } from './batch/batcher.ts';
 import type { Occupancy } from './batch/occupancy.ts';
 import type { InferError } from './errors.ts';
 import type { ModelStatistics } from './model/model-statistics.ts';
-import type { BreakerState, ModelRef, ModelState } from './ops/diagnostics.ts';
+import type { BreakerState, ModelRef, ModelState, Prediction } from './ops/diagnostics.ts';
 import type { ModelConfig } from './repository/model-config.ts';
 import type { ModelSignature } from './repository/model-signature.ts';
 
@@ -47,6 +47,8 @@ export interface Servable {
   readonly occupancy?: Occupancy | undefined;
   /** What its response cache holds; `undefined` where it has none. */
   readonly cacheBytes?: number | undefined;
+  /** Times that its batches are predicted to take; absent for what runs none of its own. */
+  readonly predictions?: readonly Prediction[] | undefined;
   /** Share of padding among the elements along its length that it computed; `undefined` where its requests are not padded. */
   readonly paddingShare?: number | undefined;
   /** @throws InferError `model_not_ready`, with what it is doing instead. */

@@ -13,7 +13,7 @@
  * Times are in milliseconds from sending a batch to having its answer, hops included: deadlines are the caller's.
  */
 
-import type { RowSize } from '../admit/infer-tensors.ts';
+import { type RowSize, UNIT_ROW } from '../admit/infer-tensors.ts';
 import { CostCurve } from './cost-curve.ts';
 import { CostRegression } from './cost-regression.ts';
 import { type Pace, RecentRuns, type Run, UNKNOWN_PACE } from './recent-runs.ts';
@@ -52,6 +52,7 @@ export class CostModel {
   /** By how many other runs share the cores. */
   readonly #contentions: Contention[] = [];
   #runs = 0;
+  #latestSize = UNIT_ROW;
   #lastMs = Number.NEGATIVE_INFINITY;
   #pace: Pace = UNKNOWN_PACE;
 
@@ -71,6 +72,7 @@ export class CostModel {
     const cost = this.#lesson(ms / this.#pace.typical ** PACE_SHARE, expected, curve.samples(rows, this.#runs));
     this.#runs++;
     this.#lastMs = nowMs;
+    this.#latestSize = size;
     this.#regression.learn(size, rows, cost);
     curve.learn(rows, cost, elapsedMs, this.#runs);
     this.#pace = this.#recent.pace(this.#costOfRun);
@@ -85,6 +87,11 @@ export class CostModel {
     const cost =
       curve === undefined ? this.#regression.fixedMs + rows * this.#regression.rowMs(size) : this.#costOn(curve, rows);
     return Math.max(LEAST_MS, cost * pace * this.#contention(beside) * LEAST_MARGIN);
+  }
+
+  /** The same of rows like those of the latest run, with nothing beside them. */
+  predictLatest(rows: number, nowMs: number): number | undefined {
+    return this.predict(this.#latestSize, rows, nowMs, 0);
   }
 
   /** The least time in which such a batch ever ran; `undefined` where none did. */

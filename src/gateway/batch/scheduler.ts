@@ -19,7 +19,7 @@ import type { Call, CancelReason } from '../accept/call.ts';
 import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
-import { diagnostics, type SendReason } from '../ops/diagnostics.ts';
+import { diagnostics, type Prediction, type SendReason } from '../ops/diagnostics.ts';
 import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
 import type { Batcher } from './batcher.ts';
@@ -131,6 +131,15 @@ export class Scheduler implements Batcher {
 
   get queuedRows(): number {
     return this.#queue.rows;
+  }
+
+  /** Times that batches of one row, and of the most rows, are predicted to take if they are like the latest one. */
+  get predictions(): readonly Prediction[] {
+    const now = performance.now();
+    return [...new Set([1, this.#options.policy.maxRows])].flatMap((rows) => {
+      const ms = this.costs.predictLatest(rows, now);
+      return ms === undefined ? [] : [{ rows, ms }];
+    });
   }
 
   /** Neither waiting nor running anything. */
@@ -450,8 +459,9 @@ export class Scheduler implements Batcher {
     if (exclusive) this.#exclusive = false;
     this.#inFlight.delete(batch);
     const now = performance.now();
+    const elapsedMs = now - sentAt - (outcome.kind === 'ok' ? (outcome.roomMs ?? 0) : 0);
     if (outcome.kind === 'ok') {
-      this.costs.observe(size, batch.rows, now - sentAt - (outcome.roomMs ?? 0), now, beside);
+      this.costs.observe(size, batch.rows, elapsedMs, now, beside);
       this.#learnSize(requests[0]?.tensors.bucket ?? '', batch.rows, outcome.outputs);
     }
     this.#options.record(batch, outcome);
@@ -463,6 +473,8 @@ export class Scheduler implements Batcher {
       reason,
       outcome: outcomeOf(outcome),
       startedAtMs,
+      elapsedMs,
+      predictedMs: predicted,
       inputMs: outcome.kind === 'ok' ? outcome.inputMs : now - sentAt,
       computeMs: outcome.kind === 'ok' ? outcome.computeMs : 0,
       outputMs: outcome.kind === 'ok' ? outcome.outputMs : 0,

@@ -29,7 +29,7 @@ import {
   warmUpRows,
 } from '../dispatch/warm-up.ts';
 import { InferError } from '../errors.ts';
-import { type BreakerState, diagnostics, type ModelRef, type ModelState } from '../ops/diagnostics.ts';
+import { type BreakerState, diagnostics, type ModelRef, type ModelState, type Prediction } from '../ops/diagnostics.ts';
 import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { readGolden } from '../repository/golden.ts';
 import type { Padding } from '../repository/length-axis.ts';
@@ -172,6 +172,10 @@ export class Model implements Servable {
 
   get cacheBytes(): number | undefined {
     return this.#served?.cache?.bytes;
+  }
+
+  get predictions(): readonly Prediction[] {
+    return this.#served?.scheduler.predictions ?? [];
   }
 
   get paddingShare(): number | undefined {

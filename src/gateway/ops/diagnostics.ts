@@ -71,6 +71,12 @@ export interface TenantCharged {
   readonly outcome: 'admitted' | 'limited';
 }
 
+/** Time that a batch of so many rows is predicted to take. */
+export interface Prediction {
+  readonly rows: number;
+  readonly ms: number;
+}
+
 /** One run of a model: a batch that was sent to an instance and came back. */
 export interface BatchEnded {
   readonly model: ModelRef;
@@ -80,6 +86,10 @@ export interface BatchEnded {
   readonly outcome: BatchOutcome;
   /** `Date.now()` when it was sent. */
   readonly startedAtMs: number;
+  /** From sending it to having its answer, without the wait for room. */
+  readonly elapsedMs: number;
+  /** What `elapsedMs` was predicted to be at most; `undefined` where that was unknown. */
+  readonly predictedMs: number | undefined;
   /** Writing the mailbox and the way to the session. */
   readonly inputMs: number;
   /** Inside `session.run`. */

@@ -21,6 +21,7 @@ import {
   type InferenceEnded,
   type ModelRef,
   type ModelState,
+  type Prediction,
   type RolloutChanged,
   type RunnerStarted,
   type SendReason,
@@ -51,6 +52,8 @@ export interface ModelLoad {
   readonly cacheBytes?: number | undefined;
   /** `undefined` where its requests are not padded. */
   readonly paddingShare?: number | undefined;
+  /** Times that batches are predicted to take; empty where nothing is known. */
+  readonly predictions?: readonly Prediction[] | undefined;
   readonly isDown: boolean;
   /** What its runner process holds; of one that several share, an equal part. */
   readonly memoryBytes: number;
@@ -72,6 +75,8 @@ const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 const DIFFERENCES = [0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10] as const;
 const SHADOW = ['model', 'primary', 'shadow'] as const;
 const ROLLOUT = ['model', 'from', 'to'] as const;
+/** From a prediction that was four times too high to a stall. */
+const PREDICTION_RATIOS = [0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 10] as const;
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
 
 /** Every metric of the gateway. The unit is in the name: Prometheus and OTLP then show the same one. */
@@ -117,6 +122,17 @@ export const METRICS = {
     help: 'From the gateway to the session and back, compute left out, of batches that ended well.',
     labels: MODEL,
     buckets: SECONDS,
+  },
+  tensorgate_predicted_seconds: {
+    kind: 'gauge',
+    help: 'Time that a batch is predicted to take, at most, from the gateway to the model and back: of one row, and of the most rows, like those of the latest run. Requests are refused by it. 0 where it is unknown.',
+    labels: [...MODEL, 'rows'],
+  },
+  tensorgate_prediction_ratio: {
+    kind: 'histogram',
+    help: 'Time of a run over its prediction, of batches that ended well. Predictions lean to the high side: most runs are below 1.',
+    labels: MODEL,
+    buckets: PREDICTION_RATIOS,
   },
   tensorgate_queue_depth: { kind: 'gauge', help: 'Requests that wait for their batch.', labels: MODEL },
   tensorgate_queue_rows: { kind: 'gauge', help: 'Rows that wait for their batch.', labels: MODEL },
@@ -331,6 +347,9 @@ class ModelSeries {
   readonly batchSize: Distribution;
   readonly computeDuration: Distribution;
   readonly transferDuration: Distribution;
+  readonly predictionRatio: Distribution;
+  /** Of a model version that is gone, or knows nothing any more, 0. */
+  readonly predictedMs = new Map<number, number>();
   /** Starts after the loss of a runner. */
   readonly starts = new Map<RunnerStarted['outcome'], Count<object>>();
   readonly batches = new Map<`${SendReason} ${BatchOutcome}`, Count<{ reason: SendReason; outcome: BatchOutcome }>>();
@@ -350,6 +369,7 @@ class ModelSeries {
     this.batchSize = histograms('tensorgate_batch_size', this.labels);
     this.computeDuration = histograms('tensorgate_compute_duration_seconds', this.labels);
     this.transferDuration = histograms('tensorgate_transfer_duration_seconds', this.labels);
+    this.predictionRatio = histograms('tensorgate_prediction_ratio', this.labels);
   }
 
   /** Requests that ended for `reason`, which decides their status. */
@@ -469,6 +489,7 @@ class MetricsRecorder {
     if (event.outcome !== 'ok') return;
     series.computeDuration.record(event.computeMs / 1_000);
     series.transferDuration.record((event.inputMs + event.outputMs) / 1_000);
+    if (event.predictedMs !== undefined) series.predictionRatio.record(event.elapsedMs / event.predictedMs);
   }
 
   recordShadow(event: ShadowEnded): void {
@@ -555,6 +576,11 @@ class MetricsRecorder {
       const share = series.load?.paddingShare;
       series.isPadded ||= share !== undefined;
       if (series.isPadded) observe('tensorgate_padding_share', share ?? 0, series.labels);
+    }
+    for (const { load, labels, predictedMs } of known) {
+      for (const rows of predictedMs.keys()) predictedMs.set(rows, 0);
+      for (const { rows, ms } of load?.predictions ?? []) predictedMs.set(rows, ms);
+      for (const [rows, ms] of predictedMs) observe('tensorgate_predicted_seconds', ms / 1_000, { ...labels, rows });
     }
     for (const { load, labels, cached } of known) {
       if (load?.cacheBytes === undefined && cached.size === 0) continue;

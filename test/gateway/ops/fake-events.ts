@@ -70,6 +70,8 @@ export function batchEnded(event: Partial<BatchEnded> = {}): BatchEnded {
     reason: 'full',
     outcome: 'ok',
     startedAtMs: Date.now(),
+    elapsedMs: 9,
+    predictedMs: 10,
     inputMs: 0.25,
     computeMs: 2,
     outputMs: 0.25,

@@ -29,6 +29,10 @@ beforeEach(() => {
         queuedRows: 5,
         memoryBytes: 700,
         paddingShare: 0.125,
+        predictions: [
+          { rows: 1, ms: 5 },
+          { rows: 8, ms: 20 },
+        ],
         breaker: 'half-open',
       },
     ],
@@ -93,6 +97,30 @@ describe('the response cache', () => {
   test('has no series where a model has none', async () => {
     diagnostics.inferenceEnded.publish(inferenceEnded());
     expect((await collect()).get('tensorgate_cache_bytes')?.samples ?? []).toEqual([]);
+  });
+});
+
+describe('predictions', () => {
+  test('are shown by rows, and as 0 once they are unknown or the model is gone', async () => {
+    const shown = async (rows: string): Promise<number | undefined> =>
+      sampleValue(await collect(), 'tensorgate_predicted_seconds', { ...LABELS, rows });
+    expect([await shown('1'), await shown('8')]).toEqual([0.005, 0.02]);
+    state = { ...state, models: state.models.map((load) => ({ ...load, predictions: [{ rows: 1, ms: 6 }] })) };
+    expect([await shown('1'), await shown('8')]).toEqual([0.006, 0]);
+    state = { ...state, models: [] };
+    expect([await shown('1'), await shown('8')]).toEqual([0, 0]);
+  });
+
+  test('are compared with the times of the runs that had one and ended well', async () => {
+    diagnostics.batchEnded.publish(batchEnded({ elapsedMs: 18, predictedMs: 20 }));
+    diagnostics.batchEnded.publish(batchEnded({ elapsedMs: 90, predictedMs: 20 }));
+    diagnostics.batchEnded.publish(batchEnded({ elapsedMs: 90, predictedMs: undefined }));
+    diagnostics.batchEnded.publish(batchEnded({ elapsedMs: 1, predictedMs: 20, outcome: 'crashed' }));
+    const families = await collect();
+    const below = (le: string): number | undefined =>
+      sampleValue(families, 'tensorgate_prediction_ratio_bucket', { ...LABELS, le });
+    expect(['0.8', '0.9', '4', '10'].map(below)).toEqual([0, 1, 1, 2]);
+    expect(sampleValue(families, 'tensorgate_prediction_ratio_count', LABELS)).toBe(2);
   });
 });
 
