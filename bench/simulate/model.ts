@@ -15,6 +15,8 @@ export interface ModelOptions {
   readonly levels?: number;
   /** `max_queue_size`; by default the server's. */
   readonly maxRequests?: number;
+  /** `tensorgate.objective_ms`; by default derived from the time of a batch of one. */
+  readonly objectiveMs?: number | undefined;
   /** The device that it shares with other models; by default none. */
   readonly place?: DevicePlace | undefined;
 }
@@ -42,6 +44,7 @@ export function makeScheduler(options: ModelOptions, executor: Executor): Schedu
       axis: 'rows',
       maxOutputBytes: Number.POSITIVE_INFINITY,
       tenantOf: tenantsBy(TENANT_KEY, new Map()),
+      objectiveMs: options.objectiveMs,
       ...(options.place !== undefined && { place: options.place }),
       record: () => {},
     },

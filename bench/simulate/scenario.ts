@@ -21,6 +21,7 @@ export interface Scenario extends Requests {
   readonly noise?: number;
   readonly seed?: number;
   readonly levels?: number;
+  readonly objectiveMs?: number | undefined;
   /** The model was measured when it was loaded, as is the default. */
   readonly isWarm?: boolean;
 }
@@ -31,11 +32,11 @@ export interface Outcome {
 }
 
 export async function serve(scenario: Scenario): Promise<Outcome> {
-  const { curve, arrivals, plan, noise = 0.05, seed = 7, levels = 1, isWarm = true } = scenario;
+  const { curve, arrivals, plan, noise = 0.05, seed = 7, levels = 1, objectiveMs, isWarm = true } = scenario;
   using clock = new VirtualClock();
   const cost: Cost = scenario.cost ?? (({ rows }) => runMs(curve, rows));
   const instances = new SimulatedInstances(clock, { cost, noise, seed });
-  const scheduler = makeScheduler({ maxRows: curve.maxRows, levels }, instances);
+  const scheduler = makeScheduler({ maxRows: curve.maxRows, levels, objectiveMs }, instances);
   if (isWarm) warmUp(scheduler, curve);
   const replies = sendAll(clock, scheduler, arrivals, plan);
   await clock.run();

@@ -40,9 +40,9 @@ function gridCase(grid: GridOptions): Case {
   return { name, title, about, run: (options) => runGrid(grid, options) };
 }
 
-async function runGrid(grid: GridOptions, { seeds, isShort, cells }: RunOptions): Promise<CaseResult> {
+async function runGrid(grid: GridOptions, { seeds, cells }: RunOptions): Promise<CaseResult> {
   const chosen = grid.cells.filter((cell) => cells(nameOf(cell)));
-  const used = (isShort ? seeds.slice(0, 1) : seeds).map((seed) => seed + (grid.seedOffset ?? 0));
+  const used = seeds.map((seed) => seed + (grid.seedOffset ?? 0));
   const results: CellResult[] = [];
   for (const cell of chosen) results.push(await measure(cell, grid.noise, used));
   const ratios = results.map(({ ours, optimum }) => ours / optimum);
