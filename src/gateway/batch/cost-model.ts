@@ -83,10 +83,12 @@ export class CostModel {
     if (this.#runs < RUNS_TO_TRUST) return undefined;
     // After a pause not even a slow hour counts: one run shows whether it is over, and none would run if it were believed.
     const pace = nowMs - this.#lastMs > STALE_MS ? Math.min(1, this.#pace.low) : this.#pace.high;
-    const curve = this.#curves.get(keyOf(size));
-    const cost =
-      curve === undefined ? this.#regression.fixedMs + rows * this.#regression.rowMs(size) : this.#costOn(curve, rows);
-    return Math.max(LEAST_MS, cost * pace * this.#contention(beside) * LEAST_MARGIN);
+    return Math.max(LEAST_MS, this.#cost(size, rows) * pace * this.#contention(beside) * LEAST_MARGIN);
+  }
+
+  /** Time that a batch takes as a rule, on cores of its own; `undefined` where too little is known. */
+  typical(size: RowSize, rows: number): number | undefined {
+    return this.#runs < RUNS_TO_TRUST ? undefined : this.#cost(size, rows) * this.#pace.typical;
   }
 
   /** The same of rows like those of the latest run, with nothing beside them. */
@@ -107,6 +109,12 @@ export class CostModel {
     if (this.#runs < RUNS_TO_TRUST) return cost;
     const limit = 1 + Math.max(0.2, Math.min(1, 2 * this.#pace.spread), 3 / (1 + samples) ** 2);
     return Math.min(Math.max(cost, expected / limit), expected * limit);
+  }
+
+  #cost(size: RowSize, rows: number): number {
+    const curve = this.#curves.get(keyOf(size));
+    if (curve !== undefined) return this.#costOn(curve, rows);
+    return this.#regression.fixedMs + rows * this.#regression.rowMs(size);
   }
 
   #costOn(curve: CostCurve, rows: number): number {

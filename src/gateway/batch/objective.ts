@@ -9,7 +9,7 @@ const DEFAULT_LEAST_MS = 250;
 
 /**
  * @param maxDelayMs how long a request may be held back for company
- * @param aloneMs predicted time of the request's own run; `undefined` where that is not known
+ * @param aloneMs typical time of the request's own run; `undefined` where that is not known
  */
 export function defaultObjectiveMs(maxDelayMs: number, aloneMs: number | undefined): number {
   return maxDelayMs + Math.max(DEFAULT_LEAST_MS, DEFAULT_RUNS * (aloneMs ?? 0));

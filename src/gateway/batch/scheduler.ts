@@ -82,7 +82,7 @@ const MAX_TIMER_MS = 0x7fff_ffff;
  */
 const ADMISSION_SLACK = 2;
 /** Part of the objective that the backlog of a flow must fill before a request is given up because the objective has passed. */
-const OVERLOAD_SHARE = 0.8;
+const OVERLOAD_SHARE = 0.9;
 /** A probe runs at most this often, in predicted runs and in milliseconds. */
 const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
@@ -234,7 +234,7 @@ export class Scheduler implements Batcher {
     const { queues, policy, tenantOf, objectiveMs: configuredMs } = this.#options;
     const { rows, bytes } = tensors;
     const level = queues.levelOf(terms);
-    const objective = configuredMs ?? defaultObjectiveMs(policy.maxDelayMs, this.#predict(tensors, rows, now));
+    const objective = configuredMs ?? defaultObjectiveMs(policy.maxDelayMs, this.costs.typical(tensors.size, rows));
     const times = timesOf(call, terms, queues.at(level), objective, now);
     const deadline = Math.min(times.latestAt, times.objectiveAt);
     const isNamed = times.objectiveAt === Number.POSITIVE_INFINITY;
@@ -411,7 +411,7 @@ export class Scheduler implements Batcher {
     const aloneMs = this.#predict(request.tensors, request.rows, now) ?? 0;
     if (request.objectiveAt < request.latestAt) {
       const isLate = now + aloneMs > request.objectiveAt;
-      if (isLate && this.#isOverloaded(request)) return 'hopeless';
+      if (isLate && this.#isOverloaded(request, now)) return 'hopeless';
       request.deadline = isLate ? request.latestAt : request.objectiveAt;
     }
     const leftMs = request.deadline - now;
@@ -419,10 +419,14 @@ export class Scheduler implements Batcher {
     return (this.#fastest(request.tensors, request.rows) ?? 0) <= leftMs ? 'doubtful' : 'hopeless';
   }
 
-  /** Whether what waits in the request's flow takes about the objective by itself. Otherwise a stall made it late, and it harms no other. */
-  #isOverloaded({ flow, objectiveAt, arrivalMs }: QueuedRequest): boolean {
+  /**
+   * Whether the backlog of the request's flow, and the batch that collects meanwhile, take most of the objective. Otherwise a stall
+   * made the request late, and it makes no other late.
+   */
+  #isOverloaded({ flow, objectiveAt, arrivalMs, tensors }: QueuedRequest, now: number): boolean {
     const drainMs = this.#queue.drainMs(flow) / this.#executor.instances;
-    return drainMs > OVERLOAD_SHARE * (objectiveAt - arrivalMs);
+    const fullMs = this.#predict(tensors, this.#options.policy.maxRows, now) ?? 0;
+    return drainMs + Math.min(drainMs, fullMs) > OVERLOAD_SHARE * (objectiveAt - arrivalMs);
   }
 
   #shed(request: QueuedRequest, now: number): InferError {
