@@ -332,10 +332,10 @@ const NO_MEMORY =
   'the model found too little memory for this request: send fewer rows, or smaller values where they are sizes';
 
 /** What the end of its process says of a batch that ran in one of its instances. */
-function endedUnder({ cause, timedOut, memory, busyRun }: RunnerEnd, instance: number, maxMs: number): RunOutcome {
-  if (busyRun !== undefined) {
-    if (busyRun.instance !== instance) return { kind: 'interrupted', cause };
-    return busyRun.fault === 'overran' ? { kind: 'overran', cause, maxMs } : { kind: 'abandoned', cause };
+function endedUnder({ cause, timedOut, memory, culprit }: RunnerEnd, instance: number, maxMs: number): RunOutcome {
+  if (culprit !== undefined) {
+    if (culprit.instance !== instance) return { kind: 'interrupted', cause };
+    return culprit.fault === 'overran' ? { kind: 'overran', cause, maxMs } : { kind: 'abandoned', cause };
   }
   if (memory === undefined) return { kind: timedOut ? 'timed_out' : 'crashed', cause };
   return {

@@ -31,13 +31,13 @@ export interface RunnerEnd {
   readonly timedOut: boolean;
   /** It was killed for the memory that a run took: the only one at that time, or one of several. */
   readonly memory?: 'of-one-run' | 'of-some-run';
-  /** It was killed for the run of one instance, which was busy for too long: runs of other instances are not to blame. */
-  readonly busyRun?: BusyRun;
+  /** It was killed for one instance, whose run or load took too long: runs of other instances are not to blame. */
+  readonly culprit?: Culprit;
 }
 
-export interface BusyRun {
+export interface Culprit {
   readonly instance: number;
-  /** It reached its limit, or no caller waited for it any more. */
+  /** The run, or the load, reached its limit; or no caller waited for the run any more. */
   readonly fault: 'overran' | 'abandoned';
 }
 
@@ -144,7 +144,7 @@ export class RunWatch {
     return {
       cause: `ended a run of ${ranMs} ms that no caller waited for: other requests need its instance`,
       timedOut: false,
-      busyRun: { instance: this.#instance, fault: 'abandoned' },
+      culprit: { instance: this.#instance, fault: 'abandoned' },
     };
   }
 
@@ -169,7 +169,7 @@ export class RunWatch {
     if (takenBytes >= MUCH_MEMORY)
       return { cause: `${tookMemory(takenBytes)}: ${late}`, timedOut: true, memory: 'of-some-run' };
     if (!makesProgress(run)) return { cause: late, timedOut: true };
-    return { cause: late, timedOut: true, busyRun: { instance: this.#instance, fault: 'overran' } };
+    return { cause: late, timedOut: true, culprit: { instance: this.#instance, fault: 'overran' } };
   }
 }
 

@@ -202,7 +202,12 @@ export class RunnerProcess {
         settle({ kind: 'ended', ...this.#end });
         return;
       }
-      const late = (): void => this.#kill({ cause: `no answer within ${Math.round(limitMs)} ms`, timedOut: true });
+      const late = (): void =>
+        this.#kill({
+          cause: `no answer within ${Math.round(limitMs)} ms`,
+          timedOut: true,
+          culprit: { instance: message.instance, fault: 'overran' },
+        });
       this.#pending.set(key, { timer: setTimeout(late, limitMs), settle });
       // A message that cannot be sent needs no handling: the process is gone, and its end settles what is pending.
       // One without a channel was refused, and is about to say so.

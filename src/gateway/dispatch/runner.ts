@@ -142,16 +142,17 @@ export class Runner {
     return started;
   }
 
-  #ended(process: RunnerProcess, { cause, busyRun }: RunnerEnd): void {
+  #ended(process: RunnerProcess, { cause, culprit }: RunnerEnd): void {
     if (this.#process !== process) return;
     this.#process = undefined;
     if (this.#closed) return;
     // A model that was not in it waits for a start already; one that was being loaded learns it from its load.
     const lost = [...this.#stays].filter(([, { loadedAtMs }]) => loadedAtMs !== undefined);
     if (lost.length === 0) return;
-    diagnostics.runnerEnded.publish({ runner: this.name, models: lost.map(([{ model }]) => model), cause });
+    const models = lost.map(([{ model }]) => model);
+    diagnostics.runnerEnded.publish({ runner: this.name, models, cause, isStopped: culprit?.fault === 'abandoned' });
     // A request that takes too long says nothing of the model's health.
-    const isOwnDoing = !this.#isLoading && busyRun === undefined;
+    const isOwnDoing = !this.#isLoading && culprit === undefined;
     for (const [tenant, stay] of lost) this.#suspend(tenant, stay, { cause, isRefused: false, isOwnDoing });
   }
 

@@ -24,8 +24,11 @@ export type Found =
     }
   /** No made-up input runs; the last refusal says why. */
   | { readonly kind: 'none'; readonly reason: string }
-  /** The runner died or hung under one: the model must not serve. */
+  /** The runner died, hung, or ran for too long under one: the model must not serve. */
   | { readonly kind: 'crashed'; readonly reason: string };
+
+const TOO_LONG =
+  'the model computes for too long with made-up values; tensorgate.probe_values says with which it does not';
 
 /**
  * Finds made-up values, and sizes of open axes, that the model takes.
@@ -47,6 +50,7 @@ export async function findProbeShape(
       }
       reason = reasonOf(outcome);
       if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason };
+      if (outcome.kind === 'overran') return { kind: 'crashed', reason: `${reason}: ${TOO_LONG}` };
     }
   }
   return { kind: 'none', reason };

@@ -132,13 +132,13 @@ export class Model implements Servable {
   /** Why it is not ready, or how it is served. */
   get detail(): string {
     const { outage } = this.#group;
-    const isDown = outage !== undefined && this.#state === 'UNAVAILABLE';
-    return isDown ? describeOutage(outage, performance.now()) : this.#detail;
+    if (outage === undefined || !this.isDown || this.#state !== 'UNAVAILABLE') return this.#detail;
+    return describeOutage(outage, performance.now());
   }
 
   /** It served, has no instance that lives, and comes back by itself. */
   get isDown(): boolean {
-    return this.#group.outage !== undefined;
+    return this.#served !== undefined && this.#group.outage !== undefined;
   }
 
   get pid(): number | undefined {
@@ -205,6 +205,7 @@ export class Model implements Servable {
       // Its runner may have died after the last run of the warm-up.
       if (this.#group.outage !== undefined) this.#suspend(this.#group.outage);
     } catch (error) {
+      this.#served = undefined;
       this.#runner.release(this.#group);
       const reason = error instanceof Error ? error.message : String(error);
       const [modelPath] = this.modelPaths;
@@ -252,7 +253,7 @@ export class Model implements Servable {
     checkCallable(this.ref.name, { inputs: (sequences?.client ?? said).inputs, outputs: said.outputs }, this.plan);
     const samples = resolveWarmUps(said, sequences?.client ?? said, config, sources.files);
     const ranges = said.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
-    const found = await findProbeShape(this.#runRows(said), said.inputs, ranges);
+    const found = await findProbeShape(this.#probeRows(said), said.inputs, ranges);
     if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
     const verified = await this.#verify(said, found);
     const padded = await this.#verifyPadding({ ...said, batching: verified }, found);
@@ -323,7 +324,7 @@ export class Model implements Servable {
       return { kind: 'off', reason };
     }
     const axes = outputAxes(signature.outputs);
-    const dependence = await findRowDependence(this.#runRows(signature), signature.inputs, found.shape, axes);
+    const dependence = await findRowDependence(this.#probeRows(signature), signature.inputs, found.shape, axes);
     return dependence === undefined ? batching : { kind: 'off', reason: `rows are not independent: ${dependence}` };
   }
 
@@ -335,7 +336,7 @@ export class Model implements Servable {
     const probe = { shape: found.shape, axes: outputAxes(outputs) };
     return {
       ...batching,
-      padding: await provePadding(this.#runRows(signature), inputs, batching.padding.lengths, probe),
+      padding: await provePadding(this.#probeRows(signature), inputs, batching.padding.lengths, probe),
     };
   }
 
@@ -363,14 +364,24 @@ export class Model implements Servable {
     return measureBatches(run, inputs, shape, largest);
   }
 
-  /** Runs rows on an instance, past queue and breaker. What the model is like is not judged by a want of room. */
+  /** Runs rows that are known to be good ones, past queue and breaker. */
   #runRows(signature: ModelSignature): RunRows {
-    const { loadLimitMs } = this.plan;
-    return patiently(this.#runOnce(signature, loadLimitMs), loadLimitMs);
+    return this.#patiently(this.#runOnce(signature, this.plan.loadLimitMs));
+  }
+
+  /** Runs made-up rows likewise. They may be odd ones for which the model runs forever, and which no load waits for so long. */
+  #probeRows(signature: ModelSignature): RunRows {
+    const { loadLimitMs, maxRunMs } = this.plan;
+    return this.#patiently(this.#runOnce(signature, loadLimitMs, Math.min(loadLimitMs, maxRunMs)));
+  }
+
+  /** What the model is like is not judged by a want of room, or by another model in its runner. */
+  #patiently(run: RunRows): RunRows {
+    return patiently(run, this.plan.loadLimitMs, () => this.#group.idle > 0);
   }
 
   /** @param roomMs how long it waits for room behind other batches. */
-  #runOnce({ inputs, outputs, batching }: ModelSignature, roomMs: number): RunRows {
+  #runOnce({ inputs, outputs, batching }: ModelSignature, roomMs: number, maxMs: number = this.plan.maxRunMs): RunRows {
     const axis = axisOf(batching);
     const lengths = lengthsOf(batching);
     return (rows: readonly InferTensors[]) => {
@@ -378,7 +389,7 @@ export class Model implements Servable {
       return this.#group.run(
         { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
         { inputs, outputs, axis, lengths },
-        { maxMs: this.plan.maxRunMs },
+        { maxMs },
         () => until,
       );
     };

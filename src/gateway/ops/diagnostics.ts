@@ -119,6 +119,8 @@ export interface RunnerEnded {
   readonly models: readonly ModelRef[];
   /** Such as `killed by SIGSEGV` or `made no progress for 2000 ms of a run`. */
   readonly cause: string;
+  /** It was stopped for requests that waited behind a run without a caller: that says nothing of its models. */
+  readonly isStopped: boolean;
 }
 
 /** A model version that had served was loaded again after its runner was lost, or was not. */

@@ -213,7 +213,7 @@ export const METRICS = {
   },
   tensorgate_runner_restarts_total: {
     kind: 'counter',
-    help: 'Runner processes that died or hung, and were replaced.',
+    help: 'Runner processes that died, hung or were stopped for a run that took too long, and were replaced.',
     labels: ['runner'],
   },
   tensorgate_runner_starts_total: {

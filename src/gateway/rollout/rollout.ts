@@ -99,8 +99,8 @@ export class Rollout {
   }
 
   /** A process that ends while its version is loaded is told of by the load. */
-  recordRunnerEnd({ cause }: RunnerEnded): void {
-    if (this.record.stage.kind !== 'loading') this.#crash ??= `its process ended: ${cause}`;
+  recordRunnerEnd({ cause, isStopped }: RunnerEnded): void {
+    if (this.record.stage.kind !== 'loading' && !isStopped) this.#crash ??= `its process ended: ${cause}`;
   }
 
   versionOf(side: Side): Servable | undefined {

@@ -77,7 +77,7 @@ describe('a run that makes progress', () => {
   test('is ended at its limit, above the two seconds of a hang or below them', async () => {
     for (const maxMs of [150, 1_500, 60_000]) {
       const { end, endedAfterMs } = await new Watched(busy, { maxMs }).for(maxMs + 10);
-      expect(end).toEqual({ cause: `no answer within ${maxMs} ms`, timedOut: true, busyRun: OVERRAN });
+      expect(end).toEqual({ cause: `no answer within ${maxMs} ms`, timedOut: true, culprit: OVERRAN });
       expect(endedAfterMs).toBeCloseTo(maxMs, -1);
     }
   });
@@ -145,7 +145,7 @@ describe('a run that no caller waits for', () => {
         /^ended a run of 1\d{3} ms that no caller waited for: other requests need its instance$/,
       ),
       timedOut: false,
-      busyRun: ABANDONED,
+      culprit: ABANDONED,
     });
     expect(endedAfterMs).toBeLessThanOrEqual(1_100);
   });
@@ -154,26 +154,26 @@ describe('a run that no caller waits for', () => {
     const demand = inTheWayFrom(0, 2_000);
     const watched = await new Watched(busy, { demand, restartMs: 3_000 }).for(4_990);
     expect(watched.end).toBeUndefined();
-    expect((await watched.for(200)).end).toMatchObject({ busyRun: ABANDONED });
+    expect((await watched.for(200)).end).toMatchObject({ culprit: ABANDONED });
   });
 
   test('is not ended where it waits for a core: its successor would have to wait as well', async () => {
     const slow: Course = (ranMs) => ({ cpuMs: 10 * Math.floor(ranMs / 1_000), state: 'runnable' });
     const watched = new Watched(slow, { demand: inTheWayFrom(0, 100), restartMs: 300 });
     expect((await watched.for(10_000)).end).toBeUndefined();
-    expect((await watched.for(5_000)).end).toMatchObject({ busyRun: ABANDONED });
+    expect((await watched.for(5_000)).end).toMatchObject({ culprit: ABANDONED });
   });
 
   test('is judged by the clock where the system does not say what threads do, and where a device computes', async () => {
     const bounds = { demand: inTheWayFrom(0, 100), restartMs: 300 };
-    expect((await new Watched(unknown, bounds).for(600)).end).toMatchObject({ busyRun: ABANDONED });
-    expect((await new Watched(asleep, bounds, () => 0, true).for(600)).end).toMatchObject({ busyRun: ABANDONED });
+    expect((await new Watched(unknown, bounds).for(600)).end).toMatchObject({ culprit: ABANDONED });
+    expect((await new Watched(asleep, bounds, () => 0, true).for(600)).end).toMatchObject({ culprit: ABANDONED });
   });
 
   test('goes on to its limit where no other request waits', async () => {
     const demand = { expectedMs: 1, isInTheWay: () => false };
     const { end, endedAfterMs } = await new Watched(busy, { demand, maxMs: 60_000 }).for(61_000);
-    expect(end).toMatchObject({ busyRun: OVERRAN });
+    expect(end).toMatchObject({ culprit: OVERRAN });
     expect(endedAfterMs).toBeCloseTo(60_000, -1);
   });
 });
@@ -199,6 +199,6 @@ describe('a run for which the process takes memory', () => {
 
   test('that was there before is not counted', async () => {
     const { end } = await new Watched(busy, { maxMs: 250 }, () => 2 * runMemoryLimit()).for(300);
-    expect(end).toEqual({ cause: 'no answer within 250 ms', timedOut: true, busyRun: OVERRAN });
+    expect(end).toEqual({ cause: 'no answer within 250 ms', timedOut: true, culprit: OVERRAN });
   });
 });

@@ -106,7 +106,11 @@ describe('load', () => {
     await expect(runner.load(1, mailbox().path, sessionSpec(loopModelFile()), 200)).rejects.toThrow(
       'the runner ended while loading the model: no answer within 200 ms',
     );
-    expect(await runner.ended).toEqual({ cause: 'no answer within 200 ms', timedOut: true });
+    expect(await runner.ended).toEqual({
+      cause: 'no answer within 200 ms',
+      timedOut: true,
+      culprit: { instance: 1, fault: 'overran' },
+    });
   });
 });
 
@@ -198,7 +202,7 @@ describe('the end of the process', () => {
       kind: 'ended',
       cause: 'no answer within 200 ms',
       timedOut: true,
-      busyRun: { instance: 1, fault: 'overran' },
+      culprit: { instance: 1, fault: 'overran' },
     });
     expect(isAlive(pid)).toBe(false);
   });
@@ -213,7 +217,7 @@ describe('the end of the process', () => {
       ),
     );
     for (const reply of replies) {
-      expect(reply).toMatchObject({ kind: 'ended', busyRun: { instance: 2, fault: 'overran' } });
+      expect(reply).toMatchObject({ kind: 'ended', culprit: { instance: 2, fault: 'overran' } });
     }
   });
 

@@ -97,7 +97,7 @@ describe('a runner that dies in service', () => {
     await group.ready();
     expect(await group.outcome(1)).toBe('ok');
     expect(home.pid).not.toBe(first);
-    expect(events).toEqual([{ runner: 'test', models: [group.model], cause: 'killed by SIGKILL' }]);
+    expect(events).toEqual([{ runner: 'test', models: [group.model], cause: 'killed by SIGKILL', isStopped: false }]);
   });
 
   test('is replaced in the middle of a run, too, which is told', async () => {

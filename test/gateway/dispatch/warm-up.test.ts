@@ -66,17 +66,25 @@ describe('the values that a model takes', () => {
     expect(await findProbeShape(run, FP32_ROW, PROBE_RANGES)).toEqual({ kind: 'none', reason: 'refused 3' });
   });
 
-  test.each<RunOutcome>([
+  test.each<Extract<RunOutcome, { kind: 'crashed' | 'timed_out' | 'overran' }>>([
     { kind: 'crashed', cause: 'killed by SIGSEGV' },
     { kind: 'timed_out', cause: 'late' },
+    { kind: 'overran', cause: 'late', maxMs: 1 },
   ])('are not looked for any more once a run has $kind', async (outcome) => {
     let tries = 0;
     const run: RunRows = async () => {
       tries++;
       return outcome;
     };
-    const reason = outcome.kind === 'crashed' || outcome.kind === 'timed_out' ? outcome.cause : '';
-    expect(await findProbeShape(run, OPEN_ROW, PROBE_RANGES)).toEqual({ kind: 'crashed', reason });
+    const reason = {
+      crashed: /^killed by SIGSEGV$/,
+      timed_out: /^late$/,
+      overran: /^late: .*tensorgate\.probe_values/,
+    };
+    expect(await findProbeShape(run, OPEN_ROW, PROBE_RANGES)).toEqual({
+      kind: 'crashed',
+      reason: expect.stringMatching(reason[outcome.kind]),
+    });
     expect(tries).toBe(1);
   });
 });

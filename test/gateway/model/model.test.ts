@@ -18,6 +18,7 @@ import {
   identityModel,
   loopModel,
   mlpModel,
+  slowModel,
   writeModel,
 } from '../../support/onnx-models.ts';
 import { ENDLESS, isAlive, loopRow, PATIENCE_MS, pidOf } from '../../support/runners.ts';
@@ -186,6 +187,12 @@ describe('a model that does not', () => {
     );
     expect(runner.pid).toBeUndefined();
   });
+});
+
+test('a model that runs for too long with made-up values is refused, and says which setting changes them', async () => {
+  const { model } = await loaded(slowModel(ENDLESS), 'tensorgate: { max_run_ms: 500 }');
+  expect(model.state).toBe('UNAVAILABLE');
+  expect(model.detail).toMatch(/no answer within 500 ms: .*tensorgate\.probe_values/);
 });
 
 describe('faults in service', () => {

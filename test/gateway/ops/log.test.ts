@@ -34,7 +34,7 @@ test('changes of models, runners and breakers are told, at the level of what the
   const lines = capture('info');
   diagnostics.modelChanged.publish({ model: RESNET, state: 'READY', detail: '2 instances on cpu' });
   diagnostics.modelChanged.publish({ model: RESNET, state: 'UNAVAILABLE', detail: 'no such file' });
-  diagnostics.runnerEnded.publish({ runner: 'r', models: [RESNET], cause: 'killed by SIGSEGV' });
+  diagnostics.runnerEnded.publish({ runner: 'r', models: [RESNET], cause: 'killed by SIGSEGV', isStopped: false });
   diagnostics.runnerStarted.publish({ runner: 'r', model: RESNET, outcome: 'failed', cause: 'spawn EMFILE' });
   diagnostics.runnerStarted.publish({ runner: 'r', model: RESNET, outcome: 'ok', cause: undefined });
   diagnostics.breakerChanged.publish({ model: RESNET, state: 'open' });
@@ -49,6 +49,37 @@ test('changes of models, runners and breakers are told, at the level of what the
     { level: 'warn', ...model, breaker: 'open' },
     { level: 'info', ...model, breaker: 'closed' },
   ]);
+});
+
+test('a run that is stopped is told with its model, the ids of its requests, and their clients, each once', () => {
+  const lines = capture('warn');
+  const peer = { address: '10.0.0.7:51234' };
+  const certificate = { subject: 'CN=scanner', alternativeNames: [] };
+  const client = Object.assign(new FakeCall(), { peer });
+  const known = Object.assign(new FakeCall(), { peer: { ...peer, certificate } });
+  const step = Object.assign(new FakeCall(), { step: { of: client, ensemble: 'pipeline' } });
+  const streamed = Object.assign(new FakeCall(), { stream: client });
+  const stopped = { model: RESNET, cause: 'no answer within 9 ms', ranMs: 12.345 };
+  const requests = [client, step, streamed].map((call, index) => ({ call, id: index === 2 ? '' : `r${index}` }));
+  diagnostics.runStopped.publish({ ...stopped, requests });
+  diagnostics.runStopped.publish({ ...stopped, requests: [{ call: known, id: 'r9' }] });
+  diagnostics.runStopped.publish({ ...stopped, requests: [{ call: new FakeCall(), id: '' }] });
+  const many = Array.from({ length: 40 }, (_, index) => ({ call: client, id: `r${index}\n` }));
+  diagnostics.runStopped.publish({ ...stopped, requests: many });
+  const line = { level: 'warn', model: 'resnet', version: '3', duration_ms: 12 };
+  expect(parse(lines)).toMatchObject([
+    {
+      ...line,
+      requests: 3,
+      request_ids: 'r0 r1',
+      clients: '10.0.0.7:51234',
+      msg: 'a run was stopped: no answer within 9 ms',
+    },
+    { ...line, requests: 1, request_ids: 'r9', clients: '10.0.0.7:51234 (CN=scanner)' },
+    { ...line, requests: 1 },
+    { ...line, requests: 40, request_ids: expect.stringMatching(/^r0.*r15.* and 24 more$/s) },
+  ]);
+  expect(lines).toHaveLength(4);
 });
 
 test('a call that went well has no line', () => {

@@ -58,7 +58,7 @@ test('names, types and labels are those of the table, and nothing else is export
   diagnostics.batchEnded.publish(batchEnded());
   diagnostics.limitReached.publish({ limit: 'http2ControlBurst' });
   diagnostics.limitReached.publish({ limit: 'httpMaxRequests' });
-  diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed' });
+  diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed', isStopped: false });
   const pair = { model: 'resnet', primary: '3', shadow: '4' };
   const found = { absolute: 0.5, relative: 0.1, rowsAgreeing: 3, rowsDisagreeing: 1, primaryMs: 2, shadowMs: 4 };
   diagnostics.shadowEnded.publish({ ...pair, outcome: { kind: 'compared', result: 'different', ...found } });
@@ -222,7 +222,7 @@ test('calls are counted by method and status', async () => {
 });
 
 test('runners that end are counted, and so are the starts of others by how they went', async () => {
-  const ended = { runner: 'resnet:3', models: [RESNET], cause: 'killed by SIGSEGV' };
+  const ended = { runner: 'resnet:3', models: [RESNET], cause: 'killed by SIGSEGV', isStopped: false };
   const starts = (families: Awaited<ReturnType<typeof collect>>, outcome: string) =>
     sampleValue(families, 'tensorgate_runner_starts_total', { model: 'resnet', version: '3', outcome });
   expect(starts(await collect(), 'failed')).toBe(0);

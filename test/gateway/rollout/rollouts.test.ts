@@ -209,6 +209,19 @@ describe('the shell', () => {
     expect(fixture.rollouts.status('m')[0]?.detail).toBe('rolled back (not_ready): version 2 is gone');
   });
 
+  test('goes on where the process of the new version was stopped for requests behind a run without a caller', async () => {
+    const fixture = await start();
+    await fixture.rollouts.start(REQUEST);
+    await reach(fixture, 'shadow');
+    const ended = { runner: 'm:2', models: [{ name: 'm', version: '2' }], cause: 'others wait' };
+    diagnostics.runnerEnded.publish({ ...ended, isStopped: true });
+    fixture.copies(2, 1);
+    await reach(fixture, 'canary', 0);
+    diagnostics.runnerEnded.publish({ ...ended, isStopped: false });
+    await reach(fixture, 'rolled_back');
+    expect(fixture.rollouts.status('m')[0]?.record.stage).toMatchObject({ cause: 'crashed' });
+  });
+
   test('changes nothing more when the server ends', async () => {
     const fixture = await start();
     await fixture.rollouts.start(REQUEST);
