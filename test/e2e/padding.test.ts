@@ -1,6 +1,6 @@
 /** Texts of mixed length, as clients see them: batches are shared, and every answer is that of the same text alone. */
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { InferenceClient } from '../../src/client/inference-client.ts';
 import { readMetrics } from '../faults/observation.ts';
 import { encoderModel } from '../support/onnx-models.ts';
@@ -48,9 +48,16 @@ const ensemble: ModelFiles = {
 const fixture = useServer({
   encoder: encoder(),
   declared: encoder({ tensorgate: { padding: { input_ids: 3, attention_mask: 0 } } }),
+  // A full batch goes at once.
+  gathering: encoder({ dynamic_batching: { max_queue_delay_microseconds: 5_000_000 } }),
   cached: encoder({ response_cache: { enable: true } }),
   unpadded: encoder({ tensorgate: { padding: {} } }),
   leaking: encoder({}, encoderModel('attention')),
+  shadowed: {
+    // Equal answers to texts without padding of their own; the second version is not padded by the server.
+    versions: { 1: encoderModel(), 2: encoderModel('attention') },
+    config: { ...one, tensorgate: { traffic: { shadow: { version: 2 } } } },
+  },
   ensemble,
 });
 
@@ -71,14 +78,18 @@ async function runsOf(model: string): Promise<number> {
 }
 
 /** All at once, and then one after the other: the largest difference, and how many runs the requests shared at once. */
-async function compare(model: string, texts: readonly Texts[]): Promise<{ difference: number; runs: number }> {
+async function compare(
+  model: string,
+  texts: readonly Texts[],
+  reference = model,
+): Promise<{ difference: number; runs: number }> {
   using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
   const before = await runsOf(model);
   const together = await Promise.all(texts.map((text) => askTexts(client, model, text)));
   const runs = (await runsOf(model)) - before;
   let difference = 0;
   for (const [index, text] of texts.entries()) {
-    const alone = await askTexts(client, model, text);
+    const alone = await askTexts(client, reference, text);
     difference = Math.max(difference, differenceOf(alone, together[index] ?? new Map()));
   }
   return { difference, runs };
@@ -103,16 +114,16 @@ describe('a text encoder', () => {
   );
 
   test('shares batches between texts of unlike length, and shows the share of padding', async () => {
-    const lengths = Array.from({ length: 96 }, (_, index) => 61 + (index % 16));
+    const lengths = Array.from({ length: 64 }, (_, index) => 61 + (index % 16));
     const texts = lengths.map((length) => {
       return { rows: 1, length, ids: Array(length).fill(5n), mask: Array(length).fill(1n), maskLength: length };
     });
-    const { difference, runs } = await compare('encoder', texts);
+    const { difference, runs } = await compare('gathering', texts, 'encoder');
     expect(difference).toBeLessThan(TOLERANCE);
     // 16 lengths would be 16 runs at least.
     expect(runs).toBeLessThan(16);
     const metrics = await readMetrics(fixture.server);
-    const share = metrics('tensorgate_padding_share', { model: 'encoder', version: '1' });
+    const share = metrics('tensorgate_padding_share', { model: 'gathering', version: '1' });
     expect(share).toBeGreaterThan(0);
     expect(share).toBeLessThan(0.3);
   });
@@ -134,6 +145,30 @@ describe('a text encoder', () => {
     }
     expect(await runsOf('cached')).toBe(runs);
   });
+});
+
+test('a shadow that is not padded gets the copies of padded requests as they came', async () => {
+  using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
+  const texts = Array.from({ length: 4 }, (_, index): Texts => {
+    const length = 9 + index;
+    return { rows: 1, length, ids: Array(length).fill(7n), mask: Array(length).fill(1n), maskLength: length };
+  });
+  const pair = { model: 'shadowed', primary: '1', shadow: '2' };
+  const compared = await vi.waitUntil(
+    async () => {
+      // Copies are shed where they would be in the way.
+      await Promise.all(texts.map((text) => askTexts(client, 'shadowed', text)));
+      const metrics = await readMetrics(fixture.server);
+      const count = metrics('tensorgate_shadow_max_absolute_difference_count', pair);
+      return count > 3 && { count, sum: metrics('tensorgate_shadow_max_absolute_difference_sum', pair) };
+    },
+    { timeout: 20_000, interval: 100 },
+  );
+  expect(compared.sum / compared.count).toBeLessThan(TOLERANCE);
+  const metrics = await readMetrics(fixture.server);
+  for (const reason of ['internal', 'invalid_data', 'invalid_request']) {
+    expect(metrics('tensorgate_shadow_failures_total', { ...pair, reason })).toBe(0);
+  }
 });
 
 describe('a text encoder that is not padded', () => {
