@@ -1415,6 +1415,41 @@ test('Q1: whatever happens in whatever order, each request settles exactly once,
   );
 });
 
+describe('requests of unlike length in one bucket', () => {
+  /** A request whose value is its length. */
+  const text = (length: number): InferTensors => ({ ...fp32Rows(1, length), size: { elements: length, length } });
+
+  /** The runs of what waits behind a busy instance, by the lengths of their requests, where a batch takes so long. */
+  async function runsOf(lengths: readonly number[], fixedMs: number, elementMs: number, settings: Settings = {}) {
+    const bench = new Bench(settings);
+    for (const length of [29, 30, 35, 36]) bench.teach(fixedMs, elementMs * length, text(length).size);
+    bench.submit(text(36));
+    await turn();
+    const blocker = bench.executor.last;
+    const tickets = lengths.map((length) => bench.submit(text(length)));
+    await turn();
+    await bench.end(blocker);
+    await bench.settle();
+    expect(tickets.map(values)).toEqual(lengths.map((length) => [length]));
+    return bench.executor.runs.slice(1).map((run) => run.values.toSorted((a, b) => a - b));
+  }
+
+  test('share a batch where a run of their own would cost more than their padding', async () => {
+    expect(await runsOf([30, 36, 29, 35], 100, 0.1)).toEqual([[29, 30, 35, 36]]);
+  });
+
+  test('run by nearly equal length where their padding would cost more', async () => {
+    expect(await runsOf([30, 36, 29, 35], 3, 1)).toEqual([
+      [29, 30],
+      [35, 36],
+    ]);
+  });
+
+  test('share a batch of a preferred size, whatever their padding costs', async () => {
+    expect(await runsOf([30, 36, 29, 35], 3, 1, { preferredRows: [4] })).toEqual([[29, 30, 35, 36]]);
+  });
+});
+
 describe('occupancy', () => {
   test('counts rows from when they are taken until they are answered, given up or refused by the model', async () => {
     const bench = new Bench({ instances: 2, maxRows: 8 });
