@@ -80,21 +80,27 @@ export type Reason = keyof typeof REASONS;
 /** How long a refused caller should wait before it tries again, for the trailer `grpc-retry-pushback-ms`; `never` forbids it. */
 export type Pushback = number | 'never';
 
+/** An Error without the constructor of Error, which takes longer than a refusal may, even where it captures no stack. */
+interface Untraced extends Error {}
+const Untraced = class {} as new () => Untraced;
+Object.setPrototypeOf(Untraced.prototype, Error.prototype);
+
 /**
  * The one error of the gateway. `message` is written for the caller: what, where, got against wanted, what to do.
- * Whatever else is thrown becomes `internal`, and its cause goes to the log.
+ * Whatever else is thrown becomes `internal`, and its cause goes to the log. It has no stack: where it was made says nothing
+ * that the reason does not.
  */
-export class InferError extends Error {
+export class InferError extends Untraced {
+  override readonly name = 'InferError';
+  override readonly message: string;
+  override readonly cause: unknown;
   readonly reason: Reason;
   readonly pushback: Pushback | undefined;
 
   constructor(reason: Reason, message: string, options: { cause?: unknown; pushback?: Pushback } = {}) {
-    // Where it was made says nothing that the reason does not, and under overload the trace would cost more than the refusal.
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0;
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
-    Error.stackTraceLimit = stackTraceLimit;
-    this.name = 'InferError';
+    super();
+    this.message = message;
+    this.cause = options.cause;
     this.reason = reason;
     this.pushback = options.pushback;
   }

@@ -4,6 +4,7 @@ import type { InferParameters } from '../wire/infer-parameter.ts';
 import { encodeStreamResponse } from '../wire/infer-response.ts';
 import { boundedText, type Call } from './accept/call.ts';
 import type { StreamReply } from './accept/stream-infer.ts';
+import { refuseEarly } from './early-refusal.ts';
 import { InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
 import { InferenceRecord } from './inference-record.ts';
@@ -17,13 +18,17 @@ const FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool'
  */
 export async function inferInStream(wire: Uint8Array, call: Call, gateway: Gateway): Promise<StreamReply> {
   const record = new InferenceRecord(wire, call);
+  const early = refuseEarly(record, gateway);
+  if (early !== undefined) return refusalOf(early, record);
   try {
     const { chunks } = await infer(record, gateway, FINAL);
     const permit = gateway.admission.tryHold(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
     return { chunks: encodeStreamResponse({ response: chunks }), release: () => permit[Symbol.dispose]() };
   } catch (thrown) {
-    const { message } = InferError.from(thrown);
-    const refusal = { errorMessage: boundedText(message), id: record.request?.id ?? '' };
-    return { chunks: encodeStreamResponse(refusal), release: () => {} };
+    return refusalOf(InferError.from(thrown), record);
   }
+}
+
+function refusalOf({ message }: InferError, { requestId: id }: InferenceRecord): StreamReply {
+  return { chunks: encodeStreamResponse({ errorMessage: boundedText(message), id }), release: () => {} };
 }

@@ -5,7 +5,8 @@
  *      ◀─────── encode/ ◀───────────────┘       ◀═════════════
  *
  * Each line of `travel` is a stage, and each stage is a folder beside this file. What a stage throws is an InferError:
- * it ends the request there, and `accept/` makes the status of it.
+ * it ends the request there, and `accept/` makes the status of it. Before all of it stands `early-refusal.ts`: the tenant's share,
+ * and what the head of a request shows to be in vain.
  */
 
 import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
@@ -19,6 +20,7 @@ import type { RateLimit } from './admit/rate-limit.ts';
 import { readTerms } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
+import type { Pressure } from './early-refusal.ts';
 import { AnswerWriting, type EncodedAnswer, encode, isLargeAnswer, type TypedAnswers } from './encode/answer.ts';
 import { InferError } from './errors.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
@@ -38,6 +40,7 @@ export interface Gateway {
   readonly maxMessageBytes: number;
   /** `undefined`: tenants are not told apart. */
   readonly rateLimit?: RateLimit | undefined;
+  readonly pressure: Pressure;
   readonly shadows: Pick<Shadows, 'offer'>;
   readonly typedAnswers: TypedAnswers;
   /** `undefined`: a model that is not loaded is not loaded for a request. */
@@ -47,7 +50,7 @@ export interface Gateway {
 }
 
 /**
- * Answers one ModelInferRequest.
+ * Answers one ModelInferRequest that was not refused early.
  * @param parameters of the response
  * @throws InferError
  */
@@ -59,7 +62,9 @@ export async function infer(
   try {
     return record.answered(await travel(record, gateway, parameters));
   } catch (thrown) {
-    throw record.failed(thrown);
+    const failure = record.failed(thrown);
+    gateway.pressure.note(failure.reason, performance.now());
+    throw failure;
   } finally {
     // Not `using`, which costs more than a stage of the path where it has to be compiled for Node 22.
     record.permit?.[Symbol.dispose]();
@@ -68,11 +73,11 @@ export async function infer(
 
 async function travel(record: InferenceRecord, gateway: Gateway, parameters: InferParameters): Promise<Answer> {
   const { call } = record;
-  gateway.rateLimit?.charge(call); // admit/: the tenant's share, before anything costs
   const decoded = decodeFor(record, gateway); // admit/: bytes -> request
   const message = decoded instanceof Promise ? await decoded : decoded;
   const request = record.tensors === undefined ? message : { ...message, rawInputContents: record.tensors };
   record.request = request;
+  record.requestId = request.id;
   const { onDemand } = gateway; // on-demand.ts: it may have to be loaded first
   if (onDemand?.sleeps(request.modelName))
     await onDemand.rouse(request.modelName, call, footprint(record.bytes, request));

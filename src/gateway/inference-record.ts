@@ -30,9 +30,11 @@ export class InferenceRecord {
   request: InferRequest | undefined;
   model: Servable | undefined;
   rows = 0;
+  requestId = '';
   /** The room that it takes until it ends. */
   permit: Permit | undefined;
-  readonly #startedAt = performance.now();
+  /** On the clock of `performance.now()`. */
+  readonly startedAt = performance.now();
 
   constructor(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]) {
     this.wire = wire;
@@ -46,26 +48,28 @@ export class InferenceRecord {
   }
 
   answered<Given extends Pick<Answer, 'chunks' | 'timing'>>(answer: Given): Given {
-    this.model?.statistics.recordSuccess(this.rows, answer.timing, performance.now() - this.#startedAt);
-    this.#publish(answer, undefined);
+    const now = performance.now();
+    this.model?.statistics.recordSuccess(this.rows, answer.timing, now - this.startedAt, now);
+    this.#publish(answer, undefined, now);
     return answer;
   }
 
   failed(thrown: unknown): InferError {
     const error = InferError.from(thrown);
-    this.model?.statistics.recordFailure(performance.now() - this.#startedAt, error.reason);
-    this.#publish(undefined, error);
+    const now = performance.now();
+    this.model?.statistics.recordFailure(now - this.startedAt, error.reason, now);
+    this.#publish(undefined, error, now);
     return error;
   }
 
-  #publish(answer: Pick<Answer, 'chunks' | 'timing'> | undefined, failure: InferError | undefined): void {
+  #publish(answer: Pick<Answer, 'chunks' | 'timing'> | undefined, failure: InferError | undefined, now: number): void {
     if (!diagnostics.inferenceEnded.active) return;
     let responseBytes = 0;
     for (const chunk of answer?.chunks ?? []) responseBytes += chunk.byteLength;
     diagnostics.inferenceEnded.publish({
       call: this.call,
       model: this.model?.ref,
-      requestId: this.request?.id ?? '',
+      requestId: this.requestId,
       status: failure === undefined ? 'OK' : REASONS[failure.reason],
       reason: failure?.reason,
       failure,
@@ -75,7 +79,7 @@ export class InferenceRecord {
       queueMs: answer !== undefined && hasRun(answer.timing) ? answer.timing.queueMs : undefined,
       batchRows: answer?.timing.batchRows ?? 0,
       cache: answer?.timing.cache?.outcome,
-      durationMs: performance.now() - this.#startedAt,
+      durationMs: now - this.startedAt,
     });
   }
 }

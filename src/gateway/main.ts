@@ -22,6 +22,7 @@ import { trafficApi } from './api/traffic-api.ts';
 import { checkMailboxDirectory } from './diagnosis/mailbox-directory.ts';
 import { DeviceSet } from './dispatch/device-set.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
+import { Pressure } from './early-refusal.ts';
 import { InferError } from './errors.ts';
 import { InputRecorder } from './input-recorder.ts';
 import { ModelLifecycle } from './lifecycle/model-lifecycle.ts';
@@ -148,6 +149,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
       models,
       admission,
       rateLimit: rateLimitOf(settings),
+      pressure: new Pressure(),
       shadows,
       typedAnswers: settings.typedAnswers,
       onDemand: settings.loadOnDemand

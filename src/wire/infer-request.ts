@@ -87,6 +87,52 @@ export function decodeInferRequest(bytes: Uint8Array, limits: WireLimits): Infer
   };
 }
 
+/** What a `ModelInferRequest` says of itself, without its tensors. */
+export type InferHead = Pick<InferRequest, 'modelName' | 'modelVersion' | 'id' | 'parameters'>;
+
+/** The head of a `ModelInferRequest`, whose tensors are only skipped; `undefined` where it is none that can be decoded. */
+export function peekInferHead(bytes: Uint8Array, limits: WireLimits): InferHead | undefined {
+  try {
+    return readHead(new ProtobufReader(bytes, limits.maxFields), limits);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return undefined;
+  }
+}
+
+function readHead(reader: ProtobufReader, limits: WireLimits): InferHead {
+  let modelName = NO_TEXT;
+  let modelVersion = NO_TEXT;
+  let id = NO_TEXT;
+  let parameterReader: InferParameterReader | undefined;
+  let parameters: Map<string, InferParameter> | undefined;
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    switch (field) {
+      case 1:
+        modelName = reader.text('model_name', limits.maxNameBytes);
+        break;
+      case 2:
+        modelVersion = reader.text('model_version', limits.maxNameBytes);
+        break;
+      case 3:
+        id = reader.text('id', limits.maxIdBytes);
+        break;
+      case 4:
+        parameterReader ??= new InferParameterReader(reader, limits);
+        parameters = parameterReader.readInto(parameters);
+        break;
+      default:
+        reader.skip();
+    }
+  }
+  return {
+    modelName: reader.textAt(modelName),
+    modelVersion: reader.textAt(modelVersion),
+    id: reader.textAt(id),
+    parameters: parameters ?? NO_PARAMETERS,
+  };
+}
+
 /**
  * The name of the model that a `ModelInferRequest` is for, though it may be no message that can be decoded: `''` where none
  * of its first fields names one.

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { Admission } from '../../src/gateway/admit/admission.ts';
 import { RateLimit } from '../../src/gateway/admit/rate-limit.ts';
 import { Runner } from '../../src/gateway/dispatch/runner.ts';
+import { Pressure, refuseEarly } from '../../src/gateway/early-refusal.ts';
 import { InferError } from '../../src/gateway/errors.ts';
 import { type Gateway, infer } from '../../src/gateway/infer.ts';
 import { InferenceRecord } from '../../src/gateway/inference-record.ts';
@@ -50,6 +51,7 @@ async function gatewayOfIdentity(): Promise<Gateway & { readonly model: Model }>
     maxMessageBytes: 64 * 2 ** 20,
     models,
     admission,
+    pressure: new Pressure(),
     shadows: new Shadows(models, admission),
     typedAnswers: 'as-requested',
     model,
@@ -64,9 +66,9 @@ test('a tenant that has had its share is refused before its message is looked at
   const gateway = await gatewayOfIdentity();
   const limit = { key: 'x-tenant', rate: 0.001, burst: 1, weights: new Map<string, number>() };
   const rateLimit = new RateLimit(limit);
-  await infer(record(GOOD), { ...gateway, rateLimit });
+  expect(refuseEarly(record(GOOD), { ...gateway, rateLimit })).toBeUndefined();
   const refused = new InferenceRecord(Buffer.from('this is no message'), new FakeCall());
-  await expect(infer(refused, { ...gateway, rateLimit })).rejects.toMatchObject({ reason: 'rate_limited' });
+  expect(refuseEarly(refused, { ...gateway, rateLimit })?.reason).toBe('rate_limited');
   expect(refused.request).toBeUndefined();
   await expect(infer(refused, gateway)).rejects.toMatchObject({ reason: 'malformed_message' });
 });

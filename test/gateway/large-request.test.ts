@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { Admission } from '../../src/gateway/admit/admission.ts';
+import { Pressure } from '../../src/gateway/early-refusal.ts';
 import { InferError } from '../../src/gateway/errors.ts';
 import { type Gateway, infer } from '../../src/gateway/infer.ts';
 import { InferenceRecord } from '../../src/gateway/inference-record.ts';
@@ -46,6 +47,7 @@ function gatewayOf(model: FakeServable): Gateway {
     maxMessageBytes: MAX_BYTES,
     models,
     admission: new Admission(512 * MiB),
+    pressure: new Pressure(),
     shadows: { offer: () => false },
     typedAnswers: 'as-requested',
   };

@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { NO_PARAMETERS } from '../../src/wire/infer-parameter.ts';
-import { decodeInferRequest, encodeInferRequest, type InferRequest } from '../../src/wire/infer-request.ts';
+import {
+  decodeInferRequest,
+  encodeInferRequest,
+  type InferRequest,
+  peekInferHead,
+} from '../../src/wire/infer-request.ts';
 import { DEFAULT_WIRE_LIMITS, WireError, type WireLimits } from '../../src/wire/limits.ts';
 import { inferRequest } from './arbitrary-messages.ts';
 import { hex, nest, tag } from './hex.ts';
@@ -36,6 +41,34 @@ describe('against protobufjs', () => {
         expect(fromReference(decodeReference('ModelInferRequest', encoded))).toEqual(withoutContents(request));
       }),
     );
+  });
+});
+
+describe('the head of a request', () => {
+  test('is what the whole request says besides its tensors', () => {
+    fc.assert(
+      fc.property(inferRequest, (request) => {
+        const { modelName, modelVersion, id, parameters } = request;
+        const encoded = encodeReference('ModelInferRequest', toReference(request));
+        expect(peekInferHead(encoded, limits)).toEqual({ modelName, modelVersion, id, parameters });
+      }),
+    );
+  });
+
+  test('is found behind the tensors as well, and the last of equal fields counts', () => {
+    const [early, late] = ['early', 'late'].map((modelName) => encodeReference('ModelInferRequest', { modelName }));
+    const tensors = encodeReference('ModelInferRequest', { rawInputContents: [new Uint8Array(300)] });
+    const message = Buffer.concat([early ?? tensors, tensors, late ?? tensors]);
+    expect(peekInferHead(message, limits)?.modelName).toBe('late');
+    expect(decodeInferRequest(message, limits).modelName).toBe('late');
+  });
+
+  test('of bytes that are no message is not there', () => {
+    expect(peekInferHead(hex('0a05 6d'), limits)).toBeUndefined();
+    expect(peekInferHead(Buffer.from('no message'), limits)).toBeUndefined();
+    expect(
+      peekInferHead(encodeReference('ModelInferRequest', { modelName: 'x'.repeat(2_000) }), limits),
+    ).toBeUndefined();
   });
 });
 

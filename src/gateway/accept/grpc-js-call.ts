@@ -1,5 +1,5 @@
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
-import { InferError, Status, type StatusCode } from '../errors.ts';
+import { InferError, type Pushback, Status, type StatusCode } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import {
   boundedText,
@@ -11,7 +11,7 @@ import {
   type UnaryCall,
 } from './call.ts';
 import { publishEnd, publishStart } from './call-events.ts';
-import { failWith } from './failure.ts';
+import { failWith, PUSHBACK_TRAILER, pushbackValue } from './failure.ts';
 import { DEFAULT_DEADLINE_KEY } from './grpc-js-http2.ts';
 import { MessageParts } from './message-parts.ts';
 import type { WayBack } from './way-back.ts';
@@ -73,7 +73,7 @@ export abstract class GrpcJsCall implements Call {
   }
 
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
-    const status = statusOf(code, boundedText(text), trailers);
+    const status = statusOf(code, boundedText(text), trailers, failure?.pushback);
     if (this.conclude(code, status.details, failure)) this.sendStatus(status);
   }
 
@@ -212,8 +212,16 @@ export class GrpcJsStreamingCall extends GrpcJsCall implements StreamingCall {
   }
 }
 
-function statusOf(code: StatusCode, details: string, trailers: Trailers | undefined): StatusObject {
-  return trailers === undefined ? { code, details } : { code, details, metadata: metadataOf(trailers) };
+function statusOf(
+  code: StatusCode,
+  details: string,
+  trailers: Trailers | undefined,
+  pushback: Pushback | undefined,
+): StatusObject {
+  if (trailers === undefined && pushback === undefined) return { code, details };
+  const metadata = metadataOf(trailers ?? {});
+  if (pushback !== undefined) metadata.set(PUSHBACK_TRAILER, pushbackValue(pushback));
+  return { code, details, metadata };
 }
 
 function metadataOf(trailers: Trailers): Metadata {

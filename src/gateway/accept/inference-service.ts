@@ -32,9 +32,9 @@ export interface InferenceApi {
   /**
    * From a `ModelInferRequest` to a `ModelInferResponse`.
    * @param tensors its `raw_input_contents`, where they are beside the message instead of in it
-   * @throws InferError
+   * @returns the reply to come, which may be an InferError that it rejects with; or why the request is refused at once
    */
-  infer(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]): Promise<Reply>;
+  infer(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]): Promise<Reply> | InferError;
   /** What a call of `infer` says of the server's load besides its answer or its refusal, if anything. */
   loadReport(call: Call): Trailers | undefined;
   /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which says too why a request failed. A rejection ends the whole stream. */
@@ -158,16 +158,21 @@ function joined(some: Trailers | undefined, more: Trailers | undefined): Trailer
 }
 
 function inferMethod(api: InferenceApi): Method {
-  const answer = async (call: UnaryCall): Promise<void> => {
+  const answer = async (call: UnaryCall, replied: Promise<Reply>): Promise<void> => {
     try {
-      const { chunks, trailers, requestIsSpent } = await api.infer(call.message, call);
+      const { chunks, trailers, requestIsSpent } = await replied;
       call.reply(chunks, joined(trailers, api.loadReport(call)));
       if (requestIsSpent) call.discardMessage();
     } catch (thrown) {
       failWith(call, InferError.from(thrown), api.loadReport(call));
     }
   };
-  return { kind: 'unary', screen: (call) => api.screenInfer(call), handle: (call) => void answer(call) };
+  const handle = (call: UnaryCall): void => {
+    const replied = api.infer(call.message, call);
+    if (replied instanceof InferError) failWith(call, replied, api.loadReport(call));
+    else void answer(call, replied);
+  };
+  return { kind: 'unary', screen: (call) => api.screenInfer(call), handle };
 }
 
 /** What a port answers that does not offer the RPC: where it is. */

@@ -58,25 +58,24 @@ export class RateLimit {
 
   /**
    * Takes a token from the bucket of the request's tenant.
-   * @throws InferError `rate_limited`, with the time until there is one.
+   * @returns `rate_limited` where there is none, with the time until there is one
    */
-  charge(metadata: Metadata): void {
+  charge(metadata: Metadata, now = performance.now()): InferError | undefined {
     const name = metadata.get(this.#key);
     const bucket = (typeof name === 'string' ? this.#buckets.get(name) : undefined) ?? this.#others;
     const { tenant, rate, capacity } = bucket;
-    const now = performance.now();
     bucket.tokens = Math.min(capacity, bucket.tokens + (now - bucket.filledMs) * rate);
     bucket.filledMs = now;
     if (bucket.tokens >= 1) {
       bucket.tokens -= 1;
       diagnostics.tenantCharged.publish({ tenant, outcome: 'admitted' });
-      return;
+      return undefined;
     }
     diagnostics.tenantCharged.publish({ tenant, outcome: 'limited' });
     const waitMs = (1 - bucket.tokens) / rate;
     const who = bucket === this.#others ? `callers without a share of their own (${this.#key})` : `tenant '${tenant}'`;
     const text = `${who} may send ${round(rate * 1_000)} requests a second, and ${round(capacity)} at once: try again later`;
-    throw new InferError('rate_limited', text, { pushback: withJitter(waitMs) });
+    return new InferError('rate_limited', text, { pushback: withJitter(waitMs) });
   }
 }
 

@@ -1,7 +1,8 @@
 /** The protocol's calls, answered from the model table. `accept/` decodes and encodes them. */
 
-import type { InferenceApi } from '../accept/inference-service.ts';
+import type { InferenceApi, Reply } from '../accept/inference-service.ts';
 import type { LoadReports } from '../accept/load-reports.ts';
+import { refuseEarly } from '../early-refusal.ts';
 import { timingTrailers } from '../encode/timing-trailers.ts';
 import { InferError } from '../errors.ts';
 import { type Gateway, infer } from '../infer.ts';
@@ -56,14 +57,18 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
       const { refusal } = gateway.admission;
       return refusal && new InferenceRecord(NO_BYTES, call).failed(refusal);
     },
-    infer: async (wire, call, tensors) => {
+    infer: (wire, call, tensors) => {
       const record = new InferenceRecord(wire, call, tensors);
-      const { chunks, response, timing, requestIsSpent = false } = await infer(record, gateway);
-      return { chunks, response, trailers: timingTrailers(call, timing), requestIsSpent };
+      return refuseEarly(record, gateway) ?? replyTo(record, gateway);
     },
     loadReport: (call) => server.loadReports.trailersFor(call),
     streamInfer: (wire, call) => inferInStream(wire, call, gateway),
   };
+}
+
+async function replyTo(record: InferenceRecord, gateway: Gateway): Promise<Reply> {
+  const { chunks, response, timing, requestIsSpent = false } = await infer(record, gateway);
+  return { chunks, response, trailers: timingTrailers(record.call, timing), requestIsSpent };
 }
 
 /** An unknown model or version is not ready, as recorded of Triton; a version that is no number is a mistake. */

@@ -26,6 +26,11 @@ export interface Batcher {
     terms: RequestTerms,
     wanted?: readonly WantedTensor[],
   ): Promise<InferOutputs>;
+  /**
+   * Why a request with these terms is not taken now, however little it asks for, if so: what it returns, `enqueue` would reject
+   * with. Absent where that depends on what the request holds.
+   */
+  refusal?(call: Call, terms: RequestTerms): InferError | undefined;
   /** Fails everything that waits. */
   abandon(error: InferError): void;
   /** Resolves when nothing waits and nothing runs. */

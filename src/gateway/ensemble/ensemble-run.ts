@@ -161,6 +161,7 @@ export class EnsembleRun {
     try {
       const request = this.#requestOf(step);
       record.request = request;
+      record.requestId = request.id;
       const values = isLarge(request) ? await readInputs(request, call) : undefined;
       const model = models.find(step.model, step.version, call);
       record.model = model;

@@ -76,10 +76,10 @@ export class ModelStatistics {
    * Charges a request that was answered the whole run of its batch, as Triton does: the three compute counts stay equal. One
    * that had no run of its own is charged none.
    */
-  recordSuccess(rows: number, timing: RideTiming, totalMs: number): void {
+  recordSuccess(rows: number, timing: RideTiming, totalMs: number, nowMs = performance.now()): void {
     const { cache } = timing;
     this.lastInferenceMs = Date.now();
-    this.lastUsedMs = performance.now();
+    this.lastUsedMs = nowMs;
     add(this.success, totalMs);
     add(this.queue, timing.queueMs);
     if (cache !== undefined) add(cache.outcome === 'miss' ? this.cacheMiss : this.cacheHit, cache.ms);
@@ -91,9 +91,9 @@ export class ModelStatistics {
   }
 
   /** A request that was refused, given up or failed after its model was found. */
-  recordFailure(totalMs: number, reason: Reason): void {
+  recordFailure(totalMs: number, reason: Reason, nowMs = performance.now()): void {
     this.lastInferenceMs = Date.now();
-    this.lastUsedMs = performance.now();
+    this.lastUsedMs = nowMs;
     add(this.fail, totalMs);
     add(this.failures[CAUSE_OF[reason] ?? 'OTHER'], totalMs);
   }

@@ -1,9 +1,11 @@
 /** The header blocks of a gRPC answer: its head, and its trailers (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Responses"). */
 
-import { Status, type StatusCode } from '../../errors.ts';
+import { type Pushback, Status, type StatusCode } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
+import { PUSHBACK_TRAILER, pushbackValue } from '../failure.ts';
 import { HpackEncoder, type RepeatedField } from './hpack-encoder.ts';
 import { STATIC_INDEX } from './hpack-table.ts';
+import { fieldBytes, PUSHBACK_NAME, statusBlock } from './status-block.ts';
 
 /** How an answer ends. */
 export interface AnswerEnd {
@@ -11,6 +13,7 @@ export interface AnswerEnd {
   /** Bounded, well-formed. */
   readonly text: string;
   readonly trailers?: Trailers | undefined;
+  readonly pushback?: Pushback | undefined;
 }
 
 const CONTENT_TYPE: RepeatedField = { name: STATIC_INDEX.CONTENT_TYPE, value: 'application/grpc' };
@@ -18,6 +21,12 @@ const STATUS_OK: RepeatedField = { name: 'grpc-status', value: '0' };
 
 /** Without text and metadata; two fields and their overhead, and a margin. */
 const BARE_BYTES = 256;
+/** Longer blocks of failures are made in memory of their own. */
+const SCRATCH_BYTES = 8 * 1024;
+
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
+const NOTHING = Buffer.alloc(0);
 
 export class AnswerHeaders {
   readonly #encoder = new HpackEncoder();
@@ -47,20 +56,21 @@ export class AnswerHeaders {
    * The last block.
    * @param alone nothing was sent before it: it holds the head, too ("Trailers-Only")
    * @param maxListBytes what the peer takes; rather than pass it the answer ends without text and metadata
+   * @returns bytes that change with the next block
    */
   trailers(end: AnswerEnd, alone: boolean, maxListBytes: number): Buffer {
-    const isPlain = end.code === Status.OK && end.text === '' && end.trailers === undefined && !alone;
-    if (isPlain && this.#okTrailers !== undefined) return this.#okTrailers;
+    if (end.code !== Status.OK) return this.#failure(end, alone, maxListBytes);
     const { trailers } = end;
-    const isShareable = end.code === Status.OK && end.text === '' && trailers !== undefined && !alone;
+    const isPlain = trailers === undefined && !alone;
+    if (isPlain && this.#okTrailers !== undefined) return this.#okTrailers;
+    const isShareable = trailers !== undefined && !alone;
     const shared = this.#shared;
     if (isShareable && shared?.trailers === trailers && shared.maxListBytes === maxListBytes) return shared.block;
     // As long as the status is not in the table, the block puts it there, and must not be sent again.
     const isStable = isShareable && this.#encoder.isIndexed(STATUS_OK);
     if (alone) this.#encodeHead();
-    if (end.code === Status.OK) this.#encoder.repeated(STATUS_OK);
-    else this.#encoder.literal('grpc-status', String(end.code));
-    this.#encodeDetails(end, maxListBytes);
+    this.#encoder.repeated(STATUS_OK);
+    this.#encodeMetadata(trailers, maxListBytes - BARE_BYTES);
     const block = this.#encoder.end();
     if (isPlain && this.#encoder.isIndexed(CONTENT_TYPE)) {
       this.#okTrailers = this.#again(() => this.#encoder.repeated(STATUS_OK));
@@ -81,13 +91,45 @@ export class AnswerHeaders {
     this.#encoder.repeated(CONTENT_TYPE);
   }
 
-  #encodeDetails({ text, trailers = {} }: AnswerEnd, maxListBytes: number): void {
+  /** In one piece from parts that are encoded already: under overload most answers are failures. */
+  #failure({ code, text, trailers, pushback }: AnswerEnd, alone: boolean, maxListBytes: number): Buffer {
+    const wait = pushback === undefined ? '' : pushbackValue(pushback);
+    const waitBytes = pushback === undefined ? 0 : fieldBytes(PUSHBACK_TRAILER, wait);
+    const status = statusBlock(code, text);
+    const room = maxListBytes - BARE_BYTES - waitBytes - status.listBytes;
+    const head = alone ? this.head() : this.#encoder.begun();
+    const metadata = trailers === undefined || room < 0 ? NOTHING : this.#metadata(trailers, room);
+    if (room < 0 || metadata === undefined) return Buffer.concat([head, statusBlock(code, '').bytes]);
+    const byteLength = head.length + status.bytes.length + metadata.length + PUSHBACK_NAME.length + 1 + wait.length;
+    const block = byteLength <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(byteLength);
+    block.set(head, 0);
+    let at = head.length;
+    block.set(status.bytes, at);
+    at += status.bytes.length;
+    block.set(metadata, at);
+    at += metadata.length;
+    if (pushback !== undefined) {
+      block.set(PUSHBACK_NAME, at);
+      at += PUSHBACK_NAME.length;
+      block[at++] = wait.length;
+      for (let digit = 0; digit < wait.length; digit++) block[at++] = wait.charCodeAt(digit);
+    }
+    return block.subarray(0, at);
+  }
+
+  /** @returns `undefined` where they do not fit */
+  #metadata(trailers: Trailers, room: number): Buffer | undefined {
+    if (!this.#encodeMetadata(trailers, room)) return undefined;
+    return this.#encoder.end();
+  }
+
+  #encodeMetadata(trailers: Trailers = {}, room: number): boolean {
     const fields = Object.entries(trailers).map(([name, value]) => [name, fieldValue(value)] as const);
-    if (text !== '') fields.unshift(['grpc-message', percentEncode(text)]);
-    let listBytes = BARE_BYTES;
-    for (const [name, value] of fields) listBytes += name.length + value.length + 32;
-    if (listBytes > maxListBytes) return;
+    let left = room;
+    for (const [name, value] of fields) left -= fieldBytes(name, value);
+    if (left < 0) return false;
     for (const [name, value] of fields) this.#encoder.literal(name, value);
+    return true;
   }
 
   /** What a block will be from now on: its fields are in the table. */
@@ -100,14 +142,6 @@ export class AnswerHeaders {
 /** "Binary-Header": Base64 without padding. "ASCII-Value": spaces at either end may be stripped. */
 function fieldValue(value: string | Uint8Array): string {
   return typeof value === 'string' ? value.trim() : Buffer.from(value).toString('base64').replace(/=+$/, '');
-}
-
-/**
- * "Status-Message": UTF-8, of which all but printable ASCII, and the percent sign, is escaped; so are spaces at either end,
- * which no field may have (RFC 9113, section 8.2.1).
- */
-function percentEncode(text: string): string {
-  return text.replace(/[^ -$&-~]+|^ | $/gu, (part) => encodeURIComponent(part));
 }
 
 const NAME = /^[0-9a-z_.-]+$/;

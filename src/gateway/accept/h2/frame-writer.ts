@@ -122,6 +122,11 @@ export class FrameWriter {
 
   /** A header block, cut into frames that the peer takes (RFC 9113, section 4.3 and 6.10). */
   headerBlock(id: number, block: Uint8Array, flags: number, maxFrameBytes: number): void {
+    if (block.length <= maxFrameBytes) {
+      this.header(block.length, FrameType.HEADERS, flags | Flag.END_HEADERS, id);
+      this.copy(block);
+      return;
+    }
     for (let from = 0; from === 0 || from < block.length; from += maxFrameBytes) {
       const part = block.subarray(from, from + maxFrameBytes);
       const end = from + part.length === block.length ? Flag.END_HEADERS : 0;

@@ -1,6 +1,5 @@
 import type { InferError } from '../../errors.ts';
 import { boundedText, type Trailers } from '../call.ts';
-import { failureTrailers } from '../failure.ts';
 import type { Exchange } from './exchange.ts';
 import type { Http2Stream } from './http2-stream.ts';
 
@@ -14,7 +13,7 @@ export class GrpcRefusal implements Exchange {
   constructor(stream: Http2Stream, failure: InferError, trailers?: Trailers) {
     stream.exchange = this;
     const text = boundedText(failure.message);
-    stream.sendEnd({ code: failure.status, text, trailers: failureTrailers(failure, trailers) });
+    stream.sendEnd({ code: failure.status, text, trailers, pushback: failure.pushback });
   }
 
   look(): void {}

@@ -22,6 +22,8 @@ export interface RepeatedField {
   readonly value: string;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 export class HpackEncoder {
   readonly #block: number[] = [];
   /** The table's entries, oldest first. */
@@ -48,6 +50,13 @@ export class HpackEncoder {
     const block = Buffer.from(this.#block);
     this.#block.length = 0;
     return block;
+  }
+
+  /** Takes what has to stand at the beginning of the next block: nothing, or a size update. */
+  begun(): Buffer {
+    if (!this.#owesSizeUpdate) return NOTHING;
+    this.#begin();
+    return this.end();
   }
 
   /** A field of the static table. */

@@ -127,7 +127,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     if (this.#ended || !this.#canSend(trailers)) return;
     const bounded = boundedText(text);
     this.#conclude(code, bounded, failure);
-    const end = { code, text: bounded, trailers };
+    const end = { code, text: bounded, trailers, pushback: failure?.pushback };
     if (this.#isLate(failure)) this.#refuseLate(end);
     else this.http2.sendEnd(end);
   }

@@ -156,7 +156,9 @@ export class RestServer {
   async #infer({ request, binary }: ParsedRequest, call: RestCall, charge: BodyCharge): Promise<HttpAnswer> {
     const { rawInputContents, ...head } = request;
     const wire = Buffer.concat(encodeInferRequest({ ...head, rawInputContents: [] }));
-    const { response, trailers } = await this.#api.infer(wire, call, rawInputContents);
+    const replied = this.#api.infer(wire, call, rawInputContents);
+    if (replied instanceof InferError) throw replied;
+    const { response, trailers } = await replied;
     const answer = new InferAnswer(response, binary);
     const { headerLength: length, ...body } = await inferBody(answer, this.#slices, charge);
     const type =

@@ -3,7 +3,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AnswerHeaders } from '../../../../src/gateway/accept/h2/answer-headers.ts';
+import { type AnswerEnd, AnswerHeaders } from '../../../../src/gateway/accept/h2/answer-headers.ts';
 import { HpackDecoder } from '../../../../src/gateway/accept/h2/hpack-decoder.ts';
 import { listenHttp2 } from '../../../../src/gateway/accept/h2/http2-transport.ts';
 import type { RequestHead } from '../../../../src/gateway/accept/h2/request-head.ts';
@@ -134,7 +134,7 @@ describe('the encoder', () => {
   });
 
   test('is read by Node, whatever the table size and the order of answers', async () => {
-    const answer = fc.constantFrom('ok', 'fail', 'alone', 'details', 'others');
+    const answer = fc.constantFrom('ok', 'fail', 'alone', 'details', 'others', 'refused', 'forbidden');
     const resize = fc.constantFrom(undefined, 0, 100, 300, 4_096);
     const steps = fc.array(fc.record({ answer, resize }), { minLength: 1, maxLength: 12 });
     await fc.assert(
@@ -144,10 +144,12 @@ describe('the encoder', () => {
         const expected: string[] = [];
         for (const step of plan) {
           if (step.resize !== undefined) headers.setTableSize(step.resize);
-          const end = END_OF[step.answer];
+          const end: AnswerEnd = END_OF[step.answer];
           const head = step.answer === 'alone' ? [] : [headers.head()];
-          blocks.push([...head, headers.trailers(end, step.answer === 'alone', MAX_LIST)]);
-          expected.push(`${end.code} ${encodeURIComponent(end.text)} ${end.trailers?.['x-more'] ?? ''}`);
+          // Its bytes change with the next block.
+          blocks.push([...head, Buffer.from(headers.trailers(end, step.answer === 'alone', MAX_LIST))]);
+          const wait = end.pushback === 'never' ? -1 : end.pushback;
+          expected.push(`${end.code} ${encodeURIComponent(end.text)} ${end.trailers?.['x-more'] ?? ''} ${wait}`);
         }
         expect(await readByNode(blocks)).toEqual(expected);
       }),
@@ -182,10 +184,9 @@ const END_OF = {
   fail: { code: Status.INTERNAL, text: 'it is 100 % broken: größer' },
   details: { code: Status.OK, text: '', trailers: { 'x-more': 'more of it' } },
   others: { code: Status.OK, text: '', trailers: { 'x-more': 'something else' } },
-} as const satisfies Record<string, { code: number; text: string; trailers?: Record<string, string> }> as Record<
-  'ok' | 'alone' | 'fail' | 'details' | 'others',
-  { code: 0 | 13; text: string; trailers?: Record<string, string> }
->;
+  refused: { code: Status.RESOURCE_EXHAUSTED, text: ' full ', trailers: { 'x-more': 'load' }, pushback: 4_812 },
+  forbidden: { code: Status.RESOURCE_EXHAUSTED, text: '', pushback: 'never' },
+} as const satisfies Record<string, AnswerEnd>;
 
 /** Sends requests with this metadata from one session of Node's, and returns what the handler saw. */
 async function headsFromNode(sent: readonly Record<string, string>[]): Promise<Record<string, string>[]> {
@@ -266,7 +267,7 @@ async function readByNode(answers: readonly (readonly Buffer[])[]): Promise<stri
     stream.on('trailers', note);
     await once(stream, 'close');
     read.push(
-      `${fields['grpc-status']} ${encodeURIComponent(decodeURIComponent(String(fields['grpc-message'] ?? '')))} ${fields['x-more'] ?? ''}`,
+      `${fields['grpc-status']} ${encodeURIComponent(decodeURIComponent(String(fields['grpc-message'] ?? '')))} ${fields['x-more'] ?? ''} ${fields['grpc-retry-pushback-ms']}`,
     );
   }
   session.destroy();
