@@ -6,16 +6,33 @@
  */
 
 import { type InferHead, peekInferHead } from '../wire/infer-request.ts';
+import type { WireLimits } from '../wire/limits.ts';
+import type { RateLimit } from './admit/rate-limit.ts';
 import { readTerms } from './admit/request-parameters.ts';
 import { NO_TERMS } from './admit/request-terms.ts';
 import { InferError, type Reason } from './errors.ts';
-import type { Gateway } from './infer.ts';
 import type { InferenceRecord } from './inference-record.ts';
+import type { OnDemand } from './lifecycle/on-demand.ts';
+import type { ModelTable } from './model-table.ts';
+
+/** What a request meets before it is decoded. */
+export interface Entrance {
+  /** The limits of a message, as the models that are loaded now need them. */
+  readonly limits: { readonly current: WireLimits };
+  readonly models: ModelTable;
+  /** `undefined`: tenants are not told apart. */
+  readonly rateLimit?: RateLimit | undefined;
+  readonly pressure: Pressure;
+  /** `undefined`: a model that is not loaded is not loaded for a request. */
+  readonly onDemand?: Pick<OnDemand, 'sleeps' | 'rouse'> | undefined;
+}
 
 /** What a queue refuses for, whatever the request holds. */
 const OVERLOAD: ReadonlySet<Reason> = new Set<Reason>([
   'queue_full',
   'cannot_meet_deadline',
+  'deadline_too_short',
+  'overloaded',
   'breaker_open',
   'runner_lost',
 ]);
@@ -36,14 +53,14 @@ export class Pressure {
 }
 
 /** Why a request is refused before it is decoded, if so. Ends its record then. */
-export function refuseEarly(record: InferenceRecord, gateway: Gateway): InferError | undefined {
+export function refuseEarly(record: InferenceRecord, entrance: Entrance): InferError | undefined {
   const refusal =
-    gateway.rateLimit?.charge(record.call, record.startedAt) ??
-    (gateway.pressure.isHigh(record.startedAt) ? refusalByHead(record, gateway) : undefined);
+    entrance.rateLimit?.charge(record.call, record.startedAt) ??
+    (entrance.pressure.isHigh(record.startedAt) ? refusalByHead(record, entrance) : undefined);
   return refusal === undefined ? undefined : record.failed(refusal);
 }
 
-function refusalByHead(record: InferenceRecord, { limits, models, onDemand }: Gateway): InferError | undefined {
+function refusalByHead(record: InferenceRecord, { limits, models, onDemand }: Entrance): InferError | undefined {
   const head = peekInferHead(record.wire, limits.current);
   if (head === undefined || onDemand?.sleeps(head.modelName)) return undefined;
   try {

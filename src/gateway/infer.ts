@@ -11,40 +11,28 @@
 
 import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
 import { type InferRequest, peekModelName } from '../wire/infer-request.ts';
-import type { WireLimits } from '../wire/limits.ts';
 import type { Call } from './accept/call.ts';
 import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
 import { isLarge, LARGE_BYTES } from './admit/large-inputs.ts';
-import type { RateLimit } from './admit/rate-limit.ts';
 import { readTerms } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
-import type { Pressure } from './early-refusal.ts';
+import type { Entrance } from './early-refusal.ts';
 import { AnswerWriting, type EncodedAnswer, encode, isLargeAnswer, type TypedAnswers } from './encode/answer.ts';
 import { InferError } from './errors.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { InputRecorder } from './input-recorder.ts';
 import { readLargeRequest } from './large-request.ts';
-import type { OnDemand } from './lifecycle/on-demand.ts';
-import type { ModelTable } from './model-table.ts';
 import type { Shadows } from './shadow/shadow.ts';
 import { inSlices } from './sliced-work.ts';
 
 /** What a request meets on its way. */
-export interface Gateway {
-  /** The limits of a message, as the models that are loaded now need them. */
-  readonly limits: { readonly current: WireLimits };
-  readonly models: ModelTable;
+export interface Gateway extends Entrance {
   readonly admission: Admission;
   readonly maxMessageBytes: number;
-  /** `undefined`: tenants are not told apart. */
-  readonly rateLimit?: RateLimit | undefined;
-  readonly pressure: Pressure;
   readonly shadows: Pick<Shadows, 'offer'>;
   readonly typedAnswers: TypedAnswers;
-  /** `undefined`: a model that is not loaded is not loaded for a request. */
-  readonly onDemand?: Pick<OnDemand, 'sleeps' | 'rouse'> | undefined;
   /** `undefined`: nothing of requests is kept. */
   readonly recorder?: Pick<InputRecorder, 'offer'> | undefined;
 }

@@ -47,6 +47,7 @@ import {
 import { RequestQueue, type Verdict } from './request-queue.ts';
 import { timesOf } from './request-times.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
+import { SeenSizes } from './seen-sizes.ts';
 import { settle } from './settlement.ts';
 import { reportStopped } from './stopped-run.ts';
 import type { Tenant, TenantOf } from './tenants.ts';
@@ -88,6 +89,8 @@ const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
 
 const always = (): boolean => true;
+/** Of a request that is only judged. */
+const NO_SETTLERS: Pick<QueuedRequest, 'resolve' | 'reject'> = { resolve: () => {}, reject: () => {} };
 const ONE_TENANT: Tenant = { name: '', weight: 1 };
 
 export class Scheduler implements Batcher {
@@ -102,6 +105,7 @@ export class Scheduler implements Batcher {
   readonly #rowLimits = new Map<string, number>();
   /** When the batches in flight are expected back. */
   readonly #inFlight = new Map<Batch, number>();
+  readonly #sizes = new SeenSizes();
   #exclusive = false;
   /** The last that found the version quiet. */
   #newcomer: QueuedRequest | undefined;
@@ -160,6 +164,7 @@ export class Scheduler implements Batcher {
   enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
       const now = performance.now();
+      this.#sizes.note(tensors);
       const request = this.#requestOf(tensors, call, terms, { resolve, reject }, now);
       const refusal = call.cancelled ? cancelled('client') : this.#refusal(request, now);
       if (refusal !== undefined) {
@@ -189,6 +194,26 @@ export class Scheduler implements Batcher {
       }
       this.#pumpSoon();
     });
+  }
+
+  /**
+   * Judges the lightest request that ever came, with as much time as the heaviest would have. What could be let through as a probe
+   * is not refused here.
+   */
+  refusal(call: Call, terms: RequestTerms): InferError | undefined {
+    const { lightest, heaviest } = this.#sizes;
+    if (lightest === undefined || heaviest === undefined || this.quiet) return undefined;
+    const now = performance.now();
+    const light = this.#requestOf(lightest, call, terms, NO_SETTLERS, now);
+    const closed = this.#closedTo(light, now);
+    if (closed !== undefined) return closed;
+    const heavy = heaviest === lightest ? light : this.#requestOf(heaviest, call, terms, NO_SETTLERS, now);
+    const waitMs = this.#waitMs(light, now);
+    const aloneMs = this.#predict(lightest, light.rows, now) ?? 0;
+    if (waitMs + aloneMs <= ADMISSION_SLACK * (heavy.deadline - now)) return undefined;
+    const longestMs = this.#predict(heaviest, heavy.rows, now) ?? 0;
+    if (longestMs > ADMISSION_SLACK * (light.deadline - now) && this.#mayProbe(aloneMs, now)) return undefined;
+    return this.#tooLate(light, waitMs, now);
   }
 
   /** To be called when an instance may have become idle. */
@@ -263,10 +288,8 @@ export class Scheduler implements Batcher {
 
   /** Why the request cannot be taken now, if so. */
   #refusal(request: QueuedRequest, now: number): InferError | undefined {
-    const { gate } = this.#executor;
-    if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
-    if (request.expiresAt <= now) return expired();
-    if (gate.kind === 'down' && !isWorthWaiting(request, gate, now)) return runnerLost(this.#options.model, gate);
+    const closed = this.#closedTo(request, now);
+    if (closed !== undefined) return closed;
     // An idle version learns nothing by refusing.
     if (this.quiet) {
       this.#newcomer = request;
@@ -281,7 +304,20 @@ export class Scheduler implements Batcher {
       this.#probedAtMs = now;
       return undefined;
     }
-    if (request.objectiveAt < request.latestAt) return overloaded(waitMs, leftMs);
+    return this.#tooLate(request, waitMs, now);
+  }
+
+  /** Why nothing runs that the request could wait for, if so. */
+  #closedTo(request: QueuedRequest, now: number): InferError | undefined {
+    const { gate } = this.#executor;
+    if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
+    if (request.expiresAt <= now) return expired();
+    if (gate.kind === 'down' && !isWorthWaiting(request, gate, now)) return runnerLost(this.#options.model, gate);
+    return undefined;
+  }
+
+  #tooLate(request: QueuedRequest, waitMs: number, now: number): InferError {
+    if (request.objectiveAt < request.latestAt) return overloaded(waitMs, request.deadline - now);
     return this.#cannotMeet(request, waitMs, now);
   }
 
