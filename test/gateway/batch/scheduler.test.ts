@@ -1483,3 +1483,80 @@ describe('occupancy', () => {
     await bench.settle();
   });
 });
+
+describe('a refusal before the request is known', () => {
+  /** A request of rows of a size: many elements cost more. */
+  function sized(rows: number, elements: number): InferTensors {
+    return { ...fp32Rows(rows, 0, `${elements}`), size: { elements, length: 1 }, bytes: 4 * rows * elements };
+  }
+
+  test('comes to who has too little time, as the queue would say it, and not while the version is quiet', async () => {
+    const bench = new Bench({ maxRows: 1 });
+    bench.teach(100);
+    expect(bench.scheduler.refusal(callFor(10), NO_TERMS)).toBeUndefined();
+    await bench.submitBehind(20);
+    expect(bench.scheduler.refusal(callFor(10_000), NO_TERMS)).toBeUndefined();
+    const early = bench.scheduler.refusal(callFor(200), NO_TERMS);
+    const whole = bench.submit(fp32Rows(1), { call: callFor(200) });
+    await turn();
+    expect(early?.message).toBe(whole.error?.message);
+    expect([early?.reason, early?.status]).toEqual([whole.error?.reason, whole.error?.status]);
+    await bench.settle();
+  });
+
+  test('leaves the queue as it was', async () => {
+    const bench = new Bench({ maxRows: 1 });
+    bench.teach(100);
+    const { blocker } = await bench.submitBehind(5);
+    const before = [bench.scheduler.queuedRequests, bench.scheduler.queuedRows];
+    for (let round = 0; round < 100; round++) bench.scheduler.refusal(callFor(1 + round), NO_TERMS);
+    expect([bench.scheduler.queuedRequests, bench.scheduler.queuedRows]).toEqual(before);
+    await bench.end(blocker);
+    await bench.settle();
+  });
+
+  test('is one that the queue makes as well, whatever waits, whoever asks, and for whatever size that came before', async () => {
+    const size = fc.constantFrom(1, 10, 100);
+    const rows = fc.integer({ min: 1, max: 4 });
+    const deadline = fc.option(fc.integer({ min: 1, max: 800 }), { nil: undefined });
+    const request = fc.record({ size, rows, deadline, priority: fc.integer({ min: 0, max: 3 }) });
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(request, { minLength: 20, maxLength: 60 }),
+        fc.array(request, { minLength: 10, maxLength: 20 }),
+        fc.constantFrom(0, 10, 900, 1_500),
+        async (waiting, asking, laterMs) => {
+          const levels = new QueuePolicies([queuePolicy(), queuePolicy(), queuePolicy()], 2);
+          const bench = new Bench({ maxRows: 8, queues: levels });
+          for (const elements of [1, 10, 100]) bench.teach(20, elements / 2, { elements, length: 1 });
+          const callOf = (ms: number | undefined): FakeCall => (ms === undefined ? new FakeCall() : callFor(ms));
+          const submit = (each: (typeof waiting)[number], call: FakeCall): Ticket =>
+            bench.submit(sized(each.rows, each.size), { call, priority: each.priority });
+          // The least and the most that comes.
+          for (const [elements, count] of [
+            [1, 1],
+            [100, 4],
+          ] as const) {
+            submit({ size: elements, rows: count, deadline: undefined, priority: 0 }, new FakeCall());
+            await turn();
+          }
+          for (const each of waiting) submit(each, callOf(each.deadline));
+          await turn();
+          await pass(laterMs);
+          for (const each of asking) {
+            const call = callOf(each.deadline);
+            if (bench.scheduler.refusal(call, { ...NO_TERMS, priority: each.priority }) === undefined) continue;
+            refused++;
+            const ticket = submit(each, call);
+            await Promise.resolve();
+            expect(ticket.error).toBeInstanceOf(InferError);
+          }
+          await bench.settle();
+        },
+      ),
+      { numRuns: 150 },
+    );
+    expect(refused).toBeGreaterThan(100);
+  });
+});
