@@ -2,6 +2,7 @@ import type { Call } from '../../src/gateway/accept/call.ts';
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
 import type { RequestTerms } from '../../src/gateway/admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../../src/gateway/batch/batcher.ts';
+import { type Forecast, UNKNOWN } from '../../src/gateway/batch/forecast.ts';
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
 import { cancelled } from '../../src/gateway/batch/refusals.ts';
 import { InferError } from '../../src/gateway/errors.ts';
@@ -62,6 +63,13 @@ export class FakeServable implements Servable, Batcher {
     this.state = state;
     this.detail = detail;
     diagnostics.modelChanged.publish({ model: this.ref, state, detail });
+  }
+
+  /** What it says that a request would meet. */
+  outlook: Forecast = UNKNOWN;
+
+  forecast(): Forecast {
+    return this.outlook;
   }
 
   enqueue(

@@ -33,6 +33,7 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     latestAt: FOREVER,
     objectiveAt: FOREVER,
     deadline: FOREVER,
+    behind: undefined,
     due: fields.arrivalMs ?? 0,
     arrivalMs: 0,
     level,

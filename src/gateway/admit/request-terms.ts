@@ -8,12 +8,24 @@ export interface RequestTerms {
   /** `undefined` for a request that belongs to no sequence. */
   readonly sequence: SequenceTerms | undefined;
   /**
-   * Predicted milliseconds of the longest path behind this step of an ensemble: its answer is to be ready that much before the
-   * call's deadline. Only steps carry it.
+   * What is still to be done when this step of an ensemble has ended, as predicted now, for a batch of so many rows: they go on
+   * together. Only steps have it.
    */
-  readonly behindMs?: number;
+  readonly behind?: (rows: number) => PathBehind;
   /** When the whole call should be answered, where it named no deadline and this is a step of an ensemble. */
   readonly objectiveAt?: number;
+}
+
+/** The steps of an ensemble that follow one of its steps. */
+export interface PathBehind {
+  /** Milliseconds, waits included: the step is to be ready that much before the call's deadline. */
+  readonly ms: number;
+  /** The part of that which their runs take by themselves. */
+  readonly runMs: number;
+  /** Milliseconds until the next of them could start: what this step computes is of no use before. */
+  readonly readyInMs: number;
+  /** Nothing waits for their models, and nothing runs on them. */
+  readonly isIdle: boolean;
 }
 
 export interface SequenceTerms {

@@ -30,11 +30,14 @@ export interface DeviceShare {
   readonly beside: number;
   /** How many runs it may start now; at least 1. */
   readonly room: number;
+  /** How many of its runs have cores of their own, where no other version runs. */
+  readonly parallel: number;
   /**
    * Starts a run, or returns `undefined` where others go first; `wake` is called then.
    * @param predictedMs how long it should take
+   * @param neededInMs its outputs are of no use before
    */
-  start(predictedMs: number | undefined): DeviceRun | undefined;
+  start(predictedMs: number | undefined, neededInMs?: number): DeviceRun | undefined;
   /** Nothing is to be started: gives up the turn, if it has one. To be called after each end of a run, unless another is started. */
   pass(): void;
   /** No further run starts. */
@@ -56,6 +59,7 @@ interface Account {
   running: number;
   /** How long the run should take that it asked for, or its latest run. */
   predictedMs: number;
+  neededAtMs: number;
   /** Its tag: milliseconds of a core that its runs have received; at least the virtual time when it was last idle. */
   servedMs: number;
   /** When its latest run ended. */
@@ -102,6 +106,7 @@ export class Device {
       wake,
       running: 0,
       predictedMs: 0,
+      neededAtMs: 0,
       servedMs: 0,
       activeMs: Number.NEGATIVE_INFINITY,
       isIdle: true,
@@ -120,7 +125,8 @@ export class Device {
       get room() {
         return room();
       },
-      start: (predictedMs) => this.#start(account, predictedMs),
+      parallel: this.#cores / account.cores,
+      start: (predictedMs, neededInMs) => this.#start(account, predictedMs, neededInMs),
       pass: () => this.#pass(account),
       leave: () => {
         this.#accounts.delete(account);
@@ -139,15 +145,18 @@ export class Device {
     return Math.max(1, Math.floor((this.#cores - this.#busyBeside(account)) / account.cores));
   }
 
-  #start(account: Account, predictedMs = 0): DeviceRun | undefined {
+  #start(account: Account, predictedMs = 0, neededInMs = 0): DeviceRun | undefined {
     const now = performance.now();
+    account.neededAtMs = now + neededInMs;
     this.#accounts.add(account);
     account.predictedMs = predictedMs;
     this.#reckon(now);
     // A version that asks for nothing gathers no claim.
     if (account.isIdle) account.servedMs = Math.max(account.servedMs, this.#virtualMs);
     account.isIdle = false;
-    if (!account.isCalled && !this.#mayStart(account, now)) {
+    if (isEarly(account, now)) {
+      if (!this.#goesFirst(account, now)) return undefined;
+    } else if (!account.isCalled && !this.#mayStart(account, now)) {
       this.#waiting.add(account);
       this.#watch(now);
       return undefined;
@@ -155,6 +164,18 @@ export class Device {
     account.isCalled = false;
     this.#waiting.delete(account);
     return this.#begin(account, now);
+  }
+
+  /** Whether no other version wants the cores for a run whose outputs are of use. Those that have just been given work ask in this turn. */
+  #goesFirst(account: Account, now: number): boolean {
+    this.#waiting.add(account);
+    if (account.isCalled) {
+      account.isCalled = false;
+      this.#callNext(now);
+      return account.isCalled;
+    }
+    setImmediate(() => this.#callNext(performance.now()));
+    return false;
   }
 
   #begin(account: Account, now: number): DeviceRun {
@@ -189,7 +210,10 @@ export class Device {
   /** Wakes every version that may start a run now, in the order of their turns. */
   #callNext(now: number): void {
     this.#reckon(now);
-    const inTurn = [...this.#waiting].sort((one, other) => this.#tagOf(one, now) - this.#tagOf(other, now));
+    const inTurn = [...this.#waiting].sort(
+      (one, other) =>
+        Number(isEarly(one, now)) - Number(isEarly(other, now)) || this.#tagOf(one, now) - this.#tagOf(other, now),
+    );
     for (const account of inTurn) {
       if (account.isCalled || !this.#mayStart(account, now)) continue;
       account.isCalled = true;
@@ -227,7 +251,7 @@ export class Device {
    * another waits for its turn, so that sharing gives no version more than its part.
    */
   #isWorthSharing(account: Account, now: number): boolean {
-    if (account.running > 0 || this.#leadOf(account) > account.predictedMs) return false;
+    if (account.running > 0 || account.neededAtMs > now || this.#leadOf(account) > account.predictedMs) return false;
     return this.#delayOfSharing(account) < Math.abs(this.#freeAtMs(account, now) - now);
   }
 
@@ -293,7 +317,7 @@ export class Device {
       // A version that waits catches up when its turn comes, and not with time.
       if (aheadMs > 0 && this.#hindmost(account).running === 0) continue;
       const sharesAtMs = this.#freeAtMs(account, now) + this.#delayOfSharing(account);
-      atMs = Math.min(atMs, Math.max(now + aheadMs / this.#speed, sharesAtMs));
+      atMs = Math.min(atMs, Math.max(now + aheadMs / this.#speed, sharesAtMs, account.neededAtMs));
     }
     if (atMs === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => this.#callNext(performance.now()), Math.max(0, atMs - now) + TIMER_SLACK_MS);
@@ -316,6 +340,11 @@ export class Device {
     }
     if (least !== Number.POSITIVE_INFINITY) this.#virtualMs = Math.max(this.#virtualMs, least);
   }
+}
+
+/** Its outputs are of no use when its run has ended: others go first. */
+function isEarly({ neededAtMs, predictedMs }: Account, now: number): boolean {
+  return now + predictedMs < neededAtMs;
 }
 
 /** DEV-5 */

@@ -3,6 +3,7 @@
 import type { Datatype, Shape } from '../../wire/tensor.ts';
 import type { Call } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { RequestTerms } from '../admit/request-terms.ts';
 import type { InferError } from '../errors.ts';
 import type { CacheOutcome } from '../ops/diagnostics.ts';
 import type { Flow, Share } from './fair-turns.ts';
@@ -45,8 +46,9 @@ export interface InferOutputs {
 export interface QueuedRequest extends Waiting, Share, RequestTimes {
   readonly tensors: InferTensors;
   readonly call: Call;
-  /** `objectiveAt` as long as that can be met, otherwise `latestAt`. */
+  /** `objectiveAt` as long as that can be met, otherwise `latestAt`; less what waits before the steps behind it. */
   deadline: number;
+  readonly behind: RequestTerms['behind'];
   readonly flow: Flow;
   /** Changes with each survey of the queue; `LAST_TURN` once it waits behind all others. */
   turn: number;

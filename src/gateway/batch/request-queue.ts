@@ -77,6 +77,11 @@ export class RequestQueue {
     return this.#rows;
   }
 
+  /** Predicted time of the batches of all that waits. */
+  get ms(): number {
+    return this.#backlog.ms;
+  }
+
   /** The flow that a request belongs to. */
   flowOf(key: FlowKey): Flow {
     return this.#turns.flowOf(key);

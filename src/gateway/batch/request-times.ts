@@ -9,9 +9,9 @@ export interface RequestTimes {
   readonly limitMs: number;
   /** The end of its time. */
   readonly expiresAt: number;
-  /** When its answer is to be ready at the latest, so that it comes before `expiresAt`. */
+  /** When the answer of its call is to be ready at the latest, so that it comes before `expiresAt`. */
   readonly latestAt: number;
-  /** When it should be answered, where its caller named no time; infinite otherwise. */
+  /** When its call should be answered, where its caller named no time; infinite otherwise. */
   readonly objectiveAt: number;
   /** Its place in its flow: what is due earlier goes first. */
   readonly due: number;
@@ -23,13 +23,15 @@ export function timesOf(
   terms: RequestTerms,
   policy: QueuePolicy,
   objectiveMs: number,
+  rows: number,
   now: number,
 ): RequestTimes {
   const limitMs = timeLimitMs(policy, terms);
   const expiresAt = policy.timeoutAction === 'delay' ? call.deadline : Math.min(call.deadline, now + limitMs);
-  const behindMs = terms.behindMs ?? 0;
-  const latestAt = expiresAt - call.wayBackMs - behindMs;
+  const latestAt = expiresAt - call.wayBackMs;
   const namesTime = call.namesDeadline || limitMs < Number.POSITIVE_INFINITY;
-  const objectiveAt = namesTime ? Number.POSITIVE_INFINITY : (terms.objectiveAt ?? now + objectiveMs) - behindMs;
-  return { limitMs, expiresAt, latestAt, objectiveAt, due: Math.min(latestAt, objectiveAt, now + objectiveMs) };
+  const objectiveAt = namesTime ? Number.POSITIVE_INFINITY : (terms.objectiveAt ?? now + objectiveMs);
+  const behindMs = terms.behind?.(rows).ms ?? 0;
+  const due = Math.min(Math.min(latestAt, objectiveAt) - behindMs, now + objectiveMs);
+  return { limitMs, expiresAt, latestAt, objectiveAt, due };
 }

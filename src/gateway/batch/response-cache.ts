@@ -5,6 +5,7 @@ import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import type { InferError } from '../errors.ts';
 import type { Batcher } from './batcher.ts';
+import type { Forecast, RequestLoad } from './forecast.ts';
 import { type QueuePolicies, timeLimitMs } from './queue-policy.ts';
 import type { InferOutputs } from './queued-request.ts';
 import { hashOf, isSame, ResponseStore } from './response-store.ts';
@@ -79,6 +80,10 @@ export class ResponseCache implements Batcher {
     // Of two that cannot share the later: that one is joinable for longer.
     this.#joinable.set(hash, run);
     return run.join(rider);
+  }
+
+  forecast(load: RequestLoad): Forecast {
+    return this.#next.forecast(load);
   }
 
   abandon(error: InferError): void {

@@ -26,6 +26,7 @@ import type { Batcher } from './batcher.ts';
 import { CostModel } from './cost-model.ts';
 import { Device, type DeviceRun, type DeviceShare, type ShareOptions } from './device.ts';
 import { decide } from './dynamic-batcher.ts';
+import type { Forecast, RequestLoad } from './forecast.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { paddedSize, withFirst } from './length-runs.ts';
 import { defaultObjectiveMs } from './objective.ts';
@@ -49,6 +50,7 @@ import { timesOf } from './request-times.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
 import { SeenSizes } from './seen-sizes.ts';
 import { settle } from './settlement.ts';
+import { neededInMs, waitMsOf, withStepsBehind } from './steps-behind.ts';
 import { reportStopped } from './stopped-run.ts';
 import type { Tenant, TenantOf } from './tenants.ts';
 import type { BatchPolicy, Bucket } from './waiting.ts';
@@ -81,7 +83,7 @@ const MAX_TIMER_MS = 0x7fff_ffff;
  * A request is refused where its predicted answer takes more than this many times what is left. Beyond 1 because the decision
  * gives up old requests under overload, and a new one has better odds than its place says (from simulated loads: 1 and 3 lose).
  */
-const ADMISSION_SLACK = 2;
+export const ADMISSION_SLACK = 2;
 /** Part of the objective that the backlog of a flow must fill before a request is given up because the objective has passed. */
 const OVERLOAD_SHARE = 0.9;
 /** A probe runs at most this often, in predicted runs and in milliseconds. */
@@ -216,6 +218,20 @@ export class Scheduler implements Batcher {
     return this.#tooLate(light, waitMs, now);
   }
 
+  forecast(load: RequestLoad): Forecast {
+    const now = performance.now();
+    const { maxRows } = this.#options.policy;
+    const ms = (rows: number) => this.#predict(load, rows, now) ?? 0;
+    const rest = load.rows % maxRows;
+    return {
+      runningMs: this.#runningMs(now),
+      waitingMs: this.#queue.ms / this.#executor.instances,
+      aloneMs: Math.floor(load.rows / maxRows) * ms(maxRows) + (rest === 0 ? 0 : ms(rest)),
+      isIdle: this.quiet,
+      parallel: this.#share.parallel,
+    };
+  }
+
   /** To be called when an instance may have become idle. */
   wake(): void {
     this.#pumpSoon();
@@ -260,8 +276,8 @@ export class Scheduler implements Batcher {
     const { rows, bytes } = tensors;
     const level = queues.levelOf(terms);
     const objective = configuredMs ?? defaultObjectiveMs(policy.maxDelayMs, this.costs.typical(tensors.size, rows));
-    const times = timesOf(call, terms, queues.at(level), objective, now);
-    const deadline = Math.min(times.latestAt, times.objectiveAt);
+    const times = timesOf(call, terms, queues.at(level), objective, rows, now);
+    const deadline = Math.min(times.latestAt, times.objectiveAt) - waitMsOf(terms.behind?.(rows));
     const isNamed = times.objectiveAt === Number.POSITIVE_INFINITY;
     const { name: tenant, weight } = tenantOf?.(call) ?? ONE_TENANT;
     return {
@@ -273,6 +289,7 @@ export class Scheduler implements Batcher {
       bytes,
       workMs: this.#queue.workMs(tensors),
       deadline,
+      behind: terms.behind,
       arrivalMs: now,
       level,
       flow: this.#queue.flowOf({ tenant, weight, level, grantedMs: deadline - now, isNamed }),
@@ -291,12 +308,12 @@ export class Scheduler implements Batcher {
     const closed = this.#closedTo(request, now);
     if (closed !== undefined) return closed;
     // An idle version learns nothing by refusing.
-    if (this.quiet) {
+    if (this.quiet && request.behind?.(request.rows).isIdle !== false) {
       this.#newcomer = request;
       return undefined;
     }
     const leftMs = request.deadline - now;
-    const aloneMs = this.#predict(request.tensors, request.rows, now) ?? 0;
+    const aloneMs = this.#aloneMs(request, now);
     const waitMs = this.#waitMs(request, now);
     if (waitMs + aloneMs <= ADMISSION_SLACK * leftMs) return undefined;
     if (aloneMs > ADMISSION_SLACK * leftMs && this.#mayProbe(aloneMs, now)) {
@@ -324,8 +341,15 @@ export class Scheduler implements Batcher {
   #cannotMeet(request: QueuedRequest, waitMs: number, now: number): InferError {
     const leftMs = request.deadline - now;
     const fastestMs = this.#fastest(request.tensors, request.rows);
-    if (fastestMs !== undefined && fastestMs > leftMs) return deadlineTooShort(fastestMs, leftMs);
-    return cannotMeetDeadline(waitMs, this.#predict(request.tensors, request.rows, now) ?? 0, leftMs);
+    // What waits elsewhere is no reason to give up for good.
+    const grantedMs = request.latestAt - now;
+    if (fastestMs !== undefined && fastestMs > grantedMs) return deadlineTooShort(fastestMs, grantedMs);
+    return cannotMeetDeadline(waitMs, this.#aloneMs(request, now), leftMs);
+  }
+
+  /** The request's own run, and those of the steps behind it. */
+  #aloneMs({ tensors, rows, behind }: QueuedRequest, now: number): number {
+    return (this.#predict(tensors, rows, now) ?? 0) + (behind?.(rows).runMs ?? 0);
   }
 
   #mayProbe(aloneMs: number, now: number): boolean {
@@ -336,10 +360,15 @@ export class Scheduler implements Batcher {
   #waitMs(request: QueuedRequest, now: number): number {
     const beforeMs = this.#queue.msBefore(request);
     if (this.#executor.idle > 0 && beforeMs === 0) return 0;
+    return this.#runningMs(now) + beforeMs / this.#executor.instances;
+  }
+
+  /** About how long until an instance is idle. */
+  #runningMs(now: number): number {
+    if (this.#executor.idle > 0) return 0;
     let soonest = Number.POSITIVE_INFINITY;
     for (const end of this.#inFlight.values()) soonest = Math.min(soonest, end);
-    const running = soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, soonest - now);
-    return running + beforeMs / this.#executor.instances;
+    return soonest === Number.POSITIVE_INFINITY ? 0 : Math.max(0, soonest - now);
   }
 
   #forget(request: QueuedRequest, reason: CancelReason): void {
@@ -395,7 +424,7 @@ export class Scheduler implements Batcher {
       }
       const { reason } = decision;
       const requests = reason === 'preferred' ? decision.requests : this.#withoutDearPadding(decision.requests, now);
-      const run = this.#share.start(this.#predictBatch(requests, now));
+      const run = this.#share.start(this.#predictBatch(requests, now), neededInMs(requests));
       if (run === undefined) return;
       this.#queue.send(requests);
       void this.#send({ requests, exclusive: false }, reason, run);
@@ -444,25 +473,29 @@ export class Scheduler implements Batcher {
 
   #judge(request: QueuedRequest, now: number): Verdict {
     if (request.expiresAt <= now) return 'expired';
-    const aloneMs = this.#predict(request.tensors, request.rows, now) ?? 0;
+    const aloneMs = this.#aloneMs(request, now);
+    const behind = request.behind?.(request.rows);
+    const waitMs = waitMsOf(behind);
     if (request.objectiveAt < request.latestAt) {
-      const isLate = now + aloneMs > request.objectiveAt;
-      if (isLate && this.#isOverloaded(request, now)) return 'hopeless';
-      request.deadline = isLate ? request.latestAt : request.objectiveAt;
-    }
+      const isLate = now + aloneMs + waitMs > request.objectiveAt;
+      if (isLate && this.#isOverloaded(request, waitMs, now)) return 'hopeless';
+      request.deadline = (isLate ? request.latestAt : request.objectiveAt) - waitMs;
+    } else if (behind !== undefined) request.deadline = request.latestAt - waitMs;
     const leftMs = request.deadline - now;
     if (aloneMs <= leftMs && leftMs > 0) return 'promising';
-    return (this.#fastest(request.tensors, request.rows) ?? 0) <= leftMs ? 'doubtful' : 'hopeless';
+    const mayBeFaster = behind?.isIdle !== false && (this.#fastest(request.tensors, request.rows) ?? 0) <= leftMs;
+    return mayBeFaster ? 'doubtful' : 'hopeless';
   }
 
   /**
    * Whether the backlog of the request's flow, and the batch that collects meanwhile, take most of the objective. Otherwise a stall
    * made the request late, and it makes no other late.
+   * @param waitBehindMs what the steps behind it wait for
    */
-  #isOverloaded({ flow, objectiveAt, arrivalMs, tensors }: QueuedRequest, now: number): boolean {
+  #isOverloaded({ flow, objectiveAt, arrivalMs, tensors }: QueuedRequest, waitBehindMs: number, now: number): boolean {
     const drainMs = this.#queue.drainMs(flow) / this.#executor.instances;
     const fullMs = this.#predict(tensors, this.#options.policy.maxRows, now) ?? 0;
-    return drainMs + Math.min(drainMs, fullMs) > OVERLOAD_SHARE * (objectiveAt - arrivalMs);
+    return drainMs + Math.min(drainMs, fullMs) + waitBehindMs > OVERLOAD_SHARE * (objectiveAt - arrivalMs);
   }
 
   #shed(request: QueuedRequest, now: number): InferError {
@@ -473,11 +506,11 @@ export class Scheduler implements Batcher {
   #bucket(waiting: readonly QueuedRequest[], now: number): Bucket<QueuedRequest> {
     const size = paddedSize(waiting);
     const { beside } = this.#share;
-    return {
+    return withStepsBehind({
       waiting,
       maxRows: this.#rowLimits.get(waiting[0]?.tensors.bucket ?? ''),
       predict: (rows) => this.costs.predict(size, rows, now, beside),
-    };
+    });
   }
 
   /** One batch from its start to what follows from its end. Never rejects. */
@@ -537,12 +570,12 @@ export class Scheduler implements Batcher {
   }
 
   /** Milliseconds that a batch of such rows takes if it starts now; `undefined` where that is not known. */
-  #predict({ size }: InferTensors, rows: number, now: number): number | undefined {
+  #predict({ size }: RequestLoad, rows: number, now: number): number | undefined {
     return this.costs.predict(size, rows, now, this.#share.beside);
   }
 
   /** The fastest run of such a batch that was ever seen. */
-  #fastest({ size }: InferTensors, rows: number): number | undefined {
+  #fastest({ size }: RequestLoad, rows: number): number | undefined {
     return this.costs.fastest(size, rows);
   }
 }

@@ -16,6 +16,7 @@ import type { RequestTerms, SequenceTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
 import type { ControlSpec, StateSpec } from '../repository/sequence-signature.ts';
 import type { Batcher } from './batcher.ts';
+import type { Forecast, RequestLoad } from './forecast.ts';
 import { IdleSequences } from './idle-sequences.ts';
 import { withJitter } from './pushback.ts';
 import { type QueuePolicies, type QueuePolicy, timeLimitMs } from './queue-policy.ts';
@@ -119,6 +120,10 @@ export class SequenceBatcher implements Batcher {
       this.#advance(sequence);
       if (sequence.waiting.at(-1) === request) this.#watch(sequence, request);
     });
+  }
+
+  forecast(load: RequestLoad): Forecast {
+    return this.#next.forecast(load);
   }
 
   abandon(error: InferError): void {

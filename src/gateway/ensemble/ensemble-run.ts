@@ -6,6 +6,7 @@
  * E3: until it settles, at least one step is in the hands of its model, or has its inputs checked, which ends with its call; so
  *     that whatever ends those ends the request.
  * E4: a tensor between two steps takes room from when it is there until the last step that takes it has ended.
+ * E5: a request that its steps are not expected to answer in time is refused before the first of them starts.
  */
 
 import { NO_PARAMETERS } from '../../wire/infer-parameter.ts';
@@ -14,16 +15,20 @@ import type { Call, CancelReason } from '../accept/call.ts';
 import type { Admission, Permit } from '../admit/admission.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import { isLarge } from '../admit/large-inputs.ts';
-import type { RequestTerms } from '../admit/request-terms.ts';
+import type { PathBehind, RequestTerms } from '../admit/request-terms.ts';
 import { validate } from '../admit/validate.ts';
 import type { WantedTensor } from '../batch/batcher.ts';
+import { defaultObjectiveMs } from '../batch/objective.ts';
 import type { InferOutputs, OutputTensor } from '../batch/queued-request.ts';
+import { cannotMeetDeadline, overloaded } from '../batch/refusals.ts';
+import { ADMISSION_SLACK } from '../batch/scheduler.ts';
 import { InferError } from '../errors.ts';
 import { InferenceRecord } from '../inference-record.ts';
 import { readInputs } from '../large-request.ts';
 import type { ModelTable } from '../model-table.ts';
 import { type EnsembleGraph, type EnsembleStep, nameOfStep, neededSteps } from '../repository/ensemble-graph.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
+import type { PathForecast } from './path-forecast.ts';
 import { StepCall } from './step-call.ts';
 
 export interface RunSurroundings {
@@ -33,6 +38,9 @@ export interface RunSurroundings {
   readonly signature: ModelSignature;
   readonly models: Pick<ModelTable, 'find'>;
   readonly admission: Admission;
+  readonly forecast: PathForecast;
+  /** `objective_ms`; by default it follows from what its steps take. */
+  readonly objectiveMs?: number | undefined;
 }
 
 export interface EnsembleRequest {
@@ -59,8 +67,13 @@ export class EnsembleRun {
   readonly #call: Call;
   readonly #requestId: string;
   readonly #terms: RequestTerms;
+  readonly #rows: number;
   readonly #deadline: number;
+  /** When the request should be answered, where its caller named no time; infinite otherwise. */
+  readonly #objectiveAt: number;
   readonly #wanted: readonly number[];
+  /** By step. */
+  readonly #needed: readonly boolean[];
   /** By step: how many of its inputs are not there yet; `undefined` for one that is not needed. */
   readonly #missing: (number | undefined)[];
   /** By tensor: its value, as long as a step or the answer needs it. */
@@ -73,6 +86,8 @@ export class EnsembleRun {
   #unstarted = 0;
   #unended = 0;
   readonly #timing = { queueMs: 0, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
+  /** A step has been answered. */
+  #hasRun = false;
   #settled = false;
   #timer: NodeJS.Timeout | undefined;
   #resolve: (outputs: InferOutputs) => void = () => {};
@@ -88,9 +103,12 @@ export class EnsembleRun {
     // One deadline for all steps: what a step has used up, the next ones no longer have.
     this.#deadline = Math.min(call.deadline, now + (terms.timeoutMs ?? Number.POSITIVE_INFINITY));
     this.#terms = { ...terms, timeoutMs: undefined };
+    this.#rows = tensors.rows;
     this.#timing.batchRows = tensors.rows;
     this.#wanted = graph.outputs.filter((tensor) => isWanted(graph, tensor, wanted));
     const needed = neededSteps(graph, this.#wanted);
+    this.#needed = needed;
+    this.#objectiveAt = this.#objectiveOf(call, terms, now);
     this.#missing = graph.steps.map(({ inputs }, step) =>
       needed[step] === true ? new Set(inputs.map(({ tensor }) => tensor)).size : undefined,
     );
@@ -116,13 +134,36 @@ export class EnsembleRun {
       this.#timer = setTimeout(() => this.#cancel('deadline'), this.#deadline - now);
     }
     const free = graph.steps.flatMap((_, step) => (this.#missing[step] === 0 ? [step] : []));
+    const refusal = this.#refusal(now);
     if (this.#unended === 0) this.#succeed();
+    else if (refusal !== undefined) this.#fail(refusal);
     else this.#start([...free, ...this.#arrive(graph.inputs)]);
   }
 
   /** Fails the request if steps of it are still to start. One whose last steps are in the hands of their models is left to them. */
   abandon(error: InferError): void {
     if (this.#unstarted > 0) this.#fail(error);
+  }
+
+  #objectiveOf(call: Call, { timeoutMs, objectiveAt }: RequestTerms, now: number): number {
+    if (call.namesDeadline || timeoutMs !== undefined) return Number.POSITIVE_INFINITY;
+    const { forecast, objectiveMs } = this.#surroundings;
+    return objectiveAt ?? now + (objectiveMs ?? defaultObjectiveMs(0, forecast.aloneMs(this.#rows, this.#needed)));
+  }
+
+  /** E5 */
+  #refusal(now: number): InferError | undefined {
+    const { name, forecast } = this.#surroundings;
+    const whole = forecast.whole(this.#rows, this.#needed);
+    if (whole.isIdle) return undefined;
+    const until = Math.min(this.#deadline - this.#call.wayBackMs, this.#objectiveAt);
+    const leftMs = until - now - (this.#terms.behind?.(this.#rows).ms ?? 0);
+    if (whole.ms <= ADMISSION_SLACK * leftMs) return undefined;
+    const aloneMs = forecast.aloneMs(this.#rows, this.#needed);
+    const waitMs = Math.max(0, whole.ms - aloneMs);
+    const error =
+      this.#objectiveAt < this.#deadline ? overloaded(waitMs, leftMs) : cannotMeetDeadline(waitMs, aloneMs, leftMs);
+    return at(`in ensemble '${name}'`, error);
   }
 
   #cancel(reason: CancelReason): void {
@@ -154,6 +195,7 @@ export class EnsembleRun {
     const step = graph.steps[index];
     if (step === undefined) throw new TypeError(`no step ${index}`);
     this.#unstarted--;
+    this.#surroundings.forecast.enter(index, this.#rows);
     const call = new StepCall(this.#call, this.#deadline, name);
     const record = new InferenceRecord(NO_MESSAGE, call);
     this.#running.add(call);
@@ -168,15 +210,42 @@ export class EnsembleRun {
       const { signature, batcher } = model.ready;
       const tensors = validate(request, signature, values);
       record.rows = tensors.rows;
-      answer = await batcher.enqueue(tensors, call, this.#terms, step.outputs);
+      this.#surroundings.forecast.learn(index, tensors, this.#rows);
+      answer = await batcher.enqueue(tensors, call, this.#termsOf(index), step.outputs);
     } catch (thrown) {
-      this.#running.delete(call);
+      this.#left(index, call);
       this.#fail(this.#failureOf(index, record.failed(thrown)));
       return;
     }
-    this.#running.delete(call);
+    this.#left(index, call);
+    this.#hasRun = true;
     record.answered({ chunks: [], timing: answer.timing });
     if (!this.#settled) this.#end(index, step, answer);
+  }
+
+  #left(step: number, call: StepCall): void {
+    this.#running.delete(call);
+    this.#surroundings.forecast.leave(step, this.#rows);
+  }
+
+  #termsOf(step: number): RequestTerms {
+    const { forecast } = this.#surroundings;
+    const outer = this.#terms.behind;
+    const behind = (rows: number): PathBehind => {
+      const all = forecast.requestRows(step, rows);
+      const own = forecast.behind(step, all, this.#needed);
+      const then = outer?.(all);
+      if (then === undefined) return own;
+      return {
+        ms: own.ms + then.ms,
+        runMs: own.runMs + then.runMs,
+        readyInMs: own.readyInMs,
+        isIdle: own.isIdle && then.isIdle,
+      };
+    };
+    // What was computed for a request is not given up because others want their turn.
+    const objectiveAt = this.#hasRun ? Number.POSITIVE_INFINITY : this.#objectiveAt;
+    return { ...this.#terms, behind, objectiveAt };
   }
 
   /** The step as a request of its model, which is checked like one of a client. The tensors are passed on, not copied. */
@@ -267,11 +336,15 @@ export class EnsembleRun {
   }
 
   /** The step's own reason, with Triton's beginning of the text. */
-  #failureOf(step: number, { reason, message, cause, pushback }: InferError): InferError {
+  #failureOf(step: number, error: InferError): InferError {
     const { name, graph } = this.#surroundings;
-    const text = `in ensemble '${name}', ${nameOfStep(graph, step)}: ${message}`;
-    return new InferError(reason, text, { cause, ...(pushback !== undefined && { pushback }) });
+    return at(`in ensemble '${name}', ${nameOfStep(graph, step)}`, error);
   }
+}
+
+/** The same error, with its place. */
+function at(place: string, { reason, message, cause, pushback }: InferError): InferError {
+  return new InferError(reason, `${place}: ${message}`, { cause, ...(pushback !== undefined && { pushback }) });
 }
 
 function isWanted({ tensors }: EnsembleGraph, tensor: number, wanted: EnsembleRequest['wanted']): boolean {

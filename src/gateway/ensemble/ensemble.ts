@@ -5,6 +5,7 @@ import type { Admission } from '../admit/admission.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../batch/batcher.ts';
+import { type Forecast, type RequestLoad, UNKNOWN } from '../batch/forecast.ts';
 import { withJitter } from '../batch/pushback.ts';
 import type { InferOutputs } from '../batch/queued-request.ts';
 import { InferError } from '../errors.ts';
@@ -20,6 +21,7 @@ import { type ModelFiles, NO_FILES, readModelFiles } from '../repository/model-f
 import type { ModelSignature } from '../repository/model-signature.ts';
 import type { Servable, Served } from '../servable.ts';
 import { EnsembleRun } from './ensemble-run.ts';
+import { PathForecast } from './path-forecast.ts';
 
 export interface EnsembleSurroundings {
   /** Where its steps find their models, each time anew. */
@@ -66,6 +68,7 @@ export class Ensemble implements Servable, Batcher {
   readonly #drainWaiters: (() => void)[] = [];
   #files: ModelFiles = NO_FILES;
   #graph: EnsembleGraph | undefined;
+  #forecast: PathForecast | undefined;
   #condition: Condition = { state: 'LOADING', detail: 'loading' };
   #served: Served | undefined;
   #subscriptions: readonly (() => void)[] = [];
@@ -110,6 +113,7 @@ export class Ensemble implements Servable, Batcher {
       const graph = readEnsembleGraph(this.config);
       const names = new Set(graph.steps.map(({ model }) => model));
       this.#graph = graph;
+      this.#forecast = new PathForecast(graph, this.#surroundings.models);
       this.close();
       this.#subscriptions = [
         this.#surroundings.models.onChange(() => this.#review()),
@@ -136,8 +140,17 @@ export class Ensemble implements Servable, Batcher {
       throw new InferError('queue_full', text, { pushback: withJitter(PUSHBACK_MS) });
     }
     const { signature } = this.ready;
-    if (this.#graph === undefined) throw new TypeError('an ensemble that is ready has a graph');
-    const place = { ...this.#surroundings, name: this.ref.name, graph: this.#graph, signature };
+    const graph = this.#graph;
+    const forecast = this.#forecast;
+    if (graph === undefined || forecast === undefined) throw new TypeError('an ensemble that is ready has a graph');
+    const place = {
+      ...this.#surroundings,
+      name: this.ref.name,
+      graph,
+      signature,
+      forecast,
+      objectiveMs: this.#plan.objectiveMs,
+    };
     const run = new EnsembleRun(place, { tensors, call, terms, wanted });
     this.#runs.add(run);
     try {
@@ -148,6 +161,15 @@ export class Ensemble implements Servable, Batcher {
       this.#runs.delete(run);
       if (this.#runs.size === 0) for (const resolve of this.#drainWaiters.splice(0)) resolve();
     }
+  }
+
+  /** It has no queue: all of the time of its steps is charged as a run. */
+  forecast({ rows }: RequestLoad): Forecast {
+    const forecast = this.#forecast;
+    if (forecast === undefined) return UNKNOWN;
+    const all = this.#graph?.steps.map(() => true) ?? [];
+    const { ms, isIdle } = forecast.whole(rows, all);
+    return { ...UNKNOWN, aloneMs: ms, isIdle };
   }
 
   abandon(error: InferError): void {

@@ -1,0 +1,28 @@
+/** What a request would meet that came now. Ensembles ask their steps' models for it before they start. */
+
+import type { InferTensors } from '../admit/infer-tensors.ts';
+
+/** The part of a request that its time depends on. */
+export type RequestLoad = Pick<InferTensors, 'rows' | 'size'>;
+
+/** Times are predicted milliseconds; 0 where nothing is known. */
+export interface Forecast {
+  /** Until an instance is idle. */
+  readonly runningMs: number;
+  /** The batches of all that waits. */
+  readonly waitingMs: number;
+  /** A run of the request by itself, or the batches that it takes where it has more rows than one. */
+  readonly aloneMs: number;
+  /** Nothing waits, and nothing runs. */
+  readonly isIdle: boolean;
+  /** How many runs the device takes at a time without slowing them. */
+  readonly parallel: number;
+}
+
+export const UNKNOWN: Forecast = {
+  runningMs: 0,
+  waitingMs: 0,
+  aloneMs: 0,
+  isIdle: true,
+  parallel: Number.POSITIVE_INFINITY,
+};

@@ -1,0 +1,38 @@
+/** What the steps that follow in an ensemble mean for the batches of a step's model. */
+
+import type { PathBehind } from '../admit/request-terms.ts';
+import type { QueuedRequest } from './queued-request.ts';
+import type { Bucket } from './waiting.ts';
+
+/** Until the models of the steps behind have worked off what goes before the request. */
+export function waitMsOf(behind: PathBehind | undefined): number {
+  return behind === undefined ? 0 : behind.ms - behind.runMs;
+}
+
+/** Until the first of the outputs is of use: those of a step are not before a step behind it can start. */
+export function neededInMs(requests: readonly QueuedRequest[]): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (const { behind, rows } of requests) {
+    if (behind === undefined) return 0;
+    least = Math.min(least, behind(rows).readyInMs);
+  }
+  return least;
+}
+
+/**
+ * The bucket of a step's model as the decision has to see it. Requests that run together go on together, so a batch is as long as
+ * its own run and those that follow. The deadlines of the requests are reduced by the waits of the steps behind already.
+ */
+export function withStepsBehind(bucket: Bucket<QueuedRequest>): Bucket<QueuedRequest> {
+  const step = bucket.waiting.find(({ behind }) => behind !== undefined);
+  if (step?.behind === undefined) return bucket;
+  const { behind } = step;
+  const waitMs = waitMsOf(behind(step.rows));
+  const behindMs: number[] = [];
+  const predict = (rows: number): number | undefined => {
+    const ms = bucket.predict(rows);
+    behindMs[rows] ??= Math.max(0, behind(rows).ms - waitMs);
+    return ms === undefined ? undefined : ms + behindMs[rows];
+  };
+  return { ...bucket, predict };
+}
