@@ -177,5 +177,5 @@ const FADINGS = Float64Array.from({ length: 1_024 }, (_, runs) => FADING ** runs
 
 /** What samples are worth after so many runs. */
 function fading(runs: number): number {
-  return FADINGS[runs] ?? 0;
+  return FADINGS[Math.max(0, runs)] ?? 0;
 }

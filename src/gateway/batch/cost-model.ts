@@ -22,6 +22,8 @@ import { type Pace, RecentRuns, type Run, UNKNOWN_PACE } from './recent-runs.ts'
 const RUNS_TO_TRUST = 3;
 /** After so long without runs, the pace of the last ones may be that of another world. */
 const STALE_MS = 30_000;
+/** So many usual runs in a row change predictions together, because bringing them up to date costs microseconds. */
+const USUAL_RUNS = 4;
 /** A run counts for at most this many times its prediction: a stalled machine is not a slow model. */
 const OUTLIER = 2;
 /** Covers rounding, where runs of equal work take exactly equal times. */
@@ -52,6 +54,8 @@ export class CostModel {
   /** By how many other runs share the cores. */
   readonly #contentions: Contention[] = [];
   #runs = 0;
+  /** Runs that predictions take into account. */
+  #settledRuns = 0;
   #latestSize = UNIT_ROW;
   #lastMs = Number.NEGATIVE_INFINITY;
   #pace: Pace = UNKNOWN_PACE;
@@ -69,12 +73,15 @@ export class CostModel {
     if (beside > 0) this.#learnContention(beside, believed / (expected * this.#pace.typical));
     const ms = believed / this.#contention(beside);
     this.#recent.add({ curve, rows, ms });
-    const cost = this.#lesson(ms / this.#pace.typical ** PACE_SHARE, expected, curve.samples(rows, this.#runs));
+    const samples = curve.samples(rows, this.#runs);
+    const cost = this.#lesson(ms / this.#pace.typical ** PACE_SHARE, expected, samples);
     this.#runs++;
     this.#lastMs = nowMs;
     this.#latestSize = size;
     this.#regression.learn(size, rows, cost);
     curve.learn(rows, cost, elapsedMs, this.#runs);
+    if (samples >= USUAL_RUNS && this.#isUsual(ms / expected) && this.#runs - this.#settledRuns < USUAL_RUNS) return;
+    this.#settledRuns = this.#runs;
     this.#pace = this.#recent.pace(this.#costOfRun);
   }
 
@@ -86,14 +93,14 @@ export class CostModel {
     return Math.max(LEAST_MS, this.#cost(size, rows) * pace * this.#contention(beside) * LEAST_MARGIN);
   }
 
-  /** Time that a batch takes as a rule, on cores of its own; `undefined` where too little is known. */
-  typical(size: RowSize, rows: number): number | undefined {
-    return this.#runs < RUNS_TO_TRUST ? undefined : this.#cost(size, rows) * this.#pace.typical;
-  }
-
   /** The same of rows like those of the latest run, with nothing beside them. */
   predictLatest(rows: number, nowMs: number): number | undefined {
     return this.predict(this.#latestSize, rows, nowMs, 0);
+  }
+
+  /** Time that a batch takes as a rule, on cores of its own; `undefined` where too little is known. */
+  typical(size: RowSize, rows: number): number | undefined {
+    return this.#runs < RUNS_TO_TRUST ? undefined : this.#cost(size, rows) * this.#pace.typical;
   }
 
   /** The least time in which such a batch ever ran; `undefined` where none did. */
@@ -117,9 +124,13 @@ export class CostModel {
     return this.#regression.fixedMs + rows * this.#regression.rowMs(size);
   }
 
+  #isUsual(pace: number): boolean {
+    return this.#pace.isSteady && pace >= this.#pace.low && pace <= this.#pace.high;
+  }
+
   #costOn(curve: CostCurve, rows: number): number {
     const regressionSamples = Math.min(16, Math.max(0.5, (this.#pace.spread / REGRESSION_ERROR) ** 2));
-    return Math.max(LEAST_MS, curve.cost(rows, this.#runs, regressionSamples));
+    return Math.max(LEAST_MS, curve.cost(rows, this.#settledRuns, regressionSamples));
   }
 
   readonly #costOfRun = ({ curve, rows }: Run): number => this.#costOn(curve, rows);

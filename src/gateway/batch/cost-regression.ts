@@ -35,6 +35,8 @@ export class CostRegression {
   readonly #coefficients = new Float64Array(TERMS);
   readonly #terms = new Float64Array(TERMS);
   readonly #lost = new Float64Array(TERMS);
+  readonly #system = new Float64Array(TERMS * WIDTH);
+  readonly #solution = new Float64Array(TERMS);
   /** The terms whose coefficients are not zero. */
   #support = ALL_TERMS;
   #isSolved = true;
@@ -73,8 +75,8 @@ export class CostRegression {
   /** Milliseconds that each row adds. */
   rowMs({ elements, length }: RowSize): number {
     this.#solve();
-    const [, perRow = 0, perElement = 0, perPair = 0] = this.#coefficients;
-    return perRow + elements * (perElement + perPair * length);
+    const coefficients = this.#coefficients;
+    return at(coefficients, 1) + elements * (at(coefficients, 2) + length * at(coefficients, 3));
   }
 
   /** The optimum has one support; with four terms there are few to try, and mostly it is the last one. */
@@ -91,8 +93,9 @@ export class CostRegression {
 
   /** Solves for the terms of `support`, and keeps the coefficients where they meet the conditions of the optimum. */
   #isOptimum(support: number): boolean {
-    const system = this.#scaledSystem(support);
-    const solution = eliminate(system);
+    const solution = this.#solution;
+    this.#fillSystem(support);
+    eliminate(this.#system, solution);
     for (let term = 0; term < TERMS; term++) {
       const value = at(solution, term);
       if (support & (1 << term) ? value < 0 : this.#gradient(term, solution) > TOLERANCE) return false;
@@ -112,8 +115,9 @@ export class CostRegression {
   }
 
   /** Rows of coefficients and right side; a term outside of `support` has the solution 0. */
-  #scaledSystem(support: number): Float64Array {
-    const system = new Float64Array(TERMS * WIDTH);
+  #fillSystem(support: number): void {
+    const system = this.#system;
+    system.fill(0);
     for (let row = 0; row < TERMS; row++) {
       system[row * WIDTH + row] = 1 + (RIDGE[row] ?? 0);
       if (!(support & (1 << row))) continue;
@@ -123,7 +127,6 @@ export class CostRegression {
         system[row * WIDTH + column] = this.#correlation(row, column);
       }
     }
-    return system;
   }
 
   #scale(term: number): number {
@@ -142,7 +145,7 @@ export class CostRegression {
 }
 
 /** Gaussian elimination; the ridge makes the system positive definite, so no pivot is zero. */
-function eliminate(system: Float64Array): Float64Array {
+function eliminate(system: Float64Array, solution: Float64Array): void {
   for (let pivot = 0; pivot < TERMS; pivot++) {
     for (let row = pivot + 1; row < TERMS; row++) {
       const factor = at(system, row * WIDTH + pivot) / at(system, pivot * WIDTH + pivot);
@@ -152,14 +155,12 @@ function eliminate(system: Float64Array): Float64Array {
       }
     }
   }
-  const solution = new Float64Array(TERMS);
   for (let row = TERMS - 1; row >= 0; row--) {
     let rest = at(system, row * WIDTH + TERMS);
     for (let column = row + 1; column < TERMS; column++)
       rest -= at(system, row * WIDTH + column) * at(solution, column);
     solution[row] = rest / at(system, row * WIDTH + row);
   }
-  return solution;
 }
 
 function at(values: Float64Array, index: number): number {

@@ -17,6 +17,8 @@ export interface Run {
 export interface Pace {
   /** Few runs exceed it. */
   readonly high: number;
+  /** No change of pace is under way. */
+  readonly isSteady: boolean;
   readonly typical: number;
   /** Most runs exceed it. */
   readonly low: number;
@@ -25,7 +27,7 @@ export interface Pace {
 }
 
 /** Before there are runs, the expected cost is the time. */
-export const UNKNOWN_PACE: Pace = { high: 1, typical: 1, low: 1, spread: 0.05 };
+export const UNKNOWN_PACE: Pace = { high: 1, isSteady: false, typical: 1, low: 1, spread: 0.05 };
 
 const WINDOW = 40;
 /** Stalls move the high pace only where more than one run of five has them. */
@@ -47,6 +49,9 @@ export class RecentRuns {
   /** A ring. */
   readonly #runs: Run[] = [];
   #next = 0;
+  /** The newest first. */
+  readonly #paces = new Float64Array(WINDOW);
+  readonly #sorted = new Sorted();
 
   add(run: Run): void {
     this.#runs[this.#next] = run;
@@ -62,24 +67,26 @@ export class RecentRuns {
   pace(costOf: (run: Run) => number): Pace {
     const count = this.#runs.length;
     if (count === 0) return UNKNOWN_PACE;
-    const paces = new Float64Array(count);
+    const paces = this.#paces;
     for (let back = 0; back < count; back++) {
       const run = this.#runs[(this.#next - 1 - back + WINDOW) % WINDOW];
       if (run !== undefined) paces[back] = run.ms / costOf(run);
     }
-    const floor = floorOf(paces, RISE_RUNS);
-    const ceiling = ceilingOf(paces, RISE_RUNS);
-    const highest = ceilingOf(paces, FALL_RUNS);
-    const latest = quantile(sort(paces.slice(0, TYPICAL_RUNS)), 0.5);
-    sort(paces);
-    const median = quantile(paces, 0.5);
-    const low = quantile(paces, 1 - QUANTILE);
-    const deviation = quantile(paces, QUANTILE) / median;
+    const floor = floorOf(paces, Math.min(count, RISE_RUNS), RISE_RUNS);
+    const ceiling = ceilingOf(paces, Math.min(count, RISE_RUNS), RISE_RUNS);
+    const highest = ceilingOf(paces, Math.min(count, FALL_RUNS), FALL_RUNS);
+    const latest = this.#sorted.of(paces, Math.min(count, TYPICAL_RUNS)).quantile(0.5);
+    const all = this.#sorted.of(paces, count);
+    const median = all.quantile(0.5);
+    const low = all.quantile(1 - QUANTILE);
+    const deviation = all.quantile(QUANTILE) / median;
     const high = median * deviation ** (HIGH_DEVIATIONS / QUANTILE_DEVIATIONS);
     // Stalls and changes of pace widen one side only.
     const noise = Math.min(deviation, median / low) ** (1 / QUANTILE_DEVIATIONS);
+    const bounded = Math.min(highest * Math.min(noise, MOST_HEADROOM), Math.max(floor, high));
     return {
-      high: Math.min(highest * Math.min(noise, MOST_HEADROOM), Math.max(floor, high)),
+      high: bounded,
+      isSteady: bounded === high,
       typical: Math.min(ceiling, Math.max(floor, latest)),
       low,
       spread: Math.log(noise),
@@ -87,43 +94,51 @@ export class RecentRuns {
   }
 }
 
-/** The slowest of the first runs; of fewer than `most`, in proportion more. */
-function ceilingOf(paces: Float64Array, most: number): number {
+/** The slowest of the first `count` runs; of fewer than `most`, in proportion more. */
+function ceilingOf(paces: Float64Array, count: number, most: number): number {
   let slowest = 0;
   let ceiling = Number.POSITIVE_INFINITY;
-  for (let count = 1; count <= Math.min(most, paces.length); count++) {
-    slowest = Math.max(slowest, paces[count - 1] ?? 0);
-    ceiling = Math.min(ceiling, (slowest * most) / count);
+  for (let index = 0; index < count; index++) {
+    slowest = Math.max(slowest, paces[index] ?? 0);
+    ceiling = Math.min(ceiling, (slowest * most) / (index + 1));
   }
   return ceiling;
 }
 
-/** The fastest of the first runs; of fewer than `most`, in proportion less. */
-function floorOf(paces: Float64Array, most: number): number {
+/** The fastest of the first `count` runs; of fewer than `most`, in proportion less. */
+function floorOf(paces: Float64Array, count: number, most: number): number {
   let fastest = Number.POSITIVE_INFINITY;
   let floor = 0;
-  for (let count = 1; count <= Math.min(most, paces.length); count++) {
-    fastest = Math.min(fastest, paces[count - 1] ?? 0);
-    floor = Math.max(floor, (fastest * count) / most);
+  for (let index = 0; index < count; index++) {
+    fastest = Math.min(fastest, paces[index] ?? 0);
+    floor = Math.max(floor, (fastest * (index + 1)) / most);
   }
   return floor;
 }
 
-/** By insertion, which is several times faster than the built-in sort for so few. */
-function sort(values: Float64Array): Float64Array {
-  for (let index = 1; index < values.length; index++) {
-    const value = values[index] ?? 0;
-    let at = index;
-    for (; at > 0; at--) {
-      const before = values[at - 1] ?? 0;
-      if (before <= value) break;
-      values[at] = before;
-    }
-    values[at] = value;
-  }
-  return values;
-}
+/** Sorted copies, one at a time: they are made after every run, and must leave no garbage. */
+class Sorted {
+  readonly #values = new Float64Array(WINDOW);
+  #count = 0;
 
-function quantile(sorted: Float64Array, share: number): number {
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 1;
+  /** By insertion, which is several times faster than the built-in sort for so few. */
+  of(values: Float64Array, count: number): this {
+    this.#count = count;
+    const sorted = this.#values;
+    for (let index = 0; index < count; index++) {
+      const value = values[index] ?? 0;
+      let at = index;
+      for (; at > 0; at--) {
+        const before = sorted[at - 1] ?? 0;
+        if (before <= value) break;
+        sorted[at] = before;
+      }
+      sorted[at] = value;
+    }
+    return this;
+  }
+
+  quantile(share: number): number {
+    return this.#values[Math.max(0, Math.ceil(share * this.#count) - 1)] ?? 1;
+  }
 }
