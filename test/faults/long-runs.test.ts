@@ -185,6 +185,31 @@ describe('a run whose last caller has gone', () => {
   });
 });
 
+test('a run that is ended for others takes no answer from another model of its runner', async () => {
+  const config = { instance_group: [{ count: 1 }], max_batch_size: 1, tensorgate: { runner: 'shared' } };
+  using repository = new Repository({
+    loop: { versions: { 1: loopModel() }, config },
+    other: { versions: { 1: loopModel() }, config },
+  });
+  await using server = new ServerProcess(repository.directory);
+  const { grpc, http } = await server.ready;
+  using client = new InferenceClient(grpc);
+  const gone = failureOf(client.infer('loop', loopInputs(1, ENDLESS), { deadlineMs: 1_000 }));
+  const beside = client.infer('other', loopInputs(7, SECONDS), PATIENT);
+  await vi.waitUntil(async () => (await readHeld({ http })).running === 2, { timeout: 20_000, interval: 5 });
+  const waiting = askLoop(client, 2, PATIENT);
+  expect(await gone).toMatchObject({ status: 'DEADLINE_EXCEEDED' });
+  expect(await waiting).toBe(2);
+  expect((await beside).output('output', 'FP32').data).toEqual(Float32Array.of(7));
+  const batches = await readMetrics({ http });
+  for (const [model, outcome] of [
+    ['loop', 'abandoned'],
+    ['other', 'interrupted'],
+  ] as const) {
+    expect(batches('tensorgate_batches_total', { model, outcome })).toBe(1);
+  }
+});
+
 describe('a run that gets little of a core', () => {
   test('because its process is stopped nineteen twentieths of the time does not hang', async () => {
     await using loop = await loopServer();

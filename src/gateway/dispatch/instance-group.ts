@@ -71,6 +71,8 @@ export class InstanceGroup implements Tenant {
   #info: SessionInfo | undefined;
   #outage: Outage | undefined;
   #loadMs = 0;
+  /** How long the fastest load took: what a restart costs at least, also where the last one met a busy machine. */
+  #restartMs = Number.POSITIVE_INFINITY;
   /** The one that it lives in. */
   #process: RunnerProcess | undefined;
   #renewedAt = Number.NEGATIVE_INFINITY;
@@ -122,6 +124,7 @@ export class InstanceGroup implements Tenant {
       for (const instance of this.#instances) if (instance.process === process) this.#drop(instance);
     });
     this.#loadMs = performance.now() - started;
+    this.#restartMs = Math.min(this.#restartMs, this.#loadMs);
     if (this.#outage !== undefined) {
       this.#outage = undefined;
       this.#options.onOutage(undefined);
@@ -202,7 +205,7 @@ export class InstanceGroup implements Tenant {
       const written = performance.now();
       const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);
       const run = { inputs: gathered.places, outputOffset: aligned(end), maxOutputBytes };
-      const reply = await process.run(number, run, { ...bounds, restartMs: this.#loadMs });
+      const reply = await process.run(number, run, { ...bounds, restartMs: this.#restartMs });
       if (reply.kind !== 'ran') return this.#failureOf(reply, instance, bounds);
       const answered = performance.now();
       const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
