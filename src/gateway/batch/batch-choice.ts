@@ -1,7 +1,7 @@
 /** The choice of the requests that make the next batch of one bucket. */
 
 import type { SendReason } from '../ops/diagnostics.ts';
-import { mostRows, shareOf } from './batch-rows.ts';
+import { BEST, mostRows, rowsOfNext } from './batch-rows.ts';
 import { BatchSearch } from './batch-search.ts';
 import type { BatchPolicy, Bucket, Waiting } from './waiting.ts';
 
@@ -27,10 +27,12 @@ export function chooseBatch<R extends Waiting>(
   now: number,
 ): BatchChoice<R> {
   const most = mostRows(bucket, policy);
-  const limit = shareOf(bucket, policy, most, idleInstances);
+  const limit = rowsOfNext(bucket, policy, most, idleInstances);
   const eager = takeInTurn(bucket, limit, now);
   if (eager.reason === 'deadline') {
-    return isAnsweredByTwo(bucket, eager, limit, now) ? eager : searchBatch(bucket, eager, limit, now);
+    if (isAnsweredByTwo(bucket, eager, limit, now)) return eager;
+    const best = mostRows(bucket, policy, BEST);
+    return searchBatch(bucket, eager, rowsOfNext(bucket, policy, best, idleInstances), now);
   }
   const { requests, rows, reason } = preferred(eager, bucket, policy, now);
   // An instance's share can be full without being a full batch.

@@ -4,26 +4,30 @@ import { type BatchPolicy, type Bucket, grantedMs } from './waiting.ts';
 
 /** A size pays where its time a row is at most this many times the best one. */
 const PAYING = 1.01;
+/** A size is dear where its time a row is more than this many times the best one: more than predictions of sizes err. */
+const DEAR = 1.02;
+/** Under pressure of deadlines only the best size pays. */
+export const BEST = 1;
 /** Callers wait together who grant times that differ by more than this factor: no size suits all of them by itself. */
 const UNLIKE = 2;
 /** For impatient callers a batch becomes no smaller than answers this share of what full batches answer. */
 const LEAST_RATE = 0.8;
 
-/** The most rows of one batch. */
-export function mostRows(bucket: Bucket, policy: BatchPolicy): number {
+/** The most rows of one batch, whose time a row is at most `slack` times the best one. */
+export function mostRows(bucket: Bucket, policy: BatchPolicy, slack = PAYING): number {
   const allowed = Math.min(bucket.maxRows ?? policy.maxRows, policy.maxRows);
   // Preferred sizes are the operator's own choice.
   if (policy.preferredRows.length > 0) return allowed;
-  const paying = payingRows(bucket, allowed);
+  const paying = payingRows(bucket, allowed, slack);
   return Math.min(paying, suitingRows(bucket, paying));
 }
 
 /**
- * The smallest size, of the powers of two and `allowed`, whose predicted time a row is within 1 % of the best one: in a larger
- * batch every request waits longer, and no more are answered. Where a row still gets cheaper at the largest size whose time is
+ * The smallest size, of the powers of two and `allowed`, whose predicted time a row is at most `slack` times the best one: in a
+ * larger batch every request waits longer, and no more are answered. Where a row still gets cheaper at the largest size whose time is
  * known, the next size is tried, and so becomes known.
  */
-export function payingRows({ predict }: Pick<Bucket, 'predict'>, allowed: number): number {
+export function payingRows({ predict }: Pick<Bucket, 'predict'>, allowed: number, slack = PAYING): number {
   const sizes: { readonly rows: number; readonly perRow: number }[] = [];
   let best = Number.POSITIVE_INFINITY;
   let untried: number | undefined;
@@ -37,7 +41,7 @@ export function payingRows({ predict }: Pick<Bucket, 'predict'>, allowed: number
     best = Math.min(best, took / rows);
     if (rows >= allowed) break;
   }
-  const paying = sizes.find(({ perRow }) => perRow <= best * PAYING);
+  const paying = sizes.find(({ perRow }) => perRow <= best * slack);
   if (paying === undefined) return allowed;
   return untried !== undefined && paying === sizes.at(-1) ? untried : paying.rows;
 }
@@ -85,13 +89,23 @@ function largestRows(limit: number, holds: (rows: number) => boolean): number {
   return low;
 }
 
-/** Several idle instances divide what waits, so that none idles while another works it off, unless the policy asks for large batches. */
-export function shareOf({ waiting }: Bucket, policy: BatchPolicy, most: number, idleInstances: number): number {
-  if (idleInstances === 1 || policy.maxDelayMs > 0 || policy.preferredRows.length > 0) return most;
+/**
+ * The rows of a batch of what waits now, at most `most`: all of it, or an instance's share where several are idle, so that none
+ * idles while another works it off. A policy that asks for large batches gets them.
+ */
+export function rowsOfNext(bucket: Bucket, policy: BatchPolicy, most: number, idleInstances: number): number {
+  if (policy.maxDelayMs > 0 || policy.preferredRows.length > 0) return most;
   let rows = 0;
-  for (const request of waiting) {
+  for (const request of bucket.waiting) {
     rows += request.rows;
     if (rows >= most * idleInstances) return most;
   }
-  return Math.min(most, Math.ceil(rows / idleInstances));
+  return Math.min(most, unlessDear(bucket, Math.ceil(rows / idleInstances)));
+}
+
+/** `rows`, or the size that pays where a row is clearly dearer in so many: sizes between powers of two are as unlike as those. */
+function unlessDear(bucket: Bucket, rows: number): number {
+  const paying = payingRows(bucket, rows);
+  const best = bucket.predict(paying) ?? 0;
+  return (bucket.predict(rows) ?? 0) * paying > DEAR * best * rows ? paying : rows;
 }

@@ -9,8 +9,8 @@ import { IsotonicPools } from './isotonic-pools.ts';
 
 /** A mean forgets after about this many samples. */
 const MEAN_SAMPLES = 16;
-/** Weight that samples keep for each run since: 35 runs halve it, so that the slow runs of a size do not stay for ever. */
-const FADING = 0.995;
+/** Weight that samples keep for each run since: 693 runs halve it, so that the slow runs of a size do not stay for ever. */
+const FADING = 0.999;
 /** Sizes that are kept. Of more, the one that was run longest ago goes: the regression predicts it then. */
 const MAX_SIZES = 64;
 /** Costs are remembered between runs for up to this many rows. */
@@ -173,7 +173,7 @@ export class CostCurve {
   }
 }
 
-const FADINGS = Float64Array.from({ length: 1_024 }, (_, runs) => FADING ** runs);
+const FADINGS = Float64Array.from({ length: 8_192 }, (_, runs) => FADING ** runs);
 
 /** What samples are worth after so many runs. */
 function fading(runs: number): number {

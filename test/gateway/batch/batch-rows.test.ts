@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { mostRows, payingRows, shareOf, targetRows } from '../../../src/gateway/batch/batch-rows.ts';
+import { mostRows, payingRows, rowsOfNext, targetRows } from '../../../src/gateway/batch/batch-rows.ts';
 import type { BatchPolicy } from '../../../src/gateway/batch/waiting.ts';
 import { bucket, NOW, waiting } from '../../support/waiting.ts';
 
@@ -109,10 +109,31 @@ test.each([
   expect(targetRows((size) => 1.9 + 0.14 * size, 64, granted)).toBe(rows);
 });
 
-test.each([
-  { name: 'one instance takes all', count: 6, idle: 1, rows: 64 },
-  { name: 'two share what is too little for two batches', count: 7, idle: 2, rows: 4 },
-  { name: 'each gets a full batch where there is enough', count: 128, idle: 2, rows: 64 },
-])('idle instances divide what waits: $name', ({ count, idle, rows }) => {
-  expect(shareOf(bucket(waiting(count)), POLICY, 64, idle)).toBe(rows);
+describe('rowsOfNext', () => {
+  test.each([
+    { name: 'one instance takes all', count: 6, idle: 1, rows: 6 },
+    { name: 'two share what is too little for two batches', count: 7, idle: 2, rows: 4 },
+    { name: 'each gets a full batch where there is enough', count: 128, idle: 2, rows: 64 },
+  ])('idle instances divide what waits: $name', ({ count, idle, rows }) => {
+    expect(rowsOfNext(bucket(waiting(count)), POLICY, 64, idle)).toBe(rows);
+  });
+
+  test('a size that turned out to be dear is left for a smaller one that pays', () => {
+    // As measured on a model that computes in blocks of eight, which a row more doubles.
+    const inBlocks = (rows: number): number => 10 * Math.ceil(rows / 8);
+    expect(rowsOfNext(bucket(waiting(9), inBlocks), POLICY, 64, 1)).toBe(8);
+    expect(rowsOfNext(bucket(waiting(16), inBlocks), POLICY, 64, 1)).toBe(16);
+    expect(rowsOfNext(bucket(waiting(7), inBlocks), POLICY, 64, 1)).toBe(7);
+  });
+
+  test('a size that is dearer by no more than predictions err is not split', () => {
+    expect(rowsOfNext(bucket(waiting(3), through([1, 10], [2, 18], [3, 27.3], [4, 36])), POLICY, 64, 1)).toBe(3);
+    expect(rowsOfNext(bucket(waiting(3), through([1, 10], [2, 18], [3, 28.5], [4, 36])), POLICY, 64, 1)).toBe(2);
+  });
+
+  test('a policy that asks for large batches gets them', () => {
+    const queue = bucket(waiting(9), (rows) => 10 * Math.ceil(rows / 8));
+    expect(rowsOfNext(queue, { ...POLICY, maxDelayMs: 5 }, 64, 4)).toBe(64);
+    expect(rowsOfNext(queue, { ...POLICY, preferredRows: [4] }, 64, 4)).toBe(64);
+  });
 });
