@@ -215,7 +215,7 @@ export class Scheduler implements Batcher {
     if (waitMs + aloneMs <= ADMISSION_SLACK * (heavy.deadline - now)) return undefined;
     const longestMs = this.#predict(heaviest, heavy.rows, now) ?? 0;
     if (longestMs > ADMISSION_SLACK * (light.deadline - now) && this.#mayProbe(aloneMs, now)) return undefined;
-    return this.#tooLate(light, waitMs, now);
+    return this.#tooMuchBefore(light, waitMs, now);
   }
 
   forecast(load: RequestLoad): Forecast {
@@ -321,7 +321,7 @@ export class Scheduler implements Batcher {
       this.#probedAtMs = now;
       return undefined;
     }
-    return this.#tooLate(request, waitMs, now);
+    return this.#tooMuchBefore(request, waitMs, now);
   }
 
   /** Why nothing runs that the request could wait for, if so. */
@@ -333,12 +333,9 @@ export class Scheduler implements Batcher {
     return undefined;
   }
 
-  #tooLate(request: QueuedRequest, waitMs: number, now: number): InferError {
-    if (request.objectiveAt < request.latestAt) return overloaded(waitMs, request.deadline - now);
-    return this.#cannotMeet(request, waitMs, now);
-  }
-
-  #cannotMeet(request: QueuedRequest, waitMs: number, now: number): InferError {
+  #tooMuchBefore(request: QueuedRequest, waitMs: number, now: number): InferError {
+    const { objectiveAt, latestAt, arrivalMs } = request;
+    if (objectiveAt < latestAt) return overloaded(waitMs, objectiveAt - arrivalMs);
     const leftMs = request.deadline - now;
     const fastestMs = this.#fastest(request.tensors, request.rows);
     // What waits elsewhere is no reason to give up for good.
@@ -466,7 +463,7 @@ export class Scheduler implements Batcher {
     }
     for (const request of hopeless) {
       this.#queue.leave(request);
-      settle(request, this.#shed(request, now));
+      settle(request, this.#tooMuchBefore(request, this.#waitMs(request, now), now));
     }
     return [...promising.values()];
   }
@@ -496,11 +493,6 @@ export class Scheduler implements Batcher {
     const drainMs = this.#queue.drainMs(flow) / this.#executor.instances;
     const fullMs = this.#predict(tensors, this.#options.policy.maxRows, now) ?? 0;
     return drainMs + Math.min(drainMs, fullMs) + waitBehindMs > OVERLOAD_SHARE * (objectiveAt - arrivalMs);
-  }
-
-  #shed(request: QueuedRequest, now: number): InferError {
-    const waitMs = this.#waitMs(request, now);
-    return request.objectiveAt < request.latestAt ? overloaded(waitMs, 0) : this.#cannotMeet(request, waitMs, now);
   }
 
   #bucket(waiting: readonly QueuedRequest[], now: number): Bucket<QueuedRequest> {

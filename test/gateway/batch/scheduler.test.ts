@@ -2,17 +2,24 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
-import type { Batch } from '../../../src/gateway/batch/batch.ts';
 import type { Down, Gate } from '../../../src/gateway/batch/gate.ts';
-import { QueuePolicies, type QueuePolicy } from '../../../src/gateway/batch/queue-policy.ts';
-import type { InferOutputs } from '../../../src/gateway/batch/queued-request.ts';
+import { QueuePolicies } from '../../../src/gateway/batch/queue-policy.ts';
 import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
-import { Scheduler, type SchedulerOptions } from '../../../src/gateway/batch/scheduler.ts';
-import { InferError, type Reason } from '../../../src/gateway/errors.ts';
+import { InferError } from '../../../src/gateway/errors.ts';
 import { type BatchEnded, diagnostics, type RunStopped } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../../support/fake-call.ts';
-import { echo, FakeExecutor, type FakeRun } from '../../support/fake-executor.ts';
-import { fp32Rows, oneLevel, queuePolicy } from '../../support/queued-requests.ts';
+import { echo, type FakeRun } from '../../support/fake-executor.ts';
+import { fp32Rows, queuePolicy } from '../../support/queued-requests.ts';
+import {
+  type BenchSettings,
+  callFor,
+  pass,
+  reasons,
+  SchedulerBench,
+  type Ticket,
+  turn,
+  values,
+} from '../../support/scheduler-bench.ts';
 
 const FOREVER = Number.POSITIVE_INFINITY;
 const CRASHED: RunOutcome = { kind: 'crashed', cause: 'killed by SIGSEGV' };
@@ -33,127 +40,9 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A request that was handed in, and what became of it. */
-interface Ticket {
-  readonly call: FakeCall;
-  readonly tensors: InferTensors;
-  answer: InferOutputs | undefined;
-  error: InferError | undefined;
-}
-
-type Settings = Partial<Omit<SchedulerOptions, 'policy'>> &
-  Partial<SchedulerOptions['policy']> & {
-    readonly instances?: number;
-    /** Of a model without levels of priority. */
-    readonly policy?: Partial<QueuePolicy>;
-  };
-
-/** A scheduler over instances that the test holds in its hand. */
-class Bench {
-  readonly executor: FakeExecutor;
-  readonly scheduler: Scheduler;
-  readonly recorded: { readonly batch: Batch; readonly outcome: RunOutcome }[] = [];
-
-  constructor(settings: Settings = {}) {
-    this.executor = new FakeExecutor(settings.instances ?? 1);
-    this.scheduler = new Scheduler(
-      {
-        model: { name: 'm', version: '1' },
-        policy: {
-          maxRows: settings.maxRows ?? 8,
-          maxDelayMs: settings.maxDelayMs ?? 0,
-          preferredRows: settings.preferredRows ?? [],
-        },
-        queues: settings.queues ?? oneLevel({ maxRequests: 1_000, ...settings.policy }),
-        maxQueueBytes: settings.maxQueueBytes ?? 1_000_000,
-        axis: 'rows',
-        maxOutputBytes: settings.maxOutputBytes ?? 64 * 2 ** 20,
-        record: (batch, outcome) => this.recorded.push({ batch, outcome }),
-      },
-      this.executor,
-    );
-  }
-
-  submit(
-    tensors: InferTensors,
-    options: { call?: FakeCall; timeoutMs?: number | undefined; priority?: number } = {},
-  ): Ticket {
-    const ticket: Ticket = { call: options.call ?? new FakeCall(), tensors, answer: undefined, error: undefined };
-    this.scheduler
-      .enqueue(tensors, ticket.call, { ...NO_TERMS, timeoutMs: options.timeoutMs, priority: options.priority ?? 0 })
-      .then(
-        (answer) => {
-          ticket.answer = answer;
-        },
-        (error: InferError) => {
-          ticket.error = error;
-        },
-      );
-    return ticket;
-  }
-
-  /**
-   * Requests of one row with the values from 0 on, waiting behind a busy instance, and that instance's run.
-   * @param ms the deadline that their callers name
-   */
-  async submitBehind(count: number, ms?: number): Promise<{ readonly blocker: FakeRun; readonly tickets: Ticket[] }> {
-    this.submit(fp32Rows(1, -1));
-    await turn();
-    const blocker = this.executor.last;
-    const tickets = Array.from({ length: count }, (_, value) =>
-      this.submit(fp32Rows(1, value), ms === undefined ? {} : { call: callFor(ms) }),
-    );
-    await turn();
-    return { blocker, tickets };
-  }
-
-  /** Ends a run, and lets follow what follows. */
-  async end(run: FakeRun, outcome: RunOutcome = echo(run)): Promise<void> {
-    run.end(outcome);
-    await turn();
-  }
-
-  /** Ends every run by `outcomeOf`, and those that follow, until nothing is in flight. */
-  async settle(outcomeOf: (run: FakeRun) => RunOutcome = echo): Promise<void> {
-    for (let [run] = this.executor.inFlight; run !== undefined; [run] = this.executor.inFlight) {
-      await this.end(run, outcomeOf(run));
-    }
-  }
-
-  /** Teaches that every batch takes `fixedMs` and `perRowMs` for each row. */
-  teach(fixedMs: number, perRowMs = 0, size = UNIT_ROW): void {
-    for (let repeat = 0; repeat < 20; repeat++) {
-      for (const rows of [1, 2, 4, 8]) this.scheduler.observe(size, rows, fixedMs + rows * perRowMs);
-    }
-  }
-}
-
-/** Lets everything happen that happens now. */
-async function turn(): Promise<void> {
-  await vi.advanceTimersByTimeAsync(0);
-}
-
-async function pass(ms: number): Promise<void> {
-  await vi.advanceTimersByTimeAsync(ms);
-}
-
-/** A call that ends in so many milliseconds from now. */
-function callFor(ms: number, wayBackMs = 0): FakeCall {
-  return Object.assign(new FakeCall(performance.now() + ms), { wayBackMs });
-}
-
-function values(ticket: Ticket): number[] {
-  const data = ticket.answer?.outputs[0]?.data ?? new Uint8Array(0);
-  return [...new Float32Array(Uint8Array.from(data).buffer)];
-}
-
-function reasons(tickets: readonly Ticket[]): (Reason | 'answered' | 'open')[] {
-  return tickets.map(({ answer, error }) => error?.reason ?? (answer === undefined ? 'open' : 'answered'));
-}
-
 describe('batches', () => {
   test('requests of one turn of the event loop are one batch, and each gets its own rows', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [bench.submit(fp32Rows(1, 5)), bench.submit(fp32Rows(3, 6)), bench.submit(fp32Rows(2, 7))];
     expect(bench.executor.runs).toHaveLength(0);
     await turn();
@@ -164,7 +53,7 @@ describe('batches', () => {
   });
 
   test('Q5: a batch never exceeds the maximum of rows', async () => {
-    const bench = new Bench({ maxRows: 4 });
+    const bench = new SchedulerBench({ maxRows: 4 });
     const tickets = [3, 1, 2, 4, 1].map((rows) => bench.submit(fp32Rows(rows, rows)));
     await turn();
     await bench.settle();
@@ -173,7 +62,7 @@ describe('batches', () => {
   });
 
   test('Q5: a batch never mixes shapes', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     for (const bucket of ['a', 'b', 'a', 'b', 'a']) bench.submit(fp32Rows(1, 0, bucket));
     await turn();
     await bench.settle();
@@ -185,7 +74,7 @@ describe('batches', () => {
   });
 
   test('what comes while no instance is idle becomes one batch as soon as one is', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(3);
     tickets.push(bench.submit(fp32Rows(1, 3)));
     expect(bench.executor.runs).toHaveLength(1);
@@ -194,7 +83,7 @@ describe('batches', () => {
   });
 
   test('several idle instances share what waits', async () => {
-    const bench = new Bench({ instances: 2 });
+    const bench = new SchedulerBench({ instances: 2 });
     for (let value = 0; value < 6; value++) bench.submit(fp32Rows(1, value));
     await turn();
     expect(bench.executor.runs.map((run) => run.values)).toEqual([
@@ -204,7 +93,7 @@ describe('batches', () => {
   });
 
   test('an instance that becomes idle by itself is used after wake()', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker } = await bench.submitBehind(1);
     bench.executor.inFlight.delete(blocker);
     bench.scheduler.wake();
@@ -213,7 +102,7 @@ describe('batches', () => {
   });
 
   test('the time in the queue is the time until the batch was sent', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(1);
     await pass(30);
     await bench.end(blocker);
@@ -223,7 +112,7 @@ describe('batches', () => {
   });
 
   test('what waits is counted in requests and rows, and nothing is left when all is answered', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     expect(bench.scheduler.quiet).toBe(true);
     const { blocker } = await bench.submitBehind(3);
     bench.submit(fp32Rows(4));
@@ -239,7 +128,7 @@ describe('batches', () => {
   test('every run is recorded, and published with the reason why it was sent', async () => {
     const events: BatchEnded[] = [];
     using _ = { [Symbol.dispose]: diagnostics.batchEnded.subscribe((event) => events.push(event)) };
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(8);
     await bench.end(blocker, REFUSED);
     await bench.settle();
@@ -252,7 +141,7 @@ describe('batches', () => {
   });
 
   test('an answer whose rows are not those of the batch is a fault of ours, and no row goes to the wrong request', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1))];
     await turn();
     const { kind, ...rest } = echo(bench.executor.last) as Extract<RunOutcome, { kind: 'ok' }>;
@@ -269,7 +158,7 @@ describe('batches', () => {
 
 describe('a delay', () => {
   test('Q3: one timer is armed, for the moment at which the oldest has waited long enough', async () => {
-    const bench = new Bench({ maxDelayMs: 20 });
+    const bench = new SchedulerBench({ maxDelayMs: 20 });
     for (let value = 0; value < 3; value++) {
       bench.submit(fp32Rows(1, value));
       await pass(5);
@@ -283,7 +172,7 @@ describe('a delay', () => {
   });
 
   test('a full batch does not wait, and its timer is gone', async () => {
-    const bench = new Bench({ maxDelayMs: 20, maxRows: 2 });
+    const bench = new SchedulerBench({ maxDelayMs: 20, maxRows: 2 });
     bench.submit(fp32Rows(1));
     await turn();
     expect(vi.getTimerCount()).toBe(1);
@@ -294,7 +183,7 @@ describe('a delay', () => {
   });
 
   test('a deadline ends the wait early enough for the run', async () => {
-    const bench = new Bench({ maxDelayMs: 1_000 });
+    const bench = new SchedulerBench({ maxDelayMs: 1_000 });
     bench.teach(10);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(100.2, 15) });
     // 15 ms are kept for the way back, and 10.1 for the run.
@@ -307,7 +196,7 @@ describe('a delay', () => {
   });
 
   test('a delay longer than a timer can be is waited for all the same', async () => {
-    const bench = new Bench({ maxDelayMs: 2 ** 31 });
+    const bench = new SchedulerBench({ maxDelayMs: 2 ** 31 });
     bench.submit(fp32Rows(1), { call: callFor(FOREVER) });
     await pass(1_000);
     expect(bench.executor.runs).toHaveLength(0);
@@ -316,7 +205,7 @@ describe('a delay', () => {
 
 describe('deadlines', () => {
   test('a request that has expired when it comes is refused at once and not counted', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1), { call: callFor(0) });
     await turn();
     expect(reasons([ticket])).toEqual(['deadline_exceeded']);
@@ -325,7 +214,7 @@ describe('deadlines', () => {
   });
 
   test('Q4: a request whose deadline passes in the queue is refused at that moment, and never run', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(1);
     const ticket = bench.submit(fp32Rows(1, 99), { timeoutMs: 50 });
     await pass(49);
@@ -341,7 +230,7 @@ describe('deadlines', () => {
   });
 
   test('Q4: a deadline that nobody announced is seen when the batch is formed', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker } = await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(50) });
     await pass(50);
@@ -351,14 +240,14 @@ describe('deadlines', () => {
   });
 
   test("the call's deadline is the transport's to watch: no second timer is armed for it", async () => {
-    const bench = new Bench({ policy: { defaultTimeoutMs: 1_000 } });
+    const bench = new SchedulerBench({ policy: { defaultTimeoutMs: 1_000 } });
     bench.submit(fp32Rows(1), { call: callFor(500), timeoutMs: 800 });
     await turn();
     expect(vi.getTimerCount()).toBe(0);
   });
 
   test("the model's default time-out holds where the request brings none that is shorter", async () => {
-    const bench = new Bench({ policy: { defaultTimeoutMs: 40 } });
+    const bench = new SchedulerBench({ policy: { defaultTimeoutMs: 40 } });
     await bench.submitBehind(0);
     const tickets = [undefined, 80, 15].map((timeoutMs) => bench.submit(fp32Rows(1), { timeoutMs }));
     await pass(14);
@@ -373,7 +262,7 @@ describe('deadlines', () => {
   });
 
   test('a policy without the override does not hear the time-out of a request', async () => {
-    const bench = new Bench({ policy: { defaultTimeoutMs: 40, allowTimeoutOverride: false } });
+    const bench = new SchedulerBench({ policy: { defaultTimeoutMs: 40, allowTimeoutOverride: false } });
     await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { timeoutMs: 5 });
     await pass(39);
@@ -383,7 +272,7 @@ describe('deadlines', () => {
   });
 
   test('a time-out longer than a timer can be does not end the request at once', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { timeoutMs: 10 ** 12 });
     await pass(1_000);
@@ -391,7 +280,7 @@ describe('deadlines', () => {
   });
 
   test('a deadline that passes during the run ends the request then, and its batch goes on for the others', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const [early, patient] = [bench.submit(fp32Rows(1, 1), { timeoutMs: 50 }), bench.submit(fp32Rows(1, 2))];
     await turn();
     await pass(50);
@@ -402,7 +291,7 @@ describe('deadlines', () => {
   });
 
   test('an answered request leaves no timer behind', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     bench.submit(fp32Rows(1), { timeoutMs: 5_000 });
     await turn();
     expect(vi.getTimerCount()).toBe(1);
@@ -411,7 +300,7 @@ describe('deadlines', () => {
   });
 
   test('Q4: a request that has become hopeless while it waited is never run, and told not to retry', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     bench.teach(10);
     const { blocker, tickets } = await bench.submitBehind(1);
     const ticket = bench.submit(fp32Rows(1, 99), { call: callFor(100) });
@@ -426,7 +315,7 @@ describe('deadlines', () => {
   });
 
   test('a request that a larger batch leaves behind is told not to retry, and those behind it are answered', async () => {
-    const bench = new Bench({ maxRows: 20 });
+    const bench = new SchedulerBench({ maxRows: 20 });
     // In the head's batch there is room for 13 rows, and 12 of the others would be late.
     bench.teach(9, 0.15);
     const { blocker } = await bench.submitBehind(0);
@@ -450,7 +339,7 @@ describe('outputs that are too large', () => {
   const TOO_LARGE: RunOutcome = { kind: 'exceeded', by: 'batch', message: "output 'out' has 1000 bytes" };
 
   test('fail only the request that they are about: its batch is halved until it is found', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(8);
     await bench.end(blocker);
     await bench.settle((run) => (run.values.includes(5) ? TOO_LARGE : echo(run)));
@@ -460,7 +349,7 @@ describe('outputs that are too large', () => {
   });
 
   test('that another batch of the process may have had cost no one an answer who runs well alone', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [0, 1, 2].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();
     const message = 'the model found too little memory';
@@ -470,7 +359,7 @@ describe('outputs that are too large', () => {
   });
 
   test('of one request are not sent because those beside it are small', async () => {
-    const bench = new Bench({ maxOutputBytes: 12 });
+    const bench = new SchedulerBench({ maxOutputBytes: 12 });
     const tickets = [bench.submit(fp32Rows(1, 1)), bench.submit(fp32Rows(4, 2)), bench.submit(fp32Rows(3, 3))];
     await turn();
     await bench.settle();
@@ -482,7 +371,7 @@ describe('outputs that are too large', () => {
   });
 
   test('of a batch make the next batches of those shapes smaller, and only of those', async () => {
-    const bench = new Bench({ maxOutputBytes: 4 });
+    const bench = new SchedulerBench({ maxOutputBytes: 4 });
     bench.submit(fp32Rows(1));
     await turn();
     await bench.settle();
@@ -501,7 +390,7 @@ describe('a batch for which there is no room', () => {
   const noRoom = (isLasting: boolean): RunOutcome => ({ kind: 'no_room', isLasting, message: 'it needs 9 of 8 bytes' });
 
   test('runs in parts', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = Array.from({ length: 4 }, (_, value) => bench.submit(fp32Rows(1, value)));
     await turn();
     await bench.settle((run) => (run.batch.rows > 2 ? noRoom(true) : echo(run)));
@@ -513,7 +402,7 @@ describe('a batch for which there is no room', () => {
     ['fails for good where it never fits', true, 'limit_exceeded', undefined],
     ['is refused for now where it would fit at another time', false, 'queue_full', expect.any(Number)],
   ])('and of one request %s', async (_, isLasting, reason, pushback) => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     await turn();
     await bench.settle(() => noRoom(isLasting));
@@ -525,7 +414,7 @@ describe('a batch for which there is no room', () => {
   });
 
   test('says nothing of how long the model takes: what it waited is left out', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     for (let repeat = 0; repeat < 20; repeat++) {
       bench.submit(fp32Rows(1));
       await turn();
@@ -541,7 +430,7 @@ describe('a batch for which there is no room', () => {
 
 describe('the way back', () => {
   test('is not spent on the run: behind another run, an answer that would be ready at the last moment is given up', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     bench.teach(90);
     const { blocker, tickets } = await bench.submitBehind(0);
     for (const wayBackMs of [0.5, 15]) tickets.push(bench.submit(fp32Rows(1), { call: callFor(185, wayBackMs) }));
@@ -552,7 +441,7 @@ describe('the way back', () => {
   });
 
   test('is what was measured of the connection: a caller nearby gets all of its time', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     bench.teach(90);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(100, 0.5) });
     await turn();
@@ -567,7 +456,7 @@ describe('levels of priority', () => {
   const LEVELS = new QueuePolicies([queuePolicy(), queuePolicy(), queuePolicy()], 2);
 
   test('what is more urgent runs first, then what came first; 0 and what is no level is the default level', async () => {
-    const bench = new Bench({ queues: LEVELS, maxRows: 1 });
+    const bench = new SchedulerBench({ queues: LEVELS, maxRows: 1 });
     const { blocker } = await bench.submitBehind(0);
     for (const [value, priority] of [3, 0, 1, 7, 2, 3, 1].entries()) bench.submit(fp32Rows(1, value), { priority });
     await bench.end(blocker);
@@ -576,7 +465,7 @@ describe('levels of priority', () => {
   });
 
   test('a priority is accepted and ignored where the model has no levels', async () => {
-    const bench = new Bench({ maxRows: 1 });
+    const bench = new SchedulerBench({ maxRows: 1 });
     const { blocker } = await bench.submitBehind(0);
     for (const [value, priority] of [3, 1, 2].entries()) bench.submit(fp32Rows(1, value), { priority });
     await bench.end(blocker);
@@ -585,7 +474,7 @@ describe('levels of priority', () => {
   });
 
   test('an urgent shape overtakes others that wait', async () => {
-    const bench = new Bench({ queues: LEVELS });
+    const bench = new SchedulerBench({ queues: LEVELS });
     const { blocker } = await bench.submitBehind(2);
     bench.submit(fp32Rows(1, 9, 'other'), { priority: 1 });
     await bench.end(blocker);
@@ -593,7 +482,7 @@ describe('levels of priority', () => {
   });
 
   test('nothing starves: under a flood of urgent requests the least urgent has its turn after 16 of them for each level', async () => {
-    const bench = new Bench({ queues: LEVELS, maxRows: 1 });
+    const bench = new SchedulerBench({ queues: LEVELS, maxRows: 1 });
     bench.teach(50);
     const patient = bench.submit(fp32Rows(1, -1), { priority: 1 });
     await turn();
@@ -614,7 +503,7 @@ describe('levels of priority', () => {
   });
 
   test('the wait that is predicted for an urgent request is for what goes before it', async () => {
-    const bench = new Bench({ queues: LEVELS, maxRows: 1 });
+    const bench = new SchedulerBench({ queues: LEVELS, maxRows: 1 });
     bench.teach(100);
     await bench.submitBehind(8, 455);
     const [ordinary, urgent] = [0, 1].map((priority) => bench.submit(fp32Rows(1), { call: callFor(460), priority }));
@@ -627,7 +516,7 @@ describe('a policy that delays', () => {
   const DELAYING = { defaultTimeoutMs: 40, timeoutAction: 'delay' } as const;
 
   test('a request that has had its time runs when nothing else waits', async () => {
-    const bench = new Bench({ policy: DELAYING, maxRows: 1 });
+    const bench = new SchedulerBench({ policy: DELAYING, maxRows: 1 });
     const { blocker, tickets } = await bench.submitBehind(2);
     await pass(20);
     tickets.push(bench.submit(fp32Rows(1, 2)));
@@ -641,7 +530,7 @@ describe('a policy that delays', () => {
   });
 
   test('it does not keep an idle instance waiting', async () => {
-    const bench = new Bench({ policy: DELAYING });
+    const bench = new SchedulerBench({ policy: DELAYING });
     const { blocker, tickets } = await bench.submitBehind(2);
     await pass(1_000);
     await bench.end(blocker);
@@ -650,7 +539,7 @@ describe('a policy that delays', () => {
   });
 
   test('its call ends it all the same', async () => {
-    const bench = new Bench({ policy: DELAYING });
+    const bench = new SchedulerBench({ policy: DELAYING });
     const { blocker } = await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(100) });
     await pass(40);
@@ -662,7 +551,7 @@ describe('a policy that delays', () => {
   });
 
   test('what runs already is left alone when its time is over', async () => {
-    const bench = new Bench({ policy: DELAYING });
+    const bench = new SchedulerBench({ policy: DELAYING });
     const ticket = bench.submit(fp32Rows(1, 5));
     await pass(50);
     expect(bench.scheduler.queuedRequests).toBe(0);
@@ -673,7 +562,7 @@ describe('a policy that delays', () => {
 
 describe('admission', () => {
   test('a request that even the fastest run seen would answer too late is refused at once, and told not to retry', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     bench.teach(50);
     await bench.submitBehind(0);
     await expect(bench.scheduler.enqueue(fp32Rows(1), callFor(20, 6), NO_TERMS)).rejects.toMatchObject({
@@ -684,7 +573,7 @@ describe('admission', () => {
   });
 
   test('a request that the fastest run seen would answer in time may be sent again', async () => {
-    const bench = new Bench({ maxRows: 1 });
+    const bench = new SchedulerBench({ maxRows: 1 });
     bench.teach(20);
     bench.teach(50);
     await bench.submitBehind(4, 1_000);
@@ -695,7 +584,7 @@ describe('admission', () => {
   });
 
   test('a request is refused behind twice as much work as its time allows, with the time after which to retry', async () => {
-    const bench = new Bench({ maxRows: 2 });
+    const bench = new SchedulerBench({ maxRows: 2 });
     bench.teach(50);
     const { tickets } = await bench.submitBehind(4, 102);
     await pass(10);
@@ -709,7 +598,7 @@ describe('admission', () => {
   });
 
   test('nothing is refused on a guess: before the third run of a model its cost is unknown', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     bench.scheduler.observe(UNIT_ROW, 1, 1_000);
     bench.scheduler.observe(UNIT_ROW, 1, 1_000);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(40) });
@@ -719,7 +608,7 @@ describe('admission', () => {
   });
 
   test('the queue takes exactly as many as its bound: k more are k refusals, each with a time after which to retry', async () => {
-    const bench = new Bench({ policy: { maxRequests: 5 } });
+    const bench = new SchedulerBench({ policy: { maxRequests: 5 } });
     await bench.submitBehind(0);
     const tickets = Array.from({ length: 8 }, () => bench.submit(fp32Rows(1)));
     await turn();
@@ -734,7 +623,7 @@ describe('admission', () => {
   });
 
   test('the queue is bounded in bytes, too', async () => {
-    const bench = new Bench({ maxQueueBytes: 16 });
+    const bench = new SchedulerBench({ maxQueueBytes: 16 });
     await bench.submitBehind(0);
     const tickets = [3, 1, 1].map((rows) => bench.submit(fp32Rows(rows)));
     await turn();
@@ -742,7 +631,7 @@ describe('admission', () => {
   });
 
   test('a hostile number of shapes does not make the scheduler forget how long the usual one takes', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     bench.teach(50);
     const { size: usual } = fp32Rows(1);
     for (let shape = 0; shape < 500; shape++) {
@@ -759,7 +648,7 @@ describe('admission', () => {
 
 describe('a call that is cancelled', () => {
   test('before it comes: it is not counted and not run', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const call = new FakeCall();
     call.cancel();
     const ticket = bench.submit(fp32Rows(1), { call });
@@ -769,7 +658,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('Q4: in the queue: it frees its place at once and is not run', async () => {
-    const bench = new Bench({ policy: { maxRequests: 2 } });
+    const bench = new SchedulerBench({ policy: { maxRequests: 2 } });
     const { blocker, tickets } = await bench.submitBehind(2);
     tickets[0]?.call.cancel();
     await turn();
@@ -780,7 +669,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('in the same turn in which it came: it is not run', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     ticket.call.cancel();
     await turn();
@@ -789,7 +678,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('during the run: it ends at once, and the others of its batch are answered', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [bench.submit(fp32Rows(1, 1)), bench.submit(fp32Rows(1, 2))];
     await turn();
     tickets[0]?.call.cancel();
@@ -800,7 +689,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('while its refused batch is halved: it is not run again', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(4);
     await bench.end(blocker);
     bench.executor.last.end(REFUSED);
@@ -812,7 +701,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('while it waits for its replay: it is not run again', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [bench.submit(fp32Rows(1, 1)), bench.submit(fp32Rows(1, 2))];
     await turn();
     await bench.end(bench.executor.last, CRASHED);
@@ -825,7 +714,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('before a run that crashes: it is not replayed', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     await turn();
     ticket.call.cancel();
@@ -835,7 +724,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('by its deadline: the status says so', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { tickets } = await bench.submitBehind(1);
     tickets[0]?.call.cancel('deadline');
     await turn();
@@ -843,7 +732,7 @@ describe('a call that is cancelled', () => {
   });
 
   test('after its answer: nothing happens any more', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     await turn();
     await bench.settle();
@@ -860,7 +749,7 @@ describe('values that the model refuses', () => {
   }
 
   test('one bad row of 32 fails alone: it is found by halving, and the other 31 are answered', async () => {
-    const bench = new Bench({ maxRows: 32 });
+    const bench = new SchedulerBench({ maxRows: 32 });
     const { blocker, tickets } = await bench.submitBehind(32);
     await bench.end(blocker);
     await bench.settle(refusing(19));
@@ -873,7 +762,7 @@ describe('values that the model refuses', () => {
   });
 
   test('several bad rows are all found', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(7);
     await bench.end(blocker);
     await bench.settle(refusing(0, 3, 6));
@@ -889,7 +778,7 @@ describe('values that the model refuses', () => {
   });
 
   test('a request of several rows is blamed as a whole, and is not torn apart', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [bench.submit(fp32Rows(4, 1)), bench.submit(fp32Rows(4, 2))];
     await turn();
     await bench.settle(refusing(2));
@@ -898,7 +787,7 @@ describe('values that the model refuses', () => {
   });
 
   test('the text is what the model says of the input, without paths of the machine it was built on', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     await turn();
     await bench.settle(() => REFUSED);
@@ -908,7 +797,7 @@ describe('values that the model refuses', () => {
   });
 
   test('what waits behind is not held up for longer than the halving takes', async () => {
-    const bench = new Bench({ maxRows: 2 });
+    const bench = new SchedulerBench({ maxRows: 2 });
     const { blocker, tickets } = await bench.submitBehind(4);
     await bench.end(blocker);
     await bench.settle(refusing(0));
@@ -921,7 +810,7 @@ describe('a runner that dies', () => {
   test.each<RunOutcome>([CRASHED, { kind: 'timed_out', cause: 'no answer within 2000 ms' }])(
     'Q6: each request of its batch runs once more, by itself, and is answered ($kind)',
     async (outcome) => {
-      const bench = new Bench();
+      const bench = new SchedulerBench();
       const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
       await turn();
       await bench.end(bench.executor.last, outcome);
@@ -933,7 +822,7 @@ describe('a runner that dies', () => {
   );
 
   test('Q6: a replay runs with nothing beside it, however many instances are idle', async () => {
-    const bench = new Bench({ instances: 3 });
+    const bench = new SchedulerBench({ instances: 3 });
     for (const value of [1, 2]) bench.submit(fp32Rows(2, value));
     await turn();
     const [first, other] = bench.executor.runs;
@@ -954,7 +843,7 @@ describe('a runner that dies', () => {
   });
 
   test('Q6: a second crash names its culprit and hurts nobody else', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();
     await bench.settle((run) => (run.values.includes(2) ? CRASHED : echo(run)));
@@ -964,7 +853,7 @@ describe('a runner that dies', () => {
   });
 
   test('a request that is alone from the start has its second chance, too', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     await turn();
     await bench.settle(() => CRASHED);
@@ -973,7 +862,7 @@ describe('a runner that dies', () => {
   });
 
   test('a replay whose deadline has passed is not run', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1), { call: callFor(100) });
     await turn();
     await pass(100);
@@ -983,7 +872,7 @@ describe('a runner that dies', () => {
   });
 
   test('a replay that the model refuses is the fault of its values, and the others go on', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [1, 2].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();
     await bench.end(bench.executor.last, CRASHED);
@@ -992,7 +881,7 @@ describe('a runner that dies', () => {
   });
 
   test('while no runner is up, what is to be replayed waits', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1, 1));
     await turn();
     const idle = vi.spyOn(bench.executor, 'idle', 'get').mockReturnValue(0);
@@ -1008,7 +897,7 @@ describe('a runner that dies', () => {
   });
 
   test('a runner that is gone for good fails all that waits, also for a replay', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(2);
     vi.spyOn(bench.executor, 'idle', 'get').mockReturnValue(0);
     await bench.end(blocker, CRASHED);
@@ -1021,7 +910,7 @@ describe('a runner that dies', () => {
 
 describe('other outcomes', () => {
   test('a fault of ours fails the whole batch, with the cause kept out of the text', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1))];
     await turn();
     const cause = new Error('secret');
@@ -1033,7 +922,7 @@ describe('other outcomes', () => {
   });
 
   test('a batch that the breaker rejects is refused with the time after which to retry', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     await turn();
     await bench.settle(() => ({ kind: 'rejected', retryAfterMs: 4_000 }));
@@ -1042,7 +931,7 @@ describe('other outcomes', () => {
   });
 
   test('an open breaker refuses what comes, and what waits, without running it', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(2);
     bench.executor.gate = { kind: 'open', retryAfterMs: 3_000 };
     tickets.push(bench.submit(fp32Rows(1)));
@@ -1065,13 +954,13 @@ describe('Q9: while no instance lives', () => {
   }
 
   /** No instance is left. */
-  function lose(bench: Bench, gate: Gate): void {
+  function lose(bench: SchedulerBench, gate: Gate): void {
     bench.executor.lost = true;
     bench.executor.gate = gate;
     bench.scheduler.wake();
   }
 
-  async function comeBack(bench: Bench): Promise<void> {
+  async function comeBack(bench: SchedulerBench): Promise<void> {
     bench.executor.lost = false;
     bench.executor.gate = { kind: 'closed' };
     bench.scheduler.wake();
@@ -1079,7 +968,7 @@ describe('Q9: while no instance lives', () => {
   }
 
   test('a request whose deadline is after the return waits, and is answered', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     lose(bench, downFor(1_000));
     const ticket = bench.submit(fp32Rows(1, 7), { call: callFor(5_000) });
     await pass(1_500);
@@ -1090,7 +979,7 @@ describe('Q9: while no instance lives', () => {
   });
 
   test('a request whose deadline is before the return is refused at once, with the time until then', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     lose(bench, downFor(1_000));
     const ticket = bench.submit(fp32Rows(1), { call: callFor(900) });
     await turn();
@@ -1102,7 +991,7 @@ describe('Q9: while no instance lives', () => {
   });
 
   test('a request is refused before its deadline, not at it, where the return is late', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     lose(bench, downFor(1_000));
     const ticket = bench.submit(fp32Rows(1), { call: callFor(3_000) });
     let drained = false;
@@ -1117,7 +1006,7 @@ describe('Q9: while no instance lives', () => {
   });
 
   test('what waits is refused as soon as a start has failed and the next would be too late for it', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     lose(bench, downFor(1_000));
     const [soon, late] = [3_000, 9_000].map((ms) => bench.submit(fp32Rows(1), { call: callFor(ms) }));
     await pass(1_000);
@@ -1130,7 +1019,7 @@ describe('Q9: while no instance lives', () => {
   });
 
   test('the requests of a batch that crashed wait like all others, and run by themselves after the return', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const tickets = [5_000, 500].map((ms, value) => bench.submit(fp32Rows(1, value), { call: callFor(ms) }));
     await turn();
     lose(bench, downFor(1_000));
@@ -1144,7 +1033,7 @@ describe('Q9: while no instance lives', () => {
   });
 
   test('a request without a deadline waits for half a minute, from its arrival or the begin of the outage', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const old = bench.submit(fp32Rows(1, -1));
     await turn();
     const waited = bench.submit(fp32Rows(1));
@@ -1159,7 +1048,7 @@ describe('Q9: while no instance lives', () => {
   });
 
   test('nothing waits where no return is expected, because the model itself was refused', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     lose(bench, { ...(downFor(1_000) as Down), expectedAtMs: FOREVER });
     const tickets = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1), { call: callFor(60_000) })];
     await turn();
@@ -1167,7 +1056,7 @@ describe('Q9: while no instance lives', () => {
   });
 
   test('the bounds of the queue hold', async () => {
-    const bench = new Bench({ policy: { maxRequests: 3 } });
+    const bench = new SchedulerBench({ policy: { maxRequests: 3 } });
     lose(bench, downFor(1_000));
     const tickets = Array.from({ length: 5 }, () => bench.submit(fp32Rows(1), { call: callFor(9_000) }));
     await turn();
@@ -1177,7 +1066,7 @@ describe('Q9: while no instance lives', () => {
 
 describe('a run whose callers are gone', () => {
   /** A run of a call that ends in 100 ms, which such a call has left by now. */
-  async function abandonedRun(bench: Bench): Promise<FakeRun> {
+  async function abandonedRun(bench: SchedulerBench): Promise<FakeRun> {
     const ticket = bench.submit(fp32Rows(1, 7), { timeoutMs: 100 });
     await turn();
     const run = bench.executor.last;
@@ -1188,7 +1077,7 @@ describe('a run whose callers are gone', () => {
   }
 
   test('goes on while no request waits for its instance', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const run = await abandonedRun(bench);
     expect(run.demand.isInTheWay()).toBe(false);
     await bench.end(run);
@@ -1196,7 +1085,7 @@ describe('a run whose callers are gone', () => {
   });
 
   test('is in the way as long as another request waits for its instance', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const run = await abandonedRun(bench);
     const waiting = bench.submit(fp32Rows(1, 8));
     await turn();
@@ -1206,7 +1095,7 @@ describe('a run whose callers are gone', () => {
   });
 
   test('is not in the way where another instance is idle', async () => {
-    const bench = new Bench({ instances: 2 });
+    const bench = new SchedulerBench({ instances: 2 });
     const run = await abandonedRun(bench);
     bench.submit(fp32Rows(1, 8));
     await turn();
@@ -1215,7 +1104,7 @@ describe('a run whose callers are gone', () => {
   });
 
   test('is in the way of requests that wait for nothing to run beside them', async () => {
-    const bench = new Bench({ instances: 2, maxRows: 1 });
+    const bench = new SchedulerBench({ instances: 2, maxRows: 1 });
     const run = await abandonedRun(bench);
     const other = bench.submit(fp32Rows(1, 8));
     await turn();
@@ -1226,14 +1115,14 @@ describe('a run whose callers are gone', () => {
   });
 
   test('is in the way of a model that leaves', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const run = await abandonedRun(bench);
     void bench.scheduler.drained();
     expect(run.demand.isInTheWay()).toBe(true);
   });
 
   test('is not in the way while one of its callers waits for the answer', async () => {
-    const bench = new Bench({ maxDelayMs: 1 });
+    const bench = new SchedulerBench({ maxDelayMs: 1 });
     bench.submit(fp32Rows(1, 7), { timeoutMs: 100 });
     bench.submit(fp32Rows(1, 8));
     await pass(1);
@@ -1248,7 +1137,7 @@ describe('a run whose callers are gone', () => {
   test('that is ended for others is not run again, and is reported with its model, request and call', async () => {
     const stopped: RunStopped[] = [];
     const stop = diagnostics.runStopped.subscribe((event) => stopped.push(event));
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit({ ...fp32Rows(1, 7), requestId: 'long' }, { timeoutMs: 100 });
     await pass(100);
     const waiting = bench.submit(fp32Rows(1, 8));
@@ -1273,7 +1162,7 @@ describe('a run that takes longer than any may', () => {
   const OVERRAN: RunOutcome = { kind: 'overran', cause: 'no answer within 1500 ms', maxMs: 1_500 };
 
   test('fails its request with the limit, and is not run again', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1, 7));
     await turn();
     await bench.end(bench.executor.last, OVERRAN);
@@ -1282,7 +1171,7 @@ describe('a run that takes longer than any may', () => {
   });
 
   test('of several requests runs once more, each by itself, so that only the one that is too long fails', async () => {
-    const bench = new Bench();
+    const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(3);
     await bench.end(blocker);
     await bench.end(bench.executor.last, OVERRAN);
@@ -1293,7 +1182,7 @@ describe('a run that takes longer than any may', () => {
 });
 
 test('a batch whose runner is ended for another one runs again as it was, and beside others', async () => {
-  const bench = new Bench({ instances: 2 });
+  const bench = new SchedulerBench({ instances: 2 });
   const { tickets } = await bench.submitBehind(2);
   const [first, second] = bench.executor.runs;
   const interrupted: RunOutcome = { kind: 'interrupted', cause: 'others wait' };
@@ -1354,7 +1243,7 @@ test('Q1: whatever happens in whatever order, each request settles exactly once,
   };
   await fc.assert(
     fc.asyncProperty(history, async ({ steps, instances, maxDelayMs }) => {
-      const bench = new Bench({ instances, maxDelayMs, maxRows: 4, policy: { maxRequests: 6 } });
+      const bench = new SchedulerBench({ instances, maxDelayMs, maxRows: 4, policy: { maxRequests: 6 } });
       const tickets: Ticket[] = [];
       let settlements = 0;
       const watch = (ticket: Ticket): void => {
@@ -1420,8 +1309,8 @@ describe('requests of unlike length in one bucket', () => {
   const text = (length: number): InferTensors => ({ ...fp32Rows(1, length), size: { elements: length, length } });
 
   /** The runs of what waits behind a busy instance, by the lengths of their requests, where a batch takes so long. */
-  async function runsOf(lengths: readonly number[], fixedMs: number, elementMs: number, settings: Settings = {}) {
-    const bench = new Bench(settings);
+  async function runsOf(lengths: readonly number[], fixedMs: number, elementMs: number, settings: BenchSettings = {}) {
+    const bench = new SchedulerBench(settings);
     for (const length of [29, 30, 35, 36]) bench.teach(fixedMs, elementMs * length, text(length).size);
     bench.submit(text(36));
     await turn();
@@ -1452,7 +1341,7 @@ describe('requests of unlike length in one bucket', () => {
 
 describe('occupancy', () => {
   test('counts rows from when they are taken until they are answered, given up or refused by the model', async () => {
-    const bench = new Bench({ instances: 2, maxRows: 8 });
+    const bench = new SchedulerBench({ instances: 2, maxRows: 8 });
     const { occupancy } = bench.scheduler;
     expect(occupancy.capacity).toBe(16);
     const rowsNow = (): number => occupancy.rowMs(performance.now() + 1) - occupancy.rowMs(performance.now());
@@ -1475,7 +1364,7 @@ describe('occupancy', () => {
   });
 
   test('leaves out what was not taken', async () => {
-    const bench = new Bench({ policy: { maxRequests: 1 } });
+    const bench = new SchedulerBench({ policy: { maxRequests: 1 } });
     const { tickets } = await bench.submitBehind(3);
     expect(tickets.filter(({ error }) => error?.reason === 'queue_full')).toHaveLength(2);
     const { occupancy } = bench.scheduler;
@@ -1491,7 +1380,7 @@ describe('a refusal before the request is known', () => {
   }
 
   test('comes to who has too little time, as the queue would say it, and not while the version is quiet', async () => {
-    const bench = new Bench({ maxRows: 1 });
+    const bench = new SchedulerBench({ maxRows: 1 });
     bench.teach(100);
     expect(bench.scheduler.refusal(callFor(10), NO_TERMS)).toBeUndefined();
     await bench.submitBehind(20);
@@ -1505,7 +1394,7 @@ describe('a refusal before the request is known', () => {
   });
 
   test('leaves the queue as it was', async () => {
-    const bench = new Bench({ maxRows: 1 });
+    const bench = new SchedulerBench({ maxRows: 1 });
     bench.teach(100);
     const { blocker } = await bench.submitBehind(5);
     const before = [bench.scheduler.queuedRequests, bench.scheduler.queuedRows];
@@ -1528,7 +1417,7 @@ describe('a refusal before the request is known', () => {
         fc.constantFrom(0, 10, 900, 1_500),
         async (waiting, asking, laterMs) => {
           const levels = new QueuePolicies([queuePolicy(), queuePolicy(), queuePolicy()], 2);
-          const bench = new Bench({ maxRows: 8, queues: levels });
+          const bench = new SchedulerBench({ maxRows: 8, queues: levels });
           for (const elements of [1, 10, 100]) bench.teach(20, elements / 2, { elements, length: 1 });
           const callOf = (ms: number | undefined): FakeCall => (ms === undefined ? new FakeCall() : callFor(ms));
           const submit = (each: (typeof waiting)[number], call: FakeCall): Ticket =>
