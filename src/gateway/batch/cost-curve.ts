@@ -9,7 +9,10 @@ import { IsotonicPools } from './isotonic-pools.ts';
 
 /** A mean forgets after about this many samples. */
 const MEAN_SAMPLES = 16;
-/** Weight that samples keep for each run since: 693 runs halve it, so that the slow runs of a size do not stay for ever. */
+/**
+ * Weight that samples keep for each run since: 700 runs halve it. So what slow runs taught of one size does not stay for ever, and
+ * what the warm-up showed of batches that do not pay stays known while only smaller ones run.
+ */
 const FADING = 0.999;
 /** Sizes that are kept. Of more, the one that was run longest ago goes: the regression predicts it then. */
 const MAX_SIZES = 64;
