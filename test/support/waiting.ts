@@ -34,3 +34,8 @@ export function bucket(requests: readonly Sketch[], predict: Bucket['predict'] =
 export function rowsOf(requests: readonly Waiting[]): number {
   return requests.reduce((sum, { rows }) => sum + rows, 0);
 }
+
+/** True for a request that could not be answered in time even if it ran alone, now. */
+export function isHopeless(one: Waiting, { predict }: Pick<Bucket, 'predict'>, now: number): boolean {
+  return one.deadline <= now || now + (predict(one.rows) ?? 0) > one.deadline;
+}

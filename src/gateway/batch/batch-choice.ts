@@ -96,9 +96,8 @@ function searchBatch<R extends Waiting>(
   limit: number,
   now: number,
 ): BatchChoice<R> {
-  const chosen = new BatchSearch(bucket, limit, now).betterThanFirst(eager.requests.length, eager.rows);
-  if (chosen === undefined) return eager;
-  const requests = chosen.flatMap((index) => bucket.waiting[index] ?? []);
+  const requests = new BatchSearch(bucket, limit, now).betterThanFirst(eager.requests.length, eager.rows);
+  if (requests === undefined) return eager;
   const rows = rowsOf(requests);
   return { requests, rows, reason: rows >= limit ? 'full' : 'deadline' };
 }

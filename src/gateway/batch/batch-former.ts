@@ -6,9 +6,6 @@
 import { LAST_TURN } from './queue-policy.ts';
 import type { Bucket, Waiting } from './waiting.ts';
 
-/** How many requests are looked at, so that a decision stays cheap however much waits; and in any case so many full batches. */
-const HORIZON_REQUESTS = 512;
-const HORIZON_BATCHES = 4;
 /** With more flows than this, what one of them passes over moves the turns of its other requests too little to matter. */
 const MANY_FLOWS = 8;
 
@@ -63,8 +60,8 @@ export class BatchFormer {
   #least = 0;
   #left = 0;
 
-  constructor({ waiting, predict }: Bucket, limit: number) {
-    const length = Math.min(waiting.length, Math.max(HORIZON_REQUESTS, HORIZON_BATCHES * limit));
+  constructor({ waiting, predict }: Bucket) {
+    const { length } = waiting;
     this.length = length;
     this.marks = new Int32Array(length);
     this.#waiting = waiting;
@@ -80,7 +77,7 @@ export class BatchFormer {
       this.#deadlines[index] = request.deadline;
       this.#latestStarts[index] = request.deadline - this.time(request.rows);
     }
-    this.#lanes = lanesOf(waiting, length);
+    this.#lanes = lanesOf(waiting);
   }
 
   /** Milliseconds that a batch of `rows` takes; 0 where that is not known. */
@@ -239,7 +236,8 @@ export function levelOf({ turn, level }: Waiting): number {
   return turn === LAST_TURN ? Number.POSITIVE_INFINITY : level;
 }
 
-function lanesOf(waiting: readonly Waiting[], length: number): readonly Lane[] {
+function lanesOf(waiting: readonly Waiting[]): readonly Lane[] {
+  const { length } = waiting;
   const flows = new Map<object, number[]>();
   for (let index = 0; index < length && flows.size <= MANY_FLOWS; index++) {
     const flow = waiting[index]?.flow;

@@ -12,6 +12,8 @@ import { type Bucket, grantedMs, type Waiting } from './waiting.ts';
 
 /** How many batches a candidate is followed. */
 const HORIZON_BATCHES = 4;
+/** How many requests are looked at, so that a decision stays cheap however much waits; and in any case so many full batches. */
+const HORIZON_REQUESTS = 512;
 /** The sliding window sees so many targets of requests: past them it would be at the end of the queue anyway. */
 const WINDOW_TARGETS = 4;
 /** From 8 rows on the sizes that are weighed grow by a quarter. */
@@ -26,8 +28,8 @@ const ALIKE = 4;
 /** Marks of a candidate's batch, and of those that follow it by either rule. */
 const MARKS = 3;
 
-export class BatchSearch {
-  readonly #waiting: readonly Waiting[];
+export class BatchSearch<R extends Waiting> {
+  readonly #waiting: readonly R[];
   readonly #former: BatchFormer;
   readonly #limit: number;
   readonly #now: number;
@@ -41,18 +43,19 @@ export class BatchSearch {
   /** What a millisecond is worth, in requests that count. */
   #worth = 0;
 
-  constructor(bucket: Bucket, limit: number, now: number) {
-    const [head] = bucket.waiting;
-    this.#waiting = bucket.waiting;
-    this.#former = new BatchFormer(bucket, limit);
-    this.#hasLevels = bucket.waiting.some((request) => head !== undefined && levelOf(request) !== levelOf(head));
+  constructor({ waiting: all, predict }: Bucket<R>, limit: number, now: number) {
+    const waiting = lookedAt(all, limit, now + (predict(limit) ?? 0));
+    const [head] = waiting;
+    this.#waiting = waiting;
+    this.#former = new BatchFormer({ waiting, predict });
+    this.#hasLevels = waiting.some((request) => head !== undefined && levelOf(request) !== levelOf(head));
     this.#limit = limit;
     this.#now = now;
     this.#target = targetRows((rows) => this.#former.time(rows), limit, head === undefined ? 0 : grantedMs(head));
   }
 
-  /** The indexes of a batch that is better than that of the first `count` requests, which have `rows` rows; or `undefined`. */
-  betterThanFirst(count: number, rows: number): readonly number[] | undefined {
+  /** A batch that is better than that of the first `count` requests, which have `rows` rows; or `undefined`. */
+  betterThanFirst(count: number, rows: number): readonly R[] | undefined {
     let best: number | undefined;
     let bestValue = Number.NaN;
     for (let size = rows + 1; size <= this.#limit; size = nextSize(size, this.#limit)) {
@@ -73,7 +76,7 @@ export class BatchSearch {
     }
     if (best === undefined) return undefined;
     this.#formCandidate(best);
-    return [...this.#former.marks.keys()].filter((index) => this.#former.marks[index] === this.#mark);
+    return this.#waiting.filter((_, index) => this.#former.marks[index] === this.#mark);
   }
 
   /** Forms the batch that passes over what would be late in one of `size` rows; false where it must not. */
@@ -160,6 +163,21 @@ export class BatchSearch {
     }
     return value;
   }
+}
+
+/**
+ * The requests that are looked at: all, or the first ones and the first of those behind them that are in time for a full batch.
+ * Where very much waits, the first ones may all be late for it.
+ */
+function lookedAt<R extends Waiting>(waiting: readonly R[], limit: number, fullAt: number): readonly R[] {
+  const most = Math.max(HORIZON_REQUESTS, HORIZON_BATCHES * limit);
+  if (waiting.length <= most) return waiting;
+  const first = waiting.slice(0, most / 2);
+  for (let index = first.length; index < waiting.length && first.length < most; index++) {
+    const request = waiting[index];
+    if (request !== undefined && request.deadline >= fullAt) first.push(request);
+  }
+  return first;
 }
 
 function nextSize(size: number, limit: number): number {

@@ -36,8 +36,3 @@ export interface BatchPolicy {
 export function grantedMs({ deadline, arrivalMs }: Waiting): number {
   return deadline - arrivalMs;
 }
-
-/** True for a request that could not be answered in time even if it ran alone, now. */
-export function isHopeless(request: Waiting, bucket: Pick<Bucket, 'predict'>, now: number): boolean {
-  return request.deadline <= now || now + (bucket.predict(request.rows) ?? 0) > request.deadline;
-}

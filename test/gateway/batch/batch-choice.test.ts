@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { chooseBatch } from '../../../src/gateway/batch/batch-choice.ts';
-import { type BatchPolicy, type Bucket, isHopeless, type Waiting } from '../../../src/gateway/batch/waiting.ts';
-import { bucket, flowOf, NOW, request, rowsOf } from '../../support/waiting.ts';
+import type { BatchPolicy, Bucket, Waiting } from '../../../src/gateway/batch/waiting.ts';
+import { bucket, flowOf, isHopeless, NOW, request, rowsOf } from '../../support/waiting.ts';
 
 const POLICY: BatchPolicy = { maxRows: 64, maxDelayMs: 0, preferredRows: [] };
 const GPU = (rows: number): number => 1.9 + 0.14 * rows;
@@ -28,6 +28,11 @@ describe('under overload', () => {
     const chosen = choose(requests);
     expect(chosen.length).toBeGreaterThan(50);
     expect(requests.indexOf(chosen[0] ?? pressed(0, 0))).toBeGreaterThan(20);
+  });
+
+  test('however many wait that are late for it, a full batch is found behind them', () => {
+    const chosen = choose(backlog(20_000, 25));
+    expect(chosen.length).toBeGreaterThan(50);
   });
 
   test('no one is passed over for the sake of what may come, where two batches answer all', () => {

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Decision, decide } from '../../../src/gateway/batch/dynamic-batcher.ts';
 import { LAST_TURN } from '../../../src/gateway/batch/queue-policy.ts';
-import { type BatchPolicy, type Bucket, isHopeless, type Waiting } from '../../../src/gateway/batch/waiting.ts';
+import type { BatchPolicy, Bucket, Waiting } from '../../../src/gateway/batch/waiting.ts';
 import type { SendReason } from '../../../src/gateway/ops/diagnostics.ts';
-import { bucket, FOREVER, NOW, request, rowsOf, type Sketch, waiting } from '../../support/waiting.ts';
+import { bucket, FOREVER, isHopeless, NOW, request, rowsOf, type Sketch, waiting } from '../../support/waiting.ts';
 
 const EAGER: BatchPolicy = { maxRows: 8, maxDelayMs: 0, preferredRows: [] };
 const DELAYED: BatchPolicy = { maxRows: 8, maxDelayMs: 20, preferredRows: [] };
@@ -303,20 +303,6 @@ describe('levels of priority', () => {
     const urgent = { rows: 1, arrivalMs: NOW - 1, deadline: FOREVER, level: 1 };
     expect(decided([bucket([urgent, old])], DELAYED, 1)).toEqual(run(2, 'delay'));
     expect(decided([bucket([urgent, old])], { ...DELAYED, preferredRows: [4] }, 1)).toEqual(run(2, 'delay'));
-  });
-});
-
-describe('isHopeless', () => {
-  const at = (deadline: number): Waiting => request({ rows: 2, arrivalMs: 0, deadline });
-
-  test.each([
-    { name: 'the deadline has passed', deadline: NOW, predict: undefined, expected: true },
-    { name: 'nothing is known of the model', deadline: NOW + 0.1, predict: undefined, expected: false },
-    { name: 'its own run takes longer than is left', deadline: NOW + 4.9, predict: steep, expected: true },
-    { name: 'its own run ends just in time', deadline: NOW + 5, predict: steep, expected: false },
-    { name: 'it has no deadline', deadline: FOREVER, predict: steep, expected: false },
-  ])('$name: $expected', ({ deadline, predict, expected }) => {
-    expect(isHopeless(at(deadline), { predict: predict ?? (() => undefined) }, NOW)).toBe(expected);
   });
 });
 
