@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { reaches } from './case.ts';
+import { CELL_NAMES } from './cases/grid.ts';
 import { CASES } from './cases.ts';
 import { htmlReport } from './report-html.ts';
 import { type Finished, lineOf, markdownReport } from './report-markdown.ts';
@@ -83,6 +84,15 @@ if (missed.length > 0) process.exitCode = 1;
 
 function listOf(text: string): string[] {
   return text.split(',').map((part) => part.trim());
+}
+
+function partsOfCells(text: string): string[] {
+  const parts = listOf(text);
+  const unknown = parts.find((part) => !CELL_NAMES.some((name) => name.includes(part)));
+  if (unknown === undefined) return parts;
+  throw new InvalidArgumentError(
+    `no cell's name contains '${unknown}'; they are such as ${CELL_NAMES.slice(0, 3).join(', ')}.`,
+  );
 }
 
 function namesOfCases(text: string): string[] {

@@ -42,6 +42,7 @@ function gridCase(grid: GridOptions): Case {
 
 async function runGrid(grid: GridOptions, { seeds, cells }: RunOptions): Promise<CaseResult> {
   const chosen = grid.cells.filter((cell) => cells(nameOf(cell)));
+  if (chosen.length === 0) return { measures: [] };
   const used = seeds.map((seed) => seed + (grid.seedOffset ?? 0));
   const results: CellResult[] = [];
   for (const cell of chosen) results.push(await measure(cell, grid.noise, used));
@@ -118,6 +119,9 @@ const HELD_OUT = [
   ...cellsOf(CURVES, ['gamma2', 'gamma8', 'flash', 'azure-conversation'], LOADS),
   ...cellsOf(CURVES, KINDS, [0.8, 1, 1.5]),
 ];
+
+/** Names of the cells of all grids. */
+export const CELL_NAMES: readonly string[] = [...CELLS, ...HELD_OUT].map(nameOf);
 
 export const GRID_CASES: readonly Case[] = [
   gridCase({ name: 'grid', title: '36 cells', cells: CELLS, noise: 0, meanBar: 0.989, minBar: 0.955, lagBar: 1 }),

@@ -40,19 +40,23 @@ function holds(name: string, { name: figure, value, bar }: Measure): boolean {
 }
 
 describe('in the simulation', () => {
-  test.each(CASES.map(({ name, title }) => ({ name, title })))('the figures of "$title" hold', async ({ name }) => {
-    const { measures } = await resultOf(name);
-    expect(measures.length).toBeGreaterThan(0);
-    expect(measures.filter((measure) => !holds(name, measure)).map(lineOf)).toEqual([]);
-  });
+  test.each(CASES.map(({ name, title }) => ({ name, title })))(
+    'the figures of "$title" hold',
+    { timeout: 600_000 },
+    async ({ name }) => {
+      const { measures } = await resultOf(name);
+      expect(measures.length).toBeGreaterThan(0);
+      expect(measures.filter((measure) => !holds(name, measure)).map(lineOf)).toEqual([]);
+    },
+  );
 
-  test('the same seeds give the same figures', async () => {
+  test('the same seeds give the same figures', { timeout: 600_000 }, async () => {
     const grid = CASES.filter(({ name }) => name === 'grid-10');
     const options = { ...OPTIONS, cells: (name: string) => name.startsWith('mlp/') };
     for (const subject of grid) expect(await subject.run(options)).toEqual(await subject.run(options));
   });
 
-  test('every figure that is held below its goal is one that is measured', async () => {
+  test('every figure that is held below its goal is one that is measured', { timeout: 600_000 }, async () => {
     const known = new Set<string>();
     for (const { name } of CASES) {
       for (const measure of (await resultOf(name)).measures) known.add(`${name}: ${measure.name}`);
