@@ -27,7 +27,7 @@ const program = new Command('simulate')
   .option(
     '--cells <parts>',
     'of a grid, run the cells whose names contain one of these texts, such as gpu/,/1.2',
-    listOf,
+    partsOfCells,
   )
   .option(
     '--seed <numbers>',
