@@ -13,22 +13,8 @@ export interface QueuePolicy {
   readonly timeoutAction: 'reject' | 'delay';
 }
 
-/**
- * What one level of priority is worth, in milliseconds of waiting. Requests go in the order of their arrival plus this much for
- * each level: the dynamic priorities of Jackson, "Some problems in queueing with dynamic priorities" (Naval Research Logistics
- * Quarterly, 1960). Two requests never change places while they wait, so the queue stays sorted by itself. Within a second of
- * each other they go strictly by level; and what waits at level `n` is overtaken only by what comes in its first `n - 1`
- * seconds, however much comes: nothing starves.
- */
-const LEVEL_WORTH_MS = 1_000;
-
 /** The turn of what waits behind everything that has not had its time. */
 export const LAST_TURN = Number.POSITIVE_INFINITY;
-
-/** @param level 1 is the most urgent. */
-export function turnOf(level: number, arrivalMs: number): number {
-  return arrivalMs + (level - 1) * LEVEL_WORTH_MS;
-}
 
 export class QueuePolicies {
   readonly #policies: readonly [QueuePolicy, ...QueuePolicy[]];

@@ -3,9 +3,10 @@
  * that runs a batch.
  *
  * Q1: each request settles exactly once.
- * Q2: the queue changes only in `enqueue`, `#forget`, `#sweep`, `#pump`, `#awaitInstance` and `abandon`.
+ * Q2: the queue changes only in `enqueue`, `#forget`, `#candidates`, `#startRuns`, `#awaitInstance` and `abandon`.
  * Q3: at most one timer is armed, for the earliest moment at which the decision may change by itself.
- * Q4: an expired, hopeless or cancelled request never enters a batch.
+ * Q4: an expired or cancelled request never enters a batch. One that is not expected to be answered in time does only where nothing
+ *     else can run, or as a probe: predictions may be wrong, and only runs correct them.
  * Q5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
  * Q6: while a batch runs that is `exclusive`, nothing runs beside it.
  * Q7: a batch takes requests of one bucket in order of their turns, and passes over only those that would be late in it.
@@ -31,11 +32,10 @@ import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { paddedSize, withFirst } from './length-runs.ts';
 import { defaultObjectiveMs } from './objective.ts';
 import { Occupancy } from './occupancy.ts';
-import { batchOutputLimit, byteLengthOf } from './output-limit.ts';
 import { type Prepared, PreparedBatches } from './prepared-batches.ts';
 import { withJitter } from './pushback.ts';
 import type { QueuePolicies } from './queue-policy.ts';
-import type { InferOutputs, OutputTensor, QueuedRequest } from './queued-request.ts';
+import type { InferOutputs, QueuedRequest } from './queued-request.ts';
 import {
   breakerOpen,
   cancelled,
@@ -47,6 +47,7 @@ import {
 } from './refusals.ts';
 import { RequestQueue, type Verdict } from './request-queue.ts';
 import { timesOf } from './request-times.ts';
+import { RowLimits } from './row-limits.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
 import { SeenSizes } from './seen-sizes.ts';
 import { settle } from './settlement.ts';
@@ -74,8 +75,6 @@ export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
   readonly device: Device;
 }
 
-/** Shapes whose limit of rows is remembered. */
-const MAX_ROW_LIMITS = 64;
 /** The longest that Node's timers wait; one that is set for longer fires at once. */
 const MAX_TIMER_MS = 0x7fff_ffff;
 
@@ -103,8 +102,7 @@ export class Scheduler implements Batcher {
   readonly #share: DeviceShare;
   readonly #queue: RequestQueue;
   readonly #prepared = new PreparedBatches();
-  /** The most rows of a batch, by bucket, where the size of outputs allows fewer than the policy. */
-  readonly #rowLimits = new Map<string, number>();
+  readonly #rowLimits: RowLimits;
   /** When the batches in flight are expected back. */
   readonly #inFlight = new Map<Batch, number>();
   readonly #sizes = new SeenSizes();
@@ -127,6 +125,7 @@ export class Scheduler implements Batcher {
     const { device, cores, background } = options.place ?? { device: new Device(), cores: 1, background: false };
     this.#share = device.join({ cores, background, wake: () => this.#pumpSoon() });
     this.#queue = new RequestQueue(options.queues, options.maxQueueBytes, { predict, maxRows });
+    this.#rowLimits = new RowLimits(options.maxOutputBytes, maxRows);
     this.occupancy = new Occupancy(maxRows * executor.instances);
   }
 
@@ -251,18 +250,6 @@ export class Scheduler implements Batcher {
   /** Learns how long a batch took that ran with nothing beside it: a warm-up run. */
   observe(size: RowSize, rows: number, elapsedMs: number): void {
     this.costs.observe(size, rows, elapsedMs, performance.now(), 0);
-  }
-
-  /** Learns from a batch's outputs how many rows a batch of the bucket may have so that its outputs are not too large. */
-  #learnSize(bucket: string, rows: number, outputs: readonly OutputTensor[]): void {
-    const { maxOutputBytes, policy } = this.#options;
-    const limit = Math.floor(batchOutputLimit(maxOutputBytes) / (byteLengthOf(outputs) / rows));
-    if (!(limit < policy.maxRows)) {
-      if (this.#rowLimits.size > 0) this.#rowLimits.delete(bucket);
-      return;
-    }
-    if (this.#rowLimits.size >= MAX_ROW_LIMITS && !this.#rowLimits.has(bucket)) return;
-    this.#rowLimits.set(bucket, Math.max(1, limit));
   }
 
   #requestOf(
@@ -500,7 +487,7 @@ export class Scheduler implements Batcher {
     const { beside } = this.#share;
     return withStepsBehind({
       waiting,
-      maxRows: this.#rowLimits.get(waiting[0]?.tensors.bucket ?? ''),
+      maxRows: this.#rowLimits.of(waiting[0]?.tensors.bucket ?? ''),
       predict: (rows) => this.costs.predict(size, rows, now, beside),
     });
   }
@@ -527,7 +514,7 @@ export class Scheduler implements Batcher {
     const elapsedMs = now - sentAt - (outcome.kind === 'ok' ? (outcome.roomMs ?? 0) : 0);
     if (outcome.kind === 'ok') {
       this.costs.observe(size, batch.rows, elapsedMs, now, beside);
-      this.#learnSize(requests[0]?.tensors.bucket ?? '', batch.rows, outcome.outputs);
+      this.#rowLimits.learn(requests[0]?.tensors.bucket ?? '', batch.rows, outcome.outputs);
     }
     this.#options.record(batch, outcome);
     reportStopped(this.#options.model, batch, outcome, now - sentAt);
