@@ -31,7 +31,8 @@ export async function refusal(scratch: string, rounds: number): Promise<void> {
     const repository = path.join(scratch, `refusal-${columns}`);
     writeIdentity(repository, 'identity', columns);
     writeModel(repository, 'busy', 1, slowModel(ITERATIONS, columns));
-    const config = { max_batch_size: 1, instance_group: [{ count: 1 }] };
+    // Those that wait name no deadline, and are to wait.
+    const config = { max_batch_size: 1, instance_group: [{ count: 1 }], tensorgate: { objective_ms: 30_000 } };
     fs.writeFileSync(path.join(repository, 'busy', 'config.json'), JSON.stringify(config));
     const gateway = await startGateway(repository);
     const tensor = { shape: [1, columns], data: floats(columns) };
@@ -50,7 +51,8 @@ export async function refusal(scratch: string, rounds: number): Promise<void> {
       // The wait is there when the queue is.
       await new Promise((resolve) => setTimeout(resolve, 500));
       const before = gateway.ownCpuUs();
-      const count = await refusals.refusals(gateway.port, IN_FLIGHT, seconds, TIMEOUT_MS);
+      const terms = { seconds, timeoutMs: TIMEOUT_MS, answerBytes: tensor.data.byteLength };
+      const count = await refusals.refusals(gateway.port, IN_FLIGHT, terms);
       const costUs = (gateway.ownCpuUs() - before) / count;
       await busy;
       return costUs;
