@@ -16,6 +16,15 @@ const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
 const REQUESTS = /^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed/m;
 const DATA = /\((\d+)\) data$/m;
 
+export interface Flood {
+  readonly ratePerS: number;
+  readonly inFlight: number;
+  readonly seconds: number;
+  readonly timeoutMs: number;
+  /** Of the prefix and the message of an answer. */
+  readonly answerBytes: number;
+}
+
 interface LoadReport {
   readonly done: number;
   /** Bytes of DATA: h2load does not look at `grpc-status`. */
@@ -66,9 +75,34 @@ export class H2Load {
     return done - answered;
   }
 
-  async #run(port: number, inFlight: number, seconds: number, timeout: string): Promise<LoadReport> {
+  /** @returns the bytes of DATA of one answer */
+  async answerBytes(port: number): Promise<number> {
+    const { done, bytes } = await this.#run(port, CONNECTIONS, 1, '20S');
+    return bytes / done;
+  }
+
+  /**
+   * Sends `ratePerS` calls with a deadline of `timeoutMs` for `seconds`, as long as fewer than `inFlight` are under way.
+   * @returns how many ended, and how many of them were answered: the server ends a call at its deadline
+   */
+  async flood(
+    port: number,
+    { ratePerS, inFlight, seconds, timeoutMs, answerBytes }: Flood,
+  ): Promise<{ readonly done: number; readonly answered: number }> {
+    const rate = ['--rps', String(Math.ceil(ratePerS / CONNECTIONS))];
+    const { done, bytes } = await this.#run(port, inFlight, seconds, `${timeoutMs}m`, rate);
+    return { done, answered: bytes / answerBytes };
+  }
+
+  async #run(
+    port: number,
+    inFlight: number,
+    seconds: number,
+    timeout: string,
+    rate: readonly string[] = [],
+  ): Promise<LoadReport> {
     const { stdout } = await promisify(execFile)('taskset', [
-      ...['-c', CLIENT_CORE, this.#program],
+      ...['-c', CLIENT_CORE, this.#program, ...rate],
       ...['-D', String(seconds), '-c', String(CONNECTIONS), '-m', String(inFlight / CONNECTIONS), '-d', this.#file],
       ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-H', `grpc-timeout: ${timeout}`],
       `http://127.0.0.1:${port}${MODEL_INFER}`,

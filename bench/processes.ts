@@ -36,6 +36,12 @@ export function startGateway(repository: string, flags: readonly string[] = []):
   return startServer(args, /grpc \S+:(\d+)/);
 }
 
+/** A process that computes without end on the core of the servers. */
+export function startNeighbour(): { kill(): void } {
+  const child = spawn('taskset', ['-c', SERVER_CORE, process.execPath, '-e', 'for (;;);'], { stdio: 'ignore' });
+  return { kill: () => void child.kill('SIGKILL') };
+}
+
 /** An empty grpc-js server that sends each message back. */
 export function startEcho(): Promise<ServerProcess> {
   return startServer([fileURLToPath(new URL('./echo-server.ts', import.meta.url))], /port (\d+)/);

@@ -24,15 +24,23 @@ export function deadlineTooShort(fastestMs: number, leftMs: number): InferError 
 }
 
 export function cannotMeetDeadline(waitMs: number, aloneMs: number, leftMs: number): InferError {
-  const text = `cannot be answered in time: about ${format(waitMs)} of work go before it and it needs ${format(aloneMs)}, ${format(leftMs)} are left`;
+  const text = unmetText(rough(waitMs), rough(aloneMs), rough(leftMs));
   return new InferError('cannot_meet_deadline', text, { pushback: withJitter(waitMs) });
 }
 
+const unmetText = remembered((waitMs, aloneMs, leftMs) => {
+  return `cannot be answered in time: about ${format(waitMs)} of work go before it and it needs ${format(aloneMs)}, ${format(leftMs)} are left`;
+});
+
 /** For a request whose caller named no deadline. */
 export function overloaded(waitMs: number, objectiveMs: number): InferError {
-  const text = `the model has more requests than it can answer within its objective of ${format(objectiveMs)} (objective_ms): about ${format(waitMs)} of work go before this one`;
+  const text = overloadText(rough(waitMs), rough(objectiveMs), 0);
   return new InferError('overloaded', text, { pushback: withJitter(waitMs) });
 }
+
+const overloadText = remembered((waitMs, objectiveMs) => {
+  return `the model has more requests than it can answer within its objective of ${format(objectiveMs)} (objective_ms): about ${format(waitMs)} of work go before this one`;
+});
 
 /** For a request of the largest flow, when the queue is full and a request of a smaller one comes. */
 export function gaveWay(waitMs: number): InferError {
@@ -64,6 +72,23 @@ export function noRoom({ message, isLasting }: Extract<RunOutcome, { kind: 'no_r
 export function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): InferError {
   const text = `model '${name}' version ${version} failed repeatedly and is given a pause: try another replica, or again in ${format(retryAfterMs)}`;
   return new InferError('breaker_open', text, { pushback: withJitter(retryAfterMs) });
+}
+
+/** Two digits: what is predicted is not known better, and refusals of one moment have one text, which is encoded once. */
+function rough(ms: number): number {
+  if (ms < 10) return Math.round(ms * 10) / 10;
+  let unit = 1;
+  while (ms >= 100 * unit) unit *= 10;
+  return Math.round(ms / unit) * unit;
+}
+
+/** Gives the last text again where its numbers come again, as they mostly do under overload. */
+function remembered(textOf: (a: number, b: number, c: number) => string): (a: number, b: number, c: number) => string {
+  let last: readonly [a: number, b: number, c: number, text: string] = [Number.NaN, 0, 0, ''];
+  return (a, b, c) => {
+    if (last[0] !== a || last[1] !== b || last[2] !== c) last = [a, b, c, textOf(a, b, c)];
+    return last[3];
+  };
 }
 
 function format(ms: number): string {

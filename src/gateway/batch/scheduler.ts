@@ -267,9 +267,15 @@ export class Scheduler implements Batcher {
     const deadline = Math.min(times.latestAt, times.objectiveAt) - waitMsOf(terms.behind?.(rows));
     const isNamed = times.objectiveAt === Number.POSITIVE_INFINITY;
     const { name: tenant, weight } = tenantOf?.(call) ?? ONE_TENANT;
+    // Field by field: to spread objects takes longer than all else here.
     return {
-      ...times,
-      ...settlers,
+      limitMs: times.limitMs,
+      expiresAt: times.expiresAt,
+      latestAt: times.latestAt,
+      objectiveAt: times.objectiveAt,
+      due: times.due,
+      resolve: settlers.resolve,
+      reject: settlers.reject,
       tensors,
       call,
       rows,
