@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
-import { gatherModel, identityModel, loopModel, sumModel } from '../support/onnx-models.ts';
+import { gatherModel, identityModel, loopModel, slowModel, sumModel } from '../support/onnx-models.ts';
 import type { ModelFiles } from '../support/repository.ts';
 import { useServer } from '../support/server-fixture.ts';
 import type { Message } from '../support/stock-client.ts';
@@ -85,6 +85,16 @@ const fixture = useServer(
       [
         ['loop', { iterations: 'n', input: 'x' }, { output: 'again' }],
         ['loop', { iterations: 'n', input: 'again' }, { output: 'y' }],
+      ],
+    ),
+    quick: { versions: { 1: identityModel('FP32', ['batch', 1]) }, config: one },
+    steady: { versions: { 1: slowModel(2_000) }, config: one },
+    queued: ensemble(
+      [['x', 'TYPE_FP32', 1]],
+      [['y', 'TYPE_FP32', 1]],
+      [
+        ['quick', { input: 'x' }, { output: 'same' }],
+        ['steady', { input: 'same' }, { output: 'y' }],
       ],
     ),
     misfit: ensemble(
@@ -197,6 +207,29 @@ describe('fails', () => {
     using caller = new InferenceClient(fixture.server.grpc, { deadlineMs: 500 });
     const answer = caller.infer('slow', { n: tensor.int64([100_000n], [1, 1]), x: tensor.fp32([1], [1, 1]) });
     await expect(answer).rejects.toMatchObject({ code: 4 });
+  });
+
+  test('before its first step where a later one has too much to do', async () => {
+    const countOf = async (name: string): Promise<string> =>
+      (await statisticsOf(name))['inference_stats'].success.count;
+    const x = tensor.fp32([1], [1, 1]);
+    using patient = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
+    expect([...(await patient.infer('queued', { x })).output('y', 'FP32').data]).toEqual([1]);
+    const started = performance.now();
+    await patient.infer('steady', { input: x });
+    const runMs = performance.now() - started;
+    const before = await countOf('quick');
+    using others = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });
+    // Four full batches.
+    const waiting = Array.from({ length: 256 }, () => others.infer('steady', { input: x }));
+    void Promise.allSettled(waiting);
+    await Promise.race(waiting);
+    using hasty = new InferenceClient(fixture.server.grpc, { deadlineMs: Math.ceil(runMs) });
+    await expect(hasty.infer('queued', { x })).rejects.toMatchObject({
+      code: 8,
+      message: expect.stringMatching(/in ensemble 'queued': cannot be answered in time/),
+    });
+    expect(await countOf('quick')).toBe(before);
   });
 
   test('to load where its graph does not fit its models, with both sides', async () => {

@@ -2,7 +2,7 @@ import type { Call } from '../../src/gateway/accept/call.ts';
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
 import type { RequestTerms } from '../../src/gateway/admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../../src/gateway/batch/batcher.ts';
-import { type Forecast, UNKNOWN } from '../../src/gateway/batch/forecast.ts';
+import { type Forecast, type RequestLoad, UNKNOWN } from '../../src/gateway/batch/forecast.ts';
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
 import { cancelled } from '../../src/gateway/batch/refusals.ts';
 import { InferError } from '../../src/gateway/errors.ts';
@@ -68,9 +68,7 @@ export class FakeServable implements Servable, Batcher {
   /** What it says that a request would meet. */
   outlook: Forecast = UNKNOWN;
 
-  forecast(): Forecast {
-    return this.outlook;
-  }
+  forecast: (load: RequestLoad) => Forecast = () => this.outlook;
 
   enqueue(
     tensors: InferTensors,

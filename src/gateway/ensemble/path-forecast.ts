@@ -98,7 +98,7 @@ export class PathForecast {
     const ownMs = this.#of(step, rows).aloneMs;
     const between = (other: number): number => this.#rowsAt(other, (at) => this.#at(at).before.has(step));
     const { ms, isIdle } = this.#walk(rest, rows, between, new Map([[step, ownMs]]));
-    const runMs = this.#runsMs(rest, rows);
+    const runMs = this.#runsMs(rest, rows, step, ownMs);
     return { ms: Math.max(runMs, ms - ownMs), runMs, readyInMs: this.#readyInMs(step, rows, needed), isIdle };
   }
 
@@ -109,24 +109,23 @@ export class PathForecast {
 
   /** The runs of the longest path, each of the request by itself and at once. */
   aloneMs(rows: number, needed: readonly boolean[]): number {
-    return this.#longestMs(stepsOf(needed), rows);
+    return this.#longestMs(stepsOf(needed), rows, new Map());
   }
 
-  /** The runs of steps on devices that are free; at least their work, because they may share one. */
-  #runsMs(steps: readonly number[], rows: number): number {
+  /** The runs of the steps behind a step on devices that are free; at least their work, because they may share one. */
+  #runsMs(steps: readonly number[], rows: number, step: number, ownMs: number): number {
     let workMs = 0;
-    for (const step of steps) {
-      const { aloneMs, parallel } = this.#of(step, rows);
+    for (const other of steps) {
+      const { aloneMs, parallel } = this.#of(other, rows);
       workMs += aloneMs / parallel;
     }
-    return Math.max(workMs, this.#longestMs(steps, rows));
+    return Math.max(workMs, this.#longestMs(steps, rows, new Map([[step, ownMs]])) - ownMs);
   }
 
-  #longestMs(steps: readonly number[], rows: number): number {
-    const doneAtMs = new Map<number, number>();
+  #longestMs(steps: readonly number[], rows: number, doneAtMs: Map<number, number>): number {
     const done = (step: number): number =>
       memoized(doneAtMs, step, () => {
-        const producers = this.#at(step).producers.filter((other) => steps.includes(other));
+        const producers = this.#at(step).producers.filter((other) => steps.includes(other) || doneAtMs.has(other));
         return this.#of(step, rows).aloneMs + Math.max(0, ...producers.map(done));
       });
     return Math.max(0, ...steps.map(done));
@@ -170,15 +169,18 @@ export class PathForecast {
   }
 
   /** Until the outputs of a step are of use: its followers are busy, or what they compute is of no use before. */
-  #readyInMs(step: number, rows: number, needed: readonly boolean[]): number {
-    const followers = this.#at(step).followers.filter((other) => needed[other]);
-    if (followers.length === 0) return 0;
-    return Math.min(
-      ...followers.map((other) => {
-        const { runningMs, waitingMs } = this.#of(other, rows);
-        return Math.max(runningMs + waitingMs, this.#readyInMs(other, rows, needed));
-      }),
-    );
+  #readyInMs(from: number, rows: number, needed: readonly boolean[]): number {
+    const readyInMs = new Map<number, number>();
+    const ready = (step: number): number =>
+      memoized(readyInMs, step, () => {
+        const followers = this.#at(step).followers.filter((other) => needed[other]);
+        const startsIn = followers.map((other) => {
+          const { runningMs, waitingMs } = this.#of(other, rows);
+          return Math.max(runningMs + waitingMs, ready(other));
+        });
+        return startsIn.length === 0 ? 0 : Math.min(...startsIn);
+      });
+    return ready(from);
   }
 
   #of(step: number, rows: number): Forecast {

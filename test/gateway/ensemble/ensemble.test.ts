@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { Admission } from '../../../src/gateway/admit/admission.ts';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS, type RequestTerms } from '../../../src/gateway/admit/request-terms.ts';
+import { UNKNOWN } from '../../../src/gateway/batch/forecast.ts';
 import type { InferOutputs, OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { Ensemble } from '../../../src/gateway/ensemble/ensemble.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
@@ -260,6 +261,98 @@ describe('a request', () => {
     second.last.answer([output('y', 1, 1)]);
     await answer;
     expect(bench.admission.bytes).toBe(0);
+  });
+});
+
+describe('time', () => {
+  /** A chain whose steps have been seen once, so that their models are asked how long they take. */
+  async function seenChain(fields: Config = {}) {
+    const models = [fakeModel('first'), fakeModel('second')] as const;
+    const bench = new Bench(models);
+    const ensemble = bench.ensemble({ ...CHAIN, ...fields });
+    const answer = ask(ensemble);
+    models[0].last.answer([output('y', 1, 2)]);
+    await turn();
+    models[1].last.answer([output('y', 1, 2)]);
+    await answer;
+    return { ensemble, first: models[0], second: models[1] };
+  }
+
+  const busy = { ...UNKNOWN, isIdle: false };
+
+  test('is left by each step for the steps behind it', async () => {
+    const { ensemble, first, second } = await seenChain();
+    second.outlook = { ...busy, runningMs: 20, aloneMs: 5 };
+    void ask(ensemble, { call: new FakeCall(performance.now() + 60_000) });
+    expect(first.last.terms.behind?.(1)).toMatchObject({ ms: 25, runMs: 5, isIdle: false });
+    first.last.answer([output('y', 1, 2)]);
+    await turn();
+    expect(second.last.terms.behind?.(1)).toMatchObject({ ms: 0, isIdle: true });
+    second.last.answer([output('y', 1, 2)]);
+  });
+
+  test('that the steps are not expected to need less than refuses a request before its first step', async () => {
+    const { ensemble, first, second } = await seenChain();
+    second.outlook = { ...busy, waitingMs: 10_000, aloneMs: 5 };
+    const before = first.requests.length;
+    const error = await failureOf(ask(ensemble, { call: new FakeCall(performance.now() + 1_000) }));
+    expect(error.reason).toBe('cannot_meet_deadline');
+    expect(error.message).toMatch(/^in ensemble 'pipeline': cannot be answered in time/);
+    expect(error.pushback).toBeGreaterThan(0);
+    expect(first.requests.length).toBe(before);
+    expect(ensemble.inFlight).toBe(0);
+  });
+
+  test('that is too short by what is predicted refuses nothing where every model is idle', async () => {
+    const { ensemble, first, second } = await seenChain();
+    second.outlook = { ...UNKNOWN, aloneMs: 10_000 };
+    const before = first.requests.length;
+    void ask(ensemble, { call: new FakeCall(performance.now() + 1_000) });
+    expect(first.requests.length).toBe(before + 1);
+    first.last.answer([output('y', 1, 2)]);
+    await turn();
+    second.last.answer([output('y', 1, 2)]);
+  });
+
+  test('is the objective where the caller named none: of the whole at the first step, of no step that follows', async () => {
+    const { ensemble, first, second } = await seenChain();
+    first.outlook = { ...UNKNOWN, aloneMs: 20 };
+    second.outlook = { ...UNKNOWN, aloneMs: 30 };
+    const call = new FakeCall(performance.now() + 30_000);
+    call.namesDeadline = false;
+    const now = performance.now();
+    void ask(ensemble, { call });
+    expect((first.last.terms.objectiveAt ?? 0) - now).toBeGreaterThanOrEqual(500);
+    expect((first.last.terms.objectiveAt ?? 0) - now).toBeLessThan(30_000);
+    first.last.answer([output('y', 1, 2)]);
+    await turn();
+    expect(second.last.terms.objectiveAt).toBe(Number.POSITIVE_INFINITY);
+    second.last.answer([output('y', 1, 2)]);
+  });
+
+  test('beyond the objective refuses a request before its first step', async () => {
+    const { ensemble, second } = await seenChain();
+    second.outlook = { ...busy, waitingMs: 10_000, aloneMs: 5 };
+    const call = new FakeCall(performance.now() + 30_000);
+    call.namesDeadline = false;
+    const error = await failureOf(ask(ensemble, { call }));
+    expect(error.reason).toBe('overloaded');
+    expect(error.pushback).toBeGreaterThan(0);
+  });
+
+  test('of an ensemble in another is what both have behind', async () => {
+    const { ensemble, first, second } = await seenChain();
+    second.outlook = { ...busy, runningMs: 20, aloneMs: 5 };
+    const behind = () => ({ ms: 100, runMs: 40, readyInMs: 0, isIdle: true });
+    void ask(ensemble, { call: new FakeCall(performance.now() + 60_000), terms: { ...NO_TERMS, behind } });
+    expect(first.last.terms.behind?.(1)).toMatchObject({ ms: 125, runMs: 45, isIdle: false });
+    expect(ensemble.forecast({ rows: 1, size: { elements: 2, length: 1 } })).toMatchObject({
+      aloneMs: 25,
+      isIdle: false,
+    });
+    first.last.answer([output('y', 1, 2)]);
+    await turn();
+    second.last.answer([output('y', 1, 2)]);
   });
 });
 
