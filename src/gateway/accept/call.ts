@@ -166,9 +166,16 @@ function isPrintableAscii(text: string): boolean {
   return true;
 }
 
+/** Under overload one text comes again and again. */
+let lastPrintable = '';
+
 /** The only way a text reaches a status: at most 1 KiB, well-formed Unicode, no control characters. */
 export function boundedText(text: string): string {
-  if (text.length <= MAX_TEXT && isPrintableAscii(text)) return text;
+  if (text === lastPrintable) return text;
+  if (text.length <= MAX_TEXT && isPrintableAscii(text)) {
+    lastPrintable = text;
+    return text;
+  }
   const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text;
   return cut.toWellFormed().replace(CONTROL_CHARACTERS, ' ');
 }

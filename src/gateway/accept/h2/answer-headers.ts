@@ -48,7 +48,7 @@ export class AnswerHeaders {
     if (this.#head !== undefined) return this.#head;
     this.#encodeHead();
     const block = this.#encoder.end();
-    if (this.#encoder.isIndexed(STATUS_OK)) this.#head = this.#again(() => this.#encodeHead());
+    if (this.#encoder.isIndexed(CONTENT_TYPE)) this.#head = this.#again(() => this.#encodeHead());
     return block;
   }
 
@@ -69,6 +69,8 @@ export class AnswerHeaders {
     // As long as the status is not in the table, the block puts it there, and must not be sent again.
     const isStable = isShareable && this.#encoder.isIndexed(STATUS_OK);
     if (alone) this.#encodeHead();
+    // A new entry moves those before it, and the head refers to one.
+    if (!this.#encoder.isIndexed(STATUS_OK)) this.#head = undefined;
     this.#encoder.repeated(STATUS_OK);
     this.#encodeMetadata(trailers, maxListBytes - BARE_BYTES);
     const block = this.#encoder.end();
