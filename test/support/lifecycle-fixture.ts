@@ -41,7 +41,7 @@ export async function startLifecycle(
   const runners = new RunnerSet(process.env);
   const lifecycle = new ModelLifecycle(
     models,
-    servableFactory(runners, new DeviceSet(), { models, admission: new Admission(2 ** 20) }),
+    servableFactory(runners, new DeviceSet(1), { models, admission: new Admission(2 ** 20) }),
     {
       repository: repository.directory,
       mode: 'explicit',
