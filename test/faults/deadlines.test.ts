@@ -1,6 +1,6 @@
 /** Deadlines and cancellations, in the queue and in the middle of a run. */
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { loopModel, slowModel } from '../support/onnx-models.ts';
 import { stopProcess } from '../support/process-tree.ts';
@@ -134,8 +134,9 @@ describe('while the instance is busy', () => {
 });
 
 describe('in the middle of its run', () => {
-  test('a request that is cancelled ends for its caller at once; the run goes on, and then others have the instance', async () => {
+  test('a request that is cancelled ends for its caller at once; the run goes on while no other request waits for the instance', async () => {
     const runners = server.runnerPids();
+    const runs = await runsOf('loop');
     const caller = new AbortController();
     const failure = failureOf(askLoop(client, 1, { iterations: LONG, ...PATIENT, signal: caller.signal }));
     await untilHeld(server, 0, 1);
@@ -143,9 +144,8 @@ describe('in the middle of its run', () => {
     expect((await failure).status).toBe('CANCELLED');
     // The permit is back although the run is not over.
     await untilHeld(server, 0, 0);
-    const askedAt = performance.now();
+    await vi.waitUntil(async () => (await runsOf('loop')) === runs + 1, { timeout: 20_000, interval: 5 });
     expect(await askLoop(client, 2, PATIENT)).toBe(2);
-    expect(performance.now() - askedAt).toBeLessThan(2_000);
     expect(server.runnerPids()).toEqual(runners);
     expect((await readMetrics(server))('tensorgate_runner_restarts_total', { runner: 'loop:1' })).toBe(0);
   });
@@ -172,46 +172,68 @@ describe('in the middle of its run', () => {
 });
 
 describe('a model that is known to be slow', () => {
-  /** As the server measured it at load, or a little more. */
-  let runMs: number;
+  /** What the fastest run takes, or a little more. */
+  let runMs = Number.POSITIVE_INFINITY;
 
   const ask = (value: number, options: { deadlineMs: number }) =>
     client.infer('slow', { input: tensor.fp32([value], [1, 1]) }, options);
 
   beforeAll(async () => {
-    const startedAt = performance.now();
-    for (let run = 0; run < 3; run++) await ask(run, PATIENT);
-    runMs = (performance.now() - startedAt) / 3;
-  });
-
-  test('refuses at once what it cannot do in time even alone, forbids to try again, and does not run it', async () => {
-    const runs = await runsOf('slow');
-    const askedAt = performance.now();
-    const failure = await failureOf(ask(1, { deadlineMs: runMs / 2 }));
-    expect(performance.now() - askedAt).toBeLessThan(runMs / 2);
-    expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-    expect(failure.message).toMatch(
-      /^cannot be answered in time: the model needs about \d+ ms, \d+(\.\d)? ms are left$/,
-    );
-    expect(failure.retryPushbackMs).toBe(-1);
-    expect(await runsOf('slow')).toBe(runs);
-  });
-
-  test('refuses at once what would wait too long, and says when to come back', async () => {
-    const runs = await runsOf('slow');
-    const accepted = Array.from({ length: 4 }, (_, value) => ask(value, PATIENT));
-    await untilHeld(server, 3, 1);
-    const askedAt = performance.now();
-    const failure = await failureOf(ask(9, { deadlineMs: runMs * 2 }));
-    expect(performance.now() - askedAt).toBeLessThan(runMs / 2);
-    expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-    expect(failure.message).toMatch(/^cannot be answered in time: about \d+ ms of work wait before it/);
-    expect(failure.retryPushbackMs).toBeGreaterThan(runMs);
-    expect(failure.retryPushbackMs).toBeLessThan(runMs * 10);
-    for (const [value, result] of (await Promise.all(accepted)).entries()) {
-      expect(result.output('output', 'FP32').data).toEqual(Float32Array.of(value));
+    for (let run = 0; run < 5; run++) {
+      const startedAt = performance.now();
+      await ask(run, PATIENT);
+      runMs = Math.min(runMs, performance.now() - startedAt);
     }
-    expect(await runsOf('slow')).toBe(runs + 4);
+  });
+
+  test('tries at once what it could not do in time so far, while it is idle', async () => {
+    const runs = await runsOf('slow');
+    expect((await failureOf(ask(1, { deadlineMs: runMs / 4 }))).status).toBe('DEADLINE_EXCEEDED');
+    await vi.waitUntil(async () => (await runsOf('slow')) === runs + 1, { timeout: 20_000, interval: 5 });
+  });
+
+  /** Requests that are answered one after the other. */
+  async function occupied(count: number): Promise<() => Promise<void>> {
+    const accepted = Array.from({ length: count }, (_, value) => ask(value, PATIENT));
+    await untilHeld(server, count - 1, 1);
+    return async () => {
+      for (const [value, result] of (await Promise.all(accepted)).entries()) {
+        expect(result.output('output', 'FP32').data).toEqual(Float32Array.of(value));
+      }
+    };
+  }
+
+  test('refuses at once, while it is busy, what it cannot do in time even alone, forbids to try again, and does not run it', async () => {
+    const runs = await runsOf('slow');
+    const answered = await occupied(20);
+    // On a busy machine a call may spend all of its time before the server has read it.
+    const refused = await vi.waitUntil(
+      async () => {
+        const failure = await failureOf(ask(9, { deadlineMs: runMs / 2 }));
+        return failure.status === 'DEADLINE_EXCEEDED' ? undefined : failure;
+      },
+      { timeout: 20_000, interval: 5 },
+    );
+    expect(refused.status).toBe('RESOURCE_EXHAUSTED');
+    expect(refused.message).toMatch(/^cannot be answered in time: the fastest run so far took \d+ ms, /);
+    expect(refused.retryPushbackMs).toBe(-1);
+    await answered();
+    expect(await runsOf('slow')).toBe(runs + 20);
+  });
+
+  test('refuses at once what would wait too long behind others that are as urgent, and says when to come back', async () => {
+    const answers = Array.from({ length: 40 }, (_, value) => ask(value, { deadlineMs: runMs * 5 }));
+    const outcomes = await Promise.allSettled(answers);
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    const refusals = failures.filter(({ message }) =>
+      /^cannot be answered in time: about \d+ ms of work go/.test(message),
+    );
+    expect(refusals.length).toBeGreaterThan(0);
+    for (const { status, retryPushbackMs } of refusals) {
+      expect(status).toBe('RESOURCE_EXHAUSTED');
+      expect(retryPushbackMs).toBeGreaterThan(runMs);
+    }
+    await untilHeld(server, 0, 0);
   });
 
   test('takes what it can do in time', async () => {
