@@ -37,7 +37,7 @@ const QUANTILE_DEVIATIONS = 0.84;
 /** Distance of the high pace from the median: of 50 runs with log-normal noise, one exceeds it. */
 const HIGH_DEVIATIONS = 2.1;
 /** So many runs in a row bound the high pace from above. */
-const FALL_RUNS = 10;
+const FALL_RUNS = 8;
 /** The bound lies above the slowest of them by the noise, and at most by this factor. */
 const MOST_HEADROOM = 1.1;
 /** So many runs in a row bound a pace from below. */
