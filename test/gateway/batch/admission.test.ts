@@ -125,7 +125,7 @@ describe('a call that names no deadline', () => {
     expect(reasons(tickets)).toEqual(['open', 'open', 'open', 'overloaded', 'overloaded', 'overloaded']);
     expect(tickets[5]?.error?.pushback).toBeGreaterThan(100);
     expect(tickets[5]?.error).toBeInstanceOf(InferError);
-    expect(tickets[5]?.error?.message).toContain('objective of 101 ms (objective_ms)');
+    expect(tickets[5]?.error?.message).toContain('objective of 100 ms (objective_ms)');
   });
 
   test('is answered however late, once it runs', async () => {
