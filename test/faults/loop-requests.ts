@@ -3,10 +3,7 @@
 import { InferenceError, type Inputs, tensor } from '../../src/client/inference-client.ts';
 import type { Caller, CallerOptions } from '../support/caller.ts';
 
-/**
- * Iterations that take about half a second: long enough to be seen, and a quarter of the least that a run is given before its
- * runner counts as hung.
- */
+/** Iterations that take about half a second: long enough to be seen. */
 export const LONG = 10_000;
 
 /** One row for the loop model, which runs about 50 us an iteration. */
