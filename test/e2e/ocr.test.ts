@@ -32,6 +32,11 @@ describe.skipIf(missing)('the OCR example', () => {
   beforeAll(async () => {
     repository = new Repository();
     await writeRepository(repository.directory, ASSETS);
+    // So that batches form whatever this machine learns of their cost.
+    const config = path.join(repository.directory, 'recognise', 'config.json');
+    const recognise = JSON.parse(fs.readFileSync(config, 'utf8'));
+    const dynamic_batching = { preferred_batch_size: [4], max_queue_delay_microseconds: 100_000 };
+    fs.writeFileSync(config, JSON.stringify({ ...recognise, dynamic_batching }));
     server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
     client = new InferenceClient(server.grpc, { deadlineMs: 60_000 });
   }, 120_000);
