@@ -98,6 +98,11 @@ export class CostModel {
     return this.predict(this.#latestSize, rows, nowMs, 0);
   }
 
+  /** By how much predictions exceed the costs at present: the machine's pace, with the margin for its changes; at least 1. */
+  get slowness(): number {
+    return Math.max(1, this.#pace.high);
+  }
+
   /** Time that a batch takes as a rule, on cores of its own; `undefined` where too little is known. */
   typical(size: RowSize, rows: number): number | undefined {
     return this.#runs < RUNS_TO_TRUST ? undefined : this.#cost(size, rows) * this.#pace.typical;

@@ -83,8 +83,6 @@ const MAX_TIMER_MS = 0x7fff_ffff;
  * gives up old requests under overload, and a new one has better odds than its place says (from simulated loads: 1 and 3 lose).
  */
 export const ADMISSION_SLACK = 2;
-/** Part of the objective that the backlog of a flow must fill before a request is given up because the objective has passed. */
-const OVERLOAD_SHARE = 0.9;
 /** A probe runs at most this often, in predicted runs and in milliseconds. */
 const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
@@ -119,8 +117,12 @@ export class Scheduler implements Batcher {
 
   constructor(options: SchedulerOptions, executor: Executor) {
     const { maxRows } = options.policy;
-    const predict = (tensors: InferTensors, rows: number) => this.#predict(tensors, rows, performance.now());
     this.#options = options;
+    // What waits is priced at the usual pace, and follows the present one as a whole.
+    const predict = (tensors: InferTensors, rows: number): number | undefined => {
+      const ms = this.#predict(tensors, rows, performance.now());
+      return ms === undefined ? undefined : ms / this.costs.slowness;
+    };
     this.#executor = executor;
     const { device, cores, background } = options.place ?? { device: new Device(), cores: 1, background: false };
     this.#share = device.join({ cores, background, wake: () => this.#pumpSoon() });
@@ -211,7 +213,7 @@ export class Scheduler implements Batcher {
     const heavy = heaviest === lightest ? light : this.#requestOf(heaviest, call, terms, NO_SETTLERS, now);
     const waitMs = this.#waitMs(light, now);
     const aloneMs = this.#predict(lightest, light.rows, now) ?? 0;
-    if (waitMs + aloneMs <= ADMISSION_SLACK * (heavy.deadline - now)) return undefined;
+    if (waitMs + aloneMs <= this.#slackOf(heavy) * (heavy.deadline - now)) return undefined;
     const longestMs = this.#predict(heaviest, heavy.rows, now) ?? 0;
     if (longestMs > ADMISSION_SLACK * (light.deadline - now) && this.#mayProbe(aloneMs, now)) return undefined;
     return this.#tooMuchBefore(light, waitMs, now);
@@ -224,7 +226,7 @@ export class Scheduler implements Batcher {
     const rest = load.rows % maxRows;
     return {
       runningMs: this.#runningMs(now),
-      waitingMs: this.#queue.ms / this.#executor.instances,
+      waitingMs: (this.#queue.ms * this.costs.slowness) / this.#executor.instances,
       aloneMs: Math.floor(load.rows / maxRows) * ms(maxRows) + (rest === 0 ? 0 : ms(rest)),
       isIdle: this.quiet,
       parallel: this.#share.parallel,
@@ -308,7 +310,7 @@ export class Scheduler implements Batcher {
     const leftMs = request.deadline - now;
     const aloneMs = this.#aloneMs(request, now);
     const waitMs = this.#waitMs(request, now);
-    if (waitMs + aloneMs <= ADMISSION_SLACK * leftMs) return undefined;
+    if (waitMs + aloneMs <= this.#slackOf(request) * leftMs) return undefined;
     if (aloneMs > ADMISSION_SLACK * leftMs && this.#mayProbe(aloneMs, now)) {
       this.#probe = request;
       this.#probedAtMs = now;
@@ -342,13 +344,21 @@ export class Scheduler implements Batcher {
     return (this.#predict(tensors, rows, now) ?? 0) + (behind?.(rows).runMs ?? 0);
   }
 
+  /**
+   * Whose caller named no time is not refused because the machine is slow for a while, but because more is asked than the model
+   * answers at its usual pace: callers in a closed loop ask for no more on a slow machine.
+   */
+  #slackOf({ objectiveAt, latestAt }: QueuedRequest): number {
+    return objectiveAt < latestAt ? ADMISSION_SLACK * this.costs.slowness : ADMISSION_SLACK;
+  }
+
   #mayProbe(aloneMs: number, now: number): boolean {
     return now - this.#probedAtMs >= Math.max(PROBE_INTERVAL_MS, PROBE_RUNS * aloneMs);
   }
 
   /** About how long until what is in flight, and what goes before the request, is worked off; 0 where that is not known. */
   #waitMs(request: QueuedRequest, now: number): number {
-    const beforeMs = this.#queue.msBefore(request);
+    const beforeMs = this.#queue.msBefore(request) * this.costs.slowness;
     if (this.#executor.idle > 0 && beforeMs === 0) return 0;
     return this.#runningMs(now) + beforeMs / this.#executor.instances;
   }
@@ -478,14 +488,15 @@ export class Scheduler implements Batcher {
   }
 
   /**
-   * Whether the backlog of the request's flow, and the batch that collects meanwhile, take most of the objective. Otherwise a stall
-   * made the request late, and it makes no other late.
+   * Whether the backlog of the request's flow, and the batch that collects meanwhile, take longer than the objective at the usual pace.
+   * Otherwise a stall or a slow machine made the request late, and it makes no other late.
    * @param waitBehindMs what the steps behind it wait for
    */
   #isOverloaded({ flow, objectiveAt, arrivalMs, tensors }: QueuedRequest, waitBehindMs: number, now: number): boolean {
     const drainMs = this.#queue.drainMs(flow) / this.#executor.instances;
-    const fullMs = this.#predict(tensors, this.#options.policy.maxRows, now) ?? 0;
-    return drainMs + Math.min(drainMs, fullMs) + waitBehindMs > OVERLOAD_SHARE * (objectiveAt - arrivalMs);
+    const fullMs = (this.#predict(tensors, this.#options.policy.maxRows, now) ?? 0) / this.costs.slowness;
+    const behindMs = waitBehindMs / this.costs.slowness;
+    return drainMs + Math.min(drainMs, fullMs) + behindMs > objectiveAt - arrivalMs;
   }
 
   #bucket(waiting: readonly QueuedRequest[], now: number): Bucket<QueuedRequest> {
