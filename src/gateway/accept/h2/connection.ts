@@ -99,6 +99,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   #lastTaken = 0;
   /** Something was asked or sent since the last PING that measures the way back. */
   #isUsed = false;
+  #isProbed = false;
   #receiving = false;
   /** Something is a view of the chunk that is being read. */
   #chunkIsKept = false;
@@ -307,7 +308,10 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   // What the sending half tells.
 
   answered(stream: Http2Stream): void {
-    if (stream.exchange?.isWork) this.#receiver.earn();
+    if (stream.exchange?.isWork) {
+      this.#receiver.earn();
+      if (!this.#isProbed) this.#probe();
+    }
     const state = afterAnswer(stream.state);
     if (state === StreamState.HALF_CLOSED_LOCAL) {
       // Section 8.1: the rest of the request is not needed.
@@ -340,7 +344,6 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   }
 
   openStream(id: number, head: RequestHead): Http2Stream {
-    if (this.#lastTaken === 0) this.#probe();
     this.#lastTaken = id;
     this.#isUsed = true;
     const stream = new Http2Stream(this, id, {
@@ -442,6 +445,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     if (this.#probedAt !== undefined) return;
     this.#probedAt = performance.now();
     this.#isUsed = false;
+    this.#isProbed = true;
     this.writer.ping(0, PROBE_PAYLOAD);
     this.touched();
   }

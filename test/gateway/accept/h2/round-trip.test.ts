@@ -33,7 +33,7 @@ function pong(memory: MemoryConnection, ms: number): void {
 }
 
 describe('a PING that measures the way back', () => {
-  test('comes with the first call, and then once a second while there are calls', () => {
+  test('follows the first answer, and then once a second while there are calls', () => {
     const memory = connect();
     expect(pings(memory)).toHaveLength(0);
     for (let id = 1; id < 20; id += 2) memory.push(unaryRequest(id, '/t/Answered'));
@@ -52,9 +52,10 @@ describe('a PING that measures the way back', () => {
     const memory = connect();
     memory.push(unaryRequest(1, '/t/Kept'));
     expect(calls[0]?.wayBackMs).toBe(1);
+    memory.push(unaryRequest(3, '/t/Answered'));
     for (const [round, ms] of [700, 30, 31, 32].entries()) {
       pong(memory, ms);
-      memory.push(unaryRequest(3 + 2 * round, '/t/Answered'));
+      memory.push(unaryRequest(5 + 2 * round, '/t/Answered'));
       memory.passSecond();
     }
     expect(calls[0]?.wayBackMs).toBe(31);
@@ -76,11 +77,12 @@ describe('a PING that measures the way back', () => {
   test('is not taken for the answer to the GOAWAY of a drain', () => {
     const memory = connect();
     memory.push(unaryRequest(1, '/t/Kept'));
+    memory.push(unaryRequest(3, '/t/Answered'));
     const [probe] = pings(memory);
     memory.connection.drain();
     memory.connection.flush();
     memory.push(frame(Type.PING, ACK, 0, probe?.payload ?? Buffer.alloc(8)));
-    memory.push(unaryRequest(3, '/t/Kept'));
+    memory.push(unaryRequest(5, '/t/Kept'));
     expect(calls).toHaveLength(2);
     expect(memory.frames.filter(({ type }) => type === Type.GOAWAY)).toHaveLength(1);
     pong(memory, 1);
