@@ -59,6 +59,15 @@ const GRAPHS: readonly Graph[] = [
     },
     answers: ['c'],
   },
+  {
+    name: 'two alike steps beside each other, then one',
+    steps: {
+      a: { perRowMs: 2, takes: ['in'] },
+      b: { perRowMs: 2, takes: ['in'] },
+      c: { perRowMs: 2, takes: ['a', 'b'] },
+    },
+    answers: ['c'],
+  },
 ];
 
 function curveOf({ perRowMs }: Step): Curve {

@@ -24,6 +24,7 @@ export interface ShareOptions {
 
 /** A version's share of a device. */
 export interface DeviceShare {
+  readonly device: Device;
   /** It was denied a run and has not been woken yet: asking again is to no effect. */
   readonly isWaiting: boolean;
   /** How many runs would share cores with one that starts now, beyond those that have cores of their own. */
@@ -68,6 +69,8 @@ interface Account {
   isIdle: boolean;
   /** It was woken, and cores are kept for it until it starts a run or passes. */
   isCalled: boolean;
+  /** It gave up a turn, since its latest run, so that versions that have just been given work could ask. */
+  hasYielded: boolean;
 }
 
 interface Running {
@@ -111,11 +114,13 @@ export class Device {
       activeMs: Number.NEGATIVE_INFINITY,
       isIdle: true,
       isCalled: false,
+      hasYielded: false,
     };
     const isWaiting = (): boolean => this.#waiting.has(account) && !account.isCalled;
     const beside = (): number => this.#beside(account);
     const room = (): number => this.#room(account);
     return {
+      device: this,
       get isWaiting() {
         return isWaiting();
       },
@@ -169,11 +174,13 @@ export class Device {
   /** Whether no other version wants the cores for a run whose outputs are of use. Those that have just been given work ask in this turn. */
   #goesFirst(account: Account, now: number): boolean {
     this.#waiting.add(account);
-    if (account.isCalled) {
-      account.isCalled = false;
+    const { isCalled, hasYielded } = account;
+    account.isCalled = false;
+    if (isCalled && hasYielded) {
       this.#callNext(now);
       return account.isCalled;
     }
+    account.hasYielded = true;
     setImmediate(() => this.#callNext(performance.now()));
     return false;
   }
@@ -181,6 +188,7 @@ export class Device {
   #begin(account: Account, now: number): DeviceRun {
     const beside = this.#beside(account);
     account.running++;
+    account.hasYielded = false;
     const run: Running = { account, expectedEndMs: now + account.predictedMs };
     this.#running.add(run);
     if (this.#waiting.size > 0) this.#callNext(now);
@@ -210,10 +218,12 @@ export class Device {
   /** Wakes every version that may start a run now, in the order of their turns. */
   #callNext(now: number): void {
     this.#reckon(now);
-    const inTurn = [...this.#waiting].sort(
-      (one, other) =>
-        Number(isEarly(one, now)) - Number(isEarly(other, now)) || this.#tagOf(one, now) - this.#tagOf(other, now),
-    );
+    const tag = (account: Account): number => this.#tagOf(account, now);
+    const inTurn = [...this.#waiting].sort((one, other) => {
+      const [isOneEarly, isOtherEarly] = [isEarly(one, now), isEarly(other, now)];
+      if (isOneEarly !== isOtherEarly) return Number(isOneEarly) - Number(isOtherEarly);
+      return isOneEarly ? latestStartMs(one) - latestStartMs(other) : tag(one) - tag(other);
+    });
     for (const account of inTurn) {
       if (account.isCalled || !this.#mayStart(account, now)) continue;
       account.isCalled = true;
@@ -345,6 +355,11 @@ export class Device {
 /** Its outputs are of no use when its run has ended: others go first. */
 function isEarly({ neededAtMs, predictedMs }: Account, now: number): boolean {
   return now + predictedMs < neededAtMs;
+}
+
+/** A run that starts no later ends when its outputs are of use. */
+function latestStartMs({ neededAtMs, predictedMs }: Account): number {
+  return neededAtMs - predictedMs;
 }
 
 /** DEV-5 */

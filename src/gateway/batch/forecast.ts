@@ -2,6 +2,9 @@
 
 import type { InferTensors } from '../admit/infer-tensors.ts';
 
+/** What runs of several models share, known by its identity. */
+export type SharedDevice = object;
+
 /** The part of a request that its time depends on. */
 export type RequestLoad = Pick<InferTensors, 'rows' | 'size'>;
 
@@ -15,6 +18,8 @@ export interface Forecast {
   readonly aloneMs: number;
   /** Nothing waits, and nothing runs. */
   readonly isIdle: boolean;
+  /** `undefined`: not one device, or not known. */
+  readonly device: SharedDevice | undefined;
   /** How many runs the device takes at a time without slowing them. */
   readonly parallel: number;
 }
@@ -24,5 +29,6 @@ export const UNKNOWN: Forecast = {
   waitingMs: 0,
   aloneMs: 0,
   isIdle: true,
+  device: undefined,
   parallel: Number.POSITIVE_INFINITY,
 };

@@ -229,6 +229,7 @@ export class Scheduler implements Batcher {
       waitingMs: (this.#queue.ms * this.costs.slowness) / this.#executor.instances,
       aloneMs: Math.floor(load.rows / maxRows) * ms(maxRows) + (rest === 0 ? 0 : ms(rest)),
       isIdle: this.quiet,
+      device: this.#share.device,
       parallel: this.#share.parallel,
     };
   }

@@ -12,7 +12,9 @@ export function waitMsOf(behind: PathBehind | undefined): number {
 /** Until the first of the outputs is of use: those of a step are not before a step behind it can start. */
 export function neededInMs(requests: readonly QueuedRequest[]): number {
   let least = Number.POSITIVE_INFINITY;
-  for (const { behind, rows } of requests) {
+  let rows = 0;
+  for (const request of requests) rows += request.rows;
+  for (const { behind } of requests) {
     if (behind === undefined) return 0;
     least = Math.min(least, behind(rows).readyInMs);
   }

@@ -2,11 +2,13 @@
  * One request on its way through the graph of an ensemble.
  *
  * E1: it settles exactly once. After that no step starts, none that waits goes on waiting, and no room is taken any more.
- * E2: a step starts in the moment in which its last input is there, and only where a wanted output needs it.
+ * E2: a step starts in the moment in which its last input is there and its device takes one more step of this request, and only
+ *     where a wanted output needs it. Steps beside each other on a device of one core run one after the other.
  * E3: until it settles, at least one step is in the hands of its model, or has its inputs checked, which ends with its call; so
  *     that whatever ends those ends the request.
  * E4: a tensor between two steps takes room from when it is there until the last step that takes it has ended.
- * E5: a request that its steps are not expected to answer in time is refused before the first of them starts.
+ * E5: a request that its steps are not expected to answer in time is refused before the first of them starts. Steps that share a
+ *     device count one after the other.
  */
 
 import { NO_PARAMETERS } from '../../wire/infer-parameter.ts';
@@ -29,7 +31,9 @@ import type { ModelTable } from '../model-table.ts';
 import { type EnsembleGraph, type EnsembleStep, nameOfStep, neededSteps } from '../repository/ensemble-graph.ts';
 import type { ModelSignature } from '../repository/model-signature.ts';
 import type { PathForecast } from './path-forecast.ts';
+import { ReadySteps } from './ready-steps.ts';
 import { StepCall } from './step-call.ts';
+import type { Passage } from './steps-in-flight.ts';
 
 export interface RunSurroundings {
   /** The ensemble's. */
@@ -81,7 +85,10 @@ export class EnsembleRun {
   /** By tensor: the needed steps that take it, and have not ended. */
   readonly #takers: number[];
   readonly #room: (Permit | undefined)[];
+  readonly #ready: ReadySteps;
   readonly #running = new Set<StepCall>();
+  /** `undefined` until its first steps start. */
+  #passage: Passage | undefined;
   /** Needed steps that have not started, and that have not ended. */
   #unstarted = 0;
   #unended = 0;
@@ -109,6 +116,10 @@ export class EnsembleRun {
     const needed = neededSteps(graph, this.#wanted);
     this.#needed = needed;
     this.#objectiveAt = this.#objectiveOf(call, terms, now);
+    this.#ready = new ReadySteps({
+      place: (step) => surroundings.forecast.place(step),
+      rankMs: (step) => surroundings.forecast.rankMs(step),
+    });
     this.#missing = graph.steps.map(({ inputs }, step) =>
       needed[step] === true ? new Set(inputs.map(({ tensor }) => tensor)).size : undefined,
     );
@@ -137,7 +148,15 @@ export class EnsembleRun {
     const refusal = this.#refusal(now);
     if (this.#unended === 0) this.#succeed();
     else if (refusal !== undefined) this.#fail(refusal);
-    else this.#start([...free, ...this.#arrive(graph.inputs)]);
+    else {
+      this.#passage = surroundings.forecast.enter(this.#rows, needed);
+      this.#start([...free, ...this.#arrive(graph.inputs)]);
+    }
+  }
+
+  /** By step. */
+  get #unendedSteps(): readonly boolean[] {
+    return this.#passage?.unended ?? this.#needed;
   }
 
   /** Fails the request if steps of it are still to start. One whose last steps are in the hands of their models is left to them. */
@@ -185,8 +204,9 @@ export class EnsembleRun {
     return ready;
   }
 
-  #start(steps: readonly number[]): void {
-    for (const step of steps) if (!this.#settled) void this.#run(step);
+  #start(arrived: readonly number[]): void {
+    this.#ready.add(arrived);
+    for (const step of this.#ready.take()) if (!this.#settled) void this.#run(step);
   }
 
   /** One step from its start to its end. Never rejects. */
@@ -195,7 +215,7 @@ export class EnsembleRun {
     const step = graph.steps[index];
     if (step === undefined) throw new TypeError(`no step ${index}`);
     this.#unstarted--;
-    this.#surroundings.forecast.enter(index, this.#rows);
+    this.#passage?.start(index);
     const call = new StepCall(this.#call, this.#deadline, name);
     const record = new InferenceRecord(NO_MESSAGE, call);
     this.#running.add(call);
@@ -225,7 +245,8 @@ export class EnsembleRun {
 
   #left(step: number, call: StepCall): void {
     this.#running.delete(call);
-    this.#surroundings.forecast.leave(step, this.#rows);
+    this.#passage?.end(step);
+    this.#ready.end(step);
   }
 
   #termsOf(step: number): RequestTerms {
@@ -233,7 +254,7 @@ export class EnsembleRun {
     const outer = this.#terms.behind;
     const behind = (rows: number): PathBehind => {
       const all = forecast.requestRows(step, rows);
-      const own = forecast.behind(step, all, this.#needed);
+      const own = forecast.behind(step, all, this.#unendedSteps, this.#ready.waiting);
       const then = outer?.(all);
       if (then === undefined) return own;
       return {
@@ -332,6 +353,7 @@ export class EnsembleRun {
     this.#settled = true;
     this.#call.onCancel = undefined;
     clearTimeout(this.#timer);
+    this.#passage?.leave();
     for (const permit of this.#room) permit?.[Symbol.dispose]();
   }
 

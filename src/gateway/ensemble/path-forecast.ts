@@ -5,14 +5,21 @@
  * A step's tensors do not exist before the steps before it have ended, so their size is taken from the latest request.
  */
 
-import type { InferTensors } from '../admit/infer-tensors.ts';
+import { type InferTensors, UNIT_ROW } from '../admit/infer-tensors.ts';
 import type { PathBehind } from '../admit/request-terms.ts';
-import { type Forecast, type RequestLoad, UNKNOWN } from '../batch/forecast.ts';
+import { type Forecast, type RequestLoad, type SharedDevice, UNKNOWN } from '../batch/forecast.ts';
 import type { ModelTable } from '../model-table.ts';
-import { type EnsembleGraph, neededSteps } from '../repository/ensemble-graph.ts';
+import type { EnsembleGraph } from '../repository/ensemble-graph.ts';
+import type { StepPlace } from './ready-steps.ts';
+import { type Passage, StepsInFlight } from './steps-in-flight.ts';
 
 /** Each request that waits asks in each decision of its model: for so many milliseconds all get the same answer, unless a step starts or ends. */
 const FRESH_MS = 0.5;
+
+/** Requests that meet in the queues are to go one way, although costs that are nearly equal change places with each run. */
+const RANKED_FOR_MS = 10_000;
+
+const NO_STEPS: ReadonlySet<number> = new Set();
 
 /** A step as the latest request had it. */
 interface Seen {
@@ -29,52 +36,63 @@ interface Asked {
 }
 
 interface Step {
-  /** The steps that give its inputs, and all steps that have ended when it starts. */
+  /** The steps that give its inputs. */
   readonly producers: readonly number[];
-  readonly before: ReadonlySet<number>;
   /** The steps that take its outputs. */
   readonly followers: readonly number[];
   seen: Seen | undefined;
   asked: Asked;
-  /** Rows of the ensemble's requests that have started this step, and have not ended it. */
-  rowsInFlight: number;
 }
 
 export class PathForecast {
   readonly #graph: EnsembleGraph;
   readonly #models: Pick<ModelTable, 'find'>;
   readonly #steps: readonly Step[];
-  /** How often a request has started or ended a step. */
-  #changes = 0;
+  readonly #inFlight: StepsInFlight;
+  readonly #ranksMs = new Map<number, number>();
+  #rankedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(graph: EnsembleGraph, models: Pick<ModelTable, 'find'>) {
     this.#graph = graph;
     this.#models = models;
+    this.#inFlight = new StepsInFlight(graph.steps.length);
     this.#steps = graph.steps.map(({ inputs }, step): Step => {
       const taken = inputs.map(({ tensor }) => tensor);
       return {
         producers: [...new Set(taken.flatMap((tensor) => graph.tensors[tensor]?.producer ?? []))],
-        before: new Set(stepsOf(neededSteps(graph, taken))),
         followers: [
           ...new Set(graph.tensors.flatMap(({ producer, consumers }) => (producer === step ? consumers : []))),
         ],
         seen: undefined,
         asked: { atMs: Number.NEGATIVE_INFINITY, change: 0, forecasts: new Map() },
-        rowsInFlight: 0,
       };
     });
   }
 
-  /** A request of the ensemble starts a step. @param rows of the request */
-  enter(step: number, rows: number): void {
-    this.#at(step).rowsInFlight += rows;
-    this.#changes++;
+  /** A request is on its way. @param needed by step */
+  enter(rows: number, needed: readonly boolean[]): Passage {
+    return this.#inFlight.enter(rows, needed);
   }
 
-  /** The step has ended, however it ended. */
-  leave(step: number, rows: number): void {
-    this.#at(step).rowsInFlight -= rows;
-    this.#changes++;
+  /** Where a step runs, whether it has been seen or not. */
+  place(step: number): StepPlace {
+    const { model = '', version = '' } = this.#graph.steps[step] ?? {};
+    const { device, parallel } = this.#of(step, 1);
+    return { model: `${model}/${version}`, device, parallel };
+  }
+
+  /** The runs of the longest path from the start of a step to the last output, as long as all steps have been seen; else 0. */
+  rankMs(step: number): number {
+    const now = performance.now();
+    if (now - this.#rankedAtMs >= RANKED_FOR_MS) {
+      if (this.#steps.some(({ seen }) => seen === undefined)) return 0;
+      this.#rankedAtMs = now;
+      this.#ranksMs.clear();
+    }
+    return memoized(this.#ranksMs, step, () => {
+      const followers = this.#at(step).followers.map((other) => this.rankMs(other));
+      return this.#of(step, 1).aloneMs + Math.max(0, ...followers);
+    });
   }
 
   /** Remembers what a step takes. @param rows of the ensemble's request */
@@ -90,36 +108,47 @@ export class PathForecast {
   /**
    * The steps that are not done when a step has ended.
    * @param rows of the ensemble's requests that go on together
-   * @param needed by step
+   * @param unended by step
+   * @param heldBack the steps that may start when it has ended
    */
-  behind(step: number, rows: number, needed: readonly boolean[]): PathBehind {
-    const { before } = this.#at(step);
-    const rest = stepsOf(needed).filter((other) => other !== step && !before.has(other));
+  behind(
+    step: number,
+    rows: number,
+    unended: readonly boolean[],
+    heldBack: ReadonlySet<number> = NO_STEPS,
+  ): PathBehind {
+    const rest = stepsOf(unended).filter((other) => other !== step);
     const ownMs = this.#of(step, rows).aloneMs;
-    const between = (other: number): number => this.#rowsAt(other, (at) => this.#at(at).before.has(step));
+    const between = (other: number): number => this.#inFlight.between(step, other);
     const { ms, isIdle } = this.#walk(rest, rows, between, new Map([[step, ownMs]]));
-    const runMs = this.#runsMs(rest, rows, step, ownMs);
-    return { ms: Math.max(runMs, ms - ownMs), runMs, readyInMs: this.#readyInMs(step, rows, needed), isIdle };
+    const runMs = this.#runsMs(rest, rows, new Map([[step, ownMs]]));
+    return {
+      ms: Math.max(runMs, ms - ownMs),
+      runMs,
+      readyInMs: Math.max(this.#readyInMs(step, rows, unended, heldBack), this.#heldUpMs(step, rows, rest)),
+      isIdle,
+    };
   }
 
   /** All steps of a request that comes now. */
   whole(rows: number, needed: readonly boolean[]): Pick<PathBehind, 'ms' | 'isIdle'> {
-    return this.#walk(stepsOf(needed), rows, (step) => this.#rowsAt(step, () => true), new Map());
+    return this.#walk(stepsOf(needed), rows, (step) => this.#inFlight.toCome(step), new Map());
   }
 
-  /** The runs of the longest path, each of the request by itself and at once. */
+  /** The runs of the longest path, each of the request by itself and at once; on each device at least its work. */
   aloneMs(rows: number, needed: readonly boolean[]): number {
-    return this.#longestMs(stepsOf(needed), rows, new Map());
+    return this.#runsMs(stepsOf(needed), rows, new Map());
   }
 
-  /** The runs of the steps behind a step on devices that are free; at least their work, because they may share one. */
-  #runsMs(steps: readonly number[], rows: number, step: number, ownMs: number): number {
-    let workMs = 0;
+  /** The runs of steps that follow those that are done, on devices that are free; on each device at least their work. */
+  #runsMs(steps: readonly number[], rows: number, doneAtMs: Map<number, number>): number {
+    const beforeMs = Math.max(0, ...doneAtMs.values());
+    const work = new DeviceWork();
     for (const other of steps) {
-      const { aloneMs, parallel } = this.#of(other, rows);
-      workMs += aloneMs / parallel;
+      const forecast = this.#of(other, rows);
+      work.add(forecast, forecast.aloneMs);
     }
-    return Math.max(workMs, this.#longestMs(steps, rows, new Map([[step, ownMs]])) - ownMs);
+    return Math.max(work.longestMs, this.#longestMs(steps, rows, doneAtMs) - beforeMs);
   }
 
   #longestMs(steps: readonly number[], rows: number, doneAtMs: Map<number, number>): number {
@@ -132,8 +161,8 @@ export class PathForecast {
   }
 
   /**
-   * Follows steps from now on, each after what its model has to do before. They share devices, so that together they take at least
-   * the sum of their work.
+   * Follows steps from now on, each after what its model has to do before. Those that share a device take at least the sum of their
+   * work on it.
    * @param ahead rows of other requests that reach a step before
    * @param doneAtMs of the steps that run already
    */
@@ -143,13 +172,15 @@ export class PathForecast {
     ahead: (step: number) => number,
     doneAtMs: Map<number, number>,
   ): { readonly ms: number; readonly isIdle: boolean } {
-    let workMs = Math.max(0, ...doneAtMs.values());
+    const work = new DeviceWork();
+    for (const [step, ms] of doneAtMs) work.add(this.#of(step, rows), ms);
     let isIdle = true;
     const done = (step: number): number =>
       memoized(doneAtMs, step, () => {
-        const { runningMs, waitingMs, aloneMs, parallel, isIdle: idle } = this.#of(step, rows + ahead(step));
-        workMs += (runningMs + waitingMs + aloneMs) / parallel;
-        isIdle &&= idle;
+        const forecast = this.#of(step, rows + ahead(step));
+        const { runningMs, waitingMs, aloneMs } = forecast;
+        work.add(forecast, runningMs + waitingMs + aloneMs);
+        isIdle &&= forecast.isIdle;
         const { producers } = this.#at(step);
         const arrivesMs = Math.max(
           0,
@@ -158,23 +189,17 @@ export class PathForecast {
         return Math.max(arrivesMs, runningMs + waitingMs) + aloneMs;
       });
     const ms = Math.max(0, ...steps.map(done));
-    return { ms: Math.max(ms, workMs), isIdle };
+    return { ms: Math.max(ms, work.longestMs), isIdle };
   }
 
-  /** Rows of requests that are in a step before `step`. */
-  #rowsAt(step: number, counts: (before: number) => boolean): number {
-    let rows = 0;
-    for (const before of this.#at(step).before) if (counts(before)) rows += this.#at(before).rowsInFlight;
-    return rows;
-  }
-
-  /** Until the outputs of a step are of use: its followers are busy, or what they compute is of no use before. */
-  #readyInMs(from: number, rows: number, needed: readonly boolean[]): number {
+  /** Until the end of a step is of use: what starts then is busy, or what that computes is of no use before. */
+  #readyInMs(from: number, rows: number, unended: readonly boolean[], heldBack: ReadonlySet<number>): number {
     const readyInMs = new Map<number, number>();
     const ready = (step: number): number =>
       memoized(readyInMs, step, () => {
-        const followers = this.#at(step).followers.filter((other) => needed[other]);
-        const startsIn = followers.map((other) => {
+        const followers = this.#at(step).followers.filter((other) => unended[other]);
+        const next = step === from ? this.#startable(step, followers, unended, heldBack) : followers;
+        const startsIn = next.map((other) => {
           const { runningMs, waitingMs } = this.#of(other, rows);
           return Math.max(runningMs + waitingMs, ready(other));
         });
@@ -183,12 +208,42 @@ export class PathForecast {
     return ready(from);
   }
 
+  /**
+   * Until the steps behind have done what the ensemble's own requests gave them on the device of a step, where they cannot run beside
+   * it. While it runs they do nothing, so its run counts as well.
+   */
+  #heldUpMs(step: number, rows: number, rest: readonly number[]): number {
+    const own = this.#of(step, rows);
+    let heldUpMs = 0;
+    for (const other of rest) {
+      if (this.#inFlight.inStep(other) === 0) continue;
+      const { device, parallel, runningMs, waitingMs } = this.#of(other, rows);
+      if (device === undefined || device !== own.device || 1 / parallel + 1 / own.parallel <= 1) continue;
+      heldUpMs = Math.max(heldUpMs, runningMs + waitingMs);
+    }
+    return heldUpMs === 0 ? 0 : heldUpMs + own.aloneMs;
+  }
+
+  /** The steps that can start when a step ends; all that follow it where they wait for others as well. */
+  #startable(
+    step: number,
+    followers: readonly number[],
+    unended: readonly boolean[],
+    heldBack: ReadonlySet<number>,
+  ): readonly number[] {
+    const complete = followers.filter((other) =>
+      this.#at(other).producers.every((producer) => producer === step || !unended[producer]),
+    );
+    const next = [...complete, ...heldBack];
+    return next.length === 0 ? followers : next;
+  }
+
   #of(step: number, rows: number): Forecast {
     const at = this.#at(step);
     const now = performance.now();
     const { asked } = at;
-    if (now - asked.atMs >= FRESH_MS || asked.change !== this.#changes) {
-      at.asked = { atMs: now, change: this.#changes, forecasts: new Map() };
+    if (now - asked.atMs >= FRESH_MS || asked.change !== this.#inFlight.changes) {
+      at.asked = { atMs: now, change: this.#inFlight.changes, forecasts: new Map() };
     }
     return memoized(at.asked.forecasts, rows, () => this.#ask(step, rows));
   }
@@ -196,9 +251,13 @@ export class PathForecast {
   #ask(step: number, rows: number): Forecast {
     const { seen } = this.#at(step);
     const target = this.#graph.steps[step];
-    if (seen === undefined || target === undefined) return UNKNOWN;
+    if (target === undefined) return UNKNOWN;
     try {
       const { batcher } = this.#models.find(target.model, target.version).ready;
+      if (seen === undefined) {
+        const { device, parallel } = batcher.forecast({ size: UNIT_ROW, rows: 1 });
+        return { ...UNKNOWN, device, parallel };
+      }
       return batcher.forecast({ size: seen.size, rows: Math.max(1, Math.round(rows * seen.rowsPerRow)) });
     } catch {
       // The step says what is the matter with its model when it starts.
@@ -210,6 +269,19 @@ export class PathForecast {
     const at = this.#steps[step];
     if (at === undefined) throw new TypeError(`no step ${step}`);
     return at;
+  }
+}
+
+/** What steps take of their devices. */
+class DeviceWork {
+  readonly #ms = new Map<SharedDevice, number>();
+
+  add({ device, parallel }: Forecast, ms: number): void {
+    if (device !== undefined) this.#ms.set(device, (this.#ms.get(device) ?? 0) + ms / parallel);
+  }
+
+  get longestMs(): number {
+    return Math.max(0, ...this.#ms.values());
   }
 }
 

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { Admission } from '../../../src/gateway/admit/admission.ts';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS, type RequestTerms } from '../../../src/gateway/admit/request-terms.ts';
-import { UNKNOWN } from '../../../src/gateway/batch/forecast.ts';
+import { type Forecast, UNKNOWN } from '../../../src/gateway/batch/forecast.ts';
 import type { InferOutputs, OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { Ensemble } from '../../../src/gateway/ensemble/ensemble.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
@@ -182,6 +182,106 @@ describe('a request', () => {
     join.last.answer([output('y', 3, 3)]);
     // `l` is an answer and a tensor between steps.
     expect((await answer).outputs).toEqual([output('l', 1, 1), output('out', 3, 3)]);
+  });
+
+  describe('with two steps beside each other', () => {
+    const DIAMOND = config(
+      ['in'],
+      ['l', 'r', 'out'],
+      [
+        step('left', { x: 'in' }, { y: 'l' }),
+        step('right', { x: 'in' }, { y: 'r' }),
+        step('join', { a: 'l', b: 'r' }, { y: 'out' }),
+      ],
+    );
+
+    function diamond(outlooks: { readonly left: Partial<Forecast>; readonly right: Partial<Forecast> }) {
+      const [left, right, join] = [fakeModel('left'), fakeModel('right'), fakeModel('join', ['a', 'b'])];
+      left.outlook = { ...UNKNOWN, ...outlooks.left };
+      right.outlook = { ...UNKNOWN, ...outlooks.right };
+      const bench = new Bench([left, right, join]);
+      const ensemble = bench.ensemble(DIAMOND);
+      const asked = (): number[] => [left, right, join].map(({ requests }) => requests.length);
+      return { ensemble, left, right, join, asked, bench };
+    }
+
+    const onOneCore = (parallel = 1) => {
+      const outlook = { device: {}, parallel };
+      return { left: outlook, right: outlook };
+    };
+
+    test('runs them one after the other where their device runs one at a time', async () => {
+      const { ensemble, left, right, join, asked } = diamond(onOneCore());
+      const answer = ask(ensemble);
+      expect(asked()).toEqual([1, 0, 0]);
+      left.last.answer([output('y', 1, 1)]);
+      await turn();
+      expect(asked()).toEqual([1, 1, 0]);
+      right.last.answer([output('y', 2, 2)]);
+      await turn();
+      join.last.answer([output('y', 3, 3)]);
+      expect((await answer).outputs.map(({ name }) => name)).toEqual(['l', 'r', 'out']);
+    });
+
+    test.each([
+      ['their device runs two at a time', onOneCore(2)],
+      ['they have devices of their own', { left: { device: {}, parallel: 1 }, right: { device: {}, parallel: 1 } }],
+      ['nothing is known of their devices', { left: {}, right: {} }],
+    ] as const)('runs them at the same time where %s', async (_, outlooks) => {
+      const { ensemble, left, asked } = diamond(outlooks);
+      const answer = ask(ensemble);
+      expect(asked()).toEqual([1, 1, 0]);
+      left.last.fail(new InferError('internal', 'broken'));
+      await failureOf(answer);
+    });
+
+    test('starts the one with the longest path to the answer first', async () => {
+      const outlook = { device: {}, parallel: 1 };
+      const { ensemble, left, right, join, asked } = diamond({
+        left: { ...outlook, aloneMs: 2 },
+        right: { ...outlook, aloneMs: 5 },
+      });
+      const first = ask(ensemble);
+      // What the steps take is not known before the first request has passed them.
+      for (const model of [left, right, join]) {
+        model.last.answer([output('y', 1, 1)]);
+        await turn();
+      }
+      await first;
+      const second = ask(ensemble, { wanted: ['l', 'r'] });
+      expect(asked()).toEqual([1, 2, 1]);
+      right.last.answer([output('y', 1, 1)]);
+      await turn();
+      expect(asked()).toEqual([2, 2, 1]);
+      left.last.answer([output('y', 1, 1)]);
+      await second;
+    });
+
+    test.each([
+      ['fails', ({ left }: ReturnType<typeof diamond>) => left.last.fail(new InferError('internal', 'broken'))],
+      ['is cancelled', (_: ReturnType<typeof diamond>, call: FakeCall) => call.onCancel?.('client')],
+    ])('starts none that waits when the one before it %s', async (_, end) => {
+      const given = diamond(onOneCore());
+      const call = new FakeCall();
+      const answer = ask(given.ensemble, { call });
+      end(given, call);
+      await failureOf(answer);
+      await turn();
+      expect(given.asked()).toEqual([1, 0, 0]);
+      expect(given.bench.admission.bytes).toBe(0);
+      // The next request finds nothing on its way.
+      const next = ask(given.ensemble, { wanted: ['r'] });
+      given.right.last.answer([output('y', 2, 2)]);
+      expect((await next).outputs).toEqual([output('r', 2, 2)]);
+    });
+
+    test('waits for none that no wanted output needs', async () => {
+      const { ensemble, right, asked } = diamond(onOneCore());
+      const answer = ask(ensemble, { wanted: ['r'] });
+      expect(asked()).toEqual([0, 1, 0]);
+      right.last.answer([output('y', 2, 2)]);
+      expect((await answer).outputs).toEqual([output('r', 2, 2)]);
+    });
   });
 
   test('runs only the steps that a wanted output needs', async () => {
@@ -670,6 +770,9 @@ test('any graph of additions and multiplications answers what they say, however 
       for (const tensor of wanted) need(tensor);
 
       const models = (['add', 'mul'] as const).map((op) => fakeModel(op, ['a', 'b']));
+      // With an odd choice, the steps share a device that runs one at a time.
+      const device = (choices[31] ?? 0) % 2 === 1 ? {} : undefined;
+      for (const model of models) model.outlook = { ...UNKNOWN, device, parallel: 1 };
       const bench = new Bench(models);
       const ensemble = bench.ensemble(config(usedInputs.map(name), given.map(name), said.toReversed()));
       const request = oneRow(

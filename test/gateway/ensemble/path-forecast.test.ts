@@ -50,7 +50,7 @@ function bench(steps: Steps, answer: string): Bench {
     says: (name, outlook) => {
       model(name).outlook = { ...UNKNOWN, ...outlook };
       // Each change of the flight asks the models again.
-      forecast.enter(0, 0);
+      forecast.enter(0, []).start(0);
     },
   };
 }
@@ -79,14 +79,61 @@ describe('the path behind a step', () => {
     says('c', { aloneMs: 4, runningMs: 10, waitingMs: 20, isIdle: false });
     // While `a` and `b` run, `c` works off what it has.
     expect(forecast.behind(0, 1, needed)).toMatchObject({ ms: 33, runMs: 6, readyInMs: 30, isIdle: false });
-    expect(forecast.behind(1, 1, needed)).toMatchObject({ ms: 32, runMs: 4, readyInMs: 30 });
+    expect(forecast.behind(1, 1, [false, true, true])).toMatchObject({ ms: 32, runMs: 4, readyInMs: 30 });
   });
 
   test('takes as long as all of its work where the steps share a core', () => {
     const { forecast, needed, says } = bench(CHAIN, 'c');
-    says('b', { aloneMs: 2, waitingMs: 10, isIdle: false, parallel: 1 });
-    says('c', { aloneMs: 4, waitingMs: 30, isIdle: false, parallel: 1 });
+    const device = {};
+    says('b', { aloneMs: 2, waitingMs: 10, isIdle: false, device, parallel: 1 });
+    says('c', { aloneMs: 4, waitingMs: 30, isIdle: false, device, parallel: 1 });
     expect(forecast.behind(0, 1, needed).ms).toBe(46);
+    // Of two devices each does its own.
+    says('c', { aloneMs: 4, waitingMs: 30, isIdle: false, device: {}, parallel: 1 });
+    expect(forecast.behind(0, 1, needed).ms).toBe(34);
+  });
+
+  test('counts steps beside each other on one device one after the other, divided by how many it runs at a time', () => {
+    const { forecast, needed, says } = bench(DIAMOND, 'c');
+    for (const [parallel, ms] of [
+      [1, 60],
+      [2, 40],
+    ] as const) {
+      const device = {};
+      for (const name of ['a', 'b', 'c']) says(name, { aloneMs: 20, device, parallel });
+      expect(forecast.whole(1, needed).ms).toBe(ms);
+      expect(forecast.aloneMs(1, needed)).toBe(ms);
+    }
+  });
+
+  test('is of use when the step can start that was held back for it, not when the one can that takes both', () => {
+    const { forecast, needed, says } = bench(DIAMOND, 'c');
+    says('b', { runningMs: 30, isIdle: false });
+    expect(forecast.behind(0, 1, needed, new Set([1])).readyInMs).toBe(30);
+    expect(forecast.behind(0, 1, [true, false, true]).readyInMs).toBe(0);
+  });
+
+  test('is of no use before the steps behind have done what requests gave them, where they cannot run beside the step', () => {
+    const { forecast, needed, says } = bench(CHAIN, 'c');
+    for (const [parallel, readyInMs] of [
+      [1, 9 + 5],
+      [2, 0],
+    ] as const) {
+      const device = {};
+      says('a', { aloneMs: 5, device, parallel });
+      says('b', { device, parallel });
+      says('c', { waitingMs: 9, isIdle: false, device, parallel });
+      const other = forecast.enter(1, needed);
+      for (const step of [0, 1]) {
+        other.start(step);
+        other.end(step);
+      }
+      // What others gave the model of `c` is worked off meanwhile.
+      expect(forecast.behind(0, 1, needed).readyInMs).toBe(9);
+      other.start(2);
+      expect(forecast.behind(0, 1, needed).readyInMs).toBe(Math.max(9, readyInMs));
+      other.end(2);
+    }
   });
 
   test('is of all rows that go on together', () => {
@@ -100,11 +147,18 @@ describe('the path behind a step', () => {
   test('counts what is on its way to the steps that follow', () => {
     const { forecast, needed, model } = bench(CHAIN, 'c');
     model('c').forecast = ({ rows }) => ({ ...UNKNOWN, aloneMs: 4 * rows });
-    forecast.enter(1, 5);
+    const passage = forecast.enter(5, needed);
+    passage.start(0);
+    expect(forecast.behind(0, 1, needed)).toMatchObject({ ms: 4, runMs: 4 });
+    expect(forecast.whole(1, needed).ms).toBe(24);
+    passage.end(0);
+    passage.start(1);
     expect(forecast.behind(0, 1, needed)).toMatchObject({ ms: 24, runMs: 4 });
-    expect(forecast.behind(1, 1, needed).ms).toBe(4);
-    forecast.leave(1, 5);
+    expect(forecast.behind(1, 1, [false, true, true]).ms).toBe(4);
+    passage.end(1);
+    passage.leave();
     expect(forecast.behind(0, 1, needed).ms).toBe(4);
+    expect(forecast.whole(1, needed).ms).toBe(4);
   });
 
   test('holds the steps beside it, which are not done either', () => {
@@ -113,7 +167,7 @@ describe('the path behind a step', () => {
     says('b', { aloneMs: 9, waitingMs: 20, isIdle: false });
     says('c', { aloneMs: 2 });
     expect(forecast.behind(0, 1, needed)).toMatchObject({ ms: 30, isIdle: false });
-    expect(forecast.behind(1, 1, needed)).toMatchObject({ ms: 2, isIdle: true });
+    expect(forecast.behind(1, 1, [false, true, true])).toMatchObject({ ms: 2, isIdle: true });
     expect(forecast.behind(0, 1, [true, false, true]).ms).toBe(2);
   });
 
