@@ -11,6 +11,7 @@
  * DEV-3: no core is idle that a waiting version could use.
  * DEV-4: a run that ends, however it ends, frees its cores. A turn that its version does not use goes to the next.
  * DEV-5: background runs (of shadows, whose processes have a lower priority) take no cores from the others.
+ * DEV-6: a run whose outputs are of no use yet goes after all others; of several such runs, the one that is of use first goes first.
  */
 
 export interface ShareOptions {

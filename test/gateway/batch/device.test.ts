@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Device, type DeviceRun, type DeviceShare } from '../../../src/gateway/batch/device.ts';
 
 /** The clock and the timers of the device. */
@@ -401,3 +401,39 @@ test('whatever starts, ends, hangs, gives up or leaves: at the end the device is
     { numRuns: 40 },
   );
 }, 60_000);
+
+describe('a run whose outputs are of no use yet', () => {
+  function join(device: Device, name: string, woken: string[] = []): DeviceShare {
+    const share = device.join({ cores: 1, background: false, wake: () => woken.push(name) });
+    onTestFinished(() => share.leave());
+    return share;
+  }
+
+  test('goes after that of a version which the run before gave work', () => {
+    const device = new Device(1);
+    const [first, follower, other] = [join(device, 'first'), join(device, 'follower'), join(device, 'other')];
+    const run = first.start(10);
+    expect(other.start(10, 60_000)).toBeUndefined();
+    run?.end();
+    // The device offers it the next run before the follower has asked.
+    expect(first.start(10, 30_000)).toBeUndefined();
+    expect(follower.start(10)).toBeDefined();
+  });
+
+  test('goes before one whose outputs are of use later, and after one whose outputs are of use at once', () => {
+    const device = new Device(1);
+    const woken: string[] = [];
+    const last = join(device, 'last', woken);
+    const run = last.start(10);
+    expect(join(device, 'late', woken).start(10, 60_000)).toBeUndefined();
+    expect(join(device, 'soon', woken).start(10, 30_000)).toBeUndefined();
+    const now = join(device, 'now', woken);
+    expect(now.start(10)).toBeUndefined();
+    run?.end();
+    expect(woken).toEqual(['now']);
+    now.pass();
+    expect(woken).toEqual(['now', 'last']);
+    last.pass();
+    expect(woken).toEqual(['now', 'last', 'soon']);
+  });
+});
