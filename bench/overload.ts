@@ -19,6 +19,7 @@ const FLOOD_COLUMNS = 64;
 const FLOOD = 20;
 const FLOOD_S = 4;
 const FLOOD_IN_FLIGHT = 4_000;
+const WARM_UP_PER_S = 20_000;
 const IN_FLIGHT = 64;
 
 const NEUTRAL_MS = 30;
@@ -79,6 +80,9 @@ async function flood(scratch: string, rounds: number): Promise<void> {
   const inTime: number[] = [];
   await load.closedLoop(gateway.port, IN_FLIGHT, FLOOD_S, data.byteLength);
   const answerBytes = await load.answerBytes(gateway.port);
+  // Refusals are compiled, as the answers are by now.
+  const warmUp = { inFlight: FLOOD_IN_FLIGHT, seconds: FLOOD_S, timeoutMs: DEADLINE_MS, answerBytes };
+  await load.flood(gateway.port, { ...warmUp, ratePerS: WARM_UP_PER_S });
   for (let round = 0; round < rounds; round++) {
     const capacity = (await load.closedLoop(gateway.port, IN_FLIGHT, FLOOD_S, data.byteLength)) / FLOOD_S;
     const terms = { inFlight: FLOOD_IN_FLIGHT, seconds: FLOOD_S, timeoutMs: DEADLINE_MS, answerBytes };

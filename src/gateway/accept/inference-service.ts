@@ -169,8 +169,13 @@ function inferMethod(api: InferenceApi): Method {
   };
   const handle = (call: UnaryCall): void => {
     const replied = api.infer(call.message, call);
-    if (replied instanceof InferError) failWith(call, replied, api.loadReport(call));
-    else void answer(call, replied);
+    if (!(replied instanceof InferError)) {
+      void answer(call, replied);
+      return;
+    }
+    failWith(call, replied, api.loadReport(call));
+    // Under overload most messages end here: memory that waits to be collected costs more than the refusal.
+    call.discardMessage();
   };
   return { kind: 'unary', screen: (call) => api.screenInfer(call), handle };
 }

@@ -101,8 +101,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   #isUsed = false;
   #isProbed = false;
   #receiving = false;
-  /** Something is a view of the chunk that is being read. */
-  #chunkIsKept = false;
+  /** The chunk that is being read, and how many views of it are needed afterwards. */
+  #chunk: Buffer | undefined;
+  #views = 0;
   #willFlush = false;
   #over = false;
   #draining: Draining = Draining.NO;
@@ -262,7 +263,12 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   }
 
   keepChunk(): void {
-    this.#chunkIsKept = true;
+    this.#views++;
+  }
+
+  dropMessage(message: Uint8Array): void {
+    if (message.buffer === this.#chunk?.buffer) this.#views--;
+    else freeOwnBuffer(message);
   }
 
   #lookAtRequests(): void {
@@ -379,15 +385,17 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     if (this.#over) return;
     this.#heardAt = this.now;
     this.#receiving = true;
-    this.#chunkIsKept = false;
+    this.#chunk = chunk;
+    this.#views = 0;
     try {
       this.#receiver.push(chunk);
     } catch (error) {
       this.#fail(error);
     }
     this.#receiving = false;
+    this.#chunk = undefined;
     // Until they are collected, the chunks of an upload would be tens of megabytes.
-    if (!this.#chunkIsKept && chunk.length >= FREED_BYTES) freeOwnBuffer(chunk);
+    if (this.#views === 0 && chunk.length >= FREED_BYTES) freeOwnBuffer(chunk);
     this.flush();
   }
 

@@ -365,7 +365,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   /** Messages that the peer does not take would stand before the status for ever. */
   #tell({ status, message }: InferError): void {
-    if (this.http2.queue.byteLength > 0) this.http2.reset(ErrorCode.CANCEL);
+    if (this.http2.unsentBytes > 0) this.http2.reset(ErrorCode.CANCEL);
     else this.http2.sendEnd({ code: status, text: message });
   }
 }

@@ -26,7 +26,9 @@ export interface StreamCarrier {
   readonly maySend: boolean;
   /** For what a stream holds of its request. */
   readonly room: StreamRoom;
+  /** A message is a view of the chunk that is being read. */
   keepChunk(): void;
+  dropMessage(message: Uint8Array): void;
   sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
   sendEnd(stream: Http2Stream, end: AnswerEnd): void;
   sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
@@ -54,7 +56,6 @@ export class Http2Stream implements Room {
 
   // Of the answer.
   sendWindow: number;
-  readonly queue = new SendQueue();
   headSent = false;
   /** How it ends, once that is known. */
   end: AnswerEnd | undefined = undefined;
@@ -64,6 +65,8 @@ export class Http2Stream implements Room {
   isPlain = false;
   /** It waits for its turn to send. */
   inTurn = false;
+  /** `undefined`: nothing had to wait, as with nearly all answers. */
+  #queue: SendQueue | undefined = undefined;
   #full = false;
 
   readonly #carrier: StreamCarrier;
@@ -97,6 +100,11 @@ export class Http2Stream implements Room {
     this.#carrier.keepChunk();
   }
 
+  /** A message is needed no longer, of which `keepChunk` may have been called. */
+  dropMessage(message: Uint8Array): void {
+    this.#carrier.dropMessage(message);
+  }
+
   /** Whether the peer may send more of this request now. */
   get maySend(): boolean {
     return this.window.isOpen && this.#carrier.maySend;
@@ -107,15 +115,25 @@ export class Http2Stream implements Room {
     return this.state === StreamState.CLOSED || this.state === StreamState.RESET;
   }
 
+  /** What waits to be sent. */
+  get queue(): SendQueue {
+    this.#queue ??= new SendQueue();
+    return this.#queue;
+  }
+
+  get unsentBytes(): number {
+    return this.#queue === undefined ? 0 : this.#queue.byteLength;
+  }
+
   /** There is too much unsent; `exchange.drained` tells when there is not. */
   get isFull(): boolean {
-    this.#full ||= this.queue.byteLength >= HIGH_WATER_BYTES;
+    this.#full ||= this.unsentBytes >= HIGH_WATER_BYTES;
     return this.#full;
   }
 
   /** @returns whether there is room again, which is said once */
   emptied(): boolean {
-    if (!this.#full || this.queue.byteLength > LOW_WATER_BYTES) return false;
+    if (!this.#full || this.unsentBytes > LOW_WATER_BYTES) return false;
     this.#full = false;
     return true;
   }

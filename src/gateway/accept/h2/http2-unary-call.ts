@@ -34,7 +34,8 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
   }
 
   discardMessage(): void {
-    if (this.#message !== undefined) freeOwnBuffer(this.#message);
+    if (this.#message === undefined) return;
+    this.http2.dropMessage(this.#message);
     this.#message = undefined;
   }
 

@@ -84,7 +84,7 @@ export class Sender {
 
   /** Trailers are to follow what was sent before. */
   end(stream: Http2Stream): void {
-    if (stream.queue.byteLength === 0 && this.#hasRoom()) this.#trailers(stream);
+    if (stream.unsentBytes === 0 && this.#hasRoom()) this.#trailers(stream);
     else {
       this.#holdEnd(stream);
       this.#queue(stream);
@@ -114,7 +114,7 @@ export class Sender {
   /** WINDOW_UPDATE of a stream, or SETTINGS_INITIAL_WINDOW_SIZE, which may also close it (section 6.9.2). */
   openStream(stream: Http2Stream, increment: number): boolean {
     stream.sendWindow += increment;
-    if (stream.queue.byteLength > 0) this.#queue(stream);
+    if (stream.unsentBytes > 0) this.#queue(stream);
     return stream.sendWindow <= MAX_WINDOW_BYTES;
   }
 
@@ -124,7 +124,7 @@ export class Sender {
 
   /** The stream is over: what it has not sent is dropped. */
   forget(stream: Http2Stream): void {
-    this.#unread.give(stream.queue.byteLength + stream.endBytes);
+    this.#unread.give(stream.unsentBytes + stream.endBytes);
     stream.endBytes = 0;
     if (stream.inTurn) this.#turns.splice(this.#turns.indexOf(stream), 1);
     stream.inTurn = false;
@@ -186,7 +186,7 @@ export class Sender {
   }
 
   #canWrite(stream: Http2Stream, bytes: number): boolean {
-    return this.#hasRoom() && stream.queue.byteLength === 0 && bytes <= stream.sendWindow && bytes <= this.#window;
+    return this.#hasRoom() && stream.unsentBytes === 0 && bytes <= stream.sendWindow && bytes <= this.#window;
   }
 
   #queue(stream: Http2Stream): void {
@@ -205,7 +205,7 @@ export class Sender {
       if (stream.isOver) continue;
       if (stream.emptied()) this.#drained.push(stream);
       // Without a window of its own it comes back by `openStream`.
-      if (stream.queue.byteLength > 0 && stream.sendWindow > 0) this.#queue(stream);
+      if (stream.unsentBytes > 0 && stream.sendWindow > 0) this.#queue(stream);
       idle = bytes > 0 ? 0 : idle + 1;
     }
   }
@@ -213,21 +213,21 @@ export class Sender {
   /** @returns how many bytes of its queue were sent */
   #takeTurn(stream: Http2Stream): number {
     let sent = 0;
-    while (sent < TURN_BYTES && stream.queue.byteLength > 0) {
+    while (sent < TURN_BYTES && stream.unsentBytes > 0) {
       const allowed = Math.min(stream.sendWindow, this.#window, this.#settings.maxFrameBytes);
-      const bytes = Math.min(stream.queue.byteLength, allowed);
+      const bytes = Math.min(stream.unsentBytes, allowed);
       if (bytes <= 0) break;
       this.#head(stream);
       stream.sendWindow -= bytes;
       this.#window -= bytes;
       sent += bytes;
-      const isLast = stream.isPlain && bytes === stream.queue.byteLength;
+      const isLast = stream.isPlain && bytes === stream.unsentBytes;
       this.#writer.header(bytes, FrameType.DATA, isLast ? Flag.END_STREAM : 0, stream.id);
       stream.queue.moveTo(this.#writer, bytes);
       if (isLast) this.#events.answered(stream);
     }
     this.#unread.give(sent);
-    if (stream.queue.byteLength === 0 && stream.end !== undefined && !stream.isPlain) this.#trailers(stream);
+    if (stream.unsentBytes === 0 && stream.end !== undefined && !stream.isPlain) this.#trailers(stream);
     return sent;
   }
 
