@@ -270,4 +270,20 @@ describe('a message that is discarded', () => {
   test('leaves a chunk alone, in which others lie', () => {
     expect(leftAfter(Number.POSITIVE_INFINITY)).toHaveLength(1_000);
   });
+
+  test('frees a large chunk with it, once no message that came in the chunk is needed', () => {
+    const discard: Method = { kind: 'unary', handle: (call) => call.discardMessage() };
+    const keep: Method = { kind: 'unary', handle: () => undefined };
+    const leftOf = (...paths: readonly string[]): number => {
+      const memory = new MemoryConnection({ '/t/Discard': discard, '/t/Keep': keep });
+      memory.push(HELLO);
+      const requests = paths.map((path, index) => unaryRequest(2 * index + 1, path, Buffer.alloc(16_000, 'x')));
+      const sent = chunk(...requests);
+      memory.push(sent);
+      return sent.length;
+    };
+    expect(leftOf('/t/Discard', '/t/Discard')).toBe(0);
+    expect(leftOf('/t/Discard', '/t/Keep')).toBeGreaterThan(32_000);
+    expect(leftOf('/t/Keep', '/t/Discard')).toBeGreaterThan(32_000);
+  });
 });
