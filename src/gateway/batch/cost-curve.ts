@@ -10,10 +10,11 @@ import { IsotonicPools } from './isotonic-pools.ts';
 /** A mean forgets after about this many samples. */
 const MEAN_SAMPLES = 16;
 /**
- * Weight that samples keep for each run since: 700 runs halve it. So what slow runs taught of one size does not stay for ever, and
- * what the warm-up showed of batches that do not pay stays known while only smaller ones run.
+ * Weight that samples keep for each run since: 7,000 runs halve it. So what slow runs taught of one size does not stay for ever.
+ * What the warm-up showed of batches that do not pay stays known for thousands of runs of smaller ones, from which the regression
+ * tells nothing of them: to try such a batch again delays tens of requests, which is to be far fewer than one in a hundred.
  */
-const FADING = 0.999;
+const FADING = 0.9999;
 /** Sizes that are kept. Of more, the one that was run longest ago goes: the regression predicts it then. */
 const MAX_SIZES = 64;
 /** Costs are remembered between runs for up to this many rows. */
@@ -176,9 +177,7 @@ export class CostCurve {
   }
 }
 
-const FADINGS = Float64Array.from({ length: 8_192 }, (_, runs) => FADING ** runs);
-
 /** What samples are worth after so many runs. */
 function fading(runs: number): number {
-  return FADINGS[Math.max(0, runs)] ?? 0;
+  return FADING ** runs;
 }

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CNN, type Curve, GPU_LIKE, MINILM_32, MLP_23MB, RESNET_50, runMs } from '../../../bench/simulate/curves.ts';
+import {
+  CNN,
+  type Curve,
+  GPU_LIKE,
+  MINILM_32,
+  MINILM_128,
+  MLP_23MB,
+  RESNET_50,
+  runMs,
+} from '../../../bench/simulate/curves.ts';
 import { type RowSize, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { CostModel } from '../../../src/gateway/batch/cost-model.ts';
 import { seededRandom } from '../../../src/gateway/dispatch/synthetic-input.ts';
@@ -240,6 +249,27 @@ describe('shapes', () => {
     for (let run = 0; run < 5_000; run++) bench.run(UNIT_ROW, 1, runMs(MLP_23MB, 1) * bench.noise(0.05));
     expect(bench.predict(UNIT_ROW, 64)).toBeGreaterThan(0.9 * runMs(MLP_23MB, 64));
     expect(bench.predict(UNIT_ROW, 64)).toBeLessThan(1.8 * runMs(MLP_23MB, 64));
+  });
+
+  test('batches whose rows are dearer than those of small ones stay dear while thousands of small ones run', () => {
+    const bench = swept(MINILM_128);
+    const perRow = (rows: number): number => bench.predict(UNIT_ROW, rows) / rows;
+    for (let run = 0; run < 6_000; run++) {
+      const rows = bench.upTo(2);
+      bench.run(UNIT_ROW, rows, runMs(MINILM_128, rows) * bench.noise(0.02));
+      if (run % 100 > 0) continue;
+      for (const large of [4, 8, 16]) expect(perRow(large)).toBeGreaterThan(1.02 * perRow(2));
+    }
+  });
+
+  test('what slow runs taught of a large size is forgotten in the end, though it never runs again', () => {
+    const bench = swept(CNN);
+    for (let run = 0; run < 2; run++) bench.run(UNIT_ROW, 64, 3 * runMs(CNN, 64));
+    for (let run = 0; run < 40_000; run++) {
+      const rows = bench.upTo(32);
+      bench.run(UNIT_ROW, rows, runMs(CNN, rows) * bench.noise(0.02));
+    }
+    expect(bench.predict(UNIT_ROW, 64)).toBeLessThan(1.15 * runMs(CNN, 64));
   });
 
   test('that cost more than the regression says are learned by themselves', () => {
