@@ -25,6 +25,11 @@ export type Decision<R extends Waiting = Waiting> =
 
 /** Buckets that are weighed against each other: a decision stays cheap however many shapes wait. */
 const MAX_OFFERS = 64;
+/**
+ * How late a timer may fire without a deadline being missed. Node counts in whole milliseconds: a timer that fires up to one early
+ * is set again for one at least, and that one fires up to one late.
+ */
+const TIMER_MS = 2;
 
 /**
  * What to do now. No request has more than `policy.maxRows` rows. Each of the buckets that may go offers its next batch
@@ -72,8 +77,7 @@ function dueAt(bucket: Bucket, policy: BatchPolicy, now: number): number {
     oldest = Math.min(oldest, request.arrivalMs);
     earliestDeadline = Math.min(earliestDeadline, request.deadline);
   }
-  // Half a millisecond for the timer, which never fires early.
-  return Math.min(oldest + policy.maxDelayMs, earliestDeadline - (bucket.predict(rows) ?? 0) - 0.5);
+  return Math.min(oldest + policy.maxDelayMs, earliestDeadline - (bucket.predict(rows) ?? 0) - TIMER_MS);
 }
 
 /** Turns may both be infinite, so their difference is no order. */

@@ -135,10 +135,10 @@ const CASES: readonly Case[] = [
     decision: run(1, 'full'),
   },
   {
-    name: 'a delay: a deadline ends it early enough for the run, and half a millisecond for the timer',
+    name: 'a delay: a deadline ends it early enough for the run, and two milliseconds for the timer',
     buckets: [bucket(waiting(2, NOW + 12), steep)],
     policy: DELAYED,
-    decision: { kind: 'wait', until: NOW + 12 - steep(2) - 0.5 },
+    decision: { kind: 'wait', until: NOW + 12 - steep(2) - 2 },
   },
   {
     name: 'a delay: the earliest of several buckets says when to look again',
