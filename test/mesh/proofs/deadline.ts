@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { tensor } from '../../../src/client/tensor.ts';
 import { slowModel } from '../../support/onnx-models.ts';
+import { poll } from '../rig/polling.ts';
 import { installModel, loadModel } from './gateway.ts';
 import { expecting, type Proof, replace } from './proof.ts';
 import { infer } from './requests.ts';
@@ -12,6 +13,8 @@ const ONE_AT_A_TIME = { max_batch_size: 1, instance_group: [{ count: 1 }] };
 const SHORT_MS = 50;
 const LONG_MS = 20_000;
 const CALLS = 5;
+/** So many at once keep the pods busy for a second or more: an idle model runs whatever has not expired. */
+const OTHERS = 60;
 
 export const deadline: Proof = {
   name: 'deadline',
@@ -27,7 +30,13 @@ export const deadline: Proof = {
     const long = await mesh.calls('caller', { ...request, count: CALLS, deadlineMs: LONG_MS });
     const took = Math.round(Math.min(...long.times));
     assert.deepEqual(long.statuses, { '0': CALLS }, `with ${LONG_MS} ms: ${JSON.stringify(long.texts)}`);
+    const others = mesh.calls('caller', { ...request, count: OTHERS, parallel: OTHERS, deadlineMs: LONG_MS });
+    await poll('the pods are busy', 10, async () => {
+      const all = await Promise.all(mesh.gateways('stable').map((pod) => mesh.metrics(pod)));
+      return all.every((metrics) => (metrics('tensorgate_queue_depth', { model: MODEL })[0]?.value ?? 0) > 0);
+    });
     const short = await mesh.calls('caller', { ...request, count: CALLS, deadlineMs: SHORT_MS });
+    await others;
     // Now and then a proxy on the way, or the client, ends such a call before the gateway does.
     const refusal = Object.keys(short.texts).find((text) => /, \d+ ms are left$/.test(text));
     const left = Number(/(\d+) ms are left$/.exec(refusal ?? '')?.[1]);
