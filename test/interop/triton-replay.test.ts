@@ -60,7 +60,11 @@ describe.skipIf(recorded === undefined)('beside Triton', () => {
 
     test('differs from it in all that docs/triton.md says', () => {
       const names = new Set(cases.filter((each) => each.mode === mode).map(({ name }) => name));
-      const listed = [...listedDifferences().keys()].filter((name) => names.has(name));
+      // Where time decides, ours may be Triton's.
+      const certain = [...listedDifferences()].filter(
+        ([, { triton, ours }]) => ours.length === 1 || !ours.includes(triton),
+      );
+      const listed = certain.map(([name]) => name).filter((name) => names.has(name));
       expect(listed.filter((name) => !differences.has(name))).toEqual([]);
     });
   });
