@@ -3,7 +3,7 @@
 import type { SendReason } from '../ops/diagnostics.ts';
 import { BEST, mostRows, rowsOfNext } from './batch-rows.ts';
 import { BatchSearch } from './batch-search.ts';
-import type { BatchPolicy, Bucket, Waiting } from './waiting.ts';
+import { type BatchPolicy, type Bucket, rowsOf, type Waiting } from './waiting.ts';
 
 /** Requests of one bucket that run together, in order of their turns. */
 export interface BatchChoice<R extends Waiting> {
@@ -120,8 +120,4 @@ function preferred<R extends Waiting>(
     }
   }
   return best;
-}
-
-function rowsOf(requests: readonly Waiting[]): number {
-  return requests.reduce((sum, { rows }) => sum + rows, 0);
 }

@@ -54,7 +54,7 @@ import { settle } from './settlement.ts';
 import { neededInMs, waitMsOf, withStepsBehind } from './steps-behind.ts';
 import { reportStopped } from './stopped-run.ts';
 import type { Tenant, TenantOf } from './tenants.ts';
-import type { BatchPolicy, Bucket } from './waiting.ts';
+import { type BatchPolicy, type Bucket, rowsOf } from './waiting.ts';
 
 export interface SchedulerOptions extends BatchEndOptions {
   readonly policy: BatchPolicy;
@@ -585,8 +585,4 @@ function byBucket(requests: readonly QueuedRequest[]): QueuedRequest[][] {
     else bucket.push(request);
   }
   return [...buckets.values()];
-}
-
-function rowsOf(requests: readonly { readonly rows: number }[]): number {
-  return requests.reduce((sum, { rows }) => sum + rows, 0);
 }

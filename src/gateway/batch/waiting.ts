@@ -32,6 +32,11 @@ export interface BatchPolicy {
   readonly preferredRows: readonly number[];
 }
 
+/** All rows of the requests: those of a batch of them. */
+export function rowsOf(requests: readonly Pick<Waiting, 'rows'>[]): number {
+  return requests.reduce((sum, { rows }) => sum + rows, 0);
+}
+
 /** Milliseconds from its arrival to when its answer is to be ready. */
 export function grantedMs({ deadline, arrivalMs }: Waiting): number {
   return deadline - arrivalMs;
