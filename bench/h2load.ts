@@ -55,7 +55,7 @@ export class H2Load {
    */
   async closedLoop(port: number, inFlight: number, seconds: number, answerBytes: number): Promise<number> {
     const { done, bytes, stdout } = await this.#run(port, inFlight, seconds, '20S');
-    // Of those that the end cut short there may be some more.
+    // Answers that the end of the run cut short may add some bytes.
     if (bytes < done * answerBytes) throw new Error(`calls failed:\n${stdout}`);
     return done;
   }

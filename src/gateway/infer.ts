@@ -5,8 +5,8 @@
  *      ◀─────── encode/ ◀───────────────┘       ◀═════════════
  *
  * Each line of `travel` is a stage, and each stage is a folder beside this file. What a stage throws is an InferError:
- * it ends the request there, and `accept/` makes the status of it. Before all of it stands `early-refusal.ts`: the tenant's share,
- * and what the head of a request shows to be in vain.
+ * it ends the request there, and `accept/` makes the status of it. Before the first stage runs `early-refusal.ts`: it checks the
+ * tenant's rate limit and, under overload, refuses a request by its head.
  */
 
 import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';

@@ -24,7 +24,7 @@ export interface Ticket {
 export type BenchSettings = Partial<Omit<SchedulerOptions, 'policy'>> &
   Partial<SchedulerOptions['policy']> & {
     readonly instances?: number;
-    /** Of a model without levels of priority. */
+    /** The only policy: the model has no levels of priority. */
     readonly policy?: Partial<QueuePolicy>;
   };
 

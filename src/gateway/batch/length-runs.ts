@@ -80,7 +80,7 @@ function cheapestEnds(classes: readonly LengthClass[], predict: PredictRows): nu
       const took = predict(size, rows);
       if (took === undefined) return undefined;
       const ms = (best[from]?.ms ?? 0) + took;
-      // Of equal times the fewest runs.
+      // Where times are equal, fewer runs win.
       if (ms <= least.ms) least = { ms, from };
     }
     best.push(least);

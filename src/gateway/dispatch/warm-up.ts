@@ -126,7 +126,7 @@ async function measureSizes(
   const largest = warmUpRows(bytes, maxRows);
   for (let rows = 1; ; rows = Math.min(rows * step, largest)) {
     const expectedMs = costs.predict(size, rows, performance.now(), 0) ?? 0;
-    // Of the first length every size is measured until the time is over, of the others only what there is time for.
+    // The first length is measured in every size until the time is over; the others only in sizes that there is time for.
     if (performance.now() + (step > 2 ? RUNS_PER_SIZE * expectedMs : 0) > end) return measured;
     const batch = rowsOf(inputs, shape, rows);
     for (let repeat = 0; repeat < RUNS_PER_SIZE; repeat++) {

@@ -15,8 +15,8 @@ import { isOver, percentOf, type RollbackCause, type Stage } from './stage.ts';
 export interface Standing {
   readonly stage: Stage;
   /**
-   * When the stage began, or was taken up again, on the clock of `performance.now()`. A server that starts again begins the hold
-   * of a step again: `performance.now()` does not count across processes.
+   * When the stage began, or was taken up again, on the clock of `performance.now()`. That clock starts with the process, so a
+   * server that restarts begins the hold of a step again.
    */
   readonly sinceMs: number;
   /** The 99th percentile of the version before when it answered everything, in milliseconds, where that is known. */

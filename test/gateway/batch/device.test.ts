@@ -96,7 +96,7 @@ class Machine {
     }
   }
 
-  /** As the event loop does: whoever was woken asks now. */
+  /** Every version that was woken asks now, as in the next turn of the event loop. */
   settle(): void {
     while (this.versions.some(({ isWoken }) => isWoken)) for (const version of this.versions) version.turn();
   }

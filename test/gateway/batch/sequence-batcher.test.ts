@@ -72,7 +72,7 @@ interface Settings extends Partial<SequenceOptions> {
   readonly instances?: number;
   readonly maxRows?: number;
   readonly executor?: FakeExecutor;
-  /** Of a model without levels of priority. */
+  /** The only policy: the model has no levels of priority. */
   readonly policy?: Partial<QueuePolicy>;
 }
 

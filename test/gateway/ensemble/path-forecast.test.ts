@@ -88,7 +88,7 @@ describe('the path behind a step', () => {
     says('b', { aloneMs: 2, waitingMs: 10, isIdle: false, device, parallel: 1 });
     says('c', { aloneMs: 4, waitingMs: 30, isIdle: false, device, parallel: 1 });
     expect(forecast.behind(0, 1, needed).ms).toBe(46);
-    // Of two devices each does its own.
+    // Steps on two devices run beside each other.
     says('c', { aloneMs: 4, waitingMs: 30, isIdle: false, device: {}, parallel: 1 });
     expect(forecast.behind(0, 1, needed).ms).toBe(34);
   });
