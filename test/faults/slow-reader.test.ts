@@ -1,7 +1,7 @@
 /** Clients of streams that send, and do not read: what waits for them is bounded over all of them together. */
 
 import fs from 'node:fs';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { oneInstance } from '../e2e/protocol-requests.ts';
 import { head, RawConnection } from '../gateway/accept/http/raw-http.ts';
 import { identityModel } from '../support/onnx-models.ts';
@@ -75,37 +75,40 @@ test('640 MiB of answers that are not read yet take 64 MiB of budget, and every 
 describe('REST answers that no one reads', () => {
   const ANSWER_BYTES = 12 * MiB;
   const CONNECTIONS = 16;
+  /** What V8 and the allocator keep grows for some rounds; what leaks grows by CONNECTIONS answers in every round. */
+  const MAX_ROUNDS = 8;
   const rest = useServer(
     { large: oneInstance(identityModel('UINT8', ['batch', ANSWER_BYTES])) },
     { flags: ['--log-level', 'silent', '--http-stall-ms', '2000'] },
   );
 
-  test('are cut after the stall time, and their memory is back soon after', async () => {
+  test('are cut after the stall time, and the next ones are served from their memory', async () => {
     const { server } = rest;
-    const before = residentBytes(server.pid);
     const request = head('POST', '/v2/models/large/infer', {
       'inference-header-content-length': 0,
       'content-length': ANSWER_BYTES,
     });
-    const connections = [];
-    for (let index = 0; index < CONNECTIONS; index++) {
-      const connection = await RawConnection.open(server.httpPort, { paused: true });
-      onTestFinished(() => connection[Symbol.dispose]());
-      connection.socket.write(request);
-      connection.socket.write(Buffer.alloc(ANSWER_BYTES));
-      connections.push(connection);
+    let mostResident = 0;
+    const isCutAndFreed = async (round: number): Promise<boolean> => {
+      mostResident = Math.max(mostResident, residentBytes(server.pid));
+      const metrics = await readMetrics(server);
+      const cut = metrics('tensorgate_http_limits_total', { limit: 'httpStallMs' });
+      return cut >= round * CONNECTIONS && metrics('tensorgate_http_unread_bytes') < MiB;
+    };
+    let peakBefore = Number.NEGATIVE_INFINITY;
+    for (let round = 1; round <= MAX_ROUNDS && mostResident > peakBefore + ANSWER_BYTES; round++) {
+      peakBefore = round > 1 ? mostResident : peakBefore;
+      const connections = await Promise.all(
+        Array.from({ length: CONNECTIONS }, () => RawConnection.open(server.httpPort, { paused: true })),
+      );
+      for (const connection of connections) {
+        connection.socket.write(request);
+        connection.socket.write(Buffer.alloc(ANSWER_BYTES));
+      }
+      await vi.waitUntil(() => isCutAndFreed(round), { timeout: 60_000, interval: 50 });
+      for (const connection of connections) connection[Symbol.dispose]();
     }
-    const unread = async (): Promise<number> => (await readMetrics(server))('tensorgate_http_unread_bytes');
-    await vi.waitUntil(async () => (await unread()) >= CONNECTIONS * ANSWER_BYTES, { timeout: 30_000, interval: 50 });
-    // What the start left behind may have been given back meanwhile.
-    expect(residentBytes(server.pid) - before).toBeGreaterThan((CONNECTIONS * ANSWER_BYTES) / 2);
-    const metrics = await readMetrics(server);
-    expect(metrics('tensorgate_http_requests')).toBe(CONNECTIONS);
-    await vi.waitUntil(async () => (await unread()) < MiB, { timeout: 30_000, interval: 50 });
-    const cut = (await readMetrics(server))('tensorgate_http_limits_total', { limit: 'httpStallMs' });
-    expect(cut).toBe(CONNECTIONS);
-    // The server collects while more than 64 MiB could be garbage.
-    await vi.waitUntil(() => residentBytes(server.pid) - before < 96 * MiB, { timeout: 30_000, interval: 100 });
+    expect(mostResident - peakBefore).toBeLessThanOrEqual(ANSWER_BYTES);
     expect((await fetch(`${server.http}/livez`)).status).toBe(200);
-  });
+  }, 600_000);
 });
