@@ -1,31 +1,43 @@
-/** `docs/configuration.md`, made from the settings. A test holds the two together. */
+/** Generates `docs/configuration.md` from the settings; a test compares the two. */
 
 import { FILE_JSON_SCHEMA, legalValues, SETTINGS, type SettingDescription } from './settings.ts';
 
 const INTRODUCTION = `# Configuration
 
-A setting of the process comes from the first of these that names it:
+For platform engineers: all settings of the process. [models.md](models.md) has the settings of one model
+(\`config.yaml\`, \`config.pbtxt\`).
+
+\`\`\`sh
+npm run -s tensorgate -- serve --model-repository models --grpc-port 9001 --print-config
+\`\`\`
+
+This prints every setting with its value and its source, and starts nothing. The first source that names a setting wins:
 
 1. a flag of \`tensorgate serve\`;
 2. an environment variable;
-3. the file \`tensorgate.yaml\` in the working directory, or the one of \`--config FILE\`;
-4. its default.
+3. the file \`tensorgate.yaml\` in the working directory, or the file of \`--config FILE\`;
+4. the default.
 
-Unknown names are refused, with the nearest known one. \`tensorgate serve --print-config\` prints each value and where it comes
-from. Paths in flags and variables are relative to the working directory, those in the file to the file. White space around
-a variable's value does not count, and an empty variable counts as absent. How one model is served is set beside the model, in its \`config.yaml\` or \`config.pbtxt\`.
+- An unknown name is an error that suggests the nearest known name.
+- Paths in flags and variables are relative to the working directory, paths in the file to the file.
+- White space around the value of a variable is ignored. An empty variable counts as not set.
 `;
 
 const STANDARD_VARIABLES = `
 ## Standard variables
 
-- \`LOG_LEVEL\` counts where \`TENSORGATE_LOG_LEVEL\` is not set and it names a level of tensorgate, in capitals or not.
-- \`OTEL_*\`, [as OpenTelemetry defines them](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
-  Traces and pushed metrics are off until an exporter is asked for: \`OTEL_EXPORTER_OTLP_ENDPOINT\` turns both on,
-  \`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\` or \`OTEL_TRACES_EXPORTER\` traces alone, \`OTEL_EXPORTER_OTLP_METRICS_ENDPOINT\` or
-  \`OTEL_METRICS_EXPORTER\` pushed metrics alone, and \`OTEL_SDK_DISABLED=true\` none. \`/metrics\` is always there.
-- \`OTEL_PROPAGATORS\`: without it, callers' traces are continued from W3C \`traceparent\` and from B3 (\`b3\` or \`x-b3-*\`), and baggage
-  is not read.
+- \`LOG_LEVEL\` is used when \`TENSORGATE_LOG_LEVEL\` is not set and its value is a level of tensorgate, in any case.
+- \`OTEL_*\` work [as OpenTelemetry defines them](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+  \`/metrics\` is always served; traces and pushed metrics are off until a variable turns them on:
+
+  | variable | turns on |
+  |---|---|
+  | \`OTEL_EXPORTER_OTLP_ENDPOINT\` | traces and pushed metrics |
+  | \`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT\`, \`OTEL_TRACES_EXPORTER\` | only traces |
+  | \`OTEL_EXPORTER_OTLP_METRICS_ENDPOINT\`, \`OTEL_METRICS_EXPORTER\` | only pushed metrics |
+  | \`OTEL_SDK_DISABLED=true\` | neither |
+- \`OTEL_PROPAGATORS\` selects the trace context formats. Without it, the server continues traces from W3C \`traceparent\` and
+  from B3 (\`b3\` or \`x-b3-*\`), and ignores baggage.
 `;
 
 export function documentSettings(): string {
@@ -42,14 +54,14 @@ ${setting.description}
   return `${INTRODUCTION}\n## Settings\n${sections.join('')}${STANDARD_VARIABLES}`;
 }
 
-/** `schema/tensorgate.schema.json`, likewise. */
+/** Generates `schema/tensorgate.schema.json`, which editors use for `tensorgate.yaml`. */
 export function settingsSchema(): object {
   return { ...FILE_JSON_SCHEMA, title: 'tensorgate.yaml', description: 'The settings of a tensorgate server.' };
 }
 
 function formatDefault({ default: value, derivedDefault, required }: SettingDescription): string {
   if (derivedDefault !== undefined) return `default: ${derivedDefault}`;
-  if (value === undefined) return required ? 'has to be given' : 'off unless given';
+  if (value === undefined) return required ? 'required' : 'not set by default';
   return String(value) === '' ? 'default: none' : `default \`${value}\``;
 }
 

@@ -63,74 +63,80 @@ const SCHEMA = z.strictObject({
     .enum(['none', 'poll', 'explicit'])
     .default('none')
     .describe(
-      'Which models are served: all that are there at the start; all, and what changes on disk while the server runs; or those that are named or that clients load.',
+      'Which models the server loads. `none`: all models in the repository at start. `poll`: all, and changes on disk are picked up while the server runs. `explicit`: only the models of `loadModel` and those that clients load.',
     ),
   loadModel: z
     .array(z.string().min(1))
     .default([])
-    .describe('Models that are loaded at the start where the control mode is `explicit`; `*` is all of them.'),
+    .describe('Models to load at start with control mode `explicit`; `*` loads all of them.'),
   repositoryPollSecs: z
     .int()
     .min(1)
     .max(86_400)
     .default(15)
-    .describe('How often the repository is looked at where the control mode is `poll`.'),
+    .describe('Seconds between two scans of the repository with control mode `poll`.'),
   loadOnDemand: z
     .boolean()
     .default(false)
     .describe(
-      'Whether, where the control mode is `explicit`, a request for a model that is not loaded waits for it to be loaded.',
+      'With control mode `explicit`, load a model when the first request for it arrives; the request waits for the load.',
     ),
   maxLoadedModels: z
     .int()
     .min(0)
     .default(0)
     .describe(
-      'Models that may be loaded before one is put out for another that is asked for, the least recently used first; 0: any number.',
+      'Maximum number of loaded models. When another model is requested, the least recently used one is evicted; 0: no limit.',
     ),
   modelMemoryBytes: bytes
     .optional()
     .describe(
-      'Memory that the runner processes of all loaded models may hold; a load for which there is no room is refused, unless others can be put out as with `maxLoadedModels`. Without it, any.',
+      'Memory that the runner processes of all loaded models may use. A load that does not fit is refused, unless models can be evicted as with `maxLoadedModels`. No limit by default.',
     ),
   allowModelUpload: z
     .boolean()
     .default(false)
     .describe(
-      'Whether a client that loads a model may send its files: a model is a program, so whoever may, runs programs.',
+      'Let a client that loads a model send its files. A model is a program: a client that may upload one may run code on this machine.',
     ),
   stateDirectory: directory
     .default('')
     .describe(
-      'Where the state of rollouts is kept, so that it outlives the server; each server needs one of its own. Without it, `.tensorgate` in the model repository.',
+      'Directory for the state of rollouts, which survives a restart. Each server needs its own directory. Default: `.tensorgate` in the model repository.',
     ),
-  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` is every IPv4 address.'),
-  grpcPort: port.default(8001).describe('Port of gRPC; 0 takes a free one.'),
+  host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address to listen on; `0.0.0.0` listens on every IPv4 address.'),
+  grpcPort: port.default(8001).describe('gRPC port; 0 picks a free port.'),
   adminPort: port
     .optional()
     .describe(
-      'Port of the RPCs that change the server: load, unload, rollout, trace and log settings. They are offered there alone then, and else on the port of gRPC, and over REST; 0 takes a free one.',
+      'Port for the RPCs that change the server: load, unload, rollout, trace and log settings. With an admin port, these RPCs are served only there; without one, on the gRPC port and over REST. 0 picks a free port.',
     ),
   httpPort: port
     .default(8002)
-    .describe('Port of `/metrics`, `/livez`, `/readyz` and, under `/v2`, of REST; 0 takes a free one.'),
+    .describe('HTTP port: `/metrics`, `/livez`, `/readyz`, and the REST API under `/v2`; 0 picks a free port.'),
   transport: z
     .enum(['h2', 'grpc-js'])
     .default('h2')
-    .describe('What gRPC is spoken with: our own HTTP/2, or the library grpc-js, which has no TLS here.'),
+    .describe('gRPC transport: `h2` (built in, supports TLS) or `grpc-js` (reference, no TLS).'),
   tlsCertificate: directory
     .optional()
-    .describe('PEM file of the certificate, and of those between it and its root; gRPC is cleartext without it.'),
-  tlsPrivateKey: directory.optional().describe('PEM file of the private key of `tlsCertificate`.'),
+    .describe('PEM file with the certificate and its intermediate certificates. Without it, gRPC is cleartext.'),
+  tlsPrivateKey: directory.optional().describe('PEM file with the private key of `tlsCertificate`.'),
   tlsClientCa: directory
     .optional()
-    .describe('PEM file of the roots of client certificates: every client must show one then (mTLS).'),
+    .describe(
+      'PEM file with the root certificates for client certificates. With it, every client must present a certificate (mTLS).',
+    ),
   controlPrincipals: z
     .array(z.string().regex(/^(URI|DNS|IP Address|email):./, 'expected TYPE:NAME'))
     .meta({ title: 'alternative names of certificates, as TYPE:NAME' })
     .default([])
     .describe(
-      'Who may call the RPCs that change the server: alternative names of client certificates, such as `URI:spiffe://cluster.local/ns/ops/sa/deployer` or `DNS:deployer.example.com`. Others get PERMISSION_DENIED, before their message is read, and REST does not offer those calls then. Needs `tlsClientCa`; empty: everybody.',
+      'Clients that may call the RPCs that change the server, as alternative names of their certificates: `URI:spiffe://cluster.local/ns/ops/sa/deployer` or `DNS:deployer.example.com`. Other clients get PERMISSION_DENIED before their message is read, and REST does not serve these calls. Needs `tlsClientCa`. Empty: every client may.',
     ),
   rest: z
     .enum(['on', 'off'])
@@ -141,40 +147,40 @@ const SCHEMA = z.strictObject({
   maxMessageBytes: bytes
     .max(2 ** 31 - 1)
     .default(64 * MiB)
-    .describe('Longest request message, also after decompression.'),
+    .describe('Maximum size of a request message, also after decompression.'),
   maxJsonBytes: bytes
     .max(2 ** 31 - 1)
     .default(64 * MiB)
     .describe(
-      'Longest JSON of a REST request, also after decompression; the tensors that it makes, and binary ones behind it, are limited by `maxMessageBytes`.',
+      'Maximum size of the JSON of a REST request, also after decompression. The decoded tensors and binary data after the JSON count against `maxMessageBytes`.',
     ),
   maxOutputBytes: bytes
     .max(2 ** 31 - 1)
     .optional()
     .describe(
-      'Most bytes of all outputs that a model makes for one request, whether they are asked for or not. A request with more fails with RESOURCE_EXHAUSTED before anything is copied; a model of which every row has more does not load. Raise it where clients take longer answers than they send requests.',
+      'Maximum size of all outputs that a model computes for one request, requested or not. A request with larger outputs fails with RESOURCE_EXHAUSTED before anything is copied; a model that exceeds the limit with one row does not load. Raise it when responses are larger than requests.',
     ),
   maxConcurrentStreams: z
     .int()
     .min(1)
     .max(2 ** 31 - 1)
     .default(1_000)
-    .describe('Calls that one connection may have open.'),
+    .describe('Maximum number of open calls per connection.'),
   maxInFlightBytes: bytes
     .default(512 * MiB)
     .describe(
-      'Bytes of requests that are admitted and not yet answered; more are shed with RESOURCE_EXHAUSTED. Unless given, a tenth of the memory where that is less.',
+      'Maximum size of all requests that are admitted and not yet answered. Requests above it are shed with RESOURCE_EXHAUSTED. If not set, at most a tenth of the memory.',
     ),
-  defaultDeadlineMs: limitMs.default(30_000).describe('Deadline of a call that comes without one.'),
+  defaultDeadlineMs: limitMs.default(30_000).describe('Deadline of a call that sets none.'),
   objectiveMs: limitMs
     .optional()
     .describe(
-      'Time within which a model should answer a call that names no deadline. It decides only whether such a call is queued, or refused with RESOURCE_EXHAUSTED; a call that runs is answered in any case. Lower it for quick refusals under overload, raise it for clients that keep many calls open. A model may set its own (`tensorgate.objective_ms`).',
+      'Target latency of a call that sets no deadline. It only decides whether the call is queued or refused with RESOURCE_EXHAUSTED; a call that runs is answered in any case. Lower it to refuse early under overload; raise it for clients that keep many calls open. `tensorgate.objective_ms` sets it per model.',
     ),
   maxDeadlineMs: limitMs
     .default(600_000)
     .describe(
-      'Longest deadline; a longer one is shortened to it. Also the longest run of a model that names no `max_run_ms`.',
+      'Maximum deadline; longer deadlines are shortened to it. Also the maximum run time of a model without `max_run_ms`.',
     ),
   tenantKey: z
     .string()
@@ -182,65 +188,69 @@ const SCHEMA = z.strictObject({
     .meta({ title: 'a metadata key in lower case, not one that ends in -bin' })
     .default('')
     .describe(
-      'Metadata key whose value names the tenant, such as `x-tenant`. Tenants take turns in the queue of a model, and have a rate each. Empty: all calls belong to one tenant, without a rate. Behind a proxy, let the proxy set the key: a client could name another tenant.',
+      'Metadata key that names the tenant, such as `x-tenant`. Each tenant has its own rate, and tenants share the queue of a model fairly. Empty: all calls belong to one tenant without a rate. Behind a proxy, let the proxy set the key, because a client can name any tenant.',
     ),
   tenantRate: z
     .int()
     .min(0)
     .max(1_000_000_000)
     .default(100)
-    .describe('Requests a second of a tenant of weight 1; 0: tenants take turns, and have no rate.'),
+    .describe('Requests per second of a tenant with weight 1; 0: no rate, only a fair share of the queue.'),
   tenantBurst: z
     .int()
     .min(1)
     .max(1_000_000_000)
     .default(100)
-    .describe('Requests that a tenant of weight 1 may send at once, after a pause.'),
+    .describe('Requests that a tenant with weight 1 may send at once after a pause.'),
   tenantWeights: z
     .array(z.string().regex(TENANT_WEIGHT, 'expected name=weight'))
     .meta({ title: 'texts of the form name=weight' })
     .default([])
     .describe(
-      'Tenants with a share of their own, as `name=weight`: the weight multiplies rate, burst, and share of the turns. All others have one rate together, `other`, of weight 1, and take turns by name.',
+      'Weights of named tenants, as `name=weight`. The weight multiplies the rate, the burst and the share of the queue. All other tenants share one rate, `other`, with weight 1; in the queue each of them has its own share.',
     ),
   drainTimeoutMs: durationMs
     .default(30_000)
     .describe(
-      'Time after SIGTERM and `lameDuckMs` for accepted calls to be answered, and for their answers to be taken. The process is gone 0.5 s later at most.',
+      'Time after SIGTERM and `lameDuckMs` to answer accepted calls and deliver the answers. The process exits at most 0.5 s later.',
     ),
   lameDuckMs: durationMs
     .default(0)
     .describe(
-      'How long calls are still accepted after SIGTERM, when `/readyz` already says no: 5000 or more behind a load balancer.',
+      'Time after SIGTERM during which calls are still accepted while `/readyz` already fails. Set 5000 or more behind a load balancer.',
     ),
-  runnerStartTimeoutMs: limitMs.default(120_000).describe('How long a model may take to load.'),
+  runnerStartTimeoutMs: limitMs.default(120_000).describe('Maximum time to load a model.'),
   mailboxDirectory: directory
     .default('/dev/shm')
     .describe(
-      'Directory of a memory file system through which gateway and runners exchange tensors. It needs room for the longest request and its outputs, and for as many batches as are to run at once: batches that find no room wait for those that run. Its memory counts as memory of the container.',
+      'Directory on a memory file system where the gateway and its runners exchange tensors. It needs room for the largest request with its outputs, times the number of batches that run at once; a batch without room waits. Its memory counts as memory of the container.',
     ),
   executionProviders: z
     .array(z.enum(['cpu', 'cuda', 'tensorrt']))
     .min(1)
     .default(['cpu'])
-    .describe('Execution providers of ONNX Runtime, the preferred first.'),
+    .describe('Execution providers of ONNX Runtime, in order of preference.'),
   strictExecutionProviders: z
     .boolean()
     .default(false)
-    .describe('A model whose preferred provider is not available fails to load, instead of falling back.'),
+    .describe('Fail to load a model when its preferred provider is not available, instead of falling back.'),
   strictReadiness: z
     .boolean()
     .default(true)
-    .describe('Ready only while every model is; otherwise as soon as all were tried, and while one of them is READY.'),
+    .describe(
+      '`true`: the server is ready only while every model is READY. `false`: ready once every model was tried and while at least one is READY.',
+    ),
   typedAnswers: z
     .enum(['as-requested', 'never'])
     .default('as-requested')
-    .describe('Whether a request with typed contents is answered with typed contents, or always with raw ones.'),
+    .describe(
+      '`as-requested`: a request with typed contents gets typed contents back. `never`: responses always carry raw contents.',
+    ),
   loadReports: z
     .enum(['off', 'as-requested', 'always'])
     .default('as-requested')
     .describe(
-      'Whether answers tell how loaded the server is (ORCA): never; to callers who ask with the metadata key `endpoint-load-metrics-format`; or always, which balancers need that do not ask. Unless it is `off`, `xds.service.orca.v3.OpenRcaService` tells it too.',
+      'Load reports (ORCA) in responses. `off`: never. `as-requested`: for callers that send the metadata key `endpoint-load-metrics-format`. `always`: for every caller, as needed by load balancers that do not send the key. `xds.service.orca.v3.OpenRcaService` is served unless it is `off`.',
     ),
   record: z
     .int()
@@ -248,16 +258,16 @@ const SCHEMA = z.strictObject({
     .max(100_000)
     .default(0)
     .describe(
-      'Rows of requests that are kept of each model, as data to calibrate and compare models on: a fair sample of all that came since the start. They hold what clients sent; 0: none.',
+      'Number of request rows to keep per model, for calibration and comparison: a uniform sample of all requests since the start. The rows contain client data; 0: none.',
     ),
   recordDirectory: directory
     .optional()
-    .describe('Where they are kept, as `<model>/row-N.npz`, readable by the user of the server alone.'),
+    .describe('Directory for recorded rows, as `<model>/row-N.npz`, readable only by the user of the server.'),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
-    .describe('Least severe level that is logged.'),
-  logFormat: z.enum(['json', 'text']).default('json').describe('Form of the log lines on stderr.'),
+    .describe('Least severe level to log.'),
+  logFormat: z.enum(['json', 'text']).default('json').describe('Format of the log lines on stderr.'),
   ...HTTP2_FIELDS,
   ...HTTP_FIELDS,
 });
@@ -319,8 +329,8 @@ export interface SettingDescription {
 
 /** The settings whose default follows from another. */
 const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, string>([
-  ['maxOutputBytes', 'that of `maxMessageBytes`'],
-  ['objectiveMs', 'ten times the predicted run of the call by itself, and at least 250'],
+  ['maxOutputBytes', 'the value of `maxMessageBytes`'],
+  ['objectiveMs', 'ten times the predicted run time of the call, and at least 250'],
 ]);
 
 /** What zod says of a field, in the terms of JSON Schema. */

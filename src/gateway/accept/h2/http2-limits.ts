@@ -23,135 +23,137 @@ export const HTTP2_LIMITS = {
     default: 10_000,
     minimum: 1,
     description:
-      'Connections; the next one is closed at once. Each costs a file descriptor and, while it is idle, some 20 KiB. Unless given, fewer where there are few open files.',
+      'Maximum number of connections; further ones are closed at once. An idle connection costs a file descriptor and about 20 KiB. If not set, fewer when the limit of open files is low.',
   },
   maxConnectionsPerAddress: {
     default: 2_500,
     minimum: 1,
     description:
-      'Connections of one address, so that one peer cannot take all; the next one is closed at once. Behind a proxy all callers have its address. Unless given, half of `http2MaxConnections` where that is less.',
+      'Maximum number of connections per address; further ones are closed at once. It keeps one peer from taking all of them. Behind a proxy, all callers share its address. If not set, at most half of `http2MaxConnections`.',
   },
   handshakeMs: {
     default: 10_000,
     ...DURATION_MS,
     description:
-      'Time for a TLS handshake, again for the first SETTINGS, and for a header block or a frame other than DATA that has begun. A handshake over a slow satellite takes two seconds.',
+      'Time limit for the TLS handshake, then for the first SETTINGS, and for completing a header block or a frame other than DATA. A handshake over a slow satellite takes two seconds.',
   },
   maxHeaderListBytes: {
     default: 64 * KIB,
     minimum: 4 * KIB,
     maximum: 16 * MIB,
     description:
-      'Metadata of a call, decoded, counted as RFC 9113, section 6.5.2 does; above it the call is RESOURCE_EXHAUSTED. What Node takes, and so grpc-js.',
+      'Maximum size of the decoded metadata of a call, counted as in RFC 9113, section 6.5.2. A call above it fails with RESOURCE_EXHAUSTED. Node and grpc-js have the same limit.',
   },
   maxHeaderBlockBytes: {
     default: 64 * KIB,
     minimum: 4 * KIB,
     maximum: 16 * MIB,
     description:
-      'A header block as it is sent, over all its frames; above it the connection ends, because every block has to be decoded to its end.',
+      'Maximum size of an encoded header block over all its frames. Above it the connection is closed, because every block has to be decoded completely.',
   },
   maxContinuations: {
     default: 16,
     minimum: 1,
     description:
-      'CONTINUATION frames of a header block, above which the connection ends. 64 KiB are four full frames; some peers send smaller ones.',
+      'Maximum number of CONTINUATION frames per header block; above it the connection is closed. 64 KiB fill four frames; some peers send smaller ones.',
   },
   streamWindowBytes: {
     default: MIB,
     ...WINDOW,
     description:
-      'What a call may send ahead of what its message needs. Most messages come whole without a WINDOW_UPDATE; of a longer one the window grows with the message.',
+      'Bytes that a call may send before flow control makes it wait. Most messages fit without a WINDOW_UPDATE; for a longer message the window grows.',
   },
   connectionWindowBytes: {
     default: 16 * MIB,
     ...WINDOW,
-    description: 'What all calls of a connection together may send ahead. 16 MiB in 10 ms are more than 10 Gbit/s.',
+    description:
+      'Bytes that all calls of a connection together may send before flow control makes them wait. 16 MiB per 10 ms exceed 10 Gbit/s.',
   },
   maxIncomingBytes: {
     default: 512 * MIB,
     minimum: 64 * KIB,
     description:
-      'Bytes that the calls of one connection hold: metadata and 2 KiB each until they end, and messages that are not complete or wait to be read. Room is kept ahead for announced bytes only while half is free; above seven eighths a message of more than 64 KiB is RESOURCE_EXHAUSTED; a smaller call finds room, because the request that has stood still for longest ends instead. A sidecar has all its callers on one connection: a hundred messages of 4 MiB at a time. Unless given, half of `http2MaxIncomingBytesInAll` where that is less.',
+      'Bytes that the calls of one connection may hold: metadata plus 2 KiB per open call, and messages that are incomplete or unread. Announced bytes are reserved ahead only while half is free. Above seven eighths, a message of more than 64 KiB fails with RESOURCE_EXHAUSTED; for a smaller one, the request that has made no progress for longest ends instead. A sidecar sends all its callers over one connection: a hundred messages of 4 MiB fit. If not set, at most half of `http2MaxIncomingBytesInAll`.',
   },
   maxIncomingBytesInAll: {
     default: 1024 * MIB,
     minimum: 64 * KIB,
     description:
-      'The same for all connections together. Where it is used up, the connection that holds most gives way, of the address that holds most. Unless given, a tenth of the memory where that is less.',
+      'The same limit for all connections together. At the limit, the address that holds most gives way, with its largest connection first. If not set, at most a tenth of the memory.',
   },
   messageGraceMs: {
     default: 5_000,
     ...DURATION_MS,
     description:
-      'How long a request may stand still, or lag behind `http2MinBytesPerSecond`, whatever its length and deadline. Then its call is RESOURCE_EXHAUSTED and gives its room back. A unary request is judged from its headers to its end, a stream while a message is under way. Judged once a second.',
+      'Time that a request may make no progress, or stay slower than `http2MinBytesPerSecond`, whatever its length and deadline. After it the call fails with RESOURCE_EXHAUSTED and its memory is freed. Unary requests count from their headers to their end, streams while a message is incomplete. Checked once a second.',
   },
   minBytesPerSecond: {
     default: 16 * KIB,
     minimum: 1,
     description:
-      'The slowest pace of a request that is not complete, in bytes per second: 128 kbit/s, less than any line over which tensors are sent on purpose.',
+      'Minimum rate of an incomplete request, in bytes per second. 128 kbit/s is slower than any line chosen for sending tensors.',
   },
   maxUnreadBytes: {
     default: 256 * MIB,
     minimum: 64 * KIB,
     description:
-      'Answers that one connection has not taken; above it answers become RESOURCE_EXHAUSTED, and above half of it new calls are refused. 400 answers of 602 KB. Unless given, half of `http2MaxUnreadBytesInAll` where that is less.',
+      'Bytes of responses that one connection has not read yet. Above it, responses become RESOURCE_EXHAUSTED; above half of it, new calls are refused. Room for 400 responses of 602 KB. If not set, at most half of `http2MaxUnreadBytesInAll`.',
   },
   maxUnreadBytesInAll: {
     default: 512 * MIB,
     minimum: 64 * KIB,
     description:
-      'The same, of all connections together; above it the connection that has most of them is ended. Unless given, a tenth of the memory where that is less.',
+      'The same limit for all connections together; above it the connection that holds most is closed. If not set, at most a tenth of the memory.',
   },
   stallMs: {
     default: 60_000,
     ...DURATION_MS,
     description:
-      'Time in which a connection has to take what was written to it, which is half a MiB at most: 9 KB/s. Then it is closed.',
+      'Time in which a connection must read the data already written to it, at most half a MiB (9 KB/s). After it the connection is closed.',
   },
   controlBurst: {
     default: 2_000,
     minimum: 10,
     description:
-      'Frames that bring nothing (PING, SETTINGS, PRIORITY, empty or tiny DATA, tiny WINDOW_UPDATE, unknown ones) that a connection may send at once; messages that it is sent earn them back. Then it is ended with ENHANCE_YOUR_CALM.',
+      'Frames without payload that a connection may send at once: PING, SETTINGS, PRIORITY, empty or tiny DATA, tiny WINDOW_UPDATE, unknown ones. Messages that the server sends earn them back. Above it the connection is closed with ENHANCE_YOUR_CALM.',
   },
   controlPerSecond: {
     default: 200,
     minimum: 1,
-    description: 'How many of those it earns each second: gRPC clients send one PING in ten seconds at most.',
+    description:
+      'Frames without payload that a connection earns per second. gRPC clients send at most one PING in ten seconds.',
   },
   resetBurst: {
     default: 1_000,
     minimum: 1,
     description:
-      'Calls younger than a second that a connection may reset at once; answered calls earn them back, up to ten bursts. Beyond, its calls are RESOURCE_EXHAUSTED until a second has passed; calls whose deadline has passed are free. The connection ends with ENHANCE_YOUR_CALM where its client goes on to reset calls that were refused, or makes as many errors on streams, or opens as many calls above `maxConcurrentStreams`. As many as may be open by default.',
+      'Calls younger than a second that a connection may reset at once. Answered calls earn resets back, up to ten bursts; resets of expired calls are free. Above it, calls of the connection fail with RESOURCE_EXHAUSTED for a second. The connection is closed with ENHANCE_YOUR_CALM when the client keeps resetting refused calls, causes as many stream errors, or opens as many calls above `maxConcurrentStreams`. The default equals that of `maxConcurrentStreams`.',
   },
   resetsPerSecond: {
     default: 200,
     minimum: 1,
-    description: 'How many resets a connection earns each second.',
+    description: 'Resets that a connection earns per second.',
   },
   keepaliveMs: {
     default: 60_000,
     ...DURATION_MS,
-    description: 'After so long a silence of a connection a PING asks whether anybody is there.',
+    description: 'Time without a byte from the client after which the server sends a PING.',
   },
   keepaliveTimeoutMs: {
     default: 20_000,
     ...DURATION_MS,
-    description: 'How long the answer to that is waited for, before the connection is closed.',
+    description: 'Time to wait for the answer to that PING before the connection is closed.',
   },
   maxAgeMs: {
     default: 60 * 60_000,
     ...DURATION_MS,
     description:
-      'Age at which a connection is told to go (GOAWAY), give or take a tenth: connections are renewed, so that new replicas get their share.',
+      'Age at which a connection gets a GOAWAY, give or take a tenth. Clients then reconnect, so that new replicas get their share.',
   },
   ageGraceMs: {
     default: 10 * 60_000,
     ...DURATION_MS,
-    description: 'How long the calls of a connection that was told to go may take to end.',
+    description: 'Time that open calls have to end after that GOAWAY.',
   },
 } as const satisfies Record<string, Http2Limit>;
 

@@ -18,68 +18,67 @@ export const HTTP_LIMITS = {
     default: 2_048,
     minimum: 2,
     description:
-      'Connections to the HTTP port. At the limit a new connection replaces the one that has done nothing for the longest time: it sent no complete head, is idle, or does not read a page. Requests over REST are never replaced, so `httpMaxRequests` must be lower. Unless given, fewer where there are few open files.',
+      'Maximum number of connections to the HTTP port. At the limit, a new connection replaces the one that has been inactive for longest: it has sent no complete head, is idle, or does not read a page. REST requests are never replaced, so `httpMaxRequests` must be lower. If not set, fewer when the limit of open files is low.',
   },
   maxRequests: {
     default: 1_536,
     minimum: 1,
     description:
-      'REST requests under way, from their head until their answer has been taken; above it a request is refused with 429 and `connection: close`. What is left of `httpMaxConnections` belongs to `/livez`, `/readyz` and `/metrics`. Unless given, three quarters of `httpMaxConnections` where that is less.',
+      'Maximum number of REST requests in progress, from the request head until the client has read the response. Above it, requests are refused with 429 and `connection: close`. The rest of `httpMaxConnections` is kept for `/livez`, `/readyz` and `/metrics`. If not set, at most three quarters of `httpMaxConnections`.',
   },
   maxRequestsPerAddress: {
     default: 1_024,
     minimum: 1,
     description:
-      'The same, of one address, so that one client cannot take all; a proxy has one address for all its callers. Unless given, three quarters of `httpMaxRequests` where that is less.',
+      'The same limit per address, so that one client cannot take all. Behind a proxy, all callers share its address. If not set, at most three quarters of `httpMaxRequests`.',
   },
   maxHeaderBytes: {
     default: 64 * KIB,
     minimum: 4 * KIB,
     maximum: 16 * MIB,
     description:
-      'Request line and headers of a request; above it the request is refused with 431. As much as over gRPC.',
+      'Maximum size of the request line and headers; a larger request is refused with 431. The same limit as over gRPC.',
   },
   headMs: {
     default: 10_000,
     ...DURATION_MS,
-    description:
-      'Time in which a request line and its headers have to come whole; then the connection is closed with 408.',
+    description: 'Time limit for receiving the request line and headers; after it the connection is closed with 408.',
   },
   keepAliveMs: {
     default: 65_000,
     ...DURATION_MS,
     description:
-      'Time that a connection may be idle between two requests before it is closed. Longer than the 60 s after which load balancers close theirs, so that they never send a request into the close.',
+      'Time that a connection may be idle between two requests before it is closed. Longer than the 60 s of common load balancers, which must not send a request while the server closes.',
   },
   bodyGraceMs: {
     default: 10_000,
     ...DURATION_MS,
     description:
-      'Time for which a body may come slower than `httpMinBytesPerSecond`, or stand still; then the request is refused with 408 and its memory is freed.',
+      'Time that a body may arrive slower than `httpMinBytesPerSecond`, or not at all. After it the request is refused with 408 and its memory is freed.',
   },
   minBytesPerSecond: {
     default: 16 * KIB,
     minimum: 1,
     description:
-      'The slowest that a body may come and an answer may be taken: 128 kbit/s, less than any line over which tensors are sent on purpose.',
+      'Minimum rate of request bodies and of reading responses, in bytes per second. 128 kbit/s is slower than any line chosen for sending tensors.',
   },
   stallMs: {
     default: 60_000,
     ...DURATION_MS,
     description:
-      'Time for which an answer may be taken slower than `httpMinBytesPerSecond`, or stand still; then the connection is closed and the memory of the answer is freed. The kernel asks for more only when about 1 MiB has been read, hence as long as this.',
+      'Time that a client may read a response slower than `httpMinBytesPerSecond`, or not at all. After it the connection is closed and the memory of the response is freed. The kernel requests more data only after about 1 MiB was read, so this time is long.',
   },
   maxUnreadBytes: {
     default: 256 * MIB,
     minimum: 64 * KIB,
     description:
-      'Longest answer, as it is sent: a connection has one at a time. A longer one is refused with 413. Unless given, half of `httpMaxUnreadBytesInAll` where that is less.',
+      'Maximum size of an encoded response; a connection has one response at a time. A larger one is refused with 413. If not set, at most half of `httpMaxUnreadBytesInAll`.',
   },
   maxUnreadBytesInAll: {
     default: 512 * MIB,
     minimum: 64 * KIB,
     description:
-      'Answers that clients are taking, of all connections together. Above it the answers that stand still longest are cut; while none does, a new answer is refused with 429. Unless given, a tenth of the memory where that is less.',
+      'Bytes of responses that clients are reading, over all connections. Above it, the responses without progress for longest are cut; if all make progress, a new response is refused with 429. If not set, at most a tenth of the memory.',
   },
 } as const satisfies Record<string, HttpLimit>;
 
