@@ -15,7 +15,7 @@ import type { ValidateFlags } from './validate.ts';
 
 /**
  * Runs one command line.
- * @returns the exit code: 0 done, 1 it could not be done, 2 the command line is wrong
+ * @returns the exit code: 0 success, 1 failure, 2 wrong command line
  */
 export async function runProgram(args: readonly string[], version: string): Promise<number> {
   let exitCode = 0;
@@ -26,7 +26,7 @@ export async function runProgram(args: readonly string[], version: string): Prom
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
-    // commander has said what is wrong; 0 is the end of --help and --version.
+    // commander has already printed the problem; 0 is the end of --help and --version.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (!(error instanceof CliError)) throw error;
     for (const line of error.message.split('\n')) process.stderr.write(`error: ${toOneLine(line)}\n`);
@@ -35,41 +35,43 @@ export async function runProgram(args: readonly string[], version: string): Prom
 }
 
 const COMPRESS_HELP = `
-Each candidate runs in a process of its own. The exit code is 0 where a candidate passed every gate (the one to publish, with
---publish), 1 where none did or it could not be done, 130 after Ctrl-C; then nothing was written.
+Each candidate runs in its own process. Exit codes: 0 when a candidate passed every gate (with --publish: the published one),
+1 when no candidate passed or the command failed, 130 after Ctrl-C (nothing was written).
 
   tensorgate compress cifar10 --model-repository models --calibrate photos/ --evaluate labelled/ \\
     --to int8,fp16-weights --max-drop 0.5 --min-agreement 0.98 --report out --publish int8`;
 
-/** The commands. Each loads its own code when it runs, and says with `exit` how it ended. */
+/** Creates the commands. Each loads its own code when it runs, so that `--help` is fast, and reports its exit code to `exit`. */
 function createProgram(version: string, args: readonly string[], exit: (code: number) => void): Command {
   const program = new Command('tensorgate')
     .description('A gRPC inference gateway for ONNX models.')
     .version(version)
-    // So that `infer --version 2` is the version of a model.
+    // Makes `infer --version 2` the version of a model.
     .enablePositionalOptions()
     .helpCommand(false)
     .exitOverride();
 
   const settings = SETTINGS.map((setting) => ({ key: setting.key, option: toOption(setting) }));
-  /** The settings that a command line names, by their keys. */
+  /** The settings on the command line, by key. */
   const givenSettings = (command: Command): Record<string, unknown> => {
     const given = settings.filter(({ option }) => command.getOptionValueSource(option.attributeName()) === 'cli');
     return Object.fromEntries(given.map(({ key, option }) => [key, command.getOptionValue(option.attributeName())]));
   };
   const serveCommand = program
     .command('serve')
-    .description('Serve the models of a repository over gRPC, until SIGTERM or SIGINT.')
-    .option('--config <file>', 'settings in YAML (default: tensorgate.yaml, if it is there)')
-    .option('--print-config', 'print each setting, its value and where that comes from, and exit')
+    .description('Serve the models of a repository over gRPC and REST, until SIGTERM or SIGINT.')
+    .option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)')
+    .option('--print-config', 'print every setting with its value and source, and exit')
     .action(async (flags: ServeFlags, command: Command) => {
       exit(await serve(givenSettings(command), flags, version));
     });
 
   const doctorCommand = program
     .command('doctor')
-    .description('Check whether `serve` with the same options would work here, and say what to do where it would not.')
-    .option('--config <file>', 'settings in YAML (default: tensorgate.yaml, if it is there)')
+    .description(
+      'Check whether `serve` with the same options would work on this machine, and how to fix what would fail.',
+    )
+    .option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)')
     .option('--json', 'print JSON')
     .action(async (flags: DoctorFlags, command: Command) => {
       const { doctor } = await import('./doctor.ts');
@@ -82,22 +84,22 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
 
   program
     .command('infer')
-    .description('Run a model of a server, and print its answer.')
+    .description('Send a request to a model on a server and print the response.')
     .argument('<model>', 'name of the model')
     .addOption(
       new Option(
         '--image <file...>',
-        'images, sent at the same time, a request each; prints the best classes of each',
+        'images to classify, one request each, sent concurrently; prints the best classes per image',
       ).conflicts(['json', 'raw', 'shape']),
     )
     .addOption(
       new Option(
         '--json <file>',
-        `a request as the REST protocol has it, or {"input": [[1, 2]]}; '-' is stdin`,
+        `request as JSON: the REST format, or {"input": [[1, 2]]}; '-' reads stdin`,
       ).conflicts(['image', 'raw', 'shape']),
     )
     .addOption(
-      new Option('--raw <name=file...>', 'raw contents of an input: its elements, little-endian')
+      new Option('--raw <name=file...>', 'file with the raw elements of an input, little-endian')
         .argParser(collectFiles)
         .conflicts(['image', 'json']),
     )
@@ -108,14 +110,14 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
       ).argParser(collectShapes),
     )
     .option('--version <version>', 'version of the model (default: the server chooses)')
-    .option('--output <name...>', 'outputs to answer with (default: all)')
-    .addOption(new Option('--top <k>', 'classes to print of each image').argParser(parseCount).default(1))
-    .option('--json-output', 'print images as JSON too, a line each')
+    .option('--output <name...>', 'outputs to request (default: all)')
+    .addOption(new Option('--top <k>', 'classes to print per image').argParser(parseCount).default(1))
+    .option('--json-output', 'print the classes of images as JSON, one line per image')
     .addOption(urlOption())
     .addOption(deadlineOption())
     .action(async (model: string, flags: InferFlags, command: Command) => {
       if (flags.image === undefined && flags.json === undefined && flags.raw === undefined) {
-        command.error('error: nothing to send: give --image FILE, --json FILE or --raw NAME=FILE');
+        command.error('error: no input: give --image FILE, --json FILE or --raw NAME=FILE');
       }
       const { infer } = await import('./infer.ts');
       exit(await infer(model, flags));
@@ -123,45 +125,53 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
 
   program
     .command('compress')
-    .description('Make smaller candidates of a model, and compare them with it: accuracy, agreement, speed, bytes.')
+    .description('Compress a model and compare the candidates with it: accuracy, agreement, speed, bytes.')
     .argument('<model>', 'name of the model')
     .addOption(repositoryOption())
-    .option('--version <number>', 'version to make them of (default: the one that answers requests which name none)')
+    .option('--version <number>', 'version to compress (default: the version that serves unversioned requests)')
     .addOption(
       new Option(
         '--to <list>',
-        'int8, fp16-weights, rank:N, sparse:P (default: int8 where there is data to calibrate with, else fp16-weights)',
+        'int8, fp16-weights, rank:N, sparse:P (default: int8 with --calibrate, otherwise fp16-weights)',
       ).argParser(collectList),
     )
     .addOption(
-      new Option(
-        '--with <list>',
-        'ONNX files of your own that enter the comparison, by the names of the files',
-      ).argParser(collectList),
+      new Option('--with <list>', 'your own ONNX files to compare too; the file name names the candidate').argParser(
+        collectList,
+      ),
     )
     .addOption(
-      new Option('--keep <list>', 'nodes that int8 leaves in float, by the names in the report').argParser(collectList),
+      new Option('--keep <list>', 'nodes that int8 keeps in float, by their names in the report').argParser(
+        collectList,
+      ),
     )
     .option(
       '--calibrate <data>',
-      'real inputs: a folder of images or of rows that a server recorded, a .npz or a .jsonl file',
+      'real inputs to calibrate with: a folder of images or recorded rows, a .npz or a .jsonl file',
     )
-    .addOption(new Option('--rows <n>', 'rows of it to calibrate with').argParser(parseCount).default(512))
+    .addOption(new Option('--rows <n>', 'rows of --calibrate to use').argParser(parseCount).default(512))
     .option(
       '--evaluate <data>',
-      'inputs whose right answers are known: a folder of images for each class, a .npz with labels, or a .jsonl with label',
+      'labelled inputs to evaluate on: one folder of images per class, a .npz with labels, or a .jsonl with label',
     )
     .addOption(
-      new Option('--max-drop <points>', 'gate: points of accuracy that may be lost, such as 0.5').argParser(parseReal),
+      new Option('--max-drop <points>', 'gate: maximum loss of accuracy in points, such as 0.5').argParser(parseReal),
     )
     .addOption(
-      new Option('--min-agreement <share>', 'gate: least share of answers that stay the same, such as 0.98').argParser(
+      new Option('--min-agreement <share>', 'gate: minimum share of unchanged answers, such as 0.98').argParser(
         parseShare,
       ),
     )
-    .addOption(new Option('--max-bytes <bytes>', 'gate: most bytes, such as 5000000 or 5MB').argParser(parseBytes))
-    .option('--report <dir>', 'write report.json, report.html and the candidates there')
-    .option('--publish <candidate>', 'make it the next version of the model, without traffic, if it passes the gates')
+    .addOption(
+      new Option('--max-bytes <bytes>', 'gate: maximum size of the model, such as 5000000 or 5MB').argParser(
+        parseBytes,
+      ),
+    )
+    .option('--report <dir>', 'directory for report.json, report.html and the candidates')
+    .option(
+      '--publish <candidate>',
+      'publish this candidate as the next version, without traffic, if it passes the gates',
+    )
     .option('--json', 'print the report as JSON')
     .addHelpText('after', COMPRESS_HELP)
     .action(async (model: string, flags: CompressFlags) => {
@@ -171,17 +181,17 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
 
   const goldenCommand = program
     .command('golden')
-    .description('Golden inputs: rows whose answers are known, which a version has to give before it serves.')
+    .description('Manage golden inputs: rows with known answers that a version must reproduce before it serves.')
     .helpCommand(false);
   goldenCommand
     .command('record')
-    .description('Keep what a version answers today, in golden/ beside it.')
+    .description('Record the current answers of a version in its directory, under golden/.')
     .argument('<model>', 'name of the model')
     .addOption(repositoryOption())
-    .option('--version <number>', 'version of the model (default: the one that answers requests which name none)')
-    .requiredOption('--data <data>', 'inputs: a folder of images or of recorded rows, a .npz or a .jsonl file')
-    .addOption(new Option('--rows <n>', 'rows of it to keep').argParser(parseCount).default(32))
-    .option('--replace', 'take the place of golden inputs that are there')
+    .option('--version <number>', 'version of the model (default: the version that serves unversioned requests)')
+    .requiredOption('--data <data>', 'inputs: a folder of images or recorded rows, a .npz or a .jsonl file')
+    .addOption(new Option('--rows <n>', 'rows of --data to record').argParser(parseCount).default(32))
+    .option('--replace', 'replace existing golden inputs')
     .action(async (model: string, flags: GoldenFlags) => {
       const { recordGoldenRows } = await import('./golden.ts');
       exit(await recordGoldenRows(model, flags, `tensorgate ${args.join(' ')}`));
@@ -189,7 +199,7 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
 
   const modelsCommand = program
     .command('models')
-    .description('List the models of a server: whether it batches those that are ready, and why others are not.')
+    .description('List the models of a server with their state: how ready models batch, and why others are not ready.')
     .enablePositionalOptions()
     .option('--json', 'print JSON')
     .addOption(urlOption())
@@ -200,7 +210,7 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
     });
   modelsCommand
     .command('shadow')
-    .description('Show how the answers of shadow versions compare with those that clients get.')
+    .description('Compare the answers of shadow versions with the answers that clients get.')
     .argument('[model]', 'name of a model (default: all)')
     .option('--json', 'print JSON')
     .addOption(urlOption())
@@ -211,8 +221,8 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
     });
   modelsCommand
     .command('validate')
-    .description('Check the models of a repository and their configurations, without serving them.')
-    .argument('<directory>', 'the model repository')
+    .description('Check the models and configurations of a repository without serving them.')
+    .argument('<directory>', 'model repository')
     .option('--json', 'print JSON')
     .action(async (directory: string, flags: ValidateFlags) => {
       const { validate } = await import('./validate.ts');
@@ -223,7 +233,7 @@ function createProgram(version: string, args: readonly string[], exit: (code: nu
   return program;
 }
 
-/** Of `rollout start`, as they are given. */
+/** Flags of `rollout start`. */
 interface StartFlags extends RolloutFlags {
   readonly hold?: number;
   readonly emit?: 'istio';
@@ -233,69 +243,71 @@ interface StartFlags extends RolloutFlags {
 function addRollout(program: Command, exit: (code: number) => void): void {
   const rolloutCommand = program
     .command('rollout')
-    .description(
-      'Take the requests of a model from one version to another, step by step, and back where it does not hold.',
-    )
+    .description("Move a model's traffic to a new version in steps; roll back automatically when checks fail.")
     .usage('<model> --to <version> [options]\n       tensorgate rollout <command> [options]')
     .helpCommand(false)
     .enablePositionalOptions();
   rolloutCommand
-    // Its name may be left out; a model that is called like another of these commands needs it.
+    // `start` may be omitted, except for a model named like another of these commands.
     .command('start', { isDefault: true })
     .description(
-      'Start a rollout, or find the one that runs, and follow it. Ends with 0 where the version was promoted.',
+      'Start a rollout, or attach to the running one, and follow it. Exits with 0 when the version is promoted.',
     )
     .argument('<model>', 'name of the model')
-    .requiredOption('--to <version>', 'the version that is to answer in the end')
+    .requiredOption('--to <version>', 'new version')
     .addOption(
-      new Option('--shadow-share <share>', 'share of the requests that are copied first (default: 10%)').argParser(
-        parseShare,
+      new Option(
+        '--shadow-share <share>',
+        'share of requests copied to it before it gets traffic (default: 10%)',
+      ).argParser(parseShare),
+    )
+    .addOption(
+      new Option('--comparisons <n>', 'comparisons before it gets traffic (default: 200)').argParser(parseCount),
+    )
+    .addOption(
+      new Option('--steps <list>', 'its share of traffic per step, in percent (default: 1,10,50,100)').argParser(
+        parseSteps,
       ),
     )
     .addOption(
-      new Option('--comparisons <n>', 'comparisons before it answers anything (default: 200)').argParser(parseCount),
-    )
-    .addOption(
-      new Option('--steps <list>', 'shares that it gets then, in percent (default: 1,10,50,100)').argParser(parseSteps),
-    )
-    .addOption(
-      new Option('--hold <time>', 'what each step lasts at least, such as 30s or 5m (default: 60s)').argParser(
+      new Option('--hold <time>', 'minimum duration of a step, such as 30s or 5m (default: 60s)').argParser(
         parseDuration,
       ),
     )
     .addOption(
-      new Option('--requests <n>', 'what it answers in each step at least (default: 100)').argParser(parseCount),
+      new Option('--requests <n>', 'minimum of requests that it answers per step (default: 100)').argParser(parseCount),
     )
     .addOption(
       new Option(
         '--min-agreement <share>',
-        "least share of rows that agree (default: from the version's report, or 99%)",
+        "minimum share of agreeing rows (default: from the version's report, or 99%)",
       ).argParser(parseShare),
     )
     .addOption(
-      new Option('--max-difference <x>', 'count agreement by the largest difference of two elements instead').argParser(
-        parseAmount,
-      ),
+      new Option(
+        '--max-difference <x>',
+        'rows agree when no element differs by more than this, instead of by the largest element',
+      ).argParser(parseAmount),
     )
     .addOption(
       new Option(
         '--max-error-rate <share>',
-        'of requests that fail beyond what fails without it (default: 1%)',
+        'maximum error rate above the error rate of the old version (default: 1%)',
       ).argParser(parseShare),
     )
     .addOption(
       new Option(
         '--max-p99-ratio <x>',
-        '99th percentile of latency, to that of the version before (default: 1.5)',
+        'maximum ratio of its 99th percentile of latency to that of the old version (default: 1.5)',
       ).argParser(parseAmount),
     )
-    .option('--dry-run', 'say what would be done, and change nothing')
+    .option('--dry-run', 'print the plan and change nothing')
     .addOption(
-      new Option('--emit <mesh>', 'print the steps as patches for deploy/istio instead; no server is asked')
+      new Option('--emit <mesh>', 'print the steps as patches for deploy/istio instead, without a server')
         .choices(['istio'])
         .conflicts('dryRun'),
     )
-    .option('--step <name>', 'of these patches, one alone: shadow, canary-10, promote, rollback')
+    .option('--step <name>', 'with --emit, print only this patch: shadow, canary-10, promote, rollback')
     .addOption(urlOption())
     .addOption(deadlineOption())
     .action(async (model: string, { hold, emit, step, ...flags }: StartFlags, command: Command) => {
@@ -305,13 +317,13 @@ function addRollout(program: Command, exit: (code: number) => void): void {
         exit(emitIstio(model, { ...rollout, ...(step !== undefined && { step }) }));
         return;
       }
-      if (step !== undefined) command.error('error: --step is of the patches that --emit istio prints');
+      if (step !== undefined) command.error('error: --step needs --emit istio');
       const { rollOut } = await import('./rollout.ts');
       exit(await rollOut(model, rollout));
     });
   rolloutCommand
     .command('status')
-    .description('Show how rollouts stand.')
+    .description('Show the state of rollouts.')
     .argument('[model]', 'name of a model (default: all)')
     .option('--json', 'print JSON')
     .addOption(urlOption())
@@ -322,7 +334,7 @@ function addRollout(program: Command, exit: (code: number) => void): void {
     });
   rolloutCommand
     .command('abort')
-    .description('End the rollout that runs: the version before answers all requests again.')
+    .description('Abort the running rollout: all traffic returns to the old version.')
     .argument('<model>', 'name of the model')
     .addOption(urlOption())
     .addOption(deadlineOption())
@@ -332,7 +344,7 @@ function addRollout(program: Command, exit: (code: number) => void): void {
     });
   rolloutCommand
     .command('forget')
-    .description("Forget the rollout that ended: requests are spread as the model's configuration says.")
+    .description("Remove a finished rollout: the model's configuration decides the traffic again.")
     .argument('<model>', 'name of the model')
     .addOption(urlOption())
     .addOption(deadlineOption())
@@ -343,7 +355,7 @@ function addRollout(program: Command, exit: (code: number) => void): void {
 }
 
 function repositoryOption(): Option {
-  return new Option('--model-repository <dir>', 'the repository that it lies in')
+  return new Option('--model-repository <dir>', 'model repository')
     .env('TENSORGATE_MODEL_REPOSITORY')
     .makeOptionMandatory();
 }
@@ -353,10 +365,10 @@ function urlOption(): Option {
 }
 
 function deadlineOption(): Option {
-  return new Option('--deadline-ms <ms>', 'what a call may take').argParser(parseCount).default(30_000);
+  return new Option('--deadline-ms <ms>', 'deadline of each call').argParser(parseCount).default(30_000);
 }
 
-/** An option of `serve`. It only shows the variable and the choices: `loadSettings` knows what is legal and what counts. */
+/** An option of `serve`. It only shows the variable and the choices: `loadSettings` validates and merges the sources. */
 function toOption({
   key,
   flag,
@@ -374,48 +386,47 @@ function toOption({
   if (key.startsWith('http2')) option.helpGroup('Limits of the transport h2:');
   if (value !== undefined) option.default(value, String(value) === '' ? 'none' : String(value));
   if (derivedDefault !== undefined) option.default(undefined, derivedDefault.replaceAll('`', ''));
-  // A list may also be given by naming the flag several times; what it has before the first is its default, which is no text.
+  // A repeated flag extends its list. Before the first flag, `before` is the default, which is no text.
   return option.argParser((text, before: unknown) => (list && typeof before === 'string' ? `${before},${text}` : text));
 }
 
 function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It has to be a whole number above 0.');
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a whole number above 0.');
   return Number(text);
 }
 
-/** `0.1` or `10%`. What is legal is known to the server. */
+/** Parses `0.1` or `10%`. The server validates the range. */
 function parseShare(text: string): number {
   const [, digits = '', percent] = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text) ?? [];
   const share = percent === '%' ? Number(digits) / 100 : Number(digits);
-  if (digits === '' || share > 1) throw new InvalidArgumentError('It has to be a share, such as 0.1 or 10%.');
+  if (digits === '' || share > 1) throw new InvalidArgumentError('Expected a share, such as 0.1 or 10%.');
   return share;
 }
 
 function parseAmount(text: string): number {
-  if (!/^\d+(\.\d+)?(e-?\d+)?$/i.test(text))
-    throw new InvalidArgumentError('It has to be a number that is not negative.');
+  if (!/^\d+(\.\d+)?(e-?\d+)?$/i.test(text)) throw new InvalidArgumentError('Expected a number that is not negative.');
   return Number(text);
 }
 
 function parseSteps(text: string): number[] {
   const steps = text.split(',').map((part) => part.trim().replace(/\s*%$/, ''));
   if (!steps.every((step) => /^\d+(\.\d+)?$/.test(step))) {
-    throw new InvalidArgumentError('It has to be ascending percentages, the last of them 100: 1,10,50,100.');
+    throw new InvalidArgumentError('Expected ascending percentages, the last of them 100: 1,10,50,100.');
   }
   return steps.map(Number);
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000 };
 
-/** In milliseconds; a number alone is seconds. */
+/** In milliseconds; a number without a unit is seconds. */
 function parseDuration(text: string): number {
   const [, digits, unit = 's'] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/.exec(text) ?? [];
-  if (digits === undefined) throw new InvalidArgumentError('It has to be a time, such as 500ms, 30s or 5m.');
+  if (digits === undefined) throw new InvalidArgumentError('Expected a time, such as 500ms, 30s or 5m.');
   return Math.round(Number(digits) * (UNITS_MS[unit] ?? 1_000));
 }
 
 function parseReal(text: string): number {
-  if (!/^\d{1,3}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('It has to be a number from 0, such as 0.5.');
+  if (!/^\d{1,3}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Expected a number from 0, such as 0.5.');
   return Number(text);
 }
 
@@ -431,20 +442,20 @@ const UNITS: Readonly<Record<string, number>> = {
 
 function parseBytes(text: string): number {
   const [, number, unit = ''] = /^(\d{1,15}(?:\.\d+)?) ?(kB|MB|GB|KiB|MiB|GiB)?$/.exec(text) ?? [];
-  if (number === undefined) throw new InvalidArgumentError('It has to be a number of bytes, such as 5000000 or 5MB.');
+  if (number === undefined) throw new InvalidArgumentError('Expected a number of bytes, such as 5000000 or 5MB.');
   return Math.floor(Number(number) * (UNITS[unit] ?? 1));
 }
 
-/** Values that are separated by commas, or come with several flags of one name. */
+/** Values are separated by commas, or the flag is repeated. */
 function collectList(text: string, before: readonly string[] = []): readonly string[] {
   const values = text.split(',').map((value) => value.trim());
-  if (values.includes('')) throw new InvalidArgumentError('It has to be names, separated by commas.');
+  if (values.includes('')) throw new InvalidArgumentError('Expected names, separated by commas.');
   return [...before, ...values];
 }
 
 function splitPair(text: string): [name: string, value: string] {
   const at = text.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('It has to be NAME=VALUE.');
+  if (at < 1) throw new InvalidArgumentError('Expected NAME=VALUE.');
   return [text.slice(0, at), text.slice(at + 1)];
 }
 

@@ -45,7 +45,7 @@ test('no command at all is answered with the help, on stderr', async () => {
 test.each([
   [['srve'], "error: unknown command 'srve'\n(Did you mean serve?)\n"],
   [['serve', '--grpc-prot', '1'], "error: unknown option '--grpc-prot'\n(Did you mean --grpc-port?)\n"],
-  [['infer', 'm'], 'error: nothing to send: give --image FILE, --json FILE or --raw NAME=FILE\n'],
+  [['infer', 'm'], 'error: no input: give --image FILE, --json FILE or --raw NAME=FILE\n'],
   [['infer', '--image', 'a.png'], "error: missing required argument 'model'\n"],
   [
     ['infer', 'm', '--json', 'a', '--image', 'b'],
@@ -53,11 +53,11 @@ test.each([
   ],
   [
     ['infer', 'm', '--image', 'a', '--top', '0'],
-    "error: option '--top <k>' argument '0' is invalid. It has to be a whole number above 0.\n",
+    "error: option '--top <k>' argument '0' is invalid. Expected a whole number above 0.\n",
   ],
   [
     ['infer', 'm', '--raw', 'x.bin'],
-    "error: option '--raw <name=file...>' argument 'x.bin' is invalid. It has to be NAME=VALUE.\n",
+    "error: option '--raw <name=file...>' argument 'x.bin' is invalid. Expected NAME=VALUE.\n",
   ],
   [
     ['infer', 'm', '--raw', 'x=a', '--shape', 'x=a'],

@@ -1,13 +1,18 @@
-/** `docs/metrics.md`, made from the metrics. A test holds the two together. */
+/** Generates `docs/metrics.md` from the metrics; a test compares the two. */
 
 import { METRICS, type MetricDefinition } from './metrics.ts';
 
 const INTRODUCTION = `# Metrics
 
-\`http://HOST:8002/metrics\` serves every metric in Prometheus's text format. Where OpenTelemetry's variables name a collector
-(\`OTEL_EXPORTER_OTLP_ENDPOINT\`, see [configuration](configuration.md)), the same metrics are pushed there under the same names.
+For platform engineers who build dashboards and alerts: all metrics, their labels, and queries to start with.
 
-Units are in the names: seconds, bytes. Times and counts begin with the process.
+\`\`\`sh
+curl -s localhost:8002/metrics
+\`\`\`
+
+\`/metrics\` on the HTTP port serves every metric in Prometheus's text format. With \`OTEL_EXPORTER_OTLP_ENDPOINT\`
+([configuration](configuration.md)), the same metrics are also pushed to a collector, under the same names. The unit is part of
+the name: seconds, bytes. Counters start at 0 with the process.
 `;
 
 const LABELS = `
@@ -15,55 +20,55 @@ const LABELS = `
 
 | label | values |
 |---|---|
-| \`model\`, \`version\` | of the model repository; \`unknown\` for a request whose model was not found |
-| \`status\` | names of gRPC's status codes |
-| \`reason\` of a request | why it failed, as in [errors](errors.md); \`none\` where it did not |
+| \`model\`, \`version\` | as in the model repository; \`unknown\` when the model of a request was not found |
+| \`status\` | name of a gRPC status code |
+| \`reason\` of a request | why it failed, as in [errors](errors.md); \`none\` when it succeeded |
 | \`reason\` of a batch | why it was sent: \`full\`, \`preferred\`, \`idle\`, \`delay\`, \`deadline\`, \`alone\` (a replay, or part of a batch that failed) |
 | \`outcome\` | how a batch ended: \`ok\`, \`refused\` (the model refused a row), \`failed\`, \`crashed\`, \`timed_out\` (it made no progress), \`overran\` (it reached \`max_run_ms\`), \`abandoned\` (no caller waited for it, and others waited for its instance), \`interrupted\` (its runner was stopped for another batch) |
 | \`outcome\` of a start | whether the version loaded into its next runner: \`ok\`, \`failed\` |
 | \`outcome\` of a request to a cache | \`hit\`, \`joined\`, \`miss\` ([overload](overload.md)) |
-| \`tenant\` | one that the settings name, or \`other\` |
+| \`tenant\` | a tenant with a weight in the settings, or \`other\` |
 | \`outcome\` of a tenant's request | \`admitted\`, \`limited\` |
-| \`method\` | of the server, such as \`inference.GRPCInferenceService/ModelInfer\` |
-| \`primary\`, \`shadow\` | versions of the model: the one whose answer the client got, and the one that got a copy ([traffic](traffic.md)) |
-| \`result\` | of a comparison: \`equal\`, \`different\`, \`incomparable\` (an output is missing, or has another datatype or shape) |
+| \`method\` | a method of the server, such as \`inference.GRPCInferenceService/ModelInfer\` |
+| \`primary\`, \`shadow\` | versions of the model: the version that answered the client, and the version that got a copy ([traffic](traffic.md)) |
+| \`result\` | outcome of a comparison: \`equal\`, \`different\`, \`incomparable\` (an output is missing, or has another datatype or shape) |
 | \`largest\` | whether the largest element of a row has the same place in both answers: \`same\`, \`other\` |
-| \`of\` | \`primary\`, \`shadow\` |
+| \`of\` | the version that the time belongs to: \`primary\`, \`shadow\` |
 | \`reason\` of a shadow | why it failed, as in [errors](errors.md) |
 | \`cause\` of a shadow | why a copy was not sent: \`server_busy\`, \`primary_busy\`, \`shadow_busy\`, \`no_room\`, \`not_ready\`, \`breaker_open\` ([traffic](traffic.md)) |
-| \`from\`, \`to\` | versions of the model: the one that answered before a [rollout](rollout.md), and the one that is to answer |
+| \`from\`, \`to\` | versions of the model: the old and the new version of a [rollout](rollout.md) |
 | \`stage\` | \`loading\`, \`shadow\`, \`canary\`, \`promoted\`, \`rolled_back\` |
-| \`cause\` of a rollout | why it was rolled back: \`not_ready\`, \`crashed\`, \`incomparable\`, \`disagreement\`, \`errors\`, \`slow\`, \`changed\`, \`reconfigured\`, \`aborted\`; else \`none\` |
+| \`cause\` of a rollout | why it was rolled back: \`not_ready\`, \`crashed\`, \`incomparable\`, \`disagreement\`, \`errors\`, \`slow\`, \`changed\`, \`reconfigured\`, \`aborted\`; otherwise \`none\` |
 | \`limit\` | a setting, such as \`http2ControlBurst\` or \`httpMaxRequests\` ([transport](transport.md)) |
-| \`runner\` | name of the process: \`MODEL:VERSION\`, or what models that share one call it |
+| \`runner\` | name of the process: \`MODEL:VERSION\`, or the configured name of a shared runner |
 `;
 
 const QUESTIONS = `
 ## Questions and queries
 
-Answers a second, and the share of requests that failed for want of capacity:
+Responses per second, and the share of requests that failed for lack of capacity:
 
 \`\`\`promql
 sum by (model) (rate(tensorgate_requests_total{status="OK"}[1m]))
 sum(rate(tensorgate_requests_total{reason=~"cannot_meet_deadline|overloaded|queue_full"}[5m])) / sum(rate(tensorgate_requests_total[5m]))
 \`\`\`
 
-The 99th percentile of latency, and how much of it is waiting:
+99th percentile of the latency, and of the time in the queue:
 
 \`\`\`promql
 histogram_quantile(0.99, sum by (le, model) (rate(tensorgate_request_duration_seconds_bucket{status="OK"}[5m])))
 histogram_quantile(0.99, sum by (le, model) (rate(tensorgate_queue_duration_seconds_bucket[5m])))
 \`\`\`
 
-Whether batching works, and why batches are not larger:
+Average batch size, and why batches were sent when they were:
 
 \`\`\`promql
 rate(tensorgate_batch_size_sum[5m]) / rate(tensorgate_batch_size_count[5m])
 sum by (model, reason) (rate(tensorgate_batches_total[5m]))
 \`\`\`
 
-Worth an alert: a model that is not ready, a breaker that is open, a runner that keeps ending or does not start, a rollout that
-was rolled back, and a gateway that is itself the limit:
+Alerts: a model is not ready, a breaker is open, a runner keeps crashing or does not start, a rollout was rolled back, the
+gateway itself is the bottleneck:
 
 \`\`\`promql
 tensorgate_model_ready == 0
@@ -78,11 +83,11 @@ rate(tensorgate_event_loop_active_seconds_total[1m]) > 0.9
 const TRITON = `
 ## Triton's names
 
-For dashboards that were made for Triton, \`/metrics\` has the counters of ModelStatistics under its names too, with the labels
+For dashboards made for Triton, \`/metrics\` also serves the counters of ModelStatistics under Triton's names, with the labels
 \`model\` and \`version\`: \`nv_inference_request_success\`, \`nv_inference_request_failure\` (with \`reason\`: \`REJECTED\`,
 \`CANCELED\`, \`BACKEND\`, \`OTHER\`), \`nv_inference_count\`, \`nv_inference_exec_count\`,
 \`nv_inference_{request,queue,compute_input,compute_infer,compute_output}_duration_us\` and
-\`nv_inference_pending_request_count\`. They begin anew when a version is loaded again. They are not pushed to a collector.
+\`nv_inference_pending_request_count\`. They start at 0 again when a version is loaded again, and are not pushed to a collector.
 `;
 
 export function documentMetrics(): string {
