@@ -5,8 +5,3 @@ export class CliError extends Error {
     this.name = 'CliError';
   }
 }
-
-/** The text of whatever was thrown, such as `ENOENT: no such file or directory, open 'x.png'`. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -1,5 +1,6 @@
 import { type AnyTensor, type ModelMetadata, type Shape, tensor } from '../client/inference-client.ts';
-import { CliError, messageOf } from './cli-error.ts';
+import { messageOf } from '../error-message.ts';
+import { CliError } from './cli-error.ts';
 import { describeTensors } from './model-signature.ts';
 
 /** How a model takes an image. */

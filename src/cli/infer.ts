@@ -10,9 +10,10 @@ import {
   type Shape,
   type TensorMetadata,
 } from '../client/inference-client.ts';
+import { messageOf } from '../error-message.ts';
 import { formatExactJson } from '../wire/exact-json.ts';
 import { decodeText } from '../wire/text-encoding.ts';
-import { CliError, messageOf } from './cli-error.ts';
+import { CliError } from './cli-error.ts';
 import { mapConcurrently } from './concurrency.ts';
 import { findImageLayout, readImage } from './image-input.ts';
 import { describeTensors } from './model-signature.ts';

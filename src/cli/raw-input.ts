@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { AnyTensor, ModelMetadata, Shape } from '../client/inference-client.ts';
 import { decodeTensor } from '../client/tensor.ts';
+import { messageOf } from '../error-message.ts';
 import { BytesTensorError, bytesElementEnd } from '../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, type Datatype } from '../wire/tensor.ts';
-import { CliError, messageOf } from './cli-error.ts';
+import { CliError } from './cli-error.ts';
 import { completeShape, findInput } from './model-signature.ts';
 
 /**

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { AnyTensor, Inputs, ModelMetadata, RequestOptions, Shape } from '../client/inference-client.ts';
 import { decodeTensor } from '../client/tensor.ts';
+import { messageOf } from '../error-message.ts';
 import { parseExactJson } from '../wire/exact-json.ts';
 import { JsonTensorError, jsonToRaw } from '../wire/json-tensor.ts';
 import { DATATYPE_BYTES, type Datatype, elementCount } from '../wire/tensor.ts';
-import { CliError, messageOf } from './cli-error.ts';
+import { CliError } from './cli-error.ts';
 import { completeShape, findInput } from './model-signature.ts';
 
 const parameters = z.record(z.string(), z.union([z.boolean(), z.number(), z.bigint(), z.string()]));

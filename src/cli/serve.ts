@@ -14,6 +14,7 @@ import {
   type SettingsSources,
 } from '../gateway/ops/settings.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
+import { MAX_TIMER_MS } from '../timer-limit.ts';
 import { CliError } from './cli-error.ts';
 import { endProcess } from './process-end.ts';
 import { formatTable } from './table.ts';
@@ -106,8 +107,6 @@ async function serveUntilSignal(sources: SettingsSources, version: string): Prom
   return endProcess(exitCode, limitMs);
 }
 
-/** Timers of Node take no longer delay: a greater one would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** After `lameDuckMs` and `drainTimeoutMs`. */
 const CLOSING_LIMIT_MS = 450;
 /** After a second signal, for files that are being read or written. */

@@ -13,7 +13,7 @@ export interface ShadowFlags extends ConnectionOptions {
 export async function showShadows(model: string | undefined, flags: ShadowFlags): Promise<number> {
   const reports = await withClient(flags, (client) => client.shadowReports(model ?? ''));
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(reports.map(messageOf))}\n`);
+    process.stdout.write(`${JSON.stringify(reports.map(jsonOf))}\n`);
   } else if (reports.length === 0) {
     process.stderr.write(`no request was copied to a shadow at ${flags.url}\n`);
   } else {
@@ -70,7 +70,7 @@ function counts(byCause: Readonly<Record<string, number>>): string {
 }
 
 /** With the names of `proto/tensorgate.proto`. JSON has no infinity: a text says it, as in protobuf's JSON. */
-function messageOf(report: ShadowReport): object {
+function jsonOf(report: ShadowReport): object {
   const number = (value: number): number | string => (Number.isFinite(value) ? value : String(value));
   return {
     model: report.model,

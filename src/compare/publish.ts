@@ -8,6 +8,7 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { messageOf } from '../error-message.ts';
 import { parseModelConfig } from '../gateway/repository/config-file.ts';
 import { type ModelConfig, ModelConfigError } from '../gateway/repository/model-config.ts';
 import { readFolder } from '../gateway/repository/model-repository.ts';
@@ -101,7 +102,7 @@ function withSplit(file: string, before: string, split: ReadonlyMap<number | str
     const traffic = { ...said.tensorgate?.traffic, split: Object.fromEntries(split) };
     return `${JSON.stringify({ ...said, tensorgate: { ...said.tensorgate, traffic } }, undefined, 2)}\n`;
   } catch (error) {
-    throw new PublishError(`${file}: no split can be added: ${error instanceof Error ? error.message : String(error)}`);
+    throw new PublishError(`${file}: no split can be added: ${messageOf(error)}`);
   }
 }
 

@@ -80,6 +80,17 @@ export type Reason = keyof typeof REASONS;
 /** How long a refused caller should wait before it tries again, for the trailer `grpc-retry-pushback-ms`; `never` forbids it. */
 export type Pushback = number | 'never';
 
+/** The shortest pushback of a refusal whose cause has no known end. */
+const MIN_PUSHBACK_MS = 10;
+
+/**
+ * Adds up to a quarter to a wait, so that callers that were refused together do not return together.
+ * @param leastMs 0 where the wait is exact rather than predicted.
+ */
+export function withJitter(ms: number, leastMs = MIN_PUSHBACK_MS): number {
+  return Math.ceil(Math.max(leastMs, ms) * (1 + Math.random() / 4));
+}
+
 /** An Error without the constructor of Error, which takes longer than a refusal may, even where it captures no stack. */
 interface Untraced extends Error {}
 const Untraced = class {} as new () => Untraced;

@@ -12,6 +12,7 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { messageOf } from '../error-message.ts';
 import type { Shape } from '../wire/tensor.ts';
 import type { InferTensors } from './admit/infer-tensors.ts';
 import { copyRuns } from './batch/stripes.ts';
@@ -98,7 +99,7 @@ export class InputRecorder {
       if (next === undefined) break;
       this.#pending.delete(next.file);
       await writeWhole(next.file, next.arrays).catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         this.#tell('', `a row was not recorded: ${reason}`);
       });
       this.#pendingBytes -= next.bytes;

@@ -1,6 +1,7 @@
 /** The composition root: puts the parts of a server together, and takes them apart again. */
 
 import path from 'node:path';
+import { MAX_TIMER_MS } from '../timer-limit.ts';
 
 import type { Routes, Transport, TransportLoad } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
@@ -249,7 +250,7 @@ const CLOSING_CONNECTIONS_MS = 200;
 async function within(work: Promise<unknown>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.min(ms, 2 ** 31 - 1));
+    timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
   });
   await Promise.race([work, late]);
   clearTimeout(timer);

@@ -2,6 +2,7 @@
 
 import os from 'node:os';
 import path from 'node:path';
+import { messageOf } from '../error-message.ts';
 import { Mailbox } from '../worker/mailbox.ts';
 import { ANY_OUTPUT_BYTES, type SessionInfo } from '../worker/protocol.ts';
 import { LoadError, RunnerProcess } from './dispatch/runner-process.ts';
@@ -212,8 +213,7 @@ class RepositoryCheck {
   }
 
   #report({ name, version }: { readonly name: string; readonly version?: string | undefined }, error: unknown): void {
-    const problems =
-      error instanceof ModelConfigError ? error.problems : [error instanceof Error ? error.message : String(error)];
+    const problems = error instanceof ModelConfigError ? error.problems : [messageOf(error)];
     for (const text of problems) {
       this.findings.push({ level: 'error', model: name, ...(version !== undefined && { version }), text });
     }

@@ -1,6 +1,7 @@
 /** From a preference list to the provider in use, and why the others were not. */
 
 import { InferenceSession } from 'onnxruntime-node';
+import { messageOf } from '../error-message.ts';
 import type { ExecutionProvider, ProviderRefusal, SessionSpec } from './protocol.ts';
 
 export interface OpenedSession {
@@ -36,7 +37,7 @@ export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
 
 /** The binding names an element type that it does not know by its number in ONNX alone. */
 function describeRefusal(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   if (text !== 'Unsupported data type: 16') return text;
   return "an input or output is BF16, which ONNX Runtime's binding for Node cannot open: export it as FP16 or FP32";
 }

@@ -1,6 +1,7 @@
 /** Why a run gave no outputs, in the terms of its report. */
 
 import { constants } from 'node:buffer';
+import { messageOf } from '../error-message.ts';
 import type { RunFault } from './protocol.ts';
 
 export class RunFailure extends Error {
@@ -17,7 +18,7 @@ export class RunFailure extends Error {
   /** The failure itself, or what the text of another error says of it. */
   static from(thrown: unknown): RunFailure {
     if (thrown instanceof RunFailure) return thrown;
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    const message = messageOf(thrown);
     return TOO_LONG_A_STRING.test(message) ? longString() : new RunFailure(faultOf(message), message);
   }
 }

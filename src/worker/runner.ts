@@ -10,6 +10,7 @@
 
 import { extname } from 'node:path';
 import { Piscina } from 'piscina';
+import { messageOf } from '../error-message.ts';
 import type { FromRunner, InstanceSpec, LoadedInstance, ToRunner } from './protocol.ts';
 
 // `.ts` in a checkout, `.js` in the package.
@@ -56,7 +57,7 @@ async function load(instance: number, spec: InstanceSpec): Promise<void> {
     instances.set(instance, { pool, served });
     send({ kind: 'loaded', instance, ...loaded });
   } catch (error) {
-    send({ kind: 'load-failed', instance, message: error instanceof Error ? error.message : String(error) });
+    send({ kind: 'load-failed', instance, message: messageOf(error) });
     await pool.close();
   }
 }

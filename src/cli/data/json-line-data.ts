@@ -3,10 +3,11 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { encodeTensor } from '../../client/tensor.ts';
 import type { Dataset, Sample } from '../../compare/sample.ts';
+import { messageOf } from '../../error-message.ts';
 import { type InferTensors, UNIT_ROW } from '../../gateway/admit/infer-tensors.ts';
 import type { ModelTensor } from '../../gateway/repository/row-axis.ts';
 import { formatExactJson, parseExactJson } from '../../wire/exact-json.ts';
-import { CliError, messageOf } from '../cli-error.ts';
+import { CliError } from '../cli-error.ts';
 import { parseJsonRequest } from '../rest-request.ts';
 import type { DataModel } from './data-model.ts';
 

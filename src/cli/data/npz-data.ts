@@ -1,9 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Dataset } from '../../compare/sample.ts';
+import { messageOf } from '../../error-message.ts';
 import { rowOfArrays } from '../../gateway/model/npz-rows.ts';
 import { type NpyArray, NpzError, readNpz } from '../../gateway/repository/npz-archive.ts';
-import { CliError, messageOf } from '../cli-error.ts';
+import { CliError } from '../cli-error.ts';
 import type { DataModel } from './data-model.ts';
 
 /** The arrays that may say what is right. */

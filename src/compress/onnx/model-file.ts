@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { clearField, create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { messageOf } from '../../error-message.ts';
 import { CompressError } from '../compress-error.ts';
 import { changed } from './message.ts';
 import {
@@ -65,7 +66,7 @@ export function decodeOnnxModel(bytes: Uint8Array, name: string): OnnxModel {
   try {
     model = fromBinary(ModelProtoSchema, bytes);
   } catch (cause) {
-    throw new CompressError('model', `${name} is no ONNX model: ${textOf(cause)}`, { cause });
+    throw new CompressError('model', `${name} is no ONNX model: ${messageOf(cause)}`, { cause });
   }
   // Most bytes are some protobuf message.
   if (model.graph === undefined || model.opsetImport.length === 0) {
@@ -125,7 +126,7 @@ async function readMessage(file: string): Promise<Uint8Array> {
     return await fs.readFile(file);
   } catch (cause) {
     if (cause instanceof CompressError) throw cause;
-    throw new CompressError('model', `${file} cannot be read: ${textOf(cause)}`, { cause });
+    throw new CompressError('model', `${file} cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -173,7 +174,7 @@ async function readExternal(tensor: TensorProto, file: string): Promise<Uint8Arr
     return bytes;
   } catch (cause) {
     if (cause instanceof CompressError) throw cause;
-    throw new CompressError('model', `${what}: '${name}' cannot be read: ${textOf(cause)}`, { cause });
+    throw new CompressError('model', `${what}: '${name}' cannot be read: ${messageOf(cause)}`, { cause });
   } finally {
     await handle?.close();
   }
@@ -244,8 +245,4 @@ function* tensorsOfAttributes(attributes: GraphProto['node'][number]['attribute'
     if (g !== undefined) yield* tensorsOfGraph(g);
     for (const graph of graphs) yield* tensorsOfGraph(graph);
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 /** `xds.service.orca.v3.OpenRcaService`: load reports at intervals, for balancers that do not want them beside answers. */
 
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import { InferError } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
 import { type Codec, loadCodecs, MAX_REQUEST_BYTES } from './definition.ts';
@@ -17,8 +18,6 @@ interface LoadReportRequest {
 const DEFAULT_INTERVAL_MS = 30_000;
 /** Balancers do not change a weight more often. */
 const MIN_INTERVAL_MS = 1_000;
-/** The longest that Node's timers wait. */
-const MAX_INTERVAL_MS = 2 ** 31 - 1;
 
 export interface OpenRcaOptions {
   /** Reports come no more often, whatever is asked. In milliseconds; by default a second. */
@@ -86,7 +85,7 @@ export class OpenRca {
 function intervalOf({ report_interval: interval }: LoadReportRequest): number {
   if (interval === undefined || interval === null) return DEFAULT_INTERVAL_MS;
   const ms = Number(interval.seconds) * 1_000 + interval.nanos / 1e6;
-  return ms === 0 ? DEFAULT_INTERVAL_MS : Math.min(MAX_INTERVAL_MS, ms);
+  return ms === 0 ? DEFAULT_INTERVAL_MS : Math.min(MAX_TIMER_MS, ms);
 }
 
 /** One StreamCoreMetrics call: a report at once, and one each interval. While the client does not read, none is made. */

@@ -7,7 +7,7 @@
  * remembered would have no bound.
  */
 
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 
 export interface RateLimitOptions {
@@ -75,13 +75,8 @@ export class RateLimit {
     const waitMs = (1 - bucket.tokens) / rate;
     const who = bucket === this.#others ? `callers without a share of their own (${this.#key})` : `tenant '${tenant}'`;
     const text = `${who} may send ${round(rate * 1_000)} requests a second, and ${round(capacity)} at once: try again later`;
-    return new InferError('rate_limited', text, { pushback: withJitter(waitMs) });
+    return new InferError('rate_limited', text, { pushback: withJitter(waitMs, 0) });
   }
-}
-
-/** Up to a quarter more, so that those who were refused together do not come back together. */
-function withJitter(ms: number): number {
-  return Math.ceil(ms * (1 + Math.random() / 4));
 }
 
 function round(value: number): number {

@@ -1,8 +1,7 @@
 /** Whether the instances of a model take batches at all, and how long a request waits where they do not. */
 
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
-import { withJitter } from './pushback.ts';
 import type { QueuedRequest } from './queued-request.ts';
 
 export type Gate =

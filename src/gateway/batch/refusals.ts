@@ -1,9 +1,8 @@
 /** The errors that end a request in the queue or in a batch, each with its text and its pushback. */
 
 import type { CancelReason } from '../accept/call.ts';
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
-import { withJitter } from './pushback.ts';
 import type { RunOutcome } from './run-outcome.ts';
 
 /** Where the directory of the mailboxes is full, by batches that run or by files of others. */

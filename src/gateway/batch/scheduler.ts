@@ -16,10 +16,11 @@
  * Q10: no batch is sent without a run of its device, and a turn on the device that is not used is passed on.
  */
 
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import type { Call, CancelReason } from '../accept/call.ts';
 import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import { diagnostics, type Prediction, type SendReason } from '../ops/diagnostics.ts';
 import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
@@ -33,7 +34,6 @@ import { paddedSize, withFirst } from './length-runs.ts';
 import { defaultObjectiveMs } from './objective.ts';
 import { Occupancy } from './occupancy.ts';
 import { type Prepared, PreparedBatches } from './prepared-batches.ts';
-import { withJitter } from './pushback.ts';
 import type { QueuePolicies } from './queue-policy.ts';
 import type { InferOutputs, QueuedRequest } from './queued-request.ts';
 import {
@@ -74,9 +74,6 @@ export interface SchedulerOptions extends BatchEndOptions {
 export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
   readonly device: Device;
 }
-
-/** The longest that Node's timers wait; one that is set for longer fires at once. */
-const MAX_TIMER_MS = 0x7fff_ffff;
 
 /**
  * A request is refused where its predicted answer takes more than this many times what is left. Beyond 1 because the decision

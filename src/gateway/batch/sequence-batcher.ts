@@ -10,15 +10,15 @@
  * S5: at most `maxSequences` have a state, in at most `maxSequenceBytes`; at most `slots` of them hand requests on.
  */
 
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import type { Call, CancelReason } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms, SequenceTerms } from '../admit/request-terms.ts';
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import type { ControlSpec, StateSpec } from '../repository/sequence-signature.ts';
 import type { Batcher } from './batcher.ts';
 import type { Forecast, RequestLoad } from './forecast.ts';
 import { IdleSequences } from './idle-sequences.ts';
-import { withJitter } from './pushback.ts';
 import { type QueuePolicies, type QueuePolicy, timeLimitMs } from './queue-policy.ts';
 import type { InferOutputs } from './queued-request.ts';
 import { cancelled } from './refusals.ts';
@@ -43,9 +43,6 @@ export interface SequenceOptions {
   readonly queues: QueuePolicies;
   readonly maxQueueBytes: number;
 }
-
-/** The longest that Node's timers wait; one that is set for longer fires at once. */
-const MAX_TIMER_MS = 0x7fff_ffff;
 
 export class SequenceBatcher implements Batcher {
   readonly #options: SequenceOptions;

@@ -7,6 +7,7 @@
  *     that have more.
  */
 
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import type { Call, CancelReason, Deadline, Trailers } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
@@ -43,9 +44,6 @@ export interface SharedRunOptions {
   /** No request may join any more. */
   readonly close: () => void;
 }
-
-/** The longest that Node's timers wait; one that is set for longer fires at once. */
-const MAX_TIMER_MS = 0x7fff_ffff;
 
 /** Failures that say something of one request's time, and nothing of an equal one's. */
 const OF_ITS_OWN_TIME: ReadonlySet<Reason> = new Set([

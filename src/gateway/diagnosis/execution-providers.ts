@@ -1,6 +1,7 @@
 /** ONNX Runtime and its execution providers: what is installed, what loads, and what is missing where one does not. */
 
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../worker/protocol.ts';
 import type { Settings } from '../ops/settings.ts';
 import type { Finding } from './finding.ts';
@@ -27,7 +28,7 @@ export async function checkProviders(settings: ProviderSettings, env: NodeJS.Pro
   try {
     found = findOnnxRuntime(process.platform, process.arch);
   } catch (error) {
-    const text = `onnxruntime-node is not installed: ${error instanceof Error ? error.message : String(error)}`;
+    const text = `onnxruntime-node is not installed: ${messageOf(error)}`;
     return [{ level: 'fail', subject, text, advice: 'install it with npm install onnxruntime-node' }];
   }
   const { version, directory, bindingDirectory } = found;

@@ -1,6 +1,7 @@
 /** The directory through which tensors pass: whether it can be written, is memory, and has room. The server looks when it starts, too. */
 
 import fs from 'node:fs';
+import { messageOf } from '../../error-message.ts';
 import { Mailbox } from '../../worker/mailbox.ts';
 import { outputLimit, type Settings } from '../ops/settings.ts';
 import { type Finding, formatBytes } from './finding.ts';
@@ -15,7 +16,7 @@ export function checkMailboxDirectory(settings: MailboxSettings): Finding {
   try {
     Mailbox.create(mailboxDirectory).close();
   } catch (error) {
-    return { level: 'fail', subject: SUBJECT, text: error instanceof Error ? error.message : String(error) };
+    return { level: 'fail', subject: SUBJECT, text: messageOf(error) };
   }
   const { type, blocks, bavail, bsize } = fs.statfsSync(mailboxDirectory);
   // A memory file system without a limit says that it has no blocks.

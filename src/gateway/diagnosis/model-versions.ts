@@ -1,5 +1,6 @@
 /** The model versions of a repository: each is loaded as a server would, in a runner of its own, and ended again. */
 
+import { messageOf } from '../../error-message.ts';
 import { Mailbox } from '../../worker/mailbox.ts';
 import { RunnerProcess } from '../dispatch/runner-process.ts';
 import type { ModelPlan } from '../model/model.ts';
@@ -104,8 +105,4 @@ export function describeRefusals(instances: readonly InstancePlacement[]): strin
     refusals.map(({ provider, reason }) => `${provider} is not used: ${reason}`),
   );
   return [...new Set(texts)].join('; ');
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

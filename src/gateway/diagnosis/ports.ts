@@ -1,6 +1,7 @@
 /** Whether the addresses of a server can be bound. */
 
 import { createServer, type Server } from 'node:net';
+import { messageOf } from '../../error-message.ts';
 import { bind } from '../accept/bind.ts';
 import type { Settings } from '../ops/settings.ts';
 import type { Finding } from './finding.ts';
@@ -23,7 +24,7 @@ export async function checkPorts({
       servers.push(server);
       findings.push({ level: 'ok', subject, text: `${host}:${port} is ${port === 0 ? 'any free one' : 'free'}` });
     } catch (error) {
-      findings.push({ level: 'fail', subject, text: error instanceof Error ? error.message : String(error) });
+      findings.push({ level: 'fail', subject, text: messageOf(error) });
     }
   }
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import { Mailbox } from '../../worker/mailbox.ts';
 import type { ExecutionProvider, SessionOptions } from '../../worker/protocol.ts';
 import { LoadError, RunnerProcess } from '../dispatch/runner-process.ts';
@@ -43,7 +44,7 @@ export async function tryProvider(provider: ExecutionProvider, options: TrialOpt
   } catch (error) {
     // The binding's text says that a library cannot be loaded, and only standard error says which.
     const said = error instanceof LoadError ? await log.firstError() : undefined;
-    return { kind: 'refused', reason: said ?? (error instanceof Error ? error.message : String(error)) };
+    return { kind: 'refused', reason: said ?? messageOf(error) };
   } finally {
     mailbox?.close();
     fs.rmSync(modelPath, { force: true });

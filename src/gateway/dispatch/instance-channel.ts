@@ -6,6 +6,7 @@
  */
 
 import type net from 'node:net';
+import { messageOf } from '../../error-message.ts';
 import type { Run, RunReport, SessionInfo } from '../../worker/protocol.ts';
 import { FrameError, FrameReader, FrameWriter, type TensorNumbers, tensorNumbers } from '../../worker/run-frame.ts';
 import type { RunBounds, RunnerEnd, RunWatch } from './run-watch.ts';
@@ -50,7 +51,7 @@ export class InstanceChannel {
       try {
         frame = this.#writer.run(run, this.#inputs);
       } catch (error) {
-        resolve(ourFault(error instanceof Error ? error.message : String(error)));
+        resolve(ourFault(messageOf(error)));
         return;
       }
       this.#settle = resolve;
@@ -88,7 +89,7 @@ export class InstanceChannel {
     } catch (error) {
       // No byte after this one can be understood.
       this.#socket.off('data', this.#hear);
-      const text = error instanceof Error ? error.message : String(error);
+      const text = messageOf(error);
       this.#kill({ cause: `sent a malformed frame: ${text}`, timedOut: false });
     }
   };

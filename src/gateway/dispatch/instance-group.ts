@@ -4,6 +4,7 @@
  * I1: at most one batch is in flight per instance.
  */
 
+import { messageOf } from '../../error-message.ts';
 import { isNoRoom, type Mailbox } from '../../worker/mailbox.ts';
 import { aligned, type SessionInfo, type SessionSpec, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
@@ -307,7 +308,7 @@ export class InstanceGroup implements Tenant {
       this.#options.onIdle();
     } catch (error) {
       // It has an instance less now: its successor has all of them.
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       runner.kill(`a session could not be opened again: ${reason}`);
     }
   }

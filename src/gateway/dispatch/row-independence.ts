@@ -6,6 +6,7 @@
  * differ by 5e-4 and more; float and statically quantized models by 2.4e-7 at most.
  */
 
+import { messageOf } from '../../error-message.ts';
 import { DATATYPE_BYTES } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import { type OutputAxes, scatter } from '../batch/batch.ts';
@@ -73,7 +74,7 @@ export async function compareTogether(
     const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
     parts = scatter(batch, together.outputs, 'rows', axes, lengths);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
   for (const [index, row] of rows.entries()) {
     const apart = await run([row]);

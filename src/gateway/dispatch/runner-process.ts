@@ -10,6 +10,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { extname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
+import { messageOf } from '../../error-message.ts';
 import type { FromRunner, LoadedInstance, Run, SessionInfo, SessionSpec, ToRunner } from '../../worker/protocol.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
@@ -254,7 +255,7 @@ function yieldTo(pid: number, niceness: number): void {
 function notStarted(error: unknown): string {
   const { errno } = error as NodeJS.ErrnoException;
   const known = errno === undefined ? undefined : getSystemErrorMap().get(errno);
-  const text = known?.join(', ') ?? (error instanceof Error ? error.message : String(error));
+  const text = known?.join(', ') ?? messageOf(error);
   return `could not be started: ${text}`;
 }
 

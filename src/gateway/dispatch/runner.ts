@@ -7,6 +7,7 @@
  * RUN-4: each model has pauses of its own. One whose load ends the process of others delays no restart of theirs.
  */
 
+import { messageOf } from '../../error-message.ts';
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { type Outage, restartPauseMs } from './outage.ts';
 import type { RunnerEnd } from './run-watch.ts';
@@ -185,7 +186,7 @@ export class Runner {
         await this.#load(tenant);
       } catch (error) {
         if (isGone()) return;
-        const cause = error instanceof Error ? error.message : String(error);
+        const cause = messageOf(error);
         diagnostics.runnerStarted.publish({ runner: this.name, model, outcome: 'failed', cause });
         const isRefused = error instanceof LoadError && this.#process?.alive === true;
         this.#suspend(tenant, stay, { cause, isRefused, isOwnDoing: true });

@@ -11,6 +11,7 @@
  *     device count one after the other.
  */
 
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import { NO_PARAMETERS } from '../../wire/infer-parameter.ts';
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import type { Call, CancelReason } from '../accept/call.ts';
@@ -58,8 +59,6 @@ export interface EnsembleRequest {
 
 /** Steps bring no message of their own. */
 const NO_MESSAGE = new Uint8Array(0);
-/** The longest that Node's timers wait; one that is set for longer fires at once. */
-const MAX_TIMER_MS = 0x7fff_ffff;
 
 export class EnsembleRun {
   /**

@@ -1,14 +1,14 @@
 /** An ensemble: a graph of other models, which answers under a name of its own. */
 
+import { messageOf } from '../../error-message.ts';
 import type { Call } from '../accept/call.ts';
 import type { Admission } from '../admit/admission.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../batch/batcher.ts';
 import { type Forecast, type RequestLoad, UNKNOWN } from '../batch/forecast.ts';
-import { withJitter } from '../batch/pushback.ts';
 import type { InferOutputs } from '../batch/queued-request.ts';
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import { checkCallable } from '../model/message-needs.ts';
 import { axisOf, type ModelPlan } from '../model/model.ts';
 import { ModelStatistics } from '../model/model-statistics.ts';
@@ -123,7 +123,7 @@ export class Ensemble implements Servable, Batcher {
       ];
       this.#review();
     } catch (error) {
-      this.#become({ state: 'UNAVAILABLE', detail: textOf(error) });
+      this.#become({ state: 'UNAVAILABLE', detail: messageOf(error) });
     }
   }
 
@@ -189,7 +189,7 @@ export class Ensemble implements Servable, Batcher {
     try {
       this.#become(this.#examine());
     } catch (error) {
-      this.#become({ state: 'UNAVAILABLE', detail: textOf(error) });
+      this.#become({ state: 'UNAVAILABLE', detail: messageOf(error) });
     }
   }
 
@@ -201,7 +201,7 @@ export class Ensemble implements Servable, Batcher {
       try {
         return this.#surroundings.models.find(model, version);
       } catch (error) {
-        throw new Error(`${nameOfStep(graph, step)}: ${textOf(error)}`);
+        throw new Error(`${nameOfStep(graph, step)}: ${messageOf(error)}`);
       }
     });
     const circle = this.#circleThrough(this, []);
@@ -260,8 +260,4 @@ function isSame(one: ModelRef, other: ModelRef): boolean {
 
 function stateOf({ ref, state, detail }: Servable): string {
   return `model '${ref.name}' version ${ref.version} is ${state}: ${detail}`;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -12,6 +12,8 @@
 
 import os from 'node:os';
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
+import type { LoadOverride } from '../accept/control-service.ts';
 import { InferError } from '../errors.ts';
 import type { ModelPlan } from '../model/model.ts';
 import { type PlanDefaults, planModel } from '../model/model-plan.ts';
@@ -59,14 +61,6 @@ export interface IndexEntry {
   readonly state: '' | ModelState;
   /** Why it is in that state; of a READY version, why a newer one could not take its place. */
   readonly reason: string;
-}
-
-/** What replaces a model's own configuration and files until it is loaded without it. */
-export interface LoadOverride {
-  /** A `ModelConfig` as JSON. */
-  readonly config?: string;
-  /** Contents by `<version>/<file name>`. */
-  readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
 const NO_OVERRIDE: LoadOverride = { files: new Map() };
@@ -698,8 +692,4 @@ function ending(): InferError {
 
 function notify(level: 'warn' | 'error', text: string): void {
   diagnostics.notice.publish({ level, text });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -7,9 +7,8 @@
  */
 
 import path from 'node:path';
-import { withJitter } from '../batch/pushback.ts';
 import { processMemory } from '../dispatch/process-memory.ts';
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import { absent, readEntries, statFile } from '../repository/disk.ts';
 import type { Servable } from '../servable.ts';
 import { Turns } from './turns.ts';

@@ -6,6 +6,7 @@
  *     in force, and a notice says so.
  */
 
+import { messageOf } from '../../error-message.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { listNames, RepositoryError, type RepositoryNames } from '../repository/model-repository.ts';
 
@@ -122,7 +123,7 @@ export class RepositoryListing {
   }
 
   #report(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     if (this.#reported === reason) return;
     this.#reported = reason;
     const text = `${reason}; until it can be read, the models of the last look count`;

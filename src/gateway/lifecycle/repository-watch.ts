@@ -4,6 +4,7 @@
  */
 
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { fingerprintModel } from '../repository/fingerprint.ts';
 import type { RepositoryListing } from './repository-listing.ts';
@@ -65,7 +66,7 @@ export class RepositoryWatch {
         this.#watcher.gone(name);
       }
     } catch (error) {
-      const text = `the model repository could not be looked at, and will be again: ${error instanceof Error ? error.message : error}`;
+      const text = `the model repository could not be looked at, and will be again: ${messageOf(error)}`;
       diagnostics.notice.publish({ level: 'error', text });
     }
   }

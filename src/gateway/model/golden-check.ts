@@ -3,6 +3,7 @@
  * that is missed alone means that this is not that model; one that is missed in a batch alone, that rows mix.
  */
 
+import { messageOf } from '../../error-message.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import { outputAxes, scatter } from '../batch/batch.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
@@ -82,7 +83,7 @@ async function missInBatch(
     const batch = { requests: rows.map((tensors) => ({ tensors })), rows: rows.length };
     parts = scatter(batch, outcome.outputs, 'rows', outputAxes(signature.outputs));
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
   for (const [index, part] of parts.entries()) {
     const problem = miss(golden, from + index, part);

@@ -1,11 +1,11 @@
 /** One model version: its configuration, its queue, and the instances that run it, from loading to its end. */
 
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { type BatchAxis, type InferTensors, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
 import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
-import { withJitter } from '../batch/pushback.ts';
 import { ResponseCache } from '../batch/response-cache.ts';
 import type { RunDemand } from '../batch/run-outcome.ts';
 import { Scheduler } from '../batch/scheduler.ts';
@@ -28,7 +28,7 @@ import {
   warmInstances,
   warmUpRows,
 } from '../dispatch/warm-up.ts';
-import { InferError } from '../errors.ts';
+import { InferError, withJitter } from '../errors.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState, type Prediction } from '../ops/diagnostics.ts';
 import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { readGolden } from '../repository/golden.ts';
@@ -207,7 +207,7 @@ export class Model implements Servable {
     } catch (error) {
       this.#served = undefined;
       this.#runner.release(this.#group);
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       const [modelPath] = this.modelPaths;
       const isLoad = error instanceof LoadError && modelPath !== undefined;
       this.#become('UNAVAILABLE', isLoad ? await explainLoadFailure(modelPath, reason) : reason);

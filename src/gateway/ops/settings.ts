@@ -6,6 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import { decodeText } from '../../wire/text-encoding.ts';
 import {
   HTTP2_LIMITS,
@@ -26,13 +27,11 @@ import { suggestion } from '../repository/suggestion.ts';
 import { parseYaml } from '../repository/yaml-document.ts';
 
 const MiB = 2 ** 20;
-/** Timers of Node take no longer delay: a greater one would fire at once. */
-const MAX_DURATION_MS = 2 ** 31 - 1;
 
 const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(1);
-const durationMs = z.int().min(0).max(MAX_DURATION_MS);
-const limitMs = z.int().min(1).max(MAX_DURATION_MS);
+const durationMs = z.int().min(0).max(MAX_TIMER_MS);
+const limitMs = z.int().min(1).max(MAX_TIMER_MS);
 const directory = z.string().min(1).meta({ format: 'path' });
 
 /** A name, and a weight above 0. */

@@ -4,6 +4,7 @@ import { context, diag, logs, metrics, propagation, trace } from '@opentelemetry
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import { messageOf } from '../../error-message.ts';
 import { diagnostics } from './diagnostics.ts';
 import { Distributions, distributeTo } from './distribution.ts';
 import { startLog } from './log.ts';
@@ -143,7 +144,7 @@ async function startSdk(
 
 /** Variables of the platform that the SDK does not take never keep a server from starting. */
 function unexported(error: unknown): undefined {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   diagnostics.notice.publish({ level: 'warn', text: `OpenTelemetry exports nothing: ${reason}` });
 }
 

@@ -4,6 +4,7 @@
  */
 
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import { readPbtxt } from './config-pbtxt.ts';
 import { checkRules, type Remark } from './config-rules.ts';
 import { readText } from './disk.ts';
@@ -81,9 +82,7 @@ async function readConfigText(configPath: string): Promise<string> {
   try {
     return await readText(configPath);
   } catch (error) {
-    throw new ModelConfigError(
-      `${configPath} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new ModelConfigError(`${configPath} cannot be read: ${messageOf(error)}`);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import { EXECUTION_PROVIDERS } from '../../worker/protocol.ts';
 import { INNER_PATH, isInnerPath } from './inner-path.ts';
 import { VERSION_KEY, VERSION_NUMBER } from './version-number.ts';
@@ -23,9 +24,6 @@ const DATA_TYPES = [
   'TYPE_FP64',
   'TYPE_STRING',
 ] as const;
-
-/** The longest that Node's timers wait. */
-const MAX_TIMER_MS = 0x7fff_ffff;
 
 const positive = z.int().min(1);
 const natural = z.int().min(0);

@@ -1,6 +1,7 @@
 /** The files beside the versions that a configuration names. They are read first, so that what is made of them needs no disk. */
 
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import { readBytes, statFile } from './disk.ts';
 import { INNER_PATH, isInnerPath } from './inner-path.ts';
 import type { ModelConfig } from './model-config.ts';
@@ -57,6 +58,6 @@ async function read(directory: string, name: string): Promise<Buffer | FileProbl
     if (stat.size > MAX_BYTES) return new FileProblem(`${file} has ${stat.size} bytes, expected at most ${MAX_BYTES}`);
     return await readBytes(file);
   } catch (error) {
-    return new FileProblem(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    return new FileProblem(`${file} cannot be read: ${messageOf(error)}`);
   }
 }

@@ -5,6 +5,7 @@
 
 import { promisify } from 'node:util';
 import { crc32, deflateRaw, inflateRaw } from 'node:zlib';
+import { messageOf } from '../../error-message.ts';
 import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../../wire/tensor.ts';
 
 export interface NpyArray {
@@ -41,7 +42,7 @@ export async function readNpz(bytes: Buffer): Promise<Map<string, NpyArray>> {
   } catch (error) {
     if (error instanceof NpzError) throw error;
     // A read beyond the end, or compressed bytes that are none.
-    throw new NpzError(`it is no whole archive: ${error instanceof Error ? error.message : error}`);
+    throw new NpzError(`it is no whole archive: ${messageOf(error)}`);
   }
 }
 

@@ -5,6 +5,7 @@
 
 import path from 'node:path';
 import { z } from 'zod';
+import { messageOf } from '../../error-message.ts';
 import { readText } from './disk.ts';
 import { parseJson } from './json-document.ts';
 import { ModelConfigError } from './model-config.ts';
@@ -59,7 +60,7 @@ export async function readPublished(versionDirectory: string): Promise<Published
     text = await readText(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ModelConfigError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ModelConfigError(`${file} cannot be read: ${messageOf(error)}`);
   }
   const parsed = parseJson(text, file, REPORT);
   if (parsed.kind === 'problems') throw new ModelConfigError(parsed.problems);

@@ -14,6 +14,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import type { z } from 'zod';
+import { messageOf } from '../../error-message.ts';
 import { type Located, MAX_PROBLEMS, type ReadDocument } from './located.ts';
 import { checkDocument, type Parsed } from './schema-check.ts';
 
@@ -62,7 +63,7 @@ export function readYaml(text: string): ReadDocument {
     return { kind: 'document', document: { content: document.toJS() ?? {}, locate } };
   } catch (error) {
     // An alias of nothing, aliases of aliases without end, or a nesting that is too deep.
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return { kind: 'problems', problems: [{ ...at(0), message }] };
   }
 }

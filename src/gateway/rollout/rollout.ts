@@ -1,5 +1,6 @@
 /** One rollout that runs: what it was seen to do since its stage began, and what is to be done about that. */
 
+import { messageOf } from '../../error-message.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { InferenceEnded, RunnerEnded, ShadowEnded } from '../ops/diagnostics.ts';
 import type { Servable } from '../servable.ts';
@@ -129,7 +130,7 @@ export class Rollout {
         reading.digest = digest;
       },
       (error: unknown) => {
-        reading.digest = `cannot be read: ${error instanceof Error ? error.message : error}`;
+        reading.digest = `cannot be read: ${messageOf(error)}`;
       },
     );
   }

@@ -7,6 +7,7 @@
  */
 
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import { InferError } from '../errors.ts';
 import { Turns } from '../lifecycle/turns.ts';
 import type { ModelTable } from '../model-table.ts';
@@ -372,7 +373,7 @@ export class Rollouts {
       (error: unknown) => {
         // A server that ends loads nothing, which the next one will.
         if (error instanceof InferError && error.reason === 'draining') return;
-        rollout.loadProblem = error instanceof Error ? error.message : String(error);
+        rollout.loadProblem = messageOf(error);
       },
     );
   }
@@ -392,7 +393,7 @@ export class Rollouts {
     try {
       await this.#write(next, (error) => error);
     } catch (error) {
-      rollout.detail = `${describeStage(stage, plan)} is not begun: ${error instanceof Error ? error.message : error}`;
+      rollout.detail = `${describeStage(stage, plan)} is not begun: ${messageOf(error)}`;
       return;
     }
     this.#apply(next);

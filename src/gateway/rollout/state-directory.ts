@@ -7,6 +7,7 @@
 
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { messageOf } from '../../error-message.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { Disk } from '../repository/disk.ts';
 import { isModelName } from '../repository/model-repository.ts';
@@ -131,7 +132,7 @@ async function flushDirectory(directory: string): Promise<void> {
 }
 
 function unwritable(file: string, cause: unknown): Error {
-  const text = cause instanceof Error ? cause.message : String(cause);
+  const text = messageOf(cause);
   return new Error(
     `${file} cannot be written: ${text}; --state-directory DIR names a directory that can, and that outlives the server`,
     { cause },

@@ -1,9 +1,10 @@
 /** How much one client of the HTTP port, and all clients together, may take. Each limit is a setting, named `http` and its name here. */
 
+import { MAX_TIMER_MS } from '../../../timer-limit.ts';
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** What the timers of Node take. */
-const DURATION_MS = { minimum: 1, maximum: 2 ** 31 - 1 } as const;
+const DURATION_MS = { minimum: 1, maximum: MAX_TIMER_MS } as const;
 
 export interface HttpLimit {
   readonly default: number;
