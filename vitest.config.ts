@@ -1,10 +1,16 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 
 const ENVIRONMENT = {
   ORT_DISABLE_TELEMETRY: '1',
   // On a busy machine the default objective refuses calls of tests that are not about it. Those that are set their own.
   TENSORGATE_OBJECTIVE_MS: '60000',
 };
+
+/**
+ * The tests that `npm test` leaves to `npm run test:all`: whole folders, and files that take long or need an outside tool. A
+ * file of the quick suite is one that ends within ten seconds on two cores and imports nothing from `test/tools`.
+ */
+const FULL_SUITE_ONLY = ['test/{deploy,examples,faults,fuzz,interop,mesh}/**/*.test.ts', 'test/**/*.full.test.ts'];
 
 /** Whole servers that are asked over gRPC: they are asked over the reference transport as well. */
 const OVER_GRPC_JS = [
@@ -19,27 +25,37 @@ const NOT_TWICE = [
   'test/e2e/{load-reports,ports}.test.ts',
   'test/interop/{envoy*,grpc-interop,grpcio,h2load,h2spec,java-client}.test.ts',
   // They are about models, REST or speed, whichever transport asks, and long.
-  'test/e2e/{ocr,onnx-conformance,rest,rollout,rows,voice-activity}.test.ts',
+  'test/e2e/{ocr,onnx-conformance.full,rest,rollout.full,rows,voice-activity}.test.ts',
   'test/interop/{curl,go-client,model-analyzer,perf-analyzer,schemathesis,tritonclient-http}.test.ts',
 ];
 
-export default defineConfig({
-  test: {
-    // Forks, never threads: a test that leaves an ONNX Runtime run in flight would abort a threaded vitest (exit 134).
-    pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    projects: [
-      { extends: true, test: { name: 'all', include: ['test/**/*.test.ts'], env: ENVIRONMENT } },
-      {
-        extends: true,
-        test: {
-          name: 'grpc-js',
-          include: OVER_GRPC_JS,
-          exclude: NOT_TWICE,
-          env: { ...ENVIRONMENT, TENSORGATE_TRANSPORT: 'grpc-js' },
-        },
+/** `--mode quick` is the suite of `npm test`, `--mode rest` everything else. Without a mode, everything runs. */
+export default defineConfig(({ mode }) => {
+  const overH2 = mode === 'rest' ? FULL_SUITE_ONLY : ['test/**/*.test.ts'];
+  const projects: TestProjectConfiguration[] = [
+    {
+      extends: true,
+      test: { name: 'all', include: overH2, exclude: mode === 'quick' ? FULL_SUITE_ONLY : [], env: ENVIRONMENT },
+    },
+  ];
+  if (mode !== 'quick') {
+    projects.push({
+      extends: true,
+      test: {
+        name: 'grpc-js',
+        include: OVER_GRPC_JS,
+        exclude: NOT_TWICE,
+        env: { ...ENVIRONMENT, TENSORGATE_TRANSPORT: 'grpc-js' },
       },
-    ],
-  },
+    });
+  }
+  return {
+    test: {
+      // Forks, never threads: a test that leaves an ONNX Runtime run in flight would abort a threaded vitest (exit 134).
+      pool: 'forks',
+      testTimeout: 60_000,
+      hookTimeout: 120_000,
+      projects,
+    },
+  };
 });
