@@ -1,4 +1,5 @@
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import { SlowFiles } from './test/support/slow-files.ts';
 
 const ENVIRONMENT = {
   ORT_DISABLE_TELEMETRY: '1',
@@ -8,9 +9,14 @@ const ENVIRONMENT = {
 
 /**
  * The tests that `npm test` leaves to `npm run test:all`: whole folders, and files that take long or need an outside tool. A
- * file of the quick suite is one that ends within ten seconds on two cores and imports nothing from `test/tools`.
+ * file of the quick suite ends within ten seconds on two cores, and needs no outside tool.
  */
-const FULL_SUITE_ONLY = ['test/{deploy,examples,faults,fuzz,interop,mesh}/**/*.test.ts', 'test/**/*.full.test.ts'];
+export const FULL_SUITE_ONLY = [
+  'test/{deploy,examples,faults,fuzz,interop,mesh}/**/*.test.ts',
+  'test/**/*.full.test.ts',
+];
+
+const QUICK_FILE_MS = 10_000;
 
 /** Whole servers that are asked over gRPC: they are asked over the reference transport as well. */
 const OVER_GRPC_JS = [
@@ -55,6 +61,7 @@ export default defineConfig(({ mode }) => {
       pool: 'forks',
       testTimeout: 60_000,
       hookTimeout: 120_000,
+      ...(mode === 'quick' && { reporters: ['default', new SlowFiles(QUICK_FILE_MS)] }),
       projects,
     },
   };
