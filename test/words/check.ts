@@ -1,0 +1,89 @@
+/** The places that are checked, and how many findings each may have. */
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { LONG_SENTENCE_WORDS, PHRASES, type Phrase } from './phrases.ts';
+import { commentsOf, markdownProse, type ProseLine, textsOf, titlesOf } from './prose.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+/** Findings per 1,000 lines of the files of each area. They may only shrink. */
+export const BUDGETS = { docs: 57, texts: 2, comments: 14, titles: 9.5 } as const satisfies Record<string, number>;
+
+export type Area = keyof typeof BUDGETS;
+
+export interface Finding {
+  readonly file: string;
+  readonly line: number;
+  /** As it is written. */
+  readonly found: string;
+  readonly phrase: Phrase;
+}
+
+export interface AreaResult {
+  readonly area: Area;
+  readonly findings: readonly Finding[];
+  readonly lines: number;
+  readonly longSentences: number;
+}
+
+/** The files of each area, as `git ls-files` names them, and the prose in them. */
+const AREAS: Readonly<Record<Area, { files: readonly string[]; prose: (source: string) => readonly ProseLine[] }>> = {
+  // CHANGELOG.md is history: what was written then stays.
+  docs: { files: ['*.md', ':!CHANGELOG.md', ':!third_party', ':!models'], prose: markdownProse },
+  texts: { files: ['src/*.ts', ':(exclude)src/**/*_pb.ts'], prose: textsOf },
+  comments: { files: ['src/*.ts', ':(exclude)src/**/*_pb.ts'], prose: commentsOf },
+  titles: { files: ['test/*.test.ts'], prose: titlesOf },
+};
+
+/** A line with this mark holds a text that Triton's clients match. */
+const EXEMPT = /Triton's text/;
+
+export function check(): readonly AreaResult[] {
+  return (Object.keys(AREAS) as Area[]).map((area) => {
+    const { files, prose } = AREAS[area];
+    const sources = listFiles(files).map((file) => ({ file, source: fs.readFileSync(path.join(ROOT, file), 'utf8') }));
+    return {
+      area,
+      findings: sources.flatMap(({ file, source }) => findIn(file, source, prose(source))),
+      lines: sources.reduce((sum, { source }) => sum + source.split('\n').length, 0),
+      longSentences: sources.reduce((sum, { source }) => sum + countLongSentences(prose(source)), 0),
+    };
+  });
+}
+
+function findIn(file: string, source: string, prose: readonly ProseLine[]): readonly Finding[] {
+  const lines = source.split('\n');
+  return prose
+    .filter(({ line }) => !EXEMPT.test(lines[line - 1] ?? '') && !EXEMPT.test(lines[line - 2] ?? ''))
+    .flatMap((each) => findPhrases(each).map(({ phrase, found }) => ({ file, line: each.line, found, phrase })));
+}
+
+/** The phrases in a line of prose. Patterns that begin with `^` look only where a sentence opens. */
+export function findPhrases({ text, opens }: ProseLine): readonly { phrase: Phrase; found: string }[] {
+  return PHRASES.flatMap((phrase) => {
+    if (phrase.pattern.source.startsWith('^') && !opens) return [];
+    const found = phrase.pattern.exec(text)?.[0];
+    return found === undefined ? [] : [{ phrase, found }];
+  });
+}
+
+export function countLongSentences(prose: readonly ProseLine[]): number {
+  const paragraphs: string[] = [];
+  for (const { text, opens } of prose) {
+    if (opens || paragraphs.length === 0) paragraphs.push(text);
+    else paragraphs.push(`${paragraphs.pop()} ${text}`);
+  }
+  const sentences = paragraphs.flatMap((text) => text.split(/(?<=[.!?:;])\s|\s\|\s/));
+  return sentences.filter((sentence) => sentence.trim().split(/\s+/).length > LONG_SENTENCE_WORDS).length;
+}
+
+export function describeFinding({ file, line, found, phrase: { instead } }: Finding): string {
+  return `${file}:${line}: "${found.trim().slice(0, 60)}": write ${instead}`;
+}
+
+function listFiles(patterns: readonly string[]): readonly string[] {
+  const listed = execFileSync('git', ['ls-files', '-z', '--', ...patterns], { cwd: ROOT, encoding: 'utf8' });
+  return listed.split('\0').filter((file) => file !== '' && fs.existsSync(path.join(ROOT, file)));
+}

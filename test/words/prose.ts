@@ -1,0 +1,189 @@
+/** Extracts the prose that people read from TypeScript and Markdown, one line of prose at a time. */
+
+export interface ProseLine {
+  /** From 1. */
+  readonly line: number;
+  readonly text: string;
+  /** The first line of a comment, a title, a paragraph: the place where a sentence opens. */
+  readonly opens: boolean;
+}
+
+/** A token that carries prose. */
+interface Token {
+  readonly kind: 'line comment' | 'block comment' | 'string';
+  readonly line: number;
+  readonly text: string;
+  /** The code before it on its line, for strings. */
+  readonly before: string;
+  /** The rest of a template, behind a value. */
+  readonly isRest?: boolean;
+}
+
+/** A `/` after these begins a regular expression; after a value it divides. */
+const BEFORE_REGEX = /(?:^|[(,=:[!&|?{};+\-*%~^<>]|\b(?:return|typeof|case|in|of|do|else|void|delete|await|yield))\s*$/;
+
+/** Every comment and string of a TypeScript source. Code between them is skipped. */
+export function tokensOf(source: string): readonly Token[] {
+  const tokens: Token[] = [];
+  let line = 1;
+  let code = '';
+  let at = 0;
+  /** Depths of braces at which a template continues. */
+  const templates: number[] = [];
+  let depth = 0;
+  const take = (kind: Token['kind'], end: number, text: string, isRest = false): void => {
+    tokens.push({ kind, line, text, before: code.slice(code.lastIndexOf('\n') + 1), isRest });
+    line += count(source.slice(at, end));
+    code += kind === 'string' ? "''" : '';
+    at = end;
+  };
+  const template = (from: number, isRest: boolean): void => {
+    const end = endOfTemplate(source, from);
+    take('string', end, source.slice(from, source.charAt(end - 1) === '`' ? end - 1 : end - 2), isRest);
+    if (source.charAt(end - 1) !== '`') templates.push(depth++);
+  };
+  while (at < source.length) {
+    const char = source.charAt(at);
+    const two = source.slice(at, at + 2);
+    if (two === '//') {
+      const end = endAt(source, '\n', at);
+      take('line comment', end, source.slice(at + 2, end));
+    } else if (two === '/*') {
+      const end = endAt(source, '*/', at) + 2;
+      take('block comment', end, source.slice(at + 2, end - 2));
+    } else if (char === "'" || char === '"') {
+      const end = endOfQuoted(source, char, at + 1);
+      take('string', end + 1, source.slice(at + 1, end).replaceAll("\\'", "'"));
+    } else if (char === '`') {
+      template(at + 1, false);
+    } else if (char === '}' && templates.at(-1) === depth - 1) {
+      depth = templates.pop() ?? 0;
+      template(at + 1, true);
+    } else if (char === '/' && BEFORE_REGEX.test(code.slice(-40))) {
+      const end = endOfRegex(source, at + 1);
+      code += source.slice(at, end);
+      at = end;
+    } else {
+      if (char === '{') depth++;
+      if (char === '}') depth--;
+      if (char === '\n') line++;
+      code += char;
+      at++;
+    }
+  }
+  return tokens;
+}
+
+/** Comments: the text of each line without its stars, JSDoc tags and code. */
+export function commentsOf(source: string): readonly ProseLine[] {
+  let before: Token | undefined;
+  return tokensOf(source)
+    .filter(({ kind }) => kind !== 'string')
+    .flatMap((token) => {
+      // Lines of `//`, one below the other, are one comment.
+      const areOne = before !== undefined && isOwnLine(before) && isOwnLine(token);
+      const goesOn = areOne && token.line === (before?.line ?? 0) + 1;
+      before = token;
+      return split(token, goesOn, (text) => text.replace(/^\s*\**\s?/, '').replace(/^@\w+( \S+ -)? ?/, ''));
+    });
+}
+
+/** Strings that hold a text: three words or more. Paths, keys and code have fewer. */
+export function textsOf(source: string): readonly ProseLine[] {
+  return tokensOf(source)
+    .filter(({ kind, text, before }) => kind === 'string' && isText(text) && !/\b(from|import)\s*\(?$/.test(before))
+    .flatMap((token) => split(token, token.isRest === true, (text) => text));
+}
+
+/** Titles of tests and of groups. */
+export function titlesOf(source: string): readonly ProseLine[] {
+  return tokensOf(source)
+    .filter(({ kind, before }) => kind === 'string' && /(^|\s)(test|describe|it)\b.*\($/.test(before))
+    .flatMap((token) => split(token, false, (text) => text));
+}
+
+/** Markdown without fenced code. Tables, lists and paragraphs open with their first words. */
+export function markdownProse(source: string): readonly ProseLine[] {
+  let isCode = false;
+  let opens = true;
+  return source.split('\n').flatMap((raw, index) => {
+    if (/^\s*(```|~~~)/.test(raw)) {
+      isCode = !isCode;
+      return [];
+    }
+    if (isCode) return [];
+    const isItem = /^\s*([-*+|#>]|\d+\.)/.test(raw);
+    const text = withoutCode(raw.replace(/^\s*([-*+#>]+|\d+\.)\s*/, ''));
+    const result = text.trim() === '' ? [] : [{ line: index + 1, text: text.trim(), opens: opens || isItem }];
+    opens = raw.trim() === '';
+    return result;
+  });
+}
+
+/** Backticks hold code, and links hold addresses: neither is prose. */
+function withoutCode(text: string): string {
+  return text
+    .replace(/\\?`[^`]*`/g, '`x`')
+    .replace(/\]\([^)]*\)/g, ']')
+    .replace(/\bhttps?:\S+/g, 'URL');
+}
+
+function split(token: Token, goesOn: boolean, clean: (text: string) => string): readonly ProseLine[] {
+  let opens = !goesOn;
+  return withoutCode(token.text)
+    .split('\n')
+    .flatMap((raw, index) => {
+      const text = clean(raw).trim();
+      if (text === '' || /^(biome-ignore|eslint|@ts-)/.test(text)) return [];
+      const result = { line: token.line + index, text, opens };
+      opens = false;
+      return [result];
+    });
+}
+
+function isOwnLine({ kind, before }: Token): boolean {
+  return kind === 'line comment' && before.trim() === '';
+}
+
+function isText(text: string): boolean {
+  return /[A-Za-z]{2,}[,;:]? [A-Za-z`'$({]+[\s\S]* [A-Za-z]/.test(text);
+}
+
+function count(text: string): number {
+  return text.split('\n').length - 1;
+}
+
+function endAt(source: string, mark: string, from: number): number {
+  const end = source.indexOf(mark, from);
+  return end < 0 ? source.length : end;
+}
+
+function endOfQuoted(source: string, quote: string, from: number): number {
+  let at = from;
+  while (at < source.length && source.charAt(at) !== quote) at += source.charAt(at) === '\\' ? 2 : 1;
+  return at;
+}
+
+/** Behind the closing backtick, or behind the `${` that comes first. */
+function endOfTemplate(source: string, from: number): number {
+  let at = from;
+  while (at < source.length) {
+    if (source.charAt(at) === '`') return at + 1;
+    if (source.startsWith('${', at)) return at + 2;
+    at += source.charAt(at) === '\\' ? 2 : 1;
+  }
+  return at;
+}
+
+function endOfRegex(source: string, from: number): number {
+  let isClass = false;
+  let at = from;
+  for (; at < source.length && source.charAt(at) !== '\n'; at++) {
+    const char = source.charAt(at);
+    if (char === '\\') at++;
+    else if (char === '[') isClass = true;
+    else if (char === ']') isClass = false;
+    else if (char === '/' && !isClass) return at + 1;
+  }
+  return at;
+}
