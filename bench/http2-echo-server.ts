@@ -2,9 +2,9 @@
 
 import type { Method } from '../src/gateway/accept/call.ts';
 
-type Module = typeof import('../src/gateway/accept/h2/http2-transport.ts');
+type Module = typeof import('../src/gateway/accept/grpc/http2-transport.ts');
 
-const built = new URL('../dist/gateway/accept/h2/http2-transport.js', import.meta.url);
+const built = new URL('../dist/gateway/accept/grpc/http2-transport.js', import.meta.url);
 const { http2Listener } = (await import(built.href)) as Module;
 
 const echo: Method = { kind: 'unary', handle: (call) => call.reply([call.message]) };

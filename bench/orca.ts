@@ -1,11 +1,11 @@
 /** What a load report beside every answer costs: its parts by themselves, and the whole server with and without. */
 
 import path from 'node:path';
-import { AnswerHeaders, objection } from '../src/gateway/accept/h2/answer-headers.ts';
+import { AnswerHeaders, objection } from '../src/gateway/accept/grpc/answer-headers.ts';
 import { LoadReports } from '../src/gateway/accept/load-reports.ts';
 import { Occupancy } from '../src/gateway/batch/occupancy.ts';
 import { Status } from '../src/gateway/errors.ts';
-import { LoadMeter } from '../src/gateway/load-meter.ts';
+import { LoadMeter } from '../src/gateway/models/load-meter.ts';
 import { diagnostics } from '../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../test/support/fake-call.ts';
 import { Load } from './load.ts';

@@ -1,11 +1,11 @@
 /** A loaded model of FP32 tensors of two elements a row, whose requests a simulated scheduler takes. */
 
 import type { Batcher } from '../../src/gateway/batch/batcher.ts';
-import { ModelStatistics } from '../../src/gateway/model/model-statistics.ts';
+import { ModelStatistics } from '../../src/gateway/models/model-statistics.ts';
+import type { Servable, Served } from '../../src/gateway/models/servable.ts';
 import type { ModelRef } from '../../src/gateway/ops/diagnostics.ts';
-import { MODEL_CONFIG } from '../../src/gateway/repository/model-config.ts';
-import type { ModelSignature } from '../../src/gateway/repository/model-signature.ts';
-import type { Servable, Served } from '../../src/gateway/servable.ts';
+import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
+import type { ModelSignature } from '../../src/gateway/repository/signature/model-signature.ts';
 
 /** Elements of a row of each tensor. */
 export const ROW_ELEMENTS = 2;

@@ -5,10 +5,10 @@ import { PublishError } from '../compare/publish.ts';
 import { DataError, type Sample } from '../compare/sample.ts';
 import { type Target, TargetError } from '../compare/target.ts';
 import { CompressError } from '../compress/compress-error.ts';
+import { RunError } from '../compress/runner-session.ts';
 import { LoadError } from '../gateway/dispatch/runner-process.ts';
-import { ModelConfigError } from '../gateway/repository/model-config.ts';
+import { ModelConfigError } from '../gateway/repository/config/model-config.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
-import { RunError } from '../gateway/runner-session.ts';
 import { CliError } from './cli-error.ts';
 import type { DataModel } from './data/data-model.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
-import { type DiagnosedSettings, diagnose, type Finding } from '../gateway/diagnosis/diagnose.ts';
 import { fitSettings } from '../gateway/ops/capacity.ts';
+import { type DiagnosedSettings, diagnose, type Finding } from '../gateway/ops/diagnosis/diagnose.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
 import {
   describeSettings,

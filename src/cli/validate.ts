@@ -1,6 +1,10 @@
 import { styleText } from 'node:util';
+import {
+  checkRepository,
+  type RepositoryFinding,
+  type RepositoryReport,
+} from '../gateway/ops/diagnosis/repository-check.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
-import { checkRepository, type RepositoryFinding, type RepositoryReport } from '../gateway/repository-check.ts';
 import { CliError } from './cli-error.ts';
 import { toOneLine } from './terminal-text.ts';
 

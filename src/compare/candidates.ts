@@ -10,7 +10,7 @@ import { externalFilesOf, type OnnxModel, readOnnxModel, writeOnnxModel } from '
 import { countOperators } from '../compress/optimized-model.ts';
 import { formatTechnique, type Technique } from '../compress/technique.ts';
 import { gather } from '../gateway/batch/batch.ts';
-import type { ModelSignature } from '../gateway/repository/model-signature.ts';
+import type { ModelSignature } from '../gateway/repository/signature/model-signature.ts';
 import type { Contender, ContenderSource, Surroundings } from './contender.ts';
 import { batchesOf, type Dataset } from './sample.ts';
 

@@ -1,8 +1,8 @@
 /** The output of a classifier: a score for each class. */
 
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
-import type { ModelSignature } from '../gateway/repository/model-signature.ts';
-import { shapeOfRow } from '../gateway/repository/row-axis.ts';
+import type { ModelSignature } from '../gateway/repository/signature/model-signature.ts';
+import { shapeOfRow } from '../gateway/repository/signature/row-axis.ts';
 import { fromBf16, fromFp16 } from '../wire/half-precision.ts';
 
 export interface ClassOutput {

@@ -4,14 +4,18 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import fs from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
+import { RunError, RunnerSession } from '../compress/runner-session.ts';
 import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
 import { outputAxes, scatter } from '../gateway/batch/batch.ts';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
-import { type RunRows, reasonOf } from '../gateway/dispatch/row-independence.ts';
-import { type ModelSignature, neededOutputs, resolveSignature } from '../gateway/repository/model-signature.ts';
-import { sessionOptions } from '../gateway/repository/session-options.ts';
-import { readSignatureSources } from '../gateway/repository/signature-sources.ts';
-import { RunError, RunnerSession } from '../gateway/runner-session.ts';
+import { type RunRows, reasonOf } from '../gateway/models/trial/row-independence.ts';
+import { sessionOptions } from '../gateway/repository/config/session-options.ts';
+import {
+  type ModelSignature,
+  neededOutputs,
+  resolveSignature,
+} from '../gateway/repository/signature/model-signature.ts';
+import { readSignatureSources } from '../gateway/repository/signature/signature-sources.ts';
 import type { SessionInfo, SessionTensor } from '../worker/protocol.ts';
 import type { Target } from './target.ts';
 

@@ -1,8 +1,8 @@
 /** How well candidates answer: against the right answers where these are known, and against the base. */
 
+import { RunError } from '../compress/runner-session.ts';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
-import { Comparison } from '../gateway/encode/agreement.ts';
-import { RunError } from '../gateway/runner-session.ts';
+import { Comparison } from '../gateway/rollout/agreement.ts';
 import { type ClassOutput, largestOf, numbersOf } from './class-output.ts';
 import type { Contender } from './contender.ts';
 import type { Flip, Quality } from './report.ts';

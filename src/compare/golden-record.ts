@@ -3,11 +3,11 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
-import { Comparison } from '../gateway/encode/agreement.ts';
 import { arithmeticHere } from '../gateway/repository/arithmetic.ts';
 import { GOLDEN_DIRECTORY, type GoldenDescription } from '../gateway/repository/golden.ts';
 import { isNumpyDatatype, type NpyArray, writeNpz } from '../gateway/repository/npz-archive.ts';
-import type { ModelTensor } from '../gateway/repository/row-axis.ts';
+import type { ModelTensor } from '../gateway/repository/signature/row-axis.ts';
+import { Comparison } from '../gateway/rollout/agreement.ts';
 import { numbersOf } from './class-output.ts';
 import type { Contender } from './contender.ts';
 import { DataError, type Sample } from './sample.ts';

@@ -1,7 +1,7 @@
 /** Made-up rows, where nobody gave data: they show that a model runs, and how fast, and nothing of how well. */
 
-import { PROBE_RANGES, seededRandom, syntheticRow } from '../gateway/dispatch/synthetic-input.ts';
-import { findProbeShape } from '../gateway/dispatch/warm-up.ts';
+import { PROBE_RANGES, seededRandom, syntheticRow } from '../gateway/models/trial/synthetic-input.ts';
+import { findProbeShape } from '../gateway/models/trial/warm-up.ts';
 import type { Contender } from './contender.ts';
 import { DataError, type Dataset } from './sample.ts';
 

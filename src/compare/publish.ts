@@ -9,12 +9,12 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../error-message.ts';
-import { parseModelConfig } from '../gateway/repository/config-file.ts';
-import { type ModelConfig, ModelConfigError } from '../gateway/repository/model-config.ts';
+import { parseModelConfig } from '../gateway/repository/config/config-file.ts';
+import { type ModelConfig, ModelConfigError } from '../gateway/repository/config/model-config.ts';
+import { chooseVersions } from '../gateway/repository/config/version-policy.ts';
+import { editYaml } from '../gateway/repository/config/yaml-document.ts';
 import { readFolder } from '../gateway/repository/model-repository.ts';
-import { chooseVersions } from '../gateway/repository/version-policy.ts';
 import { REPORT_FILE } from '../gateway/repository/version-report.ts';
-import { editYaml } from '../gateway/repository/yaml-document.ts';
 import { decodeText } from '../wire/text-encoding.ts';
 import { type GoldenFiles, writeGolden } from './golden-record.ts';
 import type { Report } from './report.ts';

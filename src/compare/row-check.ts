@@ -3,13 +3,13 @@
  * data, in numbers. Rows must be unlike: of equal ones no influence shows.
  */
 
+import { RunError } from '../compress/runner-session.ts';
 import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
 import { outputAxes } from '../gateway/batch/batch.ts';
-import { findRowDependence } from '../gateway/dispatch/row-independence.ts';
-import { PROBE_RANGES } from '../gateway/dispatch/synthetic-input.ts';
-import { findProbeShape } from '../gateway/dispatch/warm-up.ts';
-import { Comparison } from '../gateway/encode/agreement.ts';
-import { RunError } from '../gateway/runner-session.ts';
+import { findRowDependence } from '../gateway/models/trial/row-independence.ts';
+import { PROBE_RANGES } from '../gateway/models/trial/synthetic-input.ts';
+import { findProbeShape } from '../gateway/models/trial/warm-up.ts';
+import { Comparison } from '../gateway/rollout/agreement.ts';
 import type { Contender } from './contender.ts';
 import type { RowIndependence } from './report.ts';
 import type { Sample } from './sample.ts';

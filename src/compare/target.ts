@@ -1,9 +1,9 @@
 /** The model version that candidates are made from and compared with. */
 
 import path from 'node:path';
-import type { PlanDefaults } from '../gateway/model/model-plan.ts';
-import { planModel } from '../gateway/model/model-plan.ts';
-import type { ModelConfig } from '../gateway/repository/model-config.ts';
+import type { PlanDefaults } from '../gateway/models/model-plan.ts';
+import { planModel } from '../gateway/models/model-plan.ts';
+import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
 import { listNames, type ModelFolder, readModel } from '../gateway/repository/model-repository.ts';
 import { ANY_OUTPUT_BYTES } from '../worker/protocol.ts';
 

@@ -4,7 +4,7 @@
  * 2011, algorithm 4.4).
  */
 
-import { seededRandom } from '../gateway/dispatch/synthetic-input.ts';
+import { seededRandom } from '../gateway/models/trial/synthetic-input.ts';
 import { CompressError } from './compress-error.ts';
 import { foldConstants, transpose } from './folding.ts';
 import { storesHalf, storeWeightsAsHalf } from './fp16-weights.ts';

@@ -5,11 +5,11 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { LoadError } from '../gateway/dispatch/runner-process.ts';
-import { RunError, RunnerSession } from '../gateway/runner-session.ts';
 import type { Datatype, Shape } from '../wire/tensor.ts';
 import type { SessionOptions } from '../worker/protocol.ts';
 import { CompressError } from './compress-error.ts';
 import { type OnnxModel, writeOnnxModel } from './onnx/model-file.ts';
+import { RunError, RunnerSession } from './runner-session.ts';
 
 /** The value of an input or output. */
 export interface TensorValue {

@@ -5,12 +5,12 @@
 
 import { type InferTensors, UNIT_ROW } from '../gateway/admit/infer-tensors.ts';
 import { outputAxes } from '../gateway/batch/batch.ts';
-import { compareTogether, findRowDependence } from '../gateway/dispatch/row-independence.ts';
-import { PROBE_RANGES } from '../gateway/dispatch/synthetic-input.ts';
-import { findProbeShape } from '../gateway/dispatch/warm-up.ts';
-import { MODEL_CONFIG } from '../gateway/repository/model-config.ts';
-import { type ModelSignature, resolveSignature } from '../gateway/repository/model-signature.ts';
-import { findRowAxes } from '../gateway/repository/row-axes.ts';
+import { compareTogether, findRowDependence } from '../gateway/models/trial/row-independence.ts';
+import { PROBE_RANGES } from '../gateway/models/trial/synthetic-input.ts';
+import { findProbeShape } from '../gateway/models/trial/warm-up.ts';
+import { MODEL_CONFIG } from '../gateway/repository/config/model-config.ts';
+import { type ModelSignature, resolveSignature } from '../gateway/repository/signature/model-signature.ts';
+import { findRowAxes } from '../gateway/repository/signature/row-axes.ts';
 import { type Feeds, openModel, type RunnerOptions } from './model-run.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
 

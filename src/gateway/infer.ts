@@ -12,20 +12,20 @@
 import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
 import { type InferRequest, peekModelName } from '../wire/infer-request.ts';
 import type { Call } from './accept/call.ts';
+import { inSlices } from './accept/sliced-work.ts';
 import { type Admission, footprint } from './admit/admission.ts';
 import { decode } from './admit/decode.ts';
+import type { Entrance } from './admit/early-refusal.ts';
 import { isLarge, LARGE_BYTES } from './admit/large-inputs.ts';
+import { readLargeRequest } from './admit/large-request.ts';
 import { readTerms } from './admit/request-parameters.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
-import type { Entrance } from './early-refusal.ts';
 import { AnswerWriting, type EncodedAnswer, encode, isLargeAnswer, type TypedAnswers } from './encode/answer.ts';
 import { InferError } from './errors.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
-import type { InputRecorder } from './input-recorder.ts';
-import { readLargeRequest } from './large-request.ts';
-import type { Shadows } from './shadow/shadow.ts';
-import { inSlices } from './sliced-work.ts';
+import type { InputRecorder } from './models/input-recorder.ts';
+import type { Shadows } from './rollout/shadow.ts';
 
 /** What a request meets on its way. */
 export interface Gateway extends Entrance {

@@ -6,8 +6,8 @@ import type { Call } from './accept/call.ts';
 import type { Permit } from './admit/admission.ts';
 import type { RideTiming } from './batch/queued-request.ts';
 import { InferError, REASONS } from './errors.ts';
+import type { Servable } from './models/servable.ts';
 import { diagnostics } from './ops/diagnostics.ts';
-import type { Servable } from './servable.ts';
 
 export interface Answer {
   /** The parts of an encoded ModelInferResponse. */

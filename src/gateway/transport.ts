@@ -1,10 +1,10 @@
 /** Which transport speaks gRPC, and whether over TLS. */
 
+import type { Http2SettingName } from '../http2/limits.ts';
+import { TlsIdentity } from '../http2/tls-identity.ts';
 import type { Listen } from './accept/call.ts';
+import { http2Listener } from './accept/grpc/http2-transport.ts';
 import { listenGrpcJs } from './accept/grpc-js-transport.ts';
-import type { Http2SettingName } from './accept/h2/http2-limits.ts';
-import { http2Listener } from './accept/h2/http2-transport.ts';
-import { TlsIdentity } from './accept/h2/tls-identity.ts';
 import { http2Limits, type Settings, SettingsError } from './ops/settings.ts';
 
 export type TransportSettings = Pick<

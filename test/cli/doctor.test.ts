@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Finding } from '../../src/gateway/diagnosis/finding.ts';
+import type { Finding } from '../../src/gateway/ops/diagnosis/finding.ts';
 import { mlpModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';

@@ -3,8 +3,8 @@ import type { ClassOutput } from '../../src/compare/class-output.ts';
 import type { Contender } from '../../src/compare/contender.ts';
 import { evaluate } from '../../src/compare/evaluation.ts';
 import type { Dataset } from '../../src/compare/sample.ts';
+import { RunError } from '../../src/compress/runner-session.ts';
 import { UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
-import { RunError } from '../../src/gateway/runner-session.ts';
 
 type Answer = (value: number) => readonly number[];
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { holdTraffic, PublishError } from '../../src/compare/publish.ts';
 import { findTarget } from '../../src/compare/target.ts';
-import { readModelConfig } from '../../src/gateway/repository/config-file.ts';
+import { readModelConfig } from '../../src/gateway/repository/config/config-file.ts';
 import { offsetModel } from '../support/onnx-models.ts';
 import { type ModelFiles, Repository } from '../support/repository.ts';
 

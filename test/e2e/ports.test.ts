@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { credentials } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 import { runCommandLine } from '../cli/command-line.ts';
-import { hasOpenssl, makeAuthority, makeCertificate } from '../gateway/accept/h2/certificates.ts';
+import { hasOpenssl, makeAuthority, makeCertificate } from '../http2/certificates.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
 import { StockClient } from '../support/stock-client.ts';

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { InferenceClient, type ModelStatistics, tensor } from '../../src/client/inference-client.ts';
-import { seededRandom } from '../../src/gateway/dispatch/synthetic-input.ts';
+import { seededRandom } from '../../src/gateway/models/trial/synthetic-input.ts';
 import { bytesOf } from '../support/bytes-of.ts';
 import { identityModel, mlpModel, rowReversingModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Transport, UnaryCall } from '../../src/gateway/accept/call.ts';
-import { listenHttp2 } from '../../src/gateway/accept/h2/http2-transport.ts';
+import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { Status } from '../../src/gateway/errors.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
 import { OPTIONS } from '../interop/transports.ts';

@@ -9,6 +9,7 @@
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InferenceClient, type InferenceResult, tensor } from '../../src/client/inference-client.ts';
+import { RawClient } from '../gateway/accept/raw-client.ts';
 import {
   END_HEADERS,
   END_STREAM,
@@ -21,8 +22,7 @@ import {
   Type,
   uint32,
   unaryRequest,
-} from '../gateway/accept/h2/raw-frames.ts';
-import { RawClient } from '../gateway/accept/raw-client.ts';
+} from '../http2/raw-frames.ts';
 import { type Caller, RestCaller, StreamCaller } from '../support/caller.ts';
 import { below, pick, type Random, randomBytes, randomFrom } from '../support/random.ts';
 import { type Message, method } from '../support/stock-client.ts';

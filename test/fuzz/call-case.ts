@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import type { Method } from '../../src/gateway/accept/call.ts';
 import type { StatusCode } from '../../src/gateway/errors.ts';
-import { MemoryConnection, NOTHING_HELD } from '../gateway/accept/h2/memory-connection.ts';
-import { grpcMessage } from '../gateway/accept/h2/raw-frames.ts';
+import { MemoryConnection, NOTHING_HELD } from '../http2/memory-connection.ts';
+import { grpcMessage } from '../http2/raw-frames.ts';
 import { below, pick, type Random, randomBytes } from '../support/random.ts';
 import { PeerSocket, turn } from './node-peer.ts';
 

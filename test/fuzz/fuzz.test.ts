@@ -1,10 +1,10 @@
 /** The short form of `npm run fuzz`: some seconds of it, from another seed in each run; `FUZZ_SEED` repeats one. */
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { ByteBudget } from '../../src/gateway/accept/h2/byte-budget.ts';
-import { FrameReader } from '../../src/gateway/accept/h2/frame-reader.ts';
-import { HpackEncoder } from '../../src/gateway/accept/h2/hpack-encoder.ts';
-import { HpackTable } from '../../src/gateway/accept/h2/hpack-table.ts';
+import { ByteBudget } from '../../src/http2/byte-budget.ts';
+import { FrameReader } from '../../src/http2/frame-reader.ts';
+import { HpackEncoder } from '../../src/http2/hpack-encoder.ts';
+import { HpackTable } from '../../src/http2/hpack-table.ts';
 import { FuzzFailure, fuzz } from './fuzz.ts';
 import { SESSIONS } from './session-case.ts';
 

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
-import { ConnectionError } from '../../src/gateway/accept/h2/error-code.ts';
-import { HpackDecoder } from '../../src/gateway/accept/h2/hpack-decoder.ts';
-import type { RequestHead } from '../../src/gateway/accept/h2/request-head.ts';
-import { END_HEADERS, END_STREAM, errorOf, frame, framesOf, PREFACE, Type } from '../gateway/accept/h2/raw-frames.ts';
+import { ConnectionError } from '../../src/http2/error-code.ts';
+import { HpackDecoder } from '../../src/http2/hpack-decoder.ts';
+import type { RequestHead } from '../../src/http2/request-head.ts';
+import { END_HEADERS, END_STREAM, errorOf, frame, framesOf, PREFACE, Type } from '../http2/raw-frames.ts';
 import { below, pick, type Random, randomBytes } from '../support/random.ts';
 import { PeerSocket, turn } from './node-peer.ts';
 

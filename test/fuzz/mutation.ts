@@ -1,6 +1,6 @@
 /** Sessions of clients, and what can be done to them: frame by frame, so that what is wrong lies deep in what is right. */
 
-import { FrameType } from '../../src/gateway/accept/h2/frame.ts';
+import { FrameType } from '../../src/http2/frame.ts';
 import {
   END_HEADERS,
   END_STREAM,
@@ -12,7 +12,7 @@ import {
   setting,
   Type,
   uint32,
-} from '../gateway/accept/h2/raw-frames.ts';
+} from '../http2/raw-frames.ts';
 import { below, pick, type Random, randomBytes } from '../support/random.ts';
 
 /** A frame as it is to be sent; one that lies about its length is bytes. */

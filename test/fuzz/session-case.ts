@@ -8,11 +8,11 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Method, Routes } from '../../src/gateway/accept/call.ts';
-import { ErrorCode } from '../../src/gateway/accept/h2/error-code.ts';
-import { HpackDecoder } from '../../src/gateway/accept/h2/hpack-decoder.ts';
 import { diagnostics, type Notice } from '../../src/gateway/ops/diagnostics.ts';
-import { MemoryConnection, NOTHING_HELD } from '../gateway/accept/h2/memory-connection.ts';
-import { END_STREAM, errorOf, type Frame, framesOf, HELLO, PREFACE, Type } from '../gateway/accept/h2/raw-frames.ts';
+import { ErrorCode } from '../../src/http2/error-code.ts';
+import { HpackDecoder } from '../../src/http2/hpack-decoder.ts';
+import { MemoryConnection, NOTHING_HELD } from '../http2/memory-connection.ts';
+import { END_STREAM, errorOf, type Frame, framesOf, HELLO, PREFACE, Type } from '../http2/raw-frames.ts';
 import { below, type Random } from '../support/random.ts';
 import { mutated } from './mutation.ts';
 

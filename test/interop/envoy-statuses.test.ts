@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Method, UnaryCall } from '../../src/gateway/accept/call.ts';
-import { listenHttp2 } from '../../src/gateway/accept/h2/http2-transport.ts';
+import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { RawClient, type UnaryOutcome } from '../gateway/accept/raw-client.ts';
 import { envoy } from '../tools/tools.ts';
 import { type EnvoyOptions, EnvoyProcess } from './envoy-process.ts';

@@ -9,10 +9,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Transport } from '../../src/gateway/accept/call.ts';
-import { http2Listener } from '../../src/gateway/accept/h2/http2-transport.ts';
-import { TlsIdentity } from '../../src/gateway/accept/h2/tls-identity.ts';
-import { hasOpenssl, makeAuthority, makeCertificate } from '../gateway/accept/h2/certificates.ts';
+import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts';
+import { TlsIdentity } from '../../src/http2/tls-identity.ts';
 import { collect, RawClient } from '../gateway/accept/raw-client.ts';
+import { hasOpenssl, makeAuthority, makeCertificate } from '../http2/certificates.ts';
 import { type Ended, runProgram } from '../support/run-program.ts';
 import { grpcInteropClient } from '../tools/tools.ts';
 import {

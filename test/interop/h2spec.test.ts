@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Method } from '../../src/gateway/accept/call.ts';
-import { listenHttp2 } from '../../src/gateway/accept/h2/http2-transport.ts';
+import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { runProgram } from '../support/run-program.ts';
 import { h2spec } from '../tools/tools.ts';
 

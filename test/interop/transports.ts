@@ -1,8 +1,8 @@
 /** The transports of the server. Who judges a transport judges each of them. */
 
 import type { Listen, TransportOptions } from '../../src/gateway/accept/call.ts';
+import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { listenGrpcJs } from '../../src/gateway/accept/grpc-js-transport.ts';
-import { listenHttp2 } from '../../src/gateway/accept/h2/http2-transport.ts';
 
 /** By the value of the setting `transport`. */
 export const TRANSPORTS: readonly { readonly name: 'grpc-js' | 'h2'; readonly listen: Listen }[] = [

@@ -6,11 +6,11 @@ import { type Forecast, type RequestLoad, UNKNOWN } from '../../src/gateway/batc
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
 import { cancelled } from '../../src/gateway/batch/refusals.ts';
 import { InferError } from '../../src/gateway/errors.ts';
-import { ModelStatistics } from '../../src/gateway/model/model-statistics.ts';
+import { ModelStatistics } from '../../src/gateway/models/model-statistics.ts';
+import type { Servable, Served } from '../../src/gateway/models/servable.ts';
 import { diagnostics, type ModelRef, type ModelState } from '../../src/gateway/ops/diagnostics.ts';
-import { MODEL_CONFIG } from '../../src/gateway/repository/model-config.ts';
-import type { ModelSignature } from '../../src/gateway/repository/model-signature.ts';
-import type { Servable, Served } from '../../src/gateway/servable.ts';
+import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
+import type { ModelSignature } from '../../src/gateway/repository/signature/model-signature.ts';
 
 /** A request that waits until the test says how it ends, or its call is cancelled. */
 export interface FakeRequest {

@@ -1,5 +1,5 @@
-import type { Batching, ModelSignature } from '../../src/gateway/repository/model-signature.ts';
-import type { ModelTensor } from '../../src/gateway/repository/row-axis.ts';
+import type { Batching, ModelSignature } from '../../src/gateway/repository/signature/model-signature.ts';
+import type { ModelTensor } from '../../src/gateway/repository/signature/row-axis.ts';
 import type { InferParameter, InferParameters } from '../../src/wire/infer-parameter.ts';
 import type { InferInput, InferRequest } from '../../src/wire/infer-request.ts';
 import type { Datatype, Shape, TensorSpec } from '../../src/wire/tensor.ts';

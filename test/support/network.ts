@@ -16,7 +16,7 @@ import {
   ValueInfoProtoSchema,
 } from '../../src/compress/onnx/onnx_pb.ts';
 import { DataType, type TensorValues, tensorOf } from '../../src/compress/onnx/tensor-values.ts';
-import { seededRandom } from '../../src/gateway/dispatch/synthetic-input.ts';
+import { seededRandom } from '../../src/gateway/models/trial/synthetic-input.ts';
 
 export type Axis = number | string;
 const Type = AttributeProto_AttributeType;

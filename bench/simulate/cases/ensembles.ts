@@ -3,9 +3,9 @@
 import { Admission } from '../../../src/gateway/admit/admission.ts';
 import { bucketKey, type InferTensors } from '../../../src/gateway/admit/infer-tensors.ts';
 import { Device } from '../../../src/gateway/batch/device.ts';
-import { Ensemble } from '../../../src/gateway/ensemble/ensemble.ts';
-import { ModelTable } from '../../../src/gateway/model-table.ts';
-import { MODEL_CONFIG, type ModelConfig } from '../../../src/gateway/repository/model-config.ts';
+import { Ensemble } from '../../../src/gateway/models/ensemble/ensemble.ts';
+import { ModelTable } from '../../../src/gateway/models/model-table.ts';
+import { MODEL_CONFIG, type ModelConfig } from '../../../src/gateway/repository/config/model-config.ts';
 import { poisson } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, percent, type RunOptions } from '../case.ts';
 import { type Reply, sendAll } from '../client.ts';

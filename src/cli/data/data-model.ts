@@ -1,5 +1,5 @@
 import type { ModelMetadata } from '../../client/inference-client.ts';
-import type { ModelSignature } from '../../gateway/repository/model-signature.ts';
+import type { ModelSignature } from '../../gateway/repository/signature/model-signature.ts';
 
 /** What has to be known of a model to read rows for it. */
 export interface DataModel {

@@ -5,7 +5,7 @@ import { encodeTensor } from '../../client/tensor.ts';
 import type { Dataset, Sample } from '../../compare/sample.ts';
 import { messageOf } from '../../error-message.ts';
 import { type InferTensors, UNIT_ROW } from '../../gateway/admit/infer-tensors.ts';
-import type { ModelTensor } from '../../gateway/repository/row-axis.ts';
+import type { ModelTensor } from '../../gateway/repository/signature/row-axis.ts';
 import { formatExactJson, parseExactJson } from '../../wire/exact-json.ts';
 import { CliError } from '../cli-error.ts';
 import { parseJsonRequest } from '../rest-request.ts';

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Dataset } from '../../compare/sample.ts';
 import { messageOf } from '../../error-message.ts';
-import { rowOfArrays } from '../../gateway/model/npz-rows.ts';
+import { rowOfArrays } from '../../gateway/models/trial/npz-rows.ts';
 import { type NpyArray, NpzError, readNpz } from '../../gateway/repository/npz-archive.ts';
 import { CliError } from '../cli-error.ts';
 import type { DataModel } from './data-model.ts';

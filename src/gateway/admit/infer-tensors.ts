@@ -2,8 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import type { Shape } from '../../wire/tensor.ts';
-import type { LengthAxis } from '../repository/length-axis.ts';
-import type { ModelTensor } from '../repository/row-axis.ts';
+import type { LengthAxis } from '../repository/signature/length-axis.ts';
+import type { ModelTensor } from '../repository/signature/row-axis.ts';
 import { paddedTo } from './length-grid.ts';
 
 /** Whether requests are joined: `rows` stack, usually along axis 0; a `whole` model takes one request a run, as it is. */

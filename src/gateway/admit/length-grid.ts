@@ -7,7 +7,7 @@
  */
 
 import type { Shape } from '../../wire/tensor.ts';
-import type { LengthAxis } from '../repository/length-axis.ts';
+import type { LengthAxis } from '../repository/signature/length-axis.ts';
 
 const NOTHING = new Uint8Array(0);
 const FIRST_EDGE = 8;

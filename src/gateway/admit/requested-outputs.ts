@@ -2,7 +2,7 @@
 
 import type { RequestedOutput } from '../../wire/infer-request.ts';
 import { InferError } from '../errors.ts';
-import type { ModelSignature, OutputSpec } from '../repository/model-signature.ts';
+import type { ModelSignature, OutputSpec } from '../repository/signature/model-signature.ts';
 import { refuseSharedMemory } from './request-parameters.ts';
 
 export interface WantedOutput {

@@ -6,8 +6,8 @@
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
-import { lengthsOf, type ModelSignature } from '../repository/model-signature.ts';
-import type { ModelTensor } from '../repository/row-axis.ts';
+import { lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
+import type { ModelTensor } from '../repository/signature/row-axis.ts';
 import { type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
 import { readInput } from './input-reading.ts';
 import { refuseSharedMemory } from './request-parameters.ts';

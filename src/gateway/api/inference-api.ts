@@ -2,15 +2,15 @@
 
 import type { InferenceApi, Reply } from '../accept/inference-service.ts';
 import type { LoadReports } from '../accept/load-reports.ts';
-import { refuseEarly } from '../early-refusal.ts';
+import { refuseEarly } from '../admit/early-refusal.ts';
 import { timingTrailers } from '../encode/timing-trailers.ts';
 import { InferError } from '../errors.ts';
 import { type Gateway, infer } from '../infer.ts';
 import { inferInStream } from '../infer-stream.ts';
 import { InferenceRecord } from '../inference-record.ts';
-import { configOf, metadataOf, statisticsOf } from '../model/model-description.ts';
-import type { Readiness } from '../readiness.ts';
-import type { Servable } from '../servable.ts';
+import type { Readiness } from '../models/readiness.ts';
+import type { Servable } from '../models/servable.ts';
+import { configOf, metadataOf, statisticsOf } from './model-description.ts';
 
 /** What clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
 const EXTENSIONS = [

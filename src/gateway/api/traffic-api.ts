@@ -2,8 +2,8 @@
 
 import type { ShadowReportMessage, TrafficApi } from '../accept/traffic-service.ts';
 import { InferError } from '../errors.ts';
-import type { ModelTable } from '../model-table.ts';
-import type { ShadowAccount, ShadowLedger } from '../shadow/shadow-ledger.ts';
+import type { ModelTable } from '../models/model-table.ts';
+import type { ShadowAccount, ShadowLedger } from '../rollout/shadow-ledger.ts';
 
 export function trafficApi(models: ModelTable, ledger: ShadowLedger): TrafficApi {
   return {

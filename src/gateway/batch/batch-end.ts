@@ -11,7 +11,7 @@
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { InferError } from '../errors.ts';
 import type { BatchOutcome, ModelRef } from '../ops/diagnostics.ts';
-import type { LengthAxis } from '../repository/length-axis.ts';
+import type { LengthAxis } from '../repository/signature/length-axis.ts';
 import { type Batch, type OutputAxes, scatter } from './batch.ts';
 import { byteLengthOf, outputsExceed, sizeOf } from './output-limit.ts';
 import type { Prepared } from './prepared-batches.ts';

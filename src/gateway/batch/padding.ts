@@ -5,7 +5,7 @@
 
 import type { Shape } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
-import type { LengthAxis, PaddedInput } from '../repository/length-axis.ts';
+import type { LengthAxis, PaddedInput } from '../repository/signature/length-axis.ts';
 import type { OutputTensor } from './queued-request.ts';
 import { copyRuns } from './stripes.ts';
 

@@ -6,8 +6,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { MAX_TIMER_MS } from '../../timer-limit.ts';
-import { decodeText } from '../../wire/text-encoding.ts';
 import {
   HTTP2_LIMITS,
   type Http2Limit,
@@ -15,7 +13,9 @@ import {
   type Http2Limits,
   type Http2SettingName,
   http2SettingName,
-} from '../accept/h2/http2-limits.ts';
+} from '../../http2/limits.ts';
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
+import { decodeText } from '../../wire/text-encoding.ts';
 import {
   HTTP_LIMITS,
   type HttpLimitName,
@@ -23,8 +23,8 @@ import {
   type HttpSettingName,
   httpSettingName,
 } from '../accept/http/http-limits.ts';
-import { suggestion } from '../repository/suggestion.ts';
-import { parseYaml } from '../repository/yaml-document.ts';
+import { suggestion } from '../repository/config/suggestion.ts';
+import { parseYaml } from '../repository/config/yaml-document.ts';
 
 const MiB = 2 ** 20;
 

@@ -11,9 +11,9 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { type Arithmetic, arithmeticHere } from './arithmetic.ts';
+import { parseJson } from './config/json-document.ts';
+import { ModelConfigError } from './config/model-config.ts';
 import { digestFile, MAX_TEXT_BYTES, readBytes, readText, statFile } from './disk.ts';
-import { parseJson } from './json-document.ts';
-import { ModelConfigError } from './model-config.ts';
 import { type NpyArray, NpzError, readNpz } from './npz-archive.ts';
 
 const TOLERANCE = z.strictObject({

@@ -2,9 +2,9 @@
 
 import path from 'node:path';
 import { messageOf } from '../../error-message.ts';
+import { INNER_PATH, isInnerPath } from './config/inner-path.ts';
+import type { ModelConfig } from './config/model-config.ts';
 import { readBytes, statFile } from './disk.ts';
-import { INNER_PATH, isInnerPath } from './inner-path.ts';
-import type { ModelConfig } from './model-config.ts';
 
 /** By path from the model's folder: the contents, or why there are none. */
 export type ModelFiles = ReadonlyMap<string, Buffer | FileProblem>;

@@ -2,7 +2,7 @@
 
 import type { Dirent } from 'node:fs';
 import path from 'node:path';
-import { CONFIG_NAMES } from './config-file.ts';
+import { CONFIG_NAMES } from './config/config-file.ts';
 import { absent, readEntries, refusedOrAbsent, statFile } from './disk.ts';
 import { compareVersions, isVersionName } from './version-number.ts';
 

@@ -6,9 +6,9 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../error-message.ts';
+import { parseJson } from './config/json-document.ts';
+import { ModelConfigError } from './config/model-config.ts';
 import { readText } from './disk.ts';
-import { parseJson } from './json-document.ts';
-import { ModelConfigError } from './model-config.ts';
 
 export const REPORT_SCHEMA = 'tensorgate.compress/1';
 export const REPORT_FILE = 'report.json';

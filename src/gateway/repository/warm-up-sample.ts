@@ -2,10 +2,10 @@
 
 import { BytesTensorError, checkBytesTensor } from '../../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
-import { type ModelConfig, ModelConfigError } from './model-config.ts';
+import { type ModelConfig, ModelConfigError } from './config/model-config.ts';
 import { FileProblem, type ModelFiles, WARM_UP_DIRECTORY } from './model-files.ts';
-import { dataTypeOf, datatypeOf, type ModelSignature } from './model-signature.ts';
-import { type ModelTensor, shapeOfRow, shapeOfRows } from './row-axis.ts';
+import { dataTypeOf, datatypeOf, type ModelSignature } from './signature/model-signature.ts';
+import { type ModelTensor, shapeOfRow, shapeOfRows } from './signature/row-axis.ts';
 
 /** One input of a sample, of one row. */
 export interface SampleInput extends TensorSpec {

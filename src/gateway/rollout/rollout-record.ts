@@ -1,7 +1,7 @@
 /** What is written down of a rollout, so that it outlives the server. */
 
 import { z } from 'zod';
-import type { TrafficPlan } from '../admit/version-choice.ts';
+import type { TrafficPlan } from '../models/version-choice.ts';
 import { ROLLOUT_COURSE, ROLLOUT_LIMITS, type RolloutPlan } from './rollout-plan.ts';
 import { ROLLBACK_CAUSES, type Stage } from './stage.ts';
 

@@ -1,9 +1,9 @@
 /** One rollout that runs: what it was seen to do since its stage began, and what is to be done about that. */
 
 import { messageOf } from '../../error-message.ts';
-import type { ModelTable } from '../model-table.ts';
+import type { ModelTable } from '../models/model-table.ts';
+import type { Servable } from '../models/servable.ts';
 import type { InferenceEnded, RunnerEnded, ShadowEnded } from '../ops/diagnostics.ts';
-import type { Servable } from '../servable.ts';
 import { type Decision, decide, type Standing } from './decision.ts';
 import { CopyLedger, type Evidence, RequestLedger, type VersionCondition } from './evidence.ts';
 import type { RolloutPlan } from './rollout-plan.ts';

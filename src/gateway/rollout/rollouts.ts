@@ -9,13 +9,13 @@
 import path from 'node:path';
 import { messageOf } from '../../error-message.ts';
 import { InferError } from '../errors.ts';
-import { Turns } from '../lifecycle/turns.ts';
-import type { ModelTable } from '../model-table.ts';
+import { Turns } from '../models/lifecycle/turns.ts';
+import type { ModelTable } from '../models/model-table.ts';
+import type { Servable } from '../models/servable.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { ModelConfigError } from '../repository/model-config.ts';
+import { ModelConfigError } from '../repository/config/model-config.ts';
 import { isVersionName } from '../repository/version-number.ts';
 import { readPublished } from '../repository/version-report.ts';
-import type { Servable } from '../servable.ts';
 import { baselineOf } from './decision.ts';
 import type { Evidence } from './evidence.ts';
 import { expectedLimits } from './expectations.ts';

@@ -1,6 +1,6 @@
 /** Where a rollout stands, and what that makes of the model's requests. */
 
-import type { Steering } from '../traffic.ts';
+import type { Steering } from '../models/traffic.ts';
 import type { RolloutPlan } from './rollout-plan.ts';
 
 /**

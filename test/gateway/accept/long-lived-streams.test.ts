@@ -7,9 +7,9 @@ import { LoadReports } from '../../../src/gateway/accept/load-reports.ts';
 import { OpenRca } from '../../../src/gateway/accept/open-rca-service.ts';
 import { reflectionRoutes } from '../../../src/gateway/accept/reflection-service.ts';
 import { streamInferMethod } from '../../../src/gateway/accept/stream-infer.ts';
+import { MemoryConnection, NOTHING_HELD } from '../../http2/memory-connection.ts';
+import { frame, grpcMessage, PREFACE, request, Type, uint32 } from '../../http2/raw-frames.ts';
 import { collectGarbage } from '../../support/collect-garbage.ts';
-import { MemoryConnection, NOTHING_HELD } from './h2/memory-connection.ts';
-import { frame, grpcMessage, PREFACE, request, Type, uint32 } from './h2/raw-frames.ts';
 
 const STREAMS = 5_000;
 const WATCH = '/grpc.health.v1.Health/Watch';

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bucketKey } from '../../../src/gateway/admit/infer-tensors.ts';
 import { edgeOf, paddedTo } from '../../../src/gateway/admit/length-grid.ts';
-import type { LengthAxis } from '../../../src/gateway/repository/length-axis.ts';
-import { fillerOf } from '../../../src/gateway/repository/pad-value.ts';
+import type { LengthAxis } from '../../../src/gateway/repository/signature/length-axis.ts';
+import { fillerOf } from '../../../src/gateway/repository/signature/pad-value.ts';
 import type { Datatype, Shape } from '../../../src/wire/tensor.ts';
 
 function padded(datatype: Datatype, value = 0): { readonly axis: number; readonly filler: Uint8Array } {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { validate } from '../../../src/gateway/admit/validate.ts';
 import { InferError, type Reason } from '../../../src/gateway/errors.ts';
-import type { ModelSignature } from '../../../src/gateway/repository/model-signature.ts';
+import type { ModelSignature } from '../../../src/gateway/repository/signature/model-signature.ts';
 import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
 import type { InferRequest } from '../../../src/wire/infer-request.ts';
 import { DATATYPE_BYTES, type Datatype, isDatatype } from '../../../src/wire/tensor.ts';

@@ -12,7 +12,7 @@ import {
 } from '../../../bench/simulate/curves.ts';
 import { type RowSize, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { CostModel } from '../../../src/gateway/batch/cost-model.ts';
-import { seededRandom } from '../../../src/gateway/dispatch/synthetic-input.ts';
+import { seededRandom } from '../../../src/gateway/models/trial/synthetic-input.ts';
 
 const CURVES = [GPU_LIKE, MLP_23MB, MINILM_32, RESNET_50, CNN];
 const SECOND = 1_000;

@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { gather, type Load, scatter } from '../../../src/gateway/batch/batch.ts';
 import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
-import type { LengthAxis } from '../../../src/gateway/repository/length-axis.ts';
-import { fillerOf } from '../../../src/gateway/repository/pad-value.ts';
+import type { LengthAxis } from '../../../src/gateway/repository/signature/length-axis.ts';
+import { fillerOf } from '../../../src/gateway/repository/signature/pad-value.ts';
 import { DATATYPE_BYTES, type Datatype, type Shape } from '../../../src/wire/tensor.ts';
 import { loadOf } from '../../support/runners.ts';
 

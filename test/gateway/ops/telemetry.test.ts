@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { StepCall } from '../../../src/gateway/ensemble/step-call.ts';
+import { StepCall } from '../../../src/gateway/models/ensemble/step-call.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { startTelemetry, type Telemetry } from '../../../src/gateway/ops/telemetry.ts';
 import { spanContextOf } from '../../../src/gateway/ops/traces.ts';

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { ModelTable } from '../../../src/gateway/model-table.ts';
+import { ModelTable } from '../../../src/gateway/models/model-table.ts';
 import { diagnostics, type RolloutChanged } from '../../../src/gateway/ops/diagnostics.ts';
 import type { RolloutRequest } from '../../../src/gateway/rollout/rollout-request.ts';
 import { Rollouts } from '../../../src/gateway/rollout/rollouts.ts';

@@ -3,7 +3,7 @@
 import { createSign, generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { makeAuthority, makeCertificate } from '../../gateway/accept/h2/certificates.ts';
+import { makeAuthority, makeCertificate } from '../../http2/certificates.ts';
 import type { Calls, Outcome } from '../client/calls.ts';
 import type { Mesh } from '../rig/mesh.ts';
 import type { Pod } from '../rig/pod.ts';

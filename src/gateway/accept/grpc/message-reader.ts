@@ -1,0 +1,162 @@
+/** Bodies to messages (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). */
+
+import { Claim, claimOf } from '../../../http2/byte-budget.ts';
+import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
+import { InferError } from '../../errors.ts';
+import type { MessageLimit } from '../message-limit.ts';
+import { noRoom } from './no-room.ts';
+
+const PREFIX_BYTES = 5;
+const NOTHING = Buffer.alloc(0);
+
+/** Takes what a reader finds. What it throws ends the reading. */
+export interface MessageSink {
+  /**
+   * @param isCompressed by the encoding that the request's head names
+   * @param heldBytes of the reader's room, which are the sink's to give back
+   */
+  takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;
+}
+
+/** Where a reader takes room for messages that are not complete. */
+export interface Room {
+  /** False: there is none, and nothing was taken. */
+  tryTake(bytes: number, claim: Claim): boolean;
+  give(bytes: number): void;
+  /** A message is a view of the chunk that is being read: the chunk must not be freed. */
+  keepChunk(): void;
+}
+
+/**
+ * Cuts the body of one request into its messages.
+ *
+ * A message that lies within one chunk is a view of it. Another is put together in a buffer, for which there must be room. The
+ * buffer has the announced size while room is plenty, so that nothing is copied twice; otherwise it grows with what arrives, so
+ * that a peer that only announces holds nothing.
+ */
+export class MessageReader {
+  readonly #room: Room;
+  readonly #limit: MessageLimit;
+  readonly #acceptsCompressed: boolean;
+  readonly #sink: MessageSink;
+  #prefixGot = 0;
+  #flag = 0;
+  #length = 0;
+  /** The message that is being put together. */
+  #assembly: Buffer | undefined;
+  #assembled = 0;
+  #closed = false;
+
+  constructor(sink: MessageSink, room: Room, limit: MessageLimit, acceptsCompressed: boolean) {
+    this.#sink = sink;
+    this.#room = room;
+    this.#limit = limit;
+    this.#acceptsCompressed = acceptsCompressed;
+  }
+
+  /** Bytes of the room that it holds. */
+  get heldBytes(): number {
+    return this.#assembly?.length ?? 0;
+  }
+
+  /** What of a message is to come that has begun. */
+  get missingBytes(): number {
+    return this.#prefixGot === PREFIX_BYTES ? this.#length - this.#assembled : 0;
+  }
+
+  /** There is a part of a message, or of its prefix. */
+  get isInside(): boolean {
+    return this.#prefixGot > 0;
+  }
+
+  /** @throws InferError malformed_message, limit_exceeded */
+  read(chunk: Buffer, from: number, to: number): void {
+    let at = from;
+    while (at < to && !this.#closed) {
+      if (this.#prefixGot < PREFIX_BYTES) {
+        if (this.#prefixGot === 0) this.#takeFlag(chunk[at] ?? 0);
+        at = this.#prefix(chunk, at, to);
+        if (this.#prefixGot < PREFIX_BYTES) return;
+        if (this.#length > this.#limit.bytes) throw this.#limit.exceeded(this.#length);
+      }
+      at = this.#body(chunk, at, to);
+    }
+  }
+
+  /** Nothing more is read, and what is held is given back. */
+  close(): void {
+    this.#closed = true;
+    if (this.#assembly === undefined) return;
+    this.#room.give(this.#assembly.length);
+    freeOwnBuffer(this.#assembly);
+    this.#assembly = undefined;
+  }
+
+  /** Judged before the length has come: a peer that frames otherwise has no length there. */
+  #takeFlag(flag: number): void {
+    if (flag > 1) {
+      throw new InferError('malformed_message', `the compressed-flag of the message is ${flag}, not 0 or 1`);
+    }
+    if (flag === 1 && !this.#acceptsCompressed) {
+      throw new InferError('malformed_message', 'the message is compressed, but no grpc-encoding says how');
+    }
+    this.#flag = flag;
+  }
+
+  #prefix(chunk: Buffer, from: number, to: number): number {
+    if (this.#prefixGot === 0 && to - from >= PREFIX_BYTES) {
+      this.#length = chunk.readUInt32BE(from + 1);
+      this.#prefixGot = PREFIX_BYTES;
+      return from + PREFIX_BYTES;
+    }
+    this.#length = this.#prefixGot === 0 ? 0 : this.#length * 256 + (chunk[from] ?? 0);
+    this.#prefixGot++;
+    return this.#prefixGot < PREFIX_BYTES && from + 1 < to ? this.#prefix(chunk, from + 1, to) : from + 1;
+  }
+
+  #body(chunk: Buffer, from: number, to: number): number {
+    const missing = this.#length - this.#assembled;
+    const end = Math.min(to, from + missing);
+    if (this.#assembly === undefined) {
+      if (end - from === missing) {
+        this.#room.keepChunk();
+        this.#deliver(missing === 0 ? NOTHING : chunk.subarray(from, end), 0);
+        return end;
+      }
+      if (end === from) return end;
+    }
+    const assembly = this.#assemblyOf(this.#assembled + end - from);
+    this.#assembled += chunk.copy(assembly, this.#assembled, from, end);
+    if (this.#assembled === this.#length) {
+      this.#assembly = undefined;
+      this.#deliver(assembly, assembly.length);
+    }
+    return end;
+  }
+
+  /** The buffer of the message, with room for its first `bytes` bytes. */
+  #assemblyOf(bytes: number): Buffer {
+    const before = this.#assembly;
+    const size = before?.length ?? 0;
+    if (before !== undefined && bytes <= size) return before;
+    const assembly = Buffer.allocUnsafeSlow(this.#takeRoom(bytes, size));
+    before?.copy(assembly, 0, 0, this.#assembled);
+    if (before !== undefined) freeOwnBuffer(before);
+    this.#assembly = assembly;
+    return assembly;
+  }
+
+  /** @returns the new size of a buffer of `size` bytes that `bytes` are to fit in */
+  #takeRoom(bytes: number, size: number): number {
+    if (this.#room.tryTake(this.#length - size, Claim.AHEAD)) return this.#length;
+    const grown = Math.min(this.#length, Math.max(bytes, 2 * size));
+    if (this.#room.tryTake(grown - size, claimOf(this.#length))) return grown;
+    throw noRoom();
+  }
+
+  #deliver(message: Buffer, heldBytes: number): void {
+    this.#prefixGot = 0;
+    this.#assembled = 0;
+    this.#sink.takeMessage(message, this.#flag === 1, heldBytes);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Refusals before a request is decoded. Under overload most requests end so, and what they cost is taken from the others.
+ *
+ * EARLY-1: what is refused by its head would be refused by its queue as well, if it is a request that the model can run.
+ * EARLY-2: while nothing is refused, no head is read twice.
+ */
+
+import { type InferHead, peekInferHead } from '../../wire/infer-request.ts';
+import type { WireLimits } from '../../wire/limits.ts';
+import { InferError, type Reason } from '../errors.ts';
+import type { InferenceRecord } from '../inference-record.ts';
+import type { OnDemand } from '../models/lifecycle/on-demand.ts';
+import type { ModelTable } from '../models/model-table.ts';
+import type { RateLimit } from './rate-limit.ts';
+import { readTerms } from './request-parameters.ts';
+import { NO_TERMS } from './request-terms.ts';
+
+/** What a request meets before it is decoded. */
+export interface Entrance {
+  /** The limits of a message, as the models that are loaded now need them. */
+  readonly limits: { readonly current: WireLimits };
+  readonly models: ModelTable;
+  /** `undefined`: tenants are not told apart. */
+  readonly rateLimit?: RateLimit | undefined;
+  readonly pressure: Pressure;
+  /** `undefined`: a model that is not loaded is not loaded for a request. */
+  readonly onDemand?: Pick<OnDemand, 'sleeps' | 'rouse'> | undefined;
+}
+
+/** What a queue refuses for, whatever the request holds. */
+const OVERLOAD: ReadonlySet<Reason> = new Set<Reason>([
+  'queue_full',
+  'cannot_meet_deadline',
+  'deadline_too_short',
+  'overloaded',
+  'breaker_open',
+  'runner_lost',
+]);
+/** After the last refusal heads are read for so long. An overload refuses far more often. */
+const MEMORY_MS = 1_000;
+
+/** Whether requests are refused at the moment. */
+export class Pressure {
+  #refusedAt = Number.NEGATIVE_INFINITY;
+
+  note(reason: Reason, nowMs: number): void {
+    if (OVERLOAD.has(reason)) this.#refusedAt = nowMs;
+  }
+
+  isHigh(nowMs: number): boolean {
+    return nowMs - this.#refusedAt < MEMORY_MS;
+  }
+}
+
+/** Why a request is refused before it is decoded, if so. Ends its record then. */
+export function refuseEarly(record: InferenceRecord, entrance: Entrance): InferError | undefined {
+  const refusal =
+    entrance.rateLimit?.charge(record.call, record.startedAt) ??
+    (entrance.pressure.isHigh(record.startedAt) ? refusalByHead(record, entrance) : undefined);
+  return refusal === undefined ? undefined : record.failed(refusal);
+}
+
+function refusalByHead(record: InferenceRecord, { limits, models, onDemand }: Entrance): InferError | undefined {
+  const head = peekInferHead(record.wire, limits.current);
+  if (head === undefined || onDemand?.sleeps(head.modelName)) return undefined;
+  try {
+    const model = models.find(head.modelName, head.modelVersion, record.call);
+    const refusal = model.ready.batcher.refusal?.(record.call, termsOf(head));
+    if (refusal === undefined) return undefined;
+    record.model = model;
+    record.requestId = head.id;
+    return refusal;
+  } catch (thrown) {
+    // The whole path says the same, unless something that comes first is wrong as well.
+    if (thrown instanceof InferError) return undefined;
+    throw thrown;
+  }
+}
+
+function termsOf({ parameters }: InferHead): ReturnType<typeof readTerms> {
+  return parameters.size === 0 ? NO_TERMS : readTerms(parameters);
+}

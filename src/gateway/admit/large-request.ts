@@ -1,0 +1,47 @@
+/**
+ * A request with many elements, read before its model is chosen: nothing may be awaited between that choice and the queue, and
+ * what takes long has to be.
+ */
+
+import type { InferRequest } from '../../wire/infer-request.ts';
+import type { Call } from '../accept/call.ts';
+import { inSlices } from '../accept/sliced-work.ts';
+import type { InferenceRecord } from '../inference-record.ts';
+import type { ModelTable } from '../models/model-table.ts';
+import { type Admission, footprint } from './admission.ts';
+import { checkSize, InputsReading } from './large-inputs.ts';
+import { describe } from './validate.ts';
+
+interface Surroundings {
+  readonly models: ModelTable;
+  readonly admission: Admission;
+  readonly maxMessageBytes: number;
+}
+
+/**
+ * The contents of the inputs, in raw form and checked. Their room is taken first; a request that its model could never take is
+ * refused before any element is looked at.
+ * @throws InferError
+ */
+export async function readLargeRequest(
+  record: InferenceRecord,
+  request: InferRequest,
+  { models, admission, maxMessageBytes }: Surroundings,
+): Promise<readonly Uint8Array[]> {
+  const { call } = record;
+  // Not yet the version that will answer, but one of those that may.
+  describe(request, models.find(request.modelName, request.modelVersion, call).ready.signature);
+  checkSize(request, maxMessageBytes);
+  record.permit = admission.tryAcquire(footprint(record.bytes, request));
+  return readInputs(request, call);
+}
+
+/** The contents of the inputs of a request whose description its model takes. @throws InferError */
+export async function readInputs(
+  request: InferRequest,
+  call: Pick<Call, 'cancelled' | 'deadline'>,
+): Promise<readonly Uint8Array[]> {
+  const reading = new InputsReading(request);
+  await inSlices(reading, call);
+  return reading.values;
+}

@@ -1,0 +1,65 @@
+/** The pages of the HTTP port for operators: `/livez`, `/readyz` and `/metrics`. */
+
+import type { IncomingMessage } from 'node:http';
+import { boundedText } from '../accept/call.ts';
+import type { HttpAnswer, HttpHandler } from '../accept/http/http-answer.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
+
+export interface PagesOptions {
+  /** Why the server is not ready; empty when it is. */
+  readonly ready: () => readonly string[];
+  /** Prometheus's text format. */
+  readonly metricsText: () => Promise<string>;
+}
+
+interface Page {
+  readonly code: number;
+  readonly text: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const PATHS = ['/livez', '/readyz', '/metrics'] as const;
+/** Prometheus's text format, version 0.0.4. */
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** That it answers at all is what `/livez` says. */
+export function operationsPages({ ready, metricsText }: PagesOptions): HttpHandler {
+  let collecting: Promise<string> | undefined;
+  /** However many ask at the same moment: one collection. */
+  const collect = (): Promise<string> => {
+    collecting ??= metricsText().finally(() => {
+      collecting = undefined;
+    });
+    return collecting;
+  };
+  const pages: Readonly<Record<(typeof PATHS)[number], () => Page | Promise<Page>>> = {
+    '/livez': () => ({ code: 200, text: 'live\n' }),
+    '/readyz': () => {
+      const reasons = ready();
+      return reasons.length === 0
+        ? { code: 200, text: 'ready\n' }
+        : { code: 503, text: reasons.map((reason) => `${boundedText(reason)}\n`).join('') };
+    },
+    '/metrics': async () => ({ code: 200, text: await collect(), headers: { 'content-type': METRICS_TYPE } }),
+  };
+
+  const pageOf = async ({ method, url = '' }: IncomingMessage): Promise<Page> => {
+    if (method !== 'GET' && method !== 'HEAD') {
+      return { code: 405, text: 'only GET and HEAD\n', headers: { allow: 'GET, HEAD' } };
+    }
+    // Not parsed as a URL: what does not begin with a known path is unknown, however malformed.
+    const path = PATHS.find((known) => known === url.split('?', 1)[0]);
+    return path === undefined ? { code: 404, text: `there is ${PATHS.join(', ')}\n` } : pages[path]();
+  };
+  return async (request): Promise<HttpAnswer> => {
+    const { code, text, headers } = await pageOf(request).catch((cause: unknown): Page => {
+      diagnostics.notice.publish({ level: 'error', text: `${request.method} ${request.url} failed`, cause });
+      return { code: 500, text: 'internal error\n' };
+    });
+    return {
+      code,
+      headers: { 'content-type': 'text/plain; charset=utf-8', ...headers },
+      chunks: [Buffer.from(text)],
+    };
+  };
+}

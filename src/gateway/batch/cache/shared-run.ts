@@ -1,0 +1,194 @@
+/**
+ * One run for several equal requests.
+ *
+ * R1: each request settles exactly once, at the latest when its own time is over.
+ * R2: a request that leaves takes nothing from the others; when the last has left, the run is given up.
+ * R3: the run has the time of the request that it was asked for. Where it fails for want of time, it is asked for anew for those
+ *     that have more.
+ */
+
+import { MAX_TIMER_MS } from '../../../timer-limit.ts';
+import type { Call, CancelReason, Deadline, Trailers } from '../../accept/call.ts';
+import type { InferTensors } from '../../admit/infer-tensors.ts';
+import type { RequestTerms } from '../../admit/request-terms.ts';
+import { InferError, type Reason, type StatusCode } from '../../errors.ts';
+import type { Batcher } from '../batcher.ts';
+import type { InferOutputs } from '../queued-request.ts';
+import { cancelled } from '../refusals.ts';
+
+/** One of the equal requests. */
+export interface Rider {
+  readonly call: Call;
+  readonly arrivalMs: number;
+  /** The end of its time. */
+  readonly expiresAt: number;
+  /** How long it took to find that its answer is not there yet. */
+  readonly lookupMs: number;
+}
+
+interface Seat extends Rider {
+  readonly resolve: (outputs: InferOutputs) => void;
+  readonly reject: (error: InferError) => void;
+  /** Ends the timer of a time of its own. */
+  stopTimer: (() => void) | undefined;
+}
+
+/** What is asked for, where, and who wants to know what came of it. */
+export interface SharedRunOptions {
+  readonly model: string;
+  readonly tensors: InferTensors;
+  readonly terms: RequestTerms;
+  readonly next: Batcher;
+  /** Keeps the answer. */
+  readonly keep: (outputs: InferOutputs['outputs']) => void;
+  /** No request may join any more. */
+  readonly close: () => void;
+}
+
+/** Failures that say something of one request's time, and nothing of an equal one's. */
+const OF_ITS_OWN_TIME: ReadonlySet<Reason> = new Set([
+  'deadline_exceeded',
+  'cannot_meet_deadline',
+  'deadline_too_short',
+  'overloaded',
+  'runner_lost',
+]);
+
+export class SharedRun {
+  readonly tensors: InferTensors;
+  readonly #options: SharedRunOptions;
+  /** In the order of arrival. */
+  readonly #seats = new Set<Seat>();
+  #call: SharedCall | undefined;
+
+  constructor(options: SharedRunOptions) {
+    this.tensors = options.tensors;
+    this.#options = options;
+  }
+
+  /** On the same terms, so that nobody waits at a less urgent level, or for less time, than he asked for. */
+  isFor({ priority, timeoutMs }: RequestTerms): boolean {
+    const { terms } = this.#options;
+    return priority === terms.priority && timeoutMs === terms.timeoutMs;
+  }
+
+  /** The first to join starts the run. */
+  join(rider: Rider): Promise<InferOutputs> {
+    return new Promise((resolve, reject) => {
+      const { call, arrivalMs, expiresAt, lookupMs } = rider;
+      const seat: Seat = { call, arrivalMs, expiresAt, lookupMs, resolve, reject, stopTimer: undefined };
+      this.#seats.add(seat);
+      call.onCancel = (reason) => this.#leave(seat, reason);
+      // The transport watches the call's deadline.
+      if (expiresAt < call.deadline && expiresAt - arrivalMs <= MAX_TIMER_MS) {
+        const timer = setTimeout(() => this.#leave(seat, 'deadline'), expiresAt - arrivalMs);
+        seat.stopTimer = () => clearTimeout(timer);
+      }
+      if (this.#call === undefined) this.#startFor(seat);
+    });
+  }
+
+  #startFor(seat: Seat): void {
+    const { model, tensors, terms, next } = this.#options;
+    const call = new SharedCall(seat.call, seat.expiresAt, model);
+    this.#call = call;
+    next.enqueue(tensors, call, terms).then(
+      (answer) => this.#answer(answer),
+      (error: unknown) => this.#fail(seat, InferError.from(error)),
+    );
+  }
+
+  #leave(seat: Seat, reason: CancelReason): void {
+    if (!this.#stand(seat)) return;
+    seat.reject(cancelled(reason));
+    if (this.#seats.size > 0) return;
+    this.#options.close();
+    this.#call?.cancel(reason);
+  }
+
+  #answer({ outputs, timing }: InferOutputs): void {
+    this.#options.close();
+    const now = performance.now();
+    if (this.#seats.size > 0) this.#options.keep(outputs);
+    const keptMs = performance.now() - now;
+    let first = true;
+    for (const seat of this.#seats) {
+      this.#stand(seat);
+      const { arrivalMs, lookupMs, resolve } = seat;
+      // The run is charged to one of them: to the first that is still there.
+      if (first) resolve({ outputs, timing: { ...timing, cache: { outcome: 'miss', ms: lookupMs + keptMs } } });
+      else {
+        const waited = { queueMs: now - arrivalMs - lookupMs, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
+        resolve({ outputs, timing: { ...waited, cache: { outcome: 'joined', ms: lookupMs } } });
+      }
+      first = false;
+    }
+  }
+
+  #fail(asked: Seat, error: InferError): void {
+    if (OF_ITS_OWN_TIME.has(error.reason)) {
+      if (this.#stand(asked)) asked.reject(error);
+      const [next] = this.#seats;
+      if (next !== undefined) {
+        this.#startFor(next);
+        return;
+      }
+    }
+    this.#options.close();
+    for (const seat of this.#seats) {
+      this.#stand(seat);
+      seat.reject(error);
+    }
+  }
+
+  /** False where the request is settled already. */
+  #stand(seat: Seat): boolean {
+    if (!this.#seats.delete(seat)) return false;
+    seat.call.onCancel = undefined;
+    seat.stopTimer?.();
+    return true;
+  }
+}
+
+/** Stands for the calls that share a run: it is cancelled when none of them is left. */
+class SharedCall implements Call {
+  readonly deadline: Deadline;
+  readonly namesDeadline: boolean;
+  /** So the batch is told of as the call's for which it runs. */
+  readonly step: NonNullable<Call['step']>;
+  cancelled = false;
+  onCancel: ((reason: CancelReason) => void) | undefined;
+  readonly #first: Call;
+
+  constructor(first: Call, deadline: Deadline, model: string) {
+    this.deadline = deadline;
+    this.namesDeadline = first.namesDeadline || deadline < first.deadline;
+    this.step = first.step ?? { of: first, ensemble: model };
+    this.#first = first;
+  }
+
+  get path(): string {
+    return this.#first.path;
+  }
+
+  get wayBackMs(): number {
+    return this.#first.wayBackMs;
+  }
+
+  cancel(reason: CancelReason): void {
+    this.cancelled = true;
+    this.onCancel?.(reason);
+  }
+
+  get(name: string): string | Uint8Array | undefined {
+    return this.#first.get(name);
+  }
+
+  keys(): Iterable<string> {
+    return this.#first.keys();
+  }
+
+  fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
+    this.#first.fail(code, text, trailers, failure);
+  }
+}

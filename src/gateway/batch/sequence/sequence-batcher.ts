@@ -1,0 +1,321 @@
+/**
+ * Sequence batching: requests with one correlation id run one after the other, and the model's state goes from each to the
+ * next. The sessions keep nothing, so the state lives here: any instance runs any row, a batch mixes sequences freely, and
+ * what is replayed after a crash starts from the same state. The queue behind it forms the batches.
+ *
+ * S1: of a sequence at most one request is handed on and unsettled; they are handed on in the order of arrival.
+ * S2: a request changes the state of its sequence if, and only if, it is answered.
+ * S3: a state is replaced, never changed in place: a batch that was given up may still read it.
+ * S4: START and END hold from the arrival of an accepted request, whatever becomes of it.
+ * S5: at most `maxSequences` have a state, in at most `maxSequenceBytes`; at most `slots` of them hand requests on.
+ */
+
+import { MAX_TIMER_MS } from '../../../timer-limit.ts';
+import type { Call, CancelReason } from '../../accept/call.ts';
+import type { InferTensors } from '../../admit/infer-tensors.ts';
+import type { RequestTerms, SequenceTerms } from '../../admit/request-terms.ts';
+import { InferError, withJitter } from '../../errors.ts';
+import type { ControlSpec, StateSpec } from '../../repository/signature/sequence-signature.ts';
+import type { Batcher } from '../batcher.ts';
+import type { Forecast, RequestLoad } from '../forecast.ts';
+import { type QueuePolicies, type QueuePolicy, timeLimitMs } from '../queue-policy.ts';
+import type { InferOutputs } from '../queued-request.ts';
+import { cancelled } from '../refusals.ts';
+import { IdleSequences } from './idle-sequences.ts';
+import { Sequence, type SequencedRequest } from './sequence.ts';
+import { SequenceInputs } from './sequence-inputs.ts';
+
+export interface SequenceOptions {
+  /** The model's name, for the texts of refusals. */
+  readonly model: string;
+  /** How many inputs the session has. */
+  readonly inputs: number;
+  readonly states: readonly StateSpec[];
+  readonly controls: readonly ControlSpec[];
+  readonly maxSequences: number;
+  /** Bytes that the states and ids of all sequences may have. A single sequence may have more. */
+  readonly maxSequenceBytes: number;
+  /** Sequences that may hand requests on; others wait until one of these ends. */
+  readonly slots: number;
+  /** A sequence without a request for so long ends, in milliseconds. */
+  readonly idleMs: number;
+  /** Of what waits, here and behind. */
+  readonly queues: QueuePolicies;
+  readonly maxQueueBytes: number;
+}
+
+export class SequenceBatcher implements Batcher {
+  readonly #options: SequenceOptions;
+  readonly #next: Batcher;
+  readonly #inputs: SequenceInputs;
+  /** Those that take requests, by correlation id. */
+  readonly #open = new Map<SequenceTerms['id'], Sequence>();
+  /** Those, and the ended ones that are not worked off. */
+  readonly #live = new Set<Sequence>();
+  readonly #idle: IdleSequences;
+  /** Those that wait for a slot, in the order in which they asked. */
+  readonly #backlog = new Set<Sequence>();
+  #freeSlots: number;
+  /** What the sequences hold that are alive. */
+  #heldBytes = 0;
+  #waiting = 0;
+  /** Of everything that is not settled. */
+  #bytes = 0;
+  #unsettled = 0;
+  readonly #drainWaiters: (() => void)[] = [];
+
+  /** @param next what runs the requests of different sequences together. */
+  constructor(options: SequenceOptions, next: Batcher) {
+    this.#options = options;
+    this.#next = next;
+    this.#inputs = new SequenceInputs(options.inputs, options.states, options.controls);
+    this.#idle = new IdleSequences(options.idleMs, (sequence) => this.#forget(sequence));
+    this.#freeSlots = options.slots;
+  }
+
+  get queuedRequests(): number {
+    return this.#waiting + this.#next.queuedRequests;
+  }
+
+  get queuedRows(): number {
+    return this.#waiting + this.#next.queuedRows;
+  }
+
+  /** Sequences that have a state. */
+  get sequences(): number {
+    return this.#live.size;
+  }
+
+  /**
+   * Resolves with the request's outputs, states among them.
+   * @throws InferError `invalid_request` or `queue_full` at once; later what the batcher behind throws.
+   */
+  enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
+    return new Promise((resolve, reject) => {
+      // What is thrown in here rejects the promise.
+      const { queues } = this.#options;
+      const policy = queues.at(queues.levelOf(terms));
+      const sequence = this.#admit(tensors, terms.sequence, policy);
+      const request: SequencedRequest = {
+        tensors,
+        call,
+        terms,
+        arrivalMs: performance.now(),
+        limitMs: timeLimitMs(policy, terms),
+        postpones: policy.timeoutAction === 'delay',
+        start: terms.sequence?.start === true,
+        end: terms.sequence?.end === true,
+        stopTimer: undefined,
+        resolve,
+        reject,
+      };
+      sequence.push(request);
+      this.#waiting++;
+      this.#unsettled++;
+      this.#bytes += tensors.bytes;
+      this.#idle.delete(sequence);
+      this.#advance(sequence);
+      if (sequence.waiting.at(-1) === request) this.#watch(sequence, request);
+    });
+  }
+
+  forecast(load: RequestLoad): Forecast {
+    return this.#next.forecast(load);
+  }
+
+  abandon(error: InferError): void {
+    this.#backlog.clear();
+    for (const sequence of this.#live) {
+      for (const request of sequence.waiting.splice(0)) {
+        this.#waiting--;
+        this.#reject(request, error);
+      }
+      sequence.ended = true;
+      this.#open.delete(sequence.id);
+      if (!sequence.running) this.#forget(sequence);
+    }
+    this.#next.abandon(error);
+  }
+
+  async drained(): Promise<void> {
+    if (this.#unsettled > 0) await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
+    await this.#next.drained();
+  }
+
+  /**
+   * The sequence that the request belongs to, begun by it or before.
+   * @throws InferError; then nothing has changed.
+   */
+  #admit(tensors: InferTensors, terms: SequenceTerms | undefined, { maxRequests }: QueuePolicy): Sequence {
+    const { model, maxQueueBytes } = this.#options;
+    if (tensors.rows !== 1) {
+      const text = `inference request to model '${model}' must specify batch-size 1 due to requirements of sequence batcher`;
+      throw new InferError('invalid_request', text);
+    }
+    if (terms === undefined) {
+      const text = `inference request to model '${model}' must specify a non-zero or non-empty correlation ID`;
+      throw new InferError('invalid_request', text);
+    }
+    const { id, start, end } = terms;
+    let sequence = this.#open.get(id);
+    if (sequence === undefined && !start) {
+      const text = `inference request for sequence ${id} to model '${model}' must specify the START flag on the first request of the sequence`;
+      throw new InferError('invalid_request', text);
+    }
+    if (this.queuedRequests >= maxRequests) {
+      throw full(`Exceeds maximum queue size: ${maxRequests} requests wait (max_queue_size)`);
+    }
+    if (this.#bytes + tensors.bytes > maxQueueBytes) {
+      throw full(`Exceeds maximum queue size: ${this.#bytes} of ${maxQueueBytes} bytes wait (max_queue_bytes)`);
+    }
+    sequence ??= this.#begin(id);
+    if (end) {
+      sequence.ended = true;
+      this.#open.delete(id);
+    }
+    return sequence;
+  }
+
+  #begin(id: SequenceTerms['id']): Sequence {
+    const { model, maxSequences, maxSequenceBytes } = this.#options;
+    const correlationIds = this.#inputs.encodeId(id);
+    const bytes = this.#inputs.stateBytes + idBytes(id, correlationIds);
+    if (this.#live.size >= maxSequences) {
+      const text = `model '${model}' holds ${maxSequences} sequences, which is its most (max_sequences)`;
+      throw full(text, this.#idle.nextExpiryMs);
+    }
+    if (this.#live.size > 0 && this.#heldBytes + bytes > maxSequenceBytes) {
+      const text = `model '${model}' holds ${this.#live.size} sequences in ${this.#heldBytes} bytes, and another takes ${bytes}: at most ${maxSequenceBytes} (max_sequence_bytes)`;
+      throw full(text, this.#idle.nextExpiryMs);
+    }
+    const sequence = new Sequence(id, correlationIds, this.#inputs.initial, bytes);
+    this.#heldBytes += bytes;
+    this.#open.set(id, sequence);
+    this.#live.add(sequence);
+    return sequence;
+  }
+
+  /** A request that waits for its turn may be cancelled, or its time may pass. */
+  #watch(sequence: Sequence, request: SequencedRequest): void {
+    const { call, limitMs, arrivalMs, postpones } = request;
+    if (call.cancelled) {
+      this.#withdraw(sequence, request, 'client');
+      return;
+    }
+    call.onCancel = (reason) => this.#withdraw(sequence, request, reason);
+    // The transport watches the call's deadline; and a request cannot go behind others of its sequence.
+    if (postpones || arrivalMs + limitMs >= call.deadline || limitMs > MAX_TIMER_MS) return;
+    const timer = setTimeout(() => this.#withdraw(sequence, request, 'deadline'), limitMs);
+    request.stopTimer = () => clearTimeout(timer);
+  }
+
+  #withdraw(sequence: Sequence, request: SequencedRequest, reason: CancelReason): void {
+    if (!sequence.withdraw(request)) return;
+    this.#waiting--;
+    this.#reject(request, cancelled(reason));
+    this.#advance(sequence);
+  }
+
+  /** Hands on what may go next, if anything. */
+  #advance(sequence: Sequence): void {
+    if (sequence.running) return;
+    const request = sequence.waiting[0];
+    if (request === undefined) {
+      this.#backlog.delete(sequence);
+      if (sequence.ended) this.#forget(sequence);
+      else this.#idle.add(sequence);
+      return;
+    }
+    if (!sequence.placed) {
+      if (this.#freeSlots === 0) {
+        this.#backlog.add(sequence);
+        return;
+      }
+      this.#freeSlots--;
+      sequence.placed = true;
+    }
+    sequence.waiting.shift();
+    this.#waiting--;
+    this.#send(sequence, request);
+  }
+
+  #send(sequence: Sequence, request: SequencedRequest): void {
+    const { tensors, call, limitMs, arrivalMs } = request;
+    release(request);
+    if (request.start) sequence.begin();
+    sequence.running = true;
+    const waitedMs = performance.now() - arrivalMs;
+    const timeoutMs = limitMs === Number.POSITIVE_INFINITY ? undefined : limitMs - waitedMs;
+    const terms = timeoutMs === undefined ? request.terms : { ...request.terms, timeoutMs };
+    this.#next.enqueue(this.#inputs.compose(tensors, sequence, request.end), call, terms).then(
+      (answer) => this.#answer(sequence, request, answer, waitedMs),
+      (error: unknown) => this.#fail(sequence, request, InferError.from(error)),
+    );
+  }
+
+  #answer(sequence: Sequence, request: SequencedRequest, { outputs, timing }: InferOutputs, waitedMs: number): void {
+    let states: readonly Uint8Array[];
+    try {
+      states = this.#inputs.statesOf(outputs);
+    } catch (error) {
+      this.#fail(sequence, request, InferError.from(error));
+      return;
+    }
+    sequence.proceed(states);
+    sequence.running = false;
+    this.#settled(request);
+    request.resolve({ outputs, timing: { ...timing, queueMs: timing.queueMs + waitedMs } });
+    this.#advance(sequence);
+  }
+
+  #fail(sequence: Sequence, request: SequencedRequest, error: InferError): void {
+    sequence.running = false;
+    this.#reject(request, error);
+    this.#advance(sequence);
+  }
+
+  #reject(request: SequencedRequest, error: InferError): void {
+    release(request);
+    this.#settled(request);
+    request.reject(error);
+  }
+
+  #settled({ tensors }: SequencedRequest): void {
+    this.#bytes -= tensors.bytes;
+    this.#unsettled--;
+    if (this.#unsettled === 0) for (const resolve of this.#drainWaiters.splice(0)) resolve();
+  }
+
+  /** Frees what a sequence holds: it is worked off, or nobody went on with it. */
+  #forget(sequence: Sequence): void {
+    if (!this.#live.delete(sequence)) return;
+    this.#heldBytes -= sequence.bytes;
+    this.#idle.delete(sequence);
+    this.#backlog.delete(sequence);
+    if (this.#open.get(sequence.id) === sequence) this.#open.delete(sequence.id);
+    if (!sequence.placed) return;
+    sequence.placed = false;
+    this.#freeSlots++;
+    const [next] = this.#backlog;
+    if (next === undefined) return;
+    this.#backlog.delete(next);
+    this.#advance(next);
+  }
+}
+
+/** What an id takes that is kept: as a key, and as the model's controls take it. */
+function idBytes(id: SequenceTerms['id'], encoded: readonly Uint8Array[]): number {
+  const asKey = typeof id === 'string' ? id.length * 2 : BigInt64Array.BYTES_PER_ELEMENT;
+  return encoded.reduce((sum, { byteLength }) => sum + byteLength, asKey);
+}
+
+/** @param waitMs after which there may be room, where that is known. */
+function full(text: string, waitMs = 0): InferError {
+  return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
+}
+
+/** From here on somebody else watches the call, or nobody. */
+function release(request: SequencedRequest): void {
+  request.call.onCancel = undefined;
+  request.stopTimer?.();
+}

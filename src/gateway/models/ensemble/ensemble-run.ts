@@ -1,0 +1,378 @@
+/**
+ * One request on its way through the graph of an ensemble.
+ *
+ * E1: it settles exactly once. After that no step starts, none that waits goes on waiting, and no room is taken any more.
+ * E2: a step starts in the moment in which its last input is there and its device takes one more step of this request, and only
+ *     where a wanted output needs it. Steps beside each other on a device of one core run one after the other.
+ * E3: until it settles, at least one step is in the hands of its model, or has its inputs checked, which ends with its call; so
+ *     that whatever ends those ends the request.
+ * E4: a tensor between two steps takes room from when it is there until the last step that takes it has ended.
+ * E5: a request that its steps are not expected to answer in time is refused before the first of them starts. Steps that share a
+ *     device count one after the other.
+ */
+
+import { MAX_TIMER_MS } from '../../../timer-limit.ts';
+import { NO_PARAMETERS } from '../../../wire/infer-parameter.ts';
+import type { InferInput, InferRequest } from '../../../wire/infer-request.ts';
+import type { Call, CancelReason } from '../../accept/call.ts';
+import type { Admission, Permit } from '../../admit/admission.ts';
+import type { InferTensors } from '../../admit/infer-tensors.ts';
+import { isLarge } from '../../admit/large-inputs.ts';
+import { readInputs } from '../../admit/large-request.ts';
+import type { PathBehind, RequestTerms } from '../../admit/request-terms.ts';
+import { validate } from '../../admit/validate.ts';
+import type { WantedTensor } from '../../batch/batcher.ts';
+import { defaultObjectiveMs } from '../../batch/objective.ts';
+import type { InferOutputs, OutputTensor } from '../../batch/queued-request.ts';
+import { cannotMeetDeadline, overloaded } from '../../batch/refusals.ts';
+import { ADMISSION_SLACK } from '../../batch/scheduler.ts';
+import { InferError } from '../../errors.ts';
+import { InferenceRecord } from '../../inference-record.ts';
+import {
+  type EnsembleGraph,
+  type EnsembleStep,
+  nameOfStep,
+  neededSteps,
+} from '../../repository/signature/ensemble-graph.ts';
+import type { ModelSignature } from '../../repository/signature/model-signature.ts';
+import type { ModelTable } from '../model-table.ts';
+import type { PathForecast } from './path-forecast.ts';
+import { ReadySteps } from './ready-steps.ts';
+import { StepCall } from './step-call.ts';
+import type { Passage } from './steps-in-flight.ts';
+
+export interface RunSurroundings {
+  /** The ensemble's. */
+  readonly name: string;
+  readonly graph: EnsembleGraph;
+  readonly signature: ModelSignature;
+  readonly models: Pick<ModelTable, 'find'>;
+  readonly admission: Admission;
+  readonly forecast: PathForecast;
+  /** `objective_ms`; by default it follows from what its steps take. */
+  readonly objectiveMs?: number | undefined;
+}
+
+export interface EnsembleRequest {
+  /** Of the ensemble's inputs, validated. */
+  readonly tensors: InferTensors;
+  readonly call: Call;
+  readonly terms: RequestTerms;
+  /** `undefined`: all outputs. */
+  readonly wanted: readonly WantedTensor[] | undefined;
+}
+
+/** Steps bring no message of their own. */
+const NO_MESSAGE = new Uint8Array(0);
+
+export class EnsembleRun {
+  /**
+   * The wanted outputs, as views of the steps' answers. As in Triton's statistics, the three durations of computing are the
+   * sums of the steps', and the wait is none: an ensemble has no queue, its steps' models have. Rejects with an InferError.
+   */
+  readonly answer: Promise<InferOutputs>;
+  readonly #surroundings: RunSurroundings;
+  readonly #call: Call;
+  readonly #requestId: string;
+  readonly #terms: RequestTerms;
+  readonly #rows: number;
+  readonly #deadline: number;
+  /** When the request should be answered, where its caller named no time; infinite otherwise. */
+  readonly #objectiveAt: number;
+  readonly #wanted: readonly number[];
+  /** By step. */
+  readonly #needed: readonly boolean[];
+  /** By step: how many of its inputs are not there yet; `undefined` for one that is not needed. */
+  readonly #missing: (number | undefined)[];
+  /** By tensor: its value, as long as a step or the answer needs it. */
+  readonly #values: (OutputTensor | undefined)[];
+  /** By tensor: the needed steps that take it, and have not ended. */
+  readonly #takers: number[];
+  readonly #room: (Permit | undefined)[];
+  readonly #ready: ReadySteps;
+  readonly #running = new Set<StepCall>();
+  /** `undefined` until its first steps start. */
+  #passage: Passage | undefined;
+  /** Needed steps that have not started, and that have not ended. */
+  #unstarted = 0;
+  #unended = 0;
+  readonly #timing = { queueMs: 0, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
+  /** A step has been answered. */
+  #hasRun = false;
+  #settled = false;
+  #timer: NodeJS.Timeout | undefined;
+  #resolve: (outputs: InferOutputs) => void = () => {};
+  #reject: (error: InferError) => void = () => {};
+
+  /** Starts the steps that need nothing but the request's own inputs. */
+  constructor(surroundings: RunSurroundings, { tensors, call, terms, wanted }: EnsembleRequest) {
+    const { graph, signature } = surroundings;
+    const now = performance.now();
+    this.#surroundings = surroundings;
+    this.#call = call;
+    this.#requestId = tensors.requestId ?? '';
+    // One deadline for all steps: what a step has used up, the next ones no longer have.
+    this.#deadline = Math.min(call.deadline, now + (terms.timeoutMs ?? Number.POSITIVE_INFINITY));
+    this.#terms = { ...terms, timeoutMs: undefined };
+    this.#rows = tensors.rows;
+    this.#timing.batchRows = tensors.rows;
+    this.#wanted = graph.outputs.filter((tensor) => isWanted(graph, tensor, wanted));
+    const needed = neededSteps(graph, this.#wanted);
+    this.#needed = needed;
+    this.#objectiveAt = this.#objectiveOf(call, terms, now);
+    this.#ready = new ReadySteps({
+      place: (step) => surroundings.forecast.place(step),
+      rankMs: (step) => surroundings.forecast.rankMs(step),
+    });
+    this.#missing = graph.steps.map(({ inputs }, step) =>
+      needed[step] === true ? new Set(inputs.map(({ tensor }) => tensor)).size : undefined,
+    );
+    this.#takers = graph.tensors.map(({ consumers }) => consumers.filter((step) => needed[step]).length);
+    this.#unended = needed.filter(Boolean).length;
+    this.#unstarted = this.#unended;
+    this.#values = graph.tensors.map(() => undefined);
+    this.#room = graph.tensors.map(() => undefined);
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    for (const [index, tensor] of graph.inputs.entries()) {
+      const spec = signature.inputs[index];
+      const data = tensors.inputs[index];
+      const shape = tensors.shapes[index];
+      if (spec === undefined || data === undefined || shape === undefined) throw new TypeError(`no input ${index}`);
+      this.#values[tensor] = { name: spec.name, datatype: spec.datatype, shape, data };
+    }
+    call.onCancel = (reason) => this.#cancel(reason);
+    // The transport watches the call's deadline; only a shorter one of the request's own needs a timer.
+    if (this.#deadline < call.deadline && this.#deadline - now <= MAX_TIMER_MS) {
+      this.#timer = setTimeout(() => this.#cancel('deadline'), this.#deadline - now);
+    }
+    const free = graph.steps.flatMap((_, step) => (this.#missing[step] === 0 ? [step] : []));
+    const refusal = this.#refusal(now);
+    if (this.#unended === 0) this.#succeed();
+    else if (refusal !== undefined) this.#fail(refusal);
+    else {
+      this.#passage = surroundings.forecast.enter(this.#rows, needed);
+      this.#start([...free, ...this.#arrive(graph.inputs)]);
+    }
+  }
+
+  /** By step. */
+  get #unendedSteps(): readonly boolean[] {
+    return this.#passage?.unended ?? this.#needed;
+  }
+
+  /** Fails the request if steps of it are still to start. One whose last steps are in the hands of their models is left to them. */
+  abandon(error: InferError): void {
+    if (this.#unstarted > 0) this.#fail(error);
+  }
+
+  #objectiveOf(call: Call, { timeoutMs, objectiveAt }: RequestTerms, now: number): number {
+    if (call.namesDeadline || timeoutMs !== undefined) return Number.POSITIVE_INFINITY;
+    const { forecast, objectiveMs } = this.#surroundings;
+    return objectiveAt ?? now + (objectiveMs ?? defaultObjectiveMs(0, forecast.aloneMs(this.#rows, this.#needed)));
+  }
+
+  /** E5 */
+  #refusal(now: number): InferError | undefined {
+    const { name, forecast } = this.#surroundings;
+    const whole = forecast.whole(this.#rows, this.#needed);
+    if (whole.isIdle) return undefined;
+    const until = Math.min(this.#deadline - this.#call.wayBackMs, this.#objectiveAt);
+    const leftMs = until - now - (this.#terms.behind?.(this.#rows).ms ?? 0);
+    if (whole.ms <= ADMISSION_SLACK * leftMs) return undefined;
+    const aloneMs = forecast.aloneMs(this.#rows, this.#needed);
+    const waitMs = Math.max(0, whole.ms - aloneMs);
+    const error =
+      this.#objectiveAt < this.#deadline ? overloaded(waitMs, leftMs) : cannotMeetDeadline(waitMs, aloneMs, leftMs);
+    return at(`in ensemble '${name}'`, error);
+  }
+
+  #cancel(reason: CancelReason): void {
+    // E3: the first of them fails the request, and says where it was.
+    for (const call of [...this.#running]) call.cancel(reason);
+  }
+
+  /** The steps that have all of their inputs with these. */
+  #arrive(tensors: readonly number[]): number[] {
+    const ready: number[] = [];
+    for (const tensor of tensors) {
+      for (const step of this.#surroundings.graph.tensors[tensor]?.consumers ?? []) {
+        const missing = this.#missing[step];
+        if (missing === undefined) continue;
+        this.#missing[step] = missing - 1;
+        if (missing === 1) ready.push(step);
+      }
+    }
+    return ready;
+  }
+
+  #start(arrived: readonly number[]): void {
+    this.#ready.add(arrived);
+    for (const step of this.#ready.take()) if (!this.#settled) void this.#run(step);
+  }
+
+  /** One step from its start to its end. Never rejects. */
+  async #run(index: number): Promise<void> {
+    const { name, graph, models } = this.#surroundings;
+    const step = graph.steps[index];
+    if (step === undefined) throw new TypeError(`no step ${index}`);
+    this.#unstarted--;
+    this.#passage?.start(index);
+    const call = new StepCall(this.#call, this.#deadline, name);
+    const record = new InferenceRecord(NO_MESSAGE, call);
+    this.#running.add(call);
+    let answer: InferOutputs;
+    try {
+      const request = this.#requestOf(step);
+      record.request = request;
+      record.requestId = request.id;
+      const values = isLarge(request) ? await readInputs(request, call) : undefined;
+      const model = models.find(step.model, step.version, call);
+      record.model = model;
+      const { signature, batcher } = model.ready;
+      const tensors = validate(request, signature, values);
+      record.rows = tensors.rows;
+      this.#surroundings.forecast.learn(index, tensors, this.#rows);
+      answer = await batcher.enqueue(tensors, call, this.#termsOf(index), step.outputs);
+    } catch (thrown) {
+      this.#left(index, call);
+      this.#fail(this.#failureOf(index, record.failed(thrown)));
+      return;
+    }
+    this.#left(index, call);
+    this.#hasRun = true;
+    record.answered({ chunks: [], timing: answer.timing });
+    if (!this.#settled) this.#end(index, step, answer);
+  }
+
+  #left(step: number, call: StepCall): void {
+    this.#running.delete(call);
+    this.#passage?.end(step);
+    this.#ready.end(step);
+  }
+
+  #termsOf(step: number): RequestTerms {
+    const { forecast } = this.#surroundings;
+    const outer = this.#terms.behind;
+    const behind = (rows: number): PathBehind => {
+      const all = forecast.requestRows(step, rows);
+      const own = forecast.behind(step, all, this.#unendedSteps, this.#ready.waiting);
+      const then = outer?.(all);
+      if (then === undefined) return own;
+      return {
+        ms: own.ms + then.ms,
+        runMs: own.runMs + then.runMs,
+        readyInMs: own.readyInMs,
+        isIdle: own.isIdle && then.isIdle,
+      };
+    };
+    // What was computed for a request is not given up because others want their turn.
+    const objectiveAt = this.#hasRun ? Number.POSITIVE_INFINITY : this.#objectiveAt;
+    return { ...this.#terms, behind, objectiveAt };
+  }
+
+  /** The step as a request of its model, which is checked like one of a client. The tensors are passed on, not copied. */
+  #requestOf({ model, version, inputs }: EnsembleStep): InferRequest {
+    const tensors: InferInput[] = [];
+    const raw: Uint8Array[] = [];
+    for (const { name, tensor } of inputs) {
+      const value = this.#values[tensor];
+      if (value === undefined) throw new TypeError(`tensor ${tensor} is not there`);
+      const { datatype, shape, data } = value;
+      tensors.push({ name, datatype, shape, parameters: NO_PARAMETERS, contents: undefined });
+      raw.push(data);
+    }
+    return {
+      modelName: model,
+      modelVersion: version,
+      id: this.#requestId,
+      parameters: NO_PARAMETERS,
+      inputs: tensors,
+      outputs: [],
+      rawInputContents: raw,
+    };
+  }
+
+  #end(index: number, step: EnsembleStep, { outputs, timing }: InferOutputs): void {
+    this.#timing.inputMs += timing.inputMs;
+    this.#timing.computeMs += timing.computeMs;
+    this.#timing.outputMs += timing.outputMs;
+    for (const tensor of new Set(step.inputs.map((input) => input.tensor))) this.#release(tensor);
+    try {
+      for (const { spec, tensor } of step.outputs) this.#keep(tensor, spec.name, outputs);
+    } catch (thrown) {
+      this.#fail(this.#failureOf(index, InferError.from(thrown)));
+      return;
+    }
+    this.#unended--;
+    if (this.#unended === 0) this.#succeed();
+    else this.#start(this.#arrive(step.outputs.map(({ tensor }) => tensor)));
+  }
+
+  /** Takes over an output of a step, if a needed step or the answer takes it. */
+  #keep(tensor: number, output: string, outputs: readonly OutputTensor[]): void {
+    const isAnswer = this.#wanted.includes(tensor);
+    const isTaken = (this.#takers[tensor] ?? 0) > 0;
+    if (!isAnswer && !isTaken) return;
+    const value = outputs.find(({ name }) => name === output);
+    if (value === undefined) throw new InferError('internal', `the model gave no output '${output}'`);
+    // What is only an answer takes no room here, as that of a model does not.
+    if (isTaken) {
+      const whose = `for a tensor between the steps of ensemble '${this.#surroundings.name}'`;
+      this.#room[tensor] = this.#surroundings.admission.tryHold(value.data.byteLength, whose);
+    }
+    this.#values[tensor] = value;
+  }
+
+  /** To be called when a step that took the tensor has ended. */
+  #release(tensor: number): void {
+    const takers = (this.#takers[tensor] ?? 0) - 1;
+    this.#takers[tensor] = takers;
+    if (takers > 0) return;
+    this.#room[tensor]?.[Symbol.dispose]();
+    if (!this.#wanted.includes(tensor)) this.#values[tensor] = undefined;
+  }
+
+  #succeed(): void {
+    const { graph } = this.#surroundings;
+    const outputs = this.#wanted.flatMap((tensor) => {
+      const value = this.#values[tensor];
+      return value === undefined ? [] : [{ ...value, name: graph.tensors[tensor]?.name ?? '' }];
+    });
+    this.#settle();
+    this.#resolve({ outputs, timing: this.#timing });
+  }
+
+  #fail(error: InferError): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#reject(error);
+    for (const call of [...this.#running]) call.cancel('client');
+  }
+
+  /** E1 */
+  #settle(): void {
+    this.#settled = true;
+    this.#call.onCancel = undefined;
+    clearTimeout(this.#timer);
+    this.#passage?.leave();
+    for (const permit of this.#room) permit?.[Symbol.dispose]();
+  }
+
+  /** The step's own reason, with Triton's beginning of the text. */
+  #failureOf(step: number, error: InferError): InferError {
+    const { name, graph } = this.#surroundings;
+    return at(`in ensemble '${name}', ${nameOfStep(graph, step)}`, error);
+  }
+}
+
+/** The same error, with its place. */
+function at(place: string, { reason, message, cause, pushback }: InferError): InferError {
+  return new InferError(reason, `${place}: ${message}`, { cause, ...(pushback !== undefined && { pushback }) });
+}
+
+function isWanted({ tensors }: EnsembleGraph, tensor: number, wanted: EnsembleRequest['wanted']): boolean {
+  return wanted === undefined || wanted.some(({ spec }) => spec.name === tensors[tensor]?.name);
+}

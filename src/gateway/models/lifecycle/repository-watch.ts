@@ -1,0 +1,83 @@
+/**
+ * Looks at the repository again and again, and says which models are to be loaded anew. A change counts when two looks in a
+ * row saw the same: files that are being written are left alone.
+ */
+
+import path from 'node:path';
+import { messageOf } from '../../../error-message.ts';
+import { diagnostics } from '../../ops/diagnostics.ts';
+import { fingerprintModel } from '../../repository/fingerprint.ts';
+import type { RepositoryListing } from './repository-listing.ts';
+
+export interface RepositoryWatcher {
+  /** The models that it has. */
+  readonly names: readonly string[];
+  /** The files of a model are not what they were when it was last told of, or it is told of for the first time. */
+  changed(name: string): void;
+  /** There is no such model any more. */
+  gone(name: string): void;
+}
+
+export class RepositoryWatch {
+  readonly #directory: string;
+  readonly #listing: Pick<RepositoryListing, 'read'>;
+  readonly #watcher: RepositoryWatcher;
+  /** What the last look saw, by model. */
+  #seen: ReadonlyMap<string, string> = new Map();
+  /** What the watcher was told of. */
+  readonly #told = new Map<string, string>();
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(directory: string, listing: Pick<RepositoryListing, 'read'>, watcher: RepositoryWatcher) {
+    this.#directory = directory;
+    this.#listing = listing;
+    this.#watcher = watcher;
+  }
+
+  start(intervalMs: number): void {
+    this.#timer = setTimeout(() => {
+      void this.look().then(() => {
+        if (!this.#stopped) this.start(intervalMs);
+      });
+    }, intervalMs).unref();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Never rejects: a repository that cannot be read now may be there at the next look, and what is loaded serves on. */
+  async look(): Promise<void> {
+    try {
+      const seen = await this.#read();
+      if (this.#stopped) return;
+      const before = this.#seen;
+      this.#seen = seen;
+      for (const [name, print] of seen) {
+        if (before.get(name) !== print || this.#told.get(name) === print) continue;
+        this.#told.set(name, print);
+        this.#watcher.changed(name);
+      }
+      for (const name of this.#watcher.names) {
+        if (seen.has(name) || before.has(name)) continue;
+        this.#told.delete(name);
+        this.#watcher.gone(name);
+      }
+    } catch (error) {
+      const text = `the model repository could not be looked at, and will be again: ${messageOf(error)}`;
+      diagnostics.notice.publish({ level: 'error', text });
+    }
+  }
+
+  async #read(): Promise<Map<string, string>> {
+    const seen = new Map<string, string>();
+    for (const name of await this.#listing.read()) {
+      const versions = await fingerprintModel(path.join(this.#directory, name));
+      // A folder whose last version is gone is still there, and has something to say.
+      seen.set(name, [...versions].flat().join('\n'));
+    }
+    return seen;
+  }
+}

@@ -1,0 +1,146 @@
+/** From a model's folder and its configuration to what is to be loaded, before anything is. */
+
+import os from 'node:os';
+import path from 'node:path';
+import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
+import { type TenantOf, tenantsBy } from '../batch/tenants.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
+import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
+import { parseModelConfig, readModelConfig } from '../repository/config/config-file.ts';
+import { type ModelConfig, ModelConfigError } from '../repository/config/model-config.ts';
+import { sessionOptions } from '../repository/config/session-options.ts';
+import { chooseVersions } from '../repository/config/version-policy.ts';
+import type { ModelFingerprint } from '../repository/fingerprint.ts';
+import { modelFileProblem } from '../repository/model-file.ts';
+import type { ModelFolder } from '../repository/model-repository.ts';
+import { neededOutputs } from '../repository/signature/model-signature.ts';
+import type { ModelPlan } from './model.ts';
+
+/** What the server says for models that say nothing themselves. */
+export interface PlanDefaults {
+  readonly executionProviders: readonly ExecutionProvider[];
+  readonly strictExecutionProviders: boolean;
+  readonly mailboxDirectory: string;
+  readonly loadLimitMs: number;
+  /** For models that name no `max_run_ms`. */
+  readonly maxRunMs: number;
+  /** For models that name no `objective_ms`; by default it follows from the speed of each. */
+  readonly objectiveMs?: number | undefined;
+  /** Absent where all calls are one tenant's. */
+  readonly tenantOf?: TenantOf | undefined;
+  /** Longest message that is taken; any, where absent. */
+  readonly maxMessageBytes?: number | undefined;
+  readonly maxOutputBytes: number;
+  /** Cores that this machine lends the server. */
+  readonly cores: number;
+}
+
+/** The part of the settings that models may overrule. */
+export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanDefaults {
+  return {
+    executionProviders: settings.executionProviders,
+    strictExecutionProviders: settings.strictExecutionProviders,
+    mailboxDirectory: settings.mailboxDirectory,
+    loadLimitMs: settings.runnerStartTimeoutMs,
+    // No unary call is waited for any longer.
+    maxRunMs: settings.maxDeadlineMs,
+    objectiveMs: settings.objectiveMs,
+    tenantOf: settings.tenantKey === '' ? undefined : tenantsBy(settings.tenantKey, tenantWeights(settings)),
+    maxMessageBytes: settings.maxMessageBytes,
+    maxOutputBytes: outputLimit(settings),
+    cores: os.availableParallelism(),
+  };
+}
+
+export interface PlanSource {
+  /** Takes the place of the folder's configuration: YAML or JSON. */
+  readonly configOverride?: string | undefined;
+  /** Of the folder, from before it was read. */
+  readonly fingerprint?: ModelFingerprint | undefined;
+}
+
+/** Where problems of a configuration are that came with a request. */
+const OVERRIDE_NAME = "parameter 'config'";
+
+/**
+ * The versions of a model that its policy chooses.
+ * @throws ModelConfigError with the reason why none of them can be served.
+ */
+export async function planModel(
+  folder: ModelFolder,
+  defaults: PlanDefaults,
+  source: PlanSource = {},
+): Promise<ModelPlan[]> {
+  if (folder.problem !== undefined) throw new ModelConfigError(folder.problem);
+  const { configOverride, fingerprint } = source;
+  const { config, warnings } =
+    configOverride === undefined
+      ? await readModelConfig(folder.configPath, folder.name)
+      : parseModelConfig({ text: configOverride, name: OVERRIDE_NAME, form: 'request' }, folder.name);
+  for (const warning of warnings) {
+    diagnostics.notice.publish({ level: 'warn', text: `model '${folder.name}': ${warning}` });
+  }
+  const versions = chooseVersions(folder.versions, config.version_policy);
+  if (versions.length === 0) {
+    throw new ModelConfigError(`version_policy chooses none of the versions ${folder.versions.join(', ')}`);
+  }
+  const options = sessionOptions(config);
+  const isEnsemble = config.ensemble_scheduling !== undefined;
+  const devices = isEnsemble ? [] : placeInstances(config, defaults.cores);
+  const outputs = neededOutputs(config);
+  const plan = async (version: string): Promise<ModelPlan> => {
+    const modelPath = path.join(folder.directory, version, config.default_model_filename);
+    return {
+      ref: { name: folder.name, version },
+      config,
+      directory: folder.directory,
+      fingerprint: fingerprint === undefined ? undefined : (fingerprint.get(version) ?? ''),
+      sessions: devices.map(({ kind, deviceId }): SessionSpec => {
+        const providers = providersFor(kind, config, defaults);
+        const strictProviders = config.tensorgate.strict_execution_providers ?? defaults.strictExecutionProviders;
+        return { modelPath, providers, strictProviders, deviceId, options, ...(outputs && { outputs }) };
+      }),
+      problem: isEnsemble ? undefined : await modelFileProblem(modelPath),
+      mailboxDirectory: defaults.mailboxDirectory,
+      loadLimitMs: defaults.loadLimitMs,
+      maxRunMs: config.tensorgate.max_run_ms ?? defaults.maxRunMs,
+      objectiveMs: config.tensorgate.objective_ms ?? defaults.objectiveMs,
+      tenantOf: defaults.tenantOf,
+      maxMessageBytes: defaults.maxMessageBytes,
+      maxOutputBytes: defaults.maxOutputBytes,
+    };
+  };
+  return Promise.all(versions.map(plan));
+}
+
+type InstanceKind = ModelConfig['instance_group'][number]['kind'];
+
+interface Place {
+  readonly kind: InstanceKind;
+  readonly deviceId: number;
+}
+
+/** More instances than this repeat the weights for little: past it, a configuration should say what it wants. */
+const MAX_DEFAULT_INSTANCES = 4;
+
+/** One place for each instance. Without a configuration: one instance a core, less one for the gateway. */
+function placeInstances({ instance_group: groups }: ModelConfig, cores: number): Place[] {
+  const count = Math.max(1, Math.min(MAX_DEFAULT_INSTANCES, cores - 1));
+  if (groups.length === 0) return Array.from({ length: count }, () => ({ kind: 'KIND_AUTO', deviceId: 0 }));
+  return groups.flatMap((group) => {
+    const devices = group.gpus.length > 0 && group.kind !== 'KIND_CPU' ? group.gpus : [0];
+    const each = group.count ?? (group.kind === 'KIND_GPU' || group.gpus.length > 0 ? 1 : count);
+    return devices.flatMap((deviceId) => Array.from({ length: each }, () => ({ kind: group.kind, deviceId })));
+  });
+}
+
+function providersFor(
+  kind: InstanceKind,
+  { tensorgate }: ModelConfig,
+  defaults: PlanDefaults,
+): readonly ExecutionProvider[] {
+  if (kind === 'KIND_CPU') return ['cpu'];
+  const preferred = tensorgate.execution_providers ?? defaults.executionProviders;
+  if (kind === 'KIND_GPU' && !preferred.some((provider) => provider !== 'cpu')) return ['cuda', ...preferred];
+  return preferred;
+}

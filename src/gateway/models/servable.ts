@@ -1,0 +1,64 @@
+/** What answers requests under a name and a version: an ONNX model, or an ensemble of other models. */
+
+import type { ExecutionProvider } from '../../worker/protocol.ts';
+import type { BatchAxis } from '../admit/infer-tensors.ts';
+import type { Batcher } from '../batch/batcher.ts';
+import type { Occupancy } from '../batch/occupancy.ts';
+import type { InferError } from '../errors.ts';
+import type { BreakerState, ModelRef, ModelState, Prediction } from '../ops/diagnostics.ts';
+import type { ModelConfig } from '../repository/config/model-config.ts';
+import type { ModelSignature } from '../repository/signature/model-signature.ts';
+import type { ModelStatistics } from './model-statistics.ts';
+
+/** What exists once a version is loaded. */
+export interface Served {
+  readonly signature: ModelSignature;
+  readonly axis: BatchAxis;
+  readonly batcher: Batcher;
+}
+
+/** Where one instance runs. */
+export interface Placement {
+  readonly provider: ExecutionProvider;
+  readonly deviceId: number;
+}
+
+export interface Servable {
+  readonly ref: ModelRef;
+  readonly config: ModelConfig;
+  /** `onnxruntime_onnx` or `ensemble`, as Triton names them. */
+  readonly platform: 'onnxruntime_onnx' | 'ensemble';
+  readonly statistics: ModelStatistics;
+  readonly state: ModelState;
+  /** Why it is not ready, or how it is served. */
+  readonly detail: string;
+  /** It served, has no instance that lives, and comes back by itself: requests that can wait for it are queued. */
+  readonly isDown: boolean;
+  /** Of the process that it runs in, alone or with others; `undefined` where there is none at the moment. */
+  readonly pid: number | undefined;
+  /** The ONNX file of each instance; empty for what has none of its own. */
+  readonly modelPaths: readonly string[];
+  /** One for each instance; empty before it is READY, and for what has none of its own. */
+  readonly placements: readonly Placement[];
+  readonly breaker: BreakerState;
+  readonly queuedRequests: number;
+  readonly queuedRows: number;
+  /** How full its queue and its instances are; `undefined` before it is READY, and for what has no instances of its own. */
+  readonly occupancy?: Occupancy | undefined;
+  /** What its response cache holds; `undefined` where it has none. */
+  readonly cacheBytes?: number | undefined;
+  /** Times that its batches are predicted to take; absent for what runs none of its own. */
+  readonly predictions?: readonly Prediction[] | undefined;
+  /** Share of padding among the elements along its length that it computed; `undefined` where its requests are not padded. */
+  readonly paddingShare?: number | undefined;
+  /** @throws InferError `model_not_ready`, with what it is doing instead. */
+  readonly ready: Served;
+  /** Loads, verifies and warms it, and makes it READY. Never rejects: what went wrong becomes its state. */
+  load(): Promise<void>;
+  /** Fails what still waits. */
+  abandon(error: InferError): void;
+  /** Resolves when nothing waits and nothing runs. */
+  drained(): Promise<void>;
+  /** Ends its instances. To be called when it is drained. */
+  close(): void;
+}

@@ -1,0 +1,134 @@
+/** Made-up requests, with which a model is warmed and its rows are proven independent before it serves. */
+
+import { DATATYPE_BYTES, type Datatype } from '../../../wire/tensor.ts';
+import { type InferTensors, UNIT_ROW } from '../../admit/infer-tensors.ts';
+import { isMask, type LengthAxis } from '../../repository/signature/length-axis.ts';
+import type { ModelTensor } from '../../repository/signature/row-axis.ts';
+
+/**
+ * Values to try: `wide` spans a datatype's usual range, `small` is 0 and 1, `zero` is 0. A model may refuse some (an index
+ * beyond a vocabulary fails a Gather). Rows of wide values differ most, which is what a proof of independence needs.
+ */
+export const PROBE_RANGES = ['wide', 'small', 'zero'] as const;
+/**
+ * For a mere first run. A model that does not batch may take sizes and steps as inputs (Tile, Pad, STFT): wide ones cost
+ * gigabytes, and a step of 0 is a division that ends the process.
+ */
+export const WARM_UP_RANGES = ['one'] as const;
+export type ValueRange = (typeof PROBE_RANGES)[number] | (typeof WARM_UP_RANGES)[number];
+/** `binary`: 0 or 1, of floating-point datatypes too. */
+type FillRange = ValueRange | 'binary';
+
+/** Sizes to try for axes that are open besides the batch axis: a convolution fails on a small image, an embedding on a long text. */
+export const OPEN_AXIS_SIZES = [16, 1, 32, 64, 128, 224, 320] as const;
+
+/** A seeded generator of numbers in [0, 1) (mulberry32): a probe must give the same verdict at every start. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let bits = Math.imul(state ^ (state >>> 15), state | 1);
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Inputs of text encoders that hold 0 and 1 whatever the others hold: a segment of 57 fails a Gather, a mask of 57 hides nothing. */
+function isBinary(name: string): boolean {
+  return isMask(name) || /token_type|segment_ids/i.test(name);
+}
+
+export interface RowRecipe {
+  readonly openAxisSize: number;
+  /** The size of the length axis, where it is not that of other open axes. */
+  readonly length?: { readonly axis: LengthAxis; readonly size: number };
+  readonly range: FillRange;
+  readonly random: () => number;
+  /** Scales floating-point values, so that rows differ in magnitude and not only in pattern. */
+  readonly magnitude: number;
+}
+
+/** One row for each input (the row axis of size 1 where the model batches, its whole shape otherwise). */
+export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe): InferTensors {
+  const { openAxisSize, length } = recipe;
+  const shapes = inputs.map(({ shape, rowAxis = 0 }, index) => {
+    const lengthAxis = length?.axis.inputs.get(index)?.axis;
+    return shape.map((size, axis) => {
+      if (size >= 0) return size;
+      if (axis === rowAxis) return 1;
+      return length !== undefined && axis === lengthAxis ? length.size : openAxisSize;
+    });
+  });
+  const values = inputs.map(({ name, datatype, rowAxis, probeValue }, index) => {
+    const elements = (shapes[index] ?? []).reduce((product, size) => product * size, 1);
+    const own: RowRecipe = recipe.range === 'wide' && isBinary(name) ? { ...recipe, range: 'binary' } : recipe;
+    return fill(datatype, elements, probeValue ?? (rowAxis === 'shared' ? 1 : own));
+  });
+  return {
+    rows: 1,
+    bytes: values.reduce((sum, value) => sum + value.byteLength, 0),
+    size: UNIT_ROW,
+    bucket: '',
+    inputs: values,
+    shapes,
+  };
+}
+
+/** @param recipe a number fills every element; rows that share a value must have the same. */
+function fill(datatype: Datatype, elements: number, recipe: RowRecipe | number): Uint8Array {
+  const bytes = Buffer.alloc((DATATYPE_BYTES[datatype] ?? 5) * elements);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const source = typeof recipe === 'number' ? constant(recipe) : sourceOf(recipe);
+  const write = WRITERS[datatype];
+  for (let index = 0; index < elements; index++) write(view, index, source);
+  return bytes;
+}
+
+function sourceOf({ range, random, magnitude }: RowRecipe): Source {
+  switch (range) {
+    case 'wide':
+      return { integer: (wide) => Math.floor(random() * wide), real: () => (random() * 2 - 1) * magnitude };
+    case 'small':
+      return { integer: () => Math.floor(random() * 2), real: random };
+    case 'binary':
+      return { integer: () => Math.floor(random() * 2), real: () => Math.floor(random() * 2) };
+    case 'zero':
+      return { integer: () => 0, real: () => 0 };
+    case 'one':
+      return { integer: () => 1, real: () => 1 };
+  }
+}
+
+function constant(value: number): Source {
+  return { integer: () => Math.trunc(value), real: () => value };
+}
+
+interface Source {
+  integer(wide: number): number;
+  real(): number;
+}
+
+/** How one element is written. 100 as the range of wider integers keeps token ids and indices plausible. */
+const WRITERS: Readonly<Record<Datatype, (view: DataView, index: number, source: Source) => void>> = {
+  BOOL: (view, index, source) => view.setUint8(index, source.integer(2)),
+  UINT8: (view, index, source) => view.setUint8(index, source.integer(256)),
+  UINT16: (view, index, source) => view.setUint16(index * 2, source.integer(100), true),
+  UINT32: (view, index, source) => view.setUint32(index * 4, source.integer(100), true),
+  UINT64: (view, index, source) => view.setBigUint64(index * 8, BigInt(source.integer(100)), true),
+  INT8: (view, index, source) => view.setInt8(index, source.integer(128)),
+  INT16: (view, index, source) => view.setInt16(index * 2, source.integer(100), true),
+  INT32: (view, index, source) => view.setInt32(index * 4, source.integer(100), true),
+  INT64: (view, index, source) => view.setBigInt64(index * 8, BigInt(source.integer(100)), true),
+  // 0x3c00 is 1.0; the ten bits below it are the fraction: values from 1 to 2.
+  FP16: (view, index, source) =>
+    view.setUint16(index * 2, source.integer(2) === 0 ? 0 : 0x3c00 + source.integer(0x400), true),
+  BF16: (view, index, source) =>
+    view.setUint16(index * 2, source.integer(2) === 0 ? 0 : 0x3f80 + source.integer(0x80), true),
+  FP32: (view, index, source) => view.setFloat32(index * 4, source.real(), true),
+  FP64: (view, index, source) => view.setFloat64(index * 8, source.real(), true),
+  // One letter.
+  BYTES: (view, index, source) => {
+    view.setUint32(index * 5, 1, true);
+    view.setUint8(index * 5 + 4, 0x61 + source.integer(26));
+  },
+};

@@ -1,0 +1,161 @@
+/** What happens between loading and READY: the first, slow runs, and a first idea of how long batches take. */
+
+import { type InferTensors, rowSizeOf } from '../../admit/infer-tensors.ts';
+import { CostModel } from '../../batch/cost-model.ts';
+import { type ModelTensor, shapeOfRow } from '../../repository/signature/row-axis.ts';
+import { type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
+import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
+
+/** Spent on measuring batch sizes at most; what is not reached is learned in service. */
+const SWEEP_BUDGET_MS = 1_500;
+/** The first run of a size allocates; it is not measured. */
+const RUNS_PER_SIZE = 3;
+/** Further lengths, as multiples of the first: far enough apart to show what grows with the square of the length. */
+const LENGTH_FACTORS = [4, 16] as const;
+/** Longer made-up rows are not run: few models take them, and they take long. */
+const MAX_LENGTH = 512;
+
+export type Found =
+  | {
+      readonly kind: 'shape';
+      readonly shape: ProbeShape;
+      /** Bytes of its inputs, or of its outputs where these are more. */
+      readonly rowBytes: number;
+    }
+  /** No made-up input runs; the last refusal says why. */
+  | { readonly kind: 'none'; readonly reason: string }
+  /** The runner died, hung, or ran for too long under one: the model must not serve. */
+  | { readonly kind: 'crashed'; readonly reason: string };
+
+const TOO_LONG =
+  'the model computes for too long with made-up values; tensorgate.probe_values says with which it does not';
+
+/**
+ * Finds made-up values, and sizes of open axes, that the model takes.
+ * @param ranges in the order in which they are tried.
+ */
+export async function findProbeShape(
+  run: RunRows,
+  inputs: readonly ModelTensor[],
+  ranges: readonly ValueRange[],
+): Promise<Found> {
+  let reason = '';
+  for (const range of ranges) {
+    for (const openAxisSize of hasOpenAxis(inputs) ? OPEN_AXIS_SIZES : [1]) {
+      const made = row(inputs, { openAxisSize, range });
+      const outcome = await run([made]);
+      if (outcome.kind === 'ok') {
+        const answered = outcome.outputs.reduce((sum, { data }) => sum + data.byteLength, 0);
+        return { kind: 'shape', shape: { openAxisSize, range }, rowBytes: Math.max(made.bytes, answered) };
+      }
+      reason = reasonOf(outcome);
+      if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason };
+      if (outcome.kind === 'overran') return { kind: 'crashed', reason: `${reason}: ${TOO_LONG}` };
+    }
+  }
+  return { kind: 'none', reason };
+}
+
+function hasOpenAxis(inputs: readonly ModelTensor[]): boolean {
+  return inputs.some(({ shape, rowAxis }) => shapeOfRow(shape, rowAxis).includes(-1));
+}
+
+export interface Measured {
+  readonly openAxisSize: number;
+  readonly rows: number;
+  readonly elapsedMs: number;
+}
+
+/**
+ * Runs a batch of `rows`, or of as many as there is room for, on each of the idle instances at once: the first run of an
+ * instance is slow, and no caller's.
+ */
+export async function warmInstances(
+  run: RunRows,
+  inputs: readonly ModelTensor[],
+  shape: ProbeShape,
+  load: { readonly rows: number; readonly instances: number },
+): Promise<void> {
+  for (let { rows } = load; rows >= 1; rows = Math.floor(rows / 2)) {
+    const batch = rowsOf(inputs, shape, rows);
+    const outcomes = await Promise.all(Array.from({ length: load.instances }, () => run(batch)));
+    if (outcomes.every(({ kind }) => kind !== 'no_room' && kind !== 'exceeded')) return;
+  }
+}
+
+/**
+ * Runs batches of 1, 2, 4, … up to `maxRows`, while the budget lasts, and measures each. Where an axis is open, two more lengths
+ * follow, so that others are predicted from three.
+ */
+export async function measureBatches(
+  run: RunRows,
+  inputs: readonly ModelTensor[],
+  shape: ProbeShape,
+  maxRows: number,
+): Promise<Measured[]> {
+  const end = performance.now() + SWEEP_BUDGET_MS;
+  const costs = new CostModel();
+  const measured = await measureSizes(run, inputs, { shape, maxRows, step: 2 }, costs, end);
+  if (!hasOpenAxis(inputs)) return measured;
+  for (const factor of LENGTH_FACTORS) {
+    const openAxisSize = shape.openAxisSize * factor;
+    if (openAxisSize > MAX_LENGTH) break;
+    const sweep = { shape: { ...shape, openAxisSize }, maxRows, step: 4 };
+    measured.push(...(await measureSizes(run, inputs, sweep, costs, end)));
+  }
+  return measured;
+}
+
+interface Sweep {
+  readonly shape: ProbeShape;
+  readonly maxRows: number;
+  /** Factor from one size to the next. */
+  readonly step: number;
+}
+
+async function measureSizes(
+  run: RunRows,
+  inputs: readonly ModelTensor[],
+  { shape, maxRows, step }: Sweep,
+  costs: CostModel,
+  end: number,
+): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  const { shapes, bytes } = row(inputs, shape);
+  const size = rowSizeOf(shapes, 'whole', inputs);
+  const largest = warmUpRows(bytes, maxRows);
+  for (let rows = 1; ; rows = Math.min(rows * step, largest)) {
+    const expectedMs = costs.predict(size, rows, performance.now(), 0) ?? 0;
+    // The first length is measured in every size until the time is over; the others only in sizes that there is time for.
+    if (performance.now() + (step > 2 ? RUNS_PER_SIZE * expectedMs : 0) > end) return measured;
+    const batch = rowsOf(inputs, shape, rows);
+    for (let repeat = 0; repeat < RUNS_PER_SIZE; repeat++) {
+      const started = performance.now();
+      const outcome = await run(batch);
+      if (outcome.kind !== 'ok') return measured;
+      const ended = performance.now();
+      if (repeat === 0) continue;
+      measured.push({ openAxisSize: shape.openAxisSize, rows, elapsedMs: ended - started });
+      costs.observe(size, rows, ended - started, ended, 0);
+    }
+    if (rows === largest) return measured;
+  }
+}
+
+/** Bytes of the largest batch that is made up, going in or coming out: one of large images would take gigabytes. */
+const MAX_WARM_UP_BYTES = 64 * 1024 * 1024;
+
+/** The largest batch to warm up with, in rows: what a batch may have, or what fits 64 MiB. */
+export function warmUpRows(rowBytes: number, maxRows: number): number {
+  return Math.max(1, Math.min(maxRows, Math.floor(MAX_WARM_UP_BYTES / Math.max(1, rowBytes))));
+}
+
+/** The same row again and again: what a batch costs does not depend on its values. */
+function rowsOf(inputs: readonly ModelTensor[], shape: ProbeShape, count: number): InferTensors[] {
+  const one = row(inputs, shape);
+  return Array.from({ length: count }, () => one);
+}
+
+function row(inputs: readonly ModelTensor[], shape: ProbeShape): InferTensors {
+  return syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+}

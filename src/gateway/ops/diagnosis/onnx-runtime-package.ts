@@ -1,0 +1,77 @@
+/** ONNX Runtime's package as it lies on disk. This process looks at its files and never loads them. */
+
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import type { ExecutionProvider } from '../../../worker/protocol.ts';
+
+export interface OnnxRuntimePackage {
+  readonly version: string;
+  readonly directory: string;
+  /** Where the binding for this machine lies, and the provider libraries beside it; `undefined` where there is none. */
+  readonly bindingDirectory: string | undefined;
+}
+
+/** @throws Error where the package is not installed. */
+export function findOnnxRuntime(platform: string, arch: string): OnnxRuntimePackage {
+  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+  const directory = path.dirname(manifest);
+  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8')) as { readonly version: string };
+  const bindingDirectory = fs
+    .readdirSync(path.join(directory, 'bin'))
+    .filter((name) => /^napi-v\d+$/.test(name))
+    .map((name) => path.join(directory, 'bin', name, platform, arch))
+    .find((candidate) => fs.existsSync(path.join(candidate, 'onnxruntime_binding.node')));
+  return { version, directory, bindingDirectory };
+}
+
+/** The libraries that ONNX Runtime opens for a provider, by the names that it looks for beside its binding. */
+export const PROVIDER_LIBRARIES = {
+  cpu: [],
+  cuda: ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'],
+  // TensorRT leaves what it cannot take to CUDA.
+  tensorrt: [
+    'libonnxruntime_providers_shared.so',
+    'libonnxruntime_providers_tensorrt.so',
+    'libonnxruntime_providers_cuda.so',
+  ],
+} as const satisfies Record<ExecutionProvider, readonly string[]>;
+
+export interface ProviderFiles {
+  /** Provider libraries that are not beside the binding. */
+  readonly missing: readonly string[];
+  /** What those that are there need and the loader does not find; `undefined` where this machine has no `ldd` to ask. */
+  readonly unresolved: readonly string[] | undefined;
+}
+
+/** @param env decides where the loader looks: `LD_LIBRARY_PATH`. */
+export async function inspectProvider(
+  bindingDirectory: string,
+  provider: ExecutionProvider,
+  env: NodeJS.ProcessEnv,
+): Promise<ProviderFiles> {
+  const files = PROVIDER_LIBRARIES[provider].map((name) => path.join(bindingDirectory, name));
+  const present = files.filter((file) => fs.existsSync(file));
+  const listings = await Promise.all(present.map((file) => listDependencies(file, env)));
+  const told = listings.filter((listing) => listing !== undefined);
+  return {
+    missing: files.filter((file) => !present.includes(file)).map((file) => path.basename(file)),
+    unresolved: told.length < listings.length ? undefined : [...new Set(told.flatMap(unresolvedIn))],
+  };
+}
+
+/** The names of shared libraries for which `ldd` says `not found`. */
+export function unresolvedIn(listing: string): string[] {
+  return [...listing.matchAll(/^\s*(\S+) => not found$/gm)].map(([, name = '']) => name);
+}
+
+/** `ldd` has the loader find what a library needs, in a process of its own, and runs none of its code. */
+function listDependencies(file: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    // Its listing is in English in every locale but for what is wrong with the file.
+    execFile('ldd', [file], { env: { ...env, LC_ALL: 'C' } }, (error, stdout) => {
+      resolve(error === null ? stdout : undefined);
+    });
+  });
+}

@@ -1,0 +1,397 @@
+/**
+ * What a configuration may say only together with something else, and what of Triton's it says in vain. One rule decides
+ * between the two: what would change answers, or what is asked for and cannot be had, is refused; what only makes things
+ * faster, or names them, is taken with a warning. Nothing is ignored in silence.
+ */
+
+import { elementCount } from '../../../wire/tensor.ts';
+import { nameOfWarmUp } from '../warm-up-sample.ts';
+import type { ModelConfig } from './model-config.ts';
+import { clientParameterProblem, isHeardParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
+import { suggestion } from './suggestion.ts';
+
+export interface Remark {
+  /** To the field that it is about. */
+  readonly path: readonly (string | number)[];
+  readonly text: string;
+}
+
+export interface Remarks {
+  readonly problems: readonly Remark[];
+  readonly warnings: readonly Remark[];
+}
+
+export interface ConfigSource {
+  /** Before defaults: tells what was said from what was not. */
+  readonly content: unknown;
+  /** Written for Triton, where parameters that a backend does not know mean nothing. */
+  readonly isTritons: boolean;
+  /** Sent with a load: the operator, who may set every option of ONNX Runtime, has not seen it. */
+  readonly isClients: boolean;
+}
+
+/** @param config of the schema, which knows each field by itself. */
+export function checkRules(config: ModelConfig, { content, ...source }: ConfigSource): Remarks {
+  const problems: Remark[] = [];
+  const warnings: Remark[] = [];
+  const remarks = {
+    refuse: (path: Remark['path'], text: string) => void problems.push({ path, text }),
+    warn: (path: Remark['path'], text: string) => void warnings.push({ path, text }),
+  };
+  checkTensors(config, remarks);
+  checkBatching(config, content, remarks);
+  checkInstances(config, remarks);
+  checkScheduling(config, content, remarks);
+  checkOptimization(config, remarks);
+  checkVersions(config, remarks);
+  checkParameters(config, source, remarks);
+  checkWarmUps(config, remarks);
+  checkRest(config, remarks);
+  return { problems, warnings };
+}
+
+interface Sink {
+  readonly refuse: (path: Remark['path'], text: string) => void;
+  readonly warn: (path: Remark['path'], text: string) => void;
+}
+
+function checkTensors(config: ModelConfig, { refuse, warn }: Sink): void {
+  for (const kind of ['input', 'output'] as const) {
+    const seen = new Set<string>();
+    for (const [index, tensor] of config[kind].entries()) {
+      const at = (field: string): Remark['path'] => [kind, index, field];
+      const what = `${kind} '${tensor.name}'`;
+      if (seen.has(tensor.name)) refuse(at('name'), `${what} is there twice: keep one`);
+      seen.add(tensor.name);
+      if (tensor.is_shape_tensor === true) {
+        refuse(at('is_shape_tensor'), `${what}: shape tensors are TensorRT's; remove is_shape_tensor`);
+      }
+      if (tensor.is_non_linear_format_io === true) {
+        refuse(
+          at('is_non_linear_format_io'),
+          `${what}: only linear formats are served; remove is_non_linear_format_io`,
+        );
+      }
+      checkReshape(what, at('reshape'), tensor, refuse);
+    }
+  }
+  for (const [index, { name, format, allow_ragged_batch, optional }] of config.input.entries()) {
+    const what = `input '${name}'`;
+    if (allow_ragged_batch === true) {
+      const text = `${what}: requests of different shapes are not joined into one tensor; remove allow_ragged_batch: they run apart, or are padded to one length (tensorgate.padding)`;
+      refuse(['input', index, 'allow_ragged_batch'], text);
+    }
+    if (optional === true) {
+      const text = `${what}: the model's own default is always used: ONNX Runtime's binding for Node cannot override an initializer, so a request that sends this input is refused`;
+      warn(['input', index, 'optional'], text);
+    }
+    if (format !== undefined && format !== 'FORMAT_NONE') {
+      warn(['input', index, 'format'], `${what}: format ${format} has no effect: tensors reach the model as they come`);
+    }
+  }
+}
+
+function checkReshape(
+  what: string,
+  path: Remark['path'],
+  { dims, reshape }: ModelConfig['input'][number] | ModelConfig['output'][number],
+  refuse: Sink['refuse'],
+): void {
+  if (reshape === undefined) return;
+  if (dims === undefined) {
+    refuse(path, `${what}: reshape says what the model has for dims, which are missing`);
+    return;
+  }
+  const [ours, theirs] = [elementCount(dims), elementCount(reshape.shape)];
+  if (ours === undefined || theirs === undefined || [...dims, ...reshape.shape].some((size) => size < 0)) {
+    refuse(path, `${what}: only fixed sizes can be reshaped, got dims [${dims}] and shape [${reshape.shape}]`);
+  } else if (ours !== theirs) {
+    const text = `${what}: dims [${dims}] have ${ours} elements, the shape [${reshape.shape}] of reshape has ${theirs}: they must have as many`;
+    refuse(path, text);
+  }
+}
+
+function checkBatching(config: ModelConfig, content: unknown, { refuse, warn }: Sink): void {
+  const { dynamic_batching: dynamic, max_batch_size: most } = config;
+  const oldest = config.sequence_batching?.oldest;
+  const lists = [
+    { path: ['dynamic_batching', 'preferred_batch_size'], sizes: dynamic.preferred_batch_size },
+    { path: ['sequence_batching', 'oldest', 'preferred_batch_size'], sizes: oldest?.preferred_batch_size ?? [] },
+  ];
+  for (const { path, sizes } of lists) {
+    const large = sizes.findIndex((size) => most !== undefined && size > most);
+    if (large >= 0) {
+      refuse([...path, large], `preferred_batch_size ${sizes[large]} is above max_batch_size, which is ${most}`);
+    }
+  }
+  if (most === 0 && has(content, 'dynamic_batching')) {
+    warn(['dynamic_batching'], 'dynamic_batching joins nothing: max_batch_size is 0; its queue policy counts');
+  }
+  if (dynamic.preserve_ordering) {
+    const text = 'preserve_ordering has no effect: a stream is answered in order anyway, and other calls have none';
+    warn(['dynamic_batching', 'preserve_ordering'], text);
+  }
+  const { priority_levels: levels, default_priority_level: level } = dynamic;
+  if (levels > 0 && (level < 1 || level > levels)) {
+    const text = `default_priority_level is ${level}, expected 1 to priority_levels, which is ${levels}`;
+    refuse(['dynamic_batching', 'default_priority_level'], text);
+  }
+  if (levels === 0 && level !== 0) {
+    const text = `default_priority_level is ${level}, but priority_levels is 0: set it, or remove this`;
+    refuse(['dynamic_batching', 'default_priority_level'], text);
+  }
+  for (const key of Object.keys(dynamic.priority_queue_policy)) {
+    if (Number(key) <= levels) continue;
+    const text = `priority_queue_policy is of level ${key}, expected 1 to priority_levels, which is ${levels}`;
+    refuse(['dynamic_batching', 'priority_queue_policy', key], text);
+  }
+}
+
+/** More would be as many threads, each with a session and its own copy of what a run needs. */
+const MAX_INSTANCES = 1_024;
+
+function checkInstances({ instance_group: groups }: ModelConfig, { refuse, warn }: Sink): void {
+  const instances = groups.reduce((sum, { count = 1, gpus }) => sum + count * Math.max(1, gpus.length), 0);
+  if (instances > MAX_INSTANCES) {
+    refuse(['instance_group'], `instance_group asks for ${instances} instances; at most ${MAX_INSTANCES} are made`);
+  }
+  for (const [index, group] of groups.entries()) {
+    const at = (field: string): Remark['path'] => ['instance_group', index, field];
+    if (group.kind === 'KIND_CPU' && group.gpus.length > 0) {
+      refuse(at('gpus'), `gpus [${group.gpus}] are named for instances of KIND_CPU: remove one of the two`);
+    }
+    if (group.passive === true) refuse(at('passive'), 'a passive instance would never run: remove the group');
+    if ((group.secondary_devices?.length ?? 0) > 0) {
+      refuse(at('secondary_devices'), 'secondary_devices cannot be used: ONNX Runtime has no provider for NVDLA here');
+    }
+    if (group.rate_limiter !== undefined) {
+      const text = 'rate_limiter has no effect: each instance takes the next batch as soon as it is idle';
+      warn(at('rate_limiter'), text);
+    }
+    if ((group.profile?.length ?? 0) > 0) warn(at('profile'), "profile has no effect: it is of TensorRT's own plans");
+    if (isText(group.host_policy))
+      warn(at('host_policy'), 'host_policy has no effect: instances are not bound to cores');
+  }
+}
+
+/** Triton has the three in a `oneof`. */
+function checkScheduling(config: ModelConfig, content: unknown, { refuse, warn }: Sink): void {
+  const { sequence_batching: sequences, ensemble_scheduling: ensemble } = config;
+  if (sequences !== undefined || ensemble !== undefined) {
+    const other = sequences === undefined ? 'ensemble_scheduling' : 'sequence_batching';
+    const dynamic = has(content, 'dynamic_batching') ? (content['dynamic_batching'] as object) : {};
+    // How long the queue of a stateful model may be has no other place.
+    for (const field of Object.keys(dynamic)) {
+      if (sequences !== undefined && field === 'default_queue_policy') continue;
+      refuse(['dynamic_batching', field], `dynamic_batching.${field} has no meaning with ${other}: remove it`);
+    }
+  }
+  if (sequences !== undefined) {
+    if (sequences.direct !== undefined && sequences.oldest !== undefined) {
+      refuse(['sequence_batching', 'direct'], 'direct and oldest exclude each other: keep one');
+    }
+    if (sequences.iterative_sequence === true) {
+      const text = 'iterative sequences are of models that ask to be run again, which ONNX models do not';
+      refuse(['sequence_batching', 'iterative_sequence'], text);
+    }
+    if (config.response_cache?.enable === true) {
+      refuse(['response_cache', 'enable'], 'answers of a sequence depend on its past: they cannot be cached');
+    }
+    checkStates(sequences, { refuse, warn });
+  }
+  if (config.tensorgate.padding !== undefined && (sequences !== undefined || ensemble !== undefined)) {
+    const text =
+      ensemble === undefined
+        ? 'padding has no meaning with sequence_batching: padding would become part of the state of a sequence'
+        : 'padding has no meaning with ensemble_scheduling: set it for the models of the steps';
+    refuse(['tensorgate', 'padding'], text);
+  }
+  if (ensemble !== undefined) {
+    if (sequences !== undefined) {
+      refuse(['sequence_batching'], 'an ensemble keeps no sequences; the models of its steps may');
+    }
+    if (config.response_cache?.enable === true) {
+      const text = 'what an ensemble answers changes with the models of its steps: enable the cache there';
+      refuse(['response_cache', 'enable'], text);
+    }
+    if (config.instance_group.length > 0) {
+      refuse(['instance_group'], 'an ensemble has no instances; its steps have');
+    }
+    if (has(content, 'default_model_filename')) {
+      refuse(['default_model_filename'], 'an ensemble has no file of its own: remove it');
+    }
+    if (config.platform !== 'ensemble' && isText(config.platform)) {
+      refuse(['platform'], `ensemble_scheduling is of the platform ensemble, got ${config.platform}`);
+    }
+    for (const [index, { model_namespace }] of ensemble.step.entries()) {
+      if (!isText(model_namespace)) continue;
+      const text = 'a server has one repository and no namespaces: remove model_namespace';
+      refuse(['ensemble_scheduling', 'step', index, 'model_namespace'], text);
+    }
+  } else if (config.platform === 'ensemble') {
+    refuse(['platform'], 'platform is ensemble, but there is no ensemble_scheduling: add it, or leave platform out');
+  }
+}
+
+function checkStates({ state: states }: NonNullable<ModelConfig['sequence_batching']>, { refuse, warn }: Sink): void {
+  const seen = { input_name: new Set<string>(), output_name: new Set<string>() };
+  for (const [index, state] of states.entries()) {
+    const at = (field: string): Remark['path'] => ['sequence_batching', 'state', index, field];
+    for (const field of ['input_name', 'output_name'] as const) {
+      if (seen[field].has(state[field])) {
+        refuse(at(field), `two states have the ${field} '${state[field]}': each has its own`);
+      }
+      seen[field].add(state[field]);
+    }
+    for (const field of ['use_same_buffer_for_input_output', 'use_growable_memory'] as const) {
+      if (state[field] === true) warn(at(field), `${field} has no effect: states lie in the memory of the server`);
+    }
+  }
+}
+
+const ACCELERATED = ['tensorrt', 'cuda'];
+
+function checkOptimization({ optimization, instance_group: groups }: ModelConfig, { warn }: Sink): void {
+  if (optimization === undefined) return;
+  const at = (...fields: (string | number)[]): Remark['path'] => ['optimization', ...fields];
+  if (optimization.priority !== undefined && optimization.priority !== 'PRIORITY_DEFAULT') {
+    warn(at('priority'), 'optimization.priority has no effect: instances have the priority of their process');
+  }
+  const { cuda } = optimization;
+  if (cuda !== undefined && Object.values(cuda).some((value) => value !== false)) {
+    warn(at('cuda'), 'optimization.cuda has no effect: CUDA options besides the device cannot be set from Node');
+  }
+  for (const field of ['input_pinned_memory', 'output_pinned_memory'] as const) {
+    if (optimization[field]?.enable !== true) continue;
+    warn(at(field), `optimization.${field} has no effect: there is no pinned memory`);
+  }
+  for (const field of ['gather_kernel_buffer_threshold', 'eager_batching'] as const) {
+    const value = optimization[field];
+    if (value !== undefined && value !== 0 && value !== false) {
+      warn(at(field), `optimization.${field} has no effect: batches are gathered by the gateway`);
+    }
+  }
+  const { gpu_execution_accelerator: gpu = [], cpu_execution_accelerator: cpu = [] } =
+    optimization.execution_accelerators ?? {};
+  for (const [index, { name, parameters = {} }] of gpu.entries()) {
+    const path = at('execution_accelerators', 'gpu_execution_accelerator', index);
+    const keys = Object.keys(parameters);
+    if (!ACCELERATED.includes(name)) {
+      warn(path, `the accelerator '${name}' has no effect: known are ${ACCELERATED.join(', ')}`);
+    } else if (keys.length > 0) {
+      const text = `the accelerator '${name}' is not used, because its parameters (${keys.join(', ')}) cannot be set from Node: remove them, or set tensorgate.execution_providers`;
+      warn(path, text);
+    } else if (groups.length > 0 && groups.every(({ kind }) => kind === 'KIND_CPU')) {
+      warn(path, `the accelerator '${name}' is of GPUs, and every instance is of KIND_CPU`);
+    }
+  }
+  for (const [index, { name }] of cpu.entries()) {
+    const text = `the accelerator '${name}' has no effect: on CPUs ONNX Runtime's own kernels run`;
+    warn(at('execution_accelerators', 'cpu_execution_accelerator', index), text);
+  }
+}
+
+function checkVersions({ tensorgate, ensemble_scheduling, sequence_batching }: ModelConfig, { refuse }: Sink): void {
+  const { split, shadow } = tensorgate.traffic;
+  const shares = Object.values(split ?? {});
+  if (split !== undefined && !shares.some((share) => share > 0)) {
+    refuse(['tensorgate', 'traffic', 'split'], 'no version has a share above 0');
+  }
+  if (shadow !== undefined && ensemble_scheduling !== undefined) {
+    refuse(['tensorgate', 'traffic', 'shadow'], 'an ensemble cannot have a shadow: its steps would count the copies');
+  }
+  if (shadow !== undefined && sequence_batching !== undefined) {
+    const text = 'a model with sequence_batching cannot have a shadow: copies of single requests are no sequence';
+    refuse(['tensorgate', 'traffic', 'shadow'], text);
+  }
+  if (shadow !== undefined && shares.length === 1 && split?.[shadow.version] !== undefined) {
+    const text = `version ${shadow.version} would be compared with itself: it answers all requests`;
+    refuse(['tensorgate', 'traffic', 'shadow', 'version'], text);
+  }
+}
+
+function checkParameters(
+  { parameters }: ModelConfig,
+  { isTritons, isClients }: Omit<ConfigSource, 'content'>,
+  { refuse, warn }: Sink,
+): void {
+  for (const [key, value] of Object.entries(parameters)) {
+    const problem = parameterProblem(key, value) ?? (isClients ? clientParameterProblem(key, value) : undefined);
+    if (problem !== undefined) refuse(['parameters', key], problem);
+    if (isHeardParameter(key)) continue;
+    if (isTritons) warn(['parameters', key], `parameters.${key} has no effect; clients see it in ModelConfig`);
+    else
+      refuse(
+        ['parameters', key],
+        `parameters.${key} is not supported${suggestion(key, [...SESSION_PARAMETERS, 'session.*', 'ep.*'])}`,
+      );
+  }
+}
+
+function checkRest(config: ModelConfig, { refuse, warn }: Sink): void {
+  for (const field of ['batch_input', 'batch_output'] as const) {
+    if ((config[field]?.length ?? 0) > 0) refuse([field], `${field} is not supported: requests are not ragged here`);
+  }
+  if ((config.model_operations?.op_library_filename?.length ?? 0) > 0) {
+    refuse(['model_operations'], "libraries of operators cannot be loaded by ONNX Runtime's binding for Node");
+  }
+  if (config.model_transaction_policy?.decoupled === true) {
+    refuse(['model_transaction_policy'], 'decoupled is not supported: an ONNX model gives one answer; remove it');
+  }
+  if (isText(config.runtime)) warn(['runtime'], 'runtime has no effect: models run on ONNX Runtime');
+  if (isFilled(config.cc_model_filenames)) {
+    warn(['cc_model_filenames'], 'cc_model_filenames has no effect: default_model_filename is loaded on every device');
+  }
+  if (isFilled(config.metric_tags))
+    warn(['metric_tags'], 'metric_tags have no effect: metrics have the labels model and version');
+  if (isFilled(config.model_metrics))
+    warn(['model_metrics'], 'model_metrics has no effect: the buckets of histograms are fixed');
+}
+
+/** One row of each sample is held in memory while the model loads: 1 GiB of FP32. */
+const MAX_WARM_UP_ELEMENTS = 256 * 1024 * 1024;
+
+function checkWarmUps(
+  { model_warmup: samples, max_batch_size: most, ensemble_scheduling }: ModelConfig,
+  { refuse, warn }: Sink,
+): void {
+  if (samples.length > 0 && ensemble_scheduling !== undefined) {
+    warn(['model_warmup'], 'model_warmup has no effect: an ensemble has no instances, those of its steps are warmed');
+    return;
+  }
+  const shapes = samples.flatMap(({ inputs }) => [...inputs.values()].map(({ dims }) => dims));
+  const elements = shapes.reduce((sum, dims) => sum + (elementCount(dims) ?? Number.POSITIVE_INFINITY), 0);
+  if (elements > MAX_WARM_UP_ELEMENTS) {
+    const text = `the rows of all samples have ${elements} elements; at most ${MAX_WARM_UP_ELEMENTS} are held`;
+    refuse(['model_warmup'], text);
+  }
+  for (const [index, { batch_size: rows, inputs, ...sample }] of samples.entries()) {
+    const what = nameOfWarmUp(sample, index);
+    if (most !== undefined && rows > Math.max(1, most)) {
+      const text = `${what}: batch_size is ${rows}, above max_batch_size, which is ${most}`;
+      refuse(['model_warmup', index, 'batch_size'], text);
+    }
+    for (const [name, input] of inputs) {
+      const at: Remark['path'] = ['model_warmup', index, 'inputs', name];
+      const sources = (['zero_data', 'random_data', 'input_data_file'] as const).filter(
+        (field) => input[field] !== undefined,
+      );
+      if (sources.length !== 1) {
+        const got = sources.length === 0 ? 'none' : sources.join(' and ');
+        refuse(at, `${what}, input '${name}': expected one of zero_data, random_data and input_data_file, got ${got}`);
+      }
+    }
+  }
+}
+
+function has<Key extends string>(content: unknown, key: Key): content is Record<Key, unknown> {
+  return typeof content === 'object' && content !== null && Object.hasOwn(content, key);
+}
+
+function isText(text: string | undefined): text is string {
+  return text !== undefined && text !== '';
+}
+
+function isFilled(value: object | undefined): boolean {
+  return value !== undefined && Object.keys(value).length > 0;
+}

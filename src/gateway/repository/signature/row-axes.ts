@@ -1,0 +1,123 @@
+/** Which axis of each tensor is the batch axis: read from the ONNX file, and from what the configuration says besides. */
+
+import { DATATYPE_BYTES, elementCount } from '../../../wire/tensor.ts';
+import type { SessionInfo, SessionTensor } from '../../../worker/protocol.ts';
+import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
+import type { RowAxis } from './row-axis.ts';
+
+/** By tensor, those of axis 0 left out; or why the model cannot be batched. */
+export type RowAxes =
+  | { readonly kind: 'found'; readonly axes: ReadonlyMap<string, RowAxis> }
+  /** `doubtful`: the names of the axes say no, but the configuration may know better. */
+  | {
+      readonly kind: 'impossible' | 'doubtful';
+      readonly text: string;
+      readonly axes: ReadonlyMap<string, RowAxis>;
+    };
+
+/** Requests that differ in a shared tensor cannot share a batch: it is part of what they are sorted by. */
+const MAX_SHARED_BYTES = 256;
+
+interface Named {
+  readonly what: string;
+  readonly tensor: SessionTensor;
+}
+
+/** @throws ModelConfigError where `tensorgate.batch_axes` does not fit the model. */
+export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfig): RowAxes {
+  const tensors: readonly Named[] = [
+    ...inputs.map((tensor) => ({ what: `input '${tensor.name}'`, tensor })),
+    ...outputs.map((tensor) => ({ what: `output '${tensor.name}'`, tensor })),
+  ];
+  for (const name of config.tensorgate.batch_axes.keys()) {
+    if (tensors.some(({ tensor }) => tensor.name === name)) continue;
+    const names = tensors.map(({ tensor }) => `'${tensor.name}'`).join(', ');
+    throw new ModelConfigError(`tensorgate.batch_axes: '${name}' is not in the model, which has ${names}`);
+  }
+  // All of it is checked, whatever else stands in the way.
+  const given = new Map(tensors.map((named) => [named.tensor.name, said(named, config)]));
+  const axes = new Map<string, RowAxis>();
+  if (inputs.length === 0) return { kind: 'impossible', text: 'the model has no inputs', axes };
+  const batchName = tensors.map(({ tensor }) => tensor.axes[0]).find((axis) => typeof axis === 'string' && axis !== '');
+  for (const named of tensors) {
+    const { name } = named.tensor;
+    const axis = given.get(name) ?? stateAxis(named.tensor, config, axes, batchName) ?? read(named.tensor, batchName);
+    if (axis === undefined) return { kind: 'impossible', text: obstacle(named), axes };
+    if (axis === 0) continue;
+    if (axis !== 'shared' && named.tensor.datatype === 'BYTES') {
+      return { kind: 'impossible', text: `${named.what} holds texts, which are stacked along axis 0 alone`, axes };
+    }
+    axes.set(name, axis);
+  }
+  return doubt(tensors, axes) ?? { kind: 'found', axes };
+}
+
+/** What the configuration says of a tensor. */
+function said({ what, tensor }: Named, { tensorgate }: ModelConfig): RowAxis | undefined {
+  const axis = tensorgate.batch_axes.get(tensor.name);
+  if (axis === undefined) return undefined;
+  if (axis !== 'none') {
+    if (tensor.shape[axis] === -1) return axis;
+    throw new ModelConfigError(
+      `tensorgate.batch_axes: ${what} has the shape [${tensor.shape}], whose axis ${axis} is not open`,
+    );
+  }
+  const bytes = (elementCount(tensor.shape) ?? Number.NaN) * (DATATYPE_BYTES[tensor.datatype] ?? Number.NaN);
+  if (bytes <= MAX_SHARED_BYTES || what.startsWith('output')) return 'shared';
+  throw new ModelConfigError(
+    `tensorgate.batch_axes: ${what} is ${tensor.datatype} of shape [${tensor.shape}], but one value for all rows must have a fixed size of at most ${MAX_SHARED_BYTES} bytes`,
+  );
+}
+
+/**
+ * The axis by which a state's tensor has one more than its dims. Of several, that of the state's input, which is found first;
+ * else the one of the batch axis' name; else the first.
+ */
+function stateAxis(
+  { name, shape, axes: names }: SessionTensor,
+  { sequence_batching: sequences }: ModelConfig,
+  found: ReadonlyMap<string, RowAxis>,
+  batchName: number | string | undefined,
+): number | undefined {
+  const state = sequences?.state.find(({ input_name, output_name }) => name === input_name || name === output_name);
+  if (state === undefined || shape.length !== state.dims.length + 1) return undefined;
+  const candidates = shape.flatMap((size, axis) => {
+    const row = shape.toSpliced(axis, 1);
+    return size === -1 && row.every((other, at) => other === -1 || other === state.dims[at]) ? [axis] : [];
+  });
+  const ofInput = name === state.input_name ? undefined : (found.get(state.input_name) ?? 0);
+  return (
+    candidates.find((axis) => axis === ofInput) ??
+    candidates.find((axis) => batchName !== undefined && names[axis] === batchName) ??
+    candidates[0]
+  );
+}
+
+/** Axis 0 where it is open; else the later one that has the batch axis' name. */
+function read({ axes }: SessionTensor, batchName: number | string | undefined): number | undefined {
+  const first = axes[0];
+  if (typeof first === 'string' || (first !== undefined && first < 0)) return 0;
+  const later = axes.flatMap((axis, at) => (batchName !== undefined && axis === batchName ? [at] : []));
+  return later.length === 1 ? later[0] : undefined;
+}
+
+function obstacle({ what, tensor }: Named): string {
+  const [first] = tensor.axes;
+  return first === undefined ? `${what} is a scalar` : `${what} has a fixed first axis (${first})`;
+}
+
+/** Batch axes that have names must have the same one. */
+function doubt(tensors: readonly Named[], axes: ReadonlyMap<string, RowAxis>): RowAxes | undefined {
+  let named: (Named & { readonly axis: string }) | undefined;
+  for (const { what, tensor } of tensors) {
+    const at = axes.get(tensor.name) ?? 0;
+    const axis = at === 'shared' ? '' : tensor.axes[at];
+    if (typeof axis !== 'string' || axis === '') continue;
+    named ??= { what, tensor, axis };
+    if (axis === named.axis) continue;
+    const which = at === 0 ? 'first axis' : `axis ${at}`;
+    const text = `the ${which} of ${what} is '${axis}', and not '${named.axis}' as that of ${named.what}`;
+    return { kind: 'doubtful', text, axes };
+  }
+  return undefined;
+}

@@ -1,0 +1,38 @@
+/** Where the rows of a batched tensor lie: along axis 0, unless the model says otherwise. */
+
+import type { Shape, TensorSpec } from '../../../wire/tensor.ts';
+
+/** The axis along which rows are stacked; `shared`: there are none, and one value serves all rows of a batch. */
+export type RowAxis = number | 'shared';
+
+/** An input or output of a model. */
+export interface ModelTensor extends TensorSpec {
+  /** Absent: axis 0. It means nothing where the model does not batch. */
+  readonly rowAxis?: RowAxis;
+  /** Of as many elements, what the model has where clients see `shape`; -1, the number of rows, is the first axis of both. */
+  readonly modelShape?: Shape;
+  /** What made-up requests give each element of an input; absent: anything. */
+  readonly probeValue?: number;
+}
+
+/** The shape of one row: `shape` without the row axis. */
+export function shapeOfRow(shape: Shape, rowAxis: RowAxis = 0): Shape {
+  if (rowAxis === 0) return shape.slice(1);
+  return rowAxis === 'shared' ? shape : shape.toSpliced(rowAxis, 1);
+}
+
+/** The shape of so many rows; -1 leaves their number open. */
+export function shapeOfRows(row: Shape, rows: number, rowAxis: RowAxis = 0): Shape {
+  return rowAxis === 'shared' ? row : row.toSpliced(rowAxis, 0, rows);
+}
+
+/** `shape` with another number of rows. */
+export function withRows(shape: Shape, rows: number, rowAxis: RowAxis = 0): Shape {
+  if (rowAxis === 0) return [rows, ...shape.slice(1)];
+  return rowAxis === 'shared' ? shape : shape.with(rowAxis, rows);
+}
+
+/** `shape` with a size for what it leaves open. */
+export function withSize(shape: Shape, size: number): Shape {
+  return shape.map((own) => (own === -1 ? size : own));
+}

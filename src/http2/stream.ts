@@ -1,0 +1,174 @@
+/** One stream: what the connection knows of it, and the only way in which its exchange answers. */
+
+import type { Peer } from '../gateway/accept/call.ts';
+import type { AnswerEnd } from '../gateway/accept/grpc/answer-headers.ts';
+import type { Room } from '../gateway/accept/grpc/message-reader.ts';
+import type { WayBack } from '../gateway/accept/way-back.ts';
+import type { Claim } from './byte-budget.ts';
+import type { ErrorCode } from './error-code.ts';
+import type { Exchange } from './exchange.ts';
+import { ReceiveWindow } from './receive-window.ts';
+import { SendQueue } from './send-queue.ts';
+import { StreamState } from './stream-state.ts';
+
+/** Where streams take room for what they hold of their requests. */
+export interface StreamRoom {
+  /** False: there is none, and nothing was taken. */
+  tryTake(stream: Http2Stream, bytes: number, claim: Claim): boolean;
+  give(bytes: number): void;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamCarrier {
+  readonly peer: Peer;
+  readonly wayBack: WayBack;
+  /** The peer has room in the window of the connection. */
+  readonly maySend: boolean;
+  /** For what a stream holds of its request. */
+  readonly room: StreamRoom;
+  /** A message is a view of the chunk that is being read. */
+  keepChunk(): void;
+  dropMessage(message: Uint8Array): void;
+  sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
+  sendEnd(stream: Http2Stream, end: AnswerEnd): void;
+  sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
+  resetStream(stream: Http2Stream, code: ErrorCode): void;
+  reopenWindow(stream: Http2Stream): void;
+}
+
+/** Unsent bytes at which `send` says that it is full, and at which there is room again. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+const LOW_WATER_BYTES = 256 * 1024;
+
+export class Http2Stream implements Room {
+  readonly id: number;
+  state: StreamState = StreamState.OPEN;
+  /** Sets itself, before it answers. */
+  exchange: Exchange | undefined = undefined;
+
+  // Of the request.
+  readonly window: ReceiveWindow;
+  /** `content-length`, and how much of it came. */
+  contentLength: number | undefined = undefined;
+  received = 0;
+  /** On the clock of the connection's host. */
+  readonly openedAt: number;
+
+  // Of the answer.
+  sendWindow: number;
+  headSent = false;
+  /** How it ends, once that is known. */
+  end: AnswerEnd | undefined = undefined;
+  /** Bytes of the budget of unread answers that its end takes while it waits. */
+  endBytes = 0;
+  /** It is not gRPC: the last DATA frame ends it, and no trailers. */
+  isPlain = false;
+  /** It waits for its turn to send. */
+  inTurn = false;
+  /** `undefined`: nothing had to wait, as with nearly all answers. */
+  #queue: SendQueue | undefined = undefined;
+  #full = false;
+
+  readonly #carrier: StreamCarrier;
+
+  constructor(carrier: StreamCarrier, id: number, terms: StreamTerms) {
+    this.#carrier = carrier;
+    this.id = id;
+    this.window = new ReceiveWindow(terms.receiveWindowBytes);
+    this.sendWindow = terms.sendWindowBytes;
+    this.openedAt = terms.openedAt;
+  }
+
+  get peer(): Peer {
+    return this.#carrier.peer;
+  }
+
+  /** What an answer needs to its caller, in milliseconds. */
+  get wayBackMs(): number {
+    return this.#carrier.wayBack.ms;
+  }
+
+  tryTake(bytes: number, claim: Claim): boolean {
+    return this.#carrier.room.tryTake(this, bytes, claim);
+  }
+
+  give(bytes: number): void {
+    this.#carrier.room.give(bytes);
+  }
+
+  keepChunk(): void {
+    this.#carrier.keepChunk();
+  }
+
+  /** A message is needed no longer, of which `keepChunk` may have been called. */
+  dropMessage(message: Uint8Array): void {
+    this.#carrier.dropMessage(message);
+  }
+
+  /** Whether the peer may send more of this request now. */
+  get maySend(): boolean {
+    return this.window.isOpen && this.#carrier.maySend;
+  }
+
+  /** Neither side sends any more. */
+  get isOver(): boolean {
+    return this.state === StreamState.CLOSED || this.state === StreamState.RESET;
+  }
+
+  /** What waits to be sent. */
+  get queue(): SendQueue {
+    this.#queue ??= new SendQueue();
+    return this.#queue;
+  }
+
+  get unsentBytes(): number {
+    return this.#queue === undefined ? 0 : this.#queue.byteLength;
+  }
+
+  /** There is too much unsent; `exchange.drained` tells when there is not. */
+  get isFull(): boolean {
+    this.#full ||= this.unsentBytes >= HIGH_WATER_BYTES;
+    return this.#full;
+  }
+
+  /** @returns whether there is room again, which is said once */
+  emptied(): boolean {
+    if (!this.#full || this.unsentBytes > LOW_WATER_BYTES) return false;
+    this.#full = false;
+    return true;
+  }
+
+  /**
+   * Sends one gRPC message.
+   * @param chunks its parts, `byteLength` in all; they must not change afterwards
+   * @returns false: the peer leaves too much unread, and the message was dropped
+   */
+  sendMessage(chunks: readonly Uint8Array[], byteLength: number): boolean {
+    return this.isOver || this.#carrier.sendMessage(this, chunks, byteLength);
+  }
+
+  /** Ends the answer with trailers, behind all that was sent before. */
+  sendEnd(end: AnswerEnd): void {
+    if (!this.isOver) this.#carrier.sendEnd(this, end);
+  }
+
+  /** Answers a request that is not gRPC. */
+  sendPlain(httpStatus: number, body: Buffer): void {
+    if (!this.isOver) this.#carrier.sendPlain(this, httpStatus, body);
+  }
+
+  reset(code: ErrorCode): void {
+    if (!this.isOver) this.#carrier.resetStream(this, code);
+  }
+
+  /** Lets the peer send what the exchange wants. */
+  reopenWindow(): void {
+    if (!this.isOver) this.#carrier.reopenWindow(this);
+  }
+}
+
+export interface StreamTerms {
+  readonly receiveWindowBytes: number;
+  readonly sendWindowBytes: number;
+  readonly openedAt: number;
+}

@@ -1,0 +1,121 @@
+/** Who the server is over TLS, and whom it lets in. Files that change are read again, without a restart. */
+
+import { constants } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, type SecureContextOptions, type Server, type TlsOptions } from 'node:tls';
+import { diagnostics } from '../gateway/ops/diagnostics.ts';
+import { decodeText } from '../wire/text-encoding.ts';
+
+export const ALPN_HTTP2 = 'h2';
+
+export interface TlsFiles {
+  /** PEM: the server's certificate, and those between it and its root. */
+  readonly certificate: string;
+  /** PEM, not encrypted. */
+  readonly privateKey: string;
+  /** PEM: roots of client certificates. With it every client must show one (mTLS). */
+  readonly clientAuthorities?: string;
+}
+
+/** Certificates that are about to expire are replaced days before; a minute is soon enough. */
+const RELOAD_MS = 60_000;
+
+/** RFC 9113, section 9.2.2: of TLS 1.2 only suites with ephemeral keys and authenticated encryption. */
+const TLS12_CIPHERS = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
+export class TlsIdentity {
+  readonly #files: TlsFiles;
+  readonly #reloadMs: number;
+  #context: SecureContextOptions;
+  #isReading = false;
+
+  private constructor(files: TlsFiles, context: SecureContextOptions, reloadMs: number) {
+    this.#files = files;
+    this.#context = context;
+    this.#reloadMs = reloadMs;
+  }
+
+  /** @throws Error that names the file which is missing, or says what is wrong with the certificate or key */
+  static async load(files: TlsFiles, reloadMs = RELOAD_MS): Promise<TlsIdentity> {
+    return new TlsIdentity(files, await readContext(files), reloadMs);
+  }
+
+  options(): TlsOptions {
+    const verifiesClients = this.#files.clientAuthorities !== undefined;
+    return {
+      ...this.#context,
+      ALPNProtocols: [ALPN_HTTP2],
+      requestCert: verifiesClients,
+      rejectUnauthorized: verifiesClients,
+    };
+  }
+
+  /**
+   * Gives `server` what the files hold, whenever that changes; connections that are open keep what they have. Files that do
+   * not make an identity are reported, and change nothing.
+   * @returns a function that stops it
+   */
+  watch(server: Server): () => void {
+    const timer = setInterval(() => this.#reload(server), this.#reloadMs).unref();
+    return () => clearInterval(timer);
+  }
+
+  #reload(server: Server): void {
+    // One read at a time: each read of a hanging file holds a thread of libuv's pool.
+    if (this.#isReading) return;
+    this.#isReading = true;
+    readContext(this.#files)
+      .then((context) => {
+        if (isSame(context, this.#context)) return;
+        server.setSecureContext(context);
+        this.#context = context;
+        diagnostics.notice.publish({ level: 'info', text: `the certificate in ${this.#files.certificate} is in use` });
+      })
+      .catch((cause: unknown) => {
+        diagnostics.notice.publish({ level: 'warn', text: 'the changed TLS files are not used', cause });
+      })
+      .finally(() => {
+        this.#isReading = false;
+      });
+  }
+}
+
+async function readContext({ certificate, privateKey, clientAuthorities }: TlsFiles): Promise<SecureContextOptions> {
+  const [cert, key, ca] = await Promise.all([
+    readPem(certificate),
+    readPem(privateKey),
+    clientAuthorities === undefined ? undefined : readPem(clientAuthorities),
+  ]);
+  const context: SecureContextOptions = {
+    cert,
+    key,
+    ...(ca === undefined ? {} : { ca }),
+    // RFC 9113, section 9.2 and 9.2.1.
+    minVersion: 'TLSv1.2',
+    ciphers: `TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:${TLS12_CIPHERS}`,
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  };
+  try {
+    createSecureContext(context);
+  } catch (cause) {
+    throw new Error(`${certificate} and ${privateKey} do not make a TLS identity: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  return context;
+}
+
+async function readPem(file: string): Promise<string> {
+  return decodeText(await readFile(file));
+}
+
+function isSame(one: SecureContextOptions, other: SecureContextOptions): boolean {
+  return one.cert === other.cert && one.key === other.key && one.ca === other.ca;
+}

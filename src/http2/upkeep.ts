@@ -1,0 +1,56 @@
+/** What is due for a connection, besides what its peer asks for. Looked at about once a second. */
+
+import type { Http2Limits } from './limits.ts';
+
+/** Moments on one clock, in milliseconds; `undefined`: it did not happen, or is over. */
+export interface Vitals {
+  readonly openedAt: number;
+  /** Age at which it is to be renewed. */
+  readonly maxAgeMs: number;
+  /** The last byte came. */
+  readonly heardAt: number;
+  readonly hasSettings: boolean;
+  /** A header block, or a frame other than DATA, was found to have begun, and has not ended. */
+  readonly unfinishedSince: number | undefined;
+  /** Our PING was sent, and its answer has not come. */
+  readonly pingedAt: number | undefined;
+  /** The socket became full. */
+  readonly blockedAt: number | undefined;
+  /** The peer was told to go. */
+  readonly retiredAt: number | undefined;
+}
+
+export type Duty =
+  | 'nothing'
+  /** See whether the peer is still there. */
+  | 'ping'
+  /** Tell the peer to go. */
+  | 'retire'
+  /** End what is still under way. */
+  | 'abandon'
+  /** End the connection: the client does not speak, or never ends what it says. */
+  | 'refuse'
+  | 'interrupt'
+  /** Close the socket: nobody reads; nobody is there; or it was told to go, and has not. */
+  | 'stalled'
+  | 'silent'
+  | 'overdue';
+
+export type UpkeepLimits = Pick<
+  Http2Limits,
+  'handshakeMs' | 'stallMs' | 'keepaliveMs' | 'keepaliveTimeoutMs' | 'ageGraceMs'
+>;
+
+export function dutyOf(vitals: Vitals, limits: UpkeepLimits, now: number): Duty {
+  const { openedAt, heardAt, unfinishedSince, pingedAt, blockedAt, retiredAt } = vitals;
+  if (!vitals.hasSettings) return now - openedAt > limits.handshakeMs ? 'refuse' : 'nothing';
+  if (unfinishedSince !== undefined && now - unfinishedSince > limits.handshakeMs) return 'interrupt';
+  if (blockedAt !== undefined && now - blockedAt > limits.stallMs) return 'stalled';
+  // Whatever it sends shows that it is there; an answer to PING is only what a silent peer has to send.
+  if (pingedAt !== undefined && heardAt <= pingedAt && now - pingedAt > limits.keepaliveTimeoutMs) return 'silent';
+  if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs + limits.keepaliveTimeoutMs) return 'overdue';
+  if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs) return 'abandon';
+  if (retiredAt === undefined && now - openedAt > vitals.maxAgeMs) return 'retire';
+  if (pingedAt === undefined && now - heardAt > limits.keepaliveMs) return 'ping';
+  return 'nothing';
+}

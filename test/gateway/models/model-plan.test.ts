@@ -1,0 +1,151 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { ModelPlan } from '../../../src/gateway/models/model.ts';
+import { type PlanDefaults, planModel } from '../../../src/gateway/models/model-plan.ts';
+import { ModelConfigError } from '../../../src/gateway/repository/config/model-config.ts';
+import { scanRepository } from '../../../src/gateway/repository/model-repository.ts';
+import { additionModel, writeModel } from '../../support/onnx-models.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
+
+const DEFAULTS: PlanDefaults = {
+  executionProviders: ['cpu'],
+  strictExecutionProviders: false,
+  mailboxDirectory: '/mailboxes',
+  loadLimitMs: 1_000,
+  maxRunMs: 60_000,
+  maxOutputBytes: 64 * 2 ** 20,
+  cores: 4,
+};
+
+/** What is planned for the model `m` of these versions. */
+async function planned(
+  versions: readonly number[],
+  config = '',
+  defaults: Partial<PlanDefaults> = {},
+): Promise<ModelPlan[]> {
+  const repository = temporaryDirectory();
+  for (const version of versions) writeModel(repository, 'm', version, additionModel(0));
+  if (config !== '') fs.writeFileSync(path.join(repository, 'm', 'config.yaml'), config);
+  const [folder] = await scanRepository(repository);
+  if (folder === undefined) throw new Error('no folder');
+  return planModel(folder, { ...DEFAULTS, ...defaults });
+}
+
+async function placesOf(config: string, defaults: Partial<PlanDefaults> = {}): Promise<[number, string][]> {
+  return ((await planned([1], config, defaults))[0]?.sessions ?? []).map(({ deviceId, providers }) => [
+    deviceId,
+    providers.join(),
+  ]);
+}
+
+describe('versions', () => {
+  test('are all, without a policy', async () => {
+    expect((await planned([1, 2, 10])).map(({ ref }) => ref)).toEqual([
+      { name: 'm', version: '1' },
+      { name: 'm', version: '2' },
+      { name: 'm', version: '10' },
+    ]);
+  });
+
+  test('are those of the policy', async () => {
+    expect((await planned([1, 2, 10], 'version_policy: { latest: {} }')).map(({ ref }) => ref.version)).toEqual(['10']);
+  });
+
+  test('of which the policy chooses none are an error', async () => {
+    await expect(planned([1, 2], 'version_policy: { specific: { versions: [7] } }')).rejects.toThrow(
+      new ModelConfigError('version_policy chooses none of the versions 1, 2'),
+    );
+  });
+
+  test('without a file have a problem, and the others do not', async () => {
+    const plans = await planned([1, 2], 'default_model_filename: other.onnx');
+    expect(plans.map(({ problem }) => problem?.replace(/^.*\/m\//, 'm/'))).toEqual([
+      `m/1/other.onnx does not exist, but 'model.onnx' does: rename it to 'other.onnx', or set default_model_filename: "model.onnx"`,
+      `m/2/other.onnx does not exist, but 'model.onnx' does: rename it to 'other.onnx', or set default_model_filename: "model.onnx"`,
+    ]);
+    expect((await planned([1]))[0]?.problem).toBeUndefined();
+  });
+});
+
+describe('instances', () => {
+  test.each([
+    { cores: 1, count: 1 },
+    { cores: 2, count: 1 },
+    { cores: 3, count: 2 },
+    { cores: 64, count: 4 },
+  ])('are $count on $cores cores, where nothing is said', async ({ cores, count }) => {
+    expect(await placesOf('', { cores })).toEqual(Array(count).fill([0, 'cpu']));
+  });
+
+  test.each<{ name: string; config: string; places: [number, string][] }>([
+    {
+      name: 'a count',
+      config: '[{ count: 2 }]',
+      places: [
+        [0, 'cuda,cpu'],
+        [0, 'cuda,cpu'],
+      ],
+    },
+    { name: 'the CPU', config: '[{ kind: KIND_CPU, count: 1 }]', places: [[0, 'cpu']] },
+    {
+      name: 'one a GPU',
+      config: '[{ gpus: [0, 2] }]',
+      places: [
+        [0, 'cuda,cpu'],
+        [2, 'cuda,cpu'],
+      ],
+    },
+    {
+      name: 'several a GPU',
+      config: '[{ gpus: [0, 1], count: 2, kind: KIND_GPU }]',
+      places: [
+        [0, 'cuda,cpu'],
+        [0, 'cuda,cpu'],
+        [1, 'cuda,cpu'],
+        [1, 'cuda,cpu'],
+      ],
+    },
+    {
+      name: 'several groups',
+      config: '[{ kind: KIND_CPU, count: 1 }, { kind: KIND_GPU }]',
+      places: [
+        [0, 'cpu'],
+        [0, 'cuda,cpu'],
+      ],
+    },
+  ])('are as the configuration says: $name', async ({ config, places }) => {
+    expect(await placesOf(`instance_group: ${config}`, { executionProviders: ['cuda', 'cpu'] })).toEqual(places);
+  });
+
+  test('on a GPU ask for one, also where the server prefers the CPU', async () => {
+    expect(await placesOf('instance_group: [{ kind: KIND_GPU }]')).toEqual([[0, 'cuda,cpu']]);
+  });
+
+  test("prefer the model's own providers to the server's", async () => {
+    const config = 'tensorgate: { execution_providers: [tensorrt, cpu], strict_execution_providers: true }';
+    const [session] = (await planned([1], config, { cores: 1 }))[0]?.sessions ?? [];
+    expect(session).toMatchObject({ providers: ['tensorrt', 'cpu'], strictProviders: true });
+  });
+});
+
+describe('what keeps a model from being planned at all', () => {
+  test('is its folder', async () => {
+    await expect(planned([])).rejects.toThrow();
+    const repository = temporaryDirectory();
+    fs.mkdirSync(path.join(repository, 'm'));
+    const [folder] = await scanRepository(repository);
+    if (folder === undefined) throw new Error('no folder');
+    await expect(planModel(folder, DEFAULTS)).rejects.toThrow(new ModelConfigError(folder.problem ?? ''));
+  });
+
+  test('is its configuration', async () => {
+    await expect(planned([1], 'max_batch_sizes: 4')).rejects.toThrow(/config\.yaml:1:\d+: max_batch_sizes/);
+  });
+
+  test('is an option that the session cannot be given', async () => {
+    await expect(planned([1], 'parameters: { cudnn_conv_algo_search: "1" }')).rejects.toThrow(
+      /config\.yaml:1:\d+: parameters\.cudnn_conv_algo_search is not supported/,
+    );
+  });
+});
