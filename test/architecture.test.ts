@@ -236,7 +236,10 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
   {
     library: /^zod$/,
     homes: [
+      'gateway/ops/limit-settings.ts',
+      'gateway/ops/setting-description.ts',
       'gateway/ops/settings.ts',
+      'gateway/ops/settings-sources.ts',
       'gateway/repository/golden.ts',
       'gateway/repository/config/model-config.ts',
       'gateway/repository/config/config-schema.ts',
@@ -333,7 +336,7 @@ describe('effects', () => {
  * file system that hangs: what serves requests never waits for it.
  */
 const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = [
-  { file: 'gateway/ops/settings.ts', why: 'reads tensorgate.yaml before anything serves' },
+  { file: 'gateway/ops/settings-sources.ts', why: 'reads tensorgate.yaml before anything serves' },
   {
     file: 'gateway/ops/machine-capacity.ts',
     why: 'reads what the system lets the process use, before anything serves',

@@ -4,7 +4,9 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { loadSettings, type Settings, SettingsError } from '../../src/gateway/ops/settings.ts';
+import type { Settings } from '../../src/gateway/ops/settings.ts';
+import { SettingsError } from '../../src/gateway/ops/settings-error.ts';
+import { loadSettings } from '../../src/gateway/ops/settings-loading.ts';
 import type { Deployment, Kinds, KubeObject, Labels, PodSpec, Selector } from './kinds.ts';
 
 /** By this label policies find the pods of the gateway: see `base/workload/deployment.yaml`. */

@@ -3,13 +3,9 @@ import { styleText } from 'node:util';
 import { fitSettings } from '../gateway/ops/capacity.ts';
 import { type DiagnosedSettings, diagnose, type Finding } from '../gateway/ops/diagnosis/diagnose.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
-import {
-  describeSettings,
-  givenSettings,
-  loadSettings,
-  SettingsError,
-  type SettingsSources,
-} from '../gateway/ops/settings.ts';
+import { SettingsError } from '../gateway/ops/settings-error.ts';
+import { describeSettings, givenSettings, loadSettings } from '../gateway/ops/settings-loading.ts';
+import type { SettingsSources } from '../gateway/ops/settings-sources.ts';
 import { isSupportedNode } from './node-version.ts';
 import { toOneLine } from './terminal-text.ts';
 

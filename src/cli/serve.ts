@@ -3,16 +3,11 @@ import type { ModelSummary, Server } from '../gateway/main.ts';
 import { fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
-import {
-  describeSettings,
-  givenSettings,
-  loadSettings,
-  SETTINGS,
-  type SettingDescription,
-  type Settings,
-  SettingsError,
-  type SettingsSources,
-} from '../gateway/ops/settings.ts';
+import { SETTINGS, type SettingDescription } from '../gateway/ops/setting-description.ts';
+import type { Settings } from '../gateway/ops/settings.ts';
+import { SettingsError } from '../gateway/ops/settings-error.ts';
+import { describeSettings, givenSettings, loadSettings } from '../gateway/ops/settings-loading.ts';
+import type { SettingsSources } from '../gateway/ops/settings-sources.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { MAX_TIMER_MS } from '../timer-limit.ts';
 import { CliError } from './cli-error.ts';

@@ -5,7 +5,9 @@ import { TlsIdentity } from '../http2/tls-identity.ts';
 import type { Listen } from './accept/call.ts';
 import { http2Listener } from './accept/grpc/http2-transport.ts';
 import { listenGrpcJs } from './accept/grpc-js-transport.ts';
-import { http2Limits, type Settings, SettingsError } from './ops/settings.ts';
+import { http2Limits } from './ops/limit-settings.ts';
+import type { Settings } from './ops/settings.ts';
+import { SettingsError } from './ops/settings-error.ts';
 
 export type TransportSettings = Pick<
   Settings,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
-import { SETTINGS } from '../../src/gateway/ops/settings.ts';
+import { SETTINGS } from '../../src/gateway/ops/setting-description.ts';
 import { runCommandLine } from './command-line.ts';
 
 test('--version prints the version of the package', async () => {

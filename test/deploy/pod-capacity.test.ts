@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { fitSettings } from '../../src/gateway/ops/capacity.ts';
-import { loadSettings } from '../../src/gateway/ops/settings.ts';
+import { loadSettings } from '../../src/gateway/ops/settings-loading.ts';
 
 const BASE = path.join(import.meta.dirname, '../../deploy/istio/base');
 const MiB = 2 ** 20;

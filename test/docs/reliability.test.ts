@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { SETTINGS } from '../../src/gateway/ops/settings.ts';
+import { SETTINGS } from '../../src/gateway/ops/setting-description.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const PAGE = fs.readFileSync(path.join(ROOT, 'docs/reliability.md'), 'utf8');

@@ -2,7 +2,8 @@
 
 import { parse } from 'yaml';
 import { INFERENCE_SERVICE } from '../../../src/gateway/accept/inference-service.ts';
-import { type Settings, SettingsError } from '../../../src/gateway/ops/settings.ts';
+import type { Settings } from '../../../src/gateway/ops/settings.ts';
+import { SettingsError } from '../../../src/gateway/ops/settings-error.ts';
 import { type Build, NAME, planeOf, type Workload } from '../build.ts';
 import type { Container, Probe } from '../kinds.ts';
 import { durationMs, type Finding, found, quantityBytes, type Rule } from '../rule.ts';

@@ -1,6 +1,6 @@
 /** Where calls go, and what becomes of those that fail on the way: VirtualService, HTTPRoute, GRPCRoute. */
 
-import { SettingsError } from '../../../src/gateway/ops/settings.ts';
+import { SettingsError } from '../../../src/gateway/ops/settings-error.ts';
 import { type Build, hostOf } from '../build.ts';
 import type { GatewayRoute, HttpRoute, KubeObject, Retries } from '../kinds.ts';
 import { CLASSES, INFER_PATHS, MODEL_INFER, RPCS } from '../rpcs.ts';

@@ -1,6 +1,6 @@
 /** Generates `docs/configuration.md` from the settings; a test compares the two. */
 
-import { FILE_JSON_SCHEMA, legalValues, SETTINGS, type SettingDescription } from './settings.ts';
+import { FILE_JSON_SCHEMA, legalValues, SETTINGS, type SettingDescription } from './setting-description.ts';
 
 const INTRODUCTION = `# Configuration
 

@@ -10,7 +10,8 @@ import {
   readOpenFileLimit,
   usableCores,
 } from '../../../src/gateway/ops/machine-capacity.ts';
-import { loadSettings, type Settings } from '../../../src/gateway/ops/settings.ts';
+import type { Settings } from '../../../src/gateway/ops/settings.ts';
+import { loadSettings } from '../../../src/gateway/ops/settings-loading.ts';
 import { fileTree } from '../../support/file-tree.ts';
 
 const MiB = 2 ** 20;

@@ -2,15 +2,11 @@ import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  describeSettings,
-  loadSettings,
-  SETTINGS,
-  type Settings,
-  SettingsError,
-  type SettingsSources,
-  tenantWeights,
-} from '../../../src/gateway/ops/settings.ts';
+import { SETTINGS } from '../../../src/gateway/ops/setting-description.ts';
+import { type Settings, tenantWeights } from '../../../src/gateway/ops/settings.ts';
+import { SettingsError } from '../../../src/gateway/ops/settings-error.ts';
+import { describeSettings, loadSettings } from '../../../src/gateway/ops/settings-loading.ts';
+import type { SettingsSources } from '../../../src/gateway/ops/settings-sources.ts';
 
 let cwd: string;
 
@@ -238,6 +234,16 @@ test('without a model repository, the error says the three ways to give one', ()
   expect(() => loadSettings({ cwd, env: {}, flags: {} })).toThrow(
     /--model-repository DIR, TENSORGATE_MODEL_REPOSITORY or modelRepository in tensorgate\.yaml/,
   );
+});
+
+test('every contradiction between settings is reported at once, each with its source', () => {
+  const env = { TENSORGATE_RECORD: '10', TENSORGATE_LOAD_ON_DEMAND: 'true' };
+  const problems = problemsOf({ env, flags: { transport: 'grpc-js', http2MaxConnections: '10' } });
+  expect(problems).toEqual([
+    'TENSORGATE_LOAD_ON_DEMAND: loadOnDemand is for modelControlMode explicit, not none',
+    '--http2-max-connections: http2MaxConnections is for the transport h2',
+    'TENSORGATE_RECORD: record needs recordDirectory: say where rows are kept',
+  ]);
 });
 
 test('settings cannot be changed', () => {

@@ -1,0 +1,48 @@
+/** The limits of the transports as settings of the process: `maxConnections` of h2 is the setting `http2MaxConnections`. */
+
+import { z } from 'zod';
+import {
+  HTTP2_LIMITS,
+  type Http2Limit,
+  type Http2LimitName,
+  type Http2Limits,
+  type Http2SettingName,
+  http2SettingName,
+} from '../../http2/limits.ts';
+import {
+  HTTP_LIMITS,
+  type HttpLimitName,
+  type HttpLimits,
+  type HttpSettingName,
+  httpSettingName,
+} from '../accept/http/http-limits.ts';
+
+/** Each limit of the h2 transport as a setting. */
+export const HTTP2_LIMIT_SETTINGS = Object.fromEntries(
+  (Object.keys(HTTP2_LIMITS) as Http2LimitName[]).map((name) => [http2SettingName(name), fieldOf(HTTP2_LIMITS[name])]),
+) as Record<Http2SettingName, z.ZodDefault<z.ZodInt>>;
+
+/** Each limit of the HTTP port as a setting. */
+export const HTTP_LIMIT_SETTINGS = Object.fromEntries(
+  (Object.keys(HTTP_LIMITS) as HttpLimitName[]).map((name) => [httpSettingName(name), fieldOf(HTTP_LIMITS[name])]),
+) as Record<HttpSettingName, z.ZodDefault<z.ZodInt>>;
+
+function fieldOf(limit: Http2Limit): z.ZodDefault<z.ZodInt> {
+  const legal = z
+    .int()
+    .min(limit.minimum)
+    .max(limit.maximum ?? Number.MAX_SAFE_INTEGER);
+  return legal.default(limit.default).describe(limit.description);
+}
+
+/** The limits of the h2 transport that are in force. */
+export function http2Limits(settings: Readonly<Record<Http2SettingName, number>>): Http2Limits {
+  const names = Object.keys(HTTP2_LIMITS) as Http2LimitName[];
+  return Object.fromEntries(names.map((name) => [name, settings[http2SettingName(name)]])) as Http2Limits;
+}
+
+/** The limits of the HTTP port that are in force. */
+export function httpLimits(settings: Readonly<Record<HttpSettingName, number>>): HttpLimits {
+  const names = Object.keys(HTTP_LIMITS) as HttpLimitName[];
+  return Object.fromEntries(names.map((name) => [name, settings[httpSettingName(name)]])) as HttpLimits;
+}

@@ -1,0 +1,91 @@
+/** Each setting as flags, variables, help and `docs/configuration.md` show it: all of them follow from the schema. */
+
+import { z } from 'zod';
+import { SETTINGS_SCHEMA, type Settings } from './settings.ts';
+
+/** A setting as a command line shows it. */
+export interface SettingDescription {
+  /** Its name in `tensorgate.yaml`. */
+  readonly key: keyof Settings;
+  /** Such as `--grpc-port`. */
+  readonly flag: string;
+  /** Such as `TENSORGATE_GRPC_PORT`. */
+  readonly env: string;
+  readonly type: 'boolean' | 'integer' | 'path' | 'string';
+  /** Takes several values: separated by commas in flags and variables. */
+  readonly list: boolean;
+  /** What its texts are, where not any will do. */
+  readonly form?: string;
+  /** The only legal values. */
+  readonly choices?: readonly string[];
+  /** The legal range of an integer. */
+  readonly minimum?: number;
+  readonly maximum?: number;
+  /** Whether it has to be given. */
+  readonly required: boolean;
+  /** `undefined`: there is none, and what it is about is off, or it is derived. */
+  readonly default: boolean | number | string | readonly string[] | undefined;
+  /** What the default is, where it follows from another setting. */
+  readonly derivedDefault?: string;
+  readonly description: string;
+}
+
+/** The settings whose default follows from another. */
+const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, string>([
+  ['maxOutputBytes', 'the value of `maxMessageBytes`'],
+  ['objectiveMs', 'ten times the predicted run time of the call, and at least 250'],
+]);
+
+/** What zod says of a field, in the terms of JSON Schema. */
+interface FieldSchema {
+  readonly type: 'array' | 'boolean' | 'integer' | 'string';
+  readonly description: string;
+  readonly title?: string;
+  readonly format?: 'path';
+  readonly enum?: readonly string[];
+  readonly items?: { readonly enum?: readonly string[] };
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly default?: SettingDescription['default'];
+}
+
+/** `tensorgate.yaml` as a JSON Schema: nothing has to be in it, because flags and variables count too. */
+const { required: _, ...FILE_JSON_SCHEMA } = z.toJSONSchema(SETTINGS_SCHEMA, { io: 'input' });
+
+export { FILE_JSON_SCHEMA };
+
+/** Every setting, in the order of the documentation. */
+export const SETTINGS: readonly SettingDescription[] = Object.entries(
+  FILE_JSON_SCHEMA.properties as Record<keyof Settings, FieldSchema>,
+).map(([key, field]) => {
+  const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const choices = field.enum ?? field.items?.enum;
+  const derivedDefault = DERIVED_DEFAULTS.get(key);
+  return {
+    key: key as keyof Settings,
+    flag: `--${words}`,
+    env: `TENSORGATE_${words.toUpperCase().replaceAll('-', '_')}`,
+    type: field.type === 'array' ? 'string' : (field.format ?? field.type),
+    list: field.type === 'array',
+    ...(field.title === undefined ? {} : { form: field.title }),
+    ...(choices === undefined ? {} : { choices }),
+    ...(field.minimum === undefined ? {} : { minimum: field.minimum }),
+    ...(field.maximum === undefined ? {} : { maximum: field.maximum }),
+    required: !SETTINGS_SCHEMA.shape[key as keyof Settings].safeParse(undefined).success,
+    default: field.default,
+    ...(derivedDefault === undefined ? {} : { derivedDefault }),
+    description: field.description,
+  };
+});
+
+/** Such as `a whole number from 0 to 65535`. */
+export function legalValues({ type, list, form, choices, minimum, maximum }: SettingDescription): string {
+  if (list)
+    return `${choices === undefined ? (form ?? 'texts') : `some of ${choices.join(', ')}`}, separated by commas`;
+  if (choices !== undefined) return `one of ${choices.join(', ')}`;
+  if (type === 'boolean') return 'true or false';
+  if (type !== 'integer') return form ?? `a ${type}`;
+  return maximum === Number.MAX_SAFE_INTEGER
+    ? `a whole number from ${minimum}`
+    : `a whole number from ${minimum} to ${maximum}`;
+}
