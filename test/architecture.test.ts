@@ -49,8 +49,8 @@ function isIn(name: string, places: readonly string[]): boolean {
   return places.some((place) => (place.endsWith('/') ? name.startsWith(place) : name === place));
 }
 
-/** Facts of the language and of Node, which every place may use. */
-const EVERYWHERE = ['error-message.ts', 'timer-limit.ts'];
+/** Facts of the language, of Node and of the package, which every place may use. */
+const EVERYWHERE = ['error-message.ts', 'protocol-files.ts', 'timer-limit.ts'];
 
 /** Every import of another file that breaks a rule, as `from -> to`. */
 function trespasses(files: readonly string[], places: readonly string[]): string[] {
@@ -340,6 +340,10 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   {
     file: 'gateway/ops/machine-capacity.ts',
     why: 'reads what the system lets the process use, before anything serves',
+  },
+  {
+    file: 'gateway/repository/config/config-pbtxt.ts',
+    why: 'reads the protocol that is installed, before anything serves',
   },
   { file: 'gateway/accept/definition.ts', why: 'reads the protocol that is installed, before anything serves' },
   { file: 'gateway/accept/reflection-service.ts', why: 'reads the protocol that is installed, before anything serves' },

@@ -1,8 +1,7 @@
 /** The messages of `inference.GRPCInferenceService` that are not on the hot path, as proto-loader reads them from `proto/`. */
 
-import { fileURLToPath } from 'node:url';
-import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import { methodsOf } from './service-methods.ts';
 
 const SERVICE = 'inference.GRPCInferenceService';
 
@@ -112,24 +111,9 @@ export interface InferenceService {
   RepositoryIndex: { request: object; response: { readonly models: readonly ModelIndexEntry[] } };
 }
 
-let service: ServiceDefinition | undefined;
-
-/** The definition of a unary RPC. The first call reads `proto/`, so that a client which only infers never does. */
+/** The definition of a unary RPC. */
 export function findMethod<Name extends keyof InferenceService>(
   name: Name,
 ): MethodDefinition<InferenceService[Name]['request'], InferenceService[Name]['response']> {
-  service ??= loadService();
-  const method = service[name];
-  if (method === undefined) throw new TypeError(`proto/inference.proto has no ${name}`);
-  return method;
-}
-
-function loadService(): ServiceDefinition {
-  const definition = loadSync('inference.proto', {
-    includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
-    longs: Number,
-    enums: String,
-    defaults: true,
-  });
-  return definition[SERVICE] as ServiceDefinition;
+  return methodsOf<InferenceService>('inference.proto', SERVICE)[name];
 }

@@ -1,8 +1,6 @@
 /** The messages of `tensorgate.v1.Rollout`, which tensorgate alone offers, as proto-loader reads them from `proto/`. */
 
-import { fileURLToPath } from 'node:url';
-import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { type Methods, methodsOf } from './service-methods.ts';
 
 export interface RolloutOptions {
   /** Share of the requests that are copied, above 0, at most 1. */
@@ -83,28 +81,15 @@ interface Model {
 }
 
 interface RolloutService {
-  readonly Start: MethodDefinition<RolloutOptions & Model & { readonly version: string }, RolloutStateMessage>;
-  readonly Status: MethodDefinition<Model, { readonly rollouts: readonly RolloutStateMessage[] }>;
-  readonly Abort: MethodDefinition<Model, RolloutStateMessage>;
-  readonly Forget: MethodDefinition<Model, object>;
+  Start: { request: RolloutOptions & Model & { readonly version: string }; response: RolloutStateMessage };
+  Status: { request: Model; response: { readonly rollouts: readonly RolloutStateMessage[] } };
+  Abort: { request: Model; response: RolloutStateMessage };
+  Forget: { request: Model; response: object };
 }
 
-let service: RolloutService | undefined;
-
-/** The definition of an RPC. The first call reads `proto/`. */
-export function rolloutMethod<Name extends keyof RolloutService>(name: Name): RolloutService[Name] {
-  service ??= loadService();
-  return service[name];
-}
-
-function loadService(): RolloutService {
-  const definition = loadSync('tensorgate.proto', {
-    includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
-    longs: Number,
-    enums: String,
-    defaults: true,
-  });
-  return definition['tensorgate.v1.Rollout'] as ServiceDefinition as unknown as RolloutService;
+/** The definition of an RPC. */
+export function rolloutMethod<Name extends keyof RolloutService>(name: Name): Methods<RolloutService>[Name] {
+  return methodsOf<RolloutService>('tensorgate.proto', 'tensorgate.v1.Rollout')[name];
 }
 
 export function rolloutStateOf(message: RolloutStateMessage): RolloutState {

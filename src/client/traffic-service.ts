@@ -1,8 +1,6 @@
 /** The messages of `tensorgate.v1.Traffic`, which tensorgate alone offers, as proto-loader reads them from `proto/`. */
 
-import { fileURLToPath } from 'node:url';
-import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+import { type Methods, methodsOf } from './service-methods.ts';
 
 /** How the answers of one version, a shadow, compare with those that clients got of another, since the server started. */
 export interface ShadowReport {
@@ -32,23 +30,11 @@ export interface ShadowReport {
   readonly shed: Readonly<Record<string, number>>;
 }
 
-type ShadowReportMethod = MethodDefinition<{ readonly model: string }, { readonly reports: readonly ShadowReport[] }>;
-
-let method: ShadowReportMethod | undefined;
-
-/** The definition of `ShadowReport`. The first call reads `proto/`. */
-export function shadowReportMethod(): ShadowReportMethod {
-  method ??= loadMethod();
-  return method;
+interface TrafficService {
+  ShadowReport: { request: { readonly model: string }; response: { readonly reports: readonly ShadowReport[] } };
 }
 
-function loadMethod(): ShadowReportMethod {
-  const definition = loadSync('tensorgate.proto', {
-    includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
-    longs: Number,
-    defaults: true,
-  });
-  const found = (definition['tensorgate.v1.Traffic'] as ServiceDefinition)['ShadowReport'];
-  if (found === undefined) throw new TypeError('proto/tensorgate.proto has no ShadowReport');
-  return found as ShadowReportMethod;
+/** The definition of `ShadowReport`. */
+export function shadowReportMethod(): Methods<TrafficService>['ShadowReport'] {
+  return methodsOf<TrafficService>('tensorgate.proto', 'tensorgate.v1.Traffic').ShadowReport;
 }

@@ -3,6 +3,7 @@
 import type { RepositoryRequest } from '../../wire/repository-request.ts';
 import { InferError } from '../errors.ts';
 import type { ModelIndexMessage } from './messages.ts';
+import type { Answers } from './unary-method.ts';
 
 /** What replaces a model's own configuration and files until it is loaded without it. */
 export interface LoadOverride {
@@ -39,11 +40,6 @@ export interface ControlApi {
   logSettings(changes: ReadonlyMap<string, LogValue>): Readonly<Record<string, LogValue>>;
 }
 
-interface IndexRequest {
-  readonly repository_name: string;
-  readonly ready: boolean;
-}
-
 interface TraceRequest {
   readonly model_name: string;
   readonly settings: Readonly<Record<string, { readonly value: readonly string[] }>>;
@@ -59,21 +55,31 @@ interface LogRequest {
   readonly settings: Readonly<Record<string, LogParameter>>;
 }
 
-/** The RPCs by name, on objects of the shape in `proto/`. */
-export interface ControlRpcs {
-  readonly RepositoryIndex: (request: IndexRequest) => Promise<{ readonly models: readonly ModelIndexMessage[] }>;
-  readonly RepositoryModelLoad: (request: RepositoryRequest) => Promise<object>;
-  readonly RepositoryModelUnload: (request: RepositoryRequest) => Promise<object>;
-  readonly TraceSetting: (request: TraceRequest) => Promise<TraceResponse>;
-  readonly LogSettings: (request: LogRequest) => { readonly settings: Readonly<Record<string, LogParameter>> };
-}
-
-interface TraceResponse {
+interface SettingsOfTraces {
   readonly settings: Readonly<Record<string, { readonly value: readonly string[] }>>;
 }
 
+/** The messages of the RPCs by which clients load and unload. `repository-codec.ts` decodes the requests. */
+export interface LoadingRpcs {
+  readonly RepositoryModelLoad: { readonly request: RepositoryRequest; readonly response: object };
+  readonly RepositoryModelUnload: { readonly request: RepositoryRequest; readonly response: object };
+}
+
+/** The messages of the RPCs that read and change settings. */
+export interface SettingRpcs {
+  readonly TraceSetting: { readonly request: TraceRequest; readonly response: SettingsOfTraces };
+  readonly LogSettings: { readonly request: LogRequest; readonly response: LogRequest };
+}
+
+export interface IndexRpc {
+  readonly RepositoryIndex: {
+    readonly request: { readonly repository_name: string; readonly ready: boolean };
+    readonly response: { readonly models: readonly ModelIndexMessage[] };
+  };
+}
+
 /** Those that change something: where there is an admin port, it alone offers them. */
-export const ADMIN_RPCS: ReadonlySet<string> = new Set<keyof ControlRpcs>([
+export const ADMIN_RPCS: ReadonlySet<string> = new Set<keyof LoadingRpcs | keyof SettingRpcs>([
   'RepositoryModelLoad',
   'RepositoryModelUnload',
   'TraceSetting',
@@ -81,17 +87,21 @@ export const ADMIN_RPCS: ReadonlySet<string> = new Set<keyof ControlRpcs>([
 ]);
 
 /** Those that are allowed only where clients may load and unload. */
-export const LOADING_RPCS: ReadonlySet<string> = new Set<keyof ControlRpcs>([
+export const LOADING_RPCS: ReadonlySet<string> = new Set<keyof LoadingRpcs>([
   'RepositoryModelLoad',
   'RepositoryModelUnload',
 ]);
 
-export function controlRpcs(api: ControlApi): ControlRpcs {
+export async function modelIndex(
+  { repository_name, ready }: IndexRpc['RepositoryIndex']['request'],
+  api: ControlApi,
+): Promise<readonly ModelIndexMessage[]> {
+  if (repository_name !== '') throw repositoryName();
+  return api.repositoryIndex(ready);
+}
+
+export function controlAnswers(api: ControlApi): Answers<LoadingRpcs & SettingRpcs> {
   return {
-    RepositoryIndex: async ({ repository_name, ready }) => {
-      if (repository_name !== '') throw repositoryName();
-      return { models: await api.repositoryIndex(ready) };
-    },
     RepositoryModelLoad: async (request) => {
       const { name, kserve } = await modelNameOf(request, api);
       await api.loadModel(name, overrideOf(request.parameters));

@@ -1,14 +1,8 @@
 /** The messages of `proto/`, apart from the two on the hot path, which `src/wire` encodes. */
 
-import { fileURLToPath } from 'node:url';
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
+import { PROTO_DIRECTORY } from '../../protocol-files.ts';
 import { InferError } from '../errors.ts';
-
-/** Where the protocol's definitions are, seen from `src/` and from `dist/` alike. */
-const PROTO_DIRECTORY = fileURLToPath(new URL('../../../proto', import.meta.url));
-
-/** The compiled form of all of `proto/`: a `google.protobuf.FileDescriptorSet`. */
-export const DESCRIPTOR_SET_PATH = fileURLToPath(new URL('../../../proto/tensorgate.binpb', import.meta.url));
 
 /**
  * Longest request that protobufjs decodes: names, or the few settings that there are. protobufjs makes objects of some 200
@@ -24,13 +18,26 @@ export interface Codec<Request, Response> {
   encode(response: Response): Uint8Array;
 }
 
+/** The messages of one RPC, as objects of the shape in `proto/`. */
+export interface RpcMessages {
+  readonly request: object;
+  readonly response: object;
+}
+
+/** A service: the messages of its RPCs by their names. */
+export type Service<Rpcs> = { readonly [Name in keyof Rpcs]: RpcMessages };
+
+export type Codecs<Rpcs extends Service<Rpcs>> = {
+  readonly [Name in keyof Rpcs]: Codec<Rpcs[Name]['request'], Rpcs[Name]['response']>;
+};
+
 /**
  * The codecs of a service, by RPC. Messages are plain objects with the field names of the `.proto` file, 64-bit integers
  * are decimal texts (numbers are taken too, where they are exact), and enum values are their names.
  * @param file such as `health.proto`
  * @param service such as `grpc.health.v1.Health`
  */
-export function loadCodecs(file: string, service: string): Map<string, Codec<object, object>> {
+export function loadCodecs<Rpcs extends Service<Rpcs>>(file: string, service: string): Codecs<Rpcs> {
   const definition = loadSync(file, {
     includeDirs: [PROTO_DIRECTORY],
     keepCase: true,
@@ -38,7 +45,9 @@ export function loadCodecs(file: string, service: string): Map<string, Codec<obj
     enums: String,
     defaults: true,
   })[service];
-  return new Map(Object.entries(definition as ServiceDefinition).map(([name, method]) => [name, codecOf(method)]));
+  const methods = Object.entries(definition as ServiceDefinition);
+  // Only the `.proto` file knows which messages an RPC has: `Rpcs` says the same to the compiler, here and nowhere else.
+  return Object.fromEntries(methods.map(([name, method]) => [name, codecOf(method)])) as Codecs<Rpcs>;
 }
 
 /** The codec of an RPC that `proto-loader` or a library defines. */

@@ -24,8 +24,13 @@ interface HealthResponse {
   readonly status: ServingStatus | 'SERVICE_UNKNOWN';
 }
 
-interface HealthListResponse {
-  readonly statuses: Readonly<Record<string, HealthResponse>>;
+interface HealthRpcs {
+  readonly Check: { readonly request: HealthRequest; readonly response: HealthResponse };
+  readonly List: {
+    readonly request: object;
+    readonly response: { readonly statuses: Readonly<Record<string, HealthResponse>> };
+  };
+  readonly Watch: { readonly request: HealthRequest; readonly response: HealthResponse };
 }
 
 export class Health {
@@ -36,18 +41,12 @@ export class Health {
   readonly #watchCodec: Codec<HealthRequest, HealthResponse>;
 
   constructor() {
-    const codecs = loadCodecs('health.proto', 'grpc.health.v1.Health');
-    const codec = <Request, Response>(name: string) => codecs.get(name) as unknown as Codec<Request, Response>;
-    const check = codec<HealthRequest, HealthResponse>('Check');
-    const list = codec<object, HealthListResponse>('List');
-    this.#watchCodec = codec<HealthRequest, HealthResponse>('Watch');
+    const { Check, List, Watch } = loadCodecs<HealthRpcs>('health.proto', 'grpc.health.v1.Health');
+    this.#watchCodec = Watch;
     this.routes = new Map<string, Method>([
-      [check.path, this.#check(check)],
-      [list.path, unaryMethod(list, () => this.#list())],
-      [
-        this.#watchCodec.path,
-        { kind: 'streaming', maxMessageBytes: MAX_REQUEST_BYTES, handle: (call) => this.#watch(call) },
-      ],
+      [Check.path, this.#check(Check)],
+      [List.path, unaryMethod(List, () => this.#list())],
+      [Watch.path, { kind: 'streaming', maxMessageBytes: MAX_REQUEST_BYTES, handle: (call) => this.#watch(call) }],
     ]);
   }
 
@@ -86,7 +85,7 @@ export class Health {
     };
   }
 
-  #list(): HealthListResponse {
+  #list(): HealthRpcs['List']['response'] {
     return { statuses: Object.fromEntries([...this.#statuses].map(([name, status]) => [name, { status }])) };
   }
 

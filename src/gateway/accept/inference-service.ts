@@ -5,15 +5,24 @@ import { MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../wire/repository-request.t
 import type { TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 import type { Call, Method, Routes, Screen, Trailers, UnaryCall } from './call.ts';
-import { ADMIN_RPCS, type ControlApi, controlRpcs, LOADING_RPCS } from './control-service.ts';
+import {
+  ADMIN_RPCS,
+  type ControlApi,
+  controlAnswers,
+  type IndexRpc,
+  LOADING_RPCS,
+  type LoadingRpcs,
+  modelIndex,
+  type SettingRpcs,
+} from './control-service.ts';
 import { type Codec, loadCodecs } from './definition.ts';
 import { failWith } from './failure.ts';
 import type { ModelConfigMessage, ModelStatisticsMessage } from './messages.ts';
 import { refusingMethod } from './refusing-method.ts';
 import { repositoryCodec } from './repository-codec.ts';
-import { SHARED_MEMORY_RPCS, sharedMemoryRefusal } from './shared-memory.ts';
+import { SHARED_MEMORY_ANSWERS, type SharedMemoryRpcs, sharedMemoryRefusal } from './shared-memory.ts';
 import { type StreamReply, streamInferMethod } from './stream-infer.ts';
-import { listMethod, unaryMethod } from './unary-method.ts';
+import { type Answers, listMethod, unaryMethod, unaryMethods } from './unary-method.ts';
 
 export const INFERENCE_SERVICE = 'inference.GRPCInferenceService';
 
@@ -64,17 +73,22 @@ interface ModelRequest {
   readonly version: string;
 }
 
-type Unary<Request, Response> = (request: Request) => Response | Promise<Response>;
+/** The messages of the RPCs that ask the server for what it knows, or change a setting. */
+interface UnaryRpcs extends SettingRpcs, SharedMemoryRpcs {
+  readonly ServerLive: { readonly request: object; readonly response: { readonly live: boolean } };
+  readonly ServerReady: { readonly request: object; readonly response: { readonly ready: boolean } };
+  readonly ModelReady: { readonly request: ModelRequest; readonly response: { readonly ready: boolean } };
+  readonly ServerMetadata: { readonly request: object; readonly response: ReturnType<InferenceApi['serverMetadata']> };
+  readonly ModelMetadata: { readonly request: ModelRequest; readonly response: ModelMetadata };
+  readonly ModelConfig: { readonly request: ModelRequest; readonly response: { readonly config: ModelConfigMessage } };
+}
 
-/** The RPCs whose messages are decoded and encoded here. */
-interface UnaryRpcs {
-  readonly ServerLive: Unary<object, { readonly live: boolean }>;
-  readonly ServerReady: Unary<object, { readonly ready: boolean }>;
-  readonly ModelReady: Unary<ModelRequest, { readonly ready: boolean }>;
-  readonly ServerMetadata: Unary<object, ReturnType<InferenceApi['serverMetadata']>>;
-  readonly ModelMetadata: Unary<ModelRequest, ModelMetadata>;
-  readonly ModelConfig: Unary<ModelRequest, { readonly config: ModelConfigMessage }>;
-  readonly ModelStatistics: Unary<ModelRequest, { readonly model_stats: readonly ModelStatisticsMessage[] }>;
+/** Besides these, the service has the two RPCs for inference, whose messages `src/wire` encodes. */
+interface InferenceRpcs extends UnaryRpcs, LoadingRpcs, IndexRpc {
+  readonly ModelStatistics: {
+    readonly request: ModelRequest;
+    readonly response: { readonly model_stats: readonly ModelStatisticsMessage[] };
+  };
 }
 
 /** Which RPCs a port offers: all of them, all but those that change the server, or those and what tells its state. */
@@ -87,54 +101,58 @@ export function inferenceRoutes(
   offer: Offer = 'all',
   screenControl?: Screen,
 ): Routes {
-  const unary: UnaryRpcs = {
-    ServerLive: () => ({ live: api.live() }),
-    ServerReady: () => ({ ready: api.ready() }),
-    ModelReady: ({ name, version }) => ({ ready: api.modelReady(name, version) }),
-    ServerMetadata: () => api.serverMetadata(),
-    ModelMetadata: ({ name, version }) => api.modelMetadata(name, version),
-    ModelConfig: ({ name, version }) => ({ config: api.modelConfig(name, version) }),
-    ModelStatistics: ({ name, version }) => ({ model_stats: api.modelStatistics(name, version) }),
-  };
-  const methods: Record<string, Method> = {
-    ModelInfer: inferMethod(api),
-    ModelStreamInfer: streamInferMethod((wire, call) => api.streamInfer(wire, call)),
-    SystemSharedMemoryRegister: sharedMemoryRefusal('SystemSharedMemoryRegister'),
-    CudaSharedMemoryRegister: sharedMemoryRefusal('CudaSharedMemoryRegister'),
-  };
-  // Which messages an RPC has is known to its `.proto` file, not to the compiler.
-  const answers = { ...unary, ...controlRpcs(control), ...SHARED_MEMORY_RPCS } as unknown as Readonly<
-    Record<string, Unary<object, object>>
-  >;
+  const codecs = loadCodecs<InferenceRpcs>('inference.proto', INFERENCE_SERVICE);
+  const { RepositoryModelLoad, RepositoryModelUnload, ...settings } = controlAnswers(control);
+  const methods = new Map<string, Method>([
+    ['ModelInfer', inferMethod(api)],
+    ['ModelStreamInfer', streamInferMethod((wire, call) => api.streamInfer(wire, call))],
+    ...unaryMethods<UnaryRpcs>(codecs, {
+      ServerLive: () => ({ live: api.live() }),
+      ServerReady: () => ({ ready: api.ready() }),
+      ModelReady: ({ name, version }) => ({ ready: api.modelReady(name, version) }),
+      ServerMetadata: () => api.serverMetadata(),
+      ModelMetadata: ({ name, version }) => api.modelMetadata(name, version),
+      ModelConfig: ({ name, version }) => ({ config: api.modelConfig(name, version) }),
+      ...settings,
+      ...SHARED_MEMORY_ANSWERS,
+    }),
+    ['SystemSharedMemoryRegister', sharedMemoryRefusal('SystemSharedMemoryRegister')],
+    ['CudaSharedMemoryRegister', sharedMemoryRefusal('CudaSharedMemoryRegister')],
+    [
+      'ModelStatistics',
+      listMethod(
+        codecs.ModelStatistics,
+        ({ name, version }) => api.modelStatistics(name, version),
+        (model_stats) => ({ model_stats }),
+      ),
+    ],
+    [
+      'RepositoryIndex',
+      listMethod(
+        codecs.RepositoryIndex,
+        (request) => modelIndex(request, control),
+        (models) => ({ models }),
+      ),
+    ],
+    ['RepositoryModelLoad', loadMethod(codecs.RepositoryModelLoad, RepositoryModelLoad, control)],
+    ['RepositoryModelUnload', unaryMethod(repositoryCodec(codecs.RepositoryModelUnload), RepositoryModelUnload)],
+  ]);
   const screens = controlScreens(control, screenControl);
   const routes = new Map<string, Method>();
-  for (const [name, codec] of loadCodecs('inference.proto', INFERENCE_SERVICE)) {
-    const answer = answers[name];
-    const method = answer === undefined ? methods[name] : answeringMethod(name, codec, answer, control);
-    if (method === undefined) continue;
+  for (const [name, method] of methods) {
     const screen = screens.get(name) ?? method.screen;
-    routes.set(codec.path, isOffered(name, offer) ? { ...method, screen } : refusal(name, offer));
+    routes.set(`/${INFERENCE_SERVICE}/${name}`, isOffered(name, offer) ? { ...method, screen } : refusal(name, offer));
   }
   return routes;
 }
 
-/** RPCs that answer as many items as there are models, with the field that holds them. */
-const LISTS: ReadonlyMap<string, string> = new Map([
-  ['RepositoryIndex', 'models'],
-  ['ModelStatistics', 'model_stats'],
-]);
-
-function answeringMethod(
-  name: string,
+/** The request may hold a model's files: its limit is then that of requests for inference. */
+function loadMethod(
   codec: Codec<object, object>,
-  answer: Unary<object, object>,
+  answer: Answers<LoadingRpcs>['RepositoryModelLoad'],
   { takesFiles }: ControlApi,
 ): Method {
-  const list = LISTS.get(name);
-  if (list !== undefined) return listMethod(codec, list, answer);
-  if (!LOADING_RPCS.has(name)) return unaryMethod(codec, answer);
   const method = unaryMethod(repositoryCodec(codec), answer);
-  if (name !== 'RepositoryModelLoad') return method;
   if (takesFiles) return { ...method, maxMessageBytes: undefined };
   const setting = 'without allowModelUpload, which lets clients send the files of models';
   return { ...method, maxMessageBytes: MAX_REQUEST_BYTES_WITHOUT_FILES, messageLimitSetting: setting };

@@ -14,6 +14,10 @@ interface LoadReportRequest {
   readonly report_interval?: { readonly seconds: string; readonly nanos: number } | null;
 }
 
+interface OpenRcaRpcs {
+  readonly StreamCoreMetrics: { readonly request: LoadReportRequest; readonly response: object };
+}
+
 /** What gRPC's servers take where none is named (gRFC A51). */
 const DEFAULT_INTERVAL_MS = 30_000;
 /** Balancers do not change a weight more often. */
@@ -35,9 +39,7 @@ export class OpenRca {
     this.#reports = reports;
     this.#minIntervalMs = minIntervalMs;
     this.#schedule = new ReportSchedule(minIntervalMs);
-    this.#codec = loadCodecs('orca.proto', 'xds.service.orca.v3.OpenRcaService').get(
-      'StreamCoreMetrics',
-    ) as unknown as Codec<LoadReportRequest, object>;
+    this.#codec = loadCodecs<OpenRcaRpcs>('orca.proto', 'xds.service.orca.v3.OpenRcaService').StreamCoreMetrics;
     const method: Method = {
       kind: 'streaming',
       maxMessageBytes: MAX_REQUEST_BYTES,

@@ -5,10 +5,11 @@ import { readFileSync } from 'node:fs';
 import type { ServiceDefinition as GrpcServiceDefinition, Server } from '@grpc/grpc-js';
 import type { PackageDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
-import { ProtobufReader } from '../../wire/protobuf-reader.ts';
+import { DESCRIPTOR_SET_PATH } from '../../protocol-files.ts';
+import { fileDescriptors } from '../../wire/descriptors.ts';
 import { InferError } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
-import { type Codec, codecOf, DESCRIPTOR_SET_PATH, MAX_REQUEST_BYTES } from './definition.ts';
+import { type Codec, codecOf, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
 
 /** The handler of a bidirectional stream, as the library registers it. */
@@ -21,7 +22,8 @@ type StreamHandler = (stream: ReflectionStream) => void;
  * entry messages of maps wrongly, and grpcurl then refuses to describe or call anything.
  */
 export function reflectionRoutes(): Routes {
-  const fileDescriptorProtos = readFileDescriptors(readFileSync(DESCRIPTOR_SET_PATH));
+  const files = fileDescriptors(readFileSync(DESCRIPTOR_SET_PATH)).values();
+  const fileDescriptorProtos = Array.from(files, (file) => Buffer.from(file));
   // All that the library reads of a package definition are the files of its entries.
   const definition = { proto: { fileDescriptorProtos } } as unknown as PackageDefinition;
   const routes = new Map<string, Method>();
@@ -34,17 +36,6 @@ export function reflectionRoutes(): Routes {
     },
   } as unknown as Server);
   return routes;
-}
-
-/** The `FileDescriptorProto`s (field 1) of a `FileDescriptorSet`. */
-function readFileDescriptors(descriptorSet: Uint8Array): Buffer[] {
-  const reader = new ProtobufReader(descriptorSet);
-  const files: Buffer[] = [];
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) files.push(Buffer.from(reader.bytes('file')));
-    else reader.skip();
-  }
-  return files;
 }
 
 function streamMethod(codec: Codec<object, object>, handler: StreamHandler): Method {

@@ -3,7 +3,9 @@
 import type { Method, Routes, Screen } from './call.ts';
 import { loadCodecs } from './definition.ts';
 import { type Offer, refusal } from './inference-service.ts';
-import { unaryMethod } from './unary-method.ts';
+import { unaryMethods } from './unary-method.ts';
+
+const ROLLOUT_SERVICE = 'tensorgate.v1.Rollout';
 
 /** A `StartRolloutRequest` as in `proto/tensorgate.proto`; what is optional there is absent where nobody set it. */
 export interface StartRolloutMessage {
@@ -67,6 +69,16 @@ interface ModelRequest {
   readonly model: string;
 }
 
+interface RolloutRpcs {
+  readonly Start: { readonly request: StartRolloutMessage; readonly response: RolloutStateMessage };
+  readonly Status: {
+    readonly request: ModelRequest;
+    readonly response: { readonly rollouts: readonly RolloutStateMessage[] };
+  };
+  readonly Abort: { readonly request: ModelRequest; readonly response: RolloutStateMessage };
+  readonly Forget: { readonly request: ModelRequest; readonly response: object };
+}
+
 /** What is behind the service; what is thrown becomes the status. */
 export interface RolloutApi {
   start(request: StartRolloutMessage): Promise<RolloutStateMessage>;
@@ -77,21 +89,20 @@ export interface RolloutApi {
 
 /** The RPCs of the service, all of which a port for inference leaves to the admin port, where there is one. */
 export function rolloutRoutes(api: RolloutApi, offer: Offer, screen?: Screen): Routes {
-  const answers = {
-    Start: (request: StartRolloutMessage) => api.start(request),
-    Status: ({ model }: ModelRequest) => ({ rollouts: api.status(model) }),
-    Abort: ({ model }: ModelRequest) => api.abort(model),
-    Forget: async ({ model }: ModelRequest) => {
+  const codecs = loadCodecs<RolloutRpcs>('tensorgate.proto', ROLLOUT_SERVICE);
+  const methods = unaryMethods(codecs, {
+    Start: (request) => api.start(request),
+    Status: ({ model }) => ({ rollouts: api.status(model) }),
+    Abort: ({ model }) => api.abort(model),
+    Forget: async ({ model }) => {
       await api.forget(model);
       return {};
     },
-  } as unknown as Readonly<Record<string, (request: object) => object | Promise<object>>>;
+  });
   const routes = new Map<string, Method>();
-  for (const [name, codec] of loadCodecs('tensorgate.proto', 'tensorgate.v1.Rollout')) {
-    const answer = answers[name];
-    if (answer === undefined) throw new TypeError(`nothing answers ${codec.path}`);
-    const method = offer === 'without-admin' ? refusal(name, offer) : { ...unaryMethod(codec, answer), screen };
-    routes.set(codec.path, method);
+  for (const [name, method] of methods) {
+    const offered = offer === 'without-admin' ? refusal(name, offer) : { ...method, screen };
+    routes.set(`/${ROLLOUT_SERVICE}/${name}`, offered);
   }
   return routes;
 }

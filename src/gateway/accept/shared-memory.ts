@@ -3,20 +3,22 @@
 import { InferError } from '../errors.ts';
 import type { Method } from './call.ts';
 import { refusingMethod } from './refusing-method.ts';
+import type { Answers } from './unary-method.ts';
 
-interface RegionRequest {
-  /** `''`: every region. */
-  readonly name: string;
+interface RegionMessages {
+  /** An empty name stands for every region. */
+  readonly request: { readonly name: string };
+  readonly response: object;
 }
 
 export interface SharedMemoryRpcs {
-  readonly SystemSharedMemoryStatus: (request: RegionRequest) => object;
-  readonly SystemSharedMemoryUnregister: () => object;
-  readonly CudaSharedMemoryStatus: (request: RegionRequest) => object;
-  readonly CudaSharedMemoryUnregister: () => object;
+  readonly SystemSharedMemoryStatus: RegionMessages;
+  readonly SystemSharedMemoryUnregister: RegionMessages;
+  readonly CudaSharedMemoryStatus: RegionMessages;
+  readonly CudaSharedMemoryUnregister: RegionMessages;
 }
 
-export const SHARED_MEMORY_RPCS: SharedMemoryRpcs = {
+export const SHARED_MEMORY_ANSWERS: Answers<SharedMemoryRpcs> = {
   SystemSharedMemoryStatus: ({ name }) => noRegions('system', name),
   SystemSharedMemoryUnregister: () => ({}),
   CudaSharedMemoryStatus: ({ name }) => noRegions('cuda', name),

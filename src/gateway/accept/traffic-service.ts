@@ -1,7 +1,7 @@
 /** `tensorgate.v1.Traffic`: how the answers of shadow versions compare. */
 
 import type { Routes } from './call.ts';
-import { type Codec, loadCodecs } from './definition.ts';
+import { loadCodecs } from './definition.ts';
 import { unaryMethod } from './unary-method.ts';
 
 /** A `ShadowReport` as in `proto/tensorgate.proto`. */
@@ -22,9 +22,12 @@ export interface ShadowReportMessage {
   readonly shed: Readonly<Record<string, number>>;
 }
 
-interface ReportRequest {
-  /** Empty: all. */
-  readonly model: string;
+interface TrafficRpcs {
+  readonly ShadowReport: {
+    /** An empty name stands for all models. */
+    readonly request: { readonly model: string };
+    readonly response: { readonly reports: readonly ShadowReportMessage[] };
+  };
 }
 
 /** What is behind the service; what is thrown becomes the status. */
@@ -33,10 +36,8 @@ export interface TrafficApi {
 }
 
 export function trafficRoutes(api: TrafficApi): Routes {
-  const codecs = loadCodecs('tensorgate.proto', 'tensorgate.v1.Traffic');
-  const report = codecs.get('ShadowReport') as unknown as Codec<
-    ReportRequest,
-    { readonly reports: readonly ShadowReportMessage[] }
-  >;
-  return new Map([[report.path, unaryMethod(report, ({ model }) => ({ reports: api.shadowReports(model) }))]]);
+  const { ShadowReport } = loadCodecs<TrafficRpcs>('tensorgate.proto', 'tensorgate.v1.Traffic');
+  return new Map([
+    [ShadowReport.path, unaryMethod(ShadowReport, ({ model }) => ({ reports: api.shadowReports(model) }))],
+  ]);
 }

@@ -1,6 +1,6 @@
 import { InferError } from '../errors.ts';
 import type { Method, UnaryCall } from './call.ts';
-import { type Codec, MAX_REQUEST_BYTES } from './definition.ts';
+import { type Codec, type Codecs, MAX_REQUEST_BYTES, type Service } from './definition.ts';
 import { failWith } from './failure.ts';
 import { SLICES } from './slices.ts';
 
@@ -26,28 +26,44 @@ export function unaryMethod<Request, Response>(
   };
 }
 
+/** What answers the RPCs of a service. */
+export type Answers<Rpcs extends Service<Rpcs>> = {
+  readonly [Name in keyof Rpcs]: (
+    request: Rpcs[Name]['request'],
+  ) => Rpcs[Name]['response'] | Promise<Rpcs[Name]['response']>;
+};
+
+/** A method for each of the answers, by the name of its RPC. */
+export function unaryMethods<Rpcs extends Service<Rpcs>>(
+  codecs: Codecs<Rpcs>,
+  answers: Answers<Rpcs>,
+): Map<string, Method> {
+  const methodOf = <Name extends keyof Rpcs>(name: Name): Method =>
+    unaryMethod<Rpcs[Name]['request'], Rpcs[Name]['response']>(codecs[name], answers[name]);
+  const names = Object.keys(answers) as (keyof Rpcs & string)[];
+  return new Map(names.map((name) => [name, methodOf(name)]));
+}
+
 /** Items that are encoded in one slice of the event loop: a few milliseconds where the code is cold. */
 const SLICE_ITEMS = 250;
 
 /**
  * The same for an RPC whose response is a list of any length: it is encoded in slices, between which others get their turn.
  * Encoded messages, one after the other, are one message with the items of all.
- * @param field of the response that holds the list
+ * @param responseOf the response with some of the items
  */
-export function listMethod(
-  codec: Codec<object, object>,
-  field: string,
-  answer: (request: object) => object | Promise<object>,
+export function listMethod<Request, Response, Item>(
+  codec: Codec<Request, Response>,
+  list: (request: Request) => readonly Item[] | Promise<readonly Item[]>,
+  responseOf: (items: readonly Item[]) => Response,
 ): Method {
   const method = async (call: UnaryCall): Promise<void> => {
     try {
-      const response = new Map(Object.entries(await answer(codec.decode(call.message))));
-      const items: unknown = response.get(field);
-      if (!Array.isArray(items)) throw new TypeError(`the response has no list '${field}'`);
-      const chunks = [codec.encode({ [field]: items.slice(0, SLICE_ITEMS) })];
+      const items = await list(codec.decode(call.message));
+      const chunks = [codec.encode(responseOf(items.slice(0, SLICE_ITEMS)))];
       for (let at = SLICE_ITEMS; at < items.length; at += SLICE_ITEMS) {
         await SLICES.next();
-        chunks.push(codec.encode({ [field]: items.slice(at, at + SLICE_ITEMS) }));
+        chunks.push(codec.encode(responseOf(items.slice(at, at + SLICE_ITEMS))));
       }
       call.reply(chunks);
     } catch (thrown) {

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { DESCRIPTOR_SET_PATH, loadCodecs } from '../../../src/gateway/accept/definition.ts';
+import { loadCodecs } from '../../../src/gateway/accept/definition.ts';
 import type { ModelConfigMessage, ModelStatisticsMessage } from '../../../src/gateway/accept/messages.ts';
+import { DESCRIPTOR_SET_PATH } from '../../../src/protocol-files.ts';
 import { loadService } from './reference-service.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -26,7 +27,11 @@ describe.skipIf(obstacle !== undefined)('the descriptor set', () => {
 });
 
 describe('codecs', () => {
-  const codecs = loadCodecs('inference.proto', 'inference.GRPCInferenceService');
+  const codecs = loadCodecs<{
+    ModelStatistics: { request: object; response: { model_stats: ModelStatisticsMessage[] } };
+    ModelConfig: { request: object; response: { config: ModelConfigMessage } };
+    ModelReady: { request: object; response: object };
+  }>('inference.proto', 'inference.GRPCInferenceService');
   const client = loadService('inference.proto', 'inference.GRPCInferenceService');
 
   test('sums of nanoseconds above 2^53 are exact', () => {
@@ -52,8 +57,8 @@ describe('codecs', () => {
       },
       batch_stats: [{ batch_size: '3', compute_input: none, compute_infer: { count: '1', ns }, compute_output: none }],
     };
-    const bytes = codecs.get('ModelStatistics')?.encode({ model_stats: [statistics] });
-    expect(client['ModelStatistics']?.responseDeserialize(Buffer.from(bytes ?? []))).toMatchObject({
+    const bytes = codecs.ModelStatistics.encode({ model_stats: [statistics] });
+    expect(client['ModelStatistics']?.responseDeserialize(Buffer.from(bytes))).toMatchObject({
       model_stats: [statistics],
     });
   });
@@ -71,8 +76,8 @@ describe('codecs', () => {
       dynamic_batching: { preferred_batch_size: [4, 8], max_queue_delay_microseconds: 100 },
       parameters: { note: { string_value: 'text' } },
     };
-    const bytes = codecs.get('ModelConfig')?.encode({ config });
-    const read = client['ModelConfig']?.responseDeserialize(Buffer.from(bytes ?? [])) as { config: object };
+    const bytes = codecs.ModelConfig.encode({ config });
+    const read = client['ModelConfig']?.responseDeserialize(Buffer.from(bytes)) as { config: object };
     expect(read.config).toMatchObject({
       ...config,
       input: [{ name: 'x', data_type: 'TYPE_FP32', dims: ['-1', '3'] }],
@@ -82,7 +87,7 @@ describe('codecs', () => {
   });
 
   test('bytes that are no message are refused as malformed', () => {
-    expect(() => codecs.get('ModelReady')?.decode(new Uint8Array([0x0a]))).toThrow(
+    expect(() => codecs.ModelReady.decode(new Uint8Array([0x0a]))).toThrow(
       expect.objectContaining({ reason: 'malformed_message', message: 'Unable to parse request' }),
     );
   });

@@ -1,50 +1,55 @@
-import fs from 'node:fs';
-import protobuf from 'protobufjs';
 import { expect, test } from 'vitest';
-import { MODEL_CONFIG_MESSAGE } from '../../../../src/gateway/repository/config/config-pbtxt.ts';
-import type { FieldType, MessageType } from '../../../../src/gateway/repository/config/text-format.ts';
+import { readPbtxt } from '../../../../src/gateway/repository/config/config-pbtxt.ts';
 
-const PROTO = new URL('../../../../proto/model_config.proto', import.meta.url);
-
-/** A message as both sides can be told: its fields by name, with label, type and rivals. */
-function ofProto(type: protobuf.Type): object {
-  return Object.fromEntries(
-    type.fieldsArray.map((field) => {
-      field.resolve();
-      const label =
-        field instanceof protobuf.MapField ? `map<${field.keyType}>` : field.repeated ? 'repeated' : 'singular';
-      const rivals = field.partOf?.fieldsArray.map(({ name }) => name).sort() ?? [];
-      const { resolvedType } = field;
-      if (resolvedType instanceof protobuf.Type) return [field.name, { label, rivals, fields: ofProto(resolvedType) }];
-      if (resolvedType instanceof protobuf.Enum) {
-        const { values } = resolvedType;
-        const names = Object.keys(values).sort((a, b) => (values[a] ?? 0) - (values[b] ?? 0));
-        expect(names.map((name) => values[name])).toEqual(names.map((_, number) => number));
-        return [field.name, { label, rivals, values: names }];
-      }
-      return [field.name, { label, rivals, scalar: field.type }];
-    }),
-  );
+function read(text: string): unknown {
+  const read = readPbtxt(text);
+  if (read.kind === 'problems') throw new Error(read.problems.map(({ message }) => message).join('\n'));
+  return read.document.content;
 }
 
-function ofTable({ fields, oneofs }: MessageType): object {
-  const typeOf = (type: FieldType): object => {
-    if (typeof type === 'string') return { scalar: type };
-    return 'values' in type ? { values: [...type.values] } : { fields: ofTable(type) };
-  };
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, { label, type, keyType }]) => {
-      const rivals = [...(oneofs.find((names) => names.includes(name)) ?? [])].sort();
-      return [name, { label: label === 'map' ? `map<${keyType}>` : label, rivals, ...typeOf(type) }];
-    }),
-  );
-}
+test('a config.pbtxt may have scalars, lists, messages, maps and enums at any depth', () => {
+  const text = `
+    name: "m"
+    max_batch_size: 8
+    input [ { name: "x" data_type: TYPE_FP32 dims: [ -1, 3 ] reshape { shape: [ 3 ] } } ]
+    instance_group { count: 2 kind: KIND_GPU gpus: [ 0, 1 ] }
+    dynamic_batching {
+      preferred_batch_size: [ 4, 8 ]
+      priority_queue_policy { key: 3 value { timeout_action: DELAY max_queue_size: 7 } }
+    }
+    optimization { cuda { graph_spec { input { key: "x" value { dim: 3 } } } } }
+    parameters { key: "note" value { string_value: "text" } }
+    model_metrics { metric_control { histogram_options { buckets: [ 0.5, 2 ] } } }
+  `;
+  expect(read(text)).toEqual({
+    name: 'm',
+    max_batch_size: 8,
+    input: [{ name: 'x', data_type: 'TYPE_FP32', dims: [-1, 3], reshape: { shape: [3] } }],
+    instance_group: [{ count: 2, kind: 'KIND_GPU', gpus: [0, 1] }],
+    dynamic_batching: {
+      preferred_batch_size: [4, 8],
+      priority_queue_policy: { 3: { timeout_action: 'DELAY', max_queue_size: 7 } },
+    },
+    optimization: { cuda: { graph_spec: [{ input: { x: { dim: [3] } } }] } },
+    parameters: { note: { string_value: 'text' } },
+    model_metrics: { metric_control: [{ histogram_options: { buckets: [0.5, 2] } }] },
+  });
+});
 
-test('the table is the message ModelConfig of proto/model_config.proto, whole', () => {
-  const { root } = protobuf.parse(fs.readFileSync(PROTO, 'utf8'), { keepCase: true });
-  const expected = ofProto(root.lookupType('inference.ModelConfig'));
-  // A oneof of one field excludes nothing.
-  expect(JSON.parse(JSON.stringify(ofTable(MODEL_CONFIG_MESSAGE)))).toEqual(
-    JSON.parse(JSON.stringify(expected), (key, value) => (key === 'rivals' && value.length === 1 ? [] : value)),
-  );
+test('an enum of a config.pbtxt may be written as the number of its value', () => {
+  expect(read('input { data_type: 11 } instance_group { kind: 2 }')).toEqual({
+    input: [{ data_type: 'TYPE_FP32' }],
+    instance_group: [{ kind: 'KIND_CPU' }],
+  });
+});
+
+test.each([
+  ['dynamic_batching {} sequence_batching {}', 'sequence_batching and dynamic_batching exclude each other: keep one'],
+  ['version_policy { all {} latest { num_versions: 1 } }', 'latest and all exclude each other: keep one'],
+  ['sequence_batching { oldest {} direct {} }', 'direct and oldest exclude each other: keep one'],
+  ['max_batch_sise: 8', "max_batch_sise: there is no such field; did you mean 'max_batch_size'?"],
+  ['instance_group { kind: KIND_CPUS }', "kind: there is no KIND_CPUS; did you mean 'KIND_CPU'?"],
+  ['max_batch_size: 3000000000', 'max_batch_size: expected a whole number of 32 bits, got 3000000000'],
+])('%s is a problem of a config.pbtxt', (text, problem) => {
+  expect(() => read(text)).toThrow(problem);
 });

@@ -1,0 +1,151 @@
+/** Protobuf's description of messages: a `google.protobuf.FileDescriptorSet`, as `buf build` writes it (descriptor.proto). */
+
+import { ProtobufReader } from './protobuf-reader.ts';
+
+/** The values of `FieldDescriptorProto.Type` by their numbers. Groups have no name here: proto3 has none. */
+const FIELD_TYPES = {
+  1: 'double',
+  2: 'float',
+  3: 'int64',
+  4: 'uint64',
+  5: 'int32',
+  6: 'fixed64',
+  7: 'fixed32',
+  8: 'bool',
+  9: 'string',
+  11: 'message',
+  12: 'bytes',
+  13: 'uint32',
+  14: 'enum',
+  15: 'sfixed32',
+  16: 'sfixed64',
+  17: 'sint32',
+  18: 'sint64',
+} as const;
+
+export type FieldTypeName = (typeof FIELD_TYPES)[keyof typeof FIELD_TYPES];
+
+export interface FieldDescriptor {
+  readonly name: string;
+  readonly isRepeated: boolean;
+  readonly type: FieldTypeName;
+  /** Full name of a message or an enum, such as `inference.ModelConfig`; empty for a scalar. */
+  readonly typeName: string;
+  /** Index of the oneof that holds the field. */
+  readonly oneof: number | undefined;
+}
+
+export interface MessageDescriptor {
+  readonly fields: readonly FieldDescriptor[];
+  /** The message is the entry of a map: fields `key` and `value`. */
+  readonly isMapEntry: boolean;
+}
+
+/** By full name. */
+export interface Descriptors {
+  readonly messages: ReadonlyMap<string, MessageDescriptor>;
+  /** The numbers of an enum's values by name. */
+  readonly enums: ReadonlyMap<string, ReadonlyMap<string, number>>;
+}
+
+interface Found {
+  readonly messages: Map<string, MessageDescriptor>;
+  readonly enums: Map<string, ReadonlyMap<string, number>>;
+}
+
+/** The encoded `FileDescriptorProto`s of a set, by the name of the file, such as `inference.proto`. */
+export function fileDescriptors(set: Uint8Array): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>();
+  eachField(set, {
+    1: (reader) => {
+      const file = reader.bytes('file');
+      eachField(file, { 1: (inner) => files.set(text(inner, 'name'), file) });
+    },
+  });
+  return files;
+}
+
+/**
+ * The messages and enums that one file defines.
+ * @param file an encoded `FileDescriptorProto`
+ * @throws WireError where the bytes are malformed
+ */
+export function readDescriptors(file: Uint8Array): Descriptors {
+  const found: Found = { messages: new Map(), enums: new Map() };
+  let scope = '';
+  eachField(file, { 2: (reader) => (scope = text(reader, 'package')) });
+  eachField(file, {
+    4: (reader) => readMessage(reader.bytes('message_type'), scope, found),
+    5: (reader) => readEnum(reader.bytes('enum_type'), scope, found),
+  });
+  return found;
+}
+
+function readMessage(bytes: Uint8Array, scope: string, found: Found): void {
+  let fullName = scope;
+  let isMapEntry = false;
+  const fields: FieldDescriptor[] = [];
+  // The name comes first in what compilers write, but nested messages need it whatever the order.
+  eachField(bytes, { 1: (reader) => (fullName = `${scope}.${text(reader, 'name')}`) });
+  eachField(bytes, {
+    2: (reader) => fields.push(fieldOf(reader.bytes('field'))),
+    3: (reader) => readMessage(reader.bytes('nested_type'), fullName, found),
+    4: (reader) => readEnum(reader.bytes('enum_type'), fullName, found),
+    7: (reader) => eachField(reader.bytes('options'), { 7: (options) => (isMapEntry = options.bool('map_entry')) }),
+  });
+  found.messages.set(fullName, { fields, isMapEntry });
+}
+
+const LABEL_REPEATED = 3n;
+
+function fieldOf(bytes: Uint8Array): FieldDescriptor {
+  let name = '';
+  let isRepeated = false;
+  let type: FieldTypeName | undefined;
+  let typeName = '';
+  let oneof: number | undefined;
+  eachField(bytes, {
+    1: (reader) => (name = text(reader, 'name')),
+    4: (reader) => (isRepeated = reader.uint64('label') === LABEL_REPEATED),
+    5: (reader) => (type = FIELD_TYPES[Number(reader.uint64('type')) as keyof typeof FIELD_TYPES]),
+    6: (reader) => (typeName = text(reader, 'type_name').replace(/^\./, '')),
+    9: (reader) => (oneof = Number(reader.uint64('oneof_index'))),
+  });
+  if (type === undefined) throw new TypeError(`field '${name}' has a type that proto3 does not have`);
+  return { name, isRepeated, type, typeName, oneof };
+}
+
+function readEnum(bytes: Uint8Array, scope: string, { enums }: Found): void {
+  let name = '';
+  const values = new Map<string, number>();
+  eachField(bytes, {
+    1: (reader) => (name = text(reader, 'name')),
+    2: (reader) => {
+      let value = '';
+      let number = 0;
+      eachField(reader.bytes('value'), {
+        1: (inner) => (value = text(inner, 'name')),
+        2: (inner) => (number = Number(inner.int64('number'))),
+      });
+      values.set(value, number);
+    },
+  });
+  enums.set(`${scope}.${name}`, values);
+}
+
+/** Calls the handler of each field of a message, and skips the fields that have none. */
+function eachField(bytes: Uint8Array, handlers: Readonly<Record<number, (reader: ProtobufReader) => void>>): void {
+  const reader = new ProtobufReader(bytes);
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    const handle = handlers[field];
+    if (handle === undefined) reader.skip();
+    else handle(reader);
+  }
+}
+
+/** Longer than any name that a compiler writes. */
+const MAX_NAME_BYTES = 4_096;
+
+function text(reader: ProtobufReader, what: string): string {
+  return reader.textAt(reader.text(what, MAX_NAME_BYTES));
+}
