@@ -127,7 +127,7 @@ export const HTTP2_LIMITS = {
     default: 1_000,
     minimum: 1,
     description:
-      'Calls younger than a second that a connection may reset at once. Answered calls earn resets back, up to ten bursts; resets of expired calls are free. Above it, calls of the connection fail with RESOURCE_EXHAUSTED for a second. The connection is closed with ENHANCE_YOUR_CALM when the client keeps resetting refused calls, causes as many stream errors, or opens as many calls above `maxConcurrentStreams`. The default equals that of `maxConcurrentStreams`.',
+      'Calls younger than a second that a connection may reset at once. Answered calls earn resets back, up to ten bursts; resets of expired calls are free. Above it, calls of the connection fail with RESOURCE_EXHAUSTED for a second. The connection is closed with ENHANCE_YOUR_CALM when the client keeps resetting refused calls, causes as many stream errors, or opens as many calls above `maxConcurrentStreams`. By default as many as `maxConcurrentStreams`.',
   },
   resetsPerSecond: {
     default: 200,

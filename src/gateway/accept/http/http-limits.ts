@@ -19,7 +19,7 @@ export const HTTP_LIMITS = {
     default: 2_048,
     minimum: 2,
     description:
-      'Maximum number of connections to the HTTP port. At the limit, a new connection replaces the one that has been inactive for longest: it has sent no complete head, is idle, or does not read a page. REST requests are never replaced, so `httpMaxRequests` must be lower. If not set, fewer when the limit of open files is low.',
+      'Maximum number of connections to the HTTP port. At the limit, a new connection replaces the longest inactive connection, which has sent no complete head, is idle, or does not read a page. REST requests are never replaced, so `httpMaxRequests` must be lower. If not set, fewer when the limit of open files is low.',
   },
   maxRequests: {
     default: 1_536,
