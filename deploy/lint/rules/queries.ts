@@ -2,7 +2,7 @@
 
 import { parser as PROMQL } from '@prometheus-io/lezer-promql';
 import { Status } from '../../../src/gateway/errors.ts';
-import { METRICS, type MetricDefinition } from '../../../src/gateway/ops/metrics.ts';
+import { METRICS, type MetricDefinition } from '../../../src/gateway/ops/metric-definitions.ts';
 import type { Build } from '../build.ts';
 import type { KubeObject } from '../kinds.ts';
 import { type Finding, found, missing, type Rule } from '../rule.ts';

@@ -1,6 +1,6 @@
 /** Generates `docs/metrics.md` from the metrics; a test compares the two. */
 
-import { METRICS, type MetricDefinition } from './metrics.ts';
+import { METRICS, type MetricDefinition } from './metric-definitions.ts';
 
 const INTRODUCTION = `# Metrics
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { METRICS } from '../../../src/gateway/ops/metrics.ts';
+import { METRICS } from '../../../src/gateway/ops/metric-definitions.ts';
 import { documentMetrics } from '../../../src/gateway/ops/metrics-document.ts';
 
 test('docs/metrics.md says what the metrics are (run with --update to write it)', async () => {

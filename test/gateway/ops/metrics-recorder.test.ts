@@ -3,7 +3,9 @@ import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { Distributions } from '../../../src/gateway/ops/distribution.ts';
-import { type GatewayState, METRICS, recordMetrics } from '../../../src/gateway/ops/metrics.ts';
+import type { GatewayState } from '../../../src/gateway/ops/gateway-state.ts';
+import { METRICS } from '../../../src/gateway/ops/metric-definitions.ts';
+import { recordMetrics } from '../../../src/gateway/ops/metrics-recorder.ts';
 import { batchEnded, callEnded, inferenceEnded, MODEL_INFER, RESNET } from './fake-events.ts';
 import { type Family, parsePrometheusText, sampleValue } from './prometheus-text.ts';
 

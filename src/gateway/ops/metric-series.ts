@@ -1,0 +1,160 @@
+/** The series that belong together: those of one model version, and those of one shadow beside its primary. */
+
+import { REASONS, type Reason, type StatusName } from '../errors.ts';
+import type {
+  BatchEnded,
+  BatchOutcome,
+  BreakerState,
+  CacheOutcome,
+  InferenceEnded,
+  ModelRef,
+  RunnerStarted,
+  SendReason,
+  ShadowEnded,
+} from './diagnostics.ts';
+import type { Distribution } from './distribution.ts';
+import type { ModelLoad } from './gateway-state.ts';
+import { type MetricFamilies, type Sample, SeriesBy } from './metric-families.ts';
+
+const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>;
+
+export class ModelSeries {
+  readonly #families: MetricFamilies;
+  readonly #labels: { readonly model: string; readonly version: string };
+  readonly #requests: SeriesBy<Reason | 'none', Sample>;
+  readonly #requestBytes: Sample;
+  readonly #responseBytes: Sample;
+  readonly #durations: SeriesBy<StatusName, Distribution>;
+  readonly #queueDuration: Distribution;
+  readonly #cached: SeriesBy<CacheOutcome, Sample>;
+  readonly #batches: SeriesBy<SendReason, SeriesBy<BatchOutcome, Sample>>;
+  readonly #batchSize: Distribution;
+  readonly #computeDuration: Distribution;
+  readonly #transferDuration: Distribution;
+  readonly #predictionRatio: Distribution;
+  /** Starts after the loss of a runner. */
+  readonly #starts: SeriesBy<RunnerStarted['outcome'], Sample>;
+  /** By rows. */
+  readonly #predicted: SeriesBy<number, Sample>;
+  #padding: Sample | undefined;
+
+  constructor({ name: model, version }: ModelRef, families: MetricFamilies) {
+    const labels = { model, version };
+    this.#families = families;
+    this.#labels = labels;
+    this.#requests = new SeriesBy((reason) => {
+      const status = reason === 'none' ? 'OK' : REASONS[reason];
+      return families.sample('tensorgate_requests_total', { ...labels, status, reason });
+    });
+    this.#requestBytes = families.sample('tensorgate_request_bytes_total', labels);
+    this.#responseBytes = families.sample('tensorgate_response_bytes_total', labels);
+    this.#durations = new SeriesBy((status) =>
+      families.distribution('tensorgate_request_duration_seconds', { ...labels, status }),
+    );
+    this.#queueDuration = families.distribution('tensorgate_queue_duration_seconds', labels);
+    this.#cached = new SeriesBy((outcome) =>
+      families.sample('tensorgate_cache_requests_total', { ...labels, outcome }),
+    );
+    this.#batches = new SeriesBy(
+      (reason) =>
+        new SeriesBy((outcome) => families.sample('tensorgate_batches_total', { ...labels, reason, outcome })),
+    );
+    this.#batchSize = families.distribution('tensorgate_batch_size', labels);
+    this.#computeDuration = families.distribution('tensorgate_compute_duration_seconds', labels);
+    this.#transferDuration = families.distribution('tensorgate_transfer_duration_seconds', labels);
+    this.#predictionRatio = families.distribution('tensorgate_prediction_ratio', labels);
+    this.#starts = new SeriesBy((outcome) => families.sample('tensorgate_runner_starts_total', { ...labels, outcome }));
+    this.#predicted = new SeriesBy((rows) => families.sample('tensorgate_predicted_seconds', { ...labels, rows }));
+  }
+
+  recordInference(event: InferenceEnded): void {
+    this.#requests.get(event.reason ?? 'none').value++;
+    this.#requestBytes.value += event.requestBytes;
+    this.#responseBytes.value += event.responseBytes;
+    if (event.cache !== undefined) this.#cached.get(event.cache).value++;
+    this.#durations.get(event.status).record(event.durationMs / 1_000);
+    if (event.queueMs !== undefined) this.#queueDuration.record(event.queueMs / 1_000);
+  }
+
+  recordBatch(event: BatchEnded): void {
+    this.#batches.get(event.reason).get(event.outcome).value++;
+    this.#batchSize.record(event.rows);
+    if (event.outcome !== 'ok') return;
+    this.#computeDuration.record(event.computeMs / 1_000);
+    this.#transferDuration.record((event.inputMs + event.outputMs) / 1_000);
+    if (event.predictedMs !== undefined) this.#predictionRatio.record(event.elapsedMs / event.predictedMs);
+  }
+
+  recordStart(outcome: RunnerStarted['outcome']): void {
+    this.#starts.get(outcome).value++;
+  }
+
+  /**
+   * Sets the gauges to the version at this moment, or to 0 where it is gone: the SDK repeats the last value of a gauge that is no
+   * longer observed.
+   */
+  show(load: ModelLoad | undefined): void {
+    const families = this.#families;
+    const labels = this.#labels;
+    if (load !== undefined) {
+      // A rate needs a zero to start from.
+      this.#requests.get('none');
+      this.#starts.get('failed');
+    }
+    families.sample('tensorgate_model_ready', labels).value = load?.state === 'READY' ? 1 : 0;
+    families.sample('tensorgate_runner_down', labels).value = load?.isDown === true ? 1 : 0;
+    families.sample('tensorgate_model_memory_bytes', labels).value = load?.memoryBytes ?? 0;
+    families.sample('tensorgate_queue_depth', labels).value = load?.queuedRequests ?? 0;
+    families.sample('tensorgate_queue_rows', labels).value = load?.queuedRows ?? 0;
+    families.sample('tensorgate_breaker_state', labels).value = BREAKER_VALUES[load?.breaker ?? 'closed'];
+    for (const predicted of this.#predicted.values()) predicted.value = 0;
+    for (const { rows, ms } of load?.predictions ?? []) this.#predicted.get(rows).value = ms / 1_000;
+    // These two are shown only for models that have padding or a cache.
+    if (load?.paddingShare !== undefined) this.#padding ??= families.sample('tensorgate_padding_share', labels);
+    if (this.#padding !== undefined) this.#padding.value = load?.paddingShare ?? 0;
+    if (load?.cacheBytes !== undefined || this.#cached.size > 0) {
+      families.sample('tensorgate_cache_bytes', labels).value = load?.cacheBytes ?? 0;
+    }
+  }
+}
+
+export class ShadowSeries {
+  readonly #families: MetricFamilies;
+  readonly #labels: { readonly model: string; readonly primary: string; readonly shadow: string };
+  readonly #durationOfPrimary: Distribution;
+  readonly #durationOfShadow: Distribution;
+  readonly #absolute: Distribution;
+  readonly #relative: Distribution;
+
+  constructor({ model, primary, shadow }: ShadowEnded, families: MetricFamilies) {
+    const labels = { model, primary, shadow };
+    this.#families = families;
+    this.#labels = labels;
+    this.#durationOfPrimary = families.distribution('tensorgate_shadow_duration_seconds', { ...labels, of: 'primary' });
+    this.#durationOfShadow = families.distribution('tensorgate_shadow_duration_seconds', { ...labels, of: 'shadow' });
+    this.#absolute = families.distribution('tensorgate_shadow_max_absolute_difference', labels);
+    this.#relative = families.distribution('tensorgate_shadow_max_relative_difference', labels);
+  }
+
+  record({ outcome }: ShadowEnded): void {
+    const families = this.#families;
+    const labels = this.#labels;
+    if (outcome.kind === 'shed') {
+      families.sample('tensorgate_shadow_shed_total', { ...labels, cause: outcome.cause }).value++;
+      return;
+    }
+    if (outcome.kind === 'failed') {
+      families.sample('tensorgate_shadow_failures_total', { ...labels, reason: outcome.reason }).value++;
+      return;
+    }
+    families.sample('tensorgate_shadow_comparisons_total', { ...labels, result: outcome.result }).value++;
+    families.sample('tensorgate_shadow_rows_total', { ...labels, largest: 'same' }).value += outcome.rowsAgreeing;
+    families.sample('tensorgate_shadow_rows_total', { ...labels, largest: 'other' }).value += outcome.rowsDisagreeing;
+    this.#durationOfPrimary.record(outcome.primaryMs / 1_000);
+    this.#durationOfShadow.record(outcome.shadowMs / 1_000);
+    // One infinity would make the sum infinite for good.
+    if (outcome.result === 'incomparable' || outcome.absolute === Number.POSITIVE_INFINITY) return;
+    this.#absolute.record(outcome.absolute);
+    this.#relative.record(outcome.relative);
+  }
+}
