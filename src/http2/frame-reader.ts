@@ -12,8 +12,8 @@ export interface FrameSink {
   dataStart(flags: number, id: number, length: number): void;
   data(chunk: Buffer, from: number, to: number): void;
   dataEnd(): void;
-  /** A frame other than DATA. */
-  frame(type: number, flags: number, id: number, payload: Buffer): void;
+  /** A frame other than DATA, whose payload is `chunk[from, to)`: most are HEADERS, which need no view of it. */
+  frame(type: number, flags: number, id: number, chunk: Buffer, from: number, to: number): void;
 }
 
 export class FrameReader {
@@ -79,7 +79,7 @@ export class FrameReader {
     this.#payloadGot += chunk.copy(payload, this.#payloadGot, from, to);
     if (this.#payloadGot === payload.length) {
       this.#payload = undefined;
-      this.#sink.frame(this.#type, this.#flags, this.#id, payload);
+      this.#sink.frame(this.#type, this.#flags, this.#id, payload, 0, payload.length);
     }
     return to;
   }
@@ -110,7 +110,7 @@ export class FrameReader {
       return from;
     }
     if (chunk.length - from >= length) {
-      this.#sink.frame(type, flags, id, chunk.subarray(from, from + length));
+      this.#sink.frame(type, flags, id, chunk, from, from + length);
       return from + length;
     }
     this.#type = type;

@@ -1,5 +1,7 @@
 import { frameSizeError, LimitError, protocolError } from './error-code.ts';
 import { Flag, readUint31 } from './frame.ts';
+import type { HpackDecoder } from './hpack-decoder.ts';
+import type { RequestHead } from './request-head.ts';
 
 const PRIORITY_BYTES = 5;
 
@@ -19,6 +21,7 @@ export interface HeaderRoom {
 export class HeaderBlock {
   readonly #limits: HeaderBlockLimits;
   readonly #room: HeaderRoom;
+  readonly #decoder: Pick<HpackDecoder, 'decode'>;
   readonly #fragments: Buffer[] = [];
   #byteLength = 0;
   #id = 0;
@@ -30,9 +33,10 @@ export class HeaderBlock {
   /** The last HEADERS frame made the stream depend on itself (RFC 7540, section 5.3.1). */
   dependsOnItself = false;
 
-  constructor(limits: HeaderBlockLimits, room: HeaderRoom) {
+  constructor(limits: HeaderBlockLimits, room: HeaderRoom, decoder: Pick<HpackDecoder, 'decode'>) {
     this.#limits = limits;
     this.#room = room;
+    this.#decoder = decoder;
   }
 
   /** The stream whose block is not complete; no other frame may come before the rest of it (section 6.10). 0: there is none. */
@@ -46,42 +50,40 @@ export class HeaderBlock {
   }
 
   /**
-   * Takes the payload of HEADERS (section 6.2).
-   * @returns the block, where this was all of it
+   * Takes the payload of HEADERS, which is `chunk[start, end)` (section 6.2).
+   * @returns what the block says, where this was all of it
    */
-  start(flags: number, id: number, payload: Buffer): Buffer | undefined {
-    let from = 0;
-    let to = payload.length;
+  start(flags: number, id: number, chunk: Buffer, start: number, end: number): RequestHead | undefined {
+    let from = start;
+    let to = end;
     if (flags & Flag.PADDED) {
-      if (payload.length === 0) throw frameSizeError('HEADERS without their pad length');
-      to -= payload[0] ?? 0;
-      from = 1;
+      if (from === end) throw frameSizeError('HEADERS without their pad length');
+      to -= chunk[from++] ?? 0;
     }
     this.dependsOnItself = false;
     if (flags & Flag.PRIORITY) {
-      if (payload.length - from < PRIORITY_BYTES) throw frameSizeError('HEADERS without their priority');
-      this.dependsOnItself = readUint31(payload, from) === id;
+      if (end - from < PRIORITY_BYTES) throw frameSizeError('HEADERS without their priority');
+      this.dependsOnItself = readUint31(chunk, from) === id;
       from += PRIORITY_BYTES;
     }
     if (from > to) throw protocolError('HEADERS with more padding than payload');
     this.endsStream = (flags & Flag.END_STREAM) !== 0;
-    const fragment = payload.subarray(from, to);
-    if (flags & Flag.END_HEADERS) return fragment;
+    if (flags & Flag.END_HEADERS) return this.#decoder.decode(chunk, from, to);
     this.#id = id;
     this.#opened++;
-    this.#keep(fragment);
+    this.#keep(chunk.subarray(from, to));
     return undefined;
   }
 
   /** Takes the payload of CONTINUATION, as `start` does. */
-  continue(flags: number, id: number, payload: Buffer): Buffer | undefined {
+  continue(flags: number, id: number, payload: Buffer): RequestHead | undefined {
     if (id === 0 || id !== this.#id) throw protocolError('CONTINUATION of nothing');
     this.#keep(payload);
     if ((flags & Flag.END_HEADERS) === 0) return undefined;
     const block = Buffer.concat(this.#fragments);
     this.close();
     this.#id = 0;
-    return block;
+    return this.#decoder.decode(block, 0, block.length);
   }
 
   /** Gives back what is held of a block. */

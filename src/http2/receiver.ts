@@ -15,7 +15,7 @@ import { ConnectionError, ErrorCode, frameSizeError, LimitError, protocolError }
 import { Flag, FrameType, INITIAL_WINDOW_BYTES, readUint31 } from './frame.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { FrameWriter } from './frame-writer.ts';
-import { HeaderBlock } from './header-block.ts';
+import { HeaderBlock, type HeaderRoom } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { limitReached } from './limit-events.ts';
 import type { Http2Limits } from './limits.ts';
@@ -73,7 +73,6 @@ const SAVED_BURSTS = 10;
 export class Receiver implements FrameSink {
   readonly #owner: ReceiverOwner;
   readonly #reader = new FrameReader(this);
-  readonly #decoder: HpackDecoder;
   readonly #block: HeaderBlock;
   readonly #window = new ReceiveWindow(INITIAL_WINDOW_BYTES);
   readonly #control: Allowance;
@@ -96,11 +95,11 @@ export class Receiver implements FrameSink {
   constructor(owner: ReceiverOwner) {
     const { limits } = owner;
     this.#owner = owner;
-    this.#decoder = new HpackDecoder(limits.maxHeaderListBytes);
-    this.#block = new HeaderBlock(limits, {
+    const room: HeaderRoom = {
       tryTake: (bytes) => owner.room.tryTake(undefined, bytes, Claim.SMALL),
       give: (bytes) => owner.room.give(bytes),
-    });
+    };
+    this.#block = new HeaderBlock(limits, room, new HpackDecoder(limits.maxHeaderListBytes));
     this.#control = new Allowance(limits.controlBurst, limits.controlPerSecond);
     const { resetBurst, resetsPerSecond } = limits;
     this.#resets = new Allowance(resetBurst, resetsPerSecond, SAVED_BURSTS * resetBurst);
@@ -198,14 +197,17 @@ export class Receiver implements FrameSink {
     else this.#owner.reopenWindow(stream);
   }
 
-  frame(type: number, flags: number, id: number, payload: Buffer): void {
+  frame(type: number, flags: number, id: number, chunk: Buffer, from: number, to: number): void {
     this.#checkOrder(type, id);
+    if (type === FrameType.HEADERS) this.#takeHeaders(flags, id, chunk, from, to);
+    else this.#takeFrame(type, flags, id, chunk.subarray(from, to));
+  }
+
+  /** A frame other than DATA and HEADERS. */
+  #takeFrame(type: number, flags: number, id: number, payload: Buffer): void {
     switch (type) {
-      case FrameType.HEADERS:
-        this.#takeHeaders(flags, id, payload);
-        break;
       case FrameType.CONTINUATION:
-        this.#takeBlock(id, this.#block.continue(flags, id, payload));
+        this.#takeHead(id, this.#block.continue(flags, id, payload));
         break;
       case FrameType.WINDOW_UPDATE:
         this.#takeWindowUpdate(id, payload);
@@ -280,15 +282,14 @@ export class Receiver implements FrameSink {
     stream.exchange?.receiveEnd();
   }
 
-  #takeHeaders(flags: number, id: number, payload: Buffer): void {
+  #takeHeaders(flags: number, id: number, chunk: Buffer, from: number, to: number): void {
     // Section 5.1.1: the streams of a client have odd numbers.
     if (id % 2 === 0) throw protocolError(`HEADERS on stream ${id}`);
-    this.#takeBlock(id, this.#block.start(flags, id, payload));
+    this.#takeHead(id, this.#block.start(flags, id, chunk, from, to));
   }
 
-  #takeBlock(id: number, block: Buffer | undefined): void {
-    if (block === undefined) return;
-    const head = this.#decoder.decode(block, 0, block.length);
+  #takeHead(id: number, head: RequestHead | undefined): void {
+    if (head === undefined) return;
     const state = this.#owner.streams.stateOf(id);
     switch (reception('HEADERS', state)) {
       case Reception.TAKE:

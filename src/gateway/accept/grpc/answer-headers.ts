@@ -22,9 +22,11 @@ const STATUS_OK: RepeatedField = { name: 'grpc-status', value: '0' };
 /** Without text and metadata; two fields and their overhead, and a margin. */
 const BARE_BYTES = 256;
 /** Longer blocks of failures are made in memory of their own. */
-const SCRATCH_BYTES = 8 * 1024;
+const SCRATCH_BYTES = 1024;
 
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+/** Views of `scratch` by length. Overload sends blocks of few lengths, and to make a view takes longer than to fill it. */
+const scratchViews: Buffer[] = [];
 
 const NOTHING = Buffer.alloc(0);
 
@@ -100,10 +102,11 @@ export class AnswerHeaders {
     const status = statusBlock(code, text);
     const room = maxListBytes - BARE_BYTES - waitBytes - status.listBytes;
     const head = alone ? this.head() : this.#encoder.begun();
+    const waitLength = pushback === undefined ? 0 : PUSHBACK_NAME.length + 1 + wait.length;
     const metadata = trailers === undefined || room < 0 ? NOTHING : this.#metadata(trailers, room);
     if (room < 0 || metadata === undefined) return Buffer.concat([head, statusBlock(code, '').bytes]);
-    const byteLength = head.length + status.bytes.length + metadata.length + PUSHBACK_NAME.length + 1 + wait.length;
-    const block = byteLength <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(byteLength);
+    const byteLength = head.length + status.bytes.length + metadata.length + waitLength;
+    const block = byteLength <= SCRATCH_BYTES ? scratchOf(byteLength) : Buffer.allocUnsafe(byteLength);
     block.set(head, 0);
     let at = head.length;
     block.set(status.bytes, at);
@@ -116,7 +119,7 @@ export class AnswerHeaders {
       block[at++] = wait.length;
       for (let digit = 0; digit < wait.length; digit++) block[at++] = wait.charCodeAt(digit);
     }
-    return block.subarray(0, at);
+    return block;
   }
 
   /** @returns `undefined` where they do not fit */
@@ -139,6 +142,12 @@ export class AnswerHeaders {
     encode();
     return this.#encoder.end();
   }
+}
+
+function scratchOf(byteLength: number): Buffer {
+  const view = scratchViews[byteLength] ?? scratch.subarray(0, byteLength);
+  scratchViews[byteLength] = view;
+  return view;
 }
 
 /** "Binary-Header": Base64 without padding. "ASCII-Value": spaces at either end may be stripped. */

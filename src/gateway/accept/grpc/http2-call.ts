@@ -62,16 +62,11 @@ function expired(): InferError {
 }
 
 export abstract class Http2Call extends Expiring implements Call, Exchange, MessageSink {
-  readonly path: string;
-  readonly deadline: number;
   onCancel: ((reason: CancelReason) => void) | undefined = undefined;
   protected readonly http2: Http2Stream;
   protected readonly reader: MessageReader;
-  readonly #head: RequestHead;
-  readonly #encoding: Encoding;
-  readonly #messageLimit: MessageLimit;
+  readonly #start: CallStart;
   readonly #tools: CallTools;
-  readonly #startedAt: number;
   #heldBytes: number;
   /** `undefined`: nobody has looked yet. */
   #receivedBefore: number | undefined = undefined;
@@ -84,14 +79,9 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   constructor(stream: Http2Stream, start: CallStart, tools: CallTools) {
     super();
-    this.path = start.path;
-    this.deadline = start.deadline;
     this.http2 = stream;
-    this.#head = start.head;
-    this.#encoding = start.encoding;
-    this.#messageLimit = start.messageLimit;
+    this.#start = start;
     this.#tools = tools;
-    this.#startedAt = start.startedAt;
     this.#heldBytes = start.heldBytes;
     this.#patienceMs = tools.limits.messageGraceMs;
     this.reader = new MessageReader(this, stream, start.messageLimit, start.encoding !== 'identity');
@@ -99,8 +89,16 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     tools.deadlines.add(this);
   }
 
+  get path(): string {
+    return this.#start.path;
+  }
+
+  get deadline(): number {
+    return this.#start.deadline;
+  }
+
   get namesDeadline(): boolean {
-    return this.#head.timeoutMs !== Number.POSITIVE_INFINITY;
+    return this.#start.head.timeoutMs !== Number.POSITIVE_INFINITY;
   }
 
   get wayBackMs(): number {
@@ -116,11 +114,11 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   }
 
   get(name: string): string | Uint8Array | undefined {
-    return this.#head.get(name);
+    return this.#start.head.get(name);
   }
 
   keys(): Iterable<string> {
-    return this.#head.keys();
+    return this.#start.head.keys();
   }
 
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
@@ -138,7 +136,8 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   /** Ends the call before its method sees it. */
   refuse(failure: InferError): void {
     this.#refusing = true;
-    this.start(() => failWith(this, failure));
+    this.#begun();
+    failWith(this, failure);
   }
 
   // As the stream's exchange.
@@ -188,8 +187,9 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   /** A client resets what has expired by its own clock, which may be while we have not even read the call. */
   get resetCost(): number {
-    const ageMs = performance.now() - this.#startedAt;
-    const timeoutMs = this.deadline - this.#startedAt;
+    const { startedAt, deadline } = this.#start;
+    const ageMs = performance.now() - startedAt;
+    const timeoutMs = deadline - startedAt;
     if (ageMs >= MIN_AGE_MS && ageMs >= timeoutMs - CLOCK_LEAD_MS) return 0;
     return timeoutMs <= BRIEF_MS ? BRIEF_COST : 1;
   }
@@ -266,19 +266,24 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   }
 
   /** Runs the method. */
-  protected start(handle: () => void): void {
-    this.#started = true;
-    publishStart(this);
-    this.guard(handle);
+  protected start(): void {
+    this.#begun();
+    try {
+      this.run();
+    } catch (thrown) {
+      this.#failHandler(thrown);
+    }
   }
+
+  /** Hands the call to its method. */
+  protected abstract run(): void;
 
   /** Runs a handler: what it throws ends this call, and nothing else (C3). */
   protected guard(handler: () => void): void {
     try {
       handler();
     } catch (thrown) {
-      diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
-      this.failWith(thrown);
+      this.#failHandler(thrown);
     }
   }
 
@@ -313,10 +318,21 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   /** Inflates a message under the limit, and holds what it becomes; `done` is not called once the call has ended. */
   protected inflate(message: Buffer, done: Inflated): (() => void) | undefined {
-    if (this.#encoding === 'identity') return undefined;
+    const { encoding, messageLimit } = this.#start;
+    if (encoding === 'identity') return undefined;
     const hold = (bytes: number, total: number): void => this.hold(bytes, claimOf(total));
-    const terms = { owner: this.http2.peer, limit: this.#messageLimit, hold };
-    return this.#tools.inflater.inflate(message, this.#encoding, terms, done);
+    const terms = { owner: this.http2.peer, limit: messageLimit, hold };
+    return this.#tools.inflater.inflate(message, encoding, terms, done);
+  }
+
+  #begun(): void {
+    this.#started = true;
+    publishStart(this);
+  }
+
+  #failHandler(thrown: unknown): void {
+    diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
+    this.failWith(thrown);
   }
 
   #late(): void {
@@ -338,7 +354,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   #conclude(code: StatusCode, text?: string, failure?: InferError): void {
     this.#ended = true;
     this.release();
-    if (this.#started) publishEnd(this, { code, text, failure, startedAt: this.#startedAt });
+    if (this.#started) publishEnd(this, { code, text, failure, startedAt: this.#start.startedAt });
   }
 
   /** Whether the answer waits until the rest of the request has come. One that says when to try again never does. */

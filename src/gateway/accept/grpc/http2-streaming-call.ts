@@ -50,7 +50,11 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   }
 
   override begin(): void {
-    this.start(() => this.#method.handle(this));
+    this.start();
+  }
+
+  protected override run(): void {
+    this.#method.handle(this);
   }
 
   write(chunks: readonly Uint8Array[]): boolean {

@@ -100,7 +100,11 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     if (!this.#requestEnded || this.#message === undefined || this.ended) return;
     // From here on it is the business of those who admit requests.
     this.letGo(this.#messageBytes);
-    this.start(() => this.#method.handle(this));
+    this.start();
+  }
+
+  protected override run(): void {
+    this.#method.handle(this);
   }
 }
 
