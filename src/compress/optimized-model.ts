@@ -27,16 +27,6 @@ export async function countOperators(model: OnnxModel, options: RunnerOptions): 
   return [...counts.values()].sort((a, b) => b.count - a.count || (a.opType < b.opType ? -1 : 1));
 }
 
-/** How often operators run by the domain that they are from, the standard one as `ai.onnx`. */
-export function countDomains(operators: readonly OperatorCount[]): Map<string, number> {
-  const domains = new Map<string, number>();
-  for (const { domain, count } of operators) {
-    const name = domain === '' ? 'ai.onnx' : domain;
-    domains.set(name, (domains.get(name) ?? 0) + count);
-  }
-  return domains;
-}
-
 /** What ONNX Runtime makes of a model at `options.graphOptimizationLevel`. @throws CompressError (`runner`) */
 export async function optimizedModel(model: OnnxModel, options: RunnerOptions): Promise<OnnxModel> {
   return withTemporaryModel(model, options, async (file) => {

