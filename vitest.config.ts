@@ -5,6 +5,8 @@ const ENVIRONMENT = {
   ORT_DISABLE_TELEMETRY: '1',
   // On a busy machine the default objective refuses calls of tests that are not about it. Those that are set their own.
   TENSORGATE_OBJECTIVE_MS: '60000',
+  // Servers of tests are no children of npm, whose shell swallows signals.
+  npm_lifecycle_event: '',
 };
 
 /**

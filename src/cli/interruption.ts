@@ -1,32 +1,27 @@
 import { constants } from 'node:os';
+import { StopSignals } from './stop-signals.ts';
 
-/** The first SIGINT or SIGTERM, as a signal to whoever works; a second one ends the process. */
+/** The first request to stop aborts `signal`; a second one ends the process. */
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
-  readonly #heard: NodeJS.Signals[] = [];
-  readonly #hear = (name: NodeJS.Signals): void => {
-    if (this.#heard.push(name) > 1) process.exit(exitCodeOf(name));
+  #first: NodeJS.Signals | undefined;
+  readonly #signals = new StopSignals((name) => {
+    if (this.#first !== undefined) process.exit(exitCodeOf(name));
+    this.#first = name;
     this.#controller.abort(new Error(`interrupted by ${name}`));
-  };
-
-  constructor() {
-    process.on('SIGINT', this.#hear);
-    process.on('SIGTERM', this.#hear);
-  }
+  });
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** As shells tell it: 130 after Ctrl-C. `undefined` where nobody interrupted. */
+  /** As shells report it: 130 after Ctrl-C. `undefined` without an interruption. */
   get exitCode(): number | undefined {
-    const [name] = this.#heard;
-    return name === undefined ? undefined : exitCodeOf(name);
+    return this.#first === undefined ? undefined : exitCodeOf(this.#first);
   }
 
   [Symbol.dispose](): void {
-    process.off('SIGINT', this.#hear);
-    process.off('SIGTERM', this.#hear);
+    this.#signals[Symbol.dispose]();
   }
 }
 

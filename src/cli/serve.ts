@@ -12,6 +12,7 @@ import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { MAX_TIMER_MS } from '../timer-limit.ts';
 import { CliError } from './cli-error.ts';
 import { endProcess } from './process-end.ts';
+import { StopSignals } from './stop-signals.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 import { watchFaults } from './uncaught-fault.ts';
@@ -113,17 +114,15 @@ function logFault(text: string, cause?: unknown): void {
   else process.stderr.write(`error: ${text}${cause instanceof Error ? `: ${cause.stack}` : ''}\n`);
 }
 
-/** Resolves with the first SIGTERM or SIGINT; a second one gives its exit code to `second`. */
+/** Resolves with the first request to stop; a second one gives its exit code to `second`. */
 function nextSignal(second: (code: number) => void): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let isStopping = false;
-    for (const name of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(name, () => {
-        if (isStopping) second(128 + constants.signals[name]);
-        isStopping = true;
-        resolve(name);
-      });
-    }
+    new StopSignals((name) => {
+      if (isStopping) second(128 + constants.signals[name]);
+      isStopping = true;
+      resolve(name);
+    });
   });
 }
 
