@@ -9,6 +9,8 @@ if (!existsSync(sources)) {
   await import(sources.href);
 } else {
   const { node } = process.versions;
-  process.stderr.write(`error: a clone of tensorgate runs on Node 22.18 or newer, and this is Node ${node}: use npx tensorgate\n`);
+  process.stderr.write(
+    `error: a clone of tensorgate runs on Node 22.18 or newer, and this is Node ${node}: use npx tensorgate\n`,
+  );
   process.exitCode = 1;
 }
