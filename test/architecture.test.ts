@@ -293,7 +293,14 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
   {
     what: 'reads the environment',
     pattern: /\bprocess\.env\b/,
-    files: ['cli/serve.ts', 'cli/doctor.ts', 'cli/validate.ts', 'cli/golden.ts', 'cli/compress.ts'],
+    files: [
+      'cli/serve.ts',
+      'cli/stop-signals.ts',
+      'cli/doctor.ts',
+      'cli/validate.ts',
+      'cli/golden.ts',
+      'cli/compress.ts',
+    ],
   },
   { what: 'reads the arguments', pattern: /\bprocess\.argv\b/, files: ['cli/main.ts'] },
   {
@@ -304,7 +311,7 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
   {
     what: 'hears signals',
     pattern: /\bprocess\.on\(/,
-    files: ['cli/serve.ts', 'cli/interruption.ts', 'worker/runner.ts'],
+    files: ['cli/stop-signals.ts', 'worker/runner.ts'],
   },
   { what: 'kills processes', pattern: /\bprocess\.kill\(/, files: ['cli/process-end.ts', 'worker/runner.ts'] },
   {
