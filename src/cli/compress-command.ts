@@ -1,0 +1,70 @@
+import { type Command, Option } from 'commander';
+import type { CommandContext } from './command-context.ts';
+import type { CompressFlags } from './compress.ts';
+import { collectList, parseBytes, parseCount, parseReal, parseShare } from './option-values.ts';
+import { repositoryOption } from './shared-options.ts';
+
+const COMPRESS_HELP = `
+Each candidate runs in its own process. Exit codes: 0 when a candidate passed every gate (with --publish: the published one),
+1 when no candidate passed or the command failed, 130 after Ctrl-C (nothing was written).
+
+  tensorgate compress cifar10 --model-repository models --calibrate photos/ --evaluate labelled/ \\
+    --to int8,fp16-weights --max-drop 0.5 --min-agreement 0.98 --report out --publish int8`;
+
+export function addCompress(program: Command, { version, typed, exit }: CommandContext): void {
+  program
+    .command('compress')
+    .description('Compress a model and compare the candidates with it: accuracy, agreement, speed, bytes.')
+    .argument('<model>', 'name of the model')
+    .addOption(repositoryOption())
+    .option('--version <number>', 'version to compress (default: the version that serves unversioned requests)')
+    .addOption(
+      new Option(
+        '--to <list>',
+        'int8, fp16-weights, rank:N, sparse:P (default: int8 with --calibrate, otherwise fp16-weights)',
+      ).argParser(collectList),
+    )
+    .addOption(
+      new Option('--with <list>', 'your own ONNX files to compare too; the file name names the candidate').argParser(
+        collectList,
+      ),
+    )
+    .addOption(
+      new Option('--keep <list>', 'nodes that int8 keeps in float, by their names in the report').argParser(
+        collectList,
+      ),
+    )
+    .option(
+      '--calibrate <data>',
+      'real inputs to calibrate with: a folder of images or recorded rows, a .npz or a .jsonl file',
+    )
+    .addOption(new Option('--rows <n>', 'rows of --calibrate to use').argParser(parseCount).default(512))
+    .option(
+      '--evaluate <data>',
+      'labelled inputs to evaluate on: one folder of images per class, a .npz with labels, or a .jsonl with label',
+    )
+    .addOption(
+      new Option('--max-drop <points>', 'gate: maximum loss of accuracy in points, such as 0.5').argParser(parseReal),
+    )
+    .addOption(
+      new Option('--min-agreement <share>', 'gate: minimum share of unchanged answers, such as 0.98').argParser(
+        parseShare,
+      ),
+    )
+    .addOption(
+      new Option('--max-bytes <bytes>', 'gate: maximum size of the model, such as 5000000 or 5MB').argParser(
+        parseBytes,
+      ),
+    )
+    .option('--report <dir>', 'directory for report.json, report.html and the candidates')
+    .option(
+      '--publish <candidate>',
+      'publish this candidate as the next version, without traffic, if it passes the gates',
+    )
+    .option('--json', 'print the report as JSON')
+    .addHelpText('after', COMPRESS_HELP)
+    .action(async (model: string, flags: CompressFlags) => {
+      const { compressModel } = await import('./compress.ts');
+      exit(await compressModel(model, flags, { version, command: typed }));
+    });
+}

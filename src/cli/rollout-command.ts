@@ -1,0 +1,121 @@
+import { type Command, Option } from 'commander';
+import type { CommandContext } from './command-context.ts';
+import { parseAmount, parseCount, parseDuration, parseShare, parseSteps } from './option-values.ts';
+import type { RolloutFlags, StatusFlags } from './rollout.ts';
+import type { ConnectionOptions } from './server-connection.ts';
+import { deadlineOption, urlOption } from './shared-options.ts';
+
+export function addRollout(program: Command, { exit }: CommandContext): void {
+  const rolloutCommand = program
+    .command('rollout')
+    .description("Move a model's traffic to a new version in steps; roll back automatically when checks fail.")
+    .usage('<model> --to <version> [options]\n       tensorgate rollout <command> [options]')
+    .helpCommand(false)
+    .enablePositionalOptions();
+  addStart(rolloutCommand, exit);
+  rolloutCommand
+    .command('status')
+    .description('Show the state of rollouts.')
+    .argument('[model]', 'name of a model (default: all)')
+    .option('--json', 'print JSON')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string | undefined, flags: StatusFlags) => {
+      const { showRollouts } = await import('./rollout.ts');
+      exit(await showRollouts(model, flags));
+    });
+  rolloutCommand
+    .command('abort')
+    .description('Abort the running rollout: all traffic returns to the old version.')
+    .argument('<model>', 'name of the model')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string, flags: ConnectionOptions) => {
+      const { abortRollout } = await import('./rollout.ts');
+      exit(await abortRollout(model, flags));
+    });
+  rolloutCommand
+    .command('forget')
+    .description("Remove a finished rollout: the model's configuration decides the traffic again.")
+    .argument('<model>', 'name of the model')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string, flags: ConnectionOptions) => {
+      const { forgetRollout } = await import('./rollout.ts');
+      exit(await forgetRollout(model, flags));
+    });
+}
+
+/** Flags of `rollout start`. */
+interface StartFlags extends RolloutFlags {
+  readonly hold?: number;
+  readonly emit?: 'istio';
+  readonly step?: string;
+}
+
+function addStart(rolloutCommand: Command, exit: CommandContext['exit']): void {
+  const startCommand = rolloutCommand
+    // `start` may be omitted, except for a model named like another of these commands.
+    .command('start', { isDefault: true })
+    .description(
+      'Start a rollout, or attach to the running one, and follow it. Exits with 0 when the version is promoted.',
+    )
+    .argument('<model>', 'name of the model')
+    .requiredOption('--to <version>', 'new version');
+  for (const option of planOptions()) startCommand.addOption(option);
+  startCommand
+    .option('--dry-run', 'print the plan and change nothing')
+    .addOption(
+      new Option('--emit <mesh>', 'print the steps as patches for deploy/istio instead, without a server')
+        .choices(['istio'])
+        .conflicts('dryRun'),
+    )
+    .option('--step <name>', 'with --emit, print only this patch: shadow, canary-10, promote, rollback')
+    .addOption(urlOption())
+    .addOption(deadlineOption())
+    .action(async (model: string, { hold, emit, step, ...flags }: StartFlags, command: Command) => {
+      const rollout = { ...flags, holdMs: hold };
+      if (emit !== undefined) {
+        const { emitIstio } = await import('./emit-istio.ts');
+        exit(emitIstio(model, { ...rollout, ...(step !== undefined && { step }) }));
+        return;
+      }
+      if (step !== undefined) command.error('error: --step needs --emit istio');
+      const { rollOut } = await import('./rollout.ts');
+      exit(await rollOut(model, rollout));
+    });
+}
+
+/** Options for the steps of a rollout and for its checks. */
+function planOptions(): readonly Option[] {
+  return [
+    new Option(
+      '--shadow-share <share>',
+      'share of requests copied to it before it gets traffic (default: 10%)',
+    ).argParser(parseShare),
+    new Option('--comparisons <n>', 'comparisons before it gets traffic (default: 200)').argParser(parseCount),
+    new Option('--steps <list>', 'its share of traffic per step, in percent (default: 1,10,50,100)').argParser(
+      parseSteps,
+    ),
+    new Option('--hold <time>', 'minimum duration of a step, such as 30s or 5m (default: 60s)').argParser(
+      parseDuration,
+    ),
+    new Option('--requests <n>', 'minimum of requests that it answers per step (default: 100)').argParser(parseCount),
+    new Option(
+      '--min-agreement <share>',
+      "minimum share of agreeing rows (default: from the version's report, or 99%)",
+    ).argParser(parseShare),
+    new Option(
+      '--max-difference <x>',
+      'rows agree when no element differs by more than this, instead of by the largest element',
+    ).argParser(parseAmount),
+    new Option(
+      '--max-error-rate <share>',
+      'maximum error rate above the error rate of the old version (default: 1%)',
+    ).argParser(parseShare),
+    new Option(
+      '--max-p99-ratio <x>',
+      'maximum ratio of its 99th percentile of latency to that of the old version (default: 1.5)',
+    ).argParser(parseAmount),
+  ];
+}

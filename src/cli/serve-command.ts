@@ -1,0 +1,16 @@
+import type { Command } from 'commander';
+import type { CommandContext } from './command-context.ts';
+import { type ServeFlags, serve } from './serve.ts';
+import { addSettingOptions, givenSettings } from './setting-options.ts';
+
+export function addServe(program: Command, { version, exit }: CommandContext): void {
+  const serveCommand = program
+    .command('serve')
+    .description('Serve the models of a repository over gRPC and REST, until SIGTERM or SIGINT.')
+    .option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)')
+    .option('--print-config', 'print every setting with its value and source, and exit')
+    .action(async (flags: ServeFlags, command: Command) => {
+      exit(await serve(givenSettings(command), flags, version));
+    });
+  addSettingOptions(serveCommand);
+}

@@ -1,0 +1,38 @@
+/** The settings of the server as options of `serve` and `doctor`. */
+
+import { type Command, Option } from 'commander';
+import { SETTINGS, type SettingDescription } from './serve.ts';
+
+const OPTIONS = SETTINGS.map((setting) => ({ key: setting.key, option: toOption(setting) }));
+
+export function addSettingOptions(command: Command): void {
+  for (const { option } of OPTIONS) command.addOption(option);
+}
+
+/** The settings on the command line, by key. */
+export function givenSettings(command: Command): Record<string, unknown> {
+  const given = OPTIONS.filter(({ option }) => command.getOptionValueSource(option.attributeName()) === 'cli');
+  return Object.fromEntries(given.map(({ key, option }) => [key, command.getOptionValue(option.attributeName())]));
+}
+
+/** An option of `serve`. It only shows the variable and the choices: `loadSettings` validates and merges the sources. */
+function toOption({
+  key,
+  flag,
+  env,
+  type,
+  list,
+  choices = [],
+  default: value,
+  derivedDefault,
+  description,
+}: SettingDescription): Option {
+  const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
+  const option = new Option(`${flag} ${list ? '<list>' : argument}`, description).env(env);
+  if (choices.length > 0) option.choices(choices);
+  if (key.startsWith('http2')) option.helpGroup('Limits of the transport h2:');
+  if (value !== undefined) option.default(value, String(value) === '' ? 'none' : String(value));
+  if (derivedDefault !== undefined) option.default(undefined, derivedDefault.replaceAll('`', ''));
+  // A repeated flag extends its list. Before the first flag, `before` is the default, which is no text.
+  return option.argParser((text, before: unknown) => (list && typeof before === 'string' ? `${before},${text}` : text));
+}
