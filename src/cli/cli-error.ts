@@ -1,4 +1,4 @@
-/** What a command cannot do, as one line for stderr; the exit code is then 1. Whatever else is thrown is a fault of ours. */
+/** A command cannot do its work: one line for stderr, exit code 1. Any other error that is thrown is a bug of ours. */
 export class CliError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);

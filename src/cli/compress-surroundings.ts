@@ -54,7 +54,7 @@ export function dataModelOf({ signature }: Contender, { folder }: Target): DataM
   return { metadata, signature };
 }
 
-/** Golden rows have one shape: that of the first. */
+/** Golden rows have one shape: the shape of the first row. */
 export function ofOneShape(samples: readonly Sample[]): Sample[] {
   const shapes = JSON.stringify(samples[0]?.tensors.shapes);
   return samples.filter(({ tensors }) => JSON.stringify(tensors.shapes) === shapes);

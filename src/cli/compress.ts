@@ -44,7 +44,7 @@ export interface CompressFlags extends GateLimits {
 
 /** What the command knows of itself. */
 export interface Invocation {
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string;
   /** As it was typed, for the report. */
   readonly command: string;
@@ -76,14 +76,14 @@ export async function compressModel(model: string, flags: CompressFlags, invocat
 interface RunContext {
   readonly invocation: Invocation;
   readonly progress: PhaseProgress;
-  /** A folder for what is made; it goes when the command ends. */
+  /** Temporary folder for the candidates, removed when the command ends. */
   readonly work: string;
   readonly signal: AbortSignal;
 }
 
 /** Rows to judge on, of those that nothing was calibrated on. */
 const MAX_HELD_OUT = 1_000;
-/** Fewer than this tell less than those that were calibrated on. */
+/** Fewer rows say less than the rows that were calibrated on. */
 const MIN_HELD_OUT = 32;
 const GOLDEN_ROWS = 32;
 
@@ -108,7 +108,7 @@ class CompressRun {
     const names = [...techniques.map(formatTechnique), ...this.#given().map(({ name }) => name)];
     checkNames(names, wanted);
     if (directory !== undefined) await checkReportDirectory(directory);
-    // What is known to fail, fails before minutes of work.
+    // Refuse a publication that must fail before minutes of work.
     const hold = wanted === undefined ? undefined : await holdTraffic(target, await nextVersion(target));
     this.#progress('opening the model');
     const base = await this.#open(await sourceOf('base', `version ${target.version}`, target.modelPath), target);
@@ -310,7 +310,7 @@ function labelsOf(properties: readonly { readonly key: string; readonly value: s
   return properties.find(({ key }) => key === 'labels')?.value.split(',') ?? [];
 }
 
-/** By the configuration, else by the ONNX file, else by the folders of the data, where they are as many as classes. */
+/** Class names from the configuration, otherwise from the ONNX file, otherwise from the folders of the data if their number fits. */
 function namesOf(
   { size, names }: ClassOutput,
   metadata: readonly string[],
@@ -321,7 +321,7 @@ function namesOf(
   if (data?.classes === undefined) return [];
   if (data.classes.length === size) return data.classes;
   throw new CliError(
-    `'${data.source}' has ${data.classes.length} classes, the model ${size}, and nobody says which is which: name them with label_filename in the model's configuration`,
+    `'${data.source}' has ${data.classes.length} classes, the model ${size}, without names to match them: set label_filename in the model's configuration`,
   );
 }
 

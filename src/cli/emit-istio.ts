@@ -3,7 +3,7 @@ import { formatSteps, istioSteps } from './istio-steps.ts';
 import type { RolloutFlags } from './rollout.ts';
 
 export interface EmitFlags {
-  /** Prints one step alone. */
+  /** Prints only this step. */
   readonly step?: string;
 }
 

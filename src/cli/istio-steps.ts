@@ -8,7 +8,7 @@ export interface IstioRollout {
   readonly to: string;
   /** Share of ModelInfer that is copied. */
   readonly shadowShare: number;
-  /** In percent; Istio has whole ones alone. */
+  /** In percent; Istio only takes whole numbers. */
   readonly steps: readonly number[];
   readonly holdMs: number;
   readonly maxErrorRate: number;
@@ -120,7 +120,7 @@ function destination(subset: 'stable' | 'canary'): object {
   return { host: HOST, port: { number: 8001 }, subset };
 }
 
-/** Whether there are mirrors or not: only what is there can be removed. */
+/** Whether the route has mirrors: only an existing field can be removed. */
 function noMirror(): readonly Operation[] {
   return [
     { op: 'add', path: `${INFER.path}/mirrors`, value: [] },
@@ -128,7 +128,7 @@ function noMirror(): readonly Operation[] {
   ];
 }
 
-/** Queries for Prometheus, of which each has to have a result: by gRPC's status, for a call that failed is HTTP 200. */
+/** Queries for Prometheus; each must have a result. They use gRPC's status, because a failed call is HTTP 200. */
 function evidence({ model, maxErrorRate, maxP99Ratio, holdMs }: IstioRollout, percent: number): readonly string[] {
   const window = `${Math.max(60, Math.ceil(holdMs / 1000))}s`;
   const failing = (track: string): string => {
@@ -138,7 +138,7 @@ function evidence({ model, maxErrorRate, maxP99Ratio, holdMs }: IstioRollout, pe
   };
   const p99 = (track: string): string =>
     `histogram_quantile(0.99, sum by (le) (rate(tensorgate_request_duration_seconds_bucket{model="${model}",track="${track}"}[${window}])))`;
-  // At 100 %, nobody else answers.
+  // At 100 %, no other version answers.
   if (percent === 100) return [`${failing('canary')} <= ${maxErrorRate}`];
   return [
     `${failing('canary')} <= ${maxErrorRate} + ${failing('stable')}`,

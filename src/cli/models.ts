@@ -17,7 +17,7 @@ export interface ModelsFlags extends ConnectionOptions {
 interface ReadyVersion {
   readonly name: string;
   readonly version: string;
-  /** Servers list statistics of what is ready, and of nothing else. */
+  /** Servers list statistics only of ready models. */
   readonly state: 'READY';
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
@@ -63,7 +63,7 @@ export async function listModels(flags: ModelsFlags): Promise<number> {
   return 0;
 }
 
-/** A server that offers no index here only shows what is ready. */
+/** Lists the ready models of a server without an index. */
 async function loadUnready(client: InferenceClient): Promise<UnreadyVersion[]> {
   const index = await client.repositoryIndex().catch((error: unknown) => {
     if (error instanceof InferenceError) return [];
@@ -97,7 +97,7 @@ async function loadReady(client: InferenceClient): Promise<ReadyVersion[]> {
   return models.sort((a, b) => a.name.localeCompare(b.name) || ascending(a.version, b.version));
 }
 
-/** tensorgate says whether it batches and why not; of another server the configuration tells. */
+/** tensorgate reports whether a model batches, and why not; for another server the configuration decides. */
 function describeBatching({ parameters, dynamicBatching, maxBatchSize }: ModelConfig): string {
   const said = parameters['batching']?.stringValue;
   if (said !== undefined) return said;

@@ -1,10 +1,10 @@
-/** What long work is doing, on stderr: a line that changes where that is a terminal, and else a line for each phase. */
+/** Progress of long work on stderr: one changing line on a terminal, otherwise one line per phase. */
 export class PhaseProgress {
   readonly #isTerminal = process.stderr.isTTY === true;
   #phase = '';
   #shownAt = 0;
 
-  /** @param total how much there is to do; 0 where nobody knows. */
+  /** @param total the amount of work; 0 if unknown. */
   show(phase: string, done = 0, total = 0): void {
     const isNew = phase !== this.#phase;
     this.#phase = phase;

@@ -1,7 +1,7 @@
 /** Below this, the answer is there before anyone reads a count. */
 const MIN_TOTAL = 20;
 
-/** A count of what is done, on stderr, where that is a terminal and there is much to do. */
+/** Counts finished work on stderr, if stderr is a terminal and there is much to do. */
 export class Progress {
   readonly #total: number;
   readonly #shown: boolean;

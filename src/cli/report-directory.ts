@@ -15,7 +15,9 @@ export async function checkReportDirectory(directory: string): Promise<void> {
     throw new CliError(`--report ${directory}: ${error.message}`, { cause: error });
   });
   if (names.length === 0 || names.includes(REPORT_FILE)) return;
-  throw new CliError(`--report ${directory}: other files lie there: name a new folder, or that of an earlier report`);
+  throw new CliError(
+    `--report ${directory}: it contains other files: name a new folder, or the folder of an earlier report`,
+  );
 }
 
 /** Writes `report.json`, `report.html` and the candidates, beside the folder first, which is then changed. */

@@ -20,12 +20,12 @@ export interface StatusFlags extends ConnectionOptions {
 
 /** Between looks at the server, in milliseconds. */
 const LOOK_MS = 300;
-/** Where stderr is no terminal, what is waited for is printed as often. */
+/** If stderr is no terminal, progress is printed at this interval. */
 const REMIND_MS = 10_000;
 /** How long a server may be away while it is followed: as long as a large model takes to load. */
 const PATIENCE_MS = 300_000;
 
-/** Starts a rollout, or finds the one that runs, and follows it to its end. Returns the exit code: 0 where the version is promoted. */
+/** Starts a rollout, or attaches to the running one, and follows it to its end. Returns the exit code: 0 when promoted. */
 export async function rollOut(model: string, { url, deadlineMs, to, ...options }: RolloutFlags): Promise<number> {
   const started = await withClient({ url, deadlineMs }, (client) => client.startRollout(model, to, options));
   process.stdout.write(describePlan(started));
@@ -136,13 +136,13 @@ class Reporter {
 function describePlan(state: RolloutState): string {
   const { model, from, to, shadowShare, comparisons, steps, holdMs, requests } = state;
   const { minAgreement, maxErrorRate, maxP99Ratio, maxDifference, expectations } = state;
-  const measure = maxDifference === undefined ? 'of rows' : `of comparisons, within ${maxDifference}`;
+  const measure = maxDifference === undefined ? 'rows' : `comparisons, within ${maxDifference},`;
   return [
     `${model}: from version ${from} to version ${to}`,
     `  copies of ${percent(shadowShare)} of the requests, until ${comparisons} are compared; then ${steps.join(', ')} % of the requests,`,
     `  each for ${formatDuration(holdMs)} and ${requests} answers at least`,
-    `  while ${percent(minAgreement)} ${measure} agree, at most ${percent(maxErrorRate)} more fail, and p99 is at most ${maxP99Ratio} times that of version ${from}`,
-    `  (what was not asked for is from ${expectations})`,
+    `  while ${percent(minAgreement)} of ${measure} agree, at most ${percent(maxErrorRate)} more fail, and p99 is at most ${maxP99Ratio} times the p99 of version ${from}`,
+    `  (other limits are from ${expectations})`,
     '',
   ].join('\n');
 }

@@ -75,7 +75,7 @@ function formatValue(value: unknown): string {
 async function serveUntilSignal(sources: SettingsSources, version: string): Promise<number> {
   const asked = loadSettings(sources);
   const { settings, findings } = fitSettings(asked, givenSettings(sources), await readCapacity(asked));
-  // Whoever read them may be gone; the server is not there for them.
+  // A closed pipe must not end the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let server: Server | undefined;
   const kill = (code: number, waitMs: number): void => {
@@ -89,7 +89,7 @@ async function serveUntilSignal(sources: SettingsSources, version: string): Prom
   void end.then(() => {
     // A repository or an exporter that hangs may hold up the end: the process does not outlive its time.
     setTimeout(() => {
-      logFault(`the server has not ended within ${limitMs} ms: what is left is killed`);
+      logFault(`the server has not ended within ${limitMs} ms: the remaining work is killed`);
       kill(1, 0);
     }, limitMs).unref();
   });

@@ -1,4 +1,4 @@
-/** Texts of servers and models on one line of a terminal: none may break it, or move the cursor of whoever reads it. */
+/** Texts of servers and models on one line of a terminal: none may break the line or move the reader's cursor. */
 export function toOneLine(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ');
 }

@@ -30,7 +30,10 @@ export function watchFaults(log: LogFault, target: NodeJS.EventEmitter = process
   return new Promise((resolve) => {
     target.on('uncaughtException', (fault: unknown) => {
       if (isChannelGarbage(fault)) {
-        log('a runner sent what is no message: what it was asked for ends at its limit, and the server goes on', fault);
+        log(
+          'a runner sent a malformed message: the work of that runner ends at its limit, and the server goes on',
+          fault,
+        );
         return;
       }
       if (!isSystemRefusal(fault)) {

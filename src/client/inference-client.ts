@@ -122,7 +122,7 @@ export class InferenceClient {
     });
   }
 
-  /** Whether a connection stands at this moment: after an UNAVAILABLE it tells "nobody there" from "not now". */
+  /** Whether a connection is open now: after an UNAVAILABLE, it separates an unreachable server from a busy one. */
   get connected(): boolean {
     return this.#grpc.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
@@ -139,8 +139,8 @@ export class InferenceClient {
   }
 
   /**
-   * Sends `requests` over one stream and gives their answers as they come. `deadlineMs` limits the whole stream, and the
-   * client's own deadline does not apply. Ending the iteration early cancels what is outstanding.
+   * Sends `requests` over one stream and yields their answers in order. `deadlineMs` limits the whole stream; the client's own
+   * deadline does not apply. Ending the iteration early cancels outstanding requests.
    */
   async *stream(
     requests: Iterable<StreamRequest> | AsyncIterable<StreamRequest>,
@@ -155,7 +155,7 @@ export class InferenceClient {
       toGrpcOptions(options.deadlineMs),
     );
     const cancel = () => call.cancel();
-    // grpc-js emits the status of a cancelled call as an error also when nobody iterates any more.
+    // grpc-js emits the status of a cancelled call as an error even without an iteration.
     call.on('error', () => {});
     let failed: { readonly cause: unknown } | undefined;
     writeRequests(call, requests).catch((cause: unknown) => {
@@ -214,14 +214,14 @@ export class InferenceClient {
     return (await this.#call('RepositoryIndex', {}, options)).models;
   }
 
-  /** How the shadow versions of a model, or with `''` of all models, answer. Of tensorgate alone: others are UNIMPLEMENTED. */
+  /** Agreement of the shadow versions of a model; `''`: of all models. Only tensorgate serves it, others are UNIMPLEMENTED. */
   async shadowReports(model: string, options: CallOptions = {}): Promise<readonly ShadowReport[]> {
     return (await this.#unary(shadowReportMethod(), { model }, { ...options, model })).response.reports;
   }
 
   /**
-   * Starts to take the requests of a model to another of its versions, step by step (docs/rollout.md). Of tensorgate alone, on
-   * its admin port where it has one, as the three below. A rollout that runs already, with all of these options, is answered.
+   * Starts to move the traffic of a model to another of its versions, in steps (docs/rollout.md). Only tensorgate serves this RPC
+   * and the three below, on its admin port if it has one. A running rollout with the same options is returned.
    */
   async startRollout(
     model: string,
@@ -233,7 +233,7 @@ export class InferenceClient {
     return rolloutStateOf((await this.#unary(rolloutMethod('Start'), request, { ...options, model })).response);
   }
 
-  /** How rollouts stand: that of one model, or with `''` those of all; running, or the last that ended. */
+  /** The rollout of one model, or with `''` of all: running, or the last that ended. */
   async rollouts(model: string, options: CallOptions = {}): Promise<readonly RolloutState[]> {
     const { response } = await this.#unary(rolloutMethod('Status'), { model }, { ...options, model });
     return response.rollouts.map(rolloutStateOf);
@@ -345,7 +345,7 @@ function untilRoom(call: StreamCall): Promise<void> {
   });
 }
 
-/** A failed request is answered in band, with its text and its id alone. */
+/** A failed request is answered in band, with only its text and its id. */
 function toAnswer(errorMessage: string, response: InferResponse | undefined): StreamAnswer {
   const id = response?.id ?? '';
   if (errorMessage === '' && response !== undefined) {

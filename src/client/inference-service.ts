@@ -31,7 +31,7 @@ export interface ModelMetadata {
   readonly platform: string;
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
-  /** What else the server says of it. */
+  /** Further parameters of the server. */
   readonly properties: Readonly<Record<string, string>>;
 }
 
@@ -86,7 +86,7 @@ export interface ModelStatistics {
 /** A version of a model that the server knows, ready or not. */
 export interface ModelIndexEntry {
   readonly name: string;
-  /** Empty for a model of which no version was tried. */
+  /** Empty if no version of the model was tried. */
   readonly version: string;
   /** Such as `READY` or `UNAVAILABLE`; empty for a model that was never loaded. */
   readonly state: string;

@@ -1,4 +1,4 @@
-/** The messages of `tensorgate.v1.Rollout`, which tensorgate alone offers, as proto-loader reads them from `proto/`. */
+/** The messages of `tensorgate.v1.Rollout`, served only by tensorgate, as proto-loader reads them from `proto/`. */
 
 import { type Methods, methodsOf } from './service-methods.ts';
 
@@ -30,10 +30,10 @@ export interface RolloutState {
   readonly from: string;
   readonly to: string;
   readonly stage: RolloutStage;
-  /** Of the requests, in percent, that the new version gets. */
+  /** Percent of the requests routed to the new version. */
   readonly percent: number;
   readonly detail: string;
-  /** Why it was rolled back, in a word; else empty. */
+  /** Cause of the rollback, in one word; otherwise empty. */
   readonly cause: string;
   readonly shadowShare: number;
   readonly comparisons: number;
@@ -45,7 +45,7 @@ export interface RolloutState {
   readonly maxP99Ratio: number;
   readonly maxDifference?: number;
   readonly expectations: string;
-  /** Of one that runs. */
+  /** Only set while the rollout runs. */
   readonly evidence: RolloutEvidence | null;
   readonly events: readonly RolloutEvent[];
   readonly inForce: boolean;

@@ -41,11 +41,11 @@ const ARRAYS = {
 type FixedDatatype = keyof typeof ARRAYS;
 
 /**
- * A tensor that is sent or was received: `data` is the typed array of its datatype, `shape` the sizes of its axes.
- * `tensor.fp32(…)` and its siblings make one. What was received is a view of the answer where alignment allows it, so a
- * small tensor that is kept keeps the whole answer in memory; copy it where that matters.
+ * A tensor to send, or a received one: `data` is the typed array of its datatype, `shape` the sizes of its axes. `tensor.fp32(…)`
+ * and its siblings make one. A received tensor is a view of the answer where alignment allows it, so keeping a small tensor keeps
+ * the whole answer in memory; copy it if that matters.
  *
- * Raw contents are little-endian, and typed arrays have the byte order of the machine: on a big-endian one this is wrong.
+ * Raw contents are little-endian, and typed arrays have the byte order of the machine: on a big-endian machine this is wrong.
  */
 export class Tensor<D extends Datatype = Datatype> {
   readonly datatype: D;
@@ -79,7 +79,7 @@ export class Tensor<D extends Datatype = Datatype> {
   }
 }
 
-/** A tensor of whatever datatype: comparing `datatype` tells the type of `data`. */
+/** A tensor of any datatype: comparing `datatype` narrows the type of `data`. */
 export type AnyTensor = { [D in Datatype]: Tensor<D> }[Datatype];
 
 /**

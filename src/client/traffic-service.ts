@@ -1,4 +1,4 @@
-/** The messages of `tensorgate.v1.Traffic`, which tensorgate alone offers, as proto-loader reads them from `proto/`. */
+/** The messages of `tensorgate.v1.Traffic`, served only by tensorgate, as proto-loader reads them from `proto/`. */
 
 import { type Methods, methodsOf } from './service-methods.ts';
 
@@ -21,7 +21,7 @@ export interface ShadowReport {
   /** Rows by whether their largest element has the same place in both answers. */
   readonly rowsAgreeing: number;
   readonly rowsDisagreeing: number;
-  /** From the queue to the outputs, in milliseconds. */
+  /** Time from the queue to the outputs, in milliseconds. */
   readonly primaryMeanMs: number;
   readonly shadowMeanMs: number;
   /** Copies that the shadow did not answer, by the reason. */

@@ -70,7 +70,7 @@ export interface CandidateOptions {
   readonly keep: ReadonlySet<string>;
 }
 
-/** Names that are not those of a node. */
+/** Names given with `--keep` that are not nodes of the model. */
 export function unknownNodes({ graph }: OnnxModel, names: readonly string[]): string[] {
   const known = new Set(graph?.node.map(nameOf));
   return names.filter((name) => !known.has(name));

@@ -9,7 +9,7 @@ export interface ClassOutput {
   readonly name: string;
   /** Classes. */
   readonly size: number;
-  /** In their order; empty where nobody says them. */
+  /** Class names in order; empty if unknown. */
   readonly names: readonly string[];
 }
 

@@ -12,7 +12,7 @@ import { type Dataset, type Sample, spread } from './sample.ts';
 import { measureSpeed } from './speed.ts';
 import type { Target } from './target.ts';
 
-/** What is going on, for people: `evaluate` is 3200 of 10000 rows, say. */
+/** Progress for people, such as `evaluate`, 3200 of 10000 rows. */
 export type Progress = (what: string, done: number, total: number) => void;
 
 export interface Comparison {
@@ -26,7 +26,7 @@ export interface Comparison {
   readonly notMade: Report['notMade'];
   readonly limits: GateLimits;
   readonly operatorsOf: (contender: Contender) => Promise<Readonly<Record<string, number>>>;
-  /** Of the package. */
+  /** Version of the package. */
   readonly tensorgate: string;
   /** As it was typed. */
   readonly command: string;
@@ -114,7 +114,7 @@ async function readAll(dataset: Dataset): Promise<Sample[]> {
   return Promise.all(Array.from({ length: dataset.count }, (_, index) => dataset.read(index)));
 }
 
-/** Those of the shape that the first has: batches are of one shape. */
+/** Samples with the shape of the first one: a batch has one shape. */
 function ofOneShape(samples: readonly Sample[]) {
   const [first] = samples;
   const shapes = JSON.stringify(first?.tensors.shapes);

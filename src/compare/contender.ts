@@ -28,7 +28,7 @@ export interface ContenderSource {
   readonly file: string;
   /** All files that belong to it, the ONNX file first. */
   readonly files: readonly string[];
-  /** What was done to make it, a line each. */
+  /** The steps that made it, one line each. */
   readonly steps: readonly string[];
 }
 
@@ -44,9 +44,9 @@ export class Contender implements AsyncDisposable {
   readonly source: ContenderSource;
   readonly session: RunnerSession;
   readonly signature: ModelSignature;
-  /** Of the ONNX file. */
+  /** SHA-256 of the ONNX file. */
   readonly sha256: string;
-  /** Of all files. */
+  /** Size of all files. */
   readonly bytes: number;
   /** Runs rows as one batch. */
   readonly runRows: RunRows;
@@ -66,7 +66,7 @@ export class Contender implements AsyncDisposable {
   }
 
   /**
-   * @param target whose configuration is that of the candidates too.
+   * @param target whose configuration the candidates share.
    * @throws LoadError where the model does not load, ModelConfigError where the configuration does not fit it
    */
   static async open(
@@ -139,7 +139,7 @@ export function checkSameInterface(base: SessionInfo, candidate: SessionInfo, na
       throw new MismatchError(`${name}: the base has the ${kind} ${describe(tensor)}, but this ${got}`);
     }
     const extra = given.find(({ name: own }) => !wanted.some((each) => each.name === own));
-    // What it gives besides, nobody asks for.
+    // Extra outputs are never requested.
     if (kind === 'input' && extra !== undefined) {
       throw new MismatchError(`${name}: it takes the input ${describe(extra)}, which the base has not`);
     }

@@ -23,7 +23,7 @@ export interface EvaluationOptions {
 
 /**
  * Runs every sample through the base and all candidates.
- * @returns of each contender, the base first, what was found.
+ * @returns the results of each contender, the base first.
  * @throws DataError where a label is none of the classes; RunError where the base cannot answer
  */
 export async function evaluate(

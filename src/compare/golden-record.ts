@@ -29,7 +29,7 @@ export interface Origin {
 }
 
 /**
- * Runs each sample alone, and all as batches, and keeps what they gave alone.
+ * Runs each sample by itself, and all as batches, and keeps the answers of the separate runs.
  * @param samples of one shape, 1 to 1000
  * @throws DataError where they cannot be kept; RunError where the model does not take them
  */
@@ -73,7 +73,7 @@ export async function recordGolden(
   ]);
 }
 
-/** Writes the folder under a name that nobody reads, which is then changed; one that is there is replaced. */
+/** Writes the folder under a temporary name, then renames it; an existing one is replaced. */
 export async function writeGolden(versionDirectory: string, files: GoldenFiles): Promise<void> {
   const target = path.join(versionDirectory, GOLDEN_DIRECTORY);
   const partial = path.join(versionDirectory, `.${GOLDEN_DIRECTORY}-${process.pid}`);
@@ -130,8 +130,8 @@ function roundingOf(answers: readonly (readonly OutputTensor[])[]): number {
 }
 
 /**
- * How far rows of a batch are from what they are alone where that is rounding: kernels may add up in another order. 0 where it is
- * more, so that a server finds it out.
+ * The difference between rows in a batch and the same rows by themselves, as far as it is rounding: kernels may add up in another
+ * order. 0 if it is larger, so that a server finds it.
  */
 async function batchDifference(
   contender: Contender,

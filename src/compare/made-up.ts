@@ -1,4 +1,4 @@
-/** Made-up rows, where nobody gave data: they show that a model runs, and how fast, and nothing of how well. */
+/** Made-up rows for models without data: they show that a model runs, and how fast, but not how well. */
 
 import { PROBE_RANGES, seededRandom, syntheticRow } from '../gateway/models/trial/synthetic-input.ts';
 import { findProbeShape } from '../gateway/models/trial/warm-up.ts';

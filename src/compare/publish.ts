@@ -23,7 +23,7 @@ import { defaultOf, type Target } from './target.ts';
 /** It would take traffic, or cannot be put there; the text says what to do. */
 export class PublishError extends Error {}
 
-/** What is to be done so that a new version takes no traffic. */
+/** The change of the configuration that keeps traffic from a new version. */
 export interface TrafficHold {
   /** The configuration to write before, if any. */
   readonly write: { readonly file: string; readonly text: string } | undefined;

@@ -31,7 +31,7 @@ const QUALITY = z.strictObject({
   rows: count.describe('Rows that base and candidate both answered.'),
   failed: count.describe('Rows that the candidate could not answer.'),
   failure: z.string().optional().describe('Why, of the first of them.'),
-  accuracy: share.optional().describe('Share of right answers, where the data says what is right.'),
+  accuracy: share.optional().describe('Share of right answers, if the data has labels.'),
   perClass: z.array(share.nullable()).optional().describe('The same by class; null where no row has it.'),
   agreement: share.describe(
     'Share of rows whose largest element has the same place as in the base. Of outputs that have no classes: of rows whose elements differ by at most 5 % of the largest magnitude of the base.',
@@ -49,7 +49,7 @@ const ROWS = z.strictObject({
     .describe(
       'Whether the answer to a row is the same whatever is beside it; `unbatched`: the model takes one request a run.',
     ),
-  rows: count.describe('Rows of the data that ran alone and beside unlike ones.'),
+  rows: count.describe('Rows of the data that ran separately and together with different rows.'),
   max: z.number().min(0).describe('Largest change of an element by its neighbours.'),
   changed: count.describe('Rows whose largest element moved.'),
   reason: z.string().optional(),
@@ -62,7 +62,7 @@ const SPEED = z.strictObject({
 });
 
 const LATENCY = z.strictObject({
-  runs: count.describe('Of one row.'),
+  runs: count.describe('Runs of one row.'),
   p50Ms: z.number(),
   p99Ms: z.number(),
 });
@@ -70,21 +70,21 @@ const LATENCY = z.strictObject({
 const GATE = z.strictObject({
   gate: z.enum(['runs', 'rows', 'max-drop', 'min-agreement', 'max-bytes']),
   passed: z.boolean(),
-  reason: z.string().describe('What was wanted, and what came.'),
+  reason: z.string().describe('The expected and the actual value.'),
 });
 
 const MODEL = z.strictObject({
   name: z.string(),
   kind: z.enum(['base', 'technique', 'file']),
-  steps: z.array(z.string()).describe('What was done to make it.'),
-  sha256: sha256.describe('Of the ONNX file.'),
-  bytes: count.describe('Of the file, and of the external data beside it.'),
+  steps: z.array(z.string()).describe('The steps that made it.'),
+  sha256: sha256.describe('SHA-256 of the ONNX file.'),
+  bytes: count.describe('Size of the file and its external data.'),
   quality: QUALITY,
   rowIndependence: ROWS,
   speed: z.array(SPEED),
   latency: LATENCY,
-  loadMs: z.number().describe('From the order to load to the session, in a process that was there.'),
-  memoryBytes: count.describe('Of the process after the largest batch.'),
+  loadMs: z.number().describe('Time from the load order to the open session, in a process that had already started.'),
+  memoryBytes: count.describe('Memory of the process after the largest batch.'),
   operators: z.record(z.string(), count).describe('Nodes of the graph that ran, by kind, as ONNX Runtime fused them.'),
   gates: z.array(GATE),
   passed: z.boolean().describe('Whether it passed every gate. Of the base: whether it ran.'),
@@ -99,8 +99,8 @@ const MACHINE = z.strictObject({
   system: z.string(),
   node: z.string(),
   onnxRuntime: z.string(),
-  threads: z.int().min(1).describe('Of each session.'),
-  loadAverage: z.tuple([z.number(), z.number()]).describe('Of the machine, before the measuring and after it.'),
+  threads: z.int().min(1).describe('Threads of each session.'),
+  loadAverage: z.tuple([z.number(), z.number()]).describe('Load average of the machine, before and after measuring.'),
 });
 
 const DATA = z.strictObject({
@@ -119,7 +119,7 @@ export const REPORT = z.strictObject({
   machine: MACHINE,
   model: z.strictObject({
     name: z.string(),
-    version: z.string().describe('Of the base.'),
+    version: z.string().describe('Version of the base.'),
     output: z.string().describe('The output that is compared by classes, or the first one.'),
     classes: z.array(z.string()).describe('Labels of that output, where they are known; empty otherwise.'),
   }),

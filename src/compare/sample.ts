@@ -27,7 +27,7 @@ export interface Dataset {
 /** Data cannot be used; the text says which, and what would be right. */
 export class DataError extends Error {}
 
-/** `count` of the samples, spread evenly over all of them, so that no class is left out of what is sorted by class. */
+/** `count` of the samples, spread evenly, so that sorted data keeps every class. */
 export function spread(dataset: Dataset, count: number): Dataset {
   if (count >= dataset.count) return dataset;
   const step = dataset.count / count;
@@ -50,7 +50,7 @@ export interface Batch {
 }
 
 /**
- * The samples in their order, in batches of at most `size`; those of one batch have equal shapes.
+ * The samples in order, in batches of at most `size`; all samples of a batch have equal shapes.
  * @throws DataError
  */
 export async function* batchesOf(dataset: Dataset, size: number): AsyncGenerator<Batch> {

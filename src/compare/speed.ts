@@ -1,6 +1,6 @@
 /**
- * How fast contenders are beside each other. All are measured in the same rounds, one after another, so that what else the
- * machine does hits them alike: the ratio to the base in the same round means more than any figure alone.
+ * Measures the speed of contenders side by side. All are measured in the same rounds, one after another, so that other load on the
+ * machine slows them alike: the ratio to the base within a round is worth more than an absolute figure.
  */
 
 import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
@@ -10,7 +10,7 @@ import type { Latency, Speed, Spread } from './report.ts';
 const BATCH_SIZES = [1, 8, 32, 64] as const;
 /** After a first one, which is not counted. */
 const ROUNDS = 5;
-/** Of one contender, with one batch size, in one round. */
+/** Speed of one contender, with one batch size, in one round. */
 const SLICE_MS = 60;
 /** With what lies between two runs, which of a tiny model is most. */
 const MAX_SLICE_MS = 120;

@@ -19,7 +19,7 @@ export interface Target {
 export class TargetError extends Error {}
 
 /**
- * @param version of the model; without it, the one that answers requests that name none, once all are loaded.
+ * @param version of the model; by default the version that serves unversioned requests once all are loaded.
  * @throws RepositoryError, ModelConfigError or TargetError where there is no such version
  */
 export async function findTarget(repository: string, name: string, version: string | undefined): Promise<Target> {
@@ -54,7 +54,7 @@ export function defaultOf({ tensorgate }: ModelConfig, versions: readonly string
   return largest ?? versions.findLast((version) => version !== shadow) ?? versions.at(-1) ?? '';
 }
 
-/** Of a plan, only the paths and the configuration are of interest here. */
+/** Only the paths and the configuration of a plan matter here. */
 const DEFAULTS: PlanDefaults = {
   executionProviders: ['cpu'],
   strictExecutionProviders: false,

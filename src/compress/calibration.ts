@@ -26,7 +26,7 @@ export interface Range {
   readonly high: number;
 }
 
-/** What was seen of a tensor. */
+/** The observed range of a tensor. */
 export interface TensorRange extends Range {
   /** The number of its axes. */
   readonly rank: number;
@@ -38,7 +38,7 @@ export type Ranges = ReadonlyMap<string, TensorRange>;
 /**
  * Runs `model` on all `rows`.
  * @param rows values for all inputs, as many rows at once as the caller likes. Each is run before the next is asked for.
- * @returns what was seen. A tensor that was not finite, or was always empty, is not among it.
+ * @returns the observed ranges. Tensors that were not finite, or always empty, are left out.
  * @throws CompressError (`calibration`) where there are no rows or they do not fit the model; (`runner`) where it does not run.
  */
 export async function calibrate(

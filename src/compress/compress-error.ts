@@ -4,7 +4,7 @@
  */
 export type CompressFault = 'technique' | 'model' | 'calibration' | 'runner';
 
-/** Why a model cannot be compressed, in words that say what was expected and what came. */
+/** A model cannot be compressed; the text gives the expected and the actual value. */
 export class CompressError extends Error {
   readonly fault: CompressFault;
 

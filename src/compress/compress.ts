@@ -1,4 +1,4 @@
-/** From a model to a smaller one, by one technique. Nothing runs here: the same model and ranges always give the same bytes. */
+/** Makes a smaller model by one technique. Nothing runs here: the same model and ranges always give the same bytes. */
 
 import type { Ranges } from './calibration.ts';
 import { CompressError } from './compress-error.ts';
@@ -11,7 +11,7 @@ import { prune } from './sparse-weights.ts';
 import type { Technique } from './technique.ts';
 
 export interface CompressOptions {
-  /** Names of nodes, as in the notes, that `int8` leaves in float: a layer that alone costs the answers. */
+  /** Names of nodes, as in the notes, that `int8` keeps in float: often one layer causes all of the loss. */
   readonly keep?: ReadonlySet<string>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Arithmetic that is done once, here, instead of in every run: what depends on constants alone, and what follows a
- * convolution channel by channel, such as batch normalization (Jacob et al., 2018, section 3.2).
+ * Folds arithmetic into the model that would otherwise repeat in every run: operations on constants, and channel-wise operations
+ * after a convolution, such as batch normalization (Jacob et al., 2018, section 3.2).
  */
 
 import type { Note } from './note.ts';
@@ -146,7 +146,7 @@ function foldIntoConvolutions(graph: Graph): Note[] {
   return notes;
 }
 
-/** A node gives what the one that alone reads it gave. */
+/** Lets a node produce the output of its only reader. */
 function absorb(graph: Graph, node: NodeProto, follower: NodeProto): Note {
   node.output = [...follower.output];
   graph.nodes.splice(graph.nodes.indexOf(follower), 1);
@@ -184,7 +184,7 @@ function foldIntoProducts(graph: Graph, rankOf: (tensor: string) => number | und
   return notes;
 }
 
-/** What alone reads a convolution, and does nothing but an affine step to each of its channels. */
+/** The only reader of a convolution, if it is an affine step on each channel. */
 function foldable(graph: Graph, conv: NodeProto): { node: NodeProto; affine: Affine } | undefined {
   const [output = ''] = conv.output;
   const weight = graph.constant(conv.input[1]);

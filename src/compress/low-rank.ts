@@ -82,7 +82,7 @@ const MAX_GRAM_SIZE = 2048;
 
 /** The best product of this rank for a matrix, nearly. The same matrix always gives the same. */
 export function factorize(values: Float32Array, rows: number, columns: number, rank: number): Factors {
-  // Of W'W or of WW', whichever is smaller.
+  // Eigenvectors of W'W or of WW', whichever is smaller.
   const isWide = columns > rows;
   const matrix = isWide ? transpose(values, [rows, columns], [1, 0]) : values;
   const [long, short] = isWide ? [columns, rows] : [rows, columns];
@@ -204,7 +204,7 @@ function orthonormalize(vectors: Float64Array, count: number, size: number): voi
         for (let j = 0; j < size; j++) own[j] = (own[j] ?? 0) - dot * (other[j] ?? 0);
       }
       const length = Math.sqrt(sumOfSquares(own));
-      // What is left of a direction that the matrix has not.
+      // The rest of a direction that the matrix does not have.
       if (length < 1e-150) own.fill(0);
       else for (let j = 0; j < size; j++) own[j] = (own[j] ?? 0) / length;
     }

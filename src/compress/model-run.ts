@@ -30,7 +30,7 @@ export interface RunnerOptions {
   readonly directory?: string;
   /** That compute one run: 1 by default. */
   readonly threads?: number;
-  /** Of one load or run; two minutes by default. */
+  /** Time limit of one load or run; two minutes by default. */
   readonly limitMs?: number;
   /** `all` by default. */
   readonly graphOptimizationLevel?: SessionOptions['graphOptimizationLevel'];

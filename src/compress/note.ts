@@ -1,9 +1,9 @@
-/** What was done to a part of a model, or why it was left as it is. */
+/** A change to a part of a model, or the reason why it was kept. */
 
 import type { OnnxModel } from './onnx/model-file.ts';
 
 export interface Note {
-  /** The node's name; where it has none, that of what it makes. For weights that are treated by themselves, theirs. */
+  /** The node's name, or without one the name of its output. Weights that are treated by themselves have their own name. */
   readonly node: string;
   /** Such as `Conv`; `Initializer` for weights that are treated by themselves. */
   readonly opType: string;

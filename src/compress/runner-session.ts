@@ -1,6 +1,6 @@
 /**
- * One ONNX file in a runner process of its own, run with named tensors: for whoever works on models and serves none. A model
- * that takes its process down takes nothing else.
+ * Opens one ONNX file in its own runner process and runs it with named tensors, for tools that do not serve models. A model that
+ * crashes takes down only its process.
  */
 
 import { type InferTensors, UNIT_ROW } from '../gateway/admit/infer-tensors.ts';
@@ -24,9 +24,9 @@ export interface NamedTensor extends TensorSpec {
 export interface RunnerSessionOptions {
   /** What the runner sees of the environment. */
   readonly env: NodeJS.ProcessEnv;
-  /** Of the process, in lists of processes and in what is said of it. */
+  /** Name of the process, in process lists and messages. */
   readonly name: string;
-  /** Of a memory file system, best. */
+  /** Preferably on a memory file system. */
   readonly mailboxDirectory: string;
   /** Over what a model without a configuration gets. */
   readonly session?: Partial<SessionOptions>;
@@ -49,7 +49,7 @@ const LIMIT_MS = 120_000;
 
 export class RunnerSession implements AsyncDisposable {
   readonly info: SessionInfo;
-  /** From the order to load to the session's being there, in milliseconds; the start of the process is not in it. */
+  /** Time from the load order to the open session, in milliseconds, without the start of the process. */
   readonly loadMs: number;
   readonly #runner: RunnerProcess;
   readonly #group: InstanceGroup;

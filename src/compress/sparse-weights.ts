@@ -15,7 +15,7 @@ import { DataType, elementsOf, floatsOf, shapeOf } from './onnx/tensor-values.ts
 const WEIGHTED = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 /** Smaller layers hold few bytes, and each of their weights counts. */
 const MIN_ELEMENTS = 1024;
-/** Of all weights: a layer of less that reads what comes in is left alone, because all else depends on its few weights. */
+/** Minimum share of all weights: an input layer with less is not changed, because everything depends on its few weights. */
 const SMALL_SHARE = 0.1;
 
 /**
@@ -41,7 +41,11 @@ export function prune(model: OnnxModel, share: number): Compressed {
     } else if (values.length < MIN_ELEMENTS) {
       notes.push({ ...about, kind: 'kept', text: `it has only ${values.length} weights` });
     } else if (first.has(node) && values.length < total * SMALL_SHARE) {
-      notes.push({ ...about, kind: 'kept', text: 'it reads what comes in, and all else depends on its few weights' });
+      notes.push({
+        ...about,
+        kind: 'kept',
+        text: 'an input layer is kept, because everything depends on its few weights',
+      });
     } else {
       const made =
         pruned.get(name) ?? graph.addConstant(`${name}.sparse`, smallestToZero(values, share), shapeOf(tensor));
@@ -81,7 +85,7 @@ function smallestToZero(values: Float32Array, share: number): Float32Array {
   const count = Math.floor(values.length * share);
   const sizes = values.map(Math.abs).sort();
   const limit = sizes[count] ?? Number.POSITIVE_INFINITY;
-  // Of those that are exactly at the limit, as many as are missing, the first ones.
+  // Among the weights exactly at the limit, the first ones fill up the count.
   let atLimit = count - sizes.indexOf(limit);
   return values.map((value) => {
     const size = Math.abs(value);

@@ -168,7 +168,7 @@ function readRequestedOutput(
   return output;
 }
 
-/** Encodes a `ModelInferRequest`, in chunks: what is between the tensors, and the tensors themselves, not copied. */
+/** Encodes a `ModelInferRequest` in chunks: the fields between the tensors, and the tensors themselves, not copied. */
 export function encodeInferRequest(request: InferRequest): Uint8Array[] {
   const writer = new ProtobufWriter();
   writer.textUnlessEmpty(1, request.modelName);

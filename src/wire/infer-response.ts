@@ -40,8 +40,8 @@ export function isTypedAnswer(outputs: readonly InferOutput[], form: ContentsFor
 }
 
 /**
- * Encodes a `ModelInferResponse`, in chunks; `data` is not copied where its bytes are already those of the wire.
- * @param written the typed contents of each output, where they have been written already.
+ * Encodes a `ModelInferResponse` in chunks; `data` is not copied if its bytes already have the wire format.
+ * @param written the typed contents of each output, if they are already encoded.
  */
 export function encodeInferResponse(
   response: InferResponse,
@@ -165,7 +165,7 @@ export type StreamResponse =
   | { readonly response: readonly Uint8Array[] }
   | { readonly errorMessage: string; readonly id: string };
 
-/** Encodes a `ModelStreamInferResponse`, in chunks. As with Triton, an error has an answer too, which holds the id alone. */
+/** Encodes a `ModelStreamInferResponse` in chunks. As with Triton, an error has an answer too, which holds only the id. */
 export function encodeStreamResponse(message: StreamResponse): Uint8Array[] {
   const writer = new ProtobufWriter();
   if ('errorMessage' in message) {

@@ -21,7 +21,7 @@ const QUOTIENT_ERROR = 2 ** -98;
 const TWO_32 = 2 ** 32;
 /** Exponents beyond it make every number zero or infinite. */
 const MAX_EXPONENT = 100_000;
-/** The longest exact form of a double has 1,077 digits: what is longer than this is no number, and costs no time. */
+/** The longest exact form of a double has 1,077 digits: a longer text is no number, and is rejected without parsing. */
 const MAX_LENGTH = 2_000;
 
 const ZERO = 0x30;
@@ -69,7 +69,7 @@ export class JsonNumber {
       digit = (bytes[at] as number) - ZERO;
     }
     if (at === first) return this.#readWord(at);
-    // A zero stands alone before the point.
+    // A leading zero must stand by itself before the point.
     if (bytes[first] === ZERO && at > first + 1) return -1;
     let exponent = 0;
     let tail = 0;
@@ -219,8 +219,8 @@ export class JsonNumber {
   }
 
   /**
-   * All digits, divided by an exact power of ten: by two quotients, of which the second is what the first leaves (Dekker, 1971).
-   * @returns `undefined`: the last bit cannot be told
+   * Divides all digits by an exact power of ten with two quotients; the second divides the remainder of the first (Dekker, 1971).
+   * @returns `undefined` if the last bit is uncertain
    */
   #quotient(divisor: number): number | undefined {
     const shift = POWERS[this.#tailDigits] as number;

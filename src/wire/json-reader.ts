@@ -31,7 +31,7 @@ export class JsonReader {
   readonly #bytes: Buffer;
   readonly #limits: JsonLimits;
   readonly #number = new JsonNumber();
-  /** The first byte that may not be read any more. It moves with what is skipped. */
+  /** End of the readable bytes. It moves when bytes are skipped. */
   #end: number;
   #at = 0;
   #values = 0;

@@ -6,7 +6,7 @@ import { DATATYPE_BYTES, type Datatype } from './tensor.ts';
 
 export type JsonElement = boolean | number | bigint | string;
 
-/** A value that is no element of the datatype; the text says which one, and what was expected. */
+/** A value is no element of the datatype; the text names it and what was expected. */
 export class JsonTensorError extends Error {}
 
 type FixedDatatype = Exclude<Datatype, 'BYTES'>;
@@ -159,7 +159,7 @@ function outside(index: number, value: number | bigint, datatype: Datatype): Jso
   return new JsonTensorError(`element ${index} is ${value}, which is no ${datatype}`);
 }
 
-/** Of the numbers that round to this FP32, the one with the fewest digits: 0.1, not 0.10000000149011612. */
+/** The number with the fewest digits that rounds to this FP32: 0.1, not 0.10000000149011612. */
 function shortest(value: number): number {
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return value;
   for (let digits = 6; digits < 9; digits += 1) {

@@ -8,7 +8,7 @@ export interface WireLimits {
   readonly maxOutputs: number;
   /** Axes of one shape. */
   readonly maxRank: number;
-  /** Parameters of the whole message: its own, and those of its inputs and outputs. */
+  /** Parameters of the whole message, including the parameters of its inputs and outputs. */
   readonly maxParameters: number;
   /** Bytes of all these parameters, keys and values as they are on the wire. */
   readonly maxParameterBytes: number;
@@ -74,8 +74,8 @@ export function wireLimitsFor(needs: MessageNeeds): WireLimits {
 }
 
 /**
- * Bytes that are refused: `malformed` when they are no message of the expected type, `limit` when they are one that holds
- * more than `WireLimits` allow. The text says what, at which byte, and what was allowed; it quotes nothing of the message.
+ * Refused bytes: `malformed` if they are no message of the expected type, `limit` if the message holds more than `WireLimits` allow.
+ * The text gives the problem, the byte and the limit; it quotes nothing of the message.
  */
 export class WireError extends Error {
   readonly kind: 'malformed' | 'limit';

@@ -8,7 +8,7 @@ export interface LoadReport {
   readonly applicationUtilization: number;
   /** Requests a second. */
   readonly rpsFractional: number;
-  /** Those of them, a second, that failed by a fault of the server. */
+  /** Requests per second that failed by a fault of the server. */
   readonly eps: number;
 }
 

@@ -164,7 +164,7 @@ export class ProtobufReader {
 
   /**
    * Consumes a `string` value of at most `maxBytes`, checks that it is UTF-8, and returns its place for `textAt`.
-   * It makes no string, so a singular field that comes a million times, of which the last counts, costs nothing.
+   * It makes no string, so a singular field that repeats a million times, and counts only once, costs nothing.
    */
   text(what: string, maxBytes: number): number {
     this.expect(WireType.LENGTH_DELIMITED, what);
@@ -340,7 +340,7 @@ export class ProtobufReader {
     return text;
   }
 
-  /** Whether the bytes from `start` on are those of `ascii`. */
+  /** Whether the bytes from `start` on equal `ascii`. */
   #equals(start: number, ascii: string): boolean {
     for (let i = 0; i < ascii.length; i += 1) if (ascii.charCodeAt(i) !== this.#bytes[start + i]) return false;
     return true;

@@ -35,8 +35,8 @@ export class ProtobufWriter {
   }
 
   /**
-   * Ends the nested message whose content began at `start`. One byte is kept for its length; where the length turns out
-   * to need more, the content moves up. That is cheap: what is large is a view.
+   * Ends the nested message whose content began at `start`. One byte is reserved for its length; a longer length moves the content.
+   * That is cheap, because large content is a view.
    */
   end(start: number): void {
     let length = this.#length - start;

@@ -1,6 +1,6 @@
 /**
  * `InferTensorContents`, the form in which hand-written clients send tensors: one repeated field per kind of element. Decoding a
- * request leaves it as it came. It is read when the model has said how many elements it wants, and of which datatype.
+ * request leaves it encoded. It is read once the model has given the expected count and datatype.
  *
  * Both directions work in pieces (`advance`), because millions of elements take longer than anything may hold the event loop.
  */
@@ -198,7 +198,7 @@ export class TypedContentsReading {
     const length = reader.skipBytes('bytes_contents');
     this.#elements += 1;
     if (this.#elements > this.#expected) return;
-    // Each element has a tag and a length of at least a byte each, in place of which it gets a length of four.
+    // Each element has a tag and a length of at least a byte each; a length of four bytes replaces them.
     const raw = this.#room(this.#contents.length + this.#expected * (BYTES_LENGTH_SIZE - LEAST_BYTES));
     if (raw === NOTHING) return;
     const at = writeUint32(raw, this.#length, length);

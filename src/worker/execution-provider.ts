@@ -1,4 +1,4 @@
-/** From a preference list to the provider in use, and why the others were not. */
+/** Chooses the provider from a preference list, and records why the earlier ones were refused. */
 
 import { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../error-message.ts';
@@ -24,7 +24,7 @@ export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
       return { session, provider, refusals };
     } catch (error) {
       const reason = describeRefusal(error);
-      // A model that the CPU provider refuses is broken for all; its text is the one that helps.
+      // A model that the CPU provider refuses is broken for all providers; the CPU provider's text helps most.
       if (provider === 'cpu' && refusals.length === 0) throw new Error(reason, { cause: error });
       refusals.push({ provider, reason });
       if (spec.strictProviders) break;
@@ -35,7 +35,7 @@ export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
   throw new Error(`no execution provider accepts the model${rule}: ${reasons}`);
 }
 
-/** The binding names an element type that it does not know by its number in ONNX alone. */
+/** The binding reports an unknown element type only by its number in ONNX. */
 function describeRefusal(error: unknown): string {
   const text = messageOf(error);
   if (text !== 'Unsupported data type: 16') return text;

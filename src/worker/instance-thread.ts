@@ -25,7 +25,7 @@ export async function load({ channel: address, mailboxPath, session }: InstanceS
     const before = new Set(threadIds());
     const info = await instance.load({ mailboxPath, spec: session });
     opened = { channel, info };
-    // This thread, which runs the session, and those of the session's pools, which it has just started.
+    // This thread runs the session; the session has just started the threads of its pools.
     const own = ownThreadId();
     const threads = own === undefined ? [] : [own, ...threadIds().filter((id) => id !== own && !before.has(id))];
     return { info, threads };

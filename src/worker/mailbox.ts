@@ -207,7 +207,7 @@ function openNamed(filePath: string, directory: string): number {
   }
 }
 
-/** The file system has no room for what was written: memory, or a quota, is used up. */
+/** The file system has no room for the data: memory, or a quota, is used up. */
 export function isNoRoom(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
@@ -218,7 +218,7 @@ export function byteLength(chunks: readonly Uint8Array[]): number {
   return total;
 }
 
-/** What is left of `chunks` after their first `count` bytes: empty once all are written. */
+/** The rest of `chunks` after their first `count` bytes; empty once all are written. */
 function after(chunks: readonly Uint8Array[], count: number): readonly Uint8Array[] {
   let skip = count;
   for (const [index, chunk] of chunks.entries()) {

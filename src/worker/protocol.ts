@@ -1,8 +1,8 @@
 /**
- * THE CONTRACT between the gateway and a runner: what crosses the process boundary, and on which way.
+ * THE CONTRACT between the gateway and a runner: the messages that cross the process boundary, and their channels.
  *
  *   load, unload   the runner's main thread: JSON messages over Node's IPC channel (`ToRunner`, `FromRunner`)
- *   runs           the instance's own thread: frames over its run channel (`run-frame.ts`), so that nobody else wakes for a batch
+ *   runs           the instance's own thread: frames over its run channel (`run-frame.ts`), so that a batch wakes no other thread
  *   tensors        the instance's mailbox (`mailbox.ts`): a run and its report only say where they lie
  *
  * The thread opens its run channel during the load, at the address that the load names, with the key as its first bytes. The
@@ -88,7 +88,7 @@ export interface Run {
   readonly maxOutputBytes: number;
 }
 
-/** For sessions whose outputs nobody limits. */
+/** For sessions without a limit of their outputs. */
 export const ANY_OUTPUT_BYTES = Number.MAX_SAFE_INTEGER;
 
 export interface RunResult {
@@ -119,9 +119,9 @@ export type RunReport =
 
 /** Where the gateway waits for an instance's thread to open its run channel. */
 export interface ChannelAddress {
-  /** Of a Unix socket; on Linux without a file, in the abstract namespace. */
+  /** Path of a Unix socket; on Linux without a file, in the abstract namespace. */
   readonly path: string;
-  /** `CHANNEL_KEY_BYTES` in hexadecimal digits: whoever connects without it is not the thread. */
+  /** `CHANNEL_KEY_BYTES` in hexadecimal digits: a peer that connects without the key is not the thread. */
   readonly key: string;
 }
 

@@ -1,4 +1,4 @@
-/** An instance's thread's end of its run channel: it hears the gateway with its own event loop. */
+/** The instance thread's end of its run channel: it receives runs with its own event loop. */
 
 import net from 'node:net';
 import type { ChannelAddress } from './protocol.ts';

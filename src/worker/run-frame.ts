@@ -10,7 +10,7 @@
  *
  *   a place      number of the tensor in its SessionInfo, offset, length in bytes, number of axes, their sizes
  *
- * A double holds every integer up to 2^53, and reading one is a look into an array. Names and datatypes were told by the load.
+ * A double holds every integer up to 2^53, and reading one is an array access. Names and datatypes were part of the load.
  *
  * F1: whatever bytes come, reading them gives what they say or throws a FrameError, in memory of at most `MAX_FRAME_BYTES`.
  * F2: in each direction one frame is under way at a time; bytes behind one are an error.

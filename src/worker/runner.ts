@@ -33,7 +33,7 @@ process.on('message', (message: ToRunner) => {
   }
 });
 
-// The gateway alone decides when a runner ends; a terminal's Ctrl-C reaches the whole process group.
+// Only the gateway ends a runner; a terminal's Ctrl-C reaches the whole process group.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 // The gateway is gone, and nothing here is worth keeping. process.exit() while a thread is inside a native run would abort

@@ -213,7 +213,7 @@ describe('what is wrong is said in a line, before anything is made', () => {
     [
       'a folder of other files',
       () => ['--with', other(), '--report', IMAGES],
-      /other files lie there: name a new folder/,
+      /it contains other files: name a new folder/,
     ],
   ])('%s', async (what, args, text) => {
     const name = what === 'no such model' ? 'x' : 'm';

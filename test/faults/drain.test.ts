@@ -306,7 +306,7 @@ test('a server that hangs in a file system while it starts is killed after the d
   await vi.waitUntil(() => server.log.includes('handles SIGTERM'), { timeout: 20_000, interval: 5 });
   server.kill('SIGTERM');
   expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' });
-  expect(server.log.at(-1)).toMatch(/^error: the server has not ended within 950 ms: what is left is killed$/);
+  expect(server.log.at(-1)).toMatch(/^error: the server has not ended within 950 ms: the remaining work is killed$/);
 });
 
 describe('over REST', () => {

@@ -37,14 +37,14 @@ test('an error event of the system without a listener is logged, and the server 
   expect(await readReadiness({ http })).toEqual({ code: 200, text: 'ready\n' });
 });
 
-test('a runner that sends what is no message ends nothing', async () => {
+test('a runner that sends a malformed message does not end the server', async () => {
   using repository = loopRepository();
   await using server = await serveFaulty(repository);
   const { grpc, http } = await server.ready;
   using client = new InferenceClient(grpc, { deadlineMs: 20_000 });
   const [runner = Number.NaN] = server.runnerPids();
   process.kill(runner, 'SIGUSR2');
-  await vi.waitUntil(() => server.log.some((line) => line.includes('a runner sent what is no message')), PATIENCE);
+  await vi.waitUntil(() => server.log.some((line) => line.includes('a runner sent a malformed message')), PATIENCE);
   expect(await askLoop(client, 1)).toBe(1);
   // The channel still works: a runner that dies is replaced.
   process.kill(runner, 'SIGKILL');

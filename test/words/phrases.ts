@@ -71,7 +71,7 @@ export const PHRASES: readonly Phrase[] = [
   },
   {
     name: 'what is',
-    pattern: /\bwhat (is|are|was|were) (?!wrong\b|new\b)/i,
+    pattern: /\bwhat (is|are|was|were) (?!wrong\b|new\b|expected\b|allowed\b)/i,
     instead: 'the noun',
     example: 'It keeps what is left.',
   },

@@ -14,7 +14,7 @@ const FORMS =
 
 /**
  * @param labelled whether a folder of images has one folder for each class.
- * @throws CliError where there is nothing that can be read; the text says what was expected
+ * @throws CliError if nothing can be read; the text says what was expected
  */
 export async function openDataset(source: string, model: DataModel, labelled: boolean): Promise<Dataset> {
   const stat = fs.statSync(source, { throwIfNoEntry: false });

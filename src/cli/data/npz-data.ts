@@ -7,7 +7,7 @@ import { type NpyArray, NpzError, readNpz } from '../../gateway/repository/npz-a
 import { CliError } from '../cli-error.ts';
 import type { DataModel } from './data-model.ts';
 
-/** The arrays that may say what is right. */
+/** Names of arrays that may hold the labels. */
 const LABELS = ['labels', 'label'] as const;
 const MAX_BYTES = 2 ** 31 - 1;
 

@@ -10,7 +10,7 @@ export class Markup {
 
 type Value = Markup | string | number | undefined | false | readonly Value[];
 
-/** A tagged template: what is put in is escaped, unless it is markup itself. `undefined` and `false` are nothing. */
+/** A tagged template that escapes inserted values, unless they are markup. `undefined` and `false` insert nothing. */
 export function markup(parts: TemplateStringsArray, ...values: readonly Value[]): Markup {
   let text = parts[0] ?? '';
   for (const [index, value] of values.entries()) text += textOf(value) + (parts[index + 1] ?? '');

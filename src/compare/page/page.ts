@@ -1,6 +1,6 @@
 /**
- * A report as one page that needs nothing else: no script, no file beside it, nothing from a network. It is for somebody who knows
- * what a model is, and not what quantization is.
+ * Renders a report as one self-contained page: no script, no second file, no network. Its readers know models, but not
+ * quantization.
  */
 
 import type { Flip, ModelReport, Report } from '../report.ts';
@@ -17,13 +17,13 @@ const MAX_SHOWN = 24;
 /** A prime, so that it goes through all rows in any number of them that is not its multiple. */
 const STRIDE = 61;
 
-/** The rows that the page shows because answers differ: those of all candidates, of each in turn. */
+/** The rows that the page shows because answers differ: first rows of all candidates, then of each candidate. */
 export function shownRows({ candidates }: Report): number[] {
   const rows = new Set<number>();
   const longest = Math.max(0, ...candidates.map(({ quality }) => quality.flips.shown.length));
   for (let at = 0; at < longest && rows.size < MAX_SHOWN; at++) {
     for (const { quality } of candidates) {
-      // From all over the data: what is sorted by class begins with one of them.
+      // Spread over all of the data: sorted data begins with one class.
       const { shown } = quality.flips;
       const row = shown[(at * STRIDE) % Math.max(1, shown.length)]?.row;
       if (at < shown.length && row !== undefined && rows.size < MAX_SHOWN) rows.add(row);
@@ -50,7 +50,7 @@ export function renderPage(report: Report, pictures: Pictures): string {
 <p class="soft">Made by tensorgate ${report.tensorgate} on ${report.created.slice(0, 16).replace('T', ' ')} UTC.</p>
 ${answer(report)}
 <p>A candidate is another form of the same model: smaller, faster, or both, and hopefully as good. Every model on this page got the
-same data, ${describeData(report)}, each in a process of its own. ${isLabelled(report) ? 'Accuracy is the share of right answers.' : 'Nobody said which answers are right, so there is no accuracy: only whether a candidate answers as the base does.'}
+same data, ${describeData(report)}, each in a process of its own. ${isLabelled(report) ? 'Accuracy is the share of right answers.' : 'The data has no labels, so there is no accuracy: only whether a candidate answers as the base does.'}
 The base is what serves today.</p>
 ${table(report)}
 ${notMade(report)}
@@ -124,7 +124,7 @@ function table(report: Report): Markup {
   const labelled = isLabelled(report);
   return markup`<h2>All models</h2>
 <div class="scroll"><table>
-<thead><tr><th>model</th>${labelled && markup`<th>right answers</th>`}<th>same as base</th><th>size</th><th>rows a second<small>alone</small></th><th>rows a second<small>batch of ${batch}</small></th><th>memory</th><th>load</th><th></th></tr></thead>
+<thead><tr><th>model</th>${labelled && markup`<th>right answers</th>`}<th>same as base</th><th>size</th><th>rows a second<small>one at a time</small></th><th>rows a second<small>batch of ${batch}</small></th><th>memory</th><th>load</th><th></th></tr></thead>
 <tbody>${[base, ...candidates].map((model) => {
     const isBase = model === base;
     const points = ((model.quality.accuracy ?? 0) - (base.quality.accuracy ?? 0)) * 100;
@@ -209,13 +209,13 @@ ${candidates.map(
 
 function details({ base, candidates }: Report): Markup {
   return markup`<h2>Details</h2>
-<p>Operators are the steps that really run, after ONNX Runtime has fused what belongs together; those of int8 models begin with QLinear or QGemm where integers are computed.</p>
+<p>Operators are the steps that really run, after ONNX Runtime's fusion; the operators of int8 models begin with QLinear or QGemm where integers are computed.</p>
 ${[base, ...candidates].map((model) => {
   const { name, sha256, bytes, steps, operators, rowIndependence: rows, latency, quality } = model;
   return markup`<details><summary>${name}</summary><dl>
 <dt>file</dt><dd>${count(bytes)} bytes, sha256 <code>${sha256}</code></dd>
-<dt>one row alone</dt><dd>${milliseconds(latency.p50Ms)} usually, ${milliseconds(latency.p99Ms)} in the slowest of a hundred (${count(latency.runs)} runs)</dd>
-<dt>rows in a batch</dt><dd>${rows.verdict}${rows.verdict !== 'unbatched' && `: alone and beside others ${count(rows.rows)} rows differ by ${small(rows.max)} at most, and ${count(rows.changed)} change their answer`}${rows.reason !== undefined && ` (${rows.reason})`}</dd>
+<dt>one row by itself</dt><dd>${milliseconds(latency.p50Ms)} usually, ${milliseconds(latency.p99Ms)} in the slowest of a hundred (${count(latency.runs)} runs)</dd>
+<dt>rows in a batch</dt><dd>${rows.verdict}${rows.verdict !== 'unbatched' && `: separately and together ${count(rows.rows)} rows differ by ${small(rows.max)} at most, and ${count(rows.changed)} change their answer`}${rows.reason !== undefined && ` (${rows.reason})`}</dd>
 ${model !== base && markup`<dt>scores</dt><dd>differ from the base by ${small(quality.maxAbs)} at most and ${small(quality.meanAbs)} on average</dd>`}
 <dt>operators</dt><dd>${Object.entries(operators)
     .map(([kind, number]) => `${number} ${kind.replace(/^com\.microsoft\./, '')}`)
@@ -227,7 +227,7 @@ ${steps.length > 0 && markup`<ul>${steps.map((step) => markup`<li>${step}</li>`)
 function method({ machine, command, calibration, data }: Report): Markup {
   return markup`<h2>How it was measured</h2>
 <p>All models ran in turns, batch size by batch size, in five rounds after one that does not count; shown is the median of the rounds.
-The ratio to the base is of the same round, so that what else the machine did hits both alike: trust it more than rows a second.
+The ratio to the base is of the same round, so that other load of the machine slows both alike: trust it more than rows a second.
 Times are inside ONNX Runtime, without network and queues.</p>
 <dl class="facts"><dt>processor</dt><dd>${machine.cpu}, ${count(machine.cores)} cores, ${machine.instructionSet}; one thread for each model</dd>
 <dt>load</dt><dd>${machine.loadAverage.join(' before, ')} after, of ${count(machine.cores)} cores${machine.loadAverage[1] > machine.cores * 1.5 && ': the machine was busy with other work, so rows a second are lower and less even than it could'}</dd>

@@ -27,7 +27,7 @@ interface Point {
 /** Points, in percent. */
 const MOST_BELOW = 15;
 
-/** Accuracy, or agreement where nobody knows what is right, against the speed at the largest batch. */
+/** Accuracy, or agreement without labels, against the speed at the largest batch. */
 export function accuracyAgainstSpeed(models: readonly ModelReport[], batch: number): Markup {
   const isLabelled = models.some(({ quality }) => quality.accuracy !== undefined);
   const points = models.flatMap((model, index): (Point & { least: number; most: number })[] => {
@@ -39,7 +39,7 @@ export function accuracyAgainstSpeed(models: readonly ModelReport[], batch: numb
   });
   if (points.length === 0) return markup``;
   const x = linearScale([0, ...points.map(({ most }) => most)], [LEFT, RIGHT - 40]);
-  // One that is far below would leave no room to tell the others apart: it lies at the bottom, with its value beside it.
+  // A point far below would squeeze the others: it is drawn at the bottom, with its value beside it.
   const bottom = Math.max(...points.map((point) => point.y)) - MOST_BELOW;
   const y = linearScale(padded(points.map((point) => Math.max(point.y, bottom))), [BOTTOM, TOP]);
   const largest = Math.max(...points.map(({ model }) => model.bytes));

@@ -77,7 +77,7 @@ class Planner {
     }
     const pairs = this.#pairs();
     const activations = [...this.#activations.values()].filter((node) => {
-      // Without a pair behind it, what is before it gives float32.
+      // Without a pair behind it, its input stays float32.
       return this.#isAbsorbed(node) && pairs.has(node.output[0] ?? '');
     });
     return {
@@ -109,7 +109,7 @@ class Planner {
     } else if (MOVING.has(opType) || COMPUTING.has(opType)) {
       this.#others.add(node);
     } else if (ACTIVATIONS.has(opType)) {
-      // Of those that become part of one, nobody asks.
+      // Activations that become part of a kernel need no reason.
       this.#reasons.set(node, 'it is part of no integer kernel');
     } else if (this.#ranges.has(output)) {
       this.#reasons.set(node, `ONNX Runtime has no integer kernel for ${opType} that pays`);
@@ -129,7 +129,7 @@ class Planner {
     return { scale: scales[0] ?? 1, zero: zeros[0] ?? 0 };
   }
 
-  /** What alone reads a node's output, and only cuts it off. Nothing becomes part of what has no kernel of its own. */
+  /** The only reader of a node's output, if it only clips. It merges only into a node with an integer kernel. */
   #activationBehind(node: NodeProto): NodeProto | undefined {
     if (MOVING.has(node.opType)) return undefined;
     const [output = ''] = node.output;

@@ -2,7 +2,7 @@
 
 import type { Range } from '../calibration.ts';
 
-/** Of activations: uint8, one scale for a whole tensor. */
+/** Quantization of activations: uint8, one scale per tensor. */
 export interface Quantization {
   readonly scale: number;
   readonly zero: number;

@@ -46,7 +46,7 @@ export function quantize(model: OnnxModel, ranges: Ranges, keep: ReadonlySet<str
 class Rewriter {
   readonly #graph: Graph;
   readonly #plan: IntegerPlan;
-  /** Names of constants by what they hold: what only moves values shares those of what it moves. */
+  /** Names of constants by content: nodes that only move values share them. */
   readonly #scales = new Map<string, readonly [scale: string, zero: string]>();
 
   constructor(graph: Graph, plan: IntegerPlan) {
@@ -60,7 +60,7 @@ class Rewriter {
     for (const [tensor, quantization] of this.#plan.pairs) {
       const from = producer(tensor);
       const isInteger = from !== undefined && this.#isInteger(from);
-      // What a node in float gives is rounded for those alone that compute in integers.
+      // The output of a float node is rounded only for readers that compute in integers.
       const readers = isInteger ? consumers(tensor) : consumers(tensor).filter((node) => this.#reads(node, tensor));
       this.#graph.redirect(tensor, this.#addPair(tensor, quantization), readers);
     }

@@ -11,7 +11,7 @@ export interface WeightedNode {
   readonly weight: string;
   readonly values: Float32Array;
   readonly shape: readonly number[];
-  /** Of the output channels in `shape`. */
+  /** Axis of the output channels in `shape`. */
   readonly axis: number;
   /** One number for each output channel. */
   readonly bias: Float32Array | undefined;

@@ -1,9 +1,9 @@
 /**
  * A model's graph while it is rewritten.
  *
- * G1: constants are initializers: those of Constant nodes become such when the graph is opened.
+ * G1: constants are initializers: Constant nodes become initializers when the graph is opened.
  * G2: messages of the model that it was opened from are never changed: nodes are copied, and constants are replaced.
- * G3: the model that comes out has its nodes in topological order, and nothing that nobody reads.
+ * G3: the resulting model has its nodes in topological order, and no unused ones.
  */
 
 import { create } from '@bufbuild/protobuf';
@@ -42,7 +42,7 @@ export class Graph {
   readonly #model: ModelProto;
   readonly #graph: GraphProto;
   readonly #constants = new Map<string, TensorProto>();
-  /** Of tensors. */
+  /** Names of tensors. */
   readonly #names = new Set<string>();
   readonly #nodeNames = new Set<string>();
   /** Names that subgraphs (of If, Loop, Scan) read from this graph, and all names of their own. */
@@ -164,7 +164,7 @@ export class Graph {
     for (const node of readers) node.input = node.input.map((name) => (name === tensor ? other : name));
   }
 
-  /** Of the nodes as they are now. */
+  /** Readers among the current nodes. */
   links(): Links {
     const producers = new Map<string, NodeProto>();
     const consumers = new Map<string, NodeProto[]>();
@@ -219,7 +219,7 @@ export class Graph {
     return [...others, create(StringStringEntryProtoSchema, { key, value })];
   }
 
-  /** Nodes that lead to an output, each behind those that it reads from, else in the order that they had. */
+  /** Nodes that lead to an output, each after the nodes that it reads from, otherwise in their original order. */
   #sorted(): NodeProto[] {
     const { producer } = this.links();
     const needed = new Set<NodeProto>();

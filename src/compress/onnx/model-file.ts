@@ -33,7 +33,7 @@ const MIN_EXTERNAL_BYTES = 1024;
 const EXTERNAL_ALIGNMENT = 4096;
 
 /**
- * @param file path of the `.onnx` file; external data is looked for beside it, and nowhere else.
+ * @param file path of the `.onnx` file; external data is read only from its folder.
  * @throws CompressError (`model`) where it cannot be read, is no ONNX model, or is larger than 2 GiB without its external data.
  */
 export async function readOnnxModel(file: string): Promise<OnnxModel> {

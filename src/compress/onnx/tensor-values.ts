@@ -54,7 +54,7 @@ export function integersOf(tensor: TensorProto): number[] | undefined {
   }
 }
 
-/** The buffer under `bytes` where a typed array can be laid over it, else that of a copy. */
+/** The buffer under `bytes` if a typed array can be laid over it, otherwise a copy. */
 function aligned(bytes: Uint8Array, size: number): ArrayBuffer {
   if (bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength && bytes.byteLength % size === 0) {
     return bytes.buffer as ArrayBuffer;

@@ -32,7 +32,7 @@ export function expectedLimits(published: Published | undefined, from: string): 
       maxErrorRate: Math.min(1, DEFAULT_LIMITS.maxErrorRate + MARGIN * expect.errorRate),
       maxP99Ratio: DEFAULT_LIMITS.maxP99Ratio * Math.max(1, expect.p99Ratio),
     },
-    source: `the report.json of the version: ${percent(expect.agreement)} agreed over ${expect.rows} rows, so three times as much disagreement is borne`,
+    source: `the report.json of the version: ${percent(expect.agreement)} agreed over ${expect.rows} rows, so three times as much disagreement is allowed`,
   };
 }
 
