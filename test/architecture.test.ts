@@ -73,7 +73,7 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
   { place: 'wire/', sees: [] },
   { place: 'client/', sees: ['wire/'] },
   { place: 'worker/', sees: ['wire/'] },
-  { place: 'http2/', sees: ['wire/text-encoding.ts', 'gateway/'] },
+  { place: 'http2/', sees: [] },
   {
     place: 'gateway/',
     sees: ['wire/', 'http2/', 'worker/protocol.ts', 'worker/run-frame.ts', 'worker/mailbox.ts'],

@@ -1,9 +1,9 @@
 /** Which transport speaks gRPC, and whether over TLS. */
 
 import type { Http2SettingName } from '../http2/limits.ts';
-import { TlsIdentity } from '../http2/tls-identity.ts';
 import type { Listen } from './accept/call.ts';
 import { http2Listener } from './accept/grpc/http2-transport.ts';
+import { loadTls } from './accept/grpc/tls.ts';
 import { listenGrpcJs } from './accept/grpc-js-transport.ts';
 import { http2Limits } from './ops/limit-settings.ts';
 import type { Settings } from './ops/settings.ts';
@@ -31,6 +31,6 @@ export async function chooseTransport(settings: TransportSettings): Promise<List
   }
   if (transport !== 'h2') throw new SettingsError(['TLS is offered by the transport h2 alone: leave --transport out']);
   const authorities = tlsClientCa === undefined ? {} : { clientAuthorities: tlsClientCa };
-  const tls = await TlsIdentity.load({ certificate, privateKey, ...authorities });
+  const tls = await loadTls({ certificate, privateKey, ...authorities });
   return http2Listener({ tls, limits: http2Limits(settings) });
 }

@@ -1,4 +1,4 @@
-import { type LimitName, limitReached } from './limit-events.ts';
+import type { LimitListener, LimitName } from './limits.ts';
 
 /** Up to which share of a budget different uses may fill it: what is smaller finds room when what is larger does not. */
 export const Claim = {
@@ -25,13 +25,18 @@ export class ByteBudget {
   readonly #limit: number;
   readonly #name: LimitName;
   readonly #parent: ByteBudget | undefined;
+  readonly #listener: LimitListener | undefined;
   #used = 0;
 
-  /** @param name of the limit, which is reported when there is no room */
-  constructor(limit: number, name: LimitName, parent?: ByteBudget) {
+  /**
+   * @param name of the limit, which `listener` gets when there is no room
+   * @param listener that of `parent` unless given
+   */
+  constructor(limit: number, name: LimitName, parent?: ByteBudget, listener?: LimitListener) {
     this.#limit = limit;
     this.#name = name;
     this.#parent = parent;
+    this.#listener = listener ?? (parent === undefined ? undefined : parent.#listener);
   }
 
   get used(): number {
@@ -46,7 +51,7 @@ export class ByteBudget {
   /** False: there is no room, and nothing was taken. */
   tryTake(bytes: number, claim: Claim = Claim.SMALL): boolean {
     if (!this.has(bytes, claim)) {
-      if (claim !== Claim.AHEAD) limitReached(this.#name);
+      if (claim !== Claim.AHEAD) this.#listener?.limitReached(this.#name);
       return false;
     }
     if (this.#parent !== undefined && !this.#parent.tryTake(bytes, claim)) return false;

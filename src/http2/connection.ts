@@ -9,19 +9,15 @@
  */
 
 import type { Duplex } from 'node:stream';
-import type { CancelReason, Peer } from '../gateway/accept/call.ts';
-import type { AnswerEnd } from '../gateway/accept/grpc/answer-headers.ts';
-import { GrpcRefusal } from '../gateway/accept/grpc/grpc-refusal.ts';
-import { WayBack } from '../gateway/accept/way-back.ts';
-import { InferError } from '../gateway/errors.ts';
-import { diagnostics } from '../gateway/ops/diagnostics.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
+import type { CutReason } from './exchange.ts';
 import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { limitReached } from './limit-events.ts';
-import type { Http2Limits } from './limits.ts';
+import type { Http2Limits, LimitListener, LimitName } from './limits.ts';
 import { freeOwnBuffer } from './own-buffer.ts';
+import type { Peer } from './peer.ts';
+import type { HeadMaker, Protocol } from './protocol.ts';
 import { type Intake, Receiver, type ReceiverOwner } from './receiver.ts';
 import type { RequestHead } from './request-head.ts';
 import { RequestRoom, type RoomNeed } from './request-room.ts';
@@ -31,17 +27,17 @@ import { Http2Stream, type StreamCarrier } from './stream.ts';
 import { afterAnswer, StreamState } from './stream-state.ts';
 import { StreamTable } from './stream-table.ts';
 import { dutyOf, type Vitals } from './upkeep.ts';
+import { WayBack } from './way-back.ts';
 
-/** What a connection needs of the transport. */
-export interface ConnectionHost {
+/** What a connection needs of its server. */
+export interface ConnectionHost extends LimitListener {
+  readonly protocol: Protocol;
   readonly limits: Http2Limits;
   readonly maxConcurrentStreams: number;
   /** Of all connections. */
   readonly unread: ByteBudget;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
-  /** A request has begun: gives the stream its exchange. */
-  open(stream: Http2Stream, head: RequestHead): void;
   /** Calls `flush` at the end of this turn of the event loop. */
   flushSoon(connection: Connection): void;
   /**
@@ -55,6 +51,8 @@ export interface ConnectionHost {
    */
   makeRoomForRequest(connection: Connection, need: RoomNeed): boolean;
   closed(connection: Connection): void;
+  /** A fault of this code, or of the protocol, has ended a connection. */
+  failed(fault: unknown): void;
 }
 
 /** Streams that we reset are remembered while frames of them may be under way: twice as many as may be open, at least this. */
@@ -134,7 +132,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
       host.makeRoomForRequest(this, need),
     );
     this.writer = new FrameWriter(socket);
-    this.sender = new Sender(this.writer, this.settings, this.unread, this);
+    this.sender = new Sender(this.writer, this.settings, this.unread, host.protocol.responseHeaders(), this);
     this.#receiver = new Receiver(this);
     this.#openedAt = host.now;
     this.#heardAt = host.now;
@@ -153,6 +151,14 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   get now(): number {
     return this.#host.now;
+  }
+
+  get heads(): HeadMaker {
+    return this.#host.protocol;
+  }
+
+  limitReached(name: LimitName): void {
+    this.#host.limitReached(name);
   }
 
   /** Writes what is ready. */
@@ -224,27 +230,27 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
         this.#ping();
         break;
       case 'retire':
-        limitReached('maxAgeMs');
+        this.limitReached('maxAgeMs');
         this.drain();
         break;
       case 'abandon':
-        limitReached('ageGraceMs');
+        this.limitReached('ageGraceMs');
         this.abandon();
         break;
       case 'refuse':
-        limitReached('handshakeMs');
+        this.limitReached('handshakeMs');
         this.abort(ErrorCode.SETTINGS_TIMEOUT, 'no SETTINGS');
         break;
       case 'interrupt':
-        limitReached('handshakeMs');
+        this.limitReached('handshakeMs');
         this.abort(ErrorCode.ENHANCE_YOUR_CALM, 'a header block, or a frame, that does not end');
         break;
       case 'stalled':
-        limitReached('stallMs');
+        this.limitReached('stallMs');
         this.#socket.destroy();
         break;
       case 'silent':
-        limitReached('keepaliveTimeoutMs');
+        this.limitReached('keepaliveTimeoutMs');
         this.#socket.destroy();
         break;
       case 'overdue':
@@ -280,14 +286,14 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   // What streams send.
 
-  sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean {
+  send(stream: Http2Stream, prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean {
     this.#receiver.earnControl();
     this.#isUsed = true;
-    if (this.sender.message(stream, chunks, byteLength)) return true;
-    return this.#host.makeRoom(byteLength, this) && this.sender.message(stream, chunks, byteLength);
+    if (this.sender.data(stream, prefix, chunks, byteLength)) return true;
+    return this.#host.makeRoom(byteLength, this) && this.sender.data(stream, prefix, chunks, byteLength);
   }
 
-  sendEnd(stream: Http2Stream, end: AnswerEnd): void {
+  sendEnd(stream: Http2Stream, end: object): void {
     stream.end = end;
     this.sender.end(stream);
   }
@@ -341,11 +347,11 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     // Section 6.8: it crossed the last GOAWAY, which told the client that it was not taken.
     if (this.#draining === Draining.FINAL) return 'ignore';
     if (this.isCrowded) {
-      limitReached('maxUnreadBytes');
+      this.limitReached('maxUnreadBytes');
       return 'crowded';
     }
     if (this.streams.size < this.#host.maxConcurrentStreams) return 'take';
-    limitReached('maxConcurrentStreams');
+    this.limitReached('maxConcurrentStreams');
     return 'refuse';
   }
 
@@ -359,8 +365,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     });
     stream.contentLength = head.contentLength;
     this.streams.add(stream);
-    if (this.#receiver.isThrottled) new GrpcRefusal(stream, tooManyResets());
-    else this.#host.open(stream, head);
+    const { protocol } = this.#host;
+    if (this.#receiver.isThrottled) protocol.refuse(stream);
+    else protocol.open(stream, head);
     return stream;
   }
 
@@ -401,15 +408,11 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   #fail(error: unknown): void {
     if (error instanceof ConnectionError) {
-      if (error instanceof LimitError) limitReached(error.limit);
+      if (error instanceof LimitError) this.limitReached(error.limit);
       this.abort(error.code, error.message);
       return;
     }
-    diagnostics.notice.publish({
-      level: 'error',
-      text: 'an HTTP/2 connection failed by a fault of ours',
-      cause: error,
-    });
+    this.#host.failed(error);
     this.abort(ErrorCode.INTERNAL_ERROR, 'internal error');
   }
 
@@ -431,7 +434,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     };
   }
 
-  #closeStream(stream: Http2Stream, state: StreamState, reason: CancelReason | undefined): void {
+  #closeStream(stream: Http2Stream, state: StreamState, reason: CutReason | undefined): void {
     stream.state = state;
     this.streams.remove(stream);
     this.sender.forget(stream);
@@ -492,12 +495,4 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.#receiver.close();
     this.#host.closed(this);
   }
-}
-
-/** A second earns back what a connection has overdrawn. */
-const RESETS_PUSHBACK_MS = 1_000;
-
-function tooManyResets(): InferError {
-  const text = 'this connection resets calls faster than it may (http2ResetBurst, http2ResetsPerSecond)';
-  return new InferError('rate_limited', text, { pushback: RESETS_PUSHBACK_MS });
 }

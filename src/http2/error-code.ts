@@ -1,4 +1,4 @@
-import type { LimitName } from './limit-events.ts';
+import type { LimitName } from './limits.ts';
 
 /** RFC 9113, section 7. */
 export const ErrorCode = {

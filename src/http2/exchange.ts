@@ -1,4 +1,5 @@
-import type { CancelReason } from '../gateway/accept/call.ts';
+/** Why a stream ended before its answer was sent whole: the peer reset it, or the connection is gone. */
+export type CutReason = 'client' | 'connection';
 
 /**
  * What a stream is for: a request and its answer. Of all that HTTP/2 is made of it sees only this; it answers through its
@@ -36,5 +37,5 @@ export interface Exchange {
    * The stream is over; nothing else is called after it.
    * @param reason why it ended before the answer was sent whole; `undefined` where it was
    */
-  over(reason: CancelReason | undefined): void;
+  over(reason: CutReason | undefined): void;
 }

@@ -3,9 +3,9 @@
  * table entry.
  */
 
-/** What a field means to the transport. */
+/** What a field means here. */
 export const FieldKind = {
-  /** Metadata of the application. */
+  /** Anything else: `RequestHead.get` finds it. */
   METADATA: 0,
   METHOD: 1,
   SCHEME: 2,
@@ -13,28 +13,28 @@ export const FieldKind = {
   AUTHORITY: 4,
   CONTENT_TYPE: 5,
   CONTENT_LENGTH: 6,
-  TIMEOUT: 7,
-  ENCODING: 8,
-  /** Of the protocol, and of no use here: `te: trailers` and what the client accepts in answers. */
-  PROTOCOL: 9,
+  /** Of HTTP itself, and of no use here: `te: trailers`, and what the client accepts in answers. */
+  HTTP: 7,
+  /** Of the protocol over HTTP/2: `RequestHead.own` gets it. */
+  OWN: 8,
   /** A request that has it is malformed (RFC 9113, section 8.2 and 8.3). */
-  MALFORMED: 10,
+  MALFORMED: 9,
 } as const;
 
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
-const KINDS = new Map<string, FieldKind>([
+/** Kinds by name. */
+export type FieldKinds = ReadonlyMap<string, FieldKind>;
+
+export const HTTP_FIELD_KINDS: FieldKinds = new Map<string, FieldKind>([
   [':method', FieldKind.METHOD],
   [':scheme', FieldKind.SCHEME],
   [':path', FieldKind.PATH],
   [':authority', FieldKind.AUTHORITY],
   ['content-type', FieldKind.CONTENT_TYPE],
   ['content-length', FieldKind.CONTENT_LENGTH],
-  ['grpc-timeout', FieldKind.TIMEOUT],
-  ['grpc-encoding', FieldKind.ENCODING],
-  ['te', FieldKind.PROTOCOL],
-  ['grpc-accept-encoding', FieldKind.PROTOCOL],
-  ['accept-encoding', FieldKind.PROTOCOL],
+  ['te', FieldKind.HTTP],
+  ['accept-encoding', FieldKind.HTTP],
   // Of a connection, which HTTP/2 has no fields for (section 8.2.2).
   ['connection', FieldKind.MALFORMED],
   ['keep-alive', FieldKind.MALFORMED],
@@ -42,6 +42,11 @@ const KINDS = new Map<string, FieldKind>([
   ['transfer-encoding', FieldKind.MALFORMED],
   ['upgrade', FieldKind.MALFORMED],
 ]);
+
+/** The kinds of HTTP, and those of a protocol whose own fields have these names. */
+export function fieldKinds(ownNames: readonly string[]): FieldKinds {
+  return new Map([...HTTP_FIELD_KINDS, ...ownNames.map((name) => [name, FieldKind.OWN] as const)]);
+}
 
 /** A token in lower case (section 8.2.1), or a pseudo-field. */
 const NAME = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/;
@@ -59,17 +64,17 @@ export class HeaderField {
   /** As the tables of HPACK and SETTINGS_MAX_HEADER_LIST_SIZE count it. */
   readonly size: number;
 
-  constructor(name: string, value: string) {
+  constructor(name: string, value: string, kinds: FieldKinds = HTTP_FIELD_KINDS) {
     this.name = name;
     this.value = value;
-    this.kind = kindOf(name, value);
+    this.kind = kindOf(name, value, kinds);
     this.size = name.length + value.length + FIELD_OVERHEAD_BYTES;
   }
 }
 
-function kindOf(name: string, value: string): FieldKind {
+function kindOf(name: string, value: string, kinds: FieldKinds): FieldKind {
   if (!NAME.test(name) || FORBIDDEN_IN_VALUE.test(value)) return FieldKind.MALFORMED;
-  const kind = KINDS.get(name);
+  const kind = kinds.get(name);
   if (kind === undefined) return name.startsWith(':') ? FieldKind.MALFORMED : FieldKind.METADATA;
   // Section 8.2.2.
   return name === 'te' && value !== 'trailers' ? FieldKind.MALFORMED : kind;

@@ -1,10 +1,16 @@
 /** Header blocks to heads of requests (RFC 7541). */
 
 import { compressionError } from './error-code.ts';
-import { HeaderField } from './header-field.ts';
+import { HeaderField, HTTP_FIELD_KINDS } from './header-field.ts';
 import { HpackTable } from './hpack-table.ts';
 import { decodeHuffman } from './huffman.ts';
+import type { HeadMaker } from './protocol.ts';
 import { RequestHead } from './request-head.ts';
+
+const PLAIN: HeadMaker = {
+  fieldKinds: HTTP_FIELD_KINDS,
+  requestHead: (maxListBytes) => new RequestHead(maxListBytes),
+};
 
 /** The longest block that is remembered. */
 const REMEMBERED_BYTES = 256;
@@ -13,6 +19,7 @@ const MAX_INTEGER_SHIFT = 21;
 
 export class HpackDecoder {
   readonly #maxListBytes: number;
+  readonly #heads: HeadMaker;
   readonly #table = new HpackTable();
   #block: Buffer = Buffer.alloc(0);
   #at = 0;
@@ -24,8 +31,9 @@ export class HpackDecoder {
   #lastLength = -1;
   #lastHead: RequestHead | undefined;
 
-  constructor(maxListBytes: number) {
+  constructor(maxListBytes: number, heads: HeadMaker = PLAIN) {
     this.#maxListBytes = maxListBytes;
+    this.#heads = heads;
   }
 
   get tableSize(): number {
@@ -39,7 +47,7 @@ export class HpackDecoder {
    */
   decode(block: Buffer, from: number, to: number): RequestHead {
     if (this.#lastHead !== undefined && this.#isLast(block, from, to)) return this.#lastHead;
-    const head = new RequestHead(this.#maxListBytes);
+    const head = this.#heads.requestHead(this.#maxListBytes);
     this.#block = block;
     this.#at = from;
     this.#end = to;
@@ -84,7 +92,7 @@ export class HpackDecoder {
   #literal(prefix: number): HeaderField {
     const index = this.#integer(prefix);
     const name = index === 0 ? this.#string() : this.#table.entry(index).name;
-    return new HeaderField(name, this.#string());
+    return new HeaderField(name, this.#string(), this.#heads.fieldKinds);
   }
 
   /** Section 5.1. */

@@ -158,6 +158,15 @@ export const HTTP2_LIMITS = {
 } as const satisfies Record<string, Http2Limit>;
 
 export type Http2LimitName = keyof typeof HTTP2_LIMITS;
+
+/** The limits of this table, and the one that a server takes beside them. */
+export type LimitName = Http2LimitName | 'maxConcurrentStreams';
+
+/** Is called whenever a limit refuses, ends or closes something. */
+export interface LimitListener {
+  limitReached(name: LimitName): void;
+}
+
 export type Http2Limits = Readonly<Record<Http2LimitName, number>>;
 
 export const DEFAULT_LIMITS = Object.fromEntries(

@@ -1,6 +1,13 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Peer } from '../gateway/accept/call.ts';
+
+/** Who is at the other end of a connection. */
+export interface Peer {
+  /** Such as `10.0.0.7:51234`. */
+  readonly address: string;
+  /** Of a client certificate that was verified: its subject, and its alternative names, such as `URI:spiffe://cluster/ns/a`. */
+  readonly certificate?: { readonly subject: string; readonly alternativeNames: readonly string[] };
+}
 
 export function peerOf(socket: Socket): Peer {
   return { address: `${socket.remoteAddress}:${socket.remotePort}` };

@@ -17,8 +17,8 @@ import { FrameReader, type FrameSink } from './frame-reader.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { HeaderBlock, type HeaderRoom } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { limitReached } from './limit-events.ts';
-import type { Http2Limits } from './limits.ts';
+import type { Http2Limits, LimitListener } from './limits.ts';
+import type { HeadMaker } from './protocol.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { RequestHead } from './request-head.ts';
 import type { RequestRoom } from './request-room.ts';
@@ -35,7 +35,8 @@ import type { StreamTable } from './stream-table.ts';
 export type Intake = 'take' | 'refuse' | 'crowded' | 'ignore';
 
 /** What a receiver needs of its connection. */
-export interface ReceiverOwner {
+export interface ReceiverOwner extends LimitListener {
+  readonly heads: HeadMaker;
   readonly streams: StreamTable;
   readonly sender: Sender;
   readonly writer: FrameWriter;
@@ -99,7 +100,7 @@ export class Receiver implements FrameSink {
       tryTake: (bytes) => owner.room.tryTake(undefined, bytes, Claim.SMALL),
       give: (bytes) => owner.room.give(bytes),
     };
-    this.#block = new HeaderBlock(limits, room, new HpackDecoder(limits.maxHeaderListBytes));
+    this.#block = new HeaderBlock(limits, room, new HpackDecoder(limits.maxHeaderListBytes, owner.heads));
     this.#control = new Allowance(limits.controlBurst, limits.controlPerSecond);
     const { resetBurst, resetsPerSecond } = limits;
     this.#resets = new Allowance(resetBurst, resetsPerSecond, SAVED_BURSTS * resetBurst);
@@ -391,7 +392,7 @@ export class Receiver implements FrameSink {
     const isFree = now - stream.openedAt >= RESET_IS_FREE_AFTER_MS;
     const cost = isFree ? 0 : (stream.exchange?.resetCost ?? 1);
     this.#owner.cancelStream(stream);
-    if (!this.#resets.spend(cost, now)) limitReached('resetBurst');
+    if (!this.#resets.spend(cost, now)) this.#owner.limitReached('resetBurst');
   }
 
   /** Section 6.5. */

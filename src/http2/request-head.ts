@@ -1,6 +1,5 @@
 /** What a header block says, put together field by field. It does not change once it is complete: equal blocks share one. */
 
-import { parseTimeoutMs } from '../gateway/accept/timeout-header.ts';
 import { FieldKind, type HeaderField } from './header-field.ts';
 
 const CONTENT_LENGTH = /^\d{1,15}$/;
@@ -12,10 +11,6 @@ export class RequestHead {
   authority: string | undefined = undefined;
   contentType: string | undefined = undefined;
   contentLength: number | undefined = undefined;
-  /** `grpc-encoding` */
-  encoding: string | undefined = undefined;
-  /** Of `grpc-timeout`; `Infinity` where there is none, `undefined` where it is malformed. */
-  timeoutMs: number | undefined = Number.POSITIVE_INFINITY;
   /** The list is longer than the limit: not all of it is here. */
   tooLarge = false;
 
@@ -23,7 +18,6 @@ export class RequestHead {
   readonly #metadata: HeaderField[] = [];
   #bytes = 0;
   #malformed = false;
-  #hasTimeout = false;
   #hasPseudoField = false;
   #hasRegularField = false;
 
@@ -61,13 +55,10 @@ export class RequestHead {
       case FieldKind.CONTENT_LENGTH:
         this.#length(field.value);
         break;
-      case FieldKind.TIMEOUT:
-        this.#timeout(field.value);
+      case FieldKind.OWN:
+        this.own(field);
         break;
-      case FieldKind.ENCODING:
-        this.encoding = field.value;
-        break;
-      case FieldKind.PROTOCOL:
+      case FieldKind.HTTP:
         break;
       case FieldKind.MALFORMED:
         this.#malformed = true;
@@ -75,6 +66,9 @@ export class RequestHead {
     }
     this.#hasRegularField = true;
   }
+
+  /** Takes a field of the protocol over HTTP/2 (`fieldKinds`), for a class of its heads. */
+  protected own(_field: HeaderField): void {}
 
   /** Of its list, as RFC 9113, section 6.5.2 counts them. */
   get byteLength(): number {
@@ -98,20 +92,15 @@ export class RequestHead {
   }
 
   /**
-   * The first value of a key. A `-bin` key gives bytes: its values are Base64, padded or not, and several may stand in one
-   * field with commas between them (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Binary-Header").
+   * The first value of a field, by its name in lower case. Pseudo-fields, `content-type`, `content-length`, fields of HTTP
+   * itself and of the protocol are not among them.
    */
-  get(name: string): string | Uint8Array | undefined {
-    for (const field of this.#metadata) {
-      if (field.name !== name) continue;
-      if (!name.endsWith('-bin')) return field.value;
-      const comma = field.value.indexOf(',');
-      return Buffer.from(comma < 0 ? field.value : field.value.slice(0, comma), 'base64');
-    }
+  get(name: string): string | undefined {
+    for (const field of this.#metadata) if (field.name === name) return field.value;
     return undefined;
   }
 
-  /** The keys of the application's metadata, each once. */
+  /** The names of the fields that `get` finds, each once. */
   keys(): Iterable<string> {
     return new Set(this.#metadata.map(({ name }) => name));
   }
@@ -130,10 +119,5 @@ export class RequestHead {
       this.#malformed = true;
     }
     this.contentLength = length;
-  }
-
-  #timeout(value: string): void {
-    this.timeoutMs = this.#hasTimeout ? undefined : parseTimeoutMs(value);
-    this.#hasTimeout = true;
   }
 }

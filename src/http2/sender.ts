@@ -8,11 +8,10 @@
  * S4: trailers need no window, but they wait for S3 like everything else.
  */
 
-import { AnswerHeaders } from '../gateway/accept/grpc/answer-headers.ts';
-import { Status } from '../gateway/errors.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { Flag, FrameType, INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
+import type { ResponseHeaders } from './response-headers.ts';
 import type { PeerSettings } from './settings.ts';
 import type { Http2Stream } from './stream.ts';
 
@@ -24,8 +23,8 @@ const TURN_BYTES = 64 * 1024;
 const SMALL_BYTES = 8 * 1024;
 /** What a stream holds whose end waits to be sent: its objects, and its status. */
 const END_BYTES = 2 * 1024;
-/** Flag and length (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). */
-const PREFIX_BYTES = 5;
+/** The end of an answer that has no trailers. */
+const NO_TRAILERS = {};
 
 export interface SenderEvents {
   /** All of the answer was handed to the socket, END_STREAM and all. */
@@ -39,7 +38,7 @@ export class Sender {
   readonly #settings: PeerSettings;
   readonly #unread: ByteBudget;
   readonly #events: SenderEvents;
-  readonly #headers = new AnswerHeaders();
+  readonly #headers: ResponseHeaders;
   #turns: Http2Stream[] = [];
   #drained: Http2Stream[] = [];
   #window = INITIAL_WINDOW_BYTES;
@@ -49,8 +48,15 @@ export class Sender {
   /** What of the budget is for bytes that the socket has not taken. */
   #inSocket = 0;
 
-  constructor(writer: FrameWriter, settings: PeerSettings, unread: ByteBudget, events: SenderEvents) {
+  constructor(
+    writer: FrameWriter,
+    settings: PeerSettings,
+    unread: ByteBudget,
+    headers: ResponseHeaders,
+    events: SenderEvents,
+  ) {
     this.#writer = writer;
+    this.#headers = headers;
     this.#settings = settings;
     this.#unread = unread;
     this.#events = events;
@@ -62,19 +68,18 @@ export class Sender {
   }
 
   /** @returns false: the budget has no room, and nothing was taken */
-  message(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean {
-    const total = PREFIX_BYTES + byteLength;
+  data(stream: Http2Stream, prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean {
+    const total = prefix.length + byteLength;
     if (total <= SMALL_BYTES && this.#canWrite(stream, total)) {
       stream.sendWindow -= total;
       this.#window -= total;
       this.#head(stream);
       this.#writer.header(total, FrameType.DATA, 0, stream.id);
-      this.#writer.uint8(0);
-      this.#writer.uint32(byteLength);
+      this.#writer.copy(prefix);
       for (const chunk of chunks) this.#writer.copy(chunk);
     } else {
       if (!this.#unread.tryTake(total)) return false;
-      stream.queue.push(prefixOf(byteLength));
+      stream.queue.push(Buffer.from(prefix));
       for (const chunk of chunks) stream.queue.push(chunk);
       this.#queue(stream);
     }
@@ -97,7 +102,7 @@ export class Sender {
     this.#writer.headerBlock(stream.id, block, 0, this.#settings.maxFrameBytes);
     stream.headSent = true;
     stream.isPlain = true;
-    stream.end = { code: Status.OK, text: '' };
+    stream.end = NO_TRAILERS;
     this.#holdEnd(stream);
     this.#unread.take(body.length);
     stream.queue.push(body);
@@ -250,11 +255,4 @@ export class Sender {
     this.#drained = [];
     for (const stream of streams) if (!stream.isOver) stream.exchange?.drained();
   }
-}
-
-function prefixOf(byteLength: number): Buffer {
-  const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
-  prefix[0] = 0;
-  prefix.writeUInt32BE(byteLength, 1);
-  return prefix;
 }

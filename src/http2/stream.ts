@@ -1,15 +1,13 @@
 /** One stream: what the connection knows of it, and the only way in which its exchange answers. */
 
-import type { Peer } from '../gateway/accept/call.ts';
-import type { AnswerEnd } from '../gateway/accept/grpc/answer-headers.ts';
-import type { Room } from '../gateway/accept/grpc/message-reader.ts';
-import type { WayBack } from '../gateway/accept/way-back.ts';
 import type { Claim } from './byte-budget.ts';
 import type { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
+import type { Peer } from './peer.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
 import { StreamState } from './stream-state.ts';
+import type { WayBack } from './way-back.ts';
 
 /** Where streams take room for what they hold of their requests. */
 export interface StreamRoom {
@@ -29,18 +27,19 @@ export interface StreamCarrier {
   /** A message is a view of the chunk that is being read. */
   keepChunk(): void;
   dropMessage(message: Uint8Array): void;
-  sendMessage(stream: Http2Stream, chunks: readonly Uint8Array[], byteLength: number): boolean;
-  sendEnd(stream: Http2Stream, end: AnswerEnd): void;
+  send(stream: Http2Stream, prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean;
+  sendEnd(stream: Http2Stream, end: object): void;
   sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
   resetStream(stream: Http2Stream, code: ErrorCode): void;
   reopenWindow(stream: Http2Stream): void;
 }
 
-/** Unsent bytes at which `send` says that it is full, and at which there is room again. */
+/** Unsent bytes at which `isFull` becomes true, and at which there is room again. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 const LOW_WATER_BYTES = 256 * 1024;
 
-export class Http2Stream implements Room {
+/** @typeParam End how an answer ends, as the protocol over HTTP/2 says it; see `ResponseHeaders.trailers` */
+export class Http2Stream<End extends object = object> {
   readonly id: number;
   state: StreamState = StreamState.OPEN;
   /** Sets itself, before it answers. */
@@ -58,10 +57,10 @@ export class Http2Stream implements Room {
   sendWindow: number;
   headSent = false;
   /** How it ends, once that is known. */
-  end: AnswerEnd | undefined = undefined;
+  end: End | undefined = undefined;
   /** Bytes of the budget of unread answers that its end takes while it waits. */
   endBytes = 0;
-  /** It is not gRPC: the last DATA frame ends it, and no trailers. */
+  /** The last DATA frame ends it, and no trailers. */
   isPlain = false;
   /** It waits for its turn to send. */
   inTurn = false;
@@ -139,20 +138,21 @@ export class Http2Stream implements Room {
   }
 
   /**
-   * Sends one gRPC message.
-   * @param chunks its parts, `byteLength` in all; they must not change afterwards
-   * @returns false: the peer leaves too much unread, and the message was dropped
+   * Sends a part of the answer's body, behind the head where that was not sent before.
+   * @param prefix a few bytes that come first, and may change afterwards
+   * @param chunks the other parts, `byteLength` in all; they must not change afterwards
+   * @returns false: the peer leaves too much unread, and nothing of it was sent
    */
-  sendMessage(chunks: readonly Uint8Array[], byteLength: number): boolean {
-    return this.isOver || this.#carrier.sendMessage(this, chunks, byteLength);
+  send(prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean {
+    return this.isOver || this.#carrier.send(this, prefix, chunks, byteLength);
   }
 
   /** Ends the answer with trailers, behind all that was sent before. */
-  sendEnd(end: AnswerEnd): void {
+  sendEnd(end: End): void {
     if (!this.isOver) this.#carrier.sendEnd(this, end);
   }
 
-  /** Answers a request that is not gRPC. */
+  /** Answers with a text, and no trailers. */
   sendPlain(httpStatus: number, body: Buffer): void {
     if (!this.isOver) this.#carrier.sendPlain(this, httpStatus, body);
   }

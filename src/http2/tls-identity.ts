@@ -3,8 +3,6 @@
 import { constants } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, type TlsOptions } from 'node:tls';
-import { diagnostics } from '../gateway/ops/diagnostics.ts';
-import { decodeText } from '../wire/text-encoding.ts';
 
 export const ALPN_HTTP2 = 'h2';
 
@@ -15,6 +13,15 @@ export interface TlsFiles {
   readonly privateKey: string;
   /** PEM: roots of client certificates. With it every client must show one (mTLS). */
   readonly clientAuthorities?: string;
+}
+
+export interface TlsIdentityOptions {
+  /** How often the files are looked at; once a minute unless given. */
+  readonly reloadMs?: number;
+  /** Files have changed, and are in use; or not, for this reason. */
+  readonly onReload?: (problem?: unknown) => void;
+  /** Reads a file of text; as UTF-8 unless given. */
+  readonly readText?: (file: string) => Promise<string>;
 }
 
 /** Certificates that are about to expire are replaced days before; a minute is soon enough. */
@@ -32,19 +39,19 @@ const TLS12_CIPHERS = [
 
 export class TlsIdentity {
   readonly #files: TlsFiles;
-  readonly #reloadMs: number;
+  readonly #options: TlsIdentityOptions;
   #context: SecureContextOptions;
   #isReading = false;
 
-  private constructor(files: TlsFiles, context: SecureContextOptions, reloadMs: number) {
+  private constructor(files: TlsFiles, context: SecureContextOptions, options: TlsIdentityOptions) {
     this.#files = files;
     this.#context = context;
-    this.#reloadMs = reloadMs;
+    this.#options = options;
   }
 
   /** @throws Error that names the file which is missing, or says what is wrong with the certificate or key */
-  static async load(files: TlsFiles, reloadMs = RELOAD_MS): Promise<TlsIdentity> {
-    return new TlsIdentity(files, await readContext(files), reloadMs);
+  static async load(files: TlsFiles, options: TlsIdentityOptions = {}): Promise<TlsIdentity> {
+    return new TlsIdentity(files, await readContext(files, options.readText), options);
   }
 
   options(): TlsOptions {
@@ -59,11 +66,11 @@ export class TlsIdentity {
 
   /**
    * Gives `server` what the files hold, whenever that changes; connections that are open keep what they have. Files that do
-   * not make an identity are reported, and change nothing.
+   * not make an identity change nothing.
    * @returns a function that stops it
    */
   watch(server: Server): () => void {
-    const timer = setInterval(() => this.#reload(server), this.#reloadMs).unref();
+    const timer = setInterval(() => this.#reload(server), this.#options.reloadMs ?? RELOAD_MS).unref();
     return () => clearInterval(timer);
   }
 
@@ -71,27 +78,29 @@ export class TlsIdentity {
     // One read at a time: each read of a hanging file holds a thread of libuv's pool.
     if (this.#isReading) return;
     this.#isReading = true;
-    readContext(this.#files)
+    const { readText, onReload } = this.#options;
+    readContext(this.#files, readText)
       .then((context) => {
         if (isSame(context, this.#context)) return;
         server.setSecureContext(context);
         this.#context = context;
-        diagnostics.notice.publish({ level: 'info', text: `the certificate in ${this.#files.certificate} is in use` });
+        onReload?.();
       })
-      .catch((cause: unknown) => {
-        diagnostics.notice.publish({ level: 'warn', text: 'the changed TLS files are not used', cause });
-      })
+      .catch((problem: unknown) => onReload?.(problem))
       .finally(() => {
         this.#isReading = false;
       });
   }
 }
 
-async function readContext({ certificate, privateKey, clientAuthorities }: TlsFiles): Promise<SecureContextOptions> {
+async function readContext(
+  { certificate, privateKey, clientAuthorities }: TlsFiles,
+  readText: (file: string) => Promise<string> = readUtf8,
+): Promise<SecureContextOptions> {
   const [cert, key, ca] = await Promise.all([
-    readPem(certificate),
-    readPem(privateKey),
-    clientAuthorities === undefined ? undefined : readPem(clientAuthorities),
+    readText(certificate),
+    readText(privateKey),
+    clientAuthorities === undefined ? undefined : readText(clientAuthorities),
   ]);
   const context: SecureContextOptions = {
     cert,
@@ -112,8 +121,8 @@ async function readContext({ certificate, privateKey, clientAuthorities }: TlsFi
   return context;
 }
 
-async function readPem(file: string): Promise<string> {
-  return decodeText(await readFile(file));
+function readUtf8(file: string): Promise<string> {
+  return readFile(file, 'utf8');
 }
 
 function isSame(one: SecureContextOptions, other: SecureContextOptions): boolean {

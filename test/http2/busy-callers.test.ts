@@ -5,8 +5,9 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Method } from '../../src/gateway/accept/call.ts';
-import { type Http2Server, http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts';
+import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { InferError } from '../../src/gateway/errors.ts';
+import type { Http2Server } from '../../src/http2/server.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
 import { MemoryConnection, NOTHING_HELD } from './memory-connection.ts';
 import {

@@ -3,13 +3,13 @@
 import { Duplex } from 'node:stream';
 import type { Method } from '../../src/gateway/accept/call.ts';
 import { GrpcService } from '../../src/gateway/accept/grpc/grpc-service.ts';
+import { limitReached } from '../../src/gateway/accept/grpc/limit-events.ts';
+import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
 import { ByteBudget } from '../../src/http2/byte-budget.ts';
 import { Connection, type ConnectionHost } from '../../src/http2/connection.ts';
 import { makeRoomForRequest } from '../../src/http2/incoming-room.ts';
-import { DEFAULT_LIMITS, type Http2Limits } from '../../src/http2/limits.ts';
-import type { RequestHead } from '../../src/http2/request-head.ts';
+import { DEFAULT_LIMITS, type Http2Limits, type LimitName } from '../../src/http2/limits.ts';
 import type { RoomNeed } from '../../src/http2/request-room.ts';
-import type { Http2Stream } from '../../src/http2/stream.ts';
 import { END_STREAM, type Frame, framesOf, Type } from './raw-frames.ts';
 
 export class MemorySocket extends Duplex {
@@ -55,7 +55,7 @@ export class MemoryConnection implements ConnectionHost {
   readonly maxConcurrentStreams: number;
   readonly incoming: ByteBudget;
   readonly unread: ByteBudget;
-  readonly service: GrpcService;
+  readonly protocol: GrpcService;
   readonly socket = new MemorySocket();
   readonly connection: Connection;
   readonly incomingOfAddress: ByteBudget;
@@ -68,21 +68,30 @@ export class MemoryConnection implements ConnectionHost {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.maxConcurrentStreams = options.maxConcurrentStreams ?? 100;
     const { beside } = options;
-    this.incoming = beside?.incoming ?? new ByteBudget(this.limits.maxIncomingBytesInAll, 'maxIncomingBytesInAll');
+    this.incoming =
+      beside?.incoming ?? new ByteBudget(this.limits.maxIncomingBytesInAll, 'maxIncomingBytesInAll', undefined, this);
     this.incomingOfAddress =
       beside === undefined || options.isElsewhere
         ? new ByteBudget(Number.POSITIVE_INFINITY, 'maxIncomingBytesInAll', this.incoming)
         : beside.incomingOfAddress;
-    this.unread = new ByteBudget(this.limits.maxUnreadBytesInAll, 'maxUnreadBytesInAll');
+    this.unread = new ByteBudget(this.limits.maxUnreadBytesInAll, 'maxUnreadBytesInAll', undefined, this);
     const terms = { maxMessageBytes: 1024 * 1024, defaultDeadlineMs: 30_000, maxDeadlineMs: 60_000 };
-    this.service = new GrpcService(new Map(Object.entries(methods)), terms, this.limits);
+    this.protocol = new GrpcService(new Map(Object.entries(methods)), terms, this.limits);
     this.connection = new Connection(this, this.socket, { address: 'memory' }, this.incomingOfAddress);
     this.#connections = beside === undefined ? [] : beside.#connections;
     this.#connections.push(this.connection);
   }
 
-  open(stream: Http2Stream, head: RequestHead): void {
-    this.service.open(stream, head);
+  limitReached(name: LimitName): void {
+    limitReached(name);
+  }
+
+  failed(fault: unknown): void {
+    diagnostics.notice.publish({
+      level: 'error',
+      text: 'an HTTP/2 connection failed by a fault of ours',
+      cause: fault,
+    });
   }
 
   flushSoon(connection: Connection): void {
@@ -141,7 +150,7 @@ export class MemoryConnection implements ConnectionHost {
 
   /** What is held of requests and answers, and for deadlines: nothing, when all calls are over. */
   get held(): { incoming: number; unread: number; deadlines: number } {
-    return { incoming: this.incoming.used, unread: this.unread.used, deadlines: this.service.pendingDeadlines };
+    return { incoming: this.incoming.used, unread: this.unread.used, deadlines: this.protocol.pendingDeadlines };
   }
 }
 

@@ -7,9 +7,11 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { Method, Peer, Transport } from '../../src/gateway/accept/call.ts';
+import type { Method, Transport } from '../../src/gateway/accept/call.ts';
 import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts';
+import { loadTls } from '../../src/gateway/accept/grpc/tls.ts';
 import { diagnostics, type Notice } from '../../src/gateway/ops/diagnostics.ts';
+import type { Peer } from '../../src/http2/peer.ts';
 import { TlsIdentity } from '../../src/http2/tls-identity.ts';
 import { type Certificate, hasOpenssl, makeAuthority, makeCertificate } from './certificates.ts';
 
@@ -61,7 +63,7 @@ describe.skipIf(!canMake)('TLS', () => {
 
   async function serve({ mutual = false, reloadMs = 60_000, handshakeMs = 500, files = server } = {}): Promise<number> {
     const authorities = mutual ? { clientAuthorities: root.certificate } : {};
-    const identity = await TlsIdentity.load({ ...files, ...authorities }, reloadMs);
+    const identity = await loadTls({ ...files, ...authorities }, { reloadMs });
     transport = await http2Listener({ tls: identity, limits: { handshakeMs } })(OPTIONS, new Map([['/t/Echo', echo]]));
     return transport.port;
   }

@@ -1,5 +1,6 @@
 /** The seam between a gRPC transport and the rest of the gateway. Nothing behind it imports a gRPC library. */
 
+import type { Peer } from '../../http2/peer.ts';
 import { InferError, type StatusCode } from '../errors.ts';
 
 /** An absolute moment on the monotonic clock of `performance.now()`, in milliseconds; `Infinity` where there is none. */
@@ -9,14 +10,6 @@ export type Deadline = number;
 export type Trailers = Readonly<Record<string, string | Uint8Array>>;
 
 export type CancelReason = 'client' | 'deadline' | 'connection';
-
-/** Who is at the other end of a call's connection. */
-export interface Peer {
-  /** Such as `10.0.0.7:51234`. */
-  readonly address: string;
-  /** Of a client certificate that was verified: its subject, and its alternative names, such as `URI:spiffe://cluster/ns/a`. */
-  readonly certificate?: { readonly subject: string; readonly alternativeNames: readonly string[] };
-}
 
 /**
  * One gRPC call, as everything behind the transport may see it.

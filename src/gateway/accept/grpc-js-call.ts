@@ -1,4 +1,5 @@
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import type { WayBack } from '../../http2/way-back.ts';
 import { InferError, type Pushback, Status, type StatusCode } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import {
@@ -14,7 +15,6 @@ import { publishEnd, publishStart } from './call-events.ts';
 import { failWith, PUSHBACK_TRAILER, pushbackValue } from './failure.ts';
 import { DEFAULT_DEADLINE_KEY } from './grpc-js-http2.ts';
 import { MessageParts } from './message-parts.ts';
-import type { WayBack } from './way-back.ts';
 
 type Unary = ServerUnaryCall<Buffer, MessageParts>;
 type Stream = ServerDuplexStream<Buffer, MessageParts>;

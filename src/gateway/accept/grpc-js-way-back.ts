@@ -1,5 +1,5 @@
 import type { ServerHttp2Session } from 'node:http2';
-import { WayBack } from './way-back.ts';
+import { WayBack } from '../../http2/way-back.ts';
 
 const PROBE_INTERVAL_MS = 1_000;
 

@@ -2,6 +2,7 @@
 
 import { HpackEncoder, type RepeatedField } from '../../../http2/hpack-encoder.ts';
 import { STATIC_INDEX } from '../../../http2/hpack-table.ts';
+import type { ResponseHeaders } from '../../../http2/response-headers.ts';
 import { type Pushback, Status, type StatusCode } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
 import { PUSHBACK_TRAILER, pushbackValue } from '../failure.ts';
@@ -30,7 +31,7 @@ const scratchViews: Buffer[] = [];
 
 const NOTHING = Buffer.alloc(0);
 
-export class AnswerHeaders {
+export class AnswerHeaders implements ResponseHeaders {
   readonly #encoder = new HpackEncoder();
   // Two bytes and one, once the peer's table has the fields.
   #head: Buffer | undefined;

@@ -1,7 +1,7 @@
 import type { Exchange } from '../../../http2/exchange.ts';
-import type { Http2Stream } from '../../../http2/stream.ts';
 import type { InferError } from '../../errors.ts';
 import { boundedText, type Trailers } from '../call.ts';
+import type { GrpcStream } from './grpc-stream.ts';
 
 /** The answer to a gRPC request that no method gets. It goes out at once: a streaming client may wait for it. */
 export class GrpcRefusal implements Exchange {
@@ -10,7 +10,7 @@ export class GrpcRefusal implements Exchange {
   readonly resetCost = 1;
   readonly patienceMs = Number.POSITIVE_INFINITY;
 
-  constructor(stream: Http2Stream, failure: InferError, trailers?: Trailers) {
+  constructor(stream: GrpcStream, failure: InferError, trailers?: Trailers) {
     stream.exchange = this;
     const text = boundedText(failure.message);
     stream.sendEnd({ code: failure.status, text, trailers, pushback: failure.pushback });

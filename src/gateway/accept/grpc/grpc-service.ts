@@ -2,20 +2,22 @@
 
 import { Claim } from '../../../http2/byte-budget.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
-import { limitReached } from '../../../http2/limit-events.ts';
-import type { RequestHead } from '../../../http2/request-head.ts';
-import type { Http2Stream } from '../../../http2/stream.ts';
+import type { Protocol } from '../../../http2/protocol.ts';
 import { InferError, Status } from '../../errors.ts';
 import { boundedText, type Method, type Routes, screened, type TransportOptions } from '../call.ts';
 import { MessageLimit } from '../message-limit.ts';
+import { AnswerHeaders } from './answer-headers.ts';
+import { CALL_HEADS, type CallHead } from './call-head.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { GrpcRefusal } from './grpc-refusal.ts';
+import type { GrpcStream } from './grpc-stream.ts';
 import { HttpRefusal } from './http-refusal.ts';
 import { type CallStart, type CallTools, costOf } from './http2-call.ts';
 import { Http2StreamingCall } from './http2-streaming-call.ts';
 import { Http2UnaryCall } from './http2-unary-call.ts';
 import { ACCEPTED_ENCODINGS, encodingOf, Inflater } from './inflater.ts';
 import { LateRefusal } from './late-refusal.ts';
+import { limitReached } from './limit-events.ts';
 import { noRoom } from './no-room.ts';
 
 /** `application/grpc`, with a subtype of any message format or a parameter; `application/grpc-web` is another protocol. */
@@ -34,7 +36,9 @@ interface Route {
   readonly messageLimit: MessageLimit;
 }
 
-export class GrpcService {
+export class GrpcService implements Protocol {
+  readonly fieldKinds = CALL_HEADS.fieldKinds;
+  readonly requestHead = CALL_HEADS.requestHead;
   readonly #routes = new Map<string, Route>();
   readonly #options: ServiceOptions;
   readonly #tools: CallTools;
@@ -56,23 +60,31 @@ export class GrpcService {
     return this.#tools.deadlines.size;
   }
 
+  responseHeaders(): AnswerHeaders {
+    return new AnswerHeaders();
+  }
+
+  refuse(stream: GrpcStream): void {
+    new GrpcRefusal(stream, tooManyResets());
+  }
+
   /** Gives `stream` its exchange. */
-  open(stream: Http2Stream, head: RequestHead): Exchange {
+  open(stream: GrpcStream, head: CallHead): Exchange {
     if (head.tooLarge) {
       limitReached('maxHeaderListBytes');
       return new GrpcRefusal(stream, new InferError('limit_exceeded', 'the metadata is larger than the limit'));
     }
-    if (head.method !== 'POST') return this.#refuse(stream, METHOD_NOT_ALLOWED);
-    if (!GRPC.test(head.contentType ?? '')) return this.#refuse(stream, UNSUPPORTED_MEDIA_TYPE);
+    if (head.method !== 'POST') return this.#refuseHttp(stream, METHOD_NOT_ALLOWED);
+    if (!GRPC.test(head.contentType ?? '')) return this.#refuseHttp(stream, UNSUPPORTED_MEDIA_TYPE);
     return this.#openCall(stream, head);
   }
 
-  #refuse(stream: Http2Stream, httpStatus: number): Exchange {
+  #refuseHttp(stream: GrpcStream, httpStatus: number): Exchange {
     const deadline = performance.now() + this.#options.defaultDeadlineMs;
     return new HttpRefusal(stream, httpStatus, deadline, this.#tools.deadlines);
   }
 
-  #openCall(stream: Http2Stream, head: RequestHead): Exchange {
+  #openCall(stream: GrpcStream, head: CallHead): Exchange {
     const { path = '', timeoutMs } = head;
     const route = this.#routes.get(path);
     if (route === undefined) {
@@ -103,7 +115,7 @@ export class GrpcService {
     return Math.min(timeoutMs === Number.POSITIVE_INFINITY ? defaultDeadlineMs : timeoutMs, maxDeadlineMs);
   }
 
-  #start(stream: Http2Stream, method: Method, start: CallStart): Exchange {
+  #start(stream: GrpcStream, method: Method, start: CallStart): Exchange {
     const call =
       method.kind === 'unary'
         ? new Http2UnaryCall(stream, start, this.#tools, method)
@@ -113,4 +125,12 @@ export class GrpcService {
     else call.refuse(refusal);
     return call;
   }
+}
+
+/** A second earns back what a connection has overdrawn. */
+const RESETS_PUSHBACK_MS = 1_000;
+
+function tooManyResets(): InferError {
+  const text = 'this connection resets calls faster than it may (http2ResetBurst, http2ResetsPerSecond)';
+  return new InferError('rate_limited', text, { pushback: RESETS_PUSHBACK_MS });
 }

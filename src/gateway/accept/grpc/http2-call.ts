@@ -3,22 +3,24 @@
 import { type Claim, claimOf } from '../../../http2/byte-budget.ts';
 import { ErrorCode } from '../../../http2/error-code.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
-import { limitReached } from '../../../http2/limit-events.ts';
 import type { Http2Limits } from '../../../http2/limits.ts';
-import type { RequestHead } from '../../../http2/request-head.ts';
-import type { Http2Stream } from '../../../http2/stream.ts';
+import type { Peer } from '../../../http2/peer.ts';
 import { StreamState } from '../../../http2/stream-state.ts';
 import { InferError, type Reason, Status, type StatusCode } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
-import { boundedText, type Call, type CancelReason, type Peer, type Trailers } from '../call.ts';
+import { boundedText, type Call, type CancelReason, type Trailers } from '../call.ts';
 import { publishEnd, publishStart } from '../call-events.ts';
 import { failWith } from '../failure.ts';
 import type { MessageLimit } from '../message-limit.ts';
 import { patienceAfter } from '../pace.ts';
 import { type AnswerEnd, objection } from './answer-headers.ts';
+import type { CallHead } from './call-head.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
+import type { GrpcStream } from './grpc-stream.ts';
 import type { Encoding, Inflated, Inflater } from './inflater.ts';
 import { LateRefusal } from './late-refusal.ts';
+import { limitReached } from './limit-events.ts';
+import { prefixOf } from './message-prefix.ts';
 import { MessageReader, type MessageSink } from './message-reader.ts';
 import { noRoom } from './no-room.ts';
 
@@ -34,7 +36,7 @@ export interface CallStart {
   readonly heldBytes: number;
   readonly path: string;
   readonly messageLimit: MessageLimit;
-  readonly head: RequestHead;
+  readonly head: CallHead;
   readonly encoding: Encoding;
   readonly startedAt: number;
   readonly deadline: number;
@@ -44,7 +46,7 @@ export interface CallStart {
 const CALL_BYTES = 2 * 1024;
 
 /** What a call holds of its client's from its headers on, until it ends. */
-export function costOf(head: RequestHead): number {
+export function costOf(head: CallHead): number {
   return CALL_BYTES + head.byteLength;
 }
 
@@ -63,7 +65,7 @@ function expired(): InferError {
 
 export abstract class Http2Call extends Expiring implements Call, Exchange, MessageSink {
   onCancel: ((reason: CancelReason) => void) | undefined = undefined;
-  protected readonly http2: Http2Stream;
+  protected readonly http2: GrpcStream;
   protected readonly reader: MessageReader;
   readonly #start: CallStart;
   readonly #tools: CallTools;
@@ -77,7 +79,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   #ended = false;
   #cancelled = false;
 
-  constructor(stream: Http2Stream, start: CallStart, tools: CallTools) {
+  constructor(stream: GrpcStream, start: CallStart, tools: CallTools) {
     super();
     this.http2 = stream;
     this.#start = start;
@@ -114,7 +116,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   }
 
   get(name: string): string | Uint8Array | undefined {
-    return this.#start.head.get(name);
+    return this.#start.head.metadata(name);
   }
 
   keys(): Iterable<string> {
@@ -303,7 +305,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
       this.failWith(
         new InferError('limit_exceeded', `the answer has ${byteLength} bytes, more than a message can have`),
       );
-    } else if (!this.http2.sendMessage(chunks, byteLength)) {
+    } else if (!this.http2.send(prefixOf(byteLength), chunks, byteLength)) {
       this.failWith(new InferError('limit_exceeded', 'the client leaves too many answers unread'));
     }
     return !this.#ended;

@@ -1,9 +1,9 @@
 import { Claim } from '../../../http2/byte-budget.ts';
-import { Fifo } from '../../../http2/fifo.ts';
-import type { Http2Stream } from '../../../http2/stream.ts';
 import { InferError } from '../../errors.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
 import { SLICES } from '../slices.ts';
+import { Fifo } from './fifo.ts';
+import type { GrpcStream } from './grpc-stream.ts';
 import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
 import { TurnAllowance } from './turn-allowance.ts';
 
@@ -44,7 +44,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   #stopInflating: (() => void) | undefined;
   #awaitsSlice = false;
 
-  constructor(stream: Http2Stream, start: CallStart, tools: CallTools, method: StreamingMethod) {
+  constructor(stream: GrpcStream, start: CallStart, tools: CallTools, method: StreamingMethod) {
     super(stream, start, tools);
     this.#method = method;
   }

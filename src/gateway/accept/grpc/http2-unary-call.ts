@@ -1,8 +1,8 @@
 import { claimOf } from '../../../http2/byte-budget.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
-import type { Http2Stream } from '../../../http2/stream.ts';
 import { InferError } from '../../errors.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
+import type { GrpcStream } from './grpc-stream.ts';
 import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
 
 type UnaryMethod = Extract<Method, { kind: 'unary' }>;
@@ -17,7 +17,7 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
   #requestEnded = false;
   #stopInflating: (() => void) | undefined;
 
-  constructor(stream: Http2Stream, start: CallStart, tools: CallTools, method: UnaryMethod) {
+  constructor(stream: GrpcStream, start: CallStart, tools: CallTools, method: UnaryMethod) {
     super(stream, start, tools);
     this.#method = method;
   }

@@ -1,10 +1,10 @@
 /** Compressed messages (grpc/grpc: doc/compression.md). */
 
 import { createGunzip, createInflate, type Gunzip, type Inflate } from 'node:zlib';
-import { Fifo } from '../../../http2/fifo.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
 import { InferError } from '../../errors.ts';
 import type { MessageLimit } from '../message-limit.ts';
+import { Fifo } from './fifo.ts';
 
 export type Encoding = 'identity' | 'gzip' | 'deflate';
 

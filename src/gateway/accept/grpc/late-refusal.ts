@@ -1,8 +1,8 @@
 import { Claim } from '../../../http2/byte-budget.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
-import type { Http2Stream } from '../../../http2/stream.ts';
 import type { AnswerEnd } from './answer-headers.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
+import type { GrpcStream } from './grpc-stream.ts';
 
 /** A peer that sends nothing for so long waits for the answer. */
 const PAUSE_MS = 50;
@@ -21,7 +21,7 @@ export class LateRefusal extends Expiring implements Exchange {
   readonly resetCost = 1;
   readonly patienceMs = Number.POSITIVE_INFINITY;
   readonly isInside = true;
-  readonly #stream: Http2Stream;
+  readonly #stream: GrpcStream;
   readonly #end: AnswerEnd;
   readonly #deadlines: DeadlineWheel;
   readonly #begunAt = performance.now();
@@ -31,7 +31,7 @@ export class LateRefusal extends Expiring implements Exchange {
   #heldBytes = 0;
   #answered = false;
 
-  constructor(stream: Http2Stream, end: AnswerEnd, deadlines: DeadlineWheel) {
+  constructor(stream: GrpcStream, end: AnswerEnd, deadlines: DeadlineWheel) {
     super();
     this.#stream = stream;
     this.#end = end;

@@ -4,9 +4,9 @@ import { Claim, claimOf } from '../../../http2/byte-budget.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
 import { InferError } from '../../errors.ts';
 import type { MessageLimit } from '../message-limit.ts';
+import { PREFIX_BYTES } from './message-prefix.ts';
 import { noRoom } from './no-room.ts';
 
-const PREFIX_BYTES = 5;
 const NOTHING = Buffer.alloc(0);
 
 /** Takes what a reader finds. What it throws ends the reading. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { WayBack } from '../way-back.ts';
+import type { WayBack } from '../../../http2/way-back.ts';
 
 /** What a handler answers; the port writes it. `content-length`, and `connection` where it ends, are added by the port. */
 export interface HttpAnswer {

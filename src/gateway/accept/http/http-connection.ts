@@ -10,8 +10,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { WayBack } from '../../../http2/way-back.ts';
 import { InferError } from '../../errors.ts';
-import { WayBack } from '../way-back.ts';
 import { errorAnswer } from './http-answer.ts';
 import { answerOf, type ExchangeHost, HttpExchange } from './http-exchange.ts';
 import { limitReached } from './limit-events.ts';

@@ -5,11 +5,11 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { WayBack } from '../../../http2/way-back.ts';
 import { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import { Pace } from '../pace.ts';
 import { restError } from '../rest/rest-error.ts';
-import type { WayBack } from '../way-back.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { errorAnswer, type HttpAnswer, type HttpHandler } from './http-answer.ts';
 import type { HttpLimits } from './http-limits.ts';

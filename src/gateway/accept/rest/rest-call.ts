@@ -1,10 +1,11 @@
 /** A REST request as the rest of the gateway knows calls. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Peer } from '../../../http2/peer.ts';
+import type { WayBack } from '../../../http2/way-back.ts';
 import { InferError, Status, type StatusCode } from '../../errors.ts';
-import type { Call, CancelReason, Deadline, Peer } from '../call.ts';
+import type { Call, CancelReason, Deadline } from '../call.ts';
 import { publishEnd, publishStart } from '../call-events.ts';
-import type { WayBack } from '../way-back.ts';
 
 /** A request of a connection, and its answer. */
 interface RestExchange {

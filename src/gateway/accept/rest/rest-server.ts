@@ -1,6 +1,7 @@
 /** REST v2 behind the HTTP port: from a request to a call inside, and from its answer to a response. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { WayBack } from '../../../http2/way-back.ts';
 import { formatExactJson } from '../../../wire/exact-json.ts';
 import { encodeInferRequest } from '../../../wire/infer-request.ts';
 import { InferError } from '../../errors.ts';
@@ -9,7 +10,6 @@ import type { ControlApi } from '../control-service.ts';
 import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
 import { SLICES, type SliceSource, type Slices } from '../slices.ts';
-import type { WayBack } from '../way-back.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { InferAnswer } from './infer-answer.ts';
 import { inferBody } from './infer-body.ts';

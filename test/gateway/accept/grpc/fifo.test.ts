@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Fifo } from '../../src/http2/fifo.ts';
+import { Fifo } from '../../../../src/gateway/accept/grpc/fifo.ts';
 
 const step = fc.constantFrom('push', 'push', 'push', 'shift', 'shift', 'replaceFirst', 'clear' as const);
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { WayBack } from '../../../src/gateway/accept/way-back.ts';
+import { WayBack } from '../../src/http2/way-back.ts';
 
 function after(...samples: readonly number[]): number {
   const wayBack = new WayBack();

@@ -1,0 +1,37 @@
+/** The head of a gRPC request (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Requests"). */
+
+import { fieldKinds, type HeaderField } from '../../../http2/header-field.ts';
+import type { HeadMaker } from '../../../http2/protocol.ts';
+import { RequestHead } from '../../../http2/request-head.ts';
+import { parseTimeoutMs } from '../timeout-header.ts';
+
+export class CallHead extends RequestHead {
+  /** `grpc-encoding` */
+  encoding: string | undefined = undefined;
+  /** Of `grpc-timeout`; `Infinity` where there is none, `undefined` where it is malformed. */
+  timeoutMs: number | undefined = Number.POSITIVE_INFINITY;
+  #hasTimeout = false;
+
+  /**
+   * The first value of a metadata key. A `-bin` key gives bytes: its values are Base64, padded or not, and several may stand in
+   * one field with commas between them ("Binary-Header").
+   */
+  metadata(name: string): string | Uint8Array | undefined {
+    const value = this.get(name);
+    if (value === undefined || !name.endsWith('-bin')) return value;
+    const comma = value.indexOf(',');
+    return Buffer.from(comma < 0 ? value : value.slice(0, comma), 'base64');
+  }
+
+  protected override own({ name, value }: HeaderField): void {
+    if (name === 'grpc-encoding') this.encoding = value;
+    if (name !== 'grpc-timeout') return;
+    this.timeoutMs = this.#hasTimeout ? undefined : parseTimeoutMs(value);
+    this.#hasTimeout = true;
+  }
+}
+
+export const CALL_HEADS: HeadMaker = {
+  fieldKinds: fieldKinds(['grpc-timeout', 'grpc-encoding', 'grpc-accept-encoding']),
+  requestHead: (maxListBytes) => new CallHead(maxListBytes),
+};
