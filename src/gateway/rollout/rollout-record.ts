@@ -26,6 +26,8 @@ export interface RolloutRecord {
   readonly inForce: boolean;
 }
 
+/** Events that a record keeps. */
+const MAX_EVENTS = 100;
 const SCHEMA_NAME = 'tensorgate.rollout/1';
 const version = z.string().regex(/^[1-9][0-9]{0,9}$/);
 
@@ -70,6 +72,27 @@ export function parseRecord(text: string): RolloutRecord {
   if (!parsed.success) throw new Error(z.prettifyError(parsed.error));
   const { schema: _, baselineP99Ms, configured, digests, ...record } = parsed.data;
   return { ...record, baselineP99Ms, configured, digests };
+}
+
+/** The record of a rollout that begins. @param isLoaded whether its new version is READY already */
+export function firstRecord(plan: RolloutPlan, isLoaded: boolean): RolloutRecord {
+  const how = isLoaded ? 'is to take' : 'is loaded, to take';
+  const record: RolloutRecord = {
+    plan,
+    // The files of both versions are read before the new one gets a copy.
+    stage: { kind: 'loading' },
+    events: [],
+    baselineP99Ms: undefined,
+    configured: undefined,
+    digests: undefined,
+    inForce: true,
+  };
+  return withEvent(record, `begun: version ${plan.to} of ${plan.model} ${how} the place of version ${plan.from}`);
+}
+
+/** The record with one more event, which happens now. The oldest events go. */
+export function withEvent(record: RolloutRecord, text: string): RolloutRecord {
+  return { ...record, events: [...record.events, { atMs: Date.now(), text }].slice(-MAX_EVENTS) };
 }
 
 /** A plan of traffic as a text: equal texts spread requests alike, apart from labels. */

@@ -57,3 +57,19 @@ export function steeringOf(stage: Stage, plan: RolloutPlan): Steering {
   const copies = stage.kind === 'shadow' || stage.kind === 'canary';
   return { split, shadow: { version: to, share: copies ? shadowShare : 0 } };
 }
+
+/** `shadow at 10 %`, `canary at 1 %`, … */
+export function describeStage(stage: Stage, plan: RolloutPlan): string {
+  switch (stage.kind) {
+    case 'loading':
+      return 'loading';
+    case 'shadow':
+      return `shadow of ${Number((plan.shadowShare * 100).toFixed(3))} %`;
+    case 'canary':
+      return `canary at ${percentOf(stage, plan)} %`;
+    case 'promoted':
+      return 'promoted';
+    case 'rolled_back':
+      return `rolled back (${stage.cause})`;
+  }
+}
