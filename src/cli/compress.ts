@@ -2,40 +2,34 @@ import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { findRanges, makeCandidate, operatorsOf, sourceOf, unknownNodes } from '../compare/candidates.ts';
-import { type ClassOutput, findClassOutput } from '../compare/class-output.ts';
 import { compare } from '../compare/comparison.ts';
 import { Contender, type ContenderSource, checkSameInterface, type Surroundings } from '../compare/contender.ts';
 import type { GateLimits } from '../compare/gates.ts';
 import { recordGolden } from '../compare/golden-record.ts';
-import { makeUpData } from '../compare/made-up.ts';
 import { shownRows } from '../compare/page/page.ts';
 import { holdTraffic, nextVersion, publish } from '../compare/publish.ts';
-import type { ModelReport, Report } from '../compare/report.ts';
-import { type Dataset, rest, type Sample, spread } from '../compare/sample.ts';
+import { publishedOf } from '../compare/published.ts';
+import type { Report } from '../compare/report.ts';
+import { type Dataset, type Sample, spread } from '../compare/sample.ts';
 import { findTarget, type Target } from '../compare/target.ts';
 import { readOnnxModel } from '../compress/onnx/model-file.ts';
 import { formatTechnique, parseTechnique, type Technique } from '../compress/technique.ts';
-import type { Published } from '../gateway/repository/version-report.ts';
 import { CliError } from './cli-error.ts';
+import { type DataFlags, openData } from './compress-data.ts';
 import { dataModelOf, expected, mailboxDirectory, ofOneShape } from './compress-surroundings.ts';
 import { formatOutcome } from './compress-table.ts';
-import { openDataset } from './data/dataset.ts';
 import { Interruption } from './interruption.ts';
 import { PhaseProgress } from './phase-progress.ts';
 import { picturesOf } from './pictures.ts';
 import { checkReportDirectory, PAGE_FILE, writeReport } from './report-directory.ts';
 
-export interface CompressFlags extends GateLimits {
+export interface CompressFlags extends GateLimits, DataFlags {
   readonly modelRepository: string;
   readonly version?: string;
   readonly to?: readonly string[];
   readonly with?: readonly string[];
   /** Nodes that `int8` leaves in float. */
   readonly keep?: readonly string[];
-  readonly calibrate?: string;
-  /** Rows to calibrate with. */
-  readonly rows: number;
-  readonly evaluate?: string;
   readonly report?: string;
   /** The candidate that becomes a version. */
   readonly publish?: string;
@@ -81,10 +75,7 @@ interface RunContext {
   readonly signal: AbortSignal;
 }
 
-/** Rows to judge on, of those that nothing was calibrated on. */
-const MAX_HELD_OUT = 1_000;
-/** Fewer rows say less than the rows that were calibrated on. */
-const MIN_HELD_OUT = 32;
+/** Golden rows to record for a published version. */
 const GOLDEN_ROWS = 32;
 
 class CompressRun {
@@ -117,7 +108,7 @@ class CompressRun {
     if (unknown !== undefined) {
       throw new CliError(`--keep ${unknown}: the model has no such node: the report names them, in its details`);
     }
-    const data = await this.#data(base, target, labelsOf(onnx.metadataProps));
+    const data = await openData(this.#flags, base, target, onnx.metadataProps);
     const notMade = await this.#makeCandidates(onnx, techniques, data.calibration, target);
     for (const { name, file } of this.#given()) {
       const contender = await this.#open(await sourceOf('file', name, file), target);
@@ -184,32 +175,6 @@ class CompressRun {
     if (this.#context.signal.aborted) await contender[Symbol.asyncDispose]();
     this.#context.signal.throwIfAborted();
     return contender;
-  }
-
-  async #data(base: Contender, target: Target, metadataLabels: readonly string[]) {
-    const { calibrate, evaluate, rows } = this.#flags;
-    const model = dataModelOf(base, target);
-    const given = calibrate === undefined ? undefined : await openDataset(calibrate, model, false);
-    const calibration = given === undefined ? undefined : spread(given, rows);
-    const output = findClassOutput(base.signature);
-    const labelled = evaluate === undefined ? undefined : await openDataset(evaluate, model, true);
-    if (labelled !== undefined) {
-      if (output === undefined) {
-        throw new CliError(
-          `'${evaluate}' is labelled, but no output of model '${this.#model}' has a score for each class`,
-        );
-      }
-      const classes = { ...output, names: namesOf(output, metadataLabels, labelled) };
-      return { calibration, judged: labelled, kind: 'labelled', classes } as const;
-    }
-    const classes = output === undefined ? undefined : { ...output, names: namesOf(output, metadataLabels, undefined) };
-    if (given === undefined || calibration === undefined) {
-      return { calibration, judged: await makeUpData(base), kind: 'made-up', classes } as const;
-    }
-    const heldOut = rest(given, rows);
-    if (heldOut.count < MIN_HELD_OUT)
-      return { calibration, judged: calibration, kind: 'calibration', classes } as const;
-    return { calibration, judged: spread(heldOut, MAX_HELD_OUT), kind: 'held-out', classes } as const;
   }
 
   /** @returns the techniques that are not for this model, with the reasons. */
@@ -305,48 +270,6 @@ function checkNames(names: readonly string[], wanted: string | undefined): void 
   }
 }
 
-/** The labels that an export may leave in the file: names, separated by commas. */
-function labelsOf(properties: readonly { readonly key: string; readonly value: string }[]): string[] {
-  return properties.find(({ key }) => key === 'labels')?.value.split(',') ?? [];
-}
-
-/** Class names from the configuration, otherwise from the ONNX file, otherwise from the folders of the data if their number fits. */
-function namesOf(
-  { size, names }: ClassOutput,
-  metadata: readonly string[],
-  data: Dataset | undefined,
-): readonly string[] {
-  if (names.length > 0) return names;
-  if (metadata.length === size) return metadata;
-  if (data?.classes === undefined) return [];
-  if (data.classes.length === size) return data.classes;
-  throw new CliError(
-    `'${data.source}' has ${data.classes.length} classes, the model ${size}, without names to match them: set label_filename in the model's configuration`,
-  );
-}
-
 async function readAll(dataset: Dataset): Promise<Sample[]> {
   return Promise.all(Array.from({ length: dataset.count }, (_, index) => dataset.read(index)));
-}
-
-function publishedOf(
-  { name, sha256, quality, latency }: ModelReport,
-  { base, model }: Report,
-  version: string,
-): Published {
-  const ratio = (own: number, other: number): number => (own > 0 && other > 0 ? own / other : 1);
-  return {
-    candidate: name,
-    version,
-    sha256,
-    base: { version: model.version, sha256: base.sha256 },
-    expect: {
-      rows: quality.rows,
-      agreement: quality.agreement,
-      maxAbs: quality.maxAbs,
-      errorRate: quality.failed / (quality.rows + quality.failed),
-      latencyRatio: ratio(latency.p50Ms, base.latency.p50Ms),
-      p99Ratio: ratio(latency.p99Ms, base.latency.p99Ms),
-    },
-  };
 }

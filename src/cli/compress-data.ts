@@ -1,0 +1,88 @@
+/** The rows that candidates of `compress` are calibrated on, and the rows that they are judged on. */
+
+import { type ClassOutput, findClassOutput } from '../compare/class-output.ts';
+import type { Contender } from '../compare/contender.ts';
+import { makeUpData } from '../compare/made-up.ts';
+import type { Report } from '../compare/report.ts';
+import { type Dataset, rest, spread } from '../compare/sample.ts';
+import type { Target } from '../compare/target.ts';
+import { CliError } from './cli-error.ts';
+import { dataModelOf } from './compress-surroundings.ts';
+import { openDataset } from './data/dataset.ts';
+
+/** Maximum of held-out rows to judge on. */
+const MAX_HELD_OUT = 1_000;
+/** With fewer held-out rows, the calibration rows are the better judges. */
+const MIN_HELD_OUT = 32;
+
+export interface DataFlags {
+  readonly calibrate?: string;
+  /** Rows to calibrate with. */
+  readonly rows: number;
+  readonly evaluate?: string;
+}
+
+export interface CompressData {
+  /** `undefined` without `--calibrate`. */
+  readonly calibration: Dataset | undefined;
+  readonly judged: Dataset;
+  readonly kind: Report['data']['kind'];
+  /** `undefined` where no output of the model has a score for each class. */
+  readonly classes: ClassOutput | undefined;
+}
+
+/**
+ * Opens the data of the flags. Labelled rows are judged on where there are some; otherwise rows that were not calibrated on;
+ * without any real rows, made-up ones.
+ * @param metadata of the ONNX file, which may name the classes
+ * @throws CliError where the data do not fit the model
+ */
+export async function openData(
+  { calibrate, evaluate, rows }: DataFlags,
+  base: Contender,
+  target: Target,
+  metadata: readonly { readonly key: string; readonly value: string }[],
+): Promise<CompressData> {
+  const metadataLabels = labelsOf(metadata);
+  const model = dataModelOf(base, target);
+  const given = calibrate === undefined ? undefined : await openDataset(calibrate, model, false);
+  const calibration = given === undefined ? undefined : spread(given, rows);
+  const output = findClassOutput(base.signature);
+  const labelled = evaluate === undefined ? undefined : await openDataset(evaluate, model, true);
+  if (labelled !== undefined) {
+    if (output === undefined) {
+      throw new CliError(
+        `'${evaluate}' is labelled, but no output of model '${target.folder.name}' has a score for each class`,
+      );
+    }
+    const classes = { ...output, names: namesOf(output, metadataLabels, labelled) };
+    return { calibration, judged: labelled, kind: 'labelled', classes };
+  }
+  const classes = output === undefined ? undefined : { ...output, names: namesOf(output, metadataLabels, undefined) };
+  if (given === undefined || calibration === undefined) {
+    return { calibration, judged: await makeUpData(base), kind: 'made-up', classes };
+  }
+  const heldOut = rest(given, rows);
+  if (heldOut.count < MIN_HELD_OUT) return { calibration, judged: calibration, kind: 'calibration', classes };
+  return { calibration, judged: spread(heldOut, MAX_HELD_OUT), kind: 'held-out', classes };
+}
+
+/** The labels that an export may leave in the file: names, separated by commas. */
+function labelsOf(properties: readonly { readonly key: string; readonly value: string }[]): string[] {
+  return properties.find(({ key }) => key === 'labels')?.value.split(',') ?? [];
+}
+
+/** Class names from the configuration, otherwise from the ONNX file, otherwise from the folders of the data if their number fits. */
+function namesOf(
+  { size, names }: ClassOutput,
+  metadata: readonly string[],
+  data: Dataset | undefined,
+): readonly string[] {
+  if (names.length > 0) return names;
+  if (metadata.length === size) return metadata;
+  if (data?.classes === undefined) return [];
+  if (data.classes.length === size) return data.classes;
+  throw new CliError(
+    `'${data.source}' has ${data.classes.length} classes, the model ${size}, without names to match them: set label_filename in the model's configuration`,
+  );
+}
