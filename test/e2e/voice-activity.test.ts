@@ -134,4 +134,9 @@ describe.skipIf(!IS_THERE)('Silero VAD', () => {
     // It did hear something, and not the same all the time.
     expect(largest).toBeGreaterThan(0.1);
   });
+
+  test('ModelConfig says that all rows of a batch share one sample rate', async () => {
+    const { config } = await fixture.client.call('ModelConfig', { name: 'silero_vad_v5' });
+    expect(config.parameters.batching.string_value).toContain("on (axis 0, one 'sr' for all rows, max 8 rows, ");
+  });
 });

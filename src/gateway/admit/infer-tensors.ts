@@ -3,11 +3,16 @@
 import { createHash } from 'node:crypto';
 import type { Shape } from '../../wire/tensor.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
+import type { Batching } from '../repository/signature/model-signature.ts';
 import type { ModelTensor } from '../repository/signature/row-axis.ts';
 import { paddedTo } from './length-grid.ts';
 
 /** Whether requests are joined: `rows` stack, usually along axis 0; a `whole` model takes one request a run, as it is. */
 export type BatchAxis = 'rows' | 'whole';
+
+export function axisOf({ kind }: Batching): BatchAxis {
+  return kind === 'on' ? 'rows' : 'whole';
+}
 
 /** How much one row holds: what the cost of a batch is predicted from. */
 export interface RowSize {

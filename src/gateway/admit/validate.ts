@@ -8,7 +8,7 @@ import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts'
 import { InferError } from '../errors.ts';
 import { lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import type { ModelTensor } from '../repository/signature/row-axis.ts';
-import { type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
+import { axisOf, type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
 import { readInput } from './input-reading.ts';
 import { refuseSharedMemory } from './request-parameters.ts';
 
@@ -45,7 +45,7 @@ export function validate(
     inputs.push(value);
     bytes += value.byteLength;
   }
-  const axis = axisOf(signature);
+  const axis = axisOf(signature.batching);
   const size = rowSizeOf(shapes, axis, signature.inputs);
   const bucket = bucketKey(shapes, axis, signature.inputs, inputs, lengthsOf(signature.batching));
   return { requestId: request.id, rows, size, bytes, inputs, shapes, bucket };
@@ -61,7 +61,7 @@ export function describe(request: InferRequest, signature: ModelSignature): Desc
   const positions = checkNames(request.inputs, signature, model);
   for (const { name, parameters } of request.inputs) refuseSharedMemory(name, parameters);
   checkRawContents(request);
-  const axis = axisOf(signature);
+  const axis = axisOf(signature.batching);
   const shapes: Shape[] = [];
   let rows: number | undefined;
   for (const [index, spec] of inputs.entries()) {
@@ -88,10 +88,6 @@ export function describe(request: InferRequest, signature: ModelSignature): Desc
     );
   }
   return { rows, shapes, positions };
-}
-
-function axisOf({ batching }: ModelSignature): BatchAxis {
-  return batching.kind === 'on' ? 'rows' : 'whole';
 }
 
 function invalid(text: string): InferError {

@@ -9,10 +9,10 @@ import type {
   QueuePolicyMessage,
   StatisticDurationMessage,
 } from '../accept/messages.ts';
-import { describeBatching } from '../models/model.ts';
 import type { BatchSum, DurationSum } from '../models/model-statistics.ts';
 import type { Servable } from '../models/servable.ts';
 import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from '../repository/config/model-config.ts';
+import { describeBatching } from '../repository/signature/batching-description.ts';
 import { dataTypeOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow } from '../repository/signature/row-axis.ts';
 
@@ -62,7 +62,7 @@ export function configOf(model: Servable): ModelConfigMessage {
     ...(config.response_cache === undefined ? {} : { response_cache: config.response_cache }),
     parameters: {
       ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
-      batching: { string_value: describeBatching(batching, config) },
+      batching: { string_value: describeBatching(signature, config) },
       execution_provider: { string_value: model.placements[0]?.provider ?? '' },
     },
   };

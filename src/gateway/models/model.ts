@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { messageOf } from '../../error-message.ts';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
-import { type BatchAxis, type InferTensors, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
+import { axisOf, type InferTensors, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
 import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
 import { ResponseCache } from '../batch/cache/response-cache.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
@@ -22,7 +22,7 @@ import type { ModelConfig } from '../repository/config/model-config.ts';
 import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { readGolden } from '../repository/golden.ts';
 import { explainLoadFailure } from '../repository/model-file.ts';
-import type { Padding } from '../repository/signature/length-axis.ts';
+import { describeBatching } from '../repository/signature/batching-description.ts';
 import {
   type Batching,
   lengthsOf,
@@ -403,7 +403,7 @@ export class Model implements Servable {
   #describe({ signature, provider, sequences }: Loaded): string {
     const { size } = this.#group;
     const kept = sequences === undefined ? '' : `, ${describeSequences(sequences, this.plan.config)}`;
-    return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature.batching, this.plan.config)}${kept}`;
+    return `${size} instance${size === 1 ? '' : 's'} on ${provider}, batching ${describeBatching(signature, this.plan.config)}${kept}`;
   }
 
   /** A replacement within a second goes unnoticed; after that, balancers should send requests elsewhere. */
@@ -430,24 +430,6 @@ export class Model implements Servable {
     this.#detail = detail;
     diagnostics.modelChanged.publish({ model: this.ref, state, detail });
   }
-}
-
-/** `on (axis 0, max 64 rows, delay 0 us)`, or `off: why`; then whether lengths are padded, where the model has a length. */
-export function describeBatching(batching: Batching, config: ModelConfig): string {
-  if (batching.kind === 'off') return `off: ${batching.reason}`;
-  const { max_queue_delay_microseconds: delay, preferred_batch_size: preferred } = config.dynamic_batching;
-  const sizes = preferred.length === 0 ? '' : `, preferred ${preferred.join(', ')}`;
-  return `on (axis 0, max ${batching.maxRows} rows, delay ${delay} us${sizes})${describePadding(batching.padding)}`;
-}
-
-function describePadding(padding: Padding | undefined): string {
-  if (padding === undefined) return '';
-  return padding.kind === 'on' ? ', padding on' : `, padding off: ${padding.reason}`;
-}
-
-/** How requests of a model are joined. */
-export function axisOf(batching: Batching): BatchAxis {
-  return batching.kind === 'on' ? 'rows' : 'whole';
 }
 
 /** The size of a made-up row, as a client would send it. */

@@ -4,6 +4,7 @@ import { messageOf } from '../../../error-message.ts';
 import type { Call } from '../../accept/call.ts';
 import type { Admission } from '../../admit/admission.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
+import { axisOf } from '../../admit/infer-tensors.ts';
 import type { RequestTerms } from '../../admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../../batch/batcher.ts';
 import { type Forecast, type RequestLoad, UNKNOWN } from '../../batch/forecast.ts';
@@ -16,7 +17,7 @@ import { type EnsembleGraph, nameOfStep, readEnsembleGraph } from '../../reposit
 import { resolveEnsemble } from '../../repository/signature/ensemble-signature.ts';
 import type { ModelSignature } from '../../repository/signature/model-signature.ts';
 import { checkCallable } from '../message-needs.ts';
-import { axisOf, type ModelPlan } from '../model.ts';
+import type { ModelPlan } from '../model.ts';
 import { ModelStatistics } from '../model-statistics.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { Servable, Served } from '../servable.ts';
