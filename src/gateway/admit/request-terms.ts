@@ -28,6 +28,11 @@ export interface PathBehind {
   readonly isIdle: boolean;
 }
 
+/** Until the models of the steps behind have worked off what goes before the request. */
+export function waitMsOf(behind: PathBehind | undefined): number {
+  return behind === undefined ? 0 : behind.ms - behind.runMs;
+}
+
 export interface SequenceTerms {
   /** The correlation id: a number or a text, never 0 and never empty. `5` and `'5'` are two sequences. */
   readonly id: bigint | string;

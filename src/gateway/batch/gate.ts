@@ -2,7 +2,7 @@
 
 import { InferError, withJitter } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
-import type { QueuedRequest } from './queued-request.ts';
+import type { Arrival } from './queued-request.ts';
 
 export type Gate =
   | { readonly kind: 'closed' }
@@ -28,12 +28,12 @@ const MAX_WAIT_MS = 30_000;
 const NOTICE_MS = 15;
 
 /** When a request is given up that waits for an instance: so early that the refusal reaches its caller in time. */
-export function waitsUntilMs({ latestAt, arrivalMs }: QueuedRequest, { sinceMs }: Down): number {
+export function waitsUntilMs({ latestAt, arrivalMs }: Arrival, { sinceMs }: Down): number {
   return Math.min(latestAt - NOTICE_MS, Math.max(arrivalMs, sinceMs) + MAX_WAIT_MS);
 }
 
 /** Whether an instance is expected back before the request is given up. */
-export function isWorthWaiting(request: QueuedRequest, gate: Down, nowMs: number): boolean {
+export function isWorthWaiting(request: Arrival, gate: Down, nowMs: number): boolean {
   return Math.max(nowMs, gate.expectedAtMs) < waitsUntilMs(request, gate);
 }
 

@@ -43,12 +43,21 @@ export interface InferOutputs {
   readonly requestIsSpent?: boolean;
 }
 
-export interface QueuedRequest extends Waiting, Share, RequestTimes {
+/** A request that comes, as far as admission judges it. */
+export interface Arrival extends Omit<RequestTimes, 'limitMs'> {
   readonly tensors: InferTensors;
+  readonly rows: number;
+  readonly arrivalMs: number;
+  readonly behind: RequestTerms['behind'];
+  readonly flow: Flow;
+}
+
+export interface QueuedRequest extends Arrival, Waiting, Share, RequestTimes {
+  readonly rows: number;
+  readonly arrivalMs: number;
   readonly call: Call;
   /** `objectiveAt` as long as that can be met, otherwise `latestAt`; less what waits before the steps behind it. */
   deadline: number;
-  readonly behind: RequestTerms['behind'];
   readonly flow: Flow;
   /** Changes with each survey of the queue; `LAST_TURN` once it waits behind all others. */
   turn: number;

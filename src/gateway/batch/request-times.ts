@@ -1,7 +1,7 @@
 /** When a request is over, and when its answer is to be ready: from its call, its own terms, and the policy of its level. */
 
 import type { Call } from '../accept/call.ts';
-import type { RequestTerms } from '../admit/request-terms.ts';
+import { type RequestTerms, waitMsOf } from '../admit/request-terms.ts';
 import { type QueuePolicy, timeLimitMs } from './queue-policy.ts';
 
 export interface RequestTimes {
@@ -13,6 +13,8 @@ export interface RequestTimes {
   readonly latestAt: number;
   /** When its call should be answered, where its caller named no time; infinite otherwise. */
   readonly objectiveAt: number;
+  /** When its answer is to be ready: `objectiveAt` or `latestAt`, less what waits before the steps behind it. */
+  readonly deadline: number;
   /** Its place in its flow: what is due earlier goes first. */
   readonly due: number;
 }
@@ -31,7 +33,9 @@ export function timesOf(
   const latestAt = expiresAt - call.wayBackMs;
   const namesTime = call.namesDeadline || limitMs < Number.POSITIVE_INFINITY;
   const objectiveAt = namesTime ? Number.POSITIVE_INFINITY : (terms.objectiveAt ?? now + objectiveMs);
-  const behindMs = terms.behind?.(rows).ms ?? 0;
-  const due = Math.min(Math.min(latestAt, objectiveAt) - behindMs, now + objectiveMs);
-  return { limitMs, expiresAt, latestAt, objectiveAt, due };
+  const behind = terms.behind?.(rows);
+  const endsAt = Math.min(latestAt, objectiveAt);
+  const deadline = endsAt - waitMsOf(behind);
+  const due = Math.min(endsAt - (behind?.ms ?? 0), now + objectiveMs);
+  return { limitMs, expiresAt, latestAt, objectiveAt, deadline, due };
 }

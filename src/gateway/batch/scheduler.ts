@@ -19,7 +19,7 @@
 import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import type { Call, CancelReason } from '../accept/call.ts';
 import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
-import type { RequestTerms } from '../admit/request-terms.ts';
+import { type RequestTerms, waitMsOf } from '../admit/request-terms.ts';
 import { InferError, withJitter } from '../errors.ts';
 import { diagnostics, type Prediction, type SendReason } from '../ops/diagnostics.ts';
 import type { Batch } from './batch.ts';
@@ -28,6 +28,7 @@ import type { Batcher } from './batcher.ts';
 import { CostModel } from './cost-model.ts';
 import { Device, type DeviceRun, type DeviceShare, type ShareOptions } from './device.ts';
 import { decide } from './dynamic-batcher.ts';
+import type { Flow } from './fair-turns.ts';
 import type { Forecast, RequestLoad } from './forecast.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { paddedSize, withFirst } from './length-runs.ts';
@@ -35,7 +36,7 @@ import { defaultObjectiveMs } from './objective.ts';
 import { Occupancy } from './occupancy.ts';
 import { type Prepared, PreparedBatches } from './prepared-batches.ts';
 import type { QueuePolicies } from './queue-policy.ts';
-import type { InferOutputs, QueuedRequest } from './queued-request.ts';
+import type { Arrival, InferOutputs, QueuedRequest } from './queued-request.ts';
 import {
   breakerOpen,
   cancelled,
@@ -46,12 +47,12 @@ import {
   overloaded,
 } from './refusals.ts';
 import { RequestQueue, type Verdict } from './request-queue.ts';
-import { timesOf } from './request-times.ts';
+import { type RequestTimes, timesOf } from './request-times.ts';
 import { RowLimits } from './row-limits.ts';
 import type { Executor, RunOutcome } from './run-outcome.ts';
 import { SeenSizes } from './seen-sizes.ts';
 import { settle } from './settlement.ts';
-import { neededInMs, waitMsOf, withStepsBehind } from './steps-behind.ts';
+import { neededInMs, withStepsBehind } from './steps-behind.ts';
 import { reportStopped } from './stopped-run.ts';
 import type { Tenant, TenantOf } from './tenants.ts';
 import { type BatchPolicy, type Bucket, rowsOf } from './waiting.ts';
@@ -86,8 +87,6 @@ const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
 
 const always = (): boolean => true;
-/** Of a request that is only judged. */
-const NO_SETTLERS: Pick<QueuedRequest, 'resolve' | 'reject'> = { resolve: () => {}, reject: () => {} };
 const ONE_TENANT: Tenant = { name: '', weight: 1 };
 
 export class Scheduler implements Batcher {
@@ -166,7 +165,7 @@ export class Scheduler implements Batcher {
     return new Promise((resolve, reject) => {
       const now = performance.now();
       this.#sizes.note(tensors);
-      const request = this.#requestOf(tensors, call, terms, { resolve, reject }, now);
+      const request = this.#requestOf(tensors, call, terms, resolve, reject, now);
       const refusal = call.cancelled ? cancelled('client') : this.#refusal(request, now);
       if (refusal !== undefined) {
         reject(refusal);
@@ -205,10 +204,12 @@ export class Scheduler implements Batcher {
     const { lightest, heaviest } = this.#sizes;
     if (lightest === undefined || heaviest === undefined || this.quiet) return undefined;
     const now = performance.now();
-    const light = this.#requestOf(lightest, call, terms, NO_SETTLERS, now);
+    const light = this.#arrivalOf(lightest, call, terms, now);
     const closed = this.#closedTo(light, now);
     if (closed !== undefined) return closed;
-    const heavy = heaviest === lightest ? light : this.#requestOf(heaviest, call, terms, NO_SETTLERS, now);
+    // Only an objective grants the heaviest more time.
+    const isAlike = heaviest === lightest || light.objectiveAt === Number.POSITIVE_INFINITY;
+    const heavy = isAlike ? light : this.#arrivalOf(heaviest, call, terms, now);
     const waitMs = this.#waitMs(light, now);
     const aloneMs = this.#predict(lightest, light.rows, now) ?? 0;
     if (waitMs + aloneMs <= this.#slackOf(heavy) * (heavy.deadline - now)) return undefined;
@@ -257,17 +258,13 @@ export class Scheduler implements Batcher {
     tensors: InferTensors,
     call: Call,
     terms: RequestTerms,
-    settlers: Pick<QueuedRequest, 'resolve' | 'reject'>,
+    resolve: QueuedRequest['resolve'],
+    reject: QueuedRequest['reject'],
     now: number,
   ): QueuedRequest {
-    const { queues, policy, tenantOf, objectiveMs: configuredMs } = this.#options;
     const { rows, bytes } = tensors;
-    const level = queues.levelOf(terms);
-    const objective = configuredMs ?? defaultObjectiveMs(policy.maxDelayMs, this.costs.typical(tensors.size, rows));
-    const times = timesOf(call, terms, queues.at(level), objective, rows, now);
-    const deadline = Math.min(times.latestAt, times.objectiveAt) - waitMsOf(terms.behind?.(rows));
-    const isNamed = times.objectiveAt === Number.POSITIVE_INFINITY;
-    const { name: tenant, weight } = tenantOf?.(call) ?? ONE_TENANT;
+    const level = this.#options.queues.levelOf(terms);
+    const times = this.#timesOf(tensors, call, terms, level, now);
     // Field by field: to spread objects takes longer than all else here.
     return {
       limitMs: times.limitMs,
@@ -275,18 +272,18 @@ export class Scheduler implements Batcher {
       latestAt: times.latestAt,
       objectiveAt: times.objectiveAt,
       due: times.due,
-      resolve: settlers.resolve,
-      reject: settlers.reject,
+      resolve,
+      reject,
       tensors,
       call,
       rows,
       bytes,
       workMs: this.#queue.workMs(tensors),
-      deadline,
+      deadline: times.deadline,
       behind: terms.behind,
       arrivalMs: now,
       level,
-      flow: this.#queue.flowOf({ tenant, weight, level, grantedMs: deadline - now, isNamed }),
+      flow: this.#flowOf(call, level, times, now),
       turn: 0,
       isWaiting: false,
       suspect: false,
@@ -295,6 +292,36 @@ export class Scheduler implements Batcher {
       stopTimer: undefined,
       occupancy: undefined,
     };
+  }
+
+  /** Less than a request, because most that are judged are refused. */
+  #arrivalOf(tensors: InferTensors, call: Call, terms: RequestTerms, now: number): Arrival {
+    const level = this.#options.queues.levelOf(terms);
+    const times = this.#timesOf(tensors, call, terms, level, now);
+    return {
+      expiresAt: times.expiresAt,
+      latestAt: times.latestAt,
+      objectiveAt: times.objectiveAt,
+      due: times.due,
+      deadline: times.deadline,
+      arrivalMs: now,
+      tensors,
+      rows: tensors.rows,
+      behind: terms.behind,
+      flow: this.#flowOf(call, level, times, now),
+    };
+  }
+
+  #timesOf({ size, rows }: InferTensors, call: Call, terms: RequestTerms, level: number, now: number): RequestTimes {
+    const { queues, policy, objectiveMs } = this.#options;
+    const objective = objectiveMs ?? defaultObjectiveMs(policy.maxDelayMs, this.costs.typical(size, rows));
+    return timesOf(call, terms, queues.at(level), objective, rows, now);
+  }
+
+  #flowOf(call: Call, level: number, { objectiveAt, deadline }: RequestTimes, now: number): Flow {
+    const { name: tenant, weight } = this.#options.tenantOf?.(call) ?? ONE_TENANT;
+    const isNamed = objectiveAt === Number.POSITIVE_INFINITY;
+    return this.#queue.flowOf({ tenant, weight, level, grantedMs: deadline - now, isNamed });
   }
 
   /** Why the request cannot be taken now, if so. */
@@ -319,7 +346,7 @@ export class Scheduler implements Batcher {
   }
 
   /** Why nothing runs that the request could wait for, if so. */
-  #closedTo(request: QueuedRequest, now: number): InferError | undefined {
+  #closedTo(request: Arrival, now: number): InferError | undefined {
     const { gate } = this.#executor;
     if (gate.kind === 'open') return breakerOpen(this.#options.model, gate.retryAfterMs);
     if (request.expiresAt <= now) return expired();
@@ -327,7 +354,7 @@ export class Scheduler implements Batcher {
     return undefined;
   }
 
-  #tooMuchBefore(request: QueuedRequest, waitMs: number, now: number): InferError {
+  #tooMuchBefore(request: Arrival, waitMs: number, now: number): InferError {
     const { objectiveAt, latestAt, arrivalMs } = request;
     if (objectiveAt < latestAt) return overloaded(waitMs, objectiveAt - arrivalMs);
     const leftMs = request.deadline - now;
@@ -339,7 +366,7 @@ export class Scheduler implements Batcher {
   }
 
   /** The request's own run, and those of the steps behind it. */
-  #aloneMs({ tensors, rows, behind }: QueuedRequest, now: number): number {
+  #aloneMs({ tensors, rows, behind }: Arrival, now: number): number {
     return (this.#predict(tensors, rows, now) ?? 0) + (behind?.(rows).runMs ?? 0);
   }
 
@@ -347,7 +374,7 @@ export class Scheduler implements Batcher {
    * Whose caller named no time is not refused because the machine is slow for a while, but because more is asked than the model
    * answers at its usual pace: callers in a closed loop ask for no more on a slow machine.
    */
-  #slackOf({ objectiveAt, latestAt }: QueuedRequest): number {
+  #slackOf({ objectiveAt, latestAt }: Arrival): number {
     return objectiveAt < latestAt ? ADMISSION_SLACK * this.costs.slowness : ADMISSION_SLACK;
   }
 
@@ -356,7 +383,7 @@ export class Scheduler implements Batcher {
   }
 
   /** About how long until what is in flight, and what goes before the request, is worked off; 0 where that is not known. */
-  #waitMs(request: QueuedRequest, now: number): number {
+  #waitMs(request: Arrival, now: number): number {
     const beforeMs = this.#queue.msBefore(request) * this.costs.slowness;
     if (this.#executor.idle > 0 && beforeMs === 0) return 0;
     return this.#runningMs(now) + beforeMs / this.#executor.instances;

@@ -1,13 +1,8 @@
 /** What the steps that follow in an ensemble mean for the batches of a step's model. */
 
-import type { PathBehind } from '../admit/request-terms.ts';
+import { waitMsOf } from '../admit/request-terms.ts';
 import type { QueuedRequest } from './queued-request.ts';
 import type { Bucket } from './waiting.ts';
-
-/** Until the models of the steps behind have worked off what goes before the request. */
-export function waitMsOf(behind: PathBehind | undefined): number {
-  return behind === undefined ? 0 : behind.ms - behind.runMs;
-}
 
 /** Until the first of the outputs is of use: those of a step are not before a step behind it can start. */
 export function neededInMs(requests: readonly QueuedRequest[]): number {
