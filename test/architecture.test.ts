@@ -76,10 +76,17 @@ const NEIGHBOURS: readonly { readonly place: string; readonly sees: readonly str
   { place: 'http2/', sees: [] },
   {
     place: 'gateway/',
-    sees: ['wire/', 'http2/', 'worker/protocol.ts', 'worker/run-frame.ts', 'worker/mailbox.ts'],
+    sees: [
+      'wire/',
+      'http2/',
+      'worker/protocol.ts',
+      'worker/run-frame.ts',
+      'worker/mailbox.ts',
+      'worker/onnx-runtime-package.ts',
+    ],
   },
   { place: 'gateway/errors.ts', sees: [] },
-  { place: 'gateway/repository/', sees: ['wire/', 'worker/protocol.ts'] },
+  { place: 'gateway/repository/', sees: ['wire/', 'worker/protocol.ts', 'worker/onnx-runtime-package.ts'] },
   {
     place: 'gateway/ops/',
     sees: [

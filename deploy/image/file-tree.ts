@@ -29,7 +29,9 @@ interface Step {
 /** The user that the image runs as: no root, and known to nobody else. */
 const USER = { name: 'tensorgate', id: 10_001 } as const;
 
-const ORT = 'app/node_modules/onnxruntime-node/bin/napi-v6';
+/** For development by the lock file: the npm package brings its files for Linux, and the image those for its own platform. */
+const ONNX_RUNTIME = 'node_modules/onnxruntime-node';
+const ORT = `app/${ONNX_RUNTIME}/bin/napi-v6`;
 /** For compilers and debuggers, not for running. */
 const NOT_RUN = /\.map$|\.d\.[cm]?ts$/;
 
@@ -39,7 +41,7 @@ export const STEPS: readonly Step[] = [
     take({ source, target }) {
       const tsc = path.join(source, 'node_modules/.bin/tsc');
       const args = ['-p', 'tsconfig.build.json', '--outDir', path.join(target, 'app/dist')];
-      execFileSync(tsc, [...args, '--declaration', 'false', '--sourceMap', 'false'], { cwd: source, stdio: 'inherit' });
+      execFileSync(tsc, [...args, '--declaration', 'false'], { cwd: source, stdio: 'inherit' });
     },
   },
   {
@@ -52,7 +54,7 @@ export const STEPS: readonly Step[] = [
   {
     what: 'add the packages that it needs to run',
     take({ source, target }) {
-      for (const folder of productionPackages(source)) {
+      for (const folder of [...productionPackages(source), ONNX_RUNTIME]) {
         if (folder.startsWith('node_modules/@types/')) continue;
         copy(path.join(source, folder), path.join(target, 'app', folder), (file) => {
           // A package inside another one is an entry of its own.

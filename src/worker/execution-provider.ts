@@ -1,7 +1,9 @@
 /** Chooses the provider from a preference list, and records why the earlier ones were refused. */
 
-import { InferenceSession } from 'onnxruntime-node';
+import { createRequire } from 'node:module';
+import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../error-message.ts';
+import { findOnnxRuntime } from './onnx-runtime-package.ts';
 import type { ExecutionProvider, ProviderRefusal, SessionSpec } from './protocol.ts';
 
 export interface OpenedSession {
@@ -17,6 +19,7 @@ export interface OpenedSession {
  * @throws Error where none accepts, or, with `strictProviders`, where the first does not.
  */
 export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
+  const { InferenceSession } = loadOnnxRuntime();
   const refusals: ProviderRefusal[] = [];
   for (const provider of spec.providers) {
     try {
@@ -33,6 +36,10 @@ export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
   const reasons = refusals.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
   const rule = spec.strictProviders ? ' (strict_execution_providers forbids another)' : '';
   throw new Error(`no execution provider accepts the model${rule}: ${reasons}`);
+}
+
+function loadOnnxRuntime(): typeof import('onnxruntime-node') {
+  return createRequire(import.meta.url)(findOnnxRuntime().directory);
 }
 
 /** The binding reports an unknown element type only by its number in ONNX. */

@@ -5,7 +5,7 @@
  */
 
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
+import { findOnnxRuntime } from '../../worker/onnx-runtime-package.ts';
 
 export interface Arithmetic {
   /** As of `instructionSetClass`. */
@@ -23,10 +23,7 @@ export function arithmeticHere(): Arithmetic {
 }
 
 function readArithmetic(): Arithmetic {
-  // The package is looked at, and not loaded.
-  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
-  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8')) as { readonly version: string };
-  return { instructionSet: instructionSetClass(), onnxRuntime: version };
+  return { instructionSet: instructionSetClass(), onnxRuntime: findOnnxRuntime().version };
 }
 
 /** From the flags of `/proc/cpuinfo`, the best first. */

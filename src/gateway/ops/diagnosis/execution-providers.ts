@@ -1,16 +1,13 @@
 /** ONNX Runtime and its execution providers: what is installed, what loads, and what is missing where one does not. */
 
+import fs from 'node:fs';
 import path from 'node:path';
 import { messageOf } from '../../../error-message.ts';
+import { findOnnxRuntime, type OnnxRuntimePackage, packageSpec } from '../../../worker/onnx-runtime-package.ts';
 import { EXECUTION_PROVIDERS, type ExecutionProvider } from '../../../worker/protocol.ts';
 import type { Settings } from '../settings.ts';
 import type { Finding } from './finding.ts';
-import {
-  findOnnxRuntime,
-  inspectProvider,
-  type OnnxRuntimePackage,
-  type ProviderFiles,
-} from './onnx-runtime-package.ts';
+import { inspectProvider, type ProviderFiles } from './provider-files.ts';
 import { type Trial, tryProvider } from './provider-trial.ts';
 
 export type ProviderSettings = Pick<
@@ -26,10 +23,9 @@ export async function checkProviders(settings: ProviderSettings, env: NodeJS.Pro
   const subject = 'onnxruntime';
   let found: OnnxRuntimePackage;
   try {
-    found = findOnnxRuntime(process.platform, process.arch);
+    found = findOnnxRuntime();
   } catch (error) {
-    const text = `onnxruntime-node is not installed: ${messageOf(error)}`;
-    return [{ level: 'fail', subject, text, advice: 'install it with npm install onnxruntime-node' }];
+    return [{ level: 'fail', subject, text: messageOf(error) }];
   }
   const { version, directory, bindingDirectory } = found;
   if (bindingDirectory === undefined) {
@@ -46,7 +42,7 @@ export async function checkProviders(settings: ProviderSettings, env: NodeJS.Pro
   const relative = path.relative(path.dirname(directory), bindingDirectory);
   return [
     { level: 'ok', subject, text: `onnxruntime-node ${version}, binding in ${relative}` },
-    ...judgeProviders(reports, settings, directory),
+    ...judgeProviders(reports, settings, commandForProviders(found)),
   ];
 }
 
@@ -58,12 +54,12 @@ export interface ProviderReport {
 
 /**
  * A refusal matters as far as the settings ask for the provider.
- * @param directory of ONNX Runtime's package, for the advice.
+ * @param fetchCommand that brings the provider libraries, for the advice.
  */
 export function judgeProviders(
   reports: readonly ProviderReport[],
   settings: Pick<Settings, 'executionProviders' | 'strictExecutionProviders'>,
-  directory: string,
+  fetchCommand: string,
 ): Finding[] {
   const { executionProviders: wanted, strictExecutionProviders: strict } = settings;
   const accepted = new Set(reports.filter(({ trial }) => trial.kind === 'accepted').map(({ provider }) => provider));
@@ -90,10 +86,17 @@ export function judgeProviders(
       level,
       subject: provider,
       text: `not available${instead}: ${why}`,
-      advice: adviceFor(provider, files, directory),
+      advice: adviceFor(provider, files, fetchCommand),
     };
   });
   return [...absent, ...tried];
+}
+
+/** The package onnxruntime-node has a script for it; the files that come with tensorgate do not. */
+function commandForProviders(found: OnnxRuntimePackage): string {
+  const script = path.join(found.directory, 'script', 'install.js');
+  if (fs.existsSync(script)) return `ONNXRUNTIME_NODE_INSTALL=true node ${script}`;
+  return `ONNXRUNTIME_NODE_INSTALL=true npm install ${packageSpec(found)}`;
 }
 
 function describeUse(
@@ -117,14 +120,13 @@ const DRIVER_LIBRARY = 'libcuda.so.1';
 function adviceFor(
   provider: ExecutionProvider,
   { missing, unresolved = [] }: ProviderFiles,
-  directory: string,
+  fetchCommand: string,
 ): string {
   if (provider === 'cpu') {
     return 'the binding needs glibc 2.28 or newer and libstdc++: use an image such as node:24-bookworm-slim, not one of Alpine';
   }
   if (missing.length > 0) {
-    const script = path.join(directory, 'script', 'install.js');
-    return `ONNXRUNTIME_NODE_INSTALL=true node ${script} fetches the provider libraries (docs/gpu.md)`;
+    return `${fetchCommand} fetches the provider libraries (docs/gpu.md)`;
   }
   const others = unresolved.filter((name) => name !== DRIVER_LIBRARY);
   if (others.length > 0) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { judgeProviders, type ProviderReport } from '../../../../src/gateway/ops/diagnosis/execution-providers.ts';
 import type { Finding } from '../../../../src/gateway/ops/diagnosis/finding.ts';
-import type { ProviderFiles } from '../../../../src/gateway/ops/diagnosis/onnx-runtime-package.ts';
+import type { ProviderFiles } from '../../../../src/gateway/ops/diagnosis/provider-files.ts';
 import type { ExecutionProvider } from '../../../../src/worker/protocol.ts';
 
 const NOTHING: ProviderFiles = { missing: [], unresolved: [] };
@@ -19,7 +19,7 @@ function judge(
   executionProviders: ExecutionProvider[],
   strictExecutionProviders = false,
 ): Finding[] {
-  return judgeProviders(reports, { executionProviders, strictExecutionProviders }, '/package');
+  return judgeProviders(reports, { executionProviders, strictExecutionProviders }, 'node /package/script/install.js');
 }
 
 function levels(findings: readonly Finding[]): string[] {

@@ -1,30 +1,9 @@
-/** ONNX Runtime's package as it lies on disk. This process looks at its files and never loads them. */
+/** The execution providers of ONNX Runtime as files on disk. This process looks at the files and never loads them. */
 
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { ExecutionProvider } from '../../../worker/protocol.ts';
-
-export interface OnnxRuntimePackage {
-  readonly version: string;
-  readonly directory: string;
-  /** Where the binding for this machine lies, and the provider libraries beside it; `undefined` where there is none. */
-  readonly bindingDirectory: string | undefined;
-}
-
-/** @throws Error where the package is not installed. */
-export function findOnnxRuntime(platform: string, arch: string): OnnxRuntimePackage {
-  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
-  const directory = path.dirname(manifest);
-  const { version } = JSON.parse(fs.readFileSync(manifest, 'utf8')) as { readonly version: string };
-  const bindingDirectory = fs
-    .readdirSync(path.join(directory, 'bin'))
-    .filter((name) => /^napi-v\d+$/.test(name))
-    .map((name) => path.join(directory, 'bin', name, platform, arch))
-    .find((candidate) => fs.existsSync(path.join(candidate, 'onnxruntime_binding.node')));
-  return { version, directory, bindingDirectory };
-}
 
 /** The libraries that ONNX Runtime opens for a provider, by the names that it looks for beside its binding. */
 export const PROVIDER_LIBRARIES = {
