@@ -15,7 +15,9 @@ const QUICK = fs.globSync('test/**/*.test.ts', { cwd: ROOT, exclude: FULL_SUITE_
 function withImports(file: string, seen = new Set<string>()): ReadonlySet<string> {
   if (seen.has(file)) return seen;
   seen.add(file);
-  for (const [, specifier = ''] of fs.readFileSync(file, 'utf8').matchAll(/^(?:import|export|\}).* from '(\.[^']+\.ts)'/gm)) {
+  for (const [, specifier = ''] of fs
+    .readFileSync(file, 'utf8')
+    .matchAll(/^(?:import|export|\}).* from '(\.[^']+\.ts)'/gm)) {
     withImports(path.join(path.dirname(file), specifier), seen);
   }
   return seen;
