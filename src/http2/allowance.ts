@@ -1,7 +1,7 @@
 /**
  * A token bucket against floods: what brings nothing spends, time and answered calls earn.
  *
- * HTTP/2 lets a peer send frames that cost it a few bytes and us some work, and of which a few are legitimate: PING,
+ * HTTP/2 lets a peer send frames that cost the peer a few bytes and us some work, a few of them legitimately: PING,
  * SETTINGS, PRIORITY, empty DATA, tiny WINDOW_UPDATE, RST_STREAM (RFC 9113, section 10.5).
  */
 export class Allowance {
@@ -12,7 +12,7 @@ export class Allowance {
   #at = 0;
 
   /**
-   * @param burst what there is at first, and what time alone earns at most
+   * @param burst tokens at first, and the most that time earns
    * @param most what a peer may save by work, in tokens
    */
   constructor(burst: number, perSecond: number, most = burst) {
@@ -34,7 +34,7 @@ export class Allowance {
 
   /**
    * @param now of a clock that never goes back, in milliseconds; a coarse one will do
-   * @returns false: the peer has gone too far; a second earns back what is overdrawn
+   * @returns false if the peer has gone too far; each second earns the debt back
    */
   spend(tokens: number, now: number): boolean {
     this.#earnByTime(now);

@@ -1,6 +1,6 @@
 import type { LimitListener, LimitName } from './limits.ts';
 
-/** Up to which share of a budget different uses may fill it: what is smaller finds room when what is larger does not. */
+/** Share of a budget that each use may fill: small uses still find room when large ones do not. */
 export const Claim = {
   /** Room for bytes that are announced and have not come. */
   AHEAD: 1 / 2,
@@ -59,7 +59,7 @@ export class ByteBudget {
     return true;
   }
 
-  /** For what is held already, whether there is room or not. */
+  /** Charges bytes that are already held, whether or not there is room. */
   take(bytes: number): void {
     this.#used += bytes;
     this.#parent?.take(bytes);

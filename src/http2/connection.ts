@@ -2,7 +2,7 @@
  * One HTTP/2 connection: its two halves, its streams, and how it ends.
  *
  * H1: a ConnectionError, wherever in the receiving half it is found, ends the connection with GOAWAY.
- * H2: every stream's exchange is told once that the stream is over, however it ends.
+ * H2: every stream's exchange is notified once when the stream is over, however it ends.
  * H3: reading never waits for writing. Two peers that each stop reading until they have written would wait for ever.
  * H4: what comes in a chunk is answered by one write after the chunk, what handlers send later by one write in a turn of
  *     the event loop.
@@ -34,7 +34,7 @@ export interface ConnectionHost extends LimitListener {
   readonly protocol: Protocol;
   readonly limits: Http2Limits;
   readonly maxConcurrentStreams: number;
-  /** Of all connections. */
+  /** Budget shared by all connections. */
   readonly unread: ByteBudget;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
@@ -70,7 +70,7 @@ const MAX_LOOK_MS = 2_000;
 /** Smaller chunks cost less to collect than to free. */
 const FREED_BYTES = 16 * 1024;
 const PING_PAYLOAD = Buffer.from('tensorgt', 'latin1');
-/** Of the PING that measures the way back, whose answer must not pass for that of another. */
+/** Payload of the PING that measures the way back; its answer must not be taken for another's. */
 const PROBE_PAYLOAD = Buffer.from('way back', 'latin1');
 
 /** Why the connection goes that leaves most unread. */
@@ -211,7 +211,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     setTimeout(() => this.#finalGoAway(), LAST_STREAMS_MS).unref();
   }
 
-  /** Answers what is under way with UNAVAILABLE. */
+  /** Answers the open calls with UNAVAILABLE. */
   abandon(): void {
     for (const stream of this.streams.all()) stream.exchange?.abandon();
   }
@@ -317,7 +317,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.touched();
   }
 
-  // What the sending half tells.
+  // Notifications from the sending half.
 
   answered(stream: Http2Stream): void {
     if (stream.exchange?.isWork) {
@@ -344,7 +344,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   // What the receiving half asks.
 
   get intake(): Intake {
-    // Section 6.8: it crossed the last GOAWAY, which told the client that it was not taken.
+    // Section 6.8: it crossed the last GOAWAY, which announced that it is not accepted.
     if (this.#draining === Draining.FINAL) return 'ignore';
     if (this.isCrowded) {
       this.limitReached('maxUnreadBytes');
@@ -475,7 +475,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.flush();
   }
 
-  /** Ends the socket behind what was written. */
+  /** Ends the socket after the pending writes. */
   #close(): void {
     const socket = this.#socket;
     const destroyAfter = (milliseconds: number): void => {

@@ -1,6 +1,6 @@
 /**
- * Bytes to frames. The payload of DATA is handed on piece by piece, as it arrives; every other frame is handed on whole: as
- * a part of the chunk where it lies in one, else from a buffer of its size. In the usual case nothing is copied.
+ * Splits bytes into frames. The payload of DATA is passed on piece by piece, as it arrives; every other frame is passed on whole:
+ * as a part of the chunk if it lies in one, otherwise from a buffer of its size. Usually nothing is copied.
  */
 
 import { frameSizeError, protocolError } from './error-code.ts';
@@ -42,7 +42,7 @@ export class FrameReader {
     return this.#prefaceGot === PREFACE.length;
   }
 
-  /** Of a frame header, or a frame other than DATA, that has begun and is not complete: a number of its own. 0: there is none. */
+  /** Number of the incomplete frame header, or frame other than DATA, that has begun. 0: there is none. */
   get unfinished(): number {
     return this.#headerGot > 0 || this.#payload !== undefined ? this.#cuts : 0;
   }

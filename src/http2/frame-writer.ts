@@ -154,7 +154,7 @@ export class FrameWriter {
     pieces.length = 0;
     this.#piecesBytes = 0;
     if (socket.writableLength === 0) {
-      // The kernel has it all, so the slab is free again; else it is used on from where it is.
+      // The kernel has taken everything, so the slab is free again; otherwise it is used on from here.
       this.#from = 0;
       this.#at = 0;
     }

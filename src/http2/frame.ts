@@ -26,7 +26,7 @@ export const MAX_MAX_FRAME_BYTES = 16_777_215;
 
 /** RFC 9113, section 6.9.1. */
 export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
-/** Of every stream, and of the connection, before anyone says otherwise (RFC 9113, section 6.9.2). */
+/** Initial window of every stream and connection (RFC 9113, section 6.9.2). */
 export const INITIAL_WINDOW_BYTES = 65_535;
 
 /** What a client sends first (RFC 9113, section 3.4). */

@@ -44,7 +44,7 @@ export class HeaderBlock {
     return this.#id;
   }
 
-  /** Of the block that is not complete: a number of its own. 0: there is none. */
+  /** Number of the incomplete block. 0: there is none. */
   get unfinished(): number {
     return this.#id === 0 ? 0 : this.#opened;
   }
@@ -86,7 +86,7 @@ export class HeaderBlock {
     return this.#decoder.decode(block, 0, block.length);
   }
 
-  /** Gives back what is held of a block. */
+  /** Frees the memory charged for a block. */
   close(): void {
     this.#room.give(this.#byteLength);
     this.#fragments.length = 0;

@@ -1,6 +1,5 @@
 /**
- * A header field of a request. What is to be known of it is found out once, when it is made, and not at each use of a
- * table entry.
+ * A header field of a request. It is classified once, when it is created, and not at each use of a table entry.
  */
 
 /** What a field means here. */

@@ -70,7 +70,7 @@ const STATIC_FIELDS: readonly (readonly [name: string, value?: string])[] = [
 
 const STATIC_TABLE = STATIC_FIELDS.map(([name, value = '']) => new HeaderField(name, value));
 
-/** Of the static table; the dynamic one follows (section 2.3.3). */
+/** Entries of the static table; the dynamic one follows (section 2.3.3). */
 export const STATIC_LENGTH = STATIC_TABLE.length;
 
 /** Indices that an encoder needs. */

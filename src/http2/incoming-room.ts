@@ -10,10 +10,9 @@ const MAX_ASKED = 8;
 const TOO_MUCH_HELD = 'others need the room that requests on this connection hold';
 
 /**
- * Ends requests on the connection that holds most, of the address that holds most. A large message only displaces what
- * belongs to someone who holds twice as much, so that two who upload in earnest do not end each other's requests in turn; a
- * small call always finds room.
- * @param connection the one that needs it
+ * Ends requests on the largest connection of the address that holds most. A large message only displaces peers that hold twice
+ * as much, so that two honest uploads do not end each other's requests in turn; a small call always finds room.
+ * @param connection that needs the room
  * @returns whether there is room in `incoming` now
  */
 export function makeRoomForRequest(
@@ -29,7 +28,7 @@ export function makeRoomForRequest(
     if (worst === undefined || asked.size === MAX_ASKED) return false;
     if (claim !== Claim.SMALL && !isFarAbove(worst, connection, bytes)) return false;
     asked.add(worst);
-    // What is left then is no request: header blocks that do not end.
+    // The rest is no request: unfinished header blocks.
     if (!worst.room.evict(hasRoom, stream) && worst !== connection)
       worst.abort(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_HELD);
   }

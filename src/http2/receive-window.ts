@@ -1,6 +1,6 @@
 /**
  * The receiving half of flow control, of a stream or of a connection (RFC 9113, section 5.2 and 6.9).
- * What a peer may still send is only ever raised here, and told by the WINDOW_UPDATE that `reopen` asks for.
+ * Here the window only grows; the WINDOW_UPDATE that `reopen` requests announces it to the peer.
  */
 export class ReceiveWindow {
   #left: number;
@@ -24,7 +24,7 @@ export class ReceiveWindow {
 
   /**
    * @param wanted how much the peer shall be able to send
-   * @returns the increment to tell it; 0 while at least half of that is open anyway
+   * @returns the increment to announce; 0 while at least half of it is open anyway
    */
   reopen(wanted: number): number {
     const increment = wanted - this.#left;

@@ -60,7 +60,7 @@ export interface ReceiverOwner extends LimitListener {
 const NUISANCE = 1;
 /** Much cheaper, and now and then legitimate in numbers. */
 const SMALL_NUISANCE = 0.1;
-/** DATA of less, of which nothing is complete afterwards, brings less than it costs. */
+/** A shorter DATA frame that completes nothing costs more than it brings. */
 const USEFUL_DATA_BYTES = 256;
 /** A WINDOW_UPDATE of less lets us send less than it costs to handle it. */
 const USEFUL_INCREMENT_BYTES = 4 * 1024;
@@ -88,7 +88,7 @@ export class Receiver implements FrameSink {
   #dataStream: Http2Stream | undefined;
   #dataFlags = 0;
   #dataLength = 0;
-  /** Of its payload, without the padding: what is to come, and what came. */
+  /** Bytes of its payload without padding: still to come, and received. */
   #dataLeft = 0;
   #dataGot = 0;
   #padLengthIsNext = false;
@@ -382,7 +382,7 @@ export class Receiver implements FrameSink {
         break;
       default:
         // It crossed our answer.
-        this.#spend(SMALL_NUISANCE, 'RST_STREAM of what is closed');
+        this.#spend(SMALL_NUISANCE, 'RST_STREAM of a closed stream');
         if (this.isThrottled) this.#spendViolation(undefined, DEFIANCE);
     }
   }

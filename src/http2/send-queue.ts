@@ -43,7 +43,7 @@ export class SendQueue {
     }
   }
 
-  /** What is sent of the first piece stays so: where that is among these, the whole begins with it. */
+  /** The sent part of the first piece stays sent: if these pieces contain it, all of them start with it. */
   #joinSmall(): void {
     this.#smallAtEnd = 0;
     const small = this.#pieces.splice(Math.max(this.#first, this.#pieces.length - JOINED_PIECES));
@@ -61,7 +61,7 @@ export class SendQueue {
     this.#first++;
     this.#sentOfFirst = 0;
     if (this.#first === this.#pieces.length) this.#pieces.length = 0;
-    // A queue that is never empty must not grow for ever. What is moved here was preceded by as many that were sent.
+    // A queue that is never empty must not grow for ever. Amortized: at least as many pieces were sent as are moved here.
     else if (this.#first >= COMPACT_AFTER && this.#first * 2 >= this.#pieces.length)
       this.#pieces.splice(0, this.#first);
     else return;

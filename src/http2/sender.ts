@@ -87,7 +87,7 @@ export class Sender {
     return true;
   }
 
-  /** Trailers are to follow what was sent before. */
+  /** Trailers follow the pending data. */
   end(stream: Http2Stream): void {
     if (stream.unsentBytes === 0 && this.#hasRoom()) this.#trailers(stream);
     else {
@@ -135,7 +135,7 @@ export class Sender {
     stream.inTurn = false;
   }
 
-  /** Writes what is ready, as far as the socket takes it. */
+  /** Writes ready frames, as far as the socket takes them. */
   flush(): void {
     if (this.#blocked) {
       this.#countSocket();

@@ -16,7 +16,7 @@ const Setting = {
 
 const ENTRY_BYTES = 6;
 
-/** The payload of our SETTINGS frame; what is not in it is as RFC 9113 says. */
+/** The payload of our SETTINGS frame; other settings keep the defaults of RFC 9113. */
 export function ourSettings(limits: {
   readonly maxConcurrentStreams: number;
   readonly streamWindowBytes: number;

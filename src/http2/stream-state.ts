@@ -9,7 +9,7 @@ export const StreamState = {
   HALF_CLOSED_REMOTE: 3,
   /** Both are, or the peer reset it. */
   CLOSED: 4,
-  /** We reset it, while the peer could still send: what was under way is to be ignored. */
+  /** We reset it while the peer could still send: frames in flight are ignored. */
   RESET: 5,
 } as const;
 

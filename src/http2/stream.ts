@@ -45,7 +45,7 @@ export class Http2Stream<End extends object = object> {
   /** Sets itself, before it answers. */
   exchange: Exchange | undefined = undefined;
 
-  // Of the request.
+  // The request.
   readonly window: ReceiveWindow;
   /** `content-length`, and how much of it came. */
   contentLength: number | undefined = undefined;
@@ -53,7 +53,7 @@ export class Http2Stream<End extends object = object> {
   /** On the clock of the connection's host. */
   readonly openedAt: number;
 
-  // Of the answer.
+  // The answer.
   sendWindow: number;
   headSent = false;
   /** How it ends, once that is known. */
@@ -99,7 +99,7 @@ export class Http2Stream<End extends object = object> {
     this.#carrier.keepChunk();
   }
 
-  /** A message is needed no longer, of which `keepChunk` may have been called. */
+  /** A message is no longer needed, after a possible `keepChunk`. */
   dropMessage(message: Uint8Array): void {
     this.#carrier.dropMessage(message);
   }
@@ -124,7 +124,7 @@ export class Http2Stream<End extends object = object> {
     return this.#queue === undefined ? 0 : this.#queue.byteLength;
   }
 
-  /** There is too much unsent; `exchange.drained` tells when there is not. */
+  /** Too much is unsent; `exchange.drained` reports when that is over. */
   get isFull(): boolean {
     this.#full ||= this.unsentBytes >= HIGH_WATER_BYTES;
     return this.#full;

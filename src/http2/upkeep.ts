@@ -1,4 +1,4 @@
-/** What is due for a connection, besides what its peer asks for. Looked at about once a second. */
+/** Periodic work for a connection, independent of its peer's requests. Checked about once a second. */
 
 import type { Http2Limits } from './limits.ts';
 
@@ -16,7 +16,7 @@ export interface Vitals {
   readonly pingedAt: number | undefined;
   /** The socket became full. */
   readonly blockedAt: number | undefined;
-  /** The peer was told to go. */
+  /** GOAWAY was sent. */
   readonly retiredAt: number | undefined;
 }
 
@@ -24,14 +24,14 @@ export type Duty =
   | 'nothing'
   /** See whether the peer is still there. */
   | 'ping'
-  /** Tell the peer to go. */
+  /** Send GOAWAY. */
   | 'retire'
-  /** End what is still under way. */
+  /** End the open calls. */
   | 'abandon'
   /** End the connection: the client does not speak, or never ends what it says. */
   | 'refuse'
   | 'interrupt'
-  /** Close the socket: nobody reads; nobody is there; or it was told to go, and has not. */
+  /** Close the socket: the peer does not read, is gone, or ignored GOAWAY. */
   | 'stalled'
   | 'silent'
   | 'overdue';

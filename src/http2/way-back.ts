@@ -1,9 +1,9 @@
 /**
  * How long an answer takes from here to its caller, measured for each connection.
  *
- * What is measured is a PING's round trip and the time that the socket takes for what is written. All of the round trip counts,
- * not half: a client sends its timeout when it sends the request, so the deadline here is later than its own by the way of the
- * request. The peer's event loop and ours are in it, as they are in the way of an answer.
+ * It adds a PING's round trip and the time that the socket takes for written data. The whole round trip counts, not half: a
+ * client sends its timeout with the request, so the deadline here is later than the client's by the way of the request. The
+ * event loops of both ends are included, as they are for an answer.
  */
 
 /** Until something was measured: a network within one data centre, or a client on the same machine. */
@@ -23,7 +23,7 @@ export class WayBack {
   /** The longest that the socket was full since the last sample. */
   #blockedMs = 0;
 
-  /** The socket took what was written only after `ms`. */
+  /** The socket needed `ms` to take the written data. */
   blocked(ms: number): void {
     this.#blockedMs = Math.max(this.#blockedMs, ms);
   }

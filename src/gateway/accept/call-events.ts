@@ -1,4 +1,4 @@
-/** What every transport tells of its calls. */
+/** The events that every transport publishes about its calls. */
 
 import { type InferError, Status, type StatusCode, type StatusName } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';

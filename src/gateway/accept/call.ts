@@ -21,17 +21,17 @@ export type CancelReason = 'client' | 'deadline' | 'connection';
 export interface Call {
   /** `/package.Service/Method`, as the client sent it. */
   readonly path: string;
-  /** Of a unary call: the client's, clamped to the server's maximum, or the server's default. Of a streaming one: the client's, or none. */
+  /** Unary: the client's deadline, clamped to the server's maximum, or the server's default. Streaming: the client's, or none. */
   readonly deadline: Deadline;
   /** Whether the client named the deadline. Otherwise it is the server's default, or there is none. */
   readonly namesDeadline: boolean;
-  /** Of the time until the deadline, what an answer needs on its way to the client, in milliseconds: measured (`way-back.ts`). */
+  /** Time that the answer needs on its way to the client, in milliseconds, measured (`way-back.ts`). Part of the deadline. */
   readonly wayBackMs: number;
   /** The client is gone or the deadline has passed, before the call had ended. */
   readonly cancelled: boolean;
   /** The streaming call that this is one request of, where it is not a call of its own. */
   readonly stream?: Call;
-  /** Where the transport tells. */
+  /** Only set if the transport knows it. */
   readonly peer?: Peer;
   /** The client's call that this is one step of, and the ensemble that it went to, where it is not the client's own. */
   readonly step?: { readonly of: Call; readonly ensemble: string };
@@ -55,8 +55,8 @@ export interface UnaryCall extends Call {
   /** Ends the call with OK. `chunks` are the parts of one message, and must not change afterwards. */
   reply(chunks: readonly Uint8Array[], trailers?: Trailers): void;
   /**
-   * Gives the memory of the request back now, not when it is collected, where it is a buffer of its own. To be called where
-   * nobody looks at `message` any more, at no view of it, and least of all a write that is under way: all of them are empty then.
+   * Frees the memory of the request now instead of at the next collection, if it is a buffer of its own. Call it only when
+   * `message` and its views are unused, also by pending writes: all of them are empty afterwards.
    */
   discardMessage(): void;
 }
@@ -78,8 +78,8 @@ export interface StreamingCall extends Call {
 }
 
 /**
- * Looks at a call whose head has come, before its message is waited for: whoever must not call, or cannot be served now, is
- * told so at once. It does not end the call.
+ * Checks a call at its head, before its message arrives: a call without permission, or one that cannot be served now, is
+ * refused at once. A screen does not end the call itself.
  */
 export type Screen = (call: Call) => InferError | undefined;
 
@@ -125,20 +125,20 @@ export interface TransportLoad {
   readonly connections: number;
   /** Calls that are open, and requests that are not complete. */
   readonly streams: number;
-  /** Of requests that are not complete, or wait to be read. */
+  /** Bytes of requests that are incomplete or unread. */
   readonly incomingBytes: number;
-  /** Of answers that peers have not taken. */
+  /** Bytes of answers that peers have not read. */
   readonly unreadBytes: number;
 }
 
 /** A bound transport that takes calls. */
 export interface Transport {
   readonly port: number;
-  /** `undefined` where it cannot tell. */
+  /** `undefined` if unknown. */
   readonly load?: TransportLoad;
   /**
    * Closes the listener and sends GOAWAY; resolves when every call is answered and every connection closed, at the latest
-   * after `graceMs`: what is unanswered shortly before that fails with UNAVAILABLE.
+   * after `graceMs`: calls that are unanswered shortly before fail with UNAVAILABLE.
    */
   drain(graceMs: number): Promise<void>;
 }

@@ -2,8 +2,8 @@ import { InferError } from '../errors.ts';
 import type { Screen } from './call.ts';
 
 /**
- * Lets those call who have shown a certificate with one of the alternative names in `principals`, such as
- * `URI:spiffe://cluster.local/ns/ops/sa/deployer`. `undefined` where nobody is named: everybody may call.
+ * Allows only calls with a client certificate that has one of the alternative names in `principals`, such as
+ * `URI:spiffe://cluster.local/ns/ops/sa/deployer`. `undefined` without principals: every client may call.
  */
 export function controlScreen(principals: readonly string[]): Screen | undefined {
   if (principals.length === 0) return undefined;

@@ -1,4 +1,4 @@
-/** The RPCs of `inference.GRPCInferenceService` by which an operator changes the server: what is loaded, traced and logged. */
+/** The RPCs of `inference.GRPCInferenceService` that change the server: model control, trace settings, log settings. */
 
 import type { RepositoryRequest } from '../../wire/repository-request.ts';
 import { InferError } from '../errors.ts';
@@ -15,7 +15,7 @@ export interface LoadOverride {
 
 export type LogValue = boolean | number | string;
 
-/** What is behind the RPCs; what is thrown becomes the status. */
+/** The implementation of the RPCs; a thrown error becomes the status. */
 export interface ControlApi {
   /** Whether files of models are taken from clients. */
   readonly takesFiles: boolean;
@@ -26,17 +26,17 @@ export interface ControlApi {
   knows(name: string, asOf: 'now' | 'recently'): Promise<boolean>;
   /** Resolves when the model answers. */
   loadModel(name: string, override: LoadOverride): Promise<void>;
-  /** Does not wait for what is in flight. */
+  /** Does not wait for requests in flight. */
   unloadModel(name: string, options: { readonly dependents: boolean }): void;
   /**
-   * Changes, then tells the trace settings of a model, or of all where the name is empty. Empty values go back to the
-   * setting of all; no changes at all only read.
+   * Changes, then returns the trace settings of a model, or the global ones if the name is empty. Empty values reset to the
+   * global setting; without changes it only reads.
    */
   traceSettings(
     modelName: string,
     changes: ReadonlyMap<string, readonly string[]>,
   ): Promise<Readonly<Record<string, readonly string[]>>>;
-  /** Changes, then tells the log settings. */
+  /** Changes, then returns the log settings. */
   logSettings(changes: ReadonlyMap<string, LogValue>): Readonly<Record<string, LogValue>>;
 }
 
@@ -78,7 +78,7 @@ export interface IndexRpc {
   };
 }
 
-/** Those that change something: where there is an admin port, it alone offers them. */
+/** The RPCs that change something: with an admin port, they are served only there. */
 export const ADMIN_RPCS: ReadonlySet<string> = new Set<keyof LoadingRpcs | keyof SettingRpcs>([
   'RepositoryModelLoad',
   'RepositoryModelUnload',

@@ -46,7 +46,7 @@ export function loadCodecs<Rpcs extends Service<Rpcs>>(file: string, service: st
     defaults: true,
   })[service];
   const methods = Object.entries(definition as ServiceDefinition);
-  // Only the `.proto` file knows which messages an RPC has: `Rpcs` says the same to the compiler, here and nowhere else.
+  // Only the `.proto` file knows the message types of an RPC: `Rpcs` repeats them for the compiler, in this one place.
   return Object.fromEntries(methods.map(([name, method]) => [name, codecOf(method)])) as Codecs<Rpcs>;
 }
 

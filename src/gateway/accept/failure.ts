@@ -13,7 +13,7 @@ export function failWith(call: Call, error: InferError, trailers?: Trailers): vo
   call.fail(error.status, error.message, trailers, error);
 }
 
-/** The trailer that says how long to wait before a retry: a decimal of 32 bits, of which a negative one forbids it (gRFC A6). */
+/** The trailer with the wait before a retry: a decimal of 32 bits; a negative value forbids retries (gRFC A6). */
 export const PUSHBACK_TRAILER = 'grpc-retry-pushback-ms';
 
 export function pushbackValue(pushback: Pushback): string {

@@ -91,7 +91,7 @@ export abstract class GrpcJsCall implements Call {
     else this.#cancel('client', new InferError('cancelled', 'the caller cancelled the call'));
   }
 
-  /** The server ends before the call does: tells the caller, and whoever works for it. */
+  /** The server ends before the call does: notifies the caller and the handler. */
   abandon(): void {
     if (this.#ended) return;
     const failure = new InferError('draining', 'the server ended before it could answer');
@@ -191,7 +191,7 @@ export class GrpcJsStreamingCall extends GrpcJsCall implements StreamingCall {
     this.#inner.resume();
   }
 
-  /** What was written before goes out first. */
+  /** Earlier writes go out first. */
   protected override sendStatus(status: StatusObject): void {
     this.#inner.emit('error', status);
   }

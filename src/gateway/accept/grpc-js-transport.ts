@@ -24,7 +24,7 @@ const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** Connections are renewed, so that new replicas get their share; calls have the grace to end. */
 const MAX_CONNECTION_AGE_MS = 60 * 60_000;
 const MAX_CONNECTION_AGE_GRACE_MS = 10 * 60_000;
-/** Of the time to drain, what is left for the last statuses to go out, and for peers to close their end. */
+/** Part of the drain time reserved for the last statuses, and for peers to close their end. */
 const FAREWELL_MS = 100;
 
 export const listenGrpcJs: Listen = async (options, routes) => {

@@ -26,7 +26,7 @@ import { type Answers, listMethod, unaryMethod, unaryMethods } from './unary-met
 
 export const INFERENCE_SERVICE = 'inference.GRPCInferenceService';
 
-/** What is behind the service. A `version` of `''` is the one that the server chooses; what is thrown becomes the status. */
+/** The implementation of the service. `version` `''` lets the server choose; a thrown error becomes the status. */
 export interface InferenceApi {
   live(): boolean;
   ready(): boolean;
@@ -46,7 +46,7 @@ export interface InferenceApi {
   infer(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]): Promise<Reply> | InferError;
   /** What a call of `infer` says of the server's load besides its answer or its refusal, if anything. */
   loadReport(call: Call): Trailers | undefined;
-  /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which says too why a request failed. A rejection ends the whole stream. */
+  /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which also carries failures. A rejection ends the whole stream. */
   streamInfer(wire: Uint8Array, call: Call): Promise<StreamReply>;
 }
 
@@ -91,7 +91,7 @@ interface InferenceRpcs extends UnaryRpcs, LoadingRpcs, IndexRpc {
   };
 }
 
-/** Which RPCs a port offers: all of them, all but those that change the server, or those and what tells its state. */
+/** The RPCs that a port serves: all, all except those that change the server, or those and the ones that report its state. */
 export type Offer = 'all' | 'without-admin' | 'admin-only';
 
 /** The RPCs of the service. Those that the port does not offer answer UNIMPLEMENTED, and say where they are. */
@@ -146,7 +146,7 @@ export function inferenceRoutes(
   return routes;
 }
 
-/** The request may hold a model's files: its limit is then that of requests for inference. */
+/** The request may hold a model's files: it has the limit of inference requests. */
 function loadMethod(
   codec: Codec<object, object>,
   answer: Answers<LoadingRpcs>['RepositoryModelLoad'],

@@ -2,8 +2,8 @@
  * Load reports beside the answers of inferences (gRFC A51), for callers who ask for them and where the settings say so.
  *
  * A caller asks with the key that Triton and vLLM know, `endpoint-load-metrics-format`. gRPC itself has no way to ask: its
- * servers report on every call or on none, in `endpoint-load-metrics-bin`. An answer has one form alone, because Envoy drops
- * the report of one that has two.
+ * servers report on every call or on none, in `endpoint-load-metrics-bin`. An answer has only one form, because Envoy drops a
+ * report that comes in two.
  */
 
 import { encodeLoadReport, type LoadReport } from '../../wire/load-report.ts';

@@ -13,8 +13,8 @@ export class MessageLimit {
     const { maxMessageBytes = Number.POSITIVE_INFINITY, messageLimitSetting: setting } = method;
     this.bytes = Math.min(maxMessageBytes, serverBytes);
     this.#path = path;
-    const ofRpc = setting === undefined ? 'of this RPC' : `of this RPC ${setting},`;
-    this.#source = maxMessageBytes < serverBytes ? ofRpc : 'of the server (maxMessageBytes)';
+    const ofRpc = setting === undefined ? 'this RPC' : `this RPC ${setting},`;
+    this.#source = maxMessageBytes < serverBytes ? ofRpc : 'the server (maxMessageBytes)';
   }
 
   /** The error of a message of `byteLength` bytes. */
@@ -28,7 +28,7 @@ export class MessageLimit {
   }
 
   #error(finding: string): InferError {
-    const text = `the request message of ${this.#path} ${finding}; the limit ${this.#source} is ${this.bytes} bytes`;
+    const text = `the request message of ${this.#path} ${finding}; the limit of ${this.#source} is ${this.bytes} bytes`;
     return new InferError('limit_exceeded', text);
   }
 }

@@ -26,9 +26,9 @@ export interface ModelStatisticsMessage {
     readonly compute_output: StatisticDurationMessage;
     readonly cache_hit: StatisticDurationMessage;
     readonly cache_miss: StatisticDurationMessage;
-    /** Of `fail`: the caller went away. */
+    /** Passed to `fail`: the caller went away. */
     readonly cancel: StatisticDurationMessage;
-    /** Of `fail`: refused, or given up in the queue. */
+    /** Passed to `fail`: refused, or dropped in the queue. */
     readonly reject: StatisticDurationMessage;
   };
   readonly batch_stats: readonly {

@@ -1,11 +1,11 @@
-/** What is sent again and again. */
+/** Sends periodic reports. */
 export interface Recurring {
   readonly intervalMs: number;
   send(): void;
 }
 
 const TICK_MS = 100;
-/** So many a tick, 10,000 a second with ticks of 100 ms: what is due beyond that comes a tick later. */
+/** Reports per tick, 10,000 a second with ticks of 100 ms: the rest follows a tick later. */
 const MOST_PER_TICK = 1_000;
 
 /**

@@ -7,13 +7,13 @@ import { unaryMethods } from './unary-method.ts';
 
 const ROLLOUT_SERVICE = 'tensorgate.v1.Rollout';
 
-/** A `StartRolloutRequest` as in `proto/tensorgate.proto`; what is optional there is absent where nobody set it. */
+/** A `StartRolloutRequest` as in `proto/tensorgate.proto`; optional fields are absent unless set. */
 export interface StartRolloutMessage {
   readonly model: string;
   readonly version: string;
   readonly shadow_share?: number;
   readonly comparisons?: number;
-  /** Empty where nobody set it. */
+  /** Empty unless set. */
   readonly steps: readonly number[];
   readonly hold_ms?: string;
   readonly requests?: number;
@@ -79,7 +79,7 @@ interface RolloutRpcs {
   readonly Forget: { readonly request: ModelRequest; readonly response: object };
 }
 
-/** What is behind the service; what is thrown becomes the status. */
+/** The implementation of the service; a thrown error becomes the status. */
 export interface RolloutApi {
   start(request: StartRolloutMessage): Promise<RolloutStateMessage>;
   status(model: string): readonly RolloutStateMessage[];
@@ -87,7 +87,7 @@ export interface RolloutApi {
   forget(model: string): Promise<void>;
 }
 
-/** The RPCs of the service, all of which a port for inference leaves to the admin port, where there is one. */
+/** The RPCs of the service; with an admin port, all of them are served only there. */
 export function rolloutRoutes(api: RolloutApi, offer: Offer, screen?: Screen): Routes {
   const codecs = loadCodecs<RolloutRpcs>('tensorgate.proto', ROLLOUT_SERVICE);
   const methods = unaryMethods(codecs, {

@@ -1,4 +1,4 @@
-/** How long work may hold the event loop before what else waits has its turn. */
+/** Limits how long work may hold the event loop before other work gets its turn. */
 const SLICE_MS = 3;
 
 /**
@@ -33,5 +33,5 @@ export class Slices {
 /** Slices, or what passes them on. */
 export type SliceSource = Pick<Slices, 'isOver' | 'next'>;
 
-/** Those of the process, which has one event loop. */
+/** The slices of this process, which has one event loop. */
 export const SLICES = new Slices();

@@ -30,7 +30,7 @@ interface TrafficRpcs {
   };
 }
 
-/** What is behind the service; what is thrown becomes the status. */
+/** The implementation of the service; a thrown error becomes the status. */
 export interface TrafficApi {
   shadowReports(model: string): readonly ShadowReportMessage[];
 }

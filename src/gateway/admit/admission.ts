@@ -1,4 +1,4 @@
-/** The budget of bytes that the whole server holds, of requests and of answers that wait: a count alone would be no bound on memory. */
+/** The byte budget of the whole server, for requests and waiting answers: a count of requests would not bound the memory. */
 
 import { BYTES_LENGTH_SIZE } from '../../wire/bytes-tensor.ts';
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
@@ -81,17 +81,17 @@ export class Admission {
 
   /** Takes room for a request of `bytes`, or sheds it. @throws InferError `queue_full` */
   tryAcquire(bytes: number): Permit {
-    return this.#take(bytes, 1, 'of this request');
+    return this.#take(bytes, 1, 'this request');
   }
 
-  /** Takes room for an answer of `bytes` that nobody reads yet, or what else a request leaves here, or sheds it. @throws InferError `queue_full` */
-  tryHold(bytes: number, whose = 'of an answer that is not read'): Permit {
+  /** Reserves `bytes` for an unread answer, or for other data of a finished request, or sheds it. @throws InferError `queue_full` */
+  tryHold(bytes: number, whose = 'an answer that is not read'): Permit {
     return this.#take(bytes, 0, whose);
   }
 
   #take(bytes: number, requests: number, whose: string): Permit {
     if (this.#bytes + bytes > this.#maxBytes) {
-      throw this.#full(`${bytes} more ${whose} do not fit`);
+      throw this.#full(`${bytes} more of ${whose} do not fit`);
     }
     this.#bytes += bytes;
     this.#requests += requests;
@@ -103,7 +103,7 @@ export class Admission {
     return new InferError('queue_full', text, { pushback: Math.ceil(50 + Math.random() * 50) });
   }
 
-  /** For permits alone. */
+  /** Called only by permits. */
   giveBack(bytes: number, requests: number): void {
     this.#bytes -= bytes;
     this.#requests -= requests;

@@ -1,7 +1,7 @@
 /**
  * Refusals before a request is decoded. Under overload most requests end so, and what they cost is taken from the others.
  *
- * EARLY-1: what is refused by its head would be refused by its queue as well, if it is a request that the model can run.
+ * EARLY-1: a request that is refused by its head would also be refused by its queue, if the model can run it.
  * EARLY-2: while nothing is refused, no head is read twice.
  */
 
@@ -20,7 +20,7 @@ export interface Entrance {
   /** The limits of a message, as the models that are loaded now need them. */
   readonly limits: { readonly current: WireLimits };
   readonly models: ModelTable;
-  /** `undefined`: tenants are not told apart. */
+  /** `undefined` if tenants are not configured. */
   readonly rateLimit?: RateLimit | undefined;
   readonly pressure: Pressure;
   /** `undefined`: a model that is not loaded is not loaded for a request. */

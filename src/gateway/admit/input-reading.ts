@@ -19,7 +19,7 @@ export function readInput(input: InferInput, raw: Uint8Array | undefined, model:
   return reading.value;
 }
 
-/** What nearly every request brings: bytes of which any are a tensor, as many as the shape says. */
+/** The common case: raw bytes without invalid values, as many as the shape needs. */
 function isAsItCame({ datatype, shape }: InferInput, raw: Uint8Array): boolean {
   const size = isDatatype(datatype) && datatype !== 'BOOL' ? DATATYPE_BYTES[datatype] : undefined;
   return size !== undefined && raw.byteLength === (elementCount(shape) ?? -1) * size;

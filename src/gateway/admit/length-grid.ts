@@ -22,8 +22,8 @@ export function edgeOf(length: number): number {
 }
 
 /**
- * The edge up to which a request may be padded; `undefined` where it must run as it is: its inputs differ in length, which is the
- * model's to refuse or to broadcast, or a row of its mask holds padding alone. A model answers such a row from its padding.
+ * The edge up to which a request may be padded. `undefined` if it must run unpadded: its inputs differ in length, and the model
+ * decides whether to refuse or broadcast; or a row of its mask is only padding, and the result depends on that padding.
  */
 export function paddedTo(
   shapes: readonly Shape[],

@@ -2,9 +2,8 @@
  * How many requests a tenant may send: a token bucket each (J. Turner, "New directions in communications", IEEE Communications
  * Magazine, 1986: the leaky bucket as a meter). A bucket holds so many tokens, gains so many a second, and a request takes one.
  *
- * Tenants that are listed have a bucket each; whoever is not, and whoever names none, shares one. A name alone is no identity:
- * where each new one brought a full bucket, a client that invents names would never be limited, and the names that have to be
- * remembered would have no bound.
+ * Each listed tenant has its own bucket; unlisted and unnamed ones share one. A name is no proof of identity: if each new name
+ * brought a full bucket, a client that invents names would never be limited, and the server would have to remember every name.
  */
 
 import { InferError, withJitter } from '../errors.ts';
@@ -36,7 +35,7 @@ interface TokenBucket {
   filledMs: number;
 }
 
-/** The name that stands for everybody who is not listed. */
+/** The name that stands for all unlisted tenants. */
 export const OTHER_TENANTS = 'other';
 
 export class RateLimit {
@@ -47,7 +46,7 @@ export class RateLimit {
   constructor({ key, rate, burst, weights }: RateLimitOptions) {
     const now = performance.now();
     const bucketOf = (tenant: string, weight: number): TokenBucket => {
-      // A bucket that never holds a whole token would never let anybody in.
+      // A bucket that never holds a whole token would admit no request.
       const capacity = Math.max(1, burst * weight);
       return { tenant, rate: (rate * weight) / 1_000, capacity, tokens: capacity, filledMs: now };
     };

@@ -8,8 +8,8 @@ export interface RequestTerms {
   /** `undefined` for a request that belongs to no sequence. */
   readonly sequence: SequenceTerms | undefined;
   /**
-   * What is still to be done when this step of an ensemble has ended, as predicted now, for a batch of so many rows: they go on
-   * together. Only steps have it.
+   * Predicted work after this step of an ensemble, for a batch of `rows` rows: its requests proceed together. Only steps have
+   * it.
    */
   readonly behind?: (rows: number) => PathBehind;
   /** When the whole call should be answered, where it named no deadline and this is a step of an ensemble. */

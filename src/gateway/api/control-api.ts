@@ -5,7 +5,7 @@ import type { ModelIndexMessage } from '../accept/messages.ts';
 import { InferError } from '../errors.ts';
 import type { Telemetry } from '../ops/telemetry.ts';
 
-/** What is loaded, and how that changes. */
+/** Model control: the loaded models, loads and unloads. */
 export interface ModelControl {
   /** Whether files of models are taken from clients. */
   readonly takesFiles: boolean;

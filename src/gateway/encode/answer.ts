@@ -60,7 +60,7 @@ export function encode(
   return writing.finish();
 }
 
-/** An answer as it is written: first what is classified, then the typed contents of all outputs, where it is a typed one. */
+/** Encodes an answer: first the classifications, then, for a typed answer, the typed contents of all outputs. */
 export class AnswerWriting {
   readonly #request: InferRequest;
   readonly #form: AnswerForm;

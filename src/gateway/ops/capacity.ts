@@ -137,7 +137,7 @@ function judgeMemory(
   ] as const;
   const sum = parts.reduce((total, [, bytes]) => total + bytes, 0);
   const listed = parts.map(([name, bytes]) => `${name} ${mebibytes(bytes)}`).join(', ');
-  const text = `${mebibytes(memoryBytes)}, of which messages may take ${mebibytes(sum)}: ${listed}`;
+  const text = `${mebibytes(memoryBytes)}, messages may take ${mebibytes(sum)}: ${listed}`;
   if (sum <= memoryBytes * MOST_OF_MEMORY) return { subject: 'memory', text };
   const advice = 'give more memory, or lower these or maxMessageBytes: models are left less than a quarter';
   return { subject: 'memory', text, advice };
@@ -150,7 +150,7 @@ function judgeFiles(settings: Numbers, capacity: Capacity): CapacityFinding {
   const ports = grpcPorts(settings);
   const each = ports === 1 ? '' : ` on each of ${ports} ports`;
   const limit = openFiles === Number.POSITIVE_INFINITY ? 'no limit' : `at most ${openFiles}`;
-  const text = `${limit}, of which connections may take ${http2MaxConnections}${each} (http2MaxConnections) and ${httpMaxConnections} (httpMaxConnections); ${kept} are kept for the server and ${versions} model versions`;
+  const text = `${limit}, connections may take ${http2MaxConnections}${each} (http2MaxConnections) and ${httpMaxConnections} (httpMaxConnections); ${kept} are kept for the server and ${versions} model versions`;
   if (http2MaxConnections * ports + httpMaxConnections + kept <= openFiles) return { subject: 'open files', text };
   return { subject: 'open files', text, advice: 'raise the limit (ulimit -n 65536), or lower these' };
 }

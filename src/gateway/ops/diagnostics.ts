@@ -50,7 +50,7 @@ export interface InferenceEnded {
   readonly requestId: string;
   readonly status: StatusName;
   readonly reason: Reason | undefined;
-  /** What it failed with. A request of a stream fails in band: only here can its cause be told. */
+  /** The cause of a failure. A request of a stream fails in band: only here is its cause known. */
   readonly failure?: InferError | undefined;
   readonly rows: number;
   readonly requestBytes: number;
@@ -66,7 +66,7 @@ export interface InferenceEnded {
 
 /** An inference that was let in, or refused because its tenant has had its share. */
 export interface TenantCharged {
-  /** One that the settings name, or the one that stands for all others. */
+  /** A tenant with a weight in the settings, or the name that stands for all others. */
   readonly tenant: string;
   readonly outcome: 'admitted' | 'limited';
 }
@@ -180,7 +180,7 @@ export interface RolloutChanged {
   readonly from: string;
   readonly to: string;
   readonly stage: RolloutStage;
-  /** Of the requests, in percent, that the new version gets. */
+  /** Percent of the requests routed to the new version. */
   readonly percent: number;
   /** Why it was rolled back, in a word; `undefined` where it was not. */
   readonly cause: string | undefined;

@@ -10,7 +10,7 @@ export interface GatewayState {
   readonly inFlightBytes: number;
   readonly maxInFlightBytes: number;
   readonly models: readonly ModelLoad[];
-  /** Of all gRPC ports; `undefined` where the transport cannot tell. */
+  /** Sum over all gRPC ports; `undefined` if the transport does not report it. */
   readonly transport?: TransportLoad | undefined;
   /** `undefined` before the port is open. */
   readonly http?: HttpLoad | undefined;

@@ -8,7 +8,7 @@ import { diagnostics } from './diagnostics.ts';
 const LOOK_MS = 2_000;
 /** It is idle while its event loop had work for less than this share of the time. */
 const IDLE_SHARE = 0.25;
-/** What is worth a collection: V8 marks the small heap of the gateway in about 10 ms. */
+/** Minimum garbage worth a collection: V8 marks the small heap of the gateway in about 10 ms. */
 const WORTH_BYTES = 64 * 2 ** 20;
 /** The longest pause after collections that freed little. */
 const MAX_PAUSE_MS = 64_000;

@@ -18,9 +18,9 @@ const SWITCHES: ReadonlyMap<string, LogLevel> = new Map([
   ['log_error', 'error'],
 ]);
 
-/** Of a `uint32`. */
+/** Largest `uint32`. */
 const MAX_VERBOSE = 2 ** 32 - 1;
-/** Levels by Triton's `log_verbose_level`: 1 tells of refused calls, 2 of everything. */
+/** Levels by Triton's `log_verbose_level`: 1 logs refused calls, 2 everything. */
 const VERBOSE: readonly LogLevel[] = ['debug', 'trace'];
 
 /** `default` is the form that the server was started with; `ISO8601` are lines for eyes, which begin with such a time. */

@@ -20,7 +20,7 @@ function formatValue(value: unknown): string {
   return typeof value === 'string' && /^[\w.:/-]+$/.test(value) ? value : JSON.stringify(value);
 }
 
-/** Names and texts may come from outside: none may move the cursor of whoever reads them. */
+/** Names and texts may come from outside: none may move the reader's cursor. */
 function withoutControls(line: string): string {
   return line.replace(/\p{Cc}/gu, ' ');
 }

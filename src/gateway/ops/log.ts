@@ -55,7 +55,7 @@ const LEVEL_OF_BREAKER = { closed: 'info', 'half-open': 'info', open: 'warn' } a
 >;
 
 const MAX_CAUSE = 4_096;
-/** Causes of causes that are told. */
+/** Nested causes that are logged. */
 const MAX_CAUSES = 3;
 
 /**
@@ -111,7 +111,7 @@ export function startLog(settings: LogSettings, stderr: DestinationStream = open
       if (end.status !== 'OK') logFailure(log, settings, end);
     }),
     diagnostics.inferenceEnded.subscribe((end) => {
-      // Of a unary call, `callEnded` tells.
+      // `callEnded` logs unary calls.
       if (end.call.stream === undefined || end.failure === undefined) return;
       logFailure(log, settings, { ...end, text: end.failure.message, cause: end.failure.cause });
     }),
@@ -162,15 +162,15 @@ function logFailure(
   log(level, fields, boundedText(text ?? 'the call failed'));
 }
 
-/** Of a status that no reason explains: the transport's own. */
+/** Level of a status without a reason: the transport's own. */
 function levelOfStatus(status: StatusName): LogLevel {
   return status === 'INTERNAL' || status === 'UNKNOWN' ? 'error' : 'debug';
 }
 
-/** Of a list that a client may make long. */
+/** Entries logged of a list that a client may make long. */
 const MAX_LISTED = 16;
 
-/** What is known of it, each once; `undefined` where nothing is. */
+/** The known values, without repeats; `undefined` without any. */
 function listed(names: readonly (string | undefined)[]): string | undefined {
   const known = [...new Set(names)].filter((name) => name !== undefined && name !== '');
   if (known.length === 0) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Metrics as families of series, one series for each combination of label values. Whoever records asks for a series once and keeps
+ * Metrics as families of series, one series for each combination of label values. A recorder asks for a series once and keeps
  * it: OpenTelemetry for JavaScript has no bound instruments, so each `add` builds and hashes its attributes again. Counters and
  * gauges are plain numbers here, read when someone collects; histograms are made series by series (`distribution.ts`).
  */

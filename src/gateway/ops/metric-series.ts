@@ -1,4 +1,4 @@
-/** The series that belong together: those of one model version, and those of one shadow beside its primary. */
+/** Groups of series: one group per model version, one per shadow and its primary. */
 
 import { REASONS, type Reason, type StatusName } from '../errors.ts';
 import type {

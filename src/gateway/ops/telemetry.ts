@@ -16,9 +16,9 @@ import { TraceSettings } from './trace-settings.ts';
 import { recordTraces } from './traces.ts';
 
 export interface TelemetryOptions {
-  /** Of the process: the OpenTelemetry SDK reads its `OTEL_*` variables there. */
+  /** Environment of the process: the OpenTelemetry SDK reads its `OTEL_*` variables there. */
   readonly env: Readonly<NodeJS.ProcessEnv>;
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string;
   readonly settings: Pick<Settings, 'logLevel' | 'logFormat' | 'maxInFlightBytes'>;
   readonly state: () => Omit<GatewayState, 'maxInFlightBytes'> | Promise<Omit<GatewayState, 'maxInFlightBytes'>>;

@@ -11,7 +11,7 @@ interface Scope {
   count: number;
 }
 
-/** Of one model: what it does not say is as for all. */
+/** Settings of one model; unset ones follow the global settings. */
 type Overrides = { -readonly [name in keyof Scope]?: Scope[name] };
 
 const KEYS = ['trace_level', 'trace_rate', 'trace_count', 'log_frequency', 'trace_file', 'trace_mode'] as const;
@@ -77,7 +77,7 @@ export class TraceSettings {
     return { ...this.#global, ...this.#models.get(model) };
   }
 
-  /** Takes one of the calls that may still be traced; a model's own count goes before that of all. */
+  /** Takes one of the calls that may still be traced; a model's own count comes before the global one. */
   #spend(model: string): boolean {
     const own = this.#models.get(model);
     const counted = own?.count === undefined ? this.#global : own;

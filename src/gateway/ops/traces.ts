@@ -40,7 +40,7 @@ const SERVER_ERRORS: ReadonlySet<StatusName> = new Set([
 /** Spans of sampled calls. Not forgotten when a call ends: its batch may end after it. */
 const spans = new WeakMap<Call, Span>();
 
-/** Calls of which it is decided whether they are traced. */
+/** Calls whose sampling is already decided. */
 const settled = new WeakSet<Call>();
 
 /** Calls whose callers trace them. */
@@ -139,8 +139,8 @@ function endCall({ call, status, reason }: CallEnded): void {
 }
 
 /**
- * A batch serves many calls, so it links to all of them. It is also a child of the first: as the root of a trace of its own it
- * would be sampled anew, and at a rate of 1 % hardly ever exist where its calls do.
+ * A batch serves many calls, so it links to all of them. It is also a child of the first: as a root span it would be sampled
+ * separately, and at a rate of 1 % hardly ever exist together with its calls.
  */
 function addBatch(tracer: Tracer, batch: BatchEnded): void {
   const riders = new Set(batch.calls.map(spanOf).filter((span) => span !== undefined));

@@ -26,7 +26,7 @@ function readArithmetic(): Arithmetic {
   return { instructionSet: instructionSetClass(), onnxRuntime: findOnnxRuntime().version };
 }
 
-/** From the flags of `/proc/cpuinfo`, the best first. */
+/** Instruction sets in the flags of `/proc/cpuinfo`, the best first. */
 const CLASSES = [
   ['amx_int8', 'amx'],
   ['avx512_vnni', 'avx512-vnni'],
@@ -38,13 +38,13 @@ const CLASSES = [
   ['asimd', 'neon'],
 ] as const;
 
-/** Such as `x64 avx512-vnni`; `x64` where the system does not tell more. */
+/** Such as `x64 avx512-vnni`; `x64` if the system reports no more. */
 export function instructionSetClass(arch: string = process.arch, flags: ReadonlySet<string> = cpuFlags()): string {
   const [, found] = CLASSES.find(([flag]) => flags.has(flag)) ?? [];
   return found === undefined ? arch : `${arch} ${found}`;
 }
 
-/** Those of the flags that matter to arithmetic on tensors. */
+/** The flags that matter to arithmetic on tensors. */
 export function arithmeticFlags(flags: ReadonlySet<string> = cpuFlags()): string[] {
   return [...flags].filter((flag) => /^(avx|fma$|amx|f16c$|sse4_2$|asimd|i8mm$|bf16$|sve)/.test(flag)).sort();
 }

@@ -11,7 +11,7 @@ import type { BigIntStats, Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import { decodeText } from '../../wire/text-encoding.ts';
 
-/** The file system has not answered in time. Nothing is known of what was asked for. */
+/** The file system has not answered in time, so the result is unknown. */
 export class DiskTimeout extends Error {}
 
 /** Half of libuv's default pool. */
@@ -62,7 +62,7 @@ export class Disk {
 /** All of the process share it: they share its threads. */
 export const DISK = new Disk();
 
-/** Directories and links are told apart without a look at each. */
+/** Distinguishes directories from links without a `stat` each. */
 export function readEntries(directory: string): Promise<Dirent[]> {
   return DISK.run(`reading ${directory}`, () => fs.readdir(directory, { withFileTypes: true }));
 }
@@ -107,13 +107,13 @@ export async function readText(file: string): Promise<string> {
   return decodeText(await readBytes(file));
 }
 
-/** What is gone, or may not be seen, is not there. What cannot be known is an error. */
+/** A missing or forbidden path is absent. A path whose state is unknown is an error. */
 export function absent(error: unknown): undefined {
   if (error instanceof DiskTimeout) throw error;
   return undefined;
 }
 
-/** As `absent`, for a directory: what may not be seen is told apart from what is gone. */
+/** As `absent`, for a directory: a forbidden directory is not the same as a missing one. */
 export function refusedOrAbsent(error: unknown): 'refused' | readonly [] {
   absent(error);
   const { code } = error as NodeJS.ErrnoException;

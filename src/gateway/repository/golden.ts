@@ -23,7 +23,7 @@ const TOLERANCE = z.strictObject({
   argmax: z.boolean().default(false),
 });
 
-/** Whoever made the model may note there what else he likes. */
+/** The author of the model may add other notes. */
 const DESCRIPTION = z.looseObject({
   sha256: z
     .string()
@@ -48,9 +48,9 @@ export interface Golden {
   readonly tolerance: GoldenTolerance;
 }
 
-/** Of a version's folder. */
+/** Directory of the version. */
 export const GOLDEN_DIRECTORY = 'golden';
-/** Each is run alone before the model serves. */
+/** Rows that run separately before the model serves. */
 export const MAX_GOLDEN_ROWS = 1_000;
 const MAX_BYTES = 256 * 1024 * 1024;
 
@@ -72,7 +72,7 @@ export async function readGolden(
   const tolerance = isHere ? said.tolerance : (elsewhere ?? said.tolerance);
   if (sha256 !== undefined && sha256 !== (await digestFile(modelPath))) {
     throw new ModelConfigError(
-      `${directory}/golden.json: sha256 is not that of ${modelPath}: they do not belong together`,
+      `${directory}/golden.json: sha256 does not match ${modelPath}: the files do not belong together`,
     );
   }
   const arrays = await readArrays(path.join(directory, 'golden.npz'));

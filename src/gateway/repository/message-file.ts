@@ -1,4 +1,4 @@
-/** A file that holds one protobuf message, of which little is read: its fields are followed by their lengths. */
+/** A file with one protobuf message, read sparsely: its fields are skipped by their lengths. */
 
 import fs, { type FileHandle } from 'node:fs/promises';
 import { absent, DISK } from './disk.ts';

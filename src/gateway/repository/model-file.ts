@@ -10,7 +10,7 @@ const HEAD_BYTES = 512;
 
 /** A format that is taken for a model. */
 interface Format {
-  /** By its first bytes, in Latin-1. */
+  /** The first bytes, in Latin-1. */
   readonly isMet: (head: string) => boolean;
   readonly text: string;
 }
@@ -165,7 +165,7 @@ const GRAPH_FIELD = 7;
 /** Functions and metadata are fields too; after so many, ONNX Runtime says what is wrong. */
 const MAX_FIELDS = 10_000;
 
-/** Follows the fields of the outermost message, without reading what is in them. */
+/** Follows the fields of the outermost message without reading their contents. */
 async function messageProblem(message: MessageFile): Promise<string | undefined> {
   let hasGraph = false;
   let at = 0;

@@ -1,4 +1,4 @@
-/** The files beside the versions that a configuration names. They are read first, so that what is made of them needs no disk. */
+/** The files that a configuration names, beside the versions. They are read first, so that later steps need no disk. */
 
 import path from 'node:path';
 import { messageOf } from '../../error-message.ts';

@@ -1,6 +1,6 @@
 /**
- * Arrays as numpy's `savez` writes them: a zip of `.npy` files (numpy: lib/format.py; PKWARE APPNOTE 4.3). Only what that
- * writes is read: no encryption, no zip64, little-endian arrays in C order. What is written here, numpy reads.
+ * Reads and writes arrays as numpy's `savez` writes them: a zip of `.npy` files (numpy: lib/format.py; PKWARE APPNOTE 4.3). Only
+ * this subset is read: no encryption, no zip64, little-endian arrays in C order. numpy reads the files written here.
  */
 
 import { promisify } from 'node:util';
@@ -18,7 +18,7 @@ export interface NpyArray {
 /** The archive cannot be read; the text says why. */
 export class NpzError extends Error {}
 
-/** Of one array, unpacked: an archive that is small may say that it is huge. */
+/** Limit of one unpacked array: a small archive may claim a huge one. */
 const MAX_ARRAY_BYTES = 256 * 1024 * 1024;
 
 const END_OF_DIRECTORY = 0x0605_4b50;

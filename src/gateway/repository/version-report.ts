@@ -1,6 +1,6 @@
 /**
- * What was found out about a version before it was published: `report.json` beside its model. Of the whole report (its other
- * parts are `src/compare/report.ts`) this is what a server, or who leads traffic to the version, goes by.
+ * The results of `tensorgate compress` about a version: `report.json` beside its model. Only these parts of the whole report
+ * (`src/compare/report.ts`) matter to a server or a rollout.
  */
 
 import path from 'node:path';
@@ -15,7 +15,7 @@ export const REPORT_FILE = 'report.json';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
 
-/** How the version is to compare with the one that it was made from. */
+/** Expected agreement with the version that it was made from. */
 export const EXPECTATIONS = z.strictObject({
   rows: z.int().min(1).describe('Rows of data that both versions answered.'),
   agreement: z
@@ -36,8 +36,8 @@ export type Expectations = Readonly<z.output<typeof EXPECTATIONS>>;
 
 export const PUBLISHED = z.strictObject({
   candidate: z.string().describe('The name that it has in this report.'),
-  version: z.string().describe('Of the model, under which it was published.'),
-  sha256: sha256.describe('Of its model file.'),
+  version: z.string().describe('Version of the model under which it was published.'),
+  sha256: sha256.describe('SHA-256 of its model file.'),
   base: z
     .strictObject({ version: z.string(), sha256 })
     .describe('The version that it was made from and compared with.'),

@@ -121,7 +121,7 @@ describe('settings that are not given', () => {
     const { settings, findings, advice } = fitted({}, { openFiles: 64 });
     expect(numbersOf(settings)).toMatchObject({ connections: [12, 6], http: [4, 3, 2] });
     expect(advice).toEqual(['raise the limit (ulimit -n 65536), or lower these']);
-    expect(findings[1]?.text).toContain('at most 64, of which connections may take 12 (http2MaxConnections) and 4');
+    expect(findings[1]?.text).toContain('at most 64, connections may take 12 (http2MaxConnections) and 4');
   });
 });
 
@@ -133,8 +133,8 @@ describe('settings that are given', () => {
     expect(advice).toHaveLength(2);
     expect(findings.map(({ text }) => text)).toEqual(
       [
-        '2048 MiB, of which messages may take 5734 MiB: maxInFlightBytes 1024 MiB, http2MaxIncomingBytesInAll 205 MiB, http2MaxUnreadBytesInAll 205 MiB, bodies over REST (maxInFlightBytes again) 1024 MiB, httpMaxUnreadBytesInAll 205 MiB, tensors in mailboxDirectory 2048 MiB',
-        'at most 1024, of which connections may take 5000 (http2MaxConnections) and 218 (httpMaxConnections); 152 are kept for the server and 4 model versions',
+        '2048 MiB, messages may take 5734 MiB: maxInFlightBytes 1024 MiB, http2MaxIncomingBytesInAll 205 MiB, http2MaxUnreadBytesInAll 205 MiB, bodies over REST (maxInFlightBytes again) 1024 MiB, httpMaxUnreadBytesInAll 205 MiB, tensors in mailboxDirectory 2048 MiB',
+        'at most 1024, connections may take 5000 (http2MaxConnections) and 218 (httpMaxConnections); 152 are kept for the server and 4 model versions',
       ].map((text) => text.replace('5734', String(1_024 * 2 + 2_048 + Math.round(3 * 204.8)))),
     );
   });

@@ -56,9 +56,9 @@ export class AnswerHeaders implements ResponseHeaders {
   }
 
   /**
-   * The last block.
-   * @param alone nothing was sent before it: it holds the head, too ("Trailers-Only")
-   * @param maxListBytes what the peer takes; rather than pass it the answer ends without text and metadata
+   * Encodes the last header block of an answer.
+   * @param alone nothing was sent before: the block also holds the head ("Trailers-Only")
+   * @param maxListBytes the peer's limit; an answer above it ends without text and metadata
    * @returns bytes that change with the next block
    */
   trailers(end: AnswerEnd, alone: boolean, maxListBytes: number): Buffer {
@@ -158,7 +158,7 @@ function fieldValue(value: string | Uint8Array): string {
 
 const NAME = /^[0-9a-z_.-]+$/;
 const VALUE = /^[ -~]*$/;
-/** Of the protocol itself. */
+/** Fields of the protocol itself. */
 const RESERVED = /^(grpc-status|grpc-message|grpc-encoding|content-type|content-length|te|connection)$/;
 
 /** Those that were looked at last: many answers share them. */

@@ -13,7 +13,7 @@ export class Fifo<Item> {
     return this.#items.length - this.#first;
   }
 
-  /** The one that came before all others. */
+  /** The oldest item. */
   get first(): Item | undefined {
     return this.#items[this.#first];
   }
@@ -31,7 +31,7 @@ export class Fifo<Item> {
     const item = this.#items[this.#first];
     if (this.#first === this.#items.length) return undefined;
     this.#items[this.#first++] = undefined;
-    // What is moved here was preceded by as many that were taken.
+    // Amortized: at least as many items were taken as are moved here.
     if (this.#first >= COMPACT_AFTER && this.#first * 2 >= this.#items.length) {
       this.#items.splice(0, this.#first);
       this.#first = 0;

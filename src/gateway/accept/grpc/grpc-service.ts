@@ -1,4 +1,4 @@
-/** From the head of a request to what answers it (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Requests"). */
+/** Maps the head of a request to its method (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Requests"). */
 
 import { Claim } from '../../../http2/byte-budget.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
@@ -22,7 +22,7 @@ import { noRoom } from './no-room.ts';
 
 /** `application/grpc`, with a subtype of any message format or a parameter; `application/grpc-web` is another protocol. */
 const GRPC = /^application\/grpc([+;]|$)/;
-/** Of the client's path, in the text of an answer. */
+/** Longest part of the client's path in the text of an answer. */
 const MAX_PATH = 128;
 
 const METHOD_NOT_ALLOWED = 405;

@@ -7,7 +7,7 @@ import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 const BODY = Buffer.from('This port speaks gRPC.\n');
 /** What of a body is read before the answer goes out anyway. */
 const PATIENCE_BYTES = 64 * 1024;
-/** What it holds until it is over: its objects, and those of its stream. */
+/** Memory charged for a refusal until it is over: its objects and its stream's. */
 const REFUSAL_BYTES = 2 * 1024;
 
 /**

@@ -42,7 +42,7 @@ export interface CallStart {
   readonly deadline: number;
 }
 
-/** What a call holds besides its metadata and messages: its objects, those of its stream, and what its method keeps. */
+/** Memory charged for a call besides metadata and messages: its objects, its stream's, and its method's. */
 const CALL_BYTES = 2 * 1024;
 
 /** What a call holds of its client's from its headers on, until it ends. */
@@ -53,7 +53,7 @@ export function costOf(head: CallHead): number {
 /** By so much may a client's clock be ahead of ours: the way of the request, and a turn of the wheel. */
 const CLOCK_LEAD_MS = 10;
 
-/** A call of which the client reads its clock at all has lived for so long. */
+/** Minimum age of a call whose client measures time at all. */
 const MIN_AGE_MS = 1;
 /** Calls with so short a deadline expire in numbers when a server is slow. */
 const BRIEF_MS = 1_000;
@@ -70,7 +70,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   readonly #start: CallStart;
   readonly #tools: CallTools;
   #heldBytes: number;
-  /** `undefined`: nobody has looked yet. */
+  /** `undefined` until first read. */
   #receivedBefore: number | undefined = undefined;
   #patienceMs: number;
   /** It ends for what its head, or the prefix of its message, says. */
@@ -242,7 +242,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return this.#started;
   }
 
-  /** Gives back what is held of the request. */
+  /** Frees the memory charged for the request. */
   protected release(): void {
     this.reader.close();
     this.letGo(this.#heldBytes);
@@ -257,7 +257,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.#heldBytes += bytes;
   }
 
-  /** Goes on to hold what was taken before, by the reader. */
+  /** Takes over memory that the reader has charged. */
   protected keep(bytes: number): void {
     this.#heldBytes += bytes;
   }
@@ -373,7 +373,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     new LateRefusal(this.http2, end, deadlines);
   }
 
-  /** Of a call that has not ended (C2). */
+  /** Only for a call that has not ended (C2). */
   #cancel(reason: CancelReason, failure: InferError, tellsCaller: boolean): void {
     this.#conclude(failure.status, failure.message, failure);
     this.#cancelled = true;

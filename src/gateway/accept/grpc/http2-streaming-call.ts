@@ -20,8 +20,8 @@ interface Waiting {
 const WAITING_BYTES = 256;
 
 /**
- * Messages that were waiting and are handed on in one turn of the event loop, of all calls: what is answered at once, by a
- * refusal say, lets the next one come without a turn between. Beyond, calls take turns in slices.
+ * Waiting messages that all calls together may hand on in one turn of the event loop. A message that is answered at once, by a
+ * refusal for instance, lets the next one follow without a turn between. Above the allowance, calls proceed in slices.
  */
 const HANDED_ON = new TurnAllowance(100);
 

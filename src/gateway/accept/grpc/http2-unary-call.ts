@@ -11,7 +11,7 @@ type UnaryMethod = Extract<Method, { kind: 'unary' }>;
 export class Http2UnaryCall extends Http2Call implements UnaryCall {
   readonly #method: UnaryMethod;
   #message: Uint8Array | undefined;
-  /** What is held for the message until the method starts. */
+  /** Memory charged for the message until the method starts. */
   #messageBytes = 0;
   #hasMessage = false;
   #requestEnded = false;

@@ -32,7 +32,7 @@ export interface InflationTerms {
   hold(bytes: number, total: number): void;
 }
 
-/** Node inflates on libuv's threads, of which there are four: more at a time would only hold memory. */
+/** Node inflates on libuv's four threads: more at a time would only hold memory. */
 const AT_A_TIME = 4;
 const CHUNK_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
@@ -47,7 +47,7 @@ interface Work {
   stream: Gunzip | Inflate | undefined;
 }
 
-/** Inflates messages off the event loop, those of each owner in the order in which they came. */
+/** Inflates messages off the event loop, in the order of arrival for each owner. */
 export class Inflater {
   /** By owner; the first owner is the next one. */
   readonly #waiting = new Map<object, Fifo<Work>>();
@@ -81,7 +81,7 @@ export class Inflater {
     for (const [owner, queue] of this.#waiting) {
       if (this.#running === AT_A_TIME) return;
       const work = queue.shift();
-      // To the end of the row; a map gives what is added while it is gone through, too.
+      // Moves the owner to the end: a map also iterates over entries added during the iteration.
       this.#waiting.delete(owner);
       if (queue.length > 0) this.#waiting.set(owner, queue);
       if (work !== undefined && !work.abandoned) this.#run(work);

@@ -6,10 +6,10 @@ import type { GrpcStream } from './grpc-stream.ts';
 
 /** A peer that sends nothing for so long waits for the answer. */
 const PAUSE_MS = 50;
-/** The answer goes out after so long, or after so many bytes, whatever else comes. */
+/** The answer goes out after this time, or after this many bytes, whichever comes first. */
 const MAX_WAIT_MS = 2_000;
 const MAX_BYTES = 128 * 1024 * 1024;
-/** What it holds until it is over: its objects, and those of its stream. */
+/** Memory charged for a refusal until it is over: its objects and its stream's. */
 const REFUSAL_BYTES = 2 * 1024;
 
 /**

@@ -83,7 +83,7 @@ export class MessageReader {
     }
   }
 
-  /** Nothing more is read, and what is held is given back. */
+  /** Stops reading and frees the charged memory. */
   close(): void {
     this.#closed = true;
     if (this.#assembly === undefined) return;

@@ -6,7 +6,7 @@ import { PUSHBACK_TRAILER } from '../failure.ts';
 
 export interface StatusBlock {
   readonly bytes: Uint8Array;
-  /** Of name and value of `grpc-message`, as RFC 9113, section 6.5.2 counts them. */
+  /** Size of name and value of `grpc-message`, counted as in RFC 9113, section 6.5.2. */
   readonly listBytes: number;
 }
 
@@ -51,8 +51,8 @@ export const PUSHBACK_NAME = ((): Uint8Array => {
 })();
 
 /**
- * "Status-Message": UTF-8, of which all but printable ASCII, and the percent sign, is escaped; so are spaces at either end,
- * which no field may have (RFC 9113, section 8.2.1).
+ * Encodes a "Status-Message": UTF-8 with everything escaped except printable ASCII; the percent sign is escaped, and so are
+ * spaces at either end, which no field may have (RFC 9113, section 8.2.1).
  */
 function percentEncode(text: string): string {
   return text.replace(/[^ -$&-~]+|^ | $/gu, (part) => encodeURIComponent(part));

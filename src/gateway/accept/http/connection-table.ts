@@ -31,8 +31,8 @@ export class ConnectionTable {
   }
 
   /**
-   * The connection that can best be spared: of the address with the most that do nothing, the one that has done nothing for the
-   * longest time. So one client that opens many spares those of others. `undefined`: all are at work.
+   * The least useful connection: the longest inactive one of the address with the most inactive connections. So a client that
+   * opens many loses its own. `undefined` if all are busy.
    */
   leastUseful(): HttpConnection | undefined {
     const counts = new Map<string, number>();

@@ -16,7 +16,7 @@ import { errorAnswer } from './http-answer.ts';
 import { answerOf, type ExchangeHost, HttpExchange } from './http-exchange.ts';
 import { limitReached } from './limit-events.ts';
 
-/** Requests that may wait behind the one that is being answered. */
+/** Requests that may wait while one is being answered. */
 const MAX_PIPELINED = 16;
 /** Time that a client of a closed connection has to close its side, besides that for what it still has to read. */
 const LINGER_MS = 1_000;

@@ -80,7 +80,7 @@ export class HttpExchange {
     const refusal = this.#refusalOf(whole);
     const writer = refusal === undefined ? whole : writerOf(answerOf(refusal));
     this.#writer = writer;
-    // What is left of a body may still come: the connection ends rather than carry it.
+    // The rest of a body may still arrive: the connection ends rather than carry it.
     const ends = this.#host.isEnding || !this.#request.complete;
     if (!this.#request.complete) this.#discardBody();
     const startedAt = performance.now();

@@ -39,7 +39,7 @@ export interface ParsedRequest {
 
 export interface NamedModel {
   readonly name: string;
-  /** `''`: the one that the server chooses. */
+  /** `''` lets the server choose. */
   readonly version: string;
 }
 
@@ -146,7 +146,7 @@ export function rawInferRequest(model: NamedModel, body: Uint8Array, inputs: rea
   return { request, binary: { all: true, byName: new Map() } };
 }
 
-/** The shape of one row, or, where one other axis is open, the one that so many elements fill. */
+/** The shape of one row; if one other axis is open, its size follows from the number of elements. */
 function shapeFor({ name, shape }: TensorSpec, elements: number, model: string): Shape {
   const open = shape.map((size, axis) => ({ size, axis })).filter(({ size }) => size === -1);
   // Axis 0 may be a batch axis, which is 1 then.

@@ -57,7 +57,7 @@ const CONFIG_BODY: BodyLimit = {
 const ok = (json: unknown): RestAnswer => ({ code: 200, json });
 const DONE: RestAnswer = { code: 200 };
 
-/** @param control absent where the admin port alone changes the server. */
+/** @param control absent if only the admin port changes the server. */
 export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: boolean): readonly RestRoute[] {
   const admin = (rpc: string): InferError | undefined => {
     if (offersAdmin) return undefined;
@@ -163,7 +163,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: 
       method: 'POST',
       path: '/v2/repository/models/{model}/load',
       rpc: 'RepositoryModelLoad',
-      summary: 'Load a model, or load it anew',
+      summary: 'Load a model, or load it again',
       silent: true,
       bodyLimit: control.takesFiles ? 'server' : CONFIG_BODY,
       screen: () => admin('RepositoryModelLoad') ?? control.screenLoading(),

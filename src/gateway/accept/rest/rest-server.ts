@@ -21,7 +21,7 @@ import { restError } from './rest-error.ts';
 import { type PathNames, parseBody, type RestRoute, restRoutes, SMALL_BODY } from './rest-routes.ts';
 
 export interface RestOptions {
-  /** Of the package, for the OpenAPI document. */
+  /** Version of the package, for the OpenAPI document. */
   readonly version: string;
   /** Longest body with binary tensors, also after decompression; and what the tensors of a body in JSON may take. */
   readonly maxMessageBytes: number;
@@ -31,7 +31,7 @@ export interface RestOptions {
   readonly maxInFlightBytes: number;
   /** What a call may take, in milliseconds. */
   readonly defaultDeadlineMs: number;
-  /** Whether what changes the server is offered here, and not on an admin port alone. */
+  /** Whether the RPCs that change the server are served here, and not only on an admin port. */
   readonly offersAdmin: boolean;
 }
 

@@ -320,7 +320,7 @@ export class EnsembleRun {
     if (value === undefined) throw new InferError('internal', `the model gave no output '${output}'`);
     // What is only an answer takes no room here, as that of a model does not.
     if (isTaken) {
-      const whose = `for a tensor between the steps of ensemble '${this.#surroundings.name}'`;
+      const whose = `a tensor between the steps of ensemble '${this.#surroundings.name}'`;
       this.#room[tensor] = this.#surroundings.admission.tryHold(value.data.byteLength, whose);
     }
     this.#values[tensor] = value;

@@ -1,4 +1,4 @@
-/** ONNX Runtime and its execution providers: what is installed, what loads, and what is missing where one does not. */
+/** Checks ONNX Runtime and its execution providers: installed files, loadable providers, missing libraries. */
 
 import fs from 'node:fs';
 import path from 'node:path';

@@ -7,12 +7,12 @@ export type Level = 'ok' | 'warn' | 'fail';
 
 export interface Finding {
   readonly level: Level;
-  /** What was looked at, such as `mailbox` or `model cifar10 version 2`. */
+  /** The checked object, such as `mailbox` or `model cifar10 version 2`. */
   readonly subject: string;
   readonly text: string;
   /** What to do about it. */
   readonly advice?: string;
-  /** Of a model version that loads: where each of its instances would run. */
+  /** Provider of each instance, for a model version that loads. */
   readonly instances?: readonly InstancePlacement[];
 }
 

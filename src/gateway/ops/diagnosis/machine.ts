@@ -11,8 +11,7 @@ export function checkCores(): Finding {
 /** @param limit of the control group, in cores. */
 export function judgeCores(cores: number, limit: number | undefined): Finding {
   const subject = 'cores';
-  const text =
-    limit === undefined ? `${cores}, without a limit` : `${cores}, of which the control group lends ${limit}`;
+  const text = limit === undefined ? `${cores}, without a limit` : `${cores}, limited to ${limit} by the control group`;
   if (limit === undefined || limit >= cores) return { level: 'ok', subject, text };
   // Models get instances after the number of cores, and more of them than cores only take turns.
   const advice = `set count in each model's instance_group: by default there is one instance for each of ${cores} cores, less one`;

@@ -10,7 +10,7 @@ import { resolveSignature } from '../../repository/signature/model-signature.ts'
 import { readSignatureSources } from '../../repository/signature/signature-sources.ts';
 import type { Finding, InstancePlacement } from './finding.ts';
 
-/** Yields a finding for each version, and for each model of which none can be tried. One is loaded at a time. */
+/** Yields a finding for each version, and for each model without a usable version. Loads one at a time. */
 export async function* checkModels(
   repository: string,
   defaults: PlanDefaults,
@@ -49,7 +49,7 @@ async function checkVersion(plan: ModelPlan, env: NodeJS.ProcessEnv): Promise<Fi
     const refusals = describeRefusals(instances);
     const text = describeInstances(instances);
     if (refusals === '') return { level: 'ok', subject, text, instances };
-    const advice = 'see what is said of these providers above, or leave them out of execution_providers';
+    const advice = 'see the findings about these providers above, or remove them from execution_providers';
     return { level: 'warn', subject, text: `${text}; ${refusals}`, advice, instances };
   } catch (error) {
     return { level: 'fail', subject, text: messageOf(error) };

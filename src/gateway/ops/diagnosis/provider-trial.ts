@@ -54,7 +54,7 @@ export async function tryProvider(provider: ExecutionProvider, options: TrialOpt
   }
 }
 
-/** What is written before the load fails may arrive a little after the news of it. */
+/** Output written before a failed load may arrive shortly after the failure. */
 const LOG_DELAY_MS = 1_000;
 
 /** ONNX Runtime's errors on the standard error of one runner. */

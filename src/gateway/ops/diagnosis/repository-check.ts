@@ -40,7 +40,7 @@ export interface RepositoryReport {
   readonly findings: readonly RepositoryFinding[];
 }
 
-/** Opening a model on the CPU tells everything that is compared; whether a GPU takes it is the doctor's matter. */
+/** Opening a model on the CPU shows everything that is compared; the doctor checks GPUs. */
 const DEFAULTS: PlanDefaults = {
   executionProviders: ['cpu'],
   strictExecutionProviders: false,
@@ -75,7 +75,7 @@ class RepositoryCheck {
   readonly #env: NodeJS.ProcessEnv;
   /** By model, in the order of the versions; none where the configuration is wrong. */
   readonly #plans = new Map<string, readonly ModelPlan[]>();
-  /** Of what was found to be right, as clients see it. */
+  /** Signature of a valid model, as clients see it. */
   readonly #signatures = new Map<ModelPlan, ModelSignature>();
 
   constructor(env: NodeJS.ProcessEnv) {

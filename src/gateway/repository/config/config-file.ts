@@ -1,6 +1,6 @@
 /**
- * A model's configuration from text to what is to be done: YAML, JSON, or Triton's `config.pbtxt`. All go through one schema and
- * the same rules; every problem says where it is.
+ * Reads a model's configuration: YAML, JSON, or Triton's `config.pbtxt`. All go through one schema and the same rules; every
+ * problem has its place.
  */
 
 import path from 'node:path';
@@ -20,7 +20,7 @@ export const CONFIG_NAMES = ['config.yaml', 'config.yml', 'config.json', 'config
 
 export interface ReadConfig {
   readonly config: ModelConfig;
-  /** What is said in vain, each as `file:line:column: what, and why`. */
+  /** Fields without effect, each as `file:line:column: field, and reason`. */
   readonly warnings: readonly string[];
 }
 
@@ -36,7 +36,7 @@ export interface ConfigText {
   readonly text: string;
   /** Where it is from, for problems. */
   readonly name: string;
-  /** `request`: JSON that a client of Triton sends. Neither of Triton's may say parameters that nobody knows in vain alone. */
+  /** `request`: JSON from a client of Triton. In both of Triton's forms, unknown `parameters` are a warning; in ours, an error. */
   readonly form: Form;
 }
 

@@ -1,7 +1,7 @@
 /**
- * What a configuration may say only together with something else, and what of Triton's it says in vain. One rule decides
- * between the two: what would change answers, or what is asked for and cannot be had, is refused; what only makes things
- * faster, or names them, is taken with a warning. Nothing is ignored in silence.
+ * Rules for fields that are valid only together with others, and for Triton's fields without effect here. One rule decides: a
+ * field that would change answers, or asks for something unavailable, is refused; a field that only affects speed or naming is
+ * accepted with a warning. Nothing is silently ignored.
  */
 
 import { elementCount } from '../../../wire/tensor.ts';
@@ -22,7 +22,7 @@ export interface Remarks {
 }
 
 export interface ConfigSource {
-  /** Before defaults: tells what was said from what was not. */
+  /** Before defaults: only the fields that were given. */
   readonly content: unknown;
   /** Written for Triton, where parameters that a backend does not know mean nothing. */
   readonly isTritons: boolean;
@@ -356,7 +356,10 @@ function checkWarmUps(
   { refuse, warn }: Sink,
 ): void {
   if (samples.length > 0 && ensemble_scheduling !== undefined) {
-    warn(['model_warmup'], 'model_warmup has no effect: an ensemble has no instances, those of its steps are warmed');
+    warn(
+      ['model_warmup'],
+      'model_warmup has no effect: an ensemble has no instances; configure it for the models of its steps',
+    );
     return;
   }
   const shapes = samples.flatMap(({ inputs }) => [...inputs.values()].map(({ dims }) => dims));

@@ -1,6 +1,6 @@
 /**
- * A model's configuration: Triton's fields (`model_config.proto`), and a section of our own.
- * Every default of a model lives here. All of it is optional: what is not said is read from the ONNX file.
+ * A model's configuration: Triton's fields (`model_config.proto`), and a section of our own. All defaults of a model are here. Every
+ * field is optional: omitted ones are read from the ONNX file.
  */
 
 import { z } from 'zod';
@@ -27,7 +27,7 @@ const DATA_TYPES = [
 
 const positive = z.int().min(1);
 const natural = z.int().min(0);
-/** Protobuf's JSON, which Triton's clients send, writes integers of 64 bits as texts. */
+/** Protobuf's JSON, sent by Triton's clients, writes 64-bit integers as texts. */
 const int64 = (least: number, most = Number.MAX_SAFE_INTEGER) => {
   const read = (value: unknown): unknown =>
     typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
@@ -67,13 +67,13 @@ function byName<Value extends z.ZodType>(
   >;
 }
 
-/** What no model here can do, as far as it asks for anything. */
+/** Fields that would need an unsupported feature. */
 const REFUSED = 'Refused.';
-/** What Triton hears and this server does not: it is taken, and a warning says so. */
-const UNHEARD = 'Without effect, which a warning says.';
+/** Triton's fields without effect on this server. */
+const NO_EFFECT = 'No effect here; the server logs a warning.';
 
 const instanceGroup = z.strictObject({
-  name: z.string().optional().describe('Says nothing more: Triton gives every group one, and clients send it back.'),
+  name: z.string().optional().describe('Ignored: Triton names every group, and clients send the name back.'),
   count: positive.optional().describe('Instances on the CPU, or on each of `gpus`.'),
   kind: z
     .enum(['KIND_AUTO', 'KIND_CPU', 'KIND_GPU'], {
@@ -81,7 +81,7 @@ const instanceGroup = z.strictObject({
     })
     .default('KIND_AUTO'),
   gpus: z.array(natural).default([]).describe('Device ids; each gets `count` instances, pinned to it.'),
-  profile: z.array(z.string()).optional().describe(UNHEARD),
+  profile: z.array(z.string()).optional().describe(NO_EFFECT),
   rate_limiter: z
     .strictObject({
       resources: z
@@ -90,13 +90,13 @@ const instanceGroup = z.strictObject({
       priority: natural.optional(),
     })
     .optional()
-    .describe(UNHEARD),
+    .describe(NO_EFFECT),
   passive: z.boolean().optional().describe(REFUSED),
   secondary_devices: z
     .array(z.strictObject({ kind: z.literal('KIND_NVDLA').optional(), device_id: int64(0).optional() }))
     .optional()
     .describe(REFUSED),
-  host_policy: z.string().optional().describe(UNHEARD),
+  host_policy: z.string().optional().describe(NO_EFFECT),
 });
 
 const queuePolicy = z
@@ -105,44 +105,49 @@ const queuePolicy = z
       .enum(['REJECT', 'DELAY'])
       .default('REJECT')
       .describe(
-        'What happens to a request whose time is over while it waits: it fails, or it waits behind all others.',
+        'Treatment of a request that expires in the queue: `REJECT` fails it, `DELAY` moves it behind all others.',
       ),
     default_timeout_microseconds: int64(0)
       .default(0)
-      .describe('Time of a request that brings none that is shorter; 0: none.'),
+      .describe('Queue time limit of a request without a shorter one; 0: no limit.'),
     allow_timeout_override: z
       .boolean()
       .default(true)
-      .describe('Whether the parameter `timeout` of a request is heard; only a shorter time than the default counts.'),
-    max_queue_size: natural.optional().describe('Requests that may wait; 0: any number, bounded in bytes alone.'),
+      .describe('Whether the parameter `timeout` of a request applies; it can only shorten the time.'),
+    max_queue_size: natural.optional().describe('Maximum number of waiting requests; 0: bounded only in bytes.'),
   })
   .describe("Triton's `ModelQueuePolicy`.");
 
 const dynamicBatching = z.strictObject({
-  preferred_batch_size: z.array(positive).default([]).describe('Sizes that are sent as soon as they can be formed.'),
+  preferred_batch_size: z
+    .array(positive)
+    .default([])
+    .describe('Batch sizes that are sent as soon as enough rows wait.'),
   max_queue_delay_microseconds: int64(0)
     .default(0)
-    .describe('How long the oldest request is held back for company; 0: an idle instance never waits.'),
+    .describe('Maximum time to hold the oldest request for a larger batch; 0: an idle instance never waits.'),
   preserve_ordering: z
     .boolean()
     .default(false)
-    .describe('Without effect, which a warning says: a stream is answered in order anyway, and other calls have none.'),
+    .describe(
+      'No effect here; the server logs a warning. A stream is answered in order anyway, and other calls have no order.',
+    ),
   priority_levels: int64(0, 1_000)
     .default(0)
-    .describe('Levels of the parameter `priority`, 1 the most urgent; 0: there are none.'),
-  default_priority_level: int64(0).default(0).describe('Level of a request that names none.'),
+    .describe('Number of levels of the parameter `priority`; 1 is the most urgent. 0: no priorities.'),
+  default_priority_level: int64(0).default(0).describe('Level of a request without `priority`.'),
   default_queue_policy: queuePolicy.prefault({}),
   priority_queue_policy: z
     .record(z.string().regex(/^[1-9][0-9]{0,3}$/), queuePolicy)
     .default({})
-    .describe('By level.'),
+    .describe('Queue policies by level.'),
 });
 
 const sequenceState = z.strictObject({
   input_name: z.string(),
   output_name: z.string(),
   data_type: dataType,
-  dims: dims.describe('Of one sequence: without the batch axis.'),
+  dims: dims.describe('Shape for one sequence, without the batch axis.'),
   initial_state: z
     .array(
       z.strictObject({
@@ -150,17 +155,14 @@ const sequenceState = z.strictObject({
         data_type: dataType,
         dims,
         zero_data: z.boolean().optional(),
-        data_file: z
-          .string()
-          .optional()
-          .describe('A file in `initial_state/` beside the versions, with the raw bytes.'),
+        data_file: z.string().optional().describe('File in `initial_state/` beside the versions, with the raw bytes.'),
       }),
     )
     .max(1)
     .default([])
-    .describe('What a sequence starts with; without it, zeros.'),
-  use_same_buffer_for_input_output: z.boolean().optional().describe(UNHEARD),
-  use_growable_memory: z.boolean().optional().describe(UNHEARD),
+    .describe('Initial state of a sequence; zeros by default.'),
+  use_same_buffer_for_input_output: z.boolean().optional().describe(NO_EFFECT),
+  use_growable_memory: z.boolean().optional().describe(NO_EFFECT),
 });
 
 const sequenceControl = z.strictObject({
@@ -172,13 +174,15 @@ const sequenceControl = z.strictObject({
   bool_false_true: z.array(z.boolean()).length(2).optional(),
   data_type: dataType
     .optional()
-    .describe('Of the correlation id: `TYPE_UINT64`, `TYPE_INT64`, `TYPE_UINT32`, `TYPE_INT32` or `TYPE_STRING`.'),
+    .describe(
+      'Datatype of the correlation id: `TYPE_UINT64`, `TYPE_INT64`, `TYPE_UINT32`, `TYPE_INT32` or `TYPE_STRING`.',
+    ),
 });
 
 const sequenceBatching = z.strictObject({
   max_sequence_idle_microseconds: int64(1)
     .default(1_000_000)
-    .describe('A sequence without a request for so long is forgotten.'),
+    .describe('A sequence without a request for this time is forgotten.'),
   control_input: z.array(z.strictObject({ name: z.string(), control: z.array(sequenceControl).min(1) })).default([]),
   state: z.array(sequenceState).default([]),
   direct: z
@@ -206,16 +210,16 @@ const ensembleScheduling = z.strictObject({
         model_version: z
           .union([z.literal([-1, '-1']).transform(() => -1 as const), VERSION_NUMBER])
           .default(-1)
-          .describe("-1, or none: the one that the model's own requests would get."),
-        input_map: byName(z.string()).describe("From the step's input to the ensemble's tensor."),
-        output_map: byName(z.string()).describe("From the step's output to the ensemble's tensor."),
+          .describe("-1, or omitted: the version that serves the model's own requests."),
+        input_map: byName(z.string()).describe("Maps the step's inputs to tensors of the ensemble."),
+        output_map: byName(z.string()).describe("Maps the step's outputs to tensors of the ensemble."),
         model_namespace: z.string().optional().describe(REFUSED),
       }),
     )
     .min(1),
   max_inflight_requests: natural
     .optional()
-    .describe("Triton's bound on what one request has in flight at a step; here that is never more than one."),
+    .describe("Triton's limit of requests in flight per step; here it is always one per request."),
 });
 
 const tensor = {
@@ -223,23 +227,23 @@ const tensor = {
   data_type: dataType.optional(),
   dims: dims
     .optional()
-    .describe('Sizes, -1 where a size is open; without the batch axis where `max_batch_size` is above 0.'),
+    .describe('Sizes of the axes, -1 for an open size; without the batch axis if `max_batch_size` is above 0.'),
   reshape: z
     .strictObject({ shape: dims.default([]) })
     .optional()
-    .describe('The shape that the model itself has, where clients see `dims`: of as many elements.'),
+    .describe('Shape inside the model if it differs from `dims`, with the same element count.'),
   is_shape_tensor: z.boolean().optional().describe(REFUSED),
   is_non_linear_format_io: z.boolean().optional().describe(REFUSED),
 };
 
 const modelInput = z.strictObject({
   ...tensor,
-  format: z.enum(['FORMAT_NONE', 'FORMAT_NHWC', 'FORMAT_NCHW']).optional().describe(UNHEARD),
+  format: z.enum(['FORMAT_NONE', 'FORMAT_NHWC', 'FORMAT_NCHW']).optional().describe(NO_EFFECT),
   allow_ragged_batch: z.boolean().optional().describe(REFUSED),
   optional: z
     .boolean()
     .optional()
-    .describe('For an input with a default in the model (an initializer), which is used: requests cannot override it.'),
+    .describe('For an input with an initializer: the model uses this default, and requests cannot override it.'),
 });
 
 const modelOutput = z.strictObject({
@@ -249,20 +253,20 @@ const modelOutput = z.strictObject({
     .transform((name) => (name === '' ? undefined : name))
     .optional()
     .describe(
-      "A file beside the configuration, or in a folder there: one label a line, in the order of the output's elements.",
+      "File beside the configuration, or in a folder there: one label per line, in the order of the output's elements.",
     ),
 });
 
 const accelerators = z.array(z.strictObject({ name: z.string(), parameters: texts.optional() })).optional();
-const pinnedMemory = z.strictObject({ enable: z.boolean().optional() }).optional().describe(UNHEARD);
+const pinnedMemory = z.strictObject({ enable: z.boolean().optional() }).optional().describe(NO_EFFECT);
 const graphShapes = z.record(z.string(), z.strictObject({ dim: dims.optional() })).optional();
 
 const optimization = z.strictObject({
   graph: z
     .strictObject({ level: z.int().min(-1).max(2).default(0) })
     .optional()
-    .describe("ONNX Runtime's optimizations of the graph: -1 basic, 0 all, 1 extended, 2 none."),
-  priority: z.enum(['PRIORITY_DEFAULT', 'PRIORITY_MAX', 'PRIORITY_MIN']).optional().describe(UNHEARD),
+    .describe('Graph optimizations of ONNX Runtime: -1 basic, 0 all, 1 extended, 2 none.'),
+  priority: z.enum(['PRIORITY_DEFAULT', 'PRIORITY_MAX', 'PRIORITY_MIN']).optional().describe(NO_EFFECT),
   cuda: z
     .strictObject({
       graphs: z.boolean().optional(),
@@ -279,47 +283,47 @@ const optimization = z.strictObject({
       output_copy_stream: z.boolean().optional(),
     })
     .optional()
-    .describe(UNHEARD),
+    .describe(NO_EFFECT),
   execution_accelerators: z
     .strictObject({ gpu_execution_accelerator: accelerators, cpu_execution_accelerator: accelerators })
     .optional()
     .describe(
-      'Of GPUs `tensorrt` and `cuda`, without parameters, become `tensorgate.execution_providers`; others have no effect, which a warning says.',
+      'GPU accelerators `tensorrt` and `cuda` without parameters become `tensorgate.execution_providers`; others have no effect, and the server logs a warning.',
     ),
   input_pinned_memory: pinnedMemory,
   output_pinned_memory: pinnedMemory,
-  gather_kernel_buffer_threshold: natural.optional().describe(UNHEARD),
-  eager_batching: z.boolean().optional().describe(UNHEARD),
+  gather_kernel_buffer_threshold: natural.optional().describe(NO_EFFECT),
+  eager_batching: z.boolean().optional().describe(NO_EFFECT),
 });
 
-/** In Triton's `oneof` it counts which field is there, and its value does not: `false` would say the opposite of what it does. */
+/** In Triton's `oneof` only the presence of a field counts, so `false` would mean the opposite of its effect. */
 const chosen = z.literal(true, { error: 'expected true, or no such field' }).optional();
 
 const warmUp = z.strictObject({
-  name: z.string().default('').describe('By which problems with it are told.'),
+  name: z.string().default('').describe('Name in messages about problems.'),
   batch_size: natural
     .default(0)
     .transform((rows) => Math.max(1, rows))
-    .describe('Rows: each is what `inputs` say. 0, or none: 1.'),
+    .describe('Number of equal rows, each as in `inputs`. 0, or omitted: 1.'),
   inputs: byName(
     z.strictObject({
       data_type: dataType,
-      dims: z.array(int64(0)).default([]).describe('Of one row: without the batch axis.'),
-      zero_data: chosen.describe('Zeros, or empty texts.'),
-      random_data: chosen.describe('The same at every start.'),
+      dims: z.array(int64(0)).default([]).describe('Shape of one row, without the batch axis.'),
+      zero_data: chosen.describe('Fill with zeros, or empty texts.'),
+      random_data: chosen.describe('Fill with random values, the same at every start.'),
       input_data_file: z
         .string()
         .refine(isInnerPath, INNER_PATH)
         .optional()
-        .describe('A file in `warmup/` beside the versions, with the raw bytes of one row.'),
+        .describe('File in `warmup/` beside the versions, with the raw bytes of one row.'),
     }),
   )
     .prefault({})
-    .describe('By name, every input that clients send.'),
+    .describe('Every input that clients send, by name.'),
   count: natural
     .default(0)
     .transform((count) => Math.max(1, count))
-    .describe('Runs on every instance. 0, or none: 1.'),
+    .describe('Runs on every instance. 0, or omitted: 1.'),
 });
 
 const traffic = z
@@ -327,17 +331,14 @@ const traffic = z
     split: z
       .record(VERSION_KEY, z.number().min(0))
       .optional()
-      .describe('Shares of the requests by version; their sum is the whole.'),
-    sticky_by: z
-      .string()
-      .optional()
-      .describe('A metadata key: requests with the same value of it get the same version.'),
+      .describe('Shares of unversioned requests by version, relative to their sum.'),
+    sticky_by: z.string().optional().describe('Metadata key; requests with the same value get the same version.'),
     shadow: z
       .strictObject({ version: VERSION_NUMBER, share: z.number().gt(0).max(1).default(1) })
       .optional()
-      .describe('Gets copies of a share of the requests; its answers are compared and thrown away.'),
+      .describe('Version that gets copies of a share of the requests; its answers are compared and discarded.'),
   })
-  .describe('Which versions answer requests that name none. Without any of it: the highest that is READY.');
+  .describe('Which versions answer unversioned requests. By default, the highest READY version.');
 
 const ours = z.strictObject({
   runner: z
@@ -345,7 +346,7 @@ const ours = z.strictObject({
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "expected letters, digits, '.', '_' and '-', at most 64")
     .optional()
     .describe(
-      'Model versions that name the same runner share one process. Meant for small models; a crash hits them together.',
+      'Model versions with the same runner share one process. Meant for small models: a crash affects all of them.',
     ),
   execution_providers: z
     .array(z.enum(EXECUTION_PROVIDERS))
@@ -355,29 +356,29 @@ const ours = z.strictObject({
   strict_execution_providers: z
     .boolean()
     .optional()
-    .describe("Fail the load rather than use a later provider. Default: the server's."),
-  max_queue_bytes: positive.default(256 * 1024 * 1024).describe('Bytes of tensors that may wait.'),
+    .describe("Fail the load instead of using a later provider. Default: the server's setting."),
+  max_queue_bytes: positive.default(256 * 1024 * 1024).describe('Maximum bytes of waiting tensors.'),
   max_run_ms: positive
     .max(MAX_TIMER_MS)
     .optional()
     .describe(
-      "Longest run in milliseconds; a longer one is stopped. Default: the server's `maxDeadlineMs`. Lower it where no good request takes so long.",
+      "Maximum run time in milliseconds; a longer run is stopped. Default: the server's `maxDeadlineMs`. Lower it if no valid request takes that long.",
     ),
   objective_ms: positive
     .max(MAX_TIMER_MS)
     .optional()
     .describe(
-      "Milliseconds within which a call that names no deadline should be answered. It decides only whether such a call is queued or refused. Default: the server's `objectiveMs`.",
+      "Target latency in milliseconds of a call that sets no deadline. It only decides whether the call is queued or refused. Default: the server's `objectiveMs`.",
     ),
   row_independence: z
     .enum(['verify', 'assume'])
     .default('verify')
-    .describe("`assume` skips the check that a row's answer does not depend on the other rows of its batch."),
+    .describe(
+      "`verify` checks at load that a row's answer does not depend on the other rows of its batch; `assume` skips the check.",
+    ),
   batch_axes: byName(z.union([natural, z.literal('none')]))
     .prefault({})
-    .describe(
-      'By tensor: the axis along which rows are stacked, where it is not axis 0; `none`: one value for all rows of a batch.',
-    ),
+    .describe('Batch axis by tensor, if it is not axis 0; `none`: one value for all rows of a batch.'),
   padding: byName(
     z
       .union([z.number(), z.boolean()], { error: ({ input }) => `expected a number or a boolean, got ${quote(input)}` })
@@ -385,47 +386,44 @@ const ours = z.strictObject({
   )
     .optional()
     .describe(
-      'By input: the value that fills up shorter requests, so that requests of unlike length share a batch; `{}`: only requests of equal length do. Default: 0 for all inputs, where they have one open second axis and one of them is named like a mask.',
+      'Padding value by input, so that requests of different lengths share a batch; `{}`: only requests of equal length do. Default: 0 for all inputs, if they have one open second axis and one of them is named like a mask.',
     ),
   probe_values: byName(z.number())
     .prefault({})
     .describe(
-      'By input: the value that made-up requests give every element, where not any would do (a sampling rate, say).',
+      'Value of all elements of an input in made-up requests, if the model does not accept every value (for instance a sampling rate).',
     ),
   labels: z
     .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), VERSION_NUMBER)
     .default({})
-    .describe('Names for versions, such as `stable: 3`, that requests may use as `model_version`.'),
+    .describe('Names of versions, such as `stable: 3`, that requests may use as `model_version`.'),
   traffic: traffic.prefault({}),
-  pinned: z
-    .boolean()
-    .default(false)
-    .describe('Stays loaded when others are put out to make room for a model that is asked for.'),
-  max_sequences: positive.default(10_000).describe('Sequences that may live at the same time.'),
+  pinned: z.boolean().default(false).describe('Never evict this model to make room for another.'),
+  max_sequences: positive.default(10_000).describe('Maximum number of live sequences.'),
   max_sequence_bytes: positive
     .default(256 * 1024 * 1024)
-    .describe('Bytes that their states and ids may take together; one sequence may live in any case.'),
-  max_ensemble_requests: positive.default(1_024).describe('Requests of an ensemble that may be in flight.'),
+    .describe('Maximum bytes of all states and ids; one sequence always fits.'),
+  max_ensemble_requests: positive.default(1_024).describe('Maximum number of requests in flight in an ensemble.'),
   max_cache_bytes: positive
     .default(64 * 1024 * 1024)
-    .describe('Bytes that the response cache of one version may hold; used where `response_cache.enable` is true.'),
+    .describe('Maximum bytes of the response cache of one version; used with `response_cache.enable`.'),
 });
 
 export const MODEL_CONFIG = z.strictObject({
-  name: z.string().optional().describe('Equal to the name of the directory, where it is given.'),
+  name: z.string().optional().describe('Must equal the name of the directory, if given.'),
   platform: z
     .enum(['', 'onnxruntime_onnx', 'ensemble'], {
-      error: ({ input }) => `expected onnxruntime_onnx or ensemble, which are all that is served, got ${quote(input)}`,
+      error: ({ input }) => `expected onnxruntime_onnx or ensemble, the only supported platforms, got ${quote(input)}`,
     })
     .optional(),
   backend: z
     .enum(['', 'onnxruntime'], {
       error: ({ input }) =>
-        `expected onnxruntime, the only backend here, got ${quote(input)}: export the model to ONNX, or leave backend out where it is one`,
+        `expected onnxruntime, the only backend here, got ${quote(input)}: export the model to ONNX, or omit backend if it already is one`,
     })
     .optional(),
-  runtime: z.string().optional().describe(UNHEARD),
-  max_batch_size: natural.optional().describe('Most rows of a batch; 0: no batching, `dims` are whole shapes.'),
+  runtime: z.string().optional().describe(NO_EFFECT),
+  max_batch_size: natural.optional().describe('Maximum rows per batch; 0: no batching, and `dims` are whole shapes.'),
   input: z.array(modelInput).default([]),
   output: z.array(modelOutput).default([]),
   batch_input: z.array(z.looseObject({})).optional().describe(REFUSED),
@@ -440,24 +438,24 @@ export const MODEL_CONFIG = z.strictObject({
       { error: 'expected all: {}, latest: { num_versions: N } or specific: { versions: [N, …] }' },
     )
     .default({ all: {} })
-    .describe('Which of the versions on disk are served.'),
+    .describe('The versions on disk that are served.'),
   instance_group: z.array(instanceGroup).default([]),
   dynamic_batching: dynamicBatching.prefault({}),
-  sequence_batching: sequenceBatching.optional().describe('Requests that belong together, by their correlation id.'),
-  ensemble_scheduling: ensembleScheduling
+  sequence_batching: sequenceBatching
     .optional()
-    .describe('A graph of other models; such a model has no file of its own.'),
+    .describe('Batching of stateful sequences, identified by their correlation id.'),
+  ensemble_scheduling: ensembleScheduling.optional().describe('Graph of other models; such a model has no ONNX file.'),
   response_cache: z
     .strictObject({ enable: z.boolean().default(false) })
     .optional()
-    .describe('Answers a request that came before without running the model.'),
+    .describe('Answer repeated requests without running the model.'),
   default_model_filename: z
     .string()
     .refine(isInnerPath, INNER_PATH)
     .default('model.onnx')
-    .describe('The ONNX file in the folder of a version, or in a folder there.'),
-  cc_model_filenames: texts.optional().describe(UNHEARD),
-  metric_tags: texts.optional().describe(UNHEARD),
+    .describe('The ONNX file in the directory of a version, or in a folder there.'),
+  cc_model_filenames: texts.optional().describe(NO_EFFECT),
+  metric_tags: texts.optional().describe(NO_EFFECT),
   parameters: z
     .record(z.string(), parameter)
     .default({})
@@ -466,7 +464,7 @@ export const MODEL_CONFIG = z.strictObject({
   model_warmup: z
     .array(warmUp)
     .default([])
-    .describe('Requests that every instance runs before it serves, after made-up ones.'),
+    .describe('Requests that every instance runs before it serves, after the made-up ones.'),
   model_operations: z
     .strictObject({ op_library_filename: z.array(z.string()).optional() })
     .optional()
@@ -475,8 +473,8 @@ export const MODEL_CONFIG = z.strictObject({
     .strictObject({ decoupled: z.boolean().optional() })
     .optional()
     .describe('`decoupled: true` is refused: an ONNX model gives one answer.'),
-  model_metrics: z.looseObject({}).optional().describe(UNHEARD),
-  tensorgate: ours.prefault({}).describe('What Triton does not have.'),
+  model_metrics: z.looseObject({}).optional().describe(NO_EFFECT),
+  tensorgate: ours.prefault({}).describe('Fields that Triton does not have.'),
 });
 
 function quote(input: unknown): string {
@@ -485,7 +483,7 @@ function quote(input: unknown): string {
 
 export type ModelConfig = Readonly<z.output<typeof MODEL_CONFIG>>;
 
-/** A configuration that cannot be used: each problem is `file:line:column: what is wrong`, where it has a place. */
+/** An invalid configuration; each problem is `file:line:column: message`, if it has a place. */
 export class ModelConfigError extends Error {
   readonly problems: readonly string[];
 
@@ -496,7 +494,7 @@ export class ModelConfigError extends Error {
   }
 }
 
-/** Requests that may wait where the configuration says nothing. */
+/** Default of `max_queue_size`. */
 export const DEFAULT_MAX_QUEUE_SIZE = 1_024;
-/** Most rows of a batch where the model can be batched and the configuration says nothing. */
+/** Default of `max_batch_size` for a model that can be batched. */
 export const DEFAULT_MAX_BATCH_SIZE = 64;

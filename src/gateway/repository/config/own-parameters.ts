@@ -9,7 +9,7 @@ import type { Located } from './located.ts';
 
 const PREFIX = 'tensorgate.';
 
-/** The document with its parameters `tensorgate.*` as fields of `tensorgate`, which the schema checks like those of other forms. */
+/** Moves the parameters `tensorgate.*` into the section `tensorgate`, so that the schema checks them in every form. */
 export function withOwnParameters({ content, locate }: Located): Located {
   if (typeof content !== 'object' || content === null || !('parameters' in content)) return { content, locate };
   const entries = Object.entries(content.parameters ?? {});

@@ -1,4 +1,4 @@
-/** What was probably meant by a name that is not known. */
+/** Suggests the nearest known name for an unknown one. */
 
 /** Longer keys are near to nothing, and comparing takes time in proportion to the length of both. */
 const MAX_COMPARED = 100;

@@ -4,7 +4,7 @@
  * Rules: https://protobuf.dev/reference/protobuf/textformat-spec/
  *
  * P1: no text makes this throw, recurse deeper than `MAX_DEPTH`, or take time that is more than linear in its length.
- * P2: nothing is dropped: what the description does not know, and what is there twice, is a problem.
+ * P2: nothing is dropped: an unknown or repeated field is a problem.
  */
 
 import { MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
@@ -19,7 +19,7 @@ export interface EnumType {
 
 export interface MessageType {
   readonly fields: Readonly<Record<string, Field>>;
-  /** Fields of which one message has at most one. */
+  /** Fields that a message may have at most once. */
   readonly oneofs: readonly (readonly string[])[];
 }
 
@@ -29,7 +29,7 @@ export interface Field {
   readonly type: FieldType;
   /** `map`: an object by keys, which are written as entries `{ key: … value: … }`. */
   readonly label: 'singular' | 'repeated' | 'map';
-  /** Of a map. */
+  /** Only for a map. */
   readonly keyType?: ScalarType;
 }
 
@@ -37,7 +37,7 @@ export interface Field {
 const MAX_LENGTH = 1024 * 1024;
 const MAX_DEPTH = 32;
 const MAX_VALUES = 50_000;
-/** Of a text that is quoted in a problem, and of one that is compared with names. */
+/** Longest text that is quoted in a problem or compared with names. */
 const MAX_QUOTED = 100;
 
 export function parseTextFormat(text: string, type: MessageType): ReadDocument {
@@ -73,7 +73,7 @@ const MARKS = '{}<>[]:,;-';
 type Value = boolean | number | string | Value[] | { [name: string]: Value };
 /** Where each element of a list, or field of a message, begins. */
 type Places = Map<string | number, number>;
-/** Of the message that is being read; maps are objects when it is read. */
+/** The message being read; maps are already objects. */
 type Fields = Map<string, Value | Map<string, Value>>;
 
 class Parser {
@@ -170,7 +170,7 @@ class Parser {
     const hasColon = this.#is('mark', ':');
     if (hasColon) this.#next();
     else if (!isMessage(field)) throw this.#expected(`':' after ${name}`);
-    // Of a scalar the place is that of its value, of all else that of the name.
+    // A scalar's place is its value, any other field's place is its name.
     const place = isMessage(field) ? offset : this.#token.offset;
     if (field.label === 'singular') {
       if (fields.has(name)) this.#report(offset, `${name} is given twice`);
@@ -226,7 +226,7 @@ class Parser {
     };
   }
 
-  /** An object of what was gathered: `fromEntries` makes a property even of a key such as `__proto__`. */
+  /** Builds an object from the gathered fields: `fromEntries` makes a property even of a key such as `__proto__`. */
   #gathered(fields: Fields, places: Places): { [name: string]: Value } {
     const values = [...fields].map(([name, value]): [string, Value] => {
       if (!(value instanceof Map)) return [name, value];

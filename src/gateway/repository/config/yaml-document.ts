@@ -105,7 +105,7 @@ function within(token: CST.Token): CST.Token[] {
   return token.type === 'document' && token.value !== undefined ? [token.value] : [];
 }
 
-/** Keys that stand twice, and keys that are lists or maps, of which the library would make texts in quadratic time. */
+/** Rejects repeated keys, and keys that are lists or maps: the library would turn those into texts in quadratic time. */
 function keyProblems(document: Document.Parsed): { readonly offset: number; readonly message: string }[] {
   const problems: { offset: number; message: string }[] = [];
   visit(document, {
@@ -125,8 +125,8 @@ function keyProblems(document: Document.Parsed): { readonly offset: number; read
 }
 
 /**
- * The text with `value` at `path`, and all else as it was, comments too.
- * @throws Error where something on the way to `path` is there and holds no fields
+ * Sets `value` at `path` in the text and keeps everything except that value, comments too.
+ * @throws Error if a parent on `path` exists and holds no fields
  */
 export function editYaml(text: string, path: readonly string[], value: unknown): string {
   const document = parseDocument(text);

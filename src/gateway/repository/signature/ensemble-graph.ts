@@ -19,7 +19,7 @@ export interface StepOutput {
 
 export interface EnsembleStep {
   readonly model: string;
-  /** `''`: the one that the model's own requests would get. */
+  /** `''`: the version that serves the model's own requests. */
   readonly version: string;
   readonly inputs: readonly StepInput[];
   readonly outputs: readonly StepOutput[];

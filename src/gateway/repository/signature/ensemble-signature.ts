@@ -101,7 +101,7 @@ function mapped(
   if (maxRows > 0 && spec.rowAxis !== undefined && spec.rowAxis !== 0) {
     const where = spec.rowAxis === 'shared' ? 'has one value for all rows' : `has its rows on axis ${spec.rowAxis}`;
     throw new ModelConfigError(
-      `${kind} '${name}' of ${step} ${where}, which an ensemble can pass on whole alone: set max_batch_size: 0`,
+      `${kind} '${name}' of ${step} ${where}, so an ensemble can only pass it on whole: set max_batch_size: 0`,
     );
   }
   return spec;

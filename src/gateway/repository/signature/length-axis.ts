@@ -63,7 +63,7 @@ function axisNames(tensor: SessionTensor | undefined): readonly string[] {
   return (tensor?.axes ?? []).map((axis) => (typeof axis === 'string' ? axis : ''));
 }
 
-/** The open axes besides that of the rows. */
+/** The open axes except the batch axis. */
 function openAxes({ shape, rowAxis = 0 }: ModelTensor): number[] {
   return shape.flatMap((size, axis) => (size === -1 && axis !== rowAxis ? [axis] : []));
 }
@@ -132,7 +132,7 @@ function declaredAxis(input: ModelTensor, axes: readonly string[], name: string 
   const named = name === undefined || name === '' ? -1 : axes.indexOf(name);
   const axis = open.includes(named) ? named : open[0];
   if (axis !== undefined) return axis;
-  throw new ModelConfigError(`${what} has the shape [${shape}]: expected an open axis besides that of the rows`);
+  throw new ModelConfigError(`${what} has the shape [${shape}]: expected an open axis other than the batch axis`);
 }
 
 function declaredFiller({ name, datatype }: ModelTensor, value: number): Uint8Array {

@@ -152,7 +152,7 @@ interface Said {
 
 type Kind = 'input' | 'output';
 
-/** What is said of a state is said of its input and of its output. */
+/** Applies the settings of a state to its input and its output. */
 function saidOf({ input, output, sequence_batching: sequences }: ModelConfig): Record<Kind, readonly Said[]> {
   const states = sequences?.state ?? [];
   return {

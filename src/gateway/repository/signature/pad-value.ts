@@ -3,7 +3,7 @@
 import { toBf16, toFp16 } from '../../../wire/half-precision.ts';
 import { DATATYPE_BYTES, type Datatype } from '../../../wire/tensor.ts';
 
-/** Inclusive ranges of the integer datatypes; those of 64 bits as far as numbers are exact. */
+/** Inclusive ranges of the integer datatypes; 64-bit ranges as far as numbers are exact. */
 const RANGES: { readonly [datatype: string]: readonly [least: number, most: number] | undefined } = {
   BOOL: [0, 1],
   UINT8: [0, 0xff],

@@ -5,7 +5,7 @@ import type { SessionInfo, SessionTensor } from '../../../worker/protocol.ts';
 import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import type { RowAxis } from './row-axis.ts';
 
-/** By tensor, those of axis 0 left out; or why the model cannot be batched. */
+/** Batch axis by tensor, axis 0 omitted; or the reason why the model cannot be batched. */
 export type RowAxes =
   | { readonly kind: 'found'; readonly axes: ReadonlyMap<string, RowAxis> }
   /** `doubtful`: the names of the axes say no, but the configuration may know better. */
@@ -34,7 +34,7 @@ export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfi
     const names = tensors.map(({ tensor }) => `'${tensor.name}'`).join(', ');
     throw new ModelConfigError(`tensorgate.batch_axes: '${name}' is not in the model, which has ${names}`);
   }
-  // All of it is checked, whatever else stands in the way.
+  // Everything is checked, even if batching is already impossible.
   const given = new Map(tensors.map((named) => [named.tensor.name, said(named, config)]));
   const axes = new Map<string, RowAxis>();
   if (inputs.length === 0) return { kind: 'impossible', text: 'the model has no inputs', axes };
@@ -45,7 +45,7 @@ export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfi
     if (axis === undefined) return { kind: 'impossible', text: obstacle(named), axes };
     if (axis === 0) continue;
     if (axis !== 'shared' && named.tensor.datatype === 'BYTES') {
-      return { kind: 'impossible', text: `${named.what} holds texts, which are stacked along axis 0 alone`, axes };
+      return { kind: 'impossible', text: `${named.what} holds texts, which can only be stacked along axis 0`, axes };
     }
     axes.set(name, axis);
   }
@@ -70,8 +70,8 @@ function said({ what, tensor }: Named, { tensorgate }: ModelConfig): RowAxis | u
 }
 
 /**
- * The axis by which a state's tensor has one more than its dims. Of several, that of the state's input, which is found first;
- * else the one of the batch axis' name; else the first.
+ * The axis that a state's tensor has beyond its dims. With several, the axis of the state's input, which is found first;
+ * otherwise the axis with the batch axis' name; otherwise the first.
  */
 function stateAxis(
   { name, shape, axes: names }: SessionTensor,
@@ -93,7 +93,7 @@ function stateAxis(
   );
 }
 
-/** Axis 0 where it is open; else the later one that has the batch axis' name. */
+/** Axis 0 if it is open; otherwise the later axis with the batch axis' name. */
 function read({ axes }: SessionTensor, batchName: number | string | undefined): number | undefined {
   const first = axes[0];
   if (typeof first === 'string' || (first !== undefined && first < 0)) return 0;
@@ -116,7 +116,7 @@ function doubt(tensors: readonly Named[], axes: ReadonlyMap<string, RowAxis>): R
     named ??= { what, tensor, axis };
     if (axis === named.axis) continue;
     const which = at === 0 ? 'first axis' : `axis ${at}`;
-    const text = `the ${which} of ${what} is '${axis}', and not '${named.axis}' as that of ${named.what}`;
+    const text = `the ${which} of ${what} is '${axis}', but it is '${named.axis}' for ${named.what}`;
     return { kind: 'doubtful', text, axes };
   }
   return undefined;

@@ -9,7 +9,7 @@ export type RowAxis = number | 'shared';
 export interface ModelTensor extends TensorSpec {
   /** Absent: axis 0. It means nothing where the model does not batch. */
   readonly rowAxis?: RowAxis;
-  /** Of as many elements, what the model has where clients see `shape`; -1, the number of rows, is the first axis of both. */
+  /** Shape inside the model if it differs from the shape that clients see (`reshape`). Same element count; -1 is the batch axis in both. */
   readonly modelShape?: Shape;
   /** What made-up requests give each element of an input; absent: anything. */
   readonly probeValue?: number;

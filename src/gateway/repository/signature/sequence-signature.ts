@@ -14,13 +14,13 @@ export interface StateSpec {
   /** Index among the session's inputs. */
   readonly input: number;
   readonly outputName: string;
-  /** Of one sequence, with a batch axis of 1 where there is one. */
+  /** Shape of one sequence, with a batch axis of 1 if the model has one. */
   readonly shape: Shape;
   /** What a sequence begins with, in raw form. Never changed. */
   readonly initial: Uint8Array;
 }
 
-/** What a control input tells the model. */
+/** Meaning of a control input. */
 export type Control =
   /** One of two values, in raw form. */
   | { readonly kind: 'start' | 'end' | 'ready'; readonly whenFalse: Uint8Array; readonly whenTrue: Uint8Array }
@@ -30,7 +30,7 @@ export interface ControlSpec {
   /** Index among the session's inputs. */
   readonly input: number;
   readonly name: string;
-  /** Of one element. */
+  /** Shape of one element. */
   readonly shape: Shape;
   readonly control: Control;
 }
@@ -40,7 +40,7 @@ export interface SequenceSignature {
   readonly controls: readonly ControlSpec[];
   /** Bytes of all states of one sequence. */
   readonly stateBytes: number;
-  /** The signature without what is the server's. */
+  /** The signature without the server's own inputs and outputs. */
   readonly client: ModelSignature;
 }
 

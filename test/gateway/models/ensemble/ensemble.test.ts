@@ -356,7 +356,7 @@ describe('a request', () => {
     expect(await refused).toMatchObject({
       reason: 'queue_full',
       message:
-        "in ensemble 'pipeline', step 0 (model 'first'): the server holds 8 of 10 bytes (maxInFlightBytes): 8 more for a tensor between the steps of ensemble 'pipeline' do not fit",
+        "in ensemble 'pipeline', step 0 (model 'first'): the server holds 8 of 10 bytes (maxInFlightBytes): 8 more of a tensor between the steps of ensemble 'pipeline' do not fit",
     });
     second.last.answer([output('y', 1, 1)]);
     await answer;

@@ -119,7 +119,7 @@ describe('golden rows', () => {
     {
       what: 'are of another model file',
       golden: { outputs: [[2], [3], [4]], description: { sha256: '0'.repeat(64) } },
-      text: /golden\.json: sha256 is not that of .*model\.onnx/,
+      text: /golden\.json: sha256 does not match .*model\.onnx/,
     },
     {
       what: 'have an output that the model has not',

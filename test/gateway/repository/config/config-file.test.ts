@@ -270,7 +270,7 @@ describe("Triton's config.pbtxt", () => {
       expect.stringMatching(/^f:2:25: instance_group\.0\.count: .*>=1/),
     ]);
     expect(remarksOf('\nbackend: "python"').problems).toEqual([
-      "f:2:10: backend: expected onnxruntime, the only backend here, got 'python': export the model to ONNX, or leave backend out where it is one",
+      "f:2:10: backend: expected onnxruntime, the only backend here, got 'python': export the model to ONNX, or omit backend if it already is one",
     ]);
     expect(
       remarksOf('name: "other"\nmax_batch_size: 2\ndynamic_batching { preferred_batch_size: [ 2, 4 ] }').problems,
@@ -374,7 +374,7 @@ describe('what Triton has and this server has not', () => {
     { text: 'instance_group { secondary_devices { device_id: 0 } }', about: 'secondary_devices' },
     {
       text: 'platform: "tensorrt_plan"',
-      about: "expected onnxruntime_onnx or ensemble, which are all that is served, got 'tensorrt_plan'",
+      about: "expected onnxruntime_onnx or ensemble, the only supported platforms, got 'tensorrt_plan'",
     },
   ])('is refused where answers would change: $text', ({ text, about }) => {
     expect(remarksOf(text).problems).toEqual([expect.stringContaining(about)]);

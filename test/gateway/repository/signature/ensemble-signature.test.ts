@@ -139,7 +139,7 @@ describe('is refused', () => {
         ...ROWS,
         inputs: [{ ...spec('x', 'FP32', [4, -1]), rowAxis: 1 }],
       },
-      text: "input 'x' of step 1 (model 'b') has its rows on axis 1, which an ensemble can pass on whole alone: set max_batch_size: 0",
+      text: "input 'x' of step 1 (model 'b') has its rows on axis 1, so an ensemble can only pass it on whole: set max_batch_size: 0",
     },
   ];
 

@@ -161,7 +161,7 @@ describe('a declared length axis', () => {
       'an input without an open axis',
       session(tensor('x', ['batch', 4])),
       { padding: { x: 0 } },
-      "tensorgate.padding: input 'x' has the shape [-1,4]: expected an open axis besides that of the rows",
+      "tensorgate.padding: input 'x' has the shape [-1,4]: expected an open axis other than the batch axis",
     ],
     [
       'an input with its rows on another axis',

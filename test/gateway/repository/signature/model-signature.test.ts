@@ -78,7 +78,7 @@ describe('batching', () => {
       info: session([tensor('x', ['length', 4]), tensor('k', ['', 2])], [tensor('y', ['classes', 2])]),
       batching: {
         kind: 'off',
-        reason: "the first axis of output 'y' is 'classes', and not 'length' as that of input 'x'",
+        reason: "the first axis of output 'y' is 'classes', but it is 'length' for input 'x'",
       },
     },
     {
@@ -174,7 +174,7 @@ describe('the row axis', () => {
     const info = session([tensor('x', ['', 'batch'], 'BYTES')], [tensor('y', ['batch', 2])]);
     expect((await resolve(info, { tensorgate: { batch_axes: { x: 1 } } })).batching).toEqual({
       kind: 'off',
-      reason: "input 'x' holds texts, which are stacked along axis 0 alone",
+      reason: "input 'x' holds texts, which can only be stacked along axis 0",
     });
   });
 });
