@@ -52,7 +52,6 @@ function catchesUri({ match }: HttpRoute, path: string): boolean {
   );
 }
 
-/** @param toServices whether only those count that route the mesh's own traffic, or all. */
 function routesOfGatewayApi(build: Build): Route[] {
   return gatewayRoutes(build).flatMap((object) =>
     (object.spec.rules ?? []).map((rule, index) => ({

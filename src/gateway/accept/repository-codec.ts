@@ -5,7 +5,7 @@ import { decodeRepositoryRequest, type RepositoryRequest } from '../../wire/repo
 import { InferError } from '../errors.ts';
 import type { Codec } from './definition.ts';
 
-/** @param stock the codec of the same RPC, which encodes the response */
+/** A codec that decodes the request here, and encodes the response as the codec of the same RPC does. */
 export function repositoryCodec({ path, encode }: Codec<object, object>): Codec<RepositoryRequest, object> {
   return {
     path,

@@ -25,7 +25,7 @@ function isAsItCame({ datatype, shape }: InferInput, raw: Uint8Array): boolean {
   return size !== undefined && raw.byteLength === (elementCount(shape) ?? -1) * size;
 }
 
-/** @param input whose datatype and shape the model takes. */
+/** Reads one input of a request, whose datatype and shape the model takes. */
 export class InputReading {
   readonly #input: InferInput;
   readonly #model: string;

@@ -236,7 +236,7 @@ export class ModelLifecycle {
   /**
    * Unloads a model, and returns at once: it takes nothing new, answers what it accepted, and then gives its memory back.
    * One that is not there is left as it is.
-   * @param options.dependents for an ensemble: also the models of its steps that no other ensemble needs.
+   * @param dependents for an ensemble: also the models of its steps that no other ensemble needs.
    * @throws InferError `control_disabled`
    */
   unload(name: string, { dependents }: { readonly dependents: boolean }): void {

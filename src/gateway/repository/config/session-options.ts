@@ -91,7 +91,7 @@ function isBounded(key: string): key is keyof typeof MOST {
   return SESSION_PARAMETERS.includes(key);
 }
 
-/** @param config whose parameters were checked. */
+/** The options of a session, from a configuration whose parameters were checked. */
 export function sessionOptions({ parameters, optimization }: ModelConfig): SessionOptions {
   const number = (key: keyof typeof MOST, fallback: number): number => Number(parameters[key] ?? fallback);
   return {
