@@ -148,7 +148,7 @@ describe('timeout_action DELAY', () => {
     const stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];
     const delayed = ask(client, 1, answered, { priority: 1 });
-    const doomed = failureOf(client.infer('loop', loopInputs(9), { deadlineMs: 400, parameters: { priority: 1 } }));
+    const doomed = failureOf(client.infer('loop', loopInputs(9), { deadlineMs: 2_000, parameters: { priority: 1 } }));
     await untilHeld(fixture.server, 2, 1);
     await sleep(150);
     const others = [2, 3].map((value) => ask(client, value, answered));

@@ -23,7 +23,7 @@ const MAX_GROWTH = 4;
 /** What a heap and an allocator keep besides, however small a message is. */
 const SLACK_BYTES = 64 * MIB;
 /** A message that is read to its end and refused takes a second; a model that is asked for 64 MiB of strings some more. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 600_000;
 
 const RPCS = everyRpc();
 const INFER_PATHS = ['/inference.GRPCInferenceService/ModelInfer', '/inference.GRPCInferenceService/ModelStreamInfer'];

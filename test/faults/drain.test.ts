@@ -13,7 +13,7 @@ import { type Caller, DOORS, type Door, type Doors, RestCaller } from '../suppor
 import { identityModel, loopModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { askLoop, failureOf, LONG, loopInputs } from './loop-requests.ts';
+import { askLoop, failureOf, HALF_A_SECOND, LONG, loopInputs } from './loop-requests.ts';
 import { namedMailboxes, readMetrics, readReadiness } from './observation.ts';
 import { ServerProcess } from './server-process.ts';
 
@@ -182,7 +182,7 @@ describe('in its lame-duck time', () => {
     expect(await client.serverLive()).toBe(true);
     // One that reaches into the drain is answered as well.
     await sleep(toldAt + 1_400 - performance.now());
-    expect(await askLoop(client, 2, { iterations: LONG })).toBe(2);
+    expect(await askLoop(client, 2, { iterations: HALF_A_SECOND })).toBe(2);
     await expectGone(server);
     expect(performance.now() - toldAt).toBeGreaterThan(1_500);
   });
@@ -192,7 +192,7 @@ describe('in its lame-duck time', () => {
     await using server = new ServerProcess(repository.directory, ['--lame-duck-ms', '60000']);
     const addresses = await server.ready;
     using client = new InferenceClient(addresses.grpc, { deadlineMs: 30_000 });
-    const answer = failureOf(askLoop(client, 1, { iterations: 2 * LONG }));
+    const answer = failureOf(askLoop(client, 1, { iterations: LONG }));
     await untilTaken(addresses, 1);
     server.kill('SIGTERM');
     // Until the first has been seen, the second might be merged with it.
@@ -216,7 +216,7 @@ test.each(DOORS)(
     using caller = connect(addresses);
     // Ten batches, each of half a second.
     const outcomes = Array.from({ length: 80 }, (_, value) =>
-      askThrough(caller, value, LONG).catch((error: { status: string; message: string }) => error),
+      askThrough(caller, value, HALF_A_SECOND).catch((error: { status: string; message: string }) => error),
     );
     await untilTaken(addresses, 80);
     const toldAt = performance.now();

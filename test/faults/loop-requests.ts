@@ -3,8 +3,11 @@
 import { InferenceError, type Inputs, tensor } from '../../src/client/inference-client.ts';
 import type { Caller, CallerOptions } from '../support/caller.ts';
 
-/** Iterations that take about half a second: long enough to be seen. */
-export const LONG = 10_000;
+/** Iterations that take about half a second. */
+export const HALF_A_SECOND = 10_000;
+
+/** Iterations that take about two seconds: long enough to be observed on a busy machine. */
+export const LONG = 4 * HALF_A_SECOND;
 
 /** One row for the loop model, which runs about 50 us an iteration. */
 export function loopInputs(value: number, iterations = 0): Inputs {

@@ -114,11 +114,11 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
   });
 
   test('runs a batch that has no room in parts', async () => {
-    const batching = { preferred_batch_size: [4], max_queue_delay_microseconds: 5_000_000 };
+    const batching = { preferred_batch_size: [4], max_queue_delay_microseconds: 40_000_000 };
     const config = { ...ONE_INSTANCE, max_batch_size: 4, dynamic_batching: batching };
     using joined = new Repository({ wide: { versions: { 1: identityModel('FP32', ['batch', 'width']) }, config } });
     await using server = await startServer(joined.directory, { flags: ['--mailbox-directory', small] });
-    using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
+    using client = new InferenceClient(server.grpc, { deadlineMs: 60_000 });
     const results = await Promise.all([0, 1, 2, 3].map((value) => client.infer('wide', row(200, value))));
     for (const [value, result] of results.entries()) {
       expect(result.output('output', 'FP32').data).toEqual(new Float32Array(200 * 256).fill(value));

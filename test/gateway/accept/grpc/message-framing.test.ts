@@ -63,8 +63,8 @@ describe('a length prefix', () => {
         memory.push(request(id, '/t/Keep'));
         memory.push(frame(Type.DATA, 0, id, Buffer.concat([Buffer.from([0]), uint32(length)])));
       }
-      // A stream is over a moment before its answer is written.
-      await expect.poll(() => memory.statuses.size).toBe(100);
+      // A stream is over a moment before its answer and its reset are written.
+      await expect.poll(() => memory.frames.filter((one) => one.type === Type.RST_STREAM).length).toBe(100);
       for (let id = 1; id < 200; id += 2) {
         expect(statusOf(memory, id)).toBe('8');
         const reset = memory.frames.find((one) => one.type === Type.RST_STREAM && one.id === id);
