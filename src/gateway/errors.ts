@@ -125,3 +125,30 @@ export class InferError extends Untraced {
     return thrown instanceof InferError ? thrown : new InferError('internal', 'internal error', { cause: thrown });
   }
 }
+
+const MAX_TEXT = 1024;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]+/g;
+
+/** A loop, as nearly all texts are, and an expression takes five times as long. */
+function isPrintableAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || code > 0x7e) return false;
+  }
+  return true;
+}
+
+/** Under overload one text comes again and again. */
+let lastPrintable = '';
+
+/** The only way a text reaches a status: at most 1 KiB, well-formed Unicode, no control characters. */
+export function boundedText(text: string): string {
+  if (text === lastPrintable) return text;
+  if (text.length <= MAX_TEXT && isPrintableAscii(text)) {
+    lastPrintable = text;
+    return text;
+  }
+  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text;
+  return cut.toWellFormed().replace(CONTROL_CHARACTERS, ' ');
+}

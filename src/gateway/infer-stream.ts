@@ -2,10 +2,10 @@
 
 import type { InferParameters } from '../wire/infer-parameter.ts';
 import { encodeStreamResponse } from '../wire/infer-response.ts';
-import { boundedText, type Call } from './accept/call.ts';
+import type { Call } from './accept/call.ts';
 import type { StreamReply } from './accept/stream-infer.ts';
 import { refuseEarly } from './admit/early-refusal.ts';
-import { InferError } from './errors.ts';
+import { boundedText, InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
 import { InferenceRecord } from './inference-record.ts';
 

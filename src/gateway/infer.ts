@@ -25,10 +25,13 @@ import { AnswerWriting, type EncodedAnswer, encode, isLargeAnswer, type TypedAns
 import { InferError } from './errors.ts';
 import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { InputRecorder } from './models/input-recorder.ts';
+import type { ModelTable } from './models/model-table.ts';
+import type { Servable } from './models/servable.ts';
 import type { Shadows } from './rollout/shadow.ts';
 
 /** What a request meets on its way. */
-export interface Gateway extends Entrance {
+export interface Gateway extends Entrance<Servable> {
+  readonly models: ModelTable;
   readonly admission: Admission;
   readonly maxMessageBytes: number;
   readonly shadows: Pick<Shadows, 'offer'>;

@@ -2,8 +2,7 @@
 
 import path from 'node:path';
 import { MAX_TIMER_MS } from '../timer-limit.ts';
-
-import type { Routes, Transport, TransportLoad } from './accept/call.ts';
+import type { Routes, Transport } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
 import { type HttpPort, listenHttp } from './accept/http/http-port.ts';
@@ -40,7 +39,7 @@ import type { CapacityFinding } from './ops/capacity.ts';
 import { checkMailboxDirectory } from './ops/diagnosis/mailbox-directory.ts';
 import { diagnostics, type ModelState } from './ops/diagnostics.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
-import type { GatewayState } from './ops/gateway-state.ts';
+import type { GatewayState, TransportLoad } from './ops/gateway-state.ts';
 import { collectWhenIdle } from './ops/idle-collection.ts';
 import { httpLimits } from './ops/limit-settings.ts';
 import { usableCores } from './ops/machine-capacity.ts';

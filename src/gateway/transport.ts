@@ -1,11 +1,10 @@
 /** Which transport speaks gRPC, and whether over TLS. */
 
-import type { Http2SettingName } from '../http2/limits.ts';
 import type { Listen } from './accept/call.ts';
 import { http2Listener } from './accept/grpc/http2-transport.ts';
 import { loadTls } from './accept/grpc/tls.ts';
 import { listenGrpcJs } from './accept/grpc-js-transport.ts';
-import { http2Limits } from './ops/limit-settings.ts';
+import { type Http2SettingName, http2Limits } from './ops/limit-settings.ts';
 import type { Settings } from './ops/settings.ts';
 import { SettingsError } from './ops/settings-error.ts';
 

@@ -172,10 +172,3 @@ export type Http2Limits = Readonly<Record<Http2LimitName, number>>;
 export const DEFAULT_LIMITS = Object.fromEntries(
   Object.entries(HTTP2_LIMITS).map(([name, limit]) => [name, limit.default]),
 ) as Http2Limits;
-
-/** The name of the setting of a limit, such as `http2MaxConnections`. */
-export type Http2SettingName = `http2${Capitalize<Http2LimitName>}`;
-
-export function http2SettingName(name: Http2LimitName): Http2SettingName {
-  return `http2${name.charAt(0).toUpperCase()}${name.slice(1)}` as Http2SettingName;
-}

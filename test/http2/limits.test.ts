@@ -7,7 +7,8 @@ import type { Method, StreamingCall, Transport, TransportOptions } from '../../s
 import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { Status } from '../../src/gateway/errors.ts';
 import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
-import { DEFAULT_LIMITS, HTTP2_LIMITS, type Http2Limits, http2SettingName } from '../../src/http2/limits.ts';
+import { http2SettingName } from '../../src/gateway/ops/limit-settings.ts';
+import { DEFAULT_LIMITS, HTTP2_LIMITS, type Http2Limits } from '../../src/http2/limits.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
 import { END_STREAM, frame, grpcMessage, RawPeer, request, Type, uint32, unaryRequest } from './raw-frames.ts';
 

@@ -1,10 +1,10 @@
 import type { Call } from '../../src/gateway/accept/call.ts';
+import { cancelled } from '../../src/gateway/accept/cancellation.ts';
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
 import type { RequestTerms } from '../../src/gateway/admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../../src/gateway/batch/batcher.ts';
 import { type Forecast, type RequestLoad, UNKNOWN } from '../../src/gateway/batch/forecast.ts';
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
-import { cancelled } from '../../src/gateway/batch/refusals.ts';
 import { InferError } from '../../src/gateway/errors.ts';
 import { ModelStatistics } from '../../src/gateway/models/model-statistics.ts';
 import type { Servable, Served } from '../../src/gateway/models/servable.ts';

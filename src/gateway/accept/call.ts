@@ -2,6 +2,7 @@
 
 import type { Peer } from '../../http2/peer.ts';
 import { InferError, type StatusCode } from '../errors.ts';
+import type { TransportLoad } from '../ops/gateway-state.ts';
 
 /** An absolute moment on the monotonic clock of `performance.now()`, in milliseconds; `Infinity` where there is none. */
 export type Deadline = number;
@@ -120,17 +121,6 @@ export interface TransportOptions {
   readonly maxDeadlineMs: number;
 }
 
-/** What a transport holds at this moment. */
-export interface TransportLoad {
-  readonly connections: number;
-  /** Calls that are open, and requests that are not complete. */
-  readonly streams: number;
-  /** Bytes of requests that are incomplete or unread. */
-  readonly incomingBytes: number;
-  /** Bytes of answers that peers have not read. */
-  readonly unreadBytes: number;
-}
-
 /** A bound transport that takes calls. */
 export interface Transport {
   readonly port: number;
@@ -145,30 +135,3 @@ export interface Transport {
 
 /** Starts a transport. Rejects where the address cannot be bound. */
 export type Listen = (options: TransportOptions, routes: Routes) => Promise<Transport>;
-
-const MAX_TEXT = 1024;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]+/g;
-
-/** A loop, as nearly all texts are, and an expression takes five times as long. */
-function isPrintableAscii(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code < 0x20 || code > 0x7e) return false;
-  }
-  return true;
-}
-
-/** Under overload one text comes again and again. */
-let lastPrintable = '';
-
-/** The only way a text reaches a status: at most 1 KiB, well-formed Unicode, no control characters. */
-export function boundedText(text: string): string {
-  if (text === lastPrintable) return text;
-  if (text.length <= MAX_TEXT && isPrintableAscii(text)) {
-    lastPrintable = text;
-    return text;
-  }
-  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text;
-  return cut.toWellFormed().replace(CONTROL_CHARACTERS, ' ');
-}

@@ -1,16 +1,8 @@
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import type { WayBack } from '../../http2/way-back.ts';
-import { InferError, type Pushback, Status, type StatusCode } from '../errors.ts';
+import { boundedText, InferError, type Pushback, Status, type StatusCode } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import {
-  boundedText,
-  type Call,
-  type CancelReason,
-  type Deadline,
-  type StreamingCall,
-  type Trailers,
-  type UnaryCall,
-} from './call.ts';
+import type { Call, CancelReason, Deadline, StreamingCall, Trailers, UnaryCall } from './call.ts';
 import { publishEnd, publishStart } from './call-events.ts';
 import { failWith, PUSHBACK_TRAILER, pushbackValue } from './failure.ts';
 import { DEFAULT_DEADLINE_KEY } from './grpc-js-http2.ts';

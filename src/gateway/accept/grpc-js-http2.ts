@@ -10,7 +10,8 @@
 
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
-import { boundedText, type Routes, type TransportOptions } from './call.ts';
+import { boundedText } from '../errors.ts';
+import type { Routes, TransportOptions } from './call.ts';
 import type { GrpcJsWayBacks } from './grpc-js-way-back.ts';
 import { clampTimeout } from './timeout-header.ts';
 

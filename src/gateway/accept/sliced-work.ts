@@ -1,7 +1,7 @@
 /** Work on many elements, in slices of the event loop, so that everything else of the server goes on meanwhile. */
 
-import { cancelled } from '../batch/refusals.ts';
 import type { Call } from './call.ts';
+import { cancelled } from './cancellation.ts';
 import { SLICES } from './slices.ts';
 
 export interface SlicedWork {

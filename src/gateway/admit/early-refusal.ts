@@ -7,24 +7,47 @@
 
 import { type InferHead, peekInferHead } from '../../wire/infer-request.ts';
 import type { WireLimits } from '../../wire/limits.ts';
+import type { Call } from '../accept/call.ts';
 import { InferError, type Reason } from '../errors.ts';
-import type { InferenceRecord } from '../inference-record.ts';
-import type { OnDemand } from '../models/lifecycle/on-demand.ts';
-import type { ModelTable } from '../models/model-table.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { readTerms } from './request-parameters.ts';
-import { NO_TERMS } from './request-terms.ts';
+import { NO_TERMS, type RequestTerms } from './request-terms.ts';
+
+/** A model version, as far as it is asked before a request is decoded. */
+export interface Refusing {
+  readonly ready: { readonly batcher: { refusal?(call: Call, terms: RequestTerms): InferError | undefined } };
+}
+
+/** A request that has come, and what is recorded of it. */
+export interface Arrival<Model> {
+  readonly wire: Uint8Array;
+  readonly call: Call;
+  readonly startedAt: number;
+  model: Model | undefined;
+  requestId: string;
+  failed(thrown: unknown): InferError;
+}
+
+/** Where the version that a request asks for is found. */
+export interface Versions<Model> {
+  find(name: string, version: string, call: Call): Model;
+}
 
 /** What a request meets before it is decoded. */
-export interface Entrance {
+export interface Entrance<Model> {
   /** The limits of a message, as the models that are loaded now need them. */
   readonly limits: { readonly current: WireLimits };
-  readonly models: ModelTable;
+  readonly models: Versions<Model>;
   /** `undefined` if tenants are not configured. */
   readonly rateLimit?: RateLimit | undefined;
   readonly pressure: Pressure;
   /** `undefined`: a model that is not loaded is not loaded for a request. */
-  readonly onDemand?: Pick<OnDemand, 'sleeps' | 'rouse'> | undefined;
+  readonly onDemand?:
+    | {
+        sleeps(name: string): boolean;
+        rouse(name: string, call: Call, bytes: number): Promise<void>;
+      }
+    | undefined;
 }
 
 /** What a queue refuses for, whatever the request holds. */
@@ -53,14 +76,20 @@ export class Pressure {
 }
 
 /** Why a request is refused before it is decoded, if so. Ends its record then. */
-export function refuseEarly(record: InferenceRecord, entrance: Entrance): InferError | undefined {
+export function refuseEarly<Model extends Refusing>(
+  record: Arrival<Model>,
+  entrance: Entrance<Model>,
+): InferError | undefined {
   const refusal =
     entrance.rateLimit?.charge(record.call, record.startedAt) ??
     (entrance.pressure.isHigh(record.startedAt) ? refusalByHead(record, entrance) : undefined);
   return refusal === undefined ? undefined : record.failed(refusal);
 }
 
-function refusalByHead(record: InferenceRecord, { limits, models, onDemand }: Entrance): InferError | undefined {
+function refusalByHead<Model extends Refusing>(
+  record: Arrival<Model>,
+  { limits, models, onDemand }: Entrance<Model>,
+): InferError | undefined {
   const head = peekInferHead(record.wire, limits.current);
   if (head === undefined || onDemand?.sleeps(head.modelName)) return undefined;
   try {

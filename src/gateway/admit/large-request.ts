@@ -6,14 +6,22 @@
 import type { InferRequest } from '../../wire/infer-request.ts';
 import type { Call } from '../accept/call.ts';
 import { inSlices } from '../accept/sliced-work.ts';
-import type { InferenceRecord } from '../inference-record.ts';
-import type { ModelTable } from '../models/model-table.ts';
-import { type Admission, footprint } from './admission.ts';
+import type { ModelSignature } from '../repository/signature/model-signature.ts';
+import { type Admission, footprint, type Permit } from './admission.ts';
 import { checkSize, InputsReading } from './large-inputs.ts';
 import { describe } from './validate.ts';
 
+/** A request whose message has come, and the room that it takes. */
+interface Arrival {
+  readonly call: Call;
+  readonly bytes: number;
+  permit: Permit | undefined;
+}
+
 interface Surroundings {
-  readonly models: ModelTable;
+  readonly models: {
+    find(name: string, version: string, call: Call): { readonly ready: { readonly signature: ModelSignature } };
+  };
   readonly admission: Admission;
   readonly maxMessageBytes: number;
 }
@@ -24,7 +32,7 @@ interface Surroundings {
  * @throws InferError
  */
 export async function readLargeRequest(
-  record: InferenceRecord,
+  record: Arrival,
   request: InferRequest,
   { models, admission, maxMessageBytes }: Surroundings,
 ): Promise<readonly Uint8Array[]> {

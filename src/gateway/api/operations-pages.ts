@@ -1,8 +1,8 @@
 /** The pages of the HTTP port for operators: `/livez`, `/readyz` and `/metrics`. */
 
 import type { IncomingMessage } from 'node:http';
-import { boundedText } from '../accept/call.ts';
 import type { HttpAnswer, HttpHandler } from '../accept/http/http-answer.ts';
+import { boundedText } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 
 export interface PagesOptions {

@@ -1,7 +1,7 @@
 /** Batches that were formed already: halves of one that failed, and requests to be replayed. They go before what waits. */
 
+import { expired } from '../accept/cancellation.ts';
 import type { QueuedRequest } from './queued-request.ts';
-import { expired } from './refusals.ts';
 import { settle } from './settlement.ts';
 
 export interface Prepared {

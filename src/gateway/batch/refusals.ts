@@ -1,20 +1,11 @@
 /** The errors that end a request in the queue or in a batch, each with its text and its pushback. */
 
-import type { CancelReason } from '../accept/call.ts';
 import { InferError, withJitter } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { RunOutcome } from './run-outcome.ts';
 
 /** Where the directory of the mailboxes is full, by batches that run or by files of others. */
 const NO_ROOM_PUSHBACK_MS = 200;
-
-export function cancelled(reason: CancelReason): InferError {
-  return reason === 'deadline' ? expired() : new InferError('cancelled', 'the caller cancelled the request');
-}
-
-export function expired(): InferError {
-  return new InferError('deadline_exceeded', 'the deadline passed before the request was answered');
-}
 
 /** No server could answer in time. */
 export function deadlineTooShort(fastestMs: number, leftMs: number): InferError {

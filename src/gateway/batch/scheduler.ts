@@ -18,6 +18,7 @@
 
 import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import type { Call, CancelReason } from '../accept/call.ts';
+import { cancelled, expired } from '../accept/cancellation.ts';
 import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import { type RequestTerms, waitMsOf } from '../admit/request-terms.ts';
 import { InferError, withJitter } from '../errors.ts';
@@ -37,15 +38,7 @@ import { Occupancy } from './occupancy.ts';
 import { type Prepared, PreparedBatches } from './prepared-batches.ts';
 import type { QueuePolicies } from './queue-policy.ts';
 import type { Arrival, InferOutputs, QueuedRequest } from './queued-request.ts';
-import {
-  breakerOpen,
-  cancelled,
-  cannotMeetDeadline,
-  deadlineTooShort,
-  expired,
-  gaveWay,
-  overloaded,
-} from './refusals.ts';
+import { breakerOpen, cannotMeetDeadline, deadlineTooShort, gaveWay, overloaded } from './refusals.ts';
 import { RequestQueue, type Verdict } from './request-queue.ts';
 import { type RequestTimes, timesOf } from './request-times.ts';
 import { RowLimits } from './row-limits.ts';

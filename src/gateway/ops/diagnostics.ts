@@ -4,8 +4,8 @@
  */
 
 import { channel } from 'node:diagnostics_channel';
-import type { Call } from '../accept/call.ts';
 import type { InferError, Reason, StatusName } from '../errors.ts';
+import type { ObservedCall } from './observed-call.ts';
 
 /** Why a batch was sent: `full` (no further row fits), `preferred` (a preferred size), `idle` (an instance was free), `delay` (the queue delay passed), `deadline` (one more row would be late), `alone` (a replay or a split after a failure). */
 export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 'alone';
@@ -30,11 +30,11 @@ export interface ModelRef {
 }
 
 export interface CallStarted {
-  readonly call: Call;
+  readonly call: ObservedCall;
 }
 
 export interface CallEnded {
-  readonly call: Call;
+  readonly call: ObservedCall;
   readonly status: StatusName;
   readonly reason: Reason | undefined;
   /** The text of the answer, where the call failed. */
@@ -45,7 +45,7 @@ export interface CallEnded {
 
 /** One inference (a ModelInfer call, or one message of a ModelStreamInfer) that was answered or refused. */
 export interface InferenceEnded {
-  readonly call: Call;
+  readonly call: ObservedCall;
   readonly model: ModelRef | undefined;
   readonly requestId: string;
   readonly status: StatusName;
@@ -80,7 +80,7 @@ export interface Prediction {
 /** One run of a model: a batch that was sent to an instance and came back. */
 export interface BatchEnded {
   readonly model: ModelRef;
-  readonly calls: readonly Call[];
+  readonly calls: readonly ObservedCall[];
   readonly rows: number;
   readonly reason: SendReason;
   readonly outcome: BatchOutcome;
@@ -105,7 +105,7 @@ export interface RunStopped {
   readonly cause: string;
   readonly ranMs: number;
   /** The requests of its batch, with the ids that their clients gave them; `''` where they gave none. */
-  readonly requests: readonly { readonly call: Call; readonly id: string }[];
+  readonly requests: readonly { readonly call: ObservedCall; readonly id: string }[];
 }
 
 /** A limit of the gRPC transport or of the HTTP port refused, ended or closed something. */

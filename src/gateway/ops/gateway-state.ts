@@ -1,7 +1,5 @@
 /** The state of the gateway that gauges show. */
 
-import type { TransportLoad } from '../accept/call.ts';
-import type { HttpLoad } from '../accept/http/http-limits.ts';
 import type { BreakerState, ModelRef, ModelState, Prediction } from './diagnostics.ts';
 
 /** The gateway at this moment. */
@@ -32,4 +30,24 @@ export interface ModelLoad {
   /** What its runner process holds; of one that several share, an equal part. */
   readonly memoryBytes: number;
   readonly breaker: BreakerState;
+}
+
+/** What a transport holds at this moment. */
+export interface TransportLoad {
+  readonly connections: number;
+  /** Calls that are open, and requests that are not complete. */
+  readonly streams: number;
+  /** Bytes of requests that are incomplete or unread. */
+  readonly incomingBytes: number;
+  /** Bytes of answers that peers have not read. */
+  readonly unreadBytes: number;
+}
+
+/** What the port holds of what its limits bound. */
+export interface HttpLoad {
+  readonly connections: number;
+  /** Over REST, under way. */
+  readonly requests: number;
+  /** Bytes of answers that clients are taking. */
+  readonly unreadBytes: number;
 }

@@ -1,21 +1,8 @@
 /** The limits of the transports as settings of the process: `maxConnections` of h2 is the setting `http2MaxConnections`. */
 
 import { z } from 'zod';
-import {
-  HTTP2_LIMITS,
-  type Http2Limit,
-  type Http2LimitName,
-  type Http2Limits,
-  type Http2SettingName,
-  http2SettingName,
-} from '../../http2/limits.ts';
-import {
-  HTTP_LIMITS,
-  type HttpLimitName,
-  type HttpLimits,
-  type HttpSettingName,
-  httpSettingName,
-} from '../accept/http/http-limits.ts';
+import { HTTP2_LIMITS, type Http2Limit, type Http2LimitName, type Http2Limits } from '../../http2/limits.ts';
+import { HTTP_LIMITS, type HttpLimitName, type HttpLimits } from './http-limits.ts';
 
 /** Each limit of the h2 transport as a setting. */
 export const HTTP2_LIMIT_SETTINGS = Object.fromEntries(
@@ -45,4 +32,18 @@ export function http2Limits(settings: Readonly<Record<Http2SettingName, number>>
 export function httpLimits(settings: Readonly<Record<HttpSettingName, number>>): HttpLimits {
   const names = Object.keys(HTTP_LIMITS) as HttpLimitName[];
   return Object.fromEntries(names.map((name) => [name, settings[httpSettingName(name)]])) as HttpLimits;
+}
+
+/** The name of the setting of a limit of h2, such as `http2MaxConnections`. */
+export type Http2SettingName = `http2${Capitalize<Http2LimitName>}`;
+
+export function http2SettingName(name: Http2LimitName): Http2SettingName {
+  return `http2${name.charAt(0).toUpperCase()}${name.slice(1)}` as Http2SettingName;
+}
+
+/** The name of the setting of a limit of the HTTP port, such as `httpMaxConnections`. */
+export type HttpSettingName = `http${Capitalize<HttpLimitName>}`;
+
+export function httpSettingName(name: HttpLimitName): HttpSettingName {
+  return `http${name.charAt(0).toUpperCase()}${name.slice(1)}` as HttpSettingName;
 }

@@ -5,11 +5,11 @@
 
 import { inspect } from 'node:util';
 import { type DestinationStream, pino } from 'pino';
-import { boundedText, type Call } from '../accept/call.ts';
-import type { Reason, StatusName } from '../errors.ts';
+import { boundedText, type Reason, type StatusName } from '../errors.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './diagnostics.ts';
 import type { LogLevel, LogSettings } from './log-settings.ts';
 import { formatLine } from './log-text.ts';
+import type { ObservedCall } from './observed-call.ts';
 import { spanContextOf } from './traces.ts';
 
 /**
@@ -134,7 +134,7 @@ function openStderr(): DestinationStream {
 type Write = (level: LogLevel, fields: object, text: string) => void;
 
 interface Failure {
-  readonly call: Call;
+  readonly call: ObservedCall;
   readonly status: StatusName;
   readonly reason: Reason | undefined;
   readonly text: string | undefined;
@@ -179,7 +179,7 @@ function listed(names: readonly (string | undefined)[]): string | undefined {
 }
 
 /** The address at the other end of the client's own call, and the subject of its certificate. */
-function clientOf(call: Call): string | undefined {
+function clientOf(call: ObservedCall): string | undefined {
   const own = call.step?.of ?? call;
   const { peer } = own.stream ?? own;
   if (peer === undefined) return undefined;

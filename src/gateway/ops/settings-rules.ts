@@ -1,7 +1,6 @@
 /** The rules between settings: each value is legal by itself, but they contradict each other. */
 
-import type { Http2SettingName } from '../../http2/limits.ts';
-import { HTTP2_LIMIT_SETTINGS } from './limit-settings.ts';
+import { HTTP2_LIMIT_SETTINGS, type Http2SettingName } from './limit-settings.ts';
 import type { Settings } from './settings.ts';
 import type { GivenSettings } from './settings-sources.ts';
 

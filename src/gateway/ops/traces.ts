@@ -15,12 +15,12 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import type { Call } from '../accept/call.ts';
 import type { StatusName } from '../errors.ts';
 import { type BatchEnded, type CallEnded, diagnostics, type InferenceEnded } from './diagnostics.ts';
+import type { ObservedCall } from './observed-call.ts';
 import type { TraceSettings } from './trace-settings.ts';
 
-const METADATA: TextMapGetter<Call> = {
+const METADATA: TextMapGetter<ObservedCall> = {
   keys: (call) => [...call.keys()],
   get: (call, key) => {
     const value = call.get(key);
@@ -38,27 +38,27 @@ const SERVER_ERRORS: ReadonlySet<StatusName> = new Set([
 ]);
 
 /** Spans of sampled calls. Not forgotten when a call ends: its batch may end after it. */
-const spans = new WeakMap<Call, Span>();
+const spans = new WeakMap<ObservedCall, Span>();
 
 /** Calls whose sampling is already decided. */
-const settled = new WeakSet<Call>();
+const settled = new WeakSet<ObservedCall>();
 
 /** Calls whose callers trace them. */
-const followed = new WeakSet<Call>();
+const followed = new WeakSet<ObservedCall>();
 
 /** The span of a call that is sampled; requests of a stream have the stream's, and steps of an ensemble their client's. */
-function spanOf(call: Call): Span | undefined {
+function spanOf(call: ObservedCall): Span | undefined {
   return spans.get(wholeOf(call));
 }
 
 /** What the client sees as one call. */
-function wholeOf(call: Call): Call {
+function wholeOf(call: ObservedCall): ObservedCall {
   const own = call.step?.of ?? call;
   return own.stream ?? own;
 }
 
 /** Where a call is in its trace; `undefined` where it is not sampled, or traces are off. */
-export function spanContextOf(call: Call): SpanContext | undefined {
+export function spanContextOf(call: ObservedCall): SpanContext | undefined {
   return spanOf(call)?.spanContext();
 }
 
@@ -87,7 +87,7 @@ export function recordTraces(tracer: Tracer, settings: TraceSettings): () => voi
   };
 }
 
-function startCall(tracer: Tracer, call: Call): void {
+function startCall(tracer: Tracer, call: ObservedCall): void {
   const method = call.path.slice(1);
   const context = propagation.extract(ROOT_CONTEXT, call, METADATA);
   const span = tracer.startSpan(
@@ -104,7 +104,7 @@ function startCall(tracer: Tracer, call: Call): void {
  * Decides once for each call whether it is traced. A span that is not to be is forgotten: one that never ends is never
  * exported. A stream goes to many models, so what holds for all of them decides.
  */
-function settleCall(settings: TraceSettings, call: Call, model: string | undefined): void {
+function settleCall(settings: TraceSettings, call: ObservedCall, model: string | undefined): void {
   const whole = wholeOf(call);
   const span = spans.get(whole);
   if (span === undefined || settled.has(whole)) return;

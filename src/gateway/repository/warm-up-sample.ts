@@ -3,6 +3,7 @@
 import { BytesTensorError, checkBytesTensor } from '../../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { type ModelConfig, ModelConfigError } from './config/model-config.ts';
+import { nameOfWarmUp } from './config/warm-up-name.ts';
 import { FileProblem, type ModelFiles, WARM_UP_DIRECTORY } from './model-files.ts';
 import { dataTypeOf, datatypeOf, type ModelSignature } from './signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow, shapeOfRows } from './signature/row-axis.ts';
@@ -29,10 +30,6 @@ type SaidInput = SaidSample['inputs'] extends ReadonlyMap<string, infer Input> ?
 
 /** A row is held in memory, and written as often as there are rows. */
 const MAX_ROW_BYTES = 256 * 1024 * 1024;
-
-export function nameOfWarmUp({ name }: Pick<SaidSample, 'name'>, index: number): string {
-  return name === '' ? `model_warmup ${index}` : `model_warmup '${name}'`;
-}
 
 /**
  * @param signature of the session, before running showed anything.

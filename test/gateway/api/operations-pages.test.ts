@@ -1,9 +1,9 @@
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DEFAULT_HTTP_LIMITS } from '../../../src/gateway/accept/http/http-limits.ts';
 import { type HttpPort, listenHttp } from '../../../src/gateway/accept/http/http-port.ts';
 import { operationsPages } from '../../../src/gateway/api/operations-pages.ts';
+import { DEFAULT_HTTP_LIMITS } from '../../../src/gateway/ops/http-limits.ts';
 
 let reasons: readonly string[];
 let metricsText: () => Promise<string>;

@@ -1,6 +1,6 @@
 import type { Exchange } from '../../../http2/exchange.ts';
-import type { InferError } from '../../errors.ts';
-import { boundedText, type Trailers } from '../call.ts';
+import { boundedText, type InferError } from '../../errors.ts';
+import type { Trailers } from '../call.ts';
 import type { GrpcStream } from './grpc-stream.ts';
 
 /** The answer to a gRPC request that no method gets. It goes out at once: a streaming client may wait for it. */

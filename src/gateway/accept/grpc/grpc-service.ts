@@ -3,8 +3,8 @@
 import { Claim } from '../../../http2/byte-budget.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
 import type { Protocol } from '../../../http2/protocol.ts';
-import { InferError, Status } from '../../errors.ts';
-import { boundedText, type Method, type Routes, screened, type TransportOptions } from '../call.ts';
+import { boundedText, InferError, Status } from '../../errors.ts';
+import { type Method, type Routes, screened, type TransportOptions } from '../call.ts';
 import { MessageLimit } from '../message-limit.ts';
 import { AnswerHeaders } from './answer-headers.ts';
 import { CALL_HEADS, type CallHead } from './call-head.ts';

@@ -1,5 +1,6 @@
-import { http2SettingName, type LimitName } from '../../../http2/limits.ts';
+import type { LimitName } from '../../../http2/limits.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
+import { http2SettingName } from '../../ops/limit-settings.ts';
 
 /** To be called whenever a limit refuses, ends or closes something. Operators see it under the name of the setting. */
 export function limitReached(name: LimitName): void {

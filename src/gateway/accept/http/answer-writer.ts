@@ -2,9 +2,9 @@
 
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { HttpLimits } from '../../ops/http-limits.ts';
 import { Pace } from '../pace.ts';
 import type { HttpAnswer } from './http-answer.ts';
-import type { HttpLimits } from './http-limits.ts';
 import { limitReached } from './limit-events.ts';
 import type { UnreadAnswer } from './unread-answers.ts';
 

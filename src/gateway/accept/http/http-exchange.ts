@@ -8,11 +8,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { WayBack } from '../../../http2/way-back.ts';
 import { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
+import type { HttpLimits } from '../../ops/http-limits.ts';
 import { Pace } from '../pace.ts';
 import { restError } from '../rest/rest-error.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { errorAnswer, type HttpAnswer, type HttpHandler } from './http-answer.ts';
-import type { HttpLimits } from './http-limits.ts';
 import { limitReached } from './limit-events.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 

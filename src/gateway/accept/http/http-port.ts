@@ -6,12 +6,13 @@
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { InferError } from '../../errors.ts';
+import type { HttpLoad } from '../../ops/gateway-state.ts';
+import type { HttpLimits } from '../../ops/http-limits.ts';
 import { bind } from '../bind.ts';
 import { ConnectionTable } from './connection-table.ts';
 import type { HttpHandler } from './http-answer.ts';
 import { type ConnectionHost, HttpConnection } from './http-connection.ts';
 import { answerOf, type HttpExchange } from './http-exchange.ts';
-import type { HttpLimits, HttpLoad } from './http-limits.ts';
 import { limitReached } from './limit-events.ts';
 import { RequestSlots } from './request-slots.ts';
 import { UnreadAnswers } from './unread-answers.ts';

@@ -1,4 +1,4 @@
-import type { HttpLimits } from './http-limits.ts';
+import type { HttpLimits } from '../../ops/http-limits.ts';
 import { limitReached } from './limit-events.ts';
 
 /** How many requests over REST are under way, in all and of each address. */

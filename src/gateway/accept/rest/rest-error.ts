@@ -1,7 +1,6 @@
 /** How an error ends a REST call: its HTTP status, and the body `{"error": "…"}` that clients of the protocol read. */
 
-import { type InferError, REASONS, type StatusName } from '../../errors.ts';
-import { boundedText } from '../call.ts';
+import { boundedText, type InferError, REASONS, type StatusName } from '../../errors.ts';
 
 /** As google.rpc maps its codes to HTTP (google/rpc/code.proto). */
 const HTTP_STATUS: Readonly<Record<StatusName, number>> = {

@@ -9,12 +9,12 @@
 
 import { MAX_TIMER_MS } from '../../../timer-limit.ts';
 import type { Call, CancelReason, Deadline, Trailers } from '../../accept/call.ts';
+import { cancelled } from '../../accept/cancellation.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms } from '../../admit/request-terms.ts';
 import { InferError, type Reason, type StatusCode } from '../../errors.ts';
 import type { Batcher } from '../batcher.ts';
 import type { InferOutputs } from '../queued-request.ts';
-import { cancelled } from '../refusals.ts';
 
 /** One of the equal requests. */
 export interface Rider {

@@ -12,6 +12,7 @@
 
 import { MAX_TIMER_MS } from '../../../timer-limit.ts';
 import type { Call, CancelReason } from '../../accept/call.ts';
+import { cancelled } from '../../accept/cancellation.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms, SequenceTerms } from '../../admit/request-terms.ts';
 import { InferError, withJitter } from '../../errors.ts';
@@ -20,7 +21,6 @@ import type { Batcher } from '../batcher.ts';
 import type { Forecast, RequestLoad } from '../forecast.ts';
 import { type QueuePolicies, type QueuePolicy, timeLimitMs } from '../queue-policy.ts';
 import type { InferOutputs } from '../queued-request.ts';
-import { cancelled } from '../refusals.ts';
 import { IdleSequences } from './idle-sequences.ts';
 import { Sequence, type SequencedRequest } from './sequence.ts';
 import { SequenceInputs } from './sequence-inputs.ts';

@@ -4,8 +4,8 @@
  */
 
 import type { Call } from '../../accept/call.ts';
+import { cancelled } from '../../accept/cancellation.ts';
 import type { Admission } from '../../admit/admission.ts';
-import { cancelled } from '../../batch/refusals.ts';
 import { InferError } from '../../errors.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { ModelLifecycle } from './model-lifecycle.ts';

@@ -4,12 +4,12 @@
  */
 
 import { messageOf } from '../../../error-message.ts';
+import { TensorComparison, TensorDifference } from '../../../wire/tensor-comparison.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import { outputAxes, scatter } from '../../batch/batch.ts';
 import type { OutputTensor } from '../../batch/queued-request.ts';
 import type { Golden } from '../../repository/golden.ts';
 import type { ModelSignature } from '../../repository/signature/model-signature.ts';
-import { Comparison } from '../../rollout/agreement.ts';
 import { rowOfArrays, sliceOfArray } from './npz-rows.ts';
 import { type RunRows, reasonOf } from './row-independence.ts';
 
@@ -101,11 +101,11 @@ function miss({ outputs, tolerance }: Golden, index: number, answer: readonly Ou
       return `output '${name}' has the shape [${got?.shape ?? 'none'}], expected elements of [${array.shape.slice(1)}]`;
     }
     const limit = tolerance.maxAbs ?? TOLERANCES[array.datatype];
-    const comparison = new Comparison([{ ...got, data }], [got]);
-    while (!comparison.advance());
-    const { result, absolute, rowsDisagreeing } = comparison.agreement;
+    const found = new TensorDifference();
+    new TensorComparison({ ...got, data }, got, found).advance(Number.POSITIVE_INFINITY);
+    const { isEqual, absolute, rowsDisagreeing } = found;
     if (tolerance.argmax && rowsDisagreeing > 0) return `output '${name}' has its largest element at another place`;
-    if (result === 'equal' || (TOLERANCES[array.datatype] !== undefined && absolute <= (limit ?? 0))) continue;
+    if (isEqual || (TOLERANCES[array.datatype] !== undefined && absolute <= (limit ?? 0))) continue;
     if (TOLERANCES[array.datatype] === undefined) return `output '${name}' is not equal`;
     return `output '${name}' is off by ${absolute.toPrecision(2)}, more than ${limit}`;
   }

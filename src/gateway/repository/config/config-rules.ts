@@ -5,10 +5,10 @@
  */
 
 import { elementCount } from '../../../wire/tensor.ts';
-import { nameOfWarmUp } from '../warm-up-sample.ts';
 import type { ModelConfig } from './model-config.ts';
 import { clientParameterProblem, isHeardParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
 import { suggestion } from './suggestion.ts';
+import { nameOfWarmUp } from './warm-up-name.ts';
 
 export interface Remark {
   /** To the field that it is about. */

@@ -3,9 +3,9 @@
 import type { IncomingMessage } from 'node:http';
 import { onTestFinished } from 'vitest';
 import type { HttpAnswer, HttpHandler } from '../../../../src/gateway/accept/http/http-answer.ts';
-import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../../../../src/gateway/accept/http/http-limits.ts';
 import { type HttpPort, listenHttp } from '../../../../src/gateway/accept/http/http-port.ts';
 import { diagnostics } from '../../../../src/gateway/ops/diagnostics.ts';
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../../../../src/gateway/ops/http-limits.ts';
 import { RawConnection, type RawOptions } from './raw-http.ts';
 
 export const MiB = 2 ** 20;

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
-import type { HttpLimits } from '../../../../src/gateway/accept/http/http-limits.ts';
+import type { HttpLimits } from '../../../../src/gateway/ops/http-limits.ts';
 import {
   answersWith,
   listen,

@@ -1,6 +1,6 @@
 /** How much one client of the HTTP port, and all clients together, may take. Each limit is a setting, named `http` and its name here. */
 
-import { MAX_TIMER_MS } from '../../../timer-limit.ts';
+import { MAX_TIMER_MS } from '../../timer-limit.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -89,19 +89,3 @@ export type HttpLimits = Readonly<Record<HttpLimitName, number>>;
 export const DEFAULT_HTTP_LIMITS = Object.fromEntries(
   Object.entries(HTTP_LIMITS).map(([name, limit]) => [name, limit.default]),
 ) as HttpLimits;
-
-/** The name of the setting of a limit, such as `httpMaxConnections`. */
-export type HttpSettingName = `http${Capitalize<HttpLimitName>}`;
-
-export function httpSettingName(name: HttpLimitName): HttpSettingName {
-  return `http${name.charAt(0).toUpperCase()}${name.slice(1)}` as HttpSettingName;
-}
-
-/** What the port holds of what its limits bound. */
-export interface HttpLoad {
-  readonly connections: number;
-  /** Over REST, under way. */
-  readonly requests: number;
-  /** Bytes of answers that clients are taking. */
-  readonly unreadBytes: number;
-}

@@ -1,0 +1,12 @@
+/** The errors of a request that nobody waits for any more. */
+
+import { InferError } from '../errors.ts';
+import type { CancelReason } from './call.ts';
+
+export function cancelled(reason: CancelReason): InferError {
+  return reason === 'deadline' ? expired() : new InferError('cancelled', 'the caller cancelled the request');
+}
+
+export function expired(): InferError {
+  return new InferError('deadline_exceeded', 'the deadline passed before the request was answered');
+}
