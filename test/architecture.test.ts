@@ -603,7 +603,6 @@ describe('rooms', () => {
 const HOMES: readonly { readonly library: RegExp; readonly homes: readonly string[] }[] = [
   { library: /^@bufbuild\/protobuf/, homes: ['compress/'] },
   { library: /^@grpc\//, homes: ['gateway/accept/', 'client/'] },
-  { library: /^grpc-health-check$/, homes: ['gateway/accept/'] },
   { library: /^onnxruntime-node$/, homes: ['worker/execution-provider.ts', 'worker/model-instance.ts'] },
   { library: /^piscina$/, homes: ['worker/runner.ts'] },
   { library: /^opossum$/, homes: ['gateway/dispatch/breaker.ts'] },
@@ -649,6 +648,23 @@ describe('libraries', () => {
       return home === undefined || !isIn(name, home.homes);
     });
     expect(strays).toEqual([]);
+  });
+
+  test('each home is used: a library that left the code leaves the table', () => {
+    const unused = HOMES.flatMap(({ library, homes }) =>
+      homes.filter((home) => !used.some(({ name, specifier }) => library.test(specifier) && isIn(name, [home]))),
+    );
+    expect(unused).toEqual([]);
+  });
+
+  test('each dependency is in the table of docs/design.md that says what it does', () => {
+    const page = fs.readFileSync(path.join(ROOT, 'docs/design.md'), 'utf8');
+    const [, section = ''] = page.split('\n## What each package does here\n');
+    const [table = ''] = section.split('\n## ');
+    const names = new Set(used.map(({ specifier }) => specifier.match(/^(@[^/]+\/)?[^/]+/)?.[0] ?? specifier));
+    // The other packages of OpenTelemetry are parts of its SDK.
+    const missing = [...names].filter((name) => !name.startsWith('@opentelemetry/') && !table.includes(name));
+    expect(missing).toEqual([]);
   });
 
   test('each is a dependency that users get, and not one of development', () => {
