@@ -51,7 +51,7 @@ export const REASONS = {
   breaker_open: 'UNAVAILABLE',
   /** The model's runner died, and the next cannot be there before the request's deadline. */
   runner_lost: 'UNAVAILABLE',
-  /** Two runners died or hung under this very request, alone in its batch. */
+  /** Two runners died or hung while running this request by itself. */
   runner_killed_twice: 'INTERNAL',
   /** The model's queue, or one of the server's byte budgets (of requests, of models), is full. */
   queue_full: 'RESOURCE_EXHAUSTED',
@@ -97,9 +97,8 @@ const Untraced = class {} as new () => Untraced;
 Object.setPrototypeOf(Untraced.prototype, Error.prototype);
 
 /**
- * The one error of the gateway. `message` is written for the caller: what, where, got against wanted, what to do.
- * Whatever else is thrown becomes `internal`, and its cause goes to the log. It has no stack: where it was made says nothing
- * that the reason does not.
+ * The one error of the gateway. `message` is for the caller: what happened, where, got against wanted, what to do. Any other
+ * error becomes `internal`, and its cause goes to the log. It has no stack, because the reason already says where it comes from.
  */
 export class InferError extends Untraced {
   override readonly name = 'InferError';

@@ -77,8 +77,8 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   const model = gateway.models.find(request.modelName, request.modelVersion, call); // model-table.ts
   record.model = model;
   const { signature, axis, batcher } = model.ready; // servable.ts
-  const terms = readTerms(request.parameters); // admit/: what is reserved
-  const wanted = wantedOutputs(request.outputs, signature, request.modelName); // admit/: what is asked for
+  const terms = readTerms(request.parameters); // admit/: reserved parameters
+  const wanted = wantedOutputs(request.outputs, signature, request.modelName); // admit/: requested outputs
   record.permit ??= gateway.admission.tryAcquire(footprint(record.bytes, request)); // admit/: room, or shed
   const tensors = validate(request, signature, values); // admit/: it can be run
   record.rows = tensors.rows;

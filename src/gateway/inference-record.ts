@@ -1,4 +1,4 @@
-/** What is known of one inference as it goes along, and what is told of it when it ends. */
+/** The facts about one inference as it proceeds, published when it ends. */
 
 import type { InferRequest } from '../wire/infer-request.ts';
 import type { InferResponse } from '../wire/infer-response.ts';

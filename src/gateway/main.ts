@@ -53,7 +53,7 @@ import { chooseTransport } from './transport.ts';
 /** What the server takes from its surroundings; only entry files read `process`. */
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string;
   /** What the machine lends and the settings take of it, for the log. */
   readonly capacity?: readonly CapacityFinding[];
@@ -61,7 +61,7 @@ export interface Surroundings {
 
 export interface ModelSummary {
   readonly name: string;
-  /** Empty for a model of which no version could be tried. */
+  /** Empty for a model without any usable version. */
   readonly version: string;
   readonly state: ModelState;
   /** It answers requests that name no version. */
@@ -80,8 +80,8 @@ export interface Server {
   readonly loaded: Promise<void>;
   models(): readonly ModelSummary[];
   /**
-   * Drains: readiness goes, what was accepted is answered, everything ends. Resolves when it has: `CLOSING_MS` after `lameDuckMs`
-   * and `drainTimeoutMs` at the latest, unless something hangs that it waits for.
+   * Drains: readiness goes, accepted requests are answered, everything ends. Resolves after that: at the latest `CLOSING_MS` after
+   * `lameDuckMs` and `drainTimeoutMs`, unless something that it waits for hangs.
    */
   stop(): Promise<void>;
   /** Kills every runner, also one that is stopped: to be called when the process must not wait for `stop`. */
@@ -241,7 +241,7 @@ function stateDirectoryOf({ stateDirectory, modelRepository }: Settings): string
   return stateDirectory === '' ? path.join(modelRepository, '.tensorgate') : stateDirectory;
 }
 
-/** Time after the drain for what is not a request: files, idle connections, the last export of metrics and traces. */
+/** Time after the drain for everything except requests: files, idle connections, the last export of metrics and traces. */
 const CLOSING_MS = 300;
 /** The part of it that clients of idle connections have to close their side. */
 const CLOSING_CONNECTIONS_MS = 200;
@@ -319,7 +319,7 @@ function stateOf(
   };
 }
 
-/** Of all that can tell. */
+/** The sum over all ports that report their load. */
 function loadOf(transports: readonly Transport[]): TransportLoad | undefined {
   return transports
     .flatMap(({ load }) => load ?? [])

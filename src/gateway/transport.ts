@@ -17,7 +17,7 @@ export type TransportSettings = Pick<
 export async function chooseTransport(settings: TransportSettings): Promise<Listen> {
   const { controlPrincipals } = settings;
   if (controlPrincipals.length > 0 && settings.tlsClientCa === undefined) {
-    throw new SettingsError(['--control-principals needs --tls-client-ca: without it nobody shows who he is']);
+    throw new SettingsError(['--control-principals needs --tls-client-ca: without it no client proves its identity']);
   }
   const { transport, tlsCertificate: certificate, tlsPrivateKey: privateKey, tlsClientCa } = settings;
   if (certificate === undefined && privateKey === undefined) {
@@ -28,7 +28,7 @@ export async function chooseTransport(settings: TransportSettings): Promise<List
   if (certificate === undefined || privateKey === undefined) {
     throw new SettingsError(['--tls-certificate and --tls-private-key go together: give both, or none']);
   }
-  if (transport !== 'h2') throw new SettingsError(['TLS is offered by the transport h2 alone: leave --transport out']);
+  if (transport !== 'h2') throw new SettingsError(['TLS needs the transport h2: remove --transport']);
   const authorities = tlsClientCa === undefined ? {} : { clientAuthorities: tlsClientCa };
   const tls = await loadTls({ certificate, privateKey, ...authorities });
   return http2Listener({ tls, limits: http2Limits(settings) });

@@ -106,7 +106,7 @@ describe('what does not go together is refused', () => {
     [['--tls-client-ca', '/c.pem'], /--tls-client-ca needs --tls-certificate and --tls-private-key/],
     [
       ['--tls-certificate', '/c.pem', '--tls-private-key', '/k.pem', '--transport', 'grpc-js'],
-      /TLS is offered by the transport h2 alone/,
+      /TLS needs the transport h2/,
     ],
     [['--control-principals', 'DNS:a'], /--control-principals needs --tls-client-ca/],
     [['--control-principals', 'somebody'], /--control-principals: expected alternative names of certificates/],

@@ -388,7 +388,7 @@ describe('a rollout is refused', () => {
     await using server = await startServer(repository.directory, { flags });
     using client = new InferenceClient(server.grpc, { deadlineMs: 30_000 });
     expect(await refusal(client.startRollout('graph', '1'))).toMatch(
-      /^FAILED_PRECONDITION: 'graph' cannot be rolled out: it is an ensemble, of which nothing can be copied/,
+      /^FAILED_PRECONDITION: 'graph' cannot be rolled out: it is an ensemble, which cannot be copied/,
     );
     expect(await refusal(client.startRollout('sequences', '1'))).toMatch(
       /^FAILED_PRECONDITION: 'sequences' cannot be rolled out: it has sequence_batching/,

@@ -15,10 +15,10 @@ export interface BatchChoice<R extends Waiting> {
 /**
  * The next batch of a bucket in which something waits.
  *
- * It takes requests in order of their turns for as long as they fit and all of them are answered in time. Where a deadline ends
- * it early, larger batches are weighed, which pass over the requests that would be late in them: otherwise an old request with
- * little time left would make every batch small under overload, and none would ever be large again. What is passed over stays
- * where it is: it runs if there is time after all, on another instance or because a run was fast.
+ * It takes requests in fair order for as long as they fit and all of them are answered in time. If a deadline ends the batch
+ * early, larger batches are weighed that skip the requests that would be late in them: otherwise an old request with little time
+ * left would make every batch small under overload, and none would ever be large again. Skipped requests stay in the queue: they
+ * run if there is time after all, on another instance or because a run was fast.
  */
 export function chooseBatch<R extends Waiting>(
   bucket: Bucket<R>,

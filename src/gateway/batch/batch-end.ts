@@ -4,8 +4,8 @@
  * END-1: each request of the batch is settled, or is in exactly one of the further batches.
  * END-2: a batch whose runner died runs once more, request by request and with nothing beside it, so that a second death names
  *        its culprit and hurts no other request.
- * END-3: a request whose run was alone to blame is not run again; a batch that was not to blame runs again as it was.
- *        The requests of an abandoned batch are settled: that is why it was abandoned.
+ * END-3: a request whose own run failed is not run again; a batch that caused nothing runs again unchanged. The requests of an
+ *        abandoned batch are settled, which is why it was abandoned.
  */
 
 import type { BatchAxis } from '../admit/infer-tensors.ts';
@@ -115,7 +115,7 @@ function blame(batch: Batch, error: InferError): Prepared[] {
   ];
 }
 
-/** Any request of the batch may be the one that runs too long, or only all of them together. */
+/** Any single request of the batch may run too long, or only all of them together. */
 function oneByOne(batch: Batch, error: InferError): Prepared[] {
   if (batch.requests.length > 1) return batch.requests.map((request) => ({ requests: [request], exclusive: false }));
   settleAll(batch, error);

@@ -33,7 +33,7 @@ export interface Stage {
   readonly most: number;
   /** Rows that are left: the size shrinks to them while requests are passed over. */
   readonly left: number;
-  /** What bears this mark is taken already. */
+  /** Requests with this mark are already taken. */
   readonly before: number;
   /** The mark of what it takes. */
   readonly mark: number;
@@ -43,7 +43,7 @@ export class BatchFormer {
   readonly length: number;
   /** By index: the mark of the batch that took the request last. */
   readonly marks: Int32Array;
-  /** Of the batch that was formed last: its rows, its requests that count, and whether nothing was left that could have joined it. */
+  /** The batch formed last: its rows, its requests that count, and whether nothing is left that could have joined it. */
   rows = 0;
   counted = 0;
   isLast = true;
@@ -123,7 +123,7 @@ export class BatchFormer {
     }
   }
 
-  /** Begins again with what was kept. */
+  /** Starts again with the kept requests. */
   restore(): void {
     for (const lane of this.#lanes) {
       lane.start = lane.keptStart;

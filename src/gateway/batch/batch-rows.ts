@@ -69,7 +69,7 @@ function suitingRows({ waiting, predict }: Bucket, limit: number): number {
   return Math.max(target, Math.min(limit, slow + 1));
 }
 
-/** The most rows of which two batches fit into `granted` milliseconds; at least 1. */
+/** The largest number of rows whose two batches fit into `granted` milliseconds; at least 1. */
 export function targetRows(time: (rows: number) => number, limit: number, granted: number): number {
   return Math.max(
     1,

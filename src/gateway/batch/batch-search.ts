@@ -1,9 +1,9 @@
 /**
  * The search for a batch that passes over requests whose deadlines would keep it small.
  *
- * A candidate is worth what it answers in time, and what the rest of the queue answers after it, less the worth of the time that
- * both take. The rest is followed by two rules, of which the better counts: batches as large as their first request allows, and
- * Nexus' sliding window (Shen et al., SOSP 2019), which passes over requests until a batch of its target size is in time.
+ * The value of a candidate is the number of requests that it answers in time, plus those that the rest of the queue answers after
+ * it, less the value of the time that both take. The rest follows the better of two rules: batches as large as their first request
+ * allows, and Nexus' sliding window (Shen et al., SOSP 2019), which skips requests until a batch of its target size is in time.
  */
 
 import { BatchFormer, levelOf } from './batch-former.ts';
@@ -54,7 +54,7 @@ export class BatchSearch<R extends Waiting> {
     this.#target = targetRows((rows) => this.#former.time(rows), limit, head === undefined ? 0 : grantedMs(head));
   }
 
-  /** A batch that is better than that of the first `count` requests, which have `rows` rows; or `undefined`. */
+  /** A better batch than the first `count` requests with `rows` rows, or `undefined`. */
   betterThanFirst(count: number, rows: number): readonly R[] | undefined {
     let best: number | undefined;
     let bestValue = Number.NaN;
@@ -101,7 +101,7 @@ export class BatchSearch<R extends Waiting> {
     return this.#mark;
   }
 
-  /** The most urgent level of those that the candidate passes over: what is less urgent does not speak for it. */
+  /** The most urgent level that the candidate skips: less urgent requests do not count for it. */
   #passedLevel(size: number): number {
     if (!this.#hasLevels) return Number.POSITIVE_INFINITY;
     const end = this.#now + this.#former.time(size);
@@ -141,7 +141,7 @@ export class BatchSearch<R extends Waiting> {
     return counted - this.#worth * tookMs + Math.max(this.#drain(after, 0), this.#drain(after, this.#target));
   }
 
-  /** What is worth that follows the latest candidate from `start` on, in batches of `target` rows; 0: as large as they can be. */
+  /** Value of the requests after the latest candidate, from `start` on, in batches of `target` rows; 0: as large as they can be. */
   #drain(start: number, target: number): number {
     const former = this.#former;
     const limit = target === 0 ? this.#limit : target;

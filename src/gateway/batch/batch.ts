@@ -24,7 +24,7 @@ export interface Batch extends Load {
   readonly reason: SendReason;
 }
 
-/** Until when somebody waits for the batch, on the clock of `performance.now()`. */
+/** Latest time until which a caller waits for the batch, on the clock of `performance.now()`. */
 export function lastExpiry({ requests }: Batch): number {
   return requests.reduce(
     (last, { settled, expiresAt }) => (settled ? last : Math.max(last, expiresAt)),
@@ -43,8 +43,8 @@ export interface Gathered {
 const PADDING = new Uint8Array(64);
 
 /**
- * Lays the inputs of all requests out without copying them: the pieces stay views of the received messages. Only rows that do
- * not lie on axis 0 are copied, because those of different requests interleave. Shorter requests are padded to the longest.
+ * Lays the inputs of all requests out without copying them: the pieces stay views of the received messages. Only rows that are
+ * not on axis 0 are copied, because the rows of different requests interleave. Shorter requests are padded to the longest.
  * @throws Error where requests of unlike shapes would make a tensor that is none
  */
 export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchAxis, lengths?: LengthAxis): Gathered {

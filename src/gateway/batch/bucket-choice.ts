@@ -15,11 +15,11 @@ export interface Offer<R extends Waiting = Waiting> {
 }
 
 /**
- * Of the buckets that hold a request of the flow whose turn it is, the one that gives the most for its time: the requests that it
- * answers, and again those that would be late if it waited for one batch. A cheap or full bucket would go first for ever by
- * that, so the bucket whose turn it is goes
+ * Chooses among the buckets with a request of the next flow. The best bucket answers the most requests for its time, and counts
+ * those twice that would be late after one more batch. By that alone a cheap or full bucket would always go first, so the bucket
+ * that is next in fair order goes
  * - when its head has waited longer than one batch of every bucket takes, or
- * - when waiting would cost it answers, and its going first costs the other none.
+ * - when waiting would cost it answers, and going first costs the other bucket none.
  */
 export function chooseOffer<R extends Waiting>(offers: readonly Offer<R>[], now: number): Offer<R> | undefined {
   const [only] = offers;

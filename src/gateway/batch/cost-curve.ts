@@ -10,12 +10,12 @@ import { IsotonicPools } from './isotonic-pools.ts';
 /** A mean forgets after about this many samples. */
 const MEAN_SAMPLES = 16;
 /**
- * Weight that samples keep for each run since: 7,000 runs halve it. So what slow runs taught of one size does not stay for ever.
- * What the warm-up showed of batches that do not pay stays known for thousands of runs of smaller ones, from which the regression
- * tells nothing of them: to try such a batch again delays tens of requests, which is to be far fewer than one in a hundred.
+ * Weight that samples keep per run: 7,000 runs halve it, so that slow runs of one size do not count for ever. Samples from the
+ * warm-up of batches that do not pay stay known for thousands of runs of smaller ones, because the regression cannot replace them:
+ * trying such a batch again delays tens of requests, which must stay far below one in a hundred.
  */
 const FADING = 0.9999;
-/** Sizes that are kept. Of more, the one that was run longest ago goes: the regression predicts it then. */
+/** Maximum number of sizes. Above it, the size that ran longest ago is dropped: the regression predicts it then. */
 const MAX_SIZES = 64;
 /** Costs are remembered between runs for up to this many rows. */
 const MAX_CACHED_ROWS = 1_024;
@@ -51,8 +51,8 @@ export class CostCurve {
   }
 
   /**
-   * @param ms how long it took, without what slowed or sped up all runs at that time.
-   * @param run number of this run among those of all shapes.
+   * @param ms how long it took, without factors that slowed or sped up all runs at that time.
+   * @param run number of this run across all shapes.
    */
   learn(rows: number, ms: number, elapsedMs: number, run: number): void {
     const size = this.#sizeOf(rows);

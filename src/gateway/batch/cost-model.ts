@@ -20,7 +20,7 @@ import { type Pace, RecentRuns, type Run, UNKNOWN_PACE } from './recent-runs.ts'
 
 /** Until then nothing is predicted: a request is never refused on a guess. */
 const RUNS_TO_TRUST = 3;
-/** After so long without runs, the pace of the last ones may be that of another world. */
+/** After this time without runs, the pace of the last runs may be out of date. */
 const STALE_MS = 30_000;
 /** So many usual runs in a row change predictions together, because bringing them up to date costs microseconds. */
 const USUAL_RUNS = 4;
@@ -48,7 +48,7 @@ interface Contention {
 
 export class CostModel {
   readonly #regression = new CostRegression();
-  /** By size of a row; the one that was run last comes last. */
+  /** By size of a row; the latest run comes last. */
   readonly #curves = new Map<number, CostCurve>();
   readonly #recent = new RecentRuns();
   /** By how many other runs share the cores. */
@@ -93,7 +93,7 @@ export class CostModel {
     return Math.max(LEAST_MS, this.#cost(size, rows) * pace * this.#contention(beside) * LEAST_MARGIN);
   }
 
-  /** The same of rows like those of the latest run, with nothing beside them. */
+  /** The same for rows like the latest run's, without other requests. */
   predictLatest(rows: number, nowMs: number): number | undefined {
     return this.predict(this.#latestSize, rows, nowMs, 0);
   }
@@ -114,8 +114,8 @@ export class CostModel {
   }
 
   /**
-   * The cost that is learned from a run. What is well known changes little by little, so that a slow minute that the pace has
-   * not followed yet does no harm.
+   * The cost to learn from a run. Well-known costs change slowly, so that a slow minute that the pace has not followed yet does no
+   * harm.
    */
   #lesson(cost: number, expected: number, samples: number): number {
     if (this.#runs < RUNS_TO_TRUST) return cost;
@@ -140,7 +140,7 @@ export class CostModel {
 
   readonly #costOfRun = ({ curve, rows }: Run): number => this.#costOn(curve, rows);
 
-  /** Factor by which other runs on the same cores slow a run; of a number that was not seen, that of the next lower one. */
+  /** Factor by which other runs on the same cores slow a run; an unobserved number has the factor of the next lower one. */
   #contention(beside: number): number {
     for (let runs = beside; runs > 0; runs--) {
       const known = this.#contentions[runs];

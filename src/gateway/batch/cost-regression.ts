@@ -42,7 +42,7 @@ export class CostRegression {
   #isSolved = true;
 
   learn(size: RowSize, rows: number, ms: number): void {
-    // By the expected cost, not the sample: dividing by noise would give the fast runs more weight.
+    // Weighted by the expected cost, not the sample: dividing by noise would favour fast runs.
     const expected = this.fixedMs + rows * this.rowMs(size);
     const weight = 1 / Math.max(LEAST_MS, Math.min(Math.max(expected, ms / FAR_OFF), ms * FAR_OFF));
     const { elements, length } = size;
@@ -66,7 +66,7 @@ export class CostRegression {
     this.#isSolved = false;
   }
 
-  /** Milliseconds of a run besides those of its rows. */
+  /** Fixed milliseconds of a run, without its rows. */
   get fixedMs(): number {
     this.#solve();
     return at(this.#coefficients, 0);

@@ -11,13 +11,13 @@
  * DEV-3: no core is idle that a waiting version could use.
  * DEV-4: a run that ends, however it ends, frees its cores. A turn that its version does not use goes to the next.
  * DEV-5: background runs (of shadows, whose processes have a lower priority) take no cores from the others.
- * DEV-6: a run whose outputs are of no use yet goes after all others; of several such runs, the one that is of use first goes first.
+ * DEV-6: a run whose outputs are of no use yet goes after all others; among several such runs, the earliest useful goes first.
  */
 
 export interface ShareOptions {
   /** Cores that one of its runs takes. */
   readonly cores: number;
-  /** Its processes have a lower priority than those of others. */
+  /** Its processes have a lower priority than others. */
   readonly background: boolean;
   /** Called when it may start a run that it was denied. It then starts one, or passes. */
   wake(): void;
@@ -202,7 +202,7 @@ export class Device {
         account.activeMs = endedAt;
         this.#running.delete(run);
         if (this.#waiting.size === 0) return;
-        // It is about to ask for its next run, and may be the one whose turn it is.
+        // It is about to ask for its next run, and may be next in turn.
         if (this.#accounts.has(account)) this.#waiting.add(account);
         this.#callNext(endedAt);
       },

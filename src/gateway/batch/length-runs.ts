@@ -1,9 +1,9 @@
 /**
  * Which requests of a batch run together, where padding makes shorter ones as long as the longest.
  *
- * A request joins a longer one only where the time of its padding is less than that of a run of its own: on CPUs the padding of a
- * long text costs more than a run saves. Of all ways to part the requests at a length, the one of least predicted time is taken
- * (dynamic programming over the lengths, as a list is broken into lines).
+ * A request joins a longer one only if the time of its padding is less than a run of its own: on CPUs the padding of a long text
+ * costs more than a run saves. The cheapest of all splits by length is taken (dynamic programming over the lengths, as in breaking
+ * a list into lines).
  */
 
 import { type InferTensors, type RowSize, UNIT_ROW } from '../admit/infer-tensors.ts';
@@ -26,7 +26,7 @@ const CLASSES_PER_LENGTH = 64;
 /** Requests whose lengths are all but equal. */
 interface LengthClass {
   rows: number;
-  /** Of the longest. */
+  /** Size of the longest request. */
   size: RowSize;
 }
 
@@ -37,7 +37,7 @@ export function paddedSize(requests: readonly Pick<Sized, 'tensors'>[]): RowSize
   return longest;
 }
 
-/** Of requests that could share a batch, those that run together with the first: all of them where that is cheapest. */
+/** The requests that run together with the first, among those that could share its batch: all of them if that is cheapest. */
 export function withFirst<R extends Sized>(requests: readonly R[], predict: PredictRows): readonly R[] {
   const [first] = requests;
   const longest = paddedSize(requests).length;

@@ -1,4 +1,4 @@
-/** When a request is to be answered whose caller named no time: `objective_ms`. It decides what is queued, refused and shed. */
+/** When to answer a request whose caller set no deadline: `objective_ms`. It decides which requests are queued, refused and shed. */
 
 /**
  * Ten times the request's own run leaves room for a batch that runs and for the batch that it is in. A quarter of a second is what

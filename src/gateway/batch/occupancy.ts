@@ -1,7 +1,7 @@
 /**
- * How full a model version is: the rows that it holds, waiting or running, against those of full batches on all of its
- * instances. Kept as an area, rows times milliseconds, so that whoever looks twice knows the mean between exactly, however
- * short the runs are: a sample taken when an answer leaves would nearly always meet an instance that has just become idle.
+ * How full a model version is: its waiting and running rows, relative to full batches on all of its instances. Kept as an area,
+ * rows times milliseconds, so that two readings give the exact mean between them, however short the runs are: a sample taken when
+ * an answer leaves would nearly always meet an instance that has just become idle.
  */
 export class Occupancy {
   /** Rows of full batches on all instances. */

@@ -21,7 +21,7 @@ export function sizeOf({ name, shape, data }: OutputTensor): TensorSize {
   return { name, shape, byteLength: data.byteLength };
 }
 
-/** What a caller is told whose request has larger outputs. @param sizes those, or a description of them. */
+/** The error of a request whose outputs are too large. @param sizes their sizes, or a description of them. */
 export function outputsExceed(sizes: readonly TensorSize[] | string, maxOutputBytes: number): string {
   const description = typeof sizes === 'string' ? sizes : describeOutputs(sizes);
   return `${description}: the outputs of a request may have ${maxOutputBytes} (maxOutputBytes)`;

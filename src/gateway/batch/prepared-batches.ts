@@ -28,7 +28,7 @@ export class PreparedBatches {
   }
 
   /**
-   * Removes and returns the next batch, without what is settled or expired by now. `wait` where it must wait for what is running.
+   * Removes and returns the next batch, without settled or expired requests. `wait` if it must wait for running batches.
    */
   next(isRunning: boolean, now: number): Prepared | 'wait' | undefined {
     for (let next = this.#batches[0]; next !== undefined; next = this.#batches[0]) {

@@ -3,11 +3,11 @@
 import type { RequestTerms } from '../admit/request-terms.ts';
 
 export interface QueuePolicy {
-  /** Requests of the level that may wait; `Infinity`: any number, bounded in bytes alone. */
+  /** Maximum number of waiting requests of the level; `Infinity`: bounded only in bytes. */
   readonly maxRequests: number;
   /** How long a request may wait and run that names no shorter time, in milliseconds; `Infinity`: as long as its call may. */
   readonly defaultTimeoutMs: number;
-  /** Whether the parameter `timeout` is heard. */
+  /** Whether the parameter `timeout` applies. */
   readonly allowTimeoutOverride: boolean;
   /** When its time is over a request ends, or it goes behind all others and ends with its call. */
   readonly timeoutAction: 'reject' | 'delay';
@@ -33,7 +33,7 @@ export class QueuePolicies {
     return this.#policies.length;
   }
 
-  /** From the parameter `priority`: 0, or more than there are, is the default level. */
+  /** Level by the parameter `priority`: 0, or an unknown level, is the default level. */
   levelOf({ priority }: RequestTerms): number {
     return priority >= 1 && priority <= this.#policies.length ? priority : this.#defaultLevel;
   }

@@ -32,14 +32,14 @@ const overloadText = remembered((waitMs, objectiveMs) => {
   return `the model has more requests than it can answer within its objective of ${format(objectiveMs)} (objective_ms): about ${format(waitMs)} of work go before this one`;
 });
 
-/** For a request of the largest flow, when the queue is full and a request of a smaller one comes. */
+/** For a request of the largest flow, when the queue is full and a request of a smaller flow arrives. */
 export function gaveWay(waitMs: number): InferError {
   const text = 'Exceeds maximum queue size: gave way to a caller with less work in the queue (max_queue_size)';
   return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
 }
 
 export function killedTwice(cause: string): InferError {
-  const text = `the model's process ended twice while it ran this request alone (${cause})`;
+  const text = `the model's process ended twice while it ran this request by itself (${cause})`;
   return new InferError('runner_killed_twice', text);
 }
 
@@ -64,7 +64,7 @@ export function breakerOpen({ name, version }: ModelRef, retryAfterMs: number): 
   return new InferError('breaker_open', text, { pushback: withJitter(retryAfterMs) });
 }
 
-/** Two digits: what is predicted is not known better, and refusals of one moment have one text, which is encoded once. */
+/** Two digits: predictions are no more precise, and equal texts of simultaneous refusals are encoded once. */
 function rough(ms: number): number {
   if (ms < 10) return Math.round(ms * 10) / 10;
   let unit = 1;

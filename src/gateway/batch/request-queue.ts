@@ -246,7 +246,7 @@ export class RequestQueue {
     if (line.requests.length === 0) this.#lines.delete(flow);
   }
 
-  /** The largest flow of those levels, where it is larger than that of the request would be with it. */
+  /** The largest flow of those levels, if it is larger than the request's flow would be with it. */
   #larger(request: QueuedRequest, measure: keyof Share, isLevel: (level: number) => boolean): Flow | undefined {
     let largest: Flow | undefined;
     let size = (request.flow[measure] + request[measure]) * request.flow.pace;

@@ -15,7 +15,7 @@ export interface RequestTimes {
   readonly objectiveAt: number;
   /** When its answer is to be ready: `objectiveAt` or `latestAt`, less what waits before the steps behind it. */
   readonly deadline: number;
-  /** Its place in its flow: what is due earlier goes first. */
+  /** Its place in its flow: earlier due times go first. */
   readonly due: number;
 }
 

@@ -5,8 +5,8 @@
  * Q1: each request settles exactly once.
  * Q2: the queue changes only in `enqueue`, `#forget`, `#candidates`, `#startRuns`, `#awaitInstance` and `abandon`.
  * Q3: at most one timer is armed, for the earliest moment at which the decision may change by itself.
- * Q4: an expired or cancelled request never enters a batch. One that is not expected to be answered in time does only where nothing
- *     else can run, or as a probe: predictions may be wrong, and only runs correct them.
+ * Q4: an expired or cancelled request never enters a batch. A request that is not expected in time enters one only if nothing
+ *     can run besides it, or as a probe: predictions may be wrong, and only runs correct them.
  * Q5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
  * Q6: while a batch runs that is `exclusive`, nothing runs beside it.
  * Q7: a batch takes requests of one bucket in order of their turns, and passes over only those that would be late in it.
@@ -61,7 +61,7 @@ export interface SchedulerOptions extends BatchEndOptions {
   readonly tenantOf?: TenantOf | undefined;
   /** After how many milliseconds a request should be answered whose caller names no time; by default it follows from the model's speed. */
   readonly objectiveMs?: number | undefined;
-  /** Told of every batch that ended. */
+  /** Notified of every batch that ended. */
   readonly record: (batch: Batch, outcome: RunOutcome) => void;
 }
 
@@ -70,9 +70,9 @@ export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
 }
 
 /**
- * A request is refused where its predicted answer takes more than this many times what is left. Beyond 1 because the decision
- * gives up old requests under overload, and a new one has better odds than its place says. In simulated loads (`npm run simulate`,
- * case `grid`) 1 answers a point fewer in time; 3 answers 0.2 points more, but admits more requests that are given up later.
+ * A request is refused if its predicted answer takes more than this many times its time left. Above 1, because the decision drops
+ * old requests under overload, so a new one has better odds than its place suggests. In simulated loads (`npm run simulate`, case
+ * `grid`) 1 answers a point fewer in time; 3 answers 0.2 points more, but admits more requests that are dropped later.
  */
 export const ADMISSION_SLACK = 2;
 /** A probe runs at most this often, in predicted runs and in milliseconds. */
@@ -180,7 +180,7 @@ export class Scheduler implements Batcher {
       const { limitMs } = request;
       if (now + limitMs < call.deadline && limitMs <= MAX_TIMER_MS) {
         const postpones = this.#options.queues.at(request.level).timeoutAction === 'delay';
-        // What is put behind all others does not change when something can be sent, only what.
+        // Postponing changes which request is sent, but not when.
         const act = (): unknown => (postpones ? this.#queue.postpone(request) : this.#forget(request, 'deadline'));
         const timer = setTimeout(act, limitMs);
         request.stopTimer = () => clearTimeout(timer);
@@ -258,7 +258,7 @@ export class Scheduler implements Batcher {
     const { rows, bytes } = tensors;
     const level = this.#options.queues.levelOf(terms);
     const times = this.#timesOf(tensors, call, terms, level, now);
-    // Field by field: to spread objects takes longer than all else here.
+    // Field by field: spreading objects takes longer than everything around it.
     return {
       limitMs: times.limitMs,
       expiresAt: times.expiresAt,
@@ -358,7 +358,7 @@ export class Scheduler implements Batcher {
     return cannotMeetDeadline(waitMs, this.#aloneMs(request, now), leftMs);
   }
 
-  /** The request's own run, and those of the steps behind it. */
+  /** The request's own run, and the runs of the steps behind it. */
   #aloneMs({ tensors, rows, behind }: Arrival, now: number): number {
     return (this.#predict(tensors, rows, now) ?? 0) + (behind?.(rows).runMs ?? 0);
   }
@@ -375,7 +375,7 @@ export class Scheduler implements Batcher {
     return now - this.#probedAtMs >= Math.max(PROBE_INTERVAL_MS, PROBE_RUNS * aloneMs);
   }
 
-  /** About how long until what is in flight, and what goes before the request, is worked off; 0 where that is not known. */
+  /** Predicted time until the runs in flight and the requests ahead are done; 0 if unknown. */
   #waitMs(request: Arrival, now: number): number {
     const beforeMs = this.#queue.msBefore(request) * this.costs.slowness;
     if (this.#executor.idle > 0 && beforeMs === 0) return 0;
@@ -571,7 +571,7 @@ export class Scheduler implements Batcher {
     this.#pumpSoon();
   }
 
-  /** No caller waits for the batch any more, and requests wait for an instance, or somebody for the scheduler to be quiet. */
+  /** No caller waits for the batch any more, and requests wait for an instance, or a close waits for the scheduler. */
   #isInTheWay({ requests }: Batch): boolean {
     if (!requests.every(({ settled }) => settled)) return false;
     if (this.#drainWaiters.length > 0) return true;

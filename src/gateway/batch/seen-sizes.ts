@@ -1,4 +1,4 @@
-/** The least and the most that one request asked for so far: bounds of what is known of a request before it is decoded. */
+/** Smallest and largest size of a request so far: bounds for a request before it is decoded. */
 
 import type { InferTensors } from '../admit/infer-tensors.ts';
 

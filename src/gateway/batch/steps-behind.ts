@@ -4,7 +4,7 @@ import { waitMsOf } from '../admit/request-terms.ts';
 import type { QueuedRequest } from './queued-request.ts';
 import type { Bucket } from './waiting.ts';
 
-/** Until the first of the outputs is of use: those of a step are not before a step behind it can start. */
+/** Time until the first output is of use: a step's outputs are useful once a step behind it can start. */
 export function neededInMs(requests: readonly QueuedRequest[]): number {
   let least = Number.POSITIVE_INFINITY;
   let rows = 0;

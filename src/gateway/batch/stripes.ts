@@ -1,13 +1,13 @@
-/** Copying every n-th run of bytes: rows that do not lie on axis 0 are interrupted by those of the others. */
+/** Copies every n-th stripe of bytes: rows that are not on axis 0 interleave with the rows of other requests. */
 
-/** Runs of fewer bytes are moved faster by a loop than by a call for each, of which a tensor may need millions. */
+/** A loop moves stripes of fewer bytes faster than one call each; a tensor may need millions. */
 const SHORT_RUN = 64;
 
 interface Runs {
   readonly bytes: Uint8Array;
   /** Where the first run begins. */
   readonly offset: number;
-  /** From the beginning of a run to that of the next. */
+  /** Distance between the starts of two stripes. */
   readonly stride: number;
 }
 

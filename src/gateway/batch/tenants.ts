@@ -13,8 +13,8 @@ interface Metadata {
 export type TenantOf = (metadata: Metadata) => Tenant;
 
 /**
- * Finds the tenant of a call. Unlike the rate (`admit/rate-limit.ts`), turns tell unlisted tenants apart, each with a weight of 1: a name
- * that is invented brings a share of what is there, and no more requests than the rate allows.
+ * Finds the tenant of a call. Unlike the rate (`admit/rate-limit.ts`), the queue gives each unlisted tenant a share of its own,
+ * with weight 1: an invented name gets a share of the queue, but no more requests than the rate allows.
  * @param key the metadata key, in lower case
  * @param weights of the listed tenants
  */

@@ -32,7 +32,7 @@ export interface BatchPolicy {
   readonly preferredRows: readonly number[];
 }
 
-/** All rows of the requests: those of a batch of them. */
+/** Rows of all requests, as of a batch. */
 export function rowsOf(requests: readonly Pick<Waiting, 'rows'>[]): number {
   return requests.reduce((sum, { rows }) => sum + rows, 0);
 }

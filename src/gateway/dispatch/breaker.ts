@@ -78,7 +78,7 @@ export class Breaker implements Executor {
     return this.#instances.size;
   }
 
-  /** Half-open, one batch at a time tries. */
+  /** While half-open, the breaker lets one batch through at a time. */
   get idle(): number {
     if (!this.#circuit.halfOpen) return this.#instances.idle();
     return this.#trying ? 0 : Math.min(1, this.#instances.idle());

@@ -1,8 +1,8 @@
 /**
  * Where a runner's thread opens its run channel while it loads. It listens for one load, and for one thread.
  *
- * Other users of the machine, or of another container of the pod, may connect to a Unix socket without a file; who does not
- * say the key, which only the runner is told, is dropped.
+ * Other users of the machine, or of another container of the pod, may connect to a Unix socket without a file; a connection
+ * without the key, which only the runner knows, is dropped.
  */
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
@@ -71,7 +71,7 @@ export class ChannelListener {
   }
 }
 
-/** On Linux a name in the abstract namespace, of which nothing can stay behind; elsewhere a file, which the server removes. */
+/** On Linux a name in the abstract namespace, which leaves nothing behind; elsewhere a file, which the server removes. */
 function socketPath(): string {
   const name = `tensorgate-${randomBytes(16).toString('hex')}`;
   return process.platform === 'linux' ? `\0${name}` : path.join(os.tmpdir(), name);

@@ -13,7 +13,7 @@ import type { RunBounds, RunnerEnd, RunWatch } from './run-watch.ts';
 
 export type RunReply = RunReport | ({ readonly kind: 'ended' } & RunnerEnd);
 
-/** A process that dies closes its channels a moment before its end is told; one that still lives then has lost a thread. */
+/** A process that dies closes its channels shortly before its end is reported; one that still lives then has lost a thread. */
 const DEATH_NOTICE_MS = 1_000;
 
 export class InstanceChannel {
@@ -83,7 +83,7 @@ export class InstanceChannel {
     try {
       const report = this.#reader.push(piece)?.report(this.#info.outputs);
       if (report === undefined) return;
-      if (this.#settle === undefined) throw new FrameError('a report that nobody waits for');
+      if (this.#settle === undefined) throw new FrameError('a report without a run');
       this.#watch.stop();
       this.#answer(report);
     } catch (error) {

@@ -74,7 +74,7 @@ export class InstanceGroup implements Tenant {
   #loadMs = 0;
   /** How long the fastest load took: what a restart costs at least, also where the last one met a busy machine. */
   #restartMs = Number.POSITIVE_INFINITY;
-  /** The one that it lives in. */
+  /** The runner that holds it. */
   #process: RunnerProcess | undefined;
   #renewedAt = Number.NEGATIVE_INFINITY;
 
@@ -211,7 +211,7 @@ export class InstanceGroup implements Tenant {
       const answered = performance.now();
       const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
       const outputs = asSeen(await readOutputs(mailbox, outputPlaces), signature.outputs);
-      // The way there and the way back cannot be told apart from here; each is charged half.
+      // Only the sum of both ways is known; each is charged half.
       const hopMs = Math.max(0, answered - written - computeMs - readMs - writeMs) / 2;
       return {
         kind: 'ok',
@@ -276,8 +276,8 @@ export class InstanceGroup implements Tenant {
   }
 
   /**
-   * ONNX Runtime keeps the memory that a run took, for later ones. What an oversized run took is given back when the caller has
-   * ceased for a moment: a session that is opened again for each of them would do little else.
+   * ONNX Runtime keeps the memory of a run for later ones. The memory of oversized runs is freed by opening the session again, once
+   * the caller has paused for a moment: opening it after each such run would leave time for little work.
    */
   #renewLater(instance: Instance): void {
     clearTimeout(instance.renewal);

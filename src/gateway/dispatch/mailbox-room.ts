@@ -50,7 +50,7 @@ export class MailboxRoom {
     this.#directory = directory;
   }
 
-  /** That of a directory: one in the process. */
+  /** The room of a directory, one per process. */
   static in(directory: string): MailboxRoom {
     const room = ROOMS.get(directory) ?? new MailboxRoom(directory);
     ROOMS.set(directory, room);

@@ -3,7 +3,7 @@
 export interface Outage {
   /** When it began, on the clock of `performance.now()`. */
   readonly sinceMs: number;
-  /** Number of the next start, or of the one that is under way: 1 after a first death. */
+  /** Number of the next or current start: 1 after the first death. */
   readonly attempt: number;
   /** When that start begins or began, on the same clock. */
   readonly nextAtMs: number;

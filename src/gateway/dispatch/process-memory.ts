@@ -3,10 +3,10 @@
 import fs from 'node:fs/promises';
 
 /**
- * Bytes of a process' resident memory, its own and that of files; what it shares with other processes, such as the code of
- * Node and ONNX Runtime, counts in equal parts for each of them (proc_pid_smaps(5)), so that sums are true. Memory between
- * processes, where tensors are exchanged, is left out. Where the kernel does not tell parts, it counts whole.
- * @returns undefined where the process is gone, or the system has no `/proc`.
+ * Bytes of a process' resident memory, including mapped files. Memory shared with other processes, such as the code of Node and
+ * ONNX Runtime, counts in equal parts for each of them (proc_pid_smaps(5)), so that sums are true. Shared memory for tensors is
+ * left out. If the kernel does not report parts, it counts whole.
+ * @returns undefined if the process is gone, or the system has no `/proc`.
  */
 export async function processMemory(pid: number): Promise<number | undefined> {
   const rollup = await read(`/proc/${pid}/smaps_rollup`);

@@ -45,7 +45,7 @@ export interface Culprit {
 export interface WatchedProcess {
   /** Bytes of memory that it holds. */
   memory(): number;
-  /** Of the threads of the run; `undefined` where the system does not say. */
+  /** Activity of the run's threads; `undefined` if the system does not report it. */
   activity(): Promise<ThreadActivity | undefined>;
   kill(end: RunnerEnd): void;
 }

@@ -25,8 +25,8 @@ import { threadActivity } from './thread-activity.ts';
 const RUNNER_MODULE = new URL(`../../worker/runner${extname(import.meta.url)}`, import.meta.url);
 
 /**
- * glibc gives each thread a heap of 64 MiB at most, and returns one that is empty: where a batch's outputs are alone in theirs,
- * the kernel clears every page of them anew for each batch. In the one heap of the process they find what the last ones left.
+ * glibc gives each thread a heap of at most 64 MiB, and returns an empty one: a batch's outputs alone in a heap make the kernel
+ * clear every page again for each batch. With one heap for the process they reuse the pages of earlier batches.
  */
 const MEMORY = { MALLOC_ARENA_MAX: '1' };
 
@@ -210,8 +210,8 @@ export class RunnerProcess {
           culprit: { instance: message.instance, fault: 'overran' },
         });
       this.#pending.set(key, { timer: setTimeout(late, limitMs), settle });
-      // A message that cannot be sent needs no handling: the process is gone, and its end settles what is pending.
-      // One without a channel was refused, and is about to say so.
+      // A message that cannot be sent needs no handling: the process is gone, and its end settles pending calls. A process without a
+      // channel was refused, and is about to report it.
       if (this.#child?.connected) this.#child.send(message, () => {});
     });
   }
@@ -247,7 +247,7 @@ function yieldTo(pid: number, niceness: number): void {
   try {
     os.setPriority(pid, niceness);
   } catch {
-    // It has ended already, which is told elsewhere, or the system does not allow it, and it runs like all others.
+    // It has ended already, which is reported elsewhere, or the system forbids it, and it runs like all others.
   }
 }
 

@@ -113,7 +113,7 @@ export class Runner {
 
   #stop(): void {
     this.#process?.kill('closed');
-    // Whoever moves in next gets a new process, not the dying one.
+    // The next version gets a new process, not the dying one.
     this.#process = undefined;
   }
 

@@ -1,6 +1,6 @@
 /**
- * What the threads of a run do, as Linux counts it (proc_pid_stat(5)): how much CPU time they took, and whether they could take
- * more. A clock cannot tell a thread that hangs from one that waits for its turn on a core that is busy or throttled.
+ * Activity of a run's threads, as Linux counts it (proc_pid_stat(5)): the CPU time that they took, and whether they could use
+ * more. A clock cannot distinguish a hanging thread from one that waits for a busy or throttled core.
  */
 
 import fs from 'node:fs/promises';

@@ -22,7 +22,7 @@ export interface Agreement {
 /** A millisecond or two of half-precision numbers, the slowest to read. */
 const ELEMENTS_OF_A_SLICE = 16_384;
 
-/** One comparison. Call `advance` until it says true; then `agreement` is what was found. */
+/** One comparison. Call `advance` until it returns true; then `agreement` is the result. */
 export class Comparison {
   /** Those that are still to do, the next one last. */
   readonly #left: TensorComparison[];

@@ -1,9 +1,9 @@
 /**
- * What a rollout does next: a pure function of the plan, of where it stands, of what was seen, and of the time.
+ * The next step of a rollout: a pure function of the plan, its state, its observations and the time.
  *
- * D1: the new version gets more only where everything that is limited is within its limit, and enough was seen to tell.
+ * D1: the new version gets more only if every limited figure is within its limit, and enough was observed to know.
  * D2: it gets nothing at all as soon as one limit is broken beyond chance (significance.ts), it crashed, or it is gone.
- * D3: between the two it waits. Time alone never moves it.
+ * D3: between the two it waits. Time by itself never moves it.
  */
 
 import type { Evidence, RequestEvidence, VersionCondition } from './evidence.ts';
@@ -26,7 +26,7 @@ export interface Standing {
 export type Decision =
   /** More has to be seen. */
   | { readonly kind: 'wait'; readonly detail: string }
-  /** There is nothing to be seen at the moment, and what was seen before counts no more. */
+  /** Nothing can be observed at the moment, and earlier observations no longer count. */
   | { readonly kind: 'pause'; readonly detail: string }
   /** @param reason what held */
   | { readonly kind: 'advance'; readonly stage: Stage; readonly reason: string }
@@ -34,7 +34,7 @@ export type Decision =
 
 /** Fewer requests have no 99th percentile. */
 const MIN_P99_REQUESTS = 100;
-/** Of a version's requests that may be slower than the 99th percentile. */
+/** Share of a version's requests that may be slower than the 99th percentile. */
 const SLOW_SHARE = 0.01;
 /** Slices of time that are left out, the worst ones: a machine that stops for a moment makes all slow that are on their way. */
 const STALLS = 2;

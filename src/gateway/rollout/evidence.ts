@@ -1,4 +1,4 @@
-/** What was seen of two versions of a model while one takes the requests of the other. */
+/** Observations of two versions of a model while one takes over the traffic of the other. */
 
 import type { Reason } from '../errors.ts';
 import type { BreakerState, InferenceEnded, ModelState, ShadowEnded } from '../ops/diagnostics.ts';
@@ -11,7 +11,7 @@ export interface VersionCondition {
   /** Why it is in that state. */
   readonly detail: string;
   readonly breaker: BreakerState;
-  /** Whether its files are those of the start; `unknown` while they are read. */
+  /** Whether its files are unchanged since the start; `unknown` while they are read. */
   readonly files: 'same' | 'changed' | 'unknown';
 }
 
@@ -24,7 +24,7 @@ export interface CopyEvidence {
   readonly incomparable: number;
   readonly failed: number;
   readonly shed: number;
-  /** Of the last that failed. */
+  /** Text of the last failure. */
   readonly lastFailure: Reason | undefined;
   readonly maxAbsolute: number;
 }
@@ -33,7 +33,7 @@ export interface CopyEvidence {
 export interface RequestEvidence {
   readonly failed: number;
   readonly lastFailure: Reason | undefined;
-  /** Of those that were answered. */
+  /** Latencies of the successful requests. */
   readonly latencies: Pick<Latencies, 'count' | 'above' | 'quantile' | 'withoutWorst'>;
 }
 
@@ -52,7 +52,7 @@ export interface Evidence {
   readonly toRequests: RequestEvidence;
 }
 
-/** What tells something of the request or of the caller, and nothing of the version that got it. */
+/** Failures caused by the request or the caller, whichever version got it. */
 const NOT_ITS_FAULT: ReadonlySet<Reason> = new Set([
   'malformed_message',
   'limit_exceeded',

@@ -3,7 +3,7 @@
 import type { Published } from '../repository/version-report.ts';
 import { DEFAULT_LIMITS, type RolloutLimits } from './rollout-plan.ts';
 
-/** How many times what was expected may be seen: data of tomorrow is not that of the report. */
+/** Factor on the expected values: tomorrow's data differs from the report's. */
 const MARGIN = 3;
 
 export interface ExpectedLimits {
@@ -13,8 +13,8 @@ export interface ExpectedLimits {
 }
 
 /**
- * @param published of the version that is to answer; `undefined` where it has no report
- * @param from the version that answers: what was found beside another one says nothing.
+ * @param published report of the new version; `undefined` if it has none
+ * @param from the serving version: a comparison with another version says nothing.
  */
 export function expectedLimits(published: Published | undefined, from: string): ExpectedLimits {
   if (published === undefined)

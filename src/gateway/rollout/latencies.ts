@@ -6,7 +6,7 @@
  */
 
 const GROWTH = 1.05;
-/** What is below counts as this: nothing shorter matters to a caller. */
+/** Shorter latencies count as this: they do not matter to a caller. */
 const SMALLEST_MS = 0.01;
 /** How long a slice is at first. */
 const SLICE_MS = 1_000;
@@ -86,7 +86,7 @@ function count(slice: Slice, bucket: number, amount: number): void {
   slice.set(bucket, (slice.get(bucket) ?? 0) + amount);
 }
 
-/** Bucket `b` holds what is above `SMALLEST_MS * GROWTH ** (b - 1)`, and at most `SMALLEST_MS * GROWTH ** b`. */
+/** Bucket `b` holds latencies above `SMALLEST_MS * GROWTH ** (b - 1)`, up to `SMALLEST_MS * GROWTH ** b`. */
 function bucketOf(ms: number): number {
   return Math.max(0, Math.ceil(Math.log(ms / SMALLEST_MS) / Math.log(GROWTH)));
 }

@@ -109,8 +109,7 @@ export function obstacle(
     onDemand,
   }: { readonly traffic: Pick<Traffic, 'plan' | 'configured'> | undefined; readonly onDemand: boolean },
 ): string | undefined {
-  if (platform === 'ensemble')
-    return 'it is an ensemble, of which nothing can be copied: roll out the models of its steps';
+  if (platform === 'ensemble') return 'it is an ensemble, which cannot be copied: roll out the models of its steps';
   if (config.sequence_batching !== undefined) {
     return 'it has sequence_batching: single requests cannot be copied, nor sequences moved to another version';
   }

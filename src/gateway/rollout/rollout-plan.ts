@@ -16,7 +16,7 @@ const steps = z
 
 /** By what a new version is judged beside the one before. */
 export const ROLLOUT_LIMITS = z.strictObject({
-  /** Least share of what was compared that agrees. */
+  /** Minimum share of agreeing comparisons. */
   minAgreement: z.number().min(0).max(1),
   /** Largest share of requests that fail, beyond what fails of the version before. */
   maxErrorRate: z.number().min(0).max(1),
@@ -43,7 +43,7 @@ export const ROLLOUT_COURSE = z.strictObject({
 
 export type RolloutCourse = Readonly<z.output<typeof ROLLOUT_COURSE>>;
 
-/** What nobody asked for otherwise. 100 requests are the fewest of which a 99th percentile can be told. */
+/** Defaults. 100 requests are the fewest that determine a 99th percentile. */
 export const DEFAULT_COURSE: RolloutCourse = {
   shadowShare: 0.1,
   comparisons: 200,

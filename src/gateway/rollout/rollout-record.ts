@@ -1,4 +1,4 @@
-/** What is written down of a rollout, so that it outlives the server. */
+/** The recorded state of a rollout, which survives a restart. */
 
 import { z } from 'zod';
 import type { TrafficPlan } from '../models/version-choice.ts';

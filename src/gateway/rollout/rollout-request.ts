@@ -1,4 +1,4 @@
-/** What somebody asks of a rollout, before anything is known of the model. */
+/** A client's request for a rollout, before anything is known of the model. */
 
 import type { z } from 'zod';
 import { InferError } from '../errors.ts';
@@ -14,9 +14,9 @@ export interface RolloutRequest {
   readonly model: string;
   /** The version that is to answer, or a label of it. */
   readonly version: string;
-  /** What is not left to the default. */
+  /** Values that override the defaults. */
   readonly course: Partial<RolloutCourse>;
-  /** What is not left to what the version's report lets expect. */
+  /** Values that override the expectations from the version's report. */
   readonly limits: Partial<RolloutLimits>;
 }
 
@@ -35,7 +35,7 @@ function check(schema: z.ZodType, given: Readonly<Record<string, unknown>>): voi
   throw new InferError('invalid_request', `${name}: ${issue?.message}, got ${JSON.stringify(given[field])}`);
 }
 
-/** Whether a rollout does what is asked for. What is not asked for does not matter. */
+/** Whether a rollout does everything requested. Unset options match anything. */
 export function isAsAsked(plan: RolloutPlan, { course, limits }: RolloutRequest): boolean {
   return agrees({ ...plan }, course) && agrees({ ...plan.limits }, limits);
 }

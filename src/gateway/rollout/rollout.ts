@@ -13,7 +13,7 @@ import { describeStage, type RollbackCause, type Stage } from './stage.ts';
 import { digestVersion } from './version-digest.ts';
 import type { VersionLoader } from './version-loader.ts';
 
-/** What is known of the files of a version that the table has. */
+/** State of the files of a version in the table. */
 interface SeenVersion {
   readonly servable: Servable;
   /** `undefined` while they are read; a text that no digest is where they cannot be. */
@@ -162,7 +162,7 @@ export class Rollout {
     else if (version === this.plan.to) this.#toRequests.record(event, performance.now());
   }
 
-  /** A process that ends while its version is loaded is told of by the load. */
+  /** The load itself reports a process that ends during it. */
   recordRunnerEnd({ cause, isStopped }: RunnerEnded): void {
     if (this.#record.stage.kind !== 'loading' && !isStopped) this.#crash ??= `its process ended: ${cause}`;
   }
@@ -179,8 +179,8 @@ export class Rollout {
   }
 
   /**
-   * A version is read once, and again when another took its place in the table. Only a decision begins that: whoever asks how
-   * the rollout stands must not take the change from the decision that forgets what was seen of the version before.
+   * A version is read once, and again when another replaces it in the table. Only a decision starts that: reading the state must not
+   * take the change from the decision, which forgets its observations of the old version.
    */
   #readFiles(side: Side): void {
     const servable = this.#versionOf(side);

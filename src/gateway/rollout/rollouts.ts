@@ -3,7 +3,7 @@
  *
  * R1: the new version gets more only after that is written down: a server that is killed takes up the step that is recorded.
  * R2: it gets less at once, and that is written down after; where it cannot be, that is tried again until it is.
- * R3: only how requests are spread is changed, in memory. Both versions stay loaded, so what was accepted is answered.
+ * R3: only the routing of requests changes, in memory. Both versions stay loaded, so accepted requests are answered.
  */
 
 import { messageOf } from '../../error-message.ts';
@@ -26,7 +26,7 @@ import type { VersionLoader } from './version-loader.ts';
 export interface RolloutOptions {
   /** Whether models are put out to make room for others. */
   readonly onDemand: boolean;
-  /** Between looks at what was seen, in milliseconds. */
+  /** Interval between evaluations, in milliseconds. */
   readonly tickMs?: number;
 }
 
@@ -66,7 +66,7 @@ export class Rollouts {
     this.#unsubscribe = [models.onChange(() => this.#heedConfigurations()), feedEvidence(this.#running)];
   }
 
-  /** Takes up what was written down. To be called before models are loaded: from then on their requests are spread accordingly. */
+  /** Resumes recorded rollouts. Call it before models are loaded, so that their requests are routed accordingly from the start. */
   async resume(): Promise<void> {
     for (const record of await this.#journal.read()) {
       const { plan, stage } = record;
@@ -83,7 +83,7 @@ export class Rollouts {
     this.#schedule();
   }
 
-  /** From now on nothing changes; what was written down is taken up by the next server. */
+  /** Stops all changes; the next server resumes the recorded rollouts. */
   end(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
@@ -92,7 +92,7 @@ export class Rollouts {
 
   /**
    * Starts a rollout.
-   * @returns the one that runs, where it does all that is asked for; the one that is over, where the version was promoted by it.
+   * @returns the running rollout if it does everything requested; the finished one if it promoted the version.
    * @throws InferError `invalid_request`, `model_not_found`, `model_not_ready`, `rollout_refused`, and as `VersionLoader` does.
    */
   start(request: RolloutRequest): Promise<RolloutView> {
@@ -116,7 +116,7 @@ export class Rollouts {
     });
   }
 
-  /** What `start` would begin, or the one that it would return. Changes nothing. @throws InferError as `start` does. */
+  /** The rollout that `start` would begin or return. Changes nothing. @throws InferError as `start` does. */
   rehearse(request: RolloutRequest): Promise<RolloutView> {
     checkRequest(request);
     return this.#turns.take(async () => {
@@ -140,7 +140,7 @@ export class Rollouts {
       this.#checkNotEnded();
       const rollout = this.#running.get(model);
       if (rollout === undefined) throw this.#nothingOf(model, 'runs');
-      await this.#rollBack(rollout, 'aborted', 'somebody asked for it');
+      await this.#rollBack(rollout, 'aborted', 'a client requested it');
       return this.#view(model);
     });
   }
@@ -163,7 +163,7 @@ export class Rollouts {
     });
   }
 
-  /** The model, where what is asked for is already so. @throws InferError `rollout_refused` where another rollout runs. */
+  /** The model, if its rollout already does everything requested. @throws InferError `rollout_refused` while another rollout runs. */
   #knownTo(request: RolloutRequest): string | undefined {
     const { model } = request;
     const version = this.#admission.versionOf(request);
@@ -260,7 +260,7 @@ export class Rollouts {
     this.#over.set(rollout.plan.model, rollout.record);
   }
 
-  /** Spreads requests as the record says, and tells of it. */
+  /** Routes requests as the record says, and publishes the change. */
   #apply(record: RolloutRecord): void {
     const { plan, stage, inForce } = record;
     this.#models.steer(plan.model, inForce ? steeringOf(stage, plan) : undefined);

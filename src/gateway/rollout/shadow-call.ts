@@ -1,6 +1,6 @@
 import type { Call, CancelReason } from '../accept/call.ts';
 
-/** The call of a copy: nobody waits for it, and nothing of the client's call but its path is in it. */
+/** The call of a copy: no client waits for it, and it shares only the path of the client's call. */
 export class ShadowCall implements Call {
   readonly path: string;
   /** Its limit is a term of the request (see shadow.ts), because no transport watches this call. */

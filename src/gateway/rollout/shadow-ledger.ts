@@ -1,4 +1,4 @@
-/** What was seen of shadows since the server started, by model, primary and shadow version. */
+/** Comparisons of shadows since the server started, by model, primary and shadow version. */
 
 import type { Reason } from '../errors.ts';
 import type { ShadowEnded, ShedCause } from '../ops/diagnostics.ts';

@@ -96,7 +96,7 @@ export class Shadows {
     return true;
   }
 
-  /** From now on nothing is copied; what is under way is given up. */
+  /** Stops copying, and drops the copies under way. */
   end(): void {
     this.#ended = true;
     for (const calls of this.#copies.values()) for (const call of calls) call.cancel();
@@ -194,13 +194,13 @@ function termsOf({ config }: Servable): RequestTerms {
   return { timeoutMs: LIMIT_MS, priority: config.dynamic_batching.priority_levels, sequence: undefined };
 }
 
-/** An output that does not keep those of its whole batch in memory. */
+/** Copies an output, so that it does not keep its whole batch in memory. */
 function alone(output: OutputTensor): OutputTensor {
   const { data } = output;
   return data.byteLength * 2 >= data.buffer.byteLength ? output : { ...output, data: data.slice() };
 }
 
-/** From the queue to the outputs, in milliseconds. */
+/** Time from the queue to the outputs, in milliseconds. */
 function sumOf({ queueMs, inputMs, computeMs, outputMs }: RideTiming): number {
   return queueMs + inputMs + computeMs + outputMs;
 }

@@ -1,6 +1,6 @@
 /** Whether too much happened for it to be chance: what keeps one slow request of fifty from ending a rollout. */
 
-/** How improbable what was seen has to be, were all as it should: looks are many, so this is small. */
+/** Probability below which an observation counts as beyond chance. Small, because there are many evaluations. */
 const SIGNIFICANCE = 0.001;
 
 /** A term of the sum that adds nothing to its digits any more. */

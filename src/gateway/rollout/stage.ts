@@ -4,10 +4,9 @@ import type { Steering } from '../models/traffic.ts';
 import type { RolloutPlan } from './rollout-plan.ts';
 
 /**
- * Why a rollout was rolled back.
- * `not_ready`: a version does not load, or is gone. `crashed`: its process ended. `incomparable`: its outputs are of another
- * kind. `disagreement`, `errors`, `slow`: a limit. `changed`: files of a version are others than at the start. `reconfigured`:
- * the configuration says otherwise how requests are spread. `aborted`: somebody asked for it.
+ * Cause of a rollback. `not_ready`: a version does not load, or is gone. `crashed`: its process ended. `incomparable`: its outputs
+ * are of another kind. `disagreement`, `errors`, `slow`: a limit. `changed`: files of a version have changed since the start.
+ * `reconfigured`: the configuration routes requests otherwise. `aborted`: a client requested it.
  */
 export const ROLLBACK_CAUSES = [
   'not_ready',
@@ -35,7 +34,7 @@ export function isOver({ kind }: Stage): boolean {
   return kind === 'promoted' || kind === 'rolled_back';
 }
 
-/** Of the requests, in percent, that the new version answers. */
+/** Percent of the requests that the new version answers. */
 export function percentOf(stage: Stage, { steps }: Pick<RolloutPlan, 'steps'>): number {
   if (stage.kind === 'promoted') return 100;
   return stage.kind === 'canary' ? (steps[stage.step] ?? 0) : 0;

@@ -1,8 +1,8 @@
 /**
  * The files in which a server keeps the state of its rollouts: `rollouts/<model>.json` in its state directory.
  *
- * F1: a file is there as a whole or not at all: it is written beside, flushed, renamed, and the directory flushed.
- * F2: one server alone writes them: where a file is not as this one left it, it writes no more to it.
+ * F1: a file exists completely or not at all: it is written beside, flushed, renamed, and the directory flushed.
+ * F2: only one server writes them: if a file is not as this server left it, it stops writing to it.
  */
 
 import fs from 'node:fs/promises';
@@ -27,7 +27,7 @@ export class StateDirectory {
     this.#directory = path.join(directory, 'rollouts');
   }
 
-  /** All records. One that cannot be read is told of, and left as it is. */
+  /** All records. An unreadable one is reported and kept. */
   async read(): Promise<RolloutRecord[]> {
     const names = await fs.readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') tell(`the rollouts in ${this.#directory} cannot be read`, error);

@@ -4,9 +4,8 @@ import { digestFile, readEntries, statFile } from '../repository/disk.ts';
 import { REPORT_FILE } from '../repository/version-report.ts';
 
 /**
- * SHA-256 of the model file of a version and of what lies beside it, such as external weights; not of its report, nor of
- * what is in folders.
- * @throws Error where they cannot be read.
+ * SHA-256 of the model file of a version and the files beside it, such as external weights, without its report and subfolders.
+ * @throws Error if they cannot be read.
  */
 export async function digestVersion(modelPath: string): Promise<string> {
   const directory = path.dirname(modelPath);
@@ -17,7 +16,7 @@ export async function digestVersion(modelPath: string): Promise<string> {
   const hash = createHash('sha256');
   for (const { name } of names.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const file = path.join(directory, name);
-    // Links to directories, sockets and what else there may be.
+    // Skips links to directories, sockets and other special files.
     if ((await statFile(file))?.isFile() !== true) continue;
     hash.update(`${name}\0${await digestFile(file)}\n`);
   }

@@ -97,10 +97,10 @@ test.each([
   expect(await reply).toEqual({ kind: 'ended', ...end });
 });
 
-test('a report that nobody waits for ends the process', async () => {
+test('a report without a run ends the process', async () => {
   const { thread, killed } = await channelAndThread();
   thread.write(encoded(REPORT));
-  expect((await killed).cause).toContain('nobody waits for');
+  expect((await killed).cause).toContain('a report without a run');
 });
 
 test('no report within the limit ends the process', async () => {

@@ -16,13 +16,13 @@ export interface ResponseCacheOptions {
   readonly model: string;
   /** Bytes that answers may take, and the requests that they answer. */
   readonly maxBytes: number;
-  /** Those of the queue behind, which say when a request's time is over. */
+  /** Policies of the queue behind, which decide when a request's time is over. */
   readonly queues: QueuePolicies;
 }
 
 /**
- * Of one version, as long as it is loaded: whatever takes its place starts with an empty one. Only what was answered is kept.
- * Requests of a sequence pass it by, because their answers depend on more than their inputs.
+ * The cache of one version while it is loaded: its successor starts with an empty one. Only successful answers are kept.
+ * Requests of a sequence bypass it, because their answers depend on more than their inputs.
  */
 export class ResponseCache implements Batcher {
   readonly #options: ResponseCacheOptions;
@@ -46,12 +46,12 @@ export class ResponseCache implements Batcher {
     return this.#next.queuedRows;
   }
 
-  /** Bytes of what is kept. */
+  /** Bytes of the entries. */
   get bytes(): number {
     return this.#store.bytes;
   }
 
-  /** Asks for all outputs, so that what is kept answers whoever wants some of them. */
+  /** Requests all outputs, so that an entry answers requests for some of them. */
   enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
     if (terms.sequence !== undefined || call.cancelled) return this.#next.enqueue(tensors, call, terms);
     const arrivalMs = performance.now();
@@ -77,7 +77,7 @@ export class ResponseCache implements Batcher {
       },
     });
     this.#runs.add(run);
-    // Of two that cannot share the later: that one is joinable for longer.
+    // If two runs cannot share, later requests join the later run, which lasts longer.
     this.#joinable.set(hash, run);
     return run.join(rider);
   }
@@ -92,7 +92,7 @@ export class ResponseCache implements Batcher {
 
   async drained(): Promise<void> {
     await this.#next.drained();
-    // A run that failed for want of time may have been asked for anew.
+    // A run that failed because its time ran out may have been requested again.
     while (this.#runs.size > 0) await this.#next.drained();
   }
 

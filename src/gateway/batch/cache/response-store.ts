@@ -1,8 +1,8 @@
 /**
- * Answers by what was asked, the least recently used put out first, bounded in bytes.
+ * Answers by request, bounded in bytes; the least recently used is evicted first.
  *
- * The whole request is kept and compared, so that no collision of hashes can give a wrong answer. An entry takes the place of
- * another with the same hash: who makes requests collide on purpose costs others their hits, and makes nobody search long.
+ * The whole request is kept and compared, so that no collision of hashes can give a wrong answer. An entry replaces another with
+ * the same hash: a client that causes collisions on purpose costs others their hits, but no long searches.
  */
 
 import { crc32 } from 'node:zlib';

@@ -3,8 +3,8 @@
  *
  * R1: each request settles exactly once, at the latest when its own time is over.
  * R2: a request that leaves takes nothing from the others; when the last has left, the run is given up.
- * R3: the run has the time of the request that it was asked for. Where it fails for want of time, it is asked for anew for those
- *     that have more.
+ * R3: the run has the deadline of the request that started it. If it fails because its time ran out, it starts again for the
+ *     requests with more time.
  */
 
 import { MAX_TIMER_MS } from '../../../timer-limit.ts';
@@ -33,7 +33,7 @@ interface Seat extends Rider {
   stopTimer: (() => void) | undefined;
 }
 
-/** What is asked for, where, and who wants to know what came of it. */
+/** A request, its call, and the callback for its outcome. */
 export interface SharedRunOptions {
   readonly model: string;
   readonly tensors: InferTensors;
@@ -66,7 +66,7 @@ export class SharedRun {
     this.#options = options;
   }
 
-  /** On the same terms, so that nobody waits at a less urgent level, or for less time, than he asked for. */
+  /** Requests that share a run have equal terms, so that none waits at a less urgent level, or for less time, than it asked for. */
   isFor({ priority, timeoutMs }: RequestTerms): boolean {
     const { terms } = this.#options;
     return priority === terms.priority && timeoutMs === terms.timeoutMs;
@@ -154,7 +154,7 @@ export class SharedRun {
 class SharedCall implements Call {
   readonly deadline: Deadline;
   readonly namesDeadline: boolean;
-  /** So the batch is told of as the call's for which it runs. */
+  /** Attributes the batch to the call that started it. */
   readonly step: NonNullable<Call['step']>;
   cancelled = false;
   onCancel: ((reason: CancelReason) => void) | undefined;

@@ -1,4 +1,4 @@
-/** Sequences of which nothing waits or runs, and the one timer that forgets those that stay so for too long. */
+/** Sequences without waiting or running requests, and the one timer that forgets them after too long. */
 
 import type { Sequence } from './sequence.ts';
 
@@ -9,7 +9,7 @@ export class IdleSequences {
   readonly #expire: (sequence: Sequence) => void;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param expire told of each that was idle for `limitMs`; it is not among them any more. */
+  /** @param expire called with each sequence that was idle for `limitMs`, after its removal. */
   constructor(limitMs: number, expire: (sequence: Sequence) => void) {
     this.#limitMs = limitMs;
     this.#expire = expire;
@@ -31,10 +31,10 @@ export class IdleSequences {
     return first === undefined ? this.#limitMs : Math.max(0, first.idleSince + this.#limitMs - performance.now());
   }
 
-  /** The timer is not set anew when a sequence goes on: it fires early, and looks who is the next. */
+  /** The timer is not set again when a sequence goes on: it fires early, and finds the next one. */
   #arm(): void {
     if (this.#timer !== undefined || this.#idle.size === 0) return;
-    // Half a millisecond, because Node rounds down; unreferenced, because nobody waits for it.
+    // Half a millisecond more, because Node rounds down; unreferenced, because nothing waits for it.
     this.#timer = setTimeout(() => this.#sweep(), this.nextExpiryMs + 0.5).unref();
   }
 

@@ -1,7 +1,7 @@
 /**
  * Sequence batching: requests with one correlation id run one after the other, and the model's state goes from each to the
  * next. The sessions keep nothing, so the state lives here: any instance runs any row, a batch mixes sequences freely, and
- * what is replayed after a crash starts from the same state. The queue behind it forms the batches.
+ * a replay after a crash starts from the same state. The queue behind it forms the batches.
  *
  * S1: of a sequence at most one request is handed on and unsettled; they are handed on in the order of arrival.
  * S2: a request changes the state of its sequence if, and only if, it is answered.
@@ -39,7 +39,7 @@ export interface SequenceOptions {
   readonly slots: number;
   /** A sequence without a request for so long ends, in milliseconds. */
   readonly idleMs: number;
-  /** Of what waits, here and behind. */
+  /** Waiting requests, here and behind. */
   readonly queues: QueuePolicies;
   readonly maxQueueBytes: number;
 }
@@ -59,7 +59,7 @@ export class SequenceBatcher implements Batcher {
   /** What the sequences hold that are alive. */
   #heldBytes = 0;
   #waiting = 0;
-  /** Of everything that is not settled. */
+  /** All unsettled requests. */
   #bytes = 0;
   #unsettled = 0;
   readonly #drainWaiters: (() => void)[] = [];
@@ -92,7 +92,7 @@ export class SequenceBatcher implements Batcher {
    */
   enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
-      // What is thrown in here rejects the promise.
+      // An error thrown in here rejects the promise.
       const { queues } = this.#options;
       const policy = queues.at(queues.levelOf(terms));
       const sequence = this.#admit(tensors, terms.sequence, policy);
@@ -286,7 +286,7 @@ export class SequenceBatcher implements Batcher {
     if (this.#unsettled === 0) for (const resolve of this.#drainWaiters.splice(0)) resolve();
   }
 
-  /** Frees what a sequence holds: it is worked off, or nobody went on with it. */
+  /** Frees the state of a sequence that has ended or has been idle for too long. */
   #forget(sequence: Sequence): void {
     if (!this.#live.delete(sequence)) return;
     this.#heldBytes -= sequence.bytes;
@@ -314,7 +314,7 @@ function full(text: string, waitMs = 0): InferError {
   return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
 }
 
-/** From here on somebody else watches the call, or nobody. */
+/** From here on the queue behind watches the call, or nothing does. */
 function release(request: SequencedRequest): void {
   request.call.onCancel = undefined;
   request.stopTimer?.();

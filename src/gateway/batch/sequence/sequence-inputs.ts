@@ -1,4 +1,4 @@
-/** From a client's tensors and its sequence to the tensors that the session takes, and from its outputs to the next state. */
+/** Maps a client's tensors and its sequence to the inputs of the session, and its outputs to the next state. */
 
 import { encodeBytesTensor } from '../../../wire/bytes-tensor.ts';
 import type { Datatype, Shape } from '../../../wire/tensor.ts';
@@ -71,14 +71,14 @@ export class SequenceInputs {
       inputs.push(take(source, tensors, sequence, end));
       shapes.push(source.kind === 'client' ? (tensors.shapes[source.index] ?? []) : source.shape);
     }
-    // What is added has the same shape for all: the bucket is that of the client's tensors.
+    // Added tensors have the same shape for all requests: the bucket of the client's tensors stays.
     const { requestId, size, bucket } = tensors;
     return { requestId, rows: 1, size, bytes: tensors.bytes + this.stateBytes, bucket, inputs, shapes };
   }
 
   /**
-   * Copies of the states: the outputs are views of those of a whole batch, which would be kept with them.
-   * @throws Error where an output does not fit.
+   * Copies the states: the outputs are views of a whole batch's outputs, which the states would otherwise keep alive.
+   * @throws Error if an output does not fit.
    */
   statesOf(outputs: readonly OutputTensor[]): Uint8Array[] {
     return this.#states.map(({ outputName, shape, initial }) => {

@@ -16,7 +16,7 @@ export interface SequencedRequest {
   readonly limitMs: number;
   /** It is not given up then, but goes behind the requests of other sequences. */
   readonly postpones: boolean;
-  /** The sequence begins anew with it. */
+  /** The sequence starts again with this request. */
   start: boolean;
   readonly end: boolean;
   /** Ends the timer of a deadline of its own. */
@@ -35,7 +35,7 @@ export class Sequence {
   readonly waiting: SequencedRequest[] = [];
   /** A request of it was handed on, and is not settled. */
   running = false;
-  /** END has arrived, or nobody may go on with it: it is forgotten when it is worked off. */
+  /** END has arrived, or the sequence was idle for too long: it is forgotten after its last request. */
   ended = false;
   /** It has one of the slots. */
   placed = false;
@@ -44,7 +44,7 @@ export class Sequence {
   readonly #initial: readonly Uint8Array[];
   #states: readonly Uint8Array[];
   #fresh = true;
-  /** A START that was cancelled: the next request begins anew instead. */
+  /** A START was cancelled: the next request starts the sequence instead. */
   #restart = false;
 
   constructor(
