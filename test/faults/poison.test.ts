@@ -89,7 +89,9 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     await killWhile(server, 7, 1);
     const failure = await poison;
     if (hasStatus) expect(failure.status).toBe('INTERNAL');
-    expect(failure.message).toBe("the model's process ended twice while it ran this request by itself (killed by SIGSEGV)");
+    expect(failure.message).toBe(
+      "the model's process ended twice while it ran this request by itself (killed by SIGSEGV)",
+    );
     expect(failure.retryPushbackMs).toBeUndefined();
     expect(await Promise.all(neighbours)).toEqual([0, 1, 2, 3, 4, 5, 6]);
     const metrics = await readMetrics(server);
