@@ -87,7 +87,6 @@ export const FAULTS: readonly Fault[] = [
   fault('fenced', 'files to change', 'plain', [set(DEPLOYMENT, `${CONTAINER}/securityContext/readOnlyRootFilesystem`)]),
   fault('fenced', 'a token of the API server', 'plain', [set(DEPLOYMENT, `${POD}/automountServiceAccountToken`)]),
   fault('service-links', 'variables named like settings', 'plain', [set(DEPLOYMENT, `${POD}/enableServiceLinks`)]),
-  fault('mounts', 'a volume that is not there', 'plain', [set(DEPLOYMENT, `${POD}/volumes/0`)]),
   fault('volume-source', 'models from two places', 'plain', [set(DEPLOYMENT, `${POD}/volumes/0/emptyDir`, {})]),
 
   // Services
@@ -139,9 +138,6 @@ export const FAULTS: readonly Fault[] = [
   ]),
   fault('overload-not-retried', 'retries of refusals', 'sidecar', [
     set(ROUTES, 'spec/http/0/retries/retryOn', 'unavailable,resource-exhausted'),
-  ]),
-  fault('no-retry-alone', 'no attempts, each with a timeout', 'sidecar', [
-    set(ROUTES, 'spec/http/2/retries/perTryTimeout', '2s'),
   ]),
   fault('tries-fit-timeout', 'a second try that ends with the first', 'sidecar', [
     set(ROUTES, 'spec/http/0/retries/perTryTimeout', '30s'),

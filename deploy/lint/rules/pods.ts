@@ -206,20 +206,6 @@ export const POD_RULES: readonly Rule[] = [
           .map(({ name, sources }) => found(object, `volume ${name} has the sources ${sources.join(', ') || 'none'}`)),
       ),
   },
-  {
-    id: 'mounts',
-    prevents: 'a container waits for a volume that nobody declares',
-    check: (build) =>
-      build.workloads.flatMap((workload) =>
-        containersOf(workload).flatMap(({ name, volumeMounts }) =>
-          (volumeMounts ?? [])
-            .filter((mount) => !workload.pod.volumes?.some((volume) => volume.name === mount.name))
-            .map((mount) =>
-              found(workload.object, `container ${name} mounts ${mount.name}, which is no volume of the pod`),
-            ),
-        ),
-      ),
-  },
 ];
 
 interface ProxyConfig {

@@ -148,14 +148,6 @@ export const ROUTE_RULES: readonly Rule[] = [
       ),
   },
   {
-    id: 'no-retry-alone',
-    prevents: 'Istio refuses a route that says attempts: 0 and, beside it, how to retry',
-    check: (build) =>
-      retriesOf(build)
-        .filter(({ retries }) => retries.attempts === 0 && Object.keys(retries).length > 1)
-        .map(({ object, name }) => found(object, `route ${name}: attempts: 0 has to stand alone`)),
-  },
-  {
     id: 'tries-fit-timeout',
     prevents: 'a route ends before its second try can, so that the retry costs load and saves nobody',
     check: (build) =>
