@@ -5,7 +5,10 @@
  * and rows (`cost-regression.ts`, `cost-curve.ts`) and hardly ever changes. The **contention** grows with the runs that share the
  * cores. The **pace** is how long the latest runs took in proportion to both (`recent-runs.ts`): a busy neighbour, a throttled
  * pod or a change of clock slows all batches alike. So a slow minute does not teach wrong costs, and one batch shows the pace of
- * all.
+ * all. A pace that lasts becomes the **level** of all costs.
+ *
+ * COST-1: what slows all runs alike changes no ratio between the costs of two sizes, also where only one of them runs. Otherwise
+ *         sizes that the warm-up measured on an idle machine would look cheaper than those that serve, and batches would shrink.
  *
  * Predictions lean to the high side, because underestimating costs about ten times what overestimating does: deadlines are
  * missed after the work was done.
@@ -28,11 +31,10 @@ const USUAL_RUNS = 4;
 const OUTLIER = 2;
 /** Covers rounding, where runs of equal work take exactly equal times. */
 const LEAST_MARGIN = 1.001;
-/**
- * Share of the pace, in logarithms, that costs are learned without. The rest anchors them: without it, costs and pace could drift
- * apart, as only their product is seen.
- */
-const PACE_SHARE = 0.99;
+/** The level of the costs follows the pace of about this many runs. */
+const LEVEL_RUNS = 2_000;
+/** The bias of lessons forgets after about this many runs. */
+const BIAS_RUNS = 128;
 /** Typical error of the regression. A mean of samples is to be preferred once its own error is less. */
 const REGRESSION_ERROR = 0.05;
 /** Shapes with a curve of their own: those that were run last. The regression predicts all others. */
@@ -59,6 +61,10 @@ export class CostModel {
   #latestSize = UNIT_ROW;
   #lastMs = Number.NEGATIVE_INFINITY;
   #pace: Pace = UNKNOWN_PACE;
+  /** Factor of all costs. */
+  #level = 1;
+  /** Mean ratio of a lesson to the known cost. The pace is a median, and noise makes the mean of runs exceed their median. */
+  #bias = 1;
 
   /**
    * Learns from a batch that ended.
@@ -74,7 +80,8 @@ export class CostModel {
     const ms = believed / this.#contention(beside);
     this.#recent.add({ curve, rows, ms });
     const samples = curve.samples(rows, this.#runs);
-    const cost = this.#lesson(ms / this.#pace.typical ** PACE_SHARE, expected, samples);
+    const cost = this.#lesson(ms / this.#pace.typical, expected, samples) / this.#level;
+    this.#level *= this.#pace.typical ** (1 / LEVEL_RUNS);
     this.#runs++;
     this.#lastMs = nowMs;
     this.#latestSize = size;
@@ -120,13 +127,15 @@ export class CostModel {
   #lesson(cost: number, expected: number, samples: number): number {
     if (this.#runs < RUNS_TO_TRUST) return cost;
     const limit = 1 + Math.max(0.2, Math.min(1, 2 * this.#pace.spread), 3 / (1 + samples) ** 2);
-    return Math.min(Math.max(cost, expected / limit), expected * limit);
+    const believed = Math.min(Math.max(cost, expected / limit), expected * limit);
+    if (samples >= USUAL_RUNS) this.#bias += (believed / expected - this.#bias) / BIAS_RUNS;
+    return believed / this.#bias;
   }
 
   #cost(size: RowSize, rows: number): number {
     const curve = this.#curves.get(keyOf(size));
     if (curve !== undefined) return this.#costOn(curve, rows);
-    return this.#regression.fixedMs + rows * this.#regression.rowMs(size);
+    return (this.#regression.fixedMs + rows * this.#regression.rowMs(size)) * this.#level;
   }
 
   #isUsual(pace: number): boolean {
@@ -135,7 +144,7 @@ export class CostModel {
 
   #costOn(curve: CostCurve, rows: number): number {
     const regressionSamples = Math.min(16, Math.max(0.5, (this.#pace.spread / REGRESSION_ERROR) ** 2));
-    return Math.max(LEAST_MS, curve.cost(rows, this.#settledRuns, regressionSamples));
+    return Math.max(LEAST_MS, curve.cost(rows, this.#settledRuns, regressionSamples) * this.#level);
   }
 
   readonly #costOfRun = ({ curve, rows }: Run): number => this.#costOn(curve, rows);

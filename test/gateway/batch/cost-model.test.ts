@@ -288,6 +288,34 @@ describe('shapes', () => {
   });
 });
 
+describe('COST-1: sizes keep their proportions', () => {
+  test.each([
+    { factor: 1, deviation: 0.05 },
+    { factor: 1.25, deviation: 0.15 },
+    { factor: 3, deviation: 0.1 },
+  ])('while a few of them run $factor times slower than in the warm-up, with noise of $deviation', (machine) => {
+    const bench = swept(CNN);
+    for (let run = 0; run < 20_000; run++) {
+      const rows = [16, 32, 48][run % 3] ?? 16;
+      bench.run(UNIT_ROW, rows, machine.factor * runMs(CNN, rows) * bench.noise(machine.deviation));
+    }
+    const share = (rows: number): number => bench.predict(UNIT_ROW, rows) / runMs(CNN, rows);
+    for (const rows of [1, 2, 4, 8, 64]) {
+      expect(share(rows) / share(32)).toBeGreaterThan(0.85);
+      expect(share(rows) / share(32)).toBeLessThan(1.15);
+    }
+  });
+
+  test('the level follows a pace that lasts, so that it is no slowness any more', () => {
+    const bench = swept(CNN);
+    for (let run = 0; run < 100; run++) bench.run(UNIT_ROW, 32, 2 * runMs(CNN, 32));
+    expect(bench.model.slowness).toBeGreaterThan(1.4);
+    for (let run = 0; run < 10_000; run++) bench.run(UNIT_ROW, 32, 2 * runMs(CNN, 32));
+    expect(bench.model.slowness).toBeLessThan(1.1);
+    expect(bench.predict(UNIT_ROW, 32) / runMs(CNN, 32)).toBeCloseTo(2, 1);
+  });
+});
+
 describe('runs that share the cores', () => {
   test('are predicted by how many there are, and teach nothing wrong of those that run by themselves', () => {
     const bench = swept(CNN);
