@@ -403,7 +403,7 @@ describe('a rollout is refused', () => {
     using client = new InferenceClient(server.grpc, { deadlineMs: 30_000 });
     publish(repository, 2);
     expect(await refusal(client.startRollout('m', '2'))).toBe(
-      "FAILED_PRECONDITION: version 2 of 'm' is not loaded, and nothing is loaded while the server runs: start it anew, or with --model-control-mode explicit or poll",
+      "FAILED_PRECONDITION: version 2 of 'm' is not loaded, and nothing is loaded while the server runs: restart it, or start it with --model-control-mode explicit or poll",
     );
     repository[Symbol.dispose]();
   });

@@ -89,8 +89,7 @@ export const PHRASES: readonly Phrase[] = [
   },
   {
     name: 'opens with a genitive',
-    pattern:
-      /^(of|from|by|for) (the|a|an|all|each|every|one|those|its|their|two|many|some|any|several|what|other|requests|calls)\b.*, |^of\b/i,
+    pattern: /^of\b/i,
     instead: 'the subject first: the number of requests, not "Of the requests"',
     example: 'Of the requests, the share that failed.',
   },

@@ -6,8 +6,8 @@
  * The rows that are kept are a fair sample of all that came since the start (Vitter, "Random sampling with a reservoir", 1985: the
  * k-th takes the place of one of N with the probability N/k), so the disk is written ever less often.
  *
- * R1: whoever asks does not notice: a row is copied in memory and written later, and where the disk is slow, rows are passed over.
- * R2: what is kept is bounded: N rows a model on disk, `MAX_PENDING_BYTES` in memory, `MAX_ROW_BYTES` a row.
+ * R1: clients do not notice: a row is copied in memory and written later; on a slow disk, rows are skipped.
+ * R2: everything is bounded: N rows a model on disk, `MAX_PENDING_BYTES` in memory, `MAX_ROW_BYTES` a row.
  */
 
 import fs from 'node:fs/promises';
@@ -25,9 +25,9 @@ const MAX_ROW_BYTES = 16 * 1024 * 1024;
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 
 export interface RecorderOptions {
-  /** Readable by this user alone: it holds what clients sent. */
+  /** Readable only by this user: it holds client data. */
   readonly directory: string;
-  /** Of each model. */
+  /** Rows per model. */
   readonly rows: number;
   /** By which rows are drawn, in [0, 1). */
   readonly random?: () => number;
@@ -80,7 +80,7 @@ export class InputRecorder {
     if (this.#pending.size > 0) this.#writing ??= this.#write();
   }
 
-  /** Resolves when what was taken is written. */
+  /** Resolves when the copied rows are written. */
   async close(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
   }

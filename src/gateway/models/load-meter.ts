@@ -11,11 +11,11 @@ import type { Occupancy } from '../batch/occupancy.ts';
 import type { StatusName } from '../errors.ts';
 import { diagnostics, type InferenceEnded } from '../ops/diagnostics.ts';
 
-/** A report is not measured anew before this; balancers look once a second. */
+/** Minimum age before a report is measured again; balancers poll once a second. */
 const REFRESH_MS = 100;
-/** It is measured this often though nobody asks, so that who asks seldom does not get the mean of hours. */
+/** Measured at least this often, so that a rare caller does not get the mean of hours. */
 const TICK_MS = 1_000;
-/** What is this long ago counts for 1/e of what is now. */
+/** Time constant: values of this age count 1/e of current ones. */
 const MEMORY_MS = 5_000;
 
 /**

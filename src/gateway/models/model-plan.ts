@@ -1,4 +1,4 @@
-/** From a model's folder and its configuration to what is to be loaded, before anything is. */
+/** Plans the load of a model from its directory and its configuration, before anything is loaded. */
 
 import os from 'node:os';
 import path from 'node:path';
@@ -55,7 +55,7 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
 export interface PlanSource {
   /** Takes the place of the folder's configuration: YAML or JSON. */
   readonly configOverride?: string | undefined;
-  /** Of the folder, from before it was read. */
+  /** Fingerprint of the directory, taken before it was read. */
   readonly fingerprint?: ModelFingerprint | undefined;
 }
 

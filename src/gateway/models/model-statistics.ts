@@ -1,4 +1,4 @@
-/** What one model version has done, as `ModelStatistics` tells it. Durations are summed in milliseconds, and only grow. */
+/** Counters of one model version for `ModelStatistics`. Durations are summed in milliseconds, and only grow. */
 
 import type { Batch } from '../batch/batch.ts';
 import { type PaddingSum, paddingOf } from '../batch/padding.ts';
@@ -7,11 +7,11 @@ import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { Reason } from '../errors.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 
-/** Why requests failed, as Triton's metrics tell it apart. */
+/** Reasons of failures, as Triton's metrics distinguish them. */
 export const FAILURE_CAUSES = ['REJECTED', 'CANCELED', 'BACKEND', 'OTHER'] as const;
 export type FailureCause = (typeof FAILURE_CAUSES)[number];
 
-/** What is not here is `OTHER`: the caller's mistake, for the most part. */
+/** Other reasons are `OTHER`: mostly the caller's mistake. */
 const CAUSE_OF: Partial<Readonly<Record<Reason, FailureCause>>> = {
   queue_full: 'REJECTED',
   cannot_meet_deadline: 'REJECTED',

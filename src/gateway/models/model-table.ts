@@ -106,8 +106,8 @@ export class ModelTable {
   }
 
   /**
-   * The version asked for, by its number or a label, in the request or in the metadata of its call; where none is, the one that
-   * the model's traffic gives it (docs/traffic.md).
+   * The version requested by number or label, in the request or in the metadata of its call; otherwise the version chosen by the
+   * model's traffic (docs/traffic.md).
    * @throws InferError `model_not_found`, `model_not_ready` for a model that failed as a whole, or `invalid_request` for a
    *   version that is no number. The texts are Triton's.
    */

@@ -58,7 +58,7 @@ export interface ModelPlan {
   readonly config: ModelConfig;
   /** Where the configuration and its label files lie. */
   readonly directory: string;
-  /** Of the version's files when this was planned: they must be the same when it is loaded. Not compared where absent. */
+  /** Fingerprint of the version's files at planning: the load compares them. Not compared if absent. */
   readonly fingerprint?: string | undefined;
   /** One for each instance. */
   readonly sessions: readonly SessionSpec[];
@@ -81,7 +81,7 @@ export interface ModelPlan {
 /** What a version shares with others. */
 export interface Neighbourhood {
   readonly devices: DeviceSet;
-  /** Its runner has a lower priority than those of other versions. */
+  /** Its runner has a lower priority than other versions' runners. */
   readonly background: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Whether the server is ready, and why not: told by ServerReady, `/readyz` and gRPC health alike. */
+/** Readiness of the server with its reasons, for ServerReady, `/readyz` and gRPC health. */
 
 import type { Health } from '../accept/health-service.ts';
 import { INFERENCE_SERVICE } from '../accept/inference-service.ts';
@@ -15,7 +15,7 @@ export class Readiness {
   readonly #health: Health;
   readonly #policy: ReadinessPolicy;
   #phase: Phase = 'loading';
-  /** The models that health tells of. */
+  /** The models that health reports. */
   #published: readonly string[] = [];
 
   constructor(models: ModelTable, health: Health, policy: ReadinessPolicy) {
@@ -46,7 +46,7 @@ export class Readiness {
     this.#publish();
   }
 
-  /** What is not in the table does not count: a version that is loaded to replace another, or was unloaded on purpose. */
+  /** Only versions in the table count, not those being loaded as replacements or unloaded on purpose. */
   #publish(): void {
     const status = this.obstacles.length === 0 ? 'SERVING' : 'NOT_SERVING';
     this.#health.set('', status);

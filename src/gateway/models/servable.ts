@@ -34,7 +34,7 @@ export interface Servable {
   readonly detail: string;
   /** It served, has no instance that lives, and comes back by itself: requests that can wait for it are queued. */
   readonly isDown: boolean;
-  /** Of the process that it runs in, alone or with others; `undefined` where there is none at the moment. */
+  /** The process that it runs in, possibly shared; `undefined` while there is none. */
   readonly pid: number | undefined;
   /** The ONNX file of each instance; empty for what has none of its own. */
   readonly modelPaths: readonly string[];

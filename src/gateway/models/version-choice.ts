@@ -1,9 +1,9 @@
 /**
- * Which version of a model answers a request that names none: pure functions of what is configured, what is READY, and a
- * number that is drawn, or derived from what is to stick.
+ * Chooses the version for an unversioned request: pure functions of the configuration, the READY versions, and a number that is
+ * random, or derived from the sticky key.
  */
 
-/** What is to be known of a version. */
+/** State of a version that the choice needs. */
 export interface VersionState {
   readonly ref: { readonly version: string };
   readonly state: string;
@@ -12,7 +12,7 @@ export interface VersionState {
 /** Shares of the requests by version, in any unit: `3` 90, `4` 10 is `3` 9, `4` 1. Empty: no split. */
 export type Split = ReadonlyMap<string, number>;
 
-/** A version that gets copies of a share of the requests, from 0 to 1, and else none that does not name it. */
+/** A version that gets copies of a share of the requests, from 0 to 1, and otherwise only requests that name it. */
 export interface ShadowPlan {
   readonly version: string;
   readonly share: number;
@@ -55,8 +55,8 @@ export function versionAt<Version extends VersionState>(
  * The version that sticks to `key`, by weighted rendezvous hashing (Schindelhauer and Schomaker, SPAA 2005): each version has
  * a point of its own for the key, and the one whose point, weighted by its share, is best gets it.
  *
- * A larger share only ever attracts keys, a smaller one only gives some away, and of a version that is no longer READY
- * nothing but its own keys move. Between two versions no key moves that need not.
+ * A larger share only attracts keys, a smaller one only gives some away, and when a version is no longer READY, only its own keys
+ * move. Between two versions only the necessary keys move.
  */
 export function versionFor<Version extends VersionState>(
   versions: readonly Version[],
@@ -68,7 +68,7 @@ export function versionFor<Version extends VersionState>(
   for (const version of versions) {
     const weight = weightOf(version, split);
     if (weight === 0) continue;
-    // Exponentially distributed with the rate `weight`: the least of several is that of each with the probability of its share.
+    // Exponentially distributed with the rate `weight`: each has the smallest value with the probability of its share.
     const score = -Math.log(pointOf(key, bitsOf(version.ref.version))) / weight;
     if (score >= least) continue;
     chosen = version;

@@ -54,7 +54,7 @@ export interface RunSurroundings {
 }
 
 export interface EnsembleRequest {
-  /** Of the ensemble's inputs, validated. */
+  /** Validated values of the ensemble's inputs. */
   readonly tensors: InferTensors;
   readonly call: Call;
   readonly terms: RequestTerms;
@@ -268,7 +268,7 @@ export class EnsembleRun {
         isIdle: own.isIdle && then.isIdle,
       };
     };
-    // What was computed for a request is not given up because others want their turn.
+    // A request whose first steps have run is not dropped for the objective.
     const objectiveAt = this.#hasRun ? Number.POSITIVE_INFINITY : this.#objectiveAt;
     return { ...this.#terms, behind, objectiveAt };
   }
@@ -318,7 +318,7 @@ export class EnsembleRun {
     if (!isAnswer && !isTaken) return;
     const value = outputs.find(({ name }) => name === output);
     if (value === undefined) throw new InferError('internal', `the model gave no output '${output}'`);
-    // What is only an answer takes no room here, as that of a model does not.
+    // An output that is only an answer takes no room here, as an output of a model does not.
     if (isTaken) {
       const whose = `a tensor between the steps of ensemble '${this.#surroundings.name}'`;
       this.#room[tensor] = this.#surroundings.admission.tryHold(value.data.byteLength, whose);

@@ -25,7 +25,7 @@ import { EnsembleRun } from './ensemble-run.ts';
 import { PathForecast } from './path-forecast.ts';
 
 export interface EnsembleSurroundings {
-  /** Where its steps find their models, each time anew. */
+  /** Where its steps look up their models, for every request. */
   readonly models: Pick<ModelTable, 'find' | 'onChange'>;
   /** Where tensors between steps take room. */
   readonly admission: Admission;
@@ -47,8 +47,8 @@ type Condition =
 const PUSHBACK_MS = 50;
 
 /**
- * It has no instances: each step is a request in the queue of its model, and is batched there with those of others. So it is
- * ready exactly while its graph fits models that are, which it looks at whenever one of them changes.
+ * An ensemble has no instances: each step is a request in the queue of its model, batched with other requests. So it is ready
+ * exactly while its graph fits ready models, which it checks whenever one of them changes.
  */
 export class Ensemble implements Servable, Batcher {
   readonly ref: ModelRef;
@@ -234,7 +234,7 @@ export class Ensemble implements Servable, Batcher {
     return undefined;
   }
 
-  /** A step of a step that is not there is what that one tells of. */
+  /** A missing step of a step is reported by that step. */
   #find(name: string, version: string): Servable | undefined {
     try {
       return this.#surroundings.models.find(name, version);

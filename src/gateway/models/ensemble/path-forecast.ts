@@ -81,7 +81,7 @@ export class PathForecast {
     return { model: `${model}/${version}`, device, parallel };
   }
 
-  /** The runs of the longest path from the start of a step to the last output, as long as all steps have been seen; else 0. */
+  /** The runs of the longest path from the start of a step to the last output, once all steps have run; otherwise 0. */
   rankMs(step: number): number {
     const now = performance.now();
     if (now - this.#rankedAtMs >= RANKED_FOR_MS) {
@@ -260,7 +260,7 @@ export class PathForecast {
       }
       return batcher.forecast({ size: seen.size, rows: Math.max(1, Math.round(rows * seen.rowsPerRow)) });
     } catch {
-      // The step says what is the matter with its model when it starts.
+      // The step reports the problem of its model when it starts.
       return UNKNOWN;
     }
   }

@@ -12,7 +12,7 @@ export class StepCall implements Call {
 
   /**
    * @param outer the call of the ensemble's request, which may be a step of another ensemble.
-   * @param deadline never later than that of `outer`. Nobody watches it but who calls `cancel`.
+   * @param deadline never later than `outer`'s. Only the caller of `cancel` watches it.
    */
   constructor(outer: Call, deadline: Deadline, ensemble: string) {
     this.#outer = outer;

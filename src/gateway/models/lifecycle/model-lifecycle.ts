@@ -7,7 +7,7 @@
  *     loop (infer.ts). What left the table is ended when it has answered what it had.
  * L3: orders about one model are carried out one after another; those about different models side by side.
  * L4: a version never goes where it would leave the model without one that is READY because another failed.
- * L5: nothing is loaded before there is room for it (model-memory.ts), and nobody goes for it who could not come back.
+ * L5: nothing is loaded before there is room for it (model-memory.ts), and no model is evicted that could not be loaded again.
  */
 
 import os from 'node:os';
@@ -33,7 +33,7 @@ import { RepositoryWatch } from './repository-watch.ts';
 import type { CreateServable } from './servable-factory.ts';
 import { Turns } from './turns.ts';
 
-/** `none`: what is there at the start. `poll`: also what changes on disk. `explicit`: what is named, or what clients load. */
+/** `none`: the models at start. `poll`: also changes on disk. `explicit`: the models that are named or that clients load. */
 export type ControlMode = 'none' | 'poll' | 'explicit';
 
 export interface LifecycleOptions {
@@ -46,7 +46,7 @@ export interface LifecycleOptions {
   readonly pollIntervalMs: number;
   /** Whether files of models are taken from clients. */
   readonly allowsUpload: boolean;
-  /** Whether what is put out is loaded again when it is asked for. */
+  /** Whether evicted models are loaded again on demand. */
   readonly onDemand: boolean;
   readonly memory: ModelMemory;
   readonly defaults: PlanDefaults;
@@ -55,7 +55,7 @@ export interface LifecycleOptions {
 /** `RepositoryIndexResponse.ModelIndex`. */
 export interface IndexEntry {
   readonly name: string;
-  /** Empty for a model of which no version was ever tried. */
+  /** Empty for a model without any version that was tried. */
   readonly version: string;
   /** Empty for a model that was never loaded. */
   readonly state: '' | ModelState;
@@ -65,7 +65,7 @@ export interface IndexEntry {
 
 const NO_OVERRIDE: LoadOverride = { files: new Map() };
 
-/** What is known of a model besides what is in the table. */
+/** State of a model beyond its versions in the table. */
 interface Managed {
   readonly name: string;
   readonly turns: Turns;
@@ -78,7 +78,7 @@ interface Managed {
 interface Note {
   readonly state: ModelState;
   readonly reason: string;
-  /** Of what failed: it is not tried again just because time passes. */
+  /** Fingerprint of a failed load: time by itself does not retry it. */
   readonly identity?: string;
 }
 
@@ -93,7 +93,7 @@ interface Made {
   /** Versions of equal identity are the same: files, and configuration. */
   readonly identity: string;
   readonly upload: ModelUpload | undefined;
-  /** From the repository, with the configuration that is there. */
+  /** From the repository, with the configuration on disk. */
   readonly isPlain: boolean;
   /** On the clock of `performance.now()`. */
   readonly atMs: number;
@@ -213,9 +213,9 @@ export class ModelLifecycle {
   }
 
   /**
-   * The versions that are there after a load of what is on disk, with their directories.
-   * @throws InferError `control_disabled` where nothing is loaded while the server runs, or where a load would replace what a
-   *   client sent; `model_not_found`; `load_failed` for a configuration that is wrong.
+   * The versions that would serve after a load from disk, with their directories.
+   * @throws InferError `control_disabled` if nothing is loaded while the server runs, or if a load would replace a client's
+   *   upload; `model_not_found`; `load_failed` for an invalid configuration.
    */
   async loadable(name: string): Promise<ReadonlyMap<string, string>> {
     this.#checkLoading(name);
@@ -256,8 +256,8 @@ export class ModelLifecycle {
   }
 
   /**
-   * Models that may be put out to make room, the one that was used or loaded the longest ago first. Never one that is pinned, that
-   * an ensemble needs, that requests wait for, that an order is about, or that a plain load would not bring back as it is.
+   * Models that may be evicted, the least recently used or loaded first. Never a model that is pinned, needed by an ensemble, waited
+   * for by requests, being loaded or unloaded, or that a plain load would not restore as it is.
    */
   dispensable(): string[] {
     const usedAt = (servable: Servable): number =>
@@ -308,11 +308,11 @@ export class ModelLifecycle {
   #checkLoading(name: string): void {
     if (this.#closed) throw ending();
     if (this.#options.mode === 'none') {
-      const text = `nothing is loaded while the server runs: start it anew, or with --model-control-mode explicit or poll`;
+      const text = `nothing is loaded while the server runs: restart it, or start it with --model-control-mode explicit or poll`;
       throw new InferError('control_disabled', text);
     }
     if (this.#models.versionsOf(name).every((servable) => this.#made.get(servable)?.isPlain !== false)) return;
-    const text = `what is served of '${name}' was sent by a client, and a load of what is on disk would replace it`;
+    const text = `'${name}' serves versions that a client sent, and a load from disk would replace them`;
     throw new InferError('control_disabled', text);
   }
 
@@ -340,7 +340,7 @@ export class ModelLifecycle {
   async #plan({ folder, config, upload }: Source): Promise<{ plan: ModelPlan; identity: string }[]> {
     const fingerprint = await fingerprintModel(folder.directory);
     const plans = await planModel(folder, this.#options.defaults, { configOverride: config, fingerprint });
-    // What was uploaded is never what is there already.
+    // An upload always differs from the loaded versions.
     const from = JSON.stringify([config, upload?.folder.directory]);
     return plans.map((plan) => ({ plan, identity: `${from}\n${plan.fingerprint}` }));
   }
@@ -504,7 +504,7 @@ export class ModelLifecycle {
     return isSame && servable.state === 'READY';
   }
 
-  /** Loads versions that nobody can find yet. */
+  /** Loads versions that no request can find yet. */
   async #loadAside(managed: Managed, candidates: readonly Servable[]): Promise<void> {
     for (const candidate of candidates) {
       this.#aside.add(candidate);
@@ -521,7 +521,7 @@ export class ModelLifecycle {
     }
   }
 
-  /** Before an ensemble is loaded, the models of its steps are, where clients decide what is loaded. */
+  /** Loads the models of an ensemble's steps first, if clients decide which models are loaded. */
   async #awaitSteps(managed: Managed, versions: readonly Servable[]): Promise<void> {
     const steps = new Set(versions.flatMap((servable) => [...stepsOf(servable)]));
     if (steps.size === 0) return;
@@ -533,7 +533,7 @@ export class ModelLifecycle {
         const isThere = this.#models.versionsOf(step).some(({ state }) => state === 'READY');
         if (isThere || !this.controllable || this.#closed) return;
         await this.load(step).catch((error: unknown) => {
-          // What else keeps it from loading is told by the ensemble that misses it.
+          // The ensemble that misses the step reports other failures.
           if (error instanceof InferError && error.reason === 'queue_full') throw error;
         });
       }),
@@ -578,7 +578,7 @@ export class ModelLifecycle {
     });
   }
 
-  /** Nobody finds it from now on. Resolves, never rejects, when its memory is given back. */
+  /** Removes it from the table. Resolves, never rejects, when its memory is freed. */
   async #takeOut(managed: Managed): Promise<void> {
     const { name } = managed;
     const gone = this.#models.versionsOf(name);
@@ -603,7 +603,7 @@ export class ModelLifecycle {
     });
   }
 
-  /** Who goes for others: nobody, where nobody would bring them back. */
+  /** The eviction candidates: none if evicted models would not be loaded again. */
   get #exits(): Exits | undefined {
     return this.#options.onDemand ? this : undefined;
   }
@@ -661,7 +661,7 @@ function stepsOf({ config }: Pick<Servable, 'config'>): ReadonlySet<string> {
   return new Set(config.ensemble_scheduling?.step.map(({ model_name }) => model_name));
 }
 
-/** For what cannot be read, or not be used: everything else stays what it is. */
+/** For unreadable or invalid files: everything that serves stays. */
 function asLoadFailure(name: string): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof ModelConfigError) && !(error instanceof DiskTimeout)) throw error;

@@ -1,8 +1,8 @@
 /**
  * The memory of models: what their runners hold, and whether there is room for more.
  *
- * M1: what is held is measured, process by process (process-memory.ts): one that models share counts once.
- * M2: what is being loaded counts with an estimate until it is loaded; what is being unloaded counts until it is gone.
+ * M1: memory is measured, process by process (process-memory.ts): a process that models share counts once.
+ * M2: a load counts with an estimate until it is done; an unload counts until the process is gone.
  * M3: one decides at a time, so that room which was made for one is not taken by another.
  */
 
@@ -18,7 +18,7 @@ export type Occupant = Pick<Servable, 'ref' | 'state' | 'pid' | 'modelPaths'>;
 
 /** Models that may go to make room for others. */
 export interface Exits {
-  /** Their names, the one first that should go first. Whoever is named can be put out at once. */
+  /** Names in the order of eviction. Each can be evicted at once. */
   dispensable(): readonly string[];
   /** Resolves when the memory of a model is given back. */
   putOut(name: string): Promise<void>;
@@ -38,9 +38,9 @@ const PUSHBACK_MS = 1_000;
 interface Stay {
   /** What it is expected to take, in bytes. */
   readonly estimate: number;
-  /** Size of its files: where that changes, what was is no guide. */
+  /** Size of its files: the remembered memory is valid only for the same size. */
   readonly fileBytes: number;
-  /** Of its process, before it moved in. */
+  /** Memory of its process before the load. */
   readonly bytesBefore: number;
   isLoaded: boolean;
   /** Its load failed: it holds nothing. */
@@ -67,7 +67,7 @@ export class ModelMemory {
 
   /**
    * Takes room for versions that are to be loaded: for all of them, or for none. Those without a process need none.
-   * @param exits who may go for them; without it, nobody.
+   * @param exits models that may be evicted for them; none by default.
    * @throws InferError `queue_full` where there is no room, and none can be made.
    */
   reserve(arriving: readonly Occupant[], exits?: Exits): Promise<void> {
@@ -105,7 +105,7 @@ export class ModelMemory {
     this.#stays.delete(occupant);
   }
 
-  /** As `measure`, at most a few seconds old: the kernel counts pages to tell, and whoever scrapes metrics may scrape often. */
+  /** As `measure`, at most a few seconds old: the kernel counts pages for it, and `/metrics` may be scraped often. */
   recent(): Promise<ReadonlyMap<Occupant, number>> {
     const now = performance.now();
     if (this.#recent === undefined || now - this.#recentAt > RECENT_MS) {
@@ -115,7 +115,7 @@ export class ModelMemory {
     return this.#recent;
   }
 
-  /** Bytes that each version holds now; those that share a process, an equal part of it each. Of what is not loaded, 0. */
+  /** Memory of each version; versions that share a process have equal parts of it. Unloaded versions have 0. */
   async measure(): Promise<ReadonlyMap<Occupant, number>> {
     const occupants = [...this.#stays.keys()];
     const pids = new Set(occupants.flatMap(({ pid }) => pid ?? []));
@@ -125,7 +125,7 @@ export class ModelMemory {
       occupants.map((occupant) => {
         const together = occupants.filter(({ pid }) => pid === occupant.pid);
         const bytes = this.#bytesOf(occupant) / together.length;
-        // Models grow while they serve. What one of several in a process holds, cannot be told.
+        // Models grow while they serve. The share of one of several in a process is unknown.
         if (together.length === 1 && bytes > 0) this.#remember(occupant, bytes);
         return [occupant, bytes];
       }),
@@ -174,7 +174,7 @@ export class ModelMemory {
   #heldWithout(gone: readonly string[]): number {
     const processes = new Map<number | Occupant, { readonly of: Occupant; loaded?: number; loading: number }>();
     for (const [occupant, { estimate, isLoaded, hasFailed }] of this.#stays) {
-      // What was loaded and has no process is about to get one again.
+      // A loaded version without a process is about to get one again.
       if (hasFailed || gone.includes(occupant.ref.name)) continue;
       const key = occupant.pid ?? occupant;
       const process = processes.get(key) ?? { of: occupant, loading: 0 };
@@ -185,7 +185,7 @@ export class ModelMemory {
     let held = 0;
     for (const { of, loaded, loading } of processes.values()) {
       const measured = this.#bytesOf(of, loaded);
-      // Of a process in which nothing is loaded yet, what there is already is of those that are loading.
+      // In a process without loaded versions, all memory belongs to the versions being loaded.
       held += loaded === undefined ? Math.max(measured, loading) : measured + loading;
     }
     return held;
@@ -203,7 +203,7 @@ export class ModelMemory {
   }
 }
 
-/** The first of the models whose going is enough, less those that would go in vain; none where all of them are not enough. */
+/** The first models whose memory is enough, without the ones that would not help; none if all of them are not enough. */
 function chooseLeaving(dispensable: readonly string[], isEnough: (gone: readonly string[]) => boolean): string[] {
   const count = dispensable.findIndex((_, index) => isEnough(dispensable.slice(0, index + 1))) + 1;
   let leaving = dispensable.slice(0, count);

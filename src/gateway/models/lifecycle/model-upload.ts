@@ -20,7 +20,7 @@ export class ModelUpload {
   }
 
   /**
-   * Writes the files where nobody else can read them.
+   * Writes the files so that no other user can read them.
    * @param files contents by `<version>/<file name>`
    * @throws InferError `invalid_request` for a name that is no such name.
    */

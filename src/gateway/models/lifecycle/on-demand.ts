@@ -90,7 +90,7 @@ export class OnDemand {
 
   async #load(name: string): Promise<void> {
     while (this.#maxLoaded > 0 && this.#loaded().length >= this.#maxLoaded) {
-      // Whoever waited for one that was just loaded has queued by then.
+      // Requests that waited for the model just loaded are queued after this turn.
       await new Promise((resolve) => setImmediate(resolve));
       const [victim] = this.#lifecycle.dispensable();
       if (victim === undefined) {

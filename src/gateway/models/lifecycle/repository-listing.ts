@@ -63,7 +63,7 @@ export class RepositoryListing {
     return this.#names;
   }
 
-  /** The names on disk now; where the disk does not say, those of the last look. Never rejects. */
+  /** The names on disk now; if the disk does not answer, the names of the last scan. Never rejects. */
   async look(): Promise<ReadonlySet<string>> {
     await this.#refreshed().catch((error: unknown) => this.#report(error));
     return this.#names;

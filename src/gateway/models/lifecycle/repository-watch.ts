@@ -1,6 +1,6 @@
 /**
- * Looks at the repository again and again, and says which models are to be loaded anew. A change counts when two looks in a
- * row saw the same: files that are being written are left alone.
+ * Scans the repository periodically, and reports models to load again. A change counts when two scans in a row saw the same
+ * files, so files that are still being written are not loaded.
  */
 
 import path from 'node:path';
@@ -12,7 +12,7 @@ import type { RepositoryListing } from './repository-listing.ts';
 export interface RepositoryWatcher {
   /** The models that it has. */
   readonly names: readonly string[];
-  /** The files of a model are not what they were when it was last told of, or it is told of for the first time. */
+  /** The files of a model have changed since the last report, or it is reported for the first time. */
   changed(name: string): void;
   /** There is no such model any more. */
   gone(name: string): void;
@@ -24,7 +24,7 @@ export class RepositoryWatch {
   readonly #watcher: RepositoryWatcher;
   /** What the last look saw, by model. */
   #seen: ReadonlyMap<string, string> = new Map();
-  /** What the watcher was told of. */
+  /** Fingerprints of the reported models. */
   readonly #told = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -48,7 +48,7 @@ export class RepositoryWatch {
     clearTimeout(this.#timer);
   }
 
-  /** Never rejects: a repository that cannot be read now may be there at the next look, and what is loaded serves on. */
+  /** Never rejects: an unreadable repository may be back at the next scan, and loaded models serve on. */
   async look(): Promise<void> {
     try {
       const seen = await this.#read();

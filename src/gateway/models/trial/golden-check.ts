@@ -1,6 +1,6 @@
 /**
- * Whether a model gives the answers that it is known to give, before it serves: row by row, and all rows as batches. A row
- * that is missed alone means that this is not that model; one that is missed in a batch alone, that rows mix.
+ * Checks that a model gives its recorded answers before it serves: row by row, and all rows as batches. A row that fails by itself
+ * means another model; a row that fails only in a batch means that rows mix.
  */
 
 import { messageOf } from '../../../error-message.ts';
@@ -19,7 +19,7 @@ const TOLERANCES: { readonly [datatype: string]: number | undefined } = { FP16: 
 /**
  * @param run runs some rows, with batching as in the signature
  * @returns why rows must not be batched, or `undefined` where nothing speaks against it.
- * @throws Error where the model misses a row that runs alone; the text names row, output and difference.
+ * @throws Error if the model misses a row by itself; the text names row, output and difference.
  */
 export async function checkGolden(
   golden: Golden,
@@ -56,9 +56,7 @@ function checkNames(golden: Golden, { inputs, outputs }: ModelSignature): void {
       const tensor = wanted.find((each) => each.name === name);
       if (tensor === undefined) throw new Error(`the golden rows have an ${kind} '${name}', which the model has not`);
       if (tensor.datatype === datatype) continue;
-      throw new Error(
-        `${kind} '${name}' of the golden rows is ${datatype}, but that of the model is ${tensor.datatype}`,
-      );
+      throw new Error(`${kind} '${name}' of the golden rows is ${datatype}, but the model has ${tensor.datatype}`);
     }
   }
 }
@@ -87,7 +85,7 @@ async function missInBatch(
   }
   for (const [index, part] of parts.entries()) {
     const problem = miss(golden, from + index, part);
-    if (problem !== undefined) return `golden row ${from + index} is right alone, but not in a batch: ${problem}`;
+    if (problem !== undefined) return `golden row ${from + index} is right by itself, but not in a batch: ${problem}`;
   }
   return undefined;
 }

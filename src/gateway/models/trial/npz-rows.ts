@@ -6,7 +6,7 @@ import type { ModelTensor } from '../../repository/signature/row-axis.ts';
 
 /**
  * One row of arrays whose axis 0 counts the rows, as a request of its own.
- * @param what the rows are, for what is said of them, such as `golden row`
+ * @param what name of the rows in messages, such as `golden row`
  * @throws Error where an input is not among the arrays, or the model takes another shape
  */
 export function rowOfArrays(

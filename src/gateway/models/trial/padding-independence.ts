@@ -1,9 +1,9 @@
 /**
- * Proof, by running, that padding changes no answer: rows of unlike length are run alone, and padded together.
+ * Proof, by running, that padding changes no answer: rows of different lengths run separately, then padded together.
  *
- * The tolerance is that of rows beside each other. Padding adds terms to sums over the length which are exactly zero where the
- * model masks it, so that only the order of the sums changes: float text encoders differ by 5e-7 of the largest value at most.
- * A model without a mask, or with one scale for a whole tensor (dynamic quantization), differs by 1e-3 and more.
+ * The tolerance is the same as for rows of a batch. Padding adds terms to sums over the length. They are exactly zero if the model
+ * masks them, so only the order of the sums changes: float text encoders differ by at most 5e-7 of the largest value. A model
+ * without a mask, or with one scale for a whole tensor (dynamic quantization), differs by 1e-3 and more.
  */
 
 import type { InferTensors } from '../../admit/infer-tensors.ts';
@@ -86,8 +86,8 @@ function lengthAxesOf(
 }
 
 /**
- * A row whose first element is no padding, because a model answers a row of padding alone from its padding. The masks of even
- * seeds have no padding at all, those of odd seeds have gaps.
+ * Makes a row whose first element is not padding, because the result of a row that is only padding depends on its padding. The
+ * masks of even seeds have no padding at all, masks of odd seeds have gaps.
  */
 function madeRow(
   inputs: readonly ModelTensor[],

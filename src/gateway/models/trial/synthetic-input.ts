@@ -11,8 +11,8 @@ import type { ModelTensor } from '../../repository/signature/row-axis.ts';
  */
 export const PROBE_RANGES = ['wide', 'small', 'zero'] as const;
 /**
- * For a mere first run. A model that does not batch may take sizes and steps as inputs (Tile, Pad, STFT): wide ones cost
- * gigabytes, and a step of 0 is a division that ends the process.
+ * Ranges for a mere first run. A model that does not batch may take sizes and steps as inputs (Tile, Pad, STFT): large ones cost
+ * gigabytes, and a step of 0 is a division that kills the process.
  */
 export const WARM_UP_RANGES = ['one'] as const;
 export type ValueRange = (typeof PROBE_RANGES)[number] | (typeof WARM_UP_RANGES)[number];
@@ -40,7 +40,7 @@ function isBinary(name: string): boolean {
 
 export interface RowRecipe {
   readonly openAxisSize: number;
-  /** The size of the length axis, where it is not that of other open axes. */
+  /** Size of the length axis, if it differs from other open axes. */
   readonly length?: { readonly axis: LengthAxis; readonly size: number };
   readonly range: FillRange;
   readonly random: () => number;

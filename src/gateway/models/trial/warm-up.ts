@@ -6,7 +6,7 @@ import { type ModelTensor, shapeOfRow } from '../../repository/signature/row-axi
 import { type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
 import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
-/** Spent on measuring batch sizes at most; what is not reached is learned in service. */
+/** Maximum time to measure batch sizes; the rest is learned in service. */
 const SWEEP_BUDGET_MS = 1_500;
 /** The first run of a size allocates; it is not measured. */
 const RUNS_PER_SIZE = 3;

@@ -88,7 +88,7 @@ describe('golden rows', () => {
       { inputs: [0, 1, 2].map((value) => Array(4).fill(value)), outputs: [0, 1, 2].map(() => [0, 0, 0, 0]) },
     );
     expect(await standing(fixture)).toContain(
-      "batching off: golden row 0 is right alone, but not in a batch: output 'output' is off by 1.0, more than 0.00001",
+      "batching off: golden row 0 is right by itself, but not in a batch: output 'output' is off by 1.0, more than 0.00001",
     );
   });
 
