@@ -818,7 +818,6 @@ const LONG_FILES: Readonly<Record<string, number>> = {
   'gateway/dispatch/instance-group.ts': 374,
   'gateway/main.ts': 345,
   'gateway/models/ensemble/ensemble-run.ts': 378,
-  'gateway/models/lifecycle/model-lifecycle.ts': 695,
   'gateway/models/model.ts': 439,
   'gateway/repository/config/config-rules.ts': 400,
   'gateway/repository/config/model-config.ts': 500,

@@ -7,10 +7,12 @@ import type { Telemetry } from '../ops/telemetry.ts';
 
 /** Model control: the loaded models, loads and unloads. */
 export interface ModelControl {
-  /** Whether files of models are taken from clients. */
-  readonly takesFiles: boolean;
-  /** Why clients may not load and unload now, if so. */
-  readonly controlRefusal: InferError | undefined;
+  readonly control: {
+    /** Whether files of models are taken from clients. */
+    readonly takesFiles: boolean;
+    /** Why clients may not load and unload now, if so. */
+    readonly refusal: InferError | undefined;
+  };
   /** Every model on disk or loaded, by name, then by version. */
   index(): Promise<readonly ModelIndexMessage[]>;
   /** Whether the repository or the server has such a model, loaded or not. */
@@ -24,8 +26,8 @@ export function controlApi(
   { logSettings, traceSettings }: Pick<Telemetry, 'logSettings' | 'traceSettings'>,
 ): ControlApi {
   return {
-    takesFiles: models.takesFiles,
-    screenLoading: () => models.controlRefusal,
+    takesFiles: models.control.takesFiles,
+    screenLoading: () => models.control.refusal,
     repositoryIndex: async (readyOnly) => {
       const entries = await models.index();
       return readyOnly ? entries.filter(({ state }) => state === 'READY') : entries;

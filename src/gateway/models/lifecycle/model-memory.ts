@@ -17,11 +17,11 @@ import { Turns } from './turns.ts';
 export type Occupant = Pick<Servable, 'ref' | 'state' | 'pid' | 'modelPaths'>;
 
 /** Models that may go to make room for others. */
-export interface Exits {
+export interface Evictor {
   /** Names in the order of eviction. Each can be evicted at once. */
-  dispensable(): readonly string[];
+  evictable(): readonly string[];
   /** Resolves when the memory of a model is given back. */
-  putOut(name: string): Promise<void>;
+  evict(name: string): Promise<void>;
 }
 
 const MiB = 2 ** 20;
@@ -67,16 +67,16 @@ export class ModelMemory {
 
   /**
    * Takes room for versions that are to be loaded: for all of them, or for none. Those without a process need none.
-   * @param exits models that may be evicted for them; none by default.
+   * @param evictor models that may be evicted for them; none by default.
    * @throws InferError `queue_full` where there is no room, and none can be made.
    */
-  reserve(arriving: readonly Occupant[], exits?: Exits): Promise<void> {
+  reserve(arriving: readonly Occupant[], evictor?: Evictor): Promise<void> {
     return this.#turns.take(async () => {
       if (this.#limit !== undefined) await this.measure();
       const stays = new Map<Occupant, Stay>();
       for (const occupant of arriving.filter(hasProcess)) stays.set(occupant, await this.#planStay(occupant));
       const needed = [...stays.values()].reduce((sum, { estimate }) => sum + estimate, 0);
-      if (needed > 0) await this.#makeRoom(needed, (held) => this.#refuse(arriving, needed, held), exits);
+      if (needed > 0) await this.#makeRoom(needed, (held) => this.#refuse(arriving, needed, held), evictor);
       for (const [occupant, stay] of stays) this.#stays.set(occupant, stay);
     });
   }
@@ -85,7 +85,7 @@ export class ModelMemory {
    * Versions that room was taken for are loaded, or have failed: from now on they count with what they hold.
    * @throws InferError `queue_full` where that is too much, and no room can be made: they must go.
    */
-  settle(arrived: readonly Occupant[], exits?: Exits): Promise<void> {
+  settle(arrived: readonly Occupant[], evictor?: Evictor): Promise<void> {
     return this.#turns.take(async () => {
       for (const occupant of arrived) {
         const stay = this.#stays.get(occupant);
@@ -96,7 +96,7 @@ export class ModelMemory {
       if (this.#limit === undefined) return;
       await this.measure();
       const took = arrived.filter(hasProcess).reduce((sum, occupant) => sum + this.#brought(occupant, arrived), 0);
-      if (took > 0) await this.#makeRoom(0, (held) => this.#refuse(arrived, took, held - took), exits);
+      if (took > 0) await this.#makeRoom(0, (held) => this.#refuse(arrived, took, held - took), evictor);
     });
   }
 
@@ -158,15 +158,15 @@ export class ModelMemory {
     if (stay?.isLoaded === true) this.#seen.set(keyOf(occupant), { fileBytes: stay.fileBytes, bytes });
   }
 
-  async #makeRoom(needed: number, refusal: (held: number) => InferError, exits?: Exits): Promise<void> {
+  async #makeRoom(needed: number, refusal: (held: number) => InferError, evictor?: Evictor): Promise<void> {
     const limit = this.#limit ?? Number.POSITIVE_INFINITY;
     for (;;) {
       await this.measure();
       const held = this.#heldWithout([]);
       if (held + needed <= limit) return;
-      const leaving = chooseLeaving(exits?.dispensable() ?? [], (gone) => this.#heldWithout(gone) + needed <= limit);
-      if (exits === undefined || leaving.length === 0) throw refusal(held);
-      await Promise.all(leaving.map((name) => exits.putOut(name)));
+      const leaving = chooseLeaving(evictor?.evictable() ?? [], (gone) => this.#heldWithout(gone) + needed <= limit);
+      if (evictor === undefined || leaving.length === 0) throw refusal(held);
+      await Promise.all(leaving.map((name) => evictor.evict(name)));
     }
   }
 
@@ -204,9 +204,9 @@ export class ModelMemory {
 }
 
 /** The first models whose memory is enough, without the ones that would not help; none if all of them are not enough. */
-function chooseLeaving(dispensable: readonly string[], isEnough: (gone: readonly string[]) => boolean): string[] {
-  const count = dispensable.findIndex((_, index) => isEnough(dispensable.slice(0, index + 1))) + 1;
-  let leaving = dispensable.slice(0, count);
+function chooseLeaving(evictable: readonly string[], isEnough: (gone: readonly string[]) => boolean): string[] {
+  const count = evictable.findIndex((_, index) => isEnough(evictable.slice(0, index + 1))) + 1;
+  let leaving = evictable.slice(0, count);
   for (const name of leaving.toReversed()) {
     const others = leaving.filter((other) => other !== name);
     if (isEnough(others)) leaving = others;

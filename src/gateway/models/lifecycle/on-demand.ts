@@ -92,12 +92,12 @@ export class OnDemand {
     while (this.#maxLoaded > 0 && this.#loaded().length >= this.#maxLoaded) {
       // Requests that waited for the model just loaded are queued after this turn.
       await new Promise((resolve) => setImmediate(resolve));
-      const [victim] = this.#lifecycle.dispensable();
+      const [victim] = this.#lifecycle.evictable();
       if (victim === undefined) {
         const text = `model '${name}' is not at ready state: there is no room: ${this.#maxLoaded} models are loaded (maxLoadedModels), and each is pinned, needed or busy`;
         throw new InferError('model_not_ready', text);
       }
-      await this.#lifecycle.putOut(victim);
+      await this.#lifecycle.evict(victim);
     }
     await this.#lifecycle.load(name);
   }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { failureOf, startLifecycle } from '../../../support/lifecycle-fixture.ts';
 import { additionModel } from '../../../support/onnx-models.ts';
 import { PATIENCE_MS } from '../../../support/runners.ts';
@@ -13,6 +13,17 @@ describe('files that come with a load', () => {
   const config = '{"max_batch_size": 4}';
   const files = new Map([['7/model.onnx', additionModel(7)]]);
   const uploads = () => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith('tensorgate-upload-'));
+
+  // Other processes of the machine upload models too: these tests have a temporary directory of their own.
+  let directory: string;
+  beforeAll(() => {
+    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-test-'));
+    vi.stubEnv('TMPDIR', directory);
+  });
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    fs.rmSync(directory, { recursive: true, force: true });
+  });
 
   test('are refused unless the server takes them', async () => {
     const { lifecycle } = await startLifecycle({});

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { Admission } from '../../../../src/gateway/admit/admission.ts';
 import { processMemory } from '../../../../src/gateway/dispatch/process-memory.ts';
-import type { LifecycleOptions } from '../../../../src/gateway/models/lifecycle/model-lifecycle.ts';
+import type { LifecycleOptions } from '../../../../src/gateway/models/lifecycle/lifecycle-options.ts';
 import { ModelMemory } from '../../../../src/gateway/models/lifecycle/model-memory.ts';
 import { OnDemand } from '../../../../src/gateway/models/lifecycle/on-demand.ts';
 import { FakeCall } from '../../../support/fake-call.ts';

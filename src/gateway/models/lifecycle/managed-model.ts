@@ -1,0 +1,30 @@
+/** What the lifecycle keeps of a model beside the versions in the table. */
+
+import type { ModelState } from '../../ops/diagnostics.ts';
+import { Turns } from './turns.ts';
+
+export interface Note {
+  readonly state: ModelState;
+  readonly reason: string;
+  /** Identity of a version that failed: it is not tried again just because time passes. */
+  readonly identity?: string;
+}
+
+export class ManagedModel {
+  readonly name: string;
+  /** Orders about the model, one at a time. */
+  readonly turns = new Turns();
+  /** By version: the state of a version that is not in the table, or why one in the table could not be replaced. */
+  readonly notes = new Map<string, Note>();
+  /** Why no version could be tried, at the last order. */
+  problem = '';
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  forget(): void {
+    this.notes.clear();
+    this.problem = '';
+  }
+}
