@@ -10,13 +10,16 @@
 
 import type { Duplex } from 'node:stream';
 import { ByteBudget } from './byte-budget.ts';
+import { ConnectionUpkeep, type UpkeepOwner } from './connection-upkeep.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
 import type { CutReason } from './exchange.ts';
+import { Farewell, type FarewellOwner } from './farewell.ts';
 import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { Http2Limits, LimitListener, LimitName } from './limits.ts';
 import { freeOwnBuffer } from './own-buffer.ts';
 import type { Peer } from './peer.ts';
+import { Pings } from './pings.ts';
 import type { HeadMaker, Protocol } from './protocol.ts';
 import { type Intake, Receiver, type ReceiverOwner } from './receiver.ts';
 import type { RequestHead } from './request-head.ts';
@@ -26,7 +29,6 @@ import { ourSettings, PeerSettings } from './settings.ts';
 import { Http2Stream, type StreamCarrier } from './stream.ts';
 import { afterAnswer, StreamState } from './stream-state.ts';
 import { StreamTable } from './stream-table.ts';
-import { dutyOf, type Vitals } from './upkeep.ts';
 import { WayBack } from './way-back.ts';
 
 /** What a connection needs of its server. */
@@ -57,29 +59,12 @@ export interface ConnectionHost extends LimitListener {
 
 /** Streams that we reset are remembered while frames of them may be under way: twice as many as may be open, at least this. */
 const MIN_REMEMBERED = 1_024;
-/** When a peer does not answer the PING behind the first GOAWAY, its streams are taken to have arrived (section 6.8). */
-const LAST_STREAMS_MS = 1_000;
-/** What a peer gets to close its end. Until then we read, because to close a socket with unread bytes is to reset it. */
-const FAREWELL_MS = 100;
-/** Ages differ by a tenth up or down, so that not all clients come back at once. */
-const AGE_JITTER = 0.1;
-/** A connection that is silent for so long gives its buffer back. */
-const IDLE_MS = 5_000;
-/** What one look at a request counts at most; looks are a second apart. */
-const MAX_LOOK_MS = 2_000;
 /** Smaller chunks cost less to collect than to free. */
 const FREED_BYTES = 16 * 1024;
-const PING_PAYLOAD = Buffer.from('tensorgt', 'latin1');
-/** Payload of the PING that measures the way back; its answer must not be taken for another's. */
-const PROBE_PAYLOAD = Buffer.from('way back', 'latin1');
-
 /** Why the connection goes that leaves most unread. */
 export const TOO_MUCH_UNREAD = 'too many answers are unread';
 
-const Draining = { NO: 0, /** The first GOAWAY is sent. */ ANNOUNCED: 1, /** The last one is. */ FINAL: 2 } as const;
-type Draining = (typeof Draining)[keyof typeof Draining];
-
-export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
+export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, FarewellOwner, UpkeepOwner {
   readonly peer: Peer;
   readonly wayBack = new WayBack();
   readonly room: RequestRoom;
@@ -89,36 +74,21 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   readonly streams: StreamTable;
   readonly writer: FrameWriter;
   readonly sender: Sender;
+  readonly pings: Pings;
+  readonly #farewell: Farewell;
+  readonly #upkeep: ConnectionUpkeep;
   readonly #receiver: Receiver;
   readonly #host: ConnectionHost;
   readonly #socket: Duplex;
 
   /** The last stream that was taken (section 6.8). */
-  #lastTaken = 0;
-  /** Something was asked or sent since the last PING that measures the way back. */
-  #isUsed = false;
-  #isProbed = false;
+  lastTaken = 0;
   #receiving = false;
   /** The chunk that is being read, and how many views of it are needed afterwards. */
   #chunk: Buffer | undefined;
   #views = 0;
   #willFlush = false;
   #over = false;
-  #draining: Draining = Draining.NO;
-  #destruction: NodeJS.Timeout | undefined;
-
-  // Moments, for `upkeep`.
-  readonly #openedAt: number;
-  readonly #maxAgeMs: number;
-  #heardAt: number;
-  #lookedAt: number;
-  #pingedAt: number | undefined;
-  #blockedAt: number | undefined;
-  /** On the clock of `performance.now()`, as a round trip is shorter than a step of the coarse one. */
-  #probedAt: number | undefined;
-  #retiredAt: number | undefined;
-  #unfinished = 0;
-  #unfinishedSince = 0;
 
   constructor(host: ConnectionHost, socket: Duplex, peer: Peer, roomOfAddress: ByteBudget) {
     const { limits, maxConcurrentStreams } = host;
@@ -134,10 +104,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.writer = new FrameWriter(socket);
     this.sender = new Sender(this.writer, this.settings, this.unread, host.protocol.responseHeaders(), this);
     this.#receiver = new Receiver(this);
-    this.#openedAt = host.now;
-    this.#heardAt = host.now;
-    this.#lookedAt = host.now;
-    this.#maxAgeMs = limits.maxAgeMs * (1 + AGE_JITTER * (2 * Math.random() - 1));
+    this.pings = new Pings(this);
+    this.#farewell = new Farewell(this, socket);
+    this.#upkeep = new ConnectionUpkeep(this);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#unblock());
     // A peer that closes its end is gone: a client has no other use for half a connection.
@@ -147,6 +116,22 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     socket.on('close', () => this.#gone());
     this.writer.settings(ourSettings({ ...limits, maxConcurrentStreams }));
     this.flush();
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  get hasSettings(): boolean {
+    return this.#receiver.hasSettings;
+  }
+
+  get unfinished(): number {
+    return this.#receiver.unfinished;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
   }
 
   get now(): number {
@@ -166,15 +151,15 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     this.#willFlush = false;
     if (this.#over) return;
     // A client that leaves answers unread gets no room to ask for more.
-    if (!this.isCrowded) this.#receiver.reopen();
+    if (!this.isCrowded) this.#receiver.data.reopen();
     this.sender.flush();
-    this.#blockedAt = this.sender.isBlocked ? (this.#blockedAt ?? this.now) : undefined;
+    this.#upkeep.blockedAt = this.sender.isBlocked ? (this.#upkeep.blockedAt ?? this.now) : undefined;
     // What the socket holds counts without having been asked for.
     if (!this.#host.unread.has(0) && !this.#host.makeRoom(0, this)) {
       this.abort(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_UNREAD);
-    } else if (this.#draining === Draining.FINAL && this.streams.size === 0 && !this.sender.isBlocked) {
+    } else if (this.#farewell.isFinal && this.streams.size === 0 && !this.sender.isBlocked) {
       this.#over = true;
-      this.#close();
+      this.#farewell.close();
     }
   }
 
@@ -183,32 +168,26 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     if (this.#over) return;
     const canSay = !this.sender.isBlocked;
     if (canSay) {
-      this.writer.goAway(this.#lastTaken, code, text);
+      this.writer.goAway(this.lastTaken, code, text);
       this.writer.flush();
     }
     this.#over = true;
     this.#endStreams();
     this.sender.close();
     this.#receiver.close();
-    if (canSay) this.#close();
+    if (canSay) this.#farewell.close();
     else this.#socket.destroy();
   }
 
-  /**
-   * Ends the connection when its calls have ended. GOAWAY comes twice (section 6.8): the first says only that there will be
-   * an end, and lets streams come that are under way; the second names the last that was taken.
-   */
+  /** Ends the connection when its calls have ended. */
   drain(): void {
-    if (this.#over || this.#draining !== Draining.NO) return;
+    if (this.#over || this.#farewell.isAnnounced) return;
     if (!this.#receiver.hasSettings) {
       this.#socket.destroy();
       return;
     }
-    this.#draining = Draining.ANNOUNCED;
-    this.#retiredAt = this.now;
-    this.writer.goAway(MAX_WINDOW_BYTES, ErrorCode.NO_ERROR, '');
-    this.#ping();
-    setTimeout(() => this.#finalGoAway(), LAST_STREAMS_MS).unref();
+    this.#upkeep.retiredAt = this.now;
+    this.#farewell.announce();
   }
 
   /** Answers the open calls with UNAVAILABLE. */
@@ -219,53 +198,13 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   /** To be called about once a second. */
   upkeep(): void {
     if (this.#over) return;
-    this.#lookAtRequests();
-    if (this.#isUsed) this.#probe();
-    if (this.#receiver.unfinished !== this.#unfinished) {
-      this.#unfinished = this.#receiver.unfinished;
-      this.#unfinishedSince = this.now;
-    }
-    switch (dutyOf(this.#vitals, this.limits, this.now)) {
-      case 'ping':
-        this.#ping();
-        break;
-      case 'retire':
-        this.limitReached('maxAgeMs');
-        this.drain();
-        break;
-      case 'abandon':
-        this.limitReached('ageGraceMs');
-        this.abandon();
-        break;
-      case 'refuse':
-        this.limitReached('handshakeMs');
-        this.abort(ErrorCode.SETTINGS_TIMEOUT, 'no SETTINGS');
-        break;
-      case 'interrupt':
-        this.limitReached('handshakeMs');
-        this.abort(ErrorCode.ENHANCE_YOUR_CALM, 'a header block, or a frame, that does not end');
-        break;
-      case 'stalled':
-        this.limitReached('stallMs');
-        this.#socket.destroy();
-        break;
-      case 'silent':
-        this.limitReached('keepaliveTimeoutMs');
-        this.#socket.destroy();
-        break;
-      case 'overdue':
-        this.#socket.destroy();
-        break;
-      case 'nothing':
-        if (this.streams.size === 0 && this.now - this.#heardAt > IDLE_MS) this.writer.release();
-        break;
-    }
+    this.#upkeep.look();
   }
 
   // What streams hold of their requests.
 
   get maySend(): boolean {
-    return this.#receiver.isOpen;
+    return this.#receiver.data.isOpen;
   }
 
   keepChunk(): void {
@@ -277,18 +216,11 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     else freeOwnBuffer(message);
   }
 
-  #lookAtRequests(): void {
-    // After a pause of ours the peer's bytes are in the kernel, and are read later.
-    const elapsedMs = Math.min(this.now - this.#lookedAt, MAX_LOOK_MS);
-    this.#lookedAt = this.now;
-    this.room.look(elapsedMs);
-  }
-
   // What streams send.
 
   send(stream: Http2Stream, prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean {
-    this.#receiver.earnControl();
-    this.#isUsed = true;
+    this.#receiver.allowances.earnControl();
+    this.pings.isUsed = true;
     if (this.sender.data(stream, prefix, chunks, byteLength)) return true;
     return this.#host.makeRoom(byteLength, this) && this.sender.data(stream, prefix, chunks, byteLength);
   }
@@ -321,8 +253,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   answered(stream: Http2Stream): void {
     if (stream.exchange?.isWork) {
-      this.#receiver.earn();
-      if (!this.#isProbed) this.#probe();
+      this.#receiver.allowances.earn();
+      this.pings.probeOnce();
     }
     const state = afterAnswer(stream.state);
     if (state === StreamState.HALF_CLOSED_LOCAL) {
@@ -345,7 +277,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
 
   get intake(): Intake {
     // Section 6.8: it crossed the last GOAWAY, which announced that it is not accepted.
-    if (this.#draining === Draining.FINAL) return 'ignore';
+    if (this.#farewell.isFinal) return 'ignore';
     if (this.isCrowded) {
       this.limitReached('maxUnreadBytes');
       return 'crowded';
@@ -356,8 +288,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   }
 
   openStream(id: number, head: RequestHead): Http2Stream {
-    this.#lastTaken = id;
-    this.#isUsed = true;
+    this.lastTaken = id;
+    this.pings.isUsed = true;
     const stream = new Http2Stream(this, id, {
       receiveWindowBytes: this.limits.streamWindowBytes,
       sendWindowBytes: this.settings.initialWindowBytes,
@@ -366,7 +298,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     stream.contentLength = head.contentLength;
     this.streams.add(stream);
     const { protocol } = this.#host;
-    if (this.#receiver.isThrottled) protocol.refuse(stream);
+    if (this.#receiver.allowances.isThrottled) protocol.refuse(stream);
     else protocol.open(stream, head);
     return stream;
   }
@@ -376,21 +308,14 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
   }
 
   takePingAnswer(opaque: Buffer): boolean {
-    if (this.#probedAt !== undefined && opaque.equals(PROBE_PAYLOAD)) {
-      this.wayBack.observe(performance.now() - this.#probedAt);
-      this.#probedAt = undefined;
-      return true;
-    }
-    if (this.#pingedAt === undefined) return false;
-    this.#pingedAt = undefined;
-    // All that the client sent before it read the first GOAWAY has come.
-    this.#finalGoAway();
-    return true;
+    const answered = this.pings.answered(opaque);
+    if (answered === 'ask') this.#farewell.finish();
+    return answered !== undefined;
   }
 
   #receive(chunk: Buffer): void {
     if (this.#over) return;
-    this.#heardAt = this.now;
+    this.#upkeep.heardAt = this.now;
     this.#receiving = true;
     this.#chunk = chunk;
     this.#views = 0;
@@ -421,19 +346,6 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     return this.unread.used * 2 > this.limits.maxUnreadBytes;
   }
 
-  get #vitals(): Vitals {
-    return {
-      openedAt: this.#openedAt,
-      maxAgeMs: this.#maxAgeMs,
-      heardAt: this.#heardAt,
-      hasSettings: this.#receiver.hasSettings,
-      unfinishedSince: this.#unfinished === 0 ? undefined : this.#unfinishedSince,
-      pingedAt: this.#pingedAt,
-      blockedAt: this.#blockedAt,
-      retiredAt: this.#retiredAt,
-    };
-  }
-
   #closeStream(stream: Http2Stream, state: StreamState, reason: CutReason | undefined): void {
     stream.state = state;
     this.streams.remove(stream);
@@ -445,51 +357,16 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner {
     for (const stream of this.streams.all()) this.#closeStream(stream, StreamState.CLOSED, 'connection');
   }
 
-  #ping(): void {
-    this.#pingedAt = this.now;
-    this.writer.ping(0, PING_PAYLOAD);
-    this.touched();
-  }
-
-  /** Measures the way back. A peer that does not answer is not asked again. */
-  #probe(): void {
-    if (this.#probedAt !== undefined) return;
-    this.#probedAt = performance.now();
-    this.#isUsed = false;
-    this.#isProbed = true;
-    this.writer.ping(0, PROBE_PAYLOAD);
-    this.touched();
-  }
-
-  #finalGoAway(): void {
-    if (this.#draining !== Draining.ANNOUNCED || this.#over) return;
-    this.#draining = Draining.FINAL;
-    this.writer.goAway(this.#lastTaken, ErrorCode.NO_ERROR, '');
-    this.touched();
-  }
-
   #unblock(): void {
     if (this.#over) return;
-    this.#blockedAt = undefined;
+    this.#upkeep.blockedAt = undefined;
     this.wayBack.blocked(this.sender.unblock());
     this.flush();
   }
 
-  /** Ends the socket after the pending writes. */
-  #close(): void {
-    const socket = this.#socket;
-    const destroyAfter = (milliseconds: number): void => {
-      clearTimeout(this.#destruction);
-      this.#destruction = setTimeout(() => socket.destroy(), milliseconds).unref();
-    };
-    destroyAfter(this.limits.stallMs);
-    socket.end(() => destroyAfter(FAREWELL_MS));
-  }
-
   #gone(): void {
     this.#over = true;
-    // It would keep all that the connection has, and peers come and go much faster.
-    clearTimeout(this.#destruction);
+    this.#farewell.gone();
     this.#endStreams();
     this.sender.close();
     this.#receiver.close();

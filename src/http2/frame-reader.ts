@@ -6,17 +6,22 @@
 import { frameSizeError, protocolError } from './error-code.ts';
 import { FRAME_HEADER_BYTES, FrameType, MIN_MAX_FRAME_BYTES, PREFACE, readUint31 } from './frame.ts';
 
-/** Takes what a reader finds. What it throws ends the reading. */
-export interface FrameSink {
+/** Takes the DATA frames that a reader finds. What it throws ends the reading. */
+export interface DataSink {
   /** @param length of the payload, padding and all */
   dataStart(flags: number, id: number, length: number): void;
   data(chunk: Buffer, from: number, to: number): void;
   dataEnd(): void;
+}
+
+/** Takes the other frames. What it throws ends the reading. */
+export interface FrameSink {
   /** A frame other than DATA, whose payload is `chunk[from, to)`: most are HEADERS, which need no view of it. */
   frame(type: number, flags: number, id: number, chunk: Buffer, from: number, to: number): void;
 }
 
 export class FrameReader {
+  readonly #dataSink: DataSink;
   readonly #sink: FrameSink;
   #prefaceGot = 0;
   /** A frame header that the end of a chunk cut. */
@@ -33,7 +38,8 @@ export class FrameReader {
   /** Frames, or their headers, that the end of a chunk cut. */
   #cuts = 0;
 
-  constructor(sink: FrameSink) {
+  constructor(dataSink: DataSink, sink: FrameSink) {
+    this.#dataSink = dataSink;
     this.#sink = sink;
   }
 
@@ -69,8 +75,8 @@ export class FrameReader {
   #data(chunk: Buffer, from: number): number {
     const to = Math.min(chunk.length, from + this.#dataLeft);
     this.#dataLeft -= to - from;
-    this.#sink.data(chunk, from, to);
-    if (this.#dataLeft === 0) this.#sink.dataEnd();
+    this.#dataSink.data(chunk, from, to);
+    if (this.#dataLeft === 0) this.#dataSink.dataEnd();
     return to;
   }
 
@@ -104,9 +110,9 @@ export class FrameReader {
     const id = readUint31(header, at + 5);
     if (length > MIN_MAX_FRAME_BYTES) throw frameSizeError(`a frame of ${length} bytes`);
     if (type === FrameType.DATA) {
-      this.#sink.dataStart(flags, id, length);
+      this.#dataSink.dataStart(flags, id, length);
       this.#dataLeft = length;
-      if (length === 0) this.#sink.dataEnd();
+      if (length === 0) this.#dataSink.dataEnd();
       return from;
     }
     if (chunk.length - from >= length) {

@@ -1,0 +1,81 @@
+import type { Duplex } from 'node:stream';
+import { ErrorCode } from './error-code.ts';
+import { MAX_WINDOW_BYTES } from './frame.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import type { Http2Limits } from './limits.ts';
+import type { Pings } from './pings.ts';
+
+/** When a peer does not answer the PING behind the first GOAWAY, its streams are taken to have arrived (section 6.8). */
+const LAST_STREAMS_MS = 1_000;
+/** What a peer gets to close its end. Until then we read, because to close a socket with unread bytes is to reset it. */
+const FAREWELL_MS = 100;
+
+/** What a farewell needs of its connection. */
+export interface FarewellOwner {
+  readonly writer: FrameWriter;
+  readonly pings: Pings;
+  readonly limits: Http2Limits;
+  /** The last stream that was taken (section 6.8). */
+  readonly lastTaken: number;
+  readonly isOver: boolean;
+  /** Something is to be flushed. */
+  touched(): void;
+}
+
+/**
+ * How a connection ends that may finish its calls. GOAWAY comes twice (RFC 9113, section 6.8): the first says only that there
+ * will be an end, and lets streams come that are under way; the second names the last that was taken.
+ */
+export class Farewell {
+  readonly #owner: FarewellOwner;
+  readonly #socket: Duplex;
+  #isAnnounced = false;
+  #isFinal = false;
+  #destruction: NodeJS.Timeout | undefined;
+
+  constructor(owner: FarewellOwner, socket: Duplex) {
+    this.#owner = owner;
+    this.#socket = socket;
+  }
+
+  /** The first GOAWAY is sent. */
+  get isAnnounced(): boolean {
+    return this.#isAnnounced;
+  }
+
+  /** The last GOAWAY is sent. */
+  get isFinal(): boolean {
+    return this.#isFinal;
+  }
+
+  announce(): void {
+    this.#isAnnounced = true;
+    this.#owner.writer.goAway(MAX_WINDOW_BYTES, ErrorCode.NO_ERROR, '');
+    this.#owner.pings.ask();
+    setTimeout(() => this.finish(), LAST_STREAMS_MS).unref();
+  }
+
+  /** Everything that the client sent before it read the first GOAWAY has come. */
+  finish(): void {
+    if (!this.#isAnnounced || this.#isFinal || this.#owner.isOver) return;
+    this.#isFinal = true;
+    this.#owner.writer.goAway(this.#owner.lastTaken, ErrorCode.NO_ERROR, '');
+    this.#owner.touched();
+  }
+
+  /** Ends the socket behind what was written. */
+  close(): void {
+    const socket = this.#socket;
+    const destroyAfter = (milliseconds: number): void => {
+      clearTimeout(this.#destruction);
+      this.#destruction = setTimeout(() => socket.destroy(), milliseconds).unref();
+    };
+    destroyAfter(this.#owner.limits.stallMs);
+    socket.end(() => destroyAfter(FAREWELL_MS));
+  }
+
+  /** The socket is closed. The timer would keep all that the connection has, and peers come and go much faster. */
+  gone(): void {
+    clearTimeout(this.#destruction);
+  }
+}
