@@ -49,7 +49,7 @@ function isIn(name: string, places: readonly string[]): boolean {
 }
 
 /** Facts of the language, of Node and of the package, which every place may use. */
-const EVERYWHERE = ['error-message.ts', 'protocol-files.ts', 'timer-limit.ts'];
+const EVERYWHERE = ['error-message.ts', 'mailbox-directory.ts', 'protocol-files.ts', 'timer-limit.ts'];
 
 test('there is something to check', () => {
   expect(FILES.length).toBeGreaterThan(50);

@@ -1,5 +1,3 @@
-import fs from 'node:fs';
-import os from 'node:os';
 import { type Contender, MismatchError } from '../compare/contender.ts';
 import { PublishError } from '../compare/publish.ts';
 import { DataError, type Sample } from '../compare/sample.ts';
@@ -11,12 +9,6 @@ import { ModelConfigError } from '../gateway/repository/config/model-config.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { CliError } from './cli-error.ts';
 import type { DataModel } from './data/data-model.ts';
-
-/** Where tensors pass between this process and the runners: memory, where the system has such a place. */
-export function mailboxDirectory(): string {
-  const memory = '/dev/shm';
-  return fs.existsSync(memory) ? memory : os.tmpdir();
-}
 
 /** What can go wrong with a user's model, data or repository. */
 const EXPECTED = [

@@ -14,9 +14,10 @@ import { type Dataset, type Sample, spread } from '../compare/sample.ts';
 import { findTarget, type Target } from '../compare/target.ts';
 import { readOnnxModel } from '../compress/onnx/model-file.ts';
 import { formatTechnique, parseTechnique, type Technique } from '../compress/technique.ts';
+import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { CliError } from './cli-error.ts';
 import { type DataFlags, openData } from './compress-data.ts';
-import { dataModelOf, expected, mailboxDirectory, ofOneShape } from './compress-surroundings.ts';
+import { dataModelOf, expected, ofOneShape } from './compress-surroundings.ts';
 import { formatOutcome } from './compress-table.ts';
 import { Interruption } from './interruption.ts';
 import { PhaseProgress } from './phase-progress.ts';
@@ -82,7 +83,7 @@ class CompressRun {
   readonly #model: string;
   readonly #flags: CompressFlags;
   readonly #context: RunContext;
-  readonly #surroundings: Surroundings = { env: process.env, mailboxDirectory: mailboxDirectory() };
+  readonly #surroundings: Surroundings = { env: process.env, mailboxDirectory: MAILBOX_DIRECTORY };
   readonly #contenders: Contender[] = [];
 
   constructor(model: string, flags: CompressFlags, context: RunContext) {

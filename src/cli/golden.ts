@@ -6,8 +6,9 @@ import { recordGolden, writeGolden } from '../compare/golden-record.ts';
 import { spread } from '../compare/sample.ts';
 import { findTarget } from '../compare/target.ts';
 import { GOLDEN_DIRECTORY, MAX_GOLDEN_ROWS } from '../gateway/repository/golden.ts';
+import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { CliError } from './cli-error.ts';
-import { dataModelOf, expected, mailboxDirectory, ofOneShape } from './compress-surroundings.ts';
+import { dataModelOf, expected, ofOneShape } from './compress-surroundings.ts';
 import { openDataset } from './data/dataset.ts';
 import { Interruption } from './interruption.ts';
 
@@ -35,7 +36,7 @@ export async function recordGoldenRows(model: string, flags: GoldenFlags, comman
     if (fs.existsSync(path.join(directory, GOLDEN_DIRECTORY)) && flags.replace !== true) {
       throw new CliError(`${directory} has golden inputs: give --replace to put others in their place`);
     }
-    const surroundings = { env: process.env, mailboxDirectory: mailboxDirectory() };
+    const surroundings = { env: process.env, mailboxDirectory: MAILBOX_DIRECTORY };
     contender = await Contender.open(
       await sourceOf('base', `version ${target.version}`, target.modelPath),
       target,

@@ -5,6 +5,7 @@ import type { PlanDefaults } from '../gateway/models/model-plan.ts';
 import { planModel } from '../gateway/models/model-plan.ts';
 import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
 import { listNames, type ModelFolder, readModel } from '../gateway/repository/model-repository.ts';
+import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { ANY_OUTPUT_BYTES } from '../worker/protocol.ts';
 
 export interface Target {
@@ -58,7 +59,7 @@ export function defaultOf({ tensorgate }: ModelConfig, versions: readonly string
 const DEFAULTS: PlanDefaults = {
   executionProviders: ['cpu'],
   strictExecutionProviders: false,
-  mailboxDirectory: '/dev/shm',
+  mailboxDirectory: MAILBOX_DIRECTORY,
   loadLimitMs: 120_000,
   maxRunMs: 600_000,
   maxOutputBytes: ANY_OUTPUT_BYTES,

@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { MAILBOX_DIRECTORY } from '../../mailbox-directory.ts';
 import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import { HTTP_LIMIT_SETTINGS, HTTP2_LIMIT_SETTINGS } from './limit-settings.ts';
 
@@ -183,9 +184,9 @@ export const SETTINGS_SCHEMA = z.strictObject({
     ),
   runnerStartTimeoutMs: limitMs.default(120_000).describe('Maximum time to load a model.'),
   mailboxDirectory: directory
-    .default('/dev/shm')
+    .default(MAILBOX_DIRECTORY)
     .describe(
-      'Directory on a memory file system where the gateway and its runners exchange tensors. It needs room for the largest request with its outputs, times the number of batches that run at once; a batch without room waits. Its memory counts as memory of the container.',
+      'Directory on a memory file system where the gateway and its runners exchange tensors; without `/dev/shm`, the default is the directory for temporary files. It needs room for the largest request with its outputs, times the number of batches that run at once; a batch without room waits. Its memory counts as memory of the container.',
     ),
   executionProviders: z
     .array(z.enum(['cpu', 'cuda', 'tensorrt']))
