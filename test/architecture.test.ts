@@ -756,6 +756,7 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },
   { file: 'cli/', why: 'serves nothing' },
   { file: 'client/', why: 'reads the protocol that is installed, when it is imported' },
+  { file: 'mailbox-directory.ts', why: 'one look when the program starts' },
 ];
 
 test('only what cannot hold up a request calls synchronous functions of files and compression', () => {

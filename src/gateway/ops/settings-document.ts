@@ -8,7 +8,7 @@ For platform engineers: all settings of the process. [models.md](models.md) has 
 (\`config.yaml\`, \`config.pbtxt\`).
 
 \`\`\`sh
-npm run -s tensorgate -- serve --model-repository models --grpc-port 9001 --print-config
+npx tensorgate serve --model-repository models --grpc-port 9001 --print-config
 \`\`\`
 
 This prints every setting with its value and its source, and starts nothing. The first source that names a setting wins:
