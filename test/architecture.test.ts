@@ -778,7 +778,7 @@ const FORMS: readonly { readonly what: string; readonly pattern: RegExp }[] = [
 ];
 
 describe('forms', () => {
-  test.each(FORMS)('nobody has $what', ({ pattern }) => {
+  test.each(FORMS)('no one has $what', ({ pattern }) => {
     expect(FILES.filter(({ text }) => pattern.test(text)).map(({ name }) => name)).toEqual([]);
   });
 

@@ -115,7 +115,7 @@ function planOptions(): readonly Option[] {
     ).argParser(parseShare),
     new Option(
       '--max-p99-ratio <x>',
-      'maximum ratio of its 99th percentile of latency to that of the old version (default: 1.5)',
+      'maximum ratio of its 99th percentile of latency to the old version (default: 1.5)',
     ).argParser(parseAmount),
   ];
 }

@@ -30,7 +30,7 @@ export class ByteBudget {
 
   /**
    * @param name of the limit, which `listener` gets when there is no room
-   * @param listener that of `parent` unless given
+   * @param listener the parent's unless given
    */
   constructor(limit: number, name: LimitName, parent?: ByteBudget, listener?: LimitListener) {
     this.#limit = limit;

@@ -146,7 +146,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
     this.#host.limitReached(name);
   }
 
-  /** Writes what is ready. */
+  /** Writes all frames that are ready. */
   flush(): void {
     this.#willFlush = false;
     if (this.#over) return;

@@ -12,9 +12,9 @@ export const FieldKind = {
   AUTHORITY: 4,
   CONTENT_TYPE: 5,
   CONTENT_LENGTH: 6,
-  /** Of HTTP itself, and of no use here: `te: trailers`, and what the client accepts in answers. */
+  /** Fields of HTTP without use here: `te: trailers` and the encodings that the client accepts. */
   HTTP: 7,
-  /** Of the protocol over HTTP/2: `RequestHead.own` gets it. */
+  /** Fields of the protocol over HTTP/2: `RequestHead.own` gets them. */
   OWN: 8,
   /** A request that has it is malformed (RFC 9113, section 8.2 and 8.3). */
   MALFORMED: 9,
@@ -34,7 +34,7 @@ export const HTTP_FIELD_KINDS: FieldKinds = new Map<string, FieldKind>([
   ['content-length', FieldKind.CONTENT_LENGTH],
   ['te', FieldKind.HTTP],
   ['accept-encoding', FieldKind.HTTP],
-  // Of a connection, which HTTP/2 has no fields for (section 8.2.2).
+  // Connection-specific fields do not exist in HTTP/2 (section 8.2.2).
   ['connection', FieldKind.MALFORMED],
   ['keep-alive', FieldKind.MALFORMED],
   ['proxy-connection', FieldKind.MALFORMED],
@@ -42,7 +42,7 @@ export const HTTP_FIELD_KINDS: FieldKinds = new Map<string, FieldKind>([
   ['upgrade', FieldKind.MALFORMED],
 ]);
 
-/** The kinds of HTTP, and those of a protocol whose own fields have these names. */
+/** The kinds of HTTP's fields, and of a protocol's own fields with these names. */
 export function fieldKinds(ownNames: readonly string[]): FieldKinds {
   return new Map([...HTTP_FIELD_KINDS, ...ownNames.map((name) => [name, FieldKind.OWN] as const)]);
 }

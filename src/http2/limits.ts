@@ -159,7 +159,7 @@ export const HTTP2_LIMITS = {
 
 export type Http2LimitName = keyof typeof HTTP2_LIMITS;
 
-/** The limits of this table, and the one that a server takes beside them. */
+/** The limits of this table, and the limit that a server takes beside them. */
 export type LimitName = Http2LimitName | 'maxConcurrentStreams';
 
 /** Is called whenever a limit refuses, ends or closes something. */

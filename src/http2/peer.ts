@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 export interface Peer {
   /** Such as `10.0.0.7:51234`. */
   readonly address: string;
-  /** Of a client certificate that was verified: its subject, and its alternative names, such as `URI:spiffe://cluster/ns/a`. */
+  /** Subject and alternative names (`URI:spiffe://cluster/ns/a`) of a verified client certificate. */
   readonly certificate?: { readonly subject: string; readonly alternativeNames: readonly string[] };
 }
 

@@ -11,7 +11,7 @@ export interface HeadMaker {
   requestHead(maxListBytes: number): RequestHead;
 }
 
-/** What is spoken over HTTP/2, such as gRPC: what each request means, and how it is answered. Its functions throw nothing. */
+/** A protocol over HTTP/2, such as gRPC: the meaning of each request, and its answer. Its functions throw nothing. */
 export interface Protocol extends HeadMaker {
   /** For the answers on one connection. */
   responseHeaders(): ResponseHeaders;

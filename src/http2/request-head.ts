@@ -70,7 +70,7 @@ export class RequestHead {
   /** Takes a field of the protocol over HTTP/2 (`fieldKinds`), for a class of its heads. */
   protected own(_field: HeaderField): void {}
 
-  /** Of its list, as RFC 9113, section 6.5.2 counts them. */
+  /** Size of its header list, counted as in RFC 9113, section 6.5.2. */
   get byteLength(): number {
     return this.#bytes;
   }

@@ -12,7 +12,7 @@ import type { Protocol } from './protocol.ts';
 import type { RoomNeed } from './request-room.ts';
 import { ALPN_HTTP2, type TlsIdentity } from './tls-identity.ts';
 
-/** Of the time to drain, what is left for the last answers to go out. */
+/** Part of the drain time reserved for the last answers. */
 const FAREWELL_MS = 100;
 /** How often each connection is looked at. */
 const UPKEEP_MS = 1_000;
@@ -20,7 +20,7 @@ const UPKEEP_MS = 1_000;
 export interface Http2ServerOptions {
   /** Those that are not given have their defaults. */
   readonly limits?: Partial<Http2Limits>;
-  /** Of one connection. */
+  /** Limit per connection. */
   readonly maxConcurrentStreams: number;
   /** Without it the server is cleartext. */
   readonly tls?: TlsIdentity | undefined;
@@ -35,9 +35,9 @@ export interface Http2Load {
   readonly connections: number;
   /** Requests that are not complete, or not answered. */
   readonly streams: number;
-  /** Of requests that are not complete, or wait to be read. */
+  /** Bytes of requests that are incomplete or unread. */
   readonly incomingBytes: number;
-  /** Of answers that peers have not taken. */
+  /** Bytes of answers that peers have not read. */
   readonly unreadBytes: number;
 }
 
@@ -54,16 +54,16 @@ export class Http2Server implements ConnectionHost {
   readonly incoming: ByteBudget;
   readonly unread: ByteBudget;
   now = performance.now();
-  /** To be bound. It takes connections of its own; `accept` takes those of others. */
+  /** The listener to bind. It accepts its own connections; `accept` takes connections from others. */
   readonly listener: Server;
   readonly protocol: Protocol;
   readonly #onLimit: Http2ServerOptions['onLimit'];
   readonly #onFault: Http2ServerOptions['onFault'];
   #stopWatching: (() => void) | undefined;
-  /** Of TCP, whether there is a connection over them yet or not. */
+  /** Open TCP sockets, with or without an HTTP/2 connection. */
   readonly #sockets = new Set<Socket>();
   readonly #addresses = new Map<string, Address>();
-  /** Those of which TLS is not done, by address. */
+  /** Sockets in their TLS handshake, by address. */
   readonly #handshaking = new Map<string, Socket>();
   readonly #connections = new Set<Connection>();
   #toFlush: Connection[] = [];

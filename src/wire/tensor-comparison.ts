@@ -10,7 +10,7 @@ export interface RawTensor {
   readonly data: Uint8Array;
 }
 
-/** Elements of floating-point datatypes are compared as numbers; those of all others are equal or not. */
+/** Elements of floating-point datatypes are compared as numbers; other elements are equal or not. */
 export function isFloatingPoint(datatype: Datatype): boolean {
   return READERS[datatype] !== undefined;
 }
@@ -28,7 +28,7 @@ export class TensorDifference {
 
   /** Two floating-point elements that are not equal. */
   differ(a: number, b: number): void {
-    // Of what is not a number the bits may differ without meaning.
+    // NaNs may differ in bits without a difference in meaning.
     if (Number.isNaN(a) && Number.isNaN(b)) return;
     this.isEqual = false;
     const areFinite = Number.isFinite(a) && Number.isFinite(b);
@@ -52,7 +52,7 @@ export class TensorComparison {
   readonly #rowOfOne = new Largest();
   readonly #rowOfOther = new Largest();
 
-  /** @param found gets what is found; floating-point tensors are of one length */
+  /** @param found gets the differences; floating-point tensors have one length */
   constructor(one: RawTensor, other: RawTensor, found: TensorDifference) {
     this.#one = one;
     this.#other = other;

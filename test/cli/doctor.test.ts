@@ -57,7 +57,7 @@ if (hasGpu || !isGpuPlatform)
   console.warn('SKIPPED: the absence of a GPU can be tested on linux/x64 without one alone');
 
 describe.skipIf(hasGpu || !isGpuPlatform)('without a GPU', () => {
-  test('the line of CUDA names the library that is missing, and is no warning where nobody asks for it', async () => {
+  test('the line of CUDA names the library that is missing, and is no warning where no one asks for it', async () => {
     const lines = linesOf(await doctor());
     expect(lines.get('cuda')).toEqual(['ok', expect.stringMatching(/not asked for: .*lib\w+\.so/)]);
   });
@@ -102,7 +102,7 @@ test('--json prints one object, with where each instance would run', async () =>
   expect(good?.instances?.[0]).toEqual({ provider: 'cpu', refusals: [] });
 });
 
-test('settings that are wrong are told, each with its origin, and nothing else is tried', async () => {
+test('settings that are wrong are reported, each with its origin, and nothing else is tried', async () => {
   const ended = await runCommandLine(['doctor', '--grpc-port', '70000'], {
     env: { TENSORGATE_HTTP_PROT: '1' },
     cwd: temporaryDirectory(),
@@ -115,7 +115,7 @@ test('settings that are wrong are told, each with its origin, and nothing else i
   expect(ended.stdout).not.toContain('mailbox');
 });
 
-test('a port that is in use, and a mailbox directory that is not there, are told together', async () => {
+test('a port that is in use, and a mailbox directory that is not there, are reported together', async () => {
   const listener = createServer();
   onTestFinished(() => void listener.close());
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));

@@ -52,7 +52,7 @@ describe('an answer as REST has it', () => {
 });
 
 describe('exact JSON', () => {
-  test('keeps integers that no number holds, and leaves other numbers alone', () => {
+  test('keeps integers that no number holds, and leaves other numbers unchanged', () => {
     const text = '[9007199254740993,-9223372036854775808,1,1e300,0.5]';
     expect(parseExactJson(text)).toEqual([9_007_199_254_740_993n, -9_223_372_036_854_775_808n, 1, 1e300, 0.5]);
     expect(formatExactJson(parseExactJson('[9007199254740993,1]'))).toBe('[9007199254740993,1]');

@@ -133,7 +133,7 @@ describe('infer', () => {
     expect(() => result.output('y', 'FP64')).toThrow("output 'y' of model 'm' is FP32, not FP64");
   });
 
-  test('tells the time that the server says it took, where it was asked for', async () => {
+  test('reports the time that the server says it took, where it was asked for', async () => {
     await serve({
       ModelInfer: ({ request, metadata }: ServerUnaryCall<Message, Message>, reply: sendUnaryData<Message>) => {
         const trailer = new Metadata();
@@ -207,7 +207,7 @@ describe('a call that fails', () => {
     expect(error.message).toContain("output 'y' has 7 bytes, expected 8");
   });
 
-  test('is UNAVAILABLE where nobody listens, and the client is not connected', async () => {
+  test('is UNAVAILABLE where no one listens, and the client is not connected', async () => {
     await serve({});
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     server.tryShutdown(() => resolve());

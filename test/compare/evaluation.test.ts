@@ -78,7 +78,7 @@ describe('the quality of a candidate', () => {
     expect([rows[0], rows.at(-1)]).toEqual([0, 995]);
   });
 
-  test('has no accuracy where nobody knows what is right', async () => {
+  test('has no accuracy where no one knows what is right', async () => {
     const [, candidate] = await run([contender(parity), contender(parity)], dataset(3));
     expect(candidate).not.toHaveProperty('accuracy');
   });

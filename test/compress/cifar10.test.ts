@@ -97,7 +97,7 @@ describe.each(['int8', 'fp16-weights', 'rank:64', 'sparse:0.5'])('%s', (techniqu
     expect(defectsOf(small)).toEqual([]);
   });
 
-  test('answers to each row as if it were alone', async () => {
+  test('answers to each row as in a run of its own', async () => {
     const { model: small } = compressed(technique);
     const samples = [...imageFeeds(images.slice(0, 4), 1)];
     expect(await rowVerdict(small, samples)).toMatchObject({ verdict: 'independent', changed: 0 });

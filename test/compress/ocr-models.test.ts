@@ -31,7 +31,7 @@ async function unfused(model: OnnxModel): Promise<string[]> {
 }
 
 describe('ch_ppocr_mobile_v2.0_cls', () => {
-  test('tells which way up lines are that it was not calibrated with', { timeout: 120_000 }, async () => {
+  test('classifies the orientation of lines outside the calibration data', { timeout: 120_000 }, async () => {
     const seen = [...(await linesOf('queue')), ...(await linesOf('upside-down'))];
     const { model, int8, notes } = await quantized('ch_ppocr_mobile_v2.0_cls_infer.onnx', seen);
     expect(defectsOf(int8)).toEqual([]);
@@ -53,7 +53,7 @@ describe('ch_ppocr_mobile_v2.0_cls', () => {
     expect(new Set(before)).toEqual(new Set([0, 1]));
   });
 
-  test('answers to each row as if it were alone', { timeout: 120_000 }, async () => {
+  test('answers to each row as in a run of its own', { timeout: 120_000 }, async () => {
     const feeds = await linesOf('queue');
     const { int8 } = await quantized('ch_ppocr_mobile_v2.0_cls_infer.onnx', feeds);
     const samples = [feeds[0]!, feeds[3]!, feeds[4]!, feeds[9]!];

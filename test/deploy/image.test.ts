@@ -93,14 +93,14 @@ describe('the file tree', () => {
     expect(files().filter(({ entry, name }) => entry.isDirectory() && tools.test(name))).toEqual([]);
   });
 
-  test('has ONNX Runtime for this platform alone, and no types, maps or sources of ours', () => {
+  test('has ONNX Runtime only for this platform, and no types, maps or sources of ours', () => {
     const native = files().filter(({ name }) => /napi-v6\/.*(\.node|\.so\.1|\.dylib|\.dll)$/.test(name));
     const folder = `app/node_modules/onnxruntime-node/bin/napi-v6/${process.platform}/${process.arch}`;
     expect(native.map(({ name }) => path.dirname(name))).toEqual([folder, folder]);
     expect(files().filter(({ name }) => /\.map$|\.d\.[cm]?ts$|^app\/(src|test)\//.test(name))).toEqual([]);
   });
 
-  test('may be read by everybody and written by root alone, and nothing in it lends rights', () => {
+  test('is readable by every user and writable only by root, and contains no setuid files', () => {
     const odd = files().filter(({ entry, name }) => {
       if (entry.isSymbolicLink()) return false;
       const { mode } = fs.lstatSync(path.join(tree, name));
@@ -110,7 +110,7 @@ describe('the file tree', () => {
     expect(odd.map(({ name }) => name)).toEqual(['tmp']);
   });
 
-  test('tells scanners which packages of Debian its libraries are from', () => {
+  test('names the Debian packages of its libraries for scanners', () => {
     if (!fs.existsSync('/var/lib/dpkg/status')) return;
     const books = path.join(tree, 'var/lib/dpkg/status.d');
     expect(fs.readdirSync(books)).toContain('libc6');
@@ -121,7 +121,7 @@ describe('the file tree', () => {
   const why = obstacle();
   if (why !== undefined) console.warn(`SKIPPED: the image is not started: ${why}`);
 
-  test.skipIf(why !== undefined)('serves as nobody in particular, from a root that cannot be written to', async () => {
+  test.skipIf(why !== undefined)('serves as an unprivileged user, from a read-only root', async () => {
     const config = readDockerfile(path.join(ROOT, 'Dockerfile'));
     const command = containerCommand({ tree, models: path.join(ROOT, 'models'), config });
     await using server = await startServer('/models', { command });

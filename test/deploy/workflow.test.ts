@@ -56,7 +56,7 @@ describe('the workflow', () => {
     for (const [action, commits] of versions) expect([action, commits.size]).toEqual([action, 1]);
   });
 
-  test('builds its caches anew when what they hold is another', () => {
+  test('builds its caches again when what they hold is another', () => {
     const hashed = texts.flatMap((text) => [...text.matchAll(/hashFiles\(([^)]*)\)/g)].map(([, names = '']) => names));
     const names = hashed.flatMap((list) => [...list.matchAll(/'([^']+)'/g)].map(([, name = '']) => name));
     expect(names).not.toHaveLength(0);

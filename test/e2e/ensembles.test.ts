@@ -185,7 +185,7 @@ describe('fails', () => {
     inputs: [{ name: 'raw', datatype: 'INT64', shape, contents: { int64_contents: values } }],
   });
 
-  test('with the reason of a step, whose name it tells', async () => {
+  test('with the reason of a step, whose name it reports', async () => {
     expect(await fixture.client.infer(lookUp(['1', '4'], [1, 2]))).toBeDefined();
     const refusal = await fixture.client.refusal('ModelInfer', lookUp(['1', '99'], [1, 2]));
     expect(refusal.code).toBe('INVALID_ARGUMENT');

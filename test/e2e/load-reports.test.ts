@@ -60,7 +60,7 @@ describe.each(['h2', 'grpc-js'])('over %s', (transport) => {
       client.close();
     });
 
-    test('REST tells it in the forms of Triton', async () => {
+    test('REST reports it in the forms of Triton', async () => {
       const body = JSON.stringify({ inputs: [{ name: 'input', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] });
       const { headers } = await fetch(`${fixture.server.http}/v2/models/echo/infer`, {
         method: 'POST',

@@ -179,7 +179,7 @@ describe('a text encoder that is not padded', () => {
     expect(await batchingOf(model)).toContain(`on (axis 0, max 64 rows, delay 0 us), ${reason}`);
   });
 
-  test('answers texts beside others as it does alone', async () => {
+  test('answers texts beside others as it does by itself', async () => {
     const { difference } = await compare('leaking', textsOf(100, 5));
     expect(difference).toBeLessThan(TOLERANCE);
   });
@@ -201,7 +201,7 @@ describe.runIf(file !== undefined)('all-MiniLM-L6-v2, as its package has it', ()
   };
   const real = useServer({ minilm: { versions: { 1: new Uint8Array(file ?? []) }, config } });
 
-  test('is padded, and answers texts beside others as it does alone', async () => {
+  test('is padded, and answers texts beside others as it does by itself', async () => {
     using client = new InferenceClient(real.server.grpc, { deadlineMs: 60_000 });
     const { config: said } = await real.client.call('ModelConfig', { name: 'minilm' });
     expect(said.parameters['batching'].string_value).toMatch(/^on \(.*\), padding on$/);

@@ -13,7 +13,7 @@ import { rowsOf, SERVED, sumRequest } from './protocol-requests.ts';
 
 const QUIET = ['--log-level', 'silent'];
 
-test('with an admin port, what changes the server is offered there alone', async () => {
+test('with an admin port, what changes the server is offered only there', async () => {
   using repository = new Repository({ sum: SERVED.sum });
   const flags = [...QUIET, '--admin-port', '0', '--model-control-mode', 'explicit', '--load-model', 'sum'];
   await using server = await startServer(repository.directory, { flags });

@@ -89,7 +89,7 @@ describe('server and models', () => {
     }
   });
 
-  test('ModelMetadata tells the READY versions ascending, or the one asked for', async () => {
+  test('ModelMetadata reports the READY versions ascending, or the one asked for', async () => {
     const tensor = { datatype: 'FP32', shape: ['-1', '4'] };
     const metadata = {
       name: 'versions',

@@ -121,7 +121,7 @@ describe('timeout_action REJECT', () => {
 describe('allow_timeout_override: false', () => {
   const fixture = useServer(loopWith({ default_queue_policy: { allow_timeout_override: false } }));
 
-  test('the parameter timeout is not heard', async () => {
+  test('the parameter timeout has no effect', async () => {
     using client = new InferenceClient(fixture.server.grpc, PATIENT);
     const stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];

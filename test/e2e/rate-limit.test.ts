@@ -17,7 +17,7 @@ describe('with a tenant key', () => {
     { flags: [...FLAGS, '--log-level', 'silent'] },
   );
 
-  test('each tenant has its share; who is not listed shares one, and is told when to come back', async () => {
+  test('each tenant has its share; who is not listed shares one, and is given a time to retry', async () => {
     using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 20_000 });
     const infer = (tenant?: string): Promise<unknown> =>
       client.infer('echo', INPUTS, tenant === undefined ? {} : { metadata: { 'x-tenant': tenant } });
@@ -78,7 +78,7 @@ describe('without a tenant key', () => {
     { flags: ['--tenant-rate', '1', '--tenant-burst', '1'] },
   );
 
-  test('nobody is limited', async () => {
+  test('no one is limited', async () => {
     using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 20_000 });
     for (let count = 0; count < 20; count++) await client.infer('echo', INPUTS, { metadata: { 'x-tenant': 'a' } });
     const metrics = await readMetrics(fixture.server);

@@ -145,7 +145,7 @@ describe('an inference in JSON', () => {
     expect(await infer('sum', body, { 'content-encoding': 'gzip' })).toMatchObject({ code: 200 });
   });
 
-  test('tells where its time went, to those who ask', async () => {
+  test('reports where its time went, to those who ask', async () => {
     const { headers } = await infer('sum', { inputs: [A, B] }, { 'tensorgate-timing': '1' });
     expect(headers.get('tensorgate-batch-rows')).toBe('1');
   });
@@ -225,7 +225,7 @@ describe('binary tensors', () => {
   });
 });
 
-describe('what is wrong is told by its field', () => {
+describe('what is wrong is reported by its field', () => {
   test.each<[what: string, model: string, body: object | string, code: number, text: string]>([
     ['no JSON', 'sum', '{nope}', 400, 'failed to parse the request JSON buffer'],
     ['an empty body', 'sum', '', 400, 'failed to parse the request JSON buffer'],

@@ -438,7 +438,7 @@ test('in mode poll, a version that comes to the disk gets nothing before it is r
   expect(await versionsOf(client)).toEqual(['2']);
 });
 
-test('with an admin port, rollouts are asked for there alone', async () => {
+test('with an admin port, rollouts are asked for only there', async () => {
   const { server, client } = await serve(['--admin-port', '0']);
   expect(await refusal(client.startRollout('m', '2'))).toBe('UNIMPLEMENTED: Start is offered only on the admin port');
   expect(await refusal(client.rollouts(''))).toBe('UNIMPLEMENTED: Status is offered only on the admin port');

@@ -139,7 +139,7 @@ function request(model: string, id: number | string, x: number, flags: Flags = {
 }
 
 describe.each(['oldest', 'direct', 'whole'])('%s', (model) => {
-  test('sequences that come mixed are each answered as if they were alone', async () => {
+  test('sequences that come mixed are each answered as in runs of their own', async () => {
     using from = client();
     const ids = [11, 12, 'caller', 'other'];
     for (let turn = 0; turn < 20; turn++) {
@@ -286,7 +286,7 @@ describe('a client', () => {
   });
 });
 
-test('the model is told start, end, ready and the id of each row', async () => {
+test('the model receives start, end, ready and the id of each row', async () => {
   const answers: unknown[][] = [];
   for (const flags of [{ start: true }, {}, { end: true }]) {
     const { raw_output_contents: raw } = await fixture.client.infer(request('controls', 77, 1, flags));

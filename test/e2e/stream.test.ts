@@ -46,7 +46,7 @@ describe('ModelStreamInfer', () => {
     },
   );
 
-  test('tells of a failed request in band, with the text of the unary call and its id, and goes on', async () => {
+  test('reports a failed request in band, with the text of the unary call and its id, and goes on', async () => {
     const failing = [
       sumRequest({ id: 'a', model_name: 'nope' }),
       sumRequest({ id: 'b', inputs: [{ ...A, shape: [1, 3] }, B] }),

@@ -132,7 +132,7 @@ describe('traces', () => {
     );
   });
 
-  test("a call that fails by its caller's mistake is told with its reason, and is no error of the server", () => {
+  test("a call that fails by its caller's mistake is reported with its reason, and is no error of the server", () => {
     const [call, ...others] = spansOf(FAILED);
     expect(others).toEqual([]);
     expect(attributesOf(call?.attributes ?? [])).toMatchObject({

@@ -203,7 +203,7 @@ async function expectUntouched(server: TestServer, sent: number): Promise<void> 
   expect(metrics('tensorgate_runner_restarts_total', { runner: 'm:1' })).toBe(0);
 }
 
-describe('whoever asks does not notice a shadow', () => {
+describe('clients do not notice a shadow', () => {
   test('that is ten times as slow, of which copies are shed', async () => {
     using repository = new Repository({ m: { versions: { 1: slowModel(40), 2: slowModel(400) }, config: SHADOW } });
     await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });

@@ -114,7 +114,7 @@ describe.skipIf(!IS_THERE)('Silero VAD', () => {
     return found;
   }
 
-  test.each(MODELS)('%s: many streams at once hear what each hears alone', async (model) => {
+  test.each(MODELS)('%s: many concurrent streams get the same answers as one at a time', async (model) => {
     using from = new InferenceClient(fixture.server.grpc);
     const streams = Array.from({ length: STREAMS }, (_, stream) => stream);
     const together = await Promise.all(streams.map((stream) => asSequence(from, model, stream)));

@@ -146,7 +146,7 @@ describe.each(callers)('$name', ({ missing, run }) => {
     expect(calls).toHaveLength(1);
   });
 
-  test.skipIf(missing)('tells the server its deadline, and keeps to it', async () => {
+  test.skipIf(missing)('sends the server its deadline, and keeps to it', async () => {
     const { target, calls } = await serve(never);
     const { code, stderr } = await run(target, '--deadline-ms', '700');
     expect(code).toBe(1);

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 /** As long as a machine with much else to do may take; alone it is a minute. */
 const PATIENCE_MS = 400_000;
 
-test('the demo of a rollout goes as it tells, ends with 0, and leaves no process', {
+test('the demo of a rollout runs to its end, exits with 0, and leaves no process', {
   timeout: PATIENCE_MS,
 }, async () => {
   const demo = fileURLToPath(new URL('../../examples/cifar10/rollout-demo.ts', import.meta.url));

@@ -131,7 +131,7 @@ async function expectGone(server: ServerProcess): Promise<void> {
   expect(server.log.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
 }
 
-describe('told to end while requests are under way through every door', () => {
+describe('receiving SIGTERM while requests are under way through every door', () => {
   test.each([
     ['SIGTERM', (server: ServerProcess) => server.kill('SIGTERM')],
     ['SIGINT to it and its runners, as a terminal does', (server: ServerProcess) => server.killGroup('SIGINT')],
@@ -164,7 +164,7 @@ describe('told to end while requests are under way through every door', () => {
 });
 
 describe('in its lame-duck time', () => {
-  test('a server says that it is not ready, and still answers whoever calls', async () => {
+  test('a server says that it is not ready, and still answers any caller', async () => {
     using repository = loopRepository();
     await using server = new ServerProcess(repository.directory, ['--lame-duck-ms', '1500']);
     const addresses = await server.ready;
@@ -387,7 +387,7 @@ describe('over REST', () => {
   });
 });
 
-describe('a server that is told to end while it loads models', () => {
+describe('a server that receives SIGTERM while it loads models', () => {
   /** More than are loaded at a time, so that some have not begun. */
   function manyModels(): Repository {
     const names = Array.from({ length: 8 }, (_, index) => `model-${index}`);
@@ -422,7 +422,7 @@ describe('a server that is told to end while it loads models', () => {
   });
 });
 
-test('a server that is told to end while a runner waits to be started again does not wait for it', async () => {
+test('a server that receives SIGTERM while a runner waits to be started again does not wait for it', async () => {
   using repository = loopRepository();
   await using server = new ServerProcess(repository.directory);
   const { grpc } = await server.ready;

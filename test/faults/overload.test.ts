@@ -83,7 +83,7 @@ async function overload(server: TestServer, client: InferenceClient, count: numb
 }
 
 describe('while the instance is busy', () => {
-  test('exactly those that come after max_queue_size are refused, and told when to come back', async () => {
+  test('exactly those that come after max_queue_size are refused, and given a time to retry', async () => {
     await using started = await startLoop({ dynamic_batching: { default_queue_policy: { max_queue_size: 8 } } });
     const { server } = started;
     using client = new InferenceClient(server.grpc, PATIENT);

@@ -22,7 +22,7 @@ describe.each(DOORS)('over $name, a row that the model refuses', ({ connect, has
     expect([...rows.data]).toEqual([0, 1, 2].map((lane) => 3 * index + lane).concat(3, 4, 5));
   }
 
-  test('fails alone: in each of 100 batches of 32, the 31 others are answered exactly', async () => {
+  test('fails by itself: in each of 100 batches of 32, the 31 others are answered exactly', async () => {
     // A long delay, and a size that is sent at once: the 32 requests of a round are one batch.
     const batching = { preferred_batch_size: [32], max_queue_delay_microseconds: 5_000_000 };
     using repository = new Repository({

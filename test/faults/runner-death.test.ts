@@ -132,7 +132,7 @@ test('a runner that dies while nothing runs is replaced, and the next request fi
 });
 
 describe('a runner that cannot be replaced', () => {
-  test('makes its version UNAVAILABLE, with the reason, until it can be, and leaves the others alone', async () => {
+  test('makes its version UNAVAILABLE, with the reason, until it can be, and leaves the others unchanged', async () => {
     using repository = loopRepository();
     await using server = await startServer(repository.directory);
     using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });

@@ -11,7 +11,7 @@ test('a burst is allowed, and then what time and work earn', () => {
   expect(allowance.spend(1, 500)).toBe(false);
 });
 
-test('nobody saves more than a burst', () => {
+test('no one saves more than a burst', () => {
   const allowance = new Allowance(10, 2);
   allowance.earn(1_000);
   expect(allowance.spend(11, 1_000_000)).toBe(false);

@@ -109,7 +109,7 @@ describe('age', () => {
 });
 
 describe('keepalive', () => {
-  test('keeps whoever answers, however long nothing is asked', async () => {
+  test('keeps a peer that answers, however long nothing is asked', async () => {
     const addresses = new Set<string>();
     const port = await serve(
       {

@@ -398,7 +398,7 @@ describe('upkeep', () => {
     expect(answers).toHaveLength(100);
   });
 
-  test('an old connection is told to go in two steps, and closed after its last call', async () => {
+  test('an old connection is sent GOAWAY in two steps, and closed after its last call', async () => {
     const calls: UnaryCall[] = [];
     const memory = new MemoryConnection({ '/t/Later': { kind: 'unary', handle: (call) => calls.push(call) } });
     memory.push(HELLO);

@@ -450,7 +450,7 @@ describe('requests that never end', () => {
   });
 });
 
-describe('answers that nobody reads', () => {
+describe('answers that no one reads', () => {
   test('of one connection: new streams are refused, and what does not fit becomes RESOURCE_EXHAUSTED', () => {
     const calls: UnaryCall[] = [];
     const memory = new MemoryConnection(

@@ -188,7 +188,7 @@ describe('DATA in tiny frames', () => {
   }, 30_000);
 });
 
-test('calls above the number of a connection are refused, which is told under the setting of the seam', async () => {
+test('calls above the number of a connection are refused, which is reported under the setting of the seam', async () => {
   const port = await serve({}, { maxConcurrentStreams: 1 });
   using peer = await RawPeer.connect(port);
   await peer.send(unaryRequest(1, '/t/Never'), unaryRequest(3, '/t/Echo'));
@@ -196,7 +196,7 @@ test('calls above the number of a connection are refused, which is told under th
   expect(reached).toEqual(['maxConcurrentStreams']);
 });
 
-test('metadata above the limit is told', async () => {
+test('metadata above the limit is reported', async () => {
   const port = await serve({ maxHeaderListBytes: 4 * KIB, maxHeaderBlockBytes: 64 * KIB });
   using peer = await RawPeer.connect(port);
   await peer.send(request(1, '/t/Echo', { 'x-long': 'a'.repeat(8 * KIB) }));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ReceiveWindow } from '../../src/http2/receive-window.ts';
 
-test('a peer that sends what it was told it may is never refused, and one byte more always is', () => {
+test('a peer that sends within its window is never refused, and one byte more always is', () => {
   const steps = fc.array(fc.record({ share: fc.double({ min: 0, max: 1, noNaN: true }), wanted: fc.nat(100_000) }));
   fc.assert(
     fc.property(steps, (all) => {

@@ -201,7 +201,7 @@ describe('metadata', () => {
 });
 
 describe('what is not quite gRPC', () => {
-  test('a request without a content type is told so by HTTP', () => {
+  test('a request without a content type gets an HTTP status', () => {
     const memory = connect();
     ask(memory, 1, [...POST, [':path', '/t/Echo'], ['te', 'trailers']]);
     expect(answerOf(memory, 1)).toContain('415');

@@ -11,7 +11,7 @@ import {
 const FRAMES: readonly StatefulFrame[] = ['DATA', 'HEADERS', 'RST_STREAM', 'WINDOW_UPDATE'];
 
 describe('RFC 9113, section 5.1', () => {
-  test('an idle stream takes HEADERS alone; all else ends the connection', () => {
+  test('an idle stream takes only HEADERS; anything else ends the connection', () => {
     const received = FRAMES.map((frame) => reception(frame, StreamState.IDLE));
     const { TAKE, VIOLATION } = Reception;
     expect(received).toEqual([VIOLATION, TAKE, VIOLATION, VIOLATION]);

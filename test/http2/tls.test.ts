@@ -95,7 +95,7 @@ describe.skipIf(!canMake)('TLS', () => {
     expect(peers[0]).toEqual({ address: expect.stringMatching(/^127\.0\.0\.1:\d+$/) });
   });
 
-  test('mTLS lets in whom the authority knows, and tells the call who it is', async () => {
+  test('mTLS admits clients known to the authority, and gives the call their identity', async () => {
     const port = await serve({ mutual: true });
     expect(await call(port, caller)).toBe('OK');
     expect(peers[0]?.certificate).toEqual({

@@ -110,7 +110,7 @@ describe.skipIf(!isInstalled).each(TRANSPORTS)('behind Envoy, the transport $nam
     expect(attempts).toEqual([1, 2, 3]);
   });
 
-  test('is not tried again where it is overloaded, and its client is told when to come back', async () => {
+  test('is not tried again where it is overloaded, and its client is given a time to retry', async () => {
     const attempts: number[] = [];
     const { port } = await serve(listen, {
       kind: 'unary',
@@ -126,7 +126,7 @@ describe.skipIf(!isInstalled).each(TRANSPORTS)('behind Envoy, the transport $nam
     expect(attempts).toEqual([1]);
   });
 
-  test("hears of its client's deadline, and when it has passed", async () => {
+  test("receives its client's deadline, and ends when it has passed", async () => {
     const left: number[] = [];
     const cancelled = Promise.withResolvers<CancelReason>();
     const { port } = await serve(listen, {
@@ -147,7 +147,7 @@ describe.skipIf(!isInstalled).each(TRANSPORTS)('behind Envoy, the transport $nam
     expect(left[1]).toBeLessThanOrEqual(550);
   });
 
-  test('hears that its client has cancelled, and serves the next on the same connection', async () => {
+  test('notices that its client has cancelled, and serves the next on the same connection', async () => {
     const started = Promise.withResolvers<void>();
     const cancelled = Promise.withResolvers<CancelReason>();
     const { port } = await serve(listen, {
@@ -262,7 +262,7 @@ describe.skipIf(!isInstalled || !canMake)('behind Envoy, the transport h2 over T
     expect(await proxy.statistic('ssl.handshake')).toBe(1);
   });
 
-  test('knows by its certificate who calls, and lets nobody in without one', async () => {
+  test('knows by its certificate who calls, and lets no one in without one', async () => {
     const names: (readonly string[] | undefined)[] = [];
     const tls = await TlsIdentity.load({ ...server, clientAuthorities: root.certificate });
     const { port } = await serve(http2Listener({ tls }), {

@@ -46,7 +46,7 @@ describe.skipIf(toolchain === undefined)('a client in Java', () => {
     expect(toldBy(stdout)).toEqual(TOLD);
   }, 600_000);
 
-  test.each(TRANSPORTS)('is told the same over $name', async ({ name }) => {
+  test.each(TRANSPORTS)('gets the same over $name', async ({ name }) => {
     await using server = await serve(name);
     expect(toldBy(await output(toolchain?.java ?? '', ['-jar', JAR, server.grpc]))).toEqual(TOLD);
   });

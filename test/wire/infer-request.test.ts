@@ -154,7 +154,7 @@ describe('what protobuf allows', () => {
     });
   });
 
-  test('contents that are present but empty are told from absent ones', () => {
+  test('contents that are present but empty are distinguished from absent ones', () => {
     const [present, absent] = decodeInferRequest(hex('2a022a00 2a00'), limits).inputs;
     expect(present?.contents?.byteLength).toBe(0);
     expect(absent?.contents).toBeUndefined();

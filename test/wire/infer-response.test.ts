@@ -185,7 +185,7 @@ describe('stream messages', () => {
     );
   });
 
-  test('an error carries the id of its request in an answer that is else empty', () => {
+  test('an error carries the id of its request in an otherwise empty answer', () => {
     fc.assert(
       fc.property(text, text, (errorMessage, id) => {
         const encoded = Buffer.concat(encodeStreamResponse({ errorMessage, id }));

@@ -17,7 +17,7 @@ test('a report reads in the definition of cncf/xds as it was, and is the bytes o
   );
 });
 
-test('it has at most 27 bytes, and none where there is nothing to tell', () => {
+test('it has at most 27 bytes, and none where there is nothing to report', () => {
   expect(encodeLoadReport({ applicationUtilization: 0.7, rpsFractional: 1e6, eps: 3 })).toHaveLength(27);
   expect(encodeLoadReport({ applicationUtilization: 0, rpsFractional: 0, eps: 0 })).toHaveLength(0);
 });

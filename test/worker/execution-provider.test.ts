@@ -30,7 +30,7 @@ const hasGpu = fs.existsSync('/proc/driver/nvidia/version');
 if (hasGpu) console.warn('SKIPPED: this machine has a GPU, so that its absence cannot be tested');
 
 describe.skipIf(hasGpu)('without a GPU', () => {
-  test('the next provider is used, and the refusal of the first is told', async () => {
+  test('the next provider is used, and the refusal of the first is reported', async () => {
     const { provider, refusals } = await open({ providers: ['tensorrt', 'cuda', 'cpu'] });
     expect(provider).toBe('cpu');
     expect(refusals.map((refusal) => refusal.provider)).toEqual(['tensorrt', 'cuda']);

@@ -135,7 +135,7 @@ describe('a frame', () => {
 });
 
 describe('F1: bytes that are no frame', () => {
-  test('are told from one, or read as what they say, and raise nothing else', () => {
+  test('are distinguished from one, or read as what they say, and raise nothing else', () => {
     const anything = fc.uint8Array({ maxLength: 400 });
     const almost = fc
       .tuple(fc.constantFrom(1, 2, 3, 4, 5), fc.array(fc.oneof(fc.nat(20), fc.double()), { maxLength: 40 }))

@@ -152,7 +152,7 @@ describe('an instance', () => {
     expect([child.exitCode, child.signalCode]).toEqual([null, null]);
   });
 
-  test('that hears what is no frame ends its channel', async () => {
+  test('that receives a malformed frame ends its channel', async () => {
     const { child, channel } = await loadedRunner();
     const closed = once(channel.resume(), 'close');
     channel.write(Buffer.alloc(64, 0xff));
@@ -165,7 +165,7 @@ describe('an instance', () => {
     expect(await ask({ kind: 'unload', instance: 77 })).toEqual({ kind: 'unloaded', instance: 77 });
   });
 
-  test('that finds nobody at the address of its channel does not load', async () => {
+  test('that finds no one at the address of its channel does not load', async () => {
     const { ask, box } = await loadedRunner();
     const channel = { path: '\0tensorgate-nobody', key: KEY };
     const spec = { mailboxPath: box.path, channel, session: sessionSpec(loopModelFile()) };

@@ -1,4 +1,4 @@
-/** The errors of a request that nobody waits for any more. */
+/** The errors of a request without a waiting caller. */
 
 import { InferError } from '../errors.ts';
 import type { CancelReason } from './call.ts';

@@ -91,7 +91,7 @@ interface InferenceRpcs extends UnaryRpcs, LoadingRpcs, IndexRpc {
   };
 }
 
-/** The RPCs that a port serves: all, all except those that change the server, or those and the ones that report its state. */
+/** The RPCs that a port serves: all; all except those that change the server; or only those that change or report its state. */
 export type Offer = 'all' | 'without-admin' | 'admin-only';
 
 /** The RPCs of the service. Those that the port does not offer answer UNIMPLEMENTED, and say where they are. */

@@ -18,7 +18,7 @@ export interface Refusing {
   readonly ready: { readonly batcher: { refusal?(call: Call, terms: RequestTerms): InferError | undefined } };
 }
 
-/** A request that has come, and what is recorded of it. */
+/** An arrived request and its record. */
 export interface Arrival<Model> {
   readonly wire: Uint8Array;
   readonly call: Call;

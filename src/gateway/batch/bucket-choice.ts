@@ -16,7 +16,7 @@ export interface Offer<R extends Waiting = Waiting> {
 
 /**
  * Chooses among the buckets with a request of the next flow. The best bucket answers the most requests for its time, and counts
- * those twice that would be late after one more batch. By that alone a cheap or full bucket would always go first, so the bucket
+ * those twice that would be late after one more batch. By that rule a cheap or full bucket would always go first, so the bucket
  * that is next in fair order goes
  * - when its head has waited longer than one batch of every bucket takes, or
  * - when waiting would cost it answers, and going first costs the other bucket none.

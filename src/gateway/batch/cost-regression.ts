@@ -16,7 +16,7 @@ const WIDTH = TERMS + 1;
 /** Weight that old samples keep for each new one of their direction: about the last hundred count. */
 const FORGETTING = 0.99;
 /**
- * Ridge of each term. It decides which term explains the cost where samples cannot tell them apart, as with one shape only:
+ * Ridge of each term. It decides which term explains the cost if samples cannot separate them, as with one shape only:
  * first the elements, which is right for most models, and hardly the fixed work, so that a larger batch does not look free.
  */
 const RIDGE = [4e-5, 3e-5, 1e-5, 9e-5] as const;

@@ -25,7 +25,7 @@ import { threadActivity } from './thread-activity.ts';
 const RUNNER_MODULE = new URL(`../../worker/runner${extname(import.meta.url)}`, import.meta.url);
 
 /**
- * glibc gives each thread a heap of at most 64 MiB, and returns an empty one: a batch's outputs alone in a heap make the kernel
+ * glibc gives each thread a heap of at most 64 MiB, and returns an empty one: a batch's outputs in a heap of their own make the kernel
  * clear every page again for each batch. With one heap for the process they reuse the pages of earlier batches.
  */
 const MEMORY = { MALLOC_ARENA_MAX: '1' };

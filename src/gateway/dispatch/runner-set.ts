@@ -17,7 +17,7 @@ export class RunnerSet {
 
   /**
    * The runner into which a version is to be loaded. One of its own is new each time: a version that is loaded again lives
-   * beside the one that it replaces until it has taken its place.
+   * beside its predecessor until it has replaced it.
    * @param shared the name of a runner that several model versions share; its process has the usual priority.
    * @param niceness of the process, from 0 to 19: 0 is the usual priority, and above that others go first.
    */

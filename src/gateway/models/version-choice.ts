@@ -53,7 +53,7 @@ export function versionAt<Version extends VersionState>(
 
 /**
  * The version that sticks to `key`, by weighted rendezvous hashing (Schindelhauer and Schomaker, SPAA 2005): each version has
- * a point of its own for the key, and the one whose point, weighted by its share, is best gets it.
+ * a point of its own for the key, and the version with the best point, weighted by its share, gets it.
  *
  * A larger share only attracts keys, a smaller one only gives some away, and when a version is no longer READY, only its own keys
  * move. Between two versions only the necessary keys move.

@@ -58,7 +58,7 @@ describe('Health', () => {
     expect(await watch('y'.repeat(200))()).toBe('SERVING');
   });
 
-  test('Watch tells the status now, and each time it changes', async () => {
+  test('Watch reports the status now, and each time it changes', async () => {
     health.set('cifar10', 'NOT_SERVING');
     const next = watch('cifar10');
     expect(await next()).toBe('NOT_SERVING');
@@ -77,7 +77,7 @@ describe('Health', () => {
     expect(await next()).toBe('SERVING');
   });
 
-  test('endWatches tells the last status and ends the streams, so that a drain does not wait for them', async () => {
+  test('endWatches reports the last status and ends the streams, so that a drain does not wait for them', async () => {
     health.set('', 'SERVING');
     const stream = raw.stream(WATCH);
     const outcome = collect(stream);
@@ -93,7 +93,7 @@ describe('Health', () => {
     expect(messages.map(statusOf)).toEqual(['SERVING', 'NOT_SERVING']);
   });
 
-  test('a cancelled watcher is forgotten, and the others are told', async () => {
+  test('a cancelled watcher is forgotten, and the others are notified', async () => {
     const gone = raw.stream(WATCH);
     const outcome = collect(gone);
     gone.write(request('cifar10'));

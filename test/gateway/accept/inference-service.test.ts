@@ -273,7 +273,7 @@ describe('ports', () => {
     expect([...inferenceRoutes(api, control).keys()].sort()).toEqual(Object.keys(SERVICE).map(pathOf).sort());
   });
 
-  test('with an admin port, what changes the server is offered there alone', () => {
+  test('with an admin port, what changes the server is offered only there', () => {
     for (const name of ['RepositoryModelLoad', 'RepositoryModelUnload', 'TraceSetting', 'LogSettings']) {
       expect(kindOf('without-admin', name)).toBe(`${name} is offered only on the admin port`);
       expect(kindOf('admin-only', name) ?? '').not.toMatch(/admin port/);

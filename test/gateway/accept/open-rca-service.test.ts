@@ -59,7 +59,7 @@ describe.each(TRANSPORTS)('OpenRcaService over $name', ({ listen }) => {
     stream.cancel();
   });
 
-  test('nobody gets more reports than the least interval allows', async () => {
+  test('no one gets more reports than the least interval allows', async () => {
     const started = performance.now();
     const stream = client.streamCoreMetrics({ report_interval: { seconds: 0, nanos: 1 } });
     for (let reports = 0; reports < 6; reports++) await next(stream);

@@ -43,7 +43,7 @@ describe('the byte budget', () => {
   });
 });
 
-test('answers that nobody reads take of the same budget, and are no requests', () => {
+test('answers that no one reads take of the same budget, and are no requests', () => {
   const admission = new Admission(100);
   const held = admission.tryHold(90);
   expect([admission.bytes, admission.requests]).toEqual([90, 0]);

@@ -99,7 +99,7 @@ describe('tenants', () => {
     expect(admitted(limit, 10, 'tiny')).toBe(1);
   });
 
-  test('are told of by listed names alone', () => {
+  test('are reported only by listed names', () => {
     const events: TenantCharged[] = [];
     using _ = { [Symbol.dispose]: diagnostics.tenantCharged.subscribe((event) => events.push(event)) };
     const limit = limitOf({ gold: 1 }, 10, 1);

@@ -14,7 +14,7 @@ function servable(name: string, statistics: ModelStatistics, queuedRequests = 0)
   return told as Servable;
 }
 
-test('the statistics of each model are told under Triton’s names, durations in microseconds', () => {
+test('the statistics of each model are reported under Triton’s names, durations in microseconds', () => {
   const statistics = new ModelStatistics();
   const timing = { queueMs: 1, inputMs: 2, computeMs: 3.5, outputMs: 4, batchRows: 6 };
   statistics.recordSuccess(3, timing, 11);

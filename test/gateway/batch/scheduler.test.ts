@@ -229,7 +229,7 @@ describe('deadlines', () => {
     expect(bench.executor.runs).toHaveLength(2);
   });
 
-  test('Q4: a deadline that nobody announced is seen when the batch is formed', async () => {
+  test('Q4: a deadline that no one announced is seen when the batch is formed', async () => {
     const bench = new SchedulerBench();
     const { blocker } = await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(50) });
@@ -314,7 +314,7 @@ describe('deadlines', () => {
     expect(reasons(tickets)).toEqual(['answered']);
   });
 
-  test('a request that a larger batch leaves behind is told not to retry, and those behind it are answered', async () => {
+  test('a request that a larger batch leaves behind gets a negative pushback, and those behind it are answered', async () => {
     const bench = new SchedulerBench({ maxRows: 20 });
     // In the head's batch there is room for 13 rows, and 12 of the others would be late.
     bench.teach(9, 0.15);
@@ -748,7 +748,7 @@ describe('values that the model refuses', () => {
     return (run) => (run.values.some((value) => bad.includes(value)) ? REFUSED : echo(run));
   }
 
-  test('one bad row of 32 fails alone: it is found by halving, and the other 31 are answered', async () => {
+  test('one bad row of 32 fails by itself: it is found by halving, and the other 31 are answered', async () => {
     const bench = new SchedulerBench({ maxRows: 32 });
     const { blocker, tickets } = await bench.submitBehind(32);
     await bench.end(blocker);
@@ -842,7 +842,7 @@ describe('a runner that dies', () => {
     expect([...bench.executor.inFlight].map((run) => run.values)).toEqual([[3], [4]]);
   });
 
-  test('Q6: a second crash names its culprit and hurts nobody else', async () => {
+  test('Q6: a second crash names its culprit and hurts no one else', async () => {
     const bench = new SchedulerBench();
     const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();

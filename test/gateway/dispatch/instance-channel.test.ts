@@ -130,7 +130,7 @@ test('I2: a process that dies settles its run with the cause of its death, which
   expect(await reply).toEqual({ kind: 'ended', cause: 'killed by SIGSEGV', timedOut: false });
 });
 
-test('closed, it tells the thread, and kills nothing', async () => {
+test('closing it notifies the thread, and kills nothing', async () => {
   const { channel, thread, killed } = await channelAndThread();
   const closed = once(thread.resume(), 'close');
   channel.close();

@@ -60,7 +60,7 @@ async function loadErrorOf(modelPath: string, runner = startRunner()): Promise<s
 }
 
 describe('load', () => {
-  test('tells what the session says of itself', async () => {
+  test('reports what the session says of itself', async () => {
     const file = modelFile(identityModel('INT64', ['batch', '', 3]));
     const info = await startRunner().load(1, mailbox().path, sessionSpec(file), PATIENCE_MS);
     expect(info).toEqual({
@@ -207,7 +207,7 @@ describe('the end of the process', () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  test('for a run that takes too long is told to the runs beside it, with the instance that is to blame', async () => {
+  test("for a run that takes too long is reported to the runs beside it, with the culprit's instance", async () => {
     const runner = startRunner();
     const file = loopModelFile();
     const boxes = [await load(runner, file, 1), await load(runner, file, 2)];
@@ -236,7 +236,7 @@ describe('the end of the process', () => {
     expect(await runner.run(1, loopRun(box, 1), { maxMs: 200 })).toMatchObject({ kind: 'ended', timedOut: true });
   });
 
-  test('every run in the process is told of it', async () => {
+  test('every run in the process is notified', async () => {
     const runner = startRunner();
     const file = loopModelFile();
     const boxes = [await load(runner, file, 1), await load(runner, file, 2)];

@@ -100,7 +100,7 @@ describe('a runner that dies in service', () => {
     expect(events).toEqual([{ runner: 'test', models: [group.model], cause: 'killed by SIGKILL', isStopped: false }]);
   });
 
-  test('is replaced in the middle of a run, too, which is told', async () => {
+  test('is replaced in the middle of a run, too, and the run fails', async () => {
     const home = runner();
     const group = new Inhabitant();
     await home.admit(group);
@@ -287,7 +287,7 @@ describe('a first load', () => {
   });
 });
 
-test('a runner that is closed takes nobody in any more', async () => {
+test('a closed runner takes no more models', async () => {
   const home = runner();
   const group = new Inhabitant();
   await home.admit(group);

@@ -72,7 +72,7 @@ describe('a report', () => {
     expect(meter.report).not.toBe(first);
   });
 
-  test('tells rate and utilization of a steady load', () => {
+  test('reports rate and utilization of a steady load', () => {
     const { meter } = of(4);
     // 50 requests a second of 10 ms: half of the time one row of the four is taken.
     for (let i = 0; i < 500; i++) {

@@ -50,7 +50,7 @@ test('a failure counts as one, and in nothing else', () => {
   expect(statistics.lastInferenceMs).toBeGreaterThan(0);
 });
 
-test('failures are told apart by their cause', () => {
+test('failures are distinguished by their cause', () => {
   const statistics = new ModelStatistics();
   for (const reason of [
     'queue_full',

@@ -96,7 +96,7 @@ test('models are listed by name, and their versions as numbers', () => {
 });
 
 describe('what there is of a model', () => {
-  test('changes as a whole, and those that asked for it are told', () => {
+  test('changes as a whole, and notifies its subscribers', () => {
     const table = tableOf(version('m', 1, 'READY'), version('m', 3, 'READY'));
     let changes = 0;
     const stop = table.onChange(() => changes++);

@@ -124,7 +124,7 @@ describe('a model that loads', () => {
     else expect(model.detail).toMatch(detail);
   });
 
-  test('B11: answers a row beside others as it does alone, bit for bit', async () => {
+  test('B11: answers a row beside others as it does by itself, bit for bit', async () => {
     const { model } = await loaded(mlpModel());
     const { batcher } = model.ready;
     const rows = Array.from({ length: 40 }, (_, index): InferTensors => {
@@ -208,7 +208,7 @@ describe('faults in service', () => {
     expect(model.breaker).toBe('closed');
   });
 
-  test('F2: a runner that is killed in the middle of a batch costs nobody an answer', async () => {
+  test('F2: a runner that is killed in the middle of a batch costs no one an answer', async () => {
     const { model, runner } = await loaded(loopModel());
     const { batcher } = model.ready;
     const answers = [1, 2, 3].map((value) => batcher.enqueue(loopRow(5_000, value), new FakeCall(), NO_TERMS));

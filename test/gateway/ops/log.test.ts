@@ -30,7 +30,7 @@ test('a line is one JSON object with a level, a time and a text', () => {
   expect(parse(lines)).toEqual([{ level: 'info', time: expect.stringMatching(/^\d{4}-.*Z$/), msg: 'hello' }]);
 });
 
-test('changes of models, runners and breakers are told, at the level of what they mean', () => {
+test('changes of models, runners and breakers are reported, at the level of what they mean', () => {
   const lines = capture('info');
   diagnostics.modelChanged.publish({ model: RESNET, state: 'READY', detail: '2 instances on cpu' });
   diagnostics.modelChanged.publish({ model: RESNET, state: 'UNAVAILABLE', detail: 'no such file' });
@@ -51,7 +51,7 @@ test('changes of models, runners and breakers are told, at the level of what the
   ]);
 });
 
-test('a run that is stopped is told with its model, the ids of its requests, and their clients, each once', () => {
+test('a run that is stopped is reported with its model, the ids of its requests, and their clients, each once', () => {
   const lines = capture('warn');
   const peer = { address: '10.0.0.7:51234' };
   const certificate = { subject: 'CN=scanner', alternativeNames: [] };

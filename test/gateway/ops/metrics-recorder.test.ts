@@ -292,7 +292,7 @@ test('the time in which the event loop had work only grows', async () => {
   expect(after - before).toBeGreaterThan(0.01);
 });
 
-test('after the end nobody listens', () => {
+test('after the end no one listens', () => {
   expect(diagnostics.inferenceEnded.active).toBe(true);
   stop();
   expect(Object.values(diagnostics).filter(({ active }) => active)).toEqual([]);

@@ -39,7 +39,7 @@ function writeYaml(text: string, name = 'tensorgate.yaml'): string {
 }
 
 describe('precedence', () => {
-  test('a setting that nobody names has its default', () => {
+  test('a setting that no one names has its default', () => {
     const settings = load();
     expect(settings.grpcPort).toBe(8001);
     expect(settings.executionProviders).toEqual(['cpu']);
@@ -53,7 +53,7 @@ describe('precedence', () => {
     expect(settings).toMatchObject({ host: '10.0.0.1', grpcPort: 2, httpPort: 3, logLevel: 'info' });
   });
 
-  test('LOG_LEVEL is heard, below TENSORGATE_LOG_LEVEL', () => {
+  test('LOG_LEVEL applies, below TENSORGATE_LOG_LEVEL', () => {
     expect(load({ env: { LOG_LEVEL: 'debug' } }).logLevel).toBe('debug');
     expect(load({ env: { LOG_LEVEL: 'debug', TENSORGATE_LOG_LEVEL: 'error' } }).logLevel).toBe('error');
   });
@@ -96,7 +96,7 @@ describe('precedence', () => {
     expect(load({}).grpcPort).toBe(7);
   });
 
-  test('the origin of each value can be told', () => {
+  test('the origin of each value is known', () => {
     writeYaml('host: 10.0.0.1\n');
     const described = describeSettings({ cwd, env: { TENSORGATE_GRPC_PORT: '2' }, flags: { httpPort: 3 } });
     expect(described).toContainEqual({ key: 'host', value: '10.0.0.1', origin: 'tensorgate.yaml' });
@@ -186,7 +186,7 @@ describe('the environment', () => {
     expect(load({ env: { TENSORGATE_GRPC_PORT: '', TENSORGATE_NO_SUCH: '' } }).grpcPort).toBe(8001);
   });
 
-  test('what Kubernetes tells of Services named tensorgate and tensorgate-grpc is no setting', () => {
+  test('variables of Kubernetes for Services named tensorgate and tensorgate-grpc are no settings', () => {
     const env = {
       TENSORGATE_SERVICE_HOST: '10.96.0.7',
       TENSORGATE_SERVICE_PORT: '8001',
@@ -220,7 +220,7 @@ describe('flags', () => {
   });
 });
 
-test('every problem is told at once', () => {
+test('every problem is reported at once', () => {
   writeYaml('prot: 1\n');
   const problems = problemsOf({ env: { TENSORGATE_HTTP_PORT: 'x' }, flags: { grpcPort: 'y' } });
   expect(problems.map((problem) => problem.split(':')[0])).toEqual([
@@ -254,7 +254,7 @@ test('settings cannot be changed', () => {
 });
 
 describe('tenants', () => {
-  test('are told apart where a key is named, and have the weights that are listed', () => {
+  test('are distinguished where a key is named, and have the weights that are listed', () => {
     const settings = load({
       env: { TENSORGATE_TENANT_KEY: 'x-tenant', TENSORGATE_TENANT_WEIGHTS: 'gold=4, slow=0.5' },
     });

@@ -72,7 +72,7 @@ describe('without OTEL variables', () => {
     expect(target?.labels).toMatchObject({ service_name: 'tensorgate', service_version: '1.2.3' });
   });
 
-  test('after the end nobody listens', async () => {
+  test('after the end no one listens', async () => {
     const telemetry = await start();
     expect(diagnostics.notice.active).toBe(true);
     await telemetry.shutdown();
@@ -302,7 +302,7 @@ test('OTEL_SDK_DISABLED turns off what is sent, not what is read', async () => {
   expect(receiver.requests).toBe(0);
 });
 
-test('a collector that does not answer is told in the log, and does not hold up the end', async () => {
+test('a collector that does not answer is reported in the log, and does not hold up the end', async () => {
   const notices: string[] = [];
   onTestFinished(diagnostics.notice.subscribe(({ text }) => notices.push(text)));
   const connections: Socket[] = [];

@@ -43,7 +43,7 @@ describe('a change', () => {
     expect(settings.read('')).toMatchObject({ trace_count: ['0'] });
   });
 
-  test('of one model holds for that one alone', () => {
+  test('of one model holds only for that one', () => {
     const settings = changed('m', { trace_level: ['OFF'], trace_count: ['1'] });
     expect([traced(settings, 2, 'm'), traced(settings, 2, 'other')]).toEqual([[], [0, 1]]);
     expect(settings.read('m')).toMatchObject({ trace_level: ['OFF'], trace_count: ['1'] });

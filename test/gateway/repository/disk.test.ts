@@ -73,7 +73,7 @@ describe('the file operations of a process', () => {
 });
 
 describe('files', () => {
-  test('that are not there are told from those that cannot be known', async () => {
+  test('that are not there are distinguished from those that cannot be known', async () => {
     expect(await statFile('/nowhere/at/all')).toBeUndefined();
     await expect(readEntries('/nowhere/at/all')).rejects.toThrow('ENOENT');
   });

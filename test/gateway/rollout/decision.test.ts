@@ -270,7 +270,7 @@ describe('whatever was seen', () => {
     );
   });
 
-  test('requests are spread so that all of them have a version, and copies go to the new one alone', () => {
+  test('requests are spread so that all of them have a version, and copies only go to the new one', () => {
     const over: Stage[] = [{ kind: 'promoted' }, { kind: 'rolled_back', cause: 'slow', reason: '' }];
     fc.assert(
       fc.property(fc.oneof(stages, fc.constantFrom(...over)), (stage) => {

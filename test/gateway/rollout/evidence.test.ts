@@ -59,7 +59,7 @@ describe('copies agree', () => {
     });
   });
 
-  test('and fail, or are shed, which is told apart', () => {
+  test('and fail, or are shed, which are counted separately', () => {
     const seen = [
       { kind: 'failed', reason: 'runner_lost' },
       { kind: 'failed', reason: 'cancelled' },

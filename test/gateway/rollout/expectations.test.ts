@@ -24,7 +24,7 @@ describe('what a report lets expect', () => {
     );
   });
 
-  test('of few rows is not more than they tell', () => {
+  test('of few rows is not more than they prove', () => {
     expect(limitsFor({ rows: 60, agreement: 1 }).minAgreement).toBeCloseTo(0.95, 9);
     expect(limitsFor({ rows: 2, agreement: 1 }).minAgreement).toBe(0);
     expect(limitsFor({ agreement: 0.5 }).minAgreement).toBe(0);

@@ -5,7 +5,7 @@ import { Latencies } from '../../../src/gateway/rollout/latencies.ts';
 const durations = fc.array(fc.double({ min: 0.01, max: 600_000, noNaN: true }), { minLength: 1, maxLength: 300 });
 
 describe('latencies', () => {
-  test('tell a quantile at most 5 % too long, and never too short', () => {
+  test('give a quantile at most 5 % too long, and never too short', () => {
     fc.assert(
       fc.property(durations, fc.constantFrom(0.5, 0.9, 0.99, 1), (list, quantile) => {
         const latencies = new Latencies();

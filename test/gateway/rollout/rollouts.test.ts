@@ -112,7 +112,7 @@ function block(state: string): () => void {
 }
 
 describe('the shell', () => {
-  test('takes one step after the other, spreads requests, writes it down, and tells of it', async () => {
+  test('takes one step after the other, spreads requests, writes it down, and reports it', async () => {
     const fixture = await start();
     await fixture.rollouts.start(REQUEST);
     await reach(fixture, 'shadow');
@@ -173,7 +173,7 @@ describe('the shell', () => {
     await until(async () => (await new StateDirectory(fixture.state).read())[0]?.stage.kind === 'rolled_back');
   });
 
-  test('counts anew when a version was loaded again, and ends where its files are others', async () => {
+  test('counts again when a version was loaded again, and ends where its files are others', async () => {
     const fixture = await start();
     await fixture.rollouts.start(REQUEST);
     await reach(fixture, 'shadow');

@@ -58,7 +58,7 @@ class Scene {
   }
 }
 
-test('the shadow gets a copy after the request was answered, and what differs is told', async () => {
+test('the shadow gets a copy after the request was answered, and what differs is reported', async () => {
   const scene = new Scene();
   scene.offer();
   expect(scene.shadow.requests).toHaveLength(0);

@@ -88,7 +88,7 @@ describe('the state directory', () => {
     expect(await new StateDirectory(directory).read()).toEqual([recordOf('other.model-1')]);
   });
 
-  test('tells of what it cannot read, leaves it as it is, and reads the rest', async () => {
+  test('reports what it cannot read, leaves it as it is, and reads the rest', async () => {
     const directory = temporaryDirectory();
     const state = new StateDirectory(directory);
     await state.write(recordOf('good'));
@@ -107,7 +107,7 @@ describe('the state directory', () => {
     expect(fs.readFileSync(file, 'utf8')).toBe('half of a rec');
   });
 
-  test('is written by one server alone', async () => {
+  test('is written by only one server', async () => {
     const directory = temporaryDirectory();
     const [one, other] = [new StateDirectory(directory), new StateDirectory(directory)];
     await one.write(recordOf('m'));

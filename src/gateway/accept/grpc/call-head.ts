@@ -8,7 +8,7 @@ import { parseTimeoutMs } from '../timeout-header.ts';
 export class CallHead extends RequestHead {
   /** `grpc-encoding` */
   encoding: string | undefined = undefined;
-  /** Of `grpc-timeout`; `Infinity` where there is none, `undefined` where it is malformed. */
+  /** `grpc-timeout`; `Infinity` if absent, `undefined` if malformed. */
   timeoutMs: number | undefined = Number.POSITIVE_INFINITY;
   #hasTimeout = false;
 

@@ -5,7 +5,7 @@ export const PREFIX_BYTES = 5;
 const prefix = Buffer.allocUnsafeSlow(PREFIX_BYTES);
 prefix[0] = 0;
 
-/** Of a message that is not compressed. @returns bytes that change with the next prefix: no message allocates its own */
+/** Prefix of an uncompressed message. @returns bytes that change with the next prefix: no message allocates its own */
 export function prefixOf(byteLength: number): Buffer {
   prefix.writeUInt32BE(byteLength, 1);
   return prefix;

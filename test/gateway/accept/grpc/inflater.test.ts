@@ -53,7 +53,7 @@ describe('an inflater', () => {
     expect(failure).toMatchObject({ reason: 'malformed_message' });
   });
 
-  test('does not hold what nobody waits for until its turn comes', async () => {
+  test('does not hold what no one waits for until its turn comes', async () => {
     const inflater = new Inflater();
     const busy = Array.from({ length: 8 }, () => inflate(inflater, gzipSync(Buffer.alloc(MAX_BYTES)), 'gzip'));
     collectGarbage();
@@ -66,7 +66,7 @@ describe('an inflater', () => {
     await Promise.all(busy);
   });
 
-  test('does not tell who has gone, and skips what nobody waits for', async () => {
+  test('does not call back a cancelled caller, and skips work that no one waits for', async () => {
     const inflater = new Inflater();
     const message = gzipSync(Buffer.alloc(50_000));
     let told = 0;

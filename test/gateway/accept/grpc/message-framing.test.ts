@@ -175,7 +175,7 @@ describe('a message', () => {
     expect(memory.held).toEqual(NOTHING_HELD);
   });
 
-  test('that is malformed in its compression ends its call alone: 2,000 of them on 20 connections', async () => {
+  test('that is malformed in its compression ends only its call: 2,000 of them on 20 connections', async () => {
     const good = gzipSync(Buffer.alloc(300, 1));
     const broken = [
       Buffer.from('no gzip'),

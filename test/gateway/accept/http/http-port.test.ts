@@ -347,7 +347,7 @@ describe('an answer', () => {
   });
 });
 
-test('a connection that is idle between requests is closed, and was told when', async () => {
+test('a connection that is idle between requests is closed at the announced time', async () => {
   const port = await listen(readsBody, { keepAliveMs: 1_000 });
   const connection = await open(port);
   connection.send(head('GET', '/livez'));

@@ -197,7 +197,7 @@ describe('what is kept', () => {
     expect(bench.executor.runs).toHaveLength(2);
   });
 
-  test('is no answer that nobody waited for', async () => {
+  test('is no answer that no one waited for', async () => {
     const bench = new Bench();
     const gone = bench.submit(fp32Rows(1, 3));
     await turn();
@@ -336,7 +336,7 @@ describe('equal requests that are under way', () => {
     expect(bench.cache.queuedRequests).toBe(0);
   });
 
-  test('on other terms run apart: nobody waits at the level of a less urgent one', async () => {
+  test('on other terms run apart: no one waits at the level of a less urgent one', async () => {
     const queues = new QueuePolicies([queuePolicy(), queuePolicy()], 2);
     const bench = new Bench({ queues });
     await bench.occupy();
@@ -362,7 +362,7 @@ describe('equal requests that are under way', () => {
     expect(bench.executor.runs).toHaveLength(1);
   });
 
-  test('are told of as the call for which their batch runs', async () => {
+  test('are reported as the call for which their batch runs', async () => {
     const told: unknown[] = [];
     using _ = {
       [Symbol.dispose]: diagnostics.batchEnded.subscribe(({ calls }) => told.push(calls.map(({ step }) => step))),

@@ -196,7 +196,7 @@ describe('the state', () => {
     expect(sums(tickets)).toEqual([1, 2, 3, 22, 33, 11]);
   });
 
-  test('begins anew with every START', async () => {
+  test('begins again with every START', async () => {
     const bench = new Bench();
     const tickets = [bench.submit(5n, 1, START), bench.submit(5n, 2), bench.submit(5n, 3, START), bench.submit(5n, 4)];
     await bench.settle();
@@ -530,7 +530,7 @@ describe('control inputs', () => {
     control: { kind: 'correlation-id', datatype },
   });
 
-  test('tell start, end and ready of each row', async () => {
+  test('carry start, end and ready of each row', async () => {
     const controls = [flag(2, 'start'), flag(3, 'end'), flag(4, 'ready')];
     const bench = new Bench({ controls });
     for (const [x, flags] of [
@@ -559,7 +559,7 @@ describe('control inputs', () => {
     ]);
   });
 
-  test('start is told again where the first request was not answered', async () => {
+  test('START is sent again when the first request was not answered', async () => {
     const bench = new Bench({ controls: [flag(2, 'start')] });
     const starts: number[] = [];
     for (const x of [1, 2, 3]) bench.submit(7n, x, { start: x === 1 });
@@ -652,7 +652,7 @@ class WatchingExecutor extends FakeExecutor {
   }
 }
 
-test('whatever happens in whatever order, each sequence is answered as if it were alone', async () => {
+test('whatever happens in whatever order, each sequence is answered as in a run of its own', async () => {
   const step = fc.oneof(
     {
       weight: 8,

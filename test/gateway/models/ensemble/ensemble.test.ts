@@ -527,7 +527,7 @@ describe('a step that fails', () => {
 });
 
 describe('statistics', () => {
-  test('of the ensemble count requests, those of each model its own, and every step is told of', async () => {
+  test('of the ensemble count requests, those of each model its own, and every step is reported', async () => {
     const [first, second] = [fakeModel('first'), fakeModel('second')];
     const ensemble = new Bench([first, second]).ensemble(CHAIN);
     const events: InferenceEnded[] = [];

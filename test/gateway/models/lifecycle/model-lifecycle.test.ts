@@ -104,7 +104,7 @@ describe('a load', () => {
     expect(processesOf(process.pid)).toHaveLength(1);
   });
 
-  test('of a model whose runner dies meanwhile fails alone', async () => {
+  test('of a model whose runner dies meanwhile fails by itself', async () => {
     const fixture = await startLifecycle({ m: additionModel(1) });
     const { lifecycle, ask } = fixture;
     const [serving] = processesOf(process.pid);
@@ -270,7 +270,7 @@ describe('an ensemble', () => {
     expect(await ask('f', 1)).toEqual({ version: '1', value: 21 });
   });
 
-  test('that is a step of itself is refused, and holds nobody up', async () => {
+  test('that is a step of itself is refused, and holds no one up', async () => {
     const files = { e: ensemble('f', 'x'), f: ensemble('e', 'x'), x: additionModel(1) };
     const { lifecycle, ask } = await startLifecycle(files, { initial: [] });
     expect((await failureOf(lifecycle.load('e'))).reason).toBe('load_failed');

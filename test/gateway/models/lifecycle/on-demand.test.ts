@@ -89,7 +89,7 @@ describe('a model that is asked for', () => {
     expect(onDemand.sleeps('a')).toBe(true);
   });
 
-  test('is refused where nobody may go for it', async () => {
+  test('is refused while no model may be evicted for it', async () => {
     const { demand } = await startOnDemand({ a: additionModel(1), kept: pinned }, 1);
     await demand('kept', 0);
     expect(await failureOf(demand('a', 0))).toEqual({
@@ -161,7 +161,7 @@ describe('where memory is bounded, a model that is asked for', () => {
     expect(loaded()).toEqual(['c']);
   });
 
-  test('is refused where nobody may go, told why, and let in as soon as somebody has gone', async () => {
+  test('is refused with the reason while no model can be evicted, and admitted as soon as one was unloaded', async () => {
     const files = { a: additionModel(1), kept: pinned };
     const { lifecycle, demand, loaded, lines } = await startOnDemand(files, 0, withinOne());
     await demand('kept', 0);
@@ -195,7 +195,7 @@ describe('where memory is bounded, a model that is asked for', () => {
     await expect(ask('both', 0)).rejects.toThrow("'both'");
   });
 
-  test('puts nobody out where that would not be enough', async () => {
+  test('evicts nothing when that would not be enough', async () => {
     const large = { versions: { 1: additionModel(1) }, files: { '1/weights.bin': 'x'.repeat(128 * MiB) } };
     const { demand, loaded } = await startOnDemand({ small: additionModel(1), large }, 0, withinOne());
     await demand('small', 0);

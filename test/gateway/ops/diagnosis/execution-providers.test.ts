@@ -49,7 +49,7 @@ test('the CPU has to work, asked for or not', () => {
   expect(findings[1]?.advice).toContain('glibc');
 });
 
-test('on a platform without the libraries, asking for them is told', () => {
+test('on a platform without the libraries, asking for them is reported', () => {
   expect(levels(judge([accepted('cpu')], ['cuda', 'cpu']))).toEqual(['cuda warn', 'cpu ok']);
   expect(levels(judge([accepted('cpu')], ['cuda']))).toEqual(['cuda fail', 'cpu ok']);
 });

@@ -106,7 +106,7 @@ describe.skipIf(hasGpu)('without a GPU', () => {
   });
 });
 
-test('instances are counted by where they run, and refusals are told once', () => {
+test('instances are counted by where they run, and refusals are reported once', () => {
   const cuda = (deviceId: number): InstancePlacement => ({
     provider: 'cuda',
     deviceId,

@@ -22,7 +22,7 @@ test('each provider library that is not beside the binding is named', async () =
   }
 });
 
-test('what ldd cannot find is told from what it finds', () => {
+test('what ldd cannot find is distinguished from what it finds', () => {
   const listing = [
     '\tlinux-vdso.so.1 (0x00007ffd8a3f2000)',
     '\tlibcublasLt.so.12 => not found',

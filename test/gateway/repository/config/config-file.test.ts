@@ -183,7 +183,7 @@ describe('what is refused says where, and what is near', () => {
     else expect(await problemOf(text, file)).toMatch(problem);
   });
 
-  test('several problems are told at once', async () => {
+  test('several problems are reported at once', async () => {
     expect((await problemOf('max_batch_size: -1\nbackend: python\n')).split('; ')).toHaveLength(2);
   });
 
@@ -257,7 +257,7 @@ describe("Triton's config.pbtxt", () => {
     });
   });
 
-  test('tells a size of 0 from one that is not given', async () => {
+  test('distinguishes a size of 0 from an omitted one', async () => {
     expect((await read('max_batch_size: 0', 'config.pbtxt')).max_batch_size).toBe(0);
     expect((await read('', 'config.pbtxt')).max_batch_size).toBeUndefined();
   });

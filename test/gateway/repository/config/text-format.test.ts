@@ -137,7 +137,7 @@ describe('what is wrong is said with its place', () => {
     ).toBe(problem);
   });
 
-  test('several problems are told at once, also behind a field that is not known', () => {
+  test('several problems are reported at once, also behind a field that is not known', () => {
     const text = 'unknown { a: [1, { b: "x" }] c < d: -5 > }\ni32: 1.5\ncolour: GREY';
     expect(problemsOf(text).map((problem) => problem.split(':').slice(0, 4).join(':'))).toEqual([
       'f:1:1: unknown',

@@ -42,7 +42,7 @@ const DIAMOND = config(
 );
 
 describe('a graph', () => {
-  test('tells of each tensor who gives and who takes it, in whatever order the steps are', () => {
+  test('knows the source and the readers of each tensor, in any order of the steps', () => {
     const { steps, tensors: all, inputs, outputs } = readEnsembleGraph(MODEL_CONFIG.parse(DIAMOND));
     expect(steps.map(({ model, version }) => `${model}:${version}`)).toEqual(['d:', 'b:', 'c:', 'a:3']);
     expect(Object.fromEntries(all.map(({ name, producer, consumers }) => [name, { producer, consumers }]))).toEqual({
