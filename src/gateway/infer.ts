@@ -74,6 +74,7 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
     await onDemand.rouse(request.modelName, call, footprint(record.bytes, request));
   const isSlow = record.bytes > LARGE_BYTES && isLarge(request);
   const values = isSlow ? await readLargeRequest(record, request, gateway) : undefined; // large-request.ts: millions of elements, in slices
+  // LIFE-2 (model-lifecycle.ts): no `await` from here to `enqueue`. A version that leaves the table in between would end without it.
   const model = gateway.models.find(request.modelName, request.modelVersion, call); // model-table.ts
   record.model = model;
   const { signature, axis, batcher } = model.ready; // servable.ts
