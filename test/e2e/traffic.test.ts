@@ -170,8 +170,10 @@ describe('a shadow', () => {
   });
 
   test('lets others run before it', () => {
-    // Of the two runners, that of the shadow alone.
-    expect(fixture.server.runnerPids().map(nicenessOf).sort()).toEqual([0, 10]);
+    // The niceness of the server, whatever it is, and of the shadow's runner ten more.
+    const own = nicenessOf(fixture.server.pid);
+    const niceness = fixture.server.runnerPids().map(nicenessOf);
+    expect(niceness.sort((a, b) => a - b)).toEqual([own, Math.min(19, own + 10)]);
   });
 });
 
@@ -182,7 +184,7 @@ function nicenessOf(pid: number): number {
 
 /** Sends requests one after the other until `enough`; each has to be answered by version 1 with its own answer. */
 async function askUntil(server: TestServer, enough: () => Promise<boolean> | boolean): Promise<number> {
-  using client = new InferenceClient(server.grpc, { deadlineMs: 30_000 });
+  using client = new InferenceClient(server.grpc, { deadlineMs: 120_000 });
   let sent = 0;
   while (sent < 20 || !(await enough())) {
     sent++;
@@ -203,7 +205,8 @@ async function expectUntouched(server: TestServer, sent: number): Promise<void> 
   expect(metrics('tensorgate_runner_restarts_total', { runner: 'm:1' })).toBe(0);
 }
 
-describe('clients do not notice a shadow', () => {
+// Their models compute for a time that a busy machine stretches.
+describe('clients do not notice a shadow', { timeout: 240_000 }, () => {
   test('that is ten times as slow, of which copies are shed', async () => {
     using repository = new Repository({ m: { versions: { 1: slowModel(40), 2: slowModel(400) }, config: SHADOW } });
     await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
@@ -240,7 +243,7 @@ describe('clients do not notice a shadow', () => {
 
 function isShadow(pid: number): boolean {
   try {
-    return nicenessOf(pid) === 10;
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('m:2');
   } catch {
     return false;
   }

@@ -67,7 +67,7 @@ export class RunnerProcess {
   /**
    * Starts a process. Never throws: where the system refuses one (no descriptor, no memory, too many processes), it has ended.
    * `env` must hold what the native libraries are to see: a process reads it once, at its start.
-   * @param niceness how far all other processes go before it, from 0 to 19.
+   * @param niceness added to the gateway's own, so that the gateway's other runners go first: 0 is the same priority.
    */
   static start(name: string, env: NodeJS.ProcessEnv, niceness = 0): RunnerProcess {
     return new RunnerProcess(name, () => {
@@ -242,10 +242,14 @@ function loadedOf(reply: FromRunner | ({ kind: 'ended' } & RunnerEnd)): LoadedIn
   }
 }
 
+/** Linux caps a niceness here. */
+const MAX_NICENESS = 19;
+
 /** Linux sets the priority of one thread; the threads that compute are started by it later, and inherit it. */
 function yieldTo(pid: number, niceness: number): void {
   try {
-    os.setPriority(pid, niceness);
+    // An absolute niceness would put the runner before all others where the gateway itself runs with a higher one.
+    os.setPriority(pid, Math.min(MAX_NICENESS, os.getPriority() + niceness));
   } catch {
     // It has ended already, which is reported elsewhere, or the system forbids it, and it runs like all others.
   }

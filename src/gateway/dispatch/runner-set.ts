@@ -19,7 +19,7 @@ export class RunnerSet {
    * The runner into which a version is to be loaded. One of its own is new each time: a version that is loaded again lives
    * beside its predecessor until it has replaced it.
    * @param shared the name of a runner that several model versions share; its process has the usual priority.
-   * @param niceness of the process, from 0 to 19: 0 is the usual priority, and above that others go first.
+   * @param niceness added to the gateway's own: 0 is the same priority, and above that others go first.
    */
   runnerFor(
     { name, version }: ModelRef,
