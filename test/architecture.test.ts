@@ -420,7 +420,6 @@ const ROOMS: readonly Room[] = [
   {
     room: 'gateway/main.ts',
     sees: [
-      'gateway/errors.ts',
       'gateway/ops/',
       'gateway/accept/',
       'gateway/admit/',
@@ -817,7 +816,6 @@ const LONG_FILES: Readonly<Record<string, number>> = {
   'gateway/batch/scheduler.ts': 606,
   'gateway/batch/sequence/sequence-batcher.ts': 321,
   'gateway/dispatch/instance-group.ts': 374,
-  'gateway/main.ts': 345,
   'gateway/models/ensemble/ensemble-run.ts': 378,
   'gateway/models/model.ts': 439,
   'gateway/repository/config/config-rules.ts': 400,

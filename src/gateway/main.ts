@@ -1,7 +1,6 @@
 /** The composition root: puts the parts of a server together, and takes them apart again. */
 
 import path from 'node:path';
-import { MAX_TIMER_MS } from '../timer-limit.ts';
 import type { Routes, Transport } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
@@ -20,14 +19,14 @@ import { controlApi } from './api/control-api.ts';
 import { inferenceApi } from './api/inference-api.ts';
 import { operationsPages } from './api/operations-pages.ts';
 import { rolloutApi } from './api/rollout-api.ts';
+import { type ModelSummary, stateOf, summarize } from './api/server-state.ts';
 import { trafficApi } from './api/traffic-api.ts';
 import { tritonMetrics } from './api/triton-metrics.ts';
 import { DeviceSet } from './dispatch/device-set.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
-import { InferError } from './errors.ts';
 import { InputRecorder } from './models/input-recorder.ts';
 import { ModelLifecycle } from './models/lifecycle/model-lifecycle.ts';
-import { ModelMemory, type Occupant } from './models/lifecycle/model-memory.ts';
+import { ModelMemory } from './models/lifecycle/model-memory.ts';
 import { OnDemand } from './models/lifecycle/on-demand.ts';
 import { servableFactory } from './models/lifecycle/servable-factory.ts';
 import { LoadMeter } from './models/load-meter.ts';
@@ -37,18 +36,21 @@ import { ModelTable } from './models/model-table.ts';
 import { Readiness } from './models/readiness.ts';
 import type { CapacityFinding } from './ops/capacity.ts';
 import { checkMailboxDirectory } from './ops/diagnosis/mailbox-directory.ts';
-import { diagnostics, type ModelState } from './ops/diagnostics.ts';
+import { diagnostics } from './ops/diagnostics.ts';
+import { type DrainPhases, drain } from './ops/drain.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
-import type { GatewayState, TransportLoad } from './ops/gateway-state.ts';
 import { collectWhenIdle } from './ops/idle-collection.ts';
 import { httpLimits } from './ops/limit-settings.ts';
 import { usableCores } from './ops/machine-capacity.ts';
 import { type Settings, tenantWeights } from './ops/settings.ts';
+import { StartedParts } from './ops/started-parts.ts';
 import { startTelemetry } from './ops/telemetry.ts';
 import { Rollouts } from './rollout/rollouts.ts';
 import { Shadows } from './rollout/shadow.ts';
 import { StateDirectory } from './rollout/state-directory.ts';
 import { chooseTransport } from './transport.ts';
+
+export type { ModelSummary };
 
 /** What the server takes from its surroundings; only entry files read `process`. */
 export interface Surroundings {
@@ -57,17 +59,6 @@ export interface Surroundings {
   readonly version: string;
   /** What the machine lends and the settings take of it, for the log. */
   readonly capacity?: readonly CapacityFinding[];
-}
-
-export interface ModelSummary {
-  readonly name: string;
-  /** Empty for a model without any usable version. */
-  readonly version: string;
-  readonly state: ModelState;
-  /** It answers requests that name no version. */
-  readonly default: boolean;
-  /** Such as `2 instances on cpu, batching on (axis 0, max 64 rows, delay 0 us)`, or why it does not serve. */
-  readonly detail: string;
 }
 
 export interface Server {
@@ -93,26 +84,52 @@ export interface Server {
  * @throws RepositoryError where there is no such repository, or an Error that names a port that cannot be bound.
  */
 export async function startServer(settings: Settings, surroundings: Surroundings): Promise<Server> {
-  const { env, version, capacity = [] } = surroundings;
+  const parts = new StartedParts();
+  try {
+    return await startParts(settings, surroundings, parts);
+  } catch (error) {
+    await parts.end();
+    throw error;
+  }
+}
+
+async function startParts(
+  settings: Settings,
+  { env, version, capacity = [] }: Surroundings,
+  parts: StartedParts,
+): Promise<Server> {
   const listen = await chooseTransport(settings);
   tuneCollections();
-  const stopCollecting = collectWhenIdle();
-  const runners = new RunnerSet(env);
+  const stopCollecting = await parts.start('collections', collectWhenIdle, (stop) => stop());
+  const runners = await parts.start(
+    'runners',
+    () => new RunnerSet(env),
+    (each) => each.close(),
+  );
   const devices = new DeviceSet(usableCores());
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();
-  const shadows = new Shadows(models, admission);
+  const shadows = await parts.start(
+    'shadows',
+    () => new Shadows(models, admission),
+    (each) => each.end(),
+  );
   const memory = new ModelMemory(settings.modelMemoryBytes);
-  const lifecycle = new ModelLifecycle(models, servableFactory(runners, devices, { models, admission }), {
-    repository: settings.modelRepository,
-    mode: settings.modelControlMode,
-    initial: settings.loadModel,
-    pollIntervalMs: settings.repositoryPollSecs * 1_000,
-    allowsUpload: settings.allowModelUpload,
-    onDemand: settings.loadOnDemand,
-    memory,
-    defaults: planDefaults(settings),
-  });
+  const lifecycle = await parts.start(
+    'lifecycle of models',
+    () =>
+      new ModelLifecycle(models, servableFactory(runners, devices, { models, admission }), {
+        repository: settings.modelRepository,
+        mode: settings.modelControlMode,
+        initial: settings.loadModel,
+        pollIntervalMs: settings.repositoryPollSecs * 1_000,
+        allowsUpload: settings.allowModelUpload,
+        onDemand: settings.loadOnDemand,
+        memory,
+        defaults: planDefaults(settings),
+      }),
+    (each) => each.close(),
+  );
   // Before anything is read, so that what is wrong with it gets into the log.
   const bound: Transport[] = [];
   let httpPort: HttpPort | undefined;
@@ -120,15 +137,21 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     ...stateOf(models, admission, bound, await memory.recent()),
     http: httpPort?.load,
   });
-  const telemetry = await startTelemetry({ env, version, settings, state });
-  const rollouts = new Rollouts(models, lifecycle, new StateDirectory(stateDirectoryOf(settings)), {
-    onDemand: settings.loadOnDemand,
-  });
-  await rollouts.resume();
-  await lifecycle.plan().catch(async (error: unknown) => {
-    await telemetry.shutdown();
-    throw error;
-  });
+  const telemetry = await parts.start(
+    'telemetry',
+    () => startTelemetry({ env, version, settings, state }),
+    (each) => each.shutdown(),
+  );
+  const rollouts = await parts.start(
+    'rollouts',
+    () => {
+      const state = new StateDirectory(stateDirectoryOf(settings));
+      return new Rollouts(models, lifecycle, state, { onDemand: settings.loadOnDemand });
+    },
+    (each) => each.end(),
+  );
+  await parts.start('rollouts of the server before', () => rollouts.resume());
+  await parts.start('model repository', () => lifecycle.plan());
   for (const { subject, text, advice } of capacity) {
     const level = advice === undefined ? 'info' : 'warn';
     diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });
@@ -136,10 +159,14 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   warnOfMailboxes(settings);
   const health = new Health();
   const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
-  const loadMeter =
-    settings.loadReports === 'off'
-      ? undefined
-      : new LoadMeter(() => models.all().flatMap(({ occupancy }) => occupancy ?? []));
+  const loadMeter = await parts.start(
+    'load meter',
+    () =>
+      settings.loadReports === 'off'
+        ? undefined
+        : new LoadMeter(() => models.all().flatMap(({ occupancy }) => occupancy ?? [])),
+    (meter) => meter?.[Symbol.dispose](),
+  );
   const loadReports = new LoadReports(settings.loadReports, loadMeter ?? { report: undefined });
   const openRca = new OpenRca(loadReports);
   const recorder = recorderOf(settings);
@@ -174,50 +201,53 @@ export async function startServer(settings: Settings, surroundings: Surroundings
   const { adminPort } = settings;
   const offersAdmin = adminPort === undefined && settings.controlPrincipals.length === 0;
   const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, offersAdmin }) : undefined;
-  const http = await listenHttp({
-    host: settings.host,
-    port: settings.httpPort,
-    limits: httpLimits(settings),
-    pages: operationsPages({
-      ready: () => readiness.obstacles,
-      metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
-    }),
-    ...(rest !== undefined && { rest: (request, response, wayBack) => rest.handle(request, response, wayBack) }),
-  });
+  const http = await parts.start(
+    'HTTP port',
+    () =>
+      listenHttp({
+        host: settings.host,
+        port: settings.httpPort,
+        limits: httpLimits(settings),
+        pages: operationsPages({
+          ready: () => readiness.obstacles,
+          metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
+        }),
+        ...(rest !== undefined && { rest: (request, response, wayBack) => rest.handle(request, response, wayBack) }),
+      }),
+    (port) => port.close(0),
+  );
   httpPort = http;
-  const bind = async (port: number, offer: Offer): Promise<Transport> => {
-    const transport = await listen({ ...settings, port }, routesOf(offer)).catch(async (error: unknown) => {
-      await Promise.all([http.close(0), ...bound.map((other) => other.drain(0))]);
-      throw error;
-    });
+  const bind = async (name: string, port: number, offer: Offer): Promise<Transport> => {
+    const open = (): Promise<Transport> => listen({ ...settings, port }, routesOf(offer));
+    const transport = await parts.start(name, open, (each) => each.drain(0));
     bound.push(transport);
     return transport;
   };
-  const transport = await bind(settings.grpcPort, adminPort === undefined ? 'all' : 'without-admin');
-  const admin = adminPort === undefined ? undefined : await bind(adminPort, 'admin-only');
+  const transport = await bind('gRPC port', settings.grpcPort, adminPort === undefined ? 'all' : 'without-admin');
+  const admin = adminPort === undefined ? undefined : await bind('admin port', adminPort, 'admin-only');
   const loaded = lifecycle.start().then(() => readiness.become('serving'));
 
-  const drain = async (): Promise<void> => {
-    readiness.become('draining');
-    rollouts.end();
-    lifecycle.end();
-    shadows.end();
-    http.announceEnd();
-    await new Promise((resolve) => setTimeout(resolve, settings.lameDuckMs));
-    rest?.drain();
-    health.endWatches();
-    openRca.end();
-    const endAt = performance.now() + settings.drainTimeoutMs + CLOSING_MS;
-    const leftMs = (): number => Math.max(0, endAt - performance.now());
-    const giveUp = giveUpLater(lifecycle, settings.drainTimeoutMs);
-    const draining = [...bound, http];
-    await Promise.all(draining.map((each) => each.drain(settings.drainTimeoutMs)));
-    clearTimeout(giveUp);
-    const closing = [runners.close(), lifecycle.close(), recorder?.close(), http.close(CLOSING_CONNECTIONS_MS)];
-    await within(Promise.all(closing), leftMs());
-    loadMeter?.[Symbol.dispose]();
-    stopCollecting();
-    await telemetry.shutdown(leftMs());
+  const phases: DrainPhases = {
+    announce: () => {
+      readiness.become('draining');
+      rollouts.end();
+      lifecycle.end();
+      shadows.end();
+      http.announceEnd();
+    },
+    endWatches: () => {
+      rest?.drain();
+      health.endWatches();
+      openRca.end();
+    },
+    ports: [...bound, http],
+    abandon: (error) => lifecycle.abandon(error),
+    close: () => [runners.close(), lifecycle.close(), recorder?.close(), http.close(CLOSING_CONNECTIONS_MS)],
+    finish: async (leftMs) => {
+      loadMeter?.[Symbol.dispose]();
+      stopCollecting();
+      await telemetry.shutdown(leftMs);
+    },
   };
   let stopped: Promise<void> | undefined;
 
@@ -229,7 +259,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
     loaded,
     models: () => summarize(models),
     stop: () => {
-      stopped ??= drain();
+      stopped ??= drain(phases, settings);
       return stopped;
     },
     kill: () => void runners.close(),
@@ -241,34 +271,8 @@ function stateDirectoryOf({ stateDirectory, modelRepository }: Settings): string
   return stateDirectory === '' ? path.join(modelRepository, '.tensorgate') : stateDirectory;
 }
 
-/** Time after the drain for everything except requests: files, idle connections, the last export of metrics and traces. */
-const CLOSING_MS = 300;
-/** The part of it that clients of idle connections have to close their side. */
+/** Time that clients of idle connections have to close their side, once the server closes. */
 const CLOSING_CONNECTIONS_MS = 200;
-
-/** Resolves with `work`, or without it after `ms`. */
-async function within(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
-  });
-  await Promise.race([work, late]);
-  clearTimeout(timer);
-}
-
-/** Left of the grace when what still waits is given up, so that it gets an answer. */
-const GIVE_UP_BEFORE_END_MS = 500;
-
-function giveUpLater(lifecycle: ModelLifecycle, graceMs: number): NodeJS.Timeout {
-  return setTimeout(
-    () => {
-      const text = 'the server ends, and could not answer this before: try another replica';
-      const error = new InferError('draining', text, { pushback: 0 });
-      lifecycle.abandon(error);
-    },
-    Math.max(0, graceMs - GIVE_UP_BEFORE_END_MS),
-  );
-}
 
 /** A directory in which no mailbox can be made is the reason of each model that does not load. */
 function warnOfMailboxes(settings: Settings): void {
@@ -288,58 +292,4 @@ function recorderOf({ record: rows, recordDirectory: directory }: Settings): Inp
   const text = `up to ${rows} rows of the requests of each model are kept in ${directory}: they hold what clients send`;
   diagnostics.notice.publish({ level: 'warn', text });
   return new InputRecorder({ directory, rows });
-}
-
-function stateOf(
-  models: ModelTable,
-  admission: Admission,
-  transports: readonly Transport[],
-  memory: ReadonlyMap<Occupant, number>,
-): Omit<GatewayState, 'maxInFlightBytes'> {
-  return {
-    inFlightRequests: admission.requests,
-    inFlightBytes: admission.bytes,
-    transport: loadOf(transports),
-    models: models.all().map((model) => {
-      const { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, predictions, paddingShare, breaker } = model;
-      const memoryBytes = memory.get(model) ?? 0;
-      return {
-        ref,
-        state,
-        isDown,
-        queuedRequests,
-        queuedRows,
-        cacheBytes,
-        predictions,
-        paddingShare,
-        memoryBytes,
-        breaker,
-      };
-    }),
-  };
-}
-
-/** The sum over all ports that report their load. */
-function loadOf(transports: readonly Transport[]): TransportLoad | undefined {
-  return transports
-    .flatMap(({ load }) => load ?? [])
-    .reduce<TransportLoad | undefined>(
-      (sum, load) => ({
-        connections: load.connections + (sum?.connections ?? 0),
-        streams: load.streams + (sum?.streams ?? 0),
-        incomingBytes: load.incomingBytes + (sum?.incomingBytes ?? 0),
-        unreadBytes: load.unreadBytes + (sum?.unreadBytes ?? 0),
-      }),
-      undefined,
-    );
-}
-
-function summarize(models: ModelTable): ModelSummary[] {
-  const served = models.all().map(({ ref, state, detail }): ModelSummary => {
-    return { ...ref, state, default: state === 'READY' && models.defaultOf(ref.name)?.ref === ref, detail };
-  });
-  const broken = [...models.broken].map(
-    ([name, detail]): ModelSummary => ({ name, version: '', state: 'UNAVAILABLE', default: false, detail }),
-  );
-  return [...served, ...broken].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }

@@ -1,0 +1,73 @@
+/** The state of a server at this moment, for its metrics and for the lines of its start. */
+
+import type { Transport } from '../accept/call.ts';
+import type { Admission } from '../admit/admission.ts';
+import type { ModelTable } from '../models/model-table.ts';
+import type { Servable } from '../models/servable.ts';
+import type { ModelState } from '../ops/diagnostics.ts';
+import type { GatewayState, TransportLoad } from '../ops/gateway-state.ts';
+
+export interface ModelSummary {
+  readonly name: string;
+  /** Empty for a model without any usable version. */
+  readonly version: string;
+  readonly state: ModelState;
+  /** It answers requests that name no version. */
+  readonly default: boolean;
+  /** Such as `2 instances on cpu, batching on (axis 0, max 64 rows, delay 0 us)`, or why it does not serve. */
+  readonly detail: string;
+}
+
+export function stateOf(
+  models: ModelTable,
+  admission: Admission,
+  transports: readonly Transport[],
+  memory: Pick<ReadonlyMap<Servable, number>, 'get'>,
+): Omit<GatewayState, 'maxInFlightBytes'> {
+  return {
+    inFlightRequests: admission.requests,
+    inFlightBytes: admission.bytes,
+    transport: loadOf(transports),
+    models: models.all().map((model) => {
+      const { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, predictions, paddingShare, breaker } = model;
+      const memoryBytes = memory.get(model) ?? 0;
+      return {
+        ref,
+        state,
+        isDown,
+        queuedRequests,
+        queuedRows,
+        cacheBytes,
+        predictions,
+        paddingShare,
+        memoryBytes,
+        breaker,
+      };
+    }),
+  };
+}
+
+/** The sum over all ports that report their load. */
+function loadOf(transports: readonly Transport[]): TransportLoad | undefined {
+  return transports
+    .flatMap(({ load }) => load ?? [])
+    .reduce<TransportLoad | undefined>(
+      (sum, load) => ({
+        connections: load.connections + (sum?.connections ?? 0),
+        streams: load.streams + (sum?.streams ?? 0),
+        incomingBytes: load.incomingBytes + (sum?.incomingBytes ?? 0),
+        unreadBytes: load.unreadBytes + (sum?.unreadBytes ?? 0),
+      }),
+      undefined,
+    );
+}
+
+export function summarize(models: ModelTable): ModelSummary[] {
+  const served = models.all().map(({ ref, state, detail }): ModelSummary => {
+    return { ...ref, state, default: state === 'READY' && models.defaultOf(ref.name)?.ref === ref, detail };
+  });
+  const broken = [...models.broken].map(
+    ([name, detail]): ModelSummary => ({ name, version: '', state: 'UNAVAILABLE', default: false, detail }),
+  );
+  return [...served, ...broken].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
