@@ -1,9 +1,8 @@
-import { type InferParameter, type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
+import { type InferParameters, NO_PARAMETERS, type ParameterValue, toParameter } from '../wire/infer-parameter.ts';
 import { encodeInferRequest, type RequestedOutput } from '../wire/infer-request.ts';
 import { type AnyTensor, encodeTensor } from './tensor.ts';
 
-/** A parameter. An integral number is sent as int64, another one as double. */
-export type ParameterValue = boolean | number | bigint | string;
+export type { ParameterValue };
 
 export type Parameters = Readonly<Record<string, ParameterValue>>;
 
@@ -68,17 +67,4 @@ function isNames(outputs: NonNullable<RequestOptions['outputs']>): outputs is re
 function toParameters(parameters: Parameters | undefined): InferParameters {
   if (parameters === undefined) return NO_PARAMETERS;
   return new Map(Object.entries(parameters).map(([key, value]) => [key, toParameter(value)]));
-}
-
-function toParameter(value: ParameterValue): InferParameter {
-  switch (typeof value) {
-    case 'boolean':
-      return { kind: 'bool', value };
-    case 'string':
-      return { kind: 'string', value };
-    case 'bigint':
-      return { kind: 'int64', value };
-    case 'number':
-      return Number.isInteger(value) ? { kind: 'int64', value: BigInt(value) } : { kind: 'double', value };
-  }
 }

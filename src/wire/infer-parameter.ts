@@ -16,6 +16,22 @@ export type InferParameters = ReadonlyMap<string, InferParameter>;
 
 export const NO_PARAMETERS: InferParameters = new Map();
 
+/** A parameter as callers write it. A whole number is sent as int64, any other as double. */
+export type ParameterValue = boolean | number | bigint | string;
+
+export function toParameter(value: ParameterValue): InferParameter {
+  switch (typeof value) {
+    case 'boolean':
+      return { kind: 'bool', value };
+    case 'string':
+      return { kind: 'string', value };
+    case 'bigint':
+      return { kind: 'int64', value };
+    case 'number':
+      return Number.isInteger(value) ? { kind: 'int64', value: BigInt(value) } : { kind: 'double', value };
+  }
+}
+
 const NONE: InferParameter = Object.freeze({ kind: 'none' });
 
 /** Reads the entries of all parameter maps of one message, and holds them together to the limits. */

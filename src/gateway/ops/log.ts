@@ -6,7 +6,7 @@
 import { inspect } from 'node:util';
 import { type DestinationStream, pino } from 'pino';
 import { boundedText, type Reason, type StatusName } from '../errors.ts';
-import { type BreakerState, diagnostics, type ModelRef, type ModelState } from './diagnostics.ts';
+import { type BreakerState, type CallEnded, diagnostics, type ModelRef, type ModelState } from './diagnostics.ts';
 import type { LogLevel, LogSettings } from './log-settings.ts';
 import { formatLine } from './log-text.ts';
 import type { ObservedCall } from './observed-call.ts';
@@ -133,19 +133,10 @@ function openStderr(): DestinationStream {
 
 type Write = (level: LogLevel, fields: object, text: string) => void;
 
-interface Failure {
-  readonly call: ObservedCall;
-  readonly status: StatusName;
-  readonly reason: Reason | undefined;
-  readonly text: string | undefined;
-  readonly cause: unknown;
-  readonly durationMs: number;
-}
-
 function logFailure(
   log: Write,
   settings: LogSettings,
-  { call, status, reason, text, cause, durationMs }: Failure,
+  { call, status, reason, text, cause, durationMs }: CallEnded,
 ): void {
   const level = reason === undefined ? levelOfStatus(status) : LEVEL_OF_REASON[reason];
   if (!settings.isEnabled(level)) return;

@@ -4,7 +4,7 @@
  */
 
 import { encodeBytesTensor } from '../../../wire/bytes-tensor.ts';
-import type { InferParameter, InferParameters } from '../../../wire/infer-parameter.ts';
+import { type InferParameter, type InferParameters, toParameter } from '../../../wire/infer-parameter.ts';
 import type { InferInput, InferRequest, RequestedOutput } from '../../../wire/infer-request.ts';
 import { DATATYPE_BYTES, type Shape, type TensorSpec } from '../../../wire/tensor.ts';
 import { InferError } from '../../errors.ts';
@@ -176,16 +176,7 @@ function parametersOf(object: JsonObject, where: string): InferParameters {
 }
 
 function parameterOf(value: unknown, what: string): InferParameter {
-  switch (typeof value) {
-    case 'boolean':
-      return { kind: 'bool', value };
-    case 'string':
-      return { kind: 'string', value };
-    case 'bigint':
-      return { kind: 'int64', value };
-    case 'number':
-      return Number.isInteger(value) ? { kind: 'int64', value: BigInt(value) } : { kind: 'double', value };
-    default:
-      throw unexpected(what, 'a boolean, a number or a string', value);
-  }
+  if (typeof value === 'boolean' || typeof value === 'string') return toParameter(value);
+  if (typeof value === 'number' || typeof value === 'bigint') return toParameter(value);
+  throw unexpected(what, 'a boolean, a number or a string', value);
 }
