@@ -811,7 +811,6 @@ const LONG_FILES: Readonly<Record<string, number>> = {
   'compress/int8/integer-plan.ts': 353,
   'compress/onnx/graph.ts': 319,
   'gateway/accept/grpc/http2-call.ts': 401,
-  'gateway/accept/rest/rest-routes.ts': 352,
   'gateway/batch/device.ts': 369,
   'gateway/batch/scheduler.ts': 606,
   'gateway/batch/sequence/sequence-batcher.ts': 321,

@@ -57,44 +57,14 @@ function upgrade(graph: Graph, node: NodeProto, from: number): string | undefine
       keepAttributes(node, ['epsilon', 'momentum']);
       return undefined;
     case 'Clip':
-      if (from >= 11) return undefined;
-      node.input = [
-        node.input[0] ?? '',
-        graph.addConstant(
-          `${nameOf(node)}.min`,
-          Float32Array.of(floatAttribute(node, 'min', -3.4028234663852886e38)),
-          [],
-        ),
-        graph.addConstant(
-          `${nameOf(node)}.max`,
-          Float32Array.of(floatAttribute(node, 'max', 3.4028234663852886e38)),
-          [],
-        ),
-      ];
-      keepAttributes(node, []);
+      upgradeClip(graph, node, from);
       return undefined;
     case 'Pad':
-      if (from >= 11) return undefined;
-      node.input = [
-        node.input[0] ?? '',
-        addIntegers(graph, `${nameOf(node)}.pads`, integersAttribute(node, 'pads') ?? []),
-        graph.addConstant(`${nameOf(node)}.value`, Float32Array.of(floatAttribute(node, 'value', 0)), []),
-      ];
-      keepAttributes(node, ['mode']);
+      upgradePad(graph, node, from);
       return undefined;
-    case 'Slice': {
-      if (from >= 10) return undefined;
-      const starts = integersAttribute(node, 'starts') ?? [];
-      const axes = integersAttribute(node, 'axes') ?? starts.map((_, axis) => axis);
-      node.input = [
-        node.input[0] ?? '',
-        addIntegers(graph, `${nameOf(node)}.starts`, starts),
-        addIntegers(graph, `${nameOf(node)}.ends`, integersAttribute(node, 'ends') ?? []),
-        addIntegers(graph, `${nameOf(node)}.axes`, axes),
-      ];
-      keepAttributes(node, []);
+    case 'Slice':
+      upgradeSlice(graph, node, from);
       return undefined;
-    }
     case 'TopK':
       if (from >= 10) return undefined;
       node.input = [node.input[0] ?? '', addIntegers(graph, `${nameOf(node)}.k`, [integerAttribute(node, 'k', 1)])];
@@ -122,6 +92,39 @@ function upgrade(graph: Graph, node: NodeProto, from: number): string | undefine
     default:
       return undefined;
   }
+}
+
+function upgradeClip(graph: Graph, node: NodeProto, from: number): void {
+  if (from >= 11) return;
+  node.input = [
+    node.input[0] ?? '',
+    graph.addConstant(`${nameOf(node)}.min`, Float32Array.of(floatAttribute(node, 'min', -3.4028234663852886e38)), []),
+    graph.addConstant(`${nameOf(node)}.max`, Float32Array.of(floatAttribute(node, 'max', 3.4028234663852886e38)), []),
+  ];
+  keepAttributes(node, []);
+}
+
+function upgradePad(graph: Graph, node: NodeProto, from: number): void {
+  if (from >= 11) return;
+  node.input = [
+    node.input[0] ?? '',
+    addIntegers(graph, `${nameOf(node)}.pads`, integersAttribute(node, 'pads') ?? []),
+    graph.addConstant(`${nameOf(node)}.value`, Float32Array.of(floatAttribute(node, 'value', 0)), []),
+  ];
+  keepAttributes(node, ['mode']);
+}
+
+function upgradeSlice(graph: Graph, node: NodeProto, from: number): void {
+  if (from >= 10) return;
+  const starts = integersAttribute(node, 'starts') ?? [];
+  const axes = integersAttribute(node, 'axes') ?? starts.map((_, axis) => axis);
+  node.input = [
+    node.input[0] ?? '',
+    addIntegers(graph, `${nameOf(node)}.starts`, starts),
+    addIntegers(graph, `${nameOf(node)}.ends`, integersAttribute(node, 'ends') ?? []),
+    addIntegers(graph, `${nameOf(node)}.axes`, axes),
+  ];
+  keepAttributes(node, []);
 }
 
 function keepAttributes(node: NodeProto, names: readonly string[]): void {

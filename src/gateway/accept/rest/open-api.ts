@@ -1,7 +1,7 @@
 /** The OpenAPI document of the REST routes: made from the routes, so that it has all of them. */
 
 import { DATATYPE_BYTES } from '../../../wire/tensor.ts';
-import type { RestRoute } from './rest-routes.ts';
+import type { RestRoute } from './rest-route.ts';
 
 const JSON_BODY = (schema: object): object => ({ content: { 'application/json': { schema } } });
 

@@ -18,7 +18,8 @@ import { openApiDocument } from './open-api.ts';
 import { type BodyLimit, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
 import { restError } from './rest-error.ts';
-import { type PathNames, parseBody, type RestRoute, restRoutes, SMALL_BODY } from './rest-routes.ts';
+import { type PathNames, parseBody, type RestRoute, SMALL_BODY } from './rest-route.ts';
+import { restRoutes } from './rest-routes.ts';
 
 export interface RestOptions {
   /** Version of the package, for the OpenAPI document. */

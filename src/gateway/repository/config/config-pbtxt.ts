@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { DESCRIPTOR_SET_PATH } from '../../../protocol-files.ts';
 import { type Descriptors, type FieldDescriptor, fileDescriptors, readDescriptors } from '../../../wire/descriptors.ts';
 import type { ReadDocument } from './located.ts';
-import { type Field, type FieldType, type MessageType, parseTextFormat, type ScalarType } from './text-format.ts';
+import { parseTextFormat } from './text-format.ts';
+import type { Field, FieldType, MessageType, ScalarType } from './text-format-type.ts';
 
 /** Triton's text form of a configuration. The schema of `model-config.ts` judges the values. */
 export function readPbtxt(text: string): ReadDocument {

@@ -1,12 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { describeProblem } from '../../../../src/gateway/repository/config/located.ts';
-import {
-  type Field,
-  type FieldType,
-  type MessageType,
-  parseTextFormat,
-} from '../../../../src/gateway/repository/config/text-format.ts';
+import { parseTextFormat } from '../../../../src/gateway/repository/config/text-format.ts';
+import type { Field, FieldType, MessageType } from '../../../../src/gateway/repository/config/text-format-type.ts';
 
 const COLOUR = { values: ['RED', 'GREEN', 'BLUE'] };
 const INNER: MessageType = {
