@@ -94,6 +94,7 @@ const ROOMS: readonly Room[] = [
       'tensor-comparison.ts',
       'tensor.ts',
       'text-encoding.ts',
+      'typed-contents-writing.ts',
       'typed-contents.ts',
     ],
   },
@@ -616,7 +617,10 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
       'gateway/ops/settings.ts',
       'gateway/ops/settings-sources.ts',
       'gateway/repository/golden.ts',
+      'gateway/repository/config/config-values.ts',
       'gateway/repository/config/model-config.ts',
+      'gateway/repository/config/own-section.ts',
+      'gateway/repository/config/scheduling-schema.ts',
       'gateway/repository/config/config-schema.ts',
       'gateway/repository/config/schema-check.ts',
       'gateway/repository/version-number.ts',
@@ -808,21 +812,14 @@ const MAX_LINES = 300;
 /** Files of more lines. This list only gets shorter, and its numbers only smaller. */
 const LONG_FILES: Readonly<Record<string, number>> = {
   'client/inference-client.ts': 373,
-  'compress/int8/integer-plan.ts': 353,
-  'compress/onnx/graph.ts': 319,
   'gateway/accept/grpc/http2-call.ts': 401,
   'gateway/batch/device.ts': 369,
   'gateway/batch/scheduler.ts': 606,
-  'gateway/batch/sequence/sequence-batcher.ts': 321,
   'gateway/dispatch/instance-group.ts': 374,
   'gateway/models/ensemble/ensemble-run.ts': 378,
   'gateway/models/model.ts': 439,
-  'gateway/repository/config/config-rules.ts': 400,
-  'gateway/repository/config/model-config.ts': 500,
-  'gateway/repository/config/text-format.ts': 545,
   'http2/connection.ts': 375,
   'wire/protobuf-reader.ts': 378,
-  'wire/typed-contents.ts': 366,
 };
 
 /** By so much may a file be shorter than its number says. */

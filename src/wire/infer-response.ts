@@ -11,7 +11,8 @@ import { checkRoom, WireError, type WireLimits } from './limits.ts';
 import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
 import { DATATYPE_BYTES, type Datatype, elementCount, isDatatype, type Shape } from './tensor.ts';
-import { isTypedDatatype, TypedContentsError, TypedContentsWriting, typedToRaw } from './typed-contents.ts';
+import { isTypedDatatype, TypedContentsError, typedToRaw } from './typed-contents.ts';
+import { TypedContentsWriting } from './typed-contents-writing.ts';
 
 export interface InferOutput {
   readonly name: string;

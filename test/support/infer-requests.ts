@@ -3,7 +3,8 @@ import type { ModelTensor } from '../../src/gateway/repository/signature/row-axi
 import type { InferParameter, InferParameters } from '../../src/wire/infer-parameter.ts';
 import type { InferInput, InferRequest } from '../../src/wire/infer-request.ts';
 import type { Datatype, Shape, TensorSpec } from '../../src/wire/tensor.ts';
-import { rawToTyped, type TypedDatatype } from '../../src/wire/typed-contents.ts';
+import type { TypedDatatype } from '../../src/wire/typed-contents.ts';
+import { rawToTyped } from '../../src/wire/typed-contents-writing.ts';
 
 /** A request for the model `m`. */
 export function inferRequest(fields: Partial<InferRequest> = {}): InferRequest {

@@ -6,14 +6,13 @@ import { decodeInferRequest } from '../../src/wire/infer-request.ts';
 import { DEFAULT_WIRE_LIMITS } from '../../src/wire/limits.ts';
 import type { Datatype } from '../../src/wire/tensor.ts';
 import {
-  rawToTyped,
   TypedContentsError,
   type TypedContentsProblem,
   TypedContentsReading,
-  TypedContentsWriting,
   type TypedDatatype,
   typedToRaw,
 } from '../../src/wire/typed-contents.ts';
+import { rawToTyped, TypedContentsWriting } from '../../src/wire/typed-contents-writing.ts';
 import { hex } from './hex.ts';
 import { encodeReference, toLong } from './reference-messages.ts';
 

@@ -14,7 +14,9 @@ import { textAttribute } from '../onnx/attribute.ts';
 import { type Graph, type Links, nameOf } from '../onnx/graph.ts';
 import type { NodeProto } from '../onnx/onnx_pb.ts';
 import { DataType, floatsOf } from '../onnx/tensor-values.ts';
+import { ACTIVATIONS, COMPUTING, dataInputs, MOVING, WEIGHTED } from './operators.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';
+import { Groups, isRedundant } from './quantization-groups.ts';
 import { type WeightedNode, weightedNode } from './weighted-node.ts';
 
 export interface IntegerPlan {
@@ -30,13 +32,6 @@ export interface IntegerPlan {
   /** Why a node that computes on float32 stays in float. */
   readonly reasons: ReadonlyMap<NodeProto, string>;
 }
-
-const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul', 'ConvTranspose']);
-/** They choose and move values, and ONNX Runtime lets them do so with integers. */
-const MOVING = new Set(['MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Resize']);
-/** They compute, and have integer kernels. */
-const COMPUTING = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'LeakyRelu']);
-const ACTIVATIONS = new Set(['Relu', 'Clip']);
 
 /** @param keep names of nodes that stay in float. */
 export function planIntegers(graph: Graph, ranges: Ranges, keep: ReadonlySet<string>): IntegerPlan {
@@ -293,61 +288,4 @@ class Planner {
     const producer = this.#links.producer(tensor);
     return producer !== undefined && this.#isAbsorbed(producer) ? this.#limits(producer) : undefined;
   }
-}
-
-interface Member {
-  readonly given: Quantization | undefined;
-  readonly range: Range;
-  readonly limits: Range | undefined;
-}
-
-/** Sets of tensors that have one quantization. */
-class Groups {
-  readonly #member: (tensor: string) => Member;
-  readonly #groupOf = new Map<string, Set<string>>();
-
-  constructor(member: (tensor: string) => Member) {
-    this.#member = member;
-  }
-
-  /** Joins them, unless an activation would then no longer be part of its kernel. */
-  join(tensors: readonly string[]): void {
-    const all = new Set(tensors.flatMap((tensor) => [...this.#of(tensor)]));
-    const members = [...all].map(this.#member);
-    if (members.some(({ given }) => given !== undefined)) return;
-    const common = quantizationOf(rangeOfAll(members));
-    if (members.some(({ limits }) => limits !== undefined && !isRedundant(limits, common))) return;
-    for (const tensor of all) this.#groupOf.set(tensor, all);
-  }
-
-  quantization(tensor: string): Quantization {
-    const { given } = this.#member(tensor);
-    return given ?? quantizationOf(rangeOfAll([...this.#of(tensor)].map(this.#member)));
-  }
-
-  #of(tensor: string): Set<string> {
-    return this.#groupOf.get(tensor) ?? new Set([tensor]);
-  }
-}
-
-function rangeOfAll(members: readonly Member[]): Range {
-  return {
-    low: Math.min(...members.map(({ range }) => range.low)),
-    high: Math.max(...members.map(({ range }) => range.high)),
-  };
-}
-
-/** Whether quantizing cuts off all that the activation would: ONNX Runtime then makes it part of the kernel before it. */
-function isRedundant({ low, high }: Range, { scale, zero }: Quantization): boolean {
-  return roundToEven(low / scale) + zero <= 0 && roundToEven(high / scale) + zero >= 255;
-}
-
-function roundToEven(value: number): number {
-  const rounded = Math.round(value);
-  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
-}
-
-/** What a node computes on; shapes and the like are not among it. */
-export function dataInputs({ opType, input }: NodeProto): readonly string[] {
-  return opType === 'Add' || opType === 'Mul' || opType === 'Concat' ? input : input.slice(0, 1);
 }

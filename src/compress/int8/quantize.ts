@@ -13,7 +13,8 @@ import { Graph, nameOf } from '../onnx/graph.ts';
 import type { OnnxModel } from '../onnx/model-file.ts';
 import type { NodeProto } from '../onnx/onnx_pb.ts';
 import { upgradeOperatorSet } from '../onnx/operator-set.ts';
-import { dataInputs, type IntegerPlan, planIntegers } from './integer-plan.ts';
+import { type IntegerPlan, planIntegers } from './integer-plan.ts';
+import { dataInputs } from './operators.ts';
 import { type Quantization, quantizeChannels } from './quantization.ts';
 import type { WeightedNode } from './weighted-node.ts';
 

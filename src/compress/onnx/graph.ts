@@ -8,8 +8,8 @@
 
 import { create } from '@bufbuild/protobuf';
 import { CompressError } from '../compress-error.ts';
-import { attributeOf } from './attribute.ts';
 import { changed } from './message.ts';
+import { constantOf, isStandard, namesInSubgraphs } from './node-contents.ts';
 import {
   type AttributeProto,
   type GraphProto,
@@ -282,38 +282,6 @@ export function nameOf({ name, output }: NodeProto): string {
   return name === '' ? (output.find((each) => each !== '') ?? '') : name;
 }
 
-function isStandard({ domain }: { readonly domain: string }): boolean {
-  return domain === '' || domain === 'ai.onnx';
-}
-
 function withoutNotes(tensor: TensorProto): TensorProto {
   return changed(TensorProtoSchema, tensor, { metadataProps: [] }, [TensorProtoSchema.field.docString]);
-}
-
-/** What a Constant node holds; `undefined` for other nodes, and for texts and sparse tensors. */
-function constantOf(node: NodeProto): TensorProto | undefined {
-  if (node.opType !== 'Constant' || !isStandard(node)) return undefined;
-  const [name = ''] = node.output;
-  const tensor = attributeOf(node, 'value')?.t;
-  if (tensor !== undefined) return changed(TensorProtoSchema, tensor, { name });
-  const float = attributeOf(node, 'value_float');
-  if (float !== undefined) return tensorOf(name, Float32Array.of(float.f), []);
-  const floats = attributeOf(node, 'value_floats')?.floats;
-  if (floats !== undefined) return tensorOf(name, Float32Array.from(floats), [floats.length]);
-  const integer = attributeOf(node, 'value_int');
-  if (integer !== undefined) return tensorOf(name, BigInt64Array.of(integer.i), []);
-  const integers = attributeOf(node, 'value_ints')?.ints;
-  return integers === undefined ? undefined : tensorOf(name, BigInt64Array.from(integers), [integers.length]);
-}
-
-/** All names in the subgraphs of a node: those that they read from outside are among them. */
-function namesInSubgraphs({ attribute }: NodeProto): string[] {
-  return attribute.flatMap(({ g, graphs }) => [...(g === undefined ? [] : [g]), ...graphs].flatMap(namesIn));
-}
-
-function namesIn({ node, initializer, input, output }: GraphProto): string[] {
-  return [
-    ...[...initializer, ...input, ...output].map(({ name }) => name),
-    ...node.flatMap((each) => [...each.input, ...each.output, ...namesInSubgraphs(each)]),
-  ].filter((name) => name !== '');
 }

@@ -9,7 +9,7 @@ import {
   isTypedAnswer,
   writeContents,
 } from '../../wire/infer-response.ts';
-import type { TypedContentsWriting } from '../../wire/typed-contents.ts';
+import type { TypedContentsWriting } from '../../wire/typed-contents-writing.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import type { WantedOutput } from '../admit/requested-outputs.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';

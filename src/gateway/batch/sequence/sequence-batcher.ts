@@ -16,33 +16,14 @@ import { cancelled } from '../../accept/cancellation.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms, SequenceTerms } from '../../admit/request-terms.ts';
 import { InferError, withJitter } from '../../errors.ts';
-import type { ControlSpec, StateSpec } from '../../repository/signature/sequence-signature.ts';
 import type { Batcher } from '../batcher.ts';
 import type { Forecast, RequestLoad } from '../forecast.ts';
-import { type QueuePolicies, type QueuePolicy, timeLimitMs } from '../queue-policy.ts';
+import { type QueuePolicy, timeLimitMs } from '../queue-policy.ts';
 import type { InferOutputs } from '../queued-request.ts';
 import { IdleSequences } from './idle-sequences.ts';
 import { Sequence, type SequencedRequest } from './sequence.ts';
-import { SequenceInputs } from './sequence-inputs.ts';
-
-export interface SequenceOptions {
-  /** The model's name, for the texts of refusals. */
-  readonly model: string;
-  /** How many inputs the session has. */
-  readonly inputs: number;
-  readonly states: readonly StateSpec[];
-  readonly controls: readonly ControlSpec[];
-  readonly maxSequences: number;
-  /** Bytes that the states and ids of all sequences may have. A single sequence may have more. */
-  readonly maxSequenceBytes: number;
-  /** Sequences that may hand requests on; others wait until one of these ends. */
-  readonly slots: number;
-  /** A sequence without a request for so long ends, in milliseconds. */
-  readonly idleMs: number;
-  /** Waiting requests, here and behind. */
-  readonly queues: QueuePolicies;
-  readonly maxQueueBytes: number;
-}
+import { idBytes, SequenceInputs } from './sequence-inputs.ts';
+import type { SequenceOptions } from './sequence-options.ts';
 
 export class SequenceBatcher implements Batcher {
   readonly #options: SequenceOptions;
@@ -303,19 +284,13 @@ export class SequenceBatcher implements Batcher {
   }
 }
 
-/** What an id takes that is kept: as a key, and as the model's controls take it. */
-function idBytes(id: SequenceTerms['id'], encoded: readonly Uint8Array[]): number {
-  const asKey = typeof id === 'string' ? id.length * 2 : BigInt64Array.BYTES_PER_ELEMENT;
-  return encoded.reduce((sum, { byteLength }) => sum + byteLength, asKey);
+/** From here on the queue behind watches the call, or nothing does. */
+function release(request: SequencedRequest): void {
+  request.call.onCancel = undefined;
+  request.stopTimer?.();
 }
 
 /** @param waitMs after which there may be room, where that is known. */
 function full(text: string, waitMs = 0): InferError {
   return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
-}
-
-/** From here on the queue behind watches the call, or nothing does. */
-function release(request: SequencedRequest): void {
-  request.call.onCancel = undefined;
-  request.stopTimer?.();
 }

@@ -128,3 +128,9 @@ function encodeId(id: SequenceTerms['id'], datatype: Datatype): Uint8Array | und
       return undefined;
   }
 }
+
+/** What an id takes that is kept: as a key, and as the model's controls take it. */
+export function idBytes(id: SequenceTerms['id'], encoded: readonly Uint8Array[]): number {
+  const asKey = typeof id === 'string' ? id.length * 2 : BigInt64Array.BYTES_PER_ELEMENT;
+  return encoded.reduce((sum, { byteLength }) => sum + byteLength, asKey);
+}

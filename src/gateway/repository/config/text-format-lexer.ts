@@ -28,6 +28,13 @@ const SPACE = /(?:[ \t\r\n\v\f]|#[^\n]*)+/y;
 
 const MARKS = '{}<>[]:,;-';
 
+/** The marks that close what another opens. */
+export const CLOSING: ReadonlyMap<string, string> = new Map([
+  ['{', '}'],
+  ['<', '>'],
+  ['[', ']'],
+]);
+
 /** Reads one token ahead. */
 export class Lexer {
   readonly #text: string;

@@ -9,7 +9,7 @@
 
 import { MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
 import { suggestion } from './suggestion.ts';
-import { Lexer, MAX_QUOTED, SyntaxProblem } from './text-format-lexer.ts';
+import { CLOSING, Lexer, MAX_QUOTED, SyntaxProblem } from './text-format-lexer.ts';
 import { booleanOf, numberOf, unescaped, WANTED } from './text-format-scalar.ts';
 import {
   type EnumType,
@@ -293,9 +293,3 @@ class Parser {
     return container;
   }
 }
-
-const CLOSING: ReadonlyMap<string, string> = new Map([
-  ['{', '}'],
-  ['<', '>'],
-  ['[', ']'],
-]);

@@ -6,7 +6,8 @@ import type { QueuePolicy } from '../../../../src/gateway/batch/queue-policy.ts'
 import type { InferOutputs } from '../../../../src/gateway/batch/queued-request.ts';
 import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import { Scheduler } from '../../../../src/gateway/batch/scheduler.ts';
-import { SequenceBatcher, type SequenceOptions } from '../../../../src/gateway/batch/sequence/sequence-batcher.ts';
+import { SequenceBatcher } from '../../../../src/gateway/batch/sequence/sequence-batcher.ts';
+import type { SequenceOptions } from '../../../../src/gateway/batch/sequence/sequence-options.ts';
 import { InferError, type Reason } from '../../../../src/gateway/errors.ts';
 import type { ControlSpec, StateSpec } from '../../../../src/gateway/repository/signature/sequence-signature.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
