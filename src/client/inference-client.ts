@@ -1,8 +1,5 @@
 import {
-  type ChannelCredentials,
-  type ChannelOptions,
   Client,
-  type ClientDuplexStream,
   connectivityState,
   credentials,
   type CallOptions as GrpcCallOptions,
@@ -11,9 +8,16 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { decodeInferResponse, decodeStreamResponse, type InferResponse } from '../wire/infer-response.ts';
-import { UNLIMITED_FIELDS, type WireLimits } from '../wire/limits.ts';
+import type {
+  CallOptions,
+  ClientOptions,
+  InferOptions,
+  ModelCallOptions,
+  StreamAnswer,
+  StreamRequest,
+} from './client-options.ts';
 import { InferenceError } from './inference-error.ts';
-import { encodeRequest, type Inputs, type RequestOptions } from './inference-request.ts';
+import { encodeRequest, type Inputs } from './inference-request.ts';
 import { InferenceResult, readTiming } from './inference-result.ts';
 import {
   findMethod,
@@ -26,10 +30,20 @@ import {
   type ModelStatistics,
   type ServerMetadata,
 } from './inference-service.ts';
+import { type StreamCall, toAnswer, writeRequests } from './inference-stream.ts';
+import { RESPONSE_LIMITS } from './response-limits.ts';
 import { type RolloutOptions, type RolloutState, rolloutMethod, rolloutStateOf } from './rollout-service.ts';
 import { type ShadowReport, shadowReportMethod } from './traffic-service.ts';
 
 export type { Datatype, Shape } from '../wire/tensor.ts';
+export type {
+  CallOptions,
+  ClientOptions,
+  InferOptions,
+  ModelCallOptions,
+  StreamAnswer,
+  StreamRequest,
+} from './client-options.ts';
 export { InferenceError } from './inference-error.ts';
 export type { Inputs, OutputOptions, Parameters, ParameterValue, RequestOptions } from './inference-request.ts';
 export { InferenceResult, type Timing } from './inference-result.ts';
@@ -46,56 +60,6 @@ export type {
 export type { RolloutEvent, RolloutEvidence, RolloutOptions, RolloutStage, RolloutState } from './rollout-service.ts';
 export { type AnyTensor, type Elements, Tensor, tensor } from './tensor.ts';
 export type { ShadowReport } from './traffic-service.ts';
-
-/** What an answer may hold. A client picks its server, so this is room for any model, not a defence against hostile ones. */
-const RESPONSE_LIMITS: WireLimits = {
-  maxFields: UNLIMITED_FIELDS,
-  maxInputs: 0,
-  maxOutputs: 65_536,
-  maxRank: 64,
-  maxParameters: 65_536,
-  maxParameterBytes: 16 * 1024 * 1024,
-  maxNameBytes: 65_536,
-  maxIdBytes: 65_536,
-};
-
-export interface ClientOptions {
-  /** What a call may take, in milliseconds, if it says nothing itself. Without it, calls wait for ever. */
-  readonly deadlineMs?: number | undefined;
-  /** `credentials.createSsl(…)` of `@grpc/grpc-js`; plain text by default. */
-  readonly credentials?: ChannelCredentials | undefined;
-  /** Options of the gRPC channel, such as keepalive. The size of messages is unlimited unless they limit it. */
-  readonly channelOptions?: ChannelOptions | undefined;
-}
-
-export interface CallOptions {
-  /** What the call may take, in milliseconds; the server learns of it, and never runs what would come too late. */
-  readonly deadlineMs?: number | undefined;
-  /** Cancels the call, in the server too; it then fails with CANCELLED, and the signal's reason as the cause. */
-  readonly signal?: AbortSignal | undefined;
-  /** Sent as gRPC metadata: a trace context, a token, a header that a mesh routes by. */
-  readonly metadata?: Readonly<Record<string, string>> | undefined;
-}
-
-export interface ModelCallOptions extends CallOptions {
-  readonly version?: string | undefined;
-}
-
-export interface InferOptions extends CallOptions, RequestOptions {
-  /** Asks where the time went: `InferenceResult.timing` has the answer, if the server is a tensorgate. */
-  readonly timing?: boolean | undefined;
-}
-
-/** One inference of a stream. */
-export interface StreamRequest extends RequestOptions {
-  readonly model: string;
-  readonly inputs: Inputs;
-}
-
-/** One answer of a stream; a request that failed does not end the stream. */
-export type StreamAnswer =
-  | { readonly kind: 'result'; readonly id: string; readonly result: InferenceResult }
-  | { readonly kind: 'error'; readonly id: string; readonly error: InferenceError };
 
 /**
  * A client of an inference server that speaks the Open Inference Protocol (KServe v2) over gRPC: tensorgate, Triton and
@@ -313,46 +277,6 @@ const INFER_METHOD: UnaryMethod<Buffer, InferResponse> = {
   requestSerialize: (bytes) => bytes,
   responseDeserialize: (bytes) => decodeInferResponse(bytes, RESPONSE_LIMITS),
 };
-
-type StreamCall = ClientDuplexStream<Buffer, ReturnType<typeof decodeStreamResponse>>;
-
-/** Writes the requests as fast as the server takes them. Rejects only where `requests` throws, or one cannot be sent. */
-async function writeRequests(
-  call: StreamCall,
-  requests: Iterable<StreamRequest> | AsyncIterable<StreamRequest>,
-): Promise<void> {
-  let over = false;
-  call.once('status', () => {
-    over = true;
-  });
-  for await (const { model, inputs, ...options } of requests) {
-    if (over) return;
-    if (!call.write(encodeRequest(model, inputs, options))) await untilRoom(call);
-  }
-  call.end();
-}
-
-/** Resolves when the call takes more, or takes nothing any more. */
-function untilRoom(call: StreamCall): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      call.off('drain', done);
-      call.off('status', done);
-      resolve();
-    };
-    call.on('drain', done);
-    call.on('status', done);
-  });
-}
-
-/** A failed request is answered in band, with only its text and its id. */
-function toAnswer(errorMessage: string, response: InferResponse | undefined): StreamAnswer {
-  const id = response?.id ?? '';
-  if (errorMessage === '' && response !== undefined) {
-    return { kind: 'result', id, result: new InferenceResult(response, undefined) };
-  }
-  return { kind: 'error', id, error: new InferenceError(status.UNKNOWN, errorMessage) };
-}
 
 function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;

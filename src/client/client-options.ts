@@ -1,0 +1,42 @@
+import type { ChannelCredentials, ChannelOptions } from '@grpc/grpc-js';
+import type { InferenceError } from './inference-error.ts';
+import type { Inputs, RequestOptions } from './inference-request.ts';
+import type { InferenceResult } from './inference-result.ts';
+
+export interface ClientOptions {
+  /** What a call may take, in milliseconds, if it says nothing itself. Without it, calls wait for ever. */
+  readonly deadlineMs?: number | undefined;
+  /** `credentials.createSsl(…)` of `@grpc/grpc-js`; plain text by default. */
+  readonly credentials?: ChannelCredentials | undefined;
+  /** Options of the gRPC channel, such as keepalive. The size of messages is unlimited unless they limit it. */
+  readonly channelOptions?: ChannelOptions | undefined;
+}
+
+export interface CallOptions {
+  /** What the call may take, in milliseconds; the server learns of it, and never runs what would come too late. */
+  readonly deadlineMs?: number | undefined;
+  /** Cancels the call, in the server too; it then fails with CANCELLED, and the signal's reason as the cause. */
+  readonly signal?: AbortSignal | undefined;
+  /** Sent as gRPC metadata: a trace context, a token, a header that a mesh routes by. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface ModelCallOptions extends CallOptions {
+  readonly version?: string | undefined;
+}
+
+export interface InferOptions extends CallOptions, RequestOptions {
+  /** Asks where the time went: `InferenceResult.timing` has the answer, if the server is a tensorgate. */
+  readonly timing?: boolean | undefined;
+}
+
+/** One inference of a stream. */
+export interface StreamRequest extends RequestOptions {
+  readonly model: string;
+  readonly inputs: Inputs;
+}
+
+/** One answer of a stream; a request that failed does not end the stream. */
+export type StreamAnswer =
+  | { readonly kind: 'result'; readonly id: string; readonly result: InferenceResult }
+  | { readonly kind: 'error'; readonly id: string; readonly error: InferenceError };
