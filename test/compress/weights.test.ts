@@ -105,7 +105,7 @@ describe('sparse:P', () => {
       share: 0.5,
     });
     expect(notes.map(({ kind, text }) => `${kind} ${text}`.slice(0, 24))).toEqual([
-      'kept it reads what comes',
+      'kept an input layer is k',
       'pruned 9216 of 18432 wei',
       'pruned 1152 of 2304 weig',
     ]);
