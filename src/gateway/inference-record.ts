@@ -44,7 +44,7 @@ export class InferenceRecord {
 
   /** Bytes of the message, and of the tensors beside it. */
   get bytes(): number {
-    return this.tensors === undefined ? this.wire.byteLength : this.tensors.reduce(sumOfBytes, this.wire.byteLength);
+    return this.wire.byteLength + (this.tensors === undefined ? 0 : bytesOf(this.tensors));
   }
 
   answered<Given extends Pick<Answer, 'chunks' | 'timing'>>(answer: Given): Given {
@@ -64,8 +64,6 @@ export class InferenceRecord {
 
   #publish(answer: Pick<Answer, 'chunks' | 'timing'> | undefined, failure: InferError | undefined, now: number): void {
     if (!diagnostics.inferenceEnded.active) return;
-    let responseBytes = 0;
-    for (const chunk of answer?.chunks ?? []) responseBytes += chunk.byteLength;
     diagnostics.inferenceEnded.publish({
       call: this.call,
       model: this.model?.ref,
@@ -75,7 +73,7 @@ export class InferenceRecord {
       failure,
       rows: this.rows,
       requestBytes: this.bytes,
-      responseBytes,
+      responseBytes: answer === undefined ? 0 : bytesOf(answer.chunks),
       queueMs: answer !== undefined && hasRun(answer.timing) ? answer.timing.queueMs : undefined,
       batchRows: answer?.timing.batchRows ?? 0,
       cache: answer?.timing.cache?.outcome,
@@ -88,6 +86,8 @@ function hasRun({ cache }: RideTiming): boolean {
   return cache === undefined || cache.outcome === 'miss';
 }
 
-function sumOfBytes(sum: number, { byteLength }: Uint8Array): number {
-  return sum + byteLength;
+function bytesOf(chunks: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const { byteLength } of chunks) bytes += byteLength;
+  return bytes;
 }

@@ -10,17 +10,20 @@ export interface CallEnd {
   readonly code: StatusCode;
   readonly text?: string | undefined;
   readonly failure?: InferError | undefined;
-  /** On the clock of `performance.now()`. */
-  readonly startedAt: number;
 }
+
+export const SUCCESS: CallEnd = { code: Status.OK };
 
 /** To be called when a call reaches its method. */
 export function publishStart(call: Call): void {
   if (diagnostics.callStarted.active) diagnostics.callStarted.publish({ call });
 }
 
-/** To be called when a call has ended, however it did. */
-export function publishEnd(call: Call, { code, text, failure, startedAt }: CallEnd): void {
+/**
+ * To be called when a call has ended, however it did.
+ * @param startedAt on the clock of `performance.now()`
+ */
+export function publishEnd(call: Call, { code, text, failure }: CallEnd, startedAt: number): void {
   if (!diagnostics.callEnded.active) return;
   diagnostics.callEnded.publish({
     call,

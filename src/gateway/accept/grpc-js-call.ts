@@ -101,7 +101,7 @@ export abstract class GrpcJsCall implements Call {
   protected conclude(code: StatusCode, text?: string, failure?: InferError): boolean {
     if (this.#ended) return false;
     this.#ended = true;
-    publishEnd(this, { code, text, failure, startedAt: this.#startedAt });
+    publishEnd(this, { code, text, failure }, this.#startedAt);
     return true;
   }
 

@@ -112,7 +112,13 @@ function highest<Version extends VersionState>(
   shadow: string | undefined,
   onlyReady: boolean,
 ): Version | undefined {
-  return versions.findLast(({ ref, state }) => ref.version !== shadow && (!onlyReady || state === 'READY'));
+  // A loop, because every request comes by here: a predicate would be a new function for each.
+  for (let at = versions.length - 1; at >= 0; at--) {
+    const version = versions[at];
+    if (version === undefined || version.ref.version === shadow) continue;
+    if (!onlyReady || version.state === 'READY') return version;
+  }
+  return undefined;
 }
 
 function weightOf({ ref, state }: VersionState, split: Split): number {

@@ -9,7 +9,7 @@ import { StreamState } from '../../../http2/stream-state.ts';
 import { boundedText, InferError, type Reason, Status, type StatusCode } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { Call, CancelReason, Trailers } from '../call.ts';
-import { publishEnd, publishStart } from '../call-events.ts';
+import { type CallEnd, publishEnd, publishStart, SUCCESS } from '../call-events.ts';
 import { failWith } from '../failure.ts';
 import type { MessageLimit } from '../message-limit.ts';
 import { patienceAfter } from '../pace.ts';
@@ -126,8 +126,8 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
     if (this.#ended || !this.#canSend(trailers)) return;
     const bounded = boundedText(text);
-    this.#conclude(code, bounded, failure);
-    const end = { code, text: bounded, trailers, pushback: failure?.pushback };
+    const end = { code, text: bounded, trailers, pushback: failure?.pushback, failure };
+    this.#conclude(end);
     if (this.#isLate(failure)) this.#refuseLate(end);
     else this.http2.sendEnd(end);
   }
@@ -314,7 +314,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   /** Ends the call with OK. */
   protected succeed(trailers: Trailers | undefined): void {
     if (this.#ended || !this.#canSend(trailers)) return;
-    this.#conclude(Status.OK);
+    this.#conclude(SUCCESS);
     this.http2.sendEnd(trailers === undefined ? OK : { code: Status.OK, text: '', trailers });
   }
 
@@ -353,10 +353,10 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return false;
   }
 
-  #conclude(code: StatusCode, text?: string, failure?: InferError): void {
+  #conclude(end: CallEnd): void {
     this.#ended = true;
     this.release();
-    if (this.#started) publishEnd(this, { code, text, failure, startedAt: this.#start.startedAt });
+    if (this.#started) publishEnd(this, end, this.#start.startedAt);
   }
 
   /** Whether the answer waits until the rest of the request has come. One that says when to try again never does. */
@@ -375,7 +375,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   /** Only for a call that has not ended (C2). */
   #cancel(reason: CancelReason, failure: InferError, tellsCaller: boolean): void {
-    this.#conclude(failure.status, failure.message, failure);
+    this.#conclude({ code: failure.status, text: failure.message, failure });
     this.#cancelled = true;
     if (tellsCaller) this.#tell(failure);
     this.guard(() => this.onCancel?.(reason));

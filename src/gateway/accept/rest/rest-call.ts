@@ -83,7 +83,7 @@ export class RestCall implements Call {
     this.#ended = true;
     this.onCancel = undefined;
     clearTimeout(this.#timer);
-    publishEnd(this, { code, text, failure, startedAt: this.#startedAt });
+    publishEnd(this, { code, text, failure }, this.#startedAt);
   }
 
   #cancel(reason: CancelReason): void {
