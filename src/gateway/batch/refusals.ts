@@ -2,6 +2,7 @@
 
 import { InferError, withJitter } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
+import type { QueuePolicies } from './queue-policy.ts';
 import type { RunOutcome } from './run-outcome.ts';
 
 /** Where the directory of the mailboxes is full, by batches that run or by files of others. */
@@ -36,6 +37,22 @@ const overloadText = remembered((waitMs, objectiveMs) => {
 export function gaveWay(waitMs: number): InferError {
   const text = 'Exceeds maximum queue size: gave way to a caller with less work in the queue (max_queue_size)';
   return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
+}
+
+export function tooManyWait(policies: QueuePolicies, level: number): InferError {
+  const whose = policies.levels === 1 ? 'requests' : `requests of priority ${level}`;
+  const text = `Exceeds maximum queue size: ${policies.at(level).maxRequests} ${whose} wait (max_queue_size)`;
+  return new InferError('queue_full', text);
+}
+
+export function tooManyBytesWait(bytes: number, maxBytes: number, more: number): InferError {
+  const text = `Exceeds maximum queue size: ${bytes} of ${maxBytes} bytes wait, ${more} more do not fit (max_queue_bytes)`;
+  return new InferError('queue_full', text);
+}
+
+/** Asks the caller to come back after the wait. */
+export function withPushback({ reason, message }: InferError, waitMs: number): InferError {
+  return new InferError(reason, message, { pushback: withJitter(waitMs) });
 }
 
 export function killedTwice(cause: string): InferError {

@@ -6,11 +6,12 @@
  * costs no search.
  */
 
-import { InferError } from '../errors.ts';
+import type { InferError } from '../errors.ts';
 import { Backlog, type PredictBatch } from './backlog.ts';
 import { FairTurns, type Flow, type FlowKey, type Share } from './fair-turns.ts';
 import { LAST_TURN, type QueuePolicies } from './queue-policy.ts';
 import type { QueuedRequest } from './queued-request.ts';
+import { tooManyBytesWait, tooManyWait, withPushback } from './refusals.ts';
 
 /** What a look at a request says of it. */
 export type Verdict =
@@ -38,6 +39,8 @@ interface Line {
   /** How many of them have left. */
   left: number;
 }
+
+type Newcomer = Share & Pick<QueuedRequest, 'flow'>;
 
 const NONE: readonly QueuedRequest[] = [];
 /** A list with fewer requests that have left is not worth shortening. */
@@ -110,30 +113,32 @@ export class RequestQueue {
     return all === 0 ? 0 : (workMs / all) * this.#backlog.ms;
   }
 
+  /** Why a request of the flow finds no place, however few bytes it has, if so. It is to come back after `waitMs`. */
+  refusal(flow: Flow, tensors: QueuedRequest['tensors'], waitMs: number): InferError | undefined {
+    const { level } = flow;
+    if (!this.#isFull(level)) return undefined;
+    const newcomer = { flow, bytes: tensors.bytes, workMs: this.workMs(tensors) };
+    const larger = this.#larger(newcomer, 'workMs', (other) => other === level);
+    return larger === undefined ? withPushback(tooManyWait(this.#policies, level), waitMs) : undefined;
+  }
+
   /**
    * @returns what gives way to it, and waits no longer
    * @throws InferError `queue_full`, which names the bound that was reached
    */
   push(request: QueuedRequest): readonly QueuedRequest[] {
     const { level, tensors } = request;
-    const { maxRequests } = this.#policies.at(level);
-    const isFull = (): boolean => (this.#requestsOf[level - 1] ?? 0) >= maxRequests;
+    const isFull = (): boolean => this.#isFull(level);
     const isHeavy = (): boolean => this.#bytes + tensors.bytes > this.#maxBytes;
     let victims: readonly QueuedRequest[] = NONE;
     if (isFull()) {
       const larger = this.#larger(request, 'workMs', (other) => other === level);
-      if (larger === undefined) {
-        const whose = this.#policies.levels === 1 ? 'requests' : `requests of priority ${level}`;
-        throw new InferError('queue_full', `Exceeds maximum queue size: ${maxRequests} ${whose} wait (max_queue_size)`);
-      }
+      if (larger === undefined) throw tooManyWait(this.#policies, level);
       victims = this.#shorten(larger, isFull);
     }
     if (isHeavy()) {
       const larger = this.#larger(request, 'bytes', (other) => other >= level);
-      if (larger === undefined) {
-        const text = `Exceeds maximum queue size: ${this.#bytes} of ${this.#maxBytes} bytes wait, ${tensors.bytes} more do not fit (max_queue_bytes)`;
-        throw new InferError('queue_full', text);
-      }
+      if (larger === undefined) throw tooManyBytesWait(this.#bytes, this.#maxBytes, tensors.bytes);
       victims = [...victims, ...this.#shorten(larger, isHeavy)];
     }
     this.#enter(request);
@@ -205,6 +210,10 @@ export class RequestQueue {
     return { promising, ...others };
   }
 
+  #isFull(level: number): boolean {
+    return (this.#requestsOf[level - 1] ?? 0) >= this.#policies.at(level).maxRequests;
+  }
+
   #enter(request: QueuedRequest): void {
     const { flow, due } = request;
     let line = this.#lines.get(flow);
@@ -247,7 +256,7 @@ export class RequestQueue {
   }
 
   /** The largest flow of those levels, if it is larger than the request's flow would be with it. */
-  #larger(request: QueuedRequest, measure: keyof Share, isLevel: (level: number) => boolean): Flow | undefined {
+  #larger(request: Newcomer, measure: keyof Share, isLevel: (level: number) => boolean): Flow | undefined {
     let largest: Flow | undefined;
     let size = (request.flow[measure] + request[measure]) * request.flow.pace;
     for (const flow of this.#turns.flows) {

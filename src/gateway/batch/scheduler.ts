@@ -21,7 +21,7 @@ import type { Call, CancelReason } from '../accept/call.ts';
 import { cancelled, expired } from '../accept/cancellation.ts';
 import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import { type RequestTerms, waitMsOf } from '../admit/request-terms.ts';
-import { InferError, withJitter } from '../errors.ts';
+import { InferError } from '../errors.ts';
 import { diagnostics, type Prediction, type SendReason } from '../ops/diagnostics.ts';
 import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
@@ -38,7 +38,7 @@ import { Occupancy } from './occupancy.ts';
 import { type Prepared, PreparedBatches } from './prepared-batches.ts';
 import type { QueuePolicies } from './queue-policy.ts';
 import type { Arrival, InferOutputs, QueuedRequest } from './queued-request.ts';
-import { breakerOpen, cannotMeetDeadline, deadlineTooShort, gaveWay, overloaded } from './refusals.ts';
+import { breakerOpen, cannotMeetDeadline, deadlineTooShort, gaveWay, overloaded, withPushback } from './refusals.ts';
 import { RequestQueue, type Verdict } from './request-queue.ts';
 import { type RequestTimes, timesOf } from './request-times.ts';
 import { RowLimits } from './row-limits.ts';
@@ -47,7 +47,7 @@ import { SeenSizes } from './seen-sizes.ts';
 import { settle } from './settlement.ts';
 import { neededInMs, withStepsBehind } from './steps-behind.ts';
 import { reportStopped } from './stopped-run.ts';
-import type { Tenant, TenantOf } from './tenants.ts';
+import { type TenantOf, UNNAMED } from './tenants.ts';
 import { type BatchPolicy, type Bucket, rowsOf } from './waiting.ts';
 
 export interface SchedulerOptions extends BatchEndOptions {
@@ -80,7 +80,6 @@ const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
 
 const always = (): boolean => true;
-const ONE_TENANT: Tenant = { name: '', weight: 1 };
 
 export class Scheduler implements Batcher {
   readonly occupancy: Occupancy;
@@ -167,8 +166,7 @@ export class Scheduler implements Batcher {
       try {
         for (const victim of this.#queue.push(request)) settle(victim, gaveWay(this.#waitMs(victim, now)));
       } catch (error) {
-        const full = InferError.from(error);
-        reject(new InferError(full.reason, full.message, { pushback: withJitter(this.#waitMs(request, now)) }));
+        reject(withPushback(InferError.from(error), this.#waitMs(request, now)));
         return;
       }
       request.occupancy = this.occupancy;
@@ -205,7 +203,9 @@ export class Scheduler implements Batcher {
     const heavy = isAlike ? light : this.#arrivalOf(heaviest, call, terms, now);
     const waitMs = this.#waitMs(light, now);
     const aloneMs = this.#predict(lightest, light.rows, now) ?? 0;
-    if (waitMs + aloneMs <= this.#slackOf(heavy) * (heavy.deadline - now)) return undefined;
+    if (waitMs + aloneMs <= this.#slackOf(heavy) * (heavy.deadline - now)) {
+      return this.#queue.refusal(light.flow, lightest, waitMs);
+    }
     const longestMs = this.#predict(heaviest, heavy.rows, now) ?? 0;
     if (longestMs > ADMISSION_SLACK * (light.deadline - now) && this.#mayProbe(aloneMs, now)) return undefined;
     return this.#tooMuchBefore(light, waitMs, now);
@@ -312,7 +312,7 @@ export class Scheduler implements Batcher {
   }
 
   #flowOf(call: Call, level: number, { objectiveAt, deadline }: RequestTimes, now: number): Flow {
-    const { name: tenant, weight } = this.#options.tenantOf?.(call) ?? ONE_TENANT;
+    const { name: tenant, weight } = this.#options.tenantOf?.(call) ?? UNNAMED;
     const isNamed = objectiveAt === Number.POSITIVE_INFINITY;
     return this.#queue.flowOf({ tenant, weight, level, grantedMs: deadline - now, isNamed });
   }

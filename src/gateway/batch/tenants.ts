@@ -10,6 +10,9 @@ interface Metadata {
   get(name: string): string | Uint8Array | undefined;
 }
 
+/** Of calls that name no tenant. */
+export const UNNAMED: Tenant = { name: '', weight: 1 };
+
 export type TenantOf = (metadata: Metadata) => Tenant;
 
 /**
@@ -20,10 +23,9 @@ export type TenantOf = (metadata: Metadata) => Tenant;
  */
 export function tenantsBy(key: string, weights: ReadonlyMap<string, number>): TenantOf {
   const listed = new Map([...weights].map(([name, weight]): [string, Tenant] => [name, { name, weight }]));
-  const unnamed: Tenant = { name: '', weight: 1 };
   return (metadata) => {
     const name = metadata.get(key);
-    if (typeof name !== 'string' || name === '') return unnamed;
+    if (typeof name !== 'string' || name === '') return UNNAMED;
     return listed.get(name) ?? { name, weight: 1 };
   };
 }

@@ -5,6 +5,7 @@ import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { Down, Gate } from '../../../src/gateway/batch/gate.ts';
 import { QueuePolicies } from '../../../src/gateway/batch/queue-policy.ts';
 import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
+import { tenantsBy } from '../../../src/gateway/batch/tenants.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { type BatchEnded, diagnostics, type RunStopped } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../../support/fake-call.ts';
@@ -1393,6 +1394,23 @@ describe('a refusal before the request is known', () => {
     await bench.settle();
   });
 
+  test('comes to who finds the queue full, unless a larger flow gives way to it', async () => {
+    const tenantOf = tenantsBy('tenant', new Map());
+    const bench = new SchedulerBench({ maxRows: 1, policy: { maxRequests: 8 }, tenantOf });
+    const callOf = (tenant: string): FakeCall => new FakeCall(performance.now() + 60_000, { tenant });
+    bench.teach(1);
+    bench.submit(fp32Rows(1), { call: callOf('greedy') });
+    await turn();
+    for (let count = 0; count < 8; count++) bench.submit(fp32Rows(1), { call: callOf('greedy') });
+    const early = bench.scheduler.refusal(callOf('greedy'), NO_TERMS);
+    const whole = bench.submit(fp32Rows(1), { call: callOf('greedy') });
+    await turn();
+    expect([early?.reason, early?.message]).toEqual(['queue_full', whole.error?.message]);
+    expect(early?.pushback).toBeGreaterThan(0);
+    expect(bench.scheduler.refusal(callOf('modest'), NO_TERMS)).toBeUndefined();
+    await bench.settle();
+  });
+
   test('leaves the queue as it was', async () => {
     const bench = new SchedulerBench({ maxRows: 1 });
     bench.teach(100);
@@ -1415,8 +1433,10 @@ describe('a refusal before the request is known', () => {
         fc.array(request, { minLength: 20, maxLength: 60 }),
         fc.array(request, { minLength: 10, maxLength: 20 }),
         fc.constantFrom(0, 10, 900, 1_500),
-        async (waiting, asking, laterMs) => {
-          const levels = new QueuePolicies([queuePolicy(), queuePolicy(), queuePolicy()], 2);
+        fc.constantFrom(4, 12, 1_024),
+        async (waiting, asking, laterMs, maxRequests) => {
+          const level = queuePolicy({ maxRequests });
+          const levels = new QueuePolicies([level, level, level], 2);
           const bench = new SchedulerBench({ maxRows: 8, queues: levels });
           for (const elements of [1, 10, 100]) bench.teach(20, elements / 2, { elements, length: 1 });
           const callOf = (ms: number | undefined): FakeCall => (ms === undefined ? new FakeCall() : callFor(ms));
