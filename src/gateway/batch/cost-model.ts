@@ -100,7 +100,17 @@ export class CostModel {
     return Math.max(LEAST_MS, this.#cost(size, rows) * pace * this.#contention(beside) * LEAST_MARGIN);
   }
 
-  /** The same for rows like the latest run's, without other requests. */
+  /**
+   * Time that a batch takes at most at the usual pace of the machine, however slow it is now. It is the prediction divided by
+   * `slowness`, but for requests that wait: it does not look at the clock.
+   */
+  predictUsual(size: RowSize, rows: number, beside: number): number | undefined {
+    if (this.#runs < RUNS_TO_TRUST) return undefined;
+    const pace = Math.min(1, this.#pace.high);
+    return Math.max(LEAST_MS, this.#cost(size, rows) * pace * this.#contention(beside) * LEAST_MARGIN);
+  }
+
+  /** Time that a batch takes at most, for rows like the latest run's, without other requests. */
   predictLatest(rows: number, nowMs: number): number | undefined {
     return this.predict(this.#latestSize, rows, nowMs, 0);
   }

@@ -108,10 +108,7 @@ export class Scheduler implements Batcher {
     const { maxRows } = options.policy;
     this.#options = options;
     // What waits is priced at the usual pace, and follows the present one as a whole.
-    const predict = (tensors: InferTensors, rows: number): number | undefined => {
-      const ms = this.#predict(tensors, rows, performance.now());
-      return ms === undefined ? undefined : ms / this.costs.slowness;
-    };
+    const predict = (tensors: InferTensors, rows: number): number | undefined => this.#predictUsual(tensors, rows);
     this.#executor = executor;
     const { device, cores, background } = options.place ?? { device: new Device(), cores: 1, background: false };
     this.#share = device.join({ cores, background, wake: () => this.#pumpSoon() });
@@ -497,7 +494,7 @@ export class Scheduler implements Batcher {
     const waitMs = waitMsOf(behind);
     if (request.objectiveAt < request.latestAt) {
       const isLate = now + aloneMs + waitMs > request.objectiveAt;
-      if (isLate && this.#isOverloaded(request, waitMs, now)) return 'hopeless';
+      if (isLate && this.#isOverloaded(request, waitMs)) return 'hopeless';
       request.deadline = (isLate ? request.latestAt : request.objectiveAt) - waitMs;
     } else if (behind !== undefined) request.deadline = request.latestAt - waitMs;
     const leftMs = request.deadline - now;
@@ -511,9 +508,9 @@ export class Scheduler implements Batcher {
    * Otherwise a stall or a slow machine made the request late, and it makes no other late.
    * @param waitBehindMs what the steps behind it wait for
    */
-  #isOverloaded({ flow, objectiveAt, arrivalMs, tensors }: QueuedRequest, waitBehindMs: number, now: number): boolean {
+  #isOverloaded({ flow, objectiveAt, arrivalMs, tensors }: QueuedRequest, waitBehindMs: number): boolean {
     const drainMs = this.#queue.drainMs(flow) / this.#executor.instances;
-    const fullMs = (this.#predict(tensors, this.#options.policy.maxRows, now) ?? 0) / this.costs.slowness;
+    const fullMs = this.#predictUsual(tensors, this.#options.policy.maxRows) ?? 0;
     const behindMs = waitBehindMs / this.costs.slowness;
     return drainMs + Math.min(drainMs, fullMs) + behindMs > objectiveAt - arrivalMs;
   }
@@ -587,6 +584,11 @@ export class Scheduler implements Batcher {
   /** Milliseconds that a batch of such rows takes if it starts now; `undefined` where that is not known. */
   #predict({ size }: RequestLoad, rows: number, now: number): number | undefined {
     return this.costs.predict(size, rows, now, this.#share.beside);
+  }
+
+  /** The same at the usual pace of the machine. */
+  #predictUsual({ size }: RequestLoad, rows: number): number | undefined {
+    return this.costs.predictUsual(size, rows, this.#share.beside);
   }
 
   /** The fastest run of such a batch that was ever seen. */

@@ -288,6 +288,22 @@ describe('shapes', () => {
   });
 });
 
+test.each([0.5, 1, 3])(
+  'at %f times the usual time, the usual prediction is the prediction without the slowness',
+  (factor) => {
+    const bench = swept(CNN);
+    for (let run = 0; run < 200; run++) bench.run(UNIT_ROW, 8, factor * runMs(CNN, 8) * bench.noise(0.1));
+    for (const rows of [1, 8, 40, 64]) {
+      const usual = bench.model.predictUsual(UNIT_ROW, rows, 0) ?? Number.NaN;
+      expect(usual * bench.model.slowness).toBeCloseTo(bench.predict(UNIT_ROW, rows), 9);
+      // It does not age: only the pace does.
+      bench.nowMs += 60 * SECOND;
+      expect(bench.model.predictUsual(UNIT_ROW, rows, 0)).toBe(usual);
+      bench.nowMs -= 60 * SECOND;
+    }
+  },
+);
+
 describe('COST-1: sizes keep their proportions', () => {
   test.each([
     { factor: 1, deviation: 0.05 },
