@@ -108,7 +108,8 @@ export class Scheduler implements Batcher {
     const { maxRows } = options.policy;
     this.#options = options;
     // What waits is priced at the usual pace, and follows the present one as a whole.
-    const predict = (tensors: InferTensors, rows: number): number | undefined => this.#predictUsual(tensors, rows);
+    const predict = ({ size }: InferTensors, rows: number): number | undefined =>
+      this.costs.predictUsual(size, rows, this.#share.beside);
     this.#executor = executor;
     const { device, cores, background } = options.place ?? { device: new Device(), cores: 1, background: false };
     this.#share = device.join({ cores, background, wake: () => this.#pumpSoon() });
@@ -510,7 +511,7 @@ export class Scheduler implements Batcher {
    */
   #isOverloaded({ flow, objectiveAt, arrivalMs, tensors }: QueuedRequest, waitBehindMs: number): boolean {
     const drainMs = this.#queue.drainMs(flow) / this.#executor.instances;
-    const fullMs = this.#predictUsual(tensors, this.#options.policy.maxRows) ?? 0;
+    const fullMs = this.costs.predictUsual(tensors.size, this.#options.policy.maxRows, this.#share.beside) ?? 0;
     const behindMs = waitBehindMs / this.costs.slowness;
     return drainMs + Math.min(drainMs, fullMs) + behindMs > objectiveAt - arrivalMs;
   }
@@ -584,11 +585,6 @@ export class Scheduler implements Batcher {
   /** Milliseconds that a batch of such rows takes if it starts now; `undefined` where that is not known. */
   #predict({ size }: RequestLoad, rows: number, now: number): number | undefined {
     return this.costs.predict(size, rows, now, this.#share.beside);
-  }
-
-  /** The same at the usual pace of the machine. */
-  #predictUsual({ size }: RequestLoad, rows: number): number | undefined {
-    return this.costs.predictUsual(size, rows, this.#share.beside);
   }
 
   /** The fastest run of such a batch that was ever seen. */
