@@ -70,8 +70,8 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   record.request = request;
   record.requestId = request.id;
   const { onDemand } = gateway; // on-demand.ts: it may have to be loaded first
-  if (onDemand?.sleeps(request.modelName))
-    await onDemand.rouse(request.modelName, call, footprint(record.bytes, request));
+  if (onDemand?.isCold(request.modelName))
+    await onDemand.activate(request.modelName, call, footprint(record.bytes, request));
   const isSlow = record.bytes > LARGE_BYTES && isLarge(request);
   const values = isSlow ? await readLargeRequest(record, request, gateway) : undefined; // large-request.ts: millions of elements, in slices
   // LIFE-2 (model-lifecycle.ts): no `await` from here to `enqueue`. A version that leaves the table in between would end without it.
@@ -109,7 +109,7 @@ async function decodeOnceLoaded(
   { limits, models, onDemand }: Gateway,
 ): Promise<InferRequest> {
   const name = peekModelName(wire, limits.current);
-  if (onDemand?.sleeps(name)) await onDemand.rouse(name, call, bytes);
+  if (onDemand?.isCold(name)) await onDemand.activate(name, call, bytes);
   if (name !== '') void models.find(name, '').ready;
   return decode(wire, limits.current);
 }

@@ -44,8 +44,8 @@ export interface Entrance<Model> {
   /** `undefined`: a model that is not loaded is not loaded for a request. */
   readonly onDemand?:
     | {
-        sleeps(name: string): boolean;
-        rouse(name: string, call: Call, bytes: number): Promise<void>;
+        isCold(name: string): boolean;
+        activate(name: string, call: Call, bytes: number): Promise<void>;
       }
     | undefined;
 }
@@ -91,7 +91,7 @@ function refusalByHead<Model extends Refusing>(
   { limits, models, onDemand }: Entrance<Model>,
 ): InferError | undefined {
   const head = peekInferHead(record.wire, limits.current);
-  if (head === undefined || onDemand?.sleeps(head.modelName)) return undefined;
+  if (head === undefined || onDemand?.isCold(head.modelName)) return undefined;
   try {
     const model = models.find(head.modelName, head.modelVersion, record.call);
     const refusal = model.ready.batcher.refusal?.(record.call, termsOf(head));

@@ -38,7 +38,7 @@ export class OnDemand {
   }
 
   /** Whether a model is not loaded: it may be on disk. */
-  sleeps(name: string): boolean {
+  isCold(name: string): boolean {
     return this.#models.versionsOf(name).length === 0 && !this.#models.broken.has(name);
   }
 
@@ -48,7 +48,7 @@ export class OnDemand {
    * @throws InferError `model_not_ready` where it does not load, or none of those that are loaded may go; `queue_full` where
    *   there is no memory for it, or too much waits; `deadline_exceeded` or `cancelled`.
    */
-  async rouse(name: string, call: Call, bytes: number): Promise<void> {
+  async activate(name: string, call: Call, bytes: number): Promise<void> {
     if (call.cancelled) throw cancelled('client');
     const permit = this.#admission.tryAcquire(bytes);
     try {

@@ -35,7 +35,7 @@ async function startOnDemand(
     onDemand,
     admission,
     demand: async (name, value) => {
-      if (onDemand.sleeps(name)) await onDemand.rouse(name, new FakeCall(), 100);
+      if (onDemand.isCold(name)) await onDemand.activate(name, new FakeCall(), 100);
       const answer = await ask(name, value);
       const [version] = models.versionsOf(name);
       version?.statistics.recordSuccess(1, { queueMs: 0, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 1 }, 1);
@@ -86,7 +86,7 @@ describe('a model that is asked for', () => {
         ),
       { timeout: PATIENCE_MS },
     );
-    expect(onDemand.sleeps('a')).toBe(true);
+    expect(onDemand.isCold('a')).toBe(true);
   });
 
   test('is refused while no model may be evicted for it', async () => {
@@ -115,7 +115,7 @@ describe('a model that is asked for', () => {
   ] as const)('is not waited for any longer than its %s does', async (reason, expected) => {
     const { onDemand, admission, demand } = await startOnDemand({ a: additionModel(1) });
     const call = new FakeCall();
-    const waiting = failureOf(onDemand.rouse('a', call, 100));
+    const waiting = failureOf(onDemand.activate('a', call, 100));
     call.cancel(reason);
     expect((await waiting).reason).toBe(expected);
     expect(admission.bytes).toBe(0);
@@ -124,9 +124,9 @@ describe('a model that is asked for', () => {
 
   test('has to be there', async () => {
     const { onDemand, models } = await startOnDemand({ a: additionModel(1) });
-    for (const name of ['nope', '', '..']) await onDemand.rouse(name, new FakeCall(), 100);
+    for (const name of ['nope', '', '..']) await onDemand.activate(name, new FakeCall(), 100);
     expect(models.names()).toEqual([]);
-    await onDemand.rouse('a', new FakeCall(), 100);
+    await onDemand.activate('a', new FakeCall(), 100);
     expect(models.names()).toEqual(['a']);
   });
 });
