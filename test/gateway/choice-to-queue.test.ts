@@ -76,7 +76,11 @@ describe('a request is queued in the turn of the event loop in which its version
       typedRequest('FP32', [1, ELEMENTS], typedContents('FP32', raw, ELEMENTS)),
       {},
     ],
-    ['a model that is loaded on demand', small, { onDemand: { isCold: () => true, activate: () => Promise.resolve() } }],
+    [
+      'a model that is loaded on demand',
+      small,
+      { onDemand: { isCold: () => true, activate: () => Promise.resolve() } },
+    ],
   ])('%s', async (_, request, fields) => {
     expect(await reachesQueueInTurnOfChoice(request, fields)).toBe(true);
   });

@@ -8,7 +8,7 @@ import type { Call } from '../accept/call.ts';
 import { InferError } from '../errors.ts';
 import { compareVersions, isVersionNumber } from '../repository/version-number.ts';
 import type { Servable } from './servable.ts';
-import { type Steering, Traffic, trafficOf } from './traffic.ts';
+import { Traffic, type TrafficOverride, trafficOf } from './traffic.ts';
 
 export class ModelTable {
   /** By model name; versions ascending. */
@@ -18,7 +18,7 @@ export class ModelTable {
   /** By model name: how its requests are spread. */
   readonly #traffic = new Map<string, Traffic>();
   /** By model name, loaded or not: what stands in place of its configuration. */
-  readonly #steering = new Map<string, Steering>();
+  readonly #overrides = new Map<string, TrafficOverride>();
   readonly #random: () => number;
 
   readonly #listeners = new Set<(name: string) => void>();
@@ -39,7 +39,7 @@ export class ModelTable {
     this.#broken.delete(name);
     const ascending = versions.toSorted((a, b) => compareVersions(a.ref.version, b.ref.version));
     this.#versions.set(name, ascending);
-    this.#steer(name, ascending.at(-1));
+    this.#updateTraffic(name, ascending.at(-1));
     this.#tell(name);
   }
 
@@ -94,10 +94,10 @@ export class ModelTable {
   }
 
   /** From now on, and whenever the model is loaded again, its requests are spread like this; `undefined`: as its configuration says. */
-  steer(name: string, steering: Steering | undefined): void {
-    if (steering === undefined) this.#steering.delete(name);
-    else this.#steering.set(name, steering);
-    this.#traffic.get(name)?.steer(steering);
+  override(name: string, override: TrafficOverride | undefined): void {
+    if (override === undefined) this.#overrides.delete(name);
+    else this.#overrides.set(name, override);
+    this.#traffic.get(name)?.override(override);
   }
 
   /** The version that a model answers for where none is named, and no request is to be spread. */
@@ -139,14 +139,14 @@ export class ModelTable {
   }
 
   /** All versions of a model have one configuration; where a version could not be replaced by a newer one, the highest counts. */
-  #steer(name: string, highest: Servable | undefined): void {
+  #updateTraffic(name: string, highest: Servable | undefined): void {
     if (highest === undefined) {
       this.#traffic.delete(name);
       return;
     }
     const plan = trafficOf(highest.config.tensorgate);
     const traffic = this.#traffic.get(name);
-    if (traffic === undefined) this.#traffic.set(name, new Traffic(name, plan, this.#steering.get(name)));
+    if (traffic === undefined) this.#traffic.set(name, new Traffic(name, plan, this.#overrides.get(name)));
     else traffic.configure(plan);
   }
 

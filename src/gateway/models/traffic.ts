@@ -15,20 +15,20 @@ import {
 const VERSION_KEY = 'tensorgate-version';
 
 /** What a rollout says in place of the configuration: who answers, and who gets copies. */
-export type Steering = Pick<TrafficPlan, 'split' | 'shadow'>;
+export type TrafficOverride = Pick<TrafficPlan, 'split' | 'shadow'>;
 
 export class Traffic {
   /** What sticks in one model does not stick alike in all. */
   readonly #seed: number;
   #configured: TrafficPlan;
-  #steering: Steering | undefined;
+  #override: TrafficOverride | undefined;
   #plan: TrafficPlan;
 
-  constructor(model: string, configured: TrafficPlan, steering?: Steering) {
+  constructor(model: string, configured: TrafficPlan, override?: TrafficOverride) {
     this.#seed = stickyKey(model);
     this.#configured = configured;
-    this.#steering = steering;
-    this.#plan = { ...configured, ...steering };
+    this.#override = override;
+    this.#plan = { ...configured, ...override };
   }
 
   /** How requests are spread. */
@@ -36,21 +36,21 @@ export class Traffic {
     return this.#plan;
   }
 
-  /** How they would be without a steering. */
+  /** The traffic without an override. */
   get configured(): TrafficPlan {
     return this.#configured;
   }
 
-  /** The model was loaded again: what its configuration says now. A steering stays. */
+  /** The model was loaded again: what its configuration says now. An override stays. */
   configure(configured: TrafficPlan): void {
     this.#configured = configured;
-    this.#plan = { ...configured, ...this.#steering };
+    this.#plan = { ...configured, ...this.#override };
   }
 
   /** From now on requests are spread like this, whatever the configuration says; `undefined`: as it says. */
-  steer(steering: Steering | undefined): void {
-    this.#steering = steering;
-    this.#plan = { ...this.#configured, ...steering };
+  override(override: TrafficOverride | undefined): void {
+    this.#override = override;
+    this.#plan = { ...this.#configured, ...override };
   }
 
   /** The version that a request asks for: what it names, or else its metadata, with labels replaced; `''` where it leaves that to the server. */

@@ -19,7 +19,7 @@ import { announce } from './rollout-announcement.ts';
 import { RolloutJournal } from './rollout-journal.ts';
 import { describeTraffic, type RolloutRecord, withEvent } from './rollout-record.ts';
 import { checkRequest, isAsAsked, type RolloutRequest } from './rollout-request.ts';
-import { describeStage, isOver, type RollbackCause, type Stage, steeringOf } from './stage.ts';
+import { describeStage, isOver, type RollbackCause, type Stage, trafficOverrideOf } from './stage.ts';
 import type { StateDirectory } from './state-directory.ts';
 import type { VersionLoader } from './version-loader.ts';
 
@@ -70,7 +70,7 @@ export class Rollouts {
   async resume(): Promise<void> {
     for (const record of await this.#journal.read()) {
       const { plan, stage } = record;
-      if (record.inForce) this.#models.steer(plan.model, steeringOf(stage, plan));
+      if (record.inForce) this.#models.override(plan.model, trafficOverrideOf(stage, plan));
       if (isOver(stage)) {
         this.#over.set(plan.model, record);
         continue;
@@ -158,7 +158,7 @@ export class Rollouts {
         throw new InferError('rollout_refused', `the rollout of '${model}' is not forgotten: ${messageOf(error)}`);
       });
       this.#over.delete(model);
-      this.#models.steer(model, undefined);
+      this.#models.override(model, undefined);
       announce(record, 'forgotten: requests are spread as the configuration says');
     });
   }
@@ -263,7 +263,7 @@ export class Rollouts {
   /** Routes requests as the record says, and publishes the change. */
   #apply(record: RolloutRecord): void {
     const { plan, stage, inForce } = record;
-    this.#models.steer(plan.model, inForce ? steeringOf(stage, plan) : undefined);
+    this.#models.override(plan.model, inForce ? trafficOverrideOf(stage, plan) : undefined);
     announce(record, record.events.at(-1)?.text ?? '');
   }
 

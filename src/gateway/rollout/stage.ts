@@ -1,6 +1,6 @@
 /** Where a rollout stands, and what that makes of the model's requests. */
 
-import type { Steering } from '../models/traffic.ts';
+import type { TrafficOverride } from '../models/traffic.ts';
 import type { RolloutPlan } from './rollout-plan.ts';
 
 /**
@@ -45,7 +45,7 @@ export function percentOf(stage: Stage, { steps }: Pick<RolloutPlan, 'steps'>): 
  * version that is not to answer yet, or any more, stays a shadow without copies: it is passed over even where the other is not
  * READY, and there is a third one.
  */
-export function steeringOf(stage: Stage, plan: RolloutPlan): Steering {
+export function trafficOverrideOf(stage: Stage, plan: RolloutPlan): TrafficOverride {
   const { from, to, shadowShare } = plan;
   const percent = percentOf(stage, plan);
   const split = new Map([

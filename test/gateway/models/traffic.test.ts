@@ -117,21 +117,21 @@ describe('how requests are spread', () => {
     const traffic = table.trafficOf('m');
     if (traffic === undefined) throw new Error('there is a model');
     expect(found(table, '', callWith({}))).toBe('3');
-    table.steer('m', { split: new Map([['4', 1]]), shadow: undefined });
+    table.override('m', { split: new Map([['4', 1]]), shadow: undefined });
     expect(found(table, '', callWith({}))).toBe('4');
     expect(found(table, 'stable')).toBe('3');
     table.serve('m', table.versionsOf('m'));
     expect(table.trafficOf('m')).toBe(traffic);
     expect(found(table, '', callWith({}))).toBe('4');
     expect(traffic.configured.split).toEqual(new Map([['3', 1]]));
-    table.steer('m', undefined);
+    table.override('m', undefined);
     expect(found(table, '', callWith({}))).toBe('3');
   });
 
   test('passes over a version that was rolled back, also where the one before is not READY', () => {
     const table = tableOf({});
     const refused = { split: new Map([['9', 100]]), shadow: { version: '4', share: 0 } };
-    table.steer('m', refused);
+    table.override('m', refused);
     expect(found(table, '', callWith({}))).toBe('3');
     expect(found(table, '4', callWith({}))).toBe('4');
   });
@@ -140,7 +140,7 @@ describe('how requests are spread', () => {
     const table = tableOf({});
     const versions = table.versionsOf('m');
     table.serve('m', []);
-    table.steer('m', { split: new Map([['3', 1]]), shadow: { version: '4', share: 1 } });
+    table.override('m', { split: new Map([['3', 1]]), shadow: { version: '4', share: 1 } });
     table.serve('m', versions);
     expect(found(table, '', callWith({}))).toBe('3');
     expect(table.trafficOf('m')?.plan.shadow).toEqual({ version: '4', share: 1 });

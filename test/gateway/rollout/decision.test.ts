@@ -4,7 +4,7 @@ import { type Decision, decide, type Standing } from '../../../src/gateway/rollo
 import type { Evidence, RequestEvidence, VersionCondition } from '../../../src/gateway/rollout/evidence.ts';
 import { Latencies } from '../../../src/gateway/rollout/latencies.ts';
 import { DEFAULT_COURSE, DEFAULT_LIMITS, type RolloutPlan } from '../../../src/gateway/rollout/rollout-plan.ts';
-import { percentOf, type Stage, steeringOf } from '../../../src/gateway/rollout/stage.ts';
+import { percentOf, type Stage, trafficOverrideOf } from '../../../src/gateway/rollout/stage.ts';
 
 const PLAN: RolloutPlan = {
   model: 'm',
@@ -274,7 +274,7 @@ describe('whatever was seen', () => {
     const over: Stage[] = [{ kind: 'promoted' }, { kind: 'rolled_back', cause: 'slow', reason: '' }];
     fc.assert(
       fc.property(fc.oneof(stages, fc.constantFrom(...over)), (stage) => {
-        const { split, shadow } = steeringOf(stage, PLAN);
+        const { split, shadow } = trafficOverrideOf(stage, PLAN);
         expect([...split.values()].reduce((sum, share) => sum + share, 0)).toBe(100);
         expect(split.get('2') ?? 0).toBe(percentOf(stage, PLAN));
         const copied = stage.kind === 'shadow' || stage.kind === 'canary';

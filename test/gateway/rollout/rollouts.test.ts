@@ -41,7 +41,7 @@ async function start(state = path.join(temporaryDirectory(), 'state')): Promise<
   const directory = temporaryDirectory();
   const models = new ModelTable(() => 0.999);
   for (const number of ['1', '2']) models.add(versionOf(number, directory));
-  models.steer('m', { split: new Map([['1', 1]]), shadow: undefined });
+  models.override('m', { split: new Map([['1', 1]]), shadow: undefined });
   const loader = { loadable: () => Promise.reject(new Error('not asked')), loadNew: () => Promise.resolve() };
   const rollouts = new Rollouts(models, loader, new StateDirectory(state), { onDemand: false, tickMs: 5 });
   const told: RolloutChanged[] = [];
