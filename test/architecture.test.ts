@@ -299,6 +299,7 @@ const ROOMS: readonly Room[] = [
       'model-statistics.ts',
       'model-table.ts',
       'model.ts',
+      'planned-version.ts',
       'readiness.ts',
       'servable.ts',
       'traffic.ts',
@@ -816,7 +817,6 @@ const LONG_FILES: Readonly<Record<string, number>> = {
   'gateway/batch/scheduler.ts': 606,
   'gateway/dispatch/instance-group.ts': 374,
   'gateway/models/ensemble/ensemble-run.ts': 378,
-  'gateway/models/model.ts': 439,
   'http2/connection.ts': 375,
   'wire/protobuf-reader.ts': 378,
 };

@@ -14,7 +14,7 @@ import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { modelFileProblem } from '../repository/model-file.ts';
 import type { ModelFolder } from '../repository/model-repository.ts';
 import { neededOutputs } from '../repository/signature/model-signature.ts';
-import type { ModelPlan } from './model.ts';
+import type { ModelPlan } from './planned-version.ts';
 
 /** What the server says for models that say nothing themselves. */
 export interface PlanDefaults {

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { ModelPlan } from '../../../src/gateway/models/model.ts';
 import { type PlanDefaults, planModel } from '../../../src/gateway/models/model-plan.ts';
+import type { ModelPlan } from '../../../src/gateway/models/planned-version.ts';
 import { ModelConfigError } from '../../../src/gateway/repository/config/model-config.ts';
 import { scanRepository } from '../../../src/gateway/repository/model-repository.ts';
 import { additionModel, writeModel } from '../../support/onnx-models.ts';

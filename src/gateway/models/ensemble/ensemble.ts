@@ -17,9 +17,9 @@ import { type EnsembleGraph, nameOfStep, readEnsembleGraph } from '../../reposit
 import { resolveEnsemble } from '../../repository/signature/ensemble-signature.ts';
 import type { ModelSignature } from '../../repository/signature/model-signature.ts';
 import { checkCallable } from '../message-needs.ts';
-import type { ModelPlan } from '../model.ts';
 import { ModelStatistics } from '../model-statistics.ts';
 import type { ModelTable } from '../model-table.ts';
+import type { ModelPlan } from '../planned-version.ts';
 import type { Servable, Served } from '../servable.ts';
 import { EnsembleRun } from './ensemble-run.ts';
 import { PathForecast } from './path-forecast.ts';

@@ -2,8 +2,8 @@
 
 import { fingerprintModel } from '../../repository/fingerprint.ts';
 import { type ModelFolder, readModel } from '../../repository/model-repository.ts';
-import type { ModelPlan } from '../model.ts';
 import { type PlanDefaults, planModel } from '../model-plan.ts';
+import type { ModelPlan } from '../planned-version.ts';
 import { asLoadFailure, notFound } from './load-refusals.ts';
 import type { ModelUpload } from './model-upload.ts';
 import type { RepositoryListing } from './repository-listing.ts';

@@ -4,8 +4,9 @@ import type { Admission } from '../../admit/admission.ts';
 import type { DeviceSet } from '../../dispatch/device-set.ts';
 import type { RunnerSet } from '../../dispatch/runner-set.ts';
 import { Ensemble } from '../ensemble/ensemble.ts';
-import { Model, type ModelPlan } from '../model.ts';
+import { Model } from '../model.ts';
 import type { ModelTable } from '../model-table.ts';
+import type { ModelPlan } from '../planned-version.ts';
 import type { Servable } from '../servable.ts';
 import { isOnlyShadow, trafficOf } from '../traffic.ts';
 

@@ -3,8 +3,8 @@
 import { messageOf } from '../../../error-message.ts';
 import { Mailbox } from '../../../worker/mailbox.ts';
 import { RunnerProcess } from '../../dispatch/runner-process.ts';
-import type { ModelPlan } from '../../models/model.ts';
 import { type PlanDefaults, planModel } from '../../models/model-plan.ts';
+import type { ModelPlan } from '../../models/planned-version.ts';
 import { type ModelFolder, RepositoryError, scanRepository } from '../../repository/model-repository.ts';
 import { resolveSignature } from '../../repository/signature/model-signature.ts';
 import { readSignatureSources } from '../../repository/signature/signature-sources.ts';

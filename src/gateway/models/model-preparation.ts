@@ -1,0 +1,125 @@
+/** Prepares a version that its runner has loaded: signature, trial, queue, warm-up. */
+
+import type { ExecutionProvider } from '../../worker/protocol.ts';
+import { axisOf, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
+import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
+import { ResponseCache } from '../batch/cache/response-cache.ts';
+import type { RunDemand } from '../batch/run-outcome.ts';
+import { Scheduler } from '../batch/scheduler.ts';
+import { Breaker } from '../dispatch/breaker.ts';
+import type { DeviceSet } from '../dispatch/device-set.ts';
+import type { InstanceGroup } from '../dispatch/instance-group.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
+import { lengthsOf, type ModelSignature, resolveSignature } from '../repository/signature/model-signature.ts';
+import { resolveSequences, type SequenceSignature } from '../repository/signature/sequence-signature.ts';
+import { readSignatureSources } from '../repository/signature/signature-sources.ts';
+import { resolveWarmUps } from '../repository/warm-up-sample.ts';
+import { checkCallable } from './message-needs.ts';
+import type { ModelStatistics } from './model-statistics.ts';
+import { ModelTrial } from './model-trial.ts';
+import type { ModelPlan } from './planned-version.ts';
+import { queuePolicies } from './queue-plan.ts';
+import { batchSequences, sequencePolicy } from './sequence-plan.ts';
+import type { Served } from './servable.ts';
+import type { ProbeShape } from './trial/row-independence.ts';
+import { seededRandom, syntheticRow } from './trial/synthetic-input.ts';
+import { runWarmUps } from './trial/warm-up-run.ts';
+
+/** What a version shares with others. */
+export interface Neighbourhood {
+  readonly devices: DeviceSet;
+  /** Its runner has a lower priority than other versions' runners. */
+  readonly background: boolean;
+}
+
+/** What a loaded version has besides what all have. */
+export interface Loaded extends Served {
+  readonly scheduler: Scheduler;
+  readonly cache: ResponseCache | undefined;
+  readonly circuit: Breaker;
+  readonly provider: ExecutionProvider;
+  readonly sequences?: SequenceSignature;
+}
+
+/** @param group of instances that are loaded. @throws Error with the reason why the version must not serve */
+export async function prepareModel(
+  plan: ModelPlan,
+  group: InstanceGroup,
+  { devices, background }: Neighbourhood,
+  statistics: ModelStatistics,
+): Promise<Loaded> {
+  const { ref, config, directory } = plan;
+  const trial = new ModelTrial(plan, group);
+  const queues = queuePolicies(config);
+  const { info } = group;
+  for (const { provider, reason } of info.refusals) {
+    const text = `model '${ref.name}' version ${ref.version}: execution provider ${provider} is not used: ${reason}`;
+    diagnostics.notice.publish({ level: 'warn', text });
+  }
+  const sources = await readSignatureSources(info, config, { directory, modelPath: plan.sessions[0]?.modelPath });
+  const said = resolveSignature(info, config, sources);
+  const sequences = resolveSequences(said, config, sources.files);
+  checkCallable(ref.name, { inputs: (sequences?.client ?? said).inputs, outputs: said.outputs }, plan);
+  const samples = resolveWarmUps(said, sequences?.client ?? said, config, sources.files);
+  const found = await trial.findShape(said);
+  const batching = await trial.judgeBatching(said, found);
+  const signature = { ...said, batching };
+  const client = sequences === undefined ? signature : { ...sequences.client, batching };
+  const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
+  const axis = axisOf(batching);
+  const lengths = lengthsOf(batching);
+  const circuit = new Breaker(ref, {
+    size: group.size,
+    get outage() {
+      return group.outage;
+    },
+    get loadMs() {
+      return group.loadMs;
+    },
+    idle: () => group.idle,
+    run: (batch: Batch, demand: RunDemand) =>
+      group.run(batch, { ...signature, axis, lengths }, { maxMs: plan.maxRunMs, demand }, lastExpiry),
+  });
+  const { dynamic_batching: dynamic, tensorgate } = config;
+  const scheduler = new Scheduler(
+    {
+      model: ref,
+      policy: sequencePolicy(config, maxRows) ?? {
+        maxRows,
+        maxDelayMs: dynamic.max_queue_delay_microseconds / 1_000,
+        preferredRows: dynamic.preferred_batch_size.filter((rows) => rows <= maxRows).sort((a, b) => a - b),
+      },
+      queues,
+      maxQueueBytes: tensorgate.max_queue_bytes,
+      axis,
+      outputAxes: outputAxes(signature.outputs),
+      lengths,
+      maxOutputBytes: plan.maxOutputBytes,
+      place: { ...devices.placeOf(info.provider, plan.sessions), background },
+      objectiveMs: plan.objectiveMs,
+      tenantOf: plan.tenantOf,
+      record: (batch, outcome) => statistics.recordBatch(batch, outcome, lengths),
+    },
+    circuit,
+  );
+  if (found.kind === 'shape') {
+    for (const { openAxisSize, rows, elapsedMs } of await trial.warmUp(signature, found, maxRows)) {
+      scheduler.observe(sizeOf(client, { ...found.shape, openAxisSize }), rows, elapsedMs);
+    }
+  }
+  await runWarmUps(samples, trial.runRows(said), group.size);
+  const cache = config.response_cache?.enable
+    ? new ResponseCache({ model: ref.name, maxBytes: tensorgate.max_cache_bytes, queues }, scheduler)
+    : undefined;
+  const batcher = cache ?? scheduler;
+  const served = { signature: client, axis, batcher, scheduler, cache, circuit, provider: info.provider };
+  if (sequences === undefined) return served;
+  const place = { model: ref.name, inputs: signature.inputs.length, instances: group.size, maxRows };
+  return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };
+}
+
+/** The size of a made-up row, as a client would send it. */
+function sizeOf({ inputs, batching }: ModelSignature, shape: ProbeShape): RowSize {
+  const { shapes } = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+  return rowSizeOf(shapes, axisOf(batching), inputs);
+}

@@ -1,0 +1,144 @@
+/**
+ * The trial of a version before it serves. Only runs show whether its rows may share a batch, whether padding changes answers,
+ * whether it still gives the answers that are known, and how long its batches take.
+ */
+
+import path from 'node:path';
+import { axisOf, type InferTensors } from '../admit/infer-tensors.ts';
+import { outputAxes } from '../batch/batch.ts';
+import type { InstanceGroup } from '../dispatch/instance-group.ts';
+import { readGolden } from '../repository/golden.ts';
+import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
+import type { ModelPlan } from './planned-version.ts';
+import { checkGolden } from './trial/golden-check.ts';
+import { provePadding } from './trial/padding-independence.ts';
+import { patiently } from './trial/patient-run.ts';
+import { findRowDependence, type RunRows } from './trial/row-independence.ts';
+import { PROBE_RANGES, WARM_UP_RANGES } from './trial/synthetic-input.ts';
+import {
+  type Found,
+  findProbeShape,
+  type Measured,
+  measureBatches,
+  warmInstances,
+  warmUpRows,
+} from './trial/warm-up.ts';
+
+/** A step that may restrict how a model is batched. @throws Error where the model must not serve */
+type BatchingStep = (signature: ModelSignature, found: Found) => Promise<Batching>;
+
+export class ModelTrial {
+  readonly #plan: ModelPlan;
+  readonly #group: InstanceGroup;
+  /** In this order: each step starts from the batching that the one before has left. */
+  readonly #steps: readonly BatchingStep[] = [
+    (signature, found) => this.#verifyRows(signature, found),
+    (signature, found) => this.#verifyPadding(signature, found),
+    (signature) => this.#checkGolden(signature),
+  ];
+
+  constructor(plan: ModelPlan, group: InstanceGroup) {
+    this.#plan = plan;
+    this.#group = group;
+  }
+
+  /** Looks for made-up rows that the model takes. @throws Error where its runner does not survive them */
+  async findShape(signature: ModelSignature): Promise<Found> {
+    const ranges = signature.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
+    const found = await findProbeShape(this.#probeRows(signature), signature.inputs, ranges);
+    if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
+    return found;
+  }
+
+  /** The batching that the trial allows. @throws Error where known answers are not given at all */
+  async judgeBatching(signature: ModelSignature, found: Found): Promise<Batching> {
+    let { batching } = signature;
+    for (const step of this.#steps) batching = await step({ ...signature, batching }, found);
+    return batching;
+  }
+
+  /** Batching as the model and its configuration say, unless running shows that rows are not independent. */
+  async #verifyRows(signature: ModelSignature, found: Found): Promise<Batching> {
+    const { batching } = signature;
+    if (batching.kind === 'off' || this.#plan.config.tensorgate.row_independence === 'assume') return batching;
+    if (batching.maxRows === 1) return batching;
+    if (found.kind !== 'shape') {
+      const reason = `row independence could not be verified, because no made-up input runs: ${found.reason} (tensorgate.row_independence: assume turns batching on unverified)`;
+      return { kind: 'off', reason };
+    }
+    const axes = outputAxes(signature.outputs);
+    const dependence = await findRowDependence(this.#probeRows(signature), signature.inputs, found.shape, axes);
+    return dependence === undefined ? batching : { kind: 'off', reason: `rows are not independent: ${dependence}` };
+  }
+
+  /** Requests of unlike length are padded only where running shows that this changes no answer. */
+  async #verifyPadding(signature: ModelSignature, found: Found): Promise<Batching> {
+    const { batching, inputs, outputs } = signature;
+    if (batching.kind === 'off' || batching.padding?.kind !== 'on') return batching;
+    if (found.kind !== 'shape') return { ...batching, padding: { kind: 'off', reason: 'no made-up input runs' } };
+    const probe = { shape: found.shape, axes: outputAxes(outputs) };
+    return {
+      ...batching,
+      padding: await provePadding(this.#probeRows(signature), inputs, batching.padding.lengths, probe),
+    };
+  }
+
+  /** Batching as it was, unless known answers show that rows mix. Throws where they are not given at all. */
+  async #checkGolden(signature: ModelSignature): Promise<Batching> {
+    const [session] = this.#plan.sessions;
+    const { directory, ref } = this.#plan;
+    const golden = session && (await readGolden(path.join(directory, ref.version), session.modelPath));
+    if (golden === undefined) return signature.batching;
+    const reason = await checkGolden(golden, signature, this.runRows(signature));
+    return reason === undefined ? signature.batching : { kind: 'off', reason };
+  }
+
+  /** Runs made-up batches on every instance, and then measures how long they take. */
+  async warmUp(
+    signature: ModelSignature,
+    { shape, rowBytes }: Extract<Found, { kind: 'shape' }>,
+    maxRows: number,
+  ): Promise<Measured[]> {
+    const { inputs } = signature;
+    // Made-up batches keep no one waiting for room, and need not run.
+    const run = this.#runOnce(signature, 0);
+    const largest = warmUpRows(rowBytes, maxRows);
+    await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
+    return measureBatches(run, inputs, shape, largest);
+  }
+
+  /** Runs rows that are known to be good ones, past queue and breaker. */
+  runRows(signature: ModelSignature): RunRows {
+    return this.#patiently(this.#runOnce(signature, this.#plan.loadLimitMs));
+  }
+
+  /** Runs made-up rows likewise. They may be odd ones for which the model runs forever, and which no load waits for so long. */
+  #probeRows(signature: ModelSignature): RunRows {
+    const { loadLimitMs, maxRunMs } = this.#plan;
+    return this.#patiently(this.#runOnce(signature, loadLimitMs, Math.min(loadLimitMs, maxRunMs)));
+  }
+
+  /** What the model is like is not judged by a want of room, or by another model in its runner. */
+  #patiently(run: RunRows): RunRows {
+    return patiently(run, this.#plan.loadLimitMs, () => this.#group.idle > 0);
+  }
+
+  /** @param roomMs how long it waits for room behind other batches. */
+  #runOnce(
+    { inputs, outputs, batching }: ModelSignature,
+    roomMs: number,
+    maxMs: number = this.#plan.maxRunMs,
+  ): RunRows {
+    const axis = axisOf(batching);
+    const lengths = lengthsOf(batching);
+    return (rows: readonly InferTensors[]) => {
+      const until = performance.now() + roomMs;
+      return this.#group.run(
+        { requests: rows.map((tensors) => ({ tensors })), rows: rows.length },
+        { inputs, outputs, axis, lengths },
+        { maxMs },
+        () => until,
+      );
+    };
+  }
+}
