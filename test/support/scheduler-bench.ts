@@ -110,7 +110,8 @@ export class SchedulerBench {
   /** Teaches that every batch takes `fixedMs` and `perRowMs` for each row. */
   teach(fixedMs: number, perRowMs = 0, size = UNIT_ROW): void {
     for (let repeat = 0; repeat < 20; repeat++) {
-      for (const rows of [1, 2, 4, 8]) this.scheduler.observe(size, rows, fixedMs + rows * perRowMs);
+      for (const rows of [1, 2, 4, 8])
+        this.scheduler.costs.observe(size, rows, fixedMs + rows * perRowMs, performance.now(), 0);
     }
   }
 }

@@ -17,6 +17,15 @@ const MEAN_SAMPLES = 16;
 const FADING = 0.9999;
 /** Maximum number of sizes. Above it, the size that ran longest ago is dropped: the regression predicts it then. */
 const MAX_SIZES = 64;
+/** The least error that is expected of the regression, as a share of the cost. */
+const LEAST_ERROR = 0.05;
+/** Sizes that the regression is assumed to fit, beside those that were run. */
+const UNSEEN_SIZES = 8;
+/**
+ * The regression counts as this many samples at least, so that one outlier of a size does not stay, and at most as many as a mean
+ * remembers.
+ */
+const LEAST_REGRESSION_SAMPLES = 0.5;
 /** Costs are remembered between runs for up to this many rows. */
 const MAX_CACHED_ROWS = 1_024;
 
@@ -64,10 +73,10 @@ export class CostCurve {
 
   /**
    * @param run number of the last run.
-   * @param regressionSamples as many samples as the regression counts.
+   * @param spread noise of run times, as the standard deviation of their logarithm.
    */
-  cost(rows: number, run: number, regressionSamples: number): number {
-    if (run !== this.#levelledAt) this.#level(run, regressionSamples);
+  cost(rows: number, run: number, spread: number): number {
+    if (run !== this.#levelledAt) this.#level(run, spread);
     if (rows >= this.#costs.length) {
       if (rows >= MAX_CACHED_ROWS) return this.#interpolate(rows);
       this.#costs = new Float64Array(Math.min(MAX_CACHED_ROWS, 2 * rows + 2));
@@ -97,11 +106,12 @@ export class CostCurve {
     return fastest;
   }
 
-  #level(run: number, regressionSamples: number): void {
+  #level(run: number, spread: number): void {
     this.#levelledAt = run;
     this.#costs.fill(0);
     this.#fixedMs = this.#regression.fixedMs;
     this.#rowMs = this.#regression.rowMs(this.#size);
+    const regressionSamples = this.#regressionSamples(run, spread);
     const pools = this.#pools;
     pools.clear();
     for (let index = 0; index < this.#means.length; index++) {
@@ -116,6 +126,21 @@ export class CostCurve {
       const size = this.#means[index];
       if (size !== undefined) size.expected = pools.meanOf(pool);
     }
+  }
+
+  /**
+   * As many samples of a size as the regression is worth: those whose mean errs as much. Its error is what it missed the measured
+   * sizes by, beyond what noise explains: twice the variance of their means. A straight line misses a model whose rows get dearer.
+   * Some sizes more count as missed by nothing: a few that are noisy are no evidence.
+   */
+  #regressionSamples(run: number, spread: number): number {
+    let error = 0;
+    for (const { rows, mean, samples, lastRun } of this.#means) {
+      const missed = Math.log(mean / this.#line(rows)) ** 2;
+      error += (missed - (2 * spread ** 2) / (samples * fading(run - lastRun))) / (this.#means.length + UNSEEN_SIZES);
+    }
+    const regressionSamples = spread ** 2 / Math.max(LEAST_ERROR ** 2, error);
+    return Math.min(MEAN_SAMPLES, Math.max(LEAST_REGRESSION_SAMPLES, regressionSamples));
   }
 
   /** Between two sizes along the straight line, and beyond them as the regression rises. */

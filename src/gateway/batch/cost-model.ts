@@ -35,8 +35,6 @@ const LEAST_MARGIN = 1.001;
 const LEVEL_RUNS = 2_000;
 /** The bias of lessons forgets after about this many runs. */
 const BIAS_RUNS = 128;
-/** Typical error of the regression. A mean of samples is to be preferred once its own error is less. */
-const REGRESSION_ERROR = 0.05;
 /** Shapes with a curve of their own: those that were run last. The regression predicts all others. */
 const MAX_CURVES = 64;
 /** The factor of a contention forgets after about this many samples. */
@@ -71,6 +69,15 @@ export class CostModel {
    * @param beside how many other runs shared the cores.
    */
   observe(size: RowSize, rows: number, elapsedMs: number, nowMs: number, beside: number): void {
+    this.#learn(size, rows, elapsedMs, nowMs, beside, false);
+  }
+
+  /** Learns from a batch that ran by itself to be measured, before the model served. */
+  measure(size: RowSize, rows: number, elapsedMs: number, nowMs: number): void {
+    this.#learn(size, rows, elapsedMs, nowMs, 0, true);
+  }
+
+  #learn(size: RowSize, rows: number, elapsedMs: number, nowMs: number, beside: number, isWarmUp: boolean): void {
     const predicted = this.predict(size, rows, nowMs, beside) ?? Number.POSITIVE_INFINITY;
     const curve = this.#curveToLearn(size);
     const expected = this.#costOn(curve, rows);
@@ -78,7 +85,7 @@ export class CostModel {
     const believed = Math.max(LEAST_MS, Math.min(elapsedMs, OUTLIER * predicted));
     if (beside > 0) this.#learnContention(beside, believed / (expected * this.#pace.typical));
     const ms = believed / this.#contention(beside);
-    this.#recent.add({ curve, rows, ms });
+    this.#recent.add({ curve, rows, ms, isWarmUp });
     const samples = curve.samples(rows, this.#runs);
     const cost = this.#lesson(ms / this.#pace.typical, expected, samples) / this.#level;
     this.#level *= this.#pace.typical ** (1 / LEVEL_RUNS);
@@ -153,8 +160,7 @@ export class CostModel {
   }
 
   #costOn(curve: CostCurve, rows: number): number {
-    const regressionSamples = Math.min(16, Math.max(0.5, (this.#pace.spread / REGRESSION_ERROR) ** 2));
-    return Math.max(LEAST_MS, curve.cost(rows, this.#settledRuns, regressionSamples) * this.#level);
+    return Math.max(LEAST_MS, curve.cost(rows, this.#settledRuns, this.#pace.spread) * this.#level);
   }
 
   readonly #costOfRun = ({ curve, rows }: Run): number => this.#costOn(curve, rows);

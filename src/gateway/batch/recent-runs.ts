@@ -12,6 +12,8 @@ export interface Run {
   readonly curve: CostCurve;
   readonly rows: number;
   readonly ms: number;
+  /** It ran on an idle server, before the model served: it shows what batches cost, but not how much they vary under load. */
+  readonly isWarmUp: boolean;
 }
 
 export interface Pace {
@@ -30,6 +32,13 @@ export interface Pace {
 export const UNKNOWN_PACE: Pace = { high: 1, isSteady: false, typical: 1, low: 1, spread: 0.05 };
 
 const WINDOW = 40;
+/**
+ * Paces that are assumed around the typical one until the window is full of runs under load: quantiles of 10 % of noise, as on a
+ * machine with neighbours. Without them the first batches would be as large as their deadlines allow, and every second one late.
+ */
+const ASSUMED_PACES = [0.079, 0.237, 0.402, 0.579, 0.776, 1.01, 1.318, 1.863]
+  .flatMap((deviations) => [-deviations, deviations])
+  .map((deviations) => Math.exp(0.1 * deviations));
 /** Stalls move the high pace only where more than one run of five has them. */
 const QUANTILE = 0.8;
 /** Distance of that quantile from the median of normal noise, in standard deviations. */
@@ -51,6 +60,7 @@ export class RecentRuns {
   #next = 0;
   /** The newest first. */
   readonly #paces = new Float64Array(WINDOW);
+  readonly #loaded = new Float64Array(WINDOW);
   readonly #sorted = new Sorted();
 
   add(run: Run): void {
@@ -76,7 +86,7 @@ export class RecentRuns {
     const ceiling = ceilingOf(paces, Math.min(count, RISE_RUNS), RISE_RUNS);
     const highest = ceilingOf(paces, Math.min(count, FALL_RUNS), FALL_RUNS);
     const latest = this.#sorted.of(paces, Math.min(count, TYPICAL_RUNS)).quantile(0.5);
-    const all = this.#sorted.of(paces, count);
+    const all = this.#sorted.of(this.#loaded, this.#fillLoaded(latest));
     const median = all.quantile(0.5);
     const low = all.quantile(1 - QUANTILE);
     const deviation = all.quantile(QUANTILE) / median;
@@ -91,6 +101,17 @@ export class RecentRuns {
       low,
       spread: Math.log(noise),
     };
+  }
+
+  /** Collects the paces of runs under load, and of assumed ones as long as there is room. Returns how many they are. */
+  #fillLoaded(typical: number): number {
+    let count = 0;
+    for (let back = 0; back < this.#runs.length; back++) {
+      const run = this.#runs[(this.#next - 1 - back + WINDOW) % WINDOW];
+      if (run?.isWarmUp === false) this.#loaded[count++] = this.#paces[back] ?? 1;
+    }
+    for (const pace of ASSUMED_PACES) if (count < WINDOW) this.#loaded[count++] = typical * pace;
+    return count;
   }
 }
 

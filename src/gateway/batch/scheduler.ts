@@ -70,11 +70,13 @@ export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
 }
 
 /**
- * A request is refused if its predicted answer takes more than this many times its time left. Above 1, because the decision drops
- * old requests under overload, so a new one has better odds than its place suggests. In simulated loads (`npm run simulate`, case
- * `grid`) 1 answers a point fewer in time; 3 answers 0.2 points more, but admits more requests that are dropped later.
+ * A request is refused where its predicted answer takes more than this many times the time left. Beyond 1 because the decision
+ * sheds old requests under overload, so a new one has better odds than its place says. In simulated loads (`npm run simulate`, case
+ * `grid`) 1 answers a point fewer in time than 2, and 2 answers 0.2 to 0.4 points fewer than 3.
  */
-export const ADMISSION_SLACK = 2;
+const DEADLINE_SLACK = 3;
+/** The same for a caller who named no deadline. The objective is long, and a longer queue answers no more: 3 only sheds later. */
+const OBJECTIVE_SLACK = 2;
 /** A probe runs at most this often, in predicted runs and in milliseconds. */
 const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
@@ -205,7 +207,7 @@ export class Scheduler implements Batcher {
       return this.#queue.refusal(light.flow, lightest, waitMs);
     }
     const longestMs = this.#predict(heaviest, heavy.rows, now) ?? 0;
-    if (longestMs > ADMISSION_SLACK * (light.deadline - now) && this.#mayProbe(aloneMs, now)) return undefined;
+    if (longestMs > admissionSlack(light) * (light.deadline - now) && this.#mayProbe(aloneMs, now)) return undefined;
     return this.#tooMuchBefore(light, waitMs, now);
   }
 
@@ -242,7 +244,7 @@ export class Scheduler implements Batcher {
 
   /** Learns how long a batch took that ran with nothing beside it: a warm-up run. */
   observe(size: RowSize, rows: number, elapsedMs: number): void {
-    this.costs.observe(size, rows, elapsedMs, performance.now(), 0);
+    this.costs.measure(size, rows, elapsedMs, performance.now());
   }
 
   #requestOf(
@@ -328,7 +330,7 @@ export class Scheduler implements Batcher {
     const aloneMs = this.#aloneMs(request, now);
     const waitMs = this.#waitMs(request, now);
     if (waitMs + aloneMs <= this.#slackOf(request) * leftMs) return undefined;
-    if (aloneMs > ADMISSION_SLACK * leftMs && this.#mayProbe(aloneMs, now)) {
+    if (aloneMs > admissionSlack(request) * leftMs && this.#mayProbe(aloneMs, now)) {
       this.#probe = request;
       this.#probedAtMs = now;
       return undefined;
@@ -365,8 +367,9 @@ export class Scheduler implements Batcher {
    * Whose caller named no time is not refused because the machine is slow for a while, but because more is asked than the model
    * answers at its usual pace: callers in a closed loop ask for no more on a slow machine.
    */
-  #slackOf({ objectiveAt, latestAt }: Arrival): number {
-    return objectiveAt < latestAt ? ADMISSION_SLACK * this.costs.slowness : ADMISSION_SLACK;
+  #slackOf(request: Arrival): number {
+    const slack = admissionSlack(request);
+    return request.objectiveAt < request.latestAt ? slack * this.costs.slowness : slack;
   }
 
   #mayProbe(aloneMs: number, now: number): boolean {
@@ -591,6 +594,11 @@ export class Scheduler implements Batcher {
   #fastest({ size }: RequestLoad, rows: number): number | undefined {
     return this.costs.fastest(size, rows);
   }
+}
+
+/** How many times the time left the predicted answer of an admitted request may take. */
+export function admissionSlack({ objectiveAt, latestAt }: Pick<QueuedRequest, 'objectiveAt' | 'latestAt'>): number {
+  return objectiveAt < latestAt ? OBJECTIVE_SLACK : DEADLINE_SLACK;
 }
 
 function byBucket(requests: readonly QueuedRequest[]): QueuedRequest[][] {

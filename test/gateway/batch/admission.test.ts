@@ -209,7 +209,7 @@ describe('a step of an ensemble', () => {
     const bench = new SchedulerBench({ maxRows: 1 });
     bench.teach(50);
     await bench.submitBehind(0);
-    const [last, first] = [0, 640].map((ms) =>
+    const [last, first] = [0, 1_000].map((ms) =>
       bench.submit(fp32Rows(1), {
         call: callFor(340),
         terms: { behind: () => ({ ms, runMs: ms, readyInMs: 0, isIdle: true }) },

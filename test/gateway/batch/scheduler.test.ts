@@ -506,7 +506,7 @@ describe('levels of priority', () => {
   test('the wait that is predicted for an urgent request is for what goes before it', async () => {
     const bench = new SchedulerBench({ queues: LEVELS, maxRows: 1 });
     bench.teach(100);
-    await bench.submitBehind(8, 455);
+    await bench.submitBehind(12, 455);
     const [ordinary, urgent] = [0, 1].map((priority) => bench.submit(fp32Rows(1), { call: callFor(460), priority }));
     await turn();
     expect(reasons([ordinary, urgent] as Ticket[])).toEqual(['cannot_meet_deadline', 'open']);
@@ -584,18 +584,18 @@ describe('admission', () => {
     expect(ticket.error?.pushback).toBeGreaterThan(0);
   });
 
-  test('a request is refused behind twice as much work as its time allows, with the time after which to retry', async () => {
+  test('a request is refused behind three times as much work as its time allows, with the time after which to retry', async () => {
     const bench = new SchedulerBench({ maxRows: 2 });
     bench.teach(50);
-    const { tickets } = await bench.submitBehind(4, 102);
+    const { tickets } = await bench.submitBehind(8, 102);
     await pass(10);
     const late = bench.submit(fp32Rows(1), { call: callFor(92) });
     const patient = bench.submit(fp32Rows(1), { call: callFor(102) });
     await turn();
-    expect(reasons([late, patient, ...tickets])).toEqual(['cannot_meet_deadline', ...Array(5).fill('open')]);
-    // The rest of the run in flight, and two batches of two.
-    expect(late.error?.pushback).toBeGreaterThanOrEqual(140);
-    expect(late.error?.pushback).toBeLessThanOrEqual(140 * 1.25 + 1);
+    expect(reasons([late, patient, ...tickets])).toEqual(['cannot_meet_deadline', ...Array(9).fill('open')]);
+    // The rest of the run in flight, and four batches of two.
+    expect(late.error?.pushback).toBeGreaterThanOrEqual(240);
+    expect(late.error?.pushback).toBeLessThanOrEqual(240 * 1.25 + 1);
   });
 
   test('nothing is refused on a guess: before the third run of a model its cost is unknown', async () => {

@@ -25,7 +25,7 @@ import type { WantedTensor } from '../../batch/batcher.ts';
 import { defaultObjectiveMs } from '../../batch/objective.ts';
 import type { InferOutputs, OutputTensor } from '../../batch/queued-request.ts';
 import { cannotMeetDeadline, overloaded } from '../../batch/refusals.ts';
-import { ADMISSION_SLACK } from '../../batch/scheduler.ts';
+import { admissionSlack } from '../../batch/scheduler.ts';
 import { InferError } from '../../errors.ts';
 import { InferenceRecord } from '../../inference-record.ts';
 import {
@@ -179,9 +179,9 @@ export class EnsembleRun {
     const { name, forecast } = this.#surroundings;
     const whole = forecast.whole(this.#rows, this.#needed);
     if (whole.isIdle) return undefined;
-    const until = Math.min(this.#deadline - this.#call.wayBackMs, this.#objectiveAt);
-    const leftMs = until - now - (this.#terms.behind?.(this.#rows).ms ?? 0);
-    if (whole.ms <= ADMISSION_SLACK * leftMs) return undefined;
+    const times = { latestAt: this.#deadline - this.#call.wayBackMs, objectiveAt: this.#objectiveAt };
+    const leftMs = Math.min(times.latestAt, times.objectiveAt) - now - (this.#terms.behind?.(this.#rows).ms ?? 0);
+    if (whole.ms <= admissionSlack(times) * leftMs) return undefined;
     const aloneMs = forecast.aloneMs(this.#rows, this.#needed);
     const waitMs = Math.max(0, whole.ms - aloneMs);
     const error =
