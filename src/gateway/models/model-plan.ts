@@ -1,10 +1,10 @@
 /** Plans the load of a model from its directory and its configuration, before anything is loaded. */
 
-import os from 'node:os';
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { type TenantOf, tenantsBy } from '../batch/tenants.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
+import { usableCores } from '../ops/machine-capacity.ts';
 import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
 import { parseModelConfig, readModelConfig } from '../repository/config/config-file.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/config/model-config.ts';
@@ -48,7 +48,7 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
     tenantOf: settings.tenantKey === '' ? undefined : tenantsBy(settings.tenantKey, tenantWeights(settings)),
     maxMessageBytes: settings.maxMessageBytes,
     maxOutputBytes: outputLimit(settings),
-    cores: os.availableParallelism(),
+    cores: usableCores(),
   };
 }
 
@@ -125,7 +125,7 @@ const MAX_DEFAULT_INSTANCES = 4;
 
 /** One place for each instance. Without a configuration: one instance a core, less one for the gateway. */
 function placeInstances({ instance_group: groups }: ModelConfig, cores: number): Place[] {
-  const count = Math.max(1, Math.min(MAX_DEFAULT_INSTANCES, cores - 1));
+  const count = Math.max(1, Math.min(MAX_DEFAULT_INSTANCES, Math.floor(cores) - 1));
   if (groups.length === 0) return Array.from({ length: count }, () => ({ kind: 'KIND_AUTO', deviceId: 0 }));
   return groups.flatMap((group) => {
     const devices = group.gpus.length > 0 && group.kind !== 'KIND_CPU' ? group.gpus : [0];

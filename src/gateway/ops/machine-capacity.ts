@@ -24,7 +24,7 @@ export async function readCapacity(settings: CapacitySettings): Promise<Capacity
     mailboxBytes: sizeOf(settings.mailboxDirectory),
     versions: await countVersions(settings),
     // As a model gets where it says nothing.
-    instances: Math.max(1, Math.min(4, os.availableParallelism() - 1)),
+    instances: Math.max(1, Math.min(4, Math.floor(usableCores()) - 1)),
   };
 }
 

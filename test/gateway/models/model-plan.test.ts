@@ -72,6 +72,7 @@ describe('instances', () => {
   test.each([
     { cores: 1, count: 1 },
     { cores: 2, count: 1 },
+    { cores: 2.5, count: 1 },
     { cores: 3, count: 2 },
     { cores: 64, count: 4 },
   ])('are $count on $cores cores, where nothing is said', async ({ cores, count }) => {
