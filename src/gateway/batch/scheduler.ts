@@ -23,6 +23,7 @@ import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import { type RequestTerms, waitMsOf } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
 import { diagnostics, type Prediction, type SendReason } from '../ops/diagnostics.ts';
+import { admissionSlack } from './admission-slack.ts';
 import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
 import type { Batcher } from './batcher.ts';
@@ -69,14 +70,6 @@ export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
   readonly device: Device;
 }
 
-/**
- * A request is refused where its predicted answer takes more than this many times the time left. Beyond 1 because the decision
- * sheds old requests under overload, so a new one has better odds than its place says. In simulated loads (`npm run simulate`, case
- * `grid`) 1 answers a point fewer in time than 2, and 2 answers 0.2 to 0.4 points fewer than 3.
- */
-const DEADLINE_SLACK = 3;
-/** The same for a caller who named no deadline. The objective is long, and a longer queue answers no more: 3 only sheds later. */
-const OBJECTIVE_SLACK = 2;
 /** A probe runs at most this often, in predicted runs and in milliseconds. */
 const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
@@ -594,11 +587,6 @@ export class Scheduler implements Batcher {
   #fastest({ size }: RequestLoad, rows: number): number | undefined {
     return this.costs.fastest(size, rows);
   }
-}
-
-/** How many times the time left the predicted answer of an admitted request may take. */
-export function admissionSlack({ objectiveAt, latestAt }: Pick<QueuedRequest, 'objectiveAt' | 'latestAt'>): number {
-  return objectiveAt < latestAt ? OBJECTIVE_SLACK : DEADLINE_SLACK;
 }
 
 function byBucket(requests: readonly QueuedRequest[]): QueuedRequest[][] {

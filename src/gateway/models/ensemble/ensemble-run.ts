@@ -21,11 +21,11 @@ import { isLarge } from '../../admit/large-inputs.ts';
 import { readInputs } from '../../admit/large-request.ts';
 import type { PathBehind, RequestTerms } from '../../admit/request-terms.ts';
 import { validate } from '../../admit/validate.ts';
+import { admissionSlack } from '../../batch/admission-slack.ts';
 import type { WantedTensor } from '../../batch/batcher.ts';
 import { defaultObjectiveMs } from '../../batch/objective.ts';
 import type { InferOutputs, OutputTensor } from '../../batch/queued-request.ts';
 import { cannotMeetDeadline, overloaded } from '../../batch/refusals.ts';
-import { admissionSlack } from '../../batch/scheduler.ts';
 import { InferError } from '../../errors.ts';
 import { InferenceRecord } from '../../inference-record.ts';
 import {
