@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 import { SlowFiles } from './test/support/slow-files.ts';
 
@@ -63,6 +64,8 @@ export default defineConfig(({ mode }) => {
       pool: 'forks',
       testTimeout: 60_000,
       hookTimeout: 120_000,
+      // Vitest leaves one core to others, which is half of a machine with two.
+      ...(mode === 'quick' && { maxWorkers: Math.max(2, availableParallelism() - 1) }),
       ...(mode === 'quick' && { reporters: ['default', new SlowFiles(QUICK_FILE_MS)] }),
       projects,
     },
