@@ -67,6 +67,7 @@ export class Http2Server implements ConnectionHost {
   readonly #handshaking = new Map<string, Socket>();
   readonly #connections = new Set<Connection>();
   #toFlush: Connection[] = [];
+  #port = 0;
   #upkeep: NodeJS.Timeout | undefined;
   #drained: Promise<void> | undefined;
   /** No socket is left. */
@@ -84,13 +85,14 @@ export class Http2Server implements ConnectionHost {
     this.unread = new ByteBudget(maxUnreadBytesInAll, 'maxUnreadBytesInAll', undefined, this);
     this.listener = tls === undefined ? this.#listenPlain() : this.#listenTls(tls);
     this.listener.on('listening', () => {
+      this.#port = (this.listener.address() as AddressInfo | null)?.port ?? 0;
       this.#upkeep = setInterval(() => this.#keepUp(), UPKEEP_MS).unref();
     });
   }
 
-  /** Where the listener is bound. */
+  /** Where the listener is bound, or was until it was closed. */
   get port(): number {
-    return (this.listener.address() as AddressInfo | null)?.port ?? 0;
+    return this.#port;
   }
 
   get load(): Http2Load {

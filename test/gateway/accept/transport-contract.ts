@@ -753,6 +753,14 @@ export function describeTransport(name: string, listen: Listen): void {
         silent.destroy();
       });
 
+      test('a drained transport still says where it listened: its successor takes the same port', async () => {
+        const port = await serve(echo);
+        await transport?.drain(1_000);
+        expect(transport?.port).toBe(port);
+        const successor = await listen({ ...OPTIONS, port }, new Map());
+        await successor.drain(0);
+      });
+
       test('a second drain is the first one', async () => {
         await serve(echo);
         expect(transport?.drain(1_000)).toBe(transport?.drain(5));
