@@ -52,8 +52,11 @@ describe('levels of priority', () => {
     using client = new InferenceClient(fixture.server.grpc, PATIENT);
     const stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];
-    const asked = [0, 1].map((value) => ask(client, value, answered, { priority: 3 }));
-    await untilHeld(fixture.server, 2, 1);
+    const asked: Promise<void>[] = [];
+    for (const value of [0, 1]) {
+      asked.push(ask(client, value, answered, { priority: 3 }));
+      await untilHeld(fixture.server, value + 1, 1);
+    }
     const refusal = await failureOf(ask(client, 2, answered, { priority: 3 }));
     expect(refusal.status).toBe('RESOURCE_EXHAUSTED');
     expect(refusal.message).toBe('Exceeds maximum queue size: 2 requests of priority 3 wait (max_queue_size)');
@@ -148,10 +151,13 @@ describe('timeout_action DELAY', () => {
     const stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];
     const delayed = ask(client, 1, answered, { priority: 1 });
-    const doomed = failureOf(client.infer('loop', loopInputs(9), { deadlineMs: 2_000, parameters: { priority: 1 } }));
+    const doomed = failureOf(client.infer('loop', loopInputs(9), { deadlineMs: 1_000, parameters: { priority: 1 } }));
     await untilHeld(fixture.server, 2, 1);
     await sleep(150);
-    const others = [2, 3].map((value) => ask(client, value, answered));
+    // One after the other: deadlines are whole milliseconds, and decide between requests of one moment.
+    const others = [ask(client, 2, answered)];
+    await untilHeld(fixture.server, 3, 1);
+    others.push(ask(client, 3, answered));
     expect((await doomed).status).toBe('DEADLINE_EXCEEDED');
     await untilHeld(fixture.server, 3, 1);
     await stall.end();
