@@ -1,25 +1,17 @@
 /** Which requests the Scheduler takes, refuses and gives up: predictions that are wrong, callers without deadlines, and flows. */
 
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { QueuePolicy } from '../../../src/gateway/batch/queue-policy.ts';
 import { tenantsBy } from '../../../src/gateway/batch/tenants.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { FakeCall } from '../../support/fake-call.ts';
+import { useFakeClock } from '../../support/fake-clock.ts';
 import { echo } from '../../support/fake-executor.ts';
 import { fp32Rows } from '../../support/queued-requests.ts';
 import { callFor, pass, reasons, SchedulerBench, type Ticket, turn } from '../../support/scheduler-bench.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({
-    now: 1_000_000,
-    toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'],
-  });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 /** A call that names no deadline: the server's default ends it. */
 function callWithout(defaultMs = 30_000): FakeCall {

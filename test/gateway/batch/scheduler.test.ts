@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { Down, Gate } from '../../../src/gateway/batch/gate.ts';
@@ -9,6 +9,7 @@ import { tenantsBy } from '../../../src/gateway/batch/tenants.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { type BatchEnded, diagnostics, type RunStopped } from '../../../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../../support/fake-call.ts';
+import { useFakeClock } from '../../support/fake-clock.ts';
 import { echo, type FakeRun } from '../../support/fake-executor.ts';
 import { fp32Rows, queuePolicy } from '../../support/queued-requests.ts';
 import {
@@ -30,16 +31,7 @@ const REFUSED: RunOutcome = {
     "Non-zero status code returned while running Gather node. Name:'' Status Message: /build/core/gather.cc:32 indices element out of data bounds, idx=9 must be within the inclusive range [-5,4]",
 };
 
-beforeEach(() => {
-  vi.useFakeTimers({
-    now: 1_000_000,
-    toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'],
-  });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 describe('batches', () => {
   test('requests of one turn of the event loop are one batch, and each gets its own rows', async () => {

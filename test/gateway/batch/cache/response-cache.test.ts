@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { InferTensors } from '../../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS, type RequestTerms } from '../../../../src/gateway/admit/request-terms.ts';
 import { ResponseCache } from '../../../../src/gateway/batch/cache/response-cache.ts';
@@ -10,6 +10,7 @@ import { Scheduler } from '../../../../src/gateway/batch/scheduler.ts';
 import { InferError, type Reason } from '../../../../src/gateway/errors.ts';
 import { diagnostics } from '../../../../src/gateway/ops/diagnostics.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
+import { useFakeClock } from '../../../support/fake-clock.ts';
 import { echo, FakeExecutor } from '../../../support/fake-executor.ts';
 import { fp32Rows, oneLevel, queuePolicy } from '../../../support/queued-requests.ts';
 
@@ -21,16 +22,7 @@ const FAILURES: readonly RunOutcome[] = [
   { kind: 'failed', error: new Error('a fault') },
 ];
 
-beforeEach(() => {
-  vi.useFakeTimers({
-    now: 1_000_000,
-    toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'],
-  });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 interface Ticket {
   readonly call: FakeCall;

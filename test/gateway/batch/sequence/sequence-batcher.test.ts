@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { InferTensors } from '../../../../src/gateway/admit/infer-tensors.ts';
 import { NO_TERMS } from '../../../../src/gateway/admit/request-terms.ts';
 import type { QueuePolicy } from '../../../../src/gateway/batch/queue-policy.ts';
@@ -11,6 +11,7 @@ import type { SequenceOptions } from '../../../../src/gateway/batch/sequence/seq
 import { InferError, type Reason } from '../../../../src/gateway/errors.ts';
 import type { ControlSpec, StateSpec } from '../../../../src/gateway/repository/signature/sequence-signature.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
+import { useFakeClock } from '../../../support/fake-clock.ts';
 import { FakeExecutor, type FakeRun } from '../../../support/fake-executor.ts';
 import { fp32Rows, oneLevel } from '../../../support/queued-requests.ts';
 
@@ -19,16 +20,7 @@ const REFUSED: RunOutcome = { kind: 'refused', message: 'no' };
 const FAILED: RunOutcome = { kind: 'failed', error: new Error('broken') };
 const IDLE_MS = 1_000;
 
-beforeEach(() => {
-  vi.useFakeTimers({
-    now: 1_000_000,
-    toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance', 'Date'],
-  });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 function floats(...values: number[]): Uint8Array {
   return new Uint8Array(new Float32Array(values).buffer);
