@@ -11,10 +11,10 @@ import { ModelMemory } from '../../src/gateway/models/lifecycle/model-memory.ts'
 import { servableFactory } from '../../src/gateway/models/lifecycle/servable-factory.ts';
 import { ModelTable } from '../../src/gateway/models/model-table.ts';
 import { FakeCall } from './fake-call.ts';
+import { patientDefaults } from './plan-defaults.ts';
 import { processesOf } from './process-tree.ts';
 import { type ModelFiles, Repository } from './repository.ts';
 import { PATIENCE_MS } from './runners.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 /** What a model that adds something answered, and which version it was that was found. */
 export interface Answer {
@@ -51,15 +51,7 @@ export async function startLifecycle(
       allowsUpload: false,
       onDemand: false,
       memory: new ModelMemory(),
-      defaults: {
-        executionProviders: ['cpu'],
-        strictExecutionProviders: false,
-        mailboxDirectory: temporaryDirectory(),
-        loadLimitMs: PATIENCE_MS,
-        maxRunMs: PATIENCE_MS,
-        maxOutputBytes: 64 * 2 ** 20,
-        cores: 1,
-      },
+      defaults: patientDefaults(),
       ...fields,
     },
   );

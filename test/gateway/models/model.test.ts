@@ -21,7 +21,8 @@ import {
   slowModel,
   writeModel,
 } from '../../support/onnx-models.ts';
-import { ENDLESS, isAlive, loopRow, PATIENCE_MS, pidOf } from '../../support/runners.ts';
+import { patientDefaults } from '../../support/plan-defaults.ts';
+import { ENDLESS, isAlive, loopRow, pidOf } from '../../support/runners.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 /** The model `m`, loaded from a repository, in a runner of its own. */
@@ -35,15 +36,7 @@ async function loaded(
   if (config !== '') fs.writeFileSync(path.join(directory, 'config.yaml'), config);
   const [folder] = await scanRepository(repository);
   if (folder === undefined) throw new Error('no folder');
-  const [plan] = await planModel(folder, {
-    executionProviders: ['cpu'],
-    strictExecutionProviders: false,
-    mailboxDirectory: temporaryDirectory(),
-    loadLimitMs: PATIENCE_MS,
-    maxRunMs: PATIENCE_MS,
-    maxOutputBytes: 64 * 2 ** 20,
-    cores: 1,
-  });
+  const [plan] = await planModel(folder, patientDefaults());
   if (plan === undefined) throw new Error('no plan');
   const runner = new Runner('m:1', process.env);
   const model = new Model(plan, runner);

@@ -8,9 +8,8 @@ import {
   describeRefusals,
 } from '../../../../src/gateway/ops/diagnosis/model-versions.ts';
 import { mlpModel } from '../../../support/onnx-models.ts';
+import { patientDefaults } from '../../../support/plan-defaults.ts';
 import { type ModelFiles, Repository } from '../../../support/repository.ts';
-import { PATIENCE_MS } from '../../../support/runners.ts';
-import { temporaryDirectory } from '../../../support/temporary-directory.ts';
 
 /** What is found in a repository, and that no mailbox is left. */
 async function check(
@@ -19,16 +18,7 @@ async function check(
 ): Promise<Finding[]> {
   const repository = new Repository(models);
   onTestFinished(() => repository[Symbol.dispose]());
-  const defaults: PlanDefaults = {
-    executionProviders: ['cpu'],
-    strictExecutionProviders: false,
-    mailboxDirectory: temporaryDirectory(),
-    loadLimitMs: PATIENCE_MS,
-    maxRunMs: PATIENCE_MS,
-    maxOutputBytes: 64 * 2 ** 20,
-    cores: 2,
-    ...fields,
-  };
+  const defaults = patientDefaults({ cores: 2, ...fields });
   const findings = await collect(checkModels(repository.directory, defaults, process.env));
   expect(fs.readdirSync(defaults.mailboxDirectory)).toEqual([]);
   return findings;
@@ -71,16 +61,7 @@ test('a model that cannot be loaded fails with its name and its reason, and the 
 
 test('an empty repository is a warning, and one that is not there a failure', async () => {
   expect((await check({})).map(({ level }) => level)).toEqual(['warn']);
-  const defaults = {
-    executionProviders: ['cpu'],
-    strictExecutionProviders: false,
-    mailboxDirectory: '/',
-    loadLimitMs: 1,
-    maxRunMs: PATIENCE_MS,
-    maxOutputBytes: 64 * 2 ** 20,
-    cores: 1,
-  } as const;
-  const findings = await collect(checkModels('/nosuch', defaults, process.env));
+  const findings = await collect(checkModels('/nosuch', patientDefaults(), process.env));
   expect(findings).toEqual([
     { level: 'fail', subject: 'model repository', text: expect.stringContaining("'/nosuch' does not exist") },
   ]);
