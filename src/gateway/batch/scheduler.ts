@@ -199,7 +199,7 @@ export class Scheduler implements Batcher {
     if (waitMs + aloneMs <= this.#slackOf(heavy) * (heavy.deadline - now)) {
       return this.#queue.refusal(light.flow, lightest, waitMs);
     }
-    const longestMs = this.#predict(heaviest, heavy.rows, now) ?? 0;
+    const longestMs = this.#predict(heaviest, heaviest.rows, now) ?? 0;
     if (longestMs > admissionSlack(light) * (light.deadline - now) && this.#mayProbe(aloneMs, now)) return undefined;
     return this.#tooMuchBefore(light, waitMs, now);
   }

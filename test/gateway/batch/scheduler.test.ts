@@ -1403,6 +1403,23 @@ describe('a refusal before the request is known', () => {
     await bench.settle();
   });
 
+  test('spares a request of many rows that would be let through as a probe', async () => {
+    const bench = new SchedulerBench({ maxRows: 8 });
+    for (const elements of [1, 100]) bench.teach(20, elements / 2, { elements, length: 1 });
+    bench.submit(sized(1, 1));
+    await pass(20);
+    await bench.settle();
+    await pass(6_000);
+    bench.submit(sized(4, 100));
+    await turn();
+    // The largest request needs 220 ms by itself; a row of its size needs 70, and would not be tried.
+    expect(bench.scheduler.refusal(callFor(60), NO_TERMS)).toBeUndefined();
+    const probe = bench.submit(sized(4, 100), { call: callFor(60) });
+    await Promise.resolve();
+    expect(probe.error).toBeUndefined();
+    await bench.settle();
+  });
+
   test('leaves the queue as it was', async () => {
     const bench = new SchedulerBench({ maxRows: 1 });
     bench.teach(100);
