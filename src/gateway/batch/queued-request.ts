@@ -53,8 +53,6 @@ export interface Arrival extends Omit<RequestTimes, 'limitMs'> {
 }
 
 export interface QueuedRequest extends Arrival, Waiting, Share, RequestTimes {
-  readonly rows: number;
-  readonly arrivalMs: number;
   readonly call: Call;
   /** `objectiveAt` as long as that can be met, otherwise `latestAt`; less what waits before the steps behind it. */
   deadline: number;

@@ -40,8 +40,6 @@ interface Line {
   left: number;
 }
 
-type Newcomer = Share & Pick<QueuedRequest, 'flow'>;
-
 const NONE: readonly QueuedRequest[] = [];
 /** A list with fewer requests that have left is not worth shortening. */
 const FEW_LEFT = 32;
@@ -117,8 +115,7 @@ export class RequestQueue {
   refusal(flow: Flow, tensors: QueuedRequest['tensors'], waitMs: number): InferError | undefined {
     const { level } = flow;
     if (!this.#isFull(level)) return undefined;
-    const newcomer = { flow, bytes: tensors.bytes, workMs: this.workMs(tensors) };
-    const larger = this.#larger(newcomer, 'workMs', (other) => other === level);
+    const larger = this.#largerOfLevel(flow, this.workMs(tensors));
     return larger === undefined ? withPushback(tooManyWait(this.#policies, level), waitMs) : undefined;
   }
 
@@ -132,12 +129,12 @@ export class RequestQueue {
     const isHeavy = (): boolean => this.#bytes + tensors.bytes > this.#maxBytes;
     let victims: readonly QueuedRequest[] = NONE;
     if (isFull()) {
-      const larger = this.#larger(request, 'workMs', (other) => other === level);
+      const larger = this.#largerOfLevel(request.flow, request.workMs);
       if (larger === undefined) throw tooManyWait(this.#policies, level);
       victims = this.#shorten(larger, isFull);
     }
     if (isHeavy()) {
-      const larger = this.#larger(request, 'bytes', (other) => other >= level);
+      const larger = this.#larger(request.flow, 'bytes', request.bytes, (other) => other >= level);
       if (larger === undefined) throw tooManyBytesWait(this.#bytes, this.#maxBytes, tensors.bytes);
       victims = [...victims, ...this.#shorten(larger, isHeavy)];
     }
@@ -255,14 +252,19 @@ export class RequestQueue {
     if (line.requests.length === 0) this.#lines.delete(flow);
   }
 
-  /** The largest flow of those levels, if it is larger than the request's flow would be with it. */
-  #larger(request: Newcomer, measure: keyof Share, isLevel: (level: number) => boolean): Flow | undefined {
+  /** The flow of the level with the most work, if it has more than `flow` would have with `workMs` more. */
+  #largerOfLevel(flow: Flow, workMs: number): Flow | undefined {
+    return this.#larger(flow, 'workMs', workMs, (level) => level === flow.level);
+  }
+
+  /** The largest flow of those levels, if it is larger than `flow` would be with so much more. */
+  #larger(flow: Flow, measure: keyof Share, more: number, isLevel: (level: number) => boolean): Flow | undefined {
     let largest: Flow | undefined;
-    let size = (request.flow[measure] + request[measure]) * request.flow.pace;
-    for (const flow of this.#turns.flows) {
-      if (flow === request.flow || !isLevel(flow.level) || flow[measure] * flow.pace <= size) continue;
-      largest = flow;
-      size = flow[measure] * flow.pace;
+    let size = (flow[measure] + more) * flow.pace;
+    for (const other of this.#turns.flows) {
+      if (other === flow || !isLevel(other.level) || other[measure] * other.pace <= size) continue;
+      largest = other;
+      size = other[measure] * other.pace;
     }
     return largest;
   }
