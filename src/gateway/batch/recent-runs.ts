@@ -78,15 +78,22 @@ export class RecentRuns {
     const count = this.#runs.length;
     if (count === 0) return UNKNOWN_PACE;
     const paces = this.#paces;
+    const loaded = this.#loaded;
+    let loadedCount = 0;
     for (let back = 0; back < count; back++) {
       const run = this.#runs[(this.#next - 1 - back + WINDOW) % WINDOW];
-      if (run !== undefined) paces[back] = run.ms / costOf(run);
+      if (run === undefined) continue;
+      const pace = run.ms / costOf(run);
+      paces[back] = pace;
+      if (!run.isWarmUp) loaded[loadedCount++] = pace;
     }
     const floor = floorOf(paces, Math.min(count, RISE_RUNS), RISE_RUNS);
     const ceiling = ceilingOf(paces, Math.min(count, RISE_RUNS), RISE_RUNS);
     const highest = ceilingOf(paces, Math.min(count, FALL_RUNS), FALL_RUNS);
     const latest = this.#sorted.of(paces, Math.min(count, TYPICAL_RUNS)).quantile(0.5);
-    const all = this.#sorted.of(this.#loaded, this.#fillLoaded(latest));
+    // Assumed runs under load stand in as long as there is room.
+    for (const pace of ASSUMED_PACES) if (loadedCount < WINDOW) loaded[loadedCount++] = latest * pace;
+    const all = this.#sorted.of(loaded, loadedCount);
     const median = all.quantile(0.5);
     const low = all.quantile(1 - QUANTILE);
     const deviation = all.quantile(QUANTILE) / median;
@@ -101,17 +108,6 @@ export class RecentRuns {
       low,
       spread: Math.log(noise),
     };
-  }
-
-  /** Collects the paces of runs under load, and of assumed ones as long as there is room. Returns how many they are. */
-  #fillLoaded(typical: number): number {
-    let count = 0;
-    for (let back = 0; back < this.#runs.length; back++) {
-      const run = this.#runs[(this.#next - 1 - back + WINDOW) % WINDOW];
-      if (run?.isWarmUp === false) this.#loaded[count++] = this.#paces[back] ?? 1;
-    }
-    for (const pace of ASSUMED_PACES) if (count < WINDOW) this.#loaded[count++] = typical * pace;
-    return count;
   }
 }
 
