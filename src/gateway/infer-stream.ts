@@ -7,7 +7,7 @@ import type { StreamReply } from './accept/stream-infer.ts';
 import { refuseEarly } from './admit/early-refusal.ts';
 import { boundedText, InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
-import { InferenceRecord } from './inference-record.ts';
+import { bytesOf, InferenceRecord } from './inference-record.ts';
 
 /** Every answer is the last of its request: no model here gives more than one. */
 const FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool', value: true }]]);
@@ -22,7 +22,7 @@ export async function inferInStream(wire: Uint8Array, call: Call, gateway: Gatew
   if (early !== undefined) return refusalOf(early, record);
   try {
     const { chunks } = await infer(record, gateway, FINAL);
-    const permit = gateway.admission.tryHold(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+    const permit = gateway.admission.tryHold(bytesOf(chunks));
     return { chunks: encodeStreamResponse({ response: chunks }), release: () => permit[Symbol.dispose]() };
   } catch (thrown) {
     return refusalOf(InferError.from(thrown), record);

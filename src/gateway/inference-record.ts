@@ -86,7 +86,7 @@ function hasRun({ cache }: RideTiming): boolean {
   return cache === undefined || cache.outcome === 'miss';
 }
 
-function bytesOf(chunks: readonly Uint8Array[]): number {
+export function bytesOf(chunks: readonly Uint8Array[]): number {
   let bytes = 0;
   for (const { byteLength } of chunks) bytes += byteLength;
   return bytes;

@@ -2,13 +2,12 @@
 
 import { waitMsOf } from '../admit/request-terms.ts';
 import type { QueuedRequest } from './queued-request.ts';
-import type { Bucket } from './waiting.ts';
+import { type Bucket, rowsOf } from './waiting.ts';
 
 /** Time until the first output is of use: a step's outputs are useful once a step behind it can start. */
 export function neededInMs(requests: readonly QueuedRequest[]): number {
   let least = Number.POSITIVE_INFINITY;
-  let rows = 0;
-  for (const request of requests) rows += request.rows;
+  const rows = rowsOf(requests);
   for (const { behind } of requests) {
     if (behind === undefined) return 0;
     least = Math.min(least, behind(rows).readyInMs);
