@@ -114,9 +114,8 @@ export class RequestQueue {
   /** Why a request of the flow finds no place, however few bytes it has, if so. It is to come back after `waitMs`. */
   refusal(flow: Flow, tensors: QueuedRequest['tensors'], waitMs: number): InferError | undefined {
     const { level } = flow;
-    if (!this.#isFull(level)) return undefined;
-    const larger = this.#largerOfLevel(flow, this.workMs(tensors));
-    return larger === undefined ? withPushback(tooManyWait(this.#policies, level), waitMs) : undefined;
+    if (!this.#isFull(level) || this.#largerOfLevel(flow, this.workMs(tensors)) !== undefined) return undefined;
+    return withPushback(tooManyWait(this.#policies, level), waitMs);
   }
 
   /**

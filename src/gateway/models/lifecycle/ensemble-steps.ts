@@ -3,11 +3,12 @@
 import { InferError } from '../../errors.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { Servable } from '../servable.ts';
+import type { LoadControl } from './load-control.ts';
 
 /** The part of the lifecycle that loads steps. */
 export interface StepLoader {
-  /** Whether steps that are not READY are loaded. */
-  readonly loadsSteps: boolean;
+  /** Steps that are not READY are loaded while clients may load models. */
+  readonly control: Pick<LoadControl, 'isOpen'>;
   /** Resolves when the orders about a model so far are carried out. */
   quiet(name: string): Promise<void>;
   load(name: string): Promise<void>;
@@ -37,7 +38,7 @@ export class EnsembleSteps {
   async #awaitStep(step: string): Promise<void> {
     await this.#loader.quiet(step);
     const isThere = this.#models.versionsOf(step).some(({ state }) => state === 'READY');
-    if (isThere || !this.#loader.loadsSteps) return;
+    if (isThere || !this.#loader.control.isOpen) return;
     await this.#loader.load(step).catch((error: unknown) => {
       // The ensemble that misses the step reports every other reason.
       if (error instanceof InferError && error.reason === 'queue_full') throw error;

@@ -10,13 +10,13 @@ export type ControlMode = 'none' | 'poll' | 'explicit';
 
 export class LoadControl {
   /** Whether files of models are taken from clients that may load. */
-  readonly allowsUpload: boolean;
+  readonly #allowsUpload: boolean;
   readonly #mode: ControlMode;
   #hasEnded = false;
 
   constructor(mode: ControlMode, allowsUpload: boolean) {
     this.#mode = mode;
-    this.allowsUpload = allowsUpload;
+    this.#allowsUpload = allowsUpload;
   }
 
   get hasEnded(): boolean {
@@ -28,20 +28,20 @@ export class LoadControl {
     this.#hasEnded = true;
   }
 
-  /** Whether clients may load and unload. */
-  get isAllowed(): boolean {
-    return this.#mode === 'explicit';
+  /** Whether clients may load and unload now. */
+  get isOpen(): boolean {
+    return !this.#hasEnded && this.#isAllowed;
   }
 
   /** Whether files of models are taken from clients. */
   get takesFiles(): boolean {
-    return this.isAllowed && this.allowsUpload;
+    return this.#isAllowed && this.#allowsUpload;
   }
 
   /** Why clients may not load and unload now, if so. */
   get refusal(): InferError | undefined {
     if (this.#hasEnded) return ending();
-    if (this.isAllowed) return undefined;
+    if (this.#isAllowed) return undefined;
     const text = `explicit model load / unload is not allowed if polling is enabled: start the server with --model-control-mode explicit, not ${this.#mode}`;
     return new InferError('control_disabled', text);
   }
@@ -54,7 +54,7 @@ export class LoadControl {
 
   /** @throws InferError `control_disabled`, `invalid_request` for what a client sends with a load */
   checkOverride(name: string, { config, files }: LoadOverride): void {
-    if (files.size > 0 && !this.allowsUpload) {
+    if (files.size > 0 && !this.#allowsUpload) {
       const text = `files of a model ('file:…') are not taken from clients: put them into the model repository, or start the server with --allow-model-upload`;
       throw new InferError('control_disabled', text);
     }
@@ -80,5 +80,9 @@ export class LoadControl {
     if (isFromDisk) return;
     const text = `'${name}' serves versions that a client sent, and a load from disk would replace them`;
     throw new InferError('control_disabled', text);
+  }
+
+  get #isAllowed(): boolean {
+    return this.#mode === 'explicit';
   }
 }

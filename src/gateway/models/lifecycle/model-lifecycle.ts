@@ -57,20 +57,23 @@ export class ModelLifecycle {
     this.#listing = new RepositoryListing(options.repository);
     this.#sources = new ModelSources(options.repository, this.#listing, options.defaults);
     const steps = new EnsembleSteps(models, {
-      get loadsSteps() {
-        return lifecycle.control.refusal === undefined;
-      },
+      control: this.control,
       quiet: async (name) => this.#managed.get(name)?.turns.quiet,
       load: (name) => this.load(name),
       isOnDisk: (name) => this.isOnDisk(name),
       peek: (name) => this.#sources.peek(name),
     });
-    this.#replacement = new ModelReplacement(
-      models,
-      { create, sources: this.#sources, steps, retirement: this.#retirement, origins: this.#origins },
-      // No one is evicted where no one would be loaded again.
-      { memory: options.memory, evictor: options.onDemand ? this : undefined },
-    );
+    this.#replacement = new ModelReplacement(models, {
+      create,
+      control: this.control,
+      sources: this.#sources,
+      steps,
+      retirement: this.#retirement,
+      origins: this.#origins,
+      memory: options.memory,
+      // No model is evicted that would not be loaded again.
+      evictor: options.onDemand ? this : undefined,
+    });
     this.#watch = new RepositoryWatch(options.repository, this.#listing, {
       get names() {
         return [...lifecycle.#managed.keys()];
@@ -208,7 +211,6 @@ export class ModelLifecycle {
   /** From now on nothing is loaded or unloaded; what serves, serves on. */
   end(): void {
     this.control.end();
-    this.#replacement.end();
     this.#watch.stop();
   }
 

@@ -1,11 +1,12 @@
 /** Loads the versions of a model that its source names, and puts them in the place of those that serve, as `replacement.ts` decides. */
 
-import os from 'node:os';
 import { messageOf } from '../../../error-message.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
+import { usableCores } from '../../ops/machine-capacity.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { Servable } from '../servable.ts';
 import type { EnsembleSteps } from './ensemble-steps.ts';
+import type { LoadControl } from './load-control.ts';
 import { asLoadFailure, ending, isLoadProblem } from './load-refusals.ts';
 import { LoadSlots } from './load-slots.ts';
 import type { ManagedModel } from './managed-model.ts';
@@ -17,14 +18,12 @@ import type { CreateServable } from './servable-factory.ts';
 
 interface ReplacementParts {
   readonly create: CreateServable;
+  readonly control: Pick<LoadControl, 'hasEnded'>;
   readonly sources: Pick<ModelSources, 'plan'>;
   readonly steps: EnsembleSteps;
   readonly retirement: Retirement;
-  /** Of the versions that are made here. */
+  /** Origins of the versions that are made here. */
   readonly origins: WeakMap<Servable, Origin>;
-}
-
-interface Room {
   readonly memory: ModelMemory;
   /** `undefined`: no model is evicted. */
   readonly evictor: Evictor | undefined;
@@ -33,29 +32,25 @@ interface Room {
 export class ModelReplacement {
   readonly #models: ModelTable;
   readonly #create: CreateServable;
+  readonly #control: ReplacementParts['control'];
   readonly #sources: Pick<ModelSources, 'plan'>;
   readonly #steps: EnsembleSteps;
   readonly #retirement: Retirement;
   readonly #origins: WeakMap<Servable, Origin>;
   readonly #memory: ModelMemory;
   readonly #evictor: Evictor | undefined;
-  readonly #slots = new LoadSlots(os.availableParallelism());
-  #hasEnded = false;
+  readonly #slots = new LoadSlots(Math.max(1, Math.floor(usableCores())));
 
-  constructor(models: ModelTable, parts: ReplacementParts, { memory, evictor }: Room) {
+  constructor(models: ModelTable, parts: ReplacementParts) {
     this.#models = models;
     this.#create = parts.create;
+    this.#control = parts.control;
     this.#sources = parts.sources;
     this.#steps = parts.steps;
     this.#retirement = parts.retirement;
     this.#origins = parts.origins;
-    this.#memory = memory;
-    this.#evictor = evictor;
-  }
-
-  /** From now on nothing is loaded. */
-  end(): void {
-    this.#hasEnded = true;
+    this.#memory = parts.memory;
+    this.#evictor = parts.evictor;
   }
 
   /** A version that is not loaded yet. */
@@ -107,10 +102,10 @@ export class ModelReplacement {
     const candidates = load.map((each) => this.make(each, source));
     try {
       await this.#loadAside(managed, candidates);
-      if (this.#hasEnded) throw ending();
+      if (this.#control.hasEnded) throw ending();
     } catch (error) {
       for (const candidate of candidates) this.#retirement.end(candidate);
-      if (!this.#hasEnded) managed.problem = messageOf(error);
+      if (!this.#control.hasEnded) managed.problem = messageOf(error);
       throw error;
     }
     const failed = candidates.filter(({ state }) => state !== 'READY');
@@ -170,6 +165,6 @@ export class ModelReplacement {
   }
 
   async #loadUnlessClosed(servable: Servable): Promise<void> {
-    if (!this.#hasEnded) await servable.load();
+    if (!this.#control.hasEnded) await servable.load();
   }
 }
