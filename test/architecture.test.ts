@@ -91,6 +91,7 @@ const ROOMS: readonly Room[] = [
       'limits.ts',
       'load-report.ts',
       'repository-request.ts',
+      'rpc-messages.ts',
       'tensor-comparison.ts',
       'tensor.ts',
       'text-encoding.ts',

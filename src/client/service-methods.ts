@@ -3,16 +3,9 @@
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { PROTO_DIRECTORY } from '../protocol-files.ts';
+import type { Service } from '../wire/rpc-messages.ts';
 
-/** The messages of one RPC: field names in camel case, 64-bit integers as numbers, enum values as their names. */
-export interface RpcMessages {
-  readonly request: object;
-  readonly response: object;
-}
-
-/** A service: the messages of its RPCs by their names. */
-export type Service<Rpcs> = { readonly [Name in keyof Rpcs]: RpcMessages };
-
+/** Field names are in camel case, 64-bit integers are numbers, and enum values are their names. */
 export type Methods<Rpcs extends Service<Rpcs>> = {
   readonly [Name in keyof Rpcs]: MethodDefinition<Rpcs[Name]['request'], Rpcs[Name]['response']>;
 };

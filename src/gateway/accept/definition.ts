@@ -2,6 +2,7 @@
 
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
 import { PROTO_DIRECTORY } from '../../protocol-files.ts';
+import type { Service } from '../../wire/rpc-messages.ts';
 import { InferError } from '../errors.ts';
 
 /**
@@ -17,15 +18,6 @@ export interface Codec<Request, Response> {
   decode(bytes: Uint8Array): Request;
   encode(response: Response): Uint8Array;
 }
-
-/** The messages of one RPC, as objects of the shape in `proto/`. */
-export interface RpcMessages {
-  readonly request: object;
-  readonly response: object;
-}
-
-/** A service: the messages of its RPCs by their names. */
-export type Service<Rpcs> = { readonly [Name in keyof Rpcs]: RpcMessages };
 
 export type Codecs<Rpcs extends Service<Rpcs>> = {
   readonly [Name in keyof Rpcs]: Codec<Rpcs[Name]['request'], Rpcs[Name]['response']>;

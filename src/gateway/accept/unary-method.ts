@@ -1,6 +1,7 @@
+import type { Service } from '../../wire/rpc-messages.ts';
 import { InferError } from '../errors.ts';
 import type { Method, UnaryCall } from './call.ts';
-import { type Codec, type Codecs, MAX_REQUEST_BYTES, type Service } from './definition.ts';
+import { type Codec, type Codecs, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
 import { SLICES } from './slices.ts';
 
