@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
-import { type TenantOf, tenantsBy } from '../batch/tenants.ts';
+import { tenantsBy } from '../batch/tenants.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { usableCores } from '../ops/machine-capacity.ts';
 import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
@@ -14,23 +14,12 @@ import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { modelFileProblem } from '../repository/model-file.ts';
 import type { ModelFolder } from '../repository/model-repository.ts';
 import { neededOutputs } from '../repository/signature/model-signature.ts';
-import type { ModelPlan } from './planned-version.ts';
+import type { ModelPlan, VersionLimits } from './planned-version.ts';
 
-/** What the server says for models that say nothing themselves. */
-export interface PlanDefaults {
+/** What the server says for models that name no limits or providers of their own. */
+export interface PlanDefaults extends VersionLimits {
   readonly executionProviders: readonly ExecutionProvider[];
   readonly strictExecutionProviders: boolean;
-  readonly mailboxDirectory: string;
-  readonly loadLimitMs: number;
-  /** For models that name no `max_run_ms`. */
-  readonly maxRunMs: number;
-  /** For models that name no `objective_ms`; by default it follows from the speed of each. */
-  readonly objectiveMs?: number | undefined;
-  /** Absent where all calls are one tenant's. */
-  readonly tenantOf?: TenantOf | undefined;
-  /** Longest message that is taken; any, where absent. */
-  readonly maxMessageBytes?: number | undefined;
-  readonly maxOutputBytes: number;
   /** Cores that this machine lends the server. */
   readonly cores: number;
 }

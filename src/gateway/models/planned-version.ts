@@ -3,18 +3,8 @@ import type { TenantOf } from '../batch/tenants.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
 
-/** Everything that is known of a version before it is loaded. */
-export interface ModelPlan {
-  readonly ref: ModelRef;
-  readonly config: ModelConfig;
-  /** Where the configuration and its label files lie. */
-  readonly directory: string;
-  /** Fingerprint of the version's files at planning: the load compares them. Not compared if absent. */
-  readonly fingerprint?: string | undefined;
-  /** One for each instance. */
-  readonly sessions: readonly SessionSpec[];
-  /** Why it cannot be loaded, where that is known already. */
-  readonly problem: string | undefined;
+/** What bounds the loads, runs and requests of a version. */
+export interface VersionLimits {
   readonly mailboxDirectory: string;
   readonly loadLimitMs: number;
   /** A run ends after so many milliseconds, whatever it does. */
@@ -27,4 +17,18 @@ export interface ModelPlan {
   readonly maxMessageBytes?: number | undefined;
   /** Bytes that the outputs of one request may have. */
   readonly maxOutputBytes: number;
+}
+
+/** Everything that is known of a version before it is loaded. */
+export interface ModelPlan extends VersionLimits {
+  readonly ref: ModelRef;
+  readonly config: ModelConfig;
+  /** Where the configuration and its label files lie. */
+  readonly directory: string;
+  /** Fingerprint of the version's files at planning: the load compares them. Not compared if absent. */
+  readonly fingerprint?: string | undefined;
+  /** One for each instance. */
+  readonly sessions: readonly SessionSpec[];
+  /** Why it cannot be loaded, where that is known already. */
+  readonly problem: string | undefined;
 }
