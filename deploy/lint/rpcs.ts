@@ -1,11 +1,11 @@
 /** The RPCs that the gateway offers, and the class that each of them belongs to. */
 
 import fs from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { loadSync } from '@grpc/proto-loader';
 import { ADMIN_RPCS } from '../../src/gateway/accept/control-service.ts';
 import { INFERENCE_SERVICE } from '../../src/gateway/accept/inference-service.ts';
 import { reflectionRoutes } from '../../src/gateway/accept/reflection-service.ts';
+import { PROTO_DIRECTORY } from '../../src/protocol-files.ts';
 
 export interface Rpc {
   /** Such as `/inference.GRPCInferenceService/ModelInfer`. */
@@ -26,14 +26,12 @@ export const INFER_PATHS: readonly string[] = [MODEL_INFER, MODEL_STREAM_INFER];
 /** Those that the gateway itself keeps for its admin port: no policy may call them anything else than control. */
 export const ADMIN_PATHS: readonly string[] = [...ADMIN_RPCS].map((name) => `/${INFERENCE_SERVICE}/${name}`);
 
-const PROTO = fileURLToPath(new URL('../../proto', import.meta.url));
-
 /** Of every service in `proto/`, and of reflection, which a library brings. */
 export const RPCS: readonly Rpc[] = [
   ...fs
-    .readdirSync(PROTO)
+    .readdirSync(PROTO_DIRECTORY)
     .filter((name) => name.endsWith('.proto'))
-    .flatMap((name) => Object.values(loadSync(name, { includeDirs: [PROTO] })))
+    .flatMap((name) => Object.values(loadSync(name, { includeDirs: [PROTO_DIRECTORY] })))
     .flatMap((definition) => ('format' in definition ? [] : Object.values(definition)))
     .map((method) => ({ path: method.path, streaming: method.requestStream || method.responseStream })),
   ...[...reflectionRoutes().keys()].map((path) => ({ path, streaming: true })),

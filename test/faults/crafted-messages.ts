@@ -6,8 +6,7 @@
 import fs from 'node:fs';
 import { createFileRegistry, type DescField, type DescMessage, type DescMethod, fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-
-const DESCRIPTORS = new URL('../../proto/tensorgate.binpb', import.meta.url);
+import { DESCRIPTOR_SET_PATH } from '../../src/protocol-files.ts';
 
 export interface CraftedMessage {
   /** Such as `inputs.contents: int_contents, smallest values`. */
@@ -18,7 +17,7 @@ export interface CraftedMessage {
 
 /** Every RPC of `proto/`. */
 export function everyRpc(): readonly { readonly path: string; readonly method: DescMethod }[] {
-  const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, fs.readFileSync(DESCRIPTORS)));
+  const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, fs.readFileSync(DESCRIPTOR_SET_PATH)));
   return [...registry]
     .filter((type) => type.kind === 'service')
     .flatMap(({ typeName, methods }) => methods.map((method) => ({ path: `/${typeName}/${method.name}`, method })));

@@ -1,11 +1,11 @@
-import { fileURLToPath } from 'node:url';
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader';
+import { PROTO_DIRECTORY } from '../../../src/protocol-files.ts';
 import { type CallOptions, collect, type RawClient } from './raw-client.ts';
 
 /** A service as a client in another language would read it from `proto/`. */
 export function loadService(file: string, service: string): ServiceDefinition {
   return loadSync(file, {
-    includeDirs: [fileURLToPath(new URL('../../../proto', import.meta.url))],
+    includeDirs: [PROTO_DIRECTORY],
     keepCase: true,
     longs: String,
     enums: String,
