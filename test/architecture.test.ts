@@ -761,7 +761,7 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   { file: 'gateway/dispatch/runner-memory.ts', why: 'reads /proc' },
   { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },
   { file: 'cli/', why: 'serves nothing' },
-  { file: 'client/', why: 'reads the protocol that is installed, when it is imported' },
+  { file: 'client/', why: 'reads the protocol that is installed, at the first call that needs it' },
   { file: 'mailbox-directory.ts', why: 'one look when the program starts' },
 ];
 

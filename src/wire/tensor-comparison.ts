@@ -66,7 +66,7 @@ export class TensorComparison {
     return this.#done >= this.#length;
   }
 
-  /** Compares up to so many elements, or bytes. @returns how many it were */
+  /** Compares up to so many elements, or bytes. @returns how many it compared */
   advance(most: number): number {
     const to = Math.min(this.#done + most, this.#length);
     if (this.#read === undefined) this.#compareBytes(to);

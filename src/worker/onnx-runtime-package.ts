@@ -18,7 +18,7 @@ const BUNDLED = fileURLToPath(new URL('../onnxruntime-node', import.meta.url));
 /**
  * The installed package onnxruntime-node, otherwise the bundled files. An installed package of another version than the bundled
  * one belongs to another program.
- * @throws Error if there is neither, or neither has a binding for the platform
+ * @throws Error if there is neither, or if only the bundled files are left and they have no binding for the platform
  */
 export function findOnnxRuntime(
   platform: string = process.platform,

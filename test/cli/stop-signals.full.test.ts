@@ -26,7 +26,7 @@ const LAUNCHERS = {
 
 interface Launched {
   readonly child: ChildProcess;
-  /** Of the server itself. */
+  /** The process id of the server itself. */
   readonly pid: number;
   readonly http: string;
   /** Resolves with the log of the server when it has ended. */

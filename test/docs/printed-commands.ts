@@ -55,7 +55,7 @@ export function untaggedCommands(source: string): readonly number[] {
 }
 
 interface Block {
-  /** Of its first line of code, from 1. */
+  /** The number of its first line of code, from 1. */
   readonly line: number;
   readonly tag: string;
   readonly lines: readonly string[];
