@@ -393,7 +393,7 @@ describe('a rollout is refused', () => {
     expect(await refusal(client.startRollout('sequences', '1'))).toMatch(
       /^FAILED_PRECONDITION: 'sequences' cannot be rolled out: it has sequence_batching/,
     );
-    expect(await refusal(client.startRollout('m', '1'))).toMatch(/with --load-on-demand it could be put out meanwhile/);
+    expect(await refusal(client.startRollout('m', '1'))).toMatch(/with --load-on-demand it could be evicted meanwhile/);
     expect(await client.startRollout('pinned', '2', { dryRun: true })).toMatchObject({ from: '1', to: '2' });
   });
 

@@ -53,7 +53,7 @@ export class Traffic {
     this.#plan = { ...this.#configured, ...override };
   }
 
-  /** The version that a request asks for: what it names, or else its metadata, with labels replaced; `''` where it leaves that to the server. */
+  /** The version that a request asks for: what it names, otherwise its metadata, with labels replaced; `''` where it leaves that to the server. */
   askedBy(version: string, call: Call | undefined): string {
     const named = version === '' ? overrideOf(call) : version;
     return this.#plan.labels.get(named) ?? named;

@@ -1,7 +1,7 @@
 /**
  * How far two answers to one request agree.
  *
- * The work is done in slices, because answers may be large and everything else of the server waits meanwhile.
+ * The work is done in slices, because answers may be large and all other work of the server waits meanwhile.
  */
 
 import { isFloatingPoint, TensorComparison, TensorDifference } from '../../wire/tensor-comparison.ts';

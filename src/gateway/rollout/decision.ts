@@ -179,7 +179,7 @@ function errorLimit({ limits }: RolloutPlan, { fromRequests: { failed, latencies
   return limits.maxErrorRate + (failed === 0 ? 0 : failed / (failed + latencies.count));
 }
 
-/** The 99th percentile of the version before: beside the new one, or else from when it answered everything. */
+/** The 99th percentile of the version before: beside the new one, otherwise from when it answered everything. */
 function referenceP99(
   plan: RolloutPlan,
   { stage, baselineP99Ms }: Standing,

@@ -114,7 +114,7 @@ export function obstacle(
     return 'it has sequence_batching: single requests cannot be copied, nor sequences moved to another version';
   }
   if (onDemand && !config.tensorgate.pinned) {
-    return 'with --load-on-demand it could be put out meanwhile: set tensorgate.pinned in its configuration';
+    return 'with --load-on-demand it could be evicted meanwhile: set tensorgate.pinned in its configuration';
   }
   const sharers = [...(traffic?.plan.split ?? [])].filter(([, share]) => share > 0);
   if (sharers.length > 1) {

@@ -24,7 +24,7 @@ import type { StateDirectory } from './state-directory.ts';
 import type { VersionLoader } from './version-loader.ts';
 
 export interface RolloutOptions {
-  /** Whether models are put out to make room for others. */
+  /** Whether models are evicted to make room for others. */
   readonly onDemand: boolean;
   /** Interval between evaluations, in milliseconds. */
   readonly tickMs?: number;

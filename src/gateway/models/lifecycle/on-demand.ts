@@ -1,5 +1,5 @@
 /**
- * Models that are loaded when they are asked for, and put out when others need their room: those that were not asked for the
+ * Models that are loaded when they are asked for, and evicted when others need their room: those that were not asked for the
  * longest first, never one that is pinned, that an ensemble needs, or that has something to do.
  */
 

@@ -106,13 +106,13 @@ export function reasonOf(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
 }
 
 function compare(together: readonly OutputTensor[], apart: readonly OutputTensor[], cause: string): string | undefined {
-  for (const [index, alone] of apart.entries()) {
+  for (const [index, single] of apart.entries()) {
     const beside = together[index];
-    if (beside === undefined || String(beside.shape) !== String(alone.shape)) {
-      return `output '${alone.name}' of a row has the shape [${alone.shape}] alone and [${beside?.shape}] in a batch`;
+    if (beside === undefined || String(beside.shape) !== String(single.shape)) {
+      return `output '${single.name}' of a row has the shape [${single.shape}] by itself and [${beside?.shape}] in a batch`;
     }
-    const off = difference(beside, alone);
-    if (off !== undefined) return `output '${alone.name}' of a row changes by ${off} ${cause}`;
+    const off = difference(beside, single);
+    if (off !== undefined) return `output '${single.name}' of a row changes by ${off} ${cause}`;
   }
   return undefined;
 }

@@ -56,7 +56,7 @@ describe('padding is off', () => {
     [
       'its output is longer than its input',
       textModel('doubled'),
-      "output 'y' of a row has the shape [1,28,1] alone and [1,62,1] in a batch",
+      "output 'y' of a row has the shape [1,28,1] by itself and [1,62,1] in a batch",
     ],
   ])('where %s', async (_, bytes, reason) => {
     expect(outputsOf(await proofOf(bytes))).toContain(reason);

@@ -117,7 +117,7 @@ describe('what counts as a difference', () => {
       outputMs: 0,
     });
     expect(await findRowDependence(run, FP32_ROW, WIDE)).toBe(
-      "output 'y' of a row has the shape [1,1] alone and [1,4] in a batch",
+      "output 'y' of a row has the shape [1,1] by itself and [1,4] in a batch",
     );
   });
 
