@@ -14,7 +14,10 @@ export interface Exchange {
   readonly patienceMs: number;
   /** Judges the pace of the request: to be called about once a second. */
   look(elapsedMs: number): void;
-  /** Ends it, because others need the room that it holds. */
+  /**
+   * Ends the exchange, because others need the room that it holds. It gives that room back before this returns: as long as there
+   * is too little room, further exchanges are evicted.
+   */
   evict(): void;
   /** It is work for its client: to answer it earns the client an allowance. */
   readonly isWork: boolean;
