@@ -23,8 +23,6 @@ const TURN_BYTES = 64 * 1024;
 const SMALL_BYTES = 8 * 1024;
 /** What a stream holds whose end waits to be sent: its objects, and its status. */
 const END_BYTES = 2 * 1024;
-/** The end of an answer that has no trailers. */
-const NO_TRAILERS = {};
 
 export interface SenderEvents {
   /** All of the answer was handed to the socket, END_STREAM and all. */
@@ -97,12 +95,12 @@ export class Sender {
     this.#events.touched();
   }
 
+  /** The head goes out at once; the body, though it may be empty, and END_STREAM wait for their turn. */
   plain(stream: Http2Stream, httpStatus: number, body: Buffer): void {
     const block = this.#headers.plain(httpStatus);
     this.#writer.headerBlock(stream.id, block, 0, this.#settings.maxFrameBytes);
     stream.headSent = true;
     stream.isPlain = true;
-    stream.end = NO_TRAILERS;
     this.#holdEnd(stream);
     this.#unread.take(body.length);
     stream.queue.push(body);
@@ -232,8 +230,17 @@ export class Sender {
       if (isLast) this.#events.answered(stream);
     }
     this.#unread.give(sent);
-    if (stream.unsentBytes === 0 && stream.end !== undefined && !stream.isPlain) this.#trailers(stream);
+    if (stream.unsentBytes === 0 && !stream.isOver) this.#endAnswer(stream);
     return sent;
+  }
+
+  /** Its queue is empty. */
+  #endAnswer(stream: Http2Stream): void {
+    if (stream.isPlain) {
+      // No DATA frame of an empty body has ended it.
+      this.#writer.header(0, FrameType.DATA, Flag.END_STREAM, stream.id);
+      this.#events.answered(stream);
+    } else this.#trailers(stream);
   }
 
   #head(stream: Http2Stream): void {
