@@ -190,7 +190,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
     this.#farewell.announce();
   }
 
-  /** Answers the open calls with UNAVAILABLE. */
+  /** Abandons the exchanges that are open. */
   abandon(): void {
     for (const stream of this.streams.all()) stream.exchange?.abandon();
   }

@@ -1,6 +1,6 @@
 /**
- * How much one peer, and all peers together, may take. Each limit is a setting of the server, named `http2` and its name here;
- * `maxConcurrentStreams` and `maxMessageBytes` come with the call's seam.
+ * How much one peer, and all peers together, may take. Beside these limits `Http2Server` takes `maxConcurrentStreams`. The gateway
+ * has a setting for each, named `http2` and its name here; descriptions use those names.
  */
 
 const KIB = 1024;
