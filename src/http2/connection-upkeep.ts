@@ -1,4 +1,5 @@
 import { ErrorCode } from './error-code.ts';
+import type { Farewell } from './farewell.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Http2Limits, LimitListener } from './limits.ts';
 import type { Pings } from './pings.ts';
@@ -35,21 +36,21 @@ export interface UpkeepOwner extends LimitListener {
 /** Looks at a connection about once a second, and does what is due. */
 export class ConnectionUpkeep {
   readonly #owner: UpkeepOwner;
+  readonly #farewell: Farewell;
   readonly #openedAt: number;
   readonly #maxAgeMs: number;
   /** The last byte came. */
   heardAt: number;
   /** The socket became full, and still is. */
   blockedAt: number | undefined = undefined;
-  /** The peer was told to go. */
-  retiredAt: number | undefined = undefined;
   #lookedAt: number;
   #unfinished = 0;
   #unfinishedSince = 0;
 
-  constructor(owner: UpkeepOwner) {
+  constructor(owner: UpkeepOwner, farewell: Farewell) {
     const { now, limits } = owner;
     this.#owner = owner;
+    this.#farewell = farewell;
     this.#openedAt = now;
     this.heardAt = now;
     this.#lookedAt = now;
@@ -118,7 +119,7 @@ export class ConnectionUpkeep {
       unfinishedSince: this.#unfinished === 0 ? undefined : this.#unfinishedSince,
       pingedAt: this.#owner.pings.askedAt,
       blockedAt: this.blockedAt,
-      retiredAt: this.retiredAt,
+      retiredAt: this.#farewell.announcedAt,
     };
   }
 }

@@ -106,7 +106,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
     this.#receiver = new Receiver(this);
     this.pings = new Pings(this);
     this.#farewell = new Farewell(this, socket);
-    this.#upkeep = new ConnectionUpkeep(this);
+    this.#upkeep = new ConnectionUpkeep(this, this.#farewell);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#unblock());
     // A peer that closes its end is gone: a client has no other use for half a connection.
@@ -181,12 +181,11 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
 
   /** Ends the connection when its calls have ended. */
   drain(): void {
-    if (this.#over || this.#farewell.isAnnounced) return;
+    if (this.#over || this.#farewell.announcedAt !== undefined) return;
     if (!this.#receiver.hasSettings) {
       this.#socket.destroy();
       return;
     }
-    this.#upkeep.retiredAt = this.now;
     this.#farewell.announce();
   }
 
@@ -197,8 +196,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
 
   /** To be called about once a second. */
   upkeep(): void {
-    if (this.#over) return;
-    this.#upkeep.look();
+    if (!this.#over) this.#upkeep.look();
   }
 
   // What streams hold of their requests.

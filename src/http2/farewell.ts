@@ -15,6 +15,8 @@ export interface FarewellOwner {
   readonly writer: FrameWriter;
   readonly pings: Pings;
   readonly limits: Http2Limits;
+  /** A coarse clock, in milliseconds. */
+  readonly now: number;
   /** The last stream that was taken (section 6.8). */
   readonly lastTaken: number;
   readonly isOver: boolean;
@@ -29,7 +31,7 @@ export interface FarewellOwner {
 export class Farewell {
   readonly #owner: FarewellOwner;
   readonly #socket: Duplex;
-  #isAnnounced = false;
+  #announcedAt: number | undefined;
   #isFinal = false;
   #destruction: NodeJS.Timeout | undefined;
 
@@ -38,9 +40,9 @@ export class Farewell {
     this.#socket = socket;
   }
 
-  /** The first GOAWAY is sent. */
-  get isAnnounced(): boolean {
-    return this.#isAnnounced;
+  /** When the first GOAWAY was sent, if so. */
+  get announcedAt(): number | undefined {
+    return this.#announcedAt;
   }
 
   /** The last GOAWAY is sent. */
@@ -49,7 +51,7 @@ export class Farewell {
   }
 
   announce(): void {
-    this.#isAnnounced = true;
+    this.#announcedAt = this.#owner.now;
     this.#owner.writer.goAway(MAX_WINDOW_BYTES, ErrorCode.NO_ERROR, '');
     this.#owner.pings.ask();
     setTimeout(() => this.finish(), LAST_STREAMS_MS).unref();
@@ -57,7 +59,7 @@ export class Farewell {
 
   /** Everything that the client sent before it read the first GOAWAY has come. */
   finish(): void {
-    if (!this.#isAnnounced || this.#isFinal || this.#owner.isOver) return;
+    if (this.#announcedAt === undefined || this.#isFinal || this.#owner.isOver) return;
     this.#isFinal = true;
     this.#owner.writer.goAway(this.#owner.lastTaken, ErrorCode.NO_ERROR, '');
     this.#owner.touched();
