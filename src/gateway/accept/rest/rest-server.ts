@@ -5,11 +5,12 @@ import type { WayBack } from '../../../http2/way-back.ts';
 import { formatExactJson } from '../../../wire/exact-json.ts';
 import { encodeInferRequest } from '../../../wire/infer-request.ts';
 import { InferError } from '../../errors.ts';
-import type { Trailers } from '../call.ts';
+import type { CancelReason, Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
 import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
-import { SLICES, type SliceSource, type Slices } from '../slices.ts';
+import { slicesOf } from '../sliced-work.ts';
+import { SLICES } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { InferAnswer } from './infer-answer.ts';
 import { inferBody } from './infer-body.ts';
@@ -149,7 +150,7 @@ export class RestServer {
     return parseInferRequest(
       model,
       body,
-      { slices: slicesOf(call, this.#slices), charge, maxJsonBytes, maxTensorBytes },
+      { slices: slicesOf(call, unread), charge, maxJsonBytes, maxTensorBytes },
       length,
     );
   }
@@ -183,20 +184,11 @@ export class RestServer {
   }
 }
 
-/** Slices for a call: work for one that has ended is given up with its next slice. */
-function slicesOf(call: RestCall, slices: Slices): SliceSource {
-  return {
-    get isOver() {
-      return slices.isOver;
-    },
-    async next() {
-      await slices.next();
-      if (performance.now() >= call.deadline) {
-        throw new InferError('deadline_exceeded', 'the deadline passed while the request was read');
-      }
-      if (call.cancelled) throw new InferError('cancelled', 'the caller went away');
-    },
-  };
+/** The error of a request that ends while it is read. */
+function unread(reason: CancelReason): InferError {
+  return reason === 'deadline'
+    ? new InferError('deadline_exceeded', 'the deadline passed while the request was read')
+    : new InferError('cancelled', 'the caller went away');
 }
 
 /** Bytes of the JSON before binary tensors; 0: the body is a tensor and nothing else; `undefined`: it is JSON. */
