@@ -25,10 +25,14 @@ export const SHARED_MEMORY_ANSWERS: Answers<SharedMemoryRpcs> = {
   CudaSharedMemoryUnregister: () => ({}),
 };
 
-/** The texts are Triton's. */
 function noRegions(kind: 'system' | 'cuda', name: string): object {
   if (name === '') return { regions: {} };
-  throw new InferError('region_not_found', `Unable to find ${kind} shared memory region: '${name}'`);
+  throw unknownRegion(kind, name);
+}
+
+/** What a client gets that names a region, on either protocol. The text is Triton's. */
+export function unknownRegion(kind: 'system' | 'cuda', name: string): InferError {
+  return new InferError('region_not_found', `Unable to find ${kind} shared memory region: '${name}'`);
 }
 
 /** What a client gets that registers a region, on either protocol. */

@@ -5,13 +5,13 @@
  * EARLY-2: while nothing is refused, no head is read twice.
  */
 
-import { type InferHead, peekInferHead } from '../../wire/infer-request.ts';
+import { peekInferHead } from '../../wire/infer-request.ts';
 import type { WireLimits } from '../../wire/limits.ts';
 import type { Call } from '../accept/call.ts';
 import { InferError, type Reason } from '../errors.ts';
 import type { RateLimit } from './rate-limit.ts';
 import { readTerms } from './request-parameters.ts';
-import { NO_TERMS, type RequestTerms } from './request-terms.ts';
+import type { RequestTerms } from './request-terms.ts';
 
 /** A model version, as far as it is asked before a request is decoded. */
 export interface Refusing {
@@ -94,7 +94,7 @@ function refusalByHead<Model extends Refusing>(
   if (head === undefined || onDemand?.isCold(head.modelName)) return undefined;
   try {
     const model = models.find(head.modelName, head.modelVersion, record.call);
-    const refusal = model.ready.batcher.refusal?.(record.call, termsOf(head));
+    const refusal = model.ready.batcher.refusal?.(record.call, readTerms(head.parameters));
     if (refusal === undefined) return undefined;
     record.model = model;
     record.requestId = head.id;
@@ -104,8 +104,4 @@ function refusalByHead<Model extends Refusing>(
     if (thrown instanceof InferError) return undefined;
     throw thrown;
   }
-}
-
-function termsOf({ parameters }: InferHead): ReturnType<typeof readTerms> {
-  return parameters.size === 0 ? NO_TERMS : readTerms(parameters);
 }

@@ -176,7 +176,13 @@ function parametersOf(object: JsonObject, where: string): InferParameters {
 }
 
 function parameterOf(value: unknown, what: string): InferParameter {
-  if (typeof value === 'boolean' || typeof value === 'string') return toParameter(value);
-  if (typeof value === 'number' || typeof value === 'bigint') return toParameter(value);
+  if (
+    typeof value === 'boolean' ||
+    typeof value === 'string' ||
+    typeof value === 'number' ||
+    typeof value === 'bigint'
+  ) {
+    return toParameter(value);
+  }
   throw unexpected(what, 'a boolean, a number or a string', value);
 }

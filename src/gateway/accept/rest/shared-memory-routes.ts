@@ -1,5 +1,4 @@
-import { InferError } from '../../errors.ts';
-import { noSharedMemory } from '../shared-memory.ts';
+import { noSharedMemory, unknownRegion } from '../shared-memory.ts';
 import { DONE, ok, type RestRoute } from './rest-route.ts';
 
 /** Nothing is registered, and nothing can be: clients that clean up before they start find nothing to do. */
@@ -22,7 +21,7 @@ export function sharedMemoryRoutes(kind: 'system' | 'cuda'): RestRoute[] {
       rpc: `${rpc}Status`,
       summary: `A registered region of ${kind} shared memory: there is none`,
       answer({ region = '' }) {
-        throw new InferError('region_not_found', `Unable to find ${kind} shared memory region: '${region}'`);
+        throw unknownRegion(kind, region);
       },
     },
     ...[`${base}/unregister`, `${base}/region/{region}/unregister`].map(
