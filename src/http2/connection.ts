@@ -220,7 +220,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
     this.#receiver.allowances.earnControl();
     this.pings.isUsed = true;
     if (this.sender.data(stream, prefix, chunks, byteLength)) return true;
-    return this.#host.makeRoom(byteLength, this) && this.sender.data(stream, prefix, chunks, byteLength);
+    // Handlers of other connections run while room is made: what they send may change the prefix.
+    const kept = Buffer.from(prefix);
+    return this.#host.makeRoom(byteLength, this) && this.sender.data(stream, kept, chunks, byteLength);
   }
 
   sendEnd(stream: Http2Stream, end: object): void {
