@@ -3,14 +3,17 @@
  * has a setting for each, named `http2` and its name here; descriptions use those names.
  */
 
+import { INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES } from './frame.ts';
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 /** A window of flow control is never smaller than HTTP/2 begins with, nor larger than it counts (RFC 9113, section 6.9.1). */
-const WINDOW = { minimum: 65_535, maximum: 2 ** 31 - 1 } as const;
+const WINDOW = { minimum: INITIAL_WINDOW_BYTES, maximum: MAX_WINDOW_BYTES } as const;
 /** What the timers of Node take. */
 const DURATION_MS = { minimum: 1, maximum: 2 ** 31 - 1 } as const;
 
-export interface Http2Limit {
+/** A limit that is a setting. */
+export interface Limit {
   readonly default: number;
   readonly minimum: number;
   readonly maximum?: number;
@@ -155,7 +158,7 @@ export const HTTP2_LIMITS = {
     ...DURATION_MS,
     description: 'Time that open calls have to end after that GOAWAY.',
   },
-} as const satisfies Record<string, Http2Limit>;
+} as const satisfies Record<string, Limit>;
 
 export type Http2LimitName = keyof typeof HTTP2_LIMITS;
 

@@ -1,18 +1,11 @@
 /** How much one client of the HTTP port, and all clients together, may take. Each limit is a setting, named `http` and its name here. */
 
+import type { Limit } from '../../http2/limits.ts';
 import { MAX_TIMER_MS } from '../../timer-limit.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const DURATION_MS = { minimum: 1, maximum: MAX_TIMER_MS } as const;
-
-export interface HttpLimit {
-  readonly default: number;
-  readonly minimum: number;
-  readonly maximum?: number;
-  /** What it bounds, what happens there, and why its default is what it is. */
-  readonly description: string;
-}
 
 export const HTTP_LIMITS = {
   maxConnections: {
@@ -81,7 +74,7 @@ export const HTTP_LIMITS = {
     description:
       'Bytes of responses that clients are reading, over all connections. Above it, the responses without progress for longest are cut; if all make progress, a new response is refused with 429. If not set, at most a tenth of the memory.',
   },
-} as const satisfies Record<string, HttpLimit>;
+} as const satisfies Record<string, Limit>;
 
 export type HttpLimitName = keyof typeof HTTP_LIMITS;
 export type HttpLimits = Readonly<Record<HttpLimitName, number>>;

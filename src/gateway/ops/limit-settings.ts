@@ -1,7 +1,7 @@
 /** The limits of the transports as settings of the process: `maxConnections` of h2 is the setting `http2MaxConnections`. */
 
 import { z } from 'zod';
-import { HTTP2_LIMITS, type Http2Limit, type Http2LimitName, type Http2Limits } from '../../http2/limits.ts';
+import { HTTP2_LIMITS, type Http2LimitName, type Http2Limits, type Limit } from '../../http2/limits.ts';
 import { HTTP_LIMITS, type HttpLimitName, type HttpLimits } from './http-limits.ts';
 
 /** Each limit of the h2 transport as a setting. */
@@ -14,7 +14,7 @@ export const HTTP_LIMIT_SETTINGS = Object.fromEntries(
   (Object.keys(HTTP_LIMITS) as HttpLimitName[]).map((name) => [httpSettingName(name), fieldOf(HTTP_LIMITS[name])]),
 ) as Record<HttpSettingName, z.ZodDefault<z.ZodInt>>;
 
-function fieldOf(limit: Http2Limit): z.ZodDefault<z.ZodInt> {
+function fieldOf(limit: Limit): z.ZodDefault<z.ZodInt> {
   const legal = z
     .int()
     .min(limit.minimum)
