@@ -14,7 +14,7 @@ import type { StreamVerdicts } from './stream-verdicts.ts';
 const USEFUL_DATA_BYTES = 256;
 
 /** What the reception of DATA needs of its connection. */
-export interface DataOwner {
+interface DataOwner {
   readonly streams: StreamTable;
   readonly writer: FrameWriter;
   readonly limits: Http2Limits;
@@ -22,7 +22,7 @@ export interface DataOwner {
 }
 
 /** Whether a frame may come now. */
-export interface FrameOrder {
+interface FrameOrder {
   /** @throws ConnectionError */
   checkOrder(type: number, id: number): void;
 }

@@ -15,7 +15,7 @@ const DEFIANCE = 4;
 const SAVED_BURSTS = 10;
 
 /** What allowances need of their connection. */
-export interface AllowanceOwner extends LimitListener {
+interface AllowanceOwner extends LimitListener {
   readonly limits: Http2Limits;
   /** A coarse clock, in milliseconds. */
   readonly now: number;

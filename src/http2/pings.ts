@@ -7,7 +7,7 @@ const PING_PAYLOAD = Buffer.from('tensorgt', 'latin1');
 const PROBE_PAYLOAD = Buffer.from('way back', 'latin1');
 
 /** What pings need of their connection. */
-export interface PingOwner {
+interface PingOwner {
   readonly writer: FrameWriter;
   readonly wayBack: WayBack;
   /** A coarse clock, in milliseconds. */

@@ -7,7 +7,7 @@ import type { PeerSettings } from './settings.ts';
 import type { StreamTable } from './stream-table.ts';
 
 /** What the reception of SETTINGS needs of its connection. */
-export interface SettingsOwner {
+interface SettingsOwner {
   readonly settings: PeerSettings;
   readonly streams: StreamTable;
   readonly sender: Sender;

@@ -6,7 +6,7 @@ import { afterRequest } from './stream-state.ts';
 import type { StreamTable } from './stream-table.ts';
 
 /** What verdicts need of their connection. */
-export interface VerdictOwner {
+interface VerdictOwner {
   readonly streams: StreamTable;
   readonly writer: FrameWriter;
   resetStream(stream: Http2Stream, code: ErrorCode): void;

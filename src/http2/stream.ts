@@ -10,7 +10,7 @@ import { StreamState } from './stream-state.ts';
 import type { WayBack } from './way-back.ts';
 
 /** Where streams take room for what they hold of their requests. */
-export interface StreamRoom {
+interface StreamRoom {
   /** False: there is none, and nothing was taken. */
   tryTake(stream: Http2Stream, bytes: number, claim: Claim): boolean;
   give(bytes: number): void;

@@ -14,7 +14,7 @@ import { readTerms } from './request-parameters.ts';
 import type { RequestTerms } from './request-terms.ts';
 
 /** A model version, as far as it is asked before a request is decoded. */
-export interface Refusing {
+interface Refusing {
   readonly ready: { readonly batcher: { refusal?(call: Call, terms: RequestTerms): InferError | undefined } };
 }
 
