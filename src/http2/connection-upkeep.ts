@@ -40,7 +40,7 @@ export class ConnectionUpkeep {
   readonly #openedAt: number;
   readonly #maxAgeMs: number;
   /** The last byte came. */
-  heardAt: number;
+  receivedAt: number;
   /** The socket became full, and still is. */
   blockedAt: number | undefined = undefined;
   #lookedAt: number;
@@ -52,7 +52,7 @@ export class ConnectionUpkeep {
     this.#owner = owner;
     this.#farewell = farewell;
     this.#openedAt = now;
-    this.heardAt = now;
+    this.receivedAt = now;
     this.#lookedAt = now;
     this.#maxAgeMs = limits.maxAgeMs * (1 + AGE_JITTER * (2 * Math.random() - 1));
   }
@@ -97,7 +97,7 @@ export class ConnectionUpkeep {
         owner.destroy();
         break;
       case 'nothing':
-        if (owner.streams.size === 0 && owner.now - this.heardAt > IDLE_MS) owner.writer.release();
+        if (owner.streams.size === 0 && owner.now - this.receivedAt > IDLE_MS) owner.writer.release();
         break;
     }
   }
@@ -114,7 +114,7 @@ export class ConnectionUpkeep {
     return {
       openedAt: this.#openedAt,
       maxAgeMs: this.#maxAgeMs,
-      heardAt: this.heardAt,
+      receivedAt: this.receivedAt,
       hasSettings: this.#owner.hasSettings,
       unfinishedSince: this.#unfinished === 0 ? undefined : this.#unfinishedSince,
       pingedAt: this.#owner.pings.askedAt,

@@ -315,7 +315,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
 
   #receive(chunk: Buffer): void {
     if (this.#over) return;
-    this.#upkeep.heardAt = this.now;
+    this.#upkeep.receivedAt = this.now;
     this.#receiving = true;
     this.#chunk = chunk;
     this.#views = 0;

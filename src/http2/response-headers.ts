@@ -10,11 +10,11 @@ export interface ResponseHeaders {
   /**
    * The last block of an answer.
    * @param end what the exchange gave to `Http2Stream.sendEnd`
-   * @param alone nothing was sent before: the block holds the head, too
+   * @param isTrailersOnly nothing was sent before: the block holds the head, too
    * @param maxListBytes what the peer takes (SETTINGS_MAX_HEADER_LIST_SIZE)
    * @returns bytes that may change with the next block
    */
-  trailers(end: object, alone: boolean, maxListBytes: number): Buffer;
+  trailers(end: object, isTrailersOnly: boolean, maxListBytes: number): Buffer;
   /** The head of an answer that is a text, and ends without trailers. */
   plain(httpStatus: number): Buffer;
 }

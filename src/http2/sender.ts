@@ -150,7 +150,7 @@ export class Sender {
       this.#blockedAt = performance.now();
       this.#countSocket();
     }
-    if (this.#drained.length > 0) this.#tellDrained();
+    if (this.#drained.length > 0) this.#notifyDrained();
   }
 
   /**
@@ -257,7 +257,7 @@ export class Sender {
     this.#events.answered(stream);
   }
 
-  #tellDrained(): void {
+  #notifyDrained(): void {
     const streams = this.#drained;
     this.#drained = [];
     for (const stream of streams) if (!stream.isOver) stream.exchange?.drained();

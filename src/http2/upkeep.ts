@@ -8,7 +8,7 @@ export interface Vitals {
   /** Age at which it is to be renewed. */
   readonly maxAgeMs: number;
   /** The last byte came. */
-  readonly heardAt: number;
+  readonly receivedAt: number;
   readonly hasSettings: boolean;
   /** A header block, or a frame other than DATA, was found to have begun, and has not ended. */
   readonly unfinishedSince: number | undefined;
@@ -42,15 +42,15 @@ export type UpkeepLimits = Pick<
 >;
 
 export function dutyOf(vitals: Vitals, limits: UpkeepLimits, now: number): Duty {
-  const { openedAt, heardAt, unfinishedSince, pingedAt, blockedAt, retiredAt } = vitals;
+  const { openedAt, receivedAt, unfinishedSince, pingedAt, blockedAt, retiredAt } = vitals;
   if (!vitals.hasSettings) return now - openedAt > limits.handshakeMs ? 'refuse' : 'nothing';
   if (unfinishedSince !== undefined && now - unfinishedSince > limits.handshakeMs) return 'interrupt';
   if (blockedAt !== undefined && now - blockedAt > limits.stallMs) return 'stalled';
   // Whatever it sends shows that it is there; an answer to PING is only what a silent peer has to send.
-  if (pingedAt !== undefined && heardAt <= pingedAt && now - pingedAt > limits.keepaliveTimeoutMs) return 'silent';
+  if (pingedAt !== undefined && receivedAt <= pingedAt && now - pingedAt > limits.keepaliveTimeoutMs) return 'silent';
   if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs + limits.keepaliveTimeoutMs) return 'overdue';
   if (retiredAt !== undefined && now - retiredAt > limits.ageGraceMs) return 'abandon';
   if (retiredAt === undefined && now - openedAt > vitals.maxAgeMs) return 'retire';
-  if (pingedAt === undefined && now - heardAt > limits.keepaliveMs) return 'ping';
+  if (pingedAt === undefined && now - receivedAt > limits.keepaliveMs) return 'ping';
   return 'nothing';
 }

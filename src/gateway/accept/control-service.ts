@@ -114,13 +114,13 @@ export function controlAnswers(api: ControlApi): Answers<LoadingRpcs & SettingRp
     },
     TraceSetting: async ({ model_name, settings }) => {
       const changes = new Map(Object.entries(settings).map(([key, { value }]) => [key, value]));
-      const told = Object.entries(await api.traceSettings(model_name, changes));
-      return { settings: Object.fromEntries(told.map(([key, value]) => [key, { value }])) };
+      const current = Object.entries(await api.traceSettings(model_name, changes));
+      return { settings: Object.fromEntries(current.map(([key, value]) => [key, { value }])) };
     },
     LogSettings: ({ settings }) => {
       const changes = new Map(Object.entries(settings).map(([key, value]) => [key, logValueOf(key, value)]));
-      const told = Object.entries(api.logSettings(changes));
-      return { settings: Object.fromEntries(told.map(([key, value]) => [key, logParameterOf(value)])) };
+      const current = Object.entries(api.logSettings(changes));
+      return { settings: Object.fromEntries(current.map(([key, value]) => [key, logParameterOf(value)])) };
     },
   };
 }

@@ -53,12 +53,12 @@ export class Health {
   set(name: string, status: ServingStatus): void {
     if (this.#statuses.get(name) === status) return;
     this.#statuses.set(name, status);
-    this.#tell(name);
+    this.#notifyWatchers(name);
   }
 
   /** The name becomes unknown: NOT_FOUND for Check, SERVICE_UNKNOWN for those who watch it. */
   delete(name: string): void {
-    if (this.#statuses.delete(name)) this.#tell(name);
+    if (this.#statuses.delete(name)) this.#notifyWatchers(name);
   }
 
   /** Ends all watches, each with the status as it is now: to be called when the server drains, for they would never end. */
@@ -130,7 +130,7 @@ export class Health {
     if (watchers?.size === 0) this.#watchers.delete(name);
   }
 
-  #tell(name: string): void {
+  #notifyWatchers(name: string): void {
     eachInSlices(this.#watchers.get(name) ?? [], (watcher) => watcher.show(this.#statusOf(name)));
   }
 

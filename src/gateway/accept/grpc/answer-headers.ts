@@ -57,21 +57,21 @@ export class AnswerHeaders implements ResponseHeaders {
 
   /**
    * Encodes the last header block of an answer.
-   * @param alone nothing was sent before: the block also holds the head ("Trailers-Only")
+   * @param isTrailersOnly nothing was sent before: the block also holds the head ("Trailers-Only")
    * @param maxListBytes the peer's limit; an answer above it ends without text and metadata
    * @returns bytes that change with the next block
    */
-  trailers(end: AnswerEnd, alone: boolean, maxListBytes: number): Buffer {
-    if (end.code !== Status.OK) return this.#failure(end, alone, maxListBytes);
+  trailers(end: AnswerEnd, isTrailersOnly: boolean, maxListBytes: number): Buffer {
+    if (end.code !== Status.OK) return this.#failure(end, isTrailersOnly, maxListBytes);
     const { trailers } = end;
-    const isPlain = trailers === undefined && !alone;
+    const isPlain = trailers === undefined && !isTrailersOnly;
     if (isPlain && this.#okTrailers !== undefined) return this.#okTrailers;
-    const isShareable = trailers !== undefined && !alone;
+    const isShareable = trailers !== undefined && !isTrailersOnly;
     const shared = this.#shared;
     if (isShareable && shared?.trailers === trailers && shared.maxListBytes === maxListBytes) return shared.block;
     // As long as the status is not in the table, the block puts it there, and must not be sent again.
     const isStable = isShareable && this.#encoder.isIndexed(STATUS_OK);
-    if (alone) this.#encodeHead();
+    if (isTrailersOnly) this.#encodeHead();
     // A new entry moves those before it, and the head refers to one.
     if (!this.#encoder.isIndexed(STATUS_OK)) this.#head = undefined;
     this.#encoder.repeated(STATUS_OK);
@@ -97,12 +97,12 @@ export class AnswerHeaders implements ResponseHeaders {
   }
 
   /** In one piece from parts that are encoded already: under overload most answers are failures. */
-  #failure({ code, text, trailers, pushback }: AnswerEnd, alone: boolean, maxListBytes: number): Buffer {
+  #failure({ code, text, trailers, pushback }: AnswerEnd, isTrailersOnly: boolean, maxListBytes: number): Buffer {
     const wait = pushback === undefined ? '' : pushbackValue(pushback);
     const waitBytes = pushback === undefined ? 0 : fieldBytes(PUSHBACK_TRAILER, wait);
     const status = statusBlock(code, text);
     const room = maxListBytes - BARE_BYTES - waitBytes - status.listBytes;
-    const head = alone ? this.head() : this.#encoder.begun();
+    const head = isTrailersOnly ? this.head() : this.#encoder.begun();
     const waitLength = pushback === undefined ? 0 : PUSHBACK_NAME.length + 1 + wait.length;
     const metadata = trailers === undefined || room < 0 ? NOTHING : this.#metadata(trailers, room);
     if (room < 0 || metadata === undefined) return Buffer.concat([head, statusBlock(code, '').bytes]);

@@ -374,15 +374,15 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   }
 
   /** Only for a call that has not ended (C2). */
-  #cancel(reason: CancelReason, failure: InferError, tellsCaller: boolean): void {
+  #cancel(reason: CancelReason, failure: InferError, notifiesCaller: boolean): void {
     this.#conclude({ code: failure.status, text: failure.message, failure });
     this.#cancelled = true;
-    if (tellsCaller) this.#tell(failure);
+    if (notifiesCaller) this.#notifyCaller(failure);
     this.guard(() => this.onCancel?.(reason));
   }
 
   /** Messages that the peer does not take would stand before the status for ever. */
-  #tell({ status, message }: InferError): void {
+  #notifyCaller({ status, message }: InferError): void {
     if (this.http2.unsentBytes > 0) this.http2.reset(ErrorCode.CANCEL);
     else this.http2.sendEnd({ code: status, text: message });
   }

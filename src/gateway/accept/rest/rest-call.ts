@@ -89,11 +89,11 @@ export class RestCall implements Call {
   #cancel(reason: CancelReason): void {
     if (this.#ended || this.#cancelled) return;
     this.#cancelled = true;
-    const tell = this.onCancel;
+    const notify = this.onCancel;
     this.onCancel = undefined;
     // The listener fails the call with an error of its own.
-    if (tell !== undefined) {
-      tell(reason);
+    if (notify !== undefined) {
+      notify(reason);
       return;
     }
     if (reason === 'deadline') {
