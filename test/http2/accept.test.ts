@@ -11,16 +11,8 @@ import type { Http2Server } from '../../src/http2/server.ts';
 import { TlsIdentity } from '../../src/http2/tls-identity.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { hasOpenssl, makeAuthority, makeCertificate } from './certificates.ts';
-
-const OPTIONS = {
-  host: '127.0.0.1',
-  port: 0,
-  maxMessageBytes: 1024 * 1024,
-  maxConcurrentStreams: 100,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
-};
 
 /** A server, and a listener beside it that shares its port with others. */
 interface Front {
@@ -34,7 +26,7 @@ const fronts: Front[] = [];
 
 /** @param port 0 takes a free one */
 async function front(port: number, method: Method, options: Http2Options = {}): Promise<Front> {
-  const server = await http2Listener(options)(OPTIONS, new Map([['/t/Method', method]]));
+  const server = await http2Listener(options)(TRANSPORT_OPTIONS, new Map([['/t/Method', method]]));
   const listener = net.createServer((socket) => {
     started.accepted++;
     server.accept(socket);

@@ -9,6 +9,7 @@ import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts'
 import { InferError } from '../../src/gateway/errors.ts';
 import type { Http2Server } from '../../src/http2/server.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { MemoryConnection, NOTHING_HELD } from './memory-connection.ts';
 import {
   END_STREAM,
@@ -237,14 +238,7 @@ describe('over a socket', () => {
 
   async function serve(): Promise<number> {
     transport = await http2Listener({})(
-      {
-        host: '127.0.0.1',
-        port: 0,
-        maxMessageBytes: 1_000_000,
-        maxConcurrentStreams: 100,
-        defaultDeadlineMs: 30_000,
-        maxDeadlineMs: 60_000,
-      },
+      { ...TRANSPORT_OPTIONS, maxMessageBytes: 1_000_000 },
       new Map(Object.entries(METHODS)),
     );
     sockets = 0;

@@ -5,24 +5,16 @@ import type { Method, Transport, UnaryCall } from '../../src/gateway/accept/call
 import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import type { Http2Limits } from '../../src/http2/limits.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { MemoryConnection, NOTHING_HELD } from './memory-connection.ts';
 import { ACK, END_STREAM, frame, HELLO, Type, unaryRequest } from './raw-frames.ts';
-
-const OPTIONS = {
-  host: '127.0.0.1',
-  port: 0,
-  maxMessageBytes: 1024 * 1024,
-  maxConcurrentStreams: 100,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
-};
 
 let transport: Transport | undefined;
 
 afterEach(() => transport?.drain(0));
 
 async function serve(method: Method, limits: Partial<Http2Limits>): Promise<number> {
-  transport = await http2Listener({ limits })(OPTIONS, new Map([['/t/Method', method]]));
+  transport = await http2Listener({ limits })(TRANSPORT_OPTIONS, new Map([['/t/Method', method]]));
   return transport.port;
 }
 

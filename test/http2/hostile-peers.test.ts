@@ -7,6 +7,7 @@ import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts'
 import type { Http2Limits } from '../../src/http2/limits.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
 import { collectGarbage } from '../support/collect-garbage.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { MemoryConnection, NOTHING_HELD } from './memory-connection.ts';
 import {
   ACK,
@@ -29,14 +30,7 @@ import {
 } from './raw-frames.ts';
 
 const MIB = 1024 * 1024;
-const OPTIONS: TransportOptions = {
-  host: '127.0.0.1',
-  port: 0,
-  maxMessageBytes: 8 * MIB,
-  maxConcurrentStreams: 100,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
-};
+const OPTIONS: TransportOptions = { ...TRANSPORT_OPTIONS, maxMessageBytes: 8 * MIB };
 
 const NO_ERROR = 0;
 const PROTOCOL_ERROR = 1;

@@ -8,6 +8,7 @@ import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { Status } from '../../src/gateway/errors.ts';
 import { HpackDecoder } from '../../src/http2/hpack-decoder.ts';
 import type { RequestHead } from '../../src/http2/request-head.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { ACK, END_HEADERS, END_STREAM, frame, Type } from './raw-frames.ts';
 
 const MAX_LIST = 64 * 1024;
@@ -191,14 +192,7 @@ const END_OF = {
 /** Sends requests with this metadata from one session of Node's, and returns what the handler saw. */
 async function headsFromNode(sent: readonly Record<string, string>[]): Promise<Record<string, string>[]> {
   const seen: Record<string, string>[] = [];
-  const options = {
-    host: '127.0.0.1',
-    port: 0,
-    maxMessageBytes: 100,
-    maxConcurrentStreams: 10,
-    defaultDeadlineMs: 30_000,
-    maxDeadlineMs: 30_000,
-  };
+  const options = { ...TRANSPORT_OPTIONS, maxMessageBytes: 100, maxConcurrentStreams: 10 };
   const transport = await listenHttp2(
     options,
     new Map([

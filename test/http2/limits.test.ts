@@ -10,17 +10,11 @@ import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
 import { http2SettingName } from '../../src/gateway/ops/limit-settings.ts';
 import { DEFAULT_LIMITS, HTTP2_LIMITS, type Http2Limits } from '../../src/http2/limits.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { END_STREAM, frame, grpcMessage, RawPeer, request, Type, uint32, unaryRequest } from './raw-frames.ts';
 
 const KIB = 1024;
-const OPTIONS: TransportOptions = {
-  host: '127.0.0.1',
-  port: 0,
-  maxMessageBytes: 8 * KIB * KIB,
-  maxConcurrentStreams: 10,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
-};
+const OPTIONS: TransportOptions = { ...TRANSPORT_OPTIONS, maxMessageBytes: 8 * KIB * KIB, maxConcurrentStreams: 10 };
 
 let transport: Transport | undefined;
 let reached: string[];

@@ -10,6 +10,7 @@ import { Connection, type ConnectionHost } from '../../src/http2/connection.ts';
 import { makeRoomForRequest } from '../../src/http2/incoming-room.ts';
 import { DEFAULT_LIMITS, type Http2Limits, type LimitName } from '../../src/http2/limits.ts';
 import type { RoomNeed } from '../../src/http2/request-room.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { END_STREAM, type Frame, framesOf, Type } from './raw-frames.ts';
 
 export class MemorySocket extends Duplex {
@@ -75,8 +76,7 @@ export class MemoryConnection implements ConnectionHost {
         ? new ByteBudget(Number.POSITIVE_INFINITY, 'maxIncomingBytesInAll', this.incoming)
         : beside.incomingOfAddress;
     this.unread = new ByteBudget(this.limits.maxUnreadBytesInAll, 'maxUnreadBytesInAll', undefined, this);
-    const terms = { maxMessageBytes: 1024 * 1024, defaultDeadlineMs: 30_000, maxDeadlineMs: 60_000 };
-    this.protocol = new GrpcService(new Map(Object.entries(methods)), terms, this.limits);
+    this.protocol = new GrpcService(new Map(Object.entries(methods)), TRANSPORT_OPTIONS, this.limits);
     this.connection = new Connection(this, this.socket, { address: 'memory' }, this.incomingOfAddress);
     this.#connections = beside === undefined ? [] : beside.#connections;
     this.#connections.push(this.connection);

@@ -13,16 +13,10 @@ import { loadTls } from '../../src/gateway/accept/grpc/tls.ts';
 import { diagnostics, type Notice } from '../../src/gateway/ops/diagnostics.ts';
 import type { Peer } from '../../src/http2/peer.ts';
 import { TlsIdentity } from '../../src/http2/tls-identity.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { type Certificate, hasOpenssl, makeAuthority, makeCertificate } from './certificates.ts';
 
-const OPTIONS = {
-  host: '127.0.0.1',
-  port: 0,
-  maxMessageBytes: 8 * 1024 * 1024,
-  maxConcurrentStreams: 100,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
-};
+const OPTIONS = { ...TRANSPORT_OPTIONS, maxMessageBytes: 8 * 1024 * 1024 };
 const SPIFFE_ID = 'URI:spiffe://cluster.local/ns/test/sa/caller';
 
 const canMake = hasOpenssl();

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Method } from '../../src/gateway/accept/call.ts';
 import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { runProgram } from '../support/run-program.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 import { h2spec } from '../tools/tools.ts';
 
 const PATH = '/test.Service/Method';
@@ -14,16 +15,8 @@ if (program === undefined) console.warn('SKIPPED: h2spec is not installed (test/
 
 describe.skipIf(program === undefined)('h2spec', () => {
   test(`passes all its ${CASES} cases`, async () => {
-    const options = {
-      host: '127.0.0.1',
-      port: 0,
-      maxMessageBytes: 1024 * 1024,
-      maxConcurrentStreams: 100,
-      defaultDeadlineMs: 30_000,
-      maxDeadlineMs: 60_000,
-    };
     const echo: Method = { kind: 'unary', handle: (call) => call.reply([call.message]) };
-    const transport = await listenHttp2(options, new Map([[PATH, echo]]));
+    const transport = await listenHttp2(TRANSPORT_OPTIONS, new Map([[PATH, echo]]));
     const { code, stdout } = await runProgram(program ?? '', [
       ...['--host', '127.0.0.1', '--port', String(transport.port), '--path', PATH, '--timeout', '10'],
     ]);

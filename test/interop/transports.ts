@@ -3,6 +3,7 @@
 import type { Listen, TransportOptions } from '../../src/gateway/accept/call.ts';
 import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { listenGrpcJs } from '../../src/gateway/accept/grpc-js-transport.ts';
+import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
 
 /** By the value of the setting `transport`. */
 export const TRANSPORTS: readonly { readonly name: 'grpc-js' | 'h2'; readonly listen: Listen }[] = [
@@ -11,10 +12,7 @@ export const TRANSPORTS: readonly { readonly name: 'grpc-js' | 'h2'; readonly li
 ];
 
 export const OPTIONS: TransportOptions = {
-  host: '127.0.0.1',
-  port: 0,
+  ...TRANSPORT_OPTIONS,
   maxMessageBytes: 8 * 1024 * 1024,
   maxConcurrentStreams: 1_000,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
 };

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Transport } from '../../../src/gateway/accept/call.ts';
 import { listenGrpcJs } from '../../../src/gateway/accept/grpc-js-transport.ts';
 import { Health } from '../../../src/gateway/accept/health-service.ts';
+import { TRANSPORT_OPTIONS } from '../../support/transport-options.ts';
 import { collect, RawClient } from './raw-client.ts';
 import { loadService, ReferenceClient } from './reference-service.ts';
 
@@ -19,8 +20,7 @@ describe('Health', () => {
 
   beforeEach(async () => {
     health = new Health();
-    const limits = { maxMessageBytes: 1024 * 1024, maxConcurrentStreams: 100, defaultDeadlineMs: 30_000 };
-    transport = await listenGrpcJs({ host: '127.0.0.1', port: 0, maxDeadlineMs: 30_000, ...limits }, health.routes);
+    transport = await listenGrpcJs(TRANSPORT_OPTIONS, health.routes);
     raw = new RawClient(transport.port);
     client = new ReferenceClient(raw, SERVICE);
   });

@@ -5,6 +5,7 @@ import { listenGrpcJs } from '../../../src/gateway/accept/grpc-js-transport.ts';
 import { type InferenceApi, inferenceRoutes, type Offer } from '../../../src/gateway/accept/inference-service.ts';
 import type { ModelStatisticsMessage } from '../../../src/gateway/accept/messages.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
+import { TRANSPORT_OPTIONS } from '../../support/transport-options.ts';
 import { RawClient } from './raw-client.ts';
 import { loadService, ReferenceClient } from './reference-service.ts';
 
@@ -87,11 +88,7 @@ describe('GRPCInferenceService', () => {
   let client: ReferenceClient;
 
   beforeAll(async () => {
-    const limits = { maxMessageBytes: 1024 * 1024, maxConcurrentStreams: 100, defaultDeadlineMs: 30_000 };
-    transport = await listenGrpcJs(
-      { host: '127.0.0.1', port: 0, maxDeadlineMs: 30_000, ...limits },
-      inferenceRoutes(api, control),
-    );
+    transport = await listenGrpcJs(TRANSPORT_OPTIONS, inferenceRoutes(api, control));
     raw = new RawClient(transport.port);
     client = new ReferenceClient(raw, SERVICE);
   });

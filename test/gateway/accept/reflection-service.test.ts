@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Transport } from '../../../src/gateway/accept/call.ts';
 import { listenGrpcJs } from '../../../src/gateway/accept/grpc-js-transport.ts';
 import { reflectionRoutes } from '../../../src/gateway/accept/reflection-service.ts';
+import { TRANSPORT_OPTIONS } from '../../support/transport-options.ts';
 import { RawClient } from './raw-client.ts';
 import { ReferenceClient } from './reference-service.ts';
 
@@ -22,11 +23,7 @@ describe.each(['v1', 'v1alpha'])('server reflection %s', (version) => {
   let client: ReferenceClient;
 
   beforeAll(async () => {
-    const limits = { maxMessageBytes: 1024 * 1024, maxConcurrentStreams: 100, defaultDeadlineMs: 30_000 };
-    transport = await listenGrpcJs(
-      { host: '127.0.0.1', port: 0, maxDeadlineMs: 30_000, ...limits },
-      reflectionRoutes(),
-    );
+    transport = await listenGrpcJs(TRANSPORT_OPTIONS, reflectionRoutes());
     raw = new RawClient(transport.port);
     client = new ReferenceClient(raw, service);
   });

@@ -19,17 +19,15 @@ import { failWith } from '../../../src/gateway/accept/failure.ts';
 import { InferError, Status } from '../../../src/gateway/errors.ts';
 import { type CallEnded, diagnostics, type Notice } from '../../../src/gateway/ops/diagnostics.ts';
 import { farAway } from '../../support/far-away.ts';
+import { TRANSPORT_OPTIONS } from '../../support/transport-options.ts';
 import { collect, RawClient, type UnaryOutcome } from './raw-client.ts';
 
 const MAX_MESSAGE_BYTES = 8 * 1024 * 1024;
 
 const OPTIONS: TransportOptions = {
-  host: '127.0.0.1',
-  port: 0,
+  ...TRANSPORT_OPTIONS,
   maxMessageBytes: MAX_MESSAGE_BYTES,
   maxConcurrentStreams: 2_000,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
 };
 
 export function describeTransport(name: string, listen: Listen): void {

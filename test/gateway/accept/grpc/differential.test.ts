@@ -7,17 +7,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Listen, Method, Transport } from '../../../../src/gateway/accept/call.ts';
 import { listenHttp2 } from '../../../../src/gateway/accept/grpc/http2-transport.ts';
 import { listenGrpcJs } from '../../../../src/gateway/accept/grpc-js-transport.ts';
+import { TRANSPORT_OPTIONS } from '../../../support/transport-options.ts';
 import { collect, RawClient } from '../raw-client.ts';
 
 const MAX_MESSAGE_BYTES = 200_000;
-const OPTIONS = {
-  host: '127.0.0.1',
-  port: 0,
-  maxMessageBytes: MAX_MESSAGE_BYTES,
-  maxConcurrentStreams: 100,
-  defaultDeadlineMs: 30_000,
-  maxDeadlineMs: 60_000,
-};
+const OPTIONS = { ...TRANSPORT_OPTIONS, maxMessageBytes: MAX_MESSAGE_BYTES };
 
 /** Codes that a handler may use. */
 const CODES = [1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 14, 16] as const;

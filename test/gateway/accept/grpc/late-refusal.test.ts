@@ -6,6 +6,7 @@ import type { Method, Transport } from '../../../../src/gateway/accept/call.ts';
 import { failWith } from '../../../../src/gateway/accept/failure.ts';
 import { http2Listener } from '../../../../src/gateway/accept/grpc/http2-transport.ts';
 import { InferError } from '../../../../src/gateway/errors.ts';
+import { TRANSPORT_OPTIONS } from '../../../support/transport-options.ts';
 
 const MIB = 1024 * 1024;
 
@@ -22,14 +23,12 @@ let transport: Transport;
 let session: ClientHttp2Session;
 
 beforeAll(async () => {
-  const limits = { maxMessageBytes: 64 * MIB, maxConcurrentStreams: 100 };
-  const deadlines = { defaultDeadlineMs: 30_000, maxDeadlineMs: 30_000 };
   const routes = new Map<string, Method>([
     ['/t/Refused', refused],
     ['/t/Small', small],
     ['/t/Watch', watch],
   ]);
-  transport = await http2Listener({})({ host: '127.0.0.1', port: 0, ...limits, ...deadlines }, routes);
+  transport = await http2Listener({})({ ...TRANSPORT_OPTIONS, maxMessageBytes: 64 * MIB }, routes);
   session = connect(`http://127.0.0.1:${transport.port}`);
 });
 

@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { Method, Transport } from '../../../../src/gateway/accept/call.ts';
 import { http2Listener } from '../../../../src/gateway/accept/grpc/http2-transport.ts';
 import { grpcMessage } from '../../../http2/raw-frames.ts';
+import { TRANSPORT_OPTIONS } from '../../../support/transport-options.ts';
 
 const MESSAGES = 3_000;
 /** What is handed on while nothing is timed: far fewer than all, far more than one. */
@@ -40,14 +41,7 @@ test('messages that waited and are answered at once do not all come in one turn 
       call.onEnd = () => call.end();
     },
   };
-  const options = {
-    host: '127.0.0.1',
-    port: 0,
-    maxMessageBytes: 4_096,
-    maxConcurrentStreams: 10,
-    defaultDeadlineMs: 60_000,
-    maxDeadlineMs: 60_000,
-  };
+  const options = { ...TRANSPORT_OPTIONS, maxMessageBytes: 4_096, maxConcurrentStreams: 10, defaultDeadlineMs: 60_000 };
   transport = await http2Listener({})(options, new Map([['/t/Stream', method]]));
   const client = connect(`http://127.0.0.1:${transport.port}`);
   const stream = client.request({ ':method': 'POST', ':path': '/t/Stream', 'content-type': 'application/grpc' });
