@@ -1,4 +1,4 @@
-/** How connections end that nobody is to blame for: by age, by grace, and never by a silence that is answered. */
+/** How connections of well-behaved peers end: by age and after a grace period. A silent peer that answers PING keeps its connection. */
 
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Method, Transport, UnaryCall } from '../../src/gateway/accept/call.ts';

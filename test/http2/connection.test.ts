@@ -303,7 +303,7 @@ describe('cancellation', () => {
   const half = grpcMessage(Buffer.alloc(100)).subarray(0, 50);
   const compressed = grpcMessage(gzipSync(Buffer.alloc(100_000)), 1);
 
-  test.each<[when: string, before: Buffer, told: number]>([
+  test.each<[when: string, before: Buffer, notified: number]>([
     ['at the headers', request(1, '/t/Never'), 0],
     ['inside a message', Buffer.concat([request(1, '/t/Never'), frame(Type.DATA, 0, 1, half)]), 0],
     ['behind a message', Buffer.concat([request(1, '/t/Never'), frame(Type.DATA, 0, 1, grpcMessage(half))]), 0],
@@ -319,7 +319,7 @@ describe('cancellation', () => {
     ['of a stream that is paused', unaryRequest(1, '/t/Paused', Buffer.alloc(5_000)), 1],
     ['of a stream that inflates', Buffer.concat([request(1, '/t/Open', gzip), frame(Type.DATA, 0, 1, compressed)]), 1],
     ['behind the headers of one that is refused', request(1, '/t/Unknown'), 0],
-  ])('%s leaves nothing behind, whether the client cancels or goes', async (_, before, told) => {
+  ])('%s leaves nothing behind, whether the client cancels or goes', async (_, before, notified) => {
     for (const leave of ['cancel', 'go'] as const) {
       calls.length = 0;
       reasons.length = 0;
@@ -329,7 +329,7 @@ describe('cancellation', () => {
       if (leave === 'cancel') memory.push(frame(Type.RST_STREAM, 0, 1, uint32(8)));
       else memory.close();
       expect(memory.held).toEqual(NOTHING_HELD);
-      expect(reasons).toEqual(Array(told).fill(leave === 'cancel' ? 'client' : 'connection'));
+      expect(reasons).toEqual(Array(notified).fill(leave === 'cancel' ? 'client' : 'connection'));
       const sentBefore = memory.sent.length;
       for (const call of calls) call.fail(13, 'too late');
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -267,7 +267,7 @@ describe('a message that is discarded', () => {
     expect(leftAfter(size - 500)).toHaveLength(0);
   });
 
-  test('leaves a chunk alone, in which others lie', () => {
+  test('does not free a chunk that holds other messages', () => {
     expect(leftAfter(Number.POSITIVE_INFINITY)).toHaveLength(1_000);
   });
 

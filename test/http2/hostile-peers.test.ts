@@ -130,7 +130,7 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
     ['GOAWAY', 6_000, () => frame(Type.GOAWAY, 0, 0, Buffer.alloc(8))],
     ['unknown frames', 6_000, () => frame(0x42, 0, 0, Buffer.alloc(20))],
     ['empty DATA', 6_000, () => frame(Type.DATA, 0, 1), request(1, '/t/Stream')],
-    ['DATA of padding alone', 6_000, () => frame(Type.DATA, PADDED, 1, Buffer.from([1, 0])), request(1, '/t/Stream')],
+    ['DATA with only padding', 6_000, () => frame(Type.DATA, PADDED, 1, Buffer.from([1, 0])), request(1, '/t/Stream')],
     ['tiny WINDOW_UPDATE', 40_000, () => frame(Type.WINDOW_UPDATE, 0, 0, uint32(1))],
     [
       'tiny WINDOW_UPDATE of what is closed',
@@ -172,7 +172,7 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
     expect(end?.code).toBe(ENHANCE_YOUR_CALM);
     expect(sent).toBeLessThanOrEqual(most);
     await expectAlive();
-    // Whoever was started was told that nobody waits.
+    // Every handler that was started was notified that no one waits.
     expect(cancelled).toBe(started);
   });
 
@@ -511,7 +511,7 @@ describe('answers that no one reads', () => {
         return peer;
       }),
     );
-    // Two thousand answers of 602 KB were asked for. `Large` makes each anew: garbage is beside them.
+    // Two thousand answers of 602 KB were asked for. `Large` makes a new buffer for each, so that garbage counts too.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(200 * MIB);
     const refused = slow.flatMap(({ frames }) =>
       frames.filter(({ type, flags }) => type === Type.HEADERS && flags & 1),

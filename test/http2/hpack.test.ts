@@ -135,7 +135,7 @@ describe('the encoder', () => {
   });
 
   test('is read by Node, whatever the table size and the order of answers', async () => {
-    const answer = fc.constantFrom('ok', 'fail', 'alone', 'details', 'others', 'refused', 'forbidden');
+    const answer = fc.constantFrom('ok', 'fail', 'trailers-only', 'details', 'others', 'refused', 'forbidden');
     const resize = fc.constantFrom(undefined, 0, 100, 300, 4_096);
     const steps = fc.array(fc.record({ answer, resize }), { minLength: 1, maxLength: 12 });
     await fc.assert(
@@ -146,9 +146,9 @@ describe('the encoder', () => {
         for (const step of plan) {
           if (step.resize !== undefined) headers.setTableSize(step.resize);
           const end: AnswerEnd = END_OF[step.answer];
-          const head = step.answer === 'alone' ? [] : [headers.head()];
+          const head = step.answer === 'trailers-only' ? [] : [headers.head()];
           // Its bytes change with the next block.
-          blocks.push([...head, Buffer.from(headers.trailers(end, step.answer === 'alone', MAX_LIST))]);
+          blocks.push([...head, Buffer.from(headers.trailers(end, step.answer === 'trailers-only', MAX_LIST))]);
           const wait = end.pushback === 'never' ? -1 : end.pushback;
           expected.push(`${end.code} ${encodeURIComponent(end.text)} ${end.trailers?.['x-more'] ?? ''} ${wait}`);
         }
@@ -181,7 +181,7 @@ describe('the encoder', () => {
 
 const END_OF = {
   ok: { code: Status.OK, text: '' },
-  alone: { code: Status.OK, text: '' },
+  'trailers-only': { code: Status.OK, text: '' },
   fail: { code: Status.INTERNAL, text: 'it is 100 % broken: größer' },
   details: { code: Status.OK, text: '', trailers: { 'x-more': 'more of it' } },
   others: { code: Status.OK, text: '', trailers: { 'x-more': 'something else' } },

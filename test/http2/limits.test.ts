@@ -1,4 +1,4 @@
-/** Every limit is a setting, operators are told when one is reached, and whoever keeps to it is not harmed. */
+/** Every limit is a setting. The server reports when one is reached, and peers that keep to it are not affected. */
 
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -99,7 +99,7 @@ describe('connections', () => {
     ['http2HandshakeMs', { handshakeMs: 1 }],
     ['http2KeepaliveTimeoutMs', { keepaliveMs: 1, keepaliveTimeoutMs: 1 }],
     ['http2MaxAgeMs', { maxAgeMs: 1 }],
-  ])('end at %s, which is told', async (limit, limits) => {
+  ])('end at %s, which is reported', async (limit, limits) => {
     const port = await serve(limits);
     using peer = limit === 'http2HandshakeMs' ? await RawPeer.connectSilently(port) : await RawPeer.connect(port);
     await peer.end();

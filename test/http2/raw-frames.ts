@@ -116,12 +116,12 @@ export class RawPeer implements Disposable {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
       this.#received.push(chunk);
-      this.#tell();
+      this.#notify();
     });
     socket.on('error', () => undefined);
     socket.on('close', () => {
       this.closed = true;
-      this.#tell();
+      this.#notify();
     });
   }
 
@@ -174,7 +174,7 @@ export class RawPeer implements Disposable {
     return last && errorOf(last);
   }
 
-  #tell(): void {
+  #notify(): void {
     const listeners = this.#listeners;
     this.#listeners = [];
     for (const listener of listeners) listener();

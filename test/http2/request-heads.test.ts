@@ -1,4 +1,4 @@
-/** Heads of requests as no client of gRPC sends them: what is refused, how, and that nobody else is harmed. */
+/** Heads of requests that no gRPC client sends: which are refused, with which error, and that other calls go on. */
 
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Method, UnaryCall } from '../../src/gateway/accept/call.ts';

@@ -26,7 +26,7 @@ test.each<[what: string, vitals: Partial<Vitals>, now: number, duty: string]>([
   ['takes nothing', { blockedAt: 500 }, 530, 'nothing'],
   ['takes nothing for too long, though it sends', { blockedAt: 500, receivedAt: 561 }, 561, 'stalled'],
   ['is old', { receivedAt: 1_001 }, 1_001, 'retire'],
-  ['is old and was told', { receivedAt: 1_001, retiredAt: 1_001 }, 1_050, 'nothing'],
+  ['is old and got its GOAWAY', { receivedAt: 1_001, retiredAt: 1_001 }, 1_050, 'nothing'],
   ['does not go', { receivedAt: 1_100, retiredAt: 1_001 }, 1_102, 'abandon'],
   ['does not go at all', { receivedAt: 1_120, retiredAt: 1_001 }, 1_122, 'overdue'],
 ])('a connection that %s', (_, vitals, now, duty) => {
