@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { tenantsBy } from '../batch/tenants.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { usableCores } from '../ops/machine-capacity.ts';
+import { defaultInstances, usableCores } from '../ops/machine-capacity.ts';
 import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
 import { parseModelConfig, readModelConfig } from '../repository/config/config-file.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/config/model-config.ts';
@@ -109,12 +109,9 @@ interface Place {
   readonly deviceId: number;
 }
 
-/** More instances than this repeat the weights for little: past it, a configuration should say what it wants. */
-const MAX_DEFAULT_INSTANCES = 4;
-
-/** One place for each instance. Without a configuration: one instance a core, less one for the gateway. */
+/** One place for each instance. */
 function placeInstances({ instance_group: groups }: ModelConfig, cores: number): Place[] {
-  const count = Math.max(1, Math.min(MAX_DEFAULT_INSTANCES, Math.floor(cores) - 1));
+  const count = defaultInstances(cores);
   if (groups.length === 0) return Array.from({ length: count }, () => ({ kind: 'KIND_AUTO', deviceId: 0 }));
   return groups.flatMap((group) => {
     const devices = group.gpus.length > 0 && group.kind !== 'KIND_CPU' ? group.gpus : [0];

@@ -23,8 +23,7 @@ export async function readCapacity(settings: CapacitySettings): Promise<Capacity
     openFiles: readOpenFileLimit('/proc/self/limits') ?? Number.POSITIVE_INFINITY,
     mailboxBytes: sizeOf(settings.mailboxDirectory),
     versions: await countVersions(settings),
-    // As a model gets where it says nothing.
-    instances: Math.max(1, Math.min(4, Math.floor(usableCores()) - 1)),
+    instances: defaultInstances(usableCores()),
   };
 }
 
@@ -52,6 +51,14 @@ export function readMemoryLimit(root: string): number | undefined {
 /** Cores that this process and its runners may use, on average. */
 export function usableCores(): number {
   return Math.min(os.availableParallelism(), readCpuLimit('/') ?? Number.POSITIVE_INFINITY);
+}
+
+/** More instances than this repeat the weights for little: past it, a configuration should say what it wants. */
+const MAX_DEFAULT_INSTANCES = 4;
+
+/** Instances of a model whose configuration names none: one for each core, less one for the gateway. */
+export function defaultInstances(cores: number): number {
+  return Math.max(1, Math.min(MAX_DEFAULT_INSTANCES, Math.floor(cores) - 1));
 }
 
 /**
