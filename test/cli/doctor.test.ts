@@ -115,6 +115,18 @@ test('settings that are wrong are reported, each with its origin, and nothing el
   expect(ended.stdout).not.toContain('mailbox');
 });
 
+test('settings that contradict each other are reported, because `serve` refuses them', async () => {
+  const tls = ['--tls-certificate', 'c.pem', '--transport', 'grpc-js'];
+  const ended = await doctor('--control-principals', 'DNS:a', ...tls);
+  expect(ended.code).toBe(1);
+  expect(ended.stdout.match(/^fail .*$/gm)).toEqual([
+    expect.stringMatching(/settings: .*--control-principals needs --tls-client-ca/),
+    expect.stringMatching(/settings: .*--tls-certificate and --tls-private-key go together/),
+    expect.stringMatching(/settings: .*TLS needs the transport h2/),
+  ]);
+  expect((await doctor('--tls-client-ca', 'ca.pem')).stdout).toMatch(/^fail {2}settings: .*--tls-client-ca needs/m);
+});
+
 test('a port that is in use, and a mailbox directory that is not there, are reported together', async () => {
   const listener = createServer();
   onTestFinished(() => void listener.close());

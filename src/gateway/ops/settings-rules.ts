@@ -13,7 +13,16 @@ interface Contradiction {
 type Rule = (settings: Settings, given: GivenSettings) => readonly Contradiction[];
 
 /** In the order in which problems are reported. */
-const RULES: readonly Rule[] = [explicitOnly, http2Only, recordedRows, unguardedRest, connectionsForProbes];
+const RULES: readonly Rule[] = [
+  explicitOnly,
+  http2Only,
+  recordedRows,
+  provenPrincipals,
+  wholeTls,
+  tlsOverHttp2,
+  unguardedRest,
+  connectionsForProbes,
+];
 
 /** The problems of settings that contradict each other, each with the source of the setting; empty where there are none. */
 export function contradictions(settings: Settings, given: GivenSettings): readonly string[] {
@@ -43,6 +52,27 @@ function recordedRows({ record, recordDirectory }: Settings): readonly Contradic
     return [{ key: 'recordDirectory', text: 'recordDirectory is for record above 0: say how many rows are kept' }];
   }
   return [];
+}
+
+function provenPrincipals({ controlPrincipals, tlsClientCa }: Settings): readonly Contradiction[] {
+  if (controlPrincipals.length === 0 || tlsClientCa !== undefined) return [];
+  const text = '--control-principals needs --tls-client-ca: without it no client proves its identity';
+  return [{ key: 'controlPrincipals', text }];
+}
+
+function wholeTls({ tlsCertificate, tlsPrivateKey, tlsClientCa }: Settings): readonly Contradiction[] {
+  if (tlsCertificate === undefined && tlsPrivateKey === undefined) {
+    if (tlsClientCa === undefined) return [];
+    return [{ key: 'tlsClientCa', text: '--tls-client-ca needs --tls-certificate and --tls-private-key' }];
+  }
+  if (tlsCertificate !== undefined && tlsPrivateKey !== undefined) return [];
+  const text = '--tls-certificate and --tls-private-key go together: give both, or none';
+  return [{ key: tlsCertificate === undefined ? 'tlsPrivateKey' : 'tlsCertificate', text }];
+}
+
+function tlsOverHttp2({ transport, tlsCertificate, tlsPrivateKey }: Settings): readonly Contradiction[] {
+  if (transport === 'h2' || (tlsCertificate === undefined && tlsPrivateKey === undefined)) return [];
+  return [{ key: 'transport', text: 'TLS needs the transport h2: remove --transport' }];
 }
 
 /**

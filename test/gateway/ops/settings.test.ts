@@ -246,6 +246,36 @@ test('every contradiction between settings is reported at once, each with its so
   ]);
 });
 
+test.each<[Record<string, string>, readonly string[]]>([
+  [
+    { controlPrincipals: 'DNS:a' },
+    ['--control-principals: --control-principals needs --tls-client-ca: without it no client proves its identity'],
+  ],
+  [{ tlsClientCa: 'ca.pem' }, ['--tls-client-ca: --tls-client-ca needs --tls-certificate and --tls-private-key']],
+  [
+    { tlsCertificate: 'c.pem' },
+    ['--tls-certificate: --tls-certificate and --tls-private-key go together: give both, or none'],
+  ],
+  [
+    { tlsPrivateKey: 'k.pem' },
+    ['--tls-private-key: --tls-certificate and --tls-private-key go together: give both, or none'],
+  ],
+  [
+    { tlsCertificate: 'c.pem', tlsPrivateKey: 'k.pem', transport: 'grpc-js' },
+    ['--transport: TLS needs the transport h2: remove --transport'],
+  ],
+  [
+    { tlsCertificate: 'c.pem', controlPrincipals: 'DNS:a', transport: 'grpc-js' },
+    [
+      '--control-principals: --control-principals needs --tls-client-ca: without it no client proves its identity',
+      '--tls-certificate: --tls-certificate and --tls-private-key go together: give both, or none',
+      '--transport: TLS needs the transport h2: remove --transport',
+    ],
+  ],
+])('settings of TLS that do not go together are contradictions: %j', (flags, problems) => {
+  expect(problemsOf({ flags })).toEqual(problems);
+});
+
 test('settings cannot be changed', () => {
   const settings = load();
   expect(Object.isFrozen(settings)).toBe(true);
