@@ -100,6 +100,21 @@ async function startParts(
 ): Promise<Server> {
   const listen = await chooseTransport(settings);
   tuneCollections();
+  const admission = new Admission(settings.maxInFlightBytes);
+  const models = new ModelTable();
+  const memory = new ModelMemory(settings.modelMemoryBytes);
+  const bound: Transport[] = [];
+  let httpPort: HttpPort | undefined;
+  const state = async () => ({
+    ...stateOf(models, admission, bound, await memory.recent()),
+    http: httpPort?.load,
+  });
+  // The first part, and after a failed start the last to end: it logs what the other parts report.
+  const telemetry = await parts.start(
+    'telemetry',
+    () => startTelemetry({ env, version, settings, state }),
+    (each) => each.shutdown(),
+  );
   const stopCollecting = await parts.start('collections', collectWhenIdle, (stop) => stop());
   const runners = await parts.start(
     'runners',
@@ -107,14 +122,11 @@ async function startParts(
     (each) => each.close(),
   );
   const devices = new DeviceSet(usableCores());
-  const admission = new Admission(settings.maxInFlightBytes);
-  const models = new ModelTable();
   const shadows = await parts.start(
     'shadows',
     () => new Shadows(models, admission),
     (each) => each.end(),
   );
-  const memory = new ModelMemory(settings.modelMemoryBytes);
   const lifecycle = await parts.start(
     'lifecycle of models',
     () =>
@@ -130,18 +142,6 @@ async function startParts(
       }),
     (each) => each.close(),
   );
-  // Before anything is read, so that what is wrong with it gets into the log.
-  const bound: Transport[] = [];
-  let httpPort: HttpPort | undefined;
-  const state = async () => ({
-    ...stateOf(models, admission, bound, await memory.recent()),
-    http: httpPort?.load,
-  });
-  const telemetry = await parts.start(
-    'telemetry',
-    () => startTelemetry({ env, version, settings, state }),
-    (each) => each.shutdown(),
-  );
   const rollouts = await parts.start(
     'rollouts',
     () => {
@@ -150,8 +150,8 @@ async function startParts(
     },
     (each) => each.end(),
   );
-  await parts.start('rollouts of the server before', () => rollouts.resume());
-  await parts.start('model repository', () => lifecycle.plan());
+  await rollouts.resume();
+  await lifecycle.plan();
   for (const { subject, text, advice } of capacity) {
     const level = advice === undefined ? 'info' : 'warn';
     diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });

@@ -13,15 +13,22 @@ function start(flags: Readonly<Record<string, string>> = {}): Promise<Server> {
   return startServer(settings, { env: process.env, version: '0' });
 }
 
+interface WatchedParts {
+  readonly started: string[];
+  readonly ended: string[];
+  /** Ended when nothing was logged. */
+  readonly endedUnlogged: string[];
+}
+
 /** Parts of a server that were started and ended, by name. The start after `failing` others fails. */
-function watchParts(failing = Number.POSITIVE_INFINITY): { readonly started: string[]; readonly ended: string[] } {
-  const watched = { started: [] as string[], ended: [] as string[] };
+function watchParts(failing = Number.POSITIVE_INFINITY): WatchedParts {
+  const watched: WatchedParts = { started: [], ended: [], endedUnlogged: [] };
   const original = StartedParts.prototype.start;
   const spy = vi.spyOn(StartedParts.prototype, 'start').mockImplementation(function (
     this: StartedParts,
     name,
     open,
-    end = () => {},
+    end,
   ) {
     const failOrOpen = () => {
       if (watched.started.length === failing) throw new Error(`${name} does not start`);
@@ -29,6 +36,7 @@ function watchParts(failing = Number.POSITIVE_INFINITY): { readonly started: str
     };
     const watchedEnd = (part: unknown): unknown => {
       watched.ended.push(name);
+      if (!diagnostics.notice.active) watched.endedUnlogged.push(name);
       return end(part);
     };
     return original.call(this, name, failOrOpen, watchedEnd).then((part) => {
@@ -85,5 +93,15 @@ describe('a server of which a part does not start', () => {
     diagnostics.notice.publish({ level: 'error', text: 'nobody listens' });
     expect(write).not.toHaveBeenCalled();
     write.mockRestore();
+  });
+
+  test('ends its log last, so that each part that cannot be ended is logged', async () => {
+    const names = await partNames();
+    expect(diagnostics.notice.active).toBe(false);
+    const { ended, endedUnlogged } = watchParts(names.length - 1);
+    await expect(start()).rejects.toThrow(`${names.at(-1)} does not start`);
+    expect(ended.at(-1)).toBe('telemetry');
+    expect(endedUnlogged).toEqual([]);
+    expect(diagnostics.notice.active).toBe(false);
   });
 });

@@ -1,15 +1,11 @@
 import { diagnostics } from './diagnostics.ts';
 
-/** The parts of a server in the order of their start. Whoever fails to start the next one ends those before it, in reverse. */
+/** The parts of a server in the order of their start. When a part fails to start, the parts before it are ended in reverse. */
 export class StartedParts {
   readonly #parts: { readonly name: string; readonly end: () => unknown }[] = [];
 
   /** @param end ends the part, at once: nothing was served with it yet */
-  async start<Part>(
-    name: string,
-    open: () => Part | Promise<Part>,
-    end: (part: Part) => unknown = () => {},
-  ): Promise<Part> {
+  async start<Part>(name: string, open: () => Part | Promise<Part>, end: (part: Part) => unknown): Promise<Part> {
     const part = await open();
     this.#parts.push({ name, end: () => end(part) });
     return part;

@@ -36,7 +36,12 @@ test('a part that cannot be ended is reported and keeps no other from its end', 
     () => 2,
     () => Promise.reject(new Error('stuck')),
   );
-  await expect(parts.start('third', () => Promise.reject(new Error('no port')))).rejects.toThrow('no port');
+  const third = parts.start(
+    'third',
+    () => Promise.reject(new Error('no port')),
+    () => ended.push('third'),
+  );
+  await expect(third).rejects.toThrow('no port');
   await parts.end();
   expect(ended).toEqual(['first']);
   expect(notices).toEqual(['second could not be ended']);
