@@ -11,6 +11,7 @@ import type {
   RunnerStarted,
   SendReason,
   ShadowEnded,
+  ShedCause,
 } from './diagnostics.ts';
 import type { Distribution } from './distribution.ts';
 import type { ModelLoad } from './gateway-state.ts';
@@ -118,18 +119,28 @@ export class ModelSeries {
   }
 }
 
+type ComparisonResult = Extract<ShadowEnded['outcome'], { readonly kind: 'compared' }>['result'];
+
 export class ShadowSeries {
-  readonly #families: MetricFamilies;
-  readonly #labels: { readonly model: string; readonly primary: string; readonly shadow: string };
+  readonly #shed: SeriesBy<ShedCause, Sample>;
+  readonly #failures: SeriesBy<Reason, Sample>;
+  readonly #comparisons: SeriesBy<ComparisonResult, Sample>;
+  /** By whether the largest output of the row is the same. */
+  readonly #rows: SeriesBy<'same' | 'other', Sample>;
   readonly #durationOfPrimary: Distribution;
   readonly #durationOfShadow: Distribution;
   readonly #absolute: Distribution;
   readonly #relative: Distribution;
 
-  constructor({ model, primary, shadow }: ShadowEnded, families: MetricFamilies) {
-    const labels = { model, primary, shadow };
-    this.#families = families;
-    this.#labels = labels;
+  constructor(labels: Pick<ShadowEnded, 'model' | 'primary' | 'shadow'>, families: MetricFamilies) {
+    this.#shed = new SeriesBy((cause) => families.sample('tensorgate_shadow_shed_total', { ...labels, cause }));
+    this.#failures = new SeriesBy((reason) =>
+      families.sample('tensorgate_shadow_failures_total', { ...labels, reason }),
+    );
+    this.#comparisons = new SeriesBy((result) =>
+      families.sample('tensorgate_shadow_comparisons_total', { ...labels, result }),
+    );
+    this.#rows = new SeriesBy((largest) => families.sample('tensorgate_shadow_rows_total', { ...labels, largest }));
     this.#durationOfPrimary = families.distribution('tensorgate_shadow_duration_seconds', { ...labels, of: 'primary' });
     this.#durationOfShadow = families.distribution('tensorgate_shadow_duration_seconds', { ...labels, of: 'shadow' });
     this.#absolute = families.distribution('tensorgate_shadow_max_absolute_difference', labels);
@@ -137,19 +148,17 @@ export class ShadowSeries {
   }
 
   record({ outcome }: ShadowEnded): void {
-    const families = this.#families;
-    const labels = this.#labels;
     if (outcome.kind === 'shed') {
-      families.sample('tensorgate_shadow_shed_total', { ...labels, cause: outcome.cause }).value++;
+      this.#shed.get(outcome.cause).value++;
       return;
     }
     if (outcome.kind === 'failed') {
-      families.sample('tensorgate_shadow_failures_total', { ...labels, reason: outcome.reason }).value++;
+      this.#failures.get(outcome.reason).value++;
       return;
     }
-    families.sample('tensorgate_shadow_comparisons_total', { ...labels, result: outcome.result }).value++;
-    families.sample('tensorgate_shadow_rows_total', { ...labels, largest: 'same' }).value += outcome.rowsAgreeing;
-    families.sample('tensorgate_shadow_rows_total', { ...labels, largest: 'other' }).value += outcome.rowsDisagreeing;
+    this.#comparisons.get(outcome.result).value++;
+    this.#rows.get('same').value += outcome.rowsAgreeing;
+    this.#rows.get('other').value += outcome.rowsDisagreeing;
     this.#durationOfPrimary.record(outcome.primaryMs / 1_000);
     this.#durationOfShadow.record(outcome.shadowMs / 1_000);
     // One infinity would make the sum infinite for good.

@@ -61,8 +61,11 @@ class MetricsRecorder {
   /** By path. Calls that reach no method of the server are not published. */
   readonly #calls: SeriesBy<string, SeriesBy<StatusName, Sample>>;
   readonly #tenants: SeriesBy<string, SeriesBy<TenantCharged['outcome'], Sample>>;
-  /** By model and versions. */
-  readonly #shadows = new Map<string, ShadowSeries>();
+  /** By model, version of the primary, and version of the shadow. */
+  readonly #shadows: SeriesBy<string, SeriesBy<string, SeriesBy<string, ShadowSeries>>>;
+  /** By the name of the setting. */
+  readonly #limits: SeriesBy<string, Sample>;
+  readonly #restarts: SeriesBy<string, Sample>;
 
   constructor(families: MetricFamilies) {
     this.#families = families;
@@ -75,6 +78,17 @@ class MetricsRecorder {
     this.#tenants = new SeriesBy(
       (tenant) => new SeriesBy((outcome) => families.sample('tensorgate_tenant_requests_total', { tenant, outcome })),
     );
+    this.#shadows = new SeriesBy(
+      (model) =>
+        new SeriesBy((primary) => new SeriesBy((shadow) => new ShadowSeries({ model, primary, shadow }, families))),
+    );
+    this.#limits = new SeriesBy((limit) => {
+      const isOfHttpPort = /^http[A-Z]/.test(limit);
+      return families.sample(isOfHttpPort ? 'tensorgate_http_limits_total' : 'tensorgate_http2_limits_total', {
+        limit,
+      });
+    });
+    this.#restarts = new SeriesBy((runner) => families.sample('tensorgate_runner_restarts_total', { runner }));
   }
 
   seriesOf({ name, version }: ModelRef): ModelSeries {
@@ -91,10 +105,7 @@ class MetricsRecorder {
   }
 
   recordShadow(event: ShadowEnded): void {
-    const key = `${event.model}\n${event.primary}\n${event.shadow}`;
-    const series = this.#shadows.get(key) ?? new ShadowSeries(event, this.#families);
-    this.#shadows.set(key, series);
-    series.record(event);
+    this.#shadows.get(event.model).get(event.primary).get(event.shadow).record(event);
   }
 
   recordRollout({ model, from, to, stage, percent, cause = 'none' }: RolloutChanged): void {
@@ -107,13 +118,11 @@ class MetricsRecorder {
   }
 
   recordLimit(limit: string): void {
-    const isOfHttpPort = /^http[A-Z]/.test(limit);
-    const name = isOfHttpPort ? 'tensorgate_http_limits_total' : 'tensorgate_http2_limits_total';
-    this.#families.sample(name, { limit }).value++;
+    this.#limits.get(limit).value++;
   }
 
   recordRestart(runner: string): void {
-    this.#families.sample('tensorgate_runner_restarts_total', { runner }).value++;
+    this.#restarts.get(runner).value++;
   }
 
   /** Sets the gauges to `state`. */
