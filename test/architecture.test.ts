@@ -574,6 +574,7 @@ describe('rooms', () => {
     const knowing = [
       'cli/serve.ts',
       'cli/doctor.ts',
+      'cli/setting-options.ts',
       'cli/validate.ts',
       'cli/golden.ts',
       'cli/compress.ts',

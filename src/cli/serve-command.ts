@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './command-context.ts';
-import { type ServeFlags, serve } from './serve.ts';
+import type { ServeFlags } from './serve.ts';
 import { addSettingOptions, givenSettings } from './setting-options.ts';
 
 export function addServe(program: Command, { version, exit }: CommandContext): void {
@@ -10,6 +10,7 @@ export function addServe(program: Command, { version, exit }: CommandContext): v
     .option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)')
     .option('--print-config', 'print every setting with its value and source, and exit')
     .action(async (flags: ServeFlags, command: Command) => {
+      const { serve } = await import('./serve.ts');
       exit(await serve(givenSettings(command), flags, version));
     });
   addSettingOptions(serveCommand);

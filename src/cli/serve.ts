@@ -3,7 +3,6 @@ import type { ModelSummary, Server } from '../gateway/main.ts';
 import { fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
-import { SETTINGS, type SettingDescription } from '../gateway/ops/setting-description.ts';
 import type { Settings } from '../gateway/ops/settings.ts';
 import { SettingsError } from '../gateway/ops/settings-error.ts';
 import { describeSettings, givenSettings, loadSettings } from '../gateway/ops/settings-loading.ts';
@@ -16,8 +15,6 @@ import { StopSignals } from './stop-signals.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 import { watchFaults } from './uncaught-fault.ts';
-
-export { SETTINGS, type SettingDescription };
 
 export interface ServeFlags {
   /** A file of settings. */

@@ -1,7 +1,7 @@
 /** The settings of the server as options of `serve` and `doctor`. */
 
 import { type Command, Option } from 'commander';
-import { SETTINGS, type SettingDescription } from './serve.ts';
+import { SETTINGS, type SettingDescription } from '../gateway/ops/setting-description.ts';
 
 const OPTIONS = SETTINGS.map((setting) => ({ key: setting.key, option: toOption(setting) }));
 

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { SETTINGS } from '../../src/gateway/ops/setting-description.ts';
@@ -65,4 +67,22 @@ test.each([
   ],
 ])('a wrong command line ends with 2, and one line that says why: %j', async (args, text) => {
   expect(await runCommandLine(args)).toEqual({ code: 2, stdout: '', stderr: text });
+});
+
+test('the help loads the settings, but neither the code of a command nor that of model repositories', () => {
+  const program = new URL('../../src/cli/program.ts', import.meta.url).href;
+  const listing = `
+    const urls = [];
+    require('node:module').registerHooks({ load: (url, context, next) => (urls.push(url), next(url, context)) });
+    import(${JSON.stringify(program)}).then(() => console.log(urls.join('\\n')));
+  `;
+  const root = fileURLToPath(new URL('../../src/', import.meta.url));
+  const loaded = execFileSync(process.execPath, ['--input-type=commonjs', '--eval', listing], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map((url) => url.replace(`file://${root}`, ''));
+  expect(loaded).toContain('gateway/ops/setting-description.ts');
+  const commands = /^cli\/(serve|doctor|infer|compress|golden|models|shadow|validate|rollout|emit-istio)\.ts$/;
+  expect(loaded.filter((name) => commands.test(name))).toEqual([]);
+  expect(loaded.filter((name) => name.startsWith('gateway/repository/'))).toEqual([]);
 });
