@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import type { DoctorFlags } from './doctor.ts';
-import { addSettingOptions, givenSettings } from './setting-options.ts';
+import { addSettingOptions, configOption, givenSettings } from './setting-options.ts';
 
 export function addDoctor(program: Command, { exit }: CommandContext): void {
   const doctorCommand = program
@@ -9,7 +9,7 @@ export function addDoctor(program: Command, { exit }: CommandContext): void {
     .description(
       'Check whether `serve` with the same options would work on this machine, and how to fix what would fail.',
     )
-    .option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)')
+    .addOption(configOption())
     .option('--json', 'print JSON')
     .action(async (flags: DoctorFlags, command: Command) => {
       const { doctor } = await import('./doctor.ts');

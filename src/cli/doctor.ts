@@ -4,14 +4,13 @@ import { fitSettings } from '../gateway/ops/capacity.ts';
 import { type DiagnosedSettings, diagnose, type Finding } from '../gateway/ops/diagnosis/diagnose.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
 import { SettingsError } from '../gateway/ops/settings-error.ts';
-import { describeSettings, givenSettings, loadSettings } from '../gateway/ops/settings-loading.ts';
-import type { SettingsSources } from '../gateway/ops/settings-sources.ts';
+import { completeSettings, describeSettings } from '../gateway/ops/settings-loading.ts';
+import { type GivenSettings, readSources, type SettingsSources } from '../gateway/ops/settings-sources.ts';
 import { isSupportedNode } from './node-version.ts';
+import { type ConfigFlags, settingsSources } from './setting-options.ts';
 import { toOneLine } from './terminal-text.ts';
 
-export interface DoctorFlags {
-  /** A file of settings. */
-  readonly config?: string;
+export interface DoctorFlags extends ConfigFlags {
   readonly json?: boolean;
 }
 
@@ -21,7 +20,7 @@ export interface DoctorFlags {
  */
 export async function doctor(given: SettingsSources['flags'], flags: DoctorFlags): Promise<number> {
   const findings: Finding[] = [];
-  for await (const finding of examine(given, flags)) {
+  for await (const finding of examine(settingsSources(given, flags, process.env))) {
     findings.push(finding);
     if (flags.json !== true) process.stdout.write(formatFinding(finding));
   }
@@ -34,24 +33,20 @@ export async function doctor(given: SettingsSources['flags'], flags: DoctorFlags
   return failures === 0 ? 0 : 1;
 }
 
-async function* examine(given: SettingsSources['flags'], { config }: DoctorFlags): AsyncGenerator<Finding> {
+async function* examine(sources: SettingsSources): AsyncGenerator<Finding> {
   yield checkNode();
-  const sources: SettingsSources = {
-    flags: given,
-    env: process.env,
-    cwd: process.cwd(),
-    ...(config !== undefined && { file: config }),
-  };
+  let given: GivenSettings;
   let settings: DiagnosedSettings;
   try {
-    settings = readSettings(sources);
+    given = readSources(sources);
+    settings = settingsToDiagnose(given);
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     for (const text of error.problems) yield { level: 'fail', subject: 'settings', text };
     return;
   }
-  yield { level: 'ok', subject: 'settings', text: describeOrigins(sources) };
-  const fitted = fitSettings(settings, givenSettings(sources), await readCapacity(settings));
+  yield { level: 'ok', subject: 'settings', text: describeOrigins(given) };
+  const fitted = fitSettings(settings, given, await readCapacity(settings));
   for (const finding of fitted.findings) yield { level: finding.advice === undefined ? 'ok' : 'warn', ...finding };
   yield* diagnose(fitted.settings, process.env);
 }
@@ -66,16 +61,15 @@ function checkNode(): Finding {
 }
 
 /** A server has to have a repository; a machine can be looked at without. */
-function readSettings(sources: SettingsSources): DiagnosedSettings {
-  const isGiven = describeSettings(sources).some(({ key, value }) => key === 'modelRepository' && value !== undefined);
-  if (isGiven) return loadSettings(sources);
-  const settings = loadSettings({ ...sources, flags: { ...sources.flags, modelRepository: '.' } });
-  return { ...settings, modelRepository: undefined };
+function settingsToDiagnose(given: GivenSettings): DiagnosedSettings {
+  if (given.has('modelRepository')) return completeSettings(given);
+  const repository = { value: '.', origin: 'default' };
+  return { ...completeSettings(new Map([...given, ['modelRepository', repository]])), modelRepository: undefined };
 }
 
 /** Such as `valid; 2 differ from the defaults: grpcPort (--grpc-port), host (tensorgate.yaml)`. */
-function describeOrigins(sources: SettingsSources): string {
-  const said = describeSettings(sources).filter(({ origin }) => origin !== 'default');
+function describeOrigins(given: GivenSettings): string {
+  const said = describeSettings(given).filter(({ origin }) => origin !== 'default');
   if (said.length === 0) return 'valid, all defaults';
   return `valid; given are ${said.map(({ key, origin }) => `${key} (${origin})`).join(', ')}`;
 }

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import type { ServeFlags } from './serve.ts';
-import { addSettingOptions, givenSettings } from './setting-options.ts';
+import { addSettingOptions, configOption, givenSettings } from './setting-options.ts';
 
 export function addServe(program: Command, { version, exit }: CommandContext): void {
   const serveCommand = program
     .command('serve')
     .description('Serve the models of a repository over gRPC and REST, until SIGTERM or SIGINT.')
-    .option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)')
+    .addOption(configOption())
     .option('--print-config', 'print every setting with its value and source, and exit')
     .action(async (flags: ServeFlags, command: Command) => {
       const { serve } = await import('./serve.ts');

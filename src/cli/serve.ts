@@ -5,20 +5,19 @@ import { diagnostics } from '../gateway/ops/diagnostics.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
 import type { Settings } from '../gateway/ops/settings.ts';
 import { SettingsError } from '../gateway/ops/settings-error.ts';
-import { describeSettings, givenSettings, loadSettings } from '../gateway/ops/settings-loading.ts';
-import type { SettingsSources } from '../gateway/ops/settings-sources.ts';
+import { completeSettings, describeSettings } from '../gateway/ops/settings-loading.ts';
+import { type GivenSettings, readSources, type SettingsSources } from '../gateway/ops/settings-sources.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { MAX_TIMER_MS } from '../timer-limit.ts';
 import { CliError } from './cli-error.ts';
 import { endProcess } from './process-end.ts';
+import { type ConfigFlags, settingsSources } from './setting-options.ts';
 import { StopSignals } from './stop-signals.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 import { watchFaults } from './uncaught-fault.ts';
 
-export interface ServeFlags {
-  /** A file of settings. */
-  readonly config?: string;
+export interface ServeFlags extends ConfigFlags {
   readonly printConfig?: boolean;
 }
 
@@ -28,15 +27,10 @@ export interface ServeFlags {
  * @throws CliError where the settings are wrong, or the server cannot start
  */
 export async function serve(given: SettingsSources['flags'], flags: ServeFlags, version: string): Promise<number> {
-  const sources: SettingsSources = {
-    flags: given,
-    env: process.env,
-    cwd: process.cwd(),
-    ...(flags.config !== undefined && { file: flags.config }),
-  };
   try {
-    if (flags.printConfig !== true) return await serveUntilSignal(sources, version);
-    await printSettings(sources);
+    const settings = readSources(settingsSources(given, flags, process.env));
+    if (flags.printConfig !== true) return await serveUntilSignal(settings, version);
+    await printSettings(settings);
     return 0;
   } catch (error) {
     throw isExpected(error) ? new CliError(error.message, { cause: error }) : error;
@@ -53,10 +47,10 @@ function isSystemError(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error;
 }
 
-async function printSettings(sources: SettingsSources): Promise<void> {
-  const described = describeSettings(sources);
+async function printSettings(given: GivenSettings): Promise<void> {
+  const described = describeSettings(given);
   const asked = Object.fromEntries(described.map(({ key, value }) => [key, value])) as Settings;
-  const { settings } = fitSettings(asked, givenSettings(sources), await readCapacity(asked));
+  const { settings } = fitSettings(asked, given, await readCapacity(asked));
   const rows = described.map(({ key, value, origin }) => {
     const inForce = settings[key];
     return [key, formatValue(inForce), inForce === value ? origin : `${origin}, fitted to this machine`];
@@ -69,9 +63,9 @@ function formatValue(value: unknown): string {
 }
 
 /** Returns the exit code. */
-async function serveUntilSignal(sources: SettingsSources, version: string): Promise<number> {
-  const asked = loadSettings(sources);
-  const { settings, findings } = fitSettings(asked, givenSettings(sources), await readCapacity(asked));
+async function serveUntilSignal(given: GivenSettings, version: string): Promise<number> {
+  const asked = completeSettings(given);
+  const { settings, findings } = fitSettings(asked, given, await readCapacity(asked));
   // A closed pipe must not end the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let server: Server | undefined;

@@ -2,6 +2,13 @@
 
 import { type Command, Option } from 'commander';
 import { SETTINGS, type SettingDescription } from '../gateway/ops/setting-description.ts';
+import type { SettingsSources } from '../gateway/ops/settings-sources.ts';
+
+/** Flags of a command with settings, apart from the settings themselves. */
+export interface ConfigFlags {
+  /** A file of settings. */
+  readonly config?: string;
+}
 
 const OPTIONS = SETTINGS.map((setting) => ({ key: setting.key, option: toOption(setting) }));
 
@@ -9,10 +16,23 @@ export function addSettingOptions(command: Command): void {
   for (const { option } of OPTIONS) command.addOption(option);
 }
 
+export function configOption(): Option {
+  return new Option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)');
+}
+
 /** The settings on the command line, by key. */
 export function givenSettings(command: Command): Record<string, unknown> {
   const given = OPTIONS.filter(({ option }) => command.getOptionValueSource(option.attributeName()) === 'cli');
   return Object.fromEntries(given.map(({ key, option }) => [key, command.getOptionValue(option.attributeName())]));
+}
+
+/** @param given the settings on the command line, by key. */
+export function settingsSources(
+  given: SettingsSources['flags'],
+  { config }: ConfigFlags,
+  env: NodeJS.ProcessEnv,
+): SettingsSources {
+  return { flags: given, env, cwd: process.cwd(), ...(config !== undefined && { file: config }) };
 }
 
 /** An option of `serve`. It only shows the variable and the choices: `loadSettings` validates and merges the sources. */

@@ -62,12 +62,14 @@ const HTTP_SHARE = 0.25;
 const REQUEST_SHARE = 0.75;
 
 type NumberKey = { [Key in keyof AnySettings]-?: AnySettings[Key] extends number ? Key : never }[keyof AnySettings];
+/** A set of names, or a map by name. */
+type SettingNames = Pick<ReadonlySet<string>, 'has'>;
 type Numbers = Record<NumberKey, number> & Pick<Settings, 'rest' | 'adminPort' | 'maxOutputBytes'>;
 
 /** @param given the settings that were given, which are left as they are. */
 export function fitSettings<Given extends AnySettings>(
   settings: Given,
-  given: ReadonlySet<string>,
+  given: SettingNames,
   capacity: Capacity,
 ): FittedSettings<Given> {
   const numbers: Numbers & Given = { ...settings };
@@ -98,7 +100,7 @@ function fitBytes(lower: Lower, numbers: Numbers, { memoryBytes }: Capacity): vo
   lower('httpMaxUnreadBytes', Math.max(numbers.httpMaxUnreadBytesInAll / 2, answer));
 }
 
-function fitConnections(lower: Lower, numbers: Numbers, capacity: Capacity, given: ReadonlySet<string>): void {
+function fitConnections(lower: Lower, numbers: Numbers, capacity: Capacity, given: SettingNames): void {
   // However many models there are, some are for connections: a server that cannot be reached needs no models.
   const most = capacity.openFiles - Math.min(keptFiles(capacity), capacity.openFiles * MOST_KEPT);
   // There must be more connections than requests.

@@ -4,11 +4,15 @@ import { SETTINGS } from './setting-description.ts';
 import { SETTINGS_SCHEMA, type Settings } from './settings.ts';
 import { SettingsError } from './settings-error.ts';
 import { contradictions } from './settings-rules.ts';
-import { readSources, SETTINGS_FILE, type SettingsSources } from './settings-sources.ts';
+import { type GivenSettings, readSources, SETTINGS_FILE, type SettingsSources } from './settings-sources.ts';
 
 /** @throws SettingsError with every problem that there is */
 export function loadSettings(sources: SettingsSources): Settings {
-  const given = readSources(sources);
+  return completeSettings(readSources(sources));
+}
+
+/** The given settings, with defaults for the rest. @throws SettingsError with every contradiction between them */
+export function completeSettings(given: GivenSettings): Settings {
   if (!given.has('modelRepository')) {
     const text = `no model repository: give --model-repository DIR, TENSORGATE_MODEL_REPOSITORY or modelRepository in ${SETTINGS_FILE}`;
     throw new SettingsError([text]);
@@ -29,16 +33,7 @@ export interface SettingInForce {
   readonly origin: string;
 }
 
-/**
- * The value of each setting and where it comes from, for `--print-config`.
- * @throws SettingsError as `loadSettings` does, except that nothing has to be given
- */
-export function describeSettings(sources: SettingsSources): readonly SettingInForce[] {
-  const given = readSources(sources);
+/** The value of each setting and where it comes from, for `--print-config`. */
+export function describeSettings(given: GivenSettings): readonly SettingInForce[] {
   return SETTINGS.map(({ key, default: value }) => ({ key, ...(given.get(key) ?? { value, origin: 'default' }) }));
-}
-
-/** The settings that some source names. @throws SettingsError as `describeSettings` does */
-export function givenSettings(sources: SettingsSources): ReadonlySet<keyof Settings> {
-  return new Set(readSources(sources).keys());
 }

@@ -6,7 +6,7 @@ import { SETTINGS } from '../../../src/gateway/ops/setting-description.ts';
 import { type Settings, tenantWeights } from '../../../src/gateway/ops/settings.ts';
 import { SettingsError } from '../../../src/gateway/ops/settings-error.ts';
 import { describeSettings, loadSettings } from '../../../src/gateway/ops/settings-loading.ts';
-import type { SettingsSources } from '../../../src/gateway/ops/settings-sources.ts';
+import { readSources, type SettingsSources } from '../../../src/gateway/ops/settings-sources.ts';
 
 let cwd: string;
 
@@ -98,7 +98,9 @@ describe('precedence', () => {
 
   test('the origin of each value is known', () => {
     writeYaml('host: 10.0.0.1\n');
-    const described = describeSettings({ cwd, env: { TENSORGATE_GRPC_PORT: '2' }, flags: { httpPort: 3 } });
+    const described = describeSettings(
+      readSources({ cwd, env: { TENSORGATE_GRPC_PORT: '2' }, flags: { httpPort: 3 } }),
+    );
     expect(described).toContainEqual({ key: 'host', value: '10.0.0.1', origin: 'tensorgate.yaml' });
     expect(described).toContainEqual({ key: 'grpcPort', value: 2, origin: 'TENSORGATE_GRPC_PORT' });
     expect(described).toContainEqual({ key: 'httpPort', value: 3, origin: '--http-port' });
