@@ -3,13 +3,19 @@ import { StopSignals } from './stop-signals.ts';
 
 /** The first request to stop aborts `signal`; a second one ends the process. */
 export class Interruption implements Disposable {
+  readonly #end: (code: number) => void;
   readonly #controller = new AbortController();
   #first: NodeJS.Signals | undefined;
   readonly #signals = new StopSignals((name) => {
-    if (this.#first !== undefined) process.exit(exitCodeOf(name));
+    if (this.#first !== undefined) return this.#end(exitCodeOf(name));
     this.#first = name;
     this.#controller.abort(new Error(`interrupted by ${name}`));
   });
+
+  /** @param end the process with an exit code; at once by default. */
+  constructor(end: (code: number) => void = (code) => process.exit(code)) {
+    this.#end = end;
+  }
 
   get signal(): AbortSignal {
     return this.#controller.signal;

@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { once } from 'node:events';
 import type { ModelSummary, Server } from '../gateway/main.ts';
 import { fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
@@ -10,9 +10,9 @@ import { type GivenSettings, readSources, type SettingsSources } from '../gatewa
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { MAX_TIMER_MS } from '../timer-limit.ts';
 import { CliError } from './cli-error.ts';
+import { Interruption } from './interruption.ts';
 import { endProcess } from './process-end.ts';
 import { type ConfigFlags, settingsSources } from './setting-options.ts';
-import { StopSignals } from './stop-signals.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 import { watchFaults } from './uncaught-fault.ts';
@@ -75,7 +75,8 @@ async function serveUntilSignal(given: GivenSettings, version: string): Promise<
   };
   // The first process of a container has no default action for signals: this one listens from the beginning.
   const second = (code: number): void => kill(code, SECOND_SIGNAL_MS);
-  const end = Promise.race([nextSignal(second).then(() => 0), watchFaults(logFault).then(() => 1)]);
+  const { signal } = new Interruption(second);
+  const end = Promise.race([once(signal, 'abort').then(() => 0), watchFaults(logFault).then(() => 1)]);
   const limitMs = Math.min(MAX_TIMER_MS, settings.lameDuckMs + settings.drainTimeoutMs + CLOSING_LIMIT_MS);
   void end.then(() => {
     // A repository or an exporter that hangs may hold up the end: the process does not outlive its time.
@@ -103,18 +104,6 @@ function logFault(text: string, cause?: unknown): void {
   if (diagnostics.notice.active) diagnostics.notice.publish({ level: 'error', text, cause });
   // Nothing logs yet, or any more.
   else process.stderr.write(`error: ${text}${cause instanceof Error ? `: ${cause.stack}` : ''}\n`);
-}
-
-/** Resolves with the first request to stop; a second one gives its exit code to `second`. */
-function nextSignal(second: (code: number) => void): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let isStopping = false;
-    new StopSignals((name) => {
-      if (isStopping) second(128 + constants.signals[name]);
-      isStopping = true;
-      resolve(name);
-    });
-  });
 }
 
 /** A line for each model version, and one with the addresses, which says that it is ready. */
