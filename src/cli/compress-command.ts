@@ -1,7 +1,7 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import type { CompressFlags } from './compress.ts';
-import { collectList, parseBytes, parseCount, parseReal, parseShare } from './option-values.ts';
+import { parseCount, parseShare } from './option-values.ts';
 import { repositoryOption } from './shared-options.ts';
 
 const COMPRESS_HELP = `
@@ -67,4 +67,32 @@ export function addCompress(program: Command, { version, typed, exit }: CommandC
       const { compressModel } = await import('./compress.ts');
       exit(await compressModel(model, flags, { version, command: typed }));
     });
+}
+
+function parseReal(text: string): number {
+  if (!/^\d{1,3}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Expected a number from 0, such as 0.5.');
+  return Number(text);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+function parseBytes(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,15}(?:\.\d+)?) ?(kB|MB|GB|KiB|MiB|GiB)?$/.exec(text) ?? [];
+  if (number === undefined) throw new InvalidArgumentError('Expected a number of bytes, such as 5000000 or 5MB.');
+  return Math.floor(Number(number) * (UNITS[unit] ?? 1));
+}
+
+/** Values are separated by commas, or the flag is repeated. */
+function collectList(text: string, before: readonly string[] = []): readonly string[] {
+  const values = text.split(',').map((value) => value.trim());
+  if (values.includes('')) throw new InvalidArgumentError('Expected names, separated by commas.');
+  return [...before, ...values];
 }

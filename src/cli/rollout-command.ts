@@ -1,6 +1,6 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
-import { parseAmount, parseCount, parseDuration, parseShare, parseSteps } from './option-values.ts';
+import { parseCount, parseShare } from './option-values.ts';
 import type { RolloutFlags, StatusFlags } from './rollout.ts';
 import type { ConnectionOptions } from './server-connection.ts';
 import { deadlineOption, urlOption } from './shared-options.ts';
@@ -118,4 +118,26 @@ function planOptions(): readonly Option[] {
       'maximum ratio of its 99th percentile of latency to the old version (default: 1.5)',
     ).argParser(parseAmount),
   ];
+}
+
+function parseAmount(text: string): number {
+  if (!/^\d+(\.\d+)?(e-?\d+)?$/i.test(text)) throw new InvalidArgumentError('Expected a number that is not negative.');
+  return Number(text);
+}
+
+function parseSteps(text: string): number[] {
+  const steps = text.split(',').map((part) => part.trim().replace(/\s*%$/, ''));
+  if (!steps.every((step) => /^\d+(\.\d+)?$/.test(step))) {
+    throw new InvalidArgumentError('Expected ascending percentages, the last of them 100: 1,10,50,100.');
+  }
+  return steps.map(Number);
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000 };
+
+/** In milliseconds; a number without a unit is seconds. */
+function parseDuration(text: string): number {
+  const [, digits, unit = 's'] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('Expected a time, such as 500ms, 30s or 5m.');
+  return Math.round(Number(digits) * (UNITS_MS[unit] ?? 1_000));
 }
