@@ -18,14 +18,20 @@ export type ProviderSettings = Pick<
 /** The only platform for which ONNX Runtime's package can have CUDA and TensorRT. */
 const GPU_PLATFORM = 'linux/x64';
 
-export async function checkProviders(settings: ProviderSettings, env: NodeJS.ProcessEnv): Promise<Finding[]> {
+/** @param find the package of ONNX Runtime. */
+export async function checkProviders(
+  settings: ProviderSettings,
+  env: NodeJS.ProcessEnv,
+  find: () => OnnxRuntimePackage = findOnnxRuntime,
+): Promise<Finding[]> {
   const platform = `${process.platform}/${process.arch}`;
   const subject = 'onnxruntime';
   let found: OnnxRuntimePackage;
   try {
-    found = findOnnxRuntime();
+    found = find();
   } catch (error) {
-    return [{ level: 'fail', subject, text: messageOf(error) }];
+    const advice = 'install onnxruntime-node with npm in the directory where tensorgate is installed';
+    return [{ level: 'fail', subject, text: messageOf(error), advice }];
   }
   const { version, directory, bindingDirectory } = found;
   if (bindingDirectory === undefined) {

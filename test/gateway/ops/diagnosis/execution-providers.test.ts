@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest';
-import { judgeProviders, type ProviderReport } from '../../../../src/gateway/ops/diagnosis/execution-providers.ts';
+import {
+  checkProviders,
+  judgeProviders,
+  type ProviderReport,
+} from '../../../../src/gateway/ops/diagnosis/execution-providers.ts';
 import type { Finding } from '../../../../src/gateway/ops/diagnosis/finding.ts';
 import type { ProviderFiles } from '../../../../src/gateway/ops/diagnosis/provider-files.ts';
 import type { ExecutionProvider } from '../../../../src/worker/protocol.ts';
@@ -68,4 +72,24 @@ test.each([
   const [finding] = judge([refused('cuda', files)], ['cuda']);
   expect(finding?.advice).toContain(advice);
   for (const name of [...files.missing, ...(files.unresolved ?? [])]) expect(finding?.text).toContain(name);
+});
+
+test('without ONNX Runtime, the failure says what to install', async () => {
+  const settings = {
+    executionProviders: [],
+    strictExecutionProviders: false,
+    mailboxDirectory: '',
+    runnerStartTimeoutMs: 1,
+  };
+  const missing = (): never => {
+    throw new Error('onnxruntime-node is not installed');
+  };
+  expect(await checkProviders(settings, {}, missing)).toEqual([
+    {
+      level: 'fail',
+      subject: 'onnxruntime',
+      text: 'onnxruntime-node is not installed',
+      advice: expect.stringContaining('install onnxruntime-node with npm'),
+    },
+  ]);
 });
