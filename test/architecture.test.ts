@@ -579,7 +579,7 @@ describe('rooms', () => {
       'cli/golden.ts',
       'cli/compress.ts',
       'cli/compress-data.ts',
-      'cli/compress-surroundings.ts',
+      'cli/compress-shared.ts',
       'cli/compress-table.ts',
       'cli/pictures.ts',
       'cli/report-directory.ts',

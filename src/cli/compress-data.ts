@@ -7,7 +7,7 @@ import type { Report } from '../compare/report.ts';
 import { type Dataset, rest, spread } from '../compare/sample.ts';
 import type { Target } from '../compare/target.ts';
 import { CliError } from './cli-error.ts';
-import { dataModelOf } from './compress-surroundings.ts';
+import { dataModelOf } from './compress-shared.ts';
 import { openDataset } from './data/dataset.ts';
 
 /** Maximum of held-out rows to judge on. */

@@ -17,7 +17,7 @@ import { formatTechnique, parseTechnique, type Technique } from '../compress/tec
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { CliError } from './cli-error.ts';
 import { type DataFlags, openData } from './compress-data.ts';
-import { dataModelOf, expected, ofOneShape } from './compress-surroundings.ts';
+import { dataModelOf, expected, ofOneShape } from './compress-shared.ts';
 import { formatOutcome } from './compress-table.ts';
 import { Interruption } from './interruption.ts';
 import { PhaseProgress } from './phase-progress.ts';

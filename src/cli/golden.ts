@@ -8,7 +8,7 @@ import { findTarget } from '../compare/target.ts';
 import { GOLDEN_DIRECTORY, MAX_GOLDEN_ROWS } from '../gateway/repository/golden.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { CliError } from './cli-error.ts';
-import { dataModelOf, expected, ofOneShape } from './compress-surroundings.ts';
+import { dataModelOf, expected, ofOneShape } from './compress-shared.ts';
 import { openDataset } from './data/dataset.ts';
 import { Interruption } from './interruption.ts';
 

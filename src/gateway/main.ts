@@ -52,8 +52,8 @@ import { chooseTransport } from './transport.ts';
 
 export type { ModelSummary };
 
-/** What the server takes from its surroundings; only entry files read `process`. */
-export interface Surroundings {
+/** Facts that the server receives from its entry file: only entry files read `process`. */
+export interface ProcessContext {
   readonly env: NodeJS.ProcessEnv;
   /** Version of the package. */
   readonly version: string;
@@ -71,8 +71,8 @@ export interface Server {
   readonly loaded: Promise<void>;
   models(): readonly ModelSummary[];
   /**
-   * Drains: readiness goes, accepted requests are answered, everything ends. Resolves after that: at the latest `CLOSING_MS` after
-   * `lameDuckMs` and `drainTimeoutMs`, unless something that it waits for hangs.
+   * Drains: readiness goes, accepted requests are answered, everything ends. Resolves after that: at the latest
+   * `CLOSING_MS` of `ops/drain.ts` after `lameDuckMs` and `drainTimeoutMs`, unless something that it waits for hangs.
    */
   stop(): Promise<void>;
   /** Kills every runner, also one that is stopped: to be called when the process must not wait for `stop`. */
@@ -83,10 +83,10 @@ export interface Server {
  * Binds both ports, and loads the models of the repository behind them.
  * @throws RepositoryError where there is no such repository, or an Error that names a port that cannot be bound.
  */
-export async function startServer(settings: Settings, surroundings: Surroundings): Promise<Server> {
+export async function startServer(settings: Settings, context: ProcessContext): Promise<Server> {
   const parts = new StartedParts();
   try {
-    return await startParts(settings, surroundings, parts);
+    return await startParts(settings, context, parts);
   } catch (error) {
     await parts.end();
     throw error;
@@ -95,7 +95,7 @@ export async function startServer(settings: Settings, surroundings: Surroundings
 
 async function startParts(
   settings: Settings,
-  { env, version, capacity = [] }: Surroundings,
+  { env, version, capacity = [] }: ProcessContext,
   parts: StartedParts,
 ): Promise<Server> {
   const listen = await chooseTransport(settings);
@@ -266,7 +266,7 @@ async function startParts(
   };
 }
 
-/** What hides itself in a repository is no model of it. */
+/** Hidden directories in a repository are not models. */
 function stateDirectoryOf({ stateDirectory, modelRepository }: Settings): string {
   return stateDirectory === '' ? path.join(modelRepository, '.tensorgate') : stateDirectory;
 }

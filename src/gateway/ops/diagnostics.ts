@@ -57,7 +57,7 @@ export interface InferenceEnded {
   readonly responseBytes: number;
   /** From admission to the start of its batch; `undefined` where it never ran. */
   readonly queueMs: number | undefined;
-  /** Rows of the batch it rode in; 0 where it never ran. */
+  /** Rows of its batch; 0 where it never ran. */
   readonly batchRows: number;
   /** What the model's response cache made of it; `undefined` where it has none, or where the request failed. */
   readonly cache?: CacheOutcome | undefined;

@@ -143,14 +143,14 @@ function endCall({ call, status, reason }: CallEnded): void {
  * separately, and at a rate of 1 % hardly ever exist together with its calls.
  */
 function addBatch(tracer: Tracer, batch: BatchEnded): void {
-  const riders = new Set(batch.calls.map(spanOf).filter((span) => span !== undefined));
-  const [first] = riders;
+  const callSpans = new Set(batch.calls.map(spanOf).filter((span) => span !== undefined));
+  const [first] = callSpans;
   if (first === undefined) return;
   const span = tracer.startSpan(
     `batch ${batch.model.name}`,
     {
       startTime: batch.startedAtMs,
-      links: [...riders].map((rider) => ({ context: rider.spanContext() })),
+      links: [...callSpans].map((callSpan) => ({ context: callSpan.spanContext() })),
       attributes: {
         'tensorgate.model.name': batch.model.name,
         'tensorgate.model.version': batch.model.version,

@@ -33,10 +33,10 @@ export async function inspectProvider(
   const files = PROVIDER_LIBRARIES[provider].map((name) => path.join(bindingDirectory, name));
   const present = files.filter((file) => fs.existsSync(file));
   const listings = await Promise.all(present.map((file) => listDependencies(file, env)));
-  const told = listings.filter((listing) => listing !== undefined);
+  const known = listings.filter((listing) => listing !== undefined);
   return {
     missing: files.filter((file) => !present.includes(file)).map((file) => path.basename(file)),
-    unresolved: told.length < listings.length ? undefined : [...new Set(told.flatMap(unresolvedIn))],
+    unresolved: known.length < listings.length ? undefined : [...new Set(known.flatMap(unresolvedIn))],
   };
 }
 

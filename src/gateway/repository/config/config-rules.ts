@@ -8,7 +8,7 @@ import { elementCount } from '../../../wire/tensor.ts';
 import { isFilled, isText, type Remark, type Remarks, type Sink } from './config-remark.ts';
 import type { ModelConfig } from './model-config.ts';
 import { checkBatching, checkScheduling } from './scheduling-rules.ts';
-import { clientParameterProblem, isHeardParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
+import { clientParameterProblem, isKnownParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
 import { suggestion } from './suggestion.ts';
 import { nameOfWarmUp } from './warm-up-name.ts';
 
@@ -193,7 +193,7 @@ function checkParameters(
   for (const [key, value] of Object.entries(parameters)) {
     const problem = parameterProblem(key, value) ?? (isClients ? clientParameterProblem(key, value) : undefined);
     if (problem !== undefined) refuse(['parameters', key], problem);
-    if (isHeardParameter(key)) continue;
+    if (isKnownParameter(key)) continue;
     if (isTritons) warn(['parameters', key], `parameters.${key} has no effect; clients see it in ModelConfig`);
     else
       refuse(

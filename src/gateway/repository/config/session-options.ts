@@ -65,8 +65,8 @@ const CLIENT_ENTRIES: ReadonlyMap<string, RegExp> = new Map([
 /** The names of `CLIENT_ENTRIES`, ascending. */
 export const CLIENT_ENTRY_NAMES: readonly string[] = [...CLIENT_ENTRIES.keys()];
 
-/** Whether a parameter means anything: ONNX Runtime's binding drops others without a word. */
-export function isHeardParameter(key: string): boolean {
+/** Whether a parameter has an effect: ONNX Runtime's binding drops unknown ones without an error. */
+export function isKnownParameter(key: string): boolean {
   return SESSION_PARAMETERS.includes(key) || OWN_ENTRY.test(key) || REPORTED.includes(key);
 }
 

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { MODEL_CONFIG } from '../../../../src/gateway/repository/config/model-config.ts';
 import {
   CLIENT_ENTRY_NAMES,
-  isHeardParameter,
+  isKnownParameter,
   parameterProblem,
   sessionOptions,
 } from '../../../../src/gateway/repository/config/session-options.ts';
@@ -64,14 +64,14 @@ test.each([
   'cudnn_conv_algo_search',
   '__proto__',
   'toString',
-])('an option that the binding would drop without a word is not heard: %s', (key) => {
-  expect(isHeardParameter(key)).toBe(false);
+])('an option that the binding would drop without a word is not known: %s', (key) => {
+  expect(isKnownParameter(key)).toBe(false);
 });
 
 test.each(['intra_op_thread_count', 'session.disable_quant_qdq', 'ep.cuda.x', 'batching', 'execution_provider'])(
-  'what reaches the session, or is reported by the server itself, is heard: %s',
+  'what reaches the session, or is reported by the server itself, is known: %s',
   (key) => {
-    expect(isHeardParameter(key)).toBe(true);
+    expect(isKnownParameter(key)).toBe(true);
   },
 );
 

@@ -1,3 +1,5 @@
+/** Code that `compress` and `golden` share: the errors that a user can cause, and samples in the form of a model. */
+
 import { type Contender, MismatchError } from '../compare/contender.ts';
 import { PublishError } from '../compare/publish.ts';
 import { DataError, type Sample } from '../compare/sample.ts';
