@@ -36,7 +36,7 @@ describe('levels of priority', () => {
 
   test('the urgent overtake who came before, and 0 and 9 are the default level', async () => {
     using client = new InferenceClient(fixture.server.grpc, PATIENT);
-    const stall = await Stall.begin(fixture.server, client);
+    await using stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];
     const asked: Promise<void>[] = [];
     for (const [value, priority] of [3, 0, 1, 9, 2, 1].entries()) {
@@ -50,7 +50,7 @@ describe('levels of priority', () => {
 
   test('each level has its own max_queue_size', async () => {
     using client = new InferenceClient(fixture.server.grpc, PATIENT);
-    const stall = await Stall.begin(fixture.server, client);
+    await using stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];
     const asked: Promise<void>[] = [];
     for (const value of [0, 1]) {
@@ -92,7 +92,7 @@ describe('timeout_action REJECT', () => {
 
   test('ends a request when its time is over, while the instance is busy; only a shorter time of its own counts', async () => {
     using client = new InferenceClient(fixture.server.grpc, PATIENT);
-    const stall = await Stall.begin(fixture.server, client);
+    await using stall = await Stall.begin(fixture.server, client);
     const startedAt = performance.now();
     const failures = await Promise.all([
       failureOf(ask(client, 0, [], { priority: 2 })),
@@ -126,7 +126,7 @@ describe('allow_timeout_override: false', () => {
 
   test('the parameter timeout has no effect', async () => {
     using client = new InferenceClient(fixture.server.grpc, PATIENT);
-    const stall = await Stall.begin(fixture.server, client);
+    await using stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];
     const asked = ask(client, 0, answered, { timeout: 50_000 });
     await untilHeld(fixture.server, 1, 1);
@@ -148,7 +148,7 @@ describe('timeout_action DELAY', () => {
 
   test('a request that has had its time runs after all others, however urgent it was; its deadline ends it', async () => {
     using client = new InferenceClient(fixture.server.grpc, PATIENT);
-    const stall = await Stall.begin(fixture.server, client);
+    await using stall = await Stall.begin(fixture.server, client);
     const answered: number[] = [];
     const delayed = ask(client, 1, answered, { priority: 1 });
     const doomed = failureOf(client.infer('loop', loopInputs(9), { deadlineMs: 1_000, parameters: { priority: 1 } }));

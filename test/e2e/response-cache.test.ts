@@ -74,7 +74,7 @@ test('equal requests that wait together share one run', async () => {
   await using server = await startServer(repository.directory);
   using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });
   using stock = new StockClient(server.grpc);
-  const stall = await Stall.begin(server, client);
+  await using stall = await Stall.begin(server, client);
   const leaving = new AbortController();
   const left = askLoop(client, 7, { signal: leaving.signal }).catch(({ status }) => status);
   const answers = [7, 7, 7].map((value) => askLoop(client, value));

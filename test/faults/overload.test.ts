@@ -62,7 +62,7 @@ async function expectQuiet(server: TestServer): Promise<void> {
  * Gives the refusals, which have to be quick.
  */
 async function overload(server: TestServer, client: InferenceClient, count: number): Promise<InferenceError[]> {
-  const stall = await Stall.begin(server, client);
+  await using stall = await Stall.begin(server, client);
   const refusals: InferenceError[] = [];
   let over = 0;
   const outcomes = Array.from({ length: count }, async (_, value) => {

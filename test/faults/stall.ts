@@ -41,9 +41,9 @@ export async function killInBatch(
 
 /**
  * The only instance of the loop model, kept busy: its runner is stopped with a request in it. That must not last longer than
- * the two seconds after which a run counts as hung.
+ * the two seconds after which a run counts as hung. Disposing of it resumes the runner, also where a test fails in between.
  */
-export class Stall {
+export class Stall implements AsyncDisposable {
   readonly #runner: number;
   readonly #answer: Promise<number>;
 
@@ -65,5 +65,13 @@ export class Stall {
   end(): Promise<number> {
     process.kill(this.#runner, 'SIGCONT');
     return this.#answer;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.end();
+    } catch {
+      // Its runner was killed meanwhile, or its server stopped.
+    }
   }
 }
