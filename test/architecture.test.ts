@@ -558,7 +558,7 @@ describe('rooms', () => {
     expect(up).toEqual([]);
   });
 
-  test.each(ROOMS)('of $room others import only its doors, and each door is used', ({ room, doors }) => {
+  test.each(ROOMS)('only the doors of $room are imported, and each door is used', ({ room, doors }) => {
     if (doors === undefined) return;
     const files = doors.map((door) => `${room}${door}`);
     const arrows = ARROWS.filter(({ toRoom, from }) => toRoom === room && from !== COMPOSITION);
@@ -570,7 +570,7 @@ describe('rooms', () => {
     expect(ARROWS.filter(({ fromRoom }) => fromRoom === 'http2/').map(textOf)).toEqual([]);
   });
 
-  test('of the command line, only serve and what works on models without serving them know the gateway', () => {
+  test('only serve and the commands that work on models without serving them import the gateway', () => {
     const knowing = [
       'cli/serve.ts',
       'cli/doctor.ts',

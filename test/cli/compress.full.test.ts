@@ -133,7 +133,7 @@ describe('compress', () => {
     expect(int8?.steps.find((step) => step.startsWith('Gemm gemm14: '))).toContain('left as it was');
   });
 
-  test('refuses a model whose rows mix, where those of the base do not', async () => {
+  test('refuses a model whose rows mix when the rows of the base do not', async () => {
     const { code, stdout } = await compress(
       'm',
       repository({ m: identityModel('FP32') }),

@@ -125,7 +125,7 @@ describe('infer --image', () => {
     ]);
   });
 
-  test('asks for a classification of scores alone, and for the outputs and the version that were named', async () => {
+  test('asks for a classification of only the scores, and for the requested outputs and version', async () => {
     requests.length = 0;
     await infer(['plain', '--image', white, '--version', '3']);
     await infer(['plain', '--image', white, '--output', 'features']);

@@ -71,7 +71,7 @@ test('reads from the configuration whether another server batches', async () => 
   ]);
 });
 
-test('lists behind them what is not ready, with the reason, and leaves out what was never loaded', async () => {
+test('lists models that are not ready last, with the reason, and leaves out models that were never loaded', async () => {
   const index = [
     { name: 'gate', version: '1', state: 'READY', reason: '' },
     { name: 'lost', version: '3', state: 'UNAVAILABLE', reason: 'restarting: attempt 7, next in 12 s' },

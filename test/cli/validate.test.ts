@@ -72,7 +72,7 @@ test('each thing found has a line, with its file, line and column; errors make t
   expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code: 1, stderr: '' });
 });
 
-test('warnings alone leave the exit code 0', async () => {
+test('exits with 0 when there are only warnings', async () => {
   const ended = await validate({ vain: { versions: { 1: mlpModel() }, config: { metric_tags: { a: 'b' } } } });
   expect(ended).toMatchObject({
     code: 0,
@@ -154,7 +154,7 @@ test('a directory that is not there is an error of its own', async () => {
   });
 });
 
-test('`models` alone still asks a server', async () => {
+test('`models` without options still asks a server', async () => {
   const ended = await runCommandLine(['models', '--url', '127.0.0.1:1', '--deadline-ms', '2000']);
   expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('127.0.0.1:1') });
 });

@@ -45,7 +45,7 @@ describe('a tensor', () => {
     expect(copy).toHaveLength(2);
   });
 
-  test('of a Buffer that is not aligned is a copy: Buffer.slice would be a view', () => {
+  test('copies a Buffer that is not aligned: Buffer.slice would be a view', () => {
     const buffer = Buffer.alloc(13).subarray(1);
     expect((decodeTensor('FP64', [1], buffer.subarray(0, 8)).data as Float64Array).byteOffset % 8).toBe(0);
   });
@@ -61,7 +61,7 @@ describe('a tensor', () => {
     expect(encodeTensor(tensor.bytes([], [0]))).toHaveLength(0);
   });
 
-  test('of BYTES reads as text where it is UTF-8', () => {
+  test('a BYTES tensor reads as text where it is UTF-8', () => {
     expect(tensor.bytes(['grün', '\ufeff', ''], [3]).strings()).toEqual(['grün', '\ufeff', '']);
     expect(() => tensor.bytes([new Uint8Array([255])], [1]).strings()).toThrow(TypeError);
     expect(() => (tensor.uint8([1], [1]) as Tensor).strings()).toThrow('a tensor of UINT8 has no strings');
@@ -78,7 +78,7 @@ describe('a tensor', () => {
     expect(make).toThrow(new RangeError(text));
   });
 
-  test('is refused where the array is that of another datatype', () => {
+  test('rejects an array of another datatype', () => {
     const wrong = new Uint8Array(4) as unknown as Float32Array;
     expect(() => tensor.fp32(wrong, [4])).toThrow(new TypeError('the elements of FP32 come in a Float32Array'));
     expect(() => new Tensor('BYTES', [1], 'text' as unknown as Uint8Array[])).toThrow(TypeError);

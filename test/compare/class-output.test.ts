@@ -27,7 +27,7 @@ describe('the class output of a model', () => {
     expect(findClassOutput(signatureOf([], { outputs }))).toEqual({ name: 'a', size: 5, names: [] });
   });
 
-  test('of a model that does not batch has no axis of rows', () => {
+  test('has no axis of rows when the model does not batch', () => {
     const batching = { kind: 'off' } as never;
     expect(findClassOutput(signatureOf([], { outputs: [spec('y', 'FP32', [10])], batching }))?.size).toBe(10);
   });
@@ -51,7 +51,7 @@ describe('the largest class', () => {
     expect(largestOf([outputOf('FP32', data)], { ...CLASSES, names: [] })).toEqual({ class: 0, value: 1 });
   });
 
-  test('of an output that is not there, or has no numbers, is refused by its name', () => {
+  test('rejects an output that is missing or not numeric, by its name', () => {
     expect(() => largestOf([], CLASSES)).toThrow("'scores'");
     expect(() => largestOf([outputOf('BYTES', new Uint8Array(4))], CLASSES)).toThrow("'scores'");
     expect(numbersOf(outputOf('INT64', new Uint8Array(8)))).toBeUndefined();

@@ -39,7 +39,7 @@ function comparisonOf(
 }
 
 describe('a comparison', () => {
-  test('of a base and what int8 makes of it is a report that its schema accepts', async () => {
+  test('between a base and its int8 version is a report that its schema accepts', async () => {
     const { base, target, surroundings, onnx } = await openBase();
     const data = await makeUpData(base);
     const calibrated: number[] = [];

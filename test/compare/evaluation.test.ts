@@ -78,7 +78,7 @@ describe('the quality of a candidate', () => {
     expect([rows[0], rows.at(-1)]).toEqual([0, 995]);
   });
 
-  test('has no accuracy where no one knows what is right', async () => {
+  test('has no accuracy without known classes', async () => {
     const [, candidate] = await run([contender(parity), contender(parity)], dataset(3));
     expect(candidate).not.toHaveProperty('accuracy');
   });
@@ -88,7 +88,7 @@ describe('the quality of a candidate', () => {
     expect(base?.perClass).toEqual([1, null]);
   });
 
-  test('of one that fails is the number of rows, and the first reason', async () => {
+  test('counts the rows and gives the first reason when a candidate fails', async () => {
     const broken = {
       maxRows: 4,
       answer: async () => Promise.reject(new RunError('no kernel')),
@@ -97,7 +97,7 @@ describe('the quality of a candidate', () => {
     expect(candidate).toMatchObject({ rows: 0, failed: 6, failure: 'no kernel', agreement: 0 });
   });
 
-  test('without classes is how near its numbers are to those of the base', async () => {
+  test('without classes is the distance of its numbers from the numbers of the base', async () => {
     const scores = (offset: number) => contender((value) => [100, value].map((each) => each + offset).slice(0, 1), 1);
     const [, near, far] = await run([scores(0), scores(4), scores(6)], dataset(3), { classes: undefined });
     expect(near).toMatchObject({ agreement: 1, maxAbs: 4, flips: { count: 0, shown: [] } });

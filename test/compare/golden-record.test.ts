@@ -63,7 +63,7 @@ describe('golden inputs', () => {
     expect(much.description.tolerance.maxAbs).toBeCloseTo(100 * 1e-5);
   });
 
-  test('of unlike shapes, or of texts, are refused with the name of the tensor', async () => {
+  test('with different shapes, or with texts, are refused with the name of the tensor', async () => {
     await expect(record(doubling(), [sample(1, 2), sample(1, 2, 3)])).rejects.toThrow(
       /'x' has \[1,2\] in one, \[1,3\]/,
     );

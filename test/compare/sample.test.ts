@@ -41,7 +41,7 @@ describe('a part of the data', () => {
     );
   });
 
-  test('has every class of what is sorted by class', async () => {
+  test('has every class of data that is sorted by class', async () => {
     const taken = await names(spread(dataset(Array(100).fill(1)), 10));
     expect(taken.map((name) => Math.floor(Number(name) / 10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });

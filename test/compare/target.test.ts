@@ -12,7 +12,7 @@ function find(name: string, version?: string) {
 }
 
 describe('the version that candidates are compared with', () => {
-  test('is the one that serves unversioned requests, or the one that is named', async () => {
+  test('is the version that serves unversioned requests, or the version that is named', async () => {
     const { target, repository } = await find('m');
     expect(target.version).toBe('10');
     expect(target.modelPath).toBe(path.join(repository.directory, 'm', '10', 'model.onnx'));

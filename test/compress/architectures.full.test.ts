@@ -132,7 +132,7 @@ describe('a transformer', () => {
     expect(await rowVerdict(int8, feeds)).toMatchObject({ verdict: 'independent', changed: 0 });
   });
 
-  test('with texts of other lengths than those of the calibration, answers too', async () => {
+  test('also answers texts whose lengths the calibration did not have', async () => {
     const { random } = new Network(6);
     const model = transformer();
     const ranges = await calibrate(model, [randomFeeds('tokens', [4, 6, WIDTH], random)], RUNNER);

@@ -40,7 +40,7 @@ describe('calibration', () => {
     expect(ranges.get('x')?.high).toBe(3);
   });
 
-  test('leaves out what is not float32, and what was not finite', async () => {
+  test('leaves out tensors that are not float32, and values that are not finite', async () => {
     const network = new Network();
     const root = network.add('Sqrt', ['x']);
     network.add('Shape', ['x']);

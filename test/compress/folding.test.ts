@@ -99,7 +99,7 @@ describe('constants', () => {
     expect(operatorsOf(await folded(model, 3, [1, 2, 6]))).toEqual(['Mul']);
   });
 
-  test('of Constant nodes are constants', () => {
+  test('include the values of Constant nodes', () => {
     const n = new Network(1);
     const model = n.model([{ name: 'x', axes: [2] }], [{ name: n.add('Add', ['x', 'c']), axes: [2] }]);
     const constant = new Network(1);

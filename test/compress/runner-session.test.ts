@@ -28,7 +28,7 @@ test('runs a model file with named tensors, in a process of its own', async () =
   expect(await session.memory()).toBeGreaterThan(2 ** 20);
 });
 
-test('says what is missing, and what the model has against its values', async () => {
+test('names missing inputs, and the objection of the model to its values', async () => {
   await using session = await open(modelFile(additionModel(1)));
   await expect(session.run([])).rejects.toThrow("no values for input 'input'");
   await expect(session.run([{ ...input([1, 2]), shape: [2] }])).rejects.toThrow(/[Ii]nvalid/);
@@ -36,7 +36,7 @@ test('says what is missing, and what the model has against its values', async ()
   await expect(session.run([input([1])])).resolves.toMatchObject({ outputs: [{ shape: [1, 1] }] });
 });
 
-test('does not open what is no model', async () => {
+test('does not open a file that is not a model', async () => {
   await expect(open(modelFile(Buffer.from('no model')))).rejects.toThrow(LoadError);
 });
 

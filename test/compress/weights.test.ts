@@ -24,7 +24,7 @@ function weightsOf(model: OnnxModel): Float32Array[] {
   return (model.graph?.initializer ?? []).flatMap((tensor) => floatsOf(tensor) ?? []);
 }
 
-test('half precision is read and written as everywhere else here', () => {
+test('half precision is read and written as in the rest of the product', () => {
   fc.assert(
     fc.property(fc.array(fc.float({ noNaN: true }), { minLength: 1 }), (numbers) => {
       const values = Float32Array.from(numbers);
@@ -95,7 +95,7 @@ describe('sparse:P', () => {
     }
   });
 
-  test('leaves a small first layer alone, on which all others depend', () => {
+  test('keeps a small first layer, on which all others depend', () => {
     const n = new Network(2);
     const first = n.add('Relu', [n.conv('x', 4, 32)]);
     const second = n.conv(n.add('Relu', [n.conv(first, 32, 64)]), 64, 4);

@@ -73,7 +73,7 @@ describe('the file tree', () => {
     expect(Number(total)).toBeLessThanOrEqual(400);
   });
 
-  test('one that is too large is refused, with what is large in it', async () => {
+  test('a file tree that is too large is refused, with its largest entries', async () => {
     const { code, stderr } = await make(path.join(scratch, 'small'), '--max-mb', '150');
     expect(code).toBe(1);
     expect(stderr).toMatch(/too large by \d+\.\d MB; its largest parts: usr\/local\/bin \(12\d\.\d MB\), /);

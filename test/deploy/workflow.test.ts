@@ -44,7 +44,7 @@ describe('the workflow', () => {
     for (const text of texts) expect((parse(text) as Workflow).permissions).toEqual({ contents: 'read' });
   });
 
-  test('pins each action by a commit, and says of which version', () => {
+  test('pins each action by a commit, and names its version', () => {
     const used = texts.flatMap((text) => text.split('\n').filter((line) => /\buses:/.test(line)));
     expect(used).not.toHaveLength(0);
     for (const line of used) expect(line).toMatch(/uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);

@@ -276,7 +276,7 @@ describe('is described', () => {
     });
   });
 
-  test('by statistics in which every count of computing is that of the successes, for it and for its steps', async () => {
+  test('by statistics in which every count of computing equals the successes, for it and for its steps', async () => {
     const { inference_stats: stats, batch_stats, execution_count, inference_count } = await statisticsOf('both');
     expect(Number(stats.success.count)).toBeGreaterThan(0);
     for (const part of ['queue', 'compute_input', 'compute_infer', 'compute_output']) {

@@ -70,16 +70,16 @@ async function expectOwnRows(
   }
 }
 
-test('in shared batches', async () => {
+test('requests in shared batches get their own rows', async () => {
   for (let round = 0; round < ROUNDS; round++) await expectOwnRows('plain', round * 5);
 });
 
-test('by the steps of an ensemble', async () => {
+test('the steps of an ensemble answer requests with their own rows', async () => {
   const names = { input: 'first', output: 'last' };
   for (let round = 0; round < ROUNDS; round++) await expectOwnRows('twice', round * 5, names);
 });
 
-test('from the response cache, which still knows what was asked', async () => {
+test('answers from the response cache belong to their own requests', async () => {
   for (let round = 0; round < ROUNDS; round++) {
     await expectOwnRows('cached', round * 4);
     await expectOwnRows('plain', round * 3);
@@ -88,7 +88,7 @@ test('from the response cache, which still knows what was asked', async () => {
   expect(metrics('tensorgate_cache_requests_total', { model: 'cached', version: '1', outcome: 'miss' })).toBe(16);
 });
 
-test('and their copies for a shadow hold what was asked', async () => {
+test('copies for a shadow hold the whole request', async () => {
   // Less than would make a server busy, which sheds copies.
   for (let round = 0; round < 8; round++) {
     await expectOwnRows('shadowed', round, { count: 1 });

@@ -43,7 +43,7 @@ test.each(['h2', 'grpc-js'])('gRPC is spoken by %s', async (transport) => {
 });
 
 describe.skipIf(!hasOpenssl())('over TLS', () => {
-  test('clients that know the root are answered, and with mTLS those alone that show a certificate', async () => {
+  test('clients that know the root are answered, and with mTLS only clients that show a certificate', async () => {
     const directory = temporaryDirectory();
     const authority = makeAuthority(directory, 'root');
     const own = makeCertificate(directory, 'server', authority);
@@ -71,7 +71,7 @@ describe.skipIf(!hasOpenssl())('over TLS', () => {
 describe.skipIf(!hasOpenssl())('control principals', () => {
   const ADMIN = 'URI:spiffe://cluster.local/ns/ops/sa/deployer';
 
-  test('alone may change the server; others are refused before their message is read, and REST does not offer it', async () => {
+  test('are the only ones allowed to change the server; others are refused before their message is read, and REST is closed', async () => {
     const directory = temporaryDirectory();
     const authority = makeAuthority(directory, 'root');
     const own = makeCertificate(directory, 'server', authority);

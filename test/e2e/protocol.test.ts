@@ -134,7 +134,7 @@ describe('server and models', () => {
     expect(config.parameters.batching.string_value).toBe('off: the configuration says max_batch_size: 0');
   });
 
-  test.each(['ModelMetadata', 'ModelConfig'])('%s refuses what is not there, or not ready', async (rpc) => {
+  test.each(['ModelMetadata', 'ModelConfig'])('%s refuses models that are missing or not ready', async (rpc) => {
     expect(await fixture.client.refusal(rpc, { name: 'nope' })).toMatchObject({
       code: 'NOT_FOUND',
       text: "Request for unknown model: 'nope' is not found",
@@ -162,7 +162,7 @@ describe('ModelInfer accepts', () => {
     expect(rowsOf(response)).toEqual({ sum: [11, 22], difference: [-9, -18] });
   });
 
-  test('requested outputs, each of which comes once', async () => {
+  test('requested outputs, each once', async () => {
     const names = ['difference', 'difference'];
     const response = await fixture.client.infer(sumRequest({ outputs: names.map((name) => ({ name })) }));
     expect(rowsOf(response)).toEqual({ difference: [-9, -18] });
@@ -289,7 +289,7 @@ describe('classification', () => {
   });
 });
 
-describe('what is not offered', () => {
+describe('features that are not offered', () => {
   const registering = rpcsOf(INFERENCE).filter((rpc) => /SharedMemoryRegister$/.test(rpc));
 
   test.each(registering)('%s answers UNIMPLEMENTED, and says what to do instead', async (rpc) => {

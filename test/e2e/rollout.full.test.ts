@@ -215,8 +215,8 @@ describe('under load, while it answers', LONG, () => {
   });
 });
 
-describe('what is written down', LONG, () => {
-  test('is what the next server does: of the version that was promoted, and of the one that was rolled back', async () => {
+describe('recorded rollouts', LONG, () => {
+  test('are continued by the next server: a promoted version serves, and a rolled-back version does not', async () => {
     using repository = served();
     const asked = async (work: (client: InferenceClient, server: TestServer) => Promise<void>): Promise<void> => {
       await using server = await startServer(repository.directory, { flags: EXPLICIT });
@@ -301,7 +301,7 @@ describe('a rollout is refused', () => {
     );
   });
 
-  test('of what there is not, or answers already', async () => {
+  test('for a version that is missing, or already serves', async () => {
     const { client } = await serve();
     expect(await refusal(client.startRollout('m', '9', QUICK))).toBe(
       "NOT_FOUND: Request for unknown model: 'm' version 9 is not found, or its version_policy leaves it out",
@@ -342,7 +342,7 @@ describe('a rollout is refused', () => {
     );
   });
 
-  test('of a model whose requests are spread by its configuration, or copied to another version', async () => {
+  test('for a model whose requests are spread by its configuration, or copied to another version', async () => {
     const versions = { 1: offsetModel(0), 2: offsetModel(0), 3: offsetModel(0) };
     const config = (traffic: object) => ({ ...CONFIG, tensorgate: { traffic } });
     using repository = new Repository({
@@ -362,7 +362,7 @@ describe('a rollout is refused', () => {
     expect(await refusal(client.startRollout('shadowed', '4'))).toMatch(/FAILED_PRECONDITION/);
   });
 
-  test('of an ensemble, of a model with sequences, and of one that may be put out meanwhile', async () => {
+  test('for an ensemble, a model with sequences, and a model that may be evicted meanwhile', async () => {
     const tensors = (name: string) => [{ name, data_type: 'TYPE_FP32', dims: [3] }];
     const step = {
       model_name: 'm',

@@ -95,7 +95,7 @@ test(`${CALLERS} callers of one model get their own rows, whatever shapes they i
   }
 });
 
-test('the check itself notices rows that change places: those of a model that reverses its batch', async () => {
+test('the check itself notices rows that change places, in a model that reverses its batch', async () => {
   using repository = new Repository({
     reverser: { versions: { 1: rowReversingModel() }, config: { tensorgate: { row_independence: 'assume' } } },
   });

@@ -122,7 +122,7 @@ describe('ModelStatistics', () => {
     expect(Number(after['inference_count'])).toBe(Number(before['inference_count']) + 1);
   });
 
-  test('are those of every READY version, of all models or of one, or of the version asked for', async () => {
+  test('cover every READY version, of all models or of one, or the requested version', async () => {
     const namesOf = ({ model_stats }: Message): string[] =>
       model_stats.map(({ name, version }: Message) => `${name}:${version}`);
     expect(namesOf(await fixture.client.call('ModelStatistics', { name: 'versions' }))).toEqual([

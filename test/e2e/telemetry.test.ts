@@ -209,7 +209,7 @@ describe('the pages of the operations port', () => {
     expect((await get(server, '/nope')).status).toBe(404);
   });
 
-  test('say what is not ready, and why, while the server lives', async () => {
+  test('name each model that is not ready, and why, while the server lives', async () => {
     using repository = new Repository({ echo: identityModel('FP32'), broken: Buffer.from('no model') });
     await using server = await startServer(repository.directory, { flags: ['--log-level', 'silent'] });
     expect((await get(server, '/livez')).status).toBe(200);
@@ -219,7 +219,7 @@ describe('the pages of the operations port', () => {
     expect(sampleValue(await readMetrics(server), 'tensorgate_model_ready', { model: 'broken' })).toBe(0);
   });
 
-  test('of a server that drains say no, while it still answers', async () => {
+  test('report not ready during a drain, while the server still answers', async () => {
     using repository = new Repository({ echo: identityModel('FP32') });
     const server = await startServer(repository.directory, {
       flags: ['--lame-duck-ms', '1500', '--log-level', 'error'],

@@ -56,7 +56,7 @@ describe('versions of a model', () => {
     });
   });
 
-  test('are asked for in metadata, by whoever names none in the request', async () => {
+  test('are chosen by metadata when the request names none', async () => {
     expect(await versionOf({ 'tensorgate-version': '3' })).toBe('3');
     expect(await versionOf({ 'tensorgate-version': 'canary' })).toBe('2');
     expect(await versionOf({ 'tensorgate-version': '3' }, 'stable')).toBe('1');
@@ -207,7 +207,7 @@ async function expectUntouched(server: TestServer, sent: number): Promise<void> 
 
 // Their models compute for a time that a busy machine stretches.
 describe('clients do not notice a shadow', { timeout: 240_000 }, () => {
-  test('that is ten times as slow, of which copies are shed', async () => {
+  test('that is ten times as slow, whose copies are shed', async () => {
     using repository = new Repository({ m: { versions: { 1: slowModel(40), 2: slowModel(400) }, config: SHADOW } });
     await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
     using client = new StockClient(server.grpc);

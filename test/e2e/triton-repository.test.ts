@@ -131,7 +131,7 @@ test.each([
   expect((await fixture.client.call('ModelMetadata', { name: model }))['versions']).toEqual(versions);
 });
 
-test('what is left out is read from the ONNX file', async () => {
+test('fields that are left out are read from the ONNX file', async () => {
   const { config } = await fixture.client.call('ModelConfig', { name: 'partial' });
   expect(config).toMatchObject({
     max_batch_size: 4,
@@ -175,7 +175,7 @@ describe('a reshaped tensor', () => {
     ]);
   });
 
-  test("of the model's own shape is refused", async () => {
+  test('is refused if its shape is the shape of the model', async () => {
     const inputs = [{ name: 'input', datatype: 'FP32', shape: [1], contents: { fp32_contents: [1] } }];
     expect(await fixture.client.refusal('ModelInfer', { model_name: 'scalars', inputs })).toMatchObject({
       code: 'INVALID_ARGUMENT',
@@ -184,14 +184,14 @@ describe('a reshaped tensor', () => {
   });
 });
 
-test('a configuration that is wrong keeps its own model alone from being served, and says where', async () => {
+test('a wrong configuration keeps only its own model from being served, and says where', async () => {
   const { models } = await fixture.client.call('RepositoryIndex');
   const wrong = models.find(({ name }: Message) => name === 'wrong');
   expect(wrong?.reason).toMatch(/config\.pbtxt:2:9: nam: there is no such field; did you mean 'name'\?$/);
   expect(await fixture.client.call('ModelReady', { name: 'add' })).toEqual({ ready: true });
 });
 
-test('what is said in vain is in the log, and a parameter of that kind in ModelConfig', async () => {
+test('ignored settings are in the log, and an ignored parameter in ModelConfig', async () => {
   const { config } = await fixture.client.call('ModelConfig', { name: 'noisy' });
   expect(config.parameters['owner']).toEqual({ string_value: 'us' });
   await fixture.server.stop();

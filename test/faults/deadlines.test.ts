@@ -201,7 +201,7 @@ describe('a model that is known to be slow', () => {
     };
   }
 
-  test('refuses at once, while it is busy, what it cannot do in time even alone, forbids to try again, and does not run it', async () => {
+  test('refuses at once, while it is busy, a request that could not be in time even without others, forbids retries, and never runs it', async () => {
     const runs = await runsOf('slow');
     const answered = await occupied(20);
     // On a busy machine a call may spend all of its time before the server has read it.

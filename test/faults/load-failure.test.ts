@@ -30,7 +30,7 @@ const BROKEN = {
   bfloat16: { model: identityModel('BF16'), reason: /an input or output is BF16, .*: export it as FP16 or FP32/ },
 } as const;
 
-describe('a repository of which only one model is whole', () => {
+describe('a repository with one intact model and several broken ones', () => {
   let repository: Repository;
   let server: TestServer;
   let client: InferenceClient;

@@ -152,7 +152,7 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
     await vi.waitUntil(() => usedBytes() === 0, { timeout: 5_000, interval: 20 });
   });
 
-  test('that others have filled refuses for now, with what is there, and serves again when it is free', async () => {
+  test('refuses for now when others have filled it, reports the free space, and serves again when it is free', async () => {
     const filler = path.join(small, 'filler');
     await using server = await startServer(repository.directory, { flags: ['--mailbox-directory', small] });
     using client = new InferenceClient(server.grpc, { deadlineMs: 20_000 });

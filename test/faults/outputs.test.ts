@@ -77,7 +77,7 @@ describe('outputs beyond the bound', () => {
     expect((await client.infer('zeros', shape(10n, 25n))).output('values', 'FP32').data).toHaveLength(250);
   });
 
-  test('of one request in a batch fail that request only', async () => {
+  test('fail only the request that has them, not its batch', async () => {
     const batching = { preferred_batch_size: [8], max_queue_delay_microseconds: 5_000_000 };
     using repository = new Repository({
       wide: {
@@ -108,7 +108,7 @@ describe('outputs beyond the bound', () => {
     }
   });
 
-  test('of every row are reported when the model is loaded', async () => {
+  test('are reported at the load of the model when every row has them', async () => {
     using repository = new Repository({ wide: { versions: { 1: identityModel('FP32', ['batch', 1_000]) } } });
     await using server = await startServer(repository.directory, { flags: ['--max-output-bytes', '3999'] });
     expect(server.lines).toEqual([

@@ -168,7 +168,7 @@ test('50 loads and unloads leave no runner and no memory', async () => {
   expect((await readReadiness(server)).code).toBe(200);
 }, 240_000);
 
-test('a load for which there is no memory is refused, what serves stays, and operators see what is held', async () => {
+test('a load without enough memory is refused, the serving models stay, and operators see the memory in use', async () => {
   const model = (offset: number) => ({
     versions: { 1: additionModel(offset) },
     config: { instance_group: [{ count: 1 }] },

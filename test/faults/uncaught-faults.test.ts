@@ -53,7 +53,7 @@ test('a runner that sends a malformed message does not end the server', async ()
   expect(await readReadiness({ http })).toEqual({ code: 200, text: 'ready\n' });
 });
 
-test('after a rejection that nothing handles, what was accepted is answered, and the server ends with 1', async () => {
+test('after a rejection that nothing handles, accepted requests are answered, and the server exits with 1', async () => {
   using repository = loopRepository();
   await using server = await serveFaulty(repository);
   const { grpc } = await server.ready;

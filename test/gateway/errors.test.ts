@@ -33,7 +33,7 @@ describe('the closed set of errors', () => {
   });
 });
 
-describe('what is thrown', () => {
+describe('thrown values', () => {
   test('is kept where it is an error of ours', () => {
     const error = new InferError('queue_full', 'full', { pushback: 5 });
     expect(InferError.from(error)).toBe(error);

@@ -62,7 +62,7 @@ async function partNames(): Promise<string[]> {
   return [...started];
 }
 
-describe('a server of which a part does not start', () => {
+describe('a server with a part that does not start', () => {
   test('ends each part before it, the last one first, whichever part fails', async () => {
     const names = await partNames();
     expect(names.slice(-3)).toEqual(['HTTP port', 'gRPC port', 'admin port']);

@@ -50,7 +50,7 @@ function nameOf(name: string): Method {
 }
 
 describe('accepted connections', () => {
-  test('of one port go to several servers, and each call is answered by one of them', async () => {
+  test('on one port go to several servers, and each call is answered by one of them', async () => {
     const first = await front(0, nameOf('first'));
     const second = await front(first.port, nameOf('second'));
     const clients = Array.from({ length: 40 }, () => new RawClient(first.port));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ByteBudget } from '../../src/http2/byte-budget.ts';
 
-test('a part is bounded by its own limit and by that of all', () => {
+test('a part is bounded by its own limit and by the limit of all', () => {
   const all = new ByteBudget(100, 'maxIncomingBytesInAll');
   const one = new ByteBudget(80, 'maxIncomingBytes', all);
   const other = new ByteBudget(80, 'maxIncomingBytes', all);
@@ -15,7 +15,7 @@ test('a part is bounded by its own limit and by that of all', () => {
   expect(all.used).toBe(80);
 });
 
-test('what is there already counts even where there is no room for it', () => {
+test('bytes that are already there count even where there is no room for them', () => {
   const all = new ByteBudget(10, 'maxUnreadBytesInAll');
   const one = new ByteBudget(10, 'maxUnreadBytes', all);
   one.take(15);

@@ -241,7 +241,7 @@ describe('flow control', () => {
 });
 
 describe('states', () => {
-  test('what was under way when a stream was reset is ignored', () => {
+  test('frames that were under way when a stream was reset are ignored', () => {
     const memory = new MemoryConnection({
       '/t/Refuse': { kind: 'streaming', handle: (call) => call.fail(8, 'no') },
     });

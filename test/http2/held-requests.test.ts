@@ -134,7 +134,7 @@ describe('what waits for a call that is paused', () => {
     expect(shifted).toBeLessThan(1_000);
   });
 
-  test('what is inflated counts as what it has become, and is given back', async () => {
+  test('counts inflated bytes at their full size, and gives them back', async () => {
     const memory = connect();
     memory.push(request(1, '/t/Paused', { 'grpc-encoding': 'gzip' }));
     const seen = Promise.withResolvers<number>();
@@ -267,7 +267,7 @@ describe('a message that is discarded', () => {
     expect(leftAfter(size - 500)).toHaveLength(0);
   });
 
-  test('does not free a chunk that holds other messages', () => {
+  test('keeps a chunk that also holds other messages', () => {
     expect(leftAfter(Number.POSITIVE_INFINITY)).toHaveLength(1_000);
   });
 

@@ -249,7 +249,7 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
   });
 });
 
-describe('what is no HTTP/2', () => {
+describe('bytes that are not HTTP/2', () => {
   test.each([
     ['HTTP/1.1', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
     ['a TLS handshake', Buffer.from('16030100a5010000a10303', 'hex')],
@@ -445,7 +445,7 @@ describe('requests that never end', () => {
 });
 
 describe('answers that no one reads', () => {
-  test('of one connection: new streams are refused, and what does not fit becomes RESOURCE_EXHAUSTED', () => {
+  test('on one connection: new streams are refused, and answers that do not fit become RESOURCE_EXHAUSTED', () => {
     const calls: UnaryCall[] = [];
     const memory = new MemoryConnection(
       { '/t/Later': { kind: 'unary', handle: (call) => calls.push(call) } },
@@ -480,7 +480,7 @@ describe('answers that no one reads', () => {
     expect(memory.socket.writableLength).toBeLessThan(100_000);
   });
 
-  test('of all connections: who holds most of them goes, and others are served', async () => {
+  test('on all connections: the peer that holds most of them is closed, and others are served', async () => {
     const port = await serve({ maxUnreadBytes: 16 * MIB, maxUnreadBytesInAll: 40 * MIB });
     const before = process.memoryUsage().arrayBuffers;
     const slow = await Promise.all(
@@ -499,7 +499,7 @@ describe('answers that no one reads', () => {
     await expectAlive();
   });
 
-  test('of all connections, whose windows are closed: as many bytes as may be unread, and no more', async () => {
+  test('on all connections, with closed windows: as many bytes as may be unread, and no more', async () => {
     const port = await serve({ maxUnreadBytes: 8 * MIB, maxUnreadBytesInAll: 30 * MIB });
     const before = process.memoryUsage().arrayBuffers;
     const slow = await Promise.all(

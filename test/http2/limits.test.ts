@@ -156,7 +156,7 @@ describe('DATA in tiny frames', () => {
     return frame(Type.DATA, padding === 0 ? 0 : 8, 1, payload);
   };
 
-  test.each([0, 255])('of which none completes anything ends the connection (padding %i)', async (padding) => {
+  test.each([0, 255])('that complete nothing end the connection (padding %i)', async (padding) => {
     const port = await serve({});
     using peer = await RawPeer.connect(port);
     await peer.send(request(1, '/t/Echo'), frame(Type.DATA, 0, 1, Buffer.concat([Buffer.from([0]), uint32(LENGTH)])));

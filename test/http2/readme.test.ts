@@ -29,7 +29,7 @@ function writeExample(): string {
   return file;
 }
 
-test('the folder and the example pass the type check of the repository, with nothing beside them', async () => {
+test('the folder and the example pass the type check of the repository in a directory of their own', async () => {
   const file = writeExample();
   const project = path.join(path.dirname(file), 'tsconfig.json');
   const compilerOptions = { typeRoots: [path.join(ROOT, 'node_modules/@types')] };

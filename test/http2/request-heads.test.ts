@@ -149,7 +149,7 @@ describe('metadata', () => {
     expectAlive(memory);
   });
 
-  test('of more than 64 KiB, counted with what each pair costs, is RESOURCE_EXHAUSTED', () => {
+  test('above 64 KiB, counted with the cost of each pair, is RESOURCE_EXHAUSTED', () => {
     const memory = connect();
     ask(memory, 1, [...head, ...Array.from({ length: 2_000 }, (_, index) => [`x-${index}`, 'v'] as const)]);
     expect(answerOf(memory, 1)).toContain('grpc-status\x018');
@@ -157,7 +157,7 @@ describe('metadata', () => {
     expectAlive(memory);
   });
 
-  test('of 70 KB as it is sent ends the connection: decoding would have to go on', () => {
+  test('with 70 KB as sent ends the connection: decoding would have to go on', () => {
     const memory = connect();
     ask(memory, 1, [...head, ...Array.from({ length: 7 }, (_, index) => [`x-${index}`, 'v'.repeat(10_000)] as const)]);
     expect(answerOf(memory, 1)).toBe(`gone ${ENHANCE_YOUR_CALM}`);
@@ -187,7 +187,7 @@ describe('metadata', () => {
     expect([...(calls[0]?.keys() ?? [])]).toEqual(['x-a', 'x-b-bin']);
   });
 
-  test('of the protocol is not the application’s', () => {
+  test('that belongs to the protocol is kept from the application', () => {
     const memory = connect();
     const more: Fields = [
       ['grpc-timeout', '1S'],
@@ -200,7 +200,7 @@ describe('metadata', () => {
   });
 });
 
-describe('what is not quite gRPC', () => {
+describe('heads that are not quite gRPC', () => {
   test('a request without a content type gets an HTTP status', () => {
     const memory = connect();
     ask(memory, 1, [...POST, [':path', '/t/Echo'], ['te', 'trailers']]);

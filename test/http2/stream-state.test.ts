@@ -27,11 +27,11 @@ describe('RFC 9113, section 5.1', () => {
     expect(received).toEqual([STREAM_CLOSED, STREAM_CLOSED, TAKE, TAKE]);
   });
 
-  test('of a stream that we reset everything is ignored', () => {
+  test('everything is ignored on a stream that we reset', () => {
     expect(FRAMES.map((frame) => reception(frame, StreamState.RESET))).toEqual(Array(4).fill(Reception.IGNORE));
   });
 
-  test('of a closed stream only what may have crossed its end is ignored', () => {
+  test('on a closed stream only frames that may have crossed its end are ignored', () => {
     const received = FRAMES.map((frame) => reception(frame, StreamState.CLOSED));
     const { STREAM_CLOSED, CONNECTION_CLOSED, IGNORE } = Reception;
     expect(received).toEqual([STREAM_CLOSED, CONNECTION_CLOSED, IGNORE, IGNORE]);

@@ -63,7 +63,7 @@ describe.skipIf(python === undefined)('tritonclient as an operator', () => {
       });
     });
 
-    test('loads one that is in the request alone', () => {
+    test('loads a model that is only in the request', () => {
       expect(told['from_a_request']).toEqual({
         answered: { same: true, version: '7' },
         afterwards: { status: notFound, message: expect.stringContaining("'fresh'") },

@@ -90,7 +90,7 @@ describe.skipIf(python === undefined)('tritonclient over HTTP', () => {
     expect(told['failures'][what]).toEqual({ status, message: expect.stringContaining(message) });
   });
 
-  test('reads what is traced and what is logged, and changes it', () => {
+  test('reads and changes the trace settings and the log settings', () => {
     expect(told['trace_settings']).toMatchObject({ trace_level: ['OFF'], trace_count: '-1' });
     expect(told['log_settings']).toEqual({ changed: 1, same: true });
   });

@@ -125,7 +125,7 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     expect(told['repository']).toContainEqual({ name: 'echo_BYTES', version: '1', state: 'READY' });
   });
 
-  test('reads what is traced and what is logged, and changes it', () => {
+  test('reads and changes the trace settings and the log settings', () => {
     expect(told['trace_settings']).toMatchObject({ trace_level: { value: ['OFF'] }, trace_count: { value: ['-1'] } });
     expect(told['log_settings']).toEqual({ changed: { uint32_param: 1 }, same: true });
   });

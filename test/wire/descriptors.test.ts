@@ -26,7 +26,7 @@ function parsedMessages(file: string): Map<string, protobuf.Type> {
   return found;
 }
 
-test.each(OWN)('the messages and fields of %s are those of its text', (file) => {
+test.each(OWN)('the messages and fields of %s match its text', (file) => {
   const { messages } = readDescriptors(FILES.get(file) ?? new Uint8Array());
   const expected = parsedMessages(file);
   expect(expected.size).toBeGreaterThan(0);

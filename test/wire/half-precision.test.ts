@@ -24,7 +24,7 @@ describe('BF16', () => {
     expect(fromBf16(0xff80)).toBe(-Infinity);
   });
 
-  test('comes back for every bit pattern but those of NaN', () => {
+  test('comes back for every bit pattern except NaN', () => {
     const numbers = ALL_BITS.filter((bits) => !Number.isNaN(fromBf16(bits)));
     expect(numbers.map((bits) => toBf16(fromBf16(bits)))).toEqual(numbers);
     expect(fromBf16(toBf16(Number.NaN))).toBeNaN();

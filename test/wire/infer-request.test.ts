@@ -63,7 +63,7 @@ describe('the head of a request', () => {
     expect(decodeInferRequest(message, limits).modelName).toBe('late');
   });
 
-  test('of bytes that are no message is not there', () => {
+  test('is missing for bytes that are no message', () => {
     expect(peekInferHead(hex('0a05 6d'), limits)).toBeUndefined();
     expect(peekInferHead(Buffer.from('no message'), limits)).toBeUndefined();
     expect(
@@ -334,11 +334,11 @@ describe('limits', () => {
     expect(outcome(hex(message(max + 1)), small)).toBe('limit');
   });
 
-  test('raw contents have the limit of the inputs, not what is left of it', () => {
+  test('raw contents have the limit of the inputs, not its rest', () => {
     expect(outcome(hex('2a00 2a00 3a00 3a00'), small)).toBe('accepted');
   });
 
-  test('the error says what was found and what is allowed', () => {
+  test('the error names the size and the limit', () => {
     expect(() => decodeInferRequest(hex('0a0761626364656667'), small)).toThrow(
       new WireError('limit', 'model_name at byte 1 has 7 bytes, at most 6 are allowed'),
     );

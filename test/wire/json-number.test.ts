@@ -137,7 +137,7 @@ describe('a number of JSON', () => {
     },
   );
 
-  test('of thousands of digits is none, and costs no time', () => {
+  test('with thousands of digits is none, and costs no time', () => {
     expect(read('1'.repeat(1_999))).toBe(1_999);
     for (const text of ['1', '0.0', '1e', '0.'].map((head) => head + '0'.repeat(10_000_000))) {
       const begun = process.cpuUsage();

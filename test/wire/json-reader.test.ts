@@ -109,7 +109,7 @@ describe('a reader of JSON', () => {
     expect(() => parse(Uint8Array.of(0x22, 0xff, 0x22))).toThrow(/string of UTF-8/);
   });
 
-  test('refuses what is deeper, longer or more than allowed, before it is made', () => {
+  test('refuses a document that is deeper, longer or larger than allowed, before it is made', () => {
     expect(() => parse('['.repeat(100_000))).toThrow(/more than 64 nested values/);
     expect(() => parse(`[${'1,'.repeat(100)}1]`, { maxBytes: 1_000, maxValues: 100 })).toThrow(/more than 100 values/);
     const atOnce = { maxBytes: 1_000, maxValues: 1_000, maxValuesAtOnce: 100 };

@@ -166,7 +166,7 @@ describe('elements in JSON', () => {
     expect(() => read(`${'['.repeat(100)}${']'.repeat(100)}`, 'FP32', [0])).toThrow('at most 64 nested arrays');
   });
 
-  test('of an image, 150,528 floats, take at most 40 ms of CPU time', () => {
+  test('for an image, 150,528 floats, take at most 40 ms of CPU time', () => {
     const count = 150_528;
     const text = `[${Array.from({ length: count }, (_, index) => Math.fround(Math.sin(index)))}]`;
     const bytes = Buffer.from(text);

@@ -44,7 +44,7 @@ describe('elements written as JSON', () => {
     },
   );
 
-  test.each(FIXED)('of %s come back bit for bit', (datatype, bytes) => {
+  test.each(FIXED)('from %s come back bit for bit', (datatype, bytes) => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: bytes, maxLength: bytes * 40 }), (data) => {
         const raw = canonical(datatype, data.slice(0, data.length - (data.length % bytes)));
@@ -58,7 +58,7 @@ describe('elements written as JSON', () => {
     );
   });
 
-  test('of FP32 have the fewest digits that mean no other number', () => {
+  test('from FP32 have the fewest digits that mean no other number', () => {
     fc.assert(
       fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
         const raw = new Uint8Array(Float32Array.of(value).buffer);
@@ -89,14 +89,14 @@ describe('elements written as JSON', () => {
     expect(write(datatype, jsonToRaw(datatype, values), values.length)).toBe(json);
   });
 
-  test('of 64 bits are exact', () => {
+  test('from 64 bits are exact', () => {
     const values = [2n ** 63n - 1n, -(2n ** 63n), 9_007_199_254_740_993n, -9_007_199_254_740_993n, -1n, 0n];
     expect(write('INT64', jsonToRaw('INT64', values), 6)).toBe(`[${values}]`);
     const unsigned = [2n ** 64n - 1n, 2n ** 53n, 4_294_967_296n];
     expect(write('UINT64', jsonToRaw('UINT64', unsigned), 3)).toBe(`[${unsigned}]`);
   });
 
-  test('of BYTES, into buffers of any size, are strings that JSON.parse reads', () => {
+  test('from BYTES, into buffers of any size, are strings that JSON.parse reads', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary' })), size, (texts, room) => {
         const wellFormed = texts.map((text) => text.toWellFormed());
@@ -107,12 +107,12 @@ describe('elements written as JSON', () => {
     );
   });
 
-  test('of BYTES are escaped as JSON.stringify does it', () => {
+  test('from BYTES are escaped as JSON.stringify does it', () => {
     const texts = [String.fromCharCode(...Array(0x80).keys()), '\uFEFFé\u2028😀', '', '"\\'];
     expect(write('BYTES', jsonToRaw('BYTES', texts), texts.length)).toBe(JSON.stringify(texts));
   });
 
-  test('of BYTES that are no UTF-8 have replacement characters', () => {
+  test('from BYTES that are no UTF-8 have replacement characters', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 60 })), (elements) => {
         const texts = elements.map((bytes) => Buffer.from(bytes).toString('utf8'));
@@ -121,7 +121,7 @@ describe('elements written as JSON', () => {
     );
   });
 
-  test('of a large tensor take less than 100 ms of CPU time for 150,528 floats', () => {
+  test('from a large tensor take less than 100 ms of CPU time for 150,528 floats', () => {
     const count = 150_528;
     const raw = new Uint8Array(Float32Array.from({ length: count }, (_, index) => Math.sin(index)).buffer);
     const target = Buffer.alloc(count * MIN_STEP_BYTES);

@@ -9,7 +9,7 @@ const FIXED = Object.entries(DATATYPE_BYTES).filter(([, size]) => size !== undef
 const isJsonNumber = (value: unknown): boolean => typeof value !== 'number' || Number.isFinite(value);
 
 describe('raw contents', () => {
-  test.each(FIXED)('of %s come back from their JSON, bit for bit', (datatype, size) => {
+  test.each(FIXED)('for %s come back from their JSON, bit for bit', (datatype, size) => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: size, maxLength: size * 20 }), (bytes) => {
         const raw = bytes.subarray(0, bytes.length - (bytes.length % size));
@@ -21,7 +21,7 @@ describe('raw contents', () => {
     );
   });
 
-  test('of BYTES come back from their JSON', () => {
+  test('for BYTES come back from their JSON', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'grapheme' })), (texts) => {
         expect(rawToJson('BYTES', jsonToRaw('BYTES', texts), texts.length)).toEqual(texts);

@@ -26,7 +26,7 @@ const CASES = 40_000;
 const SEED = 20_261_123;
 
 describe('mutated messages', () => {
-  test(`of ${CASES} requests each is refused or decoded, and decoded as protobufjs decodes it`, () => {
+  test(`are refused or decoded as protobufjs decodes them: ${CASES} requests`, () => {
     const random = randomIntegers(SEED);
     const corpus = requestCorpus();
     let accepted = 0;
@@ -50,7 +50,7 @@ describe('mutated messages', () => {
     expect(accepted).toBeLessThan(CASES / 1.2);
   });
 
-  test(`of ${CASES} answers and stream messages each is refused or decoded`, () => {
+  test(`are refused or decoded: ${CASES} answers and stream messages`, () => {
     const random = randomIntegers(SEED + 1);
     const corpus = responseCorpus();
     let accepted = 0;

@@ -15,7 +15,7 @@ function readText(bytes: Uint8Array): string {
 }
 
 describe('texts', () => {
-  test('exactly what is UTF-8 is accepted, and reads as Node reads it', () => {
+  test('only valid UTF-8 is accepted, and reads as Node reads it', () => {
     // Mostly bytes that begin, continue or nearly make a character, so that both answers are common.
     const byte = fc.constantFrom(
       0x00,

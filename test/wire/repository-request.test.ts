@@ -91,7 +91,7 @@ describe('a message that is small in bytes and large in fields is refused while 
     expect(process.cpuUsage(before).user).toBeLessThan(100_000);
   });
 
-  test('of texts that are a message each', () => {
+  test('with many texts that are a message each', () => {
     const text = within(0x1a, within(0x12, within(0x1a, many(MAX_CONFIG_BYTES, 0x61))));
     expect(() => decodeRepositoryRequest(Buffer.concat([text, text]))).toThrow(WireError);
   });

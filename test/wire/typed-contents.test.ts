@@ -267,7 +267,7 @@ describe('the wrong field', () => {
     }
   });
 
-  test('elements in two fields are refused, by the one that does not fit', () => {
+  test('elements in two fields are refused, and the field that does not fit is named', () => {
     const contents = receive(hex('120101 320400000000'));
     expect(problem(() => typedToRaw(contents, 'FP32', 2))).toEqual({ kind: 'wrong_field', datatype: 'INT32' });
     expect(problem(() => typedToRaw(contents, 'INT32', 2))).toEqual({ kind: 'wrong_field', datatype: 'FP32' });

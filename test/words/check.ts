@@ -9,7 +9,7 @@ import { commentsOf, markdownProse, type ProseLine, textsOf, titlesOf } from './
 const ROOT = path.join(import.meta.dirname, '../..');
 
 /** Findings per 1,000 lines of the files of each area. They may only shrink. */
-export const BUDGETS = { docs: 1, texts: 0.2, comments: 0.5, titles: 6 } as const satisfies Record<string, number>;
+export const BUDGETS = { docs: 1, texts: 0.2, comments: 0.5, titles: 0.2 } as const satisfies Record<string, number>;
 
 export type Area = keyof typeof BUDGETS;
 

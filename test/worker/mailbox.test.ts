@@ -31,7 +31,7 @@ function pattern(length: number, seed = 1): Uint8Array {
   return new Uint8Array(words.buffer, 0, length);
 }
 
-describe('what is written is read', () => {
+describe('written tensors are read back', () => {
   test.each([
     { name: 'nothing', sizes: [] },
     { name: 'empty pieces', sizes: [0, 0] },
@@ -173,7 +173,7 @@ describe('the file', () => {
     expect(fs.readdirSync(directory)).toEqual([]);
   });
 
-  describe('of a process that its children do not see in /proc', () => {
+  describe('in a process that its children do not see in /proc', () => {
     beforeEach(() => {
       vi.spyOn(fs, 'readlinkSync').mockReturnValue('1');
     });
@@ -221,7 +221,7 @@ describe('after a batch', () => {
     box.settle(bytes + 4);
   }
 
-  test('of a few pages, the memory is kept, and no timer runs', () => {
+  test('with a few pages, the memory is kept, and no timer runs', () => {
     const box = mailbox();
     batch(box, 60 * 1024);
     expect(vi.getTimerCount()).toBe(0);
@@ -250,7 +250,7 @@ describe('after a batch', () => {
     expect(sizeOf(box)).toBe(0);
   });
 
-  test('of unusual size, what the next ones do not need is given back while they come', () => {
+  test('with unusual size, the pages that the next ones do not need are given back while they come', () => {
     const box = mailbox();
     batch(box, 65 * MIB);
     vi.advanceTimersByTime(1_000);

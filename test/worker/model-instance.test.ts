@@ -64,7 +64,7 @@ function bytesOf(datatype: Datatype, elements: number): Uint8Array {
 }
 
 describe('tensors', () => {
-  test.each(SERVED)('of %s pass bit for bit', async (datatype) => {
+  test.each(SERVED)('with datatype %s pass bit for bit', async (datatype) => {
     const { box } = await loaded(identityModel(datatype));
     const data = bytesOf(datatype, 400);
     const [answer] = await answersTo(box, [{ name: 'input', datatype, shape: [100, 4], data }]);
@@ -79,7 +79,7 @@ describe('tensors', () => {
     expect(Buffer.compare(answer?.data ?? new Uint8Array(0), data)).toBe(0);
   });
 
-  test.each(SERVED)('of %s may be empty', async (datatype) => {
+  test.each(SERVED)('with datatype %s may be empty', async (datatype) => {
     const { box } = await loaded(identityModel(datatype, ['batch', 'length']));
     const data = new Uint8Array(0);
     const [answer] = await answersTo(box, [{ name: 'input', datatype, shape: [3, 0], data }]);
@@ -103,7 +103,7 @@ describe('tensors', () => {
     expect(Buffer.compare(answer?.data ?? new Uint8Array(0), data)).toBe(0);
   });
 
-  test('of several inputs and datatypes pass beside each other', async () => {
+  test('for several inputs and datatypes pass beside each other', async () => {
     const tensors = SERVED.map((datatype, index): Given => {
       const shape = [index + 1, 3];
       return { name: datatype, datatype, shape, data: bytesOf(datatype, (index + 1) * 3) };
@@ -120,7 +120,7 @@ describe('tensors', () => {
     }
   });
 
-  test('of very different sizes follow one another', async () => {
+  test('with very different sizes follow one another', async () => {
     const { box } = await loaded(identityModel('UINT8', ['batch', 4]));
     for (const rows of [1, 500_000, 1, 20_000, 3]) {
       const data = bytesOf('UINT8', rows * 4);
@@ -185,7 +185,7 @@ describe('outputs with more bytes than the run allows', () => {
     await expect(failed).rejects.toThrow(/^output '\w+' of shape \[1,2\] has 8 bytes, all outputs have 16$/);
   });
 
-  test('of strings count their bytes, and the length of each', async () => {
+  test('with strings count their bytes, and the length of each', async () => {
     const { box } = await loaded(identityModel('BYTES', ['batch', 1]));
     const data = encodeBytesTensor([Buffer.from('é'.repeat(50)), Buffer.from('')]);
     const given: Given = { name: 'input', datatype: 'BYTES', shape: [2, 1], data };

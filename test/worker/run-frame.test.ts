@@ -110,7 +110,7 @@ describe('a frame', () => {
     );
   });
 
-  test('of a usual run is small', () => {
+  test('for a usual run is small', () => {
     const [tensor] = TENSORS;
     const inputs: TensorPlace[] = [{ ...tensorOf(tensor), shape: [25, 64], offset: 0, byteLength: 1_600 }];
     expect(new FrameWriter().run({ inputs, outputOffset: 1_600, maxOutputBytes: 1_000 }, NUMBERS).byteLength).toBe(88);

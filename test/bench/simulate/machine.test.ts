@@ -51,7 +51,7 @@ test('a fair share is an equal part, and what a modest claimant leaves goes to t
   expect(fairShares(1, [2, 2, 2, 2])).toEqual([0.25, 0.25, 0.25, 0.25]);
 });
 
-test('a curve is straight between its measured sizes, and its capacity is that of its best size', () => {
+test('a curve is straight between its measured sizes, and its capacity is reached at its best size', () => {
   const curve = {
     ...RESNET_50,
     maxRows: 4,

@@ -25,7 +25,7 @@ function bruteForce(arrivals: readonly number[], runMs: Float64Array, sloMs: num
   return best;
 }
 
-test('the optimum is that of trying every schedule', () => {
+test('the optimum equals the best of all schedules', () => {
   const gaps = fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 1, maxLength: 9 });
   const steps = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 4 });
   fc.assert(

@@ -33,7 +33,7 @@ describe('figures of answers', () => {
     expect(goodput(ANSWERS, 10, 30)).toBe(1 / 20);
   });
 
-  test('take latencies of what was answered only, and name the other fates', () => {
+  test('count latencies of answered requests only, and name the other outcomes', () => {
     expect(answerMs(ANSWERS, 0.99)).toBe(20);
     expect(fatesText(ANSWERS)).toBe('late 1, shed 1, refused 1');
   });

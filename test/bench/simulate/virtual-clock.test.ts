@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { VirtualClock } from '../../../bench/simulate/virtual-clock.ts';
 
 describe('the virtual clock', () => {
-  test('runs timers in the order of their times, and those of one moment in the order in which they were set', async () => {
+  test('runs timers in the order of their times, and timers of the same time in the order in which they were set', async () => {
     using clock = new VirtualClock();
     const seen: string[] = [];
     setTimeout(() => seen.push(`b ${performance.now()}`), 20);

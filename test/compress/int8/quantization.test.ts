@@ -26,7 +26,7 @@ describe('the quantization of a range', () => {
     expect(quantizationOf({ low: 3, high: 51 })).toEqual({ scale: Math.fround(0.2), zero: 0 });
   });
 
-  test('of nothing but 0, and of next to nothing, is one', () => {
+  test('exists for a range of only 0, and of almost nothing', () => {
     expect(quantizationOf({ low: 0, high: 0 })).toEqual({ scale: 1, zero: 0 });
     expect(quantizationOf({ low: 0, high: 1e-44 }).scale).toBeGreaterThan(0);
     expect(quantizationOf({ low: -7, high: -2 })).toMatchObject({ zero: 255 });
@@ -57,7 +57,7 @@ describe('quantized weights', () => {
     );
   });
 
-  test('of a channel of zeros have a scale too, and a least scale is kept', () => {
+  test('have a scale even for a channel of zeros, never below the least scale', () => {
     const { integers, scales } = quantizeChannels(Float32Array.of(0, 0, 127, 1), [2, 2], 0, (channel) => channel * 2);
     expect([...scales]).toEqual([1, 2]);
     expect([...integers]).toEqual([0, 0, 64, 1]);

@@ -50,7 +50,7 @@ describe('a graph', () => {
     expect(() => new Graph(model).toModel('it')).toThrow(/the graph runs in a circle at node 'node_add\d'/);
   });
 
-  test('of a chain of 20,000 nodes is no matter of depth', () => {
+  test('may be a chain of 20,000 nodes: depth does not matter', () => {
     const network = new Network();
     let tensor = 'x';
     for (let at = 0; at < 20_000; at++) tensor = network.add('Relu', [tensor]);

@@ -108,7 +108,7 @@ describe('external data', () => {
     expect(fs.readFileSync(file).includes(path.dirname(file))).toBe(false);
   });
 
-  test('of a model is compressed with it', async () => {
+  test('is compressed with its model', async () => {
     const file = path.join(temporaryDirectory(), 'model.onnx');
     await writeOnnxModel(perceptron(), file, { externalData: 'always' });
     const { model: small } = compress(await readOnnxModel(file), { kind: 'fp16-weights' });

@@ -127,7 +127,7 @@ describe('GRPCInferenceService', () => {
     });
   });
 
-  test('whatever else is thrown becomes INTERNAL, and is not told', async () => {
+  test('an unexpected exception becomes INTERNAL, and its text stays inside', async () => {
     expect(await client.call('ModelConfig')).toMatchObject({ status: 'INTERNAL', text: 'internal error' });
   });
 

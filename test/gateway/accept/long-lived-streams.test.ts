@@ -81,7 +81,7 @@ describe.each(STREAMS_OF)('%s', (_, path, messageOf) => {
   });
 });
 
-describe('what is sent on very many streams at once', () => {
+describe('messages on very many streams at once', () => {
   test('a status that changes reaches all watchers, a thousand in a turn of the event loop', async () => {
     const memory = connect();
     for (let index = 0; index < STREAMS; index++) {

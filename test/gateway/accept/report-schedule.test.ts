@@ -44,7 +44,7 @@ test('each comes at its interval, and all of a tick together', () => {
   expect(fourth).toBe(1);
 });
 
-test('what is removed is not sent, and is held by nothing', () => {
+test('a removed report is not sent, and is not retained', () => {
   const [kept, removed] = add(1_000, 1_000);
   if (removed !== undefined) schedule.remove(removed);
   vi.advanceTimersByTime(10_100);

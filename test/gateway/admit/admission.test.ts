@@ -33,7 +33,7 @@ describe('the byte budget', () => {
     expect([admission.bytes, admission.requests]).toEqual([100, 1]);
   });
 
-  test('comes back when the one who holds it throws', () => {
+  test('is given back when its holder throws', () => {
     const admission = new Admission(100);
     expect(() => {
       using _permit = admission.tryAcquire(70);
@@ -54,7 +54,7 @@ test('answers that no one reads take of the same budget, and are no requests', (
 });
 
 describe('the bytes that a request holds', () => {
-  test('are those of its message, where its contents are raw: they are never copied', () => {
+  test('are the bytes of its message when its contents are raw: they are never copied', () => {
     expect(footprint(100, rawRequest('FP32', [4], new Uint8Array(16)))).toBe(100);
   });
 
@@ -64,7 +64,7 @@ describe('the bytes that a request holds', () => {
     expect(footprint(100, inferRequest({ inputs }))).toBe(100 + 80 + 12 + 6 * 64);
   });
 
-  test('of a datatype that is none do not count: they are refused before they grow', () => {
+  test('do not count an unknown datatype: the request is refused before it grows', () => {
     const contents = typedContents('INT64', new Uint8Array(80), 10);
     expect(footprint(100, inferRequest({ inputs: [inferInput('a', 'toString', [10], { contents })] }))).toBe(100);
   });

@@ -190,7 +190,7 @@ describe('buckets', () => {
     );
   });
 
-  test('of requests that are not padded are of exact lengths, and never those of padded ones', () => {
+  test('have exact lengths for unpadded requests, and never the lengths of padded ones', () => {
     const blank = int64(...Array(12).fill(0));
     expect(
       key(
@@ -236,7 +236,7 @@ describe('buckets', () => {
     );
   });
 
-  test('of a model whose requests are not padded are of exact lengths', () => {
+  test('have exact lengths for a model without padding', () => {
     expect(bucketKey([[1, 9]], 'rows', inputs)).not.toBe(bucketKey([[1, 10]], 'rows', inputs));
   });
 });

@@ -90,7 +90,7 @@ describe('tenants', () => {
     expect(admitted(limit, 100, 'other')).toBe(0);
   });
 
-  test('of the smallest weight are let in at times', () => {
+  test('with the smallest weight are let in at times', () => {
     const limit = limitOf({ tiny: 0.001 });
     expect(admitted(limit, 10, 'tiny')).toBe(1);
     vi.advanceTimersByTime(99_000);

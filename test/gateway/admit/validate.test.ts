@@ -45,7 +45,7 @@ function sizeOf(datatype: Datatype): number {
   return DATATYPE_BYTES[datatype] ?? 0;
 }
 
-describe('what is accepted', () => {
+describe('accepted requests', () => {
   test.each(SIZED)('raw contents of %s, as a view of what came', (datatype) => {
     const raw = new Uint8Array(2 * 4 * sizeOf(datatype));
     const tensors = validate(rawRequest(datatype, [2, 4], raw), model(datatype));
@@ -95,7 +95,7 @@ describe('what is accepted', () => {
     expect(bucketOf([1, 3])).not.toBe(bucketOf([1, 4]));
   });
 
-  test('a model without batching takes whole shapes, each of which is a bucket', () => {
+  test('a model without batching takes whole shapes, and each is a bucket', () => {
     const signature = signatureOf([spec('x', 'UINT8', [-1, 2])], { batching: WHOLE });
     const [one, two] = [1, 2].map((size) =>
       validate(rawRequest('UINT8', [size, 2], new Uint8Array(size * 2)), signature),
@@ -126,7 +126,7 @@ describe('what is accepted', () => {
   });
 });
 
-describe('T1: bytes that are not those of the shape', () => {
+describe('T1: bytes that do not match the shape', () => {
   const wrong = SIZED.flatMap((datatype) => {
     const right = 2 * 4 * sizeOf(datatype);
     return [right - 1, right + 1, right * 2, 0].map((got) => ({ datatype, right, got }));
@@ -157,7 +157,7 @@ describe('T2: datatypes', () => {
     [...DATATYPES, 'fp32', 'FLOAT', '', 'TYPE_FP32', 'toString', '__proto__'].map((given) => ({ wanted, given })),
   ).filter(({ wanted, given }) => wanted !== given);
 
-  test('each but the own one is refused, whatever else is right', () => {
+  test('every datatype except the declared one is refused, even if all the rest is right', () => {
     for (const { wanted, given } of pairs) {
       expectInvalid(
         rawRequest(given, [1, 4], new Uint8Array(4 * (isDatatype(given) ? sizeOf(given) : 4))),

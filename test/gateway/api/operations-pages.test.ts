@@ -83,7 +83,7 @@ test('scrapes at the same moment share one collection', async () => {
   expect(await (await get('/metrics')).text()).toBe('up 2\n');
 });
 
-test('metrics that cannot be collected are an error of this request alone', async () => {
+test('metrics that cannot be collected fail only this request', async () => {
   metricsText = () => Promise.reject(new Error('secret detail'));
   const response = await get('/metrics');
   expect([response.status, await response.text()]).toEqual([500, 'internal error\n']);

@@ -155,7 +155,7 @@ describe('a call that names no deadline', () => {
     expect(reasons(fresh)).toEqual(Array(4).fill('answered'));
   });
 
-  test('ends with DEADLINE_EXCEEDED at the end of its real time alone', async () => {
+  test('ends with DEADLINE_EXCEEDED only at the end of its real time', async () => {
     const bench = new SchedulerBench({ objectiveMs: 100 });
     await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { call: callWithout(2_000) });

@@ -201,23 +201,23 @@ describe('rows that do not lie on axis 0', () => {
   const one = tensors(1, [Buffer.from('aaaAAA'), eight], [[2, 1, 3], []]);
   const two = tensors(2, [Buffer.from('bbbcccBBBCCC'), eight], [[2, 2, 3], []]);
 
-  test('interleave, and what is shared is there once', () => {
+  test('interleave, and shared values are there once', () => {
     expect(landed(load([one, two]), [memory, rate])).toEqual([
       { shape: [2, 3, 3], bytes: Buffer.from('aaabbbcccAAABBBCCC') },
       { shape: [], bytes: eight },
     ]);
   });
 
-  test('of one request are not copied', () => {
+  test('are not copied when they belong to one request', () => {
     expect(gather(load([two]), [memory, rate], 'rows').chunks[0]).toBe(two.inputs[0]);
   });
 
-  test('of a whole request are as they came', () => {
+  test('stay as they came in a whole request', () => {
     const { places } = gather(load([two]), [memory, rate], 'whole');
     expect(places.map(({ shape }) => shape)).toEqual([[2, 2, 3], []]);
   });
 
-  test('are parted again, and what is shared is given to all', () => {
+  test('are parted again, and shared values are given to all', () => {
     const data = Buffer.from('aaabbbcccAAABBBCCC');
     const outputs: OutputTensor[] = [
       { name: 'memory', datatype: 'UINT8', shape: [2, 3, 3], data },

@@ -215,7 +215,7 @@ describe('slow runs', () => {
     );
   });
 
-  test('of one size do not stay while others show that they are over', () => {
+  test('at one size are forgotten when other sizes show that they are over', () => {
     const bench = swept(CNN);
     for (let run = 0; run < 12; run++) bench.run(UNIT_ROW, 1, 8 * runMs(CNN, 1));
     for (let run = 0; run < 12; run++) bench.run(UNIT_ROW, 8 + (run % 9), runMs(CNN, 8 + (run % 9)));
@@ -286,7 +286,7 @@ describe('shapes', () => {
     expect(bench.predict(UNIT_ROW, 64)).toBeLessThan(1.8 * runMs(MLP_23MB, 64));
   });
 
-  test('batches whose rows are dearer than those of small ones stay dear while thousands of small ones run', () => {
+  test('batches whose rows are dearer than rows of small ones stay dear while thousands of small ones run', () => {
     const bench = swept(MINILM_128);
     const perRow = (rows: number): number => bench.predict(UNIT_ROW, rows) / rows;
     for (let run = 0; run < 6_000; run++) {
@@ -409,7 +409,7 @@ describe('the fastest run', () => {
     expect(model.fastest({ elements: 2, length: 1 }, 2)).toBeUndefined();
   });
 
-  test('of a smaller batch is not slower than that of a larger one', () => {
+  test('is never slower for a smaller batch than for a larger one', () => {
     const { model } = new Bench();
     model.observe(UNIT_ROW, 1, 900, 0, 0);
     model.observe(UNIT_ROW, 8, 40, 0, 0);

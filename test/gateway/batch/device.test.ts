@@ -246,7 +246,7 @@ describe('versions that contend', () => {
     expect(other.running).toBe(1);
   });
 
-  test('are charged for the time that their runs took, where that is not what was predicted', () => {
+  test('are charged for the measured time of their runs, where it differs from the prediction', () => {
     const machine = new Machine(1);
     const liar = machine.add({ backlog: FLOODED, runMs: 30, predictedMs: 1 });
     const honest = machine.add({ backlog: FLOODED, runMs: 30, predictedMs: 30 });
@@ -255,7 +255,7 @@ describe('versions that contend', () => {
     expect(liar.servedMs / honest.servedMs).toBeLessThan(1.1);
   });
 
-  test('of which one takes all cores do not keep it from running', () => {
+  test('do not starve a version by another one that takes all cores', () => {
     const machine = new Machine(2);
     const wide = machine.add({ cores: 2, backlog: FLOODED });
     const narrow = [1, 2, 3].map(() => machine.add({ backlog: FLOODED, instances: 4 }));
@@ -409,7 +409,7 @@ describe('a run whose outputs are of no use yet', () => {
     return share;
   }
 
-  test('goes after that of a version which the run before gave work', () => {
+  test('runs after a version to which the run before gave work', () => {
     const device = new Device(1);
     const [first, follower, other] = [join(device, 'first'), join(device, 'follower'), join(device, 'other')];
     const run = first.start(10);

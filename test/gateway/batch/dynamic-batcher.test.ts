@@ -276,7 +276,7 @@ describe('levels of priority', () => {
     expect(decided([bucket([normal]), bucket([urgent])], EAGER, 1)).toEqual(run(1, 'idle', 1));
   });
 
-  test('what has waited longer than a level is worth goes before what is more urgent by one', () => {
+  test('a request that has waited longer than a level is worth runs before one that is more urgent by one', () => {
     const old = { rows: 1, arrivalMs: NOW - 1_001, deadline: FOREVER, level: 2 };
     const urgent = { rows: 1, arrivalMs: NOW, deadline: FOREVER, level: 1 };
     expect(decided([bucket([urgent]), bucket([old])], EAGER, 1)).toEqual(run(1, 'idle', 1));

@@ -66,7 +66,7 @@ describe('flows that wait all the time', () => {
   });
 });
 
-describe('what is not sent', () => {
+describe('unsent work', () => {
   test('FAIR-2: charges nothing: shed, refused or cancelled, the next one stands where it stood', () => {
     fc.assert(
       fc.property(fc.array(work, { minLength: 1, maxLength: 20 }), (shed) => {
@@ -121,7 +121,7 @@ describe('a flow that begins to wait', () => {
 });
 
 describe('the work that goes before a request', () => {
-  test('is what is sent before it, where nothing else comes', () => {
+  test('is the work that is sent before it, where nothing else comes', () => {
     const tenants = fc.array(
       fc.record({ weight: fc.constantFrom(1, 2, 4), requests: fc.integer({ min: 1, max: 30 }) }),
       {

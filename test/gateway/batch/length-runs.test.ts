@@ -28,7 +28,7 @@ describe('requests of a batch', () => {
     expect(withFirst(mixed, costing(100, 0.1))).toEqual(mixed);
   });
 
-  test('run with those of nearly the same length where padding costs more than a run', () => {
+  test('run with requests of nearly the same length where padding costs more than a run', () => {
     expect(lengthsOf(withFirst(mixed, costing(0.5, 0.25)))).toEqual([30, 29]);
     expect(lengthsOf(withFirst(mixed.toReversed(), costing(0.5, 0.25)))).toEqual([36, 35, 36]);
   });
@@ -41,7 +41,7 @@ describe('requests of a batch', () => {
     expect(withFirst(mixed, () => undefined)).toBe(mixed);
   });
 
-  test('of one length are never parted, nor predicted', () => {
+  test('with one length are never parted, nor predicted', () => {
     const same = [text(9), text(9, 3)];
     const predict = (): never => {
       throw new Error('there is nothing to decide');
@@ -83,7 +83,7 @@ describe('requests of a batch', () => {
     );
   });
 
-  test('of any length make few predictions', () => {
+  test('with any lengths need few predictions', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 2, maxLength: 256 }), (offsets) => {
         let predictions = 0;

@@ -13,7 +13,7 @@ test('rows count for as long as they are there, also those that still are', () =
   expect(occupancy.rowMs(1_000)).toBe(2 * 20 + 3 * 20);
 });
 
-test('the area is that of all stays together, in whatever order they begin and end', () => {
+test('the area is the sum of all stays, in whatever order they begin and end', () => {
   const stay = fc.record({ rows: fc.integer({ min: 1, max: 64 }), from: fc.nat(1_000), for: fc.nat(1_000) });
   fc.assert(
     fc.property(fc.array(stay, { maxLength: 30 }), (stays) => {

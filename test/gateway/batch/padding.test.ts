@@ -87,7 +87,7 @@ describe('rows of unlike length', () => {
     );
   });
 
-  test('of equal length are as they came, even where an input is to be broadcast', () => {
+  test('with equal length stay as they came, even where an input is to be broadcast', () => {
     const specs = [...IDS, { name: 'mask', datatype: 'UINT8' as const, shape: [-1, -1] }];
     const lengths = axisOf([
       { datatype: 'UINT8', value: 0 },

@@ -146,7 +146,7 @@ describe('order', () => {
     expect(fixture.order().slice(0, 4)).toEqual([greedy[0], modest[0], greedy[1], modest[1]]);
   });
 
-  test('what is judged hopeless takes no turn from those behind it, and goes on waiting', () => {
+  test('a request that is judged hopeless takes no turn from requests behind it, and goes on waiting', () => {
     const [first, second] = [fixture.push({ due: 1 }), fixture.push({ due: 2 })];
     const { promising: left, hopeless } = fixture.queue.survey((one) => (one === first ? 'hopeless' : 'promising'));
     expect([hopeless, left.get('a')]).toEqual([[first], [second]]);
@@ -156,7 +156,7 @@ describe('order', () => {
 });
 
 describe('the predicted time before a request', () => {
-  test('is that of full batches and the rest, each bucket at its own cost', () => {
+  test('is the time of full batches and the rest, each bucket at its own cost', () => {
     const queue = new RequestQueue(oneLevel(), MAX_BYTES, {
       predict: ({ bucket }, rows) => (bucket === 'slow' ? 100 + rows : rows),
       maxRows: 4,
@@ -175,7 +175,7 @@ describe('the predicted time before a request', () => {
     expect(queue.msBefore({ flow, due: 1 })).toBe(6 + 104 + 101);
   });
 
-  test('is what is due earlier in its own flow', () => {
+  test('covers requests that are due earlier in its own flow', () => {
     for (let due = 0; due < 8; due++) fixture.push({ due });
     const { flow } = fixture.request();
     expect([-1, 3, 7].map((due) => fixture.queue.msBefore({ flow, due }))).toEqual([0, 4, 8]);

@@ -133,7 +133,7 @@ describe('batches', () => {
     expect(events[1]?.calls).toEqual(tickets.map(({ call }) => call));
   });
 
-  test('an answer whose rows are not those of the batch is a fault of ours, and no row goes to the wrong request', async () => {
+  test('an answer with another number of rows than its batch is a fault of ours, and no row goes to the wrong request', async () => {
     const bench = new SchedulerBench();
     const tickets = [bench.submit(fp32Rows(1)), bench.submit(fp32Rows(1))];
     await turn();
@@ -254,7 +254,7 @@ describe('deadlines', () => {
     expect(bench.executor.runs).toHaveLength(1);
   });
 
-  test('a policy without the override does not hear the time-out of a request', async () => {
+  test('a policy without the override ignores the time-out of a request', async () => {
     const bench = new SchedulerBench({ policy: { defaultTimeoutMs: 40, allowTimeoutOverride: false } });
     await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { timeoutMs: 5 });
@@ -292,7 +292,7 @@ describe('deadlines', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('Q4: a request that has become hopeless while it waited is never run, and told not to retry', async () => {
+  test('Q4: a request that has become hopeless while it waited is never run, and is refused without a retry', async () => {
     const bench = new SchedulerBench();
     bench.teach(10);
     const { blocker, tickets } = await bench.submitBehind(1);
@@ -341,7 +341,7 @@ describe('outputs that are too large', () => {
     expect(bench.executor.runs.slice(1).map(({ batch }) => batch.rows)).toEqual([8, 4, 4, 2, 2, 1, 1]);
   });
 
-  test('that another batch of the process may have had cost no one an answer who runs well alone', async () => {
+  test('because of another batch of the process cost no request its answer that runs well by itself', async () => {
     const bench = new SchedulerBench();
     const tickets = [0, 1, 2].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();
@@ -351,7 +351,7 @@ describe('outputs that are too large', () => {
     expect(bench.executor.runs.map((run) => run.values)).toEqual([[0, 1, 2], [0], [1], [2]]);
   });
 
-  test('of one request are not sent because those beside it are small', async () => {
+  test('for one request are not blamed on small ones beside it', async () => {
     const bench = new SchedulerBench({ maxOutputBytes: 12 });
     const tickets = [bench.submit(fp32Rows(1, 1)), bench.submit(fp32Rows(4, 2)), bench.submit(fp32Rows(3, 3))];
     await turn();
@@ -363,7 +363,7 @@ describe('outputs that are too large', () => {
     );
   });
 
-  test('of a batch make the next batches of those shapes smaller, and only of those', async () => {
+  test('for a batch make the next batches of those shapes smaller, and only of those', async () => {
     const bench = new SchedulerBench({ maxOutputBytes: 4 });
     bench.submit(fp32Rows(1));
     await turn();
@@ -433,7 +433,7 @@ describe('the way back', () => {
     expect(bench.executor.last.batch.requests).toHaveLength(1);
   });
 
-  test('is what was measured of the connection: a caller nearby gets all of its time', async () => {
+  test('is measured on the connection: a caller nearby gets all of its time', async () => {
     const bench = new SchedulerBench();
     bench.teach(90);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(100, 0.5) });
@@ -448,7 +448,7 @@ describe('the way back', () => {
 describe('levels of priority', () => {
   const LEVELS = new QueuePolicies([queuePolicy(), queuePolicy(), queuePolicy()], 2);
 
-  test('what is more urgent runs first, then what came first; 0 and what is no level is the default level', async () => {
+  test('a more urgent request runs first, then the earlier one; 0 and an unknown level are the default level', async () => {
     const bench = new SchedulerBench({ queues: LEVELS, maxRows: 1 });
     const { blocker } = await bench.submitBehind(0);
     for (const [value, priority] of [3, 0, 1, 7, 2, 3, 1].entries()) bench.submit(fp32Rows(1, value), { priority });
@@ -543,7 +543,7 @@ describe('a policy that delays', () => {
     expect(bench.executor.runs).toHaveLength(1);
   });
 
-  test('what runs already is left alone when its time is over', async () => {
+  test('does not disturb a running batch when its time is over', async () => {
     const bench = new SchedulerBench({ policy: DELAYING });
     const ticket = bench.submit(fp32Rows(1, 5));
     await pass(50);
@@ -554,7 +554,7 @@ describe('a policy that delays', () => {
 });
 
 describe('admission', () => {
-  test('a request that even the fastest run seen would answer too late is refused at once, and told not to retry', async () => {
+  test('a request that even the fastest run seen would answer too late is refused at once, without a retry', async () => {
     const bench = new SchedulerBench();
     bench.teach(50);
     await bench.submitBehind(0);
@@ -835,7 +835,7 @@ describe('a runner that dies', () => {
     expect([...bench.executor.inFlight].map((run) => run.values)).toEqual([[3], [4]]);
   });
 
-  test('Q6: a second crash names its culprit and hurts no one else', async () => {
+  test('Q6: a second crash names its culprit and hurts no other request', async () => {
     const bench = new SchedulerBench();
     const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();
@@ -845,7 +845,7 @@ describe('a runner that dies', () => {
     expect(bench.executor.runs).toHaveLength(4);
   });
 
-  test('a request that is alone from the start has its second chance, too', async () => {
+  test('a request that runs by itself from the start has its second chance, too', async () => {
     const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     await turn();
@@ -873,7 +873,7 @@ describe('a runner that dies', () => {
     expect(reasons(tickets)).toEqual(['invalid_data', 'answered']);
   });
 
-  test('while no runner is up, what is to be replayed waits', async () => {
+  test('while no runner is up, requests to be replayed wait', async () => {
     const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1, 1));
     await turn();
@@ -1163,7 +1163,7 @@ describe('a run that takes longer than any may', () => {
     expect(bench.executor.runs).toHaveLength(1);
   });
 
-  test('of several requests runs once more, each by itself, so that only the one that is too long fails', async () => {
+  test('with several requests runs once more, each by itself, so that only the request that is too long fails', async () => {
     const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(3);
     await bench.end(blocker);
@@ -1356,7 +1356,7 @@ describe('occupancy', () => {
     expect(rowsNow()).toBe(0);
   });
 
-  test('leaves out what was not taken', async () => {
+  test('leaves out unused time', async () => {
     const bench = new SchedulerBench({ policy: { maxRequests: 1 } });
     const { tickets } = await bench.submitBehind(3);
     expect(tickets.filter(({ error }) => error?.reason === 'queue_full')).toHaveLength(2);
@@ -1431,7 +1431,7 @@ describe('a refusal before the request is known', () => {
     await bench.settle();
   });
 
-  test('is one that the queue makes as well, whatever waits, whoever asks, and for whatever size that came before', async () => {
+  test('agrees with the refusal of the queue, for any backlog, any caller and any earlier size', async () => {
     const size = fc.constantFrom(1, 10, 100);
     const rows = fc.integer({ min: 1, max: 4 });
     const deadline = fc.option(fc.integer({ min: 1, max: 800 }), { nil: undefined });

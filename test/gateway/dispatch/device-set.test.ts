@@ -36,7 +36,7 @@ describe('versions on GPUs', () => {
     expect(devices.placeOf('cpu', [session()]).device).not.toBe(device);
   });
 
-  test('of which one has instances on several take no turns', () => {
+  test('take no turns for a version with instances on several', () => {
     const devices = new DeviceSet(4);
     const { device } = devices.placeOf('cuda', [on(0), on(1)]);
     expect(devices.placeOf('cuda', [on(0)]).device).not.toBe(device);

@@ -109,7 +109,7 @@ test('no report within the limit ends the process', async () => {
   expect(await killed).toEqual({ cause: 'no answer within 50 ms', timedOut: true });
 });
 
-test('a thread that ends alone ends the process, idle or in a run', async () => {
+test('a thread that ends by itself ends the process, idle or in a run', async () => {
   const idle = await channelAndThread();
   idle.thread.destroy();
   expect(await idle.killed).toEqual({ cause: 'a thread of it ended', timedOut: false });

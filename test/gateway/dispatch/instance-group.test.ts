@@ -87,7 +87,7 @@ describe('a batch', () => {
     expect(outcome.inputMs + outcome.computeMs + outcome.outputMs).toBeGreaterThan(0);
   });
 
-  test('of megabytes comes back bit for bit', async () => {
+  test('with megabytes comes back bit for bit', async () => {
     const { run } = await occupied(modelFile(identityModel('UINT8', ['batch', 1_000_000])));
     const rows = [1, 2, 3].map((value): InferTensors => {
       const data = new Uint8Array(1_000_000).fill(value);

@@ -104,7 +104,7 @@ afterEach(() => {
 });
 
 describe('a batch that found no room', () => {
-  test('takes that of idle mailboxes', async () => {
+  test('takes the room of idle mailboxes', async () => {
     const idle = directory.mailbox();
     idle.writeSync([new Uint8Array(900 * KIB)], 0);
     idle.settle(900 * KIB);

@@ -121,13 +121,13 @@ describe('a run without progress', () => {
     vi.restoreAllMocks();
   });
 
-  test('is ended at its limit alone where the system does not say what threads do', async () => {
+  test('is ended only at its limit where the system does not report the state of threads', async () => {
     const watched = await new Watched(unknown, { maxMs: 60_000 }).for(59_000);
     expect(watched.end).toBeUndefined();
     expect((await watched.for(1_100)).end).toEqual({ cause: 'no answer within 60000 ms', timedOut: true });
   });
 
-  test('sleeps for a device, and is ended at its limit alone; a stopped one is not computing there', async () => {
+  test('sleeps for a device, and is ended only at its limit; a stopped one is not computing there', async () => {
     const onDevice = (course: Course): Watched => new Watched(course, { maxMs: 60_000 }, () => 0, true);
     const sleeping = await onDevice(asleep).for(59_000);
     expect(sleeping.end).toBeUndefined();
@@ -150,7 +150,7 @@ describe('a run that no caller waits for', () => {
     expect(endedAfterMs).toBeLessThanOrEqual(1_100);
   });
 
-  test('is not ended before, because a restart would take longer than what is left of it', async () => {
+  test('is not ended early, because a restart would take longer than the rest of the run', async () => {
     const demand = inTheWayFrom(0, 2_000);
     const watched = await new Watched(busy, { demand, restartMs: 3_000 }).for(4_990);
     expect(watched.end).toBeUndefined();
@@ -184,7 +184,7 @@ describe('a run for which the process takes memory', () => {
     return () => (bytes.length > 1 ? bytes.shift() : bytes[0]) ?? 0;
   }
 
-  test('of more than half of all that there is ends the process before its time is over', async () => {
+  test('ends early when the process takes more than half of all memory', async () => {
     const most = runMemoryLimit();
     const { end } = await new Watched(busy, {}, growing(1_000, most, most + 1_001)).for(400);
     const cause = `took ${most + 1} bytes of memory for a run`;

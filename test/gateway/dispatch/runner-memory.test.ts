@@ -13,7 +13,7 @@ test('a runner is ended before the gateway where the system runs out of memory',
   expect(scoreOf(pidOf(startRunner()))).toBe(Math.min(1_000, scoreOf('self') + 500));
 });
 
-test('a process that has ended is left alone, and holds nothing', async () => {
+test('a process that has ended is not touched, and holds nothing', async () => {
   const child = spawn('true');
   onTestFinished(() => void child.kill());
   const { pid = 0 } = child;

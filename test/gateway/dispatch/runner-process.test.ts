@@ -127,7 +127,7 @@ describe('run', () => {
     expect(reply.result.computeMs).toBeGreaterThan(0);
   });
 
-  test('of several instances go on at the same time, each with its own mailbox', async () => {
+  test('goes on in several instances at the same time, each with its own mailbox', async () => {
     const runner = startRunner();
     const file = loopModelFile();
     const boxes = [await load(runner, file, 1), await load(runner, file, 2)];
@@ -170,7 +170,7 @@ describe('run', () => {
     expect(await runner.run(1, loopRun(box, 1), { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'ran' });
   });
 
-  test('of an instance that is not there is a fault of ours', async () => {
+  test('on a missing instance is a fault of ours', async () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
     expect(await runner.run(9, loopRun(box, 1), { maxMs: PATIENCE_MS })).toMatchObject({

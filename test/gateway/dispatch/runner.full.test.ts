@@ -111,7 +111,7 @@ describe('a runner that dies in service', () => {
     expect(await group.outcome(1)).toBe('ok');
   });
 
-  test('I2: touches what is in it, and nothing in another runner', async () => {
+  test('I2: fails only its own requests, and touches no other runner', async () => {
     const [shared, other] = [runner('shared'), runner('other')];
     const file = loopModelFile();
     const [a, b, elsewhere] = [new Inhabitant(file), new Inhabitant(file), new Inhabitant(file)];
@@ -157,7 +157,7 @@ describe('a runner that dies in service', () => {
     expect(await other.outcome(1)).toBe('ok');
   });
 
-  test('does not load another model from the file of the one that served', async () => {
+  test('does not load a model from a changed file', async () => {
     const home = runner();
     const file = loopModelFile();
     const group = new Inhabitant(file);
@@ -312,7 +312,7 @@ describe('the last model that moves out', () => {
     expect(home.pid).toBeUndefined();
   });
 
-  test('does not take along the one that is moving in', async () => {
+  test('does not end the runner of a model that is moving in', async () => {
     const home = runner();
     const [a, b] = [new Inhabitant(), new Inhabitant()];
     await home.admit(a);
@@ -325,7 +325,7 @@ describe('the last model that moves out', () => {
     expect(home.pid).toBe(pid);
   });
 
-  test('does not take along the one that moves in next', async () => {
+  test('does not end the runner of a model that moves in next', async () => {
     const home = runner();
     const [a, b] = [new Inhabitant(), new Inhabitant()];
     await home.admit(a);

@@ -57,13 +57,13 @@ describe('with batching', () => {
     expect(texts(classes)).toEqual(['4.000000:2', '3.000000:3']);
   });
 
-  test('of one value a row', () => {
+  test('may have one value a row', () => {
     const classes = classify(output('FP32', [2], new Float32Array([5, 6])), 3, [], 'rows');
     expect(classes.shape).toEqual([2, 1]);
     expect(texts(classes)).toEqual(['5.000000:0', '6.000000:0']);
   });
 
-  test('of rows without elements', () => {
+  test('may have rows without elements', () => {
     expect(classify(output('FP32', [2, 0], new Float32Array(0)), 3, [], 'rows').shape).toEqual([2, 0]);
   });
 });

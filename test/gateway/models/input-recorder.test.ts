@@ -57,7 +57,7 @@ describe('recording', () => {
     });
   });
 
-  test('is for the user of the server alone', async () => {
+  test('is readable only by the user of the server', async () => {
     const made = recorder();
     made.offer(servable(), rows(1));
     await made.close();

@@ -84,7 +84,7 @@ describe('a report', () => {
     expect(meter.report?.eps).toBe(0);
   });
 
-  test('forgets what was half a minute ago', () => {
+  test('forgets requests older than half a minute', () => {
     const { meter } = of(1);
     for (let i = 0; i < 1_000; i++) {
       replica!.serve(0, { requests: 1, ms: 10 });
@@ -130,7 +130,7 @@ describe('a report', () => {
     expect(meter.report?.applicationUtilization).toBeCloseTo(3, 5);
   });
 
-  test('is that of the fullest model', () => {
+  test('is the report of the fullest model', () => {
     const { meter } = of(10, 2);
     replica!.models[0]!.enter(2, 0);
     replica!.models[1]!.enter(1, 0);

@@ -11,7 +11,7 @@ function tableOf(columns: number, name = 'x', rank = 2): ReturnType<typeof signa
 }
 
 describe('the limits of a message', () => {
-  test('are those of a server without models until one is READY', () => {
+  test('are the limits of a server without models until one is READY', () => {
     const table = new ModelTable();
     const limits = new MessageLimits(table);
     const model = new FakeServable('wide', tableOf(300));
@@ -41,7 +41,7 @@ describe('the limits of a message', () => {
     expect(inputs()).toBe(0);
   });
 
-  test('are those of a model that is gone for a while only when it is back', () => {
+  test('cover a model that was away only once it is back', () => {
     const table = new ModelTable();
     const limits = new MessageLimits(table);
     const model = new FakeServable('wide', tableOf(300));

@@ -48,11 +48,11 @@ describe('versions', () => {
     ]);
   });
 
-  test('are those of the policy', async () => {
+  test('are chosen by the policy', async () => {
     expect((await planned([1, 2, 10], 'version_policy: { latest: {} }')).map(({ ref }) => ref.version)).toEqual(['10']);
   });
 
-  test('of which the policy chooses none are an error', async () => {
+  test('are an error when the policy chooses none', async () => {
     await expect(planned([1, 2], 'version_policy: { specific: { versions: [7] } }')).rejects.toThrow(
       new ModelConfigError('version_policy chooses none of the versions 1, 2'),
     );

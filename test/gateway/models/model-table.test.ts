@@ -76,7 +76,7 @@ describe('a version that is asked for', () => {
     });
   });
 
-  test('of a model that could not be planned is not ready, with the reason', () => {
+  test('is not ready when its model could not be planned, with the reason', () => {
     const broken = tableOf();
     broken.addBroken('b', 'no version');
     expect(refusalOf(broken, 'b', '')).toMatchObject({

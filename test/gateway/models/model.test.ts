@@ -189,7 +189,7 @@ test('a model that runs for too long with made-up values is refused, and says wh
 });
 
 describe('faults in service', () => {
-  test('T13: an index out of range in one row of 32 fails that row alone', async () => {
+  test('T13: an index out of range in one row of 32 fails only that row', async () => {
     const { model } = await loaded(gatherModel(5));
     const { batcher } = model.ready;
     const answers = Array.from({ length: 32 }, (_, row) =>
@@ -211,7 +211,7 @@ describe('faults in service', () => {
     expect(model.state).toBe('READY');
   });
 
-  test('F3: a request that runs longer than max_run_ms is the one that fails, and those beside it are answered', async () => {
+  test('F3: only a request that runs longer than max_run_ms fails, and requests beside it are answered', async () => {
     const { model } = await loaded(loopModel(), 'tensorgate: { max_run_ms: 1500 }');
     const { batcher } = model.ready;
     const answers = [loopRow(1, 1), loopRow(ENDLESS, 2), loopRow(1, 3)].map((row) =>

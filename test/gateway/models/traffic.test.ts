@@ -104,7 +104,7 @@ describe('a request that names no version', () => {
     expect(found(table, '4')).toBe('4');
   });
 
-  test('of a step of an ensemble ignores the version that the client named of the ensemble', () => {
+  test('for a step of an ensemble ignores the version that the client named for the ensemble', () => {
     const outer = callWith({ 'tensorgate-version': '3' });
     const step = Object.assign(callWith({ 'tensorgate-version': '3' }), { step: { of: outer, ensemble: 'e' } });
     expect(found(tableOf({}), '', step)).toBe('4');
@@ -153,7 +153,7 @@ describe('how requests are spread', () => {
     expect(found(table, '')).toBe('model_not_found');
   });
 
-  test('says of which version copies are all that it gets', () => {
+  test('names each version that gets only copies', () => {
     const of = (traffic: object) => trafficOf(MODEL_CONFIG.parse({ tensorgate: { traffic } }).tensorgate);
     expect(isOnlyShadow(of({ shadow: { version: 4 } }), '4')).toBe(true);
     expect(isOnlyShadow(of({ shadow: { version: 4 } }), '3')).toBe(false);

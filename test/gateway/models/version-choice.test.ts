@@ -81,7 +81,7 @@ describe('a version by chance', () => {
     );
   });
 
-  test('leaves the share of what is not READY to the others', () => {
+  test('leaves the share of versions that are not READY to the others', () => {
     const all = versions({ 1: 'READY', 2: 'LOADING', 3: 'READY' });
     expect(versionAt(all, split({ 1: 1, 2: 98, 3: 1 }), 0.49)?.ref.version).toBe('1');
     expect(versionAt(all, split({ 1: 1, 2: 98, 3: 1 }), 0.51)?.ref.version).toBe('3');

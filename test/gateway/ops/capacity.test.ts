@@ -212,7 +212,7 @@ describe('what there is', () => {
     expect(await versions({ modelRepository: '/nosuch' })).toBe(0);
   });
 
-  test('of this machine is read without a failure', async () => {
+  test('is read on this machine without a failure', async () => {
     const settings = { modelRepository: undefined, mailboxDirectory: '/', loadModel: [], maxLoadedModels: 0 };
     const capacity = await readCapacity({ ...settings, modelControlMode: 'none' });
     expect(capacity.memoryBytes).toBeGreaterThan(0);

@@ -20,7 +20,7 @@ describe('before anything is changed', () => {
 });
 
 describe('a change', () => {
-  test('of a switch turns that level on or off, and no other', () => {
+  test('to a switch turns that level on or off, and no other', () => {
     const log = settings();
     log.change(new Map([['log_warning', false]]));
     expect([log.isEnabled('error'), log.isEnabled('warn'), log.isEnabled('info')]).toEqual([true, false, true]);
@@ -28,7 +28,7 @@ describe('a change', () => {
     expect(log.read()).toMatchObject(AT_START);
   });
 
-  test('of the verbose level turns debugging on: 1 debug, 2 and above trace too', () => {
+  test('to the verbose level turns debugging on: 1 debug, 2 and above trace too', () => {
     const log = settings();
     const verbose = (level: number): boolean[] => {
       log.change(new Map([['log_verbose_level', level]]));
@@ -42,7 +42,7 @@ describe('a change', () => {
     ]);
   });
 
-  test('of the form goes to lines for eyes, to JSON, and back to that of the start', () => {
+  test('to the form switches to readable lines, to JSON, and back to the form of the start', () => {
     const log = settings();
     const formats = ['ISO8601', 'text', 'json', 'default'].map((name) => {
       log.change(new Map([['log_format', name]]));

@@ -117,7 +117,7 @@ test('a fault of ours is an error with its cause, and the causes of that', () =>
   expect(line?.['cause']).toMatch(/^TypeError: x is undefined\n +at .*\ncaused by: RangeError: deep\n/s);
 });
 
-test('a request of a stream that fails in band has a line, that of a unary call only the call’s', () => {
+test('a request of a stream that fails in band has a line of its own; a unary call has only the line of the call', () => {
   const lines = capture();
   const failure = new InferError('internal', 'internal error', { cause: new Error('boom') });
   const failed = { status: 'INTERNAL', reason: 'internal', failure } as const;
@@ -199,7 +199,7 @@ test('lines go to stderr, and the last one before an exit is not lost', () => {
   expect(stderr.trimEnd().split('\n')).toHaveLength(500);
 });
 
-test('what is logged, and how, may change while it is', () => {
+test('the level and the form of the log may change at run time', () => {
   const lines: string[] = [];
   const settings = new LogSettings({ logLevel: 'info', logFormat: 'json' });
   stop = startLog(settings, { write: (line) => lines.push(line) });

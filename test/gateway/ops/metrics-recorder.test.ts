@@ -53,7 +53,7 @@ beforeEach(() => {
 
 afterEach(() => stop());
 
-test('names, types and labels are those of the table, and nothing else is exported', async () => {
+test('only the metrics of the table are exported, with its names, types and labels', async () => {
   diagnostics.callEnded.publish(callEnded());
   diagnostics.inferenceEnded.publish(inferenceEnded({ cache: 'miss' }));
   diagnostics.tenantCharged.publish({ tenant: 'gold', outcome: 'admitted' });
@@ -188,7 +188,7 @@ describe('requests', () => {
     expect(families.get('tensorgate_requests_total')?.samples).toHaveLength(2);
   });
 
-  test('of a model that has had none are zero, so that a rate has a start', async () => {
+  test('are zero for a model that has had none, so that a rate has a start', async () => {
     const answered = { ...LABELS, status: 'OK', reason: 'none' };
     expect(sampleValue(await collect(), 'tensorgate_requests_total', answered)).toBe(0);
   });

@@ -58,7 +58,7 @@ describe('precedence', () => {
     expect(load({ env: { LOG_LEVEL: 'debug', TENSORGATE_LOG_LEVEL: 'error' } }).logLevel).toBe('error');
   });
 
-  test('LOG_LEVEL is in capitals on many platforms, and what is not a level of ours is ignored', () => {
+  test('LOG_LEVEL is in capitals on many platforms, and an unknown level is ignored', () => {
     expect(load({ env: { LOG_LEVEL: 'DEBUG' } }).logLevel).toBe('debug');
     for (const level of ['notice', 'VERBOSE', '20', 'app=debug,*=info', 'constructor']) {
       expect(load({ env: { LOG_LEVEL: level } }).logLevel).toBe('info');
@@ -124,7 +124,7 @@ describe('the file', () => {
     expect(problemsOf({})[0]).toContain("did you mean 'maxInFlightBytes'?");
   });
 
-  test('what is no YAML is refused with its place', () => {
+  test('a file that is not YAML is refused with its place', () => {
     writeYaml('host: [1\n');
     expect(problemsOf({})[0]).toMatch(/^tensorgate\.yaml:\d+:\d+: /);
   });
@@ -139,7 +139,7 @@ describe('the file', () => {
     expect(load({ file: writeYaml('grpcPort: 2\n', 'other.yaml') })).toMatchObject({ grpcPort: 2, httpPort: 8002 });
   });
 
-  test('paths in it are relative to it, those of flags to the working directory', () => {
+  test('paths in it are relative to it, paths in flags to the working directory', () => {
     const elsewhere = mkdtempSync(path.join(tmpdir(), 'tensorgate-settings-'));
     const file = path.join(elsewhere, 'gate.yaml');
     writeFileSync(file, 'modelRepository: models\nmailboxDirectory: mail\n');

@@ -116,7 +116,7 @@ describe('traces', () => {
     expect(spanNamed(MODEL_INFER).parentSpanId ?? '').toBe('');
   });
 
-  test('the settings decide when it is known which model a call went to: what is not traced leaves no span at all', async () => {
+  test('the settings decide when the model of a call is known: an untraced call leaves no span at all', async () => {
     const telemetry = await startTraces();
     telemetry.traceSettings.change('resnet', new Map([['trace_level', ['OFF']]]));
     const call = new FakeCall({});
@@ -260,7 +260,7 @@ describe('traces', () => {
     expect(spanNamed('batch resnet').links).toHaveLength(1);
   });
 
-  test('alone, they push no metrics', async () => {
+  test('push no metrics by themselves', async () => {
     const telemetry = await startTraces();
     callOnce(SAMPLED);
     await telemetry.shutdown();
@@ -294,7 +294,7 @@ describe('pushed metrics', () => {
   });
 });
 
-test('OTEL_SDK_DISABLED turns off what is sent, not what is read', async () => {
+test('OTEL_SDK_DISABLED turns off every export, but not the metrics page', async () => {
   const telemetry = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_SDK_DISABLED: 'true' });
   callOnce(SAMPLED);
   expect(await telemetry.metricsText()).toContain('tensorgate_requests_total');

@@ -27,23 +27,23 @@ test('with an exporter every call is traced, without one none', () => {
 });
 
 describe('a change', () => {
-  test('of the level turns traces off', () => {
+  test('to the level turns traces off', () => {
     expect(traced(changed('', { trace_level: ['OFF'] }), 3)).toEqual([]);
   });
 
-  test('of the rate traces one of so many, and each whose caller traces it', () => {
+  test('to the rate traces one of so many, and each whose caller traces it', () => {
     const settings = changed('', { trace_rate: ['3'] });
     expect(traced(settings, 7)).toEqual([0, 3, 6]);
     expect([settings.isTraced('m', true), settings.isTraced('m', true)]).toEqual([true, true]);
   });
 
-  test('of the count traces so many more, and then none', () => {
+  test('to the count traces so many more, and then none', () => {
     const settings = changed('', { trace_count: ['2'] });
     expect(traced(settings, 5)).toEqual([0, 1]);
     expect(settings.read('')).toMatchObject({ trace_count: ['0'] });
   });
 
-  test('of one model holds only for that one', () => {
+  test('for one model holds only for that one', () => {
     const settings = changed('m', { trace_level: ['OFF'], trace_count: ['1'] });
     expect([traced(settings, 2, 'm'), traced(settings, 2, 'other')]).toEqual([[], [0, 1]]);
     expect(settings.read('m')).toMatchObject({ trace_level: ['OFF'], trace_count: ['1'] });

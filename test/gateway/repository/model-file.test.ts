@@ -84,7 +84,7 @@ describe('a model file', () => {
     );
   });
 
-  test('of any bytes is answered, and nothing else happens', async () => {
+  test('with any bytes is answered, and nothing else happens', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.nat(MODEL.byteLength), async (bytes, at) => {
         const changed = Buffer.concat([MODEL.subarray(0, at), bytes, MODEL.subarray(at)]);

@@ -70,7 +70,7 @@ test("a model's directory that may not be read has that as its problem, not that
   ]);
 });
 
-describe('what is not a model', () => {
+describe('files that are not models', () => {
   test.each([
     'lost+found',
     '@eaDir',
@@ -100,7 +100,7 @@ describe('what is not a model', () => {
     expect(await listNames(root)).toEqual({ models: ['m'], foreign: [], loose: [] });
   });
 
-  test('are files, of which those are named that look like models', async () => {
+  test('are skipped, and named if they look like models', async () => {
     expect(await listNames(repositoryOf('m/1/', 'README.md', 'resnet.onnx'))).toMatchObject({
       models: ['m'],
       loose: ['resnet.onnx'],

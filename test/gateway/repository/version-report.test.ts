@@ -24,7 +24,7 @@ test('a version without a report has no expectations', async () => {
   expect(await readPublished(versionWith({ schema: 'tensorgate.compress/1' }))).toBeUndefined();
 });
 
-test('what it was published with is read, whatever else the report says', async () => {
+test('the settings of its publication are read, for any other content of the report', async () => {
   const report = { schema: 'tensorgate.compress/1', machine: { cpu: 'any' }, published: PUBLISHED };
   expect(await readPublished(versionWith(report))).toEqual(PUBLISHED);
 });

@@ -92,7 +92,7 @@ describe('a sample', () => {
     expect((await resolve([{ inputs }], axes, { info }))[0]?.inputs[0]).toMatchObject({ shape: [3, 1, 2] });
   });
 
-  test('of a model of sequences may leave out what is the server’s', async () => {
+  test('for a model with sequences may leave out the inputs of the server', async () => {
     const info = { ...INFO, inputs: [tensor('x', ['batch', 2]), tensor('start', ['batch', 1], 'INT32')] };
     const sequence_batching = {
       control_input: [

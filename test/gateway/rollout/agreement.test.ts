@@ -42,7 +42,7 @@ describe('floating-point outputs', () => {
     expect(compare(fp32(a), fp32(b))).toMatchObject(expected);
   });
 
-  test('of every width are read as numbers', () => {
+  test('with any width are read as numbers', () => {
     const halves = (
       convert: (value: number) => number,
       datatype: 'FP16' | 'BF16',
@@ -114,7 +114,7 @@ test('outputs that the shadow lacks, or shapes differently, cannot be compared; 
   expect(compare(fp32([], [0, 3]), fp32([], [0, 3]))).toMatchObject({ result: 'equal', rowsAgreeing: 0 });
 });
 
-test('in whatever slices, what is found is the same', () => {
+test('the findings do not depend on the slices', () => {
   const value = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.constantFrom(Number.NaN, Infinity));
   const pair = fc
     .record({ rows: fc.integer({ min: 0, max: 4 }), columns: fc.integer({ min: 1, max: 5 }) })

@@ -127,7 +127,7 @@ describe('a rollout', () => {
     expect(decided(canary(0), seen({ toRequests: requests(99) }), 1e9)).toMatchObject({ kind: 'wait' });
   });
 
-  test('is rolled back for failures beyond those of the version before', () => {
+  test('is rolled back for more failures than the version before', () => {
     const failing = seen({ fromRequests: requests(1_000), toRequests: requests(90, 5, 10) });
     expect(decided(canary(0), failing)).toMatchObject({ kind: 'roll_back', cause: 'errors' });
     const bothFailing = seen({ fromRequests: requests(900, 5, 100), toRequests: requests(90, 5, 10) });
@@ -141,7 +141,7 @@ describe('a rollout', () => {
     });
   });
 
-  test('is rolled back for being slow beside the version before, or beside what that was alone', () => {
+  test('is rolled back for being slower than the version before, now or before the rollout', () => {
     const slow = seen({ fromRequests: requests(1_000, 20), toRequests: requests(100, 60) });
     expect(decided(canary(1), slow)).toMatchObject({ kind: 'roll_back', cause: 'slow' });
     const alone = seen({ toRequests: requests(100, 60) });

@@ -24,13 +24,13 @@ describe('what a report lets expect', () => {
     );
   });
 
-  test('of few rows is not more than they prove', () => {
+  test('is not more than its few rows prove', () => {
     expect(limitsFor({ rows: 60, agreement: 1 }).minAgreement).toBeCloseTo(0.95, 9);
     expect(limitsFor({ rows: 2, agreement: 1 }).minAgreement).toBe(0);
     expect(limitsFor({ agreement: 0.5 }).minAgreement).toBe(0);
   });
 
-  test('of a version that is slower, or fails at times, counts too', () => {
+  test('includes a slower version, or one that fails at times', () => {
     expect(limitsFor({ p99Ratio: 2 }).maxP99Ratio).toBe(3);
     expect(limitsFor({ errorRate: 0.01 }).maxErrorRate).toBeCloseTo(0.04, 9);
     expect(limitsFor({ errorRate: 1 }).maxErrorRate).toBe(1);

@@ -17,7 +17,7 @@ describe('latencies', () => {
     );
   });
 
-  test('count what is above a limit, and nothing that is not', () => {
+  test('are counted only above a limit', () => {
     fc.assert(
       fc.property(durations, fc.double({ min: 0.01, max: 600_000, noNaN: true }), (list, limit) => {
         const latencies = new Latencies();
@@ -40,7 +40,7 @@ describe('latencies', () => {
     expect(latencies.withoutWorst(2, 1_000)).toMatchObject({ count: 50 });
   });
 
-  test('of hours are as many, in slices that grow', () => {
+  test('cover hours with the same number of slices, which grow', () => {
     const latencies = new Latencies();
     for (let second = 0; second < 20_000; second++) latencies.add(second % 100 === 0 ? 100 : 1, second * 1_000);
     expect([latencies.count, latencies.above(10)]).toEqual([20_000, 200]);
@@ -51,7 +51,7 @@ describe('latencies', () => {
     expect(latencies.count).toBe(20_003);
   });
 
-  test('of nothing are nothing', () => {
+  test('are empty without requests', () => {
     expect(new Latencies().quantile(0.99)).toBe(0);
     expect(new Latencies().above(1)).toBe(0);
   });

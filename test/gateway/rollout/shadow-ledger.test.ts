@@ -3,7 +3,7 @@ import { ShadowLedger } from '../../../src/gateway/rollout/shadow-ledger.ts';
 
 const SHED = { kind: 'shed', cause: 'no_room' } as const;
 
-test('what was seen is listed by model, then by versions as numbers', () => {
+test('observed pairs are listed by model, then by versions as numbers', () => {
   const ledger = new ShadowLedger();
   ledger.record({ model: 'b', primary: '10', shadow: '2', outcome: SHED });
   ledger.record({ model: 'b', primary: '9', shadow: '2', outcome: SHED });

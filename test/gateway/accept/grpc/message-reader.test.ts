@@ -99,7 +99,7 @@ describe('a body', () => {
     expect(() => read(message, [1_000], { limit: 8_999 })).toThrow(expect.objectContaining({ reason: 'queue_full' }));
   });
 
-  test('of more than 64 KiB leaves an eighth of the room to small ones', () => {
+  test('larger than 64 KiB leaves an eighth of the room to small ones', () => {
     const large = grpcMessage(Buffer.alloc(70_000));
     const options = { maxBytes: 100_000, limit: 79_999 };
     expect(() => read(large, [10_000], options)).toThrow(expect.objectContaining({ reason: 'queue_full' }));

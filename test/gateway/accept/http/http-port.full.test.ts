@@ -91,7 +91,7 @@ describe('requests over REST', () => {
     expect(await probe(port)).toBe(200);
   });
 
-  test('of one address leave room for those of another', async () => {
+  test('from one address leave room for requests from another', async () => {
     const port = await listen(readsBody, { maxRequests: 8, maxRequestsPerAddress: 4 });
     for (const connection of await openMany(port, 6, { from: '127.0.0.2' })) connection.send(post, '{');
     await vi.waitUntil(() => port.load.requests === 4);
@@ -175,7 +175,7 @@ describe('requests over REST', () => {
 });
 
 describe('heads', () => {
-  test('of 60 KiB are taken, with all of their fields', async () => {
+  test('up to 60 KiB are taken, with all of their fields', async () => {
     let fields = 0;
     const port = await listen(async ({ headers }) => {
       fields = Object.keys(headers).length;
@@ -290,7 +290,7 @@ describe('pipelined requests', () => {
 });
 
 describe('an answer', () => {
-  test('of many megabytes comes whole to a slow reader', async () => {
+  test('with many megabytes arrives whole at a slow reader', async () => {
     const port = await listen(answersWith(32 * MiB));
     const connection = await open(port, { paused: true });
     connection.send(head('GET', '/v2', { connection: 'close' }));

@@ -21,13 +21,13 @@ describe('a file of a load over REST', () => {
     expect((await fileOf(`{"parameters": {"config": "{}", "file:1/a": "${text}"}}`)).equals(FILE)).toBe(true);
   });
 
-  test.each([0, 1, 2, 3, 4, 5])('of %i bytes is read', async (bytes) => {
+  test.each([0, 1, 2, 3, 4, 5])('with %i bytes is read', async (bytes) => {
     const file = FILE.subarray(0, bytes);
     expect((await fileOf(`{"parameters":{"file:1/a":"${file.toString('base64')}"}}`)).equals(file)).toBe(true);
   });
 });
 
-test('what is no file is read as any JSON', async () => {
+test('a body without a file is read as any JSON', async () => {
   const body = Buffer.from('{"parameters": {"config": "{\\"a\\": 1}", "file:1/a": 7}, "other": [null]}');
   expect(await readLoadBody(body)).toEqual({ parameters: { config: '{"a": 1}', 'file:1/a': 7 }, other: [null] });
   expect(await readLoadBody(Buffer.alloc(0))).toEqual({});

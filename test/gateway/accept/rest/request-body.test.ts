@@ -69,7 +69,7 @@ function post(body: Uint8Array, headers: Record<string, string | number> = {}): 
 }
 
 describe('a body', () => {
-  test.each([0, 1, 1_000, 70_000, 3 * MIB])('of %i bytes is read whole, and charged', async (bytes) => {
+  test.each([0, 1, 1_000, 70_000, 3 * MIB])('with %i bytes is read whole, and charged', async (bytes) => {
     const body = Buffer.alloc(bytes, 'abc');
     await post(body, { 'content-length': bytes });
     expect(Buffer.compare((await outcome) as Buffer, body)).toBe(0);
@@ -122,7 +122,7 @@ describe('a body', () => {
     expect(taken).toBeLessThan(10 * MIB);
   });
 
-  test('of zeros, which compress to a thousandth, is taken up to 8 MiB', async () => {
+  test('with zeros, which compress to a thousandth, is taken up to 8 MiB', async () => {
     limit = { ...LIMIT, maxBytes: 64 * MIB };
     expect(await post(gzipSync(Buffer.alloc(8 * MIB)), { 'content-encoding': 'gzip' })).toBe(String(8 * MIB));
   });

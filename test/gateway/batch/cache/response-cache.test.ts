@@ -177,7 +177,7 @@ describe('an answer that is there', () => {
   });
 });
 
-describe('what is kept', () => {
+describe('kept answers', () => {
   test.each(FAILURES)('is no failure: $kind', async (outcome) => {
     const bench = new Bench();
     const failed = bench.submit(fp32Rows(1, 3));
@@ -199,7 +199,7 @@ describe('what is kept', () => {
     expect(bench.cache.bytes).toBe(0);
   });
 
-  test('is what was used last, as much as fits', async () => {
+  test('are the most recently used ones, as many as fit', async () => {
     const bench = new Bench({ maxBytes: 3 * (1_024 + 8) });
     for (const value of [1, 2, 3]) await bench.ask(fp32Rows(1, value));
     await bench.ask(fp32Rows(1, 1));
@@ -219,7 +219,7 @@ describe('what is kept', () => {
     expect(states([await bench.ask(fp32Rows(3, 2))])).toEqual(['miss']);
   });
 
-  test('stays within its bound whatever is asked, and every answer is that of its request', async () => {
+  test('stay within their bound for any requests, and every answer belongs to its request', async () => {
     const request = fc.record({ rows: fc.integer({ min: 1, max: 4 }), value: fc.integer({ min: 0, max: 5 }) });
     await fc.assert(
       fc.asyncProperty(fc.array(request, { maxLength: 40 }), async (requests) => {
@@ -234,7 +234,7 @@ describe('what is kept', () => {
 });
 
 describe('equal requests that are under way', () => {
-  test('share one run, of which one is charged', async () => {
+  test('share one run, for which one request is charged', async () => {
     const bench = new Bench();
     const tickets = [1, 2, 3].map(() => bench.submit(fp32Rows(2, 8)));
     await turn();

@@ -175,7 +175,7 @@ describe('the state', () => {
     expect(sums(tickets)).toEqual([1, 11, 111]);
   });
 
-  test('of different sequences is apart, and their requests are one batch', async () => {
+  test('is separate for each sequence, though their requests are one batch', async () => {
     const bench = new Bench();
     // A number and a text of the same letters are two sequences.
     const tickets = [bench.submit(5n, 1, START), bench.submit('5', 2, START), bench.submit(-5n, 3, START)];
@@ -238,7 +238,7 @@ describe('the state', () => {
     expect(floatOf(run.batch.requests[0]?.tensors.inputs[1])).toBe(1);
   });
 
-  test('of a size that the model does not keep to fails the request, and is not taken over', async () => {
+  test('with a size that breaks the declaration of the model fails the request, and is dropped', async () => {
     const bench = new Bench();
     const first = bench.submit(5n, 1, START);
     await turn();
@@ -458,7 +458,7 @@ describe('a request that waits for its turn', () => {
     expect(sums([first, second])).toEqual([1, 'deadline_exceeded']);
   });
 
-  test('goes behind those of other sequences where the policy delays, and is not given up', async () => {
+  test('goes behind requests of other sequences where the policy delays, and is not given up', async () => {
     const bench = new Bench({ policy: { defaultTimeoutMs: 20, timeoutAction: 'delay' }, maxRows: 1 });
     const first = bench.submit(5n, 1, START);
     await turn();
@@ -498,7 +498,7 @@ describe('a request that waits for its turn', () => {
     expect(sums(tickets)).toEqual([1, 'cancelled', 100]);
   });
 
-  test('of a caller that is gone already does not wait', async () => {
+  test('does not wait if its caller is already gone', async () => {
     const bench = new Bench();
     bench.submit(5n, 1, START);
     const call = new FakeCall();

@@ -342,7 +342,7 @@ describe('a request', () => {
     expect(ensemble.inFlight).toBe(1);
   });
 
-  test('takes room for what is between its steps, as long as a step needs it', async () => {
+  test('takes room for the tensors between its steps, as long as a step needs them', async () => {
     const [first, second] = [fakeModel('first'), fakeModel('second')];
     const bench = new Bench([first, second], 10);
     const ensemble = bench.ensemble(CHAIN);
@@ -403,7 +403,7 @@ describe('time', () => {
     expect(ensemble.inFlight).toBe(0);
   });
 
-  test('that is too short by what is predicted refuses nothing where every model is idle', async () => {
+  test('that is too short by prediction refuses nothing where every model is idle', async () => {
     const { ensemble, first, second } = await seenChain();
     second.outlook = { ...UNKNOWN, aloneMs: 10_000 };
     const before = first.requests.length;
@@ -440,7 +440,7 @@ describe('time', () => {
     expect(error.pushback).toBeGreaterThan(0);
   });
 
-  test('of an ensemble in another is what both have behind', async () => {
+  test('for a nested ensemble covers the steps behind both', async () => {
     const { ensemble, first, second } = await seenChain();
     second.outlook = { ...busy, runningMs: 20, aloneMs: 5 };
     const behind = () => ({ ms: 100, runMs: 40, readyInMs: 0, isIdle: true });
@@ -527,7 +527,7 @@ describe('a step that fails', () => {
 });
 
 describe('statistics', () => {
-  test('of the ensemble count requests, those of each model its own, and every step is reported', async () => {
+  test('count requests for the ensemble and for each model, and every step is reported', async () => {
     const [first, second] = [fakeModel('first'), fakeModel('second')];
     const ensemble = new Bench([first, second]).ensemble(CHAIN);
     const events: InferenceEnded[] = [];
@@ -555,7 +555,7 @@ describe('statistics', () => {
 });
 
 describe('the state', () => {
-  test('is that of the steps: it waits for those that load, and comes and goes with them', () => {
+  test('is the state of the steps: it waits for loading steps, and comes and goes with them', () => {
     const [first, second] = [fakeModel('first'), fakeModel('second')];
     second.state = 'LOADING';
     const bench = new Bench([first, second]);
@@ -626,7 +626,7 @@ describe('the state', () => {
     });
   });
 
-  test('of a step that is reloaded under load: what has started ends there, what starts goes to the new one', async () => {
+  test('survives the reload of a step under load: started requests end there, and new ones go to the new version', async () => {
     const [first, old, next] = [fakeModel('first'), fakeModel('second'), fakeModel('second', ['x'], ['y'], '2')];
     const bench = new Bench([first, old]);
     const ensemble = bench.ensemble(CHAIN);
@@ -647,7 +647,7 @@ describe('the state', () => {
     expect(ensemble.state).toBe('READY');
   });
 
-  test('of ensembles of ensembles is READY from the inside out, and a request goes through all of them', async () => {
+  test('becomes READY from the inside out in nested ensembles, and a request goes through all of them', async () => {
     const [first, second] = [fakeModel('first'), fakeModel('second')];
     first.state = 'LOADING';
     const bench = new Bench([first, second]);
@@ -677,7 +677,7 @@ describe('the state', () => {
     });
   });
 
-  test('of ensembles that are steps of each other is UNAVAILABLE', () => {
+  test('is UNAVAILABLE for ensembles that are steps of each other', () => {
     const bench = new Bench();
     const chainTo = (other: string) => config(['in'], ['out'], [step(other, { in: 'in' }, { out: 'out' })]);
     const [a, b] = [bench.ensemble(chainTo('b'), 'a'), bench.ensemble(chainTo('a'), 'b')];
@@ -736,7 +736,7 @@ const arithmetic: fc.Arbitrary<Arithmetic> = fc
     }),
   );
 
-test('any graph of additions and multiplications answers what they say, however its steps end, and runs none in vain', async () => {
+test('any graph of additions and multiplications gives the expected sums, however its steps end, and runs no step without need', async () => {
   await fc.assert(
     fc.asyncProperty(arithmetic, async ({ inputs, steps, choices }) => {
       const taken = new Set(steps.flatMap(({ a, b }) => [a, b]));

@@ -144,7 +144,7 @@ describe('the path behind a step', () => {
     expect(forecast.requestRows(1, 16)).toBe(8);
   });
 
-  test('counts what is on its way to the steps that follow', () => {
+  test('counts requests on their way to the steps that follow', () => {
     const { forecast, needed, model } = bench(CHAIN, 'c');
     model('c').forecast = ({ rows }) => ({ ...UNKNOWN, aloneMs: 4 * rows });
     const passage = forecast.enter(5, needed);

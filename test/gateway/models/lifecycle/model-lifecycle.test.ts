@@ -62,7 +62,7 @@ describe('a load', () => {
     await vi.waitUntil(() => processesOf(process.pid).length === 1, PATIENCE);
   });
 
-  test('of what does not load leaves what serves, and says why in the error and in the index', async () => {
+  test('that fails keeps the serving version, and gives its reason in the error and in the index', async () => {
     const fixture = await startLifecycle({ m: additionModel(1) });
     const { lifecycle, ask, lines } = fixture;
     const [runner] = processesOf(process.pid);
@@ -93,7 +93,7 @@ describe('a load', () => {
     expect(await fixture.ask('m', 0)).toEqual({ version: '1', value: 1 });
   });
 
-  test('of a configuration that is wrong names what is wrong, before anything is started', async () => {
+  test('with a wrong configuration names the mistake, before anything is started', async () => {
     const fixture = await startLifecycle({ m: additionModel(1) });
     fs.writeFileSync(path.join(fixture.repository.directory, 'm/config.yaml'), 'max_batch_size: -1\n');
     expect(await failureOf(fixture.lifecycle.load('m'))).toEqual({
@@ -104,7 +104,7 @@ describe('a load', () => {
     expect(processesOf(process.pid)).toHaveLength(1);
   });
 
-  test('of a model whose runner dies meanwhile fails by itself', async () => {
+  test('whose runner dies meanwhile fails by itself', async () => {
     const fixture = await startLifecycle({ m: additionModel(1) });
     const { lifecycle, ask } = fixture;
     const [serving] = processesOf(process.pid);
@@ -121,7 +121,7 @@ describe('a load', () => {
     expect(await ask('m', 0)).toEqual({ version: '1', value: 2 });
   });
 
-  test('of files that change meanwhile fails', async () => {
+  test('whose files change meanwhile fails', async () => {
     const fixture = await startLifecycle({ m: additionModel(1) });
     fixture.repository.publish('m', 1, additionModel(2));
     const file = path.join(fixture.repository.directory, 'm/1/model.onnx');
@@ -191,7 +191,7 @@ function isRunner(pid: number): boolean {
 }
 
 describe('an unload', () => {
-  test('takes nothing new, answers what was accepted, and ends the process', async () => {
+  test('takes no new requests, answers the accepted ones, and ends the process', async () => {
     const { lifecycle, ask, lines } = await startLifecycle({ m: slowModel(1_000) });
     const states: string[] = [];
     const unsubscribe = diagnostics.modelChanged.subscribe(({ state, detail }) => states.push(`${state} ${detail}`));

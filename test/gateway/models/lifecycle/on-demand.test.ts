@@ -62,7 +62,7 @@ describe('a model that is asked for', () => {
     expect(processesOf(process.pid)).toHaveLength(1);
   });
 
-  test('takes the room of the one that was not asked for the longest', async () => {
+  test('takes the room of the least recently used model', async () => {
     const files = { a: additionModel(1), b: additionModel(2), c: additionModel(3), kept: pinned };
     const { demand, loaded } = await startOnDemand(files, 3);
     for (const name of ['kept', 'a', 'b', 'a', 'c']) await demand(name, 0);
@@ -72,7 +72,7 @@ describe('a model that is asked for', () => {
     expect(processesOf(process.pid)).toHaveLength(3);
   });
 
-  test('is answered before it goes for one that comes at the same time', async () => {
+  test('is answered before it is evicted for one that comes at the same time', async () => {
     const { demand, onDemand } = await startOnDemand({ a: additionModel(1), b: additionModel(2) }, 1);
     const [first, second] = await Promise.allSettled([demand('a', 0), demand('b', 0)]);
     expect(first).toEqual({ status: 'fulfilled', value: 1 });

@@ -70,7 +70,7 @@ describe('the names of a repository', () => {
     expect(disk.reads).toBe(2);
   });
 
-  test('stay those of the last look while the disk hangs, and no one waits for it twice', async () => {
+  test('stay as last seen while the disk hangs, and no one waits for it twice', async () => {
     const disk = fakeDisk('a');
     const listing = new RepositoryListing('/models', { read: disk.read, patienceMs: 10, recentMs: 0 });
     await listing.open();
@@ -90,7 +90,7 @@ describe('the names of a repository', () => {
     expect([...(await listing.look())]).toEqual(['a', 'b']);
   });
 
-  test('stay those of the last look while the directory is away, which is reported once each time', async () => {
+  test('stay as last seen while the directory is away, which is reported once each time', async () => {
     const disk = fakeDisk('a');
     const listing = new RepositoryListing('/models', { read: disk.read, recentMs: 0 });
     await listing.open();

@@ -81,7 +81,7 @@ describe('golden rows', () => {
     expect(await standing(fixture)).toMatch(expected);
   });
 
-  test('that are right alone and wrong in a batch turn batching off', async () => {
+  test('that are right by themselves and wrong in a batch turn batching off', async () => {
     const config = { tensorgate: { row_independence: 'assume' } };
     const fixture = await loadWith(
       { versions: { 1: batchMeanModel() }, config },

@@ -139,7 +139,7 @@ describe('the sizes that are measured', () => {
     );
   });
 
-  test('of a length that the model does not take are left out', async () => {
+  test('leave out lengths that the model does not take', async () => {
     const run: RunRows = async ([row]) =>
       (row?.shapes[0]?.[1] ?? 0) > 64 ? { kind: 'refused', message: 'too long' } : OK;
     const text = [spec('tokens', 'INT64', [-1, -1])];

@@ -37,7 +37,7 @@ test.each([
   else expect(finding.advice).toMatch(advice);
 });
 
-test('what is needed is the longest request and its outputs', () => {
+test('the need is the longest request and its outputs', () => {
   const room = { inMemory: true, free: 128 * MiB };
   const { level, text } = judgeMailbox({ ...settings, maxOutputBytes: 256 * MiB }, room);
   expect(level).toBe('warn');

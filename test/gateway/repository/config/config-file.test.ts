@@ -51,7 +51,7 @@ describe('defaults', () => {
     expect(await read(text)).toEqual((await readModelConfig(undefined, 'm')).config);
   });
 
-  test('of a section of which only one field is given', async () => {
+  test('apply in a section with only one field', async () => {
     expect((await read('dynamic_batching: { max_queue_delay_microseconds: 100 }')).dynamic_batching).toMatchObject({
       max_queue_delay_microseconds: 100,
       preferred_batch_size: [],
@@ -111,7 +111,7 @@ parameters:
   });
 });
 
-describe('what is refused says where, and what is near', () => {
+describe('a refusal says where, and suggests similar names', () => {
   test.each([
     {
       name: 'an unknown field',
@@ -423,7 +423,7 @@ describe('what Triton has and this server has not', () => {
     expect(warnings[0]).toMatch(/^f:\d+:\d+: /);
   });
 
-  test('is not spoken of where it says what is the case anyway', () => {
+  test('is not mentioned where the text only states the default', () => {
     const text = `
       platform: "" backend: "onnxruntime" runtime: ""
       input { name: "x" format: FORMAT_NONE optional: false allow_ragged_batch: false is_shape_tensor: false }

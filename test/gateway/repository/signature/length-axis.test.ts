@@ -123,7 +123,7 @@ describe('a declared length axis', () => {
     });
   });
 
-  test('needs no mask: then the first input says what is padding', () => {
+  test('needs no mask: then the first input marks the padding', () => {
     const info = session(tensor('other', ['batch', 3]), tensor('ids', TEXT));
     expect(paddingOf(info, { tensorgate: { padding: { ids: 1 } } })).toEqual({ ids: [1, 1, 0], mask: 'ids' });
   });
@@ -224,13 +224,13 @@ describe('a pad value', () => {
     ['BYTES', 0, undefined],
   ];
 
-  test.each(cases)('of %s: %d', (datatype, value, element) => {
+  test.each(cases)('for %s: %d', (datatype, value, element) => {
     const filler = fillerOf(datatype, value);
     if (element === undefined) expect(filler).toBeUndefined();
     else expect([...(filler?.subarray(0, 2 * element.length) ?? [])]).toEqual([...element, ...element]);
   });
 
-  test('of zeros is one buffer for all models', () => {
+  test('that is zero is one buffer for all models', () => {
     expect(fillerOf('FP32', 0)).toBe(fillerOf('INT64', 0));
   });
 });

@@ -118,7 +118,7 @@ describe('the row axis', () => {
     expect(await axesOf(info, {})).toEqual({ x: [-1, 4], h: 1, y: [-1, 1], hn: 1 });
   });
 
-  test('of a state is the one that its dims leave out; that of its output is the same where nothing else is said', async () => {
+  test('is the axis that the dims of a state leave out; its output has the same by default', async () => {
     const info = session(
       [tensor('x', ['', 4]), tensor('h', [2, '', 3])],
       [tensor('y', ['', 1]), tensor('hn', ['', '', ''])],
@@ -128,7 +128,7 @@ describe('the row axis', () => {
     expect((await resolve(info, config)).outputs[1]?.shape).toEqual([2, -1, 3]);
   });
 
-  test('of a state whose dims leave out several is that of the batch name, or the first', async () => {
+  test('has the batch name, or is the first, when the dims of a state leave out several', async () => {
     const named = session([x, tensor('h', ['layers', 'batch'])], [tensor('y', ['batch']), tensor('hn', ['', 'batch'])]);
     const config = { sequence_batching: { state: [{ ...STATE, dims: [3] }] } };
     expect(await axesOf(named, config)).toMatchObject({ h: 1, hn: 1 });
@@ -170,7 +170,7 @@ describe('the row axis', () => {
     await expect(resolve(info, { tensorgate: { batch_axes } })).rejects.toThrow(new ModelConfigError(message));
   });
 
-  test('of texts is axis 0', async () => {
+  test('is axis 0 for texts', async () => {
     const info = session([tensor('x', ['', 'batch'], 'BYTES')], [tensor('y', ['batch', 2])]);
     expect((await resolve(info, { tensorgate: { batch_axes: { x: 1 } } })).batching).toEqual({
       kind: 'off',
@@ -199,7 +199,7 @@ describe('the value for made-up requests', () => {
 });
 
 describe('the tensors', () => {
-  test('are those of the model', async () => {
+  test('match the model', async () => {
     const { inputs, outputs } = await resolve(USUAL);
     expect(inputs).toEqual([{ name: 'x', datatype: 'FP32', shape: [-1, 4] }]);
     expect(outputs).toEqual([{ name: 'y', datatype: 'FP32', shape: [-1, 2], labelFilename: undefined, labels: [] }]);
