@@ -816,7 +816,7 @@ const MAX_LINES = 300;
 /** Files of more lines. This list only gets shorter, and its numbers only smaller. */
 const LONG_FILES: Readonly<Record<string, number>> = {
   'gateway/accept/grpc/http2-call.ts': 401,
-  'gateway/batch/scheduler.ts': 600,
+  'gateway/batch/scheduler.ts': 596,
   'gateway/dispatch/instance-group.ts': 374,
   'gateway/models/ensemble/ensemble-run.ts': 378,
   'http2/connection.ts': 375,

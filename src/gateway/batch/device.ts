@@ -17,6 +17,11 @@
 import { CoreContention } from './core-contention.ts';
 import { type Account, isEarly, openAccount, type ShareOptions } from './device-account.ts';
 
+/** The device that the instances of a version run on, and its claim there. */
+export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
+  readonly device: Device;
+}
+
 /** A version's share of a device. */
 export interface DeviceShare {
   readonly device: Device;

@@ -28,8 +28,7 @@ import type { Batch } from './batch.ts';
 import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
 import type { Batcher } from './batcher.ts';
 import { CostModel } from './cost-model.ts';
-import { Device, type DeviceRun, type DeviceShare } from './device.ts';
-import type { ShareOptions } from './device-account.ts';
+import { Device, type DevicePlace, type DeviceRun, type DeviceShare } from './device.ts';
 import { decide } from './dynamic-batcher.ts';
 import type { Flow } from './fair-turns.ts';
 import type { Forecast, RequestLoad } from './forecast.ts';
@@ -65,10 +64,6 @@ export interface SchedulerOptions extends BatchEndOptions {
   readonly objectiveMs?: number | undefined;
   /** Notified of every batch that ended. */
   readonly record: (batch: Batch, outcome: RunOutcome) => void;
-}
-
-export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
-  readonly device: Device;
 }
 
 /** A probe runs at most this often, in predicted runs and in milliseconds. */
