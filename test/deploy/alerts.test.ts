@@ -18,3 +18,31 @@ test('TensorgateSheds counts refusals that more pods would have answered, and no
   expect(reasons.filter((reason) => others.includes(reason))).toEqual([]);
   expect(all).not.toContain('reason');
 });
+
+const ALERTS = [...RULES.matchAll(/- alert: (?<name>\w+)\n(?<rule>[\s\S]*?)(?=\n\s+- alert:|$)/g)].map(
+  ({ groups }) => ({
+    name: groups?.['name'] ?? '',
+    rule: groups?.['rule'] ?? '',
+  }),
+);
+
+test.each(ALERTS)('$name names its section of the runbook', ({ name, rule }) => {
+  const [, page, anchor] = /\n\s+runbook_url: https:\/\/\S+\/(docs\/\S+\.md)#(\S+)/.exec(rule) ?? [];
+  expect([page, anchor]).toEqual(['docs/runbook.md', name.toLowerCase()]);
+});
+
+test('the runbook has a section for each alert, with its severity, and no other', () => {
+  const runbook = fs.readFileSync('docs/runbook.md', 'utf8');
+  const sections = [...runbook.matchAll(/^## (?<name>Tensorgate\w+)\n\n\*\*(?<severity>\w+)\.\*\*/gm)];
+  const severities = ALERTS.map(({ name, rule }) => [name, /severity: (\w+)/.exec(rule)?.[1]]);
+  expect(sections.map(({ groups }) => [groups?.['name'], groups?.['severity']?.toLowerCase()])).toEqual(severities);
+  expect(severities.length).toBeGreaterThan(10);
+});
+
+test('every metric that the runbook names is one that the gateway exports', () => {
+  const pages = ['runbook', 'sizing', 'troubleshooting'].map((page) => fs.readFileSync(`docs/${page}.md`, 'utf8'));
+  const metrics = fs.readFileSync('docs/metrics.md', 'utf8');
+  const named = new Set(pages.join('\n').match(/\btensorgate_\w+/g));
+  const unknown = [...named].filter((name) => !metrics.includes(`\`${name}\``));
+  expect(unknown).toEqual([]);
+});

@@ -33,6 +33,7 @@ const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve --model-repository models$/, runs: 'start' },
   { commands: /^npx tensorgate serve --model-repository models &$/, runs: 'test/examples/mesh-callers.test.ts' },
   { commands: /^npx tensorgate serve .*--log-format json/, runs: 'start' },
+  { commands: /^npx tensorgate serve .*--http-port 8000$/, runs: 'start' },
   { commands: /^export OTEL_/, runs: 'start' },
   { commands: /^npx tensorgate serve .*--record /, needs: 'a client that sends data to record' },
   { commands: /^npx tensorgate (infer|models)\b/, runs: 'here' },
@@ -151,9 +152,9 @@ describe('a server', () => {
 
   test.each(starts)('starts as printed: %s', { timeout: 120_000 }, async (text) => {
     const PATH = `${path.dirname(process.execPath)}${path.delimiter}${process.env['PATH']}`;
-    // Variables give it free ports: other servers of this machine may have those of the page.
+    // Free ports: other servers of this machine may have the ports of the page.
     const env = { ...process.env, PATH, TENSORGATE_GRPC_PORT: '0', TENSORGATE_HTTP_PORT: '0' };
-    const child = spawn('bash', ['--norc', '-c', `exec ${text}`], {
+    const child = spawn('bash', ['--norc', '-c', `exec ${text.replace(/-port \d+/g, '-port 0')}`], {
       cwd: ROOT,
       env,
       detached: true,
