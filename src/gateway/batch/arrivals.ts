@@ -1,0 +1,105 @@
+/** How a call becomes a request of the queue: its times, its level of priority, and its flow. */
+
+import type { Call } from '../accept/call.ts';
+import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { RequestTerms } from '../admit/request-terms.ts';
+import type { CostModel } from './cost-model.ts';
+import type { Flow } from './fair-turns.ts';
+import { defaultObjectiveMs } from './objective.ts';
+import type { QueuePolicies } from './queue-policy.ts';
+import type { Arrival, QueuedRequest } from './queued-request.ts';
+import type { RequestQueue } from './request-queue.ts';
+import { type RequestTimes, timesOf } from './request-times.ts';
+import { type TenantOf, UNNAMED } from './tenants.ts';
+import type { BatchPolicy } from './waiting.ts';
+
+export interface ArrivalOptions {
+  readonly policy: BatchPolicy;
+  readonly queues: QueuePolicies;
+  /** Whose call it is; without it all are one tenant's. */
+  readonly tenantOf?: TenantOf | undefined;
+  /** After how many milliseconds a request should be answered whose caller names no time; by default it follows from the model's speed. */
+  readonly objectiveMs?: number | undefined;
+}
+
+export class Arrivals {
+  readonly #options: ArrivalOptions;
+  readonly #queue: RequestQueue;
+  readonly #costs: CostModel;
+
+  constructor(options: ArrivalOptions, queue: RequestQueue, costs: CostModel) {
+    this.#options = options;
+    this.#queue = queue;
+    this.#costs = costs;
+  }
+
+  requestOf(
+    tensors: InferTensors,
+    call: Call,
+    terms: RequestTerms,
+    resolve: QueuedRequest['resolve'],
+    reject: QueuedRequest['reject'],
+    now: number,
+  ): QueuedRequest {
+    const { rows, bytes } = tensors;
+    const level = this.#options.queues.levelOf(terms);
+    const times = this.#timesOf(tensors, call, terms, level, now);
+    // Field by field: spreading objects takes longer than everything around it.
+    return {
+      limitMs: times.limitMs,
+      expiresAt: times.expiresAt,
+      latestAt: times.latestAt,
+      objectiveAt: times.objectiveAt,
+      due: times.due,
+      resolve,
+      reject,
+      tensors,
+      call,
+      rows,
+      bytes,
+      workMs: this.#queue.workMs(tensors),
+      deadline: times.deadline,
+      behind: terms.behind,
+      arrivalMs: now,
+      level,
+      flow: this.#flowOf(call, level, times, now),
+      turn: 0,
+      isWaiting: false,
+      suspect: false,
+      sentAtMs: 0,
+      settled: false,
+      stopTimer: undefined,
+      occupancy: undefined,
+    };
+  }
+
+  /** Less than a request, because most that are judged are refused. */
+  arrivalOf(tensors: InferTensors, call: Call, terms: RequestTerms, now: number): Arrival {
+    const level = this.#options.queues.levelOf(terms);
+    const times = this.#timesOf(tensors, call, terms, level, now);
+    return {
+      expiresAt: times.expiresAt,
+      latestAt: times.latestAt,
+      objectiveAt: times.objectiveAt,
+      due: times.due,
+      deadline: times.deadline,
+      arrivalMs: now,
+      tensors,
+      rows: tensors.rows,
+      behind: terms.behind,
+      flow: this.#flowOf(call, level, times, now),
+    };
+  }
+
+  #timesOf({ size, rows }: InferTensors, call: Call, terms: RequestTerms, level: number, now: number): RequestTimes {
+    const { queues, policy, objectiveMs } = this.#options;
+    const objective = objectiveMs ?? defaultObjectiveMs(policy.maxDelayMs, this.#costs.typical(size, rows));
+    return timesOf(call, terms, queues.at(level), objective, rows, now);
+  }
+
+  #flowOf(call: Call, level: number, { objectiveAt, deadline }: RequestTimes, now: number): Flow {
+    const { name: tenant, weight } = this.#options.tenantOf?.(call) ?? UNNAMED;
+    const isNamed = objectiveAt === Number.POSITIVE_INFINITY;
+    return this.#queue.flowOf({ tenant, weight, level, grantedMs: deadline - now, isNamed });
+  }
+}
