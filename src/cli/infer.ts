@@ -15,13 +15,14 @@ import { formatExactJson } from '../wire/exact-json.ts';
 import { decodeText } from '../wire/text-encoding.ts';
 import { CliError } from './cli-error.ts';
 import { mapConcurrently } from './concurrency.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { findImageLayout, readImage } from './image-input.ts';
 import { describeTensors } from './model-signature.ts';
 import { Progress } from './progress.ts';
 import { readRawInput } from './raw-input.ts';
 import { parseJsonRequest } from './rest-request.ts';
 import { toPlainValues, toRestResponse } from './rest-response.ts';
-import { type ConnectionOptions, describeRefusal, withClient } from './server-connection.ts';
+import { describeRefusal, withClient } from './server-connection.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 

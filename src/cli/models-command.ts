@@ -1,33 +1,35 @@
 import type { Command } from 'commander';
 import type { CommandContext } from './command-context.ts';
+import { addConnectionOptions } from './connection-options.ts';
 import type { ModelsFlags } from './models.ts';
 import type { ShadowFlags } from './shadow.ts';
-import { deadlineOption, urlOption } from './shared-options.ts';
 import type { ValidateFlags } from './validate.ts';
 
 export function addModels(program: Command, { exit }: CommandContext): void {
-  const modelsCommand = program
-    .command('models')
-    .description('List the models of a server with their state: how ready models batch, and why others are not ready.')
-    .enablePositionalOptions()
-    .option('--json', 'print JSON')
-    .addOption(urlOption())
-    .addOption(deadlineOption())
-    .action(async (flags: ModelsFlags) => {
-      const { listModels } = await import('./models.ts');
-      exit(await listModels(flags));
-    });
-  modelsCommand
-    .command('shadow')
-    .description('Compare the answers of shadow versions with the answers that clients get.')
-    .argument('[model]', 'name of a model (default: all)')
-    .option('--json', 'print JSON')
-    .addOption(urlOption())
-    .addOption(deadlineOption())
-    .action(async (model: string | undefined, flags: ShadowFlags) => {
-      const { showShadows } = await import('./shadow.ts');
-      exit(await showShadows(model, flags));
-    });
+  const modelsCommand = addConnectionOptions(
+    program
+      .command('models')
+      .description(
+        'List the models of a server with their state: how ready models batch, and why others are not ready.',
+      )
+      .enablePositionalOptions()
+      .option('--json', 'print JSON')
+      .action(async (flags: ModelsFlags) => {
+        const { listModels } = await import('./models.ts');
+        exit(await listModels(flags));
+      }),
+  );
+  addConnectionOptions(
+    modelsCommand
+      .command('shadow')
+      .description('Compare the answers of shadow versions with the answers that clients get.')
+      .argument('[model]', 'name of a model (default: all)')
+      .option('--json', 'print JSON')
+      .action(async (model: string | undefined, flags: ShadowFlags) => {
+        const { showShadows } = await import('./shadow.ts');
+        exit(await showShadows(model, flags));
+      }),
+  );
   modelsCommand
     .command('validate')
     .description('Check the models and configurations of a repository without serving them.')

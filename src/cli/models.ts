@@ -5,8 +5,9 @@ import {
   type TensorMetadata,
 } from '../client/inference-client.ts';
 import { formatExactJson } from '../wire/exact-json.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { describeTensors } from './model-signature.ts';
-import { type ConnectionOptions, withClient } from './server-connection.ts';
+import { withClient } from './server-connection.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 

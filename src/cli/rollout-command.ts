@@ -1,9 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext } from './command-context.ts';
+import { addConnectionOptions, type ConnectionOptions } from './connection-options.ts';
 import { parseCount, parseShare } from './option-values.ts';
 import type { RolloutFlags, StatusFlags } from './rollout.ts';
-import type { ConnectionOptions } from './server-connection.ts';
-import { deadlineOption, urlOption } from './shared-options.ts';
 
 export function addRollout(program: Command, { exit }: CommandContext): void {
   const rolloutCommand = program
@@ -13,37 +12,37 @@ export function addRollout(program: Command, { exit }: CommandContext): void {
     .helpCommand(false)
     .enablePositionalOptions();
   addStart(rolloutCommand, exit);
-  rolloutCommand
-    .command('status')
-    .description('Show the state of rollouts.')
-    .argument('[model]', 'name of a model (default: all)')
-    .option('--json', 'print JSON')
-    .addOption(urlOption())
-    .addOption(deadlineOption())
-    .action(async (model: string | undefined, flags: StatusFlags) => {
-      const { showRollouts } = await import('./rollout.ts');
-      exit(await showRollouts(model, flags));
-    });
-  rolloutCommand
-    .command('abort')
-    .description('Abort the running rollout: all traffic returns to the old version.')
-    .argument('<model>', 'name of the model')
-    .addOption(urlOption())
-    .addOption(deadlineOption())
-    .action(async (model: string, flags: ConnectionOptions) => {
-      const { abortRollout } = await import('./rollout.ts');
-      exit(await abortRollout(model, flags));
-    });
-  rolloutCommand
-    .command('forget')
-    .description("Remove a finished rollout: the model's configuration decides the traffic again.")
-    .argument('<model>', 'name of the model')
-    .addOption(urlOption())
-    .addOption(deadlineOption())
-    .action(async (model: string, flags: ConnectionOptions) => {
-      const { forgetRollout } = await import('./rollout.ts');
-      exit(await forgetRollout(model, flags));
-    });
+  addConnectionOptions(
+    rolloutCommand
+      .command('status')
+      .description('Show the state of rollouts.')
+      .argument('[model]', 'name of a model (default: all)')
+      .option('--json', 'print JSON')
+      .action(async (model: string | undefined, flags: StatusFlags) => {
+        const { showRollouts } = await import('./rollout.ts');
+        exit(await showRollouts(model, flags));
+      }),
+  );
+  addConnectionOptions(
+    rolloutCommand
+      .command('abort')
+      .description('Abort the running rollout: all traffic returns to the old version.')
+      .argument('<model>', 'name of the model')
+      .action(async (model: string, flags: ConnectionOptions) => {
+        const { abortRollout } = await import('./rollout.ts');
+        exit(await abortRollout(model, flags));
+      }),
+  );
+  addConnectionOptions(
+    rolloutCommand
+      .command('forget')
+      .description("Remove a finished rollout: the model's configuration decides the traffic again.")
+      .argument('<model>', 'name of the model')
+      .action(async (model: string, flags: ConnectionOptions) => {
+        const { forgetRollout } = await import('./rollout.ts');
+        exit(await forgetRollout(model, flags));
+      }),
+  );
 }
 
 /** Flags of `rollout start`. */
@@ -63,27 +62,27 @@ function addStart(rolloutCommand: Command, exit: CommandContext['exit']): void {
     .argument('<model>', 'name of the model')
     .requiredOption('--to <version>', 'new version');
   for (const option of planOptions()) startCommand.addOption(option);
-  startCommand
-    .option('--dry-run', 'print the plan and change nothing')
-    .addOption(
-      new Option('--emit <mesh>', 'print the steps as patches for deploy/istio instead, without a server')
-        .choices(['istio'])
-        .conflicts('dryRun'),
-    )
-    .option('--step <name>', 'with --emit, print only this patch: shadow, canary-10, promote, rollback')
-    .addOption(urlOption())
-    .addOption(deadlineOption())
-    .action(async (model: string, { hold, emit, step, ...flags }: StartFlags, command: Command) => {
-      const rollout = { ...flags, holdMs: hold };
-      if (emit !== undefined) {
-        const { emitIstio } = await import('./emit-istio.ts');
-        exit(emitIstio(model, { ...rollout, ...(step !== undefined && { step }) }));
-        return;
-      }
-      if (step !== undefined) command.error('error: --step needs --emit istio');
-      const { rollOut } = await import('./rollout.ts');
-      exit(await rollOut(model, rollout));
-    });
+  addConnectionOptions(
+    startCommand
+      .option('--dry-run', 'print the plan and change nothing')
+      .addOption(
+        new Option('--emit <mesh>', 'print the steps as patches for deploy/istio instead, without a server')
+          .choices(['istio'])
+          .conflicts('dryRun'),
+      )
+      .option('--step <name>', 'with --emit, print only this patch: shadow, canary-10, promote, rollback')
+      .action(async (model: string, { hold, emit, step, ...flags }: StartFlags, command: Command) => {
+        const rollout = { ...flags, holdMs: hold };
+        if (emit !== undefined) {
+          const { emitIstio } = await import('./emit-istio.ts');
+          exit(emitIstio(model, { ...rollout, ...(step !== undefined && { step }) }));
+          return;
+        }
+        if (step !== undefined) command.error('error: --step needs --emit istio');
+        const { rollOut } = await import('./rollout.ts');
+        exit(await rollOut(model, rollout));
+      }),
+  );
 }
 
 /** Options for the steps of a rollout and for its checks. */

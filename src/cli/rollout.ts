@@ -6,7 +6,8 @@ import {
   type RolloutState,
 } from '../client/inference-client.ts';
 import { CliError } from './cli-error.ts';
-import { type ConnectionOptions, withClient } from './server-connection.ts';
+import { type ConnectionOptions, connectionOf } from './connection-options.ts';
+import { withClient } from './server-connection.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 
@@ -18,6 +19,12 @@ export interface StatusFlags extends ConnectionOptions {
   readonly json?: boolean;
 }
 
+/** Without what belongs to the connection. */
+function planOf(flags: RolloutFlags): Omit<RolloutFlags, keyof ConnectionOptions> {
+  const { url: _u, deadlineMs: _d, tlsCa: _a, tlsCert: _c, tlsKey: _k, header: _h, ...plan } = flags;
+  return plan;
+}
+
 /** Between looks at the server, in milliseconds. */
 const LOOK_MS = 300;
 /** If stderr is no terminal, progress is printed at this interval. */
@@ -26,8 +33,10 @@ const REMIND_MS = 10_000;
 const PATIENCE_MS = 300_000;
 
 /** Starts a rollout, or attaches to the running one, and follows it to its end. Returns the exit code: 0 when promoted. */
-export async function rollOut(model: string, { url, deadlineMs, to, ...options }: RolloutFlags): Promise<number> {
-  const started = await withClient({ url, deadlineMs }, (client) => client.startRollout(model, to, options));
+export async function rollOut(model: string, flags: RolloutFlags): Promise<number> {
+  const connection = connectionOf(flags);
+  const { to, ...options } = planOf(flags);
+  const started = await withClient(connection, (client) => client.startRollout(model, to, options));
   process.stdout.write(describePlan(started));
   if (options.dryRun === true) {
     process.stdout.write(started.evidence === null ? 'nothing was changed\n' : `it runs already: ${started.detail}\n`);
@@ -37,7 +46,7 @@ export async function rollOut(model: string, { url, deadlineMs, to, ...options }
   process.stderr.write(
     `Ctrl-C leaves it to the server: the same command follows it again, and 'tensorgate rollout abort ${model}' ends it\n`,
   );
-  return follow(model, { url, deadlineMs });
+  return follow(model, connection);
 }
 
 /** Follows the rollout of a model until it is over, also across restarts of the server. */

@@ -1,33 +1,79 @@
-import { InferenceClient, InferenceError } from '../client/inference-client.ts';
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { InferenceClient, InferenceError, type TlsOptions } from '../client/inference-client.ts';
+import { messageOf } from '../error-message.ts';
 import { CliError } from './cli-error.ts';
-
-/** How the commands that talk to a server reach it. */
-export interface ConnectionOptions {
-  /** `host:port` of its gRPC port. */
-  readonly url: string;
-  readonly deadlineMs: number;
-}
+import type { ConnectionOptions } from './connection-options.ts';
+import { nearestModels } from './nearest-models.ts';
+import { parseServerAddress, type ServerAddress } from './server-address.ts';
+import { findConnectionFault } from './server-probe.ts';
 
 /**
  * Runs `work` with a client.
- * @throws CliError for whatever the server refuses, and where there is no server
+ * @throws CliError for whatever the server refuses, and where there is no gRPC server
  */
 export async function withClient<Result>(
-  { url, deadlineMs }: ConnectionOptions,
+  options: ConnectionOptions,
   work: (client: InferenceClient) => Promise<Result>,
 ): Promise<Result> {
-  using client = new InferenceClient(url, { deadlineMs });
+  const tls = await readTlsFiles(options);
+  const address = parseServerAddress(options.url, tls !== undefined);
+  // grpc-js names IP addresses in the TLS handshake, which Node warns of. Users can do nothing about it.
+  if (address.isSecure && isIP(address.host) !== 0) process.noDeprecation = true;
+  using client = new InferenceClient(address.target, {
+    deadlineMs: options.deadlineMs,
+    metadata: options.header,
+    ...(address.isSecure && { tls: tls ?? {} }),
+  });
   try {
     return await work(client);
   } catch (error) {
     if (!(error instanceof InferenceError)) throw error;
-    if (error.status === 'UNAVAILABLE' && !client.connected) {
-      throw new CliError(`no server at ${url}: start one with: tensorgate serve --model-repository DIR`, {
-        cause: error,
-      });
-    }
-    throw new CliError(describeRefusal(error), { cause: error });
+    throw new CliError((await explainFailure(error, client, address, tls)) ?? describeRefusal(error), { cause: error });
   }
+}
+
+/** The statuses that gRPC gives a call that reached no gRPC server. */
+const UNREACHED: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'INTERNAL', 'UNKNOWN']);
+
+/** Says more than the status does; `undefined` where the status says it all. */
+async function explainFailure(
+  error: InferenceError,
+  client: InferenceClient,
+  address: ServerAddress,
+  tls: TlsOptions | undefined,
+): Promise<string | undefined> {
+  if (error.status === 'NOT_FOUND' && error.model !== undefined) {
+    return `${describeRefusal(error)}${await nearestModels(client, error.model)}`;
+  }
+  const http = /^Received HTTP status code (\d+)/.exec(error.message)?.[1];
+  if (http !== undefined)
+    return `${address.target} answers over HTTP/2, but not with gRPC (HTTP status ${http}): give the gRPC port`;
+  return UNREACHED.has(error.status) ? findConnectionFault(address, tls) : undefined;
+}
+
+/** `undefined` where no option asks for TLS. */
+async function readTlsFiles({ tlsCa, tlsCert, tlsKey }: ConnectionOptions): Promise<TlsOptions | undefined> {
+  if (tlsCa === undefined && tlsCert === undefined && tlsKey === undefined) return undefined;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new CliError('--tls-cert and --tls-key belong together: give both, or neither');
+  }
+  const [ca, certificate, privateKey] = await Promise.all([
+    readPem('--tls-ca', tlsCa),
+    readPem('--tls-cert', tlsCert),
+    readPem('--tls-key', tlsKey),
+  ]);
+  return { ca, certificate, privateKey };
+}
+
+async function readPem(flag: string, file: string | undefined): Promise<Buffer | undefined> {
+  if (file === undefined) return undefined;
+  const pem = await readFile(file).catch((error: unknown) => {
+    throw new CliError(`${flag}: cannot read '${file}': ${messageOf(error)}`, { cause: error });
+  });
+  if (!pem.includes('-----BEGIN '))
+    throw new CliError(`${flag}: '${file}' is not a PEM file: it has no -----BEGIN line`);
+  return pem;
 }
 
 /** What the server said, such as `Request for unknown model: 'x' is not found (NOT_FOUND)`. */

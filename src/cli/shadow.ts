@@ -1,5 +1,6 @@
 import type { ShadowReport } from '../client/inference-client.ts';
-import { type ConnectionOptions, withClient } from './server-connection.ts';
+import type { ConnectionOptions } from './connection-options.ts';
+import { withClient } from './server-connection.ts';
 import { formatTable } from './table.ts';
 
 export interface ShadowFlags extends ConnectionOptions {

@@ -6,10 +6,23 @@ import type { InferenceResult } from './inference-result.ts';
 export interface ClientOptions {
   /** What a call may take, in milliseconds, if it says nothing itself. Without it, calls wait for ever. */
   readonly deadlineMs?: number | undefined;
-  /** `credentials.createSsl(…)` of `@grpc/grpc-js`; plain text by default. */
+  /** Speaks TLS; `{}` trusts the system's root certificates. Cleartext by default. */
+  readonly tls?: TlsOptions | undefined;
+  /** Sent with each call; the metadata of a call overrides it. */
+  readonly metadata?: CallOptions['metadata'];
+  /** `credentials.createSsl(…)` of `@grpc/grpc-js`, for what `tls` has no option for. */
   readonly credentials?: ChannelCredentials | undefined;
   /** Options of the gRPC channel, such as keepalive. The size of messages is unlimited unless they limit it. */
   readonly channelOptions?: ChannelOptions | undefined;
+}
+
+/** All in PEM. */
+export interface TlsOptions {
+  /** Root certificates to trust instead of the system's. */
+  readonly ca?: Buffer | undefined;
+  /** Certificate of the client, for mTLS, with its key. */
+  readonly certificate?: Buffer | undefined;
+  readonly privateKey?: Buffer | undefined;
 }
 
 export interface CallOptions {
@@ -17,7 +30,7 @@ export interface CallOptions {
   readonly deadlineMs?: number | undefined;
   /** Cancels the call, in the server too; it then fails with CANCELLED, and the signal's reason as the cause. */
   readonly signal?: AbortSignal | undefined;
-  /** Sent as gRPC metadata: a trace context, a token, a header that a mesh routes by. */
+  /** Sent as gRPC metadata: a trace context, a token, a header that a mesh routes by. A value of `…-bin` is base64. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 

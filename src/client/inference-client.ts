@@ -1,13 +1,6 @@
-import {
-  Client,
-  connectivityState,
-  credentials,
-  type CallOptions as GrpcCallOptions,
-  Metadata,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { Client, connectivityState, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { decodeInferResponse, decodeStreamResponse, type InferResponse } from '../wire/infer-response.ts';
+import { toCredentials, toGrpcOptions, toMetadata } from './channel-settings.ts';
 import type {
   CallOptions,
   ClientOptions,
@@ -43,6 +36,7 @@ export type {
   ModelCallOptions,
   StreamAnswer,
   StreamRequest,
+  TlsOptions,
 } from './client-options.ts';
 export { InferenceError } from './inference-error.ts';
 export type { Inputs, OutputOptions, Parameters, ParameterValue, RequestOptions } from './inference-request.ts';
@@ -75,11 +69,13 @@ export type { ShadowReport } from './traffic-service.ts';
 export class InferenceClient {
   readonly #grpc: Client;
   readonly #deadlineMs: number | undefined;
+  readonly #metadata: CallOptions['metadata'];
 
   /** `target` is `host:port`, or any other name that gRPC resolves. Nothing connects before the first call. */
   constructor(target: string, options: ClientOptions = {}) {
     this.#deadlineMs = options.deadlineMs;
-    this.#grpc = new Client(target, options.credentials ?? credentials.createInsecure(), {
+    this.#metadata = options.metadata;
+    this.#grpc = new Client(target, toCredentials(options), {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       ...options.channelOptions,
@@ -115,7 +111,7 @@ export class InferenceClient {
       MODEL_STREAM_INFER,
       (bytes: Buffer) => bytes,
       (bytes: Buffer) => decodeStreamResponse(bytes, RESPONSE_LIMITS),
-      toMetadata(options.metadata),
+      toMetadata(this.#metadata, options.metadata),
       toGrpcOptions(options.deadlineMs),
     );
     const cancel = () => call.cancel();
@@ -248,7 +244,7 @@ export class InferenceClient {
         method.requestSerialize,
         method.responseDeserialize,
         request,
-        toMetadata(options.metadata),
+        toMetadata(this.#metadata, options.metadata),
         toGrpcOptions(options.deadlineMs ?? this.#deadlineMs),
         (error, response) => {
           signal?.removeEventListener('abort', cancel);
@@ -284,14 +280,4 @@ function isServiceError(error: unknown): error is ServiceError {
 
 function toModelRequest(name: string, { version = '' }: ModelCallOptions): { name: string; version: string } {
   return { name, version };
-}
-
-function toMetadata(entries: CallOptions['metadata']): Metadata {
-  const metadata = new Metadata();
-  for (const [key, value] of Object.entries(entries ?? {})) metadata.set(key, value);
-  return metadata;
-}
-
-function toGrpcOptions(deadlineMs: number | undefined): GrpcCallOptions {
-  return deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
 }

@@ -225,11 +225,3 @@ describe('infer --raw', () => {
     );
   });
 });
-
-test('where no server listens, that is what it says', async () => {
-  const gone = await startFakeServer({});
-  gone.server.forceShutdown();
-  const { code, stdout, stderr } = await infer(['classifier', '--image', white, '--url', gone.target]);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toBe(`error: no server at ${gone.target}: start one with: tensorgate serve --model-repository DIR\n`);
-});

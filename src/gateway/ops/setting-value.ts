@@ -1,6 +1,6 @@
 /** The value that a text of a flag or a variable stands for. Choices may have any case. */
 
-import { suggestion } from '../repository/config/suggestion.ts';
+import { suggestion } from '../../suggestion.ts';
 import { legalValues, type SettingDescription } from './setting-description.ts';
 import { SETTINGS_SCHEMA } from './settings.ts';
 

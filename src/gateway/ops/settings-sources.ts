@@ -6,8 +6,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { suggestion } from '../../suggestion.ts';
 import { decodeText } from '../../wire/text-encoding.ts';
-import { suggestion } from '../repository/config/suggestion.ts';
 import { parseYaml } from '../repository/config/yaml-document.ts';
 import { SETTINGS, type SettingDescription } from './setting-description.ts';
 import { checkValue, findChoice, withChoices } from './setting-value.ts';

@@ -4,12 +4,12 @@
  * accepted with a warning. Nothing is silently ignored.
  */
 
+import { suggestion } from '../../../suggestion.ts';
 import { elementCount } from '../../../wire/tensor.ts';
 import { isFilled, isText, type Remark, type Remarks, type Sink } from './config-remark.ts';
 import type { ModelConfig } from './model-config.ts';
 import { checkBatching, checkScheduling } from './scheduling-rules.ts';
 import { clientParameterProblem, isKnownParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
-import { suggestion } from './suggestion.ts';
 import { nameOfWarmUp } from './warm-up-name.ts';
 
 export interface ConfigSource {

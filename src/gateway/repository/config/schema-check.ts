@@ -1,8 +1,8 @@
 /** A document against a zod schema: its value with defaults, or every problem with its place. */
 
 import type { z } from 'zod';
+import { suggestion } from '../../../suggestion.ts';
 import { describeProblem, type Located, MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
-import { suggestion } from './suggestion.ts';
 
 export type Checked<T> =
   | { readonly kind: 'value'; readonly value: T }

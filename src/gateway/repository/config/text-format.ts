@@ -7,8 +7,8 @@
  * P2: nothing is dropped: an unknown or repeated field is a problem.
  */
 
+import { suggestion } from '../../../suggestion.ts';
 import { MAX_PROBLEMS, type Problem, type ReadDocument } from './located.ts';
-import { suggestion } from './suggestion.ts';
 import { CLOSING, Lexer, MAX_QUOTED, SyntaxProblem } from './text-format-lexer.ts';
 import { booleanOf, numberOf, unescaped, WANTED } from './text-format-scalar.ts';
 import {

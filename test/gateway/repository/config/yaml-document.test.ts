@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { suggestion } from '../../../../src/gateway/repository/config/suggestion.ts';
 import { parseYaml } from '../../../../src/gateway/repository/config/yaml-document.ts';
+import { suggestion } from '../../../../src/suggestion.ts';
 
 const SCHEMA = z.strictObject({
   size: z.int().min(1).default(4),
