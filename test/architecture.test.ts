@@ -269,6 +269,7 @@ const ROOMS: readonly Room[] = [
     room: 'gateway/models/trial/',
     sees: ['wire/', 'gateway/repository/', 'gateway/admit/', 'gateway/batch/'],
     doors: [
+      'axis-doubt.ts',
       'golden-check.ts',
       'npz-rows.ts',
       'padding-independence.ts',

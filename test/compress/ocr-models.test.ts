@@ -57,7 +57,7 @@ describe('ch_ppocr_mobile_v2.0_cls', () => {
     const feeds = await linesOf('queue');
     const { int8 } = await quantized('ch_ppocr_mobile_v2.0_cls_infer.onnx', feeds);
     const samples = [feeds[0]!, feeds[3]!, feeds[4]!, feeds[9]!];
-    // Its first axes have different names, so that only a configuration says that they are rows.
+    // Its first axes have different names.
     const verdict = await rowVerdict(int8, samples, 'max_batch_size: 4');
     expect(verdict).toMatchObject({ verdict: 'independent', changed: 0 });
   });

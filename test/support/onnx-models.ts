@@ -42,10 +42,14 @@ const DATA_TYPES: Readonly<Record<Datatype, onnxProto.onnx.TensorProto.DataType>
 };
 
 /** `output` is `input`, bit for bit. Without `axes`: an open batch axis, then 4 elements a row. */
-export function identityModel(datatype: Datatype, axes: readonly Axis[] = ['batch', 4]): Uint8Array {
+export function identityModel(
+  datatype: Datatype,
+  axes: readonly Axis[] = ['batch', 4],
+  outputAxes: readonly Axis[] = axes,
+): Uint8Array {
   return model({
     inputs: [{ name: 'input', datatype, axes }],
-    outputs: [{ name: 'output', datatype, axes }],
+    outputs: [{ name: 'output', datatype, axes: outputAxes }],
     nodes: [node('Identity', ['input'], ['output'])],
   });
 }
@@ -206,6 +210,20 @@ export function batchSumModel(): Uint8Array {
     outputs: [fp32('output', ['rows', 4])],
     nodes: [node('ReduceSum', ['input', 'axes'], ['output'], [integer('keepdims', 1)])],
     initializers: [{ name: 'axes', dims: [1], dataType: DataType.INT64, int64Data: [0] }],
+  });
+}
+
+/** Each row is one FP32 `x`; `places` [count,1] INT64 are those of the rows that are not zero: usually as many as rows. */
+export function nonZeroModel(): Uint8Array {
+  return model({
+    inputs: [fp32('x', ['batch'])],
+    outputs: [{ name: 'places', datatype: 'INT64', axes: ['count', 1] }],
+    nodes: [
+      node('NonZero', ['x'], ['found']),
+      node('Mul', ['found', 'zero'], ['same']),
+      node('Transpose', ['same'], ['places'], []),
+    ],
+    initializers: [{ name: 'zero', dims: [1], dataType: DataType.INT64, int64Data: [0] }],
   });
 }
 

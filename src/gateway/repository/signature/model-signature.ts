@@ -7,13 +7,15 @@ import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from '../c
 import { FileProblem, type ModelFiles, NO_FILES } from '../model-files.ts';
 import { findLengthAxis, type LengthAxis, type Padding } from './length-axis.ts';
 import { findRowAxes, type RowAxes } from './row-axes.ts';
-import { type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-axis.ts';
+import { type AxisDoubt, type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-axis.ts';
 
 /** Whether requests are stacked, and how far; or why they are not. */
 export type Batching =
   | {
       readonly kind: 'on';
       readonly maxRows: number;
+      /** What in the names of the axes speaks against a batch axis; absent where nothing does, or the configuration decides. */
+      readonly doubt?: AxisDoubt | undefined;
       /** Absent where no axis of the model is a length. */
       readonly padding?: Padding | undefined;
     }
@@ -168,14 +170,14 @@ function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo)
     if (config.max_batch_size === undefined && givesWholeShapes(config, info)) {
       return { kind: 'off', reason: 'the configuration gives whole shapes, and no max_batch_size' };
     }
-    return { kind: 'on', maxRows: config.max_batch_size ?? DEFAULT_MAX_BATCH_SIZE };
+    if (config.max_batch_size !== undefined) return { kind: 'on', maxRows: config.max_batch_size };
+    return { kind: 'on', maxRows: DEFAULT_MAX_BATCH_SIZE, ...(found.doubt && { doubt: found.doubt }) };
   }
-  if (config.max_batch_size !== undefined && found.kind === 'impossible') {
+  if (config.max_batch_size !== undefined) {
     throw new ModelConfigError(
       `max_batch_size is ${config.max_batch_size}, but the model cannot be batched: ${found.text}; set max_batch_size: 0, or remove it`,
     );
   }
-  if (config.max_batch_size !== undefined) return { kind: 'on', maxRows: config.max_batch_size };
   return { kind: 'off', reason: found.text };
 }
 

@@ -3,17 +3,16 @@
 import { DATATYPE_BYTES, elementCount } from '../../../wire/tensor.ts';
 import type { SessionInfo, SessionTensor } from '../../../worker/protocol.ts';
 import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
-import type { RowAxis } from './row-axis.ts';
+import type { AxisDoubt, RowAxis } from './row-axis.ts';
 
 /** Batch axis by tensor, axis 0 omitted; or the reason why the model cannot be batched. */
 export type RowAxes =
-  | { readonly kind: 'found'; readonly axes: ReadonlyMap<string, RowAxis> }
-  /** `doubtful`: the names of the axes say no, but the configuration may know better. */
   | {
-      readonly kind: 'impossible' | 'doubtful';
-      readonly text: string;
+      readonly kind: 'found';
       readonly axes: ReadonlyMap<string, RowAxis>;
-    };
+      readonly doubt?: AxisDoubt | undefined;
+    }
+  | { readonly kind: 'impossible'; readonly text: string; readonly axes: ReadonlyMap<string, RowAxis> };
 
 /** Requests that differ in a shared tensor cannot share a batch: it is part of what they are sorted by. */
 const MAX_SHARED_BYTES = 256;
@@ -38,10 +37,15 @@ export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfi
   const given = new Map(tensors.map((named) => [named.tensor.name, said(named, config)]));
   const axes = new Map<string, RowAxis>();
   if (inputs.length === 0) return { kind: 'impossible', text: 'the model has no inputs', axes };
-  const batchName = tensors.map(({ tensor }) => tensor.axes[0]).find((axis) => typeof axis === 'string' && axis !== '');
+  const givenName = tensors.map(({ tensor }) => axisName(tensor, given.get(tensor.name))).find((name) => name !== '');
+  const batchName = givenName ?? tensors.map(({ tensor }) => axisName(tensor, 0)).find((name) => name !== '');
   for (const named of tensors) {
     const { name } = named.tensor;
-    const axis = given.get(name) ?? stateAxis(named.tensor, config, axes, batchName) ?? read(named.tensor, batchName);
+    const axis =
+      given.get(name) ??
+      stateAxis(named.tensor, config, axes, batchName) ??
+      (givenName === undefined ? undefined : onlyAxisNamed(named.tensor, givenName)) ??
+      read(named.tensor, batchName);
     if (axis === undefined) return { kind: 'impossible', text: obstacle(named), axes };
     if (axis === 0) continue;
     if (axis !== 'shared' && named.tensor.datatype === 'BYTES') {
@@ -49,7 +53,17 @@ export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfi
     }
     axes.set(name, axis);
   }
-  return doubt(tensors, axes) ?? { kind: 'found', axes };
+  const doubt = doubtOf(
+    tensors.filter(({ tensor }) => given.get(tensor.name) === undefined),
+    axes,
+  );
+  return { kind: 'found', axes, doubt };
+}
+
+/** The name of an axis; `''`: it has none. */
+function axisName({ axes }: SessionTensor, axis: RowAxis | undefined): string {
+  const name = typeof axis === 'number' ? axes[axis] : undefined;
+  return typeof name === 'string' ? name : '';
 }
 
 /** What the configuration says of a tensor. */
@@ -77,7 +91,7 @@ function stateAxis(
   { name, shape, axes: names }: SessionTensor,
   { sequence_batching: sequences }: ModelConfig,
   found: ReadonlyMap<string, RowAxis>,
-  batchName: number | string | undefined,
+  batchName: string | undefined,
 ): number | undefined {
   const state = sequences?.state.find(({ input_name, output_name }) => name === input_name || name === output_name);
   if (state === undefined || shape.length !== state.dims.length + 1) return undefined;
@@ -94,11 +108,15 @@ function stateAxis(
 }
 
 /** Axis 0 if it is open; otherwise the later axis with the batch axis' name. */
-function read({ axes }: SessionTensor, batchName: number | string | undefined): number | undefined {
-  const first = axes[0];
+function read(tensor: SessionTensor, batchName: string | undefined): number | undefined {
+  const first = tensor.axes[0];
   if (typeof first === 'string' || (first !== undefined && first < 0)) return 0;
-  const later = axes.flatMap((axis, at) => (batchName !== undefined && axis === batchName ? [at] : []));
-  return later.length === 1 ? later[0] : undefined;
+  return batchName === undefined ? undefined : onlyAxisNamed(tensor, batchName);
+}
+
+function onlyAxisNamed({ axes }: SessionTensor, name: string): number | undefined {
+  const at = axes.indexOf(name);
+  return at >= 0 && at === axes.lastIndexOf(name) ? at : undefined;
 }
 
 function obstacle({ what, tensor }: Named): string {
@@ -106,18 +124,19 @@ function obstacle({ what, tensor }: Named): string {
   return first === undefined ? `${what} is a scalar` : `${what} has a fixed first axis (${first})`;
 }
 
-/** Batch axes that have names must have the same one. */
-function doubt(tensors: readonly Named[], axes: ReadonlyMap<string, RowAxis>): RowAxes | undefined {
+function doubtOf(tensors: readonly Named[], axes: ReadonlyMap<string, RowAxis>): AxisDoubt | undefined {
   let named: (Named & { readonly axis: string }) | undefined;
+  let text: string | undefined;
+  const inputs = new Set<string>();
   for (const { what, tensor } of tensors) {
     const at = axes.get(tensor.name) ?? 0;
-    const axis = at === 'shared' ? '' : tensor.axes[at];
-    if (typeof axis !== 'string' || axis === '') continue;
+    const axis = axisName(tensor, at);
+    if (axis === '') continue;
     named ??= { what, tensor, axis };
     if (axis === named.axis) continue;
     const which = at === 0 ? 'first axis' : `axis ${at}`;
-    const text = `the ${which} of ${what} is '${axis}', but it is '${named.axis}' for ${named.what}`;
-    return { kind: 'doubtful', text, axes };
+    text ??= `the ${which} of ${what} is '${axis}', but it is '${named.axis}' for ${named.what}`;
+    if (what.startsWith('input')) inputs.add(tensor.name);
   }
-  return undefined;
+  return text === undefined ? undefined : { text, inputs };
 }

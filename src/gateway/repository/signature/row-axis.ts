@@ -5,6 +5,13 @@ import type { Shape, TensorSpec } from '../../../wire/tensor.ts';
 /** The axis along which rows are stacked; `shared`: there are none, and one value serves all rows of a batch. */
 export type RowAxis = number | 'shared';
 
+/** Batch axes with different names. Exporters often rename the axes of outputs, so only runs show whether they are one axis. */
+export interface AxisDoubt {
+  readonly text: string;
+  /** Inputs whose axis has another name than that of the first. */
+  readonly inputs: ReadonlySet<string>;
+}
+
 /** An input or output of a model. */
 export interface ModelTensor extends TensorSpec {
   /** Absent: axis 0. It means nothing where the model does not batch. */

@@ -74,11 +74,15 @@ describe('batching', () => {
       batching: { kind: 'off', reason: 'the model has no inputs' },
     },
     {
-      name: 'off, because the names of the first axes differ',
+      name: 'on in doubt, because the names of the first axes differ',
       info: session([tensor('x', ['length', 4]), tensor('k', ['', 2])], [tensor('y', ['classes', 2])]),
       batching: {
-        kind: 'off',
-        reason: "the first axis of output 'y' is 'classes', but it is 'length' for input 'x'",
+        kind: 'on',
+        maxRows: 64,
+        doubt: {
+          text: "the first axis of output 'y' is 'classes', but it is 'length' for input 'x'",
+          inputs: new Set(),
+        },
       },
     },
     {
@@ -101,6 +105,32 @@ describe('batching', () => {
       ),
     );
     expect((await resolve(fixed, { max_batch_size: 0 })).batching.kind).toBe('off');
+  });
+});
+
+describe('names of batch axes', () => {
+  const x = tensor('x', ['', 'rows', 4]);
+
+  test('say in doubt which inputs differ from the first', async () => {
+    const info = session([tensor('x', ['a', 4]), tensor('k', ['b', 2])], [tensor('y', ['c', 2])]);
+    expect((await resolve(info)).batching).toEqual({
+      kind: 'on',
+      maxRows: 64,
+      doubt: { text: "the first axis of input 'k' is 'b', but it is 'a' for input 'x'", inputs: new Set(['k']) },
+    });
+  });
+
+  test('raise no doubt about axes that the configuration gives', async () => {
+    const info = session([tensor('x', ['a', 4])], [tensor('y', ['b', 4])]);
+    const { batching } = await resolve(info, { tensorgate: { batch_axes: { y: 0 } } });
+    expect(batching).toEqual({ kind: 'on', maxRows: 64 });
+  });
+
+  test('are those of the axes that the configuration gives, where it gives any', async () => {
+    const info = session([x, tensor('k', ['steps', 'rows'])], [tensor('y', ['steps', 'rows', 2])]);
+    const { batching, inputs, outputs } = await resolve(info, { tensorgate: { batch_axes: { x: 1 } } });
+    expect(batching).toEqual({ kind: 'on', maxRows: 64 });
+    expect([...inputs, ...outputs].map(({ rowAxis }) => rowAxis)).toEqual([1, 1, 1]);
   });
 });
 
