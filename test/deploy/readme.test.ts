@@ -1,5 +1,6 @@
 /** The overlay that deploy/istio/README.md shows, built and linted; and that its tables name what is there. */
 
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -31,28 +32,42 @@ test('every metric that it names is one that the gateway exports', () => {
   expect(names).toEqual([]);
 });
 
+const KUBECTLS = [
+  { whose: 'the tools', kubectl: KUBECTL },
+  // Its kustomize may be older.
+  { whose: 'the system', kubectl: spawnSync('kubectl').error === undefined ? 'kubectl' : undefined },
+].flatMap(({ whose, kubectl }) => (kubectl === undefined ? [] : [{ whose, kubectl }]));
+
+test('its example sets no image of a volume by `images`, which kustomize before 5.8 leaves alone', () => {
+  const { images }: { images: readonly { readonly name: string }[] } = parse(example());
+  expect(images.map(({ name }) => name).filter((name) => name.endsWith('-models'))).toEqual([]);
+});
+
 describe.skipIf(KUBECTL === undefined)('deploy/istio/README.md', () => {
-  test('shows an overlay that sets every image, stable and canary apart, and has nothing to be found', () => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-readme-'));
-    try {
-      const overlays = path.relative(directory, path.join(ISTIO, 'overlays'));
-      fs.writeFileSync(
-        path.join(directory, 'kustomization.yaml'),
-        example().replace('../deploy/istio/overlays', overlays),
-      );
-      const text = kustomize(directory, KUBECTL ?? 'kubectl');
-      expect(text).not.toContain('0'.repeat(64));
-      expect(text).toContain('cluster.local/ns/web/sa/shop');
-      const build = parseBuild(text, 'the example');
-      expect(lint(build)).toEqual([]);
-      const models = build.workloads.map(
-        ({ pod }) => pod.volumes?.find(({ name }) => name === 'models')?.image?.reference,
-      );
-      expect(new Set(models).size).toBe(2);
-    } finally {
-      fs.rmSync(directory, { recursive: true });
-    }
-  });
+  test.each(KUBECTLS)(
+    'with the kubectl of $whose, it shows an overlay that sets every image, stable and canary apart, and has nothing to be found',
+    ({ kubectl }) => {
+      const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-readme-'));
+      try {
+        const overlays = path.relative(directory, path.join(ISTIO, 'overlays'));
+        fs.writeFileSync(
+          path.join(directory, 'kustomization.yaml'),
+          example().replace('../deploy/istio/overlays', overlays),
+        );
+        const text = kustomize(directory, kubectl);
+        expect(text).not.toContain('0'.repeat(64));
+        expect(text).toContain('cluster.local/ns/web/sa/shop');
+        const build = parseBuild(text, 'the example');
+        expect(lint(build)).toEqual([]);
+        const models = build.workloads.map(
+          ({ pod }) => pod.volumes?.find(({ name }) => name === 'models')?.image?.reference,
+        );
+        expect(new Set(models).size).toBe(2);
+      } finally {
+        fs.rmSync(directory, { recursive: true });
+      }
+    },
+  );
 
   test('promotes the routes that the canary has', () => {
     const patch = /-p '(\[[\s\S]*?\])'/.exec(README)?.[1] ?? '';

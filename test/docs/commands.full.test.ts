@@ -28,6 +28,9 @@ interface Rule {
   readonly needs?: string;
 }
 
+/** Runs the first blocks of pages one after the other, as a reader does. */
+const WALK = 'test/docs/first-commands.full.test.ts';
+
 const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve .*--print-config$/, runs: 'here' },
   { commands: /^npx tensorgate serve --model-repository models$/, runs: 'start' },
@@ -40,8 +43,13 @@ const RULES: readonly Rule[] = [
   // Without a GPU it finds that the libraries of CUDA are missing, and ends with 1 or 0 by what else it finds.
   { commands: /^npx tensorgate doctor\b/, runs: 'here', codes: [0, 1] },
   { commands: /^npx tensorgate rollout .*--emit istio(?! --step)/, runs: 'here' },
+  {
+    commands: /\/tmp\/models|^while npx tensorgate infer|^npx tensorgate rollout (status|.*--dry-run|.*--hold 5s)/,
+    runs: WALK,
+  },
   { commands: /^npx tensorgate rollout [\s\S]*kubectl/, needs: 'a cluster' },
   { commands: /^npx tensorgate rollout\b/, needs: 'a new version, and clients that send requests for minutes' },
+  { commands: /^npx tensorgate compress [\s\S]*\/tmp\/cifar10-report$/, runs: WALK },
   { commands: /^npx tensorgate compress\b/, needs: 'images that are not in the repository' },
   { commands: /^curl -s \S+\/(metrics|v2\/models\/cifar10)$/, runs: 'here' },
   { commands: /^(pixels=|curl --fail)/, runs: 'test/interop/curl.test.ts' },
