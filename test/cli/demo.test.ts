@@ -17,6 +17,7 @@ test('the demo classifies ten images in batches, ends with 0, and leaves no proc
     .map((line) => line.split(/\s{2,}/));
   expect(rows).toHaveLength(10);
   expect(rows.some(([, , , batchRows]) => Number(batchRows) > 1)).toBe(true);
+  expect(stdout).toMatch(/^one image: [\d.]+ ms; 10 images at the same time: [\d.]+ ms$/m);
   expect(stdout).toMatch(/(9|10) of 10 are right; the server ended with exit code 0\n$/);
   expect(() => process.kill(-(child.pid ?? 0), 0)).toThrow('ESRCH');
 });

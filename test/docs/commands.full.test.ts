@@ -48,7 +48,6 @@ const RULES: readonly Rule[] = [
     runs: WALK,
   },
   { commands: /^npx tensorgate rollout [\s\S]*kubectl/, needs: 'a cluster' },
-  { commands: /^npx tensorgate rollout\b/, needs: 'a new version, and clients that send requests for minutes' },
   { commands: /^npx tensorgate compress [\s\S]*\/tmp\/cifar10-report$/, runs: WALK },
   { commands: /^npx tensorgate compress\b/, needs: 'images that are not in the repository' },
   { commands: /^curl -s \S+\/(metrics|v2\/models\/cifar10)$/, runs: 'here' },
