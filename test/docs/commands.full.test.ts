@@ -74,6 +74,7 @@ const RULES: readonly Rule[] = [
     commands: /^npm run (demo|check|format|bench|fuzz|gen|test:all)\b|^npm test\b|^npx vitest /,
     needs: 'minutes, or this very suite',
   },
+  { commands: /^npm run -s render\b/, runs: 'test/deploy/render.test.ts' },
   { commands: /^npm run (-s )?lint:deploy\b/, runs: 'test/deploy/readme.test.ts' },
   { commands: /^npm run test:mesh\b/, needs: 'root, Go and Python' },
   { commands: /^npm (ci|install)\b/, needs: 'the network' },
