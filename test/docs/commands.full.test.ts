@@ -39,6 +39,7 @@ const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve .*--http-port 8000$/, runs: 'start' },
   { commands: /^export OTEL_/, runs: 'start' },
   { commands: /^npx tensorgate serve .*--record /, needs: 'a client that sends data to record' },
+  { commands: /^npx tensorgate models --url (grpcs:|10\.)/, needs: 'a server of the reader, and its certificates' },
   { commands: /^npx tensorgate (infer|models)\b/, runs: 'here' },
   // Without a GPU it finds that the libraries of CUDA are missing, and ends with 1 or 0 by what else it finds.
   { commands: /^npx tensorgate doctor\b/, runs: 'here', codes: [0, 1] },
