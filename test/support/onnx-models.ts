@@ -227,6 +227,16 @@ export function nonZeroModel(): Uint8Array {
   });
 }
 
+/** `y` [batch,1] is the sum of a row of `x` [batch,width], FP32: its width is open, but only one runs. */
+export function widthModel(width: number): Uint8Array {
+  return model({
+    inputs: [fp32('x', ['batch', 'width'])],
+    outputs: [fp32('y', ['batch', 1])],
+    nodes: [node('MatMul', ['x', 'ones'], ['y'])],
+    initializers: [floats('ones', [width, 1], () => 1)],
+  });
+}
+
 /** Dynamic quantization: one scale for the whole batch, so that a large row changes the answers to those beside it. */
 export function dynamicallyQuantizedModel(): Uint8Array {
   return model({

@@ -21,8 +21,7 @@ import type { ModelPlan } from './planned-version.ts';
 import { queuePolicies } from './queue-plan.ts';
 import { batchSequences, sequencePolicy } from './sequence-plan.ts';
 import type { Served } from './servable.ts';
-import type { ProbeShape } from './trial/row-independence.ts';
-import { seededRandom, syntheticRow } from './trial/synthetic-input.ts';
+import { type ProbeShape, seededRandom, syntheticRow } from './trial/synthetic-input.ts';
 import { runWarmUps } from './trial/warm-up-run.ts';
 
 /** What a version shares with others. */

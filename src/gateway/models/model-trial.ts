@@ -15,8 +15,8 @@ import { findCountDependence, findUnequalCounts } from './trial/axis-doubt.ts';
 import { checkGolden } from './trial/golden-check.ts';
 import { provePadding } from './trial/padding-independence.ts';
 import { patiently } from './trial/patient-run.ts';
-import { findRowDependence, type ProbeShape, type RunRows } from './trial/row-independence.ts';
-import { PROBE_RANGES, WARM_UP_RANGES } from './trial/synthetic-input.ts';
+import { findRowDependence, type RunRows } from './trial/row-independence.ts';
+import { PROBE_RANGES, type ProbeShape, WARM_UP_RANGES } from './trial/synthetic-input.ts';
 import {
   type Found,
   findProbeShape,

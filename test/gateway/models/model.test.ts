@@ -21,6 +21,7 @@ import {
   nonZeroModel,
   passThroughModel,
   slowModel,
+  widthModel,
   writeModel,
 } from '../../support/onnx-models.ts';
 import { patientDefaults } from '../../support/plan-defaults.ts';
@@ -128,6 +129,19 @@ describe('a model that loads', () => {
       config: '',
       detail:
         "1 instance on cpu, batching off: rows are not independent: input 'b' may have other sizes than the others (the first axis of input 'b' is 'm', but it is 'n' for input 'a')",
+    },
+    {
+      name: 'one that runs with no size that is tried',
+      model: widthModel(48),
+      config: '',
+      detail:
+        /^1 instance on cpu, batching off: row independence could not be verified, because no made-up input runs: /,
+    },
+    {
+      name: 'one whose configuration gives the size that it takes',
+      model: widthModel(48),
+      config: 'tensorgate: { probe_shape: { x: [48] } }',
+      detail: /^1 instance on cpu, batching on \(axis 0, max 64 rows, delay 0 us\), padding off: /,
     },
     {
       name: 'one that mixes rows, and somebody answers for it',

@@ -6,8 +6,8 @@
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { OutputAxes } from '../../batch/batch.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
-import { compareTogether, type ProbeShape, type RunRows } from './row-independence.ts';
-import { seededRandom, syntheticRow } from './synthetic-input.ts';
+import { compareTogether, type RunRows } from './row-independence.ts';
+import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
 
 /** Numbers of rows that the other proof does not try. */
 const COUNTS = [2, 3, 7] as const;

@@ -12,8 +12,8 @@ import type { OutputTensor } from '../../batch/queued-request.ts';
 import type { RunOutcome } from '../../batch/run-outcome.ts';
 import { isMask, type LengthAxis, type Padding } from '../../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
-import { compareTogether, outputWithNaN, type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
-import { seededRandom, syntheticRow } from './synthetic-input.ts';
+import { compareTogether, outputWithNaN, type RunRows, reasonOf } from './row-independence.ts';
+import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
 
 /** Lengths as shares of the longest: 31, 14, 9, 5 and 1 of 31. Padding of far more than the grid ever adds shows any leak. */
 const SHARES = [1, 0.45, 0.3, 0.16, 0.03] as const;
@@ -36,7 +36,7 @@ export async function provePadding(
   { shape, axes }: PaddingProbe,
 ): Promise<Padding> {
   const made = (size: number, round: number): InferTensors => madeRow(inputs, lengths, shape, size, round);
-  const sizes = await sizesToTry(async (size) => run([made(size, 0)]), shape.openAxisSize);
+  const sizes = await sizesToTry(async (size) => run([made(size, 0)]), usualLength(inputs, lengths, shape));
   const [longest = 1, shorter] = sizes;
   if (shorter === undefined) return off('no made-up input of more than one length runs');
   const [long, short] = [await run([made(longest, 0)]), await run([made(shorter, 0)])];
@@ -63,6 +63,11 @@ function off(reason: string): Padding {
   return { kind: 'off', reason };
 }
 
+function usualLength(inputs: readonly ModelTensor[], lengths: LengthAxis, { openAxisSize }: ProbeShape): number {
+  const axis = lengths.inputs.get(lengths.mask)?.axis ?? 0;
+  return inputs[lengths.mask]?.probeShape?.[axis] ?? openAxisSize;
+}
+
 /** Unlike lengths that the model takes, the longest first: mostly about twice those that are tried first anyway. */
 async function sizesToTry(run: (size: number) => Promise<RunOutcome>, size: number): Promise<number[]> {
   const double = 2 * size - 1;
@@ -87,17 +92,17 @@ function lengthAxesOf(
 
 /**
  * Makes a row whose first element is not padding, because the result of a row that is only padding depends on its padding. The
- * masks of even seeds have no padding at all, masks of odd seeds have gaps.
+ * masks of even seeds have no padding at all, those of odd seeds end in padding.
  */
 function madeRow(
   inputs: readonly ModelTensor[],
   lengths: LengthAxis,
-  { openAxisSize, range }: ProbeShape,
+  shape: ProbeShape,
   size: number,
   seed: number,
 ): InferTensors {
   const made = (tensors: readonly ModelTensor[]): InferTensors => {
-    const recipe = { openAxisSize, range, random: seededRandom(seed), magnitude: 1, length: { axis: lengths, size } };
+    const recipe = { ...shape, random: seededRandom(seed), magnitude: 1, length: { axis: lengths, size } };
     return syntheticRow(tensors, recipe);
   };
   const isZero = lengths.inputs.get(lengths.mask)?.filler.every((byte) => byte === 0) ?? true;

@@ -14,7 +14,7 @@ import type { OutputTensor } from '../../batch/queued-request.ts';
 import type { RunOutcome } from '../../batch/run-outcome.ts';
 import type { LengthAxis } from '../../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
-import { seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
+import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
 
 /** Largest difference that rounding explains, as a share of the largest magnitude in the output (at least 1). */
 const TOLERANCE = 1e-5;
@@ -26,11 +26,6 @@ const ROUNDS = 3;
 
 /** Runs some rows as one batch. */
 export type RunRows = (rows: readonly InferTensors[]) => Promise<RunOutcome>;
-
-export interface ProbeShape {
-  readonly openAxisSize: number;
-  readonly range: ValueRange;
-}
 
 /** @returns why the rows are not independent, or `undefined` where no dependence was found. */
 export async function findRowDependence(

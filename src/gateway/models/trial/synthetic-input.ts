@@ -19,6 +19,14 @@ export type ValueRange = (typeof PROBE_RANGES)[number] | (typeof WARM_UP_RANGES)
 /** `binary`: 0 or 1, of floating-point datatypes too. */
 type FillRange = ValueRange | 'binary';
 
+/** What stands for the values of a request that made-up rows do not have. */
+export interface ProbeShape {
+  readonly openAxisSize: number;
+  readonly range: ValueRange;
+  /** By index among the inputs: how many values an integer input takes, counted from 0; `undefined`: as many as `range` has. */
+  readonly bounds?: readonly (number | undefined)[];
+}
+
 /** Sizes to try for axes that are open besides the batch axis: a convolution fails on a small image, an embedding on a long text. */
 export const OPEN_AXIS_SIZES = [16, 1, 32, 64, 128, 224, 320] as const;
 
@@ -33,13 +41,12 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Inputs of text encoders that hold 0 and 1 whatever the others hold: a segment of 57 fails a Gather, a mask of 57 hides nothing. */
+/** Inputs of text encoders that hold 0 and 1 whatever the others hold: a segment of 57 fails a Gather. */
 function isBinary(name: string): boolean {
-  return isMask(name) || /token_type|segment_ids/i.test(name);
+  return /token_type|segment_ids/i.test(name);
 }
 
-export interface RowRecipe {
-  readonly openAxisSize: number;
+export interface RowRecipe extends Omit<ProbeShape, 'range'> {
   /** Size of the length axis, if it differs from other open axes. */
   readonly length?: { readonly axis: LengthAxis; readonly size: number };
   readonly range: FillRange;
@@ -51,18 +58,25 @@ export interface RowRecipe {
 /** One row for each input (the row axis of size 1 where the model batches, its whole shape otherwise). */
 export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe): InferTensors {
   const { openAxisSize, length } = recipe;
-  const shapes = inputs.map(({ shape, rowAxis = 0 }, index) => {
+  const shapes = inputs.map(({ shape, rowAxis = 0, probeShape }, index) => {
     const lengthAxis = length?.axis.inputs.get(index)?.axis;
     return shape.map((size, axis) => {
       if (size >= 0) return size;
-      if (axis === rowAxis) return 1;
-      return length !== undefined && axis === lengthAxis ? length.size : openAxisSize;
+      if (length !== undefined && axis === lengthAxis) return length.size;
+      return probeShape?.[axis] ?? (axis === rowAxis ? 1 : openAxisSize);
     });
   });
   const values = inputs.map(({ name, datatype, rowAxis, probeValue }, index) => {
-    const elements = (shapes[index] ?? []).reduce((product, size) => product * size, 1);
-    const own: RowRecipe = recipe.range === 'wide' && isBinary(name) ? { ...recipe, range: 'binary' } : recipe;
-    return fill(datatype, elements, probeValue ?? (rowAxis === 'shared' ? 1 : own));
+    const shape = shapes[index] ?? [];
+    const elements = shape.reduce((product, size) => product * size, 1);
+    const given = probeValue ?? (rowAxis === 'shared' ? 1 : undefined);
+    if (given !== undefined) return fill(datatype, elements, () => constant(given));
+    if (isMask(name) && (recipe.range === 'wide' || recipe.range === 'small')) {
+      return fill(datatype, elements, maskOf(shape.at(-1) ?? 1, recipe.random));
+    }
+    const range = recipe.range === 'wide' && isBinary(name) ? 'binary' : recipe.range;
+    const source = sourceOf({ ...recipe, range }, recipe.bounds?.[index]);
+    return fill(datatype, elements, () => source);
   });
   return {
     rows: 1,
@@ -74,43 +88,55 @@ export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe):
   };
 }
 
-/** @param recipe a number fills every element; rows that share a value must have the same. */
-function fill(datatype: Datatype, elements: number, recipe: RowRecipe | number): Uint8Array {
+/** Ones, and from some place of the last axis on zeros: models read a mask as a valid prefix and its padding. */
+function maskOf(length: number, random: () => number): (index: number) => Source {
+  const valid = 1 + Math.floor(random() * length);
+  const [one, zero] = [constant(1), constant(0)];
+  return (index) => (index % length < valid ? one : zero);
+}
+
+/** @param sourceAt by index of the element. */
+function fill(datatype: Datatype, elements: number, sourceAt: (index: number) => Source): Uint8Array {
   const bytes = Buffer.alloc((DATATYPE_BYTES[datatype] ?? 5) * elements);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const source = typeof recipe === 'number' ? constant(recipe) : sourceOf(recipe);
   const write = WRITERS[datatype];
-  for (let index = 0; index < elements; index++) write(view, index, source);
+  for (let index = 0; index < elements; index++) write(view, index, sourceAt(index));
   return bytes;
 }
 
-function sourceOf({ range, random, magnitude }: RowRecipe): Source {
+function sourceOf({ range, random, magnitude }: RowRecipe, bound = Number.POSITIVE_INFINITY): Source {
+  const below = (count: number): number => Math.floor(random() * count);
   switch (range) {
-    case 'wide':
-      return { integer: (wide) => Math.floor(random() * wide), real: () => (random() * 2 - 1) * magnitude };
+    case 'wide': {
+      const real = (): number => (random() * 2 - 1) * magnitude;
+      return { integer: (wide) => below(Math.min(wide, bound)), bit: () => below(2), fraction: below, real };
+    }
     case 'small':
-      return { integer: () => Math.floor(random() * 2), real: random };
+      return { integer: () => below(2), bit: () => below(2), fraction: below, real: random };
     case 'binary':
-      return { integer: () => Math.floor(random() * 2), real: () => Math.floor(random() * 2) };
+      return { integer: () => below(2), bit: () => below(2), fraction: () => 0, real: () => below(2) };
     case 'zero':
-      return { integer: () => 0, real: () => 0 };
+      return constant(0);
     case 'one':
-      return { integer: () => 1, real: () => 1 };
+      return constant(1);
   }
 }
 
 function constant(value: number): Source {
-  return { integer: () => Math.trunc(value), real: () => value };
+  return { integer: () => Math.trunc(value), bit: () => (value === 0 ? 0 : 1), fraction: () => 0, real: () => value };
 }
 
 interface Source {
   integer(wide: number): number;
+  bit(): number;
+  /** The bits behind the point of a value from 1 to 2, of so many. */
+  fraction(steps: number): number;
   real(): number;
 }
 
 /** How one element is written. 100 as the range of wider integers keeps token ids and indices plausible. */
 const WRITERS: Readonly<Record<Datatype, (view: DataView, index: number, source: Source) => void>> = {
-  BOOL: (view, index, source) => view.setUint8(index, source.integer(2)),
+  BOOL: (view, index, source) => view.setUint8(index, source.bit()),
   UINT8: (view, index, source) => view.setUint8(index, source.integer(256)),
   UINT16: (view, index, source) => view.setUint16(index * 2, source.integer(100), true),
   UINT32: (view, index, source) => view.setUint32(index * 4, source.integer(100), true),
@@ -121,9 +147,9 @@ const WRITERS: Readonly<Record<Datatype, (view: DataView, index: number, source:
   INT64: (view, index, source) => view.setBigInt64(index * 8, BigInt(source.integer(100)), true),
   // 0x3c00 is 1.0; the ten bits below it are the fraction: values from 1 to 2.
   FP16: (view, index, source) =>
-    view.setUint16(index * 2, source.integer(2) === 0 ? 0 : 0x3c00 + source.integer(0x400), true),
+    view.setUint16(index * 2, source.bit() === 0 ? 0 : 0x3c00 + source.fraction(0x400), true),
   BF16: (view, index, source) =>
-    view.setUint16(index * 2, source.integer(2) === 0 ? 0 : 0x3f80 + source.integer(0x80), true),
+    view.setUint16(index * 2, source.bit() === 0 ? 0 : 0x3f80 + source.fraction(0x80), true),
   FP32: (view, index, source) => view.setFloat32(index * 4, source.real(), true),
   FP64: (view, index, source) => view.setFloat64(index * 8, source.real(), true),
   // One letter.

@@ -1,10 +1,11 @@
 /** What happens between loading and READY: the first, slow runs, and a first idea of how long batches take. */
 
+import type { Datatype } from '../../../wire/tensor.ts';
 import { type InferTensors, rowSizeOf } from '../../admit/infer-tensors.ts';
 import { CostModel } from '../../batch/cost-model.ts';
 import { type ModelTensor, shapeOfRow } from '../../repository/signature/row-axis.ts';
-import { type ProbeShape, type RunRows, reasonOf } from './row-independence.ts';
-import { OPEN_AXIS_SIZES, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
+import { type RunRows, reasonOf } from './row-independence.ts';
+import { OPEN_AXIS_SIZES, type ProbeShape, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
 /** Maximum time to measure batch sizes; the rest is learned in service. */
 const SWEEP_BUDGET_MS = 1_500;
@@ -42,22 +43,75 @@ export async function findProbeShape(
   let reason = '';
   for (const range of ranges) {
     for (const openAxisSize of hasOpenAxis(inputs) ? OPEN_AXIS_SIZES : [1]) {
-      const made = row(inputs, { openAxisSize, range });
-      const outcome = await run([made]);
-      if (outcome.kind === 'ok') {
-        const answered = outcome.outputs.reduce((sum, { data }) => sum + data.byteLength, 0);
-        return { kind: 'shape', shape: { openAxisSize, range }, rowBytes: Math.max(made.bytes, answered) };
-      }
-      reason = reasonOf(outcome);
-      if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason };
-      if (outcome.kind === 'overran') return { kind: 'crashed', reason: `${reason}: ${TOO_LONG}` };
+      const found = await tryShape(run, inputs, { openAxisSize, range });
+      if (found.kind === 'crashed') return found;
+      if (found.kind === 'shape') return range === 'small' ? widened(run, inputs, found) : found;
+      reason = found.reason;
     }
   }
   return { kind: 'none', reason };
 }
 
+async function tryShape(run: RunRows, inputs: readonly ModelTensor[], shape: ProbeShape): Promise<Found> {
+  const made = row(inputs, shape);
+  const outcome = await run([made]);
+  if (outcome.kind === 'ok') {
+    const answered = outcome.outputs.reduce((sum, { data }) => sum + data.byteLength, 0);
+    return { kind: 'shape', shape, rowBytes: Math.max(made.bytes, answered) };
+  }
+  const reason = reasonOf(outcome);
+  if (outcome.kind === 'crashed' || outcome.kind === 'timed_out') return { kind: 'crashed', reason };
+  if (outcome.kind === 'overran') return { kind: 'crashed', reason: `${reason}: ${TOO_LONG}` };
+  return { kind: 'none', reason };
+}
+
+/** Sizes of a vocabulary to try for an integer input, the largest that `wide` values have first. */
+const BOUNDS = [100, 64, 32, 16, 8, 4, 3] as const;
+
+/**
+ * Finds how large the integers of each input may be, where values over the whole range do not run: rows of 0 and 1 are too alike
+ * for a proof, and one input of a small vocabulary must not narrow the others.
+ * @param small what runs with 0 and 1.
+ */
+async function widened(run: RunRows, inputs: readonly ModelTensor[], small: Found & { kind: 'shape' }): Promise<Found> {
+  const bounds: (number | undefined)[] = [];
+  for (const [index, { datatype, probeValue }] of inputs.entries()) {
+    if (probeValue !== undefined || !INTEGERS.has(datatype)) continue;
+    bounds[index] = 2;
+    for (const bound of BOUNDS) {
+      const found = await tryShape(run, inputs.with(index, largestOf(inputs, index, bound)), small.shape);
+      if (found.kind === 'crashed') return found;
+      if (found.kind === 'none') continue;
+      bounds[index] = bound;
+      break;
+    }
+  }
+  const wide = await tryShape(run, inputs, { ...small.shape, range: 'wide', bounds });
+  return wide.kind === 'none' ? small : wide;
+}
+
+const INTEGERS: ReadonlySet<Datatype> = new Set([
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+]);
+
+/** The input, all of whose elements are the last that a vocabulary of `bound` has. */
+function largestOf(inputs: readonly ModelTensor[], index: number, bound: number): ModelTensor {
+  const input = inputs[index];
+  if (input === undefined) throw new TypeError(`no input ${index}`);
+  return { ...input, probeValue: bound - 1 };
+}
+
 function hasOpenAxis(inputs: readonly ModelTensor[]): boolean {
-  return inputs.some(({ shape, rowAxis }) => shapeOfRow(shape, rowAxis).includes(-1));
+  return inputs.some(
+    ({ shape, rowAxis, probeShape }) => probeShape === undefined && shapeOfRow(shape, rowAxis).includes(-1),
+  );
 }
 
 export interface Measured {

@@ -73,6 +73,11 @@ export const tensorgateSection = z.strictObject({
     .describe(
       'Value of all elements of an input in made-up requests, if the model does not accept every value (for instance a sampling rate).',
     ),
+  probe_shape: byName(z.array(positive))
+    .prefault({})
+    .describe(
+      'Shape of an input in made-up requests, if the model does not accept the sizes that are tried for its open axes; the batch axis is 1, or omitted.',
+    ),
   labels: z
     .record(z.string().regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/), VERSION_NUMBER)
     .default({})

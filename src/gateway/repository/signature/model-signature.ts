@@ -6,6 +6,7 @@ import type { SessionInfo, SessionTensor } from '../../../worker/protocol.ts';
 import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import { FileProblem, type ModelFiles, NO_FILES } from '../model-files.ts';
 import { findLengthAxis, type LengthAxis, type Padding } from './length-axis.ts';
+import { probeShapeOf } from './probe-shape.ts';
 import { findRowAxes, type RowAxes } from './row-axes.ts';
 import { type AxisDoubt, type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-axis.ts';
 
@@ -88,20 +89,22 @@ export function resolveSignature(
   const found = findRowAxes(info, config);
   const batching = resolveBatching(found, config, info);
   const said = saidOf(config);
-  const probed = [...config.tensorgate.probe_values.keys()].map((name) => ({ name }));
+  const { probe_values: values, probe_shape: shapes } = config.tensorgate;
+  const probed = [...values.keys(), ...shapes.keys()].map((name) => ({ name }));
   const required = said.input.filter(({ name }) => !fixedInputs.includes(name));
   checkNames('input', [...required, ...probed], info.inputs);
   checkNames('output', said.output, info.outputs);
   for (const { name, datatype } of info.inputs) {
-    if (!config.tensorgate.probe_values.has(name) || !NOT_PROBED.has(datatype)) continue;
+    if (!values.has(name) || !NOT_PROBED.has(datatype)) continue;
     throw new ModelConfigError(
       `tensorgate.probe_values: input '${name}' is ${datatype}, which takes no value of yours`,
     );
   }
   const inputs = info.inputs.map((tensor) => {
-    const probeValue = config.tensorgate.probe_values.get(tensor.name);
     const input = resolveTensor('input', tensor, said.input, batching, found.axes.get(tensor.name));
-    return probeValue === undefined ? input : { ...input, probeValue };
+    const probeValue = values.get(tensor.name);
+    const probeShape = probeShapeOf(input, shapes.get(tensor.name), batching.kind === 'on');
+    return { ...input, ...(probeValue !== undefined && { probeValue }), ...(probeShape && { probeShape }) };
   });
   return {
     inputs,

@@ -20,6 +20,8 @@ export interface ModelTensor extends TensorSpec {
   readonly modelShape?: Shape;
   /** What made-up requests give each element of an input; absent: anything. */
   readonly probeValue?: number;
+  /** Shape of an input in made-up requests of one row; absent: sizes for what `shape` leaves open are tried. */
+  readonly probeShape?: Shape;
 }
 
 /** The shape of one row: `shape` without the row axis. */

@@ -50,6 +50,26 @@ describe('a made-up row', () => {
     );
   });
 
+  test.each(['BOOL', 'INT64', 'INT32', 'FP32', 'FP16'] as const)(
+    'has ones and then zeros along the last axis of a mask in %s',
+    (datatype) => {
+      const one = Buffer.from(
+        syntheticRow([{ ...spec('x', datatype, [-1, 1]), probeValue: 1 }], recipe()).inputs[0] ?? [],
+      ).toString('hex');
+      const lines = Array.from({ length: 20 }, (_, seed) => {
+        const specs = [spec('attention_mask', datatype, [-1, 2, -1])];
+        const [mask] = syntheticRow(specs, recipe({ random: seededRandom(seed), openAxisSize: 5 })).inputs;
+        const elements =
+          Buffer.from(mask ?? [])
+            .toString('hex')
+            .match(new RegExp(`.{${one.length}}`, 'g')) ?? [];
+        return elements.map((element) => (element === one ? '1' : Number(`0x${element}`) === 0 ? '0' : '?')).join('');
+      });
+      for (const line of lines) expect(line).toMatch(/^(1+0*)\1$/);
+      expect(new Set(lines).size).toBeGreaterThan(2);
+    },
+  );
+
   test('has one row where the rows lie, and what rows share is the same for all', () => {
     const specs = [
       { ...spec('memory', 'FP32', [2, -1, 3]), rowAxis: 1 },

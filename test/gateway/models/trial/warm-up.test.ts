@@ -24,13 +24,43 @@ describe('the values that a model takes', () => {
     });
   });
 
-  test('are small where its vocabulary is', async () => {
-    const found = await findProbeShape(
-      await runRowsOf(gatherModel(2)),
-      [spec('indices', 'INT64', [-1, 2])],
-      PROBE_RANGES,
-    );
-    expect(found).toMatchObject({ kind: 'shape', shape: { openAxisSize: 1, range: 'small' } });
+  test.each([
+    [2, 2],
+    [5, 4],
+    [40, 32],
+  ])('are within its vocabulary of %i', async (vocabulary, bound) => {
+    const run = await runRowsOf(gatherModel(vocabulary));
+    const found = await findProbeShape(run, [spec('indices', 'INT64', [-1, 2])], PROBE_RANGES);
+    expect(found).toMatchObject({ kind: 'shape', shape: { openAxisSize: 1, range: 'wide', bounds: [bound] } });
+  });
+
+  test('are as many for each input as it takes, and small where no others run together', async () => {
+    const inputs = [spec('words', 'INT64', [-1, 2]), spec('places', 'INT32', [-1, 2]), spec('x', 'FP32', [-1, 1])];
+    const largest = (values: BigInt64Array | Int32Array): number => Math.max(...Array.from(values, Number));
+    const taking = (together: boolean): RunRows => {
+      return async ([row]) => {
+        const [words, places] = row?.inputs.map((value) => value.slice().buffer) ?? [];
+        const word = largest(new BigInt64Array(words ?? new ArrayBuffer(0)));
+        const place = largest(new Int32Array(places ?? new ArrayBuffer(0)));
+        const isTaken = word < 50 && place < 4 && (together || word < 2 || place < 2);
+        return isTaken ? OK : { kind: 'refused', message: 'out of range' };
+      };
+    };
+    expect(await findProbeShape(taking(true), inputs, PROBE_RANGES)).toMatchObject({
+      shape: { range: 'wide', bounds: [32, 4] },
+    });
+    expect(await findProbeShape(taking(false), inputs, PROBE_RANGES)).toMatchObject({ shape: { range: 'small' } });
+  });
+
+  test('have the shape that the configuration gives, and no other', async () => {
+    const shapes: string[] = [];
+    const run: RunRows = async ([row]) => {
+      shapes.push(String(row?.shapes[0]));
+      return { kind: 'refused', message: 'no' };
+    };
+    const inputs = [{ ...spec('image', 'FP32', [-1, 3, -1, -1]), probeShape: [1, 3, 48, 64] }];
+    await findProbeShape(run, inputs, PROBE_RANGES);
+    expect(shapes).toEqual(Array(3).fill('1,3,48,64'));
   });
 
   test('are zero where nothing else is left', async () => {

@@ -209,6 +209,38 @@ describe('the row axis', () => {
   });
 });
 
+describe('the shape for made-up requests', () => {
+  const info = session([tensor('x', ['batch', 3, '', ''])], [tensor('y', ['batch', 2])]);
+  const shapeOf = async (shape: number[], max?: number): Promise<unknown> => {
+    const config = { ...(max !== undefined && { max_batch_size: max }), tensorgate: { probe_shape: { x: shape } } };
+    return (await resolve(info, config)).inputs[0]?.probeShape;
+  };
+
+  test('is that of one row, with its batch axis or without it', async () => {
+    expect(await shapeOf([3, 48, 64])).toEqual([1, 3, 48, 64]);
+    expect(await shapeOf([1, 3, 48, 64])).toEqual([1, 3, 48, 64]);
+    expect(await shapeOf([5, 3, 48, 64], 0)).toEqual([5, 3, 48, 64]);
+  });
+
+  test.each([
+    [[3, 48], ''],
+    [[4, 48, 64], ''],
+    [[2, 3, 48, 64], ': its batch axis (axis 0) must be 1'],
+  ])('%j is refused where it does not fit', async (shape, hint) => {
+    await expect(shapeOf(shape)).rejects.toThrow(
+      new ModelConfigError(
+        `tensorgate.probe_shape: input 'x' has the shape [-1,3,-1,-1], which [${shape}] does not fit${hint}`,
+      ),
+    );
+  });
+
+  test('is of an input of the model', async () => {
+    await expect(resolve(info, { tensorgate: { probe_shape: { z: [1] } } })).rejects.toThrow(
+      new ModelConfigError("input 'z' is not in the model, which has 'x'"),
+    );
+  });
+});
+
 describe('the value for made-up requests', () => {
   test('is kept with its input', async () => {
     expect((await resolve(USUAL, { tensorgate: { probe_values: { x: 2 } } })).inputs).toEqual([
