@@ -68,7 +68,7 @@ sum by (model, reason) (rate(tensorgate_batches_total[5m]))
 \`\`\`
 
 Alerts: a model is not ready, a breaker is open, a runner keeps crashing or does not start, a rollout was rolled back, the
-gateway itself is the bottleneck:
+gateway itself is the bottleneck. [runbook.md](runbook.md) has the remedies, and all alerts of \`deploy/istio\`:
 
 \`\`\`promql
 tensorgate_model_ready == 0
