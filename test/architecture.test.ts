@@ -194,6 +194,7 @@ const ROOMS: readonly Room[] = [
       'sliced-work.ts',
       'stream-infer.ts',
       'traffic-service.ts',
+      'waiter.ts',
     ],
   },
   {
@@ -730,6 +731,8 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
       'gateway/rollout/rollout-record.ts',
     ],
   },
+  // One holder at a time: `Call.onCancel`.
+  { what: 'takes the cancellation of a call', pattern: /\.onCancel = /, files: ['gateway/accept/'] },
   { what: 'writes to the console', pattern: /\bconsole\./, files: ['cli/'] },
 ];
 

@@ -8,7 +8,7 @@ export class FakeCall implements Call {
   wayBackMs = 0;
   namesDeadline: boolean;
   cancelled = false;
-  onCancel: ((reason: CancelReason) => void) | undefined;
+  #onCancel: ((reason: CancelReason) => void) | undefined;
   failure: { readonly code: StatusCode; readonly text: string } | undefined;
 
   readonly #metadata: Readonly<Record<string, string>>;
@@ -18,6 +18,17 @@ export class FakeCall implements Call {
     this.deadline = deadline;
     this.namesDeadline = deadline !== Number.POSITIVE_INFINITY;
     this.#metadata = metadata;
+  }
+
+  get onCancel(): ((reason: CancelReason) => void) | undefined {
+    return this.#onCancel;
+  }
+
+  /** Takes one holder at a time, as `Call` says. */
+  set onCancel(holder: ((reason: CancelReason) => void) | undefined) {
+    if (holder !== undefined && this.#onCancel !== undefined)
+      throw new Error('the call has a holder of onCancel already');
+    this.#onCancel = holder;
   }
 
   /** What a transport does when the caller goes away, or the deadline passes. */

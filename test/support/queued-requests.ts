@@ -43,7 +43,7 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     suspect: false,
     sentAtMs: 0,
     settled: false,
-    stopTimer: undefined,
+    timer: undefined,
     occupancy: undefined,
     resolve: () => {},
     reject: () => {},

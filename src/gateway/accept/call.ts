@@ -41,6 +41,7 @@ export interface Call {
   /** The keys of the call's metadata. */
   keys(): Iterable<string>;
 
+  /** Has one holder at a time: a service that handles streams, or the waiter that stands for the request (`waiter.ts`). */
   onCancel: ((reason: CancelReason) => void) | undefined;
   /**
    * Ends the call with a status other than OK. `text` is bounded and made well-formed here (see `boundedText`).

@@ -68,7 +68,7 @@ export class Arrivals {
       suspect: false,
       sentAtMs: 0,
       settled: false,
-      stopTimer: undefined,
+      timer: undefined,
       occupancy: undefined,
     };
   }

@@ -18,7 +18,7 @@ import type { Prepared } from './prepared-batches.ts';
 import type { OutputTensor } from './queued-request.ts';
 import { breakerOpen, killedTwice, noRoom, overran, refused } from './refusals.ts';
 import type { RunOutcome } from './run-outcome.ts';
-import { answer, settle, settleAll } from './settlement.ts';
+import { answer, fail, failAll } from './settlement.ts';
 
 /** The model whose batch it is. */
 export interface BatchEndOptions {
@@ -56,10 +56,10 @@ export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOpt
     case 'interrupted':
       return [{ requests: batch.requests, exclusive: batch.requests.some(({ suspect }) => suspect) }];
     case 'rejected':
-      settleAll(batch, breakerOpen(options.model, outcome.retryAfterMs));
+      failAll(batch, breakerOpen(options.model, outcome.retryAfterMs));
       return [];
     case 'failed':
-      settleAll(batch, new InferError('internal', 'internal error', { cause: outcome.error }));
+      failAll(batch, new InferError('internal', 'internal error', { cause: outcome.error }));
       return [];
   }
 }
@@ -86,14 +86,14 @@ function answerAll(
   try {
     parts = scatter(batch, outputs, axis, outputAxes, lengths);
   } catch (error) {
-    settleAll(batch, new InferError('internal', 'internal error', { cause: error }));
+    failAll(batch, new InferError('internal', 'internal error', { cause: error }));
     return;
   }
   const mayExceed = byteLengthOf(outputs) > maxOutputBytes;
   for (const [index, request] of batch.requests.entries()) {
     const own = parts[index] ?? [];
     if (mayExceed && byteLengthOf(own) > maxOutputBytes) {
-      settle(request, new InferError('limit_exceeded', outputsExceed(own.map(sizeOf), maxOutputBytes)));
+      fail(request, new InferError('limit_exceeded', outputsExceed(own.map(sizeOf), maxOutputBytes)));
       continue;
     }
     const queueMs = request.sentAtMs - request.arrivalMs;
@@ -105,7 +105,7 @@ function answerAll(
 /** Halves a batch that cannot be run, until the request is found that is to blame. */
 function blame(batch: Batch, error: InferError): Prepared[] {
   if (batch.requests.length <= 1) {
-    settleAll(batch, error);
+    failAll(batch, error);
     return [];
   }
   const middle = Math.ceil(batch.requests.length / 2);
@@ -118,7 +118,7 @@ function blame(batch: Batch, error: InferError): Prepared[] {
 /** Any single request of the batch may run too long, or only all of them together. */
 function oneByOne(batch: Batch, error: InferError): Prepared[] {
   if (batch.requests.length > 1) return batch.requests.map((request) => ({ requests: [request], exclusive: false }));
-  settleAll(batch, error);
+  failAll(batch, error);
   return [];
 }
 
@@ -128,7 +128,7 @@ function replay(batch: Batch, error: InferError): Prepared[] {
   for (const request of batch.requests) {
     if (request.settled) continue;
     if (request.suspect) {
-      settle(request, error);
+      fail(request, error);
       continue;
     }
     request.suspect = true;

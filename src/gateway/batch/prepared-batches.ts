@@ -2,7 +2,7 @@
 
 import { expired } from '../accept/cancellation.ts';
 import type { QueuedRequest } from './queued-request.ts';
-import { settle } from './settlement.ts';
+import { fail } from './settlement.ts';
 
 export interface Prepared {
   readonly requests: readonly QueuedRequest[];
@@ -33,7 +33,7 @@ export class PreparedBatches {
   next(isRunning: boolean, now: number): Prepared | 'wait' | undefined {
     for (let next = this.#batches[0]; next !== undefined; next = this.#batches[0]) {
       const requests = next.requests.filter(({ settled }) => !settled);
-      for (const request of requests) if (request.expiresAt <= now) settle(request, expired());
+      for (const request of requests) if (request.expiresAt <= now) fail(request, expired());
       const live = requests.filter(({ settled }) => !settled);
       if (live.length > 0 && next.exclusive && isRunning) return 'wait';
       this.#batches.shift();

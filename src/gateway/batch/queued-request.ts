@@ -1,10 +1,9 @@
 /** A request from admission to its answer, as the queue and the batch know it. */
 
 import type { Datatype, Shape } from '../../wire/tensor.ts';
-import type { Call } from '../accept/call.ts';
+import type { Waiter } from '../accept/waiter.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
-import type { InferError } from '../errors.ts';
 import type { CacheOutcome } from '../ops/diagnostics.ts';
 import type { Flow, Share } from './fair-turns.ts';
 import type { Occupancy } from './occupancy.ts';
@@ -52,8 +51,7 @@ export interface Arrival extends Omit<RequestTimes, 'limitMs'> {
   readonly flow: Flow;
 }
 
-export interface QueuedRequest extends Arrival, Waiting, Share, RequestTimes {
-  readonly call: Call;
+export interface QueuedRequest extends Waiter<InferOutputs>, Arrival, Waiting, Share, RequestTimes {
   /** `objectiveAt` as long as that can be met, otherwise `latestAt`; less what waits before the steps behind it. */
   deadline: number;
   readonly flow: Flow;
@@ -65,11 +63,6 @@ export interface QueuedRequest extends Arrival, Waiting, Share, RequestTimes {
   suspect: boolean;
   /** When its batch was sent; 0 before. */
   sentAtMs: number;
-  settled: boolean;
-  /** Ends the timer of a time of its own. */
-  stopTimer: (() => void) | undefined;
   /** Where its rows count from when it is taken until it is settled. */
   occupancy: Occupancy | undefined;
-  readonly resolve: (outputs: InferOutputs) => void;
-  readonly reject: (error: InferError) => void;
 }

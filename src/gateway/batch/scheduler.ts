@@ -20,6 +20,7 @@
 import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import type { Call, CancelReason } from '../accept/call.ts';
 import { cancelled } from '../accept/cancellation.ts';
+import { limit, watch } from '../accept/waiter.ts';
 import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
@@ -41,7 +42,7 @@ import { breakerOpen, gaveWay, withPushback } from './refusals.ts';
 import { RequestQueue } from './request-queue.ts';
 import { RowLimits } from './row-limits.ts';
 import type { Executor } from './run-outcome.ts';
-import { settle } from './settlement.ts';
+import { fail } from './settlement.ts';
 import { neededInMs, withStepsBehind } from './steps-behind.ts';
 import { Triage } from './triage.ts';
 import type { Bucket } from './waiting.ts';
@@ -142,25 +143,15 @@ export class Scheduler implements Batcher {
         return;
       }
       try {
-        for (const victim of this.#queue.push(request)) settle(victim, gaveWay(this.#predictor.waitMs(victim, now)));
+        for (const victim of this.#queue.push(request)) fail(victim, gaveWay(this.#predictor.waitMs(victim, now)));
       } catch (error) {
         reject(withPushback(InferError.from(error), this.#predictor.waitMs(request, now)));
         return;
       }
       request.occupancy = this.occupancy;
       this.occupancy.enter(request.rows, now);
-      // Bound, no arrow: V8 keeps a closure that outlives a collection of the young objects until it collects the old ones,
-      // and with this one the whole request.
-      call.onCancel = this.#forget.bind(this, request);
-      // The transport watches the call's deadline; only a shorter time of the request's own needs a timer.
-      const { limitMs } = request;
-      if (now + limitMs < call.deadline && limitMs <= MAX_TIMER_MS) {
-        const postpones = this.#options.queues.at(request.level).timeoutAction === 'delay';
-        // Postponing changes which request is sent, but not when.
-        const act = (): unknown => (postpones ? this.#queue.postpone(request) : this.#forget(request, 'deadline'));
-        const timer = setTimeout(act, limitMs);
-        request.stopTimer = () => clearTimeout(timer);
-      }
+      watch(request, this.#forget);
+      limit(request, request.limitMs, now, this.#endLimit);
       this.#pumpSoon();
     });
   }
@@ -181,7 +172,7 @@ export class Scheduler implements Batcher {
   /** Fails everything that waits. */
   abandon(error: InferError): void {
     for (const request of [...this.#queue.sweep(always), ...this.#workload.prepared.sweep(always)])
-      settle(request, error);
+      fail(request, error);
     this.#workload.reportQuiet();
   }
 
@@ -195,11 +186,18 @@ export class Scheduler implements Batcher {
     this.costs.measure(size, rows, elapsedMs, performance.now());
   }
 
-  #forget(request: QueuedRequest, reason: CancelReason): void {
+  /** Made once: a request's call and its timer refer to it. */
+  readonly #forget = (request: QueuedRequest, reason: CancelReason): void => {
     this.#queue.leave(request);
-    settle(request, cancelled(reason));
+    fail(request, cancelled(reason));
     if (this.#workload.isDraining) this.#pumpSoon();
-  }
+  };
+
+  /** Q8. Postponing changes which request is sent, but not when. */
+  readonly #endLimit = (request: QueuedRequest, reason: CancelReason): void => {
+    if (this.#options.queues.at(request.level).timeoutAction === 'delay') this.#queue.postpone(request);
+    else this.#forget(request, reason);
+  };
 
   /** All requests that arrive in one turn of the event loop are seen by one decision: no timer, and no wait. */
   #pumpSoon(): void {
@@ -266,7 +264,7 @@ export class Scheduler implements Batcher {
       return false;
     };
     for (const request of [...this.#workload.prepared.sweep(isLost), ...this.#queue.sweep(isLost)]) {
-      settle(request, runnerLost(this.#options.model, gate));
+      fail(request, runnerLost(this.#options.model, gate));
     }
     if (nextMs === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => this.#pumpSoon(), Math.min(MAX_TIMER_MS, Math.max(0, nextMs - now)));

@@ -1,30 +1,20 @@
-/** The one end of a request: its answer or its error, and the release of what it holds. */
+/** The one end of a queued request: its answer or its error, and the release of its rows. */
 
+import { reject, resolve } from '../accept/waiter.ts';
 import type { InferError } from '../errors.ts';
 import type { Batch } from './batch.ts';
 import type { InferOutputs, QueuedRequest } from './queued-request.ts';
 
-/** Rejects the request, unless it is settled already. */
-export function settle(request: QueuedRequest, error: InferError): void {
-  if (request.settled) return;
-  conclude(request);
-  request.reject(error);
+/** Rejects the request, unless it has settled already. */
+export function fail(request: QueuedRequest, error: InferError): void {
+  if (reject(request, error)) request.occupancy?.leave(request.rows);
 }
 
-export function settleAll(batch: Batch, error: InferError): void {
-  for (const request of batch.requests) settle(request, error);
+export function failAll(batch: Batch, error: InferError): void {
+  for (const request of batch.requests) fail(request, error);
 }
 
-/** Resolves the request, unless it is settled already. */
+/** Resolves the request, unless it has settled already. */
 export function answer(request: QueuedRequest, outputs: InferOutputs): void {
-  if (request.settled) return;
-  conclude(request);
-  request.resolve(outputs);
-}
-
-function conclude(request: QueuedRequest): void {
-  request.settled = true;
-  request.call.onCancel = undefined;
-  request.stopTimer?.();
-  request.occupancy?.leave(request.rows);
+  if (resolve(request, outputs)) request.occupancy?.leave(request.rows);
 }

@@ -6,7 +6,7 @@ import type { Predictor } from './predictor.ts';
 import type { QueueAdmission } from './queue-admission.ts';
 import type { QueuedRequest } from './queued-request.ts';
 import type { Verdict } from './request-queue.ts';
-import { settle } from './settlement.ts';
+import { fail } from './settlement.ts';
 import type { Workload } from './workload.ts';
 
 export class Triage {
@@ -24,7 +24,7 @@ export class Triage {
   candidates(now: number): readonly (readonly QueuedRequest[])[] {
     const { queue } = this.#workload;
     const { promising, doubtful, hopeless, expired: late } = queue.survey((request) => this.#judge(request, now));
-    for (const request of late) settle(request, expired());
+    for (const request of late) fail(request, expired());
     const probe = this.#admission.takeProbe();
     if (probe !== undefined) return [[probe]];
     const isIdle = this.#workload.inFlight.size === 0;
@@ -34,7 +34,7 @@ export class Triage {
     }
     for (const request of hopeless) {
       queue.leave(request);
-      settle(request, this.#admission.tooMuchBefore(request, this.#predictor.waitMs(request, now), now));
+      fail(request, this.#admission.tooMuchBefore(request, this.#predictor.waitMs(request, now), now));
     }
     return [...promising.values()];
   }

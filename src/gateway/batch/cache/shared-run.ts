@@ -7,9 +7,9 @@
  *     requests with more time.
  */
 
-import { MAX_TIMER_MS } from '../../../timer-limit.ts';
 import type { Call, CancelReason, Deadline, Trailers } from '../../accept/call.ts';
 import { cancelled } from '../../accept/cancellation.ts';
+import { limit, reject, resolve, type Waiter, watch } from '../../accept/waiter.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms } from '../../admit/request-terms.ts';
 import { InferError, type Reason, type StatusCode } from '../../errors.ts';
@@ -17,7 +17,7 @@ import type { Batcher } from '../batcher.ts';
 import type { InferOutputs } from '../queued-request.ts';
 
 /** One of the equal requests. */
-export interface Rider {
+export interface EqualRequest {
   readonly call: Call;
   readonly arrivalMs: number;
   /** The end of its time. */
@@ -26,12 +26,7 @@ export interface Rider {
   readonly lookupMs: number;
 }
 
-interface Seat extends Rider {
-  readonly resolve: (outputs: InferOutputs) => void;
-  readonly reject: (error: InferError) => void;
-  /** Ends the timer of a time of its own. */
-  stopTimer: (() => void) | undefined;
-}
+interface Sharer extends EqualRequest, Waiter<InferOutputs> {}
 
 /** A request, its call, and the callback for its outcome. */
 export interface SharedRunOptions {
@@ -58,7 +53,7 @@ export class SharedRun {
   readonly tensors: InferTensors;
   readonly #options: SharedRunOptions;
   /** In the order of arrival. */
-  readonly #seats = new Set<Seat>();
+  readonly #sharers = new Set<Sharer>();
   #call: SharedCall | undefined;
 
   constructor(options: SharedRunOptions) {
@@ -73,80 +68,69 @@ export class SharedRun {
   }
 
   /** The first to join starts the run. */
-  join(rider: Rider): Promise<InferOutputs> {
+  join(request: EqualRequest): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
-      const { call, arrivalMs, expiresAt, lookupMs } = rider;
-      const seat: Seat = { call, arrivalMs, expiresAt, lookupMs, resolve, reject, stopTimer: undefined };
-      this.#seats.add(seat);
-      call.onCancel = (reason) => this.#leave(seat, reason);
-      // The transport watches the call's deadline.
-      if (expiresAt < call.deadline && expiresAt - arrivalMs <= MAX_TIMER_MS) {
-        const timer = setTimeout(() => this.#leave(seat, 'deadline'), expiresAt - arrivalMs);
-        seat.stopTimer = () => clearTimeout(timer);
-      }
-      if (this.#call === undefined) this.#startFor(seat);
+      const { call, arrivalMs, expiresAt, lookupMs } = request;
+      const timer = undefined;
+      const sharer: Sharer = { call, arrivalMs, expiresAt, lookupMs, settled: false, timer, resolve, reject };
+      this.#sharers.add(sharer);
+      watch(sharer, this.#leave);
+      limit(sharer, expiresAt - arrivalMs, arrivalMs, this.#leave);
+      if (this.#call === undefined) this.#startFor(sharer);
     });
   }
 
-  #startFor(seat: Seat): void {
+  #startFor(sharer: Sharer): void {
     const { model, tensors, terms, next } = this.#options;
-    const call = new SharedCall(seat.call, seat.expiresAt, model);
+    const call = new SharedCall(sharer.call, sharer.expiresAt, model);
     this.#call = call;
     next.enqueue(tensors, call, terms).then(
       (answer) => this.#answer(answer),
-      (error: unknown) => this.#fail(seat, InferError.from(error)),
+      (error: unknown) => this.#fail(sharer, InferError.from(error)),
     );
   }
 
-  #leave(seat: Seat, reason: CancelReason): void {
-    if (!this.#stand(seat)) return;
-    seat.reject(cancelled(reason));
-    if (this.#seats.size > 0) return;
+  readonly #leave = (sharer: Sharer, reason: CancelReason): void => {
+    this.#sharers.delete(sharer);
+    if (!reject(sharer, cancelled(reason)) || this.#sharers.size > 0) return;
     this.#options.close();
     this.#call?.cancel(reason);
-  }
+  };
 
   #answer({ outputs, timing }: InferOutputs): void {
     this.#options.close();
     const now = performance.now();
-    if (this.#seats.size > 0) this.#options.keep(outputs);
+    if (this.#sharers.size > 0) this.#options.keep(outputs);
     const keptMs = performance.now() - now;
     let first = true;
-    for (const seat of this.#seats) {
-      this.#stand(seat);
-      const { arrivalMs, lookupMs, resolve } = seat;
+    for (const sharer of this.#sharers) {
+      this.#sharers.delete(sharer);
+      const { arrivalMs, lookupMs } = sharer;
       // The run is charged to one of them: to the first that is still there.
-      if (first) resolve({ outputs, timing: { ...timing, cache: { outcome: 'miss', ms: lookupMs + keptMs } } });
+      if (first) resolve(sharer, { outputs, timing: { ...timing, cache: { outcome: 'miss', ms: lookupMs + keptMs } } });
       else {
         const waited = { queueMs: now - arrivalMs - lookupMs, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
-        resolve({ outputs, timing: { ...waited, cache: { outcome: 'joined', ms: lookupMs } } });
+        resolve(sharer, { outputs, timing: { ...waited, cache: { outcome: 'joined', ms: lookupMs } } });
       }
       first = false;
     }
   }
 
-  #fail(asked: Seat, error: InferError): void {
+  #fail(asked: Sharer, error: InferError): void {
     if (OF_ITS_OWN_TIME.has(error.reason)) {
-      if (this.#stand(asked)) asked.reject(error);
-      const [next] = this.#seats;
+      this.#sharers.delete(asked);
+      reject(asked, error);
+      const [next] = this.#sharers;
       if (next !== undefined) {
         this.#startFor(next);
         return;
       }
     }
     this.#options.close();
-    for (const seat of this.#seats) {
-      this.#stand(seat);
-      seat.reject(error);
+    for (const sharer of this.#sharers) {
+      this.#sharers.delete(sharer);
+      reject(sharer, error);
     }
-  }
-
-  /** False where the request is settled already. */
-  #stand(seat: Seat): boolean {
-    if (!this.#seats.delete(seat)) return false;
-    seat.call.onCancel = undefined;
-    seat.stopTimer?.();
-    return true;
   }
 }
 

@@ -10,9 +10,9 @@
  * S5: at most `maxSequences` have a state, in at most `maxSequenceBytes`; at most `slots` of them hand requests on.
  */
 
-import { MAX_TIMER_MS } from '../../../timer-limit.ts';
 import type { Call, CancelReason } from '../../accept/call.ts';
 import { cancelled } from '../../accept/cancellation.ts';
+import { limit, reject, release, resolve, watch } from '../../accept/waiter.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms, SequenceTerms } from '../../admit/request-terms.ts';
 import { InferError, withJitter } from '../../errors.ts';
@@ -78,6 +78,7 @@ export class SequenceBatcher implements Batcher {
       const policy = queues.at(queues.levelOf(terms));
       const sequence = this.#admit(tensors, terms.sequence, policy);
       const request: SequencedRequest = {
+        sequence,
         tensors,
         call,
         terms,
@@ -86,7 +87,8 @@ export class SequenceBatcher implements Batcher {
         postpones: policy.timeoutAction === 'delay',
         start: terms.sequence?.start === true,
         end: terms.sequence?.end === true,
-        stopTimer: undefined,
+        settled: false,
+        timer: undefined,
         resolve,
         reject,
       };
@@ -96,7 +98,7 @@ export class SequenceBatcher implements Batcher {
       this.#bytes += tensors.bytes;
       this.#idle.delete(sequence);
       this.#advance(sequence);
-      if (sequence.waiting.at(-1) === request) this.#watch(sequence, request);
+      if (sequence.waiting.at(-1) === request) this.#watch(request);
     });
   }
 
@@ -177,25 +179,24 @@ export class SequenceBatcher implements Batcher {
   }
 
   /** A request that waits for its turn may be cancelled, or its time may pass. */
-  #watch(sequence: Sequence, request: SequencedRequest): void {
+  #watch(request: SequencedRequest): void {
     const { call, limitMs, arrivalMs, postpones } = request;
     if (call.cancelled) {
-      this.#withdraw(sequence, request, 'client');
+      this.#withdraw(request, 'client');
       return;
     }
-    call.onCancel = (reason) => this.#withdraw(sequence, request, reason);
-    // The transport watches the call's deadline; and a request cannot go behind others of its sequence.
-    if (postpones || arrivalMs + limitMs >= call.deadline || limitMs > MAX_TIMER_MS) return;
-    const timer = setTimeout(() => this.#withdraw(sequence, request, 'deadline'), limitMs);
-    request.stopTimer = () => clearTimeout(timer);
+    watch(request, this.#withdraw);
+    // A request cannot go behind others of its sequence.
+    if (!postpones) limit(request, limitMs, arrivalMs, this.#withdraw);
   }
 
-  #withdraw(sequence: Sequence, request: SequencedRequest, reason: CancelReason): void {
+  readonly #withdraw = (request: SequencedRequest, reason: CancelReason): void => {
+    const { sequence } = request;
     if (!sequence.withdraw(request)) return;
     this.#waiting--;
     this.#reject(request, cancelled(reason));
     this.#advance(sequence);
-  }
+  };
 
   /** Hands on what may go next, if anything. */
   #advance(sequence: Sequence): void {
@@ -222,6 +223,7 @@ export class SequenceBatcher implements Batcher {
 
   #send(sequence: Sequence, request: SequencedRequest): void {
     const { tensors, call, limitMs, arrivalMs } = request;
+    // The queue behind holds the call from here on.
     release(request);
     if (request.start) sequence.begin();
     sequence.running = true;
@@ -245,7 +247,7 @@ export class SequenceBatcher implements Batcher {
     sequence.proceed(states);
     sequence.running = false;
     this.#settled(request);
-    request.resolve({ outputs, timing: { ...timing, queueMs: timing.queueMs + waitedMs } });
+    resolve(request, { outputs, timing: { ...timing, queueMs: timing.queueMs + waitedMs } });
     this.#advance(sequence);
   }
 
@@ -256,9 +258,8 @@ export class SequenceBatcher implements Batcher {
   }
 
   #reject(request: SequencedRequest, error: InferError): void {
-    release(request);
     this.#settled(request);
-    request.reject(error);
+    reject(request, error);
   }
 
   #settled({ tensors }: SequencedRequest): void {
@@ -282,12 +283,6 @@ export class SequenceBatcher implements Batcher {
     this.#backlog.delete(next);
     this.#advance(next);
   }
-}
-
-/** From here on the queue behind watches the call, or nothing does. */
-function release(request: SequencedRequest): void {
-  request.call.onCancel = undefined;
-  request.stopTimer?.();
 }
 
 /** @param waitMs after which there may be room, where that is known. */

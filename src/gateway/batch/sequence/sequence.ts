@@ -1,15 +1,14 @@
 /** Requests that belong together, from the first with START to the end, and what the model remembers between them. */
 
-import type { Call } from '../../accept/call.ts';
+import type { Waiter } from '../../accept/waiter.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms, SequenceTerms } from '../../admit/request-terms.ts';
-import type { InferError } from '../../errors.ts';
 import type { InferOutputs } from '../queued-request.ts';
 
 /** A request of a sequence, until it is handed on. */
-export interface SequencedRequest {
+export interface SequencedRequest extends Waiter<InferOutputs> {
+  readonly sequence: Sequence;
   readonly tensors: InferTensors;
-  readonly call: Call;
   readonly terms: RequestTerms;
   readonly arrivalMs: number;
   /** After how many milliseconds it is given up while it waits; `Infinity`: when its call ends. */
@@ -19,10 +18,6 @@ export interface SequencedRequest {
   /** The sequence starts again with this request. */
   start: boolean;
   readonly end: boolean;
-  /** Ends the timer of a deadline of its own. */
-  stopTimer: (() => void) | undefined;
-  readonly resolve: (outputs: InferOutputs) => void;
-  readonly reject: (error: InferError) => void;
 }
 
 export class Sequence {

@@ -11,10 +11,10 @@
  *     device count one after the other.
  */
 
-import { MAX_TIMER_MS } from '../../../timer-limit.ts';
 import { NO_PARAMETERS } from '../../../wire/infer-parameter.ts';
 import type { InferInput, InferRequest } from '../../../wire/infer-request.ts';
 import type { Call, CancelReason } from '../../accept/call.ts';
+import { limit, reject, resolve, type Waiter, watch } from '../../accept/waiter.ts';
 import type { Admission, Permit } from '../../admit/admission.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import { isLarge } from '../../admit/large-inputs.ts';
@@ -99,10 +99,7 @@ export class EnsembleRun {
   readonly #timing = { queueMs: 0, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
   /** A step has been answered. */
   #hasRun = false;
-  #settled = false;
-  #timer: NodeJS.Timeout | undefined;
-  #resolve: (outputs: InferOutputs) => void = () => {};
-  #reject: (error: InferError) => void = () => {};
+  readonly #waiter: Waiter<InferOutputs>;
 
   /** Starts the steps that need nothing but the request's own inputs. */
   constructor(surroundings: RunSurroundings, { tensors, call, terms, wanted }: EnsembleRequest) {
@@ -132,10 +129,9 @@ export class EnsembleRun {
     this.#unstarted = this.#unended;
     this.#values = graph.tensors.map(() => undefined);
     this.#room = graph.tensors.map(() => undefined);
-    this.answer = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<InferOutputs>();
+    this.answer = promise;
+    this.#waiter = { call, settled: false, timer: undefined, resolve, reject };
     for (const [index, tensor] of graph.inputs.entries()) {
       const spec = signature.inputs[index];
       const data = tensors.inputs[index];
@@ -143,11 +139,8 @@ export class EnsembleRun {
       if (spec === undefined || data === undefined || shape === undefined) throw new TypeError(`no input ${index}`);
       this.#values[tensor] = { name: spec.name, datatype: spec.datatype, shape, data };
     }
-    call.onCancel = (reason) => this.#cancel(reason);
-    // The transport watches the call's deadline; only a shorter one of the request's own needs a timer.
-    if (this.#deadline < call.deadline && this.#deadline - now <= MAX_TIMER_MS) {
-      this.#timer = setTimeout(() => this.#cancel('deadline'), this.#deadline - now);
-    }
+    watch(this.#waiter, this.#cancel);
+    limit(this.#waiter, this.#deadline - now, now, this.#cancel);
     const free = graph.steps.flatMap((_, step) => (this.#missing[step] === 0 ? [step] : []));
     const refusal = this.#refusal(now);
     if (this.#unended === 0) this.#succeed();
@@ -189,10 +182,10 @@ export class EnsembleRun {
     return at(`in ensemble '${name}'`, error);
   }
 
-  #cancel(reason: CancelReason): void {
+  readonly #cancel = (_: Waiter<InferOutputs>, reason: CancelReason): void => {
     // E3: the first of them fails the request, and says where it was.
     for (const call of [...this.#running]) call.cancel(reason);
-  }
+  };
 
   /** The steps that have all of their inputs with these. */
   #arrive(tensors: readonly number[]): number[] {
@@ -210,7 +203,7 @@ export class EnsembleRun {
 
   #start(arrived: readonly number[]): void {
     this.#ready.add(arrived);
-    for (const step of this.#ready.take()) if (!this.#settled) void this.#run(step);
+    for (const step of this.#ready.take()) if (!this.#waiter.settled) void this.#run(step);
   }
 
   /** One step from its start to its end. Never rejects. */
@@ -244,7 +237,7 @@ export class EnsembleRun {
     this.#left(index, call);
     this.#hasRun = true;
     record.answered({ chunks: [], timing: answer.timing });
-    if (!this.#settled) this.#end(index, step, answer);
+    if (!this.#waiter.settled) this.#end(index, step, answer);
   }
 
   #left(step: number, call: StepCall): void {
@@ -341,22 +334,18 @@ export class EnsembleRun {
       const value = this.#values[tensor];
       return value === undefined ? [] : [{ ...value, name: graph.tensors[tensor]?.name ?? '' }];
     });
-    this.#settle();
-    this.#resolve({ outputs, timing: this.#timing });
+    resolve(this.#waiter, { outputs, timing: this.#timing });
+    this.#leave();
   }
 
   #fail(error: InferError): void {
-    if (this.#settled) return;
-    this.#settle();
-    this.#reject(error);
+    if (!reject(this.#waiter, error)) return;
+    this.#leave();
     for (const call of [...this.#running]) call.cancel('client');
   }
 
   /** E1 */
-  #settle(): void {
-    this.#settled = true;
-    this.#call.onCancel = undefined;
-    clearTimeout(this.#timer);
+  #leave(): void {
     this.#passage?.leave();
     for (const permit of this.#room) permit?.[Symbol.dispose]();
   }

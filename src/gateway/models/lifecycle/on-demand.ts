@@ -3,8 +3,9 @@
  * longest first, never one that is pinned, that an ensemble needs, or that has something to do.
  */
 
-import type { Call } from '../../accept/call.ts';
+import type { Call, CancelReason } from '../../accept/call.ts';
 import { cancelled } from '../../accept/cancellation.ts';
+import { reject as rejectWaiter, resolve as resolveWaiter, type Waiter, watch } from '../../accept/waiter.ts';
 import type { Admission } from '../../admit/admission.ts';
 import { InferError } from '../../errors.ts';
 import type { ModelTable } from '../model-table.ts';
@@ -53,11 +54,14 @@ export class OnDemand {
     const permit = this.#admission.tryAcquire(bytes);
     try {
       await new Promise<void>((resolve, reject) => {
-        call.onCancel = (reason) => reject(cancelled(reason));
-        this.#arriveFromDisk(name).then(resolve, reject);
+        const waiter: Waiter<void> = { call, settled: false, timer: undefined, resolve, reject };
+        watch(waiter, leave);
+        this.#arriveFromDisk(name).then(
+          () => resolveWaiter(waiter, undefined),
+          (thrown: unknown) => rejectWaiter(waiter, InferError.from(thrown)),
+        );
       });
     } finally {
-      call.onCancel = undefined;
       permit[Symbol.dispose]();
     }
   }
@@ -105,4 +109,8 @@ export class OnDemand {
   #loaded(): string[] {
     return this.#models.names().filter((name) => this.#models.versionsOf(name).length > 0);
   }
+}
+
+function leave(waiter: Waiter<void>, reason: CancelReason): void {
+  rejectWaiter(waiter, cancelled(reason));
 }
