@@ -820,7 +820,6 @@ const MAX_LINES = 300;
 const LONG_FILES: Readonly<Record<string, number>> = {
   'gateway/accept/grpc/http2-call.ts': 401,
   'gateway/dispatch/instance-group.ts': 374,
-  'gateway/models/ensemble/ensemble-run.ts': 378,
   'http2/connection.ts': 375,
   'wire/protobuf-reader.ts': 378,
 };

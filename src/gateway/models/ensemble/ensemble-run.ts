@@ -11,11 +11,8 @@
  *     device count one after the other.
  */
 
-import { NO_PARAMETERS } from '../../../wire/infer-parameter.ts';
-import type { InferInput, InferRequest } from '../../../wire/infer-request.ts';
 import type { Call, CancelReason } from '../../accept/call.ts';
 import { limit, reject, resolve, type Waiter, watch } from '../../accept/waiter.ts';
-import type { Admission, Permit } from '../../admit/admission.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import { isLarge } from '../../admit/large-inputs.ts';
 import { readInputs } from '../../admit/large-request.ts';
@@ -24,30 +21,20 @@ import { validate } from '../../admit/validate.ts';
 import { admissionSlack } from '../../batch/admission-slack.ts';
 import type { WantedTensor } from '../../batch/batcher.ts';
 import { defaultObjectiveMs } from '../../batch/objective.ts';
-import type { InferOutputs, OutputTensor } from '../../batch/queued-request.ts';
+import type { InferOutputs } from '../../batch/queued-request.ts';
 import { cannotMeetDeadline, overloaded } from '../../batch/refusals.ts';
 import { InferError } from '../../errors.ts';
 import { InferenceRecord } from '../../inference-record.ts';
-import {
-  type EnsembleGraph,
-  type EnsembleStep,
-  nameOfStep,
-  neededSteps,
-} from '../../repository/signature/ensemble-graph.ts';
-import type { ModelSignature } from '../../repository/signature/model-signature.ts';
+import { type EnsembleGraph, type EnsembleStep, nameOfStep } from '../../repository/signature/ensemble-graph.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { PathForecast } from './path-forecast.ts';
 import { ReadySteps } from './ready-steps.ts';
 import { StepCall } from './step-call.ts';
+import { StepTensors, type StepTensorsOptions } from './step-tensors.ts';
 import type { Passage } from './steps-in-flight.ts';
 
-export interface RunSurroundings {
-  /** The ensemble's. */
-  readonly name: string;
-  readonly graph: EnsembleGraph;
-  readonly signature: ModelSignature;
+export interface RunSurroundings extends StepTensorsOptions {
   readonly models: Pick<ModelTable, 'find'>;
-  readonly admission: Admission;
   readonly forecast: PathForecast;
   /** `objective_ms`; by default it follows from what its steps take. */
   readonly objectiveMs?: number | undefined;
@@ -73,22 +60,12 @@ export class EnsembleRun {
   readonly answer: Promise<InferOutputs>;
   readonly #surroundings: RunSurroundings;
   readonly #call: Call;
-  readonly #requestId: string;
   readonly #terms: RequestTerms;
   readonly #rows: number;
   readonly #deadline: number;
   /** When the request should be answered, where its caller named no time; infinite otherwise. */
   readonly #objectiveAt: number;
-  readonly #wanted: readonly number[];
-  /** By step. */
-  readonly #needed: readonly boolean[];
-  /** By step: how many of its inputs are not there yet; `undefined` for one that is not needed. */
-  readonly #missing: (number | undefined)[];
-  /** By tensor: its value, as long as a step or the answer needs it. */
-  readonly #values: (OutputTensor | undefined)[];
-  /** By tensor: the needed steps that take it, and have not ended. */
-  readonly #takers: number[];
-  readonly #room: (Permit | undefined)[];
+  readonly #tensors: StepTensors;
   readonly #ready: ReadySteps;
   readonly #running = new Set<StepCall>();
   /** `undefined` until its first steps start. */
@@ -103,57 +80,42 @@ export class EnsembleRun {
 
   /** Starts the steps that need nothing but the request's own inputs. */
   constructor(surroundings: RunSurroundings, { tensors, call, terms, wanted }: EnsembleRequest) {
-    const { graph, signature } = surroundings;
+    const { graph } = surroundings;
     const now = performance.now();
     this.#surroundings = surroundings;
     this.#call = call;
-    this.#requestId = tensors.requestId ?? '';
     // One deadline for all steps: what a step has used up, the next ones no longer have.
     this.#deadline = Math.min(call.deadline, now + (terms.timeoutMs ?? Number.POSITIVE_INFINITY));
     this.#terms = { ...terms, timeoutMs: undefined };
     this.#rows = tensors.rows;
     this.#timing.batchRows = tensors.rows;
-    this.#wanted = graph.outputs.filter((tensor) => isWanted(graph, tensor, wanted));
-    const needed = neededSteps(graph, this.#wanted);
-    this.#needed = needed;
+    const outputs = graph.outputs.filter((tensor) => isWanted(graph, tensor, wanted));
+    this.#tensors = new StepTensors(surroundings, tensors, outputs);
+    const { needed } = this.#tensors;
     this.#objectiveAt = this.#objectiveOf(call, terms, now);
     this.#ready = new ReadySteps({
       place: (step) => surroundings.forecast.place(step),
       rankMs: (step) => surroundings.forecast.rankMs(step),
     });
-    this.#missing = graph.steps.map(({ inputs }, step) =>
-      needed[step] === true ? new Set(inputs.map(({ tensor }) => tensor)).size : undefined,
-    );
-    this.#takers = graph.tensors.map(({ consumers }) => consumers.filter((step) => needed[step]).length);
     this.#unended = needed.filter(Boolean).length;
     this.#unstarted = this.#unended;
-    this.#values = graph.tensors.map(() => undefined);
-    this.#room = graph.tensors.map(() => undefined);
     const { promise, resolve, reject } = Promise.withResolvers<InferOutputs>();
     this.answer = promise;
     this.#waiter = { call, settled: false, timer: undefined, resolve, reject };
-    for (const [index, tensor] of graph.inputs.entries()) {
-      const spec = signature.inputs[index];
-      const data = tensors.inputs[index];
-      const shape = tensors.shapes[index];
-      if (spec === undefined || data === undefined || shape === undefined) throw new TypeError(`no input ${index}`);
-      this.#values[tensor] = { name: spec.name, datatype: spec.datatype, shape, data };
-    }
     watch(this.#waiter, this.#cancel);
     limit(this.#waiter, this.#deadline - now, now, this.#cancel);
-    const free = graph.steps.flatMap((_, step) => (this.#missing[step] === 0 ? [step] : []));
     const refusal = this.#refusal(now);
     if (this.#unended === 0) this.#succeed();
     else if (refusal !== undefined) this.#fail(refusal);
     else {
       this.#passage = surroundings.forecast.enter(this.#rows, needed);
-      this.#start([...free, ...this.#arrive(graph.inputs)]);
+      this.#start(this.#tensors.firstSteps());
     }
   }
 
   /** By step. */
   get #unendedSteps(): readonly boolean[] {
-    return this.#passage?.unended ?? this.#needed;
+    return this.#passage?.unended ?? this.#tensors.needed;
   }
 
   /** Fails the request if steps of it are still to start. One whose last steps are in the hands of their models is left to them. */
@@ -164,18 +126,20 @@ export class EnsembleRun {
   #objectiveOf(call: Call, { timeoutMs, objectiveAt }: RequestTerms, now: number): number {
     if (call.namesDeadline || timeoutMs !== undefined) return Number.POSITIVE_INFINITY;
     const { forecast, objectiveMs } = this.#surroundings;
-    return objectiveAt ?? now + (objectiveMs ?? defaultObjectiveMs(0, forecast.aloneMs(this.#rows, this.#needed)));
+    return (
+      objectiveAt ?? now + (objectiveMs ?? defaultObjectiveMs(0, forecast.aloneMs(this.#rows, this.#tensors.needed)))
+    );
   }
 
   /** E5 */
   #refusal(now: number): InferError | undefined {
     const { name, forecast } = this.#surroundings;
-    const whole = forecast.whole(this.#rows, this.#needed);
+    const whole = forecast.whole(this.#rows, this.#tensors.needed);
     if (whole.isIdle) return undefined;
     const times = { latestAt: this.#deadline - this.#call.wayBackMs, objectiveAt: this.#objectiveAt };
     const leftMs = Math.min(times.latestAt, times.objectiveAt) - now - (this.#terms.behind?.(this.#rows).ms ?? 0);
     if (whole.ms <= admissionSlack(times) * leftMs) return undefined;
-    const aloneMs = forecast.aloneMs(this.#rows, this.#needed);
+    const aloneMs = forecast.aloneMs(this.#rows, this.#tensors.needed);
     const waitMs = Math.max(0, whole.ms - aloneMs);
     const error =
       this.#objectiveAt < this.#deadline ? overloaded(waitMs, leftMs) : cannotMeetDeadline(waitMs, aloneMs, leftMs);
@@ -186,20 +150,6 @@ export class EnsembleRun {
     // E3: the first of them fails the request, and says where it was.
     for (const call of [...this.#running]) call.cancel(reason);
   };
-
-  /** The steps that have all of their inputs with these. */
-  #arrive(tensors: readonly number[]): number[] {
-    const ready: number[] = [];
-    for (const tensor of tensors) {
-      for (const step of this.#surroundings.graph.tensors[tensor]?.consumers ?? []) {
-        const missing = this.#missing[step];
-        if (missing === undefined) continue;
-        this.#missing[step] = missing - 1;
-        if (missing === 1) ready.push(step);
-      }
-    }
-    return ready;
-  }
 
   #start(arrived: readonly number[]): void {
     this.#ready.add(arrived);
@@ -218,7 +168,7 @@ export class EnsembleRun {
     this.#running.add(call);
     let answer: InferOutputs;
     try {
-      const request = this.#requestOf(step);
+      const request = this.#tensors.requestOf(step);
       record.request = request;
       record.requestId = request.id;
       const values = isLarge(request) ? await readInputs(request, call) : undefined;
@@ -266,75 +216,23 @@ export class EnsembleRun {
     return { ...this.#terms, behind, objectiveAt };
   }
 
-  /** The step as a request of its model, which is checked like one of a client. The tensors are passed on, not copied. */
-  #requestOf({ model, version, inputs }: EnsembleStep): InferRequest {
-    const tensors: InferInput[] = [];
-    const raw: Uint8Array[] = [];
-    for (const { name, tensor } of inputs) {
-      const value = this.#values[tensor];
-      if (value === undefined) throw new TypeError(`tensor ${tensor} is not there`);
-      const { datatype, shape, data } = value;
-      tensors.push({ name, datatype, shape, parameters: NO_PARAMETERS, contents: undefined });
-      raw.push(data);
-    }
-    return {
-      modelName: model,
-      modelVersion: version,
-      id: this.#requestId,
-      parameters: NO_PARAMETERS,
-      inputs: tensors,
-      outputs: [],
-      rawInputContents: raw,
-    };
-  }
-
   #end(index: number, step: EnsembleStep, { outputs, timing }: InferOutputs): void {
     this.#timing.inputMs += timing.inputMs;
     this.#timing.computeMs += timing.computeMs;
     this.#timing.outputMs += timing.outputMs;
-    for (const tensor of new Set(step.inputs.map((input) => input.tensor))) this.#release(tensor);
     try {
-      for (const { spec, tensor } of step.outputs) this.#keep(tensor, spec.name, outputs);
+      this.#tensors.exchange(step, outputs);
     } catch (thrown) {
       this.#fail(this.#failureOf(index, InferError.from(thrown)));
       return;
     }
     this.#unended--;
     if (this.#unended === 0) this.#succeed();
-    else this.#start(this.#arrive(step.outputs.map(({ tensor }) => tensor)));
-  }
-
-  /** Takes over an output of a step, if a needed step or the answer takes it. */
-  #keep(tensor: number, output: string, outputs: readonly OutputTensor[]): void {
-    const isAnswer = this.#wanted.includes(tensor);
-    const isTaken = (this.#takers[tensor] ?? 0) > 0;
-    if (!isAnswer && !isTaken) return;
-    const value = outputs.find(({ name }) => name === output);
-    if (value === undefined) throw new InferError('internal', `the model gave no output '${output}'`);
-    // An output that is only an answer takes no room here, as an output of a model does not.
-    if (isTaken) {
-      const whose = `a tensor between the steps of ensemble '${this.#surroundings.name}'`;
-      this.#room[tensor] = this.#surroundings.admission.tryHold(value.data.byteLength, whose);
-    }
-    this.#values[tensor] = value;
-  }
-
-  /** To be called when a step that took the tensor has ended. */
-  #release(tensor: number): void {
-    const takers = (this.#takers[tensor] ?? 0) - 1;
-    this.#takers[tensor] = takers;
-    if (takers > 0) return;
-    this.#room[tensor]?.[Symbol.dispose]();
-    if (!this.#wanted.includes(tensor)) this.#values[tensor] = undefined;
+    else this.#start(this.#tensors.arrive(step.outputs.map(({ tensor }) => tensor)));
   }
 
   #succeed(): void {
-    const { graph } = this.#surroundings;
-    const outputs = this.#wanted.flatMap((tensor) => {
-      const value = this.#values[tensor];
-      return value === undefined ? [] : [{ ...value, name: graph.tensors[tensor]?.name ?? '' }];
-    });
-    resolve(this.#waiter, { outputs, timing: this.#timing });
+    resolve(this.#waiter, { outputs: this.#tensors.answer(), timing: this.#timing });
     this.#leave();
   }
 
@@ -347,7 +245,7 @@ export class EnsembleRun {
   /** E1 */
   #leave(): void {
     this.#passage?.leave();
-    for (const permit of this.#room) permit?.[Symbol.dispose]();
+    this.#tensors.releaseAll();
   }
 
   /** The step's own reason, with Triton's beginning of the text. */
