@@ -271,6 +271,7 @@ const ROOMS: readonly Room[] = [
     sees: ['wire/', 'gateway/repository/', 'gateway/admit/', 'gateway/batch/'],
     doors: [
       'axis-doubt.ts',
+      'batch-gain.ts',
       'golden-check.ts',
       'npz-rows.ts',
       'padding-independence.ts',

@@ -7,11 +7,13 @@ import path from 'node:path';
 import { axisOf, type InferTensors } from '../admit/infer-tensors.ts';
 import { outputAxes } from '../batch/batch.ts';
 import type { InstanceGroup } from '../dispatch/instance-group.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
 import { readGolden } from '../repository/golden.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import type { AxisDoubt } from '../repository/signature/row-axis.ts';
 import type { ModelPlan } from './planned-version.ts';
 import { findCountDependence, findUnequalCounts } from './trial/axis-doubt.ts';
+import { describeLackOfGain } from './trial/batch-gain.ts';
 import { checkGolden } from './trial/golden-check.ts';
 import { provePadding } from './trial/padding-independence.ts';
 import { patiently } from './trial/patient-run.ts';
@@ -134,7 +136,17 @@ export class ModelTrial {
     const run = this.#runOnce(signature, 0);
     const largest = warmUpRows(rowBytes, maxRows);
     await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
-    return measureBatches(run, inputs, shape, largest);
+    const measured = await measureBatches(run, inputs, shape, largest);
+    this.#reportGain(measured);
+    return measured;
+  }
+
+  #reportGain(measured: readonly Measured[]): void {
+    const { ref, config } = this.#plan;
+    const lack = config.sequence_batching === undefined ? describeLackOfGain(measured) : undefined;
+    if (lack === undefined) return;
+    const text = `model '${ref.name}' version ${ref.version}: ${lack}`;
+    diagnostics.notice.publish({ level: 'info', text });
   }
 
   /** Runs rows that are known to be good ones, past queue and breaker. */
