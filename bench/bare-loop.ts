@@ -1,4 +1,4 @@
-/** node bare-loop.ts MODEL DATATYPE: items per CPU-second of onnxruntime-node alone, one thread, at the best of several batch sizes. */
+/** node bare-loop.ts MODEL DATATYPE: items per CPU-second of plain onnxruntime-node, one thread, at the best of several batch sizes. */
 
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 

@@ -21,7 +21,7 @@ export interface Flood {
   readonly inFlight: number;
   readonly seconds: number;
   readonly timeoutMs: number;
-  /** Of the prefix and the message of an answer. */
+  /** The prefix and the message of an answer. */
   readonly answerBytes: number;
 }
 

@@ -2,7 +2,7 @@
  * npm run bench [-- transport | overhead | efficiency | overload | refusal | memory | shadow | orca] [--rounds N]
  *
  * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
- * and for what is not measured.
+ * and for the limits of the figures.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -42,7 +42,7 @@ if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
   process.exit(2);
 }
 
-// What is measured is what is shipped: stripping types at start would cost memory that users do not pay.
+// The figures are about the shipped form: stripping types at start would cost memory that users do not pay.
 const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
 if (build.status !== 0) process.exit(1);
 

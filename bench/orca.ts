@@ -41,7 +41,7 @@ export async function orca(scratch: string, rounds: number): Promise<void> {
       figures[name].push((server.cpuUs() - before) / answered);
     }
   }
-  // Whatever else the machine does can only add to a figure: of each the least is nearest to the truth.
+  // Other work of the machine can only add to a figure: the least of each is nearest to the truth.
   const difference = Math.min(...figures.with) - Math.min(...figures.without);
   console.log(
     `the whole server: without ${spread(figures.without, 1)} us, with ${spread(figures.with, 1)} us, difference of the least ${difference.toFixed(1)} us`,

@@ -13,7 +13,7 @@ import { encodedRequest, floats } from './requests.ts';
 const DEADLINE_MS = 100;
 const MEASURE_MS = 6_000;
 
-/** Of the model that is flooded: a run takes about a millisecond, and has one row. */
+/** A run of the flooded model takes about a millisecond, and has one row. */
 const FLOOD_ITERATIONS = 16;
 const FLOOD_COLUMNS = 64;
 const FLOOD = 20;
@@ -26,7 +26,7 @@ const NEUTRAL_MS = 30;
 const NEUTRAL_PER_S = 20;
 /** About 2 ms. */
 const NEUTRAL_ITERATIONS = 40;
-/** Of callers who wait. */
+/** The time that patient callers have. */
 const PATIENT_MS = 20_000;
 
 export async function overload(scratch: string, rounds: number): Promise<void> {

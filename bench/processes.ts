@@ -12,7 +12,7 @@ export interface ServerProcess {
   cpuUs(): number;
   /** The same of the process without its descendants. */
   ownCpuUs(): number;
-  /** Resident memory of the process alone, in MiB. */
+  /** Resident memory of only the process itself, in MiB. */
   rssMiB(): number;
   stop(): Promise<void>;
 }

@@ -13,7 +13,7 @@ import { encodedRequest, floats } from './requests.ts';
 const IN_FLIGHT = 64;
 const WARM_UP_S = 5;
 const MEASURE_S = 3;
-/** Of the busy model, about 300 ms a run of one row. */
+/** The busy model takes about 300 ms a run of one row. */
 const ITERATIONS = 6_000;
 /** Calls that keep the busy model busy, and who wait for it: some seconds of work. */
 const WAITING = 16;

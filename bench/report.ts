@@ -28,7 +28,7 @@ export interface Pairs {
   readonly theirs: readonly number[];
 }
 
-/** Takes both figures of each round, in turns: whoever goes second would otherwise always meet the warmer machine. */
+/** Takes both figures of each round, in turns: otherwise the second would always meet the warmer machine. */
 export async function inPairs<Subject>(
   rounds: number,
   subjects: { readonly ours: Subject; readonly theirs: Subject },

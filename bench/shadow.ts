@@ -8,7 +8,7 @@ import { type ServerProcess, startGateway } from './processes.ts';
 import { heading, ratios, spread } from './report.ts';
 import { encodedRequest } from './requests.ts';
 
-/** Turns of the servers: each is short and there are many, so that what else the machine does meets all of them alike. */
+/** Turns of the servers: each is short and there are many, so that other work of the machine meets all of them alike. */
 const TURNS = 8;
 const TURN_MS = 2_500;
 /** Until the copies of one turn are no longer in the way of the next. */
@@ -75,7 +75,7 @@ async function ask(gateway: ServerProcess): Promise<readonly number[]> {
   return answeredMs;
 }
 
-/** The shadow's runner is the one of lower priority. */
+/** The shadow's runner has the lower priority. */
 function crashShadow({ pid }: ServerProcess): void {
   const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
   for (const child of children) {

@@ -1,4 +1,4 @@
-/** What our HTTP/2 costs by itself, beside a grpc-js server: CPU of an empty call, latency at half load, memory of what is open. */
+/** The cost of our HTTP/2, beside a grpc-js server: CPU of an empty call, latency at half load, memory of open connections. */
 
 import net from 'node:net';
 import { H2Load } from './h2load.ts';

@@ -68,7 +68,7 @@ interface Room {
 }
 
 /**
- * Each room sees only rooms above it: no arrow goes up. Nothing imports what is inside another room: only its doors. A room that
+ * Each room sees only rooms above it: no arrow goes up. Nothing imports the inside of another room: only its doors. A room that
  * lies in another one, such as `models/trial/`, is a room of its own.
  */
 const ROOMS: readonly Room[] = [
@@ -605,7 +605,7 @@ describe('rooms', () => {
   });
 });
 
-/** Where each library lives. What is not named here is used by nobody. */
+/** Where each library lives. No one uses a library that is not named here. */
 const HOMES: readonly { readonly library: RegExp; readonly homes: readonly string[] }[] = [
   { library: /^@bufbuild\/protobuf/, homes: ['compress/'] },
   { library: /^@grpc\//, homes: ['gateway/accept/', 'client/'] },

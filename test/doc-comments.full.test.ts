@@ -18,7 +18,7 @@ import { beforeAll, expect, test } from 'vitest';
 const ROOT = path.join(import.meta.dirname, '..');
 const FOLDERS = ['src', 'test', 'bench', 'deploy', 'examples'];
 
-/** Where a doc comment is: file and line, and what is below it. */
+/** A doc comment: file and line, and the code below it. */
 interface Documented {
   readonly place: string;
   readonly node: Node;

@@ -41,7 +41,7 @@ export interface CaseResult {
 export interface Case {
   readonly name: string;
   readonly title: string;
-  /** What is simulated, and why. */
+  /** The scenario, and the reason for it. */
   readonly about: string;
   run(options: RunOptions): Promise<CaseResult>;
 }

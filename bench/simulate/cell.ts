@@ -24,7 +24,7 @@ export function nameOf({ curve, kind, load }: Cell): string {
   return `${curve.name}/${kind}/${load}`;
 }
 
-/** Slow models get fewer requests: their cells last as long as those of the others. */
+/** Slow models get fewer requests: all cells last equally long. */
 export function cellsOf(curves: readonly Curve[], kinds: readonly ArrivalKind[], loads: readonly number[]): Cell[] {
   return curves.flatMap((curve) =>
     kinds.flatMap((kind) => loads.map((load) => ({ curve, kind, load, requests: capacity(curve) < 0.1 ? 800 : 2500 }))),

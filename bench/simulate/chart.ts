@@ -10,7 +10,7 @@ export interface Chart {
   readonly x: string;
   readonly y: string;
   readonly series: readonly Series[];
-  /** Lines join the values of a series; dots stand alone. */
+  /** Lines join the values of a series; dots are separate. */
   readonly kind: 'lines' | 'dots';
   /** Texts for x = 0, 1, 2, …, where the axis is no scale of numbers. */
   readonly labels?: readonly string[];

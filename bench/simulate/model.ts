@@ -58,7 +58,7 @@ export interface Content {
   /** Requests of one shape share batches. */
   readonly shape: string;
   readonly rows: number;
-  /** Of its open axis, such as tokens; by default it has none. */
+  /** Length of the open axis, such as tokens; by default there is none. */
   readonly length?: number;
 }
 

@@ -2,12 +2,12 @@
  * The clairvoyant optimum: the most requests that one server can answer in time, knowing all arrivals in advance.
  *
  * All requests have the same deadline after their arrival, so some optimal schedule runs batches of consecutive accepted
- * requests, in the order of arrival. With F[i][k] the earliest moment at which the server is free after the first i requests,
- * at least k of them in time, F[i][k] is the least of F[i-1][k] (request i is dropped) and, over the sizes b of a last batch,
- * max(F[i-b][k-b], arrival of i) + l(b) where that is in time for the first of the batch.
+ * requests, in the order of arrival. F[i][k] is the earliest moment at which the server is free after the first i requests, at
+ * least k of them in time. Request i is either dropped, which gives F[i-1][k], or it is the last of a batch of some size b.
+ * Such a batch gives max(F[i-b][k-b], arrival of i) + l(b), if that is in time for its first request. F[i][k] is the least.
  *
- * F grows with k. Of the k whose server is free before the next arrival only the largest matters, and no batch may end later
- * than the deadline of its first request, so each row keeps a band as wide as what a server can answer within one deadline.
+ * F grows with k. Among the k whose server is free before the next arrival, only the largest matters. No batch may end later
+ * than the deadline of its first request. So each row keeps a band as wide as a server can answer within one deadline.
  */
 
 /** @param runMs milliseconds of a batch by its rows, growing; index 0 is unused. */

@@ -9,7 +9,7 @@ import { VirtualClock } from './virtual-clock.ts';
 
 export interface Requests {
   readonly arrivals: Float64Array;
-  /** What is asked at each arrival. */
+  /** The request at each arrival. */
   readonly plan: (index: number) => RequestPlan;
 }
 

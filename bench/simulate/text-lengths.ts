@@ -6,7 +6,7 @@ import { normal, type Random, seeded } from './random.ts';
 /** Tokens of queries, of passages, of both in equal parts, or of the prompts of the Azure traces. */
 export type TextKind = 'queries' | 'passages' | 'mixed' | 'azure-code' | 'azure-conversation';
 
-/** Most tokens of a prompt. Those of the traces are brought down in proportion: encoders take no more. */
+/** Most tokens of a prompt. Longer lengths of the traces are brought down in proportion: encoders take no more. */
 const MAX_TOKENS = 512;
 
 export function tokensOf(kind: TextKind, count: number, seed: number): number[] {

@@ -13,7 +13,7 @@ import { productionPackages } from './production-packages.ts';
 import { debianPackages, sharedLibraries } from './shared-libraries.ts';
 
 export interface TreeOptions {
-  /** Of the checkout, with all packages installed. */
+  /** The checkout, with all packages installed. */
   readonly source: string;
   /** Where the tree is made. */
   readonly target: string;
@@ -26,7 +26,7 @@ interface Step {
   take(options: TreeOptions): void;
 }
 
-/** The user that the image runs as: no root, and known to nobody else. */
+/** The user that the image runs as: not root, and unknown to other systems. */
 const USER = { name: 'tensorgate', id: 10_001 } as const;
 
 /** For development by the lock file: the npm package brings its files for Linux, and the image those for its own platform. */
@@ -102,7 +102,7 @@ export const STEPS: readonly Step[] = [
           path.join(target, fs.realpathSync(path.dirname(library)), path.basename(library)),
         );
       }
-      // Scanners look for what an image without dpkg holds in these files, as those of distroless images.
+      // Scanners look in these files for the packages of an image without dpkg, as in distroless images.
       for (const { name, status, copyright } of debianPackages(libraries)) {
         write(path.join(target, 'var/lib/dpkg/status.d', name), `${status}\n`);
         copy(copyright, path.join(target, 'usr/share/doc', name, 'copyright'));

@@ -6,8 +6,8 @@ interface Lock {
 }
 
 /**
- * The folders under `node_modules` that the program needs to run, from `root`: those of the lock file that are not for
- * development alone, and are installed, for optional ones of other platforms are not.
+ * The folders under `node_modules` that the program needs to run, from `root`: packages of the lock file that are not
+ * only for development, and are installed. Optional packages of other platforms are not.
  */
 export function productionPackages(root: string): readonly string[] {
   const lock = JSON.parse(fs.readFileSync(path.join(root, 'package-lock.json'), 'utf8')) as Lock;

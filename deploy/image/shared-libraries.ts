@@ -1,4 +1,4 @@
-/** The shared libraries of the system that programs need, told by the loader itself (`ldd`). */
+/** The shared libraries of the system that programs need, as the loader itself reports them (`ldd`). */
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -33,7 +33,7 @@ export interface DebianPackage {
 
 /** The packages of `files`; none where dpkg is not there, or does not know them. */
 export function debianPackages(files: readonly string[]): readonly DebianPackage[] {
-  // Since /lib is a link to /usr/lib, a file has two paths, of which dpkg knows one.
+  // Since /lib is a link to /usr/lib, a file has two paths. dpkg knows only one.
   const paths = files.flatMap((file) => [file, fs.realpathSync(file), fs.realpathSync(file).replace(/^\/usr/, '')]);
   const owners = new Set(query('dpkg-query', ['--search', ...paths]).map((line) => line.split(/[:,]/, 1)[0] ?? ''));
   return [...owners].sort().flatMap((name) => {

@@ -54,7 +54,7 @@ export class Build {
     return new Set(this.workloads.map(({ labels }) => planeOf(labels)));
   }
 
-  /** Whole names of the Services that will be there: those of the build, and those that Flagger makes. */
+  /** Whole names of the Services that will be there: Services of the build, and Services that Flagger makes. */
   get hosts(): ReadonlySet<string> {
     const own = this.of('Service').map(({ metadata }) => hostOf(metadata.name, metadata.namespace));
     const made = this.of('Canary').flatMap(({ metadata, spec }) => {
@@ -85,7 +85,7 @@ export class Build {
   }
 }
 
-/** Of pods with these labels. */
+/** The data plane of pods with these labels. */
 export function planeOf(labels: Labels): DataPlane {
   if (labels['istio.io/dataplane-mode'] === 'ambient') return 'ambient';
   return labels['sidecar.istio.io/inject'] === 'true' ? 'sidecar' : 'none';
@@ -101,7 +101,7 @@ export function selects(selector: Selector | undefined, labels: Labels): boolean
 }
 
 /**
- * The build of a directory with a `kustomization.yaml`; of a file, the objects that are in it; of `-`, those of standard input.
+ * Reads a build: a directory with a `kustomization.yaml` is built; a file, or `-` for standard input, holds the objects.
  * @throws BuildError with what kustomize says
  */
 export function readBuild(source: string, kubectl: string): Build {
@@ -143,7 +143,7 @@ function isObject(value: unknown): value is KubeObject {
   return typeof kind === 'string' && typeof metadata?.name === 'string';
 }
 
-/** `KUBECTL`, or the one that `test/tools/setup.sh` installs, or that of the system. */
+/** `KUBECTL`, or the kubectl that `test/tools/setup.sh` installs, or the system's. */
 export function findKubectl(env: Readonly<NodeJS.ProcessEnv>): string {
   const installed = path.join(import.meta.dirname, '../../.tools/kubectl/bin/kubectl');
   return env['KUBECTL'] ?? (fs.existsSync(installed) ? installed : 'kubectl');

@@ -10,7 +10,7 @@ import { PROTO_DIRECTORY } from '../../src/protocol-files.ts';
 export interface Rpc {
   /** Such as `/inference.GRPCInferenceService/ModelInfer`. */
   readonly path: string;
-  /** Of the client, the server, or both. */
+  /** Whether the client, the server, or both stream. */
   readonly streaming: boolean;
 }
 
@@ -26,7 +26,7 @@ export const INFER_PATHS: readonly string[] = [MODEL_INFER, MODEL_STREAM_INFER];
 /** Those that the gateway itself keeps for its admin port: no policy may call them anything else than control. */
 export const ADMIN_PATHS: readonly string[] = [...ADMIN_RPCS].map((name) => `/${INFERENCE_SERVICE}/${name}`);
 
-/** Of every service in `proto/`, and of reflection, which a library brings. */
+/** The RPCs of every service in `proto/`, and of reflection, which a library brings. */
 export const RPCS: readonly Rpc[] = [
   ...fs
     .readdirSync(PROTO_DIRECTORY)

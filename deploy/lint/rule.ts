@@ -22,7 +22,7 @@ export function found(object: Pick<KubeObject, 'kind' | 'metadata'>, text: strin
   return { object: `${object.kind}/${object.metadata.name}`, text };
 }
 
-/** Of the build as a whole. */
+/** A finding on the build as a whole. */
 export function missing(text: string): Finding {
   return { object: 'build', text };
 }

@@ -2,7 +2,7 @@ import onnxProto, { type onnx } from 'onnx-proto';
 
 const { AttributeProto, NodeProto, TensorProto } = onnxProto.onnx;
 
-/** A node with one output, whose name it bears. */
+/** A node with one output, which has the name of the node. */
 export interface Layer {
   readonly kind: string;
   readonly name: string;
@@ -67,7 +67,7 @@ export class GraphWriter {
   readonly nodes: onnx.INodeProto[] = [];
   readonly constants: onnx.ITensorProto[] = [];
 
-  /** @returns `name`, which is that of the node's output too. */
+  /** @returns `name`, which is also the name of the node's output. */
   node(kind: string, name: string, inputs: string[], attributes: readonly onnx.IAttributeProto[] = []): string {
     this.nodes.push(
       NodeProto.create({ opType: kind, name, input: inputs, output: [name], attribute: [...attributes] }),

@@ -3,8 +3,8 @@
  *
  *   node quantize.ts MODEL RECORDS OUTPUT
  *
- * MODEL is what train.py exported. RECORDS are training images, on 512 of which the ranges of the activations are
- * measured. OUTPUT holds pairs of QuantizeLinear and DequantizeLinear, which ONNX Runtime fuses into the layers at
+ * MODEL is the export of train.py. RECORDS are training images; the ranges of the activations are measured on 512 of
+ * them. OUTPUT holds pairs of QuantizeLinear and DequantizeLinear, which ONNX Runtime fuses into the layers at
  * load, so that everything from the pixels to the logits is computed in integers. All scales are constants: the answer
  * to an image does not depend on the other images of its batch, as it would under dynamic quantization.
  */
@@ -160,7 +160,7 @@ function quantizeChannels(weight: Float32Array, shape: readonly number[], axis: 
   return { integers, scales };
 }
 
-/** The scale under which `peak` becomes `integer`; what is never anything but 0 needs some scale too. */
+/** The scale under which `peak` becomes `integer`; a tensor that is always 0 needs some scale too. */
 function scaleOf(peak: number, integer: number): number {
   return peak === 0 ? 1 : peak / integer;
 }

@@ -1,9 +1,9 @@
 /**
- * `npm run demo:rollout [-- DATA]`: the life of a new version, told by the programs themselves. Version 1 serves; version 2 is
+ * `npm run demo:rollout [-- DATA]`: the life of a new version, shown by the programs themselves. Version 1 serves; version 2 is
  * compressed from it, compared, shadowed, canaried and promoted, while callers ask all the time; a spoiled version 3 is refused.
  *
  * DATA is a folder of images, one folder for each class, or one with `train/` and `test/` of them. Without it, the ten photographs
- * of this folder are shifted and mirrored. Exits 0 when all of it went as told.
+ * of this folder are shifted and mirrored. Exits 0 when all of it went as described.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';

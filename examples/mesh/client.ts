@@ -12,7 +12,7 @@ import { InferenceClient, InferenceError, type InferenceResult, tensor } from '.
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    /** The sidecar tries again, so this client does not: one layer alone. */
+    /** The sidecar tries again, so this client does not: only one layer retries. */
     mesh: { type: 'boolean', default: false },
     /** Asks for the canary, whatever its share. */
     canary: { type: 'boolean', default: false },
@@ -45,8 +45,8 @@ try {
 }
 
 /**
- * gRPC tries UNAVAILABLE again by itself. RESOURCE_EXHAUSTED it does not: the server says how long to wait, or that waiting is
- * in vain, and the caller knows whether the answer is still wanted by then.
+ * gRPC tries UNAVAILABLE again by itself. RESOURCE_EXHAUSTED it does not: the server says how long to wait, or that waiting
+ * has no use, and the caller knows whether the answer is still wanted by then.
  * @param end on the clock of `performance.now()`
  */
 async function classify(end: number): Promise<InferenceResult> {
@@ -55,7 +55,7 @@ async function classify(end: number): Promise<InferenceResult> {
       'cifar10',
       { image: tensor.uint8(pixels, [1, 3, 32, 32]) },
       {
-        // What is left of it travels with the call; the server never runs what would come too late.
+        // The rest of the time travels with the call; the server never runs a request that would come too late.
         deadlineMs: end - performance.now(),
         outputs: { probabilities: { classification: 3 } },
         metadata: values.canary ? { 'x-canary': 'always' } : {},

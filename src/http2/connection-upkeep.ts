@@ -33,7 +33,7 @@ export interface UpkeepOwner extends LimitListener {
   destroy(): void;
 }
 
-/** Looks at a connection about once a second, and does what is due. */
+/** Looks at a connection about once a second, and does the work that is due. */
 export class ConnectionUpkeep {
   readonly #owner: UpkeepOwner;
   readonly #farewell: Farewell;

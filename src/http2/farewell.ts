@@ -65,7 +65,7 @@ export class Farewell {
     this.#owner.touched();
   }
 
-  /** Ends the socket behind what was written. */
+  /** Ends the socket once everything is written. */
   close(): void {
     const socket = this.#socket;
     const destroyAfter = (milliseconds: number): void => {

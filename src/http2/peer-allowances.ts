@@ -69,9 +69,9 @@ export class PeerAllowances {
     if (!this.#resets.spend(cost, now)) this.#owner.limitReached('resetBurst');
   }
 
-  /** The client has reset what is closed. @throws LimitError */
+  /** The client has reset a closed stream. @throws LimitError */
   spendLateReset(): void {
-    this.spend(SMALL_NUISANCE, 'RST_STREAM of what is closed');
+    this.spend(SMALL_NUISANCE, 'RST_STREAM of a closed stream');
     if (this.isThrottled) this.#spendViolation(DEFIANCE);
   }
 

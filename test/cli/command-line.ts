@@ -36,7 +36,7 @@ export async function runCommandLine(args: readonly string[], options: CommandLi
 /** `tensorgate serve` that has said it is ready. */
 export interface RunningServer {
   readonly child: ChildProcess;
-  /** The lines of stdout, the last of which says that it is ready. */
+  /** The lines of stdout. The last one says that it is ready. */
   readonly lines: readonly string[];
   readonly grpc: string;
   readonly http: string;

@@ -240,7 +240,7 @@ describe('interrupted by Ctrl-C', () => {
     const child = spawn(process.execPath, [PROGRAM, ...args, '--publish', 'int8'], {
       env: { ...process.env, TMPDIR: temporary },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own, as that of a terminal.
+      // A process group of its own, as a terminal gives one.
       detached: true,
     });
     const exited = once(child, 'exit');
@@ -303,7 +303,7 @@ describe('publish', () => {
     const published = compress('m', directory, '--with', same, '--publish', 'same');
     using client = new InferenceClient(server.grpc);
     const input = tensor.fp32([1, 2, 3], [1, 3]);
-    // Whoever names no version is answered by the first, before, while and after the second appears.
+    // A request without a version is answered by the first, before, while and after the second appears.
     const answeredBy = new Set<string>();
     for (let isThere = false; !isThere; ) {
       answeredBy.add((await client.infer('m', { input })).modelVersion);

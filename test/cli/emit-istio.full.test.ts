@@ -53,7 +53,7 @@ describe('--emit istio', () => {
   test('asks Prometheus for what the gateway exports, in its language', async () => {
     const text = await emit();
     const queries = [...text.matchAll(/^# {3}(.*(?:rate)\(.*)$/gm)].map(([, query = '']) => query);
-    // Errors and latency of each step, and errors alone where nobody else answers.
+    // Errors and latency of each step, and only errors where no other version answers.
     expect(queries).toHaveLength(7);
     const rules = queries.map((expr, index) => ({ alert: `query ${index}`, expr }));
     const metadata = { name: 'rollout', namespace: 'inference' };

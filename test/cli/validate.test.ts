@@ -14,7 +14,7 @@ interface Finding {
   readonly text: string;
 }
 
-/** Of the repository with these models, without its directory. */
+/** Validates a repository with these models, and removes its directory from the output. */
 async function validate(models: Readonly<Record<string, Uint8Array | ModelFiles>>, ...flags: string[]): Promise<Ended> {
   const repository = new Repository(models);
   onTestFinished(() => repository[Symbol.dispose]());

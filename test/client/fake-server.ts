@@ -23,7 +23,7 @@ const SERVICE = loadSync(fileURLToPath(new URL('../../proto/inference.proto', im
   oneofs: true,
 })['inference.GRPCInferenceService'] as ServiceDefinition;
 
-/** A server on a free port, with these methods of the protocol alone. */
+/** A server on a free port, with only these methods of the protocol. */
 export async function startFakeServer(
   methods: UntypedServiceImplementation,
 ): Promise<{ server: Server; target: string }> {

@@ -94,7 +94,7 @@ describe.skipIf(browserPath === undefined)('in a browser', () => {
       expect(problems).toEqual([]);
       expect(requests.filter((url) => !url.startsWith('data:'))).toEqual([]);
       expect(await background(page)).toBe(expected);
-      // Nothing sticks out to the side: what is wide scrolls in its place.
+      // Nothing sticks out to the side: wide parts scroll in their place.
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(options.width);
       expect(await page.locator('svg.plot').count()).toBe(3);
       for (const plot of await page.locator('svg.plot').all()) {

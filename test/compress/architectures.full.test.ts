@@ -17,7 +17,7 @@ interface Outcome {
   readonly notes: readonly Note[];
   /** By operator, after ONNX Runtime's fusion. */
   readonly operators: ReadonlyMap<string, number>;
-  /** Root of the mean square of the error, as a share of that of the answer. */
+  /** Root of the mean square of the error, as a share of the answer's. */
   readonly error: number;
 }
 
@@ -70,7 +70,7 @@ describe('a residual network', () => {
     expect(operators.get('QLinearAdd')).toBe(2);
     expect(operators.get('QLinearGlobalAveragePool')).toBe(1);
     expect(operators.get('QGemm')).toBe(1);
-    // The picture comes in float: that alone is quantized by itself.
+    // The picture comes in float: it is quantized by itself.
     expect(operators.get('QuantizeLinear')).toBe(1);
     expect(operators.has('DequantizeLinear')).toBe(false);
     expect(error).toBeLessThan(0.06);
@@ -118,7 +118,7 @@ describe('a transformer', () => {
     const { random } = new Network(5);
     const feeds = Array.from({ length: 4 }, () => randomFeeds('tokens', [4, 6, WIDTH], random));
     const { int8, notes, operators, error } = await quantized(transformer(), feeds);
-    // Query, key, value, output, up, down: each alone gives float32, into which its bias is added.
+    // Query, key, value, output, up, down: each by itself gives float32, into which its bias is added.
     expect(operators.get('MatMulIntegerToFloat')).toBe(6);
     // The classifier, which reads a matrix, took its bias.
     expect(operators.get('QGemm')).toBe(1);

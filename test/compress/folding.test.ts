@@ -1,4 +1,4 @@
-/** Folding changes nothing but what is computed when: the int8 graph is made of the folded one, so it is looked at there. */
+/** Folding changes only the time of a computation: the int8 graph is made of the folded one, so it is looked at there. */
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

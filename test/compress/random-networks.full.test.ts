@@ -164,7 +164,7 @@ test('each is sound, within its bound, and runs in integers', { timeout: 30_000 
       const float = await outputsOf(model, feeds);
       const integer = await outputsOf(int8, feeds);
       let worst = 0;
-      // Of the logits: a ReLU behind them may leave nothing.
+      // The range of the logits: a ReLU behind them may leave nothing.
       const logits = ranges.get(model.graph?.node.findLast(({ opType }) => opType === 'Gemm')?.output[0] ?? '');
       const peak = Math.max(Math.abs(logits?.low ?? 0), Math.abs(logits?.high ?? 0));
       for (const [index, values] of float.entries()) {

@@ -1,4 +1,4 @@
-/** Techniques that change weights alone: float16, and pruning. */
+/** Techniques that change only weights: float16, and pruning. */
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

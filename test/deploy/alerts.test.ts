@@ -9,7 +9,7 @@ test('TensorgateSheds counts refusals that more pods would have answered, and no
     /alert: TensorgateSheds\n[\s\S]*?expr: \|-\n(?<expr>[\s\S]*?)\n\s+for:/.exec(RULES)?.groups?.['expr'] ?? '';
   const [counted = '', all = ''] = alert.split('\n').map((line) => line.trim());
   const reasons = /reason=~"(?<reasons>[^"]+)"/.exec(counted)?.groups?.['reasons']?.split('|') ?? [];
-  // The caller's own fault, or that of its rate: no number of pods helps.
+  // The caller's own fault, or the fault of its rate: no number of pods helps.
   const others = ['limit_exceeded', 'rate_limited', 'deadline_too_short'];
   const exhausted = Object.entries(REASONS).flatMap(([reason, status]) =>
     status === 'RESOURCE_EXHAUSTED' ? [reason] : [],

@@ -57,7 +57,7 @@ describe.skipIf(KUBECTL === undefined)('the runtime for KServe', () => {
     const env = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? '']));
     const printed = await output(process.execPath, [PROGRAM, ...(container?.args ?? []), '--print-config'], { env });
     expect(printed).toMatch(/^modelRepository +\/mnt\/models /m);
-    // Of the 30 s that KServe gives a pod.
+    // KServe gives a pod 30 s.
     const ms = (name: string) => Number(new RegExp(`^${name} +(\\d+) `, 'm').exec(printed)?.[1]);
     expect(ms('lameDuckMs') + ms('drainTimeoutMs')).toBeLessThanOrEqual(25_000);
     const mailbox = container?.volumeMounts?.find(({ mountPath }) => mountPath === '/dev/shm');

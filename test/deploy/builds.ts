@@ -20,7 +20,7 @@ export function overlay(name: string): Build {
   return parseBuild(text, name);
 }
 
-/** One change of one object: `at` is a JSON pointer. Without a `value` what is there goes; with `-` at its end, one more comes. */
+/** One change of one object: `at` is a JSON pointer. Without a `value` the field is removed; `-` at the end appends. */
 export interface Change {
   /** Such as `VirtualService/tensorgate`. */
   readonly object: string;

@@ -8,7 +8,7 @@ import { ISTIO, KUBECTL } from './builds.ts';
 import { compose, composeLegal, EXCLUSIONS, LEGAL, listFor, NAMES } from './components.ts';
 
 describe.skipIf(KUBECTL === undefined)('components of deploy/istio', () => {
-  /** What is found in a build of these, in this order, each with its rule in front. */
+  /** The findings in a build of these, in this order, each with its rule in front. */
   async function judge(list: readonly string[]): Promise<readonly string[]> {
     return lint(await compose(list)).map(({ rule, object, text }) => `${rule}: ${object}: ${text}`);
   }

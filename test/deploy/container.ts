@@ -1,7 +1,7 @@
 /**
- * Starts the file tree of an image as a container engine would, without one: its own root, which nobody can write to, the
+ * Starts the file tree of an image as a container engine would, without one: a read-only root of its own, the
  * user and the environment of its Dockerfile, no capabilities, a memory file system at /dev/shm, and the models mounted
- * read-only. It shares network and process numbers with the tests. Needs root, for mounts and for becoming somebody else.
+ * read-only. It shares network and process numbers with the tests. Needs root, for mounts and for becoming another user.
  */
 
 import { spawnSync } from 'node:child_process';

@@ -9,11 +9,11 @@ export interface ImageConfig {
   readonly workingDirectory: string;
   readonly entrypoint: readonly string[];
   readonly command: readonly string[];
-  /** Of each FROM, as it is written. */
+  /** The images of each FROM, as written. */
   readonly bases: readonly string[];
 }
 
-/** Of the last stage; the first word of a line says what it is. */
+/** Reads the last stage; the first word of a line is its instruction. */
 export function readDockerfile(file: string): ImageConfig {
   const text = fs.readFileSync(file, 'utf8').replace(/^#.*$/gm, '').replace(/\\\n/g, ' ');
   const instructions = text.split('\n').flatMap((line) => {

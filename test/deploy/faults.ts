@@ -383,7 +383,7 @@ function fault(
   return { rule, fault: text, in: name, changes, added };
 }
 
-/** Without a value, what is there goes. */
+/** Without a value, the field is removed. */
 function set(object: string, at: string, value?: unknown): Change {
   return { object, at, value };
 }

@@ -54,7 +54,7 @@ describe.skipIf(KUBECTL === undefined)('queries of deploy/istio', () => {
     expect(adapted.length).toBeGreaterThan(3);
     const names = new Set([...asked, ...adapted].map(({ metric }) => metric));
     expect(names.size).toBeGreaterThan(10);
-    // Runners that died, and rollouts, are told of when there was one.
+    // Runners that died, and rollouts, are reported only when there was one.
     const later = ['tensorgate_runner_restarts_total', 'tensorgate_rollout_changes_total'];
     expect([...names].filter((name) => !exported.has(name)).sort()).toEqual(later.sort());
     const strange = asked.flatMap(({ metric, matchers }) =>

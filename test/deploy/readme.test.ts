@@ -1,4 +1,4 @@
-/** The overlay that deploy/istio/README.md shows, built and linted; and that its tables name what is there. */
+/** The overlay that deploy/istio/README.md shows, built and linted. Its tables name every existing component. */
 
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';

@@ -127,7 +127,7 @@ describe.each([
     }
     // To read and drop 16 MiB takes some 20 ms.
     expect((cpuMsOf(pid) - before) / RPCS.length).toBeLessThan(200);
-    // Some 400 MiB came in all. What is dropped waits for the collector.
+    // Some 400 MiB came in all. Dropped messages wait for the collector.
     expect(residentMibOf(pid) - residentBefore).toBeLessThan(256);
   });
 

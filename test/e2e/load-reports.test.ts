@@ -133,7 +133,7 @@ describe("grpc-js's weighted_round_robin", () => {
       'grpc.service_config': JSON.stringify(serviceConfig),
     });
     const request = inferRequest('echo');
-    /** Of 60 calls: the client reads its schema of reports anew for each of them, which is most of what a call takes. */
+    /** From 60 calls: the client reads its schema of reports again for each of them, which is most of a call's time. */
     const shareOfSecond = async (): Promise<number> => {
       const before = await inferred(second.grpc);
       for (let call = 0; call < 60; call++) expect((await balanced.unary(INFER, request)).status).toBe('OK');
@@ -145,7 +145,7 @@ describe("grpc-js's weighted_round_robin", () => {
   });
 });
 
-/** The first report that is another one: it is measured anew after 100 ms. */
+/** The first report that differs: the server measures again after 100 ms. */
 async function reportOnceChanged(
   client: RawClient,
   request: Buffer,

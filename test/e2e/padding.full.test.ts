@@ -1,4 +1,4 @@
-/** Texts of mixed length, as clients see them: batches are shared, and every answer is that of the same text alone. */
+/** Texts of mixed length, as clients see them: batches are shared, and every answer equals the answer to the text by itself. */
 
 import { describe, expect, test, vi } from 'vitest';
 import { InferenceClient } from '../../src/client/inference-client.ts';
@@ -12,7 +12,7 @@ import { miniLm } from '../tools/tools.ts';
 
 const one = { instance_group: [{ count: 1 }] };
 const RECIPE: TextsRecipe = { maxLength: 90, maxRows: 3, vocabulary: 128 };
-/** Of the largest value of an answer. */
+/** As a share of the largest value of an answer. */
 const TOLERANCE = 1e-5;
 
 function encoder(config: object = {}, bytes = encoderModel()): ModelFiles {

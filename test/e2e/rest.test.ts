@@ -30,7 +30,7 @@ interface Answer {
   readonly code: number;
   readonly headers: Headers;
   readonly bytes: Buffer;
-  /** The body, or what is before the binary tensors of it. */
+  /** The body, or the part before its binary tensors. */
   readonly json: unknown;
 }
 
@@ -454,7 +454,7 @@ describe('a large request in JSON', () => {
     for (; !isAnswered; checks += 1) await client.call('ServerLive', {});
     const response = await pending;
     expect(response.status).toBe(200);
-    // It is longer than what is made before an answer begins, and made while it is taken.
+    // It is longer than the part that is made before an answer begins, and made while it is taken.
     expect(response.headers.get('content-length')).toBeNull();
     const text = Buffer.from(await response.arrayBuffer()).toString('latin1');
     expect(text.slice(0, 200)).toContain(`"shape":[1,${count}],"data":[0.1234567,0.1234567,`);

@@ -14,7 +14,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 import { StockClient } from '../support/stock-client.ts';
 
 const PATIENCE = { timeout: 60_000, interval: 50 };
-/** Of tests with several programs, on a machine with much else to do. */
+/** Time limit of tests with several programs, on a busy machine. */
 const LONG = { timeout: 180_000 };
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
@@ -124,7 +124,7 @@ describe('under load', LONG, () => {
     const metrics = await readMetrics(server);
     const labels = { model: 'm', from: '1', to: '3', stage: 'rolled_back', cause: 'disagreement' };
     expect(metrics('tensorgate_rollout_changes_total', labels)).toBe(1);
-    // The highest version that is READY, and yet nobody gets it who does not name it.
+    // It is the highest READY version, and yet only requests that name it get it.
     expect(await versionsOf(client)).toEqual(['1']);
     await server.stop();
     expect(await server.log).toContain(`"reason":"disagreement","msg":"rollout: ${back.detail}"`);
@@ -181,7 +181,7 @@ describe('under load, while it answers', LONG, () => {
     const answered = load.answers['1'] ?? 0;
     await vi.waitUntil(() => (load.answers['1'] ?? 0) > answered + 50, PATIENCE);
     await load.stop();
-    // What was in the process ran again in the next one.
+    // Requests in the dead process ran again in the next one.
     expect(load.faults).toEqual([]);
     expect(await versionsOf(client)).toEqual(['1']);
   });
@@ -200,7 +200,7 @@ describe('under load, while it answers', LONG, () => {
       (await client.infer(model, { [input]: tensor.fp32([0, 5, 9], [1, 3]) })).modelVersion;
     await client.startRollout('m', '2', { ...QUICK, steps: [50, 100] });
     await until(client, 'shadow');
-    // Requests of ensembles are not copied: those of others are.
+    // Requests of ensembles are not copied, unlike all others.
     await vi.waitUntil(async () => {
       await ask('m', 'input');
       return (await client.rollouts('m'))[0]?.stage === 'canary';
@@ -497,7 +497,7 @@ describe('the command', LONG, () => {
       code: 0,
       stdout: expect.stringMatching(/\d\d:\d\d:\d\d {2}promoted: .*\nversion 2 of m answers\n/),
     });
-    // All of the story, also what the first told.
+    // The whole story, also the part that the first process logged.
     expect(second.stdout).toContain('shadow of 100 %');
     expect(load.faults).toEqual([]);
     const third = await runCommandLine(command);

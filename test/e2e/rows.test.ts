@@ -24,7 +24,7 @@ interface Exchange {
 
 type MakeExchange = (caller: number, random: () => number) => Exchange;
 
-/** Elements that no other request has: who sent it, and where it lies in what was sent. */
+/** Elements that no other request has: the sender, and the position in its request. */
 function echo(caller: number, random: () => number): Exchange {
   const rows = 1 + Math.floor(random() * MAX_ROWS);
   const width = WIDTHS[Math.floor(random() * WIDTHS.length)] ?? 1;
@@ -100,7 +100,7 @@ test('the check itself notices rows that change places, in a model that reverses
     reverser: { versions: { 1: rowReversingModel() }, config: { tensorgate: { row_independence: 'assume' } } },
   });
   await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
-  // One row each: alone in its batch, it would be right.
+  // One row each: by itself in its batch, it would be right.
   const { foreign, statistics } = await exchangeRows(server.grpc, 'reverser', (caller) => {
     const sent = Float32Array.of(caller, -caller);
     return { rows: 1, width: 2, sent, wanted: sent };

@@ -179,7 +179,7 @@ test('requests of different sequences share batches', async () => {
   expect(after.inferences - before.inferences).toBe(240);
   expect(after.executions - before.executions).toBeLessThan(240);
   expect(after.largest).toBeGreaterThan(1);
-  // Of those that bring another scale none is in the batch.
+  // Requests with another scale are not in the batch.
   expect(after.largest).toBeLessThanOrEqual(4);
 });
 
@@ -310,7 +310,7 @@ test('a runner that is killed costs no sequence its state', async () => {
   for (let turn = 0; turn < 60; turn++) {
     const dies = turn === 20 || turn === 40;
     const [runner = Number.NaN] = server.runnerPids();
-    // Stopped, it holds what it is sent.
+    // A stopped process holds the requests that it is sent.
     if (dies) await stopProcess(runner);
     const answers = ids.map((id) => sumOf(ask(from, 'sum', id, id, { start: turn === 0 })));
     if (dies) {

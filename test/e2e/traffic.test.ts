@@ -1,4 +1,4 @@
-/** Several versions of a model: which one answers, and what is told of one that only gets copies. */
+/** Several versions of a model: which one answers, and what a version that only gets copies reports. */
 
 import fs from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
@@ -87,7 +87,7 @@ describe('versions of a model', () => {
   });
 
   test('are answered for, where no request is spread, by the one with the largest share', async () => {
-    // The platform and tensors are those of version 1; all READY versions are listed, as ever.
+    // The platform and tensors are of version 1; all READY versions are listed, as ever.
     const metadata = await fixture.client.call('ModelMetadata', { name: 'split' });
     expect(metadata).toMatchObject({ name: 'split', versions: ['1', '2', '3'] });
   });

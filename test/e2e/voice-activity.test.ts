@@ -1,6 +1,6 @@
 /**
  * Silero VAD, a recurrent model whose state [2,batch,128] has its rows on axis 1 and whose sampling rate is one scalar for
- * all of a batch: many streams at once, each against itself alone with its state kept by the client.
+ * all of a batch: many streams at once, each against itself by itself, with its state kept by the client.
  */
 
 import fs from 'node:fs';
@@ -131,7 +131,7 @@ describe.skipIf(!IS_THERE)('Silero VAD', () => {
       }
     }
     expect(off).toBeLessThan(1e-6);
-    // It did hear something, and not the same all the time.
+    // It did detect speech, and not all the time.
     expect(largest).toBeGreaterThan(0.1);
   });
 

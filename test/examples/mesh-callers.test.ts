@@ -170,7 +170,7 @@ test('the service config stops trying again where everything fails', async () =>
   const total = 40;
   for (let call = 0; call < total; call++) expect((await client.unary(INFER, Buffer.of())).status).toBe('UNAVAILABLE');
   client.close();
-  // Ten tokens, of which each failure takes one; at five no call is tried again (gRFC A6).
+  // Ten tokens: each failure takes one, and at five no call is tried again (gRFC A6).
   expect(calls.length).toBeGreaterThan(total);
   expect(calls.length).toBeLessThan(total + 10);
 });

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
-/** As long as a machine with much else to do may take; alone it is a minute. */
+/** As long as a busy machine may take; on an idle one it is a minute. */
 const PATIENCE_MS = 400_000;
 
 test('the demo of a rollout runs to its end, exits with 0, and leaves no process', {

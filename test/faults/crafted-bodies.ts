@@ -21,7 +21,7 @@ function body(title: string, head: string, unit: string, tail: string): CraftedB
   };
 }
 
-/** Of a tensor `x` of so many elements. */
+/** The start of a request with a tensor `x` of so many elements. */
 function tensor(datatype: string, elements: number | string): string {
   return `{"inputs":[{"name":"x","datatype":"${datatype}","shape":[1,${elements}],"data":[`;
 }

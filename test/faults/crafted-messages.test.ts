@@ -1,6 +1,6 @@
 /**
- * One message does not stop the others: whatever its bytes, on whichever RPC or route, it costs the gateway a bounded time
- * of the event loop and a bounded multiple of its bytes, and other callers are answered meanwhile.
+ * One message does not stop the others: with any bytes, on any RPC or route, it costs the gateway a bounded time of the
+ * event loop and a bounded multiple of its bytes. Other callers are answered meanwhile.
  */
 
 import { gzipSync } from 'node:zlib';
@@ -16,7 +16,7 @@ const KIB = 1_024;
 const MIB = 1_024 * KIB;
 /** The limit of messages and of JSON, as it comes; what surrounds the crafted part of a message has room in the rest. */
 const LIMIT = 64 * MIB - 64 * KIB;
-/** Of the event loop's thread, from one tick to the next. */
+/** Longest block of the event loop, from one tick to the next. */
 const MAX_LOOP_MS = 250;
 const MAX_P99_MS = 50;
 const MAX_GROWTH = 4;

@@ -37,7 +37,7 @@ const DELIMITED = 2;
 const START_GROUP = 3;
 const FIXED_32 = 5;
 
-/** @param around the fields in which the message lies; `types`: their types, none of which is entered again. */
+/** @param around the fields in which the message lies; `types`: their types. None of them is entered again. */
 function craftedFields(message: DescMessage, around: readonly DescField[], types: readonly string[]): CraftedMessage[] {
   const where = around.map(({ name }) => `${name}.`).join('');
   const within = (make: CraftedMessage['make']): CraftedMessage['make'] => {

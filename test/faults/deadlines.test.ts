@@ -37,7 +37,7 @@ afterAll(async () => {
   repository[Symbol.dispose]();
 });
 
-/** What is stalled looks slow; runs that are not teach the server otherwise, or it would refuse short deadlines. */
+/** A stalled run looks slow; quick runs correct that, or the server would refuse short deadlines. */
 async function relearn(): Promise<void> {
   for (let run = 0; run < 30; run++) await askLoop(client, run, PATIENT);
 }
@@ -63,7 +63,7 @@ describe('while the instance is busy', () => {
     runs = await runsOf('loop');
   });
 
-  /** Those that were answered ran, and nothing else did; everybody lives, and nothing is held. */
+  /** Exactly the answered requests ran; every process lives, and nothing is held. */
   async function expectUnharmed(answered: number): Promise<void> {
     expect(await askLoop(client, 42, PATIENT)).toBe(42);
     await untilHeld(server, 0, 0);

@@ -1,4 +1,4 @@
-/** How a server ends: with everything answered that it accepted, whatever it is doing when it is told. */
+/** How a server ends: it answers everything that it accepted, in whatever state the signal meets it. */
 
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,7 +25,7 @@ function loopRepository(): Repository {
   return new Repository({ loop: { versions: { 1: loopModel() }, config: CONFIG } });
 }
 
-/** Callers of each door, and the requests that each has under way when the server is told to end. */
+/** Callers of each door, and the requests that each has under way when the server gets the signal. */
 const BURST: Readonly<Record<Door['name'], readonly [callers: number, requests: number]>> = {
   'unary gRPC': [1, 64],
   ModelStreamInfer: [6, 50],
@@ -57,7 +57,7 @@ async function askThrough(caller: Caller, value: number, iterations: number): Pr
   return result.output('output', 'FP32').data[0] ?? Number.NaN;
 }
 
-/** Resolves when the server has taken so many requests, some of which it may have answered. */
+/** Resolves when the server has taken so many requests. It may have answered some of them. */
 async function untilTaken(addresses: { readonly http: string }, requests: number): Promise<void> {
   await vi.waitUntil(
     async () => {
@@ -69,7 +69,7 @@ async function untilTaken(addresses: { readonly http: string }, requests: number
   );
 }
 
-/** The statuses that a watcher of the whole server is told, and how its call ended. */
+/** The statuses that a watcher of the whole server receives, and how its call ended. */
 function watchHealth(target: string): { statuses: string[]; ended: Promise<string> } {
   const client = new Client(target, credentials.createInsecure());
   const statuses: string[] = [];
@@ -105,7 +105,7 @@ function connectAnew(target: string): Promise<string> {
   });
 }
 
-/** Whether anybody accepts a connection there. */
+/** Whether any process accepts a connection there. */
 function accepts(address: string): Promise<boolean> {
   const [host, port] = address.replace('http://', '').split(':');
   return new Promise((resolve) => {
@@ -175,7 +175,7 @@ describe('in its lame-duck time', () => {
     await vi.waitUntil(() => health.statuses.length === 2, { timeout: 1_000, interval: 5 });
     expect(health.statuses).toEqual(['SERVING', 'NOT_SERVING']);
     expect(await readReadiness(addresses)).toEqual({ code: 503, text: 'the server drains\n' });
-    // A new connection, as of a client that has not heard yet.
+    // A new connection, as a client opens it that does not know of the drain yet.
     using client = new InferenceClient(addresses.grpc, { deadlineMs: 5_000 });
     expect(await askLoop(client, 1)).toBe(1);
     expect(await client.serverReady()).toBe(false);
@@ -202,7 +202,7 @@ describe('in its lame-duck time', () => {
     expect(await server.ended).toEqual({ code: 143, signal: null });
     expect(performance.now() - toldAt).toBeLessThan(1_000);
     expect((await answer).status).toBe('UNAVAILABLE');
-    // The runner notices by itself, and does not abort: nobody waits for the batch.
+    // The runner notices by itself, and does not abort: no request waits for the batch.
     await vi.waitUntil(() => server.groupPids().length === 0, { timeout: 2_000, interval: 5 });
   });
 });

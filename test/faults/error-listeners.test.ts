@@ -1,4 +1,4 @@
-/** Of everything that is open in a server, while it is under load and its runners die, each would be heard if it failed. */
+/** Everything that is open in a server has a listener for errors, while it is under load and its runners die. */
 
 import fs from 'node:fs';
 import net from 'node:net';

@@ -91,7 +91,7 @@ describe('a repository with one intact model and several broken ones', () => {
 });
 
 describe('a runner', () => {
-  /** A child that is not yet the program that it will be would hold up the one that starts it. */
+  /** A child that has not yet started its program would hold up its parent. */
   function isRunner(pid: number): boolean {
     return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/worker/runner.');
   }

@@ -151,7 +151,7 @@ describe('a run whose last caller has gone', () => {
     await using loop = await loopServer();
     const runner = loop.runner();
     await askEndlessly(loop, 'endless-1', 300);
-    // Longer than any patience but that of max_run_ms.
+    // Longer than any limit except max_run_ms.
     await sleep(4_000);
     expect(loop.runner()).toBe(runner);
     expect(await askLoop(loop.client, 2, PATIENT)).toBe(2);

@@ -18,7 +18,7 @@ import { ServerProcess } from './server-process.ts';
 const ONE_INSTANCE = { instance_group: [{ count: 1 }] };
 
 describe('a mailbox directory', () => {
-  // `/sys` lets nobody make a file, not even the super-user.
+  // `/sys` takes no files, not even from the super-user.
   test.each([
     ['that is absent', '/nosuch/mailboxes', 'ENOENT'],
     ['that is a file', '/dev/null', 'ENOTDIR'],
@@ -97,7 +97,7 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
         );
         expect(failure.retryPushbackMs).toBeUndefined();
         expect(usedBytes()).toBeLessThanOrEqual(before);
-        // The model itself goes on, and so does the one that shares the directory with it.
+        // The model itself goes on, and so does its neighbour in the directory.
         for (const model of ['wide', 'other']) {
           const result = await client.infer(model, row(100, round));
           expect(result.output('output', 'FP32').data).toEqual(new Float32Array(100 * 256).fill(round));

@@ -153,7 +153,7 @@ test('in a flood of five times what can be done each call is answered rightly, o
   const { server } = started;
   using client = new InferenceClient(server.grpc, PATIENT);
 
-  /** Answers and refusals of so many callers, who come back when they were told to. What it does to goodput, `bench/` measures. */
+  /** Answers and refusals of so many callers, who come back after their pushback. `bench/` measures the effect on goodput. */
   async function run(callers: number, ms: number): Promise<{ readonly answered: number; readonly refused: number }> {
     let answered = 0;
     let refused = 0;

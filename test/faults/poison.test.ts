@@ -14,7 +14,7 @@ const VOCABULARY = 50;
 const ONE_INSTANCE = { instance_group: [{ count: 1 }] };
 
 describe.each(DOORS)('over $name, a row that the model refuses', ({ connect, hasStatus }) => {
-  /** A row of the gather model; the answer to each index is three elements, of which the first is 3 · index. */
+  /** A row of the gather model; the answer to each index is three elements, and the first is 3 · index. */
   async function lookUp(client: Caller, index: number): Promise<void> {
     const result = await client.infer('gather', { indices: tensor.int64([BigInt(index), 1n], [1, 2]) });
     const rows = result.output('rows', 'FP32');
@@ -114,7 +114,7 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     await using server = await startLoop(repository, 1);
     using client = connect(server);
     const states: number[] = [];
-    // Two deaths each, the fifth of which opens the breaker.
+    // Two deaths each; the fifth opens the breaker.
     const poisons = [1, 2, 3].map((value) => failureOf(askLoop(client, value, { iterations: LONG })));
     for (let death = 1; death <= 5; death++) {
       states.push((await readMetrics(server))('tensorgate_breaker_state', { model: 'loop' }));

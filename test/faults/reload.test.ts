@@ -1,4 +1,4 @@
-/** Models that change while they serve: nobody is refused for it, and nobody is told the wrong version. */
+/** Models that change while they serve: no request is refused for it, and every answer names the right version. */
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InferenceClient, type InferenceResult, tensor } from '../../src/client/inference-client.ts';
@@ -116,7 +116,7 @@ describe('L7: a model that is loaded again and again under traffic', () => {
         repository.publish('m', version, additionModel(version));
         repository.withdraw('m', version - 1);
         await load('m');
-        // Whoever asks after the load has the new version.
+        // A request after the load gets the new version.
         expect(makerOf(await ask(client, 0), 0)).toBe(version);
         if ((await readReadiness(server)).code !== 200) unready++;
       }

@@ -59,7 +59,7 @@ function until(grpc: string, wanted: (state: RolloutState) => boolean): Promise<
 
 const OPTIONS = { shadowShare: 1, comparisons: 30, requests: 10, maxP99Ratio: 1_000 };
 
-/** Of several programs, on a machine with much else to do. */
+/** Time limit for several programs on a busy machine. */
 const LONG = { timeout: 180_000 };
 
 describe('kill -9 of the server in the middle of a rollout', LONG, () => {
@@ -89,7 +89,7 @@ describe('kill -9 of the server in the middle of a rollout', LONG, () => {
     expect(resumed?.events.at(-1)?.text).toBe(
       `taken up again after a start of the server, at ${stage === 'shadow' ? 'shadow of 100 %' : `canary at ${percent} %`}`,
     );
-    // What was seen before the kill counts no more.
+    // Observations from before the kill no longer count.
     expect(resumed?.evidence?.toAnswered).toBe(0);
     const load = new RolloutLoad(second.grpc, OFFSETS);
     if (stage === 'shadow') {

@@ -1,4 +1,4 @@
-/** Runners that die, hang or vanish under load: whoever asked notices nothing. */
+/** Runners that die, hang or vanish under load: callers notice nothing. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -61,7 +61,7 @@ describe('under a load of 64 requests at a time', () => {
     const metrics = await readMetrics(server);
     expect(metrics('tensorgate_runner_restarts_total', { runner: 'loop:1' })).toBe(1);
     expect(metrics('tensorgate_batches_total', { model: 'loop', outcome: 'crashed' })).toBe(1);
-    // The neighbour's runner is the one that it was, and nothing of the dead one is kept.
+    // The neighbour still has its runner, and nothing of the dead one is kept.
     expect(server.runnerPids()).toHaveLength(2);
     expect(server.runnerPids()).toContain(before.neighbour);
     expect(server.runnerPids()).not.toContain(before.loop);

@@ -30,7 +30,7 @@ export async function killInBatch(
     let isLasting = true;
     for (let sighting = 0; sighting < 5; sighting++) isLasting &&= isMoment(await readHeld(server));
     if (isLasting) process.kill(runner, signal);
-    // Whatever else it was sent waits for this; SIGKILL does not, and leaves nobody to go on.
+    // All other signals wait for this; SIGKILL does not, and leaves no process to continue.
     if (!isLasting || signal !== 'SIGKILL') process.kill(runner, 'SIGCONT');
     if (!isLasting) continue;
     // The gateway knows of its end.

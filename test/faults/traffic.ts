@@ -3,7 +3,7 @@ import { type Caller, DOORS, type Doors } from '../support/caller.ts';
 import { loopInputs } from './loop-requests.ts';
 
 export interface TrafficOptions {
-  /** Of each request. */
+  /** Iterations of each request's loop. */
   readonly iterations: number;
   /** Requests under way at a time, at least: as many through each door. */
   readonly inFlight: number;
@@ -16,7 +16,7 @@ export interface TrafficOptions {
 export class Traffic implements AsyncDisposable {
   sent = 0;
   answered = 0;
-  /** What was not answered with its number, and why. */
+  /** Requests without the right answer, and why. */
   readonly faults: string[] = [];
   readonly #callers: readonly Caller[];
   readonly #iterations: number;

@@ -23,7 +23,7 @@ const SOAK = fileURLToPath(new URL('transport-soak.ts', import.meta.url));
 /** In this much of it the heaps and caches get the size that they need. */
 const WARM_SECONDS = Math.max(5, SECONDS / 10);
 /**
- * What is in use in the server after a collection: compiled code, mostly, which still grows for a minute and then no more. A
+ * Memory in use in the server after a collection: compiled code, mostly, which still grows for a minute and then no more. A
  * server that keeps every connection that was closed gains three times as much in the shortest run.
  */
 const MAX_GROWN_BYTES = 8 * 2 ** 20;
@@ -79,7 +79,7 @@ test.each(TRANSPORTS.map(({ name }) => name))(
       const { answered, wrong, faults } = await soak(server, SECONDS - WARM_SECONDS, SEED + 1_000);
 
       const label = `the seed was ${SEED}`;
-      // What is left behind is worth knowing also where an answer was wrong.
+      // The remains are worth knowing also where an answer was wrong.
       expect.soft([...warm.wrong, ...wrong], label).toEqual([]);
       expect(answered, label).toBeGreaterThan(SECONDS);
       for (const [fault, times] of Object.entries(faults)) expect(times, `${label}: ${fault}`).toBeGreaterThan(0);

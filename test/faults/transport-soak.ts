@@ -171,7 +171,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
       await peer.send(said.subarray(at, end));
       at = end;
     }
-    // Some are told what they did.
+    // Some receive the reaction.
     if (random() < 0.5) await Promise.race([peer.end(), sleep(200)]);
   },
 
@@ -246,7 +246,7 @@ function mutated(bytes: Buffer, random: Random, from = PREFACE.length): Buffer {
 /** Calls that have to be answered, each with what the model says of its image. */
 class GoodCalls {
   answered = 0;
-  /** What was not answered so. */
+  /** Requests without the expected answer. */
   readonly wrong: string[] = [];
   readonly #target: string;
   readonly #expected: readonly Float32Array[];
@@ -256,7 +256,7 @@ class GoodCalls {
     this.#expected = expected;
   }
 
-  /** Asks the server for what it says of each image while nobody else calls. */
+  /** Asks the server for its answer to each image, while no other caller does. */
   static async of(target: string): Promise<GoodCalls> {
     using client = connect(target);
     const expected: Float32Array[] = [];

@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 
 if (process.argv[1]?.includes('/worker/runner.') === true) {
-  // Of a process that Node forks, its channel.
+  // The channel of a process that Node forks.
   process.on('SIGUSR2', () => fs.writeSync(3, 'no message\n'));
 }
 

@@ -1,4 +1,4 @@
-/** Cases by number: each depends on the seed and its number alone, so that one that fails can be repeated by itself. */
+/** Cases by number: each depends only on the seed and its number, so that one that fails can be repeated by itself. */
 
 import { type Random, randomFrom } from '../support/random.ts';
 import { tryCalls } from './call-case.ts';

@@ -96,7 +96,7 @@ function blocksOf(sent: Buffer): Buffer[] {
   let open: Buffer[] = [];
   for (const { type, flags, payload } of framesOf(sent.subarray(PREFACE.length))) {
     if (type !== Type.HEADERS && type !== Type.CONTINUATION) continue;
-    // Node sends a priority with HEADERS where it is told to, and else none.
+    // Node sends a priority with HEADERS only on request.
     open.push(type === Type.HEADERS && flags & 0x20 ? payload.subarray(5) : payload);
     if (flags & END_HEADERS) {
       blocks.push(Buffer.concat(open));
@@ -169,7 +169,7 @@ function anyBlock(random: Random): Buffer {
   return block;
 }
 
-/** Blocks that nobody's encoder makes: Node's server ends the connection where we do, and reads in the others what we read. */
+/** Blocks that no encoder makes: Node's server ends the connection where we do, and reads in the others what we read. */
 export async function tryAnyBlocks(random: Random): Promise<void> {
   const blocks = Array.from({ length: 1 + below(12, random) }, () => anyBlock(random));
   const decoder = new HpackDecoder(MAX_LIST);
@@ -223,7 +223,7 @@ async function readByNodeServer(blocks: readonly Buffer[]): Promise<{
     framesOf(sent).some(({ type, flags }) => type === Type.GOAWAY || (type === Type.PING && flags === 1));
   for (let turns = 0; turns < 200 && !isDone(); turns++) await turn();
   assert.ok(isDone(), 'Node does not answer');
-  // What it found is told in a later turn.
+  // Node reports its findings in a later turn.
   for (let turns = 0; turns < 3; turns++) await turn();
   const compressionError = framesOf(sent).some(
     (each) => each.type === Type.GOAWAY && errorOf(each).code === COMPRESSION_ERROR,

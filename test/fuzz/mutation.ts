@@ -1,4 +1,4 @@
-/** Sessions of clients, and what can be done to them: frame by frame, so that what is wrong lies deep in what is right. */
+/** Sessions of clients, and their mutations: frame by frame, so that each mistake lies deep in valid data. */
 
 import { FrameType } from '../../src/http2/frame.ts';
 import {

@@ -1,6 +1,6 @@
 /**
- * A session that a real client had with a server, changed at random. However it arrives (at once, in pieces, byte by byte),
- * it must mean the same to the handlers and to the client, must not be a fault of ours, and must leave nothing behind.
+ * A session that a real client had with a server, changed at random. It may arrive at once, in
+ * pieces or byte by byte: it must mean the same to the handlers and to the client, cause no fault of ours, and leave nothing.
  */
 
 import assert from 'node:assert/strict';

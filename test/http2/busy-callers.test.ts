@@ -123,7 +123,7 @@ describe('a connection lives through', () => {
     for (let round = 0; round < MANY / 50; round++) {
       const ids = Array.from({ length: 50 }, nextId);
       memory.push(Buffer.concat(ids.map((id) => open(id, '/t/Never'))));
-      // A client does not reset what was answered.
+      // A client does not reset an answered call.
       const { statuses } = memory;
       for (const id of ids) {
         if (statuses.has(id)) refused++;

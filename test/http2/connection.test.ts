@@ -172,7 +172,7 @@ describe('flow control', () => {
     expect(dataBytes(memory)).toBe(1_000);
     memory.push(frame(Type.WINDOW_UPDATE, 0, 1, uint32(5_000)));
     expect(dataBytes(memory)).toBe(6_000);
-    // RFC 9113, section 6.9.2: a smaller initial window makes that of a stream negative.
+    // RFC 9113, section 6.9.2: a smaller initial window makes the window of a stream negative.
     memory.push(frame(Type.SETTINGS, 0, 0, setting(4, 0)));
     memory.push(frame(Type.WINDOW_UPDATE, 0, 1, uint32(1_000)));
     expect(dataBytes(memory)).toBe(6_000);

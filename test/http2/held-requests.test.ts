@@ -240,7 +240,7 @@ describe('a chunk', () => {
 });
 
 describe('a message that is discarded', () => {
-  /** Pushes one request of 1,000 bytes in two chunks that part at `cut`, and gives what is left of its message afterwards. */
+  /** Pushes one request of 1,000 bytes in two chunks that part at `cut`, and gives the rest of its message afterwards. */
   function leftAfter(cut: number): Uint8Array {
     let message = new Uint8Array();
     const discard: Method = {

@@ -306,7 +306,7 @@ describe('where room runs out', () => {
     const second = connect({ beside: first });
     const third = connect({ beside: first });
     for (const memory of [first, second]) for (let id = 1; id < 15; id += 2) begin(memory, id, MIB, 900 * KIB);
-    // What is left in all goes to the third, which holds nothing yet.
+    // The rest of the total goes to the third, which holds nothing yet.
     begin(third, 1, MIB, MIB - 1);
     expect(third.statuses.size).toBe(0);
     for (let id = 3; id < 31; id += 2) begin(third, id, MIB, MIB - 1);

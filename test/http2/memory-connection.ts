@@ -148,7 +148,7 @@ export class MemoryConnection implements ConnectionHost {
     return framesOf(this.sent);
   }
 
-  /** What is held of requests and answers, and for deadlines: nothing, when all calls are over. */
+  /** What the server holds of requests and answers, and for deadlines: nothing, when all calls are over. */
   get held(): { incoming: number; unread: number; deadlines: number } {
     return { incoming: this.incoming.used, unread: this.unread.used, deadlines: this.protocol.pendingDeadlines };
   }

@@ -1,4 +1,4 @@
-/** The commands of docs/clients.md: what is documented is what is tested. */
+/** The commands of docs/clients.md: tests run the documented commands. */
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -34,7 +34,7 @@ export function addressedTo({ grpc, http }: TestServer, code: string): string {
 /**
  * Runs a shell block in the root of the repository.
  * @param programs are found before the system's own of that name.
- * @param variables of the environment, besides those of the tests
+ * @param variables of the environment, besides the tests' own
  */
 export function runDocumented(
   server: TestServer,

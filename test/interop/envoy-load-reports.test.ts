@@ -30,7 +30,7 @@ describe.skipIf(!isInstalled)('Envoy', () => {
       await using second = await startServer(small.directory, { flags });
       await using proxy = await EnvoyProcess.start({ ports: [first.grpcPort, second.grpcPort], loadReports });
       const client = new RawClient(proxy.port);
-      /** Of 400 calls. */
+      /** From 400 calls. */
       const shareOfSecond = async (): Promise<number> => {
         const before = await inferred(second.grpc);
         const call = async (): Promise<void> => {

@@ -22,7 +22,7 @@ export interface EnvoyOptions {
   readonly maxRequests?: number;
   /** Whether servers are weighed by what they report of their load, and whether beside answers or out of band; by default they are not. */
   readonly loadReports?: 'beside answers' | 'out of band';
-  /** Whether nobody is let in, as where no policy of authorization allows it. */
+  /** Whether every client is refused, as where no policy of authorization allows it. */
   readonly denies?: boolean;
   /** PEM files, where the servers are to be spoken to over TLS. */
   readonly tls?: {
@@ -129,7 +129,7 @@ function bootstrap({
 }: EnvoyOptions): object {
   const route = {
     cluster: 'servers',
-    // Of the client's `grpc-timeout` Envoy makes its own; it is passed on as well.
+    // Envoy makes its own timeout from the client's `grpc-timeout`, and passes the header on as well.
     timeout: timeout ?? '0s',
     ...(timeout === undefined && { max_stream_duration: { grpc_timeout_header_max: '0s' } }),
     ...(retryOn !== undefined && {
@@ -188,7 +188,7 @@ function bootstrap({
           type: 'STATIC',
           connect_timeout: '5s',
           ...(loadReports !== undefined && { load_balancing_policy: weighted(loadReports) }),
-          // Of its own accord Envoy tries no more than three calls again at a time.
+          // By default Envoy has no more than three retries under way.
           circuit_breakers: {
             thresholds: [{ max_retries: 1_000, ...(maxRequests !== undefined && { max_requests: maxRequests }) }],
           },

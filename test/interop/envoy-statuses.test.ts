@@ -14,7 +14,7 @@ const BODY = new Uint8Array(8);
 const isInstalled = envoy() !== undefined;
 if (!isInstalled) console.warn('SKIPPED: Envoy is not installed (test/tools/setup.sh does)');
 
-/** What was begun, to be ended after the test in the opposite order. */
+/** Started processes, to be ended after the test in reverse. */
 const begun: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {

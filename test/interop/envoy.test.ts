@@ -19,7 +19,7 @@ import { OPTIONS, TRANSPORTS } from './transports.ts';
 const UNARY = '/test.Service/Unary';
 const STREAM = '/test.Service/Stream';
 const NOTHING = new Uint8Array(0);
-/** What is tried again: calls that no server has begun. */
+/** Envoy retries these: calls that no server has begun. */
 const UNBEGUN = 'connect-failure,refused-stream';
 const SPIFFE_ID = 'URI:spiffe://cluster.local/ns/test/sa/envoy';
 
@@ -46,7 +46,7 @@ function attemptOf(call: Call): number {
   return Number(call.get('x-envoy-attempt-count'));
 }
 
-/** What was begun, to be ended after the test in the opposite order. */
+/** Started processes, to be ended after the test in reverse. */
 const begun: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -71,7 +71,7 @@ async function connect(options: EnvoyOptions): Promise<{ client: RawClient; prox
   return { client, proxy };
 }
 
-/** Messages of all sizes go through, both ways, alone and in a stream; so do statuses. */
+/** Messages of all sizes go through, both ways, as single calls and in a stream; so do statuses. */
 async function expectToCarry(client: RawClient): Promise<void> {
   for (const size of [0, 1, 70_000, 4 * 1024 * 1024]) {
     const message = randomBytes(size);

@@ -30,7 +30,7 @@ if (program === undefined) console.warn('SKIPPED: the interop client is not inst
 const canMake = hasOpenssl();
 if (!canMake) console.warn('SKIPPED: openssl is not installed, so there are no certificates');
 
-/** All that pass against the client's own server, but for those of `DIFFERENT`; credentials and load reports are no matter here. */
+/** All that pass against the client's own server, except `DIFFERENT`; credentials and load reports are no matter here. */
 const CASES = [
   'empty_unary',
   'large_unary',
@@ -47,7 +47,7 @@ const CASES = [
   'pick_first_unary',
 ];
 
-/** Cases that the server fails by design, and what the client says of it: whoever changes the design finds them here. */
+/** Cases that the server fails by design, with the client's error: a change of the design has to look here. */
 const DIFFERENT = [
   {
     name: 'custom_metadata',

@@ -39,7 +39,7 @@ describe.skipIf(python === undefined).each(TRANSPORTS)('grpcio, over $name,', ({
   });
 
   test('sends metadata, and gets trailers, as text and as bytes', () => {
-    // Of a key that comes more than once the first value counts.
+    // If a key comes more than once, the first value counts.
     expect(told['metadata']).toMatchObject({
       'x-text': 'as it is',
       'x-bytes-bin': Array.from({ length: 256 }, (_, byte) => byte),

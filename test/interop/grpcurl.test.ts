@@ -1,4 +1,4 @@
-/** grpcurl, which knows nothing of the server but what reflection tells it. */
+/** grpcurl, which knows the server only through reflection. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -31,7 +31,7 @@ async function expectAllAnswered(listen: Listen, scheme: 'http' | 'https'): Prom
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(MESSAGE_BYTES, 1);
   fs.writeFileSync(request, Buffer.concat([prefix, Buffer.alloc(MESSAGE_BYTES, 'tensor')]));
-  // h2load counts `:status` alone, which is 200 also for a call that fails.
+  // h2load counts only `:status`, which is 200 also for a call that fails.
   const ended: string[] = [];
   const unsubscribe = diagnostics.callEnded.subscribe(({ status }: CallEnded) => ended.push(status));
   const transport = await listen(OPTIONS, new Map([[PATH, echo]]));

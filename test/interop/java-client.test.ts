@@ -56,7 +56,7 @@ function serve(transport: string): Promise<TestServer> {
   return startServer(MODELS, { flags: ['--log-level', 'error', '--transport', transport] });
 }
 
-/** By what was asked: `what: told`, a line each. Maven leaves what switches colours off. */
+/** The answers by question: `question: answer`, a line each. Maven leaves the codes that switch colours off. */
 function toldBy(stdout: string): Readonly<Record<string, string>> {
   const lines = stripVTControlCharacters(stdout)
     .split('\n')

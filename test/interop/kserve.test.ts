@@ -23,7 +23,7 @@ describe.skipIf(python === undefined)("KServe's client", () => {
   });
 });
 
-/** Of an array as NumPy prints it. */
+/** The sum of an array as NumPy prints it. */
 function sumOf(printed: string): number {
   const numbers = (printed.match(/-?\d\.\d*(?:e-?\d+)?/g) ?? []).map(Number);
   expect(numbers).toHaveLength(10);

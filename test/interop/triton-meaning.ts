@@ -1,4 +1,4 @@
-/** What of an answer a client goes by. Two answers of the same meaning may differ in words, in order, and in what is optional. */
+/** The parts of an answer that clients depend on. Two answers with the same meaning may differ in words, order and optional fields. */
 
 import type { Message } from '../support/stock-client.ts';
 
@@ -43,10 +43,10 @@ export function factsOf(text: string): string[] {
     .filter((fact) => !WORDING.has(fact));
 }
 
-/** Of the texts, not of the case: how Triton calls what it cannot name, and whom it advises about what. */
+/** Cases with other wording: how Triton names missing things, and its advice. */
 const WORDING = new Set(['<invalid>', 'max_batch_size', 'triton_enable_empty_final_response', 'triton_']);
 
-/** What is compared of an answer, with keys in a fixed order. */
+/** The compared parts of an answer, with keys in a fixed order. */
 export function meaningOf(rpc: string, { answer }: Told, models: ReadonlySet<string>): unknown {
   if (rpc === 'ModelStreamInfer') return listOf(answer).map(streamed);
   const read = MEANINGS[rpc];

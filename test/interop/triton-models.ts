@@ -21,7 +21,7 @@ export const SEQUENCE_IDLE_MS = 2_000;
 
 const LATEST = { version_policy: { latest: { num_versions: 1 } } };
 
-/** Of the server that loads them all, and of the one that loads what it is told to. */
+/** The models of the server that loads all, and of the server that loads on request. */
 export const MODELS = {
   add: {
     versions: { 1: add() },

@@ -5,7 +5,7 @@ import type { Message } from '../support/stock-client.ts';
 
 const FILE = new URL('../../../shared/data/triton-recorded.jsonl', import.meta.url);
 
-/** Which server was asked: one that loads all models, one that loads those it is told to, or one by HTTP. */
+/** Which server was asked: one that loads all models, one that loads on request, or one by HTTP. */
 export type Mode = 'all models' | 'explicit control' | 'HTTP';
 
 /** A request, and how it was answered. */

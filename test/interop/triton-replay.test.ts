@@ -22,7 +22,7 @@ const FLAGS = ['--typed-answers', 'never', '--log-level', 'info'];
 interface Difference {
   readonly triton: string;
   readonly ours: string;
-  /** What both said, for whoever has to judge it. */
+  /** Both texts, for the judgement of a reader. */
   readonly told: string;
 }
 

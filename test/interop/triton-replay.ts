@@ -1,4 +1,4 @@
-/** Sends what was recorded once more, to a server of ours. */
+/** Sends the recorded requests again, to a server of ours. */
 
 import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
@@ -8,12 +8,12 @@ import type { Told } from './triton-meaning.ts';
 import { SEQUENCE_IDLE_MS } from './triton-models.ts';
 import type { Recorded } from './triton-recording.ts';
 
-/** What Triton told, in the same form as what ours tells. */
+/** Triton's report, in the same form as ours. */
 export function recordedTold({ rpc, code, text, answer, request }: Recorded): Told {
   if (rpc === 'HTTP') return http(code, answer as Message);
   if (rpc.startsWith('HTTP GET')) return { code, text, answer };
   if (code !== 'OK') return { code, text, answer: undefined };
-  // Names and versions alone were kept of all models' statistics.
+  // Only names and versions were kept of all models' statistics.
   if (rpc === 'ModelStatistics' && Array.isArray(answer)) {
     const models = (answer as unknown as [string, string][]).map(([name, version]) => ({ name, version }));
     return { code, text, answer: { model_stats: models } };
@@ -23,7 +23,7 @@ export function recordedTold({ rpc, code, text, answer, request }: Recorded): To
   return { code, text, answer: stock(rpc, (answer ?? {}) as Message) };
 }
 
-/** What ours tells, asked the same. */
+/** Our report on the same question. */
 export async function replay({ rpc, name, request }: Recorded, client: StockClient, server: TestServer): Promise<Told> {
   if (name === 'seq after idle') await setTimeout(SEQUENCE_IDLE_MS * 1.5);
   if (rpc === 'HTTP') return askHttp(server, request);
@@ -33,7 +33,7 @@ export async function replay({ rpc, name, request }: Recorded, client: StockClie
   if (Array.isArray(request)) return stream(client, request);
   const [service, method_] = rpc.includes('/') ? [HEALTH, 'Check'] : [INFERENCE, rpc];
   const reply = await told(client.call(method_, request, service));
-  // Names and versions alone, like what was recorded.
+  // Only names and versions, like the recording.
   if (!name.includes('(names and versions only)')) return withBytes(reply);
   const models = (reply.answer as Message)['model_stats'] as Message[];
   return { ...reply, answer: { model_stats: models.map(({ name, version }) => ({ name, version })) } };
@@ -64,7 +64,7 @@ async function stream(client: StockClient, requests: readonly Message[]): Promis
   return { code: await call.ended, text: '', answer: messages.map(streamedWithBytes) };
 }
 
-/** What was recorded is JSON; sent and received it has every field. Models of other backends are ONNX files here. */
+/** Recordings are JSON; sent and received messages have every field. Models of other backends are ONNX files here. */
 function stock(rpc: string, recorded: Message): Message {
   const { config } = recorded;
   const message = {

@@ -1,4 +1,4 @@
-/** Triton's own Python client as an operator: what it was told is what `tritonclient_control_judge.py` prints. */
+/** Triton's own Python client as an operator: `tritonclient_control_judge.py` prints the answers that it got. */
 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';

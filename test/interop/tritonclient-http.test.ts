@@ -1,4 +1,4 @@
-/** Triton's own Python client over HTTP, unchanged: what it was told is what `tritonclient_http_judge.py` prints. */
+/** Triton's own Python client over HTTP, unchanged: `tritonclient_http_judge.py` prints the answers that it got. */
 
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Triton's own Python client, unchanged: what it was told is in one JSON object, which `tritonclient_judge.py` prints. */
+/** Triton's own Python client, unchanged: `tritonclient_judge.py` prints the answers that it got, as one JSON object. */
 
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';

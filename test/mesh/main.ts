@@ -76,7 +76,7 @@ async function main(): Promise<number> {
   return score.failed > 0 ? 1 : 0;
 }
 
-/** Where nothing can be proven: a developer is told so, and CI must not pass for that. */
+/** Where nothing can be proven: a developer gets a notice, and CI must not pass for that. */
 function refuse(why: string, proofs: number): number {
   const isCi = process.env['CI'] === 'true';
   console.error(`test:mesh: ${isCi ? 'FAILED' : 'SKIPPED'}, NOTHING WAS PROVEN: ${why}`);

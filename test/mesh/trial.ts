@@ -53,7 +53,7 @@ function byOverlay(proofs: readonly Proof[]): ReadonlyMap<Overlay, readonly Proo
 
 interface Success<T> {
   readonly value: T;
-  /** What there is to tell. */
+  /** The result as text. */
   readonly figures: string;
 }
 

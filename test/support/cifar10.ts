@@ -1,4 +1,4 @@
-/** CIFAR-10 as JPEGs in an archive beside the checkout, where somebody put it there: `train/<class>/*.jpg`, `test/<class>/*.jpg`. */
+/** CIFAR-10 as JPEGs in an archive beside the checkout, if there is one: `train/<class>/*.jpg`, `test/<class>/*.jpg`. */
 
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Collects all that nobody holds, buffers and all: those are freed on another thread, for which the next collection waits. */
+/** Collects all unreferenced objects, buffers too: those are freed on another thread, for which the next collection waits. */
 export function collectGarbage(): void {
   collect();
   collect();

@@ -14,7 +14,7 @@ interface Weight {
   readonly values: Float32Array;
   readonly shape: readonly number[];
   readonly axis: number;
-  /** Of each channel, half of a step. */
+  /** Half of a step, for each channel. */
   readonly off: readonly number[];
 }
 

@@ -44,7 +44,7 @@ export class FakeServable implements Servable, Batcher {
   signature: ModelSignature;
   /** Every request there was. */
   readonly requests: FakeRequest[] = [];
-  /** Is told of each request. */
+  /** Receives each request. */
   onRequest: ((request: FakeRequest) => void) | undefined;
 
   constructor(name: string, signature: ModelSignature, version = '1') {

@@ -17,7 +17,7 @@ export interface LanguageDetector {
 }
 
 export async function languageDetector(): Promise<LanguageDetector> {
-  // The package exports its answer alone; its weights are in files beside it.
+  // The package exports only its answer; its weights are in files beside it.
   const folder = new URL('../../node_modules/lande/standalone/', import.meta.url);
   const load = async (name: string) => import(pathToFileURL(fileURLToPath(new URL(name, folder))).href);
   const [{ default: options }, { default: ngrams }, { default: languages }, { infer }] = await Promise.all(

@@ -55,7 +55,7 @@ export class Network {
     return output;
   }
 
-  /** Of the node that was added last. */
+  /** An attribute of the node that was added last. */
   floatsAttribute(name: string, floats: readonly number[]): void {
     const attribute = create(AttributeProtoSchema, { name, type: Type.FLOATS, floats: [...floats] });
     this.nodes.at(-1)?.attribute.push(attribute);

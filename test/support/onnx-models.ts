@@ -54,7 +54,7 @@ export function identityModel(
   });
 }
 
-/** `output` is `input + offset`, both FP32 [batch,1]: an answer tells which model made it. */
+/** `output` is `input + offset`, both FP32 [batch,1]: an answer shows which model made it. */
 export function additionModel(offset: number): Uint8Array {
   return model({
     inputs: [fp32('input', ['batch', 1])],
@@ -134,7 +134,7 @@ export function overridableModel(): Uint8Array {
   });
 }
 
-/** `sum` is `a + b`, FP32 with a batch axis and 2 elements a row: a model of two inputs, which are told apart by `difference`. */
+/** `sum` is `a + b`, FP32 with a batch axis and 2 elements a row: a model of two inputs, which `difference` distinguishes. */
 export function sumModel(): Uint8Array {
   const axes = ['batch', 2];
   return model({
@@ -203,7 +203,7 @@ export function rowReversingModel(): Uint8Array {
   });
 }
 
-/** The first axis of the output is not that of the input: all rows are summed into one. */
+/** The first axis of the output is not the axis of the input: all rows are summed into one. */
 export function batchSumModel(): Uint8Array {
   return model({
     inputs: [fp32('input', ['batch', 4])],
@@ -382,7 +382,7 @@ export function encoderModel(masking: Masking = 'all', mask = 'attention_mask'):
   });
 }
 
-/** How a model without attention uses padding although it is told of it: `textModel`. */
+/** How a model without attention uses padding although it has a mask: `textModel`. */
 export type Leak = 'dynamic' | 'last' | 'greatest' | 'count' | 'doubled';
 
 /** `ids` and `mask`, INT64 [batch,sequence] -> `y`, FP32: each answer depends on how long the batch is. */

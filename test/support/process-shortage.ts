@@ -11,7 +11,7 @@ export interface ProcessShortage {
   end(): void;
 }
 
-/** What is not in the types of Node: each process is started by this method, through a handle of libuv. */
+/** A method that is not in the types of Node: it starts each process, through a handle of libuv. */
 const prototype = ChildProcess.prototype as unknown as {
   spawn(this: { _handle: { spawn: () => number } }, options: Serializable): unknown;
 };

@@ -11,7 +11,7 @@ export function processesOf(pid: number): number[] {
   return text.split(' ').filter(Boolean).map(Number).filter(isAlive);
 }
 
-/** True while the process exists and has not ended: a killed child that nobody has waited for yet is a zombie. */
+/** True while the process exists and has not ended: a killed child whose parent has not waited for it is a zombie. */
 export function isAlive(pid: number): boolean {
   return !HAS_ENDED.has(stateOf(`/proc/${pid}`));
 }
@@ -22,7 +22,7 @@ export function cpuOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-/** Bytes of memory that a process and its children hold by themselves: code that is mapped, they share with whatever else runs it. */
+/** Bytes of memory that a process and its children hold by themselves: mapped code is shared with other processes. */
 export function memoryOfTree(pid: number): number {
   const sizes = [pid, ...processesOf(pid)].map((each) => {
     return Number(/^RssAnon:\s+(\d+) kB/m.exec(read(`/proc/${each}/status`))?.[1] ?? 0) * 1024;
@@ -32,7 +32,7 @@ export function memoryOfTree(pid: number): number {
 
 /**
  * Stops a process. Resolves when none of its threads runs any more: the signal only asks for that, and on a busy machine those
- * that sleep answer a request or two before the one that it was given to.
+ * that sleep answer a request or two before the thread that got the signal.
  */
 export async function stopProcess(pid: number): Promise<void> {
   process.kill(pid, 'SIGSTOP');

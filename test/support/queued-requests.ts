@@ -51,7 +51,7 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
   };
 }
 
-/** A policy that grants everything but what is named. */
+/** A policy that grants everything except the named parts. */
 export function queuePolicy(fields: Partial<QueuePolicy> = {}): QueuePolicy {
   return {
     maxRequests: Number.POSITIVE_INFINITY,

@@ -4,7 +4,7 @@ import { identityModel } from './onnx-models.ts';
 import type { ModelFiles } from './repository.ts';
 import { StockClient } from './stock-client.ts';
 
-/** A model of which a replica takes so many rows at a time. */
+/** A model: a replica takes so many rows at a time. */
 export function batchesOf(rows: number): ModelFiles {
   return { versions: { 1: identityModel('FP32') }, config: { max_batch_size: rows } };
 }

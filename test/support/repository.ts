@@ -17,7 +17,7 @@ export interface ModelFiles {
 export class Repository implements Disposable {
   readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-models-'));
 
-  /** @param models by name; bytes alone are version 1 without a configuration. */
+  /** @param models by name; plain bytes are version 1 without a configuration. */
   constructor(models: Readonly<Record<string, Uint8Array | ModelFiles>> = {}) {
     for (const [name, model] of Object.entries(models)) this.add(name, model);
   }

@@ -14,7 +14,7 @@ import { writeModel } from './onnx-models.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 /**
- * @param samples unlike inputs; the first row of each is compared alone and beside the others
+ * @param samples different inputs; the first row of each is compared by itself and beside the others
  * @param config the model's config.yaml
  */
 export async function rowVerdict(

@@ -14,7 +14,7 @@ const READY =
   /^tensorgate ready: grpc (?<grpc>\S+:(?<grpcPort>\d+)), http (?<http>[^\s,]+:(?<httpPort>\d+))(, admin (?<admin>\S+))?$/;
 
 export interface ServerOptions {
-  /** Of `tensorgate serve`, such as `['--max-message-bytes', '4096']`. */
+  /** Flags of `tensorgate serve`, such as `['--max-message-bytes', '4096']`. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** What to start instead of the program of this checkout; the arguments of `tensorgate` follow it. */

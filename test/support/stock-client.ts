@@ -58,7 +58,7 @@ export class StockClient implements Disposable {
     this.#grpc = new Client(target, channel, { 'grpc.max_receive_message_length': -1 });
   }
 
-  /** A unary call. @param service by default that of the inference protocol. @throws ServiceError */
+  /** A unary call. @param service by default the inference protocol's. @throws ServiceError */
   async call(rpc: string, request: Message = {}, service: string = INFERENCE): Promise<Message> {
     const { path, requestSerialize, responseDeserialize } = method(service, rpc);
     return responseDeserialize(await this.bytes(path, requestSerialize(request)));
@@ -108,7 +108,7 @@ export class MessageStream {
 
   constructor(call: ClientDuplexStream<Message, Message>) {
     this.#call = call;
-    // The status tells how it ended.
+    // The status says how it ended.
     call.on('error', () => {});
     this.ended = new Promise((resolve) => call.once('status', ({ code }) => resolve(status[code] ?? String(code))));
     this.#messages = call[Symbol.asyncIterator]();

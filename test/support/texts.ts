@@ -28,7 +28,7 @@ const MASKS = {
   padded: (at: number, length: number, cut: number) => (at < Math.max(1, length - cut) ? 1n : 0n),
   late: (at: number, length: number, cut: number) => (at >= Math.min(length - 1, cut) ? 1n : 0n),
   gaps: (at: number, _length: number, cut: number) => (at === 0 || (at * 7 + cut) % 3 > 0 ? 1n : 0n),
-  /** Every second row is padding alone. */
+  /** Every second row is only padding. */
   blank: (_at: number, _length: number, _cut: number, row: number) => (row % 2 === 1 ? 1n : 0n),
 } satisfies Record<string, (at: number, length: number, cut: number, row: number) => bigint>;
 
@@ -84,7 +84,7 @@ export function differenceOf(
     const largest = data.reduce((max, value) => (Math.abs(value) > max ? Math.abs(value) : max), Number.MIN_VALUE);
     for (const [at, value] of data.entries()) {
       const twin = beside?.data[at] ?? 0;
-      // The mean of a row of padding alone is 0 / 0.
+      // The mean of a row of only padding is 0 / 0.
       if (Object.is(value, twin)) continue;
       const off = Math.abs(value - twin) / largest;
       most = Math.max(most, Number.isNaN(off) ? Number.POSITIVE_INFINITY : off);

@@ -35,7 +35,7 @@ export function rowsOf(requests: readonly Waiting[]): number {
   return requests.reduce((sum, { rows }) => sum + rows, 0);
 }
 
-/** True for a request that could not be answered in time even if it ran alone, now. */
+/** True for a request that could not be answered in time even if it ran by itself, now. */
 export function isHopeless(one: Waiting, { predict }: Pick<Bucket, 'predict'>, now: number): boolean {
   return one.deadline <= now || now + (predict(one.rows) ?? 0) > one.deadline;
 }

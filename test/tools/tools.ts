@@ -51,7 +51,7 @@ export function kubectl(): string | undefined {
   return undefined;
 }
 
-/** Earlier ones leave the image of an image volume alone. */
+/** Earlier ones do not support image volumes. */
 const OLDEST_KUBECTL = 37;
 
 export function h2load(): string | undefined {

@@ -200,7 +200,7 @@ describe('malformed messages', () => {
   test.each(fields)('a wrong wire type on %s is refused', (name, number, wireType, wrap) => {
     const isPackable = packable.has(name) || (name.endsWith('_contents') && wireType === 0);
     for (const [type, value] of values.entries()) {
-      // What is opened must be closed, and a close alone is malformed anyway.
+      // An opened group must be closed, and a close without an opening is malformed anyway.
       const end = type === 3 ? tag(number, 4) : '';
       const message = hex(wrap(`${tag(number, type)}${value}${end}`));
       const isRight = type === wireType || (isPackable && type === 2);

@@ -19,7 +19,7 @@ const digits = (most: number): fc.Arbitrary<string> => fc.stringMatching(new Reg
 const whole = digits(25).map((text) => text.replace(/^0+(?=\d)/, ''));
 const exponent = fc.tuple(fc.constantFrom('e', 'E'), fc.constantFrom('', '+', '-'), fc.integer({ min: 0, max: 330 }));
 
-/** Decimals of every length, most of which no program would print. */
+/** Decimals of every length. No program would print most of them. */
 const decimal = fc
   .tuple(fc.constantFrom('', '-'), whole, fc.option(digits(25)), fc.option(exponent, { freq: 2 }))
   .map(([sign, integer, fraction, power]) => {

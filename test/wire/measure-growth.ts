@@ -58,7 +58,7 @@ async function measure(name: string, bytes: Uint8Array, decode: (bytes: Uint8Arr
   const { outcome, kept } = outcomeOf(() => decode(bytes));
   const grown = memory() - before;
   const end = performance.now();
-  // Observers are told of collections in a later turn.
+  // Observers receive collections in a later turn.
   await setTimeout(5);
   const collections = collectionTimes.filter((time) => time >= start && time <= end).length;
   return { name, bytes: bytes.length, grown, collections, outcome: kept === undefined ? 'nothing' : outcome };

@@ -103,5 +103,5 @@ export const PHRASES: readonly Phrase[] = [
   },
 ];
 
-/** A sentence above this is counted: it usually holds two ideas. */
+/** A longer sentence usually holds two ideas. */
 export const LONG_SENTENCE_WORDS = 30;

@@ -17,6 +17,8 @@ interface Token {
   readonly before: string;
   /** The rest of a template, behind a value. */
   readonly isRest?: boolean;
+  /** A template goes on behind a value. */
+  readonly isHead?: boolean;
 }
 
 /** A `/` after these begins a regular expression; after a value it divides. */
@@ -31,16 +33,17 @@ export function tokensOf(source: string): readonly Token[] {
   /** Depths of braces at which a template continues. */
   const templates: number[] = [];
   let depth = 0;
-  const take = (kind: Token['kind'], end: number, text: string, isRest = false): void => {
-    tokens.push({ kind, line, text, before: code.slice(code.lastIndexOf('\n') + 1), isRest });
+  const take = (kind: Token['kind'], end: number, text: string, isRest = false, isHead = false): void => {
+    tokens.push({ kind, line, text, before: code.slice(code.lastIndexOf('\n') + 1), isRest, isHead });
     line += count(source.slice(at, end));
     code += kind === 'string' ? "''" : '';
     at = end;
   };
   const template = (from: number, isRest: boolean): void => {
     const end = endOfTemplate(source, from);
-    take('string', end, source.slice(from, source.charAt(end - 1) === '`' ? end - 1 : end - 2), isRest);
-    if (source.charAt(end - 1) !== '`') templates.push(depth++);
+    const isWhole = source.charAt(end - 1) === '`';
+    take('string', end, source.slice(from, isWhole ? end - 1 : end - 2), isRest, !isRest && !isWhole);
+    if (!isWhole) templates.push(depth++);
   };
   while (at < source.length) {
     const char = source.charAt(at);
@@ -91,8 +94,12 @@ export function commentsOf(source: string): readonly ProseLine[] {
 /** Strings that hold a text: three words or more. Paths, keys and code have fewer. */
 export function textsOf(source: string): readonly ProseLine[] {
   return tokensOf(source)
-    .filter(({ kind, text, before }) => kind === 'string' && isText(text) && !/\b(from|import)\s*\(?$/.test(before))
-    .flatMap((token) => split(token, token.isRest === true, (text) => text));
+    .filter(({ kind, before }) => kind === 'string' && !/\b(from|import)\s*\(?$/.test(before))
+    .flatMap((token) => {
+      if (isText(token.text)) return split(token, token.isRest === true, (text) => text);
+      // The rest of this template belongs to it, not to the text before.
+      return token.isHead === true ? [{ line: token.line, text: '', opens: true }] : [];
+    });
 }
 
 /** Titles of tests and of groups. */
@@ -134,7 +141,10 @@ function split(token: Token, goesOn: boolean, clean: (text: string) => string): 
     .split('\n')
     .flatMap((raw, index) => {
       const text = clean(raw).trim();
-      if (text === '' || /^(biome-ignore|eslint|@ts-)/.test(text)) return [];
+      if (/^(biome-ignore|eslint|@ts-)/.test(text)) return [];
+      // An empty line ends a paragraph of a comment; items and the lines of a table stand for themselves.
+      if (token.kind !== 'string' && (text === '' || /^\s*\*?(\s*- |\s{3})/.test(raw))) opens = true;
+      if (text === '') return [];
       const result = { line: token.line + index, text, opens };
       opens = false;
       return [result];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { BUDGETS, check, countLongSentences, describeFinding, findPhrases } from './check.ts';
+import { BUDGETS, check, countLongSentences, describeFinding, findPhrases, LONG_SENTENCES } from './check.ts';
 import { PHRASES } from './phrases.ts';
 import { commentsOf, markdownProse, textsOf, titlesOf } from './prose.ts';
 
@@ -68,6 +68,7 @@ describe('prose', () => {
     ].join('\n');
     expect(textsOf(source)).toEqual([
       { line: 3, text: "it can't be told", opens: true },
+      { line: 4, text: '', opens: true },
       { line: 4, text: 'in the inner one', opens: true },
       { line: 4, text: 'of the model failed', opens: false },
     ]);
@@ -106,5 +107,9 @@ describe('the repository', () => {
     const { findings = [], lines = 0 } = results.find((result) => result.area === area) ?? {};
     expect(lines).toBeGreaterThan(1_000);
     expect(findings.length / lines).toBeLessThanOrEqual(BUDGETS[area] / 1_000);
+  });
+
+  test.each(results.map(({ area }) => area))('%s have no sentence of more than 30 words', (area) => {
+    expect(results.find((result) => result.area === area)?.longSentences).toBeLessThanOrEqual(LONG_SENTENCES);
   });
 });

@@ -57,7 +57,7 @@ async function drift(factor: number, deadlineMs: number, seed: number): Promise<
   };
 }
 
-/** Some requests bring many rows: they must not be refused for the sake of the others alone. */
+/** Some requests bring many rows: they must not be refused only for the sake of the others. */
 async function manyRows(
   large: number,
   part: number,

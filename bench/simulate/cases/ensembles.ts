@@ -178,7 +178,7 @@ function rowsOf(rows: number): Uint8Array {
   return new Uint8Array(rows * ROW_ELEMENTS * Float32Array.BYTES_PER_ELEMENT);
 }
 
-/** Each tensor bears the name of the step that gives it; each input of a step that of the tensor it takes. */
+/** Each tensor has the name of the step that gives it, and each input of a step has the name of its tensor. */
 function configOf({ steps, answers }: Graph): ModelConfig {
   const tensor = (name: string) => ({ name, data_type: 'TYPE_FP32' as const, dims: [ROW_ELEMENTS] });
   return MODEL_CONFIG.parse({

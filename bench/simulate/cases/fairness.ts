@@ -22,7 +22,7 @@ import {
 import { serveTriton } from '../triton.ts';
 import { VirtualClock } from '../virtual-clock.ts';
 
-/** Of what the victim gets when it is the only one. */
+/** Share of what the victim gets when it is the only one. */
 const BAR = 0.98;
 const SETTLE_MS = 1_000;
 const COLUMNS = ['victim', 'beside', 'alone', 'beside it', 'p99', 'others', 'flood answered'];
@@ -45,7 +45,7 @@ function textOf({ floodLoad, floodDeadlineMs }: Flood): string {
   return `${floodLoad}x, ${floodDeadlineMs === undefined ? 'no deadline' : `${floodDeadlineMs} ms`}`;
 }
 
-/** A victim and a flood on one model. `flood` and `victim` add what tells them apart. */
+/** A victim and a flood on one model. `flood` and `victim` add their differences. */
 async function besideFlood(
   { curve, victimLoad, floodLoad, floodDeadlineMs }: Flood,
   spanMs: number,

@@ -1,4 +1,4 @@
-/** The highest rate at which 99 % of the requests are in time, beside that of the clairvoyant optimum. */
+/** The highest rate at which 99 % of the requests are in time, beside the rate of the clairvoyant optimum. */
 
 import { type ArrivalKind, arrivalsOf } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, mean, type RunOptions } from '../case.ts';

@@ -35,7 +35,7 @@ async function run({ seeds, isShort }: RunOptions): Promise<CaseResult> {
     for (const load of LOADS) {
       const rate = load * capacity(curve);
       const arrivals = poisson(rate, Math.ceil(rate * spanMs), seeds[0] ?? 1);
-      // The default, and set where it would depend on what was learned: answers are compared with the exact time.
+      // The default, and set where it would depend on learned costs: answers are compared with the exact time.
       const setMs = objectiveMs > LEAST_OBJECTIVE_MS ? objectiveMs : undefined;
       const { replies } = await serve({ curve, arrivals, plan: () => ({ targetMs: objectiveMs }), objectiveMs: setMs });
       const possible = Math.min(1, load) * capacity(curve);

@@ -1,4 +1,4 @@
-/** The data plane: who is in it, and what is changed in its proxies. */
+/** The data plane: its members, and the changes to its proxies. */
 
 import { type Build, NAME, NAME_LABEL, planeOf, selects } from '../build.ts';
 import { found, missing, type Rule } from '../rule.ts';

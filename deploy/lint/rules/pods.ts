@@ -24,7 +24,7 @@ function forEachGateway(
     const gateway = gatewayOf(workload);
     if (gateway === undefined) return [found(workload.object, `there is no container '${NAME}'`)];
     const settings = build.settingsOf(workload);
-    // settings-accepted tells of it.
+    // settings-accepted reports it.
     if (settings instanceof SettingsError) return [];
     return check(workload, gateway, settings).map((text) => found(workload.object, text));
   });
@@ -220,7 +220,7 @@ function readProxyConfig(text: string | undefined): ProxyConfig {
   return typeof value === 'object' && value !== null ? value : {};
 }
 
-/** Names that the gateway's health service knows besides those of models, which are not the pod's business. */
+/** Names that the gateway's health service knows besides its models, which are not the pod's business. */
 const HEALTH_NAMES: readonly string[] = ['', INFERENCE_SERVICE];
 
 function probeFaults({ livenessProbe, readinessProbe, startupProbe }: Container, settings: Settings): string[] {

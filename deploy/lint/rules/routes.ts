@@ -97,7 +97,7 @@ const RETRY_CONDITIONS: ReadonlySet<string> = new Set([
   ...['cancelled', 'deadline-exceeded', 'internal', 'resource-exhausted', 'unavailable'],
 ]);
 
-/** Every place of a build that says what is retried. */
+/** Every place of a build that configures retries. */
 function retriesOf(
   build: Build,
 ): { object: KubeObject; name: string; retries: Retries; timeout: number | undefined }[] {

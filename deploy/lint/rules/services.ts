@@ -1,4 +1,4 @@
-/** What clients are told of the gateway's pods: Service, DestinationRule, and the names by which objects find one another. */
+/** How clients find the gateway's pods: Service, DestinationRule, and the names by which objects find one another. */
 
 import { type Build, hostOf, NAME, NAME_LABEL, selects } from '../build.ts';
 import type { DestinationRule, KubeObject, TrafficPolicy } from '../kinds.ts';
@@ -70,7 +70,7 @@ export const SERVICE_RULES: readonly Rule[] = [
     check: (build) =>
       build
         .of('Service')
-        // Without a canary, that of its track is empty on purpose.
+        // Without a canary, its track is empty on purpose.
         .filter(({ spec }) => spec.selector?.['track'] !== 'canary')
         .flatMap((service) => {
           const chosen = build.workloads.filter(({ labels }) =>

@@ -1,7 +1,7 @@
 import type { Range } from '../calibration.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';
 
-/** What is known of a tensor that is to be quantized. */
+/** A tensor to be quantized. */
 export interface Member {
   readonly given: Quantization | undefined;
   readonly range: Range;

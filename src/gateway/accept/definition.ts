@@ -24,8 +24,8 @@ export type Codecs<Rpcs extends Service<Rpcs>> = {
 };
 
 /**
- * The codecs of a service, by RPC. Messages are plain objects with the field names of the `.proto` file, 64-bit integers
- * are decimal texts (numbers are taken too, where they are exact), and enum values are their names.
+ * The codecs of a service, by RPC. Messages are plain objects with the field names of the `.proto` file. 64-bit integers
+ * are decimal texts (exact numbers are accepted, too), and enum values are their names.
  * @param file such as `health.proto`
  * @param service such as `grpc.health.v1.Health`
  */

@@ -4,8 +4,8 @@ import { SLICES } from './slices.ts';
 const SLICE_ITEMS = 1_000;
 
 /**
- * Calls `each` for all `items`, the first thousand at once and every further thousand in a slice of the event loop, so that a
- * peer who opens very many streams does not stop the others when something is to be sent on all of them.
+ * Calls `each` for all `items`, the first thousand at once and every further thousand in a slice of the event loop. A peer
+ * with very many streams then does not stop the others when all of its streams get a message.
  */
 export function eachInSlices<Item>(items: Iterable<Item>, each: (item: Item) => void): void {
   const iterator = items[Symbol.iterator]();

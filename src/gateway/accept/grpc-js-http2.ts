@@ -18,7 +18,7 @@ import { clampTimeout } from './timeout-header.ts';
 /**
  * How much a client may send ahead, on a stream and on a connection. Not more than the sockets' buffers take: Node stops
  * reading a connection while it waits to write to it, so two Node peers with larger windows can wait for each other for
- * ever (seen with 4 and 16 MiB here, 4 MiB at a grpc-js client, and 16 echoes of 602 KB).
+ * ever. It happened with 4 and 16 MiB here, 4 MiB at a grpc-js client, and 16 echoes of 602 KB.
  */
 const WINDOW_BYTES = 1024 * 1024;
 const MAX_PATH = 128;

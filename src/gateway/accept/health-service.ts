@@ -1,6 +1,6 @@
 /**
- * `grpc.health.v1.Health`. Ours rather than the library's, because models come and go: a name can be deleted, List has no
- * limit of 100 names, a slow watcher gets the newest status instead of all of them, and watchers do not hold up a drain.
+ * `grpc.health.v1.Health`. Ours rather than the library's, because models come and go: a name can be deleted, and List has
+ * no limit of 100 names. A slow watcher gets only the newest status, and watchers do not hold up a drain.
  */
 
 import { InferError, Status } from '../errors.ts';

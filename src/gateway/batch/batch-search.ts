@@ -1,8 +1,8 @@
 /**
  * The search for a batch that passes over requests whose deadlines would keep it small.
  *
- * The value of a candidate is the number of requests that it answers in time, plus those that the rest of the queue answers after
- * it, less the value of the time that both take. The rest follows the better of two rules: batches as large as their first request
+ * The value of a candidate is the number of requests that it answers in time, plus the number that the rest of the queue answers
+ * after it. The value of the time that both take is subtracted. The rest follows the better of two rules: batches as large as their first request
  * allows, and Nexus' sliding window (Shen et al., SOSP 2019), which skips requests until a batch of its target size is in time.
  */
 

@@ -7,7 +7,10 @@ import { channel } from 'node:diagnostics_channel';
 import type { InferError, Reason, StatusName } from '../errors.ts';
 import type { ObservedCall } from './observed-call.ts';
 
-/** Why a batch was sent: `full` (no further row fits), `preferred` (a preferred size), `idle` (an instance was free), `delay` (the queue delay passed), `deadline` (one more row would be late), `alone` (a replay or a split after a failure). */
+/**
+ * Why a batch was sent: `full`: no further row fits; `preferred`: a preferred size; `idle`: an instance was free; `delay`: the
+ * queue delay passed; `deadline`: one more row would be late; `alone`: a replay or a split after a failure.
+ */
 export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 'alone';
 
 /** The answer was there; an equal request was under way, whose answer it shared; or it had to run. */

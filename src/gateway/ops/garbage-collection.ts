@@ -17,9 +17,9 @@ export const COLLECTION_FLAGS: readonly string[] =
   Number.parseInt(process.versions.node, 10) >= FIRST_NODE ? BY_TOTAL_MEMORY : [];
 
 /**
- * New objects are collected when a quarter of their space is full, not four fifths. Under load V8 lets that space grow to 64 MB;
- * the small objects that fill it are the last to hold hundreds of megabytes of chunks and outputs by then, and their weight
- * leads to collections of the whole heap, which cost far more. With messages of 12 KB a call costs two thirds, and the process
+ * New objects are collected when a quarter of their space is full, not four fifths. Under load V8 lets that space grow to 64 MB.
+ * By then the small objects in it are the last to hold hundreds of megabytes of chunks and outputs. Their weight leads to
+ * collections of the whole heap, which cost far more. With messages of 12 KB a call costs two thirds, and the process
  * holds two thirds of the memory.
  */
 const NEW_OBJECTS_EARLY = '--minor-gc-task-trigger=25';

@@ -16,8 +16,8 @@ const MAX_PAUSE_MS = 64_000;
 type Collect = (options: { readonly type: 'major'; readonly execution: 'async' }) => Promise<void>;
 
 /**
- * V8 collects when memory grows, so after a peak (large answers, or clients that were cut off) buffers that nothing refers to any
- * longer would stay resident for as long as the process is idle. How much is garbage shows only in a collection: it comes soon
+ * V8 collects when memory grows. After a peak, such as large answers or clients that were cut off, unused buffers would otherwise
+ * stay resident for as long as the process is idle. How much is garbage shows only in a collection: it comes soon
  * after memory has grown or a limit has cut something, and ever later after collections that free little.
  * @returns how to end it
  */

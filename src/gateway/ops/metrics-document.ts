@@ -24,7 +24,7 @@ const LABELS = `
 | \`status\` | name of a gRPC status code |
 | \`reason\` of a request | why it failed, as in [errors](errors.md); \`none\` when it succeeded |
 | \`reason\` of a batch | why it was sent: \`full\`, \`preferred\`, \`idle\`, \`delay\`, \`deadline\`, \`alone\` (a replay, or part of a batch that failed) |
-| \`outcome\` | how a batch ended: \`ok\`, \`refused\` (the model refused a row), \`failed\`, \`crashed\`, \`timed_out\` (it made no progress), \`overran\` (it reached \`max_run_ms\`), \`abandoned\` (no caller waited for it, and others waited for its instance), \`interrupted\` (its runner was stopped for another batch) |
+| \`outcome\` | how a batch ended: \`ok\`; \`refused\`: the model refused a row; \`failed\`; \`crashed\`; \`timed_out\`: it made no progress; \`overran\`: it reached \`max_run_ms\`; \`abandoned\`: no caller waited for it, and others waited for its instance; \`interrupted\`: its runner was stopped for another batch |
 | \`outcome\` of a start | whether the version loaded into its next runner: \`ok\`, \`failed\` |
 | \`outcome\` of a request to a cache | \`hit\`, \`joined\`, \`miss\` ([overload](overload.md)) |
 | \`tenant\` | a tenant with a weight in the settings, or \`other\` |

@@ -4,8 +4,8 @@
  *   <version>/golden/golden.json   {"sha256": "<of the model file>", "tolerance": {"maxAbs": 1e-5, "argmax": true}}
  *   <version>/golden/golden.npz    arrays `input.<name>` and `output.<name>`; axis 0 counts the rows
  *
- * Integer kernels may answer a little differently on another class of processors, or with another version of ONNX Runtime, so
- * that there is a second tolerance: {"instructionSet": "x64 avx512-vnni", "onnxRuntime": "1.30.0", "elsewhere": {"maxAbs": 0.05}}.
+ * Integer kernels may answer a little differently on another class of processors, or with another version of ONNX Runtime.
+ * The second tolerance is for them: {"instructionSet": "x64 avx512-vnni", "onnxRuntime": "1.30.0", "elsewhere": {"maxAbs": 0.05}}.
  */
 
 import path from 'node:path';

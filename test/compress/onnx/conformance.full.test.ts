@@ -70,7 +70,7 @@ describe.skipIf(root === undefined)("ONNX's operator tests", () => {
       if (before === undefined) continue;
       const model = decodeOnnxModel(bytes, oneCase.name);
       const after = rewritten(model);
-      // Some are older than what is quantized.
+      // Some are older than the quantized operators.
       const defects = defectsOf(after).filter((defect) => !defect.startsWith('operator set'));
       wrong.push(...defects.map((defect) => `${oneCase.name}: ${defect}`));
       const now = await answersOf(encodeOnnxModel(after, oneCase.name), oneCase);

@@ -40,7 +40,7 @@ describe('a model in one file', () => {
 
   test('keeps fields of newer versions of the format', async () => {
     const file = path.join(temporaryDirectory(), 'model.onnx');
-    // Field 4000 of ModelProto, a text, which nobody knows yet.
+    // Field 4000 of ModelProto, a text: no version of the format has it.
     const unknown = Buffer.from([0x82, 0xfa, 0x01, 0x03, 0x6e, 0x65, 0x77]);
     fs.writeFileSync(file, Buffer.concat([encodeOnnxModel(perceptron(), 'made'), unknown]));
     const bytes = Buffer.from(encodeOnnxModel(await readOnnxModel(file), 'read'));

@@ -38,7 +38,7 @@ test('each comes at its interval, and all of a tick together', () => {
   vi.advanceTimersByTime(60_100);
   const [first, second, third, fourth] = items.map(({ sent }) => sent);
   expect(first).toBe(60);
-  // A tick is the least that a timer tells apart: 1,050 ms become 1,100.
+  // A tick is the resolution of the timer: 1,050 ms become 1,100.
   expect(second).toBe(54);
   expect(third).toBe(24);
   expect(fourth).toBe(1);

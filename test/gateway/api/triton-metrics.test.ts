@@ -4,7 +4,7 @@ import { ModelStatistics } from '../../../src/gateway/models/model-statistics.ts
 import type { Servable } from '../../../src/gateway/models/servable.ts';
 import { parsePrometheusText, sampleValue } from '../ops/prometheus-text.ts';
 
-/** What the metrics are told from. */
+/** The source of the metrics. */
 function servable(name: string, statistics: ModelStatistics, queuedRequests = 0): Servable {
   const told: Pick<Servable, 'ref' | 'statistics' | 'queuedRequests'> = {
     ref: { name, version: '2' },

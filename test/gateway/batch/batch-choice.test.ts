@@ -83,7 +83,7 @@ describe('under overload', () => {
 });
 
 describe('a queue that is worked off', () => {
-  /** Runs what waits, batch after batch, and returns what was answered in time. */
+  /** Runs the waiting requests, batch after batch, and returns the requests that were answered in time. */
   function answered(requests: readonly Waiting[], predict: Bucket['predict']): Waiting[] {
     const inTime: Waiting[] = [];
     let left = [...requests];

@@ -216,8 +216,8 @@ describe('decide', () => {
   });
 
   test('a head with little slack does not make the batches behind it tiny: it is given up where that answers more', () => {
-    // Each batch costs 10 ms and half a millisecond a row. The head can only ride alone; behind it wait 40 with 22 ms each:
-    // after a run for the head alone there would be time for one batch of them, without it for two.
+    // Each batch costs 10 ms and half a millisecond a row. The head can only run by itself; behind it wait 40 with 22 ms
+    // each: after a run for only the head there would be time for one batch of them, without it for two.
     const predict = (rows: number): number => 10 + 0.1 * rows;
     const head = { rows: 1, arrivalMs: NOW - 50, deadline: NOW + 10.1 };
     const others = Array.from({ length: 40 }, () => ({ rows: 1, arrivalMs: NOW - 10, deadline: NOW + 23 }));

@@ -208,7 +208,7 @@ test('joined and parted again, every request has exactly its own elements back, 
   );
 });
 
-/** An input with the pad value behind each run along the length, by slices alone. */
+/** An input with the pad value behind each run along the length, made only of slices. */
 function filledUp({ inputs, shapes }: InferTensors, index: number, lengths: LengthAxis, longest: number): Buffer {
   const { axis, filler } = lengths.inputs.get(index) ?? { axis: 1, filler: new Uint8Array(0) };
   const [input, shape] = [Buffer.from(inputs[index] ?? []), shapes[index] ?? []];

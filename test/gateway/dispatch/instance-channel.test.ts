@@ -91,7 +91,7 @@ test.each([
   thread.write(bytes);
   const end = await killed;
   expect(end).toEqual({ cause: expect.stringContaining('sent a malformed frame: '), timedOut: false });
-  // What is sent after it is not looked at.
+  // Later bytes are not looked at.
   thread.write(encoded(REPORT));
   channel.end(end);
   expect(await reply).toEqual({ kind: 'ended', ...end });

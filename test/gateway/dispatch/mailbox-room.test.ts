@@ -9,7 +9,7 @@ const KIB = 1024;
 const TOTAL = 1_024 * KIB;
 const OK: RunOutcome = { kind: 'ok', outputs: [], inputMs: 0, computeMs: 0, outputMs: 0 };
 
-/** A directory of 1 MiB, of which the mailboxes take their part, and a file of others `foreign`. */
+/** A directory of 1 MiB, shared by the mailboxes and a `foreign` file. */
 class Directory {
   readonly path = temporaryDirectory();
   readonly room = MailboxRoom.in(this.path);

@@ -67,7 +67,7 @@ describe('recording', () => {
   });
 
   test('puts a later row in the place of one that is drawn, or passes it over', async () => {
-    // Of the fourth row 0.4 · 4 is place 1; of the fifth 0.9 · 5 is no place of three.
+    // For the fourth row 0.4 · 4 is place 1; for the fifth 0.9 · 5 is no place of three.
     const draws = [0.4, 0.9];
     const made = recorder({ random: () => draws.shift()! });
     made.offer(servable(), rows(1, 2, 3, 4, 5));

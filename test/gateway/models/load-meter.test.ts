@@ -157,7 +157,7 @@ describe('counts', () => {
     ['UNAVAILABLE', true, true],
     ['INVALID_ARGUMENT', false, false],
     ['NOT_FOUND', false, false],
-    // What is shed costs nothing: counted, it would make the replica that sheds most look strongest.
+    // Shed requests cost nothing: counted, they would make the replica that sheds most look strongest.
     ['RESOURCE_EXHAUSTED', false, false],
     ['DEADLINE_EXCEEDED', false, false],
     ['CANCELLED', false, false],

@@ -18,7 +18,7 @@ const DEFAULTS: PlanDefaults = {
   cores: 4,
 };
 
-/** What is planned for the model `m` of these versions. */
+/** The plan for the model `m` of these versions. */
 async function planned(
   versions: readonly number[],
   config = '',

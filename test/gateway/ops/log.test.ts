@@ -11,7 +11,7 @@ let stop: (() => void) | undefined;
 
 afterEach(() => stop?.());
 
-/** What is logged from now on. */
+/** Lines that are logged from now on. */
 function capture(logLevel: Settings['logLevel'] = 'debug', logFormat: Settings['logFormat'] = 'json'): string[] {
   const lines: string[] = [];
   stop = startLog(new LogSettings({ logLevel, logFormat }), { write: (line) => lines.push(line) });

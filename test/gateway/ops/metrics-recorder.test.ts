@@ -90,7 +90,7 @@ describe('the response cache', () => {
     );
     expect(outcomes).toEqual([2, 1, 1]);
     expect(sampleValue(families, 'tensorgate_cache_bytes', LABELS)).toBe(77);
-    // Of requests that ran.
+    // From requests that ran.
     expect(sampleValue(families, 'tensorgate_queue_duration_seconds_count', LABELS)).toBe(1);
     state = { ...state, models: [] };
     expect(sampleValue(await collect(), 'tensorgate_cache_bytes', LABELS)).toBe(0);

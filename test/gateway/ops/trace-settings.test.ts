@@ -7,7 +7,7 @@ function changed(model: string, changes: Readonly<Record<string, readonly string
   return settings;
 }
 
-/** Of so many calls of a model, which are traced. */
+/** Which of so many calls of a model are traced. */
 function traced(settings: TraceSettings, calls: number, model = 'm'): number[] {
   return Array.from({ length: calls }, (_, index) => index).filter(() => settings.isTraced(model, false));
 }

@@ -12,7 +12,7 @@ import {
 } from '../../../src/gateway/repository/disk.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
-/** Operations that end when they are told to. */
+/** Operations that end on demand. */
 function operations(): {
   start: (name: string) => () => Promise<string>;
   end: (name: string) => void;

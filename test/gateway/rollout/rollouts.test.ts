@@ -29,7 +29,7 @@ interface Fixture {
   readonly rollouts: Rollouts;
   readonly models: ModelTable;
   readonly state: string;
-  /** What was told of it. */
+  /** Its events. */
   readonly told: RolloutChanged[];
   /** Where a request goes that names no version. */
   answering(): string;
@@ -95,12 +95,12 @@ async function reach({ rollouts }: Fixture, kind: string, percentStep?: number):
   });
 }
 
-/** On a machine with much else to do. */
+/** For a busy machine. */
 function until(condition: () => boolean | undefined | Promise<boolean>): Promise<unknown> {
   return vi.waitUntil(condition, { timeout: 30_000, interval: 5 });
 }
 
-/** Makes the state unwritable, whoever one is, until the returned function is called. */
+/** Makes the state unwritable, also for the super-user, until the returned function is called. */
 function block(state: string): () => void {
   const directory = path.join(state, 'rollouts');
   fs.renameSync(directory, `${directory}.away`);

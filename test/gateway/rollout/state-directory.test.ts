@@ -21,7 +21,7 @@ function recordOf(model: string, stage: Stage = { kind: 'shadow' }): RolloutReco
   };
 }
 
-/** What is told to whoever reads the log. */
+/** The log lines. */
 function notices(): string[] {
   const texts: string[] = [];
   onTestFinished(diagnostics.notice.subscribe(({ text }) => texts.push(text)));

@@ -1,4 +1,4 @@
-/** What a client pod is asked to do, and what it tells. */
+/** The orders of a client pod, and its reports. */
 
 /** Calls of one RPC on one connection. */
 export interface Calls {

@@ -1,5 +1,5 @@
 /**
- * The program of a client pod: makes the calls that it is told to, through its pod's network, and tells how they ended.
+ * The program of a client pod: makes the requested calls through its pod's network, and reports how they ended.
  * Like any client it knows nothing of a mesh.
  */
 

@@ -8,7 +8,7 @@ export const accepted: Proof = {
   promise: 'Every proxy accepts all that istiod makes of the manifests, the EnvoyFilter of ORCA included.',
   overlay: 'orca',
   async prove(mesh) {
-    // A proxy that refuses an update goes on with what it had, and tells nobody but istiod, which waits for its word in vain.
+    // A proxy that refuses an update continues with the old one, and reports that only to istiod.
     await mesh.settled(PATIENCE_S);
     const pods = mesh.proxied;
     const dumps = await Promise.all(pods.map(async (pod) => ({ pod, text: await mesh.proxyConfig(pod) })));

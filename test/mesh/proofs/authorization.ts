@@ -4,7 +4,7 @@ import { type ClientName, GRPC_PORT, type Mesh, SERVICE } from '../rig/mesh.ts';
 import { add, type Proof } from './proof.ts';
 import { INFERENCE, rpc } from './requests.ts';
 
-/** What changes the server, and so is for its operators alone. Written down here once more, so that the YAML is held to it. */
+/** RPCs that change the server, and so are only for its operators. Written down here again, so that the YAML is held to it. */
 const CONTROL: ReadonlySet<string> = new Set([
   ...[
     'RepositoryModelLoad',
@@ -19,7 +19,7 @@ const CONTROL: ReadonlySet<string> = new Set([
   ...['Start', 'Status', 'Abort', 'Forget'].map((name) => `tensorgate.v1.Rollout/${name}`),
 ]);
 
-/** What a client has to be told, of an RPC: refused by the mesh, cut off, or let through to the gateway's own answer. */
+/** The expected outcome of an RPC for a client: refused by the mesh, cut off, or let through to the gateway's own answer. */
 type Right = 'denied' | 'cut off' | 'let in';
 
 function rightOf(client: ClientName, method: string): Right {

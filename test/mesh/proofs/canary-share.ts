@@ -4,7 +4,7 @@ import { inference, MODEL_INFER } from './requests.ts';
 import { describe, ofTrack, sum, Tally } from './tally.ts';
 
 const CALLS = 5000;
-/** Of 5,000 calls the binomial law allows 1.3 points three times in a thousand; Envoy was seen to scatter more. */
+/** With 5,000 calls the binomial law allows 1.3 points three times in a thousand; Envoy was seen to scatter more. */
 const POINTS = 2.2;
 
 export const canaryShare: Proof = {

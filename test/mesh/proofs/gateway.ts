@@ -1,4 +1,4 @@
-/** What is done to a gateway in one pod, past the mesh: its files, its models, and faults of its network. */
+/** Changes to a gateway in one pod, past the mesh: its files, its models, and faults of its network. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -15,7 +15,7 @@ export const GATEWAY = 'tensorgate';
 
 const MODEL_FILE = fileURLToPath(new URL('../../../models/cifar10/2/model.onnx', import.meta.url));
 
-/** The bytes of a model file: those of cifar10, where nothing else is given. */
+/** The bytes of a model file: cifar10's by default. */
 const CIFAR10 = fs.readFileSync(MODEL_FILE);
 const NO_MODEL = Buffer.from('no model');
 
@@ -29,7 +29,7 @@ export function installModel(pod: Pod, name: string, bytes: Uint8Array = CIFAR10
   fs.renameSync(`${file}.new`, file);
 }
 
-/** Has the gateway load a model. @param config instead of that of the file. @throws ServiceError where it does not load */
+/** Has the gateway load a model. @param config in place of the configuration in the file. @throws ServiceError where it does not load */
 export async function loadModel(pod: Pod, name: string, config?: unknown): Promise<void> {
   using client = await connect(pod);
   const parameters = config === undefined ? {} : { config: { string_param: JSON.stringify(config) } };
@@ -44,7 +44,7 @@ export async function slowDown(pod: Pod, name: string, ms: number): Promise<void
   });
 }
 
-/** What is asked of a model of `installFragile`: without its version it would be unknown where it is lost. */
+/** A request for a model of `installFragile`: without its version it would be unknown where it is lost. */
 export function fragileInference(name: string): ReturnType<typeof inference> {
   return inference(name, { version: '1' });
 }

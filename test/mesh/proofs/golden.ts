@@ -12,7 +12,7 @@ import type { Pod } from '../rig/pod.ts';
 import { type Overlay, type Proof, replace } from './proof.ts';
 
 const FOLDER = fileURLToPath(new URL('../golden/', import.meta.url));
-/** Set to write what is seen, instead of comparing it. */
+/** Set to write the observed values, instead of comparing them. */
 const UPDATE = process.env['UPDATE_GOLDEN'] === '1';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };

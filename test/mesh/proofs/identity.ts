@@ -8,7 +8,7 @@ import { inference } from './requests.ts';
 
 const SERVER = 'spiffe://cluster.local/ns/inference/sa/tensorgate';
 
-/** What the proxy of a pod shows to whoever dials it, and whether it goes on with somebody who shows nothing. */
+/** The certificate that the proxy of a pod shows to a client, and whether it accepts a client without one. */
 async function shake(pod: Pod, root: string): Promise<{ readonly name: string; readonly isLetIn: boolean }> {
   const socket = tls.connect({
     host: pod.ip,

@@ -25,7 +25,7 @@ export const ingressToken: Proof = {
     const figures = `a good token ${yes}, a forged one ${bad}, none ${without}; RepositoryModelLoad with a good one ${unlisted}`;
     assert.deepEqual([yes, bad, without], ['0', '16', '7'], figures);
     assert.equal(unlisted, '12', figures);
-    // As docs/mesh.md tells them to callers.
+    // As docs/mesh.md gives them to callers.
     const texts = [forged, none].map((outcome) => Object.keys(outcome.texts).join());
     assert.deepEqual(texts, ['Jwt verification fails', 'RBAC: access denied']);
     return figures;

@@ -26,7 +26,7 @@ const KEYS = {
 
 let root: string | undefined;
 
-/** Gives the ingress a certificate and the issuer's keys: what an operator does, with those of his own. */
+/** Gives the ingress a certificate and the issuer's keys, as an operator does. */
 export async function furnishIngress(mesh: Mesh): Promise<void> {
   if (root === undefined) {
     const folder = path.join(WORK, 'ingress');

@@ -21,7 +21,7 @@ export const modelReload: Proof = {
     const traffic = mesh.calls('caller', { ...inference(MODEL), count: CALLS, parallel: 8, perSecond: 100 });
     const loads: string[] = [];
     for (let i = 1; i <= LOADS; i += 1) {
-      // Written anew, so that there is something to load; each load reaches the pod that the mesh chooses.
+      // Written again, so that there is something to load; each load reaches the pod that the mesh chooses.
       for (const pod of pods) installModel(pod, MODEL);
       const load = rpc('RepositoryModelLoad', { model_name: MODEL });
       loads.push(...Object.keys((await mesh.calls('admin', { ...load, deadlineMs: 30_000 })).statuses));

@@ -5,7 +5,7 @@ export type Overlay = 'canary' | 'orca' | 'locality' | 'ingress';
 
 /** A promise of `deploy/istio`, and how it is seen to be kept. */
 export interface Proof {
-  /** That of its file. */
+  /** The name of its file. */
   readonly name: string;
   /** A sentence that is true where the proof holds. */
   readonly promise: string;

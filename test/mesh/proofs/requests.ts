@@ -12,7 +12,7 @@ export const MODEL = 'cifar10';
 
 type Request = Pick<Calls, 'path' | 'message'>;
 
-/** A grey image of 32 by 32 pixels, as the models take them whose files are those of `models/cifar10`. */
+/** A grey image of 32 by 32 pixels, as the models of `models/cifar10` take them. */
 export function inference(model: string = MODEL, options: RequestOptions = {}): Request {
   return infer(model, { image: tensor.uint8(new Uint8Array(3 * 32 * 32).fill(128), [1, 3, 32, 32]) }, options);
 }

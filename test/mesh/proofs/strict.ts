@@ -3,7 +3,7 @@ import { GRPC_PORT, type Mesh, SERVICE } from '../rig/mesh.ts';
 import { type Proof, replace } from './proof.ts';
 import { inference } from './requests.ts';
 
-/** Past the Service, because without a proxy of its own nobody finds one: there is no kube-proxy in the rig. */
+/** Past the Service: a client without a proxy finds none, since there is no kube-proxy in the rig. */
 async function fromOutside(mesh: Mesh, port: number): Promise<string> {
   const [pod] = mesh.gateways('stable');
   assert(pod !== undefined);

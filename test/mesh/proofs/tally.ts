@@ -28,7 +28,7 @@ export class Tally {
     return new Tally(mesh, rpc, new Map(before));
   }
 
-  /** What was answered since the start. A call counts a moment after its client has its answer. */
+  /** Answers since the start. A call counts a moment after its client has its answer. */
   async answers(): Promise<readonly Answers[]> {
     for (let last = await this.#look(); ; ) {
       await delay(150);

@@ -45,7 +45,7 @@ export class Container {
     return this.#setting.spec;
   }
 
-  /** Of its first process; `undefined` where it does not run. */
+  /** The number of its first process; `undefined` where it does not run. */
   get pid(): number | undefined {
     return this.isRunning ? this.#process?.pid : undefined;
   }

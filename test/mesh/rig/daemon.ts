@@ -38,7 +38,7 @@ export class Daemon {
   }
 }
 
-/** Opens a log for appending; whoever runs in a container may open it again, as `/dev/stdout`. */
+/** Opens a log for appending; a program in a container may open it again, as `/dev/stdout`. */
 export function openLog(name: string): number {
   fs.mkdirSync(LOGS, { recursive: true });
   const file = path.join(LOGS, `${name}.log`);

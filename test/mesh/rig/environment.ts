@@ -11,7 +11,7 @@ const DEFAULTS: Environment = {
   HOME: '/tmp',
 };
 
-/** @throws Error where it refers to what is not there */
+/** @throws Error where it refers to a missing object */
 export async function environmentOf(
   kubernetes: Kubernetes,
   pod: PodObject,

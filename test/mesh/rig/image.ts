@@ -1,4 +1,4 @@
-/** What stands in for images: there is no container engine, so their programs are those of this machine and this checkout. */
+/** The substitute for images: there is no container engine, so their programs come from this machine and this checkout. */
 
 import { fileURLToPath } from 'node:url';
 import type { Toolbox } from './toolbox.ts';

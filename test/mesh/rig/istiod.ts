@@ -13,7 +13,7 @@ import type { Toolbox } from './toolbox.ts';
 
 const run = promisify(execFile);
 
-/** Where istiod's own debug pages are, without a password for whoever is on its host. */
+/** Where istiod's own debug pages are, without a password for programs on its host. */
 const DEBUG = 'http://127.0.0.1:8080';
 
 const INSTALLATION = {

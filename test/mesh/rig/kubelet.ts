@@ -13,7 +13,7 @@ import { WORK } from './sandbox.ts';
 const PERIOD_MS = 200;
 const ZONE = 'topology.kubernetes.io/zone';
 
-/** Two nodes, in two zones of a region. That their addresses are nobody's matters to no one: nothing runs outside of pods. */
+/** Two nodes, in two zones of a region. Their addresses are free to choose: nothing runs outside of pods. */
 const NODES = [
   { name: 'node-1', ip: '10.244.0.2', zone: 'z1' },
   { name: 'node-2', ip: '10.244.0.3', zone: 'z2' },

@@ -1,6 +1,6 @@
 import https from 'node:https';
 
-/** What all objects have, and nothing more; whoever reads a kind says what else it expects. */
+/** The fields of all objects, and nothing more; a reader of a kind declares its own fields. */
 export interface KubernetesObject {
   readonly apiVersion?: string;
   readonly kind?: string;

@@ -17,7 +17,7 @@ import { makeVolumes } from './volumes.ts';
 export interface Node {
   readonly kubernetes: Kubernetes;
   readonly images: Images;
-  /** A model repository: what is in every volume that brings models. */
+  /** A model repository: the content of every volume that brings models. */
   readonly models: string;
   readonly name: string;
   readonly ip: string;
@@ -198,7 +198,7 @@ export class Pod {
     return !signal.aborted;
   }
 
-  /** Tells the API server, where it changes whether the whole pod is ready. */
+  /** Notifies the API server when the readiness of the whole pod changes. */
   async #note(container: Container, isWell: boolean): Promise<void> {
     this.#well.set(container, isWell);
     const all = this.#containers;
@@ -213,7 +213,7 @@ export class Pod {
     }).catch((error: unknown) => this.#log(String(error)));
   }
 
-  /** For whoever looks with kubectl. */
+  /** For a look with kubectl. */
   #statusOf(container: Container): unknown {
     const { name, spec, restarts, isRunning } = container;
     return {

@@ -39,7 +39,7 @@ async function probeHealth(target: string, service: string, ms: number): Promise
 }
 
 /**
- * Looks again and again until `signal` is aborted, and tells each change of mind: to yes after `successThreshold` good
+ * Looks again and again until `signal` is aborted, and reports each change of mind: to yes after `successThreshold` good
  * looks in a row, to no after `failureThreshold` bad ones.
  */
 export async function keepProbing(

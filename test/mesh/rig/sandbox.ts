@@ -35,7 +35,7 @@ export async function runInside(program: string, args: readonly string[]): Promi
     stdio: 'inherit',
     env: { ...process.env, [MARK]: String(process.pid) },
   });
-  // A terminal sends its signal to both; whoever sends it to this process alone means the sandbox, which cannot be asked.
+  // A terminal sends its signal to both; a signal to this process only means the sandbox, which cannot be asked.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill('SIGKILL'));
   const [code, signal] = await once(child, 'exit');
   return typeof code === 'number' ? code : signal === 'SIGKILL' ? 130 : 1;

@@ -1,4 +1,4 @@
-/** The programs of the rig, as `setup.sh` installs them and tells where they are. */
+/** The programs of the rig, as `setup.sh` installs them, and their paths. */
 
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
@@ -23,7 +23,7 @@ export interface Toolbox {
 
 const SETUP = fileURLToPath(new URL('../setup.sh', import.meta.url));
 
-/** Installs what is missing, with its progress on stderr. @throws Error where something cannot be installed */
+/** Installs missing programs, with its progress on stderr. @throws Error where something cannot be installed */
 export function openToolbox(): Toolbox {
   const { status, stdout } = spawnSync(SETUP, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   if (status !== 0) throw new Error(`${path.relative(process.cwd(), SETUP)} failed; what it said is above`);

@@ -39,7 +39,7 @@ async function fill(filling: Filling, volume: VolumeSpec, models: string): Promi
       if (downwardAPI !== undefined) filling.downward(downwardAPI.items);
     }
   } else if (volume.image !== undefined) {
-    // The image of models, as deploy/models builds it, with those of this repository. Each pod has a copy of its own.
+    // The image of models, as deploy/models builds it, with the models of this repository. Each pod has a copy of its own.
     fs.cpSync(models, path.join(filling.directory, 'models'), { recursive: true });
   } else if (volume.persistentVolumeClaim !== undefined) {
     fs.cpSync(models, filling.directory, { recursive: true });
@@ -76,7 +76,7 @@ class Filling {
 
   downward(items: readonly DownwardFile[]): void {
     for (const { path: file, fieldRef } of items) {
-      // Of resources only Envoy's own accounting would want to know, and nothing is limited here.
+      // Only Envoy's own accounting would want to know resources, and nothing is limited here.
       if (fieldRef !== undefined) this.#write(file, fieldOf(this.#pod, this.#placement, fieldRef.fieldPath));
     }
   }

@@ -2,10 +2,10 @@
  * One request on its way through the graph of an ensemble.
  *
  * E1: it settles exactly once. After that no step starts, none that waits goes on waiting, and no room is taken any more.
- * E2: a step starts in the moment in which its last input is there and its device takes one more step of this request, and only
- *     where a wanted output needs it. Steps beside each other on a device of one core run one after the other.
- * E3: until it settles, at least one step is in the hands of its model, or has its inputs checked, which ends with its call; so
- *     that whatever ends those ends the request.
+ * E2: a step starts as soon as its last input is there and its device takes one more step of this request. It starts only if a
+ *     wanted output needs it. Steps beside each other on a device of one core run one after the other.
+ * E3: until it settles, a model has at least one of its steps, or the inputs of a step are being checked. Both end with the call,
+ *     so the request ends with them.
  * E4: a tensor between two steps takes room from when it is there until the last step that takes it has ended.
  * E5: a request that its steps are not expected to answer in time is refused before the first of them starts. Steps that share a
  *     device count one after the other.

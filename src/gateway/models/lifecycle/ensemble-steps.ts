@@ -1,4 +1,4 @@
-/** The models that ensembles ask: loaded before their ensemble where clients decide what is loaded, and unloaded after it. */
+/** The steps of ensembles. In mode explicit they are loaded before their ensemble, and unloaded after it. */
 
 import { InferError } from '../../errors.ts';
 import type { ModelTable } from '../model-table.ts';

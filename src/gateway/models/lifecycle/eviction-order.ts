@@ -6,8 +6,8 @@ import { isStep } from './ensemble-steps.ts';
 import type { Origin } from './model-sources.ts';
 
 /**
- * Models that may be evicted, the least recently used or loaded first. Never a model that is pinned, that an ensemble needs, that
- * requests wait for, that an order is about, or that a plain load would not bring back as it is.
+ * Models that may be evicted, the least recently used or loaded first. These models are never evicted: pinned ones, steps of an
+ * ensemble, models with waiting requests, models under a load or unload, and models that a plain load would not restore as they are.
  * @param living versions in the table and outside
  * @param isQuiet whether no order is about a model
  */

@@ -67,7 +67,7 @@ export class LoadControl {
   }
 
   /**
-   * Checks a load of what is on disk that no client asked for by that RPC.
+   * Checks a load from disk that no RepositoryModelLoad asked for.
    * @param isFromDisk whether no version of the model was sent by a client
    * @throws InferError `control_disabled`, `draining`
    */

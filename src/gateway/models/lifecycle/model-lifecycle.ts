@@ -220,7 +220,7 @@ export class ModelLifecycle {
     await this.#retirement.close();
   }
 
-  /** Whether a load of what is on disk replaces nothing that a client sent. */
+  /** Whether a load from disk replaces no version that a client sent. */
   #isFromDisk(name: string): boolean {
     return this.#models.versionsOf(name).every((servable) => this.#origins.get(servable)?.isPlain !== false);
   }

@@ -203,7 +203,7 @@ export class ModelMemory {
   }
 }
 
-/** The first models whose memory is enough, without the ones that would not help; none if all of them are not enough. */
+/** The first models whose memory is enough, without models that would not help; none if all of them are not enough. */
 function chooseLeaving(evictable: readonly string[], isEnough: (gone: readonly string[]) => boolean): string[] {
   const count = evictable.findIndex((_, index) => isEnough(evictable.slice(0, index + 1))) + 1;
   let leaving = evictable.slice(0, count);

@@ -22,7 +22,7 @@ interface ReplacementParts {
   readonly sources: Pick<ModelSources, 'plan'>;
   readonly steps: EnsembleSteps;
   readonly retirement: Retirement;
-  /** Origins of the versions that are made here. */
+  /** Where the versions that are made here come from. */
   readonly origins: WeakMap<Servable, Origin>;
   readonly memory: ModelMemory;
   /** `undefined`: no model is evicted. */

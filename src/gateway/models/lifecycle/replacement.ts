@@ -1,6 +1,6 @@
 /**
  * Replacement of the versions of a model by those that its source names: a pure decision, in two steps. Before anything loads,
- * `planReplacement` says what is kept and what is loaded; once it has loaded or failed, `completeReplacement` says what serves.
+ * `planReplacement` names the versions to keep and to load. Once they have loaded or failed, `completeReplacement` names the serving ones.
  *
  * LIFE-4: a version never leaves where the model would be left without a READY version because another version failed.
  */

@@ -8,11 +8,11 @@ import type { ManagedModel } from './managed-model.ts';
 /** `RepositoryIndexResponse.ModelIndex`. */
 export interface IndexEntry {
   readonly name: string;
-  /** Empty for a model of which no version was ever tried. */
+  /** Empty for a model whose versions were never tried. */
   readonly version: string;
   /** Empty for a model that was never loaded. */
   readonly state: '' | ModelState;
-  /** Why it is in that state; of a READY version, why a newer one could not take its place. */
+  /** Why it is in that state; for a READY version, why a newer one could not take its place. */
   readonly reason: string;
 }
 

@@ -260,7 +260,7 @@ test.each([
   expect(ours[':status']).toBe(expected);
 });
 
-/** All fields of the answer, those of its head and its trailers. */
+/** All fields of the answer, of its head and its trailers. */
 function sendRaw(port: number, { headers, body }: RawCall): Promise<http2.IncomingHttpHeaders> {
   return new Promise((resolve, reject) => {
     const session = http2.connect(`http://127.0.0.1:${port}`);

@@ -20,7 +20,7 @@ import {
 const NO_ERROR = 0;
 const ENHANCE_YOUR_CALM = 11;
 const STATUS = 'grpc-status';
-/** Of a MemoryConnection. */
+/** The limit of a MemoryConnection. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 
 let messages: Buffer[] = [];
@@ -132,7 +132,7 @@ describe('a message', () => {
   const padded = (bytes: Buffer): Buffer =>
     frame(Type.DATA, PADDED, 1, Buffer.concat([Buffer.from([255]), bytes, Buffer.alloc(255)]));
 
-  /** Sends `bytes` in frames of `size` bytes, in chunks as a socket has them. @returns what was held at most */
+  /** Sends `bytes` in frames of `size` bytes, in chunks as a socket has them. @returns the most that was held */
   function send(memory: MemoryConnection, bytes: Buffer, size: number, frameOf: (bytes: Buffer) => Buffer): number {
     let most = 0;
     let frames: Buffer[] = [];

@@ -6,7 +6,7 @@ import { grpcMessage } from '../../../http2/raw-frames.ts';
 import { TRANSPORT_OPTIONS } from '../../../support/transport-options.ts';
 
 const MESSAGES = 3_000;
-/** What is handed on while nothing is timed: far fewer than all, far more than one. */
+/** Messages that are handed on while nothing is timed: far fewer than all, far more than one. */
 const MOST_IN_A_TURN = 1_000;
 
 let transport: Transport | undefined;

@@ -11,7 +11,7 @@ import type { Datatype } from '../../../../src/wire/tensor.ts';
 
 const MIB = 2 ** 20;
 const MODEL = { name: 'm', version: '' };
-/** Of one turn of the event loop, garbage collection included: a slice has 3 ms. */
+/** Limit of one turn of the event loop, garbage collection included: a slice has 3 ms. */
 const MAX_TURN_MS = 100;
 
 function bounds(changes: Partial<RequestBounds> = {}): RequestBounds {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readLoadBody } from '../../../../src/gateway/accept/rest/load-body.ts';
 
-/** Bytes of which no two neighbouring pieces are alike. */
+/** Bytes without two equal neighbouring pieces. */
 const FILE = Buffer.from(Array.from({ length: 1_000_001 }, (_, index) => (index * 31 + (index >> 8)) % 256));
 const FILE_TEXT = FILE.toString('base64');
 

@@ -281,7 +281,7 @@ describe('equal requests that are under way', () => {
     expect(states(tickets)).toEqual(['cancelled', 'cancelled']);
     expect(bench.executor.runs).toHaveLength(1);
     await bench.cache.drained();
-    // And the next to ask starts anew.
+    // And the next request starts a new run.
     expect(states([await bench.ask(fp32Rows(1, 8))])).toEqual(['miss']);
   });
 

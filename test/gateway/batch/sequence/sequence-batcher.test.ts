@@ -334,7 +334,7 @@ describe('a request is refused', () => {
       message: "model 'm' holds 2 sequences, which is its most (max_sequences)",
     });
     expect(third.error?.pushback).toBeGreaterThanOrEqual(IDLE_MS - 300);
-    // A sequence that lives may begin anew.
+    // A living sequence may begin again.
     tickets.push(bench.submit(1n, 5, START), bench.submit(2n, 2, END));
     await bench.settle();
     expect(sums(tickets)).toEqual([1, 2, 5, 4]);
@@ -735,7 +735,7 @@ test('whatever happens in whatever order, each sequence is answered as in a run 
         await bench.settle();
         for (const id of open.keys()) bench.submit(id, 0, END);
         open.clear();
-        // What is scheduled by a fake timer comes a millisecond later.
+        // A callback of a fake timer comes a millisecond later.
         await pass(2);
       }
       await bench.settle();

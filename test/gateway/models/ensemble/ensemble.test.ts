@@ -90,7 +90,7 @@ class Bench {
     this.admission = new Admission(maxBytes);
   }
 
-  /** An ensemble that is in the table, and has been told to load. */
+  /** An ensemble that is in the table, after its load has begun. */
   ensemble(given: Config, name = 'pipeline'): Ensemble {
     const plan = {
       ref: { name, version: '1' },

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ModelMemory, type Occupant } from '../../../../src/gateway/models/lifecycle/model-memory.ts';
 import type { ModelState } from '../../../../src/gateway/ops/diagnostics.ts';
 
-/** Room for one model, by what is estimated for a file of no size. */
+/** Room for one model, by the estimate for an empty file. */
 const LIMIT = 100 * 2 ** 20;
 
 /** A version without a process at the moment. */

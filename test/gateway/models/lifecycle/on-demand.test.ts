@@ -39,7 +39,7 @@ async function startOnDemand(
       const answer = await ask(name, value);
       const [version] = models.versionsOf(name);
       version?.statistics.recordSuccess(1, { queueMs: 0, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 1 }, 1);
-      // Which was last is told in milliseconds.
+      // The order of use is known to a millisecond.
       const now = Date.now();
       while (Date.now() === now);
       return answer.value;
@@ -238,7 +238,7 @@ describe('where memory is bounded and nothing comes back by itself', () => {
   });
 
   test('a model that turns out to be larger than it seemed goes again', async () => {
-    // A file of some bytes, of which a batch of 64 rows takes 256 MiB.
+    // A file of some bytes: a batch of 64 rows takes 256 MiB.
     const { lifecycle, models, ask, lines } = await startLifecycle(
       { b: additionModel(2), large: spreadingModel(MiB) },
       { memory: new ModelMemory(240 * MiB), initial: ['b'] },
@@ -273,7 +273,7 @@ describe('where memory is bounded and nothing comes back by itself', () => {
       versions: { 1: additionModel(offset) },
       config: { tensorgate: { runner: 'both' } },
     });
-    // How much of what it shares with other programs a process is charged depends on who else runs: room enough.
+    // How much shared memory a process is charged depends on the other processes: room enough.
     const memory = new ModelMemory(1024 * MiB);
     const { ask } = await startLifecycle({ a: shared(1), b: shared(2) }, { memory });
     expect([(await ask('a', 0)).value, (await ask('b', 0)).value]).toEqual([1, 2]);

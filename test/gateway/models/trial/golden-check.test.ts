@@ -12,7 +12,7 @@ interface GoldenFiles {
   readonly inputs?: readonly (readonly number[])[];
   readonly outputs: readonly (readonly number[])[];
   readonly description?: object;
-  /** Of the model's output. */
+  /** The model's output. */
   readonly output?: string;
 }
 
@@ -29,7 +29,7 @@ async function loadWith(model: Uint8Array | ModelFiles, golden: GoldenFiles): Pr
   return fixture;
 }
 
-/** What is said of the only version. */
+/** The note on the only version. */
 async function standing({ lifecycle, models }: LifecycleFixture): Promise<string> {
   const [entry] = await lifecycle.index();
   return entry?.state === 'READY' ? models.find('m', '').detail : `${entry?.state} ${entry?.reason}`;

@@ -11,7 +11,7 @@ import { mlpModel } from '../../../support/onnx-models.ts';
 import { patientDefaults } from '../../../support/plan-defaults.ts';
 import { type ModelFiles, Repository } from '../../../support/repository.ts';
 
-/** What is found in a repository, and that no mailbox is left. */
+/** The findings in a repository. Also checks that no mailbox is left. */
 async function check(
   models: Readonly<Record<string, Uint8Array | ModelFiles>>,
   fields: Partial<PlanDefaults> = {},

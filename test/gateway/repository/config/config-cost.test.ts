@@ -12,7 +12,7 @@ import { ModelConfigError } from '../../../../src/gateway/repository/config/mode
 import { runProgram } from '../../../support/run-program.ts';
 import { temporaryDirectory } from '../../../support/temporary-directory.ts';
 
-/** Of a text: in characters. */
+/** The size of a text in characters. */
 const MAX_LENGTH = 1024 * 1024 - 64;
 
 /** `unit` of 0, 1, 2, … as often as a text may be long. */
@@ -97,7 +97,7 @@ function outcomeOf(text: string, form: ConfigText['form']): 'read' | 'refused' {
   }
 }
 
-/** Some take 60 ms, cold code included; what was quadratic took seconds. */
+/** Some take 60 ms, cold code included; a quadratic parser took seconds. */
 const MAX_CPU_MS = 600;
 
 describe.each([

@@ -200,7 +200,7 @@ describe('a refusal says where, and suggests similar names', () => {
   });
 });
 
-/** What is wrong with a `config.pbtxt`, or what it says in vain. */
+/** The errors in a `config.pbtxt`, or its ignored settings. */
 function remarksOf(text: string, form: ConfigText['form'] = 'pbtxt'): { problems: string[]; warnings: string[] } {
   try {
     return { problems: [], warnings: [...parseModelConfig({ text, name: 'f', form }, 'm').warnings] };

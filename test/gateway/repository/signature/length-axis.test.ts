@@ -22,7 +22,7 @@ const ENCODER = session(tensor('input_ids', TEXT), tensor('attention_mask', TEXT
 
 type Config = z.input<typeof MODEL_CONFIG>;
 
-/** What is padded, as `input: axis, first element` by name, and which input is the mask; or why nothing is; or nothing. */
+/** The padding, as `input: axis, first element` by name, and which input is the mask; or the reason against it; or nothing. */
 function paddingOf(info: SessionInfo, config: Config = {}): object | string | undefined {
   const { batching, inputs } = resolveSignature(info, MODEL_CONFIG.parse(config));
   const lengths = lengthsOf(batching);
