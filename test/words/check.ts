@@ -17,7 +17,6 @@ export const BUDGETS = {
   titles: 0.1,
 } as const satisfies Record<string, number>;
 
-
 export type Area = keyof typeof BUDGETS;
 
 export interface Finding {
