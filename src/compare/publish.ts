@@ -2,8 +2,8 @@
  * A candidate becomes a version of its model, which appears at once and takes no traffic: who asks for no version is answered by
  * the version that answered before.
  *
- * P1: readers of the repository see the new version whole or not at all.
- * P2: before it is seen, the configuration says that others answer. Without a split the highest READY version would.
+ * PUB-1: readers of the repository see the new version whole or not at all.
+ * PUB-2: before it is seen, the configuration says that others answer. Without a split the highest READY version would.
  */
 
 import fs from 'node:fs/promises';
@@ -167,7 +167,7 @@ async function putBack({ file, text }: { readonly file: string; readonly text: s
   else await replaceFile(file, text);
 }
 
-/** P1, for one file. */
+/** PUB-1, for one file. */
 async function replaceFile(file: string, text: string): Promise<void> {
   const partial = path.join(path.dirname(file), `.${path.basename(file)}-${process.pid}`);
   try {

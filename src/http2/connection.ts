@@ -1,10 +1,10 @@
 /**
  * One HTTP/2 connection: its two halves, its streams, and how it ends.
  *
- * H1: a ConnectionError, wherever in the receiving half it is found, ends the connection with GOAWAY.
- * H2: every stream's exchange is notified once when the stream is over, however it ends.
- * H3: reading never waits for writing. Two peers that each stop reading until they have written would wait for ever.
- * H4: what comes in a chunk is answered by one write after the chunk, what handlers send later by one write in a turn of
+ * CONN-1: a ConnectionError, wherever in the receiving half it is found, ends the connection with GOAWAY.
+ * CONN-2: every stream's exchange is notified once when the stream is over, however it ends.
+ * CONN-3: reading never waits for writing. Two peers that each stop reading until they have written would wait for ever.
+ * CONN-4: what comes in a chunk is answered by one write after the chunk, what handlers send later by one write in a turn of
  *     the event loop.
  */
 

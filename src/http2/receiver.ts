@@ -1,12 +1,12 @@
 /**
  * The receiving half of a connection: what each frame of the peer means (RFC 9113, section 6), and what it costs.
  *
- * R1: an error of the connection is a ConnectionError, thrown; an error of a stream resets the stream (section 5.4).
- * R2: whatever a peer can do for nothing spends an allowance: frames that bring nothing, and streams that are reset, by
+ * RECV-1: an error of the connection is a ConnectionError, thrown; an error of a stream resets the stream (section 5.4).
+ * RECV-2: whatever a peer can do for nothing spends an allowance: frames that bring nothing, and streams that are reset, by
  *     whichever side. Answered calls earn it back. A client that resets more than it may has its calls refused for a while; its
  *     connection ends if it goes on to reset calls that were refused at once.
- * R3: a header block is decoded whatever becomes of its stream, because the table has to stay what the peer's is.
- * R4: DATA counts for the connection's window whatever becomes of its stream.
+ * RECV-3: a header block is decoded whatever becomes of its stream, because the table has to stay what the peer's is.
+ * RECV-4: DATA counts for the connection's window whatever becomes of its stream.
  */
 
 import { Claim } from './byte-budget.ts';

@@ -1,11 +1,11 @@
 /**
  * The sending half of a connection: flow control, whose turn it is, and when to write.
  *
- * S1: a small answer that nothing holds back is written into the slab at once; everything else waits in its stream's queue,
+ * SEND-1: a small answer that nothing holds back is written into the slab at once; everything else waits in its stream's queue,
  *     where the budget of unread answers counts it.
- * S2: streams take turns of `TURN_BYTES`; one that its own window holds back has no turn until the window opens.
- * S3: while the socket is full nothing is made ready but control frames, and of those the allowances bound the number.
- * S4: trailers need no window, but they wait for S3 like everything else.
+ * SEND-2: streams take turns of `TURN_BYTES`; one that its own window holds back has no turn until the window opens.
+ * SEND-3: while the socket is full nothing is made ready but control frames, and of those the allowances bound the number.
+ * SEND-4: trailers need no window, but they wait for SEND-3 like everything else.
  */
 
 import type { ByteBudget } from './byte-budget.ts';

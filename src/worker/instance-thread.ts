@@ -1,7 +1,7 @@
 /**
  * What a piscina thread does: it loads one instance, then serves its run channel until the gateway ends that.
  *
- * K1: the thread ends between two runs, never inside one.
+ * THREAD-1: the thread ends between two runs, never inside one.
  */
 
 import * as instance from './model-instance.ts';

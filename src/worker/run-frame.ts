@@ -12,8 +12,8 @@
  *
  * A double holds every integer up to 2^53, and reading one is an array access. Names and datatypes were part of the load.
  *
- * F1: whatever bytes come, reading them gives what they say or throws a FrameError, in memory of at most `MAX_FRAME_BYTES`.
- * F2: in each direction one frame is under way at a time; bytes behind one are an error.
+ * FRAME-1: whatever bytes come, reading them gives what they say or throws a FrameError, in memory of at most `MAX_FRAME_BYTES`.
+ * FRAME-2: in each direction one frame is under way at a time; bytes behind one are an error.
  */
 
 import { DATATYPE_BYTES, elementCount } from '../wire/tensor.ts';
@@ -140,7 +140,7 @@ export class FrameReader {
 
   /**
    * @returns the frame that `piece` completes; it holds until the next call.
-   * @throws FrameError where the bytes are no frame, or go beyond it (F2).
+   * @throws FrameError where the bytes are no frame, or go beyond it (FRAME-2).
    */
   push(piece: Uint8Array): Frame | undefined {
     const received = this.#received + piece.byteLength;

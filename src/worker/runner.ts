@@ -5,7 +5,7 @@
  * sees loads and unloads only. One pool of many threads would not do: in piscina 5.3 `close()` with two busy threads destroys
  * the others, and a thread stopped inside a native run aborts the whole process.
  *
- * K1: no task is aborted and no pool is destroyed while its thread runs; only the gateway ends a run, by killing this process.
+ * WORKER-1: no task is aborted and no pool is destroyed while its thread runs; only the gateway ends a run, by killing this process.
  */
 
 import { extname } from 'node:path';

@@ -65,7 +65,7 @@ test('a host that does not resolve is named', async () => {
   );
 });
 
-test('the HTTP port of a server is told from its gRPC port, in cleartext and for https', async () => {
+test('the HTTP port of a server is distinguished from its gRPC port, in cleartext and for https', async () => {
   const server = await startModels();
   const http = server.http.replace('http://', '');
   const text =

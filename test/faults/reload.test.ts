@@ -102,7 +102,7 @@ class Callers implements AsyncDisposable {
   }
 }
 
-describe('L7: a model that is loaded again and again under traffic', () => {
+describe('a model that is loaded again and again under traffic', () => {
   test.each([
     { where: 'a new runner each time', reloads: 40, tensorgate: {} },
     { where: 'a shared runner', reloads: 160, tensorgate: { runner: 'shared', row_independence: 'assume' } },
@@ -134,7 +134,7 @@ describe('L7: a model that is loaded again and again under traffic', () => {
   );
 });
 
-test('L8: a load that fails leaves readiness and what serves as they are', async () => {
+test('a load that fails leaves readiness and what serves as they are', async () => {
   const { server, repository, load, lines } = await operate();
   await using callers = new Callers(server, 2);
   repository.publish('m', 1, Buffer.from('no model'));

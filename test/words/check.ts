@@ -48,7 +48,7 @@ const AREAS: Readonly<Record<Area, { files: readonly string[]; prose: (source: s
   texts: { files: ['src/*.ts', ':(exclude)src/**/*_pb.ts'], prose: textsOf },
   comments: { files: ['src/*.ts', ':(exclude)src/**/*_pb.ts'], prose: commentsOf },
   'comments of tests': { files: ['test/*.ts', 'bench/*.ts', 'deploy/*.ts', 'examples/*.ts'], prose: commentsOf },
-  titles: { files: ['test/*.test.ts'], prose: titlesOf },
+  titles: { files: ['test/*.ts'], prose: titlesOf },
 };
 
 /** A line with this mark holds a text that Triton's clients match. */

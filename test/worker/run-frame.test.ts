@@ -134,7 +134,7 @@ describe('a frame', () => {
   });
 });
 
-describe('F1: bytes that are no frame', () => {
+describe('FRAME-1: bytes that are no frame', () => {
   test('are distinguished from one, or read as what they say, and raise nothing else', () => {
     const anything = fc.uint8Array({ maxLength: 400 });
     const almost = fc
@@ -169,7 +169,7 @@ describe('F1: bytes that are no frame', () => {
     expect(() => new FrameReader().push(bytes)).toThrow(FrameError);
   });
 
-  test('F2: bytes behind a frame', () => {
+  test('FRAME-2: bytes behind a frame', () => {
     const bytes = Buffer.concat([new FrameWriter().welcome(), new Uint8Array(1)]);
     expect(() => new FrameReader().push(bytes)).toThrow('1 bytes behind a frame');
   });

@@ -143,7 +143,7 @@ describe('an instance', () => {
     expect(child.exitCode).toBe(null);
   });
 
-  test('K1: whose channel ends in the middle of a run finishes that run first, and its process lives on', async () => {
+  test('THREAD-1: whose channel ends in the middle of a run finishes that run first, and its process lives on', async () => {
     const { child, box, channel, ask, send } = await loadedRunner();
     send(loopRun(box, 10_000));
     await new Promise((resolve) => setTimeout(resolve, 200));

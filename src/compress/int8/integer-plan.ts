@@ -1,12 +1,12 @@
 /**
  * Which nodes compute in integers, and which tensors are quantized for that.
  *
- * P1: a node with weights computes in integers where the ranges of what it reads and gives are known.
- * P2: what lies between such nodes (sums, pools, what only moves values) does too where all that it reads comes in integers,
+ * PLAN-1: a node with weights computes in integers where the ranges of what it reads and gives are known.
+ * PLAN-2: what lies between such nodes (sums, pools, what only moves values) does too where all that it reads comes in integers,
  *     and something that computes in integers reads it. So nothing is quantized that would be in float without it.
- * P3: the activation behind an integer node is part of its kernel: the tensor is quantized behind the activation.
- * P4: what only moves values keeps their quantization. A Concat has one for all that it joins, unless that would undo P3.
- * P5: an answer of the model stays in float.
+ * PLAN-3: the activation behind an integer node is part of its kernel: the tensor is quantized behind the activation.
+ * PLAN-4: what only moves values keeps their quantization. A Concat has one for all that it joins, unless that would undo PLAN-3.
+ * PLAN-5: an answer of the model stays in float.
  */
 
 import type { Range, Ranges } from '../calibration.ts';

@@ -1,9 +1,9 @@
 /**
  * A model's graph while it is rewritten.
  *
- * G1: constants are initializers: Constant nodes become initializers when the graph is opened.
- * G2: messages of the model that it was opened from are never changed: nodes are copied, and constants are replaced.
- * G3: the resulting model has its nodes in topological order, and no unused ones.
+ * GRAPH-1: constants are initializers: Constant nodes become initializers when the graph is opened.
+ * GRAPH-2: messages of the model that it was opened from are never changed: nodes are copied, and constants are replaced.
+ * GRAPH-3: the resulting model has its nodes in topological order, and no unused ones.
  */
 
 import { create } from '@bufbuild/protobuf';

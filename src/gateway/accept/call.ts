@@ -15,9 +15,9 @@ export type CancelReason = 'client' | 'deadline' | 'connection';
 /**
  * One gRPC call, as everything behind the transport may see it.
  *
- * C1: a call ends exactly once; whatever would end it, or send something, after that does nothing.
- * C2: `onCancel` is called at most once, and only for a call that had not ended.
- * C3: an error thrown by a handler ends its own call, never the connection.
+ * CALL-1: a call ends exactly once; whatever would end it, or send something, after that does nothing.
+ * CALL-2: `onCancel` is called at most once, and only for a call that had not ended.
+ * CALL-3: an error thrown by a handler ends its own call, never the connection.
  */
 export interface Call {
   /** `/package.Service/Method`, as the client sent it. */

@@ -97,7 +97,7 @@ export abstract class GrpcJsCall implements Call {
     return this.#ended;
   }
 
-  /** Marks the call as ended. False: it was already (C1). */
+  /** Marks the call as ended. False: it was already (CALL-1). */
   protected conclude(code: StatusCode, text?: string, failure?: InferError): boolean {
     if (this.#ended) return false;
     this.#ended = true;
@@ -105,7 +105,7 @@ export abstract class GrpcJsCall implements Call {
     return true;
   }
 
-  /** Runs a handler: what it throws ends this call, and nothing else (C3). */
+  /** Runs a handler: what it throws ends this call, and nothing else (CALL-3). */
   protected guard(handler: () => void): void {
     try {
       handler();

@@ -1,11 +1,11 @@
 /**
  * ModelStreamInfer: many requests on one call.
  *
- * S1: the answers come in the order of the requests.
- * S2: at most 64 requests are unanswered; while they are, or while the client does not read, no more are read.
- * S3: after the client's half-close the stream ends with OK once the last request is answered.
- * S4: a cancelled stream cancels what it has not answered.
- * S5: an answer is released once: when the transport has it, or when the stream has ended before.
+ * STREAM-1: the answers come in the order of the requests.
+ * STREAM-2: at most 64 requests are unanswered; while they are, or while the client does not read, no more are read.
+ * STREAM-3: after the client's half-close the stream ends with OK once the last request is answered.
+ * STREAM-4: a cancelled stream cancels what it has not answered.
+ * STREAM-5: an answer is released once: when the transport has it, or when the stream has ended before.
  */
 
 import { InferError, type StatusCode } from '../errors.ts';
@@ -32,7 +32,7 @@ export function streamInferMethod(answer: StreamAnswer): Method {
 class InferStream {
   readonly #call: StreamingCall;
   readonly #answer: StreamAnswer;
-  /** As they came. The first one holds back the answers of those behind it (S1). */
+  /** As they came. The first one holds back the answers of those behind it (STREAM-1). */
   readonly #requests: StreamedRequest[] = [];
   #paused = false;
   /** The transport has no room for an answer. */

@@ -125,8 +125,8 @@ export class CoreContention {
   }
 
   /**
-   * DEV-2: whether a run that starts now ends before one that waits for cores of its own. A version that received more than
-   * another waits for its turn, so that sharing gives no version more than its part.
+   * Whether a run that starts now ends before one that waits for cores of its own. A version that received more than
+   * another waits for its turn, so that sharing gives no version more than its part (DEV-2).
    */
   #isWorthSharing(account: Account, now: number): boolean {
     if (account.running > 0 || account.neededAtMs > now || this.#leadOf(account) > account.predictedMs) return false;

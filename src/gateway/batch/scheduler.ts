@@ -3,18 +3,18 @@
  * that runs a batch. `arrivals.ts` makes a request of a call, `queue-admission.ts` judges it, `triage.ts` says which of the waiting
  * requests may still run, `dynamic-batcher.ts` chooses the next batch, and `batch-runs.ts` runs it.
  *
- * Q1: each request settles exactly once.
- * Q2: the queue changes only in `enqueue`, `#forget`, `#startRuns`, `#awaitInstance` and `abandon`, and in `Triage.candidates`.
- * Q3: at most one timer is armed, for the earliest moment at which the decision may change by itself.
- * Q4: an expired or cancelled request never enters a batch. A request that is not expected in time enters one only if nothing
+ * SCHED-1: each request settles exactly once.
+ * SCHED-2: the queue changes only in `enqueue`, `#forget`, `#startRuns`, `#awaitInstance` and `abandon`, and in `Triage.candidates`.
+ * SCHED-3: at most one timer is armed, for the earliest moment at which the decision may change by itself.
+ * SCHED-4: an expired or cancelled request never enters a batch. A request that is not expected in time enters one only if nothing
  *     can run besides it, or as a probe: predictions may be wrong, and only runs correct them.
- * Q5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
- * Q6: while a batch runs that is `exclusive`, nothing runs beside it.
- * Q7: a batch takes requests of one bucket in order of their turns, and passes over only those that would be late in it.
- * Q8: a policy acts on a request in the moment in which its time is over, whatever is running then.
- * Q9: while no instance lives, a request waits as long as one can be back within its deadline; then it is refused, before that
+ * SCHED-5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
+ * SCHED-6: while a batch runs that is `exclusive`, nothing runs beside it.
+ * SCHED-7: a batch takes requests of one bucket in order of their turns, and passes over only those that would be late in it.
+ * SCHED-8: a policy acts on a request in the moment in which its time is over, whatever is running then.
+ * SCHED-9: while no instance lives, a request waits as long as one can be back within its deadline; then it is refused, before that
  *     deadline.
- * Q10: no batch is sent without a run of its device, and a turn on the device that is not used is passed on.
+ * SCHED-10: no batch is sent without a run of its device, and a turn on the device that is not used is passed on.
  */
 
 import { MAX_TIMER_MS } from '../../timer-limit.ts';

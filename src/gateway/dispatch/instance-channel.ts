@@ -1,8 +1,8 @@
 /**
  * The gateway's end of an instance's run channel: a run out, its report in, and a watch over every run.
  *
- * I1: one run at a time.
- * I2: a run settles once: by its report, or by the end of the process.
+ * CHANNEL-1: one run at a time.
+ * CHANNEL-2: a run settles once: by its report, or by the end of the process.
  */
 
 import type net from 'node:net';

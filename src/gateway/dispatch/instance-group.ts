@@ -1,7 +1,7 @@
 /**
  * The instances of one model version: each a session in a thread of the runner, and the mailbox through which its batches pass.
  *
- * I1: at most one batch is in flight per instance.
+ * GROUP-1: at most one batch is in flight per instance.
  */
 
 import { messageOf } from '../../error-message.ts';

@@ -1,9 +1,9 @@
 /**
  * One runner process: fork, loads and unloads, the run channels of its instances, kill.
  *
- * K1: nothing inside the process is ever aborted; only the whole process is killed, because a thread stopped inside a
+ * PROC-1: nothing inside the process is ever aborted; only the whole process is killed, because a thread stopped inside a
  *     native run would take it down anyway, and a hung kernel ends no other way.
- * K2: whatever arrives after the end is dropped.
+ * PROC-2: whatever arrives after the end is dropped.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';

@@ -6,8 +6,8 @@
  * The rows that are kept are a fair sample of all that came since the start (Vitter, "Random sampling with a reservoir", 1985: the
  * k-th takes the place of one of N with the probability N/k), so the disk is written ever less often.
  *
- * R1: clients do not notice: a row is copied in memory and written later; on a slow disk, rows are skipped.
- * R2: everything is bounded: N rows a model on disk, `MAX_PENDING_BYTES` in memory, `MAX_ROW_BYTES` a row.
+ * REC-1: clients do not notice: a row is copied in memory and written later; on a slow disk, rows are skipped.
+ * REC-2: everything is bounded: N rows a model on disk, `MAX_PENDING_BYTES` in memory, `MAX_ROW_BYTES` a row.
  */
 
 import fs from 'node:fs/promises';
@@ -70,7 +70,7 @@ export class InputRecorder {
       const slot = this.#draw(name);
       if (slot >= this.#rows) continue;
       const bytes = tensors.bytes / rows;
-      // R1, R2
+      // REC-1, REC-2
       if (bytes > MAX_ROW_BYTES || this.#pendingBytes + bytes > MAX_PENDING_BYTES) continue;
       const file = path.join(this.#directory, name, `row-${String(slot).padStart(5, '0')}.npz`);
       this.#pendingBytes += bytes - (this.#pending.get(file)?.bytes ?? 0);

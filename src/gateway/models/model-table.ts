@@ -1,7 +1,7 @@
 /**
  * The model versions of the server, by name and number: what a request finds.
  *
- * V1: what there is of a model is one array, which is never changed, only replaced as a whole: no request meets half a reload.
+ * TABLE-1: what there is of a model is one array, which is never changed, only replaced as a whole: no request meets half a reload.
  */
 
 import type { Call } from '../accept/call.ts';

@@ -1,9 +1,9 @@
 /**
  * The next step of a rollout: a pure function of the plan, its state, its observations and the time.
  *
- * D1: the new version gets more only if every limited figure is within its limit, and enough was observed to know.
- * D2: it gets nothing at all as soon as one limit is broken beyond chance (significance.ts), it crashed, or it is gone.
- * D3: between the two it waits. Time by itself never moves it.
+ * DECIDE-1: the new version gets more only if every limited figure is within its limit, and enough was observed to know.
+ * DECIDE-2: it gets nothing at all as soon as one limit is broken beyond chance (significance.ts), it crashed, or it is gone.
+ * DECIDE-3: between the two it waits. Time by itself never moves it.
  */
 
 import type { Evidence, RequestEvidence, VersionCondition } from './evidence.ts';

@@ -1,9 +1,9 @@
 /**
  * The rollouts of a server, at most one for each model: what `decide` decides, done.
  *
- * R1: the new version gets more only after that is written down: a server that is killed takes up the step that is recorded.
- * R2: it gets less at once, and that is written down after; where it cannot be, that is tried again until it is.
- * R3: only the routing of requests changes, in memory. Both versions stay loaded, so accepted requests are answered.
+ * ROLL-1: the new version gets more only after that is written down: a server that is killed takes up the step that is recorded.
+ * ROLL-2: it gets less at once, and that is written down after; where it cannot be, that is tried again until it is.
+ * ROLL-3: only the routing of requests changes, in memory. Both versions stay loaded, so accepted requests are answered.
  */
 
 import { messageOf } from '../../error-message.ts';
@@ -227,7 +227,7 @@ export class Rollouts {
     }
   }
 
-  /** R1 */
+  /** ROLL-1 */
   async #advance(rollout: Rollout, stage: Stage, reason: string): Promise<void> {
     const next = rollout.advanced(stage, reason);
     try {
@@ -241,7 +241,7 @@ export class Rollouts {
     if (isOver(stage)) this.#close(rollout);
   }
 
-  /** R2 */
+  /** ROLL-2 */
   async #rollBack(rollout: Rollout, cause: RollbackCause, reason: string): Promise<void> {
     const next = rollout.rolledBack(cause, reason);
     rollout.enter(next, performance.now());

@@ -1,12 +1,12 @@
 /**
  * Copies of a share of a model's requests go to another version of it; the answers are compared, counted and thrown away.
  *
- * S1: the client's answer is there before its copy is looked at, and nothing of the copy reaches it: not a failure, not a wait.
- * S2: what copies hold is bounded: their bytes over the whole server, their number for each shadow.
- * S3: a copy is the first thing to be shed. It is sent only while less than half of the server's bytes are taken, nothing waits
+ * SHADOW-1: the client's answer is there before its copy is looked at, and nothing of the copy reaches it: not a failure, not a wait.
+ * SHADOW-2: what copies hold is bounded: their bytes over the whole server, their number for each shadow.
+ * SHADOW-3: a copy is the first thing to be shed. It is sent only while less than half of the server's bytes are taken, nothing waits
  *     for the version that answered, and nothing but copies waits for the shadow.
- * S4: a copy has a limit of its own, not the client's deadline, and counts in no statistics of requests.
- * S5: answers are compared one after another, in slices: no turn of the event loop is long.
+ * SHADOW-4: a copy has a limit of its own, not the client's deadline, and counts in no statistics of requests.
+ * SHADOW-5: answers are compared one after another, in slices: no turn of the event loop is long.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -89,7 +89,7 @@ export class Shadows {
       this.#tell(pair, { kind: 'shed', cause: 'no_room' });
       return false;
     }
-    // S1: by then the answer is written.
+    // SHADOW-1: by then the answer is written.
     setImmediate(() => {
       void this.#follow(pair, { path, request, model, outputs: outputs.map(alone), timing }, permit);
     });
@@ -126,7 +126,7 @@ export class Shadows {
     }
   }
 
-  /** S3 */
+  /** SHADOW-3 */
   #obstacle(primary: Servable, shadow: Servable | undefined): ShedCause | undefined {
     if (shadow?.state !== 'READY') return 'not_ready';
     if (shadow.breaker === 'open') return 'breaker_open';
@@ -171,7 +171,7 @@ export class Shadows {
     }
   }
 
-  /** S5 */
+  /** SHADOW-5 */
   #compare(primary: readonly OutputTensor[], shadow: readonly OutputTensor[]): Promise<Agreement> {
     const compared = this.#comparing.then(async () => {
       const comparison = new Comparison(primary, shadow);
@@ -189,7 +189,7 @@ export class Shadows {
   }
 }
 
-/** S4, and the last of the shadow's levels, where it has any. */
+/** SHADOW-4, and the last of the shadow's levels, where it has any. */
 function termsOf({ config }: Servable): RequestTerms {
   return { timeoutMs: LIMIT_MS, priority: config.dynamic_batching.priority_levels, sequence: undefined };
 }

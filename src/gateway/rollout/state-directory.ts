@@ -1,8 +1,8 @@
 /**
  * The files in which a server keeps the state of its rollouts: `rollouts/<model>.json` in its state directory.
  *
- * F1: a file exists completely or not at all: it is written beside, flushed, renamed, and the directory flushed.
- * F2: only one server writes them: if a file is not as this server left it, it stops writing to it.
+ * STATE-1: a file exists completely or not at all: it is written beside, flushed, renamed, and the directory flushed.
+ * STATE-2: only one server writes them: if a file is not as this server left it, it stops writing to it.
  */
 
 import fs from 'node:fs/promises';
@@ -89,7 +89,7 @@ export class StateDirectory {
     });
   }
 
-  /** F2 */
+  /** STATE-2 */
   async #checkOwn(model: string): Promise<void> {
     const text = await fs.readFile(this.#fileOf(model), 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined;

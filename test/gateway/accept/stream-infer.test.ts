@@ -74,7 +74,7 @@ describe('ModelStreamInfer', () => {
     for (const message of messages) stream.onMessage?.(Buffer.from(message));
   }
 
-  test('S1: several requests are in flight at once, and answered in their order', async () => {
+  test('STREAM-1: several requests are in flight at once, and answered in their order', async () => {
     send('a', 'b', 'c');
     expect(requests.map(({ wire }) => wire)).toEqual(['a', 'b', 'c']);
     requests[2]?.answer('C');
@@ -86,7 +86,7 @@ describe('ModelStreamInfer', () => {
     expect(stream.log).toEqual(['A', 'B', 'C']);
   });
 
-  test('S2: the sixty-fourth unanswered request pauses the stream, and an answer resumes it', async () => {
+  test('STREAM-2: the sixty-fourth unanswered request pauses the stream, and an answer resumes it', async () => {
     send(...Array.from({ length: 63 }, (_, index) => `${index}`));
     expect(stream.log).toEqual([]);
     send('last');
@@ -99,7 +99,7 @@ describe('ModelStreamInfer', () => {
     expect(stream.log).toEqual(['pause', 'the first', 'not the first', 'resume']);
   });
 
-  test('S3: after the half-close the stream ends once the last request is answered', async () => {
+  test('STREAM-3: after the half-close the stream ends once the last request is answered', async () => {
     send('a', 'b');
     stream.onEnd?.();
     requests[1]?.answer('B');
@@ -110,12 +110,12 @@ describe('ModelStreamInfer', () => {
     expect(stream.log).toEqual(['A', 'B', 'end']);
   });
 
-  test('S3: a stream without requests ends at the half-close', () => {
+  test('STREAM-3: a stream without requests ends at the half-close', () => {
     stream.onEnd?.();
     expect(stream.log).toEqual(['end']);
   });
 
-  test('S4: a cancelled stream cancels its unanswered requests, each by itself', async () => {
+  test('STREAM-4: a cancelled stream cancels its unanswered requests, each by itself', async () => {
     const reasons: string[] = [];
     send('a', 'b', 'c');
     for (const { wire, call } of requests) call.onCancel = (reason: CancelReason) => reasons.push(`${wire} ${reason}`);
@@ -127,7 +127,7 @@ describe('ModelStreamInfer', () => {
     expect(requests[1]?.call.cancelled).toBe(true);
   });
 
-  test('S2: while the transport has no room, answers wait for it, and no more requests are read', async () => {
+  test('STREAM-2: while the transport has no room, answers wait for it, and no more requests are read', async () => {
     stream.hasRoom = false;
     send('a', 'b', 'c');
     for (const request of requests) request.answer(request.wire);
@@ -142,7 +142,7 @@ describe('ModelStreamInfer', () => {
     expect(stream.log.at(-1)).toBe('end');
   });
 
-  test('S5: an answer is released when the transport has it, and not before', async () => {
+  test('STREAM-5: an answer is released when the transport has it, and not before', async () => {
     stream.hasRoom = false;
     send('a', 'b');
     requests[1]?.answer('B');
@@ -158,7 +158,7 @@ describe('ModelStreamInfer', () => {
   test.each([
     ['is cancelled', () => stream.onCancel?.('client')],
     ['fails', () => requests[0]?.reject(new InferError('draining', 'the server drains'))],
-  ])('S5: when the stream %s, answers that wait are released, and so are those that come later', async (_, end) => {
+  ])('STREAM-5: when the stream %s, answers that wait are released, and so are those that come later', async (_, end) => {
     send('a', 'b', 'c');
     requests[1]?.answer('B');
     await settled();

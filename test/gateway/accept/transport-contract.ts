@@ -241,7 +241,7 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(outcomes.map((outcome) => String(outcome.message))).toEqual(Array(100).fill(String(message.length)));
       });
 
-      test('whoever discards its message takes nothing from the others, nor from its answer', async () => {
+      test('a call that discards its message takes nothing from the others, nor from its answer', async () => {
         const held: UnaryCall[] = [];
         const method: Method = {
           kind: 'unary',
@@ -305,7 +305,7 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(trailers.get('grpc-retry-pushback-ms')).toEqual(['13']);
       });
 
-      test('C3: a handler that throws ends its own call with INTERNAL, without a word of the cause', async () => {
+      test('CALL-3: a handler that throws ends its own call with INTERNAL, without a word of the cause', async () => {
         await serve({
           kind: 'unary',
           handle(call) {
@@ -328,7 +328,7 @@ export function describeTransport(name: string, listen: Listen): void {
         expect((await client.unary(METHOD, NOTHING)).status).toBe('INTERNAL');
       });
 
-      test('C1: a call ends once, whatever its handler does afterwards', async () => {
+      test('CALL-1: a call ends once, whatever its handler does afterwards', async () => {
         const ended = record<CallEnded>(diagnostics.callEnded);
         await serve({
           kind: 'unary',
@@ -392,7 +392,7 @@ export function describeTransport(name: string, listen: Listen): void {
         },
       );
 
-      test('C2: at its deadline a call is DEADLINE_EXCEEDED, and its handler is told once', async () => {
+      test('CALL-2: at its deadline a call is DEADLINE_EXCEEDED, and its handler is notified once', async () => {
         const reasons: CancelReason[] = [];
         const handled = Promise.withResolvers<UnaryCall>();
         await serve(
@@ -462,7 +462,7 @@ export function describeTransport(name: string, listen: Listen): void {
     });
 
     describe('cancellation', () => {
-      test('C2: the handler is told once that the client cancelled, and what it does then is dropped', async () => {
+      test('CALL-2: the handler is notified once that the client cancelled, and its later actions are dropped', async () => {
         const started = Promise.withResolvers<UnaryCall>();
         const cancelled = Promise.withResolvers<CancelReason>();
         await serve({
@@ -486,7 +486,7 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(ended.stop()).toEqual([expect.objectContaining({ status: 'CANCELLED', reason: 'cancelled' })]);
       });
 
-      test('C2: a call that was answered is not cancelled afterwards', async () => {
+      test('CALL-2: a call that was answered is not cancelled afterwards', async () => {
         const reasons: CancelReason[] = [];
         const calls: UnaryCall[] = [];
         await serve({
@@ -580,7 +580,7 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(messages.map(String)).toEqual(['one', 'two']);
       });
 
-      test('C3: an error thrown by onMessage ends the stream with INTERNAL', async () => {
+      test('CALL-3: an error thrown by onMessage ends the stream with INTERNAL', async () => {
         await serve({
           kind: 'streaming',
           handle(call) {
@@ -662,7 +662,7 @@ export function describeTransport(name: string, listen: Listen): void {
         expect(received).toBe(count);
       });
 
-      test('a cancelled stream is told so once', async () => {
+      test('a cancelled stream is notified once', async () => {
         const reasons: CancelReason[] = [];
         const cancelled = Promise.withResolvers<void>();
         await serve({
@@ -721,7 +721,7 @@ export function describeTransport(name: string, listen: Listen): void {
         await expect(connect(port)).rejects.toThrow('ECONNREFUSED');
       });
 
-      test('a stuck handler does not extend the drain: its caller gets UNAVAILABLE, and it is told', async () => {
+      test('a stuck handler does not extend the drain: its caller gets UNAVAILABLE, and it is notified', async () => {
         const started = Promise.withResolvers<void>();
         const cancelled = Promise.withResolvers<CancelReason>();
         await serve({

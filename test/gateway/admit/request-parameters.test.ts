@@ -45,7 +45,7 @@ describe("a caller's own parameters", () => {
     expect(readTerms(new Map([['mine', parameter]]))).toEqual(NO_TERMS);
   });
 
-  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])("T10: may be named '%s'", (key) => {
+  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])("may be named '%s'", (key) => {
     expect(readTerms(new Map([[key, STRING]]))).toEqual(NO_TERMS);
     expect(Object.hasOwn(Object.prototype, 'value')).toBe(false);
   });

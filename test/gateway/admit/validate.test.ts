@@ -126,7 +126,7 @@ describe('accepted requests', () => {
   });
 });
 
-describe('T1: bytes that do not match the shape', () => {
+describe('bytes that do not match the shape', () => {
   const wrong = SIZED.flatMap((datatype) => {
     const right = 2 * 4 * sizeOf(datatype);
     return [right - 1, right + 1, right * 2, 0].map((got) => ({ datatype, right, got }));
@@ -152,7 +152,7 @@ describe('T1: bytes that do not match the shape', () => {
   });
 });
 
-describe('T2: datatypes', () => {
+describe('datatypes', () => {
   const pairs = DATATYPES.flatMap((wanted) =>
     [...DATATYPES, 'fp32', 'FLOAT', '', 'TYPE_FP32', 'toString', '__proto__'].map((given) => ({ wanted, given })),
   ).filter(({ wanted, given }) => wanted !== given);
@@ -257,7 +257,7 @@ describe('T3-5: shapes', () => {
   });
 });
 
-describe('T7: raw and typed contents', () => {
+describe('raw and typed contents', () => {
   const signature = signatureOf([spec('a', 'UINT8', [-1]), spec('b', 'UINT8', [-1])]);
   const one = typedContents('UINT8', new Uint8Array(1), 1);
 
@@ -349,7 +349,7 @@ describe('T7: raw and typed contents', () => {
   });
 });
 
-describe('T8: names', () => {
+describe('names', () => {
   const signature = signatureOf([spec('a', 'UINT8', [-1]), spec('b', 'UINT8', [-1])]);
   const request = (...names: string[]): InferRequest =>
     inferRequest({
@@ -381,7 +381,7 @@ describe('T8: names', () => {
   });
 });
 
-describe('T11: strings', () => {
+describe('strings', () => {
   const four = encodeBytesTensor(['a', 'b', 'c', 'd'].map((text) => Buffer.from(text)));
   const strings = (...texts: (string | Uint8Array)[]): Uint8Array =>
     encodeBytesTensor(texts.map((text) => (typeof text === 'string' ? Buffer.from(text) : text)));
@@ -528,7 +528,7 @@ describe('shared memory', () => {
   });
 });
 
-test('T16: a request is accepted exactly where a plain reading of the rules says so', () => {
+test('a request is accepted exactly where a plain reading of the rules says so', () => {
   const shapes = fc.array(fc.constantFrom(-1, 0, 1, 2, 3, 4, 2 ** 31), { maxLength: 3 });
   const cases = fc.record({
     wanted: fc.constantFrom<Datatype>('UINT8', 'FP32', 'BOOL'),

@@ -359,21 +359,21 @@ describe('whatever waits', () => {
     expect(batches).toBeGreaterThan(200);
   }
 
-  test('Q5: a batch has at least one request, and never more than the maximum of rows', () => {
+  test('SCHED-5: a batch has at least one request, and never more than the maximum of rows', () => {
     forEachBatch((batch, _, { maxRows }) => {
       expect(batch.length).toBeGreaterThan(0);
       expect(rowsOf(batch)).toBeLessThanOrEqual(maxRows);
     });
   });
 
-  test('Q4: every request of a batch is answered in time, as far as is known', () => {
+  test('SCHED-4: every request of a batch is answered in time, as far as is known', () => {
     forEachBatch((batch, { predict }) => {
       const end = NOW + (predict(rowsOf(batch)) ?? 0);
       for (const { deadline } of batch) expect(deadline).toBeGreaterThanOrEqual(end);
     });
   });
 
-  test('Q7: a batch holds requests of its bucket, each once, in order of their turns', () => {
+  test('SCHED-7: a batch holds requests of its bucket, each once, in order of their turns', () => {
     forEachBatch((batch, { waiting: requests }) => {
       const places = batch.map((one) => requests.indexOf(one));
       expect(places).not.toContain(-1);

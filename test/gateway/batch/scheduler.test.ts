@@ -45,7 +45,7 @@ describe('batches', () => {
     expect(tickets.map(({ answer }) => answer?.timing.batchRows)).toEqual([6, 6, 6]);
   });
 
-  test('Q5: a batch never exceeds the maximum of rows', async () => {
+  test('SCHED-5: a batch never exceeds the maximum of rows', async () => {
     const bench = new SchedulerBench({ maxRows: 4 });
     const tickets = [3, 1, 2, 4, 1].map((rows) => bench.submit(fp32Rows(rows, rows)));
     await turn();
@@ -54,7 +54,7 @@ describe('batches', () => {
     expect(reasons(tickets)).toEqual(Array(5).fill('answered'));
   });
 
-  test('Q5: a batch never mixes shapes', async () => {
+  test('SCHED-5: a batch never mixes shapes', async () => {
     const bench = new SchedulerBench();
     for (const bucket of ['a', 'b', 'a', 'b', 'a']) bench.submit(fp32Rows(1, 0, bucket));
     await turn();
@@ -150,7 +150,7 @@ describe('batches', () => {
 });
 
 describe('a delay', () => {
-  test('Q3: one timer is armed, for the moment at which the oldest has waited long enough', async () => {
+  test('SCHED-3: one timer is armed, for the moment at which the oldest has waited long enough', async () => {
     const bench = new SchedulerBench({ maxDelayMs: 20 });
     for (let value = 0; value < 3; value++) {
       bench.submit(fp32Rows(1, value));
@@ -206,7 +206,7 @@ describe('deadlines', () => {
     expect(bench.scheduler.quiet).toBe(true);
   });
 
-  test('Q4: a request whose deadline passes in the queue is refused at that moment, and never run', async () => {
+  test('SCHED-4: a request whose deadline passes in the queue is refused at that moment, and never run', async () => {
     const bench = new SchedulerBench();
     const { blocker, tickets } = await bench.submitBehind(1);
     const ticket = bench.submit(fp32Rows(1, 99), { timeoutMs: 50 });
@@ -222,7 +222,7 @@ describe('deadlines', () => {
     expect(bench.executor.runs).toHaveLength(2);
   });
 
-  test('Q4: a deadline that no one announced is seen when the batch is formed', async () => {
+  test('SCHED-4: a deadline that no one announced is seen when the batch is formed', async () => {
     const bench = new SchedulerBench();
     const { blocker } = await bench.submitBehind(0);
     const ticket = bench.submit(fp32Rows(1), { call: callFor(50) });
@@ -292,7 +292,7 @@ describe('deadlines', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('Q4: a request that has become hopeless while it waited is never run, and is refused without a retry', async () => {
+  test('SCHED-4: a request that has become hopeless while it waited is never run, and is refused without a retry', async () => {
     const bench = new SchedulerBench();
     bench.teach(10);
     const { blocker, tickets } = await bench.submitBehind(1);
@@ -650,7 +650,7 @@ describe('a call that is cancelled', () => {
     expect(bench.executor.runs).toHaveLength(0);
   });
 
-  test('Q4: in the queue: it frees its place at once and is not run', async () => {
+  test('SCHED-4: in the queue: it frees its place at once and is not run', async () => {
     const bench = new SchedulerBench({ policy: { maxRequests: 2 } });
     const { blocker, tickets } = await bench.submitBehind(2);
     tickets[0]?.call.cancel();
@@ -801,7 +801,7 @@ describe('values that the model refuses', () => {
 
 describe('a runner that dies', () => {
   test.each<RunOutcome>([CRASHED, { kind: 'timed_out', cause: 'no answer within 2000 ms' }])(
-    'Q6: each request of its batch runs once more, by itself, and is answered ($kind)',
+    'SCHED-6: each request of its batch runs once more, by itself, and is answered ($kind)',
     async (outcome) => {
       const bench = new SchedulerBench();
       const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
@@ -814,7 +814,7 @@ describe('a runner that dies', () => {
     },
   );
 
-  test('Q6: a replay runs with nothing beside it, however many instances are idle', async () => {
+  test('SCHED-6: a replay runs with nothing beside it, however many instances are idle', async () => {
     const bench = new SchedulerBench({ instances: 3 });
     for (const value of [1, 2]) bench.submit(fp32Rows(2, value));
     await turn();
@@ -835,7 +835,7 @@ describe('a runner that dies', () => {
     expect([...bench.executor.inFlight].map((run) => run.values)).toEqual([[3], [4]]);
   });
 
-  test('Q6: a second crash names its culprit and hurts no other request', async () => {
+  test('SCHED-6: a second crash names its culprit and hurts no other request', async () => {
     const bench = new SchedulerBench();
     const tickets = [1, 2, 3].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();
@@ -939,7 +939,7 @@ describe('other outcomes', () => {
   });
 });
 
-describe('Q9: while no instance lives', () => {
+describe('SCHED-9: while no instance lives', () => {
   /** What a breaker says of instances that are expected back in `backMs`. */
   function downFor(backMs: number, sinceMs = performance.now()): Gate {
     const expectedAtMs = performance.now() + backMs;
@@ -1188,7 +1188,7 @@ test('a batch whose runner is ended for another one runs again as it was, and be
   expect(reasons(tickets)).toEqual(['answered', 'answered']);
 });
 
-test('Q1: whatever happens in whatever order, each request settles exactly once, and nothing is left', async () => {
+test('SCHED-1: whatever happens in whatever order, each request settles exactly once, and nothing is left', async () => {
   const step = fc.oneof(
     {
       weight: 5,

@@ -59,7 +59,7 @@ test('a run goes out, and its report settles it', async () => {
   expect(await reply).toEqual(REPORT);
 });
 
-test('I1: a second run beside one is a fault of ours, and does not disturb it', async () => {
+test('CHANNEL-1: a second run beside one is a fault of ours, and does not disturb it', async () => {
   const { channel, thread } = await channelAndThread();
   const first = channel.run(RUN, { maxMs: PATIENCE_MS });
   expect(await channel.run(RUN, { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'run-failed', fault: 'internal' });
@@ -120,7 +120,7 @@ test('a thread that ends by itself ends the process, idle or in a run', async ()
   expect(await reply).toEqual({ kind: 'ended', cause: 'a thread of it ended', timedOut: false });
 });
 
-test('I2: a process that dies settles its run with the cause of its death, which closes the channel a moment before', async () => {
+test('CHANNEL-2: a process that dies settles its run with the cause of its death, which closes the channel a moment before', async () => {
   const { channel, thread } = await channelAndThread();
   const reply = channel.run(RUN, { maxMs: PATIENCE_MS });
   const closed = once(thread.resume(), 'close');

@@ -144,7 +144,7 @@ describe('a batch', () => {
 });
 
 describe('instances', () => {
-  test('I1: take one batch each, and report when they are idle again', async () => {
+  test('GROUP-1: take one batch each, and report when they are idle again', async () => {
     let idled = 0;
     const file = loopModelFile();
     const { group, run } = await occupied(file, {

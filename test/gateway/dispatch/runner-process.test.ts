@@ -194,7 +194,7 @@ describe('the end of the process', () => {
     },
   );
 
-  test('K1: a run that gives no answer within its limit ends only with its process', async () => {
+  test('PROC-1: a run that gives no answer within its limit ends only with its process', async () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
     const pid = pidOf(runner);
@@ -248,7 +248,7 @@ describe('the end of the process', () => {
     ]);
   });
 
-  test('K2: an answer that is under way when the process is killed settles its run once, or not at all', async () => {
+  test('PROC-2: an answer that is under way when the process is killed settles its run once, or not at all', async () => {
     const runner = startRunner();
     const box = await load(runner, loopModelFile());
     let settled = 0;

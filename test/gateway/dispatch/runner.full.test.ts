@@ -111,7 +111,7 @@ describe('a runner that dies in service', () => {
     expect(await group.outcome(1)).toBe('ok');
   });
 
-  test('I2: fails only its own requests, and touches no other runner', async () => {
+  test('RUN-1: fails only its own requests, and touches no other runner', async () => {
     const [shared, other] = [runner('shared'), runner('other')];
     const file = loopModelFile();
     const [a, b, elsewhere] = [new Inhabitant(file), new Inhabitant(file), new Inhabitant(file)];
@@ -243,7 +243,7 @@ describe('a runner that dies in service', () => {
 });
 
 describe('a first load', () => {
-  test('I3: that ends the process is the failure of that model, and is not tried again', async () => {
+  test('RUN-2: that ends the process is the failure of that model, and is not tried again', async () => {
     const events = ends();
     const home = runner();
     const killer = new Killer();
@@ -254,7 +254,7 @@ describe('a first load', () => {
     expect(events).toEqual([]);
   });
 
-  test('I3: that ends a process in which others live costs them a restart, and no more', async () => {
+  test('RUN-2: that ends a process in which others live costs them a restart, and no more', async () => {
     const home = runner();
     const group = new Inhabitant();
     await home.admit(group);

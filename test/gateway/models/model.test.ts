@@ -165,7 +165,7 @@ describe('a model that loads', () => {
     },
   );
 
-  test('B11: answers a row beside others as it does by itself, bit for bit', async () => {
+  test('answers a row beside others as it does by itself, bit for bit', async () => {
     const { model } = await loaded(mlpModel());
     const { batcher } = model.ready;
     const rows = Array.from({ length: 40 }, (_, index): InferTensors => {
@@ -237,7 +237,7 @@ test('a model that runs for too long with made-up values is refused, and says wh
 });
 
 describe('faults in service', () => {
-  test('T13: an index out of range in one row of 32 fails only that row', async () => {
+  test('an index out of range in one row of 32 fails only that row', async () => {
     const { model } = await loaded(gatherModel(5));
     const { batcher } = model.ready;
     const answers = Array.from({ length: 32 }, (_, row) =>
@@ -249,7 +249,7 @@ describe('faults in service', () => {
     expect(model.breaker).toBe('closed');
   });
 
-  test('F2: a runner that is killed in the middle of a batch costs no one an answer', async () => {
+  test('a runner that is killed in the middle of a batch costs no one an answer', async () => {
     const { model, runner } = await loaded(loopModel());
     const { batcher } = model.ready;
     const answers = [1, 2, 3].map((value) => batcher.enqueue(loopRow(5_000, value), new FakeCall(), NO_TERMS));
@@ -259,7 +259,7 @@ describe('faults in service', () => {
     expect(model.state).toBe('READY');
   });
 
-  test('F3: only a request that runs longer than max_run_ms fails, and requests beside it are answered', async () => {
+  test('only a request that runs longer than max_run_ms fails, and requests beside it are answered', async () => {
     const { model } = await loaded(loopModel(), 'tensorgate: { max_run_ms: 1500 }');
     const { batcher } = model.ready;
     const answers = [loopRow(1, 1), loopRow(ENDLESS, 2), loopRow(1, 3)].map((row) =>
@@ -269,7 +269,7 @@ describe('faults in service', () => {
     expect(await outcomeOf(batcher.enqueue(loopRow(1), new FakeCall(), NO_TERMS))).toBe('answered');
   });
 
-  test('F4: a deadline that passes during a run ends the request then, and the model goes on', async () => {
+  test('a deadline that passes during a run ends the request then, and the model goes on', async () => {
     const { model } = await loaded(loopModel());
     const { batcher } = model.ready;
     expect(await outcomeOf(batcher.enqueue(loopRow(20_000), new FakeCall(), { ...NO_TERMS, timeoutMs: 100 }))).toBe(

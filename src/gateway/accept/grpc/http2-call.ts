@@ -280,7 +280,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   /** Hands the call to its method. */
   protected abstract run(): void;
 
-  /** Runs a handler: what it throws ends this call, and nothing else (C3). */
+  /** Runs a handler: what it throws ends this call, and nothing else (CALL-3). */
   protected guard(handler: () => void): void {
     try {
       handler();
@@ -373,7 +373,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     new LateRefusal(this.http2, end, deadlines);
   }
 
-  /** Only for a call that has not ended (C2). */
+  /** Only for a call that has not ended (CALL-2). */
   #cancel(reason: CancelReason, failure: InferError, notifiesCaller: boolean): void {
     this.#conclude({ code: failure.status, text: failure.message, failure });
     this.#cancelled = true;

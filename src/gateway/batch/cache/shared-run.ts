@@ -1,9 +1,9 @@
 /**
  * One run for several equal requests.
  *
- * R1: each request settles exactly once, at the latest when its own time is over.
- * R2: a request that leaves takes nothing from the others; when the last has left, the run is given up.
- * R3: the run has the deadline of the request that started it. If it fails because its time ran out, it starts again for the
+ * SHARE-1: each request settles exactly once, at the latest when its own time is over.
+ * SHARE-2: a request that leaves takes nothing from the others; when the last has left, the run is given up.
+ * SHARE-3: the run has the deadline of the request that started it. If it fails because its time ran out, it starts again for the
  *     requests with more time.
  */
 

@@ -3,11 +3,11 @@
  * next. The sessions keep nothing, so the state lives here: any instance runs any row, a batch mixes sequences freely, and
  * a replay after a crash starts from the same state. The queue behind it forms the batches.
  *
- * S1: of a sequence at most one request is handed on and unsettled; they are handed on in the order of arrival.
- * S2: a request changes the state of its sequence if, and only if, it is answered.
- * S3: a state is replaced, never changed in place: a batch that was given up may still read it.
- * S4: START and END hold from the arrival of an accepted request, whatever becomes of it.
- * S5: at most `maxSequences` have a state, in at most `maxSequenceBytes`; at most `slots` of them hand requests on.
+ * SEQ-1: of a sequence at most one request is handed on and unsettled; they are handed on in the order of arrival.
+ * SEQ-2: a request changes the state of its sequence if, and only if, it is answered.
+ * SEQ-3: a state is replaced, never changed in place: a batch that was given up may still read it.
+ * SEQ-4: START and END hold from the arrival of an accepted request, whatever becomes of it.
+ * SEQ-5: at most `maxSequences` have a state, in at most `maxSequenceBytes`; at most `slots` of them hand requests on.
  */
 
 import type { Call, CancelReason } from '../../accept/call.ts';

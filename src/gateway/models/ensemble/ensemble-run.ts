@@ -1,13 +1,13 @@
 /**
  * One request on its way through the graph of an ensemble.
  *
- * E1: it settles exactly once. After that no step starts, none that waits goes on waiting, and no room is taken any more.
- * E2: a step starts as soon as its last input is there and its device takes one more step of this request. It starts only if a
+ * ENS-1: it settles exactly once. After that no step starts, none that waits goes on waiting, and no room is taken any more.
+ * ENS-2: a step starts as soon as its last input is there and its device takes one more step of this request. It starts only if a
  *     wanted output needs it. Steps beside each other on a device of one core run one after the other.
- * E3: until it settles, a model has at least one of its steps, or the inputs of a step are being checked. Both end with the call,
+ * ENS-3: until it settles, a model has at least one of its steps, or the inputs of a step are being checked. Both end with the call,
  *     so the request ends with them.
- * E4: a tensor between two steps takes room from when it is there until the last step that takes it has ended.
- * E5: a request that its steps are not expected to answer in time is refused before the first of them starts. Steps that share a
+ * ENS-4: a tensor between two steps takes room from when it is there until the last step that takes it has ended.
+ * ENS-5: a request that its steps are not expected to answer in time is refused before the first of them starts. Steps that share a
  *     device count one after the other.
  */
 
@@ -131,7 +131,7 @@ export class EnsembleRun {
     );
   }
 
-  /** E5 */
+  /** ENS-5 */
   #refusal(now: number): InferError | undefined {
     const { name, forecast } = this.#surroundings;
     const whole = forecast.whole(this.#rows, this.#tensors.needed);
@@ -147,7 +147,7 @@ export class EnsembleRun {
   }
 
   readonly #cancel = (_: Waiter<InferOutputs>, reason: CancelReason): void => {
-    // E3: the first of them fails the request, and says where it was.
+    // ENS-3: the first of them fails the request, and says where it was.
     for (const call of [...this.#running]) call.cancel(reason);
   };
 
@@ -242,7 +242,7 @@ export class EnsembleRun {
     for (const call of [...this.#running]) call.cancel('client');
   }
 
-  /** E1 */
+  /** ENS-1 */
   #leave(): void {
     this.#passage?.leave();
     this.#tensors.releaseAll();

@@ -2,7 +2,7 @@
  * Which models are loaded, and how that changes while they serve.
  *
  * LIFE-1: what serves is touched only when what replaces it is READY: configuration read, loaded in a runner of its own, warmed,
- *     checked. Then the table is changed once, synchronously (V1 in model-table.ts).
+ *     checked. Then the table is changed once, synchronously (TABLE-1 in model-table.ts).
  * LIFE-2: a request is answered by the version that it found, because between finding and queueing there is no turn of the event
  *     loop (infer.ts). What left the table is ended when it has answered what it had.
  * LIFE-3: orders about one model are carried out one after another; those about different models side by side.

@@ -1,9 +1,9 @@
 /**
  * The memory of models: what their runners hold, and whether there is room for more.
  *
- * M1: memory is measured, process by process (process-memory.ts): a process that models share counts once.
- * M2: a load counts with an estimate until it is done; an unload counts until the process is gone.
- * M3: one decides at a time, so that room which was made for one is not taken by another.
+ * MEM-1: memory is measured, process by process (process-memory.ts): a process that models share counts once.
+ * MEM-2: a load counts with an estimate until it is done; an unload counts until the process is gone.
+ * MEM-3: one decides at a time, so that room which was made for one is not taken by another.
  */
 
 import path from 'node:path';

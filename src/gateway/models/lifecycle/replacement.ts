@@ -2,7 +2,7 @@
  * Replacement of the versions of a model by those that its source names: a pure decision, in two steps. Before anything loads,
  * `planReplacement` names the versions to keep and to load. Once they have loaded or failed, `completeReplacement` names the serving ones.
  *
- * LIFE-4: a version never leaves where the model would be left without a READY version because another version failed.
+ * This holds LIFE-4: a version never leaves where the model would be left without a READY version because another version failed.
  */
 
 /** A version of the model. Versions of equal identity are the same: files, and configuration. */

@@ -3,8 +3,8 @@
  * objects by the names of fields, as the JSON of the same message would be.
  * Rules: https://protobuf.dev/reference/protobuf/textformat-spec/
  *
- * P1: no text makes this throw, recurse deeper than `MAX_DEPTH`, or take time that is more than linear in its length.
- * P2: nothing is dropped: an unknown or repeated field is a problem.
+ * TEXT-1: no text makes this throw, recurse deeper than `MAX_DEPTH`, or take time that is more than linear in its length.
+ * TEXT-2: nothing is dropped: an unknown or repeated field is a problem.
  */
 
 import { suggestion } from '../../../suggestion.ts';

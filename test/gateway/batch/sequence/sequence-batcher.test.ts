@@ -199,7 +199,7 @@ describe('the state', () => {
   test.each([
     ['refused', REFUSED, 'invalid_data'],
     ['failed', FAILED, 'internal'],
-  ] as const)('S2: stays as it was when a run is %s, and the sequence goes on', async (_, outcome, reason) => {
+  ] as const)('SEQ-2: stays as it was when a run is %s, and the sequence goes on', async (_, outcome, reason) => {
     const bench = new Bench();
     const tickets = [bench.submit(5n, 1, START), bench.submit(5n, 10), bench.submit(5n, 100)];
     await turn();
@@ -222,7 +222,7 @@ describe('the state', () => {
     expect(bench.runs).toEqual([[1], [10], [10]]);
   });
 
-  test('S2, S3: is untouched by a run whose caller went away', async () => {
+  test('SEQ-2, SEQ-3: is untouched by a run whose caller went away', async () => {
     const bench = new Bench({ instances: 2 });
     const first = bench.submit(5n, 1, START);
     await bench.settle();
@@ -472,7 +472,7 @@ describe('a request that waits for its turn', () => {
     expect(bench.runs).toEqual([[1], [7], [10]]);
   });
 
-  test('S4: its END ends the sequence', async () => {
+  test('SEQ-4: its END ends the sequence', async () => {
     const bench = new Bench();
     const first = bench.submit(5n, 1, START);
     const last = bench.submit(5n, 10, END);
@@ -483,7 +483,7 @@ describe('a request that waits for its turn', () => {
     expect(bench.batcher.sequences).toBe(0);
   });
 
-  test.each(['now', 'later'])('S4: its START holds for the next, which comes %s', async (when) => {
+  test.each(['now', 'later'])('SEQ-4: its START holds for the next, which comes %s', async (when) => {
     const bench = new Bench();
     const first = bench.submit(5n, 1, START);
     const restart = bench.submit(5n, 10, START);
@@ -693,7 +693,7 @@ test('whatever happens in whatever order, each sequence is answered as in a run 
       const home = new Map<number, { readonly sequence: readonly Ticket[]; readonly index: number }>();
       executor.onRow = (x) => {
         const { sequence, index } = home.get(x) ?? { sequence: [], index: 0 };
-        // S1: whatever came before it in its sequence is settled.
+        // SEQ-1: whatever came before it in its sequence is settled.
         expect(sums(sequence.slice(0, index))).not.toContain('open');
       };
       for (const one of steps) {

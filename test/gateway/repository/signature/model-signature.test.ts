@@ -126,7 +126,7 @@ describe('names of batch axes', () => {
     expect(batching).toEqual({ kind: 'on', maxRows: 64 });
   });
 
-  test('are those of the axes that the configuration gives, where it gives any', async () => {
+  test('follow the axes that the configuration gives, where it gives any', async () => {
     const info = session([x, tensor('k', ['steps', 'rows'])], [tensor('y', ['steps', 'rows', 2])]);
     const { batching, inputs, outputs } = await resolve(info, { tensorgate: { batch_axes: { x: 1 } } });
     expect(batching).toEqual({ kind: 'on', maxRows: 64 });
