@@ -7,8 +7,8 @@ import { expect, test } from 'vitest';
 import { titlesOf } from './words/prose.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
-/** A line of a comment that states an invariant. */
-const STATEMENT = /^\s*(?:\*|\/\/)\s+([A-Z]+-?\d+): /gm;
+/** A line at the head of a file, or of something that it exports, that states an invariant. Comments further in refer to it. */
+const STATEMENT = /^ \*\s+([A-Z]+-?\d+): /gm;
 const LABEL = /^[A-Z]{2,}-\d+$/;
 
 interface Invariant {

@@ -1,7 +1,7 @@
 /**
- * `npm run demo`: starts the server on the models of this repository, warms it up, classifies one photograph and then ten at
- * the same time, which the server batches, and stops the server again. Exits 0 when at least nine answers are right and the
- * server ended cleanly.
+ * `npm run demo`: starts the server on the models of this repository, warms it up, and classifies one photograph. Then it
+ * classifies ten at the same time, which the server batches, and stops the server again. Exits 0 when at least nine answers
+ * are right and the server ended cleanly.
  */
 
 import { spawn } from 'node:child_process';
