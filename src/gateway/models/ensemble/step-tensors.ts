@@ -1,6 +1,6 @@
 /**
  * The tensors of one request of an ensemble: the values that are there, the steps that wait for them, and the room that they take.
- * The rule E4 of `ensemble-run.ts` is held here.
+ * The rule ENS-4 of `ensemble-run.ts` is held here.
  */
 
 import { NO_PARAMETERS } from '../../../wire/infer-parameter.ts';
