@@ -3,7 +3,7 @@
  * an ensemble, or for a model that is being loaded.
  *
  * WAIT-1: a waiter settles exactly once. It is resolved or rejected; later outcomes change nothing.
- * WAIT-2: from `watch` until it settles or is released, a waiter holds the `onCancel` of its call. Whoever hands the request on
+ * WAIT-2: from `watch` until it settles or is released, a waiter holds the `onCancel` of its call. A caller that hands the request on
  *         releases it first.
  * WAIT-3: a time limit has a timer only where it ends before the deadline of the call, which the transport watches.
  * WAIT-4: after its end, a waiter has no timer, and its call refers to no part of it.

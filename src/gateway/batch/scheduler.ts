@@ -193,7 +193,7 @@ export class Scheduler implements Batcher {
     if (this.#workload.isDraining) this.#pumpSoon();
   };
 
-  /** Q8. Postponing changes which request is sent, but not when. */
+  /** SCHED-8. Postponing changes which request is sent, but not when. */
   readonly #endLimit = (request: QueuedRequest, reason: CancelReason): void => {
     if (this.#options.queues.at(request.level).timeoutAction === 'delay') this.#queue.postpone(request);
     else this.#forget(request, reason);

@@ -158,17 +158,20 @@ describe('ModelStreamInfer', () => {
   test.each([
     ['is cancelled', () => stream.onCancel?.('client')],
     ['fails', () => requests[0]?.reject(new InferError('draining', 'the server drains'))],
-  ])('STREAM-5: when the stream %s, answers that wait are released, and so are those that come later', async (_, end) => {
-    send('a', 'b', 'c');
-    requests[1]?.answer('B');
-    await settled();
-    end();
-    await settled();
-    requests[2]?.answer('C');
-    await settled();
-    expect(released).toEqual(['B', 'C']);
-    expect(stream.log.filter((line) => !line.startsWith('fail'))).toEqual([]);
-  });
+  ])(
+    'STREAM-5: when the stream %s, answers that wait are released, and so are those that come later',
+    async (_, end) => {
+      send('a', 'b', 'c');
+      requests[1]?.answer('B');
+      await settled();
+      end();
+      await settled();
+      requests[2]?.answer('C');
+      await settled();
+      expect(released).toEqual(['B', 'C']);
+      expect(stream.log.filter((line) => !line.startsWith('fail'))).toEqual([]);
+    },
+  );
 
   test('a request has the deadline and the metadata of its stream', () => {
     send('a');

@@ -92,7 +92,7 @@ function lengthAxesOf(
 
 /**
  * Makes a row whose first element is not padding, because the result of a row that is only padding depends on its padding. The
- * masks of even seeds have no padding at all, those of odd seeds end in padding.
+ * masks of even seeds have no padding at all, and masks of odd seeds end in padding.
  */
 function madeRow(
   inputs: readonly ModelTensor[],

@@ -8,7 +8,7 @@ export type RowAxis = number | 'shared';
 /** Batch axes with different names. Exporters often rename the axes of outputs, so only runs show whether they are one axis. */
 export interface AxisDoubt {
   readonly text: string;
-  /** Inputs whose axis has another name than that of the first. */
+  /** Inputs whose axis has another name than the first input's. */
   readonly inputs: ReadonlySet<string>;
 }
 
