@@ -9,7 +9,7 @@ import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
 import { parseModelConfig, readModelConfig } from '../repository/config/config-file.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/config/model-config.ts';
 import { sessionOptions } from '../repository/config/session-options.ts';
-import { chooseVersions } from '../repository/config/version-policy.ts';
+import { chooseVersions, missingVersions } from '../repository/config/version-policy.ts';
 import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { modelFileProblem } from '../repository/model-file.ts';
 import type { ModelFolder } from '../repository/model-repository.ts';
@@ -66,7 +66,10 @@ export async function planModel(
     configOverride === undefined
       ? await readModelConfig(folder.configPath, folder.name)
       : parseModelConfig({ text: configOverride, name: OVERRIDE_NAME, form: 'request' }, folder.name);
-  for (const warning of warnings) {
+  const missing = missingVersions(folder.versions, config.version_policy).map(
+    (version) => `version_policy names version ${version}, which is not in its directory`,
+  );
+  for (const warning of [...warnings, ...missing]) {
     diagnostics.notice.publish({ level: 'warn', text: `model '${folder.name}': ${warning}` });
   }
   const versions = chooseVersions(folder.versions, config.version_policy);

@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type PlanDefaults, planModel } from '../../../src/gateway/models/model-plan.ts';
 import type { ModelPlan } from '../../../src/gateway/models/planned-version.ts';
+import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { ModelConfigError } from '../../../src/gateway/repository/config/model-config.ts';
 import { scanRepository } from '../../../src/gateway/repository/model-repository.ts';
 import { additionModel, writeModel } from '../../support/onnx-models.ts';
@@ -50,6 +51,14 @@ describe('versions', () => {
 
   test('are chosen by the policy', async () => {
     expect((await planned([1, 2, 10], 'version_policy: { latest: {} }')).map(({ ref }) => ref.version)).toEqual(['10']);
+  });
+
+  test('that the policy names are a warning where they are missing, and the others are planned', async () => {
+    const notices: string[] = [];
+    onTestFinished(diagnostics.notice.subscribe(({ text }) => void notices.push(text)));
+    const plans = await planned([1, 2], 'version_policy: { specific: { versions: [2, 7] } }');
+    expect(plans.map(({ ref }) => ref.version)).toEqual(['2']);
+    expect(notices).toEqual(["model 'm': version_policy names version 7, which is not in its directory"]);
   });
 
   test('are an error when the policy chooses none', async () => {
