@@ -19,7 +19,7 @@ import type { RunReply } from './instance-channel.ts';
 import { MailboxRoom, NoRoom } from './mailbox-room.ts';
 import type { Outage } from './outage.ts';
 import type { RunBounds, RunnerEnd } from './run-watch.ts';
-import type { Tenant } from './runner.ts';
+import type { HostedModel } from './runner.ts';
 import { LoadError, type RunnerProcess } from './runner-process.ts';
 
 export interface InstanceGroupOptions {
@@ -64,7 +64,7 @@ const RENEW_PAUSE_MS = 10_000;
 /** Numbers instances over all model versions, so that those in one runner never collide. */
 let lastNumber = 0;
 
-export class InstanceGroup implements Tenant {
+export class InstanceGroup implements HostedModel {
   readonly model: ModelRef;
   readonly #options: InstanceGroupOptions;
   readonly #room: MailboxRoom;

@@ -14,7 +14,7 @@ import type { RunnerEnd } from './run-watch.ts';
 import { LoadError, RunnerProcess } from './runner-process.ts';
 
 /** A model version in a runner. */
-export interface Tenant {
+export interface HostedModel {
   readonly model: ModelRef;
   /** Loads its instances into a new process. Rejects where they do not load. */
   occupy(process: RunnerProcess): Promise<void>;
@@ -24,8 +24,8 @@ export interface Tenant {
   suspend(outage: Outage): void;
 }
 
-/** A tenant that was loaded at least once. */
-interface Stay {
+/** The supervision of a model version that was loaded at least once. */
+interface Supervision {
   /** Starts in a row after which it did not live long. */
   failures: number;
   /** Since when it is in the living process; `undefined` during an outage. */
@@ -43,7 +43,7 @@ export class Runner {
   readonly #env: NodeJS.ProcessEnv;
   readonly #onEmpty: () => void;
   readonly #niceness: number;
-  readonly #stays = new Map<Tenant, Stay>();
+  readonly #supervised = new Map<HostedModel, Supervision>();
   /** Model versions that are moving in: the process is not ended under them. */
   #arriving = 0;
   #process: RunnerProcess | undefined;
@@ -69,16 +69,21 @@ export class Runner {
   }
 
   get empty(): boolean {
-    return this.#stays.size === 0 && this.#arriving === 0;
+    return this.#supervised.size === 0 && this.#arriving === 0;
   }
 
-  /** Moves a model version in. Rejects with a LoadError where it does not load; other tenants are not harmed. */
-  admit(tenant: Tenant): Promise<void> {
+  /** Moves a model version in. Rejects with a LoadError where it does not load; other models are not harmed. */
+  admit(hosted: HostedModel): Promise<void> {
     this.#arriving++;
     return this.#inTurn(async () => {
       try {
-        await this.#load(tenant);
-        this.#stays.set(tenant, { failures: 0, loadedAtMs: performance.now(), downSinceMs: 0, restart: undefined });
+        await this.#load(hosted);
+        this.#supervised.set(hosted, {
+          failures: 0,
+          loadedAtMs: performance.now(),
+          downSinceMs: 0,
+          restart: undefined,
+        });
       } finally {
         this.#arriving--;
       }
@@ -86,11 +91,11 @@ export class Runner {
   }
 
   /** Moves a model version out; with the last one the process ends, and its memory is the system's again. */
-  release(tenant: Tenant): void {
-    clearTimeout(this.#stays.get(tenant)?.restart);
-    this.#stays.delete(tenant);
+  release(hosted: HostedModel): void {
+    clearTimeout(this.#supervised.get(hosted)?.restart);
+    this.#supervised.delete(hosted);
     if (!this.empty) {
-      tenant.vacate();
+      hosted.vacate();
       return;
     }
     this.#stop();
@@ -100,7 +105,7 @@ export class Runner {
   /** Kills the process for good: a model that is about to be loaded is refused. Resolves when the process is gone. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { restart } of this.#stays.values()) clearTimeout(restart);
+    for (const { restart } of this.#supervised.values()) clearTimeout(restart);
     const ended = this.#process?.ended;
     this.#stop();
     await ended;
@@ -123,11 +128,11 @@ export class Runner {
     return done;
   }
 
-  async #load(tenant: Tenant): Promise<void> {
+  async #load(hosted: HostedModel): Promise<void> {
     const process = this.#living();
     this.#isLoading = true;
     try {
-      await tenant.occupy(process);
+      await hosted.occupy(process);
       if (!process.alive) throw new LoadError('the runner ended when the model was loaded');
     } finally {
       this.#isLoading = false;
@@ -148,64 +153,65 @@ export class Runner {
     this.#process = undefined;
     if (this.#closed) return;
     // A model that was not in it waits for a start already; one that was being loaded learns it from its load.
-    const lost = [...this.#stays].filter(([, { loadedAtMs }]) => loadedAtMs !== undefined);
+    const lost = [...this.#supervised].filter(([, { loadedAtMs }]) => loadedAtMs !== undefined);
     if (lost.length === 0) return;
     const models = lost.map(([{ model }]) => model);
     diagnostics.runnerEnded.publish({ runner: this.name, models, cause, isStopped: culprit?.fault === 'abandoned' });
     // A request that takes too long says nothing of the model's health.
     const isOwnDoing = !this.#isLoading && culprit === undefined;
-    for (const [tenant, stay] of lost) this.#suspend(tenant, stay, { cause, isRefused: false, isOwnDoing });
+    for (const [hosted, supervision] of lost)
+      this.#suspend(hosted, supervision, { cause, isRefused: false, isOwnDoing });
   }
 
   #suspend(
-    tenant: Tenant,
-    stay: Stay,
+    hosted: HostedModel,
+    supervision: Supervision,
     { cause, isRefused, isOwnDoing }: { cause: string; isRefused: boolean; isOwnDoing: boolean },
   ): void {
     const now = performance.now();
-    if (stay.loadedAtMs !== undefined) {
-      if (now - stay.loadedAtMs > HEALTHY_AFTER_MS) stay.failures = 0;
-      stay.loadedAtMs = undefined;
-      stay.downSinceMs = now;
+    if (supervision.loadedAtMs !== undefined) {
+      if (now - supervision.loadedAtMs > HEALTHY_AFTER_MS) supervision.failures = 0;
+      supervision.loadedAtMs = undefined;
+      supervision.downSinceMs = now;
     }
-    const pauseMs = restartPauseMs(stay.failures);
-    if (isOwnDoing) stay.failures++;
+    const pauseMs = restartPauseMs(supervision.failures);
+    if (isOwnDoing) supervision.failures++;
     // A server that ends meanwhile does not wait for it.
-    stay.restart = setTimeout(() => this.#restart(tenant, stay), pauseMs).unref();
-    const attempt = Math.max(1, stay.failures);
-    tenant.suspend({ sinceMs: stay.downSinceMs, attempt, nextAtMs: now + pauseMs, cause, isRefused });
+    supervision.restart = setTimeout(() => this.#restart(hosted, supervision), pauseMs).unref();
+    const attempt = Math.max(1, supervision.failures);
+    hosted.suspend({ sinceMs: supervision.downSinceMs, attempt, nextAtMs: now + pauseMs, cause, isRefused });
   }
 
-  /** Loads a tenant that was lost into the living process, or a new one. */
-  #restart(tenant: Tenant, stay: Stay): void {
-    const isGone = (): boolean => this.#closed || this.#stays.get(tenant) !== stay;
+  /** Loads a lost model version into the living process, or a new one. */
+  #restart(hosted: HostedModel, supervision: Supervision): void {
+    const isGone = (): boolean => this.#closed || this.#supervised.get(hosted) !== supervision;
     void this.#inTurn(async () => {
       if (isGone()) return;
-      const { model } = tenant;
+      const { model } = hosted;
       try {
-        await this.#load(tenant);
+        await this.#load(hosted);
       } catch (error) {
         if (isGone()) return;
         const cause = messageOf(error);
         diagnostics.runnerStarted.publish({ runner: this.name, model, outcome: 'failed', cause });
         const isRefused = error instanceof LoadError && this.#process?.alive === true;
-        this.#suspend(tenant, stay, { cause, isRefused, isOwnDoing: true });
+        this.#suspend(hosted, supervision, { cause, isRefused, isOwnDoing: true });
         this.#stopUnused();
         return;
       }
       // It moved out meanwhile.
       if (isGone()) {
-        tenant.vacate();
+        hosted.vacate();
         return;
       }
-      stay.loadedAtMs = performance.now();
+      supervision.loadedAtMs = performance.now();
       diagnostics.runnerStarted.publish({ runner: this.name, model, outcome: 'ok', cause: undefined });
     });
   }
 
   /** A process without a model is not kept while its models wait for their next start. */
   #stopUnused(): void {
-    const isUsed = [...this.#stays.values()].some(({ loadedAtMs }) => loadedAtMs !== undefined);
+    const isUsed = [...this.#supervised.values()].some(({ loadedAtMs }) => loadedAtMs !== undefined);
     if (!isUsed && this.#arriving === 0) this.#stop();
   }
 }

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import type { Tenant } from '../../../src/gateway/dispatch/runner.ts';
+import type { HostedModel } from '../../../src/gateway/dispatch/runner.ts';
 import { RunnerSet } from '../../../src/gateway/dispatch/runner-set.ts';
 
 function runners(): RunnerSet {
@@ -10,7 +10,7 @@ function runners(): RunnerSet {
 
 const MODEL = { name: 'm', version: '1' };
 
-function tenant(): Tenant {
+function hosted(): HostedModel {
   return { model: MODEL, occupy: () => Promise.resolve(), vacate: () => {}, suspend: () => {} };
 }
 
@@ -25,7 +25,7 @@ test('a version that is loaded again gets a runner beside the one it has', () =>
 test('versions that name a runner share it, also after all of them left', async () => {
   const set = runners();
   const shared = set.runnerFor(MODEL, { shared: 'shared', niceness: 0 });
-  const one = tenant();
+  const one = hosted();
   await shared.admit(one);
   shared.release(one);
   expect(set.runnerFor({ name: 'n', version: '2' }, { shared: 'shared', niceness: 0 })).toBe(shared);
@@ -34,13 +34,13 @@ test('versions that name a runner share it, also after all of them left', async 
 test('the end of the server is the end of every runner, and of those that are still to come', async () => {
   const set = runners();
   const own = set.runnerFor(MODEL, { shared: undefined, niceness: 0 });
-  await own.admit(tenant());
+  await own.admit(hosted());
   await set.close();
   expect(own.pid).toBeUndefined();
-  await expect(set.runnerFor(MODEL, { shared: undefined, niceness: 0 }).admit(tenant())).rejects.toThrow(
+  await expect(set.runnerFor(MODEL, { shared: undefined, niceness: 0 }).admit(hosted())).rejects.toThrow(
     'the server ends',
   );
-  await expect(set.runnerFor(MODEL, { shared: 'shared', niceness: 0 }).admit(tenant())).rejects.toThrow(
+  await expect(set.runnerFor(MODEL, { shared: 'shared', niceness: 0 }).admit(hosted())).rejects.toThrow(
     'the server ends',
   );
 });

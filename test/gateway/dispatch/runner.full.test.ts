@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InstanceGroup } from '../../../src/gateway/dispatch/instance-group.ts';
 import type { Outage } from '../../../src/gateway/dispatch/outage.ts';
-import { Runner, type Tenant } from '../../../src/gateway/dispatch/runner.ts';
+import { type HostedModel, Runner } from '../../../src/gateway/dispatch/runner.ts';
 import type { RunnerProcess } from '../../../src/gateway/dispatch/runner-process.ts';
 import { diagnostics, type RunnerEnded } from '../../../src/gateway/ops/diagnostics.ts';
 import { identityModel } from '../../support/onnx-models.ts';
@@ -64,7 +64,7 @@ class Inhabitant extends InstanceGroup {
 }
 
 /** A model whose load ends its process. */
-class Killer implements Tenant {
+class Killer implements HostedModel {
   readonly model = { name: 'killer', version: '1' };
   loads = 0;
 
