@@ -49,7 +49,14 @@ function isIn(name: string, places: readonly string[]): boolean {
 }
 
 /** Facts of the language, of Node and of the package, which every place may use. */
-const EVERYWHERE = ['error-message.ts', 'mailbox-directory.ts', 'protocol-files.ts', 'suggestion.ts', 'timer-limit.ts'];
+const EVERYWHERE = [
+  'error-message.ts',
+  'mailbox-directory.ts',
+  'protocol-files.ts',
+  'shell-word.ts',
+  'suggestion.ts',
+  'timer-limit.ts',
+];
 
 test('there is something to check', () => {
   expect(FILES.length).toBeGreaterThan(50);
@@ -142,6 +149,7 @@ const ROOMS: readonly Room[] = [
       'model-files.ts',
       'model-repository.ts',
       'npz-archive.ts',
+      'opened-repository.ts',
       'signature/batching-description.ts',
       'signature/ensemble-graph.ts',
       'signature/ensemble-signature.ts',
@@ -305,6 +313,7 @@ const ROOMS: readonly Room[] = [
       'model.ts',
       'planned-version.ts',
       'readiness.ts',
+      'sample-request.ts',
       'servable.ts',
       'traffic.ts',
       'version-choice.ts',
@@ -575,6 +584,8 @@ describe('rooms', () => {
   test('only serve and the commands that work on models without serving them import the gateway', () => {
     const knowing = [
       'cli/serve.ts',
+      'cli/start-report.ts',
+      'cli/sample-commands.ts',
       'cli/doctor.ts',
       'cli/setting-options.ts',
       'cli/validate.ts',

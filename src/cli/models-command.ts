@@ -3,6 +3,7 @@ import type { CommandContext } from './command-context.ts';
 import { addConnectionOptions } from './connection-options.ts';
 import type { ModelsFlags } from './models.ts';
 import type { ShadowFlags } from './shadow.ts';
+import { WHAT } from './shared-options.ts';
 import type { ValidateFlags } from './validate.ts';
 
 export function addModels(program: Command, { exit }: CommandContext): void {
@@ -32,11 +33,11 @@ export function addModels(program: Command, { exit }: CommandContext): void {
   );
   modelsCommand
     .command('validate')
-    .description('Check the models and configurations of a repository without serving them.')
-    .argument('<directory>', 'model repository')
+    .description('Check a model, or the models and configurations of a repository, without serving them.')
+    .argument('<what>', WHAT)
     .option('--json', 'print JSON')
-    .action(async (directory: string, flags: ValidateFlags) => {
+    .action(async (what: string, flags: ValidateFlags) => {
       const { validate } = await import('./validate.ts');
-      exit(await validate(directory, flags));
+      exit(await validate(what, flags));
     });
 }

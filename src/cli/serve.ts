@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { ModelSummary, Server } from '../gateway/main.ts';
+import type { Server } from '../gateway/main.ts';
 import { fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
@@ -8,17 +8,20 @@ import { SettingsError } from '../gateway/ops/settings-error.ts';
 import { completeSettings, describeSettings } from '../gateway/ops/settings-loading.ts';
 import { type GivenSettings, readSources, type SettingsSources } from '../gateway/ops/settings-sources.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
+import { openRepository } from '../gateway/repository/opened-repository.ts';
 import { MAX_TIMER_MS } from '../timer-limit.ts';
 import { CliError } from './cli-error.ts';
 import { Interruption } from './interruption.ts';
 import { endProcess } from './process-end.ts';
 import { type ConfigFlags, settingsSources } from './setting-options.ts';
+import { reportStart } from './start-report.ts';
 import { formatTable } from './table.ts';
-import { toOneLine } from './terminal-text.ts';
 import { watchFaults } from './uncaught-fault.ts';
 
 export interface ServeFlags extends ConfigFlags {
   readonly printConfig?: boolean;
+  /** An ONNX file, a folder with one model, or a repository, in place of the setting `modelRepository`. */
+  readonly what?: string | undefined;
 }
 
 /**
@@ -27,11 +30,26 @@ export interface ServeFlags extends ConfigFlags {
  * @throws CliError where the settings are wrong, or the server cannot start
  */
 export async function serve(given: SettingsSources['flags'], flags: ServeFlags, version: string): Promise<number> {
+  const { what } = flags;
+  if (what !== undefined && given['modelRepository'] !== undefined) {
+    throw new CliError(`two places of models: '${what}' and --model-repository; give one of them`);
+  }
+  const settingsFor = (modelRepository: string | undefined): GivenSettings => {
+    const flagged = modelRepository === undefined ? given : { ...given, modelRepository };
+    return readSources(settingsSources(flagged, flags, process.env));
+  };
   try {
-    const settings = readSources(settingsSources(given, flags, process.env));
-    if (flags.printConfig !== true) return await serveUntilSignal(settings, version);
-    await printSettings(settings);
-    return 0;
+    if (flags.printConfig === true) {
+      await printSettings(settingsFor(what));
+      return 0;
+    }
+    const repository = what === undefined ? undefined : await openRepository(what);
+    const cleanUp = async (): Promise<void> => repository?.close();
+    try {
+      return await serveUntilSignal(settingsFor(repository?.directory), version, cleanUp);
+    } finally {
+      await cleanUp();
+    }
   } catch (error) {
     throw isExpected(error) ? new CliError(error.message, { cause: error }) : error;
   }
@@ -62,8 +80,8 @@ function formatValue(value: unknown): string {
   return value === undefined ? '' : String(value);
 }
 
-/** Returns the exit code. */
-async function serveUntilSignal(given: GivenSettings, version: string): Promise<number> {
+/** Ends the process with the exit code, after `cleanUp`; rejects where the server cannot start. */
+async function serveUntilSignal(given: GivenSettings, version: string, cleanUp: () => Promise<void>): Promise<never> {
   const asked = completeSettings(given);
   const { settings, findings } = fitSettings(asked, given, await readCapacity(asked));
   // A closed pipe must not end the server.
@@ -71,6 +89,7 @@ async function serveUntilSignal(given: GivenSettings, version: string): Promise<
   let server: Server | undefined;
   const kill = (code: number, waitMs: number): void => {
     server?.kill();
+    void cleanUp();
     void endProcess(code, waitMs);
   };
   // The first process of a container has no default action for signals: this one listens from the beginning.
@@ -88,9 +107,10 @@ async function serveUntilSignal(given: GivenSettings, version: string): Promise<
   const { startServer } = await import('../gateway/main.ts');
   server = await startServer(settings, { env: process.env, version, capacity: findings });
   const endedEarly = await Promise.race([server.loaded, end]);
-  if (endedEarly === undefined) process.stdout.write(describeServer(server));
+  if (endedEarly === undefined) reportStart(server, settings);
   const exitCode = await end;
   await server.stop();
+  await cleanUp();
   // Not by returning: what still holds the event loop is nothing that anyone waits for, such as the connection of an exporter.
   return endProcess(exitCode, limitMs);
 }
@@ -104,22 +124,4 @@ function logFault(text: string, cause?: unknown): void {
   if (diagnostics.notice.active) diagnostics.notice.publish({ level: 'error', text, cause });
   // Nothing logs yet, or any more.
   else process.stderr.write(`error: ${text}${cause instanceof Error ? `: ${cause.stack}` : ''}\n`);
-}
-
-/** A line for each model version, and one with the addresses, which says that it is ready. */
-function describeServer(server: Server): string {
-  const models = server.models().map((model) => `${describeModel(model)}\n`);
-  const { host, grpcPort, httpPort, adminPort } = server;
-  const ports = { grpc: grpcPort, http: httpPort, ...(adminPort !== undefined && { admin: adminPort }) };
-  const addresses = Object.entries(ports).map(([name, port]) => `${name} ${formatAddress(host, port)}`);
-  return `${models.join('')}tensorgate ready: ${addresses.join(', ')}\n`;
-}
-
-function describeModel({ name, version, state, detail }: ModelSummary): string {
-  const subject = version === '' ? name : `${name} version ${version}`;
-  return toOneLine(state === 'READY' ? `${subject}: ${detail}` : `${subject}: ${state}: ${detail}`);
-}
-
-function formatAddress(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -2,6 +2,10 @@
 
 import { Option } from 'commander';
 
+/** What `serve` and `models validate` take. */
+export const WHAT =
+  'ONNX file, folder with one model (an export of Hugging Face, KServe or MLflow), or model repository';
+
 export function repositoryOption(): Option {
   return new Option('--model-repository <dir>', 'model repository')
     .env('TENSORGATE_MODEL_REPOSITORY')

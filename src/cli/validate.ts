@@ -5,6 +5,7 @@ import {
   type RepositoryReport,
 } from '../gateway/ops/diagnosis/repository-check.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
+import { openRepository } from '../gateway/repository/opened-repository.ts';
 import { CliError } from './cli-error.ts';
 import { toOneLine } from './terminal-text.ts';
 
@@ -13,11 +14,11 @@ export interface ValidateFlags {
 }
 
 /**
- * Prints what is wrong with a repository. Returns the exit code: 0 where all of it would be served, if with warnings.
- * @throws CliError where there is no such repository
+ * Prints what is wrong with a model or a repository. Returns the exit code: 0 where all of it would be served, if with warnings.
+ * @throws CliError where there is no such path, or it is not clear which model is meant
  */
-export async function validate(directory: string, flags: ValidateFlags): Promise<number> {
-  const { findings, ...counts } = await check(directory);
+export async function validate(what: string, flags: ValidateFlags): Promise<number> {
+  const { findings, ...counts } = await check(what);
   const errors = findings.filter(({ level }) => level === 'error').length;
   const warnings = findings.length - errors;
   if (flags.json === true) {
@@ -31,9 +32,14 @@ export async function validate(directory: string, flags: ValidateFlags): Promise
   return errors === 0 ? 0 : 1;
 }
 
-async function check(directory: string): Promise<RepositoryReport> {
+async function check(what: string): Promise<RepositoryReport> {
   try {
-    return await checkRepository(directory, process.env);
+    const repository = await openRepository(what);
+    try {
+      return await checkRepository(repository.directory, process.env);
+    } finally {
+      await repository.close();
+    }
   } catch (error) {
     if (error instanceof RepositoryError) throw new CliError(error.message, { cause: error });
     throw error;
@@ -43,8 +49,9 @@ async function check(directory: string): Promise<RepositoryReport> {
 const COLOURS = { warning: 'yellow', error: 'red' } as const;
 
 function formatFinding({ level, model, version, text }: RepositoryFinding): string {
-  const subject = version === undefined ? `model ${model}` : `model ${model} version ${version}`;
-  return `${styleText(COLOURS[level], level.padEnd(7))}  ${toOneLine(`${subject}: ${text}`)}\n`;
+  const ofModel = version === undefined ? `model ${model}: ` : `model ${model} version ${version}: `;
+  const subject = model === undefined ? '' : ofModel;
+  return `${styleText(COLOURS[level], level.padEnd(7))}  ${toOneLine(`${subject}${text}`)}\n`;
 }
 
 function count(number: number, thing: string): string {

@@ -19,7 +19,7 @@ import { controlApi } from './api/control-api.ts';
 import { inferenceApi } from './api/inference-api.ts';
 import { operationsPages } from './api/operations-pages.ts';
 import { rolloutApi } from './api/rollout-api.ts';
-import { type ModelSummary, stateOf, summarize } from './api/server-state.ts';
+import { type ModelSummary, type SampleInput, stateOf, summarize } from './api/server-state.ts';
 import { trafficApi } from './api/traffic-api.ts';
 import { tritonMetrics } from './api/triton-metrics.ts';
 import { DeviceSet } from './dispatch/device-set.ts';
@@ -50,7 +50,7 @@ import { Shadows } from './rollout/shadow.ts';
 import { StateDirectory } from './rollout/state-directory.ts';
 import { chooseTransport } from './transport.ts';
 
-export type { ModelSummary };
+export type { ModelSummary, SampleInput };
 
 /** Facts that the server receives from its entry file: only entry files read `process`. */
 export interface ProcessContext {
@@ -70,6 +70,7 @@ export interface Server {
   /** Resolves, never rejects, when every model is READY or has failed. */
   readonly loaded: Promise<void>;
   models(): readonly ModelSummary[];
+  readonly readiness: Pick<Readiness, 'first' | 'obstacles'>;
   /**
    * Drains: readiness goes, accepted requests are answered, everything ends. Resolves after that: at the latest
    * `CLOSING_MS` of `ops/drain.ts` after `lameDuckMs` and `drainTimeoutMs`, unless something that it waits for hangs.
@@ -151,14 +152,14 @@ async function startParts(
     (each) => each.end(),
   );
   await rollouts.resume();
-  await lifecycle.plan();
+  const vacancy = await lifecycle.plan();
   for (const { subject, text, advice } of capacity) {
     const level = advice === undefined ? 'info' : 'warn';
     diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });
   }
   warnOfMailboxes(settings);
   const health = new Health();
-  const readiness = new Readiness(models, health, settings.strictReadiness ? 'strict' : 'lenient');
+  const readiness = new Readiness(models, health, { policy: settings.strictReadiness ? 'strict' : 'lenient', vacancy });
   const loadMeter = await parts.start(
     'load meter',
     () =>
@@ -258,6 +259,7 @@ async function startParts(
     httpPort: http.port,
     loaded,
     models: () => summarize(models),
+    readiness,
     stop: () => {
       stopped ??= drain(phases, settings);
       return stopped;

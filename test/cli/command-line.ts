@@ -33,10 +33,10 @@ export async function runCommandLine(args: readonly string[], options: CommandLi
   return { code, stdout, stderr };
 }
 
-/** `tensorgate serve` that has said it is ready. */
+/** `tensorgate serve` that has said whether it is ready. */
 export interface RunningServer {
   readonly child: ChildProcess;
-  /** The lines of stdout. The last one says that it is ready. */
+  /** The lines of stdout. The last one says whether it is ready. */
   readonly lines: readonly string[];
   readonly grpc: string;
   readonly http: string;
@@ -45,11 +45,14 @@ export interface RunningServer {
   readonly exited: Promise<readonly [code: number | null, signal: NodeJS.Signals | null]>;
 }
 
-/** Starts a server on free ports, in a process group of its own. Rejects where it ends before it is ready. */
-export async function startServer(args: readonly string[]): Promise<RunningServer> {
+/** Starts a server on free ports, in a process group of its own. Rejects where it ends before it has loaded its models. */
+export async function startServer(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningServer> {
   const ports = ['--grpc-port', '0', '--http-port', '0'];
   const child = spawn(process.execPath, [PROGRAM, 'serve', ...ports, ...args], {
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
@@ -58,7 +61,7 @@ export async function startServer(args: readonly string[]): Promise<RunningServe
   const lines: string[] = [];
   for await (const line of createInterface(child.stdout)) {
     lines.push(line);
-    const match = /^tensorgate ready: grpc (?<grpc>\S+), http (?<http>\S+)$/.exec(line)?.groups;
+    const match = /^tensorgate (?:not )?ready: grpc (?<grpc>\S+), http (?<http>\S+)$/.exec(line)?.groups;
     if (match) return { child, lines, grpc: match['grpc'] ?? '', http: match['http'] ?? '', stderr, exited };
   }
   throw new Error(`the server ended before it was ready: ${await stderr}`);

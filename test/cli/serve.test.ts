@@ -29,10 +29,12 @@ describe('a server of the models of this repository', () => {
   });
 
   test('says of each model how it is served, and last that it is ready', () => {
-    expect(server.lines).toHaveLength(3);
+    expect(server.lines).toHaveLength(5);
     expect(server.lines[0]).toMatch(/^cifar10 version 1: .*cpu.*batching on \(axis 0, max \d+.*\)/);
     expect(server.lines[1]).toMatch(/^cifar10 version 2: .*cpu.*batching on \(axis 0, max \d+.*\)/);
-    expect(server.lines[2]).toMatch(/^tensorgate ready: grpc 127\.0\.0\.1:\d+, http 127\.0\.0\.1:\d+$/);
+    expect(server.lines[2]).toMatch(/^try: .* \| npx tensorgate infer cifar10 --url 127\.0\.0\.1:\d+ --json -$/);
+    expect(server.lines[3]).toMatch(/^or: {2}.* \| grpcurl -plaintext -d @ 127\.0\.0\.1:\d+ inference\./);
+    expect(server.lines[4]).toMatch(/^tensorgate ready: grpc 127\.0\.0\.1:\d+, http 127\.0\.0\.1:\d+$/);
   });
 
   test('answers on the operations port', async () => {
@@ -161,7 +163,11 @@ describe('a server that cannot start says why in one line, and ends with 1', () 
   });
 
   test.each([
-    ['without a repository', [], () => /^error: no model repository: give --model-repository DIR/],
+    [
+      'without a repository',
+      [],
+      () => /^error: no models to serve: give a path, .* or a repository with --model-repository DIR/,
+    ],
     [
       'with a repository that is not there',
       ['--model-repository', '/nosuch'],

@@ -44,7 +44,7 @@ describe('a repository with foreign things in it', () => {
     using repository = new Repository({ m: additionModel(1) });
     const folder = path.join(repository.directory, 'm');
     await expect(startServer(folder)).rejects.toThrow(
-      `'${folder}' is a model, not a repository of models: give its parent directory '${repository.directory}'`,
+      `'${folder}' is a model, not a repository of models: give its parent directory: npx tensorgate serve ${repository.directory}`,
     );
   });
 });

@@ -11,7 +11,7 @@ import { isAlive } from './process-tree.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY =
-  /^tensorgate ready: grpc (?<grpc>\S+:(?<grpcPort>\d+)), http (?<http>[^\s,]+:(?<httpPort>\d+))(, admin (?<admin>\S+))?$/;
+  /^tensorgate (?:not )?ready: grpc (?<grpc>\S+:(?<grpcPort>\d+)), http (?<http>[^\s,]+:(?<httpPort>\d+))(, admin (?<admin>\S+))?$/;
 
 export interface ServerOptions {
   /** Flags of `tensorgate serve`, such as `['--max-message-bytes', '4096']`. */
@@ -42,7 +42,7 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /**
- * Resolves when the server has said that it is ready: every model was loaded, or failed.
+ * Resolves when the server has said whether it is ready: every model was loaded, or failed.
  * @throws Error with the log of a server that ended before.
  */
 export async function startServer(

@@ -3,9 +3,12 @@
 import type { Transport } from '../accept/call.ts';
 import type { Admission } from '../admit/admission.ts';
 import type { ModelTable } from '../models/model-table.ts';
+import { type SampleInput, sampleRequest } from '../models/sample-request.ts';
 import type { Servable } from '../models/servable.ts';
 import type { ModelState } from '../ops/diagnostics.ts';
 import type { GatewayState, TransportLoad } from '../ops/gateway-state.ts';
+
+export type { SampleInput };
 
 export interface ModelSummary {
   readonly name: string;
@@ -16,6 +19,8 @@ export interface ModelSummary {
   readonly default: boolean;
   /** Such as `2 instances on cpu, batching on (axis 0, max 64 rows, delay 0 us)`, or why it does not serve. */
   readonly detail: string;
+  /** A made-up request that it answers, where one is known. */
+  readonly sample?: readonly SampleInput[] | undefined;
 }
 
 export function stateOf(
@@ -63,8 +68,10 @@ function loadOf(transports: readonly Transport[]): TransportLoad | undefined {
 }
 
 export function summarize(models: ModelTable): ModelSummary[] {
-  const served = models.all().map(({ ref, state, detail }): ModelSummary => {
-    return { ...ref, state, default: state === 'READY' && models.defaultOf(ref.name)?.ref === ref, detail };
+  const served = models.all().map((model): ModelSummary => {
+    const { ref, state, detail } = model;
+    const isDefault = state === 'READY' && models.defaultOf(ref.name)?.ref === ref;
+    return { ...ref, state, default: isDefault, detail, sample: sampleRequest(model) };
   });
   const broken = [...models.broken].map(
     ([name, detail]): ModelSummary => ({ name, version: '', state: 'UNAVAILABLE', default: false, detail }),

@@ -111,7 +111,8 @@ export async function prepareModel(
     ? new ResponseCache({ model: ref.name, maxBytes: tensorgate.max_cache_bytes, queues }, scheduler)
     : undefined;
   const batcher = cache ?? scheduler;
-  const served = { signature: client, axis, batcher, scheduler, cache, circuit, provider: info.provider };
+  const probe = found.kind === 'shape' ? found.shape : undefined;
+  const served = { signature: client, axis, batcher, probe, scheduler, cache, circuit, provider: info.provider };
   if (sequences === undefined) return served;
   const place = { model: ref.name, inputs: signature.inputs.length, instances: group.size, maxRows };
   return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };

@@ -7,21 +7,33 @@ import type { ModelTable } from './model-table.ts';
 
 export type Phase = 'loading' | 'serving' | 'draining';
 
-/** `strict`: ready only while every model is. `lenient`: one READY model is enough, or none at all where there are no models. */
+/** `strict`: ready only while every model is. `lenient`: one READY model is enough. */
 export type ReadinessPolicy = 'strict' | 'lenient';
 
+export interface ReadinessOptions {
+  readonly policy: ReadinessPolicy;
+  /** Why there is no model, if none can come while the server runs: then it is never ready. */
+  readonly vacancy: string | undefined;
+}
+
 export class Readiness {
+  /** Resolves, never rejects, when the server is ready for the first time. */
+  readonly first: Promise<void>;
+  readonly #arrive: () => void;
   readonly #models: ModelTable;
   readonly #health: Health;
-  readonly #policy: ReadinessPolicy;
+  readonly #options: ReadinessOptions;
   #phase: Phase = 'loading';
   /** The models that health reports. */
   #published: readonly string[] = [];
 
-  constructor(models: ModelTable, health: Health, policy: ReadinessPolicy) {
+  constructor(models: ModelTable, health: Health, options: ReadinessOptions) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.first = promise;
+    this.#arrive = resolve;
     this.#models = models;
     this.#health = health;
-    this.#policy = policy;
+    this.#options = options;
     diagnostics.modelChanged.subscribe(() => this.#publish());
     models.onChange(() => this.#publish());
     this.#publish();
@@ -30,9 +42,11 @@ export class Readiness {
   /** One line each; empty when the server is ready. */
   get obstacles(): readonly string[] {
     if (this.#phase === 'draining') return ['the server drains'];
+    const { policy, vacancy } = this.#options;
+    if (vacancy !== undefined && this.#models.names().length === 0) return [vacancy];
     const all = this.#models.all();
     const unready = all.filter(({ state }) => state !== 'READY');
-    if (this.#phase === 'serving' && this.#policy === 'lenient' && unready.length < all.length) return [];
+    if (this.#phase === 'serving' && policy === 'lenient' && unready.length < all.length) return [];
     return [
       ...(this.#phase === 'loading' ? ['models are being loaded'] : []),
       ...[...this.#models.broken].map(([name, problem]) => `model ${name} is UNAVAILABLE: ${problem}`),
@@ -48,7 +62,9 @@ export class Readiness {
 
   /** Only versions in the table count, not those being loaded as replacements or unloaded on purpose. */
   #publish(): void {
-    const status = this.obstacles.length === 0 ? 'SERVING' : 'NOT_SERVING';
+    const isReady = this.obstacles.length === 0;
+    if (isReady) this.#arrive();
+    const status = isReady ? 'SERVING' : 'NOT_SERVING';
     this.#health.set('', status);
     this.#health.set(INFERENCE_SERVICE, status);
     const names = this.#models.names();

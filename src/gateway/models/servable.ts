@@ -9,12 +9,15 @@ import type { BreakerState, ModelRef, ModelState, Prediction } from '../ops/diag
 import type { ModelConfig } from '../repository/config/model-config.ts';
 import type { ModelSignature } from '../repository/signature/model-signature.ts';
 import type { ModelStatistics } from './model-statistics.ts';
+import type { ProbeShape } from './trial/row-independence.ts';
 
 /** What exists once a version is loaded. */
 export interface Served {
   readonly signature: ModelSignature;
   readonly axis: BatchAxis;
   readonly batcher: Batcher;
+  /** A made-up request that ran in its trial; absent where none did, and for what has no trial of its own. */
+  readonly probe?: ProbeShape | undefined;
 }
 
 /** Where one instance runs. */

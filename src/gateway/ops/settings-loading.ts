@@ -14,7 +14,7 @@ export function loadSettings(sources: SettingsSources): Settings {
 /** The given settings, with defaults for the rest. @throws SettingsError with every contradiction between them */
 export function completeSettings(given: GivenSettings): Settings {
   if (!given.has('modelRepository')) {
-    const text = `no model repository: give --model-repository DIR, TENSORGATE_MODEL_REPOSITORY or modelRepository in ${SETTINGS_FILE}`;
+    const text = `no models to serve: give a path, as in npx tensorgate serve MODEL.onnx, or a repository with --model-repository DIR, TENSORGATE_MODEL_REPOSITORY or modelRepository in ${SETTINGS_FILE}`;
     throw new SettingsError([text]);
   }
   const settings = SETTINGS_SCHEMA.parse(Object.fromEntries([...given].map(([key, { value }]) => [key, value])));

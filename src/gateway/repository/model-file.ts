@@ -3,6 +3,7 @@
 import type { Dirent } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { shellWord } from '../../shell-word.ts';
 import { absent, DISK, readEntries, refusedOrAbsent, statFile } from './disk.ts';
 import { fieldAt, MessageFile } from './message-file.ts';
 
@@ -13,6 +14,8 @@ interface Format {
   /** The first bytes, in Latin-1. */
   readonly isMet: (head: string) => boolean;
   readonly text: string;
+  /** The command that mends it. */
+  readonly command?: (file: string) => string;
 }
 
 const starting =
@@ -22,13 +25,16 @@ const starting =
 
 const LFS_POINTER = starting('version https://git-lfs.github.com/');
 const LFS_TEXT = 'is a Git LFS pointer, not the model itself: run git lfs pull where the repository was cloned';
+const pull = (file: string): string => `git -C ${shellWord(path.dirname(file))} lfs pull`;
+const download = (file: string): string => `curl -fL -o ${shellWord(file)} URL`;
 
 /** What a repository or a download leaves in place of a file of any kind. */
 const PLACEHOLDERS: readonly Format[] = [
-  { isMet: LFS_POINTER, text: LFS_TEXT },
+  { isMet: LFS_POINTER, text: LFS_TEXT, command: pull },
   {
     isMet: (head) => /^(ï»¿)?\s*<(!doctype html|html|head|body)/i.test(head),
     text: 'is an HTML page, such as a login or error page that was saved in place of the model: download the model again',
+    command: download,
   },
 ];
 
@@ -65,17 +71,28 @@ export async function modelFileProblem(file: string): Promise<string | undefined
   if (stat === undefined) return `${file} ${await describeAbsence(path.dirname(file), path.basename(file))}`;
   if (stat.isDirectory()) return `${file} is a directory, expected an ONNX file`;
   if (!stat.isFile()) return `${file} is no regular file`;
-  if (stat.size === 0n) return `${file} is empty: copy or download it again`;
+  const shown = await linkedFile(file);
+  if (stat.size === 0n) return `${shown} is empty: ${copyAgain(shown)}`;
   const message = await MessageFile.open(file, Number(stat.size));
-  if (message === undefined) return `${file} cannot be read: check its permissions`;
+  if (message === undefined) return `${shown} cannot be read: check its permissions`;
   try {
-    const problem = formatProblem(await message.bytes(0, HEAD_BYTES)) ?? (await messageProblem(message));
-    if (problem !== undefined) return `${file} ${problem}`;
+    const problem = formatProblem(await message.bytes(0, HEAD_BYTES), shown) ?? (await messageProblem(message, shown));
+    if (problem !== undefined) return `${shown} ${problem}`;
   } finally {
     message.close();
   }
   // ONNX Runtime would take the text of a pointer or a page for weights, and answer with what they make.
   return findPlaceholder(path.dirname(file), WEIGHTS);
+}
+
+/** The file that a link names: people mend the file, not the link. */
+async function linkedFile(file: string): Promise<string> {
+  const target = await DISK.run(`looking at ${file}`, () => fs.readlink(file)).catch(absent);
+  return target === undefined ? file : path.resolve(path.dirname(file), target);
+}
+
+function copyAgain(file: string): string {
+  return `copy or download it again: ${download(file)}`;
 }
 
 /** Names of files that hold external weights. */
@@ -101,10 +118,16 @@ async function findPlaceholder(directory: string, names: RegExp): Promise<string
     const stat = await statFile(file);
     if (stat === undefined || !stat.isFile()) continue;
     const head = await DISK.run(`reading ${file}`, () => headOf(file)).catch(absent);
-    const found = head && PLACEHOLDERS.find(({ isMet }) => isMet(head));
-    if (found) return `${file} ${found.text}`;
+    const found = head === undefined ? undefined : PLACEHOLDERS.find(({ isMet }) => isMet(head));
+    if (found === undefined) continue;
+    const shown = await linkedFile(file);
+    return `${shown} ${described(found, shown)}`;
   }
   return undefined;
+}
+
+function described({ text, command }: Format, file: string): string {
+  return command === undefined ? text : `${text}: ${command(file)}`;
 }
 
 async function headOf(file: string): Promise<string> {
@@ -142,12 +165,12 @@ function describeOthers(entries: readonly Dirent[], wanted: string): string {
   return foreign === undefined ? '' : `; '${foreign}' is not ONNX: export the model to ONNX`;
 }
 
-function formatProblem(head: Buffer): string | undefined {
+function formatProblem(head: Buffer, file: string): string | undefined {
   const text = head.toString('latin1');
   // ONNX Runtime's own format, which it recognizes itself.
   if (text.startsWith('ORTM', 4)) return undefined;
   const found = FORMATS.find(({ isMet }) => isMet(text));
-  if (found !== undefined) return found.text;
+  if (found !== undefined) return described(found, file);
   if (!isText(head)) return undefined;
   const start = JSON.stringify(head.toString('utf8').trim().slice(0, 40));
   return `is a text file that begins with ${start}, not an ONNX model`;
@@ -166,7 +189,7 @@ const GRAPH_FIELD = 7;
 const MAX_FIELDS = 10_000;
 
 /** Follows the fields of the outermost message without reading their contents. */
-async function messageProblem(message: MessageFile): Promise<string | undefined> {
+async function messageProblem(message: MessageFile, file: string): Promise<string | undefined> {
   let hasGraph = false;
   let at = 0;
   for (let fields = 0; at < message.size; fields++) {
@@ -174,16 +197,17 @@ async function messageProblem(message: MessageFile): Promise<string | undefined>
     const field = await fieldAt(message, at, message.size);
     if (field === 'foreign') return NO_GRAPH;
     // The first field of another message may look like one that is too long.
-    if (field === 'cut-off' || field.end > message.size) return fields === 0 ? NO_GRAPH : cutOff(field, message.size);
+    if (field === 'cut-off' || field.end > message.size)
+      return fields === 0 ? NO_GRAPH : cutOff(field, message.size, file);
     if (field.number === GRAPH_FIELD) hasGraph = true;
     at = field.end;
   }
   return hasGraph ? undefined : NO_GRAPH;
 }
 
-function cutOff(field: 'cut-off' | { readonly end: number }, size: number): string {
+function cutOff(field: 'cut-off' | { readonly end: number }, size: number, file: string): string {
   const needed = field === 'cut-off' ? 'more' : `at least ${field.end}`;
-  return `is cut off: it has ${size} bytes, and its ONNX message needs ${needed}: copy or download it again`;
+  return `is cut off: it has ${size} bytes, and its ONNX message needs ${needed}: ${copyAgain(file)}`;
 }
 
 const NO_GRAPH = 'is not an ONNX model: it has no graph of ONNX (a model of another framework, or a damaged file)';

@@ -2,6 +2,7 @@
 
 import type { Dirent } from 'node:fs';
 import path from 'node:path';
+import { shellWord } from '../../shell-word.ts';
 import { CONFIG_NAMES } from './config/config-file.ts';
 import { absent, readEntries, refusedOrAbsent, statFile } from './disk.ts';
 import { compareVersions, isVersionName } from './version-number.ts';
@@ -28,6 +29,9 @@ export interface RepositoryNames {
   readonly loose: readonly string[];
 }
 
+/** Where a model lies in a repository, for texts. */
+export const MODEL_PLACE = '<model>/<version>/model.onnx';
+
 /** The repository itself cannot be read; the text says what to do. */
 export class RepositoryError extends Error {}
 
@@ -46,9 +50,14 @@ export async function scanRepository(directory: string): Promise<ModelFolder[]> 
 /** @throws RepositoryError where the directory does not exist, cannot be read, or is the folder of one model. */
 export async function listNames(directory: string): Promise<RepositoryNames> {
   const entries = await readEntries(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOTDIR') {
+      throw new RepositoryError(
+        `'${directory}' is a file, not a repository of models: run npx tensorgate serve ${shellWord(directory)}`,
+      );
+    }
     const reason = error.code === 'ENOENT' ? 'does not exist' : `cannot be read (${String(error)})`;
     throw new RepositoryError(
-      `the model repository '${directory}' ${reason}: give a directory that holds <model>/<version>/model.onnx with --model-repository`,
+      `the model repository '${directory}' ${reason}: give a directory that holds ${MODEL_PLACE} with --model-repository`,
     );
   });
   const models: string[] = [];
@@ -65,6 +74,23 @@ export async function listNames(directory: string): Promise<RepositoryNames> {
   return { models: models.sort(), foreign: foreign.sort(), loose: loose.sort() };
 }
 
+/** Why there is nothing to serve in a repository, and what to do; `undefined` where there are models. */
+export function vacancyOf(directory: string, { models, loose }: RepositoryNames): string | undefined {
+  const [file] = loose;
+  if (models.length > 0) return undefined;
+  if (file !== undefined) return `there is no model in '${directory}': ${looseProblem(directory, file)}`;
+  const place = path.join(directory, MODEL_PLACE);
+  return `the model repository '${directory}' is empty: put a model at ${place}, or serve a file: npx tensorgate serve FILE.onnx`;
+}
+
+/** For an ONNX file in the root of a repository. */
+export function looseProblem(directory: string, name: string): string {
+  const file = path.join(directory, name);
+  const place = path.join(directory, path.basename(name, '.onnx'), '1', 'model.onnx');
+  const move = `mkdir -p ${shellWord(path.dirname(place))} && mv ${shellWord(file)} ${shellWord(place)}`;
+  return `${file} is not served: move it to ${place}: ${move}; or serve it by itself: npx tensorgate serve ${shellWord(file)}`;
+}
+
 /** The path of a model in place of its repository: its versions look like models without versions. */
 async function refuseModel(directory: string, models: readonly string[], entries: readonly Dirent[]): Promise<void> {
   if (models.length === 0 || !models.every(isVersionName)) return;
@@ -75,7 +101,7 @@ async function refuseModel(directory: string, models: readonly string[], entries
   if (!hasConfig && !contents.flat().some((name) => name.endsWith('.onnx'))) return;
   const parent = path.dirname(path.resolve(directory));
   throw new RepositoryError(
-    `'${directory}' is a model, not a repository of models: give its parent directory '${parent}' with --model-repository`,
+    `'${directory}' is a model, not a repository of models: give its parent directory: npx tensorgate serve ${shellWord(parent)}`,
   );
 }
 

@@ -15,7 +15,7 @@ const LFS = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat
 async function problemOf(bytes: Uint8Array | string): Promise<string | undefined> {
   const file = path.join(temporaryDirectory(), 'model.onnx');
   fs.writeFileSync(file, bytes);
-  return (await modelFileProblem(file))?.replace(file, 'it');
+  return (await modelFileProblem(file))?.replaceAll(file, 'it');
 }
 
 function tarOf(content: string): Buffer {
@@ -46,7 +46,7 @@ describe('a model file', () => {
     },
     { what: 'a page with a byte order mark', bytes: '\ufeff<html lang="en">', problem: /^it is an HTML page/ },
     { what: 'an answer of an object store', bytes: '<?xml version="1.0"?><Error/>', problem: /^it is an XML file/ },
-    { what: 'nothing', bytes: '', problem: /^it is empty: copy or download it again$/ },
+    { what: 'nothing', bytes: '', problem: /^it is empty: copy or download it again: curl -fL -o it URL$/ },
     { what: 'a text', bytes: '404: Not Found', problem: /^it is a text file that begins with "404: Not Found"/ },
     { what: 'a text of many bytes in UTF-8', bytes: 'ä'.repeat(1_000), problem: /^it is a text file/ },
     { what: 'JSON', bytes: '{"error":"denied"}', problem: /^it is a text file that begins with "\{/ },
@@ -77,7 +77,7 @@ describe('a model file', () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 16, max: MODEL.byteLength - 8 }), async (length) => {
         expect(await problemOf(MODEL.subarray(0, length))).toMatch(
-          new RegExp(`^it is cut off: it has ${length} bytes, .*: copy or download it again$`),
+          new RegExp(`^it is cut off: it has ${length} bytes, .*: copy or download it again: curl -fL -o it URL$`),
         );
       }),
       { numRuns: 50 },

@@ -38,7 +38,9 @@ describe('the repository', () => {
     const file = path.join(temporaryDirectory(), 'models');
     fs.writeFileSync(file, '');
     await expect(scanRepository(file)).rejects.toThrow(RepositoryError);
-    await expect(scanRepository(file)).rejects.toThrow('cannot be read');
+    await expect(scanRepository(file)).rejects.toThrow(
+      'is a file, not a repository of models: run npx tensorgate serve',
+    );
   });
 
   test('that is empty has no models', async () => {
@@ -115,7 +117,7 @@ describe('files that are not models', () => {
     const root = repositoryOf(...paths);
     await expect(listNames(root)).rejects.toThrow(
       new RepositoryError(
-        `'${root}' is a model, not a repository of models: give its parent directory '${path.dirname(root)}' with --model-repository`,
+        `'${root}' is a model, not a repository of models: give its parent directory: npx tensorgate serve ${path.dirname(root)}`,
       ),
     );
   });

@@ -15,6 +15,7 @@ import { messageOf } from '../../../error-message.ts';
 import type { LoadOverride } from '../../accept/control-service.ts';
 import type { InferError } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
+import { vacancyOf } from '../../repository/model-repository.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { Servable } from '../servable.ts';
 import { EnsembleSteps, isStep, stepsOf } from './ensemble-steps.ts';
@@ -85,12 +86,13 @@ export class ModelLifecycle {
 
   /**
    * Puts the models of the start into the table. One that cannot be planned is kept with its reason, and the others serve.
+   * @returns why there is no model, if none can come while the server runs
    * @throws RepositoryError where there is no such repository.
    */
-  async plan(): Promise<void> {
-    const { mode, initial } = this.#options;
+  async plan(): Promise<string | undefined> {
+    const { mode, initial, repository } = this.#options;
     const found = await this.#listing.open();
-    reportStrays(this.#options.repository, found);
+    reportStrays(repository, found);
     const onDisk = new Set(found.models);
     const isAll = mode !== 'explicit' || initial.includes('*');
     const named = initial.filter((name) => name !== '*');
@@ -106,6 +108,7 @@ export class ModelLifecycle {
         reportError(`model '${name}' cannot be served: ${managed.problem}`);
       }
     }
+    return mode === 'none' ? vacancyOf(repository, found) : undefined;
   }
 
   /** Loads what `plan` put into the table. Resolves, never rejects, when every model is READY or has failed. */

@@ -14,7 +14,14 @@ import { ModelConfigError } from '../../repository/config/model-config.ts';
 import { absent, readEntries } from '../../repository/disk.ts';
 import { explainLoadFailure } from '../../repository/model-file.ts';
 import { type ModelFiles, NO_FILES, readModelFiles } from '../../repository/model-files.ts';
-import { listNames, type ModelFolder, type RepositoryNames, readModel } from '../../repository/model-repository.ts';
+import {
+  listNames,
+  looseProblem,
+  type ModelFolder,
+  type RepositoryNames,
+  readModel,
+  vacancyOf,
+} from '../../repository/model-repository.ts';
 import { type EnsembleGraph, nameOfStep, readEnsembleGraph } from '../../repository/signature/ensemble-graph.ts';
 import { resolveEnsemble } from '../../repository/signature/ensemble-signature.ts';
 import { type ModelSignature, readLabels, resolveSignature } from '../../repository/signature/model-signature.ts';
@@ -26,7 +33,8 @@ import { resolveWarmUps } from '../../repository/warm-up-sample.ts';
 export interface RepositoryFinding {
   /** `error`: the version, or the model, would not be served. */
   readonly level: 'error' | 'warning';
-  readonly model: string;
+  /** Absent where it is about the repository as a whole. */
+  readonly model?: string;
   /** Absent where it is about the model as a whole. */
   readonly version?: string;
   /** With the file, line and column that it is about, where there are such. */
@@ -57,17 +65,13 @@ const DEFAULTS: PlanDefaults = {
  */
 export async function checkRepository(directory: string, env: NodeJS.ProcessEnv): Promise<RepositoryReport> {
   const check = new RepositoryCheck(env);
-  const { models, foreign, loose } = await listNames(directory);
-  check.reportRoot(directory, { foreign, loose, isEmpty: models.length === 0 });
-  const folders = await Promise.all(models.map((name) => readModel(directory, name)));
+  const names = await listNames(directory);
+  check.reportRoot(directory, names);
+  const folders = await Promise.all(names.models.map((name) => readModel(directory, name)));
   for (const folder of folders) await check.readFolder(folder);
   await check.openModels();
   await check.compareEnsembles();
   return { models: folders.length, versions: check.versions, findings: check.findings };
-}
-
-interface RootContents extends Pick<RepositoryNames, 'foreign' | 'loose'> {
-  readonly isEmpty: boolean;
 }
 
 class RepositoryCheck {
@@ -86,15 +90,19 @@ class RepositoryCheck {
     return [...this.#plans.values()].reduce((sum, plans) => sum + plans.length, 0);
   }
 
-  reportRoot(directory: string, { foreign, loose, isEmpty }: RootContents): void {
+  reportRoot(directory: string, names: RepositoryNames): void {
+    const { foreign, loose } = names;
+    const vacancy = vacancyOf(directory, names);
+    if (vacancy !== undefined) this.findings.push({ level: 'error', text: vacancy });
     for (const name of foreign) {
       const text = `${path.join(directory, name)} is ignored: it is not a model`;
       this.findings.push({ level: 'warning', model: name, text });
     }
     for (const name of loose) {
-      const model = path.basename(name, '.onnx');
-      const text = `${path.join(directory, name)} is not served: move it to ${path.join(directory, model, '1', 'model.onnx')}`;
-      this.findings.push({ level: isEmpty ? 'error' : 'warning', model, text });
+      const text = looseProblem(directory, name);
+      if (vacancy === undefined) {
+        this.findings.push({ level: 'warning', model: path.basename(name, '.onnx'), text });
+      }
     }
   }
 

@@ -1,0 +1,24 @@
+/** A made-up request that a version is known to answer: its trial ran one of the same shape. */
+
+import type { TensorSpec } from '../../wire/tensor.ts';
+import type { Servable } from './servable.ts';
+import { seededRandom, syntheticRow } from './trial/synthetic-input.ts';
+
+/** One row, or the whole shape where the model does not batch. */
+export interface SampleInput extends TensorSpec {
+  /** Of every element; text is one letter. */
+  readonly value: number;
+}
+
+/** `undefined` where none is known: no made-up input runs, an ensemble, a sequence model, a version that is not READY. */
+export function sampleRequest(model: Servable): readonly SampleInput[] | undefined {
+  if (model.state !== 'READY' || model.config.sequence_batching !== undefined) return undefined;
+  const { signature, probe } = model.ready;
+  if (probe === undefined) return undefined;
+  const { shapes } = syntheticRow(signature.inputs, { ...probe, random: seededRandom(1), magnitude: 1 });
+  // Each of the other ranges has held 1: as an index, a step and a size it is the safest value.
+  const usual = probe.range === 'zero' ? 0 : 1;
+  return signature.inputs.map(({ name, datatype, probeValue }, index) => {
+    return { name, datatype, shape: shapes[index] ?? [], value: probeValue ?? usual };
+  });
+}
