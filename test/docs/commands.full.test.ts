@@ -34,6 +34,7 @@ const WALK = 'test/docs/first-commands.full.test.ts';
 const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve .*--print-config$/, runs: 'here' },
   { commands: /^npx tensorgate serve --model-repository models$/, runs: 'start' },
+  { commands: /^npx tensorgate serve models(\/cifar10\/1\/model\.onnx)?$/, runs: 'start' },
   { commands: /^npx tensorgate serve --model-repository models &$/, runs: 'test/examples/mesh-callers.test.ts' },
   { commands: /^npx tensorgate serve .*--log-format json/, runs: 'start' },
   { commands: /^npx tensorgate serve .*--http-port 8000$/, runs: 'start' },
