@@ -586,6 +586,7 @@ describe('rooms', () => {
       'cli/serve.ts',
       'cli/start-report.ts',
       'cli/sample-commands.ts',
+      'cli/loading-line.ts',
       'cli/doctor.ts',
       'cli/setting-options.ts',
       'cli/validate.ts',

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import type { Server } from '../gateway/main.ts';
-import { fitSettings } from '../gateway/ops/capacity.ts';
+import type { ModelSummary, Server } from '../gateway/main.ts';
+import { type FittedSettings, fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
 import { readCapacity } from '../gateway/ops/machine-capacity.ts';
 import type { Settings } from '../gateway/ops/settings.ts';
@@ -12,6 +12,7 @@ import { openRepository } from '../gateway/repository/opened-repository.ts';
 import { MAX_TIMER_MS } from '../timer-limit.ts';
 import { CliError } from './cli-error.ts';
 import { Interruption } from './interruption.ts';
+import { showLoading } from './loading-line.ts';
 import { endProcess } from './process-end.ts';
 import { type ConfigFlags, settingsSources } from './setting-options.ts';
 import { reportStart } from './start-report.ts';
@@ -68,12 +69,19 @@ function isSystemError(error: unknown): boolean {
 async function printSettings(given: GivenSettings): Promise<void> {
   const described = describeSettings(given);
   const asked = Object.fromEntries(described.map(({ key, value }) => [key, value])) as Settings;
-  const { settings } = fitSettings(asked, given, await readCapacity(asked));
+  const { settings } = await fitToSurroundings(asked, given);
   const rows = described.map(({ key, value, origin }) => {
     const inForce = settings[key];
     return [key, formatValue(inForce), inForce === value ? origin : `${origin}, fitted to this machine`];
   });
   process.stdout.write(formatTable(['setting', 'value', 'origin'], rows));
+}
+
+/** What the machine lends and the terminal shows, for settings that no source names. */
+async function fitToSurroundings(asked: Settings, given: GivenSettings): Promise<FittedSettings<Settings>> {
+  const { settings, findings } = fitSettings(asked, given, await readCapacity(asked));
+  const isForEyes = process.stderr.isTTY === true && !given.has('logFormat');
+  return { settings: isForEyes ? { ...settings, logFormat: 'text' } : settings, findings };
 }
 
 function formatValue(value: unknown): string {
@@ -83,7 +91,7 @@ function formatValue(value: unknown): string {
 /** Ends the process with the exit code, after `cleanUp`; rejects where the server cannot start. */
 async function serveUntilSignal(given: GivenSettings, version: string, cleanUp: () => Promise<void>): Promise<never> {
   const asked = completeSettings(given);
-  const { settings, findings } = fitSettings(asked, given, await readCapacity(asked));
+  const { settings, findings } = await fitToSurroundings(asked, given);
   // A closed pipe must not end the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let server: Server | undefined;
@@ -106,7 +114,10 @@ async function serveUntilSignal(given: GivenSettings, version: string, cleanUp: 
   });
   const { startServer } = await import('../gateway/main.ts');
   server = await startServer(settings, { env: process.env, version, capacity: findings });
+  const models = (): readonly ModelSummary[] => server?.models() ?? [];
+  const takeAway = process.stderr.isTTY === true ? showLoading(process.stderr, models) : undefined;
   const endedEarly = await Promise.race([server.loaded, end]);
+  takeAway?.();
   if (endedEarly === undefined) reportStart(server, settings);
   const exitCode = await end;
   await server.stop();

@@ -19,7 +19,7 @@ import { controlApi } from './api/control-api.ts';
 import { inferenceApi } from './api/inference-api.ts';
 import { operationsPages } from './api/operations-pages.ts';
 import { rolloutApi } from './api/rollout-api.ts';
-import { type ModelSummary, type SampleInput, stateOf, summarize } from './api/server-state.ts';
+import { type ModelSummary, pendingWork, type SampleInput, stateOf, summarize } from './api/server-state.ts';
 import { trafficApi } from './api/traffic-api.ts';
 import { tritonMetrics } from './api/triton-metrics.ts';
 import { DeviceSet } from './dispatch/device-set.ts';
@@ -229,6 +229,7 @@ async function startParts(
   const loaded = lifecycle.start().then(() => readiness.become('serving'));
 
   const phases: DrainPhases = {
+    pending: () => pendingWork(admission, bound),
     announce: () => {
       readiness.become('draining');
       rollouts.end();

@@ -1,7 +1,10 @@
 /** `tensorgate serve WHAT` and `tensorgate models validate WHAT`, over the real program. */
 
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ServerProcess } from '../faults/server-process.ts';
 import { additionModel, withExternalData } from '../support/onnx-models.ts';
@@ -9,6 +12,7 @@ import { Repository } from '../support/repository.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { type RunningServer, runCommandLine, startServer } from './command-line.ts';
 
+const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const MODEL = Buffer.from(additionModel(1));
 
 /** A folder named `shop` with these files. */
@@ -162,6 +166,53 @@ test.each([
   expect(status).toBe(200);
   expect(lines).toEqual([expect.stringMatching(/^tensorgate ready: grpc /)]);
 });
+
+test('an unload that a client asked for is no warning in the log', async () => {
+  using repository = new Repository({ net: MODEL });
+  await using server = new ServerProcess(repository.directory, [
+    '--model-control-mode',
+    'explicit',
+    '--load-model',
+    '*',
+  ]);
+  const { http } = await server.ready;
+  expect((await fetch(`${http}/v2/repository/models/net/unload`, { method: 'POST' })).status).toBe(200);
+  await vi.waitFor(() => expect(server.log.at(-1)).toContain('"msg":"model UNAVAILABLE: unloaded"'), {
+    timeout: 10_000,
+  });
+  const levels = server.log.filter((line) => line.includes('"model":"net"')).map((line) => JSON.parse(line).level);
+  expect(new Set(levels)).toEqual(new Set(['info']));
+});
+
+const hasScript = spawnSync('script', ['--version']).status === 0;
+if (!hasScript) console.warn('SKIPPED: script of util-linux is not installed, so there is no terminal');
+
+test.skipIf(!hasScript)(
+  'on a terminal the log is text, a line shows what loads, and the last line says that the server is ready',
+  async () => {
+    const folder = shopOf({ 'net.onnx': MODEL });
+    const command = `'${process.execPath}' '${PROGRAM}' serve '${folder}' --grpc-port 0 --http-port 0`;
+    const terminal = spawn('script', ['-qefc', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    let shown = '';
+    const isReady = Promise.withResolvers<void>();
+    terminal.stdout.on('data', (chunk: Buffer) => {
+      shown += chunk.toString('utf8');
+      if (/tensorgate ready: grpc \S+, http \S+\r?\n/.test(shown)) isReady.resolve();
+    });
+    const ended = once(terminal, 'close');
+    void ended.then(() => isReady.reject(new Error(shown)));
+    await isReady.promise;
+    // What a terminal does on Ctrl-C.
+    terminal.stdin.write('\u0003');
+    await ended;
+    expect(shown).toContain('\u001b[2Kloading 1 of 1: shop, 0 %\r');
+    expect(shown).toMatch(/INFO {2}model READY: \d instances? on cpu.* model=shop version=1/);
+    expect(shown).toMatch(
+      /INFO {2}the server drains: it waits for 0 requests without an answer and 0 open calls over gRPC/,
+    );
+    expect(shown).not.toContain('{"level"');
+  },
+);
 
 test('a server says that it is ready when its last model is, if that comes later', async () => {
   using repository = new Repository({ late: { versions: { 1: Buffer.from('<html>') } } });

@@ -158,6 +158,9 @@ describe('receiving SIGTERM while requests are under way through every door', ()
     await done;
     expect(answers.sort((a, b) => a - b)).toEqual(Array.from({ length: ALL }, (_, value) => value));
     await expectGone(server);
+    expect(server.log.filter((line) => line.includes('the server drains'))[0]).toMatch(
+      /"level":"info".*it waits for [1-9]\d* requests? without an answer and [1-9]\d* open calls? over gRPC, at most 30000 ms; a second signal ends it at once"/,
+    );
     expect(await health.ended).toBe('OK');
     expect(health.statuses).toEqual(['SERVING', 'NOT_SERVING']);
   });
@@ -185,6 +188,7 @@ describe('in its lame-duck time', () => {
     expect(await askLoop(client, 2, { iterations: HALF_A_SECOND })).toBe(2);
     await expectGone(server);
     expect(performance.now() - toldAt).toBeGreaterThan(1_500);
+    expect(server.log.join('\n')).toContain('after 1500 ms in which it still accepts calls');
   });
 
   test('a second signal ends a server at once, also while a batch runs', async () => {

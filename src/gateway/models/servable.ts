@@ -9,7 +9,7 @@ import type { BreakerState, ModelRef, ModelState, Prediction } from '../ops/diag
 import type { ModelConfig } from '../repository/config/model-config.ts';
 import type { ModelSignature } from '../repository/signature/model-signature.ts';
 import type { ModelStatistics } from './model-statistics.ts';
-import type { ProbeShape } from './trial/row-independence.ts';
+import type { ProbeShape } from './trial/synthetic-input.ts';
 
 /** What exists once a version is loaded. */
 export interface Served {

@@ -149,6 +149,8 @@ export interface ModelChanged {
   readonly state: ModelState;
   /** Why it is not ready, or how it is served. */
   readonly detail: string;
+  /** Someone wants it so: an unload, an eviction, a version that is gone from disk. */
+  readonly isIntended?: boolean;
 }
 
 /** Why a copy of a request was not sent to the shadow. */

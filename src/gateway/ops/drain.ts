@@ -2,6 +2,7 @@
 
 import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import { InferError } from '../errors.ts';
+import { diagnostics } from './diagnostics.ts';
 import type { Settings } from './settings.ts';
 
 /** Time after the drain for everything except requests: files, idle connections, the last export of metrics and traces. */
@@ -10,7 +11,12 @@ const CLOSING_MS = 300;
 /** Left of the grace when requests that still wait are abandoned, so that they get an answer. */
 const ABANDON_BEFORE_END_MS = 500;
 
+/** How often the log says what the drain still waits for. */
+const REPORT_EVERY_MS = 5_000;
+
 export interface DrainPhases {
+  /** What is not done yet, for the log, such as `3 requests`. */
+  pending(): string;
   /** Says that the server ends. It still accepts calls. */
   announce(): void;
   /** After the lame-duck time: ends calls that would last for ever. */
@@ -29,6 +35,13 @@ export async function drain(
   { lameDuckMs, drainTimeoutMs }: Pick<Settings, 'lameDuckMs' | 'drainTimeoutMs'>,
 ): Promise<void> {
   phases.announce();
+  const report = (): void => {
+    const lameDuck = lameDuckMs === 0 ? '' : `, after ${lameDuckMs} ms in which it still accepts calls`;
+    const text = `the server drains: it waits for ${phases.pending()}, at most ${drainTimeoutMs} ms${lameDuck}; a second signal ends it at once`;
+    diagnostics.notice.publish({ level: 'info', text });
+  };
+  report();
+  const reporting = setInterval(report, REPORT_EVERY_MS);
   await new Promise((resolve) => setTimeout(resolve, lameDuckMs));
   phases.endWatches();
   const endAt = performance.now() + drainTimeoutMs + CLOSING_MS;
@@ -42,6 +55,7 @@ export async function drain(
   );
   await Promise.all(phases.ports.map((port) => port.drain(drainTimeoutMs)));
   clearTimeout(abandoning);
+  clearInterval(reporting);
   await within(Promise.all(phases.close()), leftMs());
   await phases.finish(leftMs());
 }

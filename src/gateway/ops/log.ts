@@ -79,8 +79,12 @@ export function startLog(settings: LogSettings, stderr: DestinationStream = open
     diagnostics.notice.subscribe(({ level, text, cause }) => {
       log(level, { cause: describeCause(cause) }, boundedText(text));
     }),
-    diagnostics.modelChanged.subscribe(({ model, state, detail }) => {
-      log(LEVEL_OF_MODEL_STATE[state], { ...labelsOf(model), state }, boundedText(`model ${state}: ${detail}`));
+    diagnostics.modelChanged.subscribe(({ model, state, detail, isIntended }) => {
+      log(
+        isIntended === true ? 'info' : LEVEL_OF_MODEL_STATE[state],
+        { ...labelsOf(model), state },
+        boundedText(`model ${state}: ${detail}`),
+      );
     }),
     diagnostics.runnerEnded.subscribe(({ runner, models, cause }) => {
       const served = models.map(({ name, version }) => `${name}:${version}`).join(' ');

@@ -25,14 +25,15 @@ export interface SettingDescription {
   readonly required: boolean;
   /** `undefined`: there is none, and what it is about is off, or it is derived. */
   readonly default: boolean | number | string | readonly string[] | undefined;
-  /** What the default is, where it follows from another setting. */
+  /** What the default is, where it follows from another setting or from the surroundings. */
   readonly derivedDefault?: string;
   readonly description: string;
 }
 
-/** The settings whose default follows from another. */
+/** The settings whose default follows from another, or from the surroundings. */
 const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, string>([
   ['maxOutputBytes', 'the value of `maxMessageBytes`'],
+  ['logFormat', '`text` on a terminal, otherwise `json`'],
   ['objectiveMs', 'ten times the predicted run time of the call, and at least 250'],
 ]);
 

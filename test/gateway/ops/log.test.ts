@@ -39,6 +39,7 @@ test('changes of models, runners and breakers are reported, at the level of what
   diagnostics.runnerStarted.publish({ runner: 'r', model: RESNET, outcome: 'ok', cause: undefined });
   diagnostics.breakerChanged.publish({ model: RESNET, state: 'open' });
   diagnostics.breakerChanged.publish({ model: RESNET, state: 'closed' });
+  diagnostics.modelChanged.publish({ model: RESNET, state: 'UNAVAILABLE', detail: 'unloaded', isIntended: true });
   const model = { model: 'resnet', version: '3' };
   expect(parse(lines)).toMatchObject([
     { level: 'info', ...model, state: 'READY', msg: 'model READY: 2 instances on cpu' },
@@ -48,6 +49,7 @@ test('changes of models, runners and breakers are reported, at the level of what
     { level: 'info', runner: 'r', ...model, msg: 'runner started again' },
     { level: 'warn', ...model, breaker: 'open' },
     { level: 'info', ...model, breaker: 'closed' },
+    { level: 'info', ...model, state: 'UNAVAILABLE', msg: 'model UNAVAILABLE: unloaded' },
   ]);
 });
 

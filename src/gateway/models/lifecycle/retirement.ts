@@ -55,7 +55,7 @@ export class Retirement {
     const note = (state: ModelState, reason: string): void => {
       if (isReplaced) return;
       notes.set(ref.version, { state, reason });
-      diagnostics.modelChanged.publish({ model: ref, state, detail: reason });
+      diagnostics.modelChanged.publish({ model: ref, state, detail: reason, isIntended: true });
     };
     this.#aside.add(servable);
     note('UNLOADING', 'answers what it accepted');
