@@ -218,10 +218,11 @@ test('a server says that it is ready when its last model is, if that comes later
   using repository = new Repository({ late: { versions: { 1: Buffer.from('<html>') } } });
   const flags = ['--model-control-mode', 'poll', '--repository-poll-secs', '1'];
   await using server = new ServerProcess(repository.directory, flags);
-  await vi.waitFor(() => expect(server.lines.at(-1)).toMatch(/^tensorgate not ready: grpc /), { timeout: 20_000 });
+  await server.ready;
+  expect(server.lines.at(-1)).toMatch(/^tensorgate not ready: grpc /);
   expect(server.lines[0]).toMatch(/^late version 1: UNAVAILABLE: .* is an HTML page/);
   repository.publish('late', 1, MODEL);
-  await server.ready;
+  await vi.waitUntil(() => server.lines.at(-1)?.startsWith('tensorgate ready: '), { timeout: 20_000 });
   expect(server.lines.slice(2).find((line) => line.startsWith('late version 1: '))).toMatch(/ on cpu, batching on /);
   expect(server.lines.at(-1)).toMatch(/^tensorgate ready: grpc /);
 });

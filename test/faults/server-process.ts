@@ -9,7 +9,7 @@ import { onTestFinished } from 'vitest';
 import { runnerPidsOf } from '../support/server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const READY = /^tensorgate ready: grpc (?<grpc>\S+), http (?<http>\S+)$/;
+const READY = /^tensorgate (?:not )?ready: grpc (?<grpc>\S+), http (?<http>\S+)$/;
 
 export interface Ended {
   readonly code: number | null;
@@ -20,11 +20,11 @@ export interface Ended {
 export class ServerProcess implements AsyncDisposable {
   readonly pid: number;
   readonly ended: Promise<Ended>;
-  /** What it printed; the last line says that it is ready. */
+  /** What it printed; the last line says whether it is ready. */
   readonly lines: string[] = [];
   /** Its log so far, a line each. */
   readonly log: string[] = [];
-  /** Resolves when it has said that it is ready. Rejects where it ends before. */
+  /** Resolves when it has loaded its models and said whether it is ready. Rejects where it ends before. */
   readonly ready: Promise<{ readonly grpc: string; readonly http: string }>;
   readonly #child: ChildProcess;
 
