@@ -139,7 +139,7 @@ test('SIGINT ends a server too', async () => {
 });
 
 test('a second signal ends a server that drains at once', async () => {
-  const server = await startServer(['--model-repository', folder, '--lame-duck-ms', '60000']);
+  const server = await startServer(['--model-repository', folder, '--model-control-mode', 'explicit', '--lame-duck-ms', '60000']);
   server.child.kill('SIGTERM');
   // Until the first has been seen, the second might be merged with it.
   for (let status = 200; status === 200; ) status = (await fetch(`http://${server.http}/readyz`)).status;
