@@ -52,7 +52,8 @@ function toOption({
   if (choices.length > 0) option.choices(choices);
   if (key.startsWith('http2')) option.helpGroup('Limits of the transport h2:');
   if (value !== undefined) option.default(value, String(value) === '' ? 'none' : String(value));
-  if (derivedDefault !== undefined) option.default(undefined, derivedDefault.replaceAll('`', ''));
+  // Only the help shows it: `givenSettings` takes what the command line says.
+  if (derivedDefault !== undefined) option.default(derivedDefault, derivedDefault.replaceAll('`', ''));
   // A repeated flag extends its list. Before the first flag, `before` is the default, which is no text.
   return option.argParser((text, before: unknown) => (list && typeof before === 'string' ? `${before},${text}` : text));
 }

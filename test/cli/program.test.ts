@@ -19,12 +19,11 @@ test('serve --help shows each setting with its default and its variable', async 
   const { code, stdout } = await runCommandLine(['serve', '--help']);
   expect(code).toBe(0);
   const text = stdout.replace(/\s+/g, ' ');
-  for (const { flag, env, description, default: value } of SETTINGS) {
+  for (const { flag, env, description, derivedDefault, default: value } of SETTINGS) {
     expect(text).toContain(` ${flag} `);
     expect(text).toContain(description.replace(/\s+/g, ' '));
-    expect(text).toContain(
-      value === undefined ? `(env: ${env})` : `default: ${String(value) === '' ? 'none' : value}, env: ${env})`,
-    );
+    const shown = derivedDefault?.replaceAll('`', '') ?? (String(value) === '' ? 'none' : value);
+    expect(text).toContain(shown === undefined ? `(env: ${env})` : `default: ${shown}, env: ${env})`);
   }
 });
 

@@ -102,8 +102,14 @@ describe('a server of the models of this repository', () => {
   });
 
   test.each([
-    [['infer', 'nosuch', '--json', '-'], /^error: Request for unknown model: 'nosuch' .* \(NOT_FOUND\)\n$/],
-    [['infer', 'cifar10', '--version', '9', '--json', '-'], /^error: .*cifar10.*version 9.* \(NOT_FOUND\)\n$/],
+    [
+      ['infer', 'nosuch', '--json', '-'],
+      /^error: Request for unknown model: 'nosuch' .* \(NOT_FOUND\); known are cifar10\n$/,
+    ],
+    [
+      ['infer', 'cifar10', '--version', '9', '--json', '-'],
+      /^error: .*cifar10.*version 9.* \(NOT_FOUND\); versions of it are 1, 2\n$/,
+    ],
     [['infer', 'cifar10', '--image', '/nosuch.png'], /^error: cannot read image '\/nosuch\.png': .*\n$/],
   ])('refuses in one line: %j', async (args, text) => {
     const ended = await runCommandLine([...args, '--url', server.grpc], { input: '{"inputs": []}' });
@@ -139,7 +145,14 @@ test('SIGINT ends a server too', async () => {
 });
 
 test('a second signal ends a server that drains at once', async () => {
-  const server = await startServer(['--model-repository', folder, '--model-control-mode', 'explicit', '--lame-duck-ms', '60000']);
+  const server = await startServer([
+    '--model-repository',
+    folder,
+    '--model-control-mode',
+    'explicit',
+    '--lame-duck-ms',
+    '60000',
+  ]);
   server.child.kill('SIGTERM');
   // Until the first has been seen, the second might be merged with it.
   for (let status = 200; status === 200; ) status = (await fetch(`http://${server.http}/readyz`)).status;
