@@ -181,11 +181,9 @@ export class ModelLifecycle {
   /** Unloads a model to make room. Resolves, never rejects, when its memory is given back. */
   async evict(name: string): Promise<void> {
     const managed = this.#managed.get(name);
-    let retired: Promise<void> | undefined;
-    await managed?.turns.take(async () => {
-      retired = this.#takeOut(managed);
-    });
-    await retired;
+    // The turn ends before the memory is given back.
+    const retirement = await managed?.turns.take(async () => ({ ended: this.#takeOut(managed) }));
+    await retirement?.ended;
   }
 
   /** Models that may be evicted, in the order in which they should be. */
@@ -287,12 +285,11 @@ export class ModelLifecycle {
 
   /** Removes it from the table. Resolves, never rejects, when its memory is freed. */
   async #takeOut(managed: ManagedModel): Promise<void> {
-    const { name } = managed;
-    const gone = this.#models.versionsOf(name);
-    const isBroken = this.#models.broken.has(name);
+    const gone = this.#models.versionsOf(managed.name);
+    const isBroken = this.#models.broken.has(managed.name);
     managed.forget();
     if (gone.length === 0 && !isBroken) return;
-    this.#models.serve(name, []);
+    this.#models.serve(managed.name, []);
     await Promise.all(gone.map((servable) => this.#retirement.retire(managed, servable, false)));
   }
 }
