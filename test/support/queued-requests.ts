@@ -1,5 +1,5 @@
 import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
-import { FairTurns } from '../../src/gateway/batch/fair-turns.ts';
+import { FairQueueing } from '../../src/gateway/batch/fair-queueing.ts';
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { QueuedRequest } from '../../src/gateway/batch/queued-request.ts';
 import { FakeCall } from './fake-call.ts';
@@ -37,8 +37,8 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     due: fields.arrivalMs ?? 0,
     arrivalMs: 0,
     level,
-    flow: new FairTurns().flowOf({ tenant: '', weight: 1, level, grantedMs: 1, isNamed: true }),
-    turn: 0,
+    flow: new FairQueueing().flowOf({ tenant: '', weight: 1, level, grantedMs: 1, isNamed: true }),
+    tag: 0,
     isWaiting: false,
     suspect: false,
     sentAtMs: 0,

@@ -13,7 +13,7 @@ export type Sketch = Pick<Waiting, 'rows' | 'arrivalMs' | 'deadline'> & Partial<
 export function request(sketch: Sketch): Waiting {
   const level = sketch.level ?? 1;
   // A level is worth a second here.
-  return { level, turn: sketch.arrivalMs + (level - 1) * 1_000, flow: flowOf(level), ...sketch };
+  return { level, tag: sketch.arrivalMs + (level - 1) * 1_000, flow: flowOf(level), ...sketch };
 }
 
 export function flowOf(number: number): object {

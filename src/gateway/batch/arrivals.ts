@@ -4,7 +4,7 @@ import type { Call } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import type { CostModel } from './cost-model.ts';
-import type { Flow } from './fair-turns.ts';
+import type { Flow } from './fair-queueing.ts';
 import { defaultObjectiveMs } from './objective.ts';
 import type { QueuePolicies } from './queue-policy.ts';
 import type { Arrival, QueuedRequest } from './queued-request.ts';
@@ -63,7 +63,7 @@ export class Arrivals {
       arrivalMs: now,
       level,
       flow: this.#flowOf(call, level, times, now),
-      turn: 0,
+      tag: 0,
       isWaiting: false,
       suspect: false,
       sentAtMs: 0,

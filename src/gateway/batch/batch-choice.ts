@@ -5,7 +5,7 @@ import { BEST, mostRows, rowsOfNext } from './batch-rows.ts';
 import { BatchSearch } from './batch-search.ts';
 import { type BatchPolicy, type Bucket, rowsOf, type Waiting } from './waiting.ts';
 
-/** Requests of one bucket that run together, in order of their turns. */
+/** Requests of one bucket that run together, in order of their tags. */
 export interface BatchChoice<R extends Waiting> {
   readonly requests: readonly R[];
   readonly rows: number;
@@ -28,7 +28,7 @@ export function chooseBatch<R extends Waiting>(
 ): BatchChoice<R> {
   const most = mostRows(bucket, policy);
   const limit = rowsOfNext(bucket, policy, most, idleInstances);
-  const eager = takeInTurn(bucket, limit, now);
+  const eager = takeInOrder(bucket, limit, now);
   if (eager.reason === 'deadline') {
     if (isAnsweredByTwo(bucket, eager, limit, now)) return eager;
     const best = mostRows(bucket, policy, BEST);
@@ -40,8 +40,8 @@ export function chooseBatch<R extends Waiting>(
   return { requests, rows, reason: reason === 'idle' && policy.maxDelayMs > 0 ? 'delay' : reason };
 }
 
-/** The longest run of requests from the first turn that is at most `limit` rows (one request may exceed a share) and all in time. */
-function takeInTurn<R extends Waiting>({ waiting, predict }: Bucket<R>, limit: number, now: number): BatchChoice<R> {
+/** The longest run of requests from the lowest tag that is at most `limit` rows (one request may exceed a share) and all in time. */
+function takeInOrder<R extends Waiting>({ waiting, predict }: Bucket<R>, limit: number, now: number): BatchChoice<R> {
   let rows = 0;
   let count = 0;
   let earliest = Number.POSITIVE_INFINITY;

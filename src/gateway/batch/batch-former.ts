@@ -3,19 +3,19 @@
  * decision under overload forms some hundred batches.
  */
 
-import { LAST_TURN } from './queue-policy.ts';
+import { LAST_TAG } from './queue-policy.ts';
 import type { Bucket, Waiting } from './waiting.ts';
 
-/** With more flows than this, what one of them passes over moves the turns of its other requests too little to matter. */
+/** With more flows than this, what one of them passes over moves the tags of its other requests too little to matter. */
 const MANY_FLOWS = 8;
 
 /** The requests of one flow, or of all flows where there are many. */
 interface Lane {
-  /** Indexes, in order of their turns. */
+  /** Indexes, in order of their tags. */
   readonly members: Int32Array;
   /** Members before this one are taken, or too late. */
   start: number;
-  /** How many are taken. The next one has the turn of the member at this place, whatever was passed over. */
+  /** How many are taken. The next one has the tag of the member at this place, whatever was passed over. */
   taken: number;
   /** Where the batch that is formed has come to. */
   next: number;
@@ -143,7 +143,7 @@ export class BatchFormer {
     for (let index = 0; index < count; index++) this.#take(index, mark);
   }
 
-  /** Takes requests in order of their turns for as long as they fit, and all of them are in time. */
+  /** Takes requests in order of their tags for as long as they fit, and all of them are in time. */
   form(stage: Stage): void {
     const { at, size, most, left, mark } = stage;
     this.rows = 0;
@@ -189,15 +189,15 @@ export class BatchFormer {
   /** The lane whose next request goes first. */
   #firstLane(stage: Stage): Lane | undefined {
     let first: Lane | undefined;
-    let firstTurn = LAST_TURN;
+    let leastTag = LAST_TAG;
     for (const lane of this.#lanes) {
       this.#advance(lane, stage);
       if (lane.next === lane.members.length) continue;
       if (this.#lanes.length === 1) return lane;
-      const turn = this.#waiting[lane.members[lane.taken] ?? 0]?.turn ?? LAST_TURN;
-      if (first !== undefined && turn >= firstTurn) continue;
+      const tag = this.#waiting[lane.members[lane.taken] ?? 0]?.tag ?? LAST_TAG;
+      if (first !== undefined && tag >= leastTag) continue;
       first = lane;
-      firstTurn = turn;
+      leastTag = tag;
     }
     return first;
   }
@@ -232,8 +232,8 @@ export class BatchFormer {
 }
 
 /** What waits behind all others is the least urgent. */
-export function levelOf({ turn, level }: Waiting): number {
-  return turn === LAST_TURN ? Number.POSITIVE_INFINITY : level;
+export function levelOf({ tag, level }: Waiting): number {
+  return tag === LAST_TAG ? Number.POSITIVE_INFINITY : level;
 }
 
 function lanesOf(waiting: readonly Waiting[]): readonly Lane[] {

@@ -1,13 +1,13 @@
 /** The choice between the buckets that may be sent. */
 
 import type { BatchChoice } from './batch-choice.ts';
-import { LAST_TURN } from './queue-policy.ts';
+import { LAST_TAG } from './queue-policy.ts';
 import type { Waiting } from './waiting.ts';
 
 /** The batch that a bucket would send now. */
 export interface Offer<R extends Waiting = Waiting> {
   readonly bucket: number;
-  /** The bucket's request with the first turn, which its batch may pass over. */
+  /** The bucket's request with the lowest tag, which its batch may pass over. */
   readonly head: R;
   readonly batch: BatchChoice<R>;
   /** Milliseconds that the batch takes; `undefined` while that is not known. */
@@ -24,17 +24,17 @@ export interface Offer<R extends Waiting = Waiting> {
 export function chooseOffer<R extends Waiting>(offers: readonly Offer<R>[], now: number): Offer<R> | undefined {
   const [only] = offers;
   if (only === undefined || offers.length === 1) return only;
-  const first = offers.reduce((least, offer) => (offer.head.turn < least.head.turn ? offer : least), only);
+  const first = offers.reduce((least, offer) => (offer.head.tag < least.head.tag ? offer : least), only);
   let roundMs = 0;
   for (const { tookMs } of offers) {
     if (tookMs === undefined) return first;
     roundMs += tookMs;
   }
-  if (first.head.turn === LAST_TURN || now - first.head.arrivalMs > roundMs) return first;
+  if (first.head.tag === LAST_TAG || now - first.head.arrivalMs > roundMs) return first;
   let best = first;
   let bestRate = 0;
   for (const offer of offers) {
-    if (offer !== first && (offer.head.turn === LAST_TURN || !hasPart(offer, first.head.flow))) continue;
+    if (offer !== first && (offer.head.tag === LAST_TAG || !hasPart(offer, first.head.flow))) continue;
     const gain = offer.batch.requests.length + lostAfter(offer, roundMs / offers.length, now);
     const rate = gain / (offer.tookMs ?? 0);
     if (rate <= bestRate) continue;

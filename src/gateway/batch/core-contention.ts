@@ -86,7 +86,7 @@ export class CoreContention {
     for (const account of this.waiting) {
       if (account.isCalled || account.running > 0) continue;
       const aheadMs = this.#leadOf(account) - account.predictedMs;
-      // A version that waits catches up when its turn comes, and not with time.
+      // A version that waits catches up with its next grant, not with time.
       if (aheadMs > 0 && this.#hindmost(account).running === 0) continue;
       const sharesAtMs = this.#freeAtMs(account, now) + this.#delayOfSharing(account);
       atMs = Math.min(atMs, Math.max(now + aheadMs / this.#speed, sharesAtMs, account.neededAtMs));
@@ -126,7 +126,7 @@ export class CoreContention {
 
   /**
    * Whether a run that starts now ends before one that waits for cores of its own. A version that received more than
-   * another waits for its turn, so that sharing gives no version more than its part (DEV-2).
+   * another waits for its grant, so that sharing gives no version more than its part (DEV-2).
    */
   #isWorthSharing(account: Account, now: number): boolean {
     if (account.running > 0 || account.neededAtMs > now || this.#leadOf(account) > account.predictedMs) return false;

@@ -26,7 +26,7 @@ export interface Account {
   isIdle: boolean;
   /** It was woken, and cores are kept for it until it starts a run or passes. */
   isCalled: boolean;
-  /** It gave up a turn, since its latest run, so that versions that have just been given work could ask. */
+  /** It gave up a grant, since its latest run, so that versions that have just been given work could ask. */
   hasYielded: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
  * A device that several model versions run on: the cores of the machine, or a GPU. It says who may start a run, and when.
  *
- * Versions that contend take turns by start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): each pays for the time of
+ * The cores are granted by start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): each version pays for the time of
  * its runs, and the version that received the least goes first. A version with four instances gets no more than its neighbour
  * with one. A run cannot be interrupted, so a short run would wait for all of a long one: where waiting takes longer than sharing
  * the cores with what runs, it starts at once, and the operating system divides them.
@@ -9,7 +9,7 @@
  * DEV-1: a version that is the only one on its device starts as many runs as it has instances.
  * DEV-2: versions that contend run on no more cores than there are; only a version that runs nothing may exceed that, by one run.
  * DEV-3: no core is idle that a waiting version could use.
- * DEV-4: a run that ends, however it ends, frees its cores. A turn that its version does not use goes to the next.
+ * DEV-4: a run that ends, however it ends, frees its cores. A grant that its version does not use goes to the next version.
  * DEV-5: background runs (of shadows, whose processes have a lower priority) take no cores from the others.
  * DEV-6: a run whose outputs are of no use yet goes after all others; among several such runs, the earliest useful goes first.
  */
@@ -39,7 +39,7 @@ export interface DeviceShare {
    * @param neededInMs its outputs are of no use before
    */
   start(predictedMs: number | undefined, neededInMs?: number): DeviceRun | undefined;
-  /** Nothing is to be started: gives up the turn, if it has one. To be called after each end of a run, unless another is started. */
+  /** Nothing is to be started: gives up the grant, if the version has one. To be called after each end of a run, unless another is started. */
   pass(): void;
   /** No further run starts. */
   leave(): void;
@@ -110,7 +110,7 @@ export class Device {
     return this.#begin(account, now);
   }
 
-  /** Whether no other version wants the cores for a run whose outputs are of use. Those that have just been given work ask in this turn. */
+  /** Whether no other version wants the cores for a run whose outputs are of use. Those that have just been given work ask in this turn of the event loop. */
   #goesFirst(account: Account, now: number): boolean {
     this.#contention.waiting.add(account);
     const { isCalled, hasYielded } = account;
@@ -134,7 +134,7 @@ export class Device {
         const endedAt = performance.now();
         this.#contention.end(run, endedAt);
         if (this.#contention.waiting.size === 0) return;
-        // It is about to ask for its next run, and may be next in turn.
+        // It is about to ask for its next run, and may be the next to be granted one.
         if (this.#contention.accounts.has(account)) this.#contention.waiting.add(account);
         this.#callNext(endedAt);
       },

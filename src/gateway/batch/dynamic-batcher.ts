@@ -15,7 +15,7 @@ export type Decision<R extends Waiting = Waiting> =
   | { readonly kind: 'idle' }
   /** Look again at `until`, or when something changes. */
   | { readonly kind: 'wait'; readonly until: number }
-  /** Send these requests of a bucket, which stand in order of their turns. */
+  /** Send these requests of a bucket, which stand in order of their tags. */
   | {
       readonly kind: 'run';
       readonly bucket: number;
@@ -51,7 +51,7 @@ export function decide<R extends Waiting>(
     if (at > now) until = Math.min(until, at);
     else due.push({ bucket: index, head });
   }
-  if (due.length > MAX_OFFERS) due.sort((a, b) => compareTurns(a.head, b.head)).splice(MAX_OFFERS);
+  if (due.length > MAX_OFFERS) due.sort((a, b) => compareTags(a.head, b.head)).splice(MAX_OFFERS);
   const offers = due.flatMap(({ bucket: index, head }): Offer<R>[] => {
     const bucket = buckets[index];
     if (bucket === undefined) return [];
@@ -80,8 +80,8 @@ function dueAt(bucket: Bucket, policy: BatchPolicy, now: number): number {
   return Math.min(oldest + policy.maxDelayMs, earliestDeadline - (bucket.predict(rows) ?? 0) - TIMER_MS);
 }
 
-/** Turns may both be infinite, so their difference is no order. */
-function compareTurns(a: Waiting, b: Waiting): number {
-  if (a.turn === b.turn) return 0;
-  return a.turn < b.turn ? -1 : 1;
+/** Tags may both be infinite, so their difference is no order. */
+function compareTags(a: Waiting, b: Waiting): number {
+  if (a.tag === b.tag) return 0;
+  return a.tag < b.tag ? -1 : 1;
 }

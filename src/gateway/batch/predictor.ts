@@ -3,7 +3,7 @@
 import type { Prediction } from '../ops/diagnostics.ts';
 import type { CostModel } from './cost-model.ts';
 import type { DeviceShare } from './device.ts';
-import type { Flow } from './fair-turns.ts';
+import type { Flow } from './fair-queueing.ts';
 import type { Forecast, RequestLoad } from './forecast.ts';
 import { paddedSize } from './length-runs.ts';
 import type { Arrival, QueuedRequest } from './queued-request.ts';

@@ -13,8 +13,8 @@ export interface QueuePolicy {
   readonly timeoutAction: 'reject' | 'delay';
 }
 
-/** The turn of what waits behind everything that has not had its time. */
-export const LAST_TURN = Number.POSITIVE_INFINITY;
+/** Tag of a postponed request: it waits behind all others. */
+export const LAST_TAG = Number.POSITIVE_INFINITY;
 
 export class QueuePolicies {
   readonly #policies: readonly [QueuePolicy, ...QueuePolicy[]];

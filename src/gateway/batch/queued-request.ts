@@ -5,7 +5,7 @@ import type { Waiter } from '../accept/waiter.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import type { CacheOutcome } from '../ops/diagnostics.ts';
-import type { Flow, Share } from './fair-turns.ts';
+import type { Flow, Share } from './fair-queueing.ts';
 import type { Occupancy } from './occupancy.ts';
 import type { RequestTimes } from './request-times.ts';
 import type { Waiting } from './waiting.ts';
@@ -55,8 +55,8 @@ export interface QueuedRequest extends Waiter<InferOutputs>, Arrival, Waiting, S
   /** `objectiveAt` as long as that can be met, otherwise `latestAt`; less what waits before the steps behind it. */
   deadline: number;
   readonly flow: Flow;
-  /** Changes with each survey of the queue; `LAST_TURN` once it waits behind all others. */
-  turn: number;
+  /** Changes with each survey of the queue; `LAST_TAG` once it waits behind all others. */
+  tag: number;
   /** In the queue. */
   isWaiting: boolean;
   /** True once a runner died or hung under it: it is replayed once, by itself. */

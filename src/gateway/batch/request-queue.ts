@@ -8,8 +8,8 @@
 
 import type { InferError } from '../errors.ts';
 import { Backlog, type PredictBatch } from './backlog.ts';
-import { FairTurns, type Flow, type FlowKey, type Share } from './fair-turns.ts';
-import { LAST_TURN, type QueuePolicies } from './queue-policy.ts';
+import { FairQueueing, type Flow, type FlowKey, type Share } from './fair-queueing.ts';
+import { LAST_TAG, type QueuePolicies } from './queue-policy.ts';
 import type { QueuedRequest } from './queued-request.ts';
 import { tooManyBytesWait, tooManyWait, withPushback } from './refusals.ts';
 
@@ -25,7 +25,7 @@ export type Verdict =
   | 'expired';
 
 export interface Survey {
-  /** By bucket, in order of their turns. */
+  /** By bucket, in order of their tags. */
   readonly promising: ReadonlyMap<string, readonly QueuedRequest[]>;
   readonly doubtful: readonly QueuedRequest[];
   readonly hopeless: readonly QueuedRequest[];
@@ -47,7 +47,7 @@ const FEW_LEFT = 32;
 export class RequestQueue {
   readonly #policies: QueuePolicies;
   readonly #maxBytes: number;
-  readonly #turns = new FairTurns();
+  readonly #fairQueueing = new FairQueueing();
   readonly #backlog: Backlog;
   readonly #lines = new Map<Flow, Line>();
   /** Those that had their time and wait behind all others, in the order in which it was over. */
@@ -85,7 +85,7 @@ export class RequestQueue {
 
   /** The flow that a request belongs to. */
   flowOf(key: FlowKey): Flow {
-    return this.#turns.flowOf(key);
+    return this.#fairQueueing.flowOf(key);
   }
 
   workMs(tensors: QueuedRequest['tensors']): number {
@@ -97,17 +97,17 @@ export class RequestQueue {
     const line = this.#lines.get(flow);
     const ahead =
       line === undefined || line.requests.length === 0 ? 1 : indexAfter(line.requests, due) / line.requests.length;
-    return this.#batchesMs(this.#turns.workBefore(flow, ahead * flow.workMs));
+    return this.#batchesMs(this.#fairQueueing.workBefore(flow, ahead * flow.workMs));
   }
 
   /** Predicted time of the batches that go until all of the flow is sent that waits now. */
   drainMs(flow: Flow): number {
-    return this.#batchesMs(this.#turns.workBefore(flow, flow.workMs));
+    return this.#batchesMs(this.#fairQueueing.workBefore(flow, flow.workMs));
   }
 
   /** Work as the batches that it is part of. */
   #batchesMs(workMs: number): number {
-    const all = this.#turns.workMs;
+    const all = this.#fairQueueing.workMs;
     return all === 0 ? 0 : (workMs / all) * this.#backlog.ms;
   }
 
@@ -144,7 +144,7 @@ export class RequestQueue {
   /** Puts a request behind all others, wherever it waits; false where it does not. */
   postpone(request: QueuedRequest): boolean {
     if (!this.leave(request)) return false;
-    request.turn = LAST_TURN;
+    request.tag = LAST_TAG;
     request.isWaiting = true;
     this.#postponed.push(request);
     this.#count(request, 1);
@@ -154,7 +154,7 @@ export class RequestQueue {
   /** A request is not to be run; false where it does not wait. */
   leave(request: QueuedRequest): boolean {
     if (!request.isWaiting) return false;
-    if (request.turn !== LAST_TURN) this.#turns.leave(request.flow, request);
+    if (request.tag !== LAST_TAG) this.#fairQueueing.leave(request.flow, request);
     this.#drop(request);
     return true;
   }
@@ -163,7 +163,7 @@ export class RequestQueue {
   send(requests: readonly QueuedRequest[]): void {
     for (const request of requests) {
       if (!request.isWaiting) continue;
-      if (request.turn !== LAST_TURN) this.#turns.send(request.flow, request);
+      if (request.tag !== LAST_TAG) this.#fairQueueing.send(request.flow, request);
       this.#drop(request);
     }
   }
@@ -174,7 +174,7 @@ export class RequestQueue {
     return all.filter((request) => request.isWaiting && condition(request) && this.leave(request));
   }
 
-  /** Looks at everything that waits, and gives the promising requests their turns. */
+  /** Looks at everything that waits, and gives the promising requests their tags. */
   survey(judge: (request: QueuedRequest) => Verdict): Survey {
     const promising = new Map<string, QueuedRequest[]>();
     const others = { doubtful: [] as QueuedRequest[], hopeless: [] as QueuedRequest[], expired: [] as QueuedRequest[] };
@@ -196,11 +196,11 @@ export class RequestQueue {
       const { pace } = flow;
       for (const request of line.requests) {
         const finish = start + request.workMs * pace;
-        request.turn = finish;
+        request.tag = finish;
         if (sort(request)) start = finish;
       }
     }
-    if (isMixed) for (const bucket of promising.values()) bucket.sort((a, b) => a.turn - b.turn || a.due - b.due);
+    if (isMixed) for (const bucket of promising.values()) bucket.sort((a, b) => a.tag - b.tag || a.due - b.due);
     for (const request of this.#postponed) if (request.isWaiting) sort(request);
     for (const request of others.expired) this.leave(request);
     return { promising, ...others };
@@ -222,7 +222,7 @@ export class RequestQueue {
     if (last === undefined || last.due <= due) line.requests.push(request);
     else line.requests.splice(indexAfter(line.requests, due), 0, request);
     request.isWaiting = true;
-    this.#turns.enter(flow, request);
+    this.#fairQueueing.enter(flow, request);
     this.#backlog.add(request.tensors);
     this.#count(request, 1);
   }
@@ -230,7 +230,7 @@ export class RequestQueue {
   #drop(request: QueuedRequest): void {
     request.isWaiting = false;
     this.#count(request, -1);
-    if (request.turn === LAST_TURN) {
+    if (request.tag === LAST_TAG) {
       const index = this.#postponed.indexOf(request);
       if (index >= 0) this.#postponed.splice(index, 1);
       return;
@@ -246,7 +246,7 @@ export class RequestQueue {
 
   #tidy(flow: Flow, line: Line): void {
     if (line.left === 0) return;
-    line.requests = line.requests.filter(({ isWaiting, turn }) => isWaiting && turn !== LAST_TURN);
+    line.requests = line.requests.filter(({ isWaiting, tag }) => isWaiting && tag !== LAST_TAG);
     line.left = 0;
     if (line.requests.length === 0) this.#lines.delete(flow);
   }
@@ -260,7 +260,7 @@ export class RequestQueue {
   #larger(flow: Flow, measure: keyof Share, more: number, isLevel: (level: number) => boolean): Flow | undefined {
     let largest: Flow | undefined;
     let size = (flow[measure] + more) * flow.pace;
-    for (const other of this.#turns.flows) {
+    for (const other of this.#fairQueueing.flows) {
       if (other === flow || !isLevel(other.level) || other[measure] * other.pace <= size) continue;
       largest = other;
       size = other[measure] * other.pace;

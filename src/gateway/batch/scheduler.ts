@@ -10,11 +10,11 @@
  *     can run besides it, or as a probe: predictions may be wrong, and only runs correct them.
  * SCHED-5: a batch never exceeds the maximum rows, and mixes neither shapes nor versions.
  * SCHED-6: while a batch runs that is `exclusive`, nothing runs beside it.
- * SCHED-7: a batch takes requests of one bucket in order of their turns, and passes over only those that would be late in it.
+ * SCHED-7: a batch takes requests of one bucket in order of their tags, and passes over only those that would be late in it.
  * SCHED-8: a policy acts on a request in the moment in which its time is over, whatever is running then.
  * SCHED-9: while no instance lives, a request waits as long as one can be back within its deadline; then it is refused, before that
  *     deadline.
- * SCHED-10: no batch is sent without a run of its device, and a turn on the device that is not used is passed on.
+ * SCHED-10: no batch is sent without a run of its device, and a grant of the device that is not used is passed on.
  */
 
 import { MAX_TIMER_MS } from '../../timer-limit.ts';

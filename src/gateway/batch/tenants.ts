@@ -1,4 +1,4 @@
-/** Whose a request is, for the turns in a queue: the value of one metadata key. */
+/** The tenant of a request, whose share of a queue it takes: the value of one metadata key. */
 
 export interface Tenant {
   readonly name: string;

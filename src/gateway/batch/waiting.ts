@@ -8,13 +8,13 @@ export interface Waiting {
   readonly deadline: number;
   /** Level of priority; 1 is the most urgent. */
   readonly level: number;
-  /** Its place in fair order. The lowest goes first. */
-  readonly turn: number;
-  /** Whose turn it is. Between flows the turns rule; within one a later request may go first where that answers more. */
+  /** Finish tag of fair queueing. The lowest goes first. */
+  readonly tag: number;
+  /** Between flows the tags rule; within a flow a later request may go first if that answers more. */
   readonly flow: object;
 }
 
-/** Requests whose tensors fit into one batch (same shapes apart from the rows), in order of their turns. */
+/** Requests whose tensors fit into one batch (same shapes apart from the rows), in order of their tags. */
 export interface Bucket<R extends Waiting = Waiting> {
   readonly waiting: readonly R[];
   /** Most rows of a batch where that is less than the policy's. */

@@ -43,17 +43,17 @@ describe('under overload', () => {
   });
 
   test('patient callers do not crowd out a head that was granted little', () => {
-    const head = pressed(5, 6, { turn: 0, flow: flowOf(1) });
-    const crowd = backlog(200, 500).map((one, at) => ({ ...one, turn: 1 + at, flow: flowOf(2) }));
+    const head = pressed(5, 6, { tag: 0, flow: flowOf(1) });
+    const crowd = backlog(200, 500).map((one, at) => ({ ...one, tag: 1 + at, flow: flowOf(2) }));
     expect(choose([head, ...crowd])).toContain(head);
   });
 
-  test('what a flow passes over leaves its turns to its later requests', () => {
-    // Three quarters of the impatient flow are nearly late; the turns of its fresh ones lie behind all of the patient flow's.
-    const impatient = backlog(120, 25, { flow: flowOf(1) }).map((one, at) => ({ ...one, turn: at }));
+  test('what a flow passes over leaves its tags to its later requests', () => {
+    // Three quarters of the impatient flow are nearly late; the tags of its fresh ones lie behind all of the patient flow's.
+    const impatient = backlog(120, 25, { flow: flowOf(1) }).map((one, at) => ({ ...one, tag: at }));
     const patient = backlog(120, 100, { flow: flowOf(2), arrivalMs: NOW - 1, deadline: NOW + 99 });
-    const mixed = [...impatient, ...patient.map((one, at) => ({ ...one, turn: at + 0.5 }))].sort(
-      (a, b) => a.turn - b.turn,
+    const mixed = [...impatient, ...patient.map((one, at) => ({ ...one, tag: at + 0.5 }))].sort(
+      (a, b) => a.tag - b.tag,
     );
     const chosen = choose(mixed);
     const share = chosen.filter(({ flow }) => flow === flowOf(1)).length / chosen.length;
@@ -63,8 +63,8 @@ describe('under overload', () => {
   });
 
   test('urgent requests neither give way to less urgent ones nor keep their batch small', () => {
-    const urgent = Array.from({ length: 4 }, () => pressed(40, 50, { level: 1, turn: 0 }));
-    const normal = backlog(200, 50, { level: 2, turn: 1 });
+    const urgent = Array.from({ length: 4 }, () => pressed(40, 50, { level: 1, tag: 0 }));
+    const normal = backlog(200, 50, { level: 2, tag: 1 });
     const chosen = choose([...urgent, ...normal]);
     expect(chosen).toEqual(expect.arrayContaining(urgent));
     expect(chosen.length).toBeGreaterThan(50);
@@ -129,8 +129,8 @@ describe('a queue that is worked off', () => {
         }
         queues = queues.map((queue) => queue.filter((one) => !isHopeless(one, { predict: GPU }, at)));
         const waits = queues
-          .flatMap((queue, kind) => queue.map((one, place) => ({ ...one, turn: (starts[kind] ?? 0) + place, of: one })))
-          .sort((a, b) => a.turn - b.turn);
+          .flatMap((queue, kind) => queue.map((one, place) => ({ ...one, tag: (starts[kind] ?? 0) + place, of: one })))
+          .sort((a, b) => a.tag - b.tag);
         if (waits.length === 0) {
           at = next;
           continue;

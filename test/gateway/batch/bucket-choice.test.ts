@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { chooseOffer, type Offer } from '../../../src/gateway/batch/bucket-choice.ts';
-import { LAST_TURN } from '../../../src/gateway/batch/queue-policy.ts';
+import { LAST_TAG } from '../../../src/gateway/batch/queue-policy.ts';
 import type { Waiting } from '../../../src/gateway/batch/waiting.ts';
 import { FOREVER, flowOf, NOW, request } from '../../support/waiting.ts';
 
@@ -52,19 +52,19 @@ describe('chooseOffer', () => {
     expect(chosen(offer(0, 2, 1, { waitedMs: 12.1 }), crowd)).toBe(0);
   });
 
-  test('only buckets with a request of the flow whose turn it is are weighed', () => {
-    const due = offer(0, 2, 1, { turn: 1, flow: flowOf(1) });
-    const crowd = { waitedMs: 2, turn: 2 };
+  test('only buckets with a request of the next flow are weighed', () => {
+    const due = offer(0, 2, 1, { tag: 1, flow: flowOf(1) });
+    const crowd = { waitedMs: 2, tag: 2 };
     expect(chosen(due, offer(1, 10, 60, { ...crowd, flow: flowOf(2) }))).toBe(0);
     expect(chosen(due, offer(1, 10, 60, { ...crowd, flow: flowOf(1) }))).toBe(1);
   });
 
-  test('the first turn decides while the time of a batch is not known', () => {
+  test('the lowest tag decides while the time of a batch is not known', () => {
     expect(chosen(offer(0, undefined, 1, { waitedMs: 2 }), offer(1, 10, 60))).toBe(0);
   });
 
   test('requests that wait behind all others go when nothing else waits', () => {
-    const last = { turn: LAST_TURN, deadline: FOREVER, arrivalMs: 0 };
+    const last = { tag: LAST_TAG, deadline: FOREVER, arrivalMs: 0 };
     expect(chosen(offer(0, 1, 60, last), offer(1, 10, 1))).toBe(1);
     expect(chosen(offer(0, 1, 60, last))).toBe(0);
   });

@@ -206,7 +206,7 @@ describe('versions that contend', () => {
     expect(Math.abs((few?.servedMs ?? 0) - (many?.servedMs ?? 0))).toBeLessThanOrEqual(2 * 10 + 40);
   });
 
-  test('with equal runs wait for each other, and take turns', () => {
+  test('with equal runs wait for each other, and run alternately', () => {
     const machine = new Machine(1);
     const versions = [1, 2, 3].map(() => machine.add({ backlog: FLOODED }));
     machine.settle();
@@ -280,7 +280,7 @@ describe('versions that contend', () => {
     expect(machine.works.length).toBe(1);
   });
 
-  test('a turn that is not used any more goes to the next', () => {
+  test('a grant that is not used any more goes to the next', () => {
     const machine = new Machine(1);
     const first = machine.add({ backlog: 1 });
     machine.settle();

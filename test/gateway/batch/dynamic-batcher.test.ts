@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Decision, decide } from '../../../src/gateway/batch/dynamic-batcher.ts';
-import { LAST_TURN } from '../../../src/gateway/batch/queue-policy.ts';
+import { LAST_TAG } from '../../../src/gateway/batch/queue-policy.ts';
 import type { BatchPolicy, Bucket, Waiting } from '../../../src/gateway/batch/waiting.ts';
 import type { SendReason } from '../../../src/gateway/ops/diagnostics.ts';
 import { bucket, FOREVER, isHopeless, NOW, request, rowsOf, type Sketch, waiting } from '../../support/waiting.ts';
@@ -208,7 +208,7 @@ describe('decide', () => {
     expect(decided(buckets, policy, idle)).toEqual(decision);
   });
 
-  test('interleaved shapes A B A B make one batch of each, the first turn first', () => {
+  test('interleaved shapes A B A B make one batch of each, the lowest tag first', () => {
     const a = [0, 2, 4, 6].map((arrivalMs) => ({ rows: 1, arrivalMs, deadline: FOREVER }));
     const b = [1, 3, 5, 7].map((arrivalMs) => ({ rows: 1, arrivalMs, deadline: FOREVER }));
     expect(decided([bucket(b), bucket(a)], EAGER, 1)).toEqual(run(4, 'idle', 1));
@@ -283,7 +283,7 @@ describe('levels of priority', () => {
   });
 
   test('what waits behind all others goes when nothing else waits in any bucket', () => {
-    const last = { rows: 1, arrivalMs: 0, deadline: FOREVER, turn: LAST_TURN };
+    const last = { rows: 1, arrivalMs: 0, deadline: FOREVER, tag: LAST_TAG };
     expect(decided([bucket([last]), bucket(waiting(1))], EAGER, 1)).toEqual(run(1, 'idle', 1));
     expect(decided([bucket([]), bucket([last])], EAGER, 1)).toEqual(run(1, 'idle', 1));
   });
@@ -332,7 +332,7 @@ describe('whatever waits', () => {
       .map((made) =>
         made.map(([requests, predict]): Bucket => {
           const live = requests.filter((one) => !isHopeless(one, { predict }, NOW));
-          return { predict, waiting: live.sort((a, b) => a.turn - b.turn) };
+          return { predict, waiting: live.sort((a, b) => a.tag - b.tag) };
         }),
       );
     const sorted = {
@@ -373,7 +373,7 @@ describe('whatever waits', () => {
     });
   });
 
-  test('SCHED-7: a batch holds requests of its bucket, each once, in order of their turns', () => {
+  test('SCHED-7: a batch holds requests of its bucket, each once, in order of their tags', () => {
     forEachBatch((batch, { waiting: requests }) => {
       const places = batch.map((one) => requests.indexOf(one));
       expect(places).not.toContain(-1);
@@ -447,7 +447,7 @@ describe('whatever waits', () => {
       fc.property(crowd, (made) => {
         const requests = made
           .map((one, index) => request({ rows: 1, arrivalMs: NOW - 60 + index, ...one }))
-          .sort((a, b) => a.turn - b.turn);
+          .sort((a, b) => a.tag - b.tag);
         const decision = decide([{ waiting: requests, predict }], { ...EAGER, maxRows: 20 }, 1, NOW);
         const [head] = requests;
         if (decision.kind !== 'run' || head === undefined || decision.requests[0] === head) return;
@@ -471,7 +471,7 @@ describe('whatever waits', () => {
         arrivalMs: NOW - 22 + (20 * index) / count,
         deadline: NOW + 2.2 + (20 * index) / count,
         level: 1,
-        turn: index,
+        tag: index,
         flow: owners[index % flows] ?? owners,
       })),
       predict: (rows) => 1.9 + 0.14 * rows,

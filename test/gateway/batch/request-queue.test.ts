@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { FlowKey } from '../../../src/gateway/batch/fair-turns.ts';
-import { LAST_TURN, QueuePolicies } from '../../../src/gateway/batch/queue-policy.ts';
+import type { FlowKey } from '../../../src/gateway/batch/fair-queueing.ts';
+import { LAST_TAG, QueuePolicies } from '../../../src/gateway/batch/queue-policy.ts';
 import type { QueuedRequest } from '../../../src/gateway/batch/queued-request.ts';
 import { RequestQueue, type Verdict } from '../../../src/gateway/batch/request-queue.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
@@ -42,7 +42,7 @@ class Fixture {
     return request;
   }
 
-  /** What waits in a bucket, in order of the turns. */
+  /** What waits in a bucket, in order of the tags. */
   order(bucket = 'a'): QueuedRequest[] {
     return [...(this.queue.survey(promising).promising.get(bucket) ?? [])];
   }
@@ -134,23 +134,23 @@ describe('order', () => {
     expect([...fixture.queue.survey(promising).promising.keys()]).toEqual(['b']);
   });
 
-  test('the turns of one flow grow over its buckets: each bucket stands where its head is due', () => {
+  test('the tags of one flow grow over its buckets: each bucket stands where its head is due', () => {
     const requests = ['a', 'b', 'a', 'b'].map((bucket) => fixture.push({ bucket }));
     fixture.queue.survey(promising);
-    expect(requests.map(({ turn }) => turn)).toEqual([1, 2, 3, 4]);
+    expect(requests.map(({ tag }) => tag)).toEqual([1, 2, 3, 4]);
   });
 
-  test('tenants take turns in a bucket, however many requests one of them has', () => {
+  test('tenants alternate in a bucket, however many requests one of them has', () => {
     const greedy = Array.from({ length: 6 }, () => fixture.push({ tenant: 'greedy' }));
     const modest = Array.from({ length: 2 }, () => fixture.push({ tenant: 'modest' }));
     expect(fixture.order().slice(0, 4)).toEqual([greedy[0], modest[0], greedy[1], modest[1]]);
   });
 
-  test('a request that is judged hopeless takes no turn from requests behind it, and goes on waiting', () => {
+  test('a request that is judged hopeless delays no requests behind it, and goes on waiting', () => {
     const [first, second] = [fixture.push({ due: 1 }), fixture.push({ due: 2 })];
     const { promising: left, hopeless } = fixture.queue.survey((one) => (one === first ? 'hopeless' : 'promising'));
     expect([hopeless, left.get('a')]).toEqual([[first], [second]]);
-    expect(second.turn).toBe(1);
+    expect(second.tag).toBe(1);
     expect(fixture.queue.requests).toBe(2);
   });
 });
@@ -278,7 +278,7 @@ test('whatever is done, requests and rows are counted, none is lost and none is 
         expect(new Set(found.flat())).toEqual(new Set(expected));
         expect(found.flat()).toHaveLength(expected.length);
         for (const bucket of found)
-          expect(bucket).toEqual(bucket.toSorted((a, b) => (a.turn === b.turn ? 0 : a.turn - b.turn)));
+          expect(bucket).toEqual(bucket.toSorted((a, b) => (a.tag === b.tag ? 0 : a.tag - b.tag)));
         expect([queue.requests, queue.rows]).toEqual([
           expected.length,
           expected.reduce((sum, { rows }) => sum + rows, 0),
@@ -320,7 +320,7 @@ describe('levels of priority', () => {
   test('a postponed request keeps its place in the count, and stands behind what comes later, at whatever level', () => {
     const [first, second] = [fixture.push(), fixture.push()];
     expect(fixture.queue.postpone(first)).toBe(true);
-    expect(first.turn).toBe(LAST_TURN);
+    expect(first.tag).toBe(LAST_TAG);
     expect(() => fixture.push()).toThrow('2 requests of priority 1 wait');
     const third = fixture.push({ level: 3 });
     expect(fixture.order()).toEqual([second, third, first]);

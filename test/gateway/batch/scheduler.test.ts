@@ -474,7 +474,7 @@ describe('levels of priority', () => {
     expect(bench.executor.last.values).toEqual([9]);
   });
 
-  test('nothing starves: under a flood of urgent requests the least urgent has its turn after 16 of them for each level', async () => {
+  test('nothing starves: under a flood of urgent requests the least urgent runs after 16 of them for each level', async () => {
     const bench = new SchedulerBench({ queues: LEVELS, maxRows: 1 });
     bench.teach(50);
     const patient = bench.submit(fp32Rows(1, -1), { priority: 1 });
@@ -661,7 +661,7 @@ describe('a call that is cancelled', () => {
     expect(bench.executor.last.values).toEqual([1, 7]);
   });
 
-  test('in the same turn in which it came: it is not run', async () => {
+  test('in the same turn of the event loop in which it came: it is not run', async () => {
     const bench = new SchedulerBench();
     const ticket = bench.submit(fp32Rows(1));
     ticket.call.cancel();

@@ -1,5 +1,5 @@
 /**
- * Turns between flows, in predicted milliseconds: start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996), but in the order
+ * Order between flows, in predicted milliseconds: start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996), but in the order
  * of finish tags, as in self-clocked fair queueing (Golestani, INFOCOM 1994): an urgent request never ties with another.
  *
  * A flow holds the requests of one tenant, at one level of priority, with about the same time granted. Its start tag grows with
@@ -70,7 +70,7 @@ export interface Share {
   readonly workMs: number;
 }
 
-export class FairTurns {
+export class FairQueueing {
   readonly #owners = new Map<string, Owner>();
   readonly #waiting = new Set<Flow>();
   #virtualMs = 0;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FairTurns, type Flow, type FlowKey } from '../../../src/gateway/batch/fair-turns.ts';
+import { FairQueueing, type Flow, type FlowKey } from '../../../src/gateway/batch/fair-queueing.ts';
 
 function key(fields: Partial<FlowKey> = {}): FlowKey {
   return { tenant: 'a', weight: 1, level: 1, grantedMs: 100, isNamed: true, ...fields };
@@ -8,15 +8,15 @@ function key(fields: Partial<FlowKey> = {}): FlowKey {
 
 /** Sends the work of flows that always have more to do, always of the flow that finishes next; returns what each was sent. */
 function serve(flows: readonly { readonly key: FlowKey; readonly workMs: number }[], sends: number): number[] {
-  const turns = new FairTurns();
-  const waiting = flows.map(({ key, workMs }) => ({ flow: turns.flowOf(key), share: { bytes: 1, workMs }, sentMs: 0 }));
+  const fair = new FairQueueing();
+  const waiting = flows.map(({ key, workMs }) => ({ flow: fair.flowOf(key), share: { bytes: 1, workMs }, sentMs: 0 }));
   // Two of each: a flow never stops waiting.
-  for (const { flow, share } of [...waiting, ...waiting]) turns.enter(flow, share);
+  for (const { flow, share } of [...waiting, ...waiting]) fair.enter(flow, share);
   for (let count = 0; count < sends; count++) {
     const finish = ({ flow, share }: (typeof waiting)[number]): number => flow.start + share.workMs * flow.pace;
     const next = waiting.reduce((best, other) => (finish(other) < finish(best) ? other : best));
-    turns.enter(next.flow, next.share);
-    turns.send(next.flow, next.share);
+    fair.enter(next.flow, next.share);
+    fair.send(next.flow, next.share);
     next.sentMs += next.share.workMs;
   }
   return waiting.map(({ sentMs }) => sentMs);
@@ -70,12 +70,12 @@ describe('unsent work', () => {
   test('FAIR-2: charges nothing: shed, refused or cancelled, the next one stands where it stood', () => {
     fc.assert(
       fc.property(fc.array(work, { minLength: 1, maxLength: 20 }), (shed) => {
-        const turns = new FairTurns();
-        const flow = turns.flowOf(key());
-        turns.enter(flow, { bytes: 1, workMs: 1 });
-        for (const workMs of shed) turns.enter(flow, { bytes: 1, workMs });
+        const fair = new FairQueueing();
+        const flow = fair.flowOf(key());
+        fair.enter(flow, { bytes: 1, workMs: 1 });
+        for (const workMs of shed) fair.enter(flow, { bytes: 1, workMs });
         const { start } = flow;
-        for (const workMs of shed) turns.leave(flow, { bytes: 1, workMs });
+        for (const workMs of shed) fair.leave(flow, { bytes: 1, workMs });
         expect(flow.start).toBe(start);
         expect([flow.requests, flow.bytes]).toEqual([1, 1]);
         expect(flow.workMs).toBeCloseTo(1, 6);
@@ -86,27 +86,27 @@ describe('unsent work', () => {
 
 describe('a flow that begins to wait', () => {
   test('owes nothing for what others were sent before, and is owed nothing', () => {
-    const turns = new FairTurns();
-    const [old, young] = [turns.flowOf(key({ tenant: 'old' })), turns.flowOf(key({ tenant: 'young' }))];
-    for (let count = 0; count < 101; count++) turns.enter(old, { bytes: 1, workMs: 10 });
-    for (let count = 0; count < 100; count++) turns.send(old, { bytes: 1, workMs: 10 });
-    turns.enter(young, { bytes: 1, workMs: 10 });
+    const fair = new FairQueueing();
+    const [old, young] = [fair.flowOf(key({ tenant: 'old' })), fair.flowOf(key({ tenant: 'young' }))];
+    for (let count = 0; count < 101; count++) fair.enter(old, { bytes: 1, workMs: 10 });
+    for (let count = 0; count < 100; count++) fair.send(old, { bytes: 1, workMs: 10 });
+    fair.enter(young, { bytes: 1, workMs: 10 });
     // The last that was sent started at 990.
     expect([young.start, old.start]).toEqual([990, 1_000]);
   });
 
   test('begins at nothing again when nothing waited', () => {
-    const turns = new FairTurns();
-    const flow = turns.flowOf(key());
+    const fair = new FairQueueing();
+    const flow = fair.flowOf(key());
     for (let count = 0; count < 3; count++) {
-      turns.enter(flow, { bytes: 1, workMs: 5 });
+      fair.enter(flow, { bytes: 1, workMs: 5 });
       expect(flow.start).toBe(0);
-      turns.send(flow, { bytes: 1, workMs: 5 });
+      fair.send(flow, { bytes: 1, workMs: 5 });
     }
   });
 
   test('is the same flow for each request of about the same time, and another for callers who named none', () => {
-    const turns = new FairTurns();
+    const fair = new FairQueueing();
     const flows = [
       key({ grantedMs: 65 }),
       key({ grantedMs: 127 }),
@@ -114,7 +114,7 @@ describe('a flow that begins to wait', () => {
       key({ grantedMs: 127, isNamed: false }),
       key({ grantedMs: 65, level: 2 }),
       key({ grantedMs: 65, tenant: 'b' }),
-    ].map((each) => turns.flowOf(each));
+    ].map((each) => fair.flowOf(each));
     expect(flows[1]).toBe(flows[0]);
     expect(new Set(flows).size).toBe(5);
   });
@@ -131,21 +131,21 @@ describe('the work that goes before a request', () => {
     );
     fc.assert(
       fc.property(tenants, (made) => {
-        const turns = new FairTurns();
+        const fair = new FairQueueing();
         const flows = made.map(({ weight, requests }, index) => {
-          const flow = turns.flowOf(key({ tenant: `${index}`, weight }));
-          for (let count = 0; count < requests; count++) turns.enter(flow, { bytes: 1, workMs: 1 });
+          const flow = fair.flowOf(key({ tenant: `${index}`, weight }));
+          for (let count = 0; count < requests; count++) fair.enter(flow, { bytes: 1, workMs: 1 });
           return flow;
         });
         const [mine] = flows as [Flow];
-        const predicted = turns.workBefore(mine, mine.workMs);
+        const predicted = fair.workBefore(mine, mine.workMs);
         let sent = 0;
         while (mine.requests > 0) {
           const waiting = flows.filter(({ requests }) => requests > 0);
           const next = waiting.reduce((best, other) =>
             other.start + other.pace < best.start + best.pace ? other : best,
           );
-          turns.send(next, { bytes: 1, workMs: 1 });
+          fair.send(next, { bytes: 1, workMs: 1 });
           sent++;
         }
         expect(Math.abs(predicted - sent)).toBeLessThanOrEqual(2 * made.length);
@@ -154,16 +154,16 @@ describe('the work that goes before a request', () => {
   });
 
   test('callers who invent tenants are forgotten when they neither wait nor owe', () => {
-    const turns = new FairTurns();
-    const patient = turns.flowOf(key({ tenant: 'patient' }));
-    turns.enter(patient, { bytes: 1, workMs: 1 });
-    const first = turns.flowOf(key({ tenant: 'name 0' }));
+    const fair = new FairQueueing();
+    const patient = fair.flowOf(key({ tenant: 'patient' }));
+    fair.enter(patient, { bytes: 1, workMs: 1 });
+    const first = fair.flowOf(key({ tenant: 'name 0' }));
     for (let name = 0; name < 1_000; name++) {
-      const flow = turns.flowOf(key({ tenant: `name ${name}` }));
-      turns.enter(flow, { bytes: 1, workMs: 1 });
-      turns.leave(flow, { bytes: 1, workMs: 1 });
+      const flow = fair.flowOf(key({ tenant: `name ${name}` }));
+      fair.enter(flow, { bytes: 1, workMs: 1 });
+      fair.leave(flow, { bytes: 1, workMs: 1 });
     }
-    expect(turns.flowOf(key({ tenant: 'patient' }))).toBe(patient);
-    expect(turns.flowOf(key({ tenant: 'name 0' }))).not.toBe(first);
+    expect(fair.flowOf(key({ tenant: 'patient' }))).toBe(patient);
+    expect(fair.flowOf(key({ tenant: 'name 0' }))).not.toBe(first);
   });
 });
