@@ -43,7 +43,8 @@ export function limit<W extends Watched>(waiter: W, limitMs: number, now: number
 /** Ends the watch and the time limit, and leaves the waiter unsettled: another stage holds its call now. */
 export function release(waiter: Watched): void {
   waiter.call.onCancel = undefined;
-  clearTimeout(waiter.timer);
+  // Few waiters have a timer, and the call costs more than the question.
+  if (waiter.timer !== undefined) clearTimeout(waiter.timer);
 }
 
 /** @returns false where the waiter has settled already */
