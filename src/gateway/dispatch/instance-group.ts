@@ -6,21 +6,22 @@
 
 import { messageOf } from '../../error-message.ts';
 import { isNoRoom, type Mailbox } from '../../worker/mailbox.ts';
-import { aligned, type SessionInfo, type SessionSpec, type TensorPlace } from '../../worker/protocol.ts';
+import { aligned, type SessionInfo, type SessionSpec } from '../../worker/protocol.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { gather, type Load } from '../batch/batch.ts';
-import { batchOutputLimit, outputsExceed } from '../batch/output-limit.ts';
-import type { OutputTensor } from '../batch/queued-request.ts';
+import { batchOutputLimit } from '../batch/output-limit.ts';
 import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
-import { type ModelTensor, withSize } from '../repository/signature/row-axis.ts';
-import type { RunReply } from './instance-channel.ts';
+import type { ModelTensor } from '../repository/signature/row-axis.ts';
 import { MailboxRoom, NoRoom } from './mailbox-room.ts';
 import type { Outage } from './outage.ts';
-import type { RunBounds, RunnerEnd } from './run-watch.ts';
+import { readAnswer } from './run-answer.ts';
+import { failureOf } from './run-failure.ts';
+import type { RunBounds } from './run-watch.ts';
 import type { HostedModel } from './runner.ts';
-import { LoadError, type RunnerProcess } from './runner-process.ts';
+import type { RunnerProcess } from './runner-process.ts';
+import { sameAs } from './session-tensors.ts';
 
 export interface InstanceGroupOptions {
   readonly model: ModelRef;
@@ -207,44 +208,17 @@ export class InstanceGroup implements HostedModel {
       const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);
       const run = { inputs: gathered.places, outputOffset: aligned(end), maxOutputBytes };
       const reply = await process.run(number, run, { ...bounds, restartMs: this.#restartMs });
-      if (reply.kind !== 'ran') return this.#failureOf(reply, instance, bounds);
-      const answered = performance.now();
-      const { computeMs, readMs, writeMs, outputs: outputPlaces } = reply.result;
-      const outputs = asSeen(await readOutputs(mailbox, outputPlaces), signature.outputs);
-      // Only the sum of both ways is known; each is charged half.
-      const hopMs = Math.max(0, answered - written - computeMs - readMs - writeMs) / 2;
-      return {
-        kind: 'ok',
-        outputs,
-        inputMs: written - started + hopMs + readMs,
-        computeMs,
-        outputMs: hopMs + writeMs + performance.now() - answered,
-      };
+      if (reply.kind !== 'ran') {
+        const { maxMs } = bounds;
+        const failure = failureOf(reply, { instance: number, maxMs, maxOutputBytes: this.#options.maxOutputBytes });
+        if (failure instanceof NoRoom) mailbox.empty();
+        return failure;
+      }
+      return await readAnswer(reply.result, mailbox, signature.outputs, started, written);
     } catch (error) {
       if (!isNoRoom(error)) return { kind: 'failed', error };
       mailbox.empty();
       return new NoRoom(end);
-    }
-  }
-
-  #failureOf(
-    reply: Exclude<RunReply, { kind: 'ran' }>,
-    { number, mailbox }: Instance,
-    { maxMs }: RunBounds,
-  ): RunOutcome | NoRoom {
-    if (reply.kind === 'ended') return endedUnder(reply, number, maxMs);
-    switch (reply.fault) {
-      case 'data':
-        return { kind: 'refused', message: reply.message };
-      case 'outputs':
-        return { kind: 'exceeded', by: 'batch', message: outputsExceed(reply.message, this.#options.maxOutputBytes) };
-      case 'memory':
-        return { kind: 'exceeded', by: 'batch', message: NO_MEMORY };
-      case 'room':
-        mailbox.empty();
-        return new NoRoom(reply.bytes);
-      case 'internal':
-        return { kind: 'failed', error: new Error(reply.message) };
     }
   }
 
@@ -314,61 +288,10 @@ export class InstanceGroup implements HostedModel {
   }
 }
 
-/**
- * Requests are checked against the signature that the first load found.
- * @throws LoadError where the file that is loaded after an outage has other tensors.
- */
-function sameAs(first: SessionInfo | undefined, again: SessionInfo): SessionInfo {
-  const signatureOf = ({ inputs, outputs }: SessionInfo): string => JSON.stringify([inputs, outputs]);
-  if (first === undefined || signatureOf(first) === signatureOf(again)) return again;
-  throw new LoadError('its file holds a model with other inputs or outputs than before: load the model again');
-}
-
 function isIdle({ busy, process }: Instance): boolean {
   return !busy && process.alive;
 }
 
 function atOnce(): number {
   return Number.NEGATIVE_INFINITY;
-}
-
-const NO_MEMORY =
-  'the model found too little memory for this request: send fewer rows, or smaller values where they are sizes';
-
-/** What the end of its process says of a batch that ran in one of its instances. */
-function endedUnder({ cause, timedOut, memory, culprit }: RunnerEnd, instance: number, maxMs: number): RunOutcome {
-  if (culprit !== undefined) {
-    if (culprit.instance !== instance) return { kind: 'interrupted', cause };
-    return culprit.fault === 'overran' ? { kind: 'overran', cause, maxMs } : { kind: 'abandoned', cause };
-  }
-  if (memory === undefined) return { kind: timedOut ? 'timed_out' : 'crashed', cause };
-  return {
-    kind: 'exceeded',
-    by: memory === 'of-one-run' ? 'batch' : 'process',
-    message: `${NO_MEMORY} (its process ${cause})`,
-  };
-}
-
-/** Outputs with the shapes that clients see. */
-function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] = []): readonly OutputTensor[] {
-  if (!specs.some(({ modelShape }) => modelShape !== undefined)) return outputs;
-  return outputs.map((output) => {
-    const spec = specs.find(({ name }) => name === output.name);
-    return spec?.modelShape === undefined ? output : { ...output, shape: withSize(spec.shape, output.shape[0] ?? 1) };
-  });
-}
-
-/** All outputs in one read; each is a view of it. */
-async function readOutputs(mailbox: Mailbox, places: readonly TensorPlace[]): Promise<OutputTensor[]> {
-  const from = places[0]?.offset ?? 0;
-  let to = from;
-  for (const { offset, byteLength } of places) to = Math.max(to, offset + byteLength);
-  const bytes = await mailbox.read(from, to - from);
-  mailbox.settle(to);
-  return places.map(({ name, datatype, shape, offset, byteLength }) => ({
-    name,
-    datatype,
-    shape,
-    data: bytes.subarray(offset - from, offset - from + byteLength),
-  }));
 }

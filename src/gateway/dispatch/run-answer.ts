@@ -1,0 +1,47 @@
+/** The answer of a run: its outputs, read from the mailbox in the shapes that clients see, and where its time went. */
+
+import type { Mailbox } from '../../worker/mailbox.ts';
+import type { RunResult } from '../../worker/protocol.ts';
+import type { OutputTensor } from '../batch/queued-request.ts';
+import type { RunOutcome } from '../batch/run-outcome.ts';
+import { type ModelTensor, withSize } from '../repository/signature/row-axis.ts';
+
+/** Reads all outputs at once; each is a view of these bytes. */
+export async function readAnswer(
+  { outputs: places, computeMs, readMs, writeMs }: RunResult,
+  mailbox: Mailbox,
+  specs: readonly ModelTensor[] | undefined,
+  startedMs: number,
+  writtenMs: number,
+): Promise<RunOutcome> {
+  const answered = performance.now();
+  const from = places[0]?.offset ?? 0;
+  let to = from;
+  for (const { offset, byteLength } of places) to = Math.max(to, offset + byteLength);
+  const bytes = await mailbox.read(from, to - from);
+  mailbox.settle(to);
+  const outputs = places.map(({ name, datatype, shape, offset, byteLength }) => ({
+    name,
+    datatype,
+    shape,
+    data: bytes.subarray(offset - from, offset - from + byteLength),
+  }));
+  // Only the sum of both ways is known; each is charged half.
+  const hopMs = Math.max(0, answered - writtenMs - computeMs - readMs - writeMs) / 2;
+  return {
+    kind: 'ok',
+    outputs: asSeen(outputs, specs),
+    inputMs: writtenMs - startedMs + hopMs + readMs,
+    computeMs,
+    outputMs: hopMs + writeMs + performance.now() - answered,
+  };
+}
+
+/** Outputs with the shapes that clients see. */
+function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] = []): readonly OutputTensor[] {
+  if (!specs.some(({ modelShape }) => modelShape !== undefined)) return outputs;
+  return outputs.map((output) => {
+    const spec = specs.find(({ name }) => name === output.name);
+    return spec?.modelShape === undefined ? output : { ...output, shape: withSize(spec.shape, output.shape[0] ?? 1) };
+  });
+}
