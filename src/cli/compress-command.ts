@@ -5,11 +5,14 @@ import { parseCount, parseShare } from './option-values.ts';
 import { repositoryOption } from './shared-options.ts';
 
 const COMPRESS_HELP = `
-Each candidate runs in its own process. Exit codes: 0 when a candidate passed every gate (with --publish: the published one),
-1 when no candidate passed or the command failed, 130 after Ctrl-C (nothing was written).
+Each candidate runs in its own process. Exit codes:
+  0    a candidate passed every gate (with --publish: the published one)
+  1    no candidate passed, or the command failed
+  130  Ctrl-C: nothing was written
 
-  tensorgate compress cifar10 --model-repository models --calibrate photos/ --evaluate labelled/ \\
-    --to int8,fp16-weights --max-drop 0.5 --min-agreement 0.98 --report out --publish int8`;
+  tensorgate compress cifar10 --model-repository models \\
+    --calibrate photos/ --evaluate labelled/ --to int8,fp16-weights \\
+    --max-drop 0.5 --min-agreement 0.98 --report out --publish int8`;
 
 export function addCompress(program: Command, { version, typed, exit }: CommandContext): void {
   program

@@ -4,6 +4,7 @@ import { addConnectionOptions } from './connection-options.ts';
 import type { ModelsFlags } from './models.ts';
 import type { ShadowFlags } from './shadow.ts';
 import { WHAT } from './shared-options.ts';
+import { refuseUnknownSubcommand } from './unknown-subcommand.ts';
 import type { ValidateFlags } from './validate.ts';
 
 export function addModels(program: Command, { exit }: CommandContext): void {
@@ -15,7 +16,9 @@ export function addModels(program: Command, { exit }: CommandContext): void {
       )
       .enablePositionalOptions()
       .option('--json', 'print JSON')
-      .action(async (flags: ModelsFlags) => {
+      .allowExcessArguments()
+      .action(async (flags: ModelsFlags, command: Command) => {
+        refuseUnknownSubcommand(command);
         const { listModels } = await import('./models.ts');
         exit(await listModels(flags));
       }),

@@ -1,9 +1,11 @@
 import { Command, CommanderError } from 'commander';
 import { CliError } from './cli-error.ts';
 import type { CommandContext } from './command-context.ts';
+import { addCompletion } from './completion-command.ts';
 import { addCompress } from './compress-command.ts';
 import { addDoctor } from './doctor-command.ts';
 import { addGolden } from './golden-command.ts';
+import { layOutHelp } from './help-layout.ts';
 import { addInfer } from './infer-command.ts';
 import { addModels } from './models-command.ts';
 import { addRollout } from './rollout-command.ts';
@@ -19,6 +21,7 @@ const COMMANDS: readonly ((program: Command, context: CommandContext) => void)[]
   addGolden,
   addModels,
   addRollout,
+  addCompletion,
 ];
 
 /**
@@ -37,6 +40,7 @@ export async function runProgram(args: readonly string[], version: string): Prom
     .enablePositionalOptions()
     .helpCommand(false)
     .exitOverride();
+  layOutHelp(program);
   for (const add of COMMANDS) add(program, { version, typed: `tensorgate ${args.join(' ')}`, exit });
   try {
     await program.parseAsync(args, { from: 'user' });

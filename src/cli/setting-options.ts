@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander';
 import { SETTINGS, type SettingDescription } from '../gateway/ops/setting-description.ts';
 import type { SettingsSources } from '../gateway/ops/settings-sources.ts';
+import { inHelpOrder, settingGroup } from './setting-groups.ts';
 
 /** Flags of a command with settings, apart from the settings themselves. */
 export interface ConfigFlags {
@@ -10,7 +11,7 @@ export interface ConfigFlags {
   readonly config?: string;
 }
 
-const OPTIONS = SETTINGS.map((setting) => ({ key: setting.key, option: toOption(setting) }));
+const OPTIONS = inHelpOrder(SETTINGS).map((setting) => ({ key: setting.key, option: toOption(setting) }));
 
 export function addSettingOptions(command: Command): void {
   for (const { option } of OPTIONS) command.addOption(option);
@@ -50,7 +51,8 @@ function toOption({
   const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
   const option = new Option(`${flag} ${list ? '<list>' : argument}`, description).env(env);
   if (choices.length > 0) option.choices(choices);
-  if (key.startsWith('http2')) option.helpGroup('Limits of the transport h2:');
+  const group = settingGroup(key);
+  if (group !== undefined) option.helpGroup(group);
   if (value !== undefined) option.default(value, String(value) === '' ? 'none' : String(value));
   // Only the help shows it: `givenSettings` takes what the command line says.
   if (derivedDefault !== undefined) option.default(derivedDefault, derivedDefault.replaceAll('`', ''));

@@ -40,7 +40,6 @@ test('where serving would work, each thing has a line, and the exit code is 0', 
         'onnxruntime',
         'cpu',
       ],
-      ...(process.platform === 'linux' && process.arch === 'x64' ? ['cuda', 'tensorrt'] : []),
       ...['model cifar10 version 1', 'model cifar10 version 2'],
     ].sort(),
   );
@@ -57,9 +56,9 @@ if (hasGpu || !isGpuPlatform)
   console.warn('SKIPPED: the absence of a GPU can be tested on linux/x64 without one alone');
 
 describe.skipIf(hasGpu || !isGpuPlatform)('without a GPU', () => {
-  test('the line of CUDA names the library that is missing, and is no warning where no one asks for it', async () => {
+  test('CUDA has no line where no one asks for it', async () => {
     const lines = linesOf(await doctor());
-    expect(lines.get('cuda')).toEqual(['ok', expect.stringMatching(/not asked for: .*lib\w+\.so/)]);
+    expect([...lines.keys()].filter((subject) => ['cuda', 'tensorrt'].includes(subject))).toEqual([]);
   });
 
   test('asked for with a fallback it is a warning with what to do, and serving works', async () => {

@@ -27,6 +27,44 @@ test('serve --help shows each setting with its default and its variable', async 
   }
 });
 
+test('serve --help begins with the ten options that most people use, and every other one has a heading', async () => {
+  const { stdout } = await runCommandLine(['serve', '--help']);
+  const [first = '', ...groups] = stdout.slice(stdout.indexOf('\nOptions:\n') + 1).split(/^(?=[A-Z][\w, ]+:$)/m);
+  expect([...first.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag).toSorted()).toEqual([
+    '--config',
+    '--execution-providers',
+    '--grpc-port',
+    '--host',
+    '--http-port',
+    '--load-model',
+    '--log-level',
+    '--model-control-mode',
+    '--model-repository',
+    '--print-config',
+  ]);
+  expect(groups.length).toBeGreaterThan(5);
+  expect(stdout).not.toContain('Other settings:');
+});
+
+test.each([
+  [],
+  ['serve'],
+  ['doctor'],
+  ['infer'],
+  ['compress'],
+  ['golden', 'record'],
+  ['models'],
+  ['models', 'validate'],
+  ['models', 'shadow'],
+  ['rollout'],
+  ['rollout', 'start'],
+  ['completion'],
+])('the help of %j %j fits into 80 columns', async (...command) => {
+  const { code, stdout } = await runCommandLine([...command, '--help']);
+  expect(code).toBe(0);
+  expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+});
+
 test.each([
   ['infer', '--url', '(default: "127.0.0.1:8001", env: TENSORGATE_URL)'],
   ['models', '--url', '(default: "127.0.0.1:8001", env: TENSORGATE_URL)'],
@@ -45,6 +83,8 @@ test('no command at all is answered with the help, on stderr', async () => {
 
 test.each([
   [['srve'], "error: unknown command 'srve'\n(Did you mean serve?)\n"],
+  [['models', 'validat', 'x'], "error: unknown command 'models validat'; did you mean 'validate'?\n"],
+  [['golden', 'recrod'], "error: unknown command 'recrod'\n(Did you mean record?)\n"],
   [['serve', '--grpc-prot', '1'], "error: unknown option '--grpc-prot'\n(Did you mean --grpc-port?)\n"],
   [['infer', 'm'], 'error: no input: give --image FILE, --json FILE or --raw NAME=FILE\n'],
   [['infer', '--image', 'a.png'], "error: missing required argument 'model'\n"],

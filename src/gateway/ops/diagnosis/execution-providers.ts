@@ -40,7 +40,8 @@ export async function checkProviders(
   }
   const reports: ProviderReport[] = [];
   for (const provider of EXECUTION_PROVIDERS) {
-    if (provider !== 'cpu' && platform !== GPU_PLATFORM) continue;
+    // Without the CPU no server runs, so it is tried even if it is not asked for.
+    if (provider !== 'cpu' && (platform !== GPU_PLATFORM || !settings.executionProviders.includes(provider))) continue;
     const files = await inspectProvider(bindingDirectory, provider, env);
     const trial = await tryProvider(provider, { ...settings, env, loadLimitMs: settings.runnerStartTimeoutMs });
     reports.push({ provider, files, trial });
@@ -59,7 +60,7 @@ export interface ProviderReport {
 }
 
 /**
- * A refusal matters as far as the settings ask for the provider.
+ * Reports the providers that the settings name, and the CPU if it is refused: without it no server runs.
  * @param fetchCommand that brings the provider libraries, for the advice.
  */
 export function judgeProviders(
@@ -77,15 +78,14 @@ export function judgeProviders(
       const level = used === undefined ? 'fail' : 'warn';
       return { level, subject: provider, text, advice: 'leave it out of executionProviders, or run on linux/x64' };
     });
-  const tried = reports.map(({ provider, files, trial }): Finding => {
-    if (trial.kind === 'accepted') return { level: 'ok', subject: provider, text: describeUse(provider, wanted, used) };
+  const asked = reports.filter(
+    ({ provider, trial }) => wanted.includes(provider) || (provider === 'cpu' && trial.kind === 'refused'),
+  );
+  const tried = asked.map(({ provider, files, trial }): Finding => {
+    if (trial.kind === 'accepted') return { level: 'ok', subject: provider, text: describeUse(provider, used) };
     // Where the package lies is said once, above; a path in every line would only hide the names.
     const reason = trial.reason.replaceAll(/\S*\/(?=libonnxruntime)/g, '');
     const why = [...describeFiles(files), `ONNX Runtime says: ${reason}`].join('; ');
-    // A server cannot do without the CPU: it is what says whether the binding loads at all.
-    if (provider !== 'cpu' && !wanted.includes(provider)) {
-      return { level: 'ok', subject: provider, text: `not available, and not asked for: ${why}` };
-    }
     const level = provider === 'cpu' || used === undefined ? 'fail' : 'warn';
     const instead = level === 'warn' ? `, ${used} is used instead` : '';
     return {
@@ -105,13 +105,10 @@ function commandForProviders(found: OnnxRuntimePackage): string {
   return `ONNXRUNTIME_NODE_INSTALL=true npm install ${packageSpec(found)}`;
 }
 
-function describeUse(
-  provider: ExecutionProvider,
-  wanted: readonly ExecutionProvider[],
-  used: ExecutionProvider | undefined,
-): string {
-  if (provider === used) return 'opens a model, and is the one used where a model does not say otherwise';
-  return wanted.includes(provider) ? 'opens a model' : 'opens a model, and is not asked for';
+function describeUse(provider: ExecutionProvider, used: ExecutionProvider | undefined): string {
+  return provider === used
+    ? 'opens a model, and is the one used where a model does not say otherwise'
+    : 'opens a model';
 }
 
 function describeFiles({ missing, unresolved }: ProviderFiles): string[] {
