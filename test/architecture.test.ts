@@ -588,6 +588,7 @@ describe('rooms', () => {
       'cli/sample-commands.ts',
       'cli/loading-line.ts',
       'cli/doctor.ts',
+      'cli/setting-groups.ts',
       'cli/setting-options.ts',
       'cli/validate.ts',
       'cli/golden.ts',
