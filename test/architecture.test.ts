@@ -52,6 +52,7 @@ function isIn(name: string, places: readonly string[]): boolean {
 const EVERYWHERE = [
   'error-message.ts',
   'mailbox-directory.ts',
+  'mutex.ts',
   'protocol-files.ts',
   'shell-word.ts',
   'suggestion.ts',
@@ -358,7 +359,7 @@ const ROOMS: readonly Room[] = [
       'gateway/models/',
       'gateway/models/ensemble/',
     ],
-    doors: ['turns.ts'],
+    doors: [],
   },
   {
     room: 'gateway/rollout/',
@@ -372,7 +373,6 @@ const ROOMS: readonly Room[] = [
       'gateway/batch/',
       'gateway/models/',
       'gateway/inference-record.ts',
-      'gateway/models/lifecycle/',
     ],
     doors: [
       'agreement.ts',

@@ -8,6 +8,7 @@
  */
 
 import { messageOf } from '../../error-message.ts';
+import { Mutex } from '../../mutex.ts';
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { type Outage, restartPauseMs } from './outage.ts';
 import type { RunnerEnd } from './run-watch.ts';
@@ -51,7 +52,7 @@ export class Runner {
   #isLoading = false;
   #closed = false;
   /** Loads follow one another, so that a death while loading has one possible culprit. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #loads = new Mutex();
 
   /**
    * @param onEmpty called when the last model version has moved out.
@@ -75,7 +76,7 @@ export class Runner {
   /** Moves a model version in. Rejects with a LoadError where it does not load; other models are not harmed. */
   admit(hosted: HostedModel): Promise<void> {
     this.#arriving++;
-    return this.#inTurn(async () => {
+    return this.#loads.run(async () => {
       try {
         await this.#load(hosted);
         this.#supervised.set(hosted, {
@@ -120,12 +121,6 @@ export class Runner {
     this.#process?.kill('closed');
     // The next version gets a new process, not the dying one.
     this.#process = undefined;
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    this.#turn = done.catch(() => {});
-    return done;
   }
 
   async #load(hosted: HostedModel): Promise<void> {
@@ -185,7 +180,7 @@ export class Runner {
   /** Loads a lost model version into the living process, or a new one. */
   #restart(hosted: HostedModel, supervision: Supervision): void {
     const isGone = (): boolean => this.#closed || this.#supervised.get(hosted) !== supervision;
-    void this.#inTurn(async () => {
+    void this.#loads.run(async () => {
       if (isGone()) return;
       const { model } = hosted;
       try {

@@ -7,8 +7,8 @@
  */
 
 import { messageOf } from '../../error-message.ts';
+import { Mutex } from '../../mutex.ts';
 import { InferError } from '../errors.ts';
-import { Turns } from '../models/lifecycle/turns.ts';
 import type { ModelTable } from '../models/model-table.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import type { Evidence } from './evidence.ts';
@@ -48,7 +48,7 @@ export class Rollouts {
   readonly #journal: RolloutJournal;
   readonly #tickMs: number;
   /** One change at a time, over all models: they are few, and small. */
-  readonly #turns = new Turns();
+  readonly #mutex = new Mutex();
   /** By model. */
   readonly #running = new Map<string, Rollout>();
   /** By model: the last one that is over. */
@@ -97,7 +97,7 @@ export class Rollouts {
    */
   start(request: RolloutRequest): Promise<RolloutView> {
     checkRequest(request);
-    return this.#turns.take(async () => {
+    return this.#mutex.run(async () => {
       this.#checkNotEnded();
       const known = this.#knownTo(request);
       if (known !== undefined) return this.#view(known);
@@ -119,7 +119,7 @@ export class Rollouts {
   /** The rollout that `start` would begin or return. Changes nothing. @throws InferError as `start` does. */
   rehearse(request: RolloutRequest): Promise<RolloutView> {
     checkRequest(request);
-    return this.#turns.take(async () => {
+    return this.#mutex.run(async () => {
       const known = this.#knownTo(request);
       if (known !== undefined) return this.#view(known);
       const record = { ...(await this.#admission.admit(request)), events: [], inForce: false };
@@ -136,7 +136,7 @@ export class Rollouts {
 
   /** Rolls back. @throws InferError `model_not_found`, or `rollout_refused` where none runs. */
   abort(model: string): Promise<RolloutView> {
-    return this.#turns.take(async () => {
+    return this.#mutex.run(async () => {
       this.#checkNotEnded();
       const rollout = this.#running.get(model);
       if (rollout === undefined) throw this.#nothingOf(model, 'runs');
@@ -147,7 +147,7 @@ export class Rollouts {
 
   /** Forgets a rollout that is over. @throws InferError `model_not_found`, or `rollout_refused` where there is none, or it runs. */
   forget(model: string): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#mutex.run(async () => {
       this.#checkNotEnded();
       if (this.#running.has(model)) {
         throw new InferError('rollout_refused', `the rollout of '${model}' runs: abort it first`);
@@ -193,7 +193,7 @@ export class Rollouts {
     if (this.#ended || this.#timer !== undefined || isIdle) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      const ticked = this.#turns.take(() => this.#tick()).finally(() => this.#schedule());
+      const ticked = this.#mutex.run(() => this.#tick()).finally(() => this.#schedule());
       ticked.catch((cause: unknown) => {
         diagnostics.notice.publish({ level: 'error', text: 'a rollout could not be looked after', cause });
       });
@@ -277,7 +277,7 @@ export class Rollouts {
       const next = { ...withEvent(record, text), inForce: false };
       this.#over.set(model, next);
       this.#apply(next);
-      void this.#turns.take(() => this.#writeEventually(next));
+      void this.#mutex.run(() => this.#writeEventually(next));
     }
   }
 

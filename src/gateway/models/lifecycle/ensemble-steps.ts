@@ -10,7 +10,7 @@ export interface StepLoader {
   /** Steps that are not READY are loaded while clients may load models. */
   readonly control: Pick<LoadControl, 'isOpen'>;
   /** Resolves when the orders about a model so far are carried out. */
-  quiet(name: string): Promise<void>;
+  free(name: string): Promise<void>;
   load(name: string): Promise<void>;
   isOnDisk(name: string): Promise<boolean>;
   /** The versions that a load of a model on disk would make; empty where it cannot be planned. */
@@ -36,7 +36,7 @@ export class EnsembleSteps {
   }
 
   async #awaitStep(step: string): Promise<void> {
-    await this.#loader.quiet(step);
+    await this.#loader.free(step);
     const isThere = this.#models.versionsOf(step).some(({ state }) => state === 'READY');
     if (isThere || !this.#loader.control.isOpen) return;
     await this.#loader.load(step).catch((error: unknown) => {

@@ -9,13 +9,13 @@ import type { Origin } from './model-sources.ts';
  * Models that may be evicted, the least recently used or loaded first. These models are never evicted: pinned ones, steps of an
  * ensemble, models with waiting requests, models under a load or unload, and models that a plain load would not restore as they are.
  * @param living versions in the table and outside
- * @param isQuiet whether no order is about a model
+ * @param isFree whether no load or unload of the model runs or waits
  */
 export function evictionOrder(
   models: Pick<ModelTable, 'names' | 'versionsOf'>,
   living: readonly Servable[],
   origins: Pick<WeakMap<Servable, Origin>, 'get'>,
-  isQuiet: (name: string) => boolean,
+  isFree: (name: string) => boolean,
 ): string[] {
   const isEvictable = (servable: Servable): boolean => {
     const { config, queuedRequests } = servable;
@@ -26,7 +26,7 @@ export function evictionOrder(
   return models
     .names()
     .map((name) => ({ name, versions: models.versionsOf(name) }))
-    .filter(({ name, versions }) => versions.length > 0 && isQuiet(name) && !isStep(name, living))
+    .filter(({ name, versions }) => versions.length > 0 && isFree(name) && !isStep(name, living))
     .filter(({ versions }) => versions.every(isEvictable))
     .map(({ name, versions }) => ({ name, atMs: Math.max(...versions.map(usedAtMs)) }))
     .sort((a, b) => a.atMs - b.atMs)

@@ -1,7 +1,7 @@
 /** What the lifecycle keeps of a model beside the versions in the table. */
 
+import { Mutex } from '../../../mutex.ts';
 import type { ModelState } from '../../ops/diagnostics.ts';
-import { Turns } from './turns.ts';
 
 export interface Note {
   readonly state: ModelState;
@@ -13,7 +13,7 @@ export interface Note {
 export class ManagedModel {
   readonly name: string;
   /** Orders about the model, one at a time. */
-  readonly turns = new Turns();
+  readonly mutex = new Mutex();
   /** By version: the state of a version that is not in the table, or why one in the table could not be replaced. */
   readonly notes = new Map<string, Note>();
   /** Why no version could be tried, at the last order. */

@@ -59,7 +59,7 @@ export class ModelLifecycle {
     this.#sources = new ModelSources(options.repository, this.#listing, options.defaults);
     const steps = new EnsembleSteps(models, {
       control: this.control,
-      quiet: async (name) => this.#managed.get(name)?.turns.quiet,
+      free: async (name) => this.#managed.get(name)?.mutex.free,
       load: (name) => this.load(name),
       isOnDisk: (name) => this.isOnDisk(name),
       peek: (name) => this.#sources.peek(name),
@@ -115,7 +115,7 @@ export class ModelLifecycle {
   async start(): Promise<void> {
     const { mode, pollIntervalMs } = this.#options;
     await Promise.all(
-      [...this.#managed.values()].map((managed) => managed.turns.take(() => this.#replacement.loadFirst(managed))),
+      [...this.#managed.values()].map((managed) => managed.mutex.run(() => this.#replacement.loadFirst(managed))),
     );
     if (mode === 'poll' && !this.control.hasEnded) this.#watch.start(pollIntervalMs);
   }
@@ -142,7 +142,7 @@ export class ModelLifecycle {
     const isNew = override.files.size === 0 && !this.#managed.has(name);
     if (isNew && !(await this.#listing.look()).has(name)) throw notFound(name);
     const managed = this.#manage(name);
-    await managed.turns.take(() => this.#load(managed, override));
+    await managed.mutex.run(() => this.#load(managed, override));
   }
 
   /**
@@ -163,7 +163,7 @@ export class ModelLifecycle {
   async loadNew(name: string): Promise<void> {
     this.control.checkLoading(this.#isFromDisk(name), name);
     const managed = this.#manage(name);
-    await managed.turns.take(() => this.#load(managed, NO_OVERRIDE));
+    await managed.mutex.run(() => this.#load(managed, NO_OVERRIDE));
   }
 
   /**
@@ -175,21 +175,21 @@ export class ModelLifecycle {
   unload(name: string, { dependents }: { readonly dependents: boolean }): void {
     this.control.check();
     const managed = this.#managed.get(name);
-    if (managed !== undefined) void managed.turns.take(() => this.#unload(managed, dependents));
+    if (managed !== undefined) void managed.mutex.run(() => this.#unload(managed, dependents));
   }
 
   /** Unloads a model to make room. Resolves, never rejects, when its memory is given back. */
   async evict(name: string): Promise<void> {
     const managed = this.#managed.get(name);
-    // The turn ends before the memory is given back.
-    const retirement = await managed?.turns.take(async () => ({ ended: this.#takeOut(managed) }));
+    // The mutex is free before the memory is given back.
+    const retirement = await managed?.mutex.run(async () => ({ ended: this.#takeOut(managed) }));
     await retirement?.ended;
   }
 
   /** Models that may be evicted, in the order in which they should be. */
   evictable(): string[] {
-    const isQuiet = (name: string): boolean => this.#managed.get(name)?.turns.isQuiet === true;
-    return evictionOrder(this.#models, this.#retirement.living, this.#origins, isQuiet);
+    const isFree = (name: string): boolean => this.#managed.get(name)?.mutex.isFree === true;
+    return evictionOrder(this.#models, this.#retirement.living, this.#origins, isFree);
   }
 
   /** Whether the repository has the model, as of a second ago at most. */
@@ -249,7 +249,7 @@ export class ModelLifecycle {
   /** Follows what changed on disk. What is wrong with it is noted, and what served serves on. */
   async #follow(name: string): Promise<void> {
     const managed = this.#manage(name);
-    await managed.turns.take(async () => {
+    await managed.mutex.run(async () => {
       try {
         const source = await this.#sources.find(name);
         if (source.folder.versions.length === 0) await this.#unload(managed, false);
@@ -264,7 +264,7 @@ export class ModelLifecycle {
   #forget(name: string): void {
     const managed = this.#managed.get(name);
     if (managed === undefined) return;
-    void managed.turns.take(async () => {
+    void managed.mutex.run(async () => {
       await this.#unload(managed, false);
       this.#managed.delete(name);
       this.#models.forget(name);

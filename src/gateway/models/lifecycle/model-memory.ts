@@ -7,11 +7,11 @@
  */
 
 import path from 'node:path';
+import { Mutex } from '../../../mutex.ts';
 import { processMemory } from '../../dispatch/process-memory.ts';
 import { InferError, withJitter } from '../../errors.ts';
 import { absent, readEntries, statFile } from '../../repository/disk.ts';
 import type { Servable } from '../servable.ts';
-import { Turns } from './turns.ts';
 
 /** The part of a servable that memory is about. */
 export type Occupant = Pick<Servable, 'ref' | 'state' | 'pid' | 'modelPaths'>;
@@ -54,7 +54,7 @@ export class ModelMemory {
   readonly #stays = new Map<Occupant, Stay>();
   /** What models took when they were last here, by `name:version`. */
   readonly #seen = new Map<string, { readonly fileBytes: number; readonly bytes: number }>();
-  readonly #turns = new Turns();
+  readonly #mutex = new Mutex();
   /** By process, when it was last looked at. */
   #measured: ReadonlyMap<number, number> = new Map();
   #recent: Promise<ReadonlyMap<Occupant, number>> | undefined;
@@ -71,7 +71,7 @@ export class ModelMemory {
    * @throws InferError `queue_full` where there is no room, and none can be made.
    */
   reserve(arriving: readonly Occupant[], evictor?: Evictor): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#mutex.run(async () => {
       if (this.#limit !== undefined) await this.measure();
       const stays = new Map<Occupant, Stay>();
       for (const occupant of arriving.filter(hasProcess)) stays.set(occupant, await this.#planStay(occupant));
@@ -86,7 +86,7 @@ export class ModelMemory {
    * @throws InferError `queue_full` where that is too much, and no room can be made: they must go.
    */
   settle(arrived: readonly Occupant[], evictor?: Evictor): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#mutex.run(async () => {
       for (const occupant of arrived) {
         const stay = this.#stays.get(occupant);
         if (stay === undefined) continue;

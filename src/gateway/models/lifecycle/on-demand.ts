@@ -3,6 +3,7 @@
  * longest first, never one that is pinned, that an ensemble needs, or that has something to do.
  */
 
+import { Mutex } from '../../../mutex.ts';
 import type { Call, CancelReason } from '../../accept/call.ts';
 import { cancelled } from '../../accept/cancellation.ts';
 import { reject as rejectWaiter, resolve as resolveWaiter, type Waiter, watch } from '../../accept/waiter.ts';
@@ -10,7 +11,6 @@ import type { Admission } from '../../admit/admission.ts';
 import { InferError } from '../../errors.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { ModelLifecycle } from './model-lifecycle.ts';
-import { Turns } from './turns.ts';
 
 /** A model that did not load is not tried for every request that asks for it. */
 const RETRY_AFTER_MS = 10_000;
@@ -26,7 +26,7 @@ export class OnDemand {
   readonly #admission: Admission;
   readonly #maxLoaded: number;
   /** One at a time, so that room which was made for one is not taken by another. */
-  readonly #turns = new Turns();
+  readonly #mutex = new Mutex();
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #failures = new Map<string, Failure>();
 
@@ -77,8 +77,8 @@ export class OnDemand {
     this.#failures.delete(name);
     const found = this.#arriving.get(name);
     if (found !== undefined) return found;
-    const arriving = this.#turns
-      .take(() => this.#load(name))
+    const arriving = this.#mutex
+      .run(() => this.#load(name))
       .catch((thrown: unknown) => {
         const { message, reason } = InferError.from(thrown);
         // There may be room at any moment, and looking for it is cheap.
@@ -94,7 +94,7 @@ export class OnDemand {
 
   async #load(name: string): Promise<void> {
     while (this.#maxLoaded > 0 && this.#loaded().length >= this.#maxLoaded) {
-      // Requests that waited for the model just loaded are queued after this turn.
+      // Requests that waited for the model just loaded are queued once this load has ended.
       await new Promise((resolve) => setImmediate(resolve));
       const [victim] = this.#lifecycle.evictable();
       if (victim === undefined) {

@@ -1,19 +1,19 @@
-/** Work that is done one piece after another, in the order in which it came. */
+/** Lets one piece of asynchronous work run at a time, in the order of arrival. */
 
-export class Turns {
+export class Mutex {
   #last: Promise<void> | undefined;
 
-  /** Resolves when all the work that came so far is done. */
-  get quiet(): Promise<void> {
+  /** Resolves when the work that has come so far is done. */
+  get free(): Promise<void> {
     return this.#last ?? Promise.resolve();
   }
 
-  get isQuiet(): boolean {
+  get isFree(): boolean {
     return this.#last === undefined;
   }
 
-  /** Starts `work` when all before it is done: at once, before this returns, where there is none. */
-  take<T>(work: () => Promise<T>): Promise<T> {
+  /** Starts `work` after the work before it; synchronously if there is none. */
+  run<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last === undefined ? work() : this.#last.then(work);
     const last = done.then(
       () => {},
