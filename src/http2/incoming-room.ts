@@ -11,7 +11,7 @@ const TOO_MUCH_HELD = 'others need the room that requests on this connection hol
 
 /**
  * Ends requests on the largest connection of the address that holds most. A large message only displaces peers that hold twice
- * as much, so that two honest uploads do not end each other's requests in turn; a small call always finds room.
+ * as much, so that two honest uploads do not end each other's requests endlessly; a small call always finds room.
  * @param connection that needs the room
  * @returns whether there is room in `incoming` now
  */

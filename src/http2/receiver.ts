@@ -273,7 +273,7 @@ export class Receiver implements FrameSink {
     }
   }
 
-  /** Section 6.3. The scheme is deprecated (section 5.3.2), and every stream has the same turn here. */
+  /** Section 6.3. The scheme is deprecated (section 5.3.2), and streams are served round-robin here. */
   #takePriority(id: number, payload: Buffer): void {
     if (id === 0) throw protocolError('PRIORITY without a stream');
     this.allowances.spend(NUISANCE, 'PRIORITY');

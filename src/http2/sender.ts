@@ -1,9 +1,9 @@
 /**
- * The sending half of a connection: flow control, whose turn it is, and when to write.
+ * The sending half of a connection: flow control, the order of streams, and when to write.
  *
  * SEND-1: a small answer that nothing holds back is written into the slab at once; everything else waits in its stream's queue,
  *     where the budget of unread answers counts it.
- * SEND-2: streams take turns of `TURN_BYTES`; one that its own window holds back has no turn until the window opens.
+ * SEND-2: streams are served round-robin, `QUANTUM_BYTES` each; one without a window waits until its window opens.
  * SEND-3: while the socket is full nothing is made ready but control frames, and of those the allowances bound the number.
  * SEND-4: trailers need no window, but they wait for SEND-3 like everything else.
  */
@@ -17,8 +17,8 @@ import type { Http2Stream } from './stream.ts';
 
 /** One write: enough to keep a fast peer busy, and little for a slow one to leave in the socket. */
 const WRITE_BYTES = 512 * 1024;
-/** What a stream sends before it is the next one's turn. */
-const TURN_BYTES = 64 * 1024;
+/** What a stream sends in one round. */
+const QUANTUM_BYTES = 64 * 1024;
 /** Up to here a message is copied behind its frame header; beyond, a view costs less. */
 const SMALL_BYTES = 8 * 1024;
 /** What a stream holds whose end waits to be sent: its objects, and its status. */
@@ -37,7 +37,7 @@ export class Sender {
   readonly #unread: ByteBudget;
   readonly #events: SenderEvents;
   readonly #headers: ResponseHeaders;
-  #turns: Http2Stream[] = [];
+  #ready: Http2Stream[] = [];
   #drained: Http2Stream[] = [];
   #window = INITIAL_WINDOW_BYTES;
   #blocked = false;
@@ -95,7 +95,7 @@ export class Sender {
     this.#events.touched();
   }
 
-  /** The head goes out at once; the body, though it may be empty, and END_STREAM wait for their turn. */
+  /** The head goes out at once; the body, though it may be empty, and END_STREAM are queued. */
   plain(stream: Http2Stream, httpStatus: number, body: Buffer): void {
     const block = this.#headers.plain(httpStatus);
     this.#writer.headerBlock(stream.id, block, 0, this.#settings.maxFrameBytes);
@@ -129,8 +129,8 @@ export class Sender {
   forget(stream: Http2Stream): void {
     this.#unread.give(stream.unsentBytes + stream.endBytes);
     stream.endBytes = 0;
-    if (stream.inTurn) this.#turns.splice(this.#turns.indexOf(stream), 1);
-    stream.inTurn = false;
+    if (stream.isQueued) this.#ready.splice(this.#ready.indexOf(stream), 1);
+    stream.isQueued = false;
   }
 
   /** Writes ready frames, as far as the socket takes them. */
@@ -141,7 +141,7 @@ export class Sender {
     }
     let more = true;
     while (more) {
-      this.#takeTurns();
+      this.#serveRound();
       const { size } = this.#writer;
       if (size > 0) this.#blocked = !this.#writer.flush();
       more = size >= WRITE_BYTES && !this.#blocked;
@@ -193,18 +193,18 @@ export class Sender {
   }
 
   #queue(stream: Http2Stream): void {
-    if (stream.inTurn) return;
-    stream.inTurn = true;
-    this.#turns.push(stream);
+    if (stream.isQueued) return;
+    stream.isQueued = true;
+    this.#ready.push(stream);
   }
 
-  /** Gives turns until the write is full, or all in a row have nothing that may be sent. */
-  #takeTurns(): void {
+  /** Serves streams until the write is full, or a whole round has sent nothing. */
+  #serveRound(): void {
     let idle = 0;
-    while (idle < this.#turns.length && this.#writer.size < WRITE_BYTES) {
-      const stream = this.#turns.shift() as Http2Stream;
-      stream.inTurn = false;
-      const bytes = this.#takeTurn(stream);
+    while (idle < this.#ready.length && this.#writer.size < WRITE_BYTES) {
+      const stream = this.#ready.shift() as Http2Stream;
+      stream.isQueued = false;
+      const bytes = this.#serve(stream);
       if (stream.isOver) continue;
       if (stream.emptied()) this.#drained.push(stream);
       // Without a window of its own it comes back by `openStream`.
@@ -214,9 +214,9 @@ export class Sender {
   }
 
   /** @returns how many bytes of its queue were sent */
-  #takeTurn(stream: Http2Stream): number {
+  #serve(stream: Http2Stream): number {
     let sent = 0;
-    while (sent < TURN_BYTES && stream.unsentBytes > 0) {
+    while (sent < QUANTUM_BYTES && stream.unsentBytes > 0) {
       const allowed = Math.min(stream.sendWindow, this.#window, this.#settings.maxFrameBytes);
       const bytes = Math.min(stream.unsentBytes, allowed);
       if (bytes <= 0) break;

@@ -62,8 +62,8 @@ export class Http2Stream<End extends object = object> {
   endBytes = 0;
   /** The last DATA frame ends it, and no trailers. */
   isPlain = false;
-  /** It waits for its turn to send. */
-  inTurn = false;
+  /** Its sender serves it in the next round. */
+  isQueued = false;
   /** `undefined`: nothing had to wait, as with nearly all answers. */
   #queue: SendQueue | undefined = undefined;
   #full = false;

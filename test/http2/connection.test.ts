@@ -181,7 +181,7 @@ describe('flow control', () => {
     expect(memory.held).toEqual(NOTHING_HELD);
   });
 
-  test('streams take turns: a short answer does not wait for a long one', async () => {
+  test('streams are served round-robin: a short answer does not wait for a long one', async () => {
     const lengths = [2_000_000, 100_000];
     const memory = new MemoryConnection({
       '/t/Any': { kind: 'unary', handle: (call) => call.reply([Buffer.alloc(lengths[call.message.length] ?? 0)]) },
