@@ -226,7 +226,7 @@ ${steps.length > 0 && markup`<ul>${steps.map((step) => markup`<li>${step}</li>`)
 
 function method({ machine, command, calibration, data }: Report): Markup {
   return markup`<h2>How it was measured</h2>
-<p>All models ran in turns, batch size by batch size, in five rounds after one that does not count; shown is the median of the rounds.
+<p>All models ran alternately, batch size by batch size, in five rounds after one that does not count; shown is the median of the rounds.
 The ratio to the base is of the same round, so that other load of the machine slows both alike: trust it more than rows a second.
 Times are inside ONNX Runtime, without network and queues.</p>
 <dl class="facts"><dt>processor</dt><dd>${machine.cpu}, ${count(machine.cores)} cores, ${machine.instructionSet}; one thread for each model</dd>

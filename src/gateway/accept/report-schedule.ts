@@ -34,7 +34,7 @@ export class ReportSchedule<Item extends Recurring> {
   add(item: Item): void {
     if (this.#timer === undefined) {
       this.#tick = this.#now();
-      this.#timer = setInterval(() => this.#turn(), this.#tickMs);
+      this.#timer = setInterval(() => this.#advance(), this.#tickMs);
     }
     this.#place(item, Math.max(this.#tick, this.#now()) + Math.ceil(item.intervalMs / this.#tickMs));
   }
@@ -62,7 +62,7 @@ export class ReportSchedule<Item extends Recurring> {
     else due.add(item);
   }
 
-  #turn(): void {
+  #advance(): void {
     const target = this.#now();
     let left = MOST_PER_TICK;
     while (this.#tick < target) {

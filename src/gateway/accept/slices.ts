@@ -1,4 +1,4 @@
-/** Limits how long work may hold the event loop before other work gets its turn. */
+/** Limits how long work may hold the event loop before other work runs. */
 const SLICE_MS = 3;
 
 /**

@@ -12,7 +12,7 @@ import { InferError, type StatusCode } from '../errors.ts';
 import type { Call, CancelReason, Deadline, Method, StreamingCall, Trailers } from './call.ts';
 import { failWith } from './failure.ts';
 
-/** An answer that waits for its turn, and for a client that reads. */
+/** An answer that waits for the answers before it, and for a client that reads. */
 export interface StreamReply {
   /** The parts of an encoded `ModelStreamInferResponse`. */
   readonly chunks: readonly Uint8Array[];

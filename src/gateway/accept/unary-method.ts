@@ -49,7 +49,7 @@ export function unaryMethods<Rpcs extends Service<Rpcs>>(
 const SLICE_ITEMS = 250;
 
 /**
- * The same for an RPC whose response is a list of any length: it is encoded in slices, between which others get their turn.
+ * The same for an RPC whose response is a list of any length: it is encoded in slices, between which other work runs.
  * Encoded messages, one after the other, are one message with the items of all.
  * @param responseOf the response with some of the items
  */

@@ -194,7 +194,7 @@ export class InstanceGroup implements HostedModel {
     batch: Load,
     signature: Signature,
     bounds: RunBounds,
-    turn: 'first' | 'again',
+    attempt: 'first' | 'again',
   ): Promise<RunOutcome | NoRoom> {
     const { number, mailbox, process } = instance;
     let end = 0;
@@ -202,7 +202,7 @@ export class InstanceGroup implements HostedModel {
       const started = performance.now();
       const gathered = gather(batch, signature.inputs, signature.axis, signature.lengths);
       end = gathered.end;
-      if (turn === 'first' && this.#room.isTakenBefore(end)) return new NoRoom(end);
+      if (attempt === 'first' && this.#room.isTakenBefore(end)) return new NoRoom(end);
       await mailbox.write(gathered.chunks, 0);
       const written = performance.now();
       const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);

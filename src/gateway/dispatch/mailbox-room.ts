@@ -70,7 +70,7 @@ export class MailboxRoom {
     this.ended();
   }
 
-  /** ROOM-2: whether a new batch with inputs of so many bytes has to wait its turn. */
+  /** ROOM-2: whether a new batch with inputs of so many bytes has to wait behind others. */
   isTakenBefore(bytes: number): boolean {
     return bytes > SMALL_BYTES && (this.#waiters.length > 0 || this.#runners.size > 0);
   }
@@ -96,7 +96,7 @@ export class MailboxRoom {
     this.#waiters.push(waiter);
     this.ended();
     for (;;) {
-      const refusal = await this.#turn(waiter, until);
+      const refusal = await this.#whenRoom(waiter, until);
       this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
       if (refusal === undefined) this.#runners.add(waiter);
       this.#waiters[0]?.wake();
@@ -115,7 +115,7 @@ export class MailboxRoom {
   }
 
   /** Waits until the batch may try again. @returns why it may not. */
-  async #turn(waiter: Waiter, until: () => number): Promise<RunOutcome | undefined> {
+  async #whenRoom(waiter: Waiter, until: () => number): Promise<RunOutcome | undefined> {
     for (;;) {
       if (this.#waiters[0] === waiter) {
         this.#emptyIdle();

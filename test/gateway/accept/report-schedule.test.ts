@@ -52,7 +52,7 @@ test('a removed report is not sent, and is not retained', () => {
   expect([...schedule.items]).toEqual([kept]);
 });
 
-test('more than 10,000 a second are sent less often, each in its turn', () => {
+test('more than 10,000 a second are sent less often, each in order', () => {
   const items = add(...Array(25_000).fill(1_000));
   let before = 0;
   for (let tick = 0; tick < 200; tick++) {

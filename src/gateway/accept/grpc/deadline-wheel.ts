@@ -1,7 +1,7 @@
 /** One timer for all deadlines: a wheel of linked lists. To add and to remove costs the same, however many there are. */
 
 const SLOTS = 512;
-/** A turn is five seconds; a later deadline stays in its slot for further turns. */
+/** A revolution takes five seconds; a later deadline stays in its slot for further revolutions. */
 const TICK_MS = 10;
 
 /** What has a deadline. Its links are the wheel's own, so that a call needs no second object. */
@@ -32,7 +32,7 @@ export class DeadlineWheel {
     // The timer outlives a wheel that is empty for a moment: to start one for each call would cost more than the call's place.
     if (this.#timer === undefined) {
       this.#tick = Math.floor(performance.now() / TICK_MS);
-      this.#timer = setInterval(() => this.#turn(), TICK_MS).unref();
+      this.#timer = setInterval(() => this.#advance(), TICK_MS).unref();
     }
     this.#size++;
     const tick = Math.max(Math.floor(entry.deadline / TICK_MS) + 1, this.#tick + 1);
@@ -56,7 +56,7 @@ export class DeadlineWheel {
     this.#size--;
   }
 
-  #turn(): void {
+  #advance(): void {
     if (this.#size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;

@@ -50,7 +50,7 @@ export function costOf(head: CallHead): number {
   return CALL_BYTES + head.byteLength;
 }
 
-/** By so much may a client's clock be ahead of ours: the way of the request, and a turn of the wheel. */
+/** By so much may a client's clock be ahead of ours: the way of the request, and a tick of the wheel. */
 const CLOCK_LEAD_MS = 10;
 
 /** Minimum age of a call whose client measures time at all. */

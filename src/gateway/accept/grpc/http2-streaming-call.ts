@@ -9,7 +9,7 @@ import { TurnAllowance } from './turn-allowance.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
 
-/** A message that waits for its turn. */
+/** A message that waits for those before it. */
 interface Waiting {
   readonly message: Buffer;
   readonly isCompressed: boolean;

@@ -21,7 +21,7 @@ export type Inflated = (message: Buffer | InferError) => void;
 
 /** Whose message is inflated, and what bounds it. */
 export interface InflationTerms {
-  /** Owners take turns: one that has sent a thousand messages does not keep the others waiting. */
+  /** Owners are served round-robin: one that has sent a thousand messages does not keep the others waiting. */
   readonly owner: object;
   readonly limit: MessageLimit;
   /**
@@ -63,7 +63,7 @@ export class Inflater {
     this.#next();
     return () => {
       work.abandoned = true;
-      // Its turn may be far away, and its bytes are no longer counted.
+      // It may be far back in the queue, and its bytes are no longer counted.
       work.message = NOTHING;
       work.stream?.destroy();
     };

@@ -101,7 +101,7 @@ export class HttpConnection {
       return;
     }
     this.#waiting.push({ request, response });
-    // Nothing further is read until the turn of this one has come.
+    // Nothing further is read until this one has run.
     this.#socket.pause();
     if (this.#waiting.length > MAX_PIPELINED) this.destroy();
   }

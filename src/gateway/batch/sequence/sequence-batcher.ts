@@ -178,7 +178,7 @@ export class SequenceBatcher implements Batcher {
     return sequence;
   }
 
-  /** A request that waits for its turn may be cancelled, or its time may pass. */
+  /** A request that waits in its sequence may be cancelled, or its time may pass. */
   #watch(request: SequencedRequest): void {
     const { call, limitMs, arrivalMs, postpones } = request;
     if (call.cancelled) {

@@ -58,7 +58,7 @@ describe('the wheel', () => {
     expect(['first', 'second']).toContain(expired[0]);
   });
 
-  test('keeps a deadline of many turns in its place, and takes none that never comes', async () => {
+  test('keeps a deadline of many revolutions in its slot, and takes none that never comes', async () => {
     const wheel = new DeadlineWheel();
     const far = new Entry(60 * 60_000, () => expect.unreachable());
     wheel.add(far);

@@ -53,7 +53,7 @@ describe('an inflater', () => {
     expect(failure).toMatchObject({ reason: 'malformed_message' });
   });
 
-  test('does not hold what no one waits for until its turn comes', async () => {
+  test('does not hold what no one waits for while it is queued', async () => {
     const inflater = new Inflater();
     const busy = Array.from({ length: 8 }, () => inflate(inflater, gzipSync(Buffer.alloc(MAX_BYTES)), 'gzip'));
     collectGarbage();
@@ -76,7 +76,7 @@ describe('an inflater', () => {
     expect(told).toBe(0);
   });
 
-  test('gives each owner its turn, however many messages another one has sent', async () => {
+  test('serves owners round-robin, however many messages another one has sent', async () => {
     const inflater = new Inflater();
     const order: string[] = [];
     const message = gzipSync(Buffer.alloc(50_000));
@@ -91,7 +91,7 @@ describe('an inflater', () => {
     const all = Array.from({ length: 100 }, () => inflateFor(greedy, 'greedy'));
     all.push(inflateFor(modest, 'modest'));
     await Promise.all(all);
-    // Four run already, and the greedy one may have had a turn before.
+    // Four run already, and the greedy one may have been served before.
     expect(order.indexOf('modest')).toBeLessThan(12);
     expect(order).toHaveLength(101);
   });
