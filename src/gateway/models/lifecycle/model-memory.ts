@@ -13,8 +13,8 @@ import { InferError, withJitter } from '../../errors.ts';
 import { absent, readEntries, statFile } from '../../repository/disk.ts';
 import type { Servable } from '../servable.ts';
 
-/** The part of a servable that memory is about. */
-export type Occupant = Pick<Servable, 'ref' | 'state' | 'pid' | 'modelPaths'>;
+/** A version whose memory is measured: the part of a servable that its memory depends on. */
+export type MeasuredVersion = Pick<Servable, 'ref' | 'state' | 'pid' | 'modelPaths'>;
 
 /** Models that may go to make room for others. */
 export interface Evictor {
@@ -35,8 +35,8 @@ const FILES_FACTOR = 1.25;
 /** A load that was refused is worth another try after about this long. */
 const PUSHBACK_MS = 1_000;
 
-interface Stay {
-  /** What it is expected to take, in bytes. */
+interface Reservation {
+  /** Bytes that the version is expected to take. */
   readonly estimate: number;
   /** Size of its files: the remembered memory is valid only for the same size. */
   readonly fileBytes: number;
@@ -51,13 +51,13 @@ const RECENT_MS = 5_000;
 
 export class ModelMemory {
   readonly #limit: number | undefined;
-  readonly #stays = new Map<Occupant, Stay>();
-  /** What models took when they were last here, by `name:version`. */
+  readonly #reservations = new Map<MeasuredVersion, Reservation>();
+  /** What versions took when they were last loaded, by `name:version`. */
   readonly #seen = new Map<string, { readonly fileBytes: number; readonly bytes: number }>();
   readonly #mutex = new Mutex();
   /** By process, when it was last looked at. */
   #measured: ReadonlyMap<number, number> = new Map();
-  #recent: Promise<ReadonlyMap<Occupant, number>> | undefined;
+  #recent: Promise<ReadonlyMap<MeasuredVersion, number>> | undefined;
   #recentAt = 0;
 
   /** @param limit bytes that the runners of all models may hold; without it, there is room for any. */
@@ -66,47 +66,48 @@ export class ModelMemory {
   }
 
   /**
-   * Takes room for versions that are to be loaded: for all of them, or for none. Those without a process need none.
+   * Reserves room for versions that are to be loaded: for all of them, or for none. Versions without a process need none.
    * @param evictor models that may be evicted for them; none by default.
    * @throws InferError `queue_full` where there is no room, and none can be made.
    */
-  reserve(arriving: readonly Occupant[], evictor?: Evictor): Promise<void> {
+  reserve(arriving: readonly MeasuredVersion[], evictor?: Evictor): Promise<void> {
     return this.#mutex.run(async () => {
       if (this.#limit !== undefined) await this.measure();
-      const stays = new Map<Occupant, Stay>();
-      for (const occupant of arriving.filter(hasProcess)) stays.set(occupant, await this.#planStay(occupant));
-      const needed = [...stays.values()].reduce((sum, { estimate }) => sum + estimate, 0);
+      const reservations = new Map<MeasuredVersion, Reservation>();
+      for (const version of arriving.filter(hasProcess))
+        reservations.set(version, await this.#planReservation(version));
+      const needed = [...reservations.values()].reduce((sum, { estimate }) => sum + estimate, 0);
       if (needed > 0) await this.#makeRoom(needed, (held) => this.#refuse(arriving, needed, held), evictor);
-      for (const [occupant, stay] of stays) this.#stays.set(occupant, stay);
+      for (const [version, reservation] of reservations) this.#reservations.set(version, reservation);
     });
   }
 
   /**
-   * Versions that room was taken for are loaded, or have failed: from now on they count with what they hold.
-   * @throws InferError `queue_full` where that is too much, and no room can be made: they must go.
+   * Replaces the estimates of versions that are loaded, or have failed, by what they hold.
+   * @throws InferError `queue_full` where that is too much and no room can be made: the caller unloads them.
    */
-  settle(arrived: readonly Occupant[], evictor?: Evictor): Promise<void> {
+  commit(arrived: readonly MeasuredVersion[], evictor?: Evictor): Promise<void> {
     return this.#mutex.run(async () => {
-      for (const occupant of arrived) {
-        const stay = this.#stays.get(occupant);
-        if (stay === undefined) continue;
-        stay.isLoaded = true;
-        stay.hasFailed = occupant.state !== 'READY';
+      for (const version of arrived) {
+        const reservation = this.#reservations.get(version);
+        if (reservation === undefined) continue;
+        reservation.isLoaded = true;
+        reservation.hasFailed = version.state !== 'READY';
       }
       if (this.#limit === undefined) return;
       await this.measure();
-      const took = arrived.filter(hasProcess).reduce((sum, occupant) => sum + this.#brought(occupant, arrived), 0);
+      const took = arrived.filter(hasProcess).reduce((sum, version) => sum + this.#growthOf(version, arrived), 0);
       if (took > 0) await this.#makeRoom(0, (held) => this.#refuse(arrived, took, held - took), evictor);
     });
   }
 
-  /** A version has been closed. */
-  leave(occupant: Occupant): void {
-    this.#stays.delete(occupant);
+  /** Ends the reservation of a version that is closed. */
+  release(version: MeasuredVersion): void {
+    this.#reservations.delete(version);
   }
 
   /** As `measure`, at most a few seconds old: the kernel counts pages for it, and `/metrics` may be scraped often. */
-  recent(): Promise<ReadonlyMap<Occupant, number>> {
+  recent(): Promise<ReadonlyMap<MeasuredVersion, number>> {
     const now = performance.now();
     if (this.#recent === undefined || now - this.#recentAt > RECENT_MS) {
       this.#recentAt = now;
@@ -116,46 +117,46 @@ export class ModelMemory {
   }
 
   /** Memory of each version; versions that share a process have equal parts of it. Unloaded versions have 0. */
-  async measure(): Promise<ReadonlyMap<Occupant, number>> {
-    const occupants = [...this.#stays.keys()];
-    const pids = new Set(occupants.flatMap(({ pid }) => pid ?? []));
+  async measure(): Promise<ReadonlyMap<MeasuredVersion, number>> {
+    const versions = [...this.#reservations.keys()];
+    const pids = new Set(versions.flatMap(({ pid }) => pid ?? []));
     const read = await Promise.all([...pids].map(async (pid) => ({ pid, bytes: await processMemory(pid) })));
     this.#measured = new Map(read.flatMap(({ pid, bytes }) => (bytes === undefined ? [] : [[pid, bytes]])));
     return new Map(
-      occupants.map((occupant) => {
-        const together = occupants.filter(({ pid }) => pid === occupant.pid);
-        const bytes = this.#bytesOf(occupant) / together.length;
+      versions.map((version) => {
+        const together = versions.filter(({ pid }) => pid === version.pid);
+        const bytes = this.#bytesOf(version) / together.length;
         // Models grow while they serve. The share of one of several in a process is unknown.
-        if (together.length === 1 && bytes > 0) this.#remember(occupant, bytes);
-        return [occupant, bytes];
+        if (together.length === 1 && bytes > 0) this.#remember(version, bytes);
+        return [version, bytes];
       }),
     );
   }
 
-  async #planStay(occupant: Occupant): Promise<Stay> {
-    const arriving = { isLoaded: false, hasFailed: false, bytesBefore: this.#bytesOf(occupant) };
+  async #planReservation(version: MeasuredVersion): Promise<Reservation> {
+    const arriving = { isLoaded: false, hasFailed: false, bytesBefore: this.#bytesOf(version) };
     if (this.#limit === undefined) return { ...arriving, estimate: 0, fileBytes: 0 };
-    const [modelPath = ''] = occupant.modelPaths;
+    const [modelPath = ''] = version.modelPaths;
     const fileBytes = await sizeOf(path.dirname(modelPath));
-    const seen = this.#seen.get(keyOf(occupant));
+    const seen = this.#seen.get(keyOf(version));
     if (seen?.fileBytes === fileBytes) return { ...arriving, estimate: seen.bytes, fileBytes };
-    const sessions = occupant.modelPaths.length * (SESSION_BYTES + FILES_FACTOR * fileBytes);
-    return { ...arriving, estimate: sessions + (occupant.pid === undefined ? PROCESS_BYTES : 0), fileBytes };
+    const sessions = version.modelPaths.length * (SESSION_BYTES + FILES_FACTOR * fileBytes);
+    return { ...arriving, estimate: sessions + (version.pid === undefined ? PROCESS_BYTES : 0), fileBytes };
   }
 
-  /** @returns the bytes that a version has brought with it. */
-  #brought(occupant: Occupant, arrived: readonly Occupant[]): number {
-    const stay = this.#stays.get(occupant);
-    if (stay === undefined || occupant.pid === undefined) return 0;
-    const together = arrived.filter(({ pid }) => pid === occupant.pid);
-    const bytes = Math.max(0, this.#bytesOf(occupant) - stay.bytesBefore) / together.length;
-    this.#remember(occupant, bytes);
+  /** @returns the bytes by which the load of a version has grown its process. */
+  #growthOf(version: MeasuredVersion, arrived: readonly MeasuredVersion[]): number {
+    const reservation = this.#reservations.get(version);
+    if (reservation === undefined || version.pid === undefined) return 0;
+    const together = arrived.filter(({ pid }) => pid === version.pid);
+    const bytes = Math.max(0, this.#bytesOf(version) - reservation.bytesBefore) / together.length;
+    this.#remember(version, bytes);
     return bytes;
   }
 
-  #remember(occupant: Occupant, bytes: number): void {
-    const stay = this.#stays.get(occupant);
-    if (stay?.isLoaded === true) this.#seen.set(keyOf(occupant), { fileBytes: stay.fileBytes, bytes });
+  #remember(version: MeasuredVersion, bytes: number): void {
+    const reservation = this.#reservations.get(version);
+    if (reservation?.isLoaded === true) this.#seen.set(keyOf(version), { fileBytes: reservation.fileBytes, bytes });
   }
 
   async #makeRoom(needed: number, refusal: (held: number) => InferError, evictor?: Evictor): Promise<void> {
@@ -172,12 +173,15 @@ export class ModelMemory {
 
   /** Bytes that are held, or about to be, if these models were gone. */
   #heldWithout(gone: readonly string[]): number {
-    const processes = new Map<number | Occupant, { readonly of: Occupant; loaded?: number; loading: number }>();
-    for (const [occupant, { estimate, isLoaded, hasFailed }] of this.#stays) {
+    const processes = new Map<
+      number | MeasuredVersion,
+      { readonly of: MeasuredVersion; loaded?: number; loading: number }
+    >();
+    for (const [version, { estimate, isLoaded, hasFailed }] of this.#reservations) {
       // A loaded version without a process is about to get one again.
-      if (hasFailed || gone.includes(occupant.ref.name)) continue;
-      const key = occupant.pid ?? occupant;
-      const process = processes.get(key) ?? { of: occupant, loading: 0 };
+      if (hasFailed || gone.includes(version.ref.name)) continue;
+      const key = version.pid ?? version;
+      const process = processes.get(key) ?? { of: version, loading: 0 };
       processes.set(key, process);
       if (isLoaded) process.loaded = (process.loaded ?? 0) + estimate;
       else process.loading += estimate;
@@ -191,12 +195,12 @@ export class ModelMemory {
     return held;
   }
 
-  /** What the occupant's process was measured to hold. */
-  #bytesOf({ pid }: Occupant, otherwise = 0): number {
+  /** Measured memory of the version's process. */
+  #bytesOf({ pid }: MeasuredVersion, otherwise = 0): number {
     return (pid === undefined ? undefined : this.#measured.get(pid)) ?? otherwise;
   }
 
-  #refuse(who: readonly Occupant[], needed: number, held: number): InferError {
+  #refuse(who: readonly MeasuredVersion[], needed: number, held: number): InferError {
     const limit = this.#limit ?? 0;
     const text = `there is no room for model '${who[0]?.ref.name}': it needs ${inMiB(needed)}, the others hold ${inMiB(held)}, and all may hold ${inMiB(limit)} (modelMemoryBytes)`;
     return new InferError('queue_full', text, { pushback: needed > limit ? 'never' : withJitter(PUSHBACK_MS) });
@@ -214,11 +218,11 @@ function chooseLeaving(evictable: readonly string[], isEnough: (gone: readonly s
   return leaving;
 }
 
-function hasProcess({ modelPaths }: Occupant): boolean {
+function hasProcess({ modelPaths }: MeasuredVersion): boolean {
   return modelPaths.length > 0;
 }
 
-function keyOf({ ref }: Occupant): string {
+function keyOf({ ref }: MeasuredVersion): string {
   return `${ref.name}:${ref.version}`;
 }
 

@@ -161,7 +161,7 @@ export class ModelReplacement {
     const memory = this.#memory;
     await memory.reserve(versions, evictor);
     await Promise.all(versions.map((servable) => this.#slots.run(() => this.#loadUnlessClosed(servable))));
-    await memory.settle(versions, evictor);
+    await memory.commit(versions, evictor);
   }
 
   async #loadUnlessClosed(servable: Servable): Promise<void> {

@@ -14,12 +14,12 @@ import type { ModelUpload } from './model-upload.ts';
 
 export class Retirement {
   readonly #models: ModelTable;
-  readonly #memory: Pick<ModelMemory, 'leave'>;
+  readonly #memory: Pick<ModelMemory, 'release'>;
   readonly #origins: WeakMap<Servable, Origin>;
   readonly #aside = new Set<Servable>();
   readonly #uploads = new Set<ModelUpload>();
 
-  constructor(models: ModelTable, memory: Pick<ModelMemory, 'leave'>, origins: WeakMap<Servable, Origin>) {
+  constructor(models: ModelTable, memory: Pick<ModelMemory, 'release'>, origins: WeakMap<Servable, Origin>) {
     this.#models = models;
     this.#memory = memory;
     this.#origins = origins;
@@ -43,7 +43,7 @@ export class Retirement {
   /** Ends a version at once, and gives its memory back. */
   end(servable: Servable): void {
     servable.close();
-    this.#memory.leave(servable);
+    this.#memory.release(servable);
   }
 
   /**

@@ -278,7 +278,7 @@ describe('where memory is bounded and nothing comes back by itself', () => {
     const { ask } = await startLifecycle({ a: shared(1), b: shared(2) }, { memory });
     expect([(await ask('a', 0)).value, (await ask('b', 0)).value]).toEqual([1, 2]);
     const parts = [...(await memory.measure())];
-    const [pid = Number.NaN] = new Set(parts.map(([occupant]) => occupant.pid));
+    const [pid = Number.NaN] = new Set(parts.map(([version]) => version.pid));
     const whole = (await processMemory(pid)) ?? Number.NaN;
     const [one = 0, other] = parts.map(([, bytes]) => bytes);
     expect(one).toBe(other);
