@@ -86,7 +86,7 @@ export class RunnerSession implements AsyncDisposable {
     });
     try {
       const started = performance.now();
-      await group.occupy(runner);
+      await group.load(runner);
       return new RunnerSession(runner, group, performance.now() - started, limitMs);
     } catch (error) {
       runner.kill('the model does not load');

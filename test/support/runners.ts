@@ -74,7 +74,7 @@ export function groupOptions(modelPath: string, fields: Partial<InstanceGroupOpt
 /** One instance of a model in a runner of its own, which runs rows as one batch. */
 export async function runRowsOf(bytes: Uint8Array): Promise<RunRows> {
   const group = new InstanceGroup(groupOptions(modelFile(bytes)));
-  await group.occupy(startRunner());
+  await group.load(startRunner());
   const { inputs } = group.info;
   return (rows) => group.run(loadOf(rows), { inputs, axis: 'rows' }, { maxMs: PATIENCE_MS });
 }

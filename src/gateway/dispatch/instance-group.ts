@@ -110,7 +110,7 @@ export class InstanceGroup implements HostedModel {
     return this.#info;
   }
 
-  async occupy(process: RunnerProcess): Promise<void> {
+  async load(process: RunnerProcess): Promise<void> {
     const made: Instance[] = [];
     const started = performance.now();
     try {
@@ -140,7 +140,7 @@ export class InstanceGroup implements HostedModel {
   }
 
   /** No batch may be in flight. */
-  vacate(): void {
+  unload(): void {
     this.#process = undefined;
     for (const instance of this.#instances.splice(0)) this.#discard(instance);
   }

@@ -18,9 +18,9 @@ import { LoadError, RunnerProcess } from './runner-process.ts';
 export interface HostedModel {
   readonly model: ModelRef;
   /** Loads its instances into a new process. Rejects where they do not load. */
-  occupy(process: RunnerProcess): Promise<void>;
+  load(process: RunnerProcess): Promise<void>;
   /** Frees its instances in a process that others go on using. */
-  vacate(): void;
+  unload(): void;
   /** It has no process until the start that `outage` describes succeeds. Called again after each start that failed. */
   suspend(outage: Outage): void;
 }
@@ -45,7 +45,7 @@ export class Runner {
   readonly #onEmpty: () => void;
   readonly #niceness: number;
   readonly #supervised = new Map<HostedModel, Supervision>();
-  /** Model versions that are moving in: the process is not ended under them. */
+  /** Model versions that are being loaded for the first time: the process is not ended under them. */
   #arriving = 0;
   #process: RunnerProcess | undefined;
   /** Whether a model is being loaded: a death is its doing then. */
@@ -55,7 +55,7 @@ export class Runner {
   readonly #loads = new Mutex();
 
   /**
-   * @param onEmpty called when the last model version has moved out.
+   * @param onEmpty called when the last model version is unloaded.
    * @param niceness of its process: see `RunnerProcess.start`.
    */
   constructor(name: string, env: NodeJS.ProcessEnv, onEmpty: () => void = () => {}, niceness = 0) {
@@ -73,8 +73,8 @@ export class Runner {
     return this.#supervised.size === 0 && this.#arriving === 0;
   }
 
-  /** Moves a model version in. Rejects with a LoadError where it does not load; other models are not harmed. */
-  admit(hosted: HostedModel): Promise<void> {
+  /** Loads a model version into the process. Rejects with a LoadError where it does not load; other models are not harmed. */
+  load(hosted: HostedModel): Promise<void> {
     this.#arriving++;
     return this.#loads.run(async () => {
       try {
@@ -91,12 +91,12 @@ export class Runner {
     });
   }
 
-  /** Moves a model version out; with the last one the process ends, and its memory is the system's again. */
-  release(hosted: HostedModel): void {
+  /** Unloads a model version. With the last one the process ends and gives its memory back to the system. */
+  unload(hosted: HostedModel): void {
     clearTimeout(this.#supervised.get(hosted)?.restart);
     this.#supervised.delete(hosted);
     if (!this.empty) {
-      hosted.vacate();
+      hosted.unload();
       return;
     }
     this.#stop();
@@ -127,7 +127,7 @@ export class Runner {
     const process = this.#living();
     this.#isLoading = true;
     try {
-      await hosted.occupy(process);
+      await hosted.load(process);
       if (!process.alive) throw new LoadError('the runner ended when the model was loaded');
     } finally {
       this.#isLoading = false;
@@ -194,9 +194,9 @@ export class Runner {
         this.#stopUnused();
         return;
       }
-      // It moved out meanwhile.
+      // It was unloaded meanwhile.
       if (isGone()) {
-        hosted.vacate();
+        hosted.unload();
         return;
       }
       supervision.loadedAtMs = performance.now();

@@ -129,7 +129,7 @@ export class Model implements Servable {
     this.#become('LOADING', 'loading');
     try {
       if (this.plan.problem !== undefined) throw new Error(this.plan.problem);
-      await this.#runner.admit(this.#group);
+      await this.#runner.load(this.#group);
       this.#served = await prepareModel(this.plan, this.#group, this.#neighbourhood, this.statistics);
       await this.#checkFiles();
       this.#become('READY', this.#describe(this.#served));
@@ -137,7 +137,7 @@ export class Model implements Servable {
       if (this.#group.outage !== undefined) this.#suspend(this.#group.outage);
     } catch (error) {
       this.#served = undefined;
-      this.#runner.release(this.#group);
+      this.#runner.unload(this.#group);
       const reason = messageOf(error);
       const [modelPath] = this.modelPaths;
       const isLoad = error instanceof LoadError && modelPath !== undefined;
@@ -157,7 +157,7 @@ export class Model implements Servable {
     clearTimeout(this.#absence);
     this.#served?.circuit.close();
     this.#served?.scheduler.close();
-    this.#runner.release(this.#group);
+    this.#runner.unload(this.#group);
   }
 
   /** A file that changed meanwhile was half-written when it was read, or the next one. */

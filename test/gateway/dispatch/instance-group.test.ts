@@ -30,7 +30,7 @@ interface Occupied {
 async function occupied(modelPath: string, options: Partial<InstanceGroupOptions> = {}): Promise<Occupied> {
   const group = new InstanceGroup(groupOptions(modelPath, options));
   const runner = startRunner();
-  await group.occupy(runner);
+  await group.load(runner);
   return {
     group,
     runner,
@@ -169,18 +169,18 @@ describe('instances', () => {
     expect(await run([loopRow(1)])).toMatchObject({ kind: 'failed' });
   });
 
-  test('move into the next runner', async () => {
+  test('are loaded into the next runner', async () => {
     const { group, runner, run } = await occupied(loopModelFile());
     runner.kill('the test says so');
     await runner.ended;
-    await group.occupy(startRunner());
+    await group.load(startRunner());
     expect(group.idle).toBe(1);
     expect(await run([loopRow(1)])).toMatchObject({ kind: 'ok' });
   });
 
-  test('that move out leave nothing in a runner that others go on using', async () => {
+  test('that are unloaded leave nothing in a runner that others go on using', async () => {
     const { group, runner, run } = await occupied(loopModelFile());
-    group.vacate();
+    group.unload();
     expect(group.idle).toBe(0);
     expect(await run([loopRow(1)])).toMatchObject({ kind: 'failed' });
     expect(runner.alive).toBe(true);
@@ -204,7 +204,7 @@ describe('mailboxes', () => {
       groupOptions(good, { mailboxDirectory, specs: [sessionSpec(good), sessionSpec('/nowhere/model.onnx')] }),
     );
     const runner = startRunner();
-    await expect(group.occupy(runner)).rejects.toThrow('/nowhere/model.onnx');
+    await expect(group.load(runner)).rejects.toThrow('/nowhere/model.onnx');
     expect(fs.readdirSync(mailboxDirectory)).toEqual([]);
     expect(group.idle).toBe(0);
     expect(openMailboxes(process.pid, mailboxDirectory)).toBe(0);
@@ -224,6 +224,6 @@ describe('mailboxes', () => {
 
   test('that cannot be made fail the load with the reason', async () => {
     const group = new InstanceGroup(groupOptions(loopModelFile(), { mailboxDirectory: '/nowhere' }));
-    await expect(group.occupy(startRunner())).rejects.toThrow('/nowhere');
+    await expect(group.load(startRunner())).rejects.toThrow('/nowhere');
   });
 });

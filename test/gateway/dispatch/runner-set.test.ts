@@ -11,7 +11,7 @@ function runners(): RunnerSet {
 const MODEL = { name: 'm', version: '1' };
 
 function hosted(): HostedModel {
-  return { model: MODEL, occupy: () => Promise.resolve(), vacate: () => {}, suspend: () => {} };
+  return { model: MODEL, load: () => Promise.resolve(), unload: () => {}, suspend: () => {} };
 }
 
 test('a version that is loaded again gets a runner beside the one it has', () => {
@@ -26,21 +26,21 @@ test('versions that name a runner share it, also after all of them left', async 
   const set = runners();
   const shared = set.runnerFor(MODEL, { shared: 'shared', niceness: 0 });
   const one = hosted();
-  await shared.admit(one);
-  shared.release(one);
+  await shared.load(one);
+  shared.unload(one);
   expect(set.runnerFor({ name: 'n', version: '2' }, { shared: 'shared', niceness: 0 })).toBe(shared);
 });
 
 test('the end of the server is the end of every runner, and of those that are still to come', async () => {
   const set = runners();
   const own = set.runnerFor(MODEL, { shared: undefined, niceness: 0 });
-  await own.admit(hosted());
+  await own.load(hosted());
   await set.close();
   expect(own.pid).toBeUndefined();
-  await expect(set.runnerFor(MODEL, { shared: undefined, niceness: 0 }).admit(hosted())).rejects.toThrow(
+  await expect(set.runnerFor(MODEL, { shared: undefined, niceness: 0 }).load(hosted())).rejects.toThrow(
     'the server ends',
   );
-  await expect(set.runnerFor(MODEL, { shared: 'shared', niceness: 0 }).admit(hosted())).rejects.toThrow(
+  await expect(set.runnerFor(MODEL, { shared: 'shared', niceness: 0 }).load(hosted())).rejects.toThrow(
     'the server ends',
   );
 });

@@ -30,7 +30,7 @@ function runner(name = 'test'): Runner {
 }
 
 /** A group of the loop model that says when it can run, and records its outages. */
-class Inhabitant extends InstanceGroup {
+class HostedFake extends InstanceGroup {
   readonly outages: readonly Outage[];
   readonly #idle: () => Promise<void>;
 
@@ -68,13 +68,13 @@ class Killer implements HostedModel {
   readonly model = { name: 'killer', version: '1' };
   loads = 0;
 
-  async occupy(process_: RunnerProcess): Promise<void> {
+  async load(process_: RunnerProcess): Promise<void> {
     this.loads++;
     process.kill(pidOf(process_), 'SIGSEGV');
     throw new Error((await process_.ended).cause);
   }
 
-  vacate(): void {}
+  unload(): void {}
 
   suspend(): void {}
 }
@@ -89,8 +89,8 @@ describe('a runner that dies in service', () => {
   test('is replaced, and its models are loaded again', async () => {
     const events = ends();
     const home = runner();
-    const group = new Inhabitant();
-    await home.admit(group);
+    const group = new HostedFake();
+    await home.load(group);
     const first = pidOf(home);
     process.kill(first, 'SIGKILL');
     await vi.waitUntil(() => group.idle === 0);
@@ -102,8 +102,8 @@ describe('a runner that dies in service', () => {
 
   test('is replaced in the middle of a run, too, and the run fails', async () => {
     const home = runner();
-    const group = new Inhabitant();
-    await home.admit(group);
+    const group = new HostedFake();
+    await home.load(group);
     const running = group.outcome(ENDLESS);
     process.kill(pidOf(home), 'SIGSEGV');
     expect(await running).toBe('crashed');
@@ -114,8 +114,8 @@ describe('a runner that dies in service', () => {
   test('RUN-1: fails only its own requests, and touches no other runner', async () => {
     const [shared, other] = [runner('shared'), runner('other')];
     const file = loopModelFile();
-    const [a, b, elsewhere] = [new Inhabitant(file), new Inhabitant(file), new Inhabitant(file)];
-    await Promise.all([shared.admit(a), shared.admit(b), other.admit(elsewhere)]);
+    const [a, b, elsewhere] = [new HostedFake(file), new HostedFake(file), new HostedFake(file)];
+    await Promise.all([shared.load(a), shared.load(b), other.load(elsewhere)]);
     const running = [a.outcome(ENDLESS), b.outcome(ENDLESS), elsewhere.outcome(2_000)];
     shared.kill('the test says so');
     expect(await Promise.all(running)).toEqual(['crashed', 'crashed', 'ok']);
@@ -126,8 +126,8 @@ describe('a runner that dies in service', () => {
   test('loads a model again whose file was gone when it is back, and serves the others meanwhile', async () => {
     const home = runner();
     const file = loopModelFile();
-    const [stays, returns] = [new Inhabitant(), new Inhabitant(file)];
-    await Promise.all([home.admit(stays), home.admit(returns)]);
+    const [stays, returns] = [new HostedFake(), new HostedFake(file)];
+    await Promise.all([home.load(stays), home.load(returns)]);
     fs.renameSync(file, `${file}.away`);
     home.kill('the test says so');
     await vi.waitUntil(() => returns.outage?.isRefused, { timeout: PATIENCE_MS });
@@ -145,23 +145,23 @@ describe('a runner that dies in service', () => {
   test('keeps no process while none of its models loads', async () => {
     const home = runner();
     const file = loopModelFile();
-    const group = new Inhabitant(file);
-    await home.admit(group);
+    const group = new HostedFake(file);
+    await home.load(group);
     fs.rmSync(file);
     home.kill('the test says so');
     await vi.waitUntil(() => group.outage?.isRefused, { timeout: PATIENCE_MS });
     await vi.waitUntil(() => home.pid === undefined);
-    // Another model may move in.
-    const other = new Inhabitant();
-    await home.admit(other);
+    // Another model may be loaded.
+    const other = new HostedFake();
+    await home.load(other);
     expect(await other.outcome(1)).toBe('ok');
   });
 
   test('does not load a model from a changed file', async () => {
     const home = runner();
     const file = loopModelFile();
-    const group = new Inhabitant(file);
-    await home.admit(group);
+    const group = new HostedFake(file);
+    await home.load(group);
     fs.writeFileSync(`${file}.new`, identityModel('FP32'));
     fs.renameSync(`${file}.new`, file);
     home.kill('the test says so');
@@ -174,11 +174,11 @@ describe('a runner that dies in service', () => {
   test('is started again for ever, with growing pauses, and its models say when', async () => {
     const events = ends();
     const home = runner();
-    const group = new Inhabitant();
-    await home.admit(group);
+    const group = new HostedFake();
+    await home.load(group);
     // From now on each load ends the process.
     const killer = new Killer();
-    const occupy = vi.spyOn(group, 'occupy').mockImplementation((process_) => killer.occupy(process_));
+    const load = vi.spyOn(group, 'load').mockImplementation((process_) => killer.load(process_));
     home.kill('the test says so');
     await vi.waitUntil(() => killer.loads === 5, { timeout: PATIENCE_MS });
     await vi.waitUntil(() => group.outages.length === 6, { timeout: PATIENCE_MS });
@@ -191,7 +191,7 @@ describe('a runner that dies in service', () => {
     expect(group.outages.every(({ isRefused, sinceMs }) => !isRefused && sinceMs === group.outages[0]?.sinceMs)).toBe(
       true,
     );
-    occupy.mockRestore();
+    load.mockRestore();
     await group.ready();
     expect(await group.outcome(1)).toBe('ok');
     expect(group.outage).toBeUndefined();
@@ -199,10 +199,10 @@ describe('a runner that dies in service', () => {
 
   test('does not wait for the pauses of a model whose load ends it', async () => {
     const home = runner();
-    const [good, bad] = [new Inhabitant(), new Inhabitant()];
-    await Promise.all([home.admit(good), home.admit(bad)]);
+    const [good, bad] = [new HostedFake(), new HostedFake()];
+    await Promise.all([home.load(good), home.load(bad)]);
     const killer = new Killer();
-    vi.spyOn(bad, 'occupy').mockImplementation((process_) => killer.occupy(process_));
+    vi.spyOn(bad, 'load').mockImplementation((process_) => killer.load(process_));
     home.kill('the test says so');
     await vi.waitUntil(() => killer.loads === 4, { timeout: PATIENCE_MS });
     // Its process may end once more meanwhile: the pauses of the bad one are longer than a run.
@@ -220,8 +220,8 @@ describe('a runner that dies in service', () => {
     'is started again when the system refused a process with %s, and has one to give',
     async (code) => {
       const home = runner();
-      const group = new Inhabitant();
-      await home.admit(group);
+      const group = new HostedFake();
+      await home.load(group);
       const handles = fs.readdirSync('/proc/self/fd').length;
       const shortage = refuseProcesses(code);
       onTestFinished(shortage.end);
@@ -247,7 +247,7 @@ describe('a first load', () => {
     const events = ends();
     const home = runner();
     const killer = new Killer();
-    await expect(home.admit(killer)).rejects.toThrow('killed by SIGSEGV');
+    await expect(home.load(killer)).rejects.toThrow('killed by SIGSEGV');
     await new Promise((resolve) => setImmediate(resolve));
     expect(killer.loads).toBe(1);
     expect(home.pid).toBeUndefined();
@@ -256,10 +256,10 @@ describe('a first load', () => {
 
   test('RUN-2: that ends a process in which others live costs them a restart, and no more', async () => {
     const home = runner();
-    const group = new Inhabitant();
-    await home.admit(group);
+    const group = new HostedFake();
+    await home.load(group);
     const killer = new Killer();
-    await expect(home.admit(killer)).rejects.toThrow('killed by SIGSEGV');
+    await expect(home.load(killer)).rejects.toThrow('killed by SIGSEGV');
     await group.ready();
     expect(await group.outcome(1)).toBe('ok');
     expect(killer.loads).toBe(1);
@@ -267,82 +267,82 @@ describe('a first load', () => {
 
   test('that fails leaves the process to the others', async () => {
     const home = runner();
-    const group = new Inhabitant();
-    await home.admit(group);
+    const group = new HostedFake();
+    await home.load(group);
     const pid = home.pid;
-    const broken = new Inhabitant(modelFile(Buffer.from('no model')));
-    await expect(home.admit(broken)).rejects.toThrow('Protobuf parsing failed');
-    home.release(broken);
+    const broken = new HostedFake(modelFile(Buffer.from('no model')));
+    await expect(home.load(broken)).rejects.toThrow('Protobuf parsing failed');
+    home.unload(broken);
     expect(await group.outcome(1)).toBe('ok');
     expect(home.pid).toBe(pid);
   });
 
-  test('that fails leaves the runner to one that moves in meanwhile', async () => {
+  test('that fails leaves the runner to a model that is loaded meanwhile', async () => {
     const home = runner();
-    const broken = new Inhabitant('/nowhere/m/1/model.onnx');
-    const good = new Inhabitant();
-    const failing = home.admit(broken).catch(() => home.release(broken));
-    await Promise.all([failing, home.admit(good)]);
+    const broken = new HostedFake('/nowhere/m/1/model.onnx');
+    const good = new HostedFake();
+    const failing = home.load(broken).catch(() => home.unload(broken));
+    await Promise.all([failing, home.load(good)]);
     expect(await good.outcome(1)).toBe('ok');
   });
 });
 
 test('a closed runner takes no more models', async () => {
   const home = runner();
-  const group = new Inhabitant();
-  await home.admit(group);
+  const group = new HostedFake();
+  await home.load(group);
   const pid = pidOf(home);
   await home.close();
   await vi.waitUntil(() => !isAlive(pid));
-  await expect(home.admit(new Inhabitant())).rejects.toThrow('the server ends');
+  await expect(home.load(new HostedFake())).rejects.toThrow('the server ends');
   expect(home.pid).toBeUndefined();
 });
 
-describe('the last model that moves out', () => {
+describe('the last model that is unloaded', () => {
   test('ends the process', async () => {
     const home = runner();
-    const [a, b] = [new Inhabitant(), new Inhabitant()];
-    await Promise.all([home.admit(a), home.admit(b)]);
+    const [a, b] = [new HostedFake(), new HostedFake()];
+    await Promise.all([home.load(a), home.load(b)]);
     const pid = pidOf(home);
-    home.release(a);
+    home.unload(a);
     expect(await b.outcome(1)).toBe('ok');
     expect(isAlive(pid)).toBe(true);
-    home.release(b);
+    home.unload(b);
     await vi.waitUntil(() => !isAlive(pid));
     expect(home.pid).toBeUndefined();
   });
 
-  test('does not end the runner of a model that is moving in', async () => {
+  test('does not end the runner of a model that is being loaded', async () => {
     const home = runner();
-    const [a, b] = [new Inhabitant(), new Inhabitant()];
-    await home.admit(a);
+    const [a, b] = [new HostedFake(), new HostedFake()];
+    await home.load(a);
     const pid = pidOf(home);
-    const arrival = home.admit(b);
+    const arrival = home.load(b);
     await new Promise((resolve) => setImmediate(resolve));
-    home.release(a);
+    home.unload(a);
     await arrival;
     expect(await b.outcome(1)).toBe('ok');
     expect(home.pid).toBe(pid);
   });
 
-  test('does not end the runner of a model that moves in next', async () => {
+  test('does not end the runner of a model that is loaded next', async () => {
     const home = runner();
-    const [a, b] = [new Inhabitant(), new Inhabitant()];
-    await home.admit(a);
-    home.release(a);
-    await home.admit(b);
+    const [a, b] = [new HostedFake(), new HostedFake()];
+    await home.load(a);
+    home.unload(a);
+    await home.load(b);
     expect(await b.outcome(1)).toBe('ok');
   });
 
   test('ends the restarts', async () => {
     const home = runner();
-    const group = new Inhabitant();
-    await home.admit(group);
-    const occupy = vi.spyOn(group, 'occupy');
+    const group = new HostedFake();
+    await home.load(group);
+    const load = vi.spyOn(group, 'load');
     const released = new Promise<void>((resolve) => {
       onTestFinished(
         diagnostics.runnerEnded.subscribe(() => {
-          home.release(group);
+          home.unload(group);
           resolve();
         }),
       );
@@ -350,7 +350,7 @@ describe('the last model that moves out', () => {
     home.kill('the test says so');
     await released;
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(occupy).not.toHaveBeenCalled();
+    expect(load).not.toHaveBeenCalled();
     expect(home.pid).toBeUndefined();
   });
 });

@@ -17,7 +17,7 @@ const WIDE: ProbeShape = { openAxisSize: 16, range: 'wide' };
 /** What the proof says of a model that runs, with the inputs padded that are found or declared. */
 async function proofOf(bytes: Uint8Array, padding?: Readonly<Record<string, number>>, shape = WIDE): Promise<Padding> {
   const group = new InstanceGroup(groupOptions(modelFile(bytes)));
-  await group.occupy(startRunner());
+  await group.load(startRunner());
   const config = MODEL_CONFIG.parse(padding === undefined ? {} : { tensorgate: { padding } });
   const { inputs, outputs, batching } = resolveSignature(group.info, config);
   const lengths = lengthsOf(batching);
