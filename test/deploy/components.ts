@@ -30,6 +30,8 @@ export const COMPONENTS: Readonly<Record<string, readonly string[]>> = {
   'model-control': [],
   'models-init': [],
   'models-pvc': [],
+  'models-uri': [],
+  tls: [],
   'admin-port': [],
   'istio-sidecar': [],
   'istio-ambient': [],
@@ -63,6 +65,10 @@ export const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
   ['track-services', 'flagger', 'made-by-flagger'],
   ['track-services', 'argo-rollouts', 'tracks-of-rollout'],
   ['models-init', 'models-pvc', 'volume-source'],
+  ['models-init', 'models-uri', 'volume-source'],
+  ['models-pvc', 'models-uri', 'volume-source'],
+  ['tls', 'istio-sidecar', 'mesh-encrypts'],
+  ['tls', 'istio-ambient', 'mesh-encrypts'],
   // They patch a VirtualService, and there is none.
   ['shadow', 'flagger', 'weights'],
   ['shadow', 'route-httproute', 'weights'],
@@ -72,7 +78,18 @@ export const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
 ];
 
 /** What plain Kubernetes takes, too. */
-const MESHLESS = ['admin-port', 'monitoring', 'canary', 'hpa', 'keda', 'model-control', 'models-init', 'models-pvc'];
+const MESHLESS = [
+  'admin-port',
+  'monitoring',
+  'canary',
+  'hpa',
+  'keda',
+  'model-control',
+  'models-init',
+  'models-pvc',
+  'models-uri',
+  'tls',
+];
 
 /** What two components need between them. The rest of the mesh is what goes with them. */
 export function listFor(...wanted: readonly string[]): string[] {

@@ -254,6 +254,12 @@ export const FAULTS: readonly Fault[] = [
   ]),
 
   // The data plane
+  fault('mesh-encrypts', 'TLS of the server behind a sidecar', 'sidecar', [
+    set(DEPLOYMENT, `${CONTAINER}/env`, [
+      { name: 'TENSORGATE_TLS_CERTIFICATE', value: '/tls/tls.crt' },
+      { name: 'TENSORGATE_TLS_PRIVATE_KEY', value: '/tls/tls.key' },
+    ]),
+  ]),
   fault('one-data-plane', 'a canary without a sidecar', 'sidecar-canary', [
     set('Deployment/tensorgate-canary', 'spec/template/metadata/labels/sidecar.istio.io~1inject'),
   ]),

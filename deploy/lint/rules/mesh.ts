@@ -1,5 +1,6 @@
 /** The data plane: its members, and the changes to its proxies. */
 
+import { SettingsError } from '../../../src/gateway/ops/settings-error.ts';
 import { type Build, NAME, NAME_LABEL, planeOf, selects } from '../build.ts';
 import { found, missing, type Rule } from '../rule.ts';
 
@@ -46,6 +47,18 @@ export const MESH_RULES: readonly Rule[] = [
           .map((object) => found(object, 'pods are in no data plane: istio-sidecar or istio-ambient is missing')),
       );
     },
+  },
+  {
+    id: 'mesh-encrypts',
+    prevents: 'a proxy cannot read RPCs that the server encrypts itself: no routes, policies or metrics by RPC',
+    check: (build) =>
+      build.workloads.flatMap((workload) => {
+        const settings = build.settingsOf(workload);
+        // settings-accepted reports it.
+        if (settings instanceof SettingsError || settings.tlsCertificate === undefined) return [];
+        if (planeOf(workload.labels) === 'none') return [];
+        return [found(workload.object, 'tlsCertificate is set in a mesh, which encrypts already: drop components/tls')];
+      }),
   },
   {
     id: 'ambient-routes',

@@ -197,13 +197,22 @@ export const POD_RULES: readonly Rule[] = [
   },
   {
     id: 'volume-source',
-    prevents: 'two components that bring models both patch the volume, and the API server refuses the pod',
+    prevents:
+      'two components bring models: the API server refuses a volume with two sources, or each overwrites the other',
     check: (build) =>
       build.workloads.flatMap(({ pod, object }) =>
-        (pod.volumes ?? [])
-          .map(({ name, ...sources }) => ({ name, sources: Object.keys(sources) }))
-          .filter(({ sources }) => sources.length !== 1)
-          .map(({ name, sources }) => found(object, `volume ${name} has the sources ${sources.join(', ') || 'none'}`)),
+        (pod.volumes ?? []).flatMap(({ name, ...sources }) => {
+          const kinds = Object.keys(sources);
+          const fillers = (pod.initContainers ?? [])
+            .filter(({ volumeMounts }) => volumeMounts?.some((mount) => mount.name === name))
+            .map((container) => container.name);
+          return [
+            ...(kinds.length === 1
+              ? []
+              : [found(object, `volume ${name} has the sources ${kinds.join(', ') || 'none'}`)]),
+            ...(fillers.length < 2 ? [] : [found(object, `volume ${name} is filled by ${fillers.join(' and ')}`)]),
+          ];
+        }),
       ),
   },
 ];
