@@ -3,7 +3,7 @@ import { cancelled } from '../../src/gateway/accept/cancellation.ts';
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
 import type { RequestTerms } from '../../src/gateway/admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../../src/gateway/batch/batcher.ts';
-import { type Forecast, type RequestLoad, UNKNOWN } from '../../src/gateway/batch/forecast.ts';
+import { type Forecast, type RequestSize, UNKNOWN } from '../../src/gateway/batch/forecast.ts';
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
 import { InferError } from '../../src/gateway/errors.ts';
 import { ModelStatistics } from '../../src/gateway/models/model-statistics.ts';
@@ -68,7 +68,7 @@ export class FakeServable implements Servable, Batcher {
   /** What it says that a request would meet. */
   outlook: Forecast = UNKNOWN;
 
-  forecast: (load: RequestLoad) => Forecast = () => this.outlook;
+  forecast: (request: RequestSize) => Forecast = () => this.outlook;
 
   enqueue(
     tensors: InferTensors,

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type InferTensors, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
-import type { Load } from '../../src/gateway/batch/batch.ts';
+import type { TensorBatch } from '../../src/gateway/batch/batch.ts';
 import { InstanceGroup, type InstanceGroupOptions } from '../../src/gateway/dispatch/instance-group.ts';
 import { RunnerProcess } from '../../src/gateway/dispatch/runner-process.ts';
 import type { RunRows } from '../../src/gateway/models/trial/row-independence.ts';
@@ -76,10 +76,10 @@ export async function runRowsOf(bytes: Uint8Array): Promise<RunRows> {
   const group = new InstanceGroup(groupOptions(modelFile(bytes)));
   await group.load(startRunner());
   const { inputs } = group.info;
-  return (rows) => group.run(loadOf(rows), { inputs, axis: 'rows' }, { maxMs: PATIENCE_MS });
+  return (rows) => group.run(batchOf(rows), { inputs, axis: 'rows' }, { maxMs: PATIENCE_MS });
 }
 
-export function loadOf(requests: readonly InferTensors[]): Load {
+export function batchOf(requests: readonly InferTensors[]): TensorBatch {
   return {
     requests: requests.map((tensors) => ({ tensors })),
     rows: requests.reduce((sum, { rows }) => sum + rows, 0),

@@ -5,7 +5,7 @@ import type { InferTensors } from '../admit/infer-tensors.ts';
 /** Milliseconds that a batch of such rows takes; `undefined` where that is not known. */
 export type PredictBatch = (tensors: InferTensors, rows: number) => number | undefined;
 
-interface Load {
+interface BucketBacklog {
   rows: number;
   ms: number;
 }
@@ -13,7 +13,7 @@ interface Load {
 export class Backlog {
   readonly #predict: PredictBatch;
   readonly #maxRows: number;
-  readonly #loads = new Map<string, Load>();
+  readonly #buckets = new Map<string, BucketBacklog>();
   #ms = 0;
 
   /** @param maxRows rows of a full batch */
@@ -35,30 +35,30 @@ export class Backlog {
   }
 
   add(tensors: InferTensors): void {
-    let load = this.#loads.get(tensors.bucket);
-    if (load === undefined) {
-      load = { rows: 0, ms: 0 };
-      this.#loads.set(tensors.bucket, load);
+    let bucket = this.#buckets.get(tensors.bucket);
+    if (bucket === undefined) {
+      bucket = { rows: 0, ms: 0 };
+      this.#buckets.set(tensors.bucket, bucket);
     }
-    this.#resize(load, tensors, load.rows + tensors.rows);
+    this.#resize(bucket, tensors, bucket.rows + tensors.rows);
   }
 
   remove(tensors: InferTensors): void {
-    const load = this.#loads.get(tensors.bucket);
-    if (load === undefined) return;
-    this.#resize(load, tensors, load.rows - tensors.rows);
-    if (load.rows > 0) return;
-    this.#loads.delete(tensors.bucket);
-    if (this.#loads.size === 0) this.#ms = 0;
+    const bucket = this.#buckets.get(tensors.bucket);
+    if (bucket === undefined) return;
+    this.#resize(bucket, tensors, bucket.rows - tensors.rows);
+    if (bucket.rows > 0) return;
+    this.#buckets.delete(tensors.bucket);
+    if (this.#buckets.size === 0) this.#ms = 0;
   }
 
-  #resize(load: Load, tensors: InferTensors, rows: number): void {
+  #resize(bucket: BucketBacklog, tensors: InferTensors, rows: number): void {
     const maxRows = this.#maxRows;
     const rest = rows % maxRows;
     const full = rows < maxRows ? 0 : Math.floor(rows / maxRows) * (this.#predict(tensors, maxRows) ?? 0);
     const ms = full + (rest === 0 ? 0 : (this.#predict(tensors, rest) ?? 0));
-    this.#ms += ms - load.ms;
-    load.rows = rows;
-    load.ms = ms;
+    this.#ms += ms - bucket.ms;
+    bucket.rows = rows;
+    bucket.ms = ms;
   }
 }

@@ -12,14 +12,14 @@ import type { OutputTensor, QueuedRequest } from './queued-request.ts';
 import { copyRuns } from './stripes.ts';
 
 /** Tensors that are run together. */
-export interface Load {
+export interface TensorBatch {
   /** In order of their rows. Never empty. */
   readonly requests: readonly { readonly tensors: InferTensors }[];
   readonly rows: number;
 }
 
-/** A load that came from the queue. */
-export interface Batch extends Load {
+/** A batch that came from the queue. */
+export interface Batch extends TensorBatch {
   readonly requests: readonly QueuedRequest[];
   readonly reason: SendReason;
 }
@@ -47,7 +47,12 @@ const PADDING = new Uint8Array(64);
  * not on axis 0 are copied, because the rows of different requests interleave. Shorter requests are padded to the longest.
  * @throws Error where requests of unlike shapes would make a tensor that is none
  */
-export function gather(batch: Load, inputs: readonly ModelTensor[], axis: BatchAxis, lengths?: LengthAxis): Gathered {
+export function gather(
+  batch: TensorBatch,
+  inputs: readonly ModelTensor[],
+  axis: BatchAxis,
+  lengths?: LengthAxis,
+): Gathered {
   const length = lengths === undefined ? undefined : paddedLength(batch, lengths);
   const places: TensorPlace[] = [];
   const chunks: Uint8Array[] = [];
@@ -100,7 +105,7 @@ function pieceOf(tensors: InferTensors | undefined, index: number): Uint8Array {
 }
 
 /** One input of all requests, of each its part of the first stripe, then of the second, and so on. */
-function interleave(requests: Load['requests'], index: number, stripes: number): Uint8Array {
+function interleave(requests: TensorBatch['requests'], index: number, stripes: number): Uint8Array {
   const pieces = requests.map(({ tensors }) => pieceOf(tensors, index));
   const joined = Buffer.allocUnsafe(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
   const stride = stripes === 0 ? 0 : joined.byteLength / stripes;
@@ -131,7 +136,7 @@ export function outputAxes(outputs: readonly ModelTensor[]): OutputAxes {
  *   batched.
  */
 export function scatter(
-  batch: Load,
+  batch: TensorBatch,
   outputs: readonly OutputTensor[],
   axis: BatchAxis,
   axes: OutputAxes = ALL_ON_AXIS_0,
@@ -153,7 +158,7 @@ export function scatter(
   return parts;
 }
 
-function partRows(batch: Load, outputs: readonly OutputTensor[], axes: OutputAxes): OutputTensor[][] {
+function partRows(batch: TensorBatch, outputs: readonly OutputTensor[], axes: OutputAxes): OutputTensor[][] {
   const parts: OutputTensor[][] = batch.requests.map(() => []);
   for (const output of outputs) {
     const rowAxis = axes.get(output.name) ?? 0;
@@ -189,7 +194,7 @@ function partRows(batch: Load, outputs: readonly OutputTensor[], axes: OutputAxe
 }
 
 /** The opposite of `interleave`, for one output. */
-function disperse(batch: Load, output: OutputTensor, rowAxis: number, parts: readonly OutputTensor[][]): void {
+function disperse(batch: TensorBatch, output: OutputTensor, rowAxis: number, parts: readonly OutputTensor[][]): void {
   const stripes = sizeBefore(output.shape, rowAxis);
   const bytesPerRow = stripes === 0 ? 0 : output.data.byteLength / stripes / batch.rows;
   let row = 0;

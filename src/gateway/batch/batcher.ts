@@ -4,7 +4,7 @@ import type { Call } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import type { InferError } from '../errors.ts';
-import type { Forecast, RequestLoad } from './forecast.ts';
+import type { Forecast, RequestSize } from './forecast.ts';
 import type { InferOutputs } from './queued-request.ts';
 
 /** An output that the caller asks for. */
@@ -33,7 +33,7 @@ export interface Batcher {
    */
   refusal?(call: Call, terms: RequestTerms): InferError | undefined;
   /** What a request would meet that came now. */
-  forecast(load: RequestLoad): Forecast;
+  forecast(request: RequestSize): Forecast;
   /** Fails everything that waits. */
   abandon(error: InferError): void;
   /** Resolves when nothing waits and nothing runs. */

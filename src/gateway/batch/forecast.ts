@@ -6,7 +6,7 @@ import type { InferTensors } from '../admit/infer-tensors.ts';
 export type SharedDevice = object;
 
 /** The part of a request that its time depends on. */
-export type RequestLoad = Pick<InferTensors, 'rows' | 'size'>;
+export type RequestSize = Pick<InferTensors, 'rows' | 'size'>;
 
 /** Times are predicted milliseconds; 0 where nothing is known. */
 export interface Forecast {

@@ -4,7 +4,7 @@ import type { Prediction } from '../ops/diagnostics.ts';
 import type { CostModel } from './cost-model.ts';
 import type { DeviceShare } from './device.ts';
 import type { Flow } from './fair-queueing.ts';
-import type { Forecast, RequestLoad } from './forecast.ts';
+import type { Forecast, RequestSize } from './forecast.ts';
 import { paddedSize } from './length-runs.ts';
 import type { Arrival, QueuedRequest } from './queued-request.ts';
 import type { Executor } from './run-outcome.ts';
@@ -43,15 +43,15 @@ export class Predictor {
     return this.#costs.slowness;
   }
 
-  forecast(load: RequestLoad): Forecast {
+  forecast(request: RequestSize): Forecast {
     const now = performance.now();
     const maxRows = this.#maxRows;
-    const ms = (rows: number) => this.predict(load, rows, now) ?? 0;
-    const rest = load.rows % maxRows;
+    const ms = (rows: number) => this.predict(request, rows, now) ?? 0;
+    const rest = request.rows % maxRows;
     return {
       runningMs: this.runningMs(now),
       waitingMs: (this.#workload.queue.ms * this.#costs.slowness) / this.#instances.instances,
-      aloneMs: Math.floor(load.rows / maxRows) * ms(maxRows) + (rest === 0 ? 0 : ms(rest)),
+      aloneMs: Math.floor(request.rows / maxRows) * ms(maxRows) + (rest === 0 ? 0 : ms(rest)),
       isIdle: this.#workload.isQuiet,
       device: this.#share.device,
       parallel: this.#share.parallel,
@@ -63,12 +63,12 @@ export class Predictor {
   }
 
   /** Milliseconds that a batch of such rows takes if it starts now; `undefined` where that is not known. */
-  predict({ size }: RequestLoad, rows: number, now: number): number | undefined {
+  predict({ size }: RequestSize, rows: number, now: number): number | undefined {
     return this.#costs.predict(size, rows, now, this.#share.beside);
   }
 
   /** The fastest run of such a batch that was ever seen. */
-  fastest({ size }: RequestLoad, rows: number): number | undefined {
+  fastest({ size }: RequestSize, rows: number): number | undefined {
     return this.#costs.fastest(size, rows);
   }
 
@@ -90,7 +90,7 @@ export class Predictor {
   }
 
   /** A full batch of such rows, at the usual pace; 0 if unknown. */
-  usualFullMs({ size }: RequestLoad): number {
+  usualFullMs({ size }: RequestSize): number {
     return this.#costs.predictUsual(size, this.#maxRows, this.#share.beside) ?? 0;
   }
 

@@ -60,7 +60,7 @@ export class RecentRuns {
   #next = 0;
   /** The newest first. */
   readonly #paces = new Float64Array(WINDOW);
-  readonly #loaded = new Float64Array(WINDOW);
+  readonly #served = new Float64Array(WINDOW);
   readonly #sorted = new Sorted();
 
   add(run: Run): void {
@@ -78,22 +78,22 @@ export class RecentRuns {
     const count = this.#runs.length;
     if (count === 0) return UNKNOWN_PACE;
     const paces = this.#paces;
-    const loaded = this.#loaded;
-    let loadedCount = 0;
+    const served = this.#served;
+    let servedCount = 0;
     for (let back = 0; back < count; back++) {
       const run = this.#runs[(this.#next - 1 - back + WINDOW) % WINDOW];
       if (run === undefined) continue;
       const pace = run.ms / costOf(run);
       paces[back] = pace;
-      if (!run.isWarmUp) loaded[loadedCount++] = pace;
+      if (!run.isWarmUp) served[servedCount++] = pace;
     }
     const floor = floorOf(paces, Math.min(count, RISE_RUNS), RISE_RUNS);
     const ceiling = ceilingOf(paces, Math.min(count, RISE_RUNS), RISE_RUNS);
     const highest = ceilingOf(paces, Math.min(count, FALL_RUNS), FALL_RUNS);
     const latest = this.#sorted.of(paces, Math.min(count, TYPICAL_RUNS)).quantile(0.5);
     // Assumed runs under load stand in as long as there is room.
-    for (const pace of ASSUMED_PACES) if (loadedCount < WINDOW) loaded[loadedCount++] = latest * pace;
-    const all = this.#sorted.of(loaded, loadedCount);
+    for (const pace of ASSUMED_PACES) if (servedCount < WINDOW) served[servedCount++] = latest * pace;
+    const all = this.#sorted.of(served, servedCount);
     const median = all.quantile(0.5);
     const low = all.quantile(1 - QUANTILE);
     const deviation = all.quantile(QUANTILE) / median;

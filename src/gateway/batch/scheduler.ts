@@ -31,7 +31,7 @@ import type { Batcher } from './batcher.ts';
 import { CostModel } from './cost-model.ts';
 import { Device, type DevicePlace, type DeviceShare } from './device.ts';
 import { decide } from './dynamic-batcher.ts';
-import type { Forecast, RequestLoad } from './forecast.ts';
+import type { Forecast, RequestSize } from './forecast.ts';
 import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
 import { paddedSize, withFirst } from './length-runs.ts';
 import { Occupancy } from './occupancy.ts';
@@ -160,8 +160,8 @@ export class Scheduler implements Batcher {
     return this.#admission.earlyRefusal(call, terms);
   }
 
-  forecast(load: RequestLoad): Forecast {
-    return this.#predictor.forecast(load);
+  forecast(request: RequestSize): Forecast {
+    return this.#predictor.forecast(request);
   }
 
   /** To be called when an instance may have become idle. */

@@ -8,7 +8,7 @@ import { messageOf } from '../../error-message.ts';
 import { isNoRoom, type Mailbox } from '../../worker/mailbox.ts';
 import { aligned, type SessionInfo, type SessionSpec } from '../../worker/protocol.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
-import { gather, type Load } from '../batch/batch.ts';
+import { gather, type TensorBatch } from '../batch/batch.ts';
 import { batchOutputLimit } from '../batch/output-limit.ts';
 import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
@@ -149,11 +149,11 @@ export class InstanceGroup implements HostedModel {
    * Runs a batch on an idle instance. There must be one. Never rejects.
    * @param until up to when a batch waits for room in the directory of the mailboxes, on the clock of `performance.now()`
    */
-  async run<L extends Load>(
-    batch: L,
+  async run<B extends TensorBatch>(
+    batch: B,
     signature: Signature,
     bounds: RunBounds,
-    until: (batch: L) => number = atOnce,
+    until: (batch: B) => number = atOnce,
   ): Promise<RunOutcome> {
     const instance = this.#instances.find(isIdle);
     if (instance === undefined) return { kind: 'failed', error: new Error('no idle instance') };
@@ -170,13 +170,13 @@ export class InstanceGroup implements HostedModel {
     return outcome;
   }
 
-  async #retry<L extends Load>(
+  async #retry<B extends TensorBatch>(
     { bytes }: NoRoom,
     instance: Instance,
-    batch: L,
+    batch: B,
     signature: Signature,
     bounds: RunBounds,
-    until: (batch: L) => number,
+    until: (batch: B) => number,
   ): Promise<RunOutcome> {
     const started = performance.now();
     let ranAt = started;
@@ -191,7 +191,7 @@ export class InstanceGroup implements HostedModel {
   /** Never rejects. Gives back what it took of the room where there is too little. */
   async #attempt(
     instance: Instance,
-    batch: Load,
+    batch: TensorBatch,
     signature: Signature,
     bounds: RunBounds,
     attempt: 'first' | 'again',

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
-import { gather, type Load, outputAxes, scatter } from '../../../src/gateway/batch/batch.ts';
+import { gather, outputAxes, scatter, type TensorBatch } from '../../../src/gateway/batch/batch.ts';
 import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, type Datatype, type TensorSpec } from '../../../src/wire/tensor.ts';
 import { TENSOR_ALIGNMENT } from '../../../src/worker/protocol.ts';
 
-function load(requests: readonly InferTensors[]): Load {
+function batchOf(requests: readonly InferTensors[]): TensorBatch {
   return {
     requests: requests.map((tensors) => ({ tensors })),
     rows: requests.reduce((sum, { rows }) => sum + rows, 0),
@@ -26,7 +26,7 @@ function tensors(rows: number, inputs: readonly Uint8Array[], shapes: readonly (
 }
 
 /** What a model would find in its mailbox: the tensors at their places. */
-function landed(batch: Load, specs: readonly TensorSpec[]): { shape: readonly number[]; bytes: Buffer }[] {
+function landed(batch: TensorBatch, specs: readonly TensorSpec[]): { shape: readonly number[]; bytes: Buffer }[] {
   const { places, chunks, end } = gather(batch, specs, 'rows');
   const mailbox = Buffer.concat(chunks);
   expect(mailbox.byteLength).toBe(end);
@@ -43,7 +43,7 @@ test.each(['rows', 'whole'] as const)(
     const one = tensors(2, [Buffer.from([1, 2, 3, 4, 5, 6, 7, 8])], [[2, 2, 1]]);
     const two = tensors(1, [Buffer.from([9, 10, 11, 12])], [[1, 2, 1]]);
     const requests = axis === 'rows' ? [one, two] : [one];
-    expect(gather(load(requests), [spec], axis).places[0]?.shape).toEqual(axis === 'rows' ? [3, 2] : [2, 2]);
+    expect(gather(batchOf(requests), [spec], axis).places[0]?.shape).toEqual(axis === 'rows' ? [3, 2] : [2, 2]);
   },
 );
 
@@ -56,12 +56,12 @@ describe('gather', () => {
   test('each input begins at a multiple of the alignment, and its rows lie one behind the other', () => {
     const one = tensors(1, [Buffer.from('abc'), Buffer.from('01234567')], [[1, 3], [1]]);
     const two = tensors(2, [Buffer.from('defghi'), Buffer.from('89abcdefghijklmn')], [[2, 3], [2]]);
-    const { places } = gather(load([one, two]), specs, 'rows');
+    const { places } = gather(batchOf([one, two]), specs, 'rows');
     expect(places).toEqual([
       { name: 'a', datatype: 'UINT8', shape: [3, 3], offset: 0, byteLength: 9 },
       { name: 'b', datatype: 'FP64', shape: [3], offset: TENSOR_ALIGNMENT, byteLength: 24 },
     ]);
-    expect(landed(load([one, two]), specs).map(({ bytes }) => bytes.toString())).toEqual([
+    expect(landed(batchOf([one, two]), specs).map(({ bytes }) => bytes.toString())).toEqual([
       'abcdefghi',
       '0123456789abcdefghijklmn',
     ]);
@@ -69,18 +69,22 @@ describe('gather', () => {
 
   test('nothing is copied: the pieces are those that came', () => {
     const piece = Buffer.from('abc');
-    const { chunks } = gather(load([tensors(1, [piece, Buffer.alloc(8)], [[1, 3], [1]])]), specs, 'rows');
+    const { chunks } = gather(batchOf([tensors(1, [piece, Buffer.alloc(8)], [[1, 3], [1]])]), specs, 'rows');
     expect(chunks[0]).toBe(piece);
   });
 
   test('a whole request keeps its shape', () => {
-    const { places } = gather(load([tensors(1, [Buffer.alloc(6), Buffer.alloc(16)], [[2, 3], [2]])]), specs, 'whole');
+    const { places } = gather(
+      batchOf([tensors(1, [Buffer.alloc(6), Buffer.alloc(16)], [[2, 3], [2]])]),
+      specs,
+      'whole',
+    );
     expect(places.map(({ shape }) => shape)).toEqual([[2, 3], [2]]);
   });
 
   test('an input of no bytes takes no room, and the next one is still aligned', () => {
     const { places, end } = gather(
-      load([tensors(1, [Buffer.alloc(0), Buffer.alloc(8)], [[1, 0], [1]])]),
+      batchOf([tensors(1, [Buffer.alloc(0), Buffer.alloc(8)], [[1, 0], [1]])]),
       specs,
       'rows',
     );
@@ -92,7 +96,7 @@ describe('gather', () => {
   });
 
   test('a request without one of the inputs is a fault of ours', () => {
-    expect(() => gather(load([tensors(1, [Buffer.alloc(3)], [[1, 3]])]), specs, 'rows')).toThrow('without input 1');
+    expect(() => gather(batchOf([tensors(1, [Buffer.alloc(3)], [[1, 3]])]), specs, 'rows')).toThrow('without input 1');
   });
 });
 
@@ -101,7 +105,7 @@ describe('scatter', () => {
     return { name: 'out', datatype, shape, data };
   }
 
-  const two = load([tensors(1, [], []), tensors(2, [], [])]);
+  const two = batchOf([tensors(1, [], []), tensors(2, [], [])]);
 
   test('each request gets its rows, as views', () => {
     const data = Buffer.from('aabbcc');
@@ -141,8 +145,8 @@ describe('scatter', () => {
 
   test('one request gets all, whatever the first axis is', () => {
     const outputs = [output([5, 7], Buffer.alloc(35))];
-    expect(scatter(load([tensors(2, [], [])]), outputs, 'rows')).toEqual([outputs]);
-    expect(scatter(load([tensors(1, [], [])]), outputs, 'whole')).toEqual([outputs]);
+    expect(scatter(batchOf([tensors(2, [], [])]), outputs, 'rows')).toEqual([outputs]);
+    expect(scatter(batchOf([tensors(1, [], [])]), outputs, 'whole')).toEqual([outputs]);
   });
 });
 
@@ -177,7 +181,7 @@ describe('joined and parted again', () => {
             specs.map(({ perRow }) => [rows, perRow]),
           ),
         );
-        const batch = load(requests);
+        const batch = batchOf(requests);
         const outputs = landed(batch, named).map(({ shape, bytes: data }, index) => ({
           name: `output ${index}`,
           datatype: specs[index]?.datatype ?? 'UINT8',
@@ -202,18 +206,18 @@ describe('rows that do not lie on axis 0', () => {
   const two = tensors(2, [Buffer.from('bbbcccBBBCCC'), eight], [[2, 2, 3], []]);
 
   test('interleave, and shared values are there once', () => {
-    expect(landed(load([one, two]), [memory, rate])).toEqual([
+    expect(landed(batchOf([one, two]), [memory, rate])).toEqual([
       { shape: [2, 3, 3], bytes: Buffer.from('aaabbbcccAAABBBCCC') },
       { shape: [], bytes: eight },
     ]);
   });
 
   test('are not copied when they belong to one request', () => {
-    expect(gather(load([two]), [memory, rate], 'rows').chunks[0]).toBe(two.inputs[0]);
+    expect(gather(batchOf([two]), [memory, rate], 'rows').chunks[0]).toBe(two.inputs[0]);
   });
 
   test('stay as they came in a whole request', () => {
-    const { places } = gather(load([two]), [memory, rate], 'whole');
+    const { places } = gather(batchOf([two]), [memory, rate], 'whole');
     expect(places.map(({ shape }) => shape)).toEqual([[2, 2, 3], []]);
   });
 
@@ -224,7 +228,7 @@ describe('rows that do not lie on axis 0', () => {
       { name: 'rate', datatype: 'INT64', shape: [], data: eight },
     ];
     const axes = outputAxes([memory, rate]);
-    expect(scatter(load([one, two]), outputs, 'rows', axes)).toEqual([
+    expect(scatter(batchOf([one, two]), outputs, 'rows', axes)).toEqual([
       [{ ...outputs[0], shape: [2, 1, 3], data: Buffer.from('aaaAAA') }, outputs[1]],
       [{ ...outputs[0], shape: [2, 2, 3], data: Buffer.from('bbbcccBBBCCC') }, outputs[1]],
     ]);
@@ -232,7 +236,7 @@ describe('rows that do not lie on axis 0', () => {
 
   test('that are not as many as were sent are no batch', () => {
     const outputs: OutputTensor[] = [{ name: 'memory', datatype: 'UINT8', shape: [2, 2, 3], data: Buffer.alloc(12) }];
-    expect(() => scatter(load([one, two]), outputs, 'rows', outputAxes([memory]))).toThrow(
+    expect(() => scatter(batchOf([one, two]), outputs, 'rows', outputAxes([memory]))).toThrow(
       "output 'memory' of a batch of 3 rows has the shape [2,2,3]: its axis 1 is no batch axis",
     );
   });
@@ -254,7 +258,7 @@ describe('rows that do not lie on axis 0', () => {
           const input = Buffer.from(Array.from({ length: bytes }, (_, at) => (seed + index * 31 + at * 7) % 256));
           return tensors(rows, [input], [shape]);
         });
-        const batch = load(requests);
+        const batch = batchOf(requests);
         const [joined] = landed(batch, [spec]);
         const output = {
           name: 'x',

@@ -3,12 +3,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
-import { gather, type Load, scatter } from '../../../src/gateway/batch/batch.ts';
+import { gather, scatter, type TensorBatch } from '../../../src/gateway/batch/batch.ts';
 import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import type { LengthAxis } from '../../../src/gateway/repository/signature/length-axis.ts';
 import { fillerOf } from '../../../src/gateway/repository/signature/pad-value.ts';
 import { DATATYPE_BYTES, type Datatype, type Shape } from '../../../src/wire/tensor.ts';
-import { loadOf } from '../../support/runners.ts';
+import { batchOf } from '../../support/runners.ts';
 
 function request(rows: number, inputs: readonly Uint8Array[], shapes: readonly Shape[]): InferTensors {
   const bytes = inputs.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -27,7 +27,7 @@ function axisOf(
 
 /** The tensors at their places. */
 function landed(
-  batch: Load,
+  batch: TensorBatch,
   specs: readonly { readonly name: string; readonly datatype: Datatype; readonly shape: Shape }[],
   lengths: LengthAxis,
 ): { readonly shape: Shape; readonly bytes: Buffer }[] {
@@ -48,14 +48,14 @@ describe('rows of unlike length', () => {
 
   test('are filled up to the longest of the batch', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0x2e }]);
-    expect(landed(loadOf([short, long, short]), IDS, lengths)).toEqual([
+    expect(landed(batchOf([short, long, short]), IDS, lengths)).toEqual([
       { shape: [5, 3], bytes: Buffer.from('ab.cd.ABCab.cd.') },
     ]);
   });
 
   test('stay views of the requests and of one filler', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0 }]);
-    const { chunks } = gather(loadOf([short, long]), IDS, 'rows', lengths);
+    const { chunks } = gather(batchOf([short, long]), IDS, 'rows', lengths);
     const filler = lengths.inputs.get(0)?.filler.buffer;
     const [own] = short.inputs;
     expect(chunks.map(({ buffer }) => buffer)).toEqual([
@@ -70,7 +70,7 @@ describe('rows of unlike length', () => {
   test('are filled by more than one filler holds', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 7 }]);
     const huge = request(1, [Buffer.alloc(50_000, 1)], [[1, 50_000]]);
-    const [tensor] = landed(loadOf([huge, long]), IDS, lengths);
+    const [tensor] = landed(batchOf([huge, long]), IDS, lengths);
     expect(tensor?.shape).toEqual([2, 50_000]);
     expect(tensor?.bytes.subarray(50_003)).toEqual(Buffer.alloc(49_997, 7));
   });
@@ -80,7 +80,7 @@ describe('rows of unlike length', () => {
     const spec = [{ name: 'features', datatype: 'UINT8' as const, shape: [-1, 400, -1] }];
     const one = request(1, [Buffer.alloc(400, 1)], [[1, 400, 1]]);
     const two = request(1, [Buffer.alloc(800, 2)], [[1, 400, 2]]);
-    const { chunks } = gather(loadOf([one, two]), spec, 'rows', lengths);
+    const { chunks } = gather(batchOf([one, two]), spec, 'rows', lengths);
     expect(chunks.length).toBe(2);
     expect(Buffer.concat(chunks)).toEqual(
       Buffer.concat([Buffer.alloc(800, Buffer.from([1, 9])), Buffer.alloc(800, 2)]),
@@ -101,14 +101,14 @@ describe('rows of unlike length', () => {
         [1, 1],
       ],
     );
-    expect(landed(loadOf([broadcast, broadcast]), specs, lengths)).toEqual([
+    expect(landed(batchOf([broadcast, broadcast]), specs, lengths)).toEqual([
       { shape: [2, 3], bytes: Buffer.from('ABCABC') },
       { shape: [2, 1], bytes: Buffer.from('11') },
     ]);
   });
 
   test('are refused where nothing pads them, instead of landing in each other', () => {
-    expect(() => gather(loadOf([short, long]), IDS, 'rows')).toThrow(
+    expect(() => gather(batchOf([short, long]), IDS, 'rows')).toThrow(
       "requests of unlike shapes cannot share a batch: input 'ids' has 7 bytes for [3,2]",
     );
   });
@@ -119,7 +119,7 @@ describe('rows of unlike length', () => {
 
   test('get answers of their own length', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0 }], { y: [1] });
-    expect(scatter(loadOf([short, long]), [output([3, 3], 'ab.cd.ABC')], 'rows', undefined, lengths)).toEqual([
+    expect(scatter(batchOf([short, long]), [output([3, 3], 'ab.cd.ABC')], 'rows', undefined, lengths)).toEqual([
       [output([2, 2], 'abcd')],
       [output([1, 3], 'ABC')],
     ]);
@@ -129,7 +129,7 @@ describe('rows of unlike length', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0 }], { y: [1, 2] });
     const square = output([2, 3, 3], 'ab.cd....ABCDEFGHI');
     const one = request(1, [Buffer.from('ab')], [[1, 2]]);
-    expect(scatter(loadOf([one, long]), [square], 'rows', undefined, lengths)).toEqual([
+    expect(scatter(batchOf([one, long]), [square], 'rows', undefined, lengths)).toEqual([
       [output([1, 2, 2], 'abcd')],
       [output([1, 3, 3], 'ABCDEFGHI')],
     ]);
@@ -139,7 +139,7 @@ describe('rows of unlike length', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0 }], { y: [2] });
     const layers = output([2, 2, 3], 'ab.ABCcd.DEF');
     const one = request(1, [Buffer.from('ab')], [[1, 2]]);
-    expect(scatter(loadOf([one, long]), [layers], 'rows', new Map([['y', 1]]), lengths)).toEqual([
+    expect(scatter(batchOf([one, long]), [layers], 'rows', new Map([['y', 1]]), lengths)).toEqual([
       [output([2, 1, 2], 'abcd')],
       [output([2, 1, 3], 'ABCDEF')],
     ]);
@@ -147,7 +147,7 @@ describe('rows of unlike length', () => {
 
   test('whose answer is not as long as the batch are a fault of the model, and nothing is cut', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0 }], { y: [1] });
-    expect(() => scatter(loadOf([short, long]), [output([3, 2], 'abcdef')], 'rows', undefined, lengths)).toThrow(
+    expect(() => scatter(batchOf([short, long]), [output([3, 2], 'abcdef')], 'rows', undefined, lengths)).toThrow(
       "output 'y' of rows of length 3 has the shape [2,2]: its axis 1 is no length axis",
     );
   });
@@ -189,7 +189,7 @@ test('joined and parted again, every request has exactly its own elements back, 
         });
         return request(rows, inputs, shapes);
       });
-      const batch = loadOf(requests);
+      const batch = batchOf(requests);
       const longest = Math.max(...sizes.map(({ length }) => length));
       const joined = landed(batch, named, lengths);
       for (const [index, { shape, bytes }] of joined.entries()) {

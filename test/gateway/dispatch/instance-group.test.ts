@@ -8,9 +8,9 @@ import type { RunnerProcess } from '../../../src/gateway/dispatch/runner-process
 import { gatherModel, identityModel, sumModel } from '../../support/onnx-models.ts';
 import { openMailboxes } from '../../support/open-mailboxes.ts';
 import {
+  batchOf,
   ENDLESS,
   groupOptions,
-  loadOf,
   loopModelFile,
   loopRow,
   modelFile,
@@ -35,7 +35,7 @@ async function occupied(modelPath: string, options: Partial<InstanceGroupOptions
     group,
     runner,
     run: (rows, limitMs = PATIENCE_MS) =>
-      group.run(loadOf(rows), { inputs: group.info.inputs, axis: 'rows' }, { maxMs: limitMs }),
+      group.run(batchOf(rows), { inputs: group.info.inputs, axis: 'rows' }, { maxMs: limitMs }),
   };
 }
 
@@ -77,7 +77,7 @@ describe('a batch', () => {
     ];
     const outcome = await run(rows);
     if (outcome.kind !== 'ok') throw new Error(JSON.stringify(outcome));
-    const parts = scatter(loadOf(rows), outcome.outputs, 'rows').map((outputs) =>
+    const parts = scatter(batchOf(rows), outcome.outputs, 'rows').map((outputs) =>
       Object.fromEntries(outputs.map(({ name, data }) => [name, [...new Float32Array(Uint8Array.from(data).buffer)]])),
     );
     expect(parts).toEqual([
@@ -96,7 +96,7 @@ describe('a batch', () => {
     });
     const outcome = await run(rows);
     if (outcome.kind !== 'ok') throw new Error(JSON.stringify(outcome));
-    const parts = scatter(loadOf(rows), outcome.outputs, 'rows');
+    const parts = scatter(batchOf(rows), outcome.outputs, 'rows');
     for (const [index, part] of parts.entries()) {
       expect(Buffer.compare(part[0]?.data ?? new Uint8Array(0), rows[index]?.inputs[0] ?? new Uint8Array(0))).toBe(0);
     }
@@ -136,8 +136,8 @@ describe('a batch', () => {
     const { group } = await occupied(file, { specs: [sessionSpec(file), sessionSpec(file)] });
     const signature = { inputs: group.info.inputs, axis: 'rows' } as const;
     const demand = { expectedMs: 0, isInTheWay: () => true };
-    const gone = group.run(loadOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS, demand });
-    const beside = group.run(loadOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS });
+    const gone = group.run(batchOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS, demand });
+    const beside = group.run(batchOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS });
     expect(await gone).toEqual({ kind: 'abandoned', cause: expect.stringContaining('no caller waited for') });
     expect(await beside).toMatchObject({ kind: 'interrupted' });
   });

@@ -8,10 +8,10 @@ import { diagnostics, type RunnerEnded } from '../../../src/gateway/ops/diagnost
 import { identityModel } from '../../support/onnx-models.ts';
 import { refuseProcesses } from '../../support/process-shortage.ts';
 import {
+  batchOf,
   ENDLESS,
   groupOptions,
   isAlive,
-  loadOf,
   loopModelFile,
   loopRow,
   modelFile,
@@ -58,7 +58,7 @@ class HostedFake extends InstanceGroup {
   /** The kind of the outcome of a run of so many iterations. */
   async outcome(iterations: number): Promise<string> {
     const { inputs } = this.info;
-    const { kind } = await this.run(loadOf([loopRow(iterations)]), { inputs, axis: 'rows' }, { maxMs: PATIENCE_MS });
+    const { kind } = await this.run(batchOf([loopRow(iterations)]), { inputs, axis: 'rows' }, { maxMs: PATIENCE_MS });
     return kind;
   }
 }

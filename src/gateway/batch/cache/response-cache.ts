@@ -5,7 +5,7 @@ import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms } from '../../admit/request-terms.ts';
 import type { InferError } from '../../errors.ts';
 import type { Batcher } from '../batcher.ts';
-import type { Forecast, RequestLoad } from '../forecast.ts';
+import type { Forecast, RequestSize } from '../forecast.ts';
 import { type QueuePolicies, timeLimitMs } from '../queue-policy.ts';
 import type { InferOutputs } from '../queued-request.ts';
 import { hashOf, isSame, ResponseStore } from './response-store.ts';
@@ -82,8 +82,8 @@ export class ResponseCache implements Batcher {
     return run.join(rider);
   }
 
-  forecast(load: RequestLoad): Forecast {
-    return this.#next.forecast(load);
+  forecast(request: RequestSize): Forecast {
+    return this.#next.forecast(request);
   }
 
   abandon(error: InferError): void {

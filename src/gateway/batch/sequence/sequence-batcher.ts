@@ -17,7 +17,7 @@ import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms, SequenceTerms } from '../../admit/request-terms.ts';
 import { InferError, withJitter } from '../../errors.ts';
 import type { Batcher } from '../batcher.ts';
-import type { Forecast, RequestLoad } from '../forecast.ts';
+import type { Forecast, RequestSize } from '../forecast.ts';
 import { type QueuePolicy, timeLimitMs } from '../queue-policy.ts';
 import type { InferOutputs } from '../queued-request.ts';
 import { IdleSequences } from './idle-sequences.ts';
@@ -102,8 +102,8 @@ export class SequenceBatcher implements Batcher {
     });
   }
 
-  forecast(load: RequestLoad): Forecast {
-    return this.#next.forecast(load);
+  forecast(request: RequestSize): Forecast {
+    return this.#next.forecast(request);
   }
 
   abandon(error: InferError): void {

@@ -7,7 +7,7 @@ import type { InferTensors } from '../../admit/infer-tensors.ts';
 import { axisOf } from '../../admit/infer-tensors.ts';
 import type { RequestTerms } from '../../admit/request-terms.ts';
 import type { Batcher, WantedTensor } from '../../batch/batcher.ts';
-import { type Forecast, type RequestLoad, UNKNOWN } from '../../batch/forecast.ts';
+import { type Forecast, type RequestSize, UNKNOWN } from '../../batch/forecast.ts';
 import type { InferOutputs } from '../../batch/queued-request.ts';
 import { InferError, withJitter } from '../../errors.ts';
 import { diagnostics, type ModelRef, type ModelState } from '../../ops/diagnostics.ts';
@@ -165,7 +165,7 @@ export class Ensemble implements Servable, Batcher {
   }
 
   /** It has no queue: all of the time of its steps is charged as a run. */
-  forecast({ rows }: RequestLoad): Forecast {
+  forecast({ rows }: RequestSize): Forecast {
     const forecast = this.#forecast;
     if (forecast === undefined) return UNKNOWN;
     const all = this.#graph?.steps.map(() => true) ?? [];

@@ -7,7 +7,7 @@
 
 import { type InferTensors, UNIT_ROW } from '../../admit/infer-tensors.ts';
 import type { PathBehind } from '../../admit/request-terms.ts';
-import { type Forecast, type RequestLoad, type SharedDevice, UNKNOWN } from '../../batch/forecast.ts';
+import { type Forecast, type RequestSize, type SharedDevice, UNKNOWN } from '../../batch/forecast.ts';
 import type { EnsembleGraph } from '../../repository/signature/ensemble-graph.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { StepPlace } from './ready-steps.ts';
@@ -23,7 +23,7 @@ const NO_STEPS: ReadonlySet<number> = new Set();
 
 /** A step as the latest request had it. */
 interface Seen {
-  readonly size: RequestLoad['size'];
+  readonly size: RequestSize['size'];
   /** Rows of the step for each row of the ensemble's request. */
   readonly rowsPerRow: number;
 }

@@ -10,7 +10,7 @@ import type { LengthAxis, Padding } from '../../../../src/gateway/repository/sig
 import { lengthsOf, resolveSignature } from '../../../../src/gateway/repository/signature/model-signature.ts';
 import type { Datatype, Shape } from '../../../../src/wire/tensor.ts';
 import { encoderModel, identityModel, model, textModel } from '../../../support/onnx-models.ts';
-import { groupOptions, loadOf, modelFile, PATIENCE_MS, startRunner } from '../../../support/runners.ts';
+import { batchOf, groupOptions, modelFile, PATIENCE_MS, startRunner } from '../../../support/runners.ts';
 
 const WIDE: ProbeShape = { openAxisSize: 16, range: 'wide' };
 
@@ -23,7 +23,7 @@ async function proofOf(bytes: Uint8Array, padding?: Readonly<Record<string, numb
   const lengths = lengthsOf(batching);
   if (lengths === undefined) throw new Error('nothing is to be padded');
   const run: RunRows = (rows) =>
-    group.run(loadOf(rows), { inputs, outputs, axis: 'rows', lengths }, { maxMs: PATIENCE_MS });
+    group.run(batchOf(rows), { inputs, outputs, axis: 'rows', lengths }, { maxMs: PATIENCE_MS });
   return provePadding(run, inputs, lengths, { shape });
 }
 
@@ -99,7 +99,7 @@ describe('a model that is odd', () => {
   const echo =
     (refuses: (shape: Shape) => RunOutcome | undefined): RunRows =>
     async (rows) => {
-      const { places, chunks } = gather(loadOf(rows), inputs, 'rows', lengths);
+      const { places, chunks } = gather(batchOf(rows), inputs, 'rows', lengths);
       const shape = places[0]?.shape ?? [];
       return refuses(shape) ?? ok(shape, Buffer.concat(chunks));
     };
@@ -131,7 +131,7 @@ describe('a model that is odd', () => {
 
   test('is not padded where it answers NaN, which is the same padded or not', async () => {
     const run: RunRows = async (rows) => {
-      const { places } = gather(loadOf(rows), inputs, 'rows', lengths);
+      const { places } = gather(batchOf(rows), inputs, 'rows', lengths);
       const data = new Uint8Array(new Float32Array(rows.length).fill(Number.NaN).buffer);
       const outputs = [{ name: 'y', datatype: 'FP32' as const, shape: [places[0]?.shape[0] ?? 0], data }];
       return { kind: 'ok', outputs, inputMs: 0, computeMs: 0, outputMs: 0 };
