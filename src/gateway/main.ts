@@ -108,7 +108,7 @@ async function startParts(
   let httpPort: HttpPort | undefined;
   const state = async () => ({
     ...stateOf(models, admission, bound, await memory.recent()),
-    http: httpPort?.load,
+    http: httpPort?.gauges,
   });
   // The first part, and after a failed start the last to end: it logs what the other parts report.
   const telemetry = await parts.start(

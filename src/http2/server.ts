@@ -31,7 +31,7 @@ export interface Http2ServerOptions {
 }
 
 /** What a server holds at this moment. */
-export interface Http2Load {
+export interface Http2Gauges {
   readonly connections: number;
   /** Requests that are not complete, or not answered. */
   readonly streams: number;
@@ -95,7 +95,7 @@ export class Http2Server implements ConnectionHost {
     return this.#port;
   }
 
-  get load(): Http2Load {
+  get gauges(): Http2Gauges {
     let streams = 0;
     for (const connection of this.#connections) streams += connection.streams.size;
     return {

@@ -1,4 +1,4 @@
-/** `xds.data.orca.v3.OrcaLoadReport`: how loaded a server is, for those who spread calls over several of its kind. */
+/** `xds.data.orca.v3.OrcaLoadReport`: the utilization of a server, for clients that balance calls over replicas. */
 
 import { ProtobufWriter } from './protobuf-writer.ts';
 

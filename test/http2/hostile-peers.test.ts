@@ -398,7 +398,7 @@ describe('requests that never end', () => {
       }),
     );
     // Two bytes each of sixty messages, their calls, and three of the announced lengths.
-    expect(transport?.load?.incomingBytes).toBeLessThan(25 * MIB + 60 * 4_096);
+    expect(transport?.gauges?.incomingBytes).toBeLessThan(25 * MIB + 60 * 4_096);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(40 * MIB);
     for (let count = 0; count < 10; count++) await expectAlive();
     for (const peer of peers) peer.socket.destroy();

@@ -77,12 +77,12 @@ describe('connections', () => {
     using third = await RawPeer.connect(port);
     await third.end();
     expect(reached).toEqual(['http2MaxConnectionsPerAddress']);
-    expect(transport?.load).toMatchObject({ connections: 2 });
+    expect(transport?.gauges).toMatchObject({ connections: 2 });
     for (const peer of peers) {
       peer[Symbol.dispose]();
       await once(peer.socket, 'close');
     }
-    await expect.poll(() => transport?.load?.connections).toBe(0);
+    await expect.poll(() => transport?.gauges?.connections).toBe(0);
     await expectAlive();
   });
 
@@ -118,11 +118,11 @@ describe('a message that has begun', () => {
     const port = await serve({ messageGraceMs: 50, minBytesPerSecond: 1_000_000 });
     using peer = await RawPeer.connect(port);
     await peer.send(half(1, 100_000));
-    await expect.poll(() => transport?.load?.incomingBytes).toBeGreaterThan(100_000);
+    await expect.poll(() => transport?.gauges?.incomingBytes).toBeGreaterThan(100_000);
     const answer = await peer.frame(({ type, id }) => type === Type.HEADERS && id === 1);
     expect(answer.payload.includes(String(Status.RESOURCE_EXHAUSTED))).toBe(true);
     expect(reached).toEqual(['http2MinBytesPerSecond']);
-    await expect.poll(() => transport?.load?.incomingBytes).toBe(0);
+    await expect.poll(() => transport?.gauges?.incomingBytes).toBe(0);
     await peer.send(unaryRequest(3, '/t/Echo', Buffer.from('next')));
     await peer.frame(({ type, id, flags }) => type === Type.HEADERS && id === 3 && (flags & END_STREAM) !== 0);
   });

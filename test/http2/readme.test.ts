@@ -77,26 +77,26 @@ test('an eviction from the example ends one request, and leaves room for the oth
   };
   const post = async (client: http2.ClientHttp2Session): Promise<http2.ClientHttp2Stream> => {
     const stream = client.request({ ':method': 'POST', ':path': '/' });
-    const held = server.load.incomingBytes;
+    const held = server.gauges.incomingBytes;
     stream.write(Buffer.alloc(BODY_BYTES, 'echo '));
-    await vi.waitFor(() => expect(server.load.incomingBytes).toBe(held + BODY_BYTES));
+    await vi.waitFor(() => expect(server.gauges.incomingBytes).toBe(held + BODY_BYTES));
     return stream;
   };
   // Until the client opens its window the answers wait, and what ends a request is still to come.
   const full = connect({ initialWindowSize: 0 });
   const crowd = [await post(full), await post(full), await post(full)];
-  expect(server.load.incomingBytes).toBe(3 * BODY_BYTES);
+  expect(server.gauges.incomingBytes).toBe(3 * BODY_BYTES);
   const last = connect({}).request({ ':method': 'POST', ':path': '/' });
   last.end(Buffer.alloc(BODY_BYTES, 'echo '));
   expect(await buffer(last)).toHaveLength(BODY_BYTES);
-  expect(server.load.incomingBytes).toBe(2 * BODY_BYTES);
+  expect(server.gauges.incomingBytes).toBe(2 * BODY_BYTES);
   const heads = crowd.map((stream) => once(stream, 'response'));
   const bodies = crowd.map((stream) => buffer(stream.end()));
-  await vi.waitFor(() => expect(server.load.incomingBytes).toBe(0));
+  await vi.waitFor(() => expect(server.gauges.incomingBytes).toBe(0));
   full.settings({ initialWindowSize: 65_535 });
   const statuses = (await Promise.all(heads)).map(([head]) => (head as http2.IncomingHttpHeaders)[':status']);
   expect(statuses.sort()).toEqual([200, 200, 503]);
   const lengths = (await Promise.all(bodies)).map(({ length }) => length);
   expect(lengths.sort((a, b) => a - b)).toEqual(['no room\n'.length, BODY_BYTES, BODY_BYTES]);
-  expect(server.load).toMatchObject({ streams: 0, incomingBytes: 0, unreadBytes: 0 });
+  expect(server.gauges).toMatchObject({ streams: 0, incomingBytes: 0, unreadBytes: 0 });
 });

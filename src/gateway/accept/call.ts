@@ -2,7 +2,7 @@
 
 import type { Peer } from '../../http2/peer.ts';
 import { InferError, type StatusCode } from '../errors.ts';
-import type { TransportLoad } from '../ops/gateway-state.ts';
+import type { TransportGauges } from '../ops/gateway-state.ts';
 
 /** An absolute moment on the monotonic clock of `performance.now()`, in milliseconds; `Infinity` where there is none. */
 export type Deadline = number;
@@ -126,7 +126,7 @@ export interface TransportOptions {
 export interface Transport {
   readonly port: number;
   /** `undefined` if unknown. */
-  readonly load?: TransportLoad;
+  readonly gauges?: TransportGauges;
   /**
    * Closes the listener and sends GOAWAY; resolves when every call is answered and every connection closed, at the latest
    * after `graceMs`: calls that are unanswered shortly before fail with UNAVAILABLE.

@@ -44,7 +44,7 @@ export interface InferenceApi {
    * @returns the reply to come, which may be an InferError that it rejects with; or why the request is refused at once
    */
   infer(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]): Promise<Reply> | InferError;
-  /** What a call of `infer` says of the server's load besides its answer or its refusal, if anything. */
+  /** Trailers with the load report, for the answer or the refusal of a call of `infer`. */
   loadReport(call: Call): Trailers | undefined;
   /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which also carries failures. A rejection ends the whole stream. */
   streamInfer(wire: Uint8Array, call: Call): Promise<StreamReply>;

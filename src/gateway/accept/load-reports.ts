@@ -33,7 +33,7 @@ export class LoadReports {
     this.#source = source;
   }
 
-  /** What the answer, or the refusal, of an inference says of the load. */
+  /** Trailers with the load report, for the answer or the refusal of an inference. */
   trailersFor(call: Call): Trailers | undefined {
     if (this.policy === 'off') return undefined;
     const asked = call.get(ASKED_BY);

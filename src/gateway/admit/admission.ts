@@ -70,7 +70,7 @@ export class Admission {
   }
 
   /** More than half of the budget is taken. */
-  get loaded(): boolean {
+  get isBusy(): boolean {
     return this.#bytes > this.#maxBytes / 2;
   }
 

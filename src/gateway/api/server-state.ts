@@ -6,7 +6,7 @@ import type { ModelTable } from '../models/model-table.ts';
 import { type SampleInput, sampleRequest } from '../models/sample-request.ts';
 import type { Servable } from '../models/servable.ts';
 import type { ModelState } from '../ops/diagnostics.ts';
-import type { GatewayState, TransportLoad } from '../ops/gateway-state.ts';
+import type { GatewayState, TransportGauges } from '../ops/gateway-state.ts';
 
 export type { SampleInput };
 
@@ -32,7 +32,7 @@ export function stateOf(
   return {
     inFlightRequests: admission.requests,
     inFlightBytes: admission.bytes,
-    transport: loadOf(transports),
+    transport: gaugesOf(transports),
     models: models.all().map((model) => {
       const { ref, state, isDown, queuedRequests, queuedRows, cacheBytes, predictions, paddingShare, breaker } = model;
       const memoryBytes = memory.get(model) ?? 0;
@@ -54,21 +54,21 @@ export function stateOf(
 
 /** The work of callers that is not done, for the log of a drain. */
 export function pendingWork({ requests }: Pick<Admission, 'requests'>, transports: readonly Transport[]): string {
-  const calls = loadOf(transports)?.streams ?? 0;
+  const calls = gaugesOf(transports)?.streams ?? 0;
   const count = (number: number, thing: string): string => `${number} ${thing}${number === 1 ? '' : 's'}`;
   return `${count(requests, 'request')} without an answer and ${count(calls, 'open call')} over gRPC`;
 }
 
-/** The sum over all ports that report their load. */
-function loadOf(transports: readonly Transport[]): TransportLoad | undefined {
+/** The sum over all ports that report their gauges. */
+function gaugesOf(transports: readonly Transport[]): TransportGauges | undefined {
   return transports
-    .flatMap(({ load }) => load ?? [])
-    .reduce<TransportLoad | undefined>(
-      (sum, load) => ({
-        connections: load.connections + (sum?.connections ?? 0),
-        streams: load.streams + (sum?.streams ?? 0),
-        incomingBytes: load.incomingBytes + (sum?.incomingBytes ?? 0),
-        unreadBytes: load.unreadBytes + (sum?.unreadBytes ?? 0),
+    .flatMap(({ gauges }) => gauges ?? [])
+    .reduce<TransportGauges | undefined>(
+      (sum, gauges) => ({
+        connections: gauges.connections + (sum?.connections ?? 0),
+        streams: gauges.streams + (sum?.streams ?? 0),
+        incomingBytes: gauges.incomingBytes + (sum?.incomingBytes ?? 0),
+        unreadBytes: gauges.unreadBytes + (sum?.unreadBytes ?? 0),
       }),
       undefined,
     );

@@ -1,5 +1,5 @@
 /**
- * How loaded this replica is, from what it holds and what it answered: the figures of its load reports.
+ * Measures the figures of load reports: the utilization of this replica, and its rates of requests and errors.
  *
  * Balancers give a replica the weight `rps / (utilization + penalty * eps / rps)` (gRFC A58; Envoy's
  * client_side_weighted_round_robin), so the three belong together: all are means over the same seconds. Then rps over

@@ -7,15 +7,15 @@ export interface GatewayState {
   readonly inFlightRequests: number;
   readonly inFlightBytes: number;
   readonly maxInFlightBytes: number;
-  readonly models: readonly ModelLoad[];
+  readonly models: readonly ModelGauges[];
   /** Sum over all gRPC ports; `undefined` if the transport does not report it. */
-  readonly transport?: TransportLoad | undefined;
+  readonly transport?: TransportGauges | undefined;
   /** `undefined` before the port is open. */
-  readonly http?: HttpLoad | undefined;
+  readonly http?: HttpGauges | undefined;
 }
 
 /** One model version at this moment. */
-export interface ModelLoad {
+export interface ModelGauges {
   readonly ref: ModelRef;
   readonly state: ModelState;
   readonly queuedRequests: number;
@@ -33,7 +33,7 @@ export interface ModelLoad {
 }
 
 /** What a transport holds at this moment. */
-export interface TransportLoad {
+export interface TransportGauges {
   readonly connections: number;
   /** Calls that are open, and requests that are not complete. */
   readonly streams: number;
@@ -44,7 +44,7 @@ export interface TransportLoad {
 }
 
 /** What the port holds of what its limits bound. */
-export interface HttpLoad {
+export interface HttpGauges {
   readonly connections: number;
   /** Over REST, under way. */
   readonly requests: number;

@@ -14,7 +14,7 @@ import type {
   ShedCause,
 } from './diagnostics.ts';
 import type { Distribution } from './distribution.ts';
-import type { ModelLoad } from './gateway-state.ts';
+import type { ModelGauges } from './gateway-state.ts';
 import { type MetricFamilies, type Sample, SeriesBy } from './metric-families.ts';
 
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>;
@@ -94,27 +94,27 @@ export class ModelSeries {
    * Sets the gauges to the version at this moment, or to 0 where it is gone: the SDK repeats the last value of a gauge that is no
    * longer observed.
    */
-  show(load: ModelLoad | undefined): void {
+  show(gauges: ModelGauges | undefined): void {
     const families = this.#families;
     const labels = this.#labels;
-    if (load !== undefined) {
+    if (gauges !== undefined) {
       // A rate needs a zero to start from.
       this.#requests.get('none');
       this.#starts.get('failed');
     }
-    families.sample('tensorgate_model_ready', labels).value = load?.state === 'READY' ? 1 : 0;
-    families.sample('tensorgate_runner_down', labels).value = load?.isDown === true ? 1 : 0;
-    families.sample('tensorgate_model_memory_bytes', labels).value = load?.memoryBytes ?? 0;
-    families.sample('tensorgate_queue_depth', labels).value = load?.queuedRequests ?? 0;
-    families.sample('tensorgate_queue_rows', labels).value = load?.queuedRows ?? 0;
-    families.sample('tensorgate_breaker_state', labels).value = BREAKER_VALUES[load?.breaker ?? 'closed'];
+    families.sample('tensorgate_model_ready', labels).value = gauges?.state === 'READY' ? 1 : 0;
+    families.sample('tensorgate_runner_down', labels).value = gauges?.isDown === true ? 1 : 0;
+    families.sample('tensorgate_model_memory_bytes', labels).value = gauges?.memoryBytes ?? 0;
+    families.sample('tensorgate_queue_depth', labels).value = gauges?.queuedRequests ?? 0;
+    families.sample('tensorgate_queue_rows', labels).value = gauges?.queuedRows ?? 0;
+    families.sample('tensorgate_breaker_state', labels).value = BREAKER_VALUES[gauges?.breaker ?? 'closed'];
     for (const predicted of this.#predicted.values()) predicted.value = 0;
-    for (const { rows, ms } of load?.predictions ?? []) this.#predicted.get(rows).value = ms / 1_000;
+    for (const { rows, ms } of gauges?.predictions ?? []) this.#predicted.get(rows).value = ms / 1_000;
     // These two are shown only for models that have padding or a cache.
-    if (load?.paddingShare !== undefined) this.#padding ??= families.sample('tensorgate_padding_share', labels);
-    if (this.#padding !== undefined) this.#padding.value = load?.paddingShare ?? 0;
-    if (load?.cacheBytes !== undefined || this.#cached.size > 0) {
-      families.sample('tensorgate_cache_bytes', labels).value = load?.cacheBytes ?? 0;
+    if (gauges?.paddingShare !== undefined) this.#padding ??= families.sample('tensorgate_padding_share', labels);
+    if (this.#padding !== undefined) this.#padding.value = gauges?.paddingShare ?? 0;
+    if (gauges?.cacheBytes !== undefined || this.#cached.size > 0) {
+      families.sample('tensorgate_cache_bytes', labels).value = gauges?.cacheBytes ?? 0;
     }
   }
 }

@@ -148,8 +148,8 @@ class MetricsRecorder {
   }
 
   /** Shows every model version that there is, or was. */
-  #showModels(loads: GatewayState['models']): void {
-    const current = new Map(loads.map((load) => [this.seriesOf(load.ref), load]));
+  #showModels(models: GatewayState['models']): void {
+    const current = new Map(models.map((gauges) => [this.seriesOf(gauges.ref), gauges]));
     for (const versions of this.#models.values()) {
       for (const series of versions.values()) series.show(current.get(series));
     }

@@ -55,7 +55,7 @@ export interface ShadowOptions {
 export class Shadows {
   readonly ledger = new ShadowLedger();
   readonly #models: ModelTable;
-  readonly #admission: Pick<Admission, 'loaded'>;
+  readonly #admission: Pick<Admission, 'isBusy'>;
   readonly #random: () => number;
   readonly #room: Admission;
   /** By shadow. */
@@ -64,7 +64,7 @@ export class Shadows {
   #ended = false;
 
   /** @param admission of the server's requests; copies take nothing of it. */
-  constructor(models: ModelTable, admission: Pick<Admission, 'loaded'>, options: ShadowOptions = {}) {
+  constructor(models: ModelTable, admission: Pick<Admission, 'isBusy'>, options: ShadowOptions = {}) {
     this.#models = models;
     this.#admission = admission;
     this.#random = options.random ?? Math.random;
@@ -130,7 +130,7 @@ export class Shadows {
   #obstacle(primary: Servable, shadow: Servable | undefined): ShedCause | undefined {
     if (shadow?.state !== 'READY') return 'not_ready';
     if (shadow.breaker === 'open') return 'breaker_open';
-    if (this.#admission.loaded) return 'server_busy';
+    if (this.#admission.isBusy) return 'server_busy';
     if (primary.queuedRequests > 0) return 'primary_busy';
     const copies = this.#copies.get(shadow)?.size ?? 0;
     return copies >= MAX_COPIES || shadow.queuedRequests > copies ? 'shadow_busy' : undefined;

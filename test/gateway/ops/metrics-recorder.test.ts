@@ -83,7 +83,7 @@ describe('the response cache', () => {
     for (const cache of ['miss', 'hit', 'joined', 'hit'] as const) {
       diagnostics.inferenceEnded.publish(inferenceEnded({ cache, queueMs: cache === 'miss' ? 1 : undefined }));
     }
-    state = { ...state, models: state.models.map((load) => ({ ...load, cacheBytes: 77 })) };
+    state = { ...state, models: state.models.map((gauges) => ({ ...gauges, cacheBytes: 77 })) };
     const families = await collect();
     const outcomes = ['hit', 'joined', 'miss'].map((outcome) =>
       sampleValue(families, 'tensorgate_cache_requests_total', { ...LABELS, outcome }),
@@ -107,7 +107,7 @@ describe('predictions', () => {
     const shown = async (rows: string): Promise<number | undefined> =>
       sampleValue(await collect(), 'tensorgate_predicted_seconds', { ...LABELS, rows });
     expect([await shown('1'), await shown('8')]).toEqual([0.005, 0.02]);
-    state = { ...state, models: state.models.map((load) => ({ ...load, predictions: [{ rows: 1, ms: 6 }] })) };
+    state = { ...state, models: state.models.map((gauges) => ({ ...gauges, predictions: [{ rows: 1, ms: 6 }] })) };
     expect([await shown('1'), await shown('8')]).toEqual([0.006, 0]);
     state = { ...state, models: [] };
     expect([await shown('1'), await shown('8')]).toEqual([0, 0]);
@@ -134,7 +134,7 @@ describe('the share of padding', () => {
   });
 
   test('has no series where nothing is padded', async () => {
-    state = { ...state, models: state.models.map((load) => ({ ...load, paddingShare: undefined })) };
+    state = { ...state, models: state.models.map((gauges) => ({ ...gauges, paddingShare: undefined })) };
     expect((await collect()).get('tensorgate_padding_share')?.samples ?? []).toEqual([]);
   });
 });

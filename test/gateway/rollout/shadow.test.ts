@@ -31,7 +31,7 @@ function output(...values: number[]): OutputTensor[] {
 class Scene {
   readonly primary = new FakeServable('m', SIGNATURE, '1');
   readonly shadow = new FakeServable('m', SIGNATURE, '2');
-  readonly admission = { loaded: false };
+  readonly admission = { isBusy: false };
   readonly events: ShadowEnded[] = [];
   readonly shadows: Shadows;
 
@@ -109,7 +109,7 @@ describe('a copy is shed', () => {
   test.each<[string, (scene: Scene) => void]>([
     ['not_ready', ({ shadow }) => shadow.become('UNAVAILABLE')],
     ['breaker_open', ({ shadow }) => Object.assign(shadow, { breaker: 'open' })],
-    ['server_busy', ({ admission }) => Object.assign(admission, { loaded: true })],
+    ['server_busy', ({ admission }) => Object.assign(admission, { isBusy: true })],
     ['primary_busy', ({ primary }) => Object.assign(primary, { queuedRequests: 1 })],
     ['shadow_busy', ({ shadow }) => Object.assign(shadow, { queuedRequests: 1 })],
   ])('%s', async (cause, prepare) => {

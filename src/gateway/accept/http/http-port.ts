@@ -6,7 +6,7 @@
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { InferError } from '../../errors.ts';
-import type { HttpLoad } from '../../ops/gateway-state.ts';
+import type { HttpGauges } from '../../ops/gateway-state.ts';
 import type { HttpLimits } from '../../ops/http-limits.ts';
 import { bind } from '../bind.ts';
 import { ConnectionTable } from './connection-table.ts';
@@ -30,7 +30,7 @@ export interface HttpPortOptions {
 
 export interface HttpPort {
   readonly port: number;
-  readonly load: HttpLoad;
+  readonly gauges: HttpGauges;
   /** From now on every answer says `connection: close`. */
   announceEnd(): void;
   /**
@@ -106,7 +106,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
     return this.#port;
   }
 
-  get load(): HttpLoad {
+  get gauges(): HttpGauges {
     return {
       connections: this.#connections.size,
       requests: this.#slots.taken,

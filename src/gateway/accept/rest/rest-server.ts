@@ -85,8 +85,8 @@ export class RestServer {
       const error = InferError.from(thrown);
       call.fail(error.status, error.message, undefined, error);
       const { code, body, headers } = restError(error);
-      const load = kind === 'infer' ? headersOf(this.#api.loadReport(call)) : {};
-      return { code, chunks: [Buffer.from(body)], headers: { ...JSON_TYPE, ...headers, ...load } };
+      const report = kind === 'infer' ? headersOf(this.#api.loadReport(call)) : {};
+      return { code, chunks: [Buffer.from(body)], headers: { ...JSON_TYPE, ...headers, ...report } };
     } finally {
       charge[Symbol.dispose]();
     }

@@ -75,7 +75,7 @@ describe('a client that sends far more than it may', () => {
     { name: 'to a method that is not there', path: '/t/Nothing', status: '12' },
   ])('reads the refusal: $name', async ({ path, status }) => {
     expect(await call(path, 24 * MIB)).toBe(status);
-    expect(transport.load?.incomingBytes).toBe(0);
+    expect(transport.gauges?.incomingBytes).toBe(0);
   });
 });
 

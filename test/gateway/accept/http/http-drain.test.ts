@@ -13,7 +13,7 @@ test('a request that is under way is answered, says that the connection ends, an
   const port = await listen(async () => gate.promise.then(() => text(200, 'done')));
   const connection = await open(port);
   connection.send(head('GET', '/v2'));
-  await vi.waitUntil(() => port.load.requests === 1);
+  await vi.waitUntil(() => port.gauges.requests === 1);
   let isDrained = false;
   const drained = port.drain(20_000).then(() => (isDrained = true));
   await new Promise((resolve) => setTimeout(resolve, 500));
@@ -29,7 +29,7 @@ test('an answer that is being read is read to its end', async () => {
   const port = await listen(answersWith(32 * MiB));
   const connection = await open(port, { paused: true });
   connection.send(head('GET', '/v2'));
-  await vi.waitUntil(() => port.load.unreadBytes > 0);
+  await vi.waitUntil(() => port.gauges.unreadBytes > 0);
   const drained = port.drain(20_000);
   await new Promise((resolve) => setTimeout(resolve, 500));
   const bytes = readSlowly(connection);
@@ -71,7 +71,7 @@ test('what can never be answered fails with 503 before the time is over, and wha
   const [asking, unread] = [await open(port), await open(port, { paused: true })];
   asking.send(head('GET', '/v2/never'));
   unread.send(head('GET', '/v2/large'));
-  await vi.waitUntil(() => port.load.requests === 2);
+  await vi.waitUntil(() => port.gauges.requests === 2);
   await port.drain(500);
   expect(asking.codes).toEqual([503]);
   expect(asking.received).toMatch(/"the server ended before it could answer this: try another replica"}$/);

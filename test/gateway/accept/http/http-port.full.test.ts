@@ -25,7 +25,7 @@ describe('a port that is full', () => {
     const port = await listen(readsBody, { maxConnections: 8, maxRequests: 4 });
     const reached = reachedLimits();
     const silent = await openMany(port, 8);
-    await vi.waitUntil(() => port.load.connections === 8);
+    await vi.waitUntil(() => port.gauges.connections === 8);
     for (let round = 0; round < 4; round++) expect(await probe(port)).toBe(200);
     expect(await silent[0]?.ended).toMatch(/FIN|ECONNRESET/);
     expect(reached).toContain('httpMaxConnections');
@@ -63,7 +63,7 @@ describe('a port that is full', () => {
     });
     const asking = await openMany(port, 7);
     for (const connection of asking) connection.send(head('POST', '/v2/models/m/infer', { 'content-length': 0 }));
-    await vi.waitUntil(() => port.load.requests === 7);
+    await vi.waitUntil(() => port.gauges.requests === 7);
     for (let round = 0; round < 20; round++) expect(await probe(port)).toBe(200);
     gate.resolve();
     for (const connection of asking) expect(await connection.answers(1)).toEqual([200]);
@@ -80,7 +80,7 @@ describe('requests over REST', () => {
     const port = await listen(readsBody, { maxConnections: 64, maxRequests: 32, ...limits });
     const reached = reachedLimits();
     for (const connection of await openMany(port, 4, { from: from[0] })) connection.send(post, '{');
-    await vi.waitUntil(() => port.load.requests === 4);
+    await vi.waitUntil(() => port.gauges.requests === 4);
     const refused = await open(port, { from: from[1] });
     refused.send(post);
     expect(await refused.ended).toBe('FIN');
@@ -94,7 +94,7 @@ describe('requests over REST', () => {
   test('from one address leave room for requests from another', async () => {
     const port = await listen(readsBody, { maxRequests: 8, maxRequestsPerAddress: 4 });
     for (const connection of await openMany(port, 6, { from: '127.0.0.2' })) connection.send(post, '{');
-    await vi.waitUntil(() => port.load.requests === 4);
+    await vi.waitUntil(() => port.gauges.requests === 4);
     const other = await open(port);
     other.send(head('POST', '/v2/models/m/infer', { 'content-length': 2 }), '{}');
     expect(await other.answers(1)).toEqual([200]);
@@ -104,13 +104,13 @@ describe('requests over REST', () => {
     const port = await listen(readsBody, { maxRequests: 4, bodyGraceMs: 200 });
     const [cut, late, whole, refused] = await openMany(port, 4);
     for (const connection of [cut, late, whole, refused]) connection?.send(post, '{');
-    await vi.waitUntil(() => port.load.requests === 4);
+    await vi.waitUntil(() => port.gauges.requests === 4);
     cut?.socket.destroy();
     whole?.send('x'.repeat(999));
     refused?.send('\r\n');
     expect(await whole?.answers(1)).toEqual([200]);
     expect(await late?.answers(1)).toEqual([408]);
-    await vi.waitUntil(() => port.load.requests === 0, { timeout: 10_000 });
+    await vi.waitUntil(() => port.gauges.requests === 0, { timeout: 10_000 });
   });
 
   test('whose body drips are refused with 408, and one that is slow but steady is answered', async () => {
@@ -237,7 +237,7 @@ describe('heads', () => {
     expect(await connection.ended).toBe('FIN');
     expect(connection.codes).toEqual([code]);
     connection.socket.end();
-    await vi.waitUntil(() => port.load.requests === 0, { timeout: 10_000 });
+    await vi.waitUntil(() => port.gauges.requests === 0, { timeout: 10_000 });
   });
 
   test('that are no HTTP are refused, after the answers of the requests before them', async () => {
@@ -245,7 +245,7 @@ describe('heads', () => {
     const port = await listen(async () => gate.promise.then(() => text(200, 'first')));
     const connection = await open(port);
     connection.send(head('GET', '/v2'), 'nonsense\r\n\r\n');
-    await vi.waitUntil(() => port.load.requests === 1);
+    await vi.waitUntil(() => port.gauges.requests === 1);
     gate.resolve();
     expect(await connection.ended).toBe('FIN');
     expect(connection.codes).toEqual([200, 400]);
@@ -285,7 +285,7 @@ describe('pipelined requests', () => {
     connection.send(head('GET', '/v2').repeat(2_000));
     expect(await connection.ended).toMatch(/FIN|ECONNRESET/);
     expect(await probe(port)).toBe(200);
-    await vi.waitUntil(() => port.load.connections === 0);
+    await vi.waitUntil(() => port.gauges.connections === 0);
   });
 });
 
@@ -297,7 +297,7 @@ describe('an answer', () => {
     const bytes = readSlowly(connection);
     expect(await connection.ended).toBe('FIN');
     expect(bytes()).toBeGreaterThan(32 * MiB);
-    await vi.waitUntil(() => port.load.unreadBytes === 0);
+    await vi.waitUntil(() => port.gauges.unreadBytes === 0);
   });
 
   test('that is not read ends its connection after the stall time, and counts until then', async () => {
@@ -305,9 +305,9 @@ describe('an answer', () => {
     const reached = reachedLimits();
     const connection = await open(port, { paused: true });
     connection.send(head('GET', '/v2'));
-    await vi.waitUntil(() => port.load.unreadBytes === 32 * MiB);
-    await vi.waitUntil(() => port.load.connections === 0, { timeout: 10_000 });
-    expect(port.load).toEqual({ connections: 0, requests: 0, unreadBytes: 0 });
+    await vi.waitUntil(() => port.gauges.unreadBytes === 32 * MiB);
+    await vi.waitUntil(() => port.gauges.connections === 0, { timeout: 10_000 });
+    expect(port.gauges).toEqual({ connections: 0, requests: 0, unreadBytes: 0 });
     expect(reached).toEqual(new Set(['httpStallMs']));
   });
 
@@ -315,7 +315,7 @@ describe('an answer', () => {
     const port = await listen(answersWith(32 * MiB), { maxUnreadBytesInAll: 80 * MiB });
     const stalled = await openMany(port, 2, { paused: true });
     for (const connection of stalled) connection.send(head('GET', '/v2'));
-    await vi.waitUntil(() => port.load.unreadBytes === 64 * MiB);
+    await vi.waitUntil(() => port.gauges.unreadBytes === 64 * MiB);
     const refused = await open(port);
     refused.send(head('GET', '/v2'));
     // Both may still be about to move.
@@ -326,7 +326,7 @@ describe('an answer', () => {
     reader.send(head('GET', '/v2', { connection: 'close' }));
     expect(await reader.ended).toBe('FIN');
     expect(reader.received.length).toBeGreaterThan(32 * MiB);
-    expect(port.load.requests).toBe(1);
+    expect(port.gauges.requests).toBe(1);
   });
 
   test('that is too long for a connection is refused with the name of the limit', async () => {
@@ -343,7 +343,7 @@ describe('an answer', () => {
     connection.send(head('GET', '/v2'));
     expect(await connection.ended).toMatch(/FIN|ECONNRESET/);
     expect(await probe(port)).toBe(200);
-    expect(port.load.requests).toBe(0);
+    expect(port.gauges.requests).toBe(0);
   });
 });
 
@@ -363,7 +363,7 @@ test('a client that goes away is known to the handler at once', async () => {
   });
   const connection = await open(port);
   connection.send(head('GET', '/v2'));
-  await vi.waitUntil(() => port.load.requests === 1);
+  await vi.waitUntil(() => port.gauges.requests === 1);
   connection.socket.destroy();
   expect(await gone.promise).toBe('gone');
 });
