@@ -8,7 +8,9 @@ export function suggestion(key: string, known: readonly string[]): string {
   const near = (key.length > MAX_COMPARED ? [] : known)
     .map((candidate) => ({ candidate, distance: editDistance(key, candidate) }))
     .sort((a, b) => a.distance - b.distance)[0];
-  if (near !== undefined && near.distance <= Math.max(2, key.length / 3)) return `; did you mean '${near.candidate}'?`;
+  // Short names that have nothing in common are not near.
+  const farthest = Math.min(Math.max(2, key.length / 3), key.length - 1);
+  if (near !== undefined && near.distance <= farthest) return `; did you mean '${near.candidate}'?`;
   return known.length === 0 ? '' : `; known are ${known.join(', ')}`;
 }
 

@@ -112,7 +112,7 @@ test('the check itself notices rows that change places, in a model that reverses
 test('such a model is not batched unless its configuration insists', async () => {
   using repository = new Repository({ reverser: rowReversingModel() });
   await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
-  expect(server.lines).toEqual([expect.stringMatching(/^reverser .*batching off: rows are not independent/)]);
+  expect(server.lines).toContainEqual(expect.stringMatching(/^reverser .*batching off: rows are not independent/));
   using client = new InferenceClient(server.grpc);
   const { data } = (await client.infer('reverser', { input: tensor.fp32([1, 2, 3], [3, 1]) })).output('output', 'FP32');
   expect([...data]).toEqual([3, 2, 1]);

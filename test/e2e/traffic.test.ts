@@ -165,7 +165,7 @@ describe('a shadow', () => {
     const unknown = await runCommandLine(['models', 'shadow', 'x', '--url', grpc]);
     expect(unknown).toMatchObject({
       code: 1,
-      stderr: "error: Request for unknown model: 'x' is not found (NOT_FOUND)\n",
+      stderr: "error: Request for unknown model: 'x' is not found (NOT_FOUND); known are m\n",
     });
   });
 
