@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { findRanges, makeCandidate, operatorsOf, sourceOf, unknownNodes } from '../compare/candidates.ts';
 import { compare } from '../compare/comparison.ts';
-import { Contender, type ContenderSource, checkSameInterface, type Surroundings } from '../compare/contender.ts';
+import { Contender, type ContenderSource, checkSameInterface, type RunnerEnvironment } from '../compare/contender.ts';
 import type { GateLimits } from '../compare/gates.ts';
 import { recordGolden } from '../compare/golden-record.ts';
 import { shownRows } from '../compare/page/page.ts';
@@ -83,7 +83,7 @@ class CompressRun {
   readonly #model: string;
   readonly #flags: CompressFlags;
   readonly #context: RunContext;
-  readonly #surroundings: Surroundings = { env: process.env, mailboxDirectory: MAILBOX_DIRECTORY };
+  readonly #environment: RunnerEnvironment = { env: process.env, mailboxDirectory: MAILBOX_DIRECTORY };
   readonly #contenders: Contender[] = [];
 
   constructor(model: string, flags: CompressFlags, context: RunContext) {
@@ -125,7 +125,7 @@ class CompressRun {
         data.calibration === undefined ? undefined : { source: data.calibration.source, rows: data.calibration.count },
       notMade,
       limits: this.#flags,
-      operatorsOf: (contender: Contender) => operatorsOf(contender, this.#surroundings),
+      operatorsOf: (contender: Contender) => operatorsOf(contender, this.#environment),
       tensorgate: this.#context.invocation.version,
       command: this.#context.invocation.command,
     };
@@ -171,7 +171,7 @@ class CompressRun {
 
   async #open(source: ContenderSource, target: Target): Promise<Contender> {
     this.#context.signal.throwIfAborted();
-    const contender = await Contender.open(source, target, this.#surroundings);
+    const contender = await Contender.open(source, target, this.#environment);
     this.#contenders.push(contender);
     if (this.#context.signal.aborted) await contender[Symbol.asyncDispose]();
     this.#context.signal.throwIfAborted();
@@ -192,7 +192,7 @@ class CompressRun {
     const ranges =
       needsRanges && calibration !== undefined
         ? await findRanges(onnx, base, calibration, {
-            ...this.#surroundings,
+            ...this.#environment,
             signal,
             progress: (done) => this.#progress('calibrating', done, calibration.count),
           })

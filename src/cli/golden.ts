@@ -36,11 +36,11 @@ export async function recordGoldenRows(model: string, flags: GoldenFlags, comman
     if (fs.existsSync(path.join(directory, GOLDEN_DIRECTORY)) && flags.replace !== true) {
       throw new CliError(`${directory} has golden inputs: give --replace to put others in their place`);
     }
-    const surroundings = { env: process.env, mailboxDirectory: MAILBOX_DIRECTORY };
+    const environment = { env: process.env, mailboxDirectory: MAILBOX_DIRECTORY };
     contender = await Contender.open(
       await sourceOf('base', `version ${target.version}`, target.modelPath),
       target,
-      surroundings,
+      environment,
     );
     const dataset = spread(await openDataset(flags.data, dataModelOf(contender, target), false), flags.rows);
     const read = await Promise.all(Array.from({ length: dataset.count }, (_, index) => dataset.read(index)));

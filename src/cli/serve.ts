@@ -69,7 +69,7 @@ function isSystemError(error: unknown): boolean {
 async function printSettings(given: GivenSettings): Promise<void> {
   const described = describeSettings(given);
   const asked = Object.fromEntries(described.map(({ key, value }) => [key, value])) as Settings;
-  const { settings } = await fitToSurroundings(asked, given);
+  const { settings } = await fitToMachine(asked, given);
   const rows = described.map(({ key, value, origin }) => {
     const inForce = settings[key];
     return [key, formatValue(inForce), inForce === value ? origin : `${origin}, fitted to this machine`];
@@ -78,7 +78,7 @@ async function printSettings(given: GivenSettings): Promise<void> {
 }
 
 /** What the machine lends and the terminal shows, for settings that no source names. */
-async function fitToSurroundings(asked: Settings, given: GivenSettings): Promise<FittedSettings<Settings>> {
+async function fitToMachine(asked: Settings, given: GivenSettings): Promise<FittedSettings<Settings>> {
   const { settings, findings } = fitSettings(asked, given, await readCapacity(asked));
   const isForEyes = process.stderr.isTTY === true && !given.has('logFormat');
   return { settings: isForEyes ? { ...settings, logFormat: 'text' } : settings, findings };
@@ -91,7 +91,7 @@ function formatValue(value: unknown): string {
 /** Ends the process with the exit code, after `cleanUp`; rejects where the server cannot start. */
 async function serveUntilSignal(given: GivenSettings, version: string, cleanUp: () => Promise<void>): Promise<never> {
   const asked = completeSettings(given);
-  const { settings, findings } = await fitToSurroundings(asked, given);
+  const { settings, findings } = await fitToMachine(asked, given);
   // A closed pipe must not end the server.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let server: Server | undefined;

@@ -11,7 +11,7 @@ import { countOperators } from '../compress/optimized-model.ts';
 import { formatTechnique, type Technique } from '../compress/technique.ts';
 import { gather } from '../gateway/batch/batch.ts';
 import type { ModelSignature } from '../gateway/repository/signature/model-signature.ts';
-import type { Contender, ContenderSource, Surroundings } from './contender.ts';
+import type { Contender, ContenderSource, RunnerEnvironment } from './contender.ts';
 import { batchesOf, type Dataset } from './sample.ts';
 
 /** Rows of one run of a calibration. */
@@ -33,7 +33,7 @@ export async function findRanges(
     mailboxDirectory,
     signal,
     progress,
-  }: Surroundings & {
+  }: RunnerEnvironment & {
     readonly signal: AbortSignal;
     readonly progress: (done: number) => void;
   },
@@ -102,7 +102,7 @@ function describeNote({ node, opType, kind, text }: Note): string {
 /** Nodes of the graph as ONNX Runtime fused it, by kind; those that are its own with their domain. */
 export async function operatorsOf(
   { source: { file } }: Contender,
-  { env, mailboxDirectory }: Surroundings,
+  { env, mailboxDirectory }: RunnerEnvironment,
 ): Promise<Record<string, number>> {
   const counts = await countOperators(await readOnnxModel(file), { env, directory: mailboxDirectory });
   return Object.fromEntries(

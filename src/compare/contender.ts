@@ -35,7 +35,7 @@ export interface ContenderSource {
 /** A candidate does not take, or give, what the base does. */
 export class MismatchError extends Error {}
 
-export interface Surroundings {
+export interface RunnerEnvironment {
   readonly env: NodeJS.ProcessEnv;
   readonly mailboxDirectory: string;
 }
@@ -72,7 +72,7 @@ export class Contender implements AsyncDisposable {
   static async open(
     source: ContenderSource,
     target: Target,
-    { env, mailboxDirectory }: Surroundings,
+    { env, mailboxDirectory }: RunnerEnvironment,
   ): Promise<Contender> {
     const name = `compress ${target.folder.name} ${source.name}`;
     const session = await RunnerSession.open(source.file, {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findRanges, makeCandidate, operatorsOf, sourceOf, unknownNodes } from '../../src/compare/candidates.ts';
 import { type Comparison, compare } from '../../src/compare/comparison.ts';
-import { Contender, type Surroundings } from '../../src/compare/contender.ts';
+import { Contender, type RunnerEnvironment } from '../../src/compare/contender.ts';
 import { makeUpData } from '../../src/compare/made-up.ts';
 import { REPORT } from '../../src/compare/report.ts';
 import { findTarget } from '../../src/compare/target.ts';
@@ -16,15 +16,15 @@ async function openBase() {
   const repository = temporaryDirectory();
   const file = writeModel(repository, 'm', 1, mlpModel());
   const target = await findTarget(repository, 'm', undefined);
-  const surroundings: Surroundings = { env: process.env, mailboxDirectory: temporaryDirectory() };
-  const base = await Contender.open(await sourceOf('base', 'base', file), target, surroundings);
+  const environment: RunnerEnvironment = { env: process.env, mailboxDirectory: temporaryDirectory() };
+  const base = await Contender.open(await sourceOf('base', 'base', file), target, environment);
   onTestFinished(() => base[Symbol.asyncDispose]());
-  return { base, target, surroundings, onnx: await readOnnxModel(file) };
+  return { base, target, environment, onnx: await readOnnxModel(file) };
 }
 
 function comparisonOf(
   parts: Pick<Comparison, 'target' | 'contenders' | 'data' | 'limits'>,
-  surroundings: Surroundings,
+  environment: RunnerEnvironment,
 ): Comparison {
   return {
     ...parts,
@@ -32,7 +32,7 @@ function comparisonOf(
     dataKind: 'made-up',
     calibration: undefined,
     notMade: [],
-    operatorsOf: (contender) => operatorsOf(contender, surroundings),
+    operatorsOf: (contender) => operatorsOf(contender, environment),
     tensorgate: '0',
     command: 'a test',
   };
@@ -40,20 +40,20 @@ function comparisonOf(
 
 describe('a comparison', () => {
   test('between a base and its int8 version is a report that its schema accepts', async () => {
-    const { base, target, surroundings, onnx } = await openBase();
+    const { base, target, environment, onnx } = await openBase();
     const data = await makeUpData(base);
     const calibrated: number[] = [];
     const signal = new AbortController().signal;
     const progress = (done: number): void => void calibrated.push(done);
-    const ranges = await findRanges(onnx, base, data, { ...surroundings, signal, progress });
+    const ranges = await findRanges(onnx, base, data, { ...environment, signal, progress });
     expect(calibrated.at(-1)).toBe(data.count);
     const work = temporaryDirectory();
     const source = await makeCandidate(onnx, { kind: 'int8' }, { ranges, keep: new Set() }, work);
     expect(source.files.map((file) => path.dirname(file))).toEqual([path.join(work, 'int8')]);
-    await using candidate = await Contender.open(source, target, surroundings);
+    await using candidate = await Contender.open(source, target, environment);
     const phases = new Set<string>();
     const contenders = [base, candidate];
-    const comparison = comparisonOf({ target, contenders, data, limits: { minAgreement: 1.1 } }, surroundings);
+    const comparison = comparisonOf({ target, contenders, data, limits: { minAgreement: 1.1 } }, environment);
     const report = await compare(comparison, signal, (phase) => phases.add(phase));
     expect(REPORT.parse(report)).toEqual(report);
     expect(report).toMatchObject({ model: { name: 'm', version: '1' }, data: { rows: data.count, kind: 'made-up' } });
@@ -67,10 +67,10 @@ describe('a comparison', () => {
   });
 
   test('that is interrupted ends with the reason of its signal', async () => {
-    const { base, target, surroundings } = await openBase();
+    const { base, target, environment } = await openBase();
     const abort = new AbortController();
     const data = await makeUpData(base);
-    const comparison = comparisonOf({ target, contenders: [base], data, limits: {} }, surroundings);
+    const comparison = comparisonOf({ target, contenders: [base], data, limits: {} }, environment);
     const comparing = compare(comparison, abort.signal, (phase) => {
       if (phase === 'measuring speed') abort.abort(new Error('interrupted'));
     });

@@ -18,7 +18,7 @@ interface Arrival {
   permit: Permit | undefined;
 }
 
-interface Surroundings {
+interface Dependencies {
   readonly models: {
     find(name: string, version: string, call: Call): { readonly ready: { readonly signature: ModelSignature } };
   };
@@ -34,7 +34,7 @@ interface Surroundings {
 export async function readLargeRequest(
   record: Arrival,
   request: InferRequest,
-  { models, admission, maxMessageBytes }: Surroundings,
+  { models, admission, maxMessageBytes }: Dependencies,
 ): Promise<readonly Uint8Array[]> {
   const { call } = record;
   // Not yet the version that will answer, but one of those that may.

@@ -25,12 +25,12 @@ export interface SettingDescription {
   readonly required: boolean;
   /** `undefined`: there is none, and what it is about is off, or it is derived. */
   readonly default: boolean | number | string | readonly string[] | undefined;
-  /** What the default is, where it follows from another setting or from the surroundings. */
+  /** What the default is, where it follows from another setting or from the machine. */
   readonly derivedDefault?: string;
   readonly description: string;
 }
 
-/** The settings whose default follows from another, or from the surroundings. */
+/** The settings whose default follows from another setting or from the machine. */
 const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, string>([
   ['maxOutputBytes', 'the value of `maxMessageBytes`'],
   ['logFormat', '`text` on a terminal, otherwise `json`'],

@@ -11,8 +11,8 @@ import type { RolloutPlan } from './rollout-plan.ts';
 import { exceeds } from './significance.ts';
 import { isOver, percentOf, type RollbackCause, type Stage } from './stage.ts';
 
-/** Where a rollout stands. */
-export interface Standing {
+/** Progress of a rollout: its stage, since when, and the latency to compare with. */
+export interface RolloutProgress {
   readonly stage: Stage;
   /**
    * When the stage began, or was taken up again, on the clock of `performance.now()`. That clock starts with the process, so a
@@ -41,15 +41,15 @@ const STALLS = 2;
 /** What a scheduler or a collection of garbage adds to a request, in milliseconds: no ratio of small numbers is about more. */
 const JITTER_MS = 5;
 
-export function decide(plan: RolloutPlan, standing: Standing, evidence: Evidence, nowMs: number): Decision {
-  const { stage } = standing;
+export function decide(plan: RolloutPlan, progress: RolloutProgress, evidence: Evidence, nowMs: number): Decision {
+  const { stage } = progress;
   if (isOver(stage)) return { kind: 'wait', detail: 'it is over' };
   return (
     obstacleOf(plan, stage, evidence) ??
     pauseOf(plan, stage, evidence) ??
     (stage.kind === 'loading' ? loaded(plan) : undefined) ??
-    brokenOf(plan, standing, evidence) ??
-    progressOf(plan, standing, evidence, nowMs)
+    brokenOf(plan, progress, evidence) ??
+    advanceOf(plan, progress, evidence, nowMs)
   );
 }
 
@@ -92,7 +92,7 @@ function loaded({ to }: RolloutPlan): Decision {
 }
 
 /** A limit that is broken beyond chance. */
-function brokenOf(plan: RolloutPlan, standing: Standing, evidence: Evidence): Decision | undefined {
+function brokenOf(plan: RolloutPlan, progress: RolloutProgress, evidence: Evidence): Decision | undefined {
   const { limits, to } = plan;
   const { copies, toRequests } = evidence;
   if (copies.incomparable > 0) {
@@ -107,7 +107,7 @@ function brokenOf(plan: RolloutPlan, standing: Standing, evidence: Evidence): De
     const text = `${copies.failed} of ${copied} copies failed (the last with ${copies.lastFailure}), at most ${percent(limits.maxErrorRate)} may`;
     return rollBack('errors', text);
   }
-  if (standing.stage.kind !== 'canary') return undefined;
+  if (progress.stage.kind !== 'canary') return undefined;
   if (evidence.to.breaker === 'open') {
     return rollBack('errors', `the circuit breaker of version ${to} is open: ${errorText(plan, evidence)}`);
   }
@@ -115,17 +115,17 @@ function brokenOf(plan: RolloutPlan, standing: Standing, evidence: Evidence): De
   if (exceeds(toRequests.failed, asked, errorLimit(plan, evidence))) {
     return rollBack('errors', `${errorText(plan, evidence)} (the last with ${toRequests.lastFailure})`);
   }
-  const limitMs = latencyLimit(plan, standing, evidence);
+  const limitMs = latencyLimit(plan, progress, evidence);
   if (limitMs === undefined) return undefined;
   const steady = toRequests.latencies.withoutWorst(STALLS, limitMs);
   if (!exceeds(steady.above(limitMs), steady.count, SLOW_SHARE)) return undefined;
-  return rollBack('slow', latencyText(plan, standing, evidence));
+  return rollBack('slow', latencyText(plan, progress, evidence));
 }
 
-function progressOf(plan: RolloutPlan, standing: Standing, evidence: Evidence, nowMs: number): Decision {
-  const { stage, sinceMs } = standing;
+function advanceOf(plan: RolloutPlan, progress: RolloutProgress, evidence: Evidence, nowMs: number): Decision {
+  const { stage, sinceMs } = progress;
   const { copies, toRequests } = evidence;
-  const unclear = unclearOf(plan, standing, evidence);
+  const unclear = unclearOf(plan, progress, evidence);
   if (stage.kind !== 'canary') {
     const seen = `${copies.compared} of ${plan.comparisons} comparisons${copies.compared === 0 ? '' : `, ${agreementText(plan, evidence)}`}`;
     if (copies.compared < plan.comparisons) return { kind: 'wait', detail: seen };
@@ -142,13 +142,13 @@ function progressOf(plan: RolloutPlan, standing: Standing, evidence: Evidence, n
   if (unclear !== undefined) return { kind: 'wait', detail: unclear };
   const next: Stage =
     stage.step + 1 < plan.steps.length ? { kind: 'canary', step: stage.step + 1 } : { kind: 'promoted' };
-  const parts = [`${answered} requests answered`, errorText(plan, evidence), latencyText(plan, standing, evidence)];
+  const parts = [`${answered} requests answered`, errorText(plan, evidence), latencyText(plan, progress, evidence)];
   if (percentOf(stage, plan) < 100 && copies.compared > 0) parts.push(agreementText(plan, evidence));
   return { kind: 'advance', stage: next, reason: parts.join(', ') };
 }
 
 /** A limit that is passed, but not beyond chance. */
-function unclearOf(plan: RolloutPlan, standing: Standing, evidence: Evidence): string | undefined {
+function unclearOf(plan: RolloutPlan, progress: RolloutProgress, evidence: Evidence): string | undefined {
   const { copies, toRequests } = evidence;
   const { limits } = plan;
   if (copies.disagreeing > (copies.agreeing + copies.disagreeing) * (1 - limits.minAgreement)) {
@@ -157,14 +157,14 @@ function unclearOf(plan: RolloutPlan, standing: Standing, evidence: Evidence): s
   if (copies.failed > (copies.compared + copies.failed) * limits.maxErrorRate) {
     return `${copies.failed} of ${copies.compared + copies.failed} copies failed: more have to be seen`;
   }
-  if (standing.stage.kind !== 'canary') return undefined;
+  if (progress.stage.kind !== 'canary') return undefined;
   const answered = toRequests.latencies.count;
   if (toRequests.failed > (answered + toRequests.failed) * errorLimit(plan, evidence)) {
     return `${errorText(plan, evidence)}: more has to be seen`;
   }
-  const limitMs = latencyLimit(plan, standing, evidence);
+  const limitMs = latencyLimit(plan, progress, evidence);
   if (limitMs === undefined || isFastEnough(toRequests.latencies, limitMs)) return undefined;
-  return `${latencyText(plan, standing, evidence)}: more has to be seen`;
+  return `${latencyText(plan, progress, evidence)}: more has to be seen`;
 }
 
 /** Whether few are slower than the limit: of all, or of most, where the others are of a moment or two. */
@@ -182,7 +182,7 @@ function errorLimit({ limits }: RolloutPlan, { fromRequests: { failed, latencies
 /** The 99th percentile of the version before: beside the new one, otherwise from when it answered everything. */
 function referenceP99(
   plan: RolloutPlan,
-  { stage, baselineP99Ms }: Standing,
+  { stage, baselineP99Ms }: RolloutProgress,
   { fromRequests }: Evidence,
 ): number | undefined {
   const { latencies } = fromRequests;
@@ -190,8 +190,8 @@ function referenceP99(
   return isBeside ? latencies.quantile(1 - SLOW_SHARE) : baselineP99Ms;
 }
 
-function latencyLimit(plan: RolloutPlan, standing: Standing, evidence: Evidence): number | undefined {
-  const reference = referenceP99(plan, standing, evidence);
+function latencyLimit(plan: RolloutPlan, progress: RolloutProgress, evidence: Evidence): number | undefined {
+  const reference = referenceP99(plan, progress, evidence);
   return reference === undefined ? undefined : reference * plan.limits.maxP99Ratio + JITTER_MS;
 }
 
@@ -215,10 +215,10 @@ function errorText(plan: RolloutPlan, evidence: Evidence): string {
   return `${failed} of ${failed + latencies.count} requests failed, at most ${percent(errorLimit(plan, evidence))} may`;
 }
 
-function latencyText(plan: RolloutPlan, standing: Standing, evidence: Evidence): string {
+function latencyText(plan: RolloutPlan, progress: RolloutProgress, evidence: Evidence): string {
   const { latencies } = evidence.toRequests;
-  const reference = referenceP99(plan, standing, evidence);
-  const limit = latencyLimit(plan, standing, evidence);
+  const reference = referenceP99(plan, progress, evidence);
+  const limit = latencyLimit(plan, progress, evidence);
   if (reference === undefined || limit === undefined) {
     return `p99 ${latencies.quantile(1 - SLOW_SHARE).toFixed(1)} ms beside nothing: version ${plan.from} had too few requests`;
   }

@@ -16,7 +16,7 @@ export interface RolloutRecord {
   readonly stage: Stage;
   /** What happened, in the order in which it did. */
   readonly events: readonly RolloutEvent[];
-  /** As `Standing.baselineP99Ms`. */
+  /** As `RolloutProgress.baselineP99Ms`. */
   readonly baselineP99Ms: number | undefined;
   /** How the configuration spread requests when the new version was loaded: when it says otherwise, it counts. */
   readonly configured: string | undefined;

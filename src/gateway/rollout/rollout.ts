@@ -5,7 +5,7 @@ import { InferError } from '../errors.ts';
 import type { ModelTable } from '../models/model-table.ts';
 import type { Servable } from '../models/servable.ts';
 import type { InferenceEnded, RunnerEnded, ShadowEnded } from '../ops/diagnostics.ts';
-import { baselineOf, type Decision, decide, type Standing } from './decision.ts';
+import { baselineOf, type Decision, decide, type RolloutProgress } from './decision.ts';
 import { CopyLedger, type Evidence, RequestLedger, type VersionCondition } from './evidence.ts';
 import type { RolloutPlan } from './rollout-plan.ts';
 import { describeTraffic, type RolloutRecord, withEvent } from './rollout-record.ts';
@@ -132,9 +132,9 @@ export class Rollout {
 
   decide(nowMs: number): Decision {
     const { stage, baselineP99Ms } = this.#record;
-    const standing: Standing = { stage, sinceMs: this.#sinceMs, baselineP99Ms };
+    const progress: RolloutProgress = { stage, sinceMs: this.#sinceMs, baselineP99Ms };
     for (const side of ['from', 'to'] as const) this.#readFiles(side);
-    return decide(this.plan, standing, this.observe(), nowMs);
+    return decide(this.plan, progress, this.observe(), nowMs);
   }
 
   observe(): Evidence {

@@ -30,7 +30,7 @@ export interface RolloutOptions {
   readonly tickMs?: number;
 }
 
-/** How a rollout stands. */
+/** A rollout as clients see it. */
 export interface RolloutView {
   readonly record: RolloutRecord;
   /** What it waits for, or how it ended. */

@@ -1,4 +1,4 @@
-/** Where a rollout stands, and what that makes of the model's requests. */
+/** The stages of a rollout, and how each routes the model's requests. */
 
 import type { TrafficOverride } from '../models/traffic.ts';
 import type { RolloutPlan } from './rollout-plan.ts';

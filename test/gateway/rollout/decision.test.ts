@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Decision, decide, type Standing } from '../../../src/gateway/rollout/decision.ts';
+import { type Decision, decide, type RolloutProgress } from '../../../src/gateway/rollout/decision.ts';
 import type { Evidence, RequestEvidence, VersionCondition } from '../../../src/gateway/rollout/evidence.ts';
 import { Latencies } from '../../../src/gateway/rollout/latencies.ts';
 import { DEFAULT_COURSE, DEFAULT_LIMITS, type RolloutPlan } from '../../../src/gateway/rollout/rollout-plan.ts';
@@ -57,8 +57,8 @@ const SHADOW: Stage = { kind: 'shadow' };
 const canary = (step: number): Stage => ({ kind: 'canary', step });
 
 function decided(stage: Stage, evidence: Evidence, elapsedMs = PLAN.holdMs, baselineP99Ms?: number): Decision {
-  const standing: Standing = { stage, sinceMs: 1_000, baselineP99Ms };
-  return decide(PLAN, standing, evidence, 1_000 + elapsedMs);
+  const progress: RolloutProgress = { stage, sinceMs: 1_000, baselineP99Ms };
+  return decide(PLAN, progress, evidence, 1_000 + elapsedMs);
 }
 
 describe('a rollout', () => {

@@ -33,7 +33,7 @@ import { StepCall } from './step-call.ts';
 import { StepTensors, type StepTensorsOptions } from './step-tensors.ts';
 import type { Passage } from './steps-in-flight.ts';
 
-export interface RunSurroundings extends StepTensorsOptions {
+export interface EnsembleRunDependencies extends StepTensorsOptions {
   readonly models: Pick<ModelTable, 'find'>;
   readonly forecast: PathForecast;
   /** `objective_ms`; by default it follows from what its steps take. */
@@ -58,7 +58,7 @@ export class EnsembleRun {
    * sums of the steps', and the wait is none: an ensemble has no queue, its steps' models have. Rejects with an InferError.
    */
   readonly answer: Promise<InferOutputs>;
-  readonly #surroundings: RunSurroundings;
+  readonly #dependencies: EnsembleRunDependencies;
   readonly #call: Call;
   readonly #terms: RequestTerms;
   readonly #rows: number;
@@ -79,10 +79,10 @@ export class EnsembleRun {
   readonly #waiter: Waiter<InferOutputs>;
 
   /** Starts the steps that need nothing but the request's own inputs. */
-  constructor(surroundings: RunSurroundings, { tensors, call, terms, wanted }: EnsembleRequest) {
-    const { graph } = surroundings;
+  constructor(dependencies: EnsembleRunDependencies, { tensors, call, terms, wanted }: EnsembleRequest) {
+    const { graph } = dependencies;
     const now = performance.now();
-    this.#surroundings = surroundings;
+    this.#dependencies = dependencies;
     this.#call = call;
     // One deadline for all steps: what a step has used up, the next ones no longer have.
     this.#deadline = Math.min(call.deadline, now + (terms.timeoutMs ?? Number.POSITIVE_INFINITY));
@@ -90,12 +90,12 @@ export class EnsembleRun {
     this.#rows = tensors.rows;
     this.#timing.batchRows = tensors.rows;
     const outputs = graph.outputs.filter((tensor) => isWanted(graph, tensor, wanted));
-    this.#tensors = new StepTensors(surroundings, tensors, outputs);
+    this.#tensors = new StepTensors(dependencies, tensors, outputs);
     const { needed } = this.#tensors;
     this.#objectiveAt = this.#objectiveOf(call, terms, now);
     this.#ready = new ReadySteps({
-      place: (step) => surroundings.forecast.place(step),
-      rankMs: (step) => surroundings.forecast.rankMs(step),
+      place: (step) => dependencies.forecast.place(step),
+      rankMs: (step) => dependencies.forecast.rankMs(step),
     });
     this.#unended = needed.filter(Boolean).length;
     this.#unstarted = this.#unended;
@@ -108,7 +108,7 @@ export class EnsembleRun {
     if (this.#unended === 0) this.#succeed();
     else if (refusal !== undefined) this.#fail(refusal);
     else {
-      this.#passage = surroundings.forecast.enter(this.#rows, needed);
+      this.#passage = dependencies.forecast.enter(this.#rows, needed);
       this.#start(this.#tensors.firstSteps());
     }
   }
@@ -125,7 +125,7 @@ export class EnsembleRun {
 
   #objectiveOf(call: Call, { timeoutMs, objectiveAt }: RequestTerms, now: number): number {
     if (call.namesDeadline || timeoutMs !== undefined) return Number.POSITIVE_INFINITY;
-    const { forecast, objectiveMs } = this.#surroundings;
+    const { forecast, objectiveMs } = this.#dependencies;
     return (
       objectiveAt ?? now + (objectiveMs ?? defaultObjectiveMs(0, forecast.aloneMs(this.#rows, this.#tensors.needed)))
     );
@@ -133,7 +133,7 @@ export class EnsembleRun {
 
   /** ENS-5 */
   #refusal(now: number): InferError | undefined {
-    const { name, forecast } = this.#surroundings;
+    const { name, forecast } = this.#dependencies;
     const whole = forecast.whole(this.#rows, this.#tensors.needed);
     if (whole.isIdle) return undefined;
     const times = { latestAt: this.#deadline - this.#call.wayBackMs, objectiveAt: this.#objectiveAt };
@@ -158,7 +158,7 @@ export class EnsembleRun {
 
   /** One step from its start to its end. Never rejects. */
   async #run(index: number): Promise<void> {
-    const { name, graph, models } = this.#surroundings;
+    const { name, graph, models } = this.#dependencies;
     const step = graph.steps[index];
     if (step === undefined) throw new TypeError(`no step ${index}`);
     this.#unstarted--;
@@ -177,7 +177,7 @@ export class EnsembleRun {
       const { signature, batcher } = model.ready;
       const tensors = validate(request, signature, values);
       record.rows = tensors.rows;
-      this.#surroundings.forecast.learn(index, tensors, this.#rows);
+      this.#dependencies.forecast.learn(index, tensors, this.#rows);
       answer = await batcher.enqueue(tensors, call, this.#termsOf(index), step.outputs);
     } catch (thrown) {
       this.#left(index, call);
@@ -197,7 +197,7 @@ export class EnsembleRun {
   }
 
   #termsOf(step: number): RequestTerms {
-    const { forecast } = this.#surroundings;
+    const { forecast } = this.#dependencies;
     const outer = this.#terms.behind;
     const behind = (rows: number): PathBehind => {
       const all = forecast.requestRows(step, rows);
@@ -250,7 +250,7 @@ export class EnsembleRun {
 
   /** The step's own reason, with Triton's beginning of the text. */
   #failureOf(step: number, error: InferError): InferError {
-    const { name, graph } = this.#surroundings;
+    const { name, graph } = this.#dependencies;
     return at(`in ensemble '${name}', ${nameOfStep(graph, step)}`, error);
   }
 }

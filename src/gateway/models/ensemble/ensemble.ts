@@ -24,7 +24,7 @@ import type { Servable, Served } from '../servable.ts';
 import { EnsembleRun } from './ensemble-run.ts';
 import { PathForecast } from './path-forecast.ts';
 
-export interface EnsembleSurroundings {
+export interface EnsembleDependencies {
   /** Where its steps look up their models, for every request. */
   readonly models: Pick<ModelTable, 'find' | 'onChange'>;
   /** Where tensors between steps take room. */
@@ -63,7 +63,7 @@ export class Ensemble implements Servable, Batcher {
   readonly queuedRequests = 0;
   readonly queuedRows = 0;
   readonly #plan: ModelPlan;
-  readonly #surroundings: EnsembleSurroundings;
+  readonly #dependencies: EnsembleDependencies;
   readonly #runs = new Set<EnsembleRun>();
   /** Who waits until nothing is in flight. */
   readonly #drainWaiters: (() => void)[] = [];
@@ -74,11 +74,11 @@ export class Ensemble implements Servable, Batcher {
   #served: Served | undefined;
   #subscriptions: readonly (() => void)[] = [];
 
-  constructor(plan: ModelPlan, surroundings: EnsembleSurroundings) {
+  constructor(plan: ModelPlan, dependencies: EnsembleDependencies) {
     this.ref = plan.ref;
     this.config = plan.config;
     this.#plan = plan;
-    this.#surroundings = surroundings;
+    this.#dependencies = dependencies;
   }
 
   get state(): ModelState {
@@ -114,10 +114,10 @@ export class Ensemble implements Servable, Batcher {
       const graph = readEnsembleGraph(this.config);
       const names = new Set(graph.steps.map(({ model }) => model));
       this.#graph = graph;
-      this.#forecast = new PathForecast(graph, this.#surroundings.models);
+      this.#forecast = new PathForecast(graph, this.#dependencies.models);
       this.close();
       this.#subscriptions = [
-        this.#surroundings.models.onChange(() => this.#review()),
+        this.#dependencies.models.onChange(() => this.#review()),
         diagnostics.modelChanged.subscribe(({ model }) => {
           if (names.has(model.name) && !isSame(model, this.ref)) this.#review();
         }),
@@ -145,7 +145,7 @@ export class Ensemble implements Servable, Batcher {
     const forecast = this.#forecast;
     if (graph === undefined || forecast === undefined) throw new TypeError('an ensemble that is ready has a graph');
     const place = {
-      ...this.#surroundings,
+      ...this.#dependencies,
       name: this.ref.name,
       graph,
       signature,
@@ -200,7 +200,7 @@ export class Ensemble implements Servable, Batcher {
     if (graph === undefined) throw new TypeError('it is examined before its graph is read');
     const models = graph.steps.map(({ model, version }, step) => {
       try {
-        return this.#surroundings.models.find(model, version);
+        return this.#dependencies.models.find(model, version);
       } catch (error) {
         throw new Error(`${nameOfStep(graph, step)}: ${messageOf(error)}`);
       }
@@ -237,7 +237,7 @@ export class Ensemble implements Servable, Batcher {
   /** A missing step of a step is reported by that step. */
   #find(name: string, version: string): Servable | undefined {
     try {
-      return this.#surroundings.models.find(name, version);
+      return this.#dependencies.models.find(name, version);
     } catch {
       return undefined;
     }
