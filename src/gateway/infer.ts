@@ -34,10 +34,10 @@ export interface Gateway extends Entrance<Servable> {
   readonly models: ModelTable;
   readonly admission: Admission;
   readonly maxMessageBytes: number;
-  readonly shadows: Pick<Shadows, 'offer'>;
+  readonly shadows: Pick<Shadows, 'mirror'>;
   readonly typedAnswers: TypedAnswers;
   /** `undefined`: nothing of requests is kept. */
-  readonly recorder?: Pick<InputRecorder, 'offer'> | undefined;
+  readonly recorder?: Pick<InputRecorder, 'sample'> | undefined;
 }
 
 /**
@@ -83,9 +83,9 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   record.permit ??= gateway.admission.tryAcquire(footprint(record.bytes, request)); // admit/: room, or shed
   const tensors = validate(request, signature, values); // admit/: it can be run
   record.rows = tensors.rows;
-  gateway.recorder?.offer(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
+  gateway.recorder?.sample(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
   const { outputs, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
-  const isCopied = gateway.shadows.offer(record, outputs, timing); // shadow.ts: a copy for another version, later
+  const isCopied = gateway.shadows.mirror(record, outputs, timing); // shadow.ts: a copy for another version, later
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
   const { response, chunks } = isLargeAnswer(request, wanted, outputs, gateway.typedAnswers)
     ? await encodeInSlices(new AnswerWriting(request, wanted, outputs, form), call)

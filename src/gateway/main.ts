@@ -5,7 +5,7 @@ import type { Routes, Transport } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
 import { type HttpPort, listenHttp } from './accept/http/http-port.ts';
-import { inferenceRoutes, type Offer } from './accept/inference-service.ts';
+import { inferenceRoutes, type ServedRpcs } from './accept/inference-service.ts';
 import { LoadReports } from './accept/load-reports.ts';
 import { OpenRca } from './accept/open-rca-service.ts';
 import { reflectionRoutes } from './accept/reflection-service.ts';
@@ -190,18 +190,18 @@ async function startParts(
   );
   const control = controlApi(lifecycle, telemetry);
   const screenControl = controlScreen(settings.controlPrincipals);
-  const routesOf = (offer: Offer): Routes =>
+  const routesOf = (served: ServedRpcs): Routes =>
     new Map([
-      ...inferenceRoutes(api, control, offer, screenControl),
-      ...rolloutRoutes(rolloutApi(rollouts), offer, screenControl),
+      ...inferenceRoutes(api, control, served, screenControl),
+      ...rolloutRoutes(rolloutApi(rollouts), served, screenControl),
       ...trafficRoutes(trafficApi(models, shadows.ledger)),
       ...health.routes,
       ...openRca.routes,
       ...reflectionRoutes(),
     ]);
   const { adminPort } = settings;
-  const offersAdmin = adminPort === undefined && settings.controlPrincipals.length === 0;
-  const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, offersAdmin }) : undefined;
+  const servesAdmin = adminPort === undefined && settings.controlPrincipals.length === 0;
+  const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, servesAdmin }) : undefined;
   const http = await parts.start(
     'HTTP port',
     () =>
@@ -218,8 +218,8 @@ async function startParts(
     (port) => port.close(0),
   );
   httpPort = http;
-  const bind = async (name: string, port: number, offer: Offer): Promise<Transport> => {
-    const open = (): Promise<Transport> => listen({ ...settings, port }, routesOf(offer));
+  const bind = async (name: string, port: number, served: ServedRpcs): Promise<Transport> => {
+    const open = (): Promise<Transport> => listen({ ...settings, port }, routesOf(served));
     const transport = await parts.start(name, open, (each) => each.drain(0));
     bound.push(transport);
     return transport;

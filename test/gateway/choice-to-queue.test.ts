@@ -70,7 +70,7 @@ describe('a request is queued in the turn of the event loop in which its version
       { ...small, parameters: parameters({ priority: { kind: 'uint64', value: 1n } }) },
       {},
     ],
-    ['a request with a sample recorded', small, { recorder: { offer: () => {} } }],
+    ['a request with a sample recorded', small, { recorder: { sample: () => {} } }],
     [
       'millions of typed elements, read in slices',
       typedRequest('FP32', [1, ELEMENTS], typedContents('FP32', raw, ELEMENTS)),

@@ -92,13 +92,13 @@ interface InferenceRpcs extends UnaryRpcs, LoadingRpcs, IndexRpc {
 }
 
 /** The RPCs that a port serves: all; all except those that change the server; or only those that change or report its state. */
-export type Offer = 'all' | 'without-admin' | 'admin-only';
+export type ServedRpcs = 'all' | 'without-admin' | 'admin-only';
 
-/** The RPCs of the service. Those that the port does not offer answer UNIMPLEMENTED, and say where they are. */
+/** The RPCs of the service. RPCs that the port does not serve answer UNIMPLEMENTED and name the port that serves them. */
 export function inferenceRoutes(
   api: InferenceApi,
   control: ControlApi,
-  offer: Offer = 'all',
+  served: ServedRpcs = 'all',
   screenControl?: Screen,
 ): Routes {
   const codecs = loadCodecs<InferenceRpcs>('inference.proto', INFERENCE_SERVICE);
@@ -141,7 +141,7 @@ export function inferenceRoutes(
   const routes = new Map<string, Method>();
   for (const [name, method] of methods) {
     const screen = screens.get(name) ?? method.screen;
-    routes.set(`/${INFERENCE_SERVICE}/${name}`, isOffered(name, offer) ? { ...method, screen } : refusal(name, offer));
+    routes.set(`/${INFERENCE_SERVICE}/${name}`, isServed(name, served) ? { ...method, screen } : refusal(name, served));
   }
   return routes;
 }
@@ -164,9 +164,9 @@ function controlScreens(control: ControlApi, screenControl: Screen = () => undef
   return new Map([...ADMIN_RPCS].map((name) => [name, LOADING_RPCS.has(name) ? screenLoading : screenControl]));
 }
 
-function isOffered(name: string, offer: Offer): boolean {
-  if (offer === 'all') return true;
-  if (offer === 'without-admin') return !ADMIN_RPCS.has(name);
+function isServed(name: string, served: ServedRpcs): boolean {
+  if (served === 'all') return true;
+  if (served === 'without-admin') return !ADMIN_RPCS.has(name);
   return name !== 'ModelInfer' && name !== 'ModelStreamInfer';
 }
 
@@ -198,8 +198,8 @@ function inferMethod(api: InferenceApi): Method {
   return { kind: 'unary', screen: (call) => api.screenInfer(call), handle };
 }
 
-/** What a port answers that does not offer the RPC: where it is. */
-export function refusal(name: string, offer: Offer): Method {
-  const where = offer === 'admin-only' ? 'not offered on the admin port' : 'offered only on the admin port';
+/** The answer of a port that does not serve the RPC: it names the port that does. */
+export function refusal(name: string, served: ServedRpcs): Method {
+  const where = served === 'admin-only' ? 'not offered on the admin port' : 'offered only on the admin port';
   return refusingMethod(() => new InferError('unimplemented', `${name} is ${where}`));
 }

@@ -2,7 +2,7 @@
 
 import type { Method, Routes, Screen } from './call.ts';
 import { loadCodecs } from './definition.ts';
-import { type Offer, refusal } from './inference-service.ts';
+import { refusal, type ServedRpcs } from './inference-service.ts';
 import { unaryMethods } from './unary-method.ts';
 
 const ROLLOUT_SERVICE = 'tensorgate.v1.Rollout';
@@ -88,7 +88,7 @@ export interface RolloutApi {
 }
 
 /** The RPCs of the service; with an admin port, all of them are served only there. */
-export function rolloutRoutes(api: RolloutApi, offer: Offer, screen?: Screen): Routes {
+export function rolloutRoutes(api: RolloutApi, served: ServedRpcs, screen?: Screen): Routes {
   const codecs = loadCodecs<RolloutRpcs>('tensorgate.proto', ROLLOUT_SERVICE);
   const methods = unaryMethods(codecs, {
     Start: (request) => api.start(request),
@@ -101,8 +101,8 @@ export function rolloutRoutes(api: RolloutApi, offer: Offer, screen?: Screen): R
   });
   const routes = new Map<string, Method>();
   for (const [name, method] of methods) {
-    const offered = offer === 'without-admin' ? refusal(name, offer) : { ...method, screen };
-    routes.set(`/${ROLLOUT_SERVICE}/${name}`, offered);
+    const route = served === 'without-admin' ? refusal(name, served) : { ...method, screen };
+    routes.set(`/${ROLLOUT_SERVICE}/${name}`, route);
   }
   return routes;
 }

@@ -7,7 +7,7 @@
 import type { SendReason } from '../ops/diagnostics.ts';
 import { chooseBatch } from './batch-choice.ts';
 import { mostRows } from './batch-rows.ts';
-import { chooseOffer, type Offer } from './bucket-choice.ts';
+import { type Candidate, chooseCandidate } from './bucket-choice.ts';
 import type { BatchPolicy, Bucket, Waiting } from './waiting.ts';
 
 export type Decision<R extends Waiting = Waiting> =
@@ -24,7 +24,7 @@ export type Decision<R extends Waiting = Waiting> =
     };
 
 /** Buckets that are weighed against each other: a decision stays cheap however many shapes wait. */
-const MAX_OFFERS = 64;
+const MAX_CANDIDATES = 64;
 /**
  * How late a timer may fire without a deadline being missed. Node counts in whole milliseconds: a timer that fires up to one early
  * is set again for one at least, and that one fires up to one late.
@@ -32,7 +32,7 @@ const MAX_OFFERS = 64;
 const TIMER_MS = 2;
 
 /**
- * What to do now. No request has more than `policy.maxRows` rows. Each of the buckets that may go offers its next batch
+ * What to do now. No request has more than `policy.maxRows` rows. Each of the buckets that may go proposes its next batch
  * (`batch-choice.ts`), and one of them is chosen (`bucket-choice.ts`).
  */
 export function decide<R extends Waiting>(
@@ -51,14 +51,14 @@ export function decide<R extends Waiting>(
     if (at > now) until = Math.min(until, at);
     else due.push({ bucket: index, head });
   }
-  if (due.length > MAX_OFFERS) due.sort((a, b) => compareTags(a.head, b.head)).splice(MAX_OFFERS);
-  const offers = due.flatMap(({ bucket: index, head }): Offer<R>[] => {
+  if (due.length > MAX_CANDIDATES) due.sort((a, b) => compareTags(a.head, b.head)).splice(MAX_CANDIDATES);
+  const candidates = due.flatMap(({ bucket: index, head }): Candidate<R>[] => {
     const bucket = buckets[index];
     if (bucket === undefined) return [];
     const batch = chooseBatch(bucket, policy, idleInstances, now);
     return [{ bucket: index, head, batch, tookMs: due.length > 1 ? bucket.predict(batch.rows) : undefined }];
   });
-  const chosen = chooseOffer(offers, now);
+  const chosen = chooseCandidate(candidates, now);
   if (chosen === undefined) return until === Number.POSITIVE_INFINITY ? { kind: 'idle' } : { kind: 'wait', until };
   return { kind: 'run', bucket: chosen.bucket, requests: chosen.batch.requests, reason: chosen.batch.reason };
 }

@@ -30,8 +30,8 @@ export function residentBytes(pid: number): number {
   }
 }
 
-/** Where memory is short, the system ends the process before the gateway. */
-export function offerAsVictim(pid: number): void {
+/** Makes the kernel kill the process before the gateway when memory runs out. */
+export function preferAsOomVictim(pid: number): void {
   try {
     const own = Number(fs.readFileSync('/proc/self/oom_score_adj', 'utf8'));
     fs.writeFileSync(`/proc/${pid}/oom_score_adj`, String(Math.min(MAX_SCORE, own + SCORE)));

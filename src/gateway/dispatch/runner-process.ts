@@ -18,7 +18,7 @@ import { ChannelListener } from './channel-listener.ts';
 import { InstanceChannel, type RunReply } from './instance-channel.ts';
 import { OutputLines } from './output-lines.ts';
 import { type RunBounds, type RunnerEnd, RunWatch } from './run-watch.ts';
-import { offerAsVictim, residentBytes } from './runner-memory.ts';
+import { preferAsOomVictim, residentBytes } from './runner-memory.ts';
 import { threadActivity } from './thread-activity.ts';
 
 // `.ts` in a checkout, `.js` in the package.
@@ -78,7 +78,7 @@ export class RunnerProcess {
         serialization: 'json',
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       });
-      if (child.pid !== undefined) offerAsVictim(child.pid);
+      if (child.pid !== undefined) preferAsOomVictim(child.pid);
       if (niceness > 0 && child.pid !== undefined) yieldTo(child.pid, niceness);
       return child;
     });

@@ -77,7 +77,7 @@ export class Classification {
       const to = Math.min(this.#perRow, from + left);
       let at = (this.#row * this.#perRow + from) * this.#size;
       for (let index = from; index < to; index++) {
-        this.#largest.offer(this.#read(this.#view, at), index);
+        this.#largest.push(this.#read(this.#view, at), index);
         at += this.#size;
       }
       left -= to - from;
@@ -123,7 +123,7 @@ interface Element {
   readonly index: number;
 }
 
-/** The largest of the elements that are offered, in the order of their indices: a binary heap with the least of them on top. */
+/** The largest of the elements that are pushed, in the order of their indices: a binary heap with the least of them on top. */
 class LargestElements {
   readonly #count: number;
   #heap: Element[] = [];
@@ -132,7 +132,7 @@ class LargestElements {
     this.#count = count;
   }
 
-  offer(value: number | bigint, index: number): void {
+  push(value: number | bigint, index: number): void {
     const heap = this.#heap;
     if (heap.length < this.#count) {
       heap.push({ value, index });

@@ -58,7 +58,7 @@ export class InputRecorder {
   }
 
   /** To be called with every request that can be run. Returns at once, and never throws. */
-  offer({ ref: { name }, ready: { signature, axis } }: Pick<Servable, 'ref' | 'ready'>, tensors: InferTensors): void {
+  sample({ ref: { name }, ready: { signature, axis } }: Pick<Servable, 'ref' | 'ready'>, tensors: InferTensors): void {
     const { inputs } = signature;
     const unfit = inputs.find(({ datatype }) => !isNumpyDatatype(datatype));
     if (unfit !== undefined) {

@@ -75,7 +75,7 @@ export class Shadows {
    * To be called with every request when its outputs are there. Returns at once, and never throws.
    * @returns that the request is held: a copy of it is to be sent.
    */
-  offer(
+  mirror(
     { model, request, bytes, call: { path } }: InferenceRecord,
     outputs: readonly OutputTensor[],
     timing: RideTiming,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Transport, UnaryCall } from '../../../src/gateway/accept/call.ts';
 import type { ControlApi } from '../../../src/gateway/accept/control-service.ts';
 import { listenGrpcJs } from '../../../src/gateway/accept/grpc-js-transport.ts';
-import { type InferenceApi, inferenceRoutes, type Offer } from '../../../src/gateway/accept/inference-service.ts';
+import { type InferenceApi, inferenceRoutes, type ServedRpcs } from '../../../src/gateway/accept/inference-service.ts';
 import type { ModelStatisticsMessage } from '../../../src/gateway/accept/messages.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { TRANSPORT_OPTIONS } from '../../support/transport-options.ts';
@@ -255,8 +255,8 @@ describe('GRPCInferenceService', () => {
 
 describe('ports', () => {
   const pathOf = (name: string): string => `/inference.GRPCInferenceService/${name}`;
-  const kindOf = (offer: Offer, name: string): string | undefined => {
-    const method = inferenceRoutes(api, control, offer).get(pathOf(name));
+  const kindOf = (served: ServedRpcs, name: string): string | undefined => {
+    const method = inferenceRoutes(api, control, served).get(pathOf(name));
     let refused: string | undefined;
     const fail = (_: unknown, text: string): void => {
       refused = text;

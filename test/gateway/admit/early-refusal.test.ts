@@ -44,7 +44,7 @@ function scene(): { readonly gateway: Gateway; readonly model: FullModel } {
     models,
     admission: new Admission(1_000_000),
     pressure: new Pressure(),
-    shadows: { offer: () => false },
+    shadows: { mirror: () => false },
     typedAnswers: 'as-requested',
   };
   gateway.pressure.note('cannot_meet_deadline', performance.now());

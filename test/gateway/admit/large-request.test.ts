@@ -48,7 +48,7 @@ function gatewayOf(model: FakeServable): Gateway {
     models,
     admission: new Admission(512 * MiB),
     pressure: new Pressure(),
-    shadows: { offer: () => false },
+    shadows: { mirror: () => false },
     typedAnswers: 'as-requested',
   };
 }

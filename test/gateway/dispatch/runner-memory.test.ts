@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import { expect, onTestFinished, test } from 'vitest';
-import { offerAsVictim, residentBytes, runMemoryLimit } from '../../../src/gateway/dispatch/runner-memory.ts';
+import { preferAsOomVictim, residentBytes, runMemoryLimit } from '../../../src/gateway/dispatch/runner-memory.ts';
 import { pidOf, startRunner } from '../../support/runners.ts';
 
 function scoreOf(pid: number | 'self'): number {
@@ -18,7 +18,7 @@ test('a process that has ended is not touched, and holds nothing', async () => {
   onTestFinished(() => void child.kill());
   const { pid = 0 } = child;
   await new Promise((resolve) => child.once('exit', resolve));
-  expect(() => offerAsVictim(pid)).not.toThrow();
+  expect(() => preferAsOomVictim(pid)).not.toThrow();
   expect(residentBytes(pid)).toBe(0);
 });
 

@@ -47,7 +47,7 @@ async function kept(directory: string): Promise<Record<string, number | undefine
 describe('recording', () => {
   test('keeps the first rows, one in a file, as numpy has them', async () => {
     const made = recorder();
-    made.offer(servable(), rows(1, 2));
+    made.sample(servable(), rows(1, 2));
     await made.close();
     expect(await kept(made.directory)).toEqual({ 'row-00000.npz': 1, 'row-00001.npz': 2 });
     const [file] = fs.readdirSync(path.join(made.directory, 'm'));
@@ -59,7 +59,7 @@ describe('recording', () => {
 
   test('is readable only by the user of the server', async () => {
     const made = recorder();
-    made.offer(servable(), rows(1));
+    made.sample(servable(), rows(1));
     await made.close();
     const folder = path.join(made.directory, 'm');
     expect(fs.statSync(folder).mode & 0o777).toBe(0o700);
@@ -70,7 +70,7 @@ describe('recording', () => {
     // For the fourth row 0.4 · 4 is place 1; for the fifth 0.9 · 5 is no place of three.
     const draws = [0.4, 0.9];
     const made = recorder({ random: () => draws.shift()! });
-    made.offer(servable(), rows(1, 2, 3, 4, 5));
+    made.sample(servable(), rows(1, 2, 3, 4, 5));
     await made.close();
     expect(Object.values(await kept(made.directory))).toEqual([1, 4, 3]);
   });
@@ -84,7 +84,7 @@ describe('recording', () => {
     const counts = Array<number>(10).fill(0);
     for (let run = 0; run < 100; run++) {
       const made = recorder({ random, rows: 5 });
-      made.offer(servable(), rows(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+      made.sample(servable(), rows(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
       await made.close();
       for (const value of Object.values(await kept(made.directory))) counts[value!]!++;
     }
@@ -95,7 +95,7 @@ describe('recording', () => {
   test('takes a copy: the message is gone when the row is written', async () => {
     const made = recorder();
     const request = rows(7);
-    made.offer(servable(), request);
+    made.sample(servable(), request);
     request.inputs[0]!.fill(0);
     await made.close();
     expect(await kept(made.directory)).toEqual({ 'row-00000.npz': 7 });
@@ -105,7 +105,7 @@ describe('recording', () => {
     const made = recorder();
     const columns: ModelTensor = { name: 'x', datatype: 'UINT8', shape: [2, -1], rowAxis: 1 };
     const data = Uint8Array.of(1, 2, 3, 4, 5, 6);
-    made.offer(servable([columns]), {
+    made.sample(servable([columns]), {
       rows: 3,
       bytes: 6,
       size: UNIT_ROW,
@@ -123,7 +123,7 @@ describe('recording', () => {
     onTestFinished(diagnostics.notice.subscribe(({ text }) => notices.push(text)));
     const made = recorder();
     const texts: ModelTensor = { name: 't', datatype: 'BYTES', shape: [-1, 1] };
-    for (let request = 0; request < 2; request++) made.offer(servable([texts]), rows(1));
+    for (let request = 0; request < 2; request++) made.sample(servable([texts]), rows(1));
     await made.close();
     expect(notices).toEqual(["requests of model 'm' are not recorded: its input 't' is BYTES"]);
     expect(fs.readdirSync(made.directory)).toEqual([]);
@@ -135,7 +135,7 @@ describe('recording', () => {
     const file = path.join(temporaryDirectory(), 'file');
     fs.writeFileSync(file, '');
     const made = recorder({ directory: file });
-    made.offer(servable(), rows(1, 2));
+    made.sample(servable(), rows(1, 2));
     await made.close();
     expect(notices).toHaveLength(1);
     expect(notices[0]).toMatch(/^a row was not recorded: E(NOTDIR|EXIST)/);

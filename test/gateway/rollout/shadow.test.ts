@@ -44,11 +44,11 @@ class Scene {
   }
 
   /** A request that the primary answered with twice its input. */
-  offer(model: FakeServable = this.primary, call = new FakeCall()): void {
+  mirror(model: FakeServable = this.primary, call = new FakeCall()): void {
     const request = inferRequest({ inputs: [inferInput('x', 'FP32', [1, 2])], rawInputContents: [floats(1, 2)] });
     const record = new InferenceRecord(Buffer.concat(encodeInferRequest(request)), call);
     Object.assign(record, { request, model });
-    this.shadows.offer(record, output(2, 4), FAKE_TIMING);
+    this.shadows.mirror(record, output(2, 4), FAKE_TIMING);
   }
 
   /** What became of the copies, when there are so many. */
@@ -60,7 +60,7 @@ class Scene {
 
 test('the shadow gets a copy after the request was answered, and what differs is reported', async () => {
   const scene = new Scene();
-  scene.offer();
+  scene.mirror();
   expect(scene.shadow.requests).toHaveLength(0);
   await nextTurn();
   expect(scene.shadow.last.tensors).toMatchObject({ rows: 1, shapes: [[1, 2]] });
@@ -84,7 +84,7 @@ test('the shadow gets a copy after the request was answered, and what differs is
 test('a copy has a limit of its own, and no deadline, metadata or cancellation of the client', async () => {
   const scene = new Scene();
   const call = new FakeCall(performance.now() + 1);
-  scene.offer(scene.primary, call);
+  scene.mirror(scene.primary, call);
   await nextTurn();
   const { call: copy, terms } = scene.shadow.last;
   call.cancel();
@@ -98,8 +98,8 @@ test('a copy has a limit of its own, and no deadline, metadata or cancellation o
 test('a share of the requests is copied, and none that the shadow itself answered', async () => {
   const draws = [0.1, 0.3, 0.2, 0.9];
   const scene = new Scene({ share: 0.25, random: () => draws.shift() ?? 1 });
-  for (let index = 0; index < 4; index++) scene.offer();
-  scene.offer(scene.shadow);
+  for (let index = 0; index < 4; index++) scene.mirror();
+  scene.mirror(scene.shadow);
   await nextTurn();
   expect(scene.shadow.requests).toHaveLength(2);
   expect(draws).toEqual([]);
@@ -115,19 +115,19 @@ describe('a copy is shed', () => {
   ])('%s', async (cause, prepare) => {
     const scene = new Scene();
     prepare(scene);
-    scene.offer();
+    scene.mirror();
     expect(await scene.outcomes()).toEqual([{ kind: 'shed', cause }]);
     expect(scene.shadow.requests).toHaveLength(0);
   });
 
   test('above sixteen at a time, and when they are done there is room again', async () => {
     const scene = new Scene();
-    for (let index = 0; index < 20; index++) scene.offer();
+    for (let index = 0; index < 20; index++) scene.mirror();
     expect(await scene.outcomes(4)).toEqual(Array(4).fill({ kind: 'shed', cause: 'shadow_busy' }));
     expect(scene.shadow.requests).toHaveLength(16);
     for (const request of scene.shadow.requests) request.answer(output(2, 4));
     await scene.outcomes(20);
-    scene.offer();
+    scene.mirror();
     await nextTurn();
     expect(scene.shadow.requests).toHaveLength(17);
   });
@@ -135,8 +135,8 @@ describe('a copy is shed', () => {
   test('above its bytes, which are given back however a copy ends', async () => {
     const scene = new Scene({ maxBytes: 200 });
     for (let round = 1; round <= 3; round++) {
-      scene.offer();
-      for (let more = 0; more < 5; more++) scene.offer();
+      scene.mirror();
+      for (let more = 0; more < 5; more++) scene.mirror();
       await nextTurn();
       const sent = scene.shadow.requests.length;
       expect(sent).toBeLessThanOrEqual(round * 5);
@@ -157,10 +157,10 @@ describe('a copy is shed', () => {
 test('what the shadow refuses is a failure, and nothing else', async () => {
   const scene = new Scene();
   scene.shadow.signature = { ...SIGNATURE, inputs: [spec('other', 'FP32', [-1, 2])] };
-  scene.offer();
+  scene.mirror();
   expect(await scene.outcomes()).toEqual([{ kind: 'failed', reason: 'invalid_request' }]);
   scene.shadow.signature = SIGNATURE;
-  scene.offer();
+  scene.mirror();
   await nextTurn();
   scene.shadow.last.fail(new InferError('runner_killed_twice', 'gone'));
   expect(await scene.outcomes(2)).toEqual([
@@ -179,7 +179,7 @@ test('a large comparison leaves turns of the event loop to others', async () => 
   const request = inferRequest({ inputs: [inferInput('x', 'FP32', [1, 2])], rawInputContents: [floats(1, 2)] });
   const record = new InferenceRecord(Buffer.concat(encodeInferRequest(request)), new FakeCall());
   Object.assign(record, { request, model: scene.primary });
-  scene.shadows.offer(record, large(1), FAKE_TIMING);
+  scene.shadows.mirror(record, large(1), FAKE_TIMING);
   await nextTurn();
   scene.shadow.last.answer(large(2));
   let turns = 0;
@@ -193,11 +193,11 @@ test('a large comparison leaves turns of the event loop to others', async () => 
 
 test('when the server ends, copies are given up, and there are no new ones', async () => {
   const scene = new Scene();
-  scene.offer();
+  scene.mirror();
   await nextTurn();
   scene.shadows.end();
   expect(scene.shadow.last.call.cancelled).toBe(true);
-  scene.offer();
+  scene.mirror();
   await nextTurn();
   expect(scene.shadow.requests).toHaveLength(1);
   expect(scene.events).toEqual([]);

@@ -9,10 +9,10 @@ import type { RestRoute } from './rest-route.ts';
 import { settingsRoutes } from './settings-routes.ts';
 import { sharedMemoryRoutes } from './shared-memory-routes.ts';
 
-/** @param offersAdmin whether paths that change the server are offered here */
-export function restRoutes(api: InferenceApi, control: ControlApi, offersAdmin: boolean): readonly RestRoute[] {
+/** @param servesAdmin whether paths that change the server are served here */
+export function restRoutes(api: InferenceApi, control: ControlApi, servesAdmin: boolean): readonly RestRoute[] {
   const admin = (rpc: string): InferError | undefined => {
-    if (offersAdmin) return undefined;
+    if (servesAdmin) return undefined;
     const text = `${rpc} is not offered over REST here: call it over gRPC, on the admin port where there is one`;
     return new InferError('unimplemented', text);
   };

@@ -34,7 +34,7 @@ export interface RestOptions {
   /** What a call may take, in milliseconds. */
   readonly defaultDeadlineMs: number;
   /** Whether the RPCs that change the server are served here, and not only on an admin port. */
-  readonly offersAdmin: boolean;
+  readonly servesAdmin: boolean;
 }
 
 const OPEN_API_PATH = '/v2/openapi.json';
@@ -56,7 +56,7 @@ export class RestServer {
   #draining = false;
 
   constructor(api: InferenceApi, control: ControlApi, options: RestOptions) {
-    const routes = restRoutes(api, control, options.offersAdmin);
+    const routes = restRoutes(api, control, options.servesAdmin);
     this.#api = api;
     this.#options = options;
     this.#table = routes.map((route) => ({ route, pattern: patternOf(route.path) }));
