@@ -140,7 +140,7 @@ class CompressRun {
       const pictures = await picturesOf(shownRows(report), data.judged, dataModelOf(base, target));
       await writeReport(directory, report, this.#contenders, pictures);
       this.#context.progress.end();
-      this.#tell(`report: ${path.join(directory, PAGE_FILE)}`);
+      this.#print(`report: ${path.join(directory, PAGE_FILE)}`);
     }
     if (wanted === undefined || hold === undefined) return report.candidates.some(({ passed }) => passed) ? 0 : 1;
     return this.#publish(wanted, { target, report, samples: await readAll(spread(data.judged, GOLDEN_ROWS)) });
@@ -207,9 +207,9 @@ class CompressRun {
         await this.#open(await makeCandidate(onnx, technique, { ranges, keep }, work), target);
       } catch (error) {
         if (signal.aborted) throw error;
-        const told = expected(error);
-        if (!(told instanceof CliError)) throw error;
-        notMade.push({ name, reason: told.message });
+        const cause = expected(error);
+        if (!(cause instanceof CliError)) throw error;
+        notMade.push({ name, reason: cause.message });
       }
     }
     return notMade;
@@ -249,7 +249,7 @@ class CompressRun {
       hold,
     });
     this.#context.progress.end();
-    this.#tell(`published: ${directory} (${wanted}), without traffic: ${hold.text}`);
+    this.#print(`published: ${directory} (${wanted}), without traffic: ${hold.text}`);
     return 0;
   }
 
@@ -258,7 +258,7 @@ class CompressRun {
   }
 
   /** Beside a report on stdout, everything else goes to stderr. */
-  #tell(text: string): void {
+  #print(text: string): void {
     (this.#flags.json === true ? process.stderr : process.stdout).write(`${text}\n`);
   }
 }

@@ -65,7 +65,7 @@ async function follow(model: string, connection: ConnectionOptions): Promise<num
       } else {
         answeredAt = performance.now();
         if (isOver(state)) return conclude(state, reporter);
-        reporter.tell(state);
+        reporter.print(state);
         reporter.wait(describeWait(state));
       }
       await sleep(LOOK_MS);
@@ -88,7 +88,7 @@ async function stateOf(client: InferenceClient, model: string): Promise<RolloutS
 }
 
 function conclude(state: RolloutState, reporter: Reporter): number {
-  reporter.tell(state);
+  reporter.print(state);
   const { model, from, to, stage, inForce } = state;
   if (stage !== 'promoted') {
     process.stdout.write(`version ${to} of ${model} was rolled back, and version ${from} answers\n`);
@@ -111,18 +111,18 @@ function isOver({ stage }: RolloutState): boolean {
 class Reporter {
   readonly #isTerminal = process.stderr.isTTY === true;
   /** The events of the last look; times cannot order them, for the server's clock may be set back. */
-  #told: ReadonlySet<string> = new Set();
+  #printed: ReadonlySet<string> = new Set();
   #remindedAt = performance.now();
   #line = '';
 
-  tell({ events }: RolloutState): void {
+  print({ events }: RolloutState): void {
     const keyOf = ({ atMs, text }: (typeof events)[number]): string => `${atMs} ${text}`;
     for (const event of events) {
-      if (this.#told.has(keyOf(event))) continue;
+      if (this.#printed.has(keyOf(event))) continue;
       this.#erase();
       process.stdout.write(`${timeOf(event.atMs)}  ${toOneLine(event.text)}\n`);
     }
-    this.#told = new Set(events.map(keyOf));
+    this.#printed = new Set(events.map(keyOf));
   }
 
   wait(text: string): void {
@@ -181,7 +181,7 @@ export async function showRollouts(model: string | undefined, flags: StatusFlags
   } else {
     for (const state of rollouts) {
       process.stdout.write(describePlan(state));
-      new Reporter().tell(state);
+      new Reporter().print(state);
       if (!isOver(state)) process.stdout.write(`${describeWait(state)}\n`);
     }
   }

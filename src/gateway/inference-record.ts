@@ -4,7 +4,7 @@ import type { InferRequest } from '../wire/infer-request.ts';
 import type { InferResponse } from '../wire/infer-response.ts';
 import type { Call } from './accept/call.ts';
 import type { Permit } from './admit/admission.ts';
-import type { RideTiming } from './batch/queued-request.ts';
+import type { RequestTiming } from './batch/queued-request.ts';
 import { InferError, REASONS } from './errors.ts';
 import type { Servable } from './models/servable.ts';
 import { diagnostics } from './ops/diagnostics.ts';
@@ -14,7 +14,7 @@ export interface Answer {
   readonly chunks: readonly Uint8Array[];
   /** What they encode. */
   readonly response: InferResponse;
-  readonly timing: RideTiming;
+  readonly timing: RequestTiming;
   /** Nothing holds a view of the request any more. */
   readonly requestIsSpent?: boolean;
 }
@@ -82,7 +82,7 @@ export class InferenceRecord {
   }
 }
 
-function hasRun({ cache }: RideTiming): boolean {
+function hasRun({ cache }: RequestTiming): boolean {
   return cache === undefined || cache.outcome === 'miss';
 }
 

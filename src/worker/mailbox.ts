@@ -128,10 +128,10 @@ export class Mailbox {
   }
 
   /**
-   * After a batch: `reached` is where its outputs end. Memory that no batch has used for a second is given back; doing so after
+   * Ends a batch; `reached` is where its outputs end. Memory that no batch has used for a second is given back; doing so after
    * each batch would cost as much as copying its tensors.
    */
-  settle(reached: number): void {
+  release(reached: number): void {
     this.#busy = false;
     this.#size = Math.max(this.#size, reached);
     this.#peak = Math.max(this.#peak, reached);

@@ -17,7 +17,7 @@ export class RunChannel {
 
   private constructor(path: string) {
     // `onread` takes the bytes from one buffer, without a stream between.
-    const callback = (length: number, buffer: Uint8Array): boolean => this.#hear(buffer.subarray(0, length));
+    const callback = (length: number, buffer: Uint8Array): boolean => this.#receive(buffer.subarray(0, length));
     this.#socket = net.connect({ path, onread: { buffer: Buffer.allocUnsafeSlow(READ_BYTES), callback } });
     // An error is followed by the close.
     this.#socket.on('error', () => {});
@@ -53,7 +53,7 @@ export class RunChannel {
   }
 
   /** @returns that there may be more. */
-  #hear(piece: Uint8Array): boolean {
+  #receive(piece: Uint8Array): boolean {
     let frame: Frame | undefined;
     try {
       frame = this.#reader.push(piece);

@@ -218,7 +218,7 @@ describe('after a batch', () => {
   /** One batch: inputs of so many bytes, and outputs of 4. */
   function batch(box: Mailbox, bytes: number): void {
     box.writeSync([pattern(bytes)], 0);
-    box.settle(bytes + 4);
+    box.release(bytes + 4);
   }
 
   test('with a few pages, the memory is kept, and no timer runs', () => {
@@ -245,7 +245,7 @@ describe('after a batch', () => {
     const other = Mailbox.open(box.path);
     onTestFinished(() => other.close());
     other.writeSync([new Uint8Array(5 * MIB)], 128);
-    box.settle(5 * MIB + 128);
+    box.release(5 * MIB + 128);
     vi.advanceTimersByTime(2_000);
     expect(sizeOf(box)).toBe(0);
   });
@@ -270,7 +270,7 @@ describe('after a batch', () => {
     expect(box.busy).toBe(true);
     vi.advanceTimersByTime(5_000);
     expect(Buffer.compare(await box.read(0, 100), pattern(100))).toBe(0);
-    box.settle(200);
+    box.release(200);
     vi.advanceTimersByTime(1_000);
     expect(sizeOf(box)).toBe(200);
     vi.advanceTimersByTime(1_000);

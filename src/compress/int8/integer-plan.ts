@@ -60,14 +60,14 @@ class Planner {
   plan(): IntegerPlan {
     for (const node of this.#graph.nodes) this.#propose(node);
     // Each that is left out may leave others without a reason to stay in.
-    for (let settled = false; !settled; ) {
-      settled = true;
+    for (let isStable = false; !isStable; ) {
+      isStable = true;
       for (const node of this.#others) {
         const reason = this.#objection(node);
         if (reason === undefined) continue;
         this.#others.delete(node);
         this.#reasons.set(node, reason);
-        settled = false;
+        isStable = false;
       }
     }
     const pairs = this.#pairs();

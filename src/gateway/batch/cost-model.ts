@@ -55,7 +55,7 @@ export class CostModel {
   readonly #contentions: Contention[] = [];
   #runs = 0;
   /** Runs that predictions take into account. */
-  #settledRuns = 0;
+  #includedRuns = 0;
   #latestSize = UNIT_ROW;
   #lastMs = Number.NEGATIVE_INFINITY;
   #pace: Pace = UNKNOWN_PACE;
@@ -94,8 +94,8 @@ export class CostModel {
     this.#latestSize = size;
     this.#regression.learn(size, rows, cost);
     curve.learn(rows, cost, elapsedMs, this.#runs);
-    if (samples >= USUAL_RUNS && this.#isUsual(ms / expected) && this.#runs - this.#settledRuns < USUAL_RUNS) return;
-    this.#settledRuns = this.#runs;
+    if (samples >= USUAL_RUNS && this.#isUsual(ms / expected) && this.#runs - this.#includedRuns < USUAL_RUNS) return;
+    this.#includedRuns = this.#runs;
     this.#pace = this.#recent.pace(this.#costOfRun);
   }
 
@@ -160,7 +160,7 @@ export class CostModel {
   }
 
   #costOn(curve: CostCurve, rows: number): number {
-    return Math.max(LEAST_MS, curve.cost(rows, this.#settledRuns, this.#pace.spread) * this.#level);
+    return Math.max(LEAST_MS, curve.cost(rows, this.#includedRuns, this.#pace.spread) * this.#level);
   }
 
   readonly #costOfRun = ({ curve, rows }: Run): number => this.#costOn(curve, rows);

@@ -19,7 +19,7 @@ export interface OutputTensor {
 }
 
 /** Where the time of a request went, in milliseconds, and in what company. */
-export interface RideTiming {
+export interface RequestTiming {
   readonly queueMs: number;
   readonly inputMs: number;
   readonly computeMs: number;
@@ -37,7 +37,7 @@ export interface CacheLookup {
 
 export interface InferOutputs {
   readonly outputs: readonly OutputTensor[];
-  readonly timing: RideTiming;
+  readonly timing: RequestTiming;
   /** True where no run, no output, and nothing that is kept holds a view of the request's tensors; absent where that is not known. */
   readonly requestIsSpent?: boolean;
 }

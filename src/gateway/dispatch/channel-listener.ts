@@ -17,7 +17,7 @@ export class ChannelListener {
   readonly address: ChannelAddress;
   readonly #server: net.Server;
   readonly #key = randomBytes(CHANNEL_KEY_BYTES);
-  /** Those who have not said the key yet. */
+  /** Those who have not received the key yet. */
   readonly #strangers = new Set<net.Socket>();
   #socket: net.Socket | undefined;
 
@@ -47,18 +47,18 @@ export class ChannelListener {
 
   #meet(socket: net.Socket): void {
     this.#strangers.add(socket);
-    let said: Buffer = Buffer.alloc(0);
-    const hear = (bytes: Buffer): void => {
-      said = Buffer.concat([said, bytes]);
-      if (said.length < CHANNEL_KEY_BYTES) return;
-      socket.off('data', hear);
-      if (this.#socket === undefined && said.length === CHANNEL_KEY_BYTES && timingSafeEqual(said, this.#key)) {
+    let received: Buffer = Buffer.alloc(0);
+    const receive = (bytes: Buffer): void => {
+      received = Buffer.concat([received, bytes]);
+      if (received.length < CHANNEL_KEY_BYTES) return;
+      socket.off('data', receive);
+      if (this.#socket === undefined && received.length === CHANNEL_KEY_BYTES && timingSafeEqual(received, this.#key)) {
         this.#welcome(socket);
       } else {
         socket.destroy();
       }
     };
-    socket.on('data', hear);
+    socket.on('data', receive);
     // An error is followed by the close.
     socket.on('error', () => {});
     socket.on('close', () => this.#strangers.delete(socket));

@@ -34,7 +34,7 @@ export class InstanceChannel {
     this.#inputs = tensorNumbers(info.inputs);
     this.#watch = watch;
     this.#kill = kill;
-    socket.on('data', this.#hear);
+    socket.on('data', this.#receive);
     socket.on('close', this.#lost);
     // It may have gone while the model was loaded.
     if (socket.destroyed) this.#lost();
@@ -79,7 +79,7 @@ export class InstanceChannel {
     this.#socket.destroy();
   }
 
-  readonly #hear = (piece: Uint8Array): void => {
+  readonly #receive = (piece: Uint8Array): void => {
     try {
       const report = this.#reader.push(piece)?.report(this.#info.outputs);
       if (report === undefined) return;
@@ -88,7 +88,7 @@ export class InstanceChannel {
       this.#answer(report);
     } catch (error) {
       // No byte after this one can be understood.
-      this.#socket.off('data', this.#hear);
+      this.#socket.off('data', this.#receive);
       const text = messageOf(error);
       this.#kill({ cause: `sent a malformed frame: ${text}`, timedOut: false });
     }

@@ -161,7 +161,7 @@ export class InstanceGroup implements HostedModel {
     const first = await this.#attempt(instance, batch, signature, bounds, 'first');
     const outcome =
       first instanceof NoRoom ? await this.#retry(first, instance, batch, signature, bounds, until) : first;
-    if (outcome.kind !== 'ok') instance.mailbox.settle(0);
+    if (outcome.kind !== 'ok') instance.mailbox.release(0);
     if (outcome.kind === 'exceeded') this.#renewLater(instance);
     instance.busy = false;
     this.#room.ended();

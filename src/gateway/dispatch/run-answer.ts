@@ -19,7 +19,7 @@ export async function readAnswer(
   let to = from;
   for (const { offset, byteLength } of places) to = Math.max(to, offset + byteLength);
   const bytes = await mailbox.read(from, to - from);
-  mailbox.settle(to);
+  mailbox.release(to);
   const outputs = places.map(({ name, datatype, shape, offset, byteLength }) => ({
     name,
     datatype,

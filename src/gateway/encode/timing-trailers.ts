@@ -1,12 +1,12 @@
 /** Where a request's time went, for callers who ask for it with the metadata key `tensorgate-timing`. */
 
 import type { Call, Trailers } from '../accept/call.ts';
-import type { RideTiming } from '../batch/queued-request.ts';
+import type { RequestTiming } from '../batch/queued-request.ts';
 
 const ASKED_BY = 'tensorgate-timing';
 
 /** The trailers `tensorgate-batch-rows`, `tensorgate-queue-us` and `tensorgate-compute-us`, where they were asked for. */
-export function timingTrailers(call: Call, { batchRows, queueMs, computeMs }: RideTiming): Trailers | undefined {
+export function timingTrailers(call: Call, { batchRows, queueMs, computeMs }: RequestTiming): Trailers | undefined {
   if (call.get(ASKED_BY) === undefined) return undefined;
   return {
     'tensorgate-batch-rows': String(batchRows),

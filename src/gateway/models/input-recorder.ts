@@ -45,7 +45,7 @@ export class InputRecorder {
   readonly #random: () => number;
   /** Rows that came, by model. */
   readonly #seen = new Map<string, number>();
-  readonly #told = new Set<string>();
+  readonly #warned = new Set<string>();
   /** By file: of two rows for one place the later counts. */
   readonly #pending = new Map<string, Pending>();
   #pendingBytes = 0;
@@ -62,7 +62,10 @@ export class InputRecorder {
     const { inputs } = signature;
     const unfit = inputs.find(({ datatype }) => !isNumpyDatatype(datatype));
     if (unfit !== undefined) {
-      this.#tell(name, `requests of model '${name}' are not recorded: its input '${unfit.name}' is ${unfit.datatype}`);
+      this.#warnOnce(
+        name,
+        `requests of model '${name}' are not recorded: its input '${unfit.name}' is ${unfit.datatype}`,
+      );
       return;
     }
     const rows = axis === 'rows' ? tensors.rows : 1;
@@ -100,7 +103,7 @@ export class InputRecorder {
       this.#pending.delete(next.file);
       await writeWhole(next.file, next.arrays).catch((error: unknown) => {
         const reason = messageOf(error);
-        this.#tell('', `a row was not recorded: ${reason}`);
+        this.#warnOnce('', `a row was not recorded: ${reason}`);
       });
       this.#pendingBytes -= next.bytes;
     }
@@ -108,9 +111,9 @@ export class InputRecorder {
   }
 
   /** Once for each subject. */
-  #tell(subject: string, text: string): void {
-    if (this.#told.has(subject)) return;
-    this.#told.add(subject);
+  #warnOnce(subject: string, text: string): void {
+    if (this.#warned.has(subject)) return;
+    this.#warned.add(subject);
     diagnostics.notice.publish({ level: 'warn', text });
   }
 }

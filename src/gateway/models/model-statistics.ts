@@ -2,7 +2,7 @@
 
 import type { Batch } from '../batch/batch.ts';
 import { type PaddingSum, paddingOf } from '../batch/padding.ts';
-import type { RideTiming } from '../batch/queued-request.ts';
+import type { RequestTiming } from '../batch/queued-request.ts';
 import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { Reason } from '../errors.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
@@ -76,7 +76,7 @@ export class ModelStatistics {
    * Charges a request that was answered the whole run of its batch, as Triton does: the three compute counts stay equal. One
    * that had no run of its own is charged none.
    */
-  recordSuccess(rows: number, timing: RideTiming, totalMs: number, nowMs = performance.now()): void {
+  recordSuccess(rows: number, timing: RequestTiming, totalMs: number, nowMs = performance.now()): void {
     const { cache } = timing;
     this.lastInferenceMs = Date.now();
     this.lastUsedMs = nowMs;
@@ -112,7 +112,7 @@ export class ModelStatistics {
   }
 
   /** Charges a run of so many rows. A request of an ensemble counts as one. */
-  recordRun(rows: number, outcome: Pick<RideTiming, 'inputMs' | 'computeMs' | 'outputMs'>): void {
+  recordRun(rows: number, outcome: Pick<RequestTiming, 'inputMs' | 'computeMs' | 'outputMs'>): void {
     this.executionCount++;
     const found = this.batches.get(rows);
     const sum = found ?? {

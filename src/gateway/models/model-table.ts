@@ -40,13 +40,13 @@ export class ModelTable {
     const ascending = versions.toSorted((a, b) => compareVersions(a.ref.version, b.ref.version));
     this.#versions.set(name, ascending);
     this.#updateTraffic(name, ascending.at(-1));
-    this.#tell(name);
+    this.#notify(name);
   }
 
   /** Records a model that cannot be loaded at all. */
   addBroken(name: string, problem: string): void {
     this.#broken.set(name, problem);
-    this.#tell(name);
+    this.#notify(name);
   }
 
   /** From now on there never was such a model. */
@@ -54,7 +54,7 @@ export class ModelTable {
     this.#versions.delete(name);
     this.#broken.delete(name);
     this.#traffic.delete(name);
-    this.#tell(name);
+    this.#notify(name);
   }
 
   /**
@@ -150,7 +150,7 @@ export class ModelTable {
     else traffic.configure(plan);
   }
 
-  #tell(name: string): void {
+  #notify(name: string): void {
     for (const listener of this.#listeners) listener(name);
   }
 }

@@ -41,7 +41,7 @@ const SERVER_ERRORS: ReadonlySet<StatusName> = new Set([
 const spans = new WeakMap<ObservedCall, Span>();
 
 /** Calls whose sampling is already decided. */
-const settled = new WeakSet<ObservedCall>();
+const decided = new WeakSet<ObservedCall>();
 
 /** Calls whose callers trace them. */
 const followed = new WeakSet<ObservedCall>();
@@ -70,15 +70,15 @@ export function recordTraces(tracer: Tracer, settings: TraceSettings): () => voi
   const unsubscribe = [
     diagnostics.callStarted.subscribe(({ call }) => startCall(tracer, call)),
     diagnostics.inferenceEnded.subscribe((end) => {
-      settleCall(settings, end.call, end.model?.name);
+      decideSampling(settings, end.call, end.model?.name);
       describeInference(end);
     }),
     diagnostics.batchEnded.subscribe((batch) => {
-      for (const call of batch.calls) settleCall(settings, call, batch.model.name);
+      for (const call of batch.calls) decideSampling(settings, call, batch.model.name);
       addBatch(tracer, batch);
     }),
     diagnostics.callEnded.subscribe((end) => {
-      settleCall(settings, end.call, undefined);
+      decideSampling(settings, end.call, undefined);
       endCall(end);
     }),
   ];
@@ -104,11 +104,11 @@ function startCall(tracer: Tracer, call: ObservedCall): void {
  * Decides once for each call whether it is traced. A span that is not to be is forgotten: one that never ends is never
  * exported. A stream goes to many models, so what holds for all of them decides.
  */
-function settleCall(settings: TraceSettings, call: ObservedCall, model: string | undefined): void {
+function decideSampling(settings: TraceSettings, call: ObservedCall, model: string | undefined): void {
   const whole = wholeOf(call);
   const span = spans.get(whole);
-  if (span === undefined || settled.has(whole)) return;
-  settled.add(whole);
+  if (span === undefined || decided.has(whole)) return;
+  decided.add(whole);
   const own = call.step?.of ?? call;
   const name = own.stream === undefined ? (call.step?.ensemble ?? model ?? '') : '';
   if (!settings.isTraced(name, followed.has(whole))) spans.delete(whole);

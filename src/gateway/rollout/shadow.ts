@@ -17,7 +17,7 @@ import { readInputs } from '../admit/large-request.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
 import { validate } from '../admit/validate.ts';
 import { byteLengthOf } from '../batch/output-limit.ts';
-import type { OutputTensor, RideTiming } from '../batch/queued-request.ts';
+import type { OutputTensor, RequestTiming } from '../batch/queued-request.ts';
 import { InferError } from '../errors.ts';
 import type { InferenceRecord } from '../inference-record.ts';
 import type { ModelTable } from '../models/model-table.ts';
@@ -40,7 +40,7 @@ interface Original {
   readonly request: InferRequest;
   readonly model: Servable;
   readonly outputs: readonly OutputTensor[];
-  readonly timing: RideTiming;
+  readonly timing: RequestTiming;
 }
 
 /** Which versions a copy is about. */
@@ -78,7 +78,7 @@ export class Shadows {
   mirror(
     { model, request, bytes, call: { path } }: InferenceRecord,
     outputs: readonly OutputTensor[],
-    timing: RideTiming,
+    timing: RequestTiming,
   ): boolean {
     if (model === undefined || request === undefined || this.#ended) return false;
     const plan = this.#models.trafficOf(model.ref.name)?.plan.shadow;
@@ -86,7 +86,7 @@ export class Shadows {
     const pair = { model: model.ref.name, primary: model.ref.version, shadow: plan.version };
     const permit = this.#hold(footprint(bytes, request), outputs);
     if (permit === undefined) {
-      this.#tell(pair, { kind: 'shed', cause: 'no_room' });
+      this.#report(pair, { kind: 'shed', cause: 'no_room' });
       return false;
     }
     // SHADOW-1: by then the answer is written.
@@ -117,10 +117,11 @@ export class Shadows {
       if (this.#ended) return;
       const shadow = this.#models.versionsOf(pair.model).find(({ ref }) => ref.version === pair.shadow);
       const cause = this.#obstacle(original.model, shadow);
-      if (cause !== undefined || shadow === undefined) this.#tell(pair, { kind: 'shed', cause: cause ?? 'not_ready' });
-      else this.#tell(pair, await this.#run(shadow, original));
+      if (cause !== undefined || shadow === undefined)
+        this.#report(pair, { kind: 'shed', cause: cause ?? 'not_ready' });
+      else this.#report(pair, await this.#run(shadow, original));
     } catch (thrown) {
-      if (!this.#ended) this.#tell(pair, { kind: 'failed', reason: InferError.from(thrown).reason });
+      if (!this.#ended) this.#report(pair, { kind: 'failed', reason: InferError.from(thrown).reason });
     } finally {
       permit[Symbol.dispose]();
     }
@@ -182,7 +183,7 @@ export class Shadows {
     return compared;
   }
 
-  #tell(pair: Pair, outcome: ShadowEnded['outcome']): void {
+  #report(pair: Pair, outcome: ShadowEnded['outcome']): void {
     const event = { ...pair, outcome };
     this.ledger.record(event);
     diagnostics.shadowEnded.publish(event);
@@ -201,6 +202,6 @@ function alone(output: OutputTensor): OutputTensor {
 }
 
 /** Time from the queue to the outputs, in milliseconds. */
-function sumOf({ queueMs, inputMs, computeMs, outputMs }: RideTiming): number {
+function sumOf({ queueMs, inputMs, computeMs, outputMs }: RequestTiming): number {
   return queueMs + inputMs + computeMs + outputMs;
 }

@@ -30,7 +30,7 @@ export class StateDirectory {
   /** All records. An unreadable one is reported and kept. */
   async read(): Promise<RolloutRecord[]> {
     const names = await fs.readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') tell(`the rollouts in ${this.#directory} cannot be read`, error);
+      if (error.code !== 'ENOENT') logFailure(`the rollouts in ${this.#directory} cannot be read`, error);
       return [];
     });
     const models = names.flatMap((name) => (name.endsWith(EXTENSION) ? [name.slice(0, -EXTENSION.length)] : []));
@@ -44,7 +44,7 @@ export class StateDirectory {
         this.#known.set(model, text);
         records.push(record);
       } catch (error) {
-        tell(
+        logFailure(
           `${file} is no state of a rollout that can be taken up: the model is served as its configuration says`,
           error,
         );
@@ -139,6 +139,6 @@ function unwritable(file: string, cause: unknown): Error {
   );
 }
 
-function tell(text: string, cause: unknown): void {
+function logFailure(text: string, cause: unknown): void {
   diagnostics.notice.publish({ level: 'error', text, cause });
 }

@@ -74,7 +74,7 @@ class Batch {
 
   async end(): Promise<void> {
     this.running = false;
-    this.#mailbox.settle(this.#bytes);
+    this.#mailbox.release(this.#bytes);
     this.#end(OK);
     expect(await this.outcome).toEqual(OK);
     this.#directory.room.ended();
@@ -107,7 +107,7 @@ describe('a batch that found no room', () => {
   test('takes the room of idle mailboxes', async () => {
     const idle = directory.mailbox();
     idle.writeSync([new Uint8Array(900 * KIB)], 0);
-    idle.settle(900 * KIB);
+    idle.release(900 * KIB);
     const batch = await running(directory, 500);
     expect(fs.statSync(idle.path).size).toBe(0);
     await batch.end();
@@ -223,7 +223,7 @@ describe('a batch that found no room', () => {
 test('a mailbox that cannot be made is tried again without the memory of idle ones', () => {
   const idle = directory.mailbox();
   idle.writeSync([new Uint8Array(900 * KIB)], 0);
-  idle.settle(900 * KIB);
+  idle.release(900 * KIB);
   const real = fs.openSync;
   vi.spyOn(fs, 'openSync').mockImplementation((...parameters) => {
     if (fs.statSync(idle.path).size > 0) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });

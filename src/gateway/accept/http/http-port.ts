@@ -144,7 +144,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
   async drain(graceMs: number): Promise<void> {
     this.announceEnd();
     let open: Iterable<HttpConnection> = [...this.#connections];
-    const { promise: settled, resolve } = Promise.withResolvers<void>();
+    const { promise: drained, resolve } = Promise.withResolvers<void>();
     const look = (): void => {
       const busy = this.#retireQuiet(open, QUIET_MS);
       open = busy;
@@ -160,7 +160,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
     );
     const end = setTimeout(resolve, graceMs);
     look();
-    await settled;
+    await drained;
     clearInterval(looks);
     clearTimeout(abandonment);
     clearTimeout(end);

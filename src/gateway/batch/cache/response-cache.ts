@@ -62,9 +62,9 @@ export class ResponseCache implements Batcher {
       const nothing = { queueMs: 0, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
       return Promise.resolve({ outputs, timing: { ...nothing, cache: { outcome: 'hit', ms: lookupMs } } });
     }
-    const rider = { call, arrivalMs, expiresAt: this.#expiryOf(call, terms, arrivalMs), lookupMs };
+    const sharer = { call, arrivalMs, expiresAt: this.#expiryOf(call, terms, arrivalMs), lookupMs };
     const underWay = this.#joinable.get(hash);
-    if (underWay?.isFor(terms) && isSame(underWay.tensors, tensors)) return underWay.join(rider);
+    if (underWay?.isFor(terms) && isSame(underWay.tensors, tensors)) return underWay.join(sharer);
     const run: SharedRun = new SharedRun({
       model: this.#options.model,
       tensors,
@@ -79,7 +79,7 @@ export class ResponseCache implements Batcher {
     this.#runs.add(run);
     // If two runs cannot share, later requests join the later run, which lasts longer.
     this.#joinable.set(hash, run);
-    return run.join(rider);
+    return run.join(sharer);
   }
 
   forecast(request: RequestSize): Forecast {

@@ -25,7 +25,7 @@ export class RepositoryWatch {
   /** What the last look saw, by model. */
   #seen: ReadonlyMap<string, string> = new Map();
   /** Fingerprints of the reported models. */
-  readonly #told = new Map<string, string>();
+  readonly #reported = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -56,13 +56,13 @@ export class RepositoryWatch {
       const before = this.#seen;
       this.#seen = seen;
       for (const [name, print] of seen) {
-        if (before.get(name) !== print || this.#told.get(name) === print) continue;
-        this.#told.set(name, print);
+        if (before.get(name) !== print || this.#reported.get(name) === print) continue;
+        this.#reported.set(name, print);
         this.#watcher.changed(name);
       }
       for (const name of this.#watcher.names) {
         if (seen.has(name) || before.has(name)) continue;
-        this.#told.delete(name);
+        this.#reported.delete(name);
         this.#watcher.gone(name);
       }
     } catch (error) {
