@@ -1,6 +1,6 @@
 import { ErrorCode } from './error-code.ts';
-import type { Farewell } from './farewell.ts';
 import type { FrameWriter } from './frame-writer.ts';
+import type { GracefulShutdown } from './graceful-shutdown.ts';
 import type { Http2Limits, LimitListener } from './limits.ts';
 import type { Pings } from './pings.ts';
 import type { RequestRoom } from './request-room.ts';
@@ -36,7 +36,7 @@ export interface UpkeepOwner extends LimitListener {
 /** Looks at a connection about once a second, and does the work that is due. */
 export class ConnectionUpkeep {
   readonly #owner: UpkeepOwner;
-  readonly #farewell: Farewell;
+  readonly #shutdown: GracefulShutdown;
   readonly #openedAt: number;
   readonly #maxAgeMs: number;
   /** The last byte came. */
@@ -47,10 +47,10 @@ export class ConnectionUpkeep {
   #unfinished = 0;
   #unfinishedSince = 0;
 
-  constructor(owner: UpkeepOwner, farewell: Farewell) {
+  constructor(owner: UpkeepOwner, shutdown: GracefulShutdown) {
     const { now, limits } = owner;
     this.#owner = owner;
-    this.#farewell = farewell;
+    this.#shutdown = shutdown;
     this.#openedAt = now;
     this.receivedAt = now;
     this.#lookedAt = now;
@@ -119,7 +119,7 @@ export class ConnectionUpkeep {
       unfinishedSince: this.#unfinished === 0 ? undefined : this.#unfinishedSince,
       pingedAt: this.#owner.pings.askedAt,
       blockedAt: this.blockedAt,
-      retiredAt: this.#farewell.announcedAt,
+      retiredAt: this.#shutdown.announcedAt,
     };
   }
 }

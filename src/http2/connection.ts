@@ -13,9 +13,9 @@ import { ByteBudget } from './byte-budget.ts';
 import { ConnectionUpkeep, type UpkeepOwner } from './connection-upkeep.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
 import type { CutReason } from './exchange.ts';
-import { Farewell, type FarewellOwner } from './farewell.ts';
 import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { GracefulShutdown, type GracefulShutdownOwner } from './graceful-shutdown.ts';
 import type { Http2Limits, LimitListener, LimitName } from './limits.ts';
 import { freeOwnBuffer } from './own-buffer.ts';
 import type { Peer } from './peer.ts';
@@ -64,7 +64,7 @@ const FREED_BYTES = 16 * 1024;
 /** Why the connection goes that leaves most unread. */
 export const TOO_MUCH_UNREAD = 'too many answers are unread';
 
-export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, FarewellOwner, UpkeepOwner {
+export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, GracefulShutdownOwner, UpkeepOwner {
   readonly peer: Peer;
   readonly wayBack = new WayBack();
   readonly room: RequestRoom;
@@ -75,7 +75,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
   readonly writer: FrameWriter;
   readonly sender: Sender;
   readonly pings: Pings;
-  readonly #farewell: Farewell;
+  readonly #shutdown: GracefulShutdown;
   readonly #upkeep: ConnectionUpkeep;
   readonly #receiver: Receiver;
   readonly #host: ConnectionHost;
@@ -105,8 +105,8 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
     this.sender = new Sender(this.writer, this.settings, this.unread, host.protocol.responseHeaders(), this);
     this.#receiver = new Receiver(this);
     this.pings = new Pings(this);
-    this.#farewell = new Farewell(this, socket);
-    this.#upkeep = new ConnectionUpkeep(this, this.#farewell);
+    this.#shutdown = new GracefulShutdown(this, socket);
+    this.#upkeep = new ConnectionUpkeep(this, this.#shutdown);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('drain', () => this.#unblock());
     // A peer that closes its end is gone: a client has no other use for half a connection.
@@ -157,9 +157,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
     // What the socket holds counts without having been asked for.
     if (!this.#host.unread.has(0) && !this.#host.makeRoom(0, this)) {
       this.abort(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_UNREAD);
-    } else if (this.#farewell.isFinal && this.streams.size === 0 && !this.sender.isBlocked) {
+    } else if (this.#shutdown.isFinal && this.streams.size === 0 && !this.sender.isBlocked) {
       this.#over = true;
-      this.#farewell.close();
+      this.#shutdown.close();
     }
   }
 
@@ -175,18 +175,18 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
     this.#endStreams();
     this.sender.close();
     this.#receiver.close();
-    if (canSay) this.#farewell.close();
+    if (canSay) this.#shutdown.close();
     else this.#socket.destroy();
   }
 
   /** Ends the connection when its calls have ended. */
   drain(): void {
-    if (this.#over || this.#farewell.announcedAt !== undefined) return;
+    if (this.#over || this.#shutdown.announcedAt !== undefined) return;
     if (!this.#receiver.hasSettings) {
       this.#socket.destroy();
       return;
     }
-    this.#farewell.announce();
+    this.#shutdown.announce();
   }
 
   /** Abandons the exchanges that are open. */
@@ -277,7 +277,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
 
   get intake(): Intake {
     // Section 6.8: it crossed the last GOAWAY, which announced that it is not accepted.
-    if (this.#farewell.isFinal) return 'ignore';
+    if (this.#shutdown.isFinal) return 'ignore';
     if (this.isCrowded) {
       this.limitReached('maxUnreadBytes');
       return 'crowded';
@@ -309,7 +309,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
 
   takePingAnswer(opaque: Buffer): boolean {
     const answered = this.pings.answered(opaque);
-    if (answered === 'ask') this.#farewell.finish();
+    if (answered === 'ask') this.#shutdown.finish();
     return answered !== undefined;
   }
 
@@ -366,7 +366,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, F
 
   #gone(): void {
     this.#over = true;
-    this.#farewell.gone();
+    this.#shutdown.gone();
     this.#endStreams();
     this.sender.close();
     this.#receiver.close();

@@ -13,7 +13,7 @@ import type { RoomNeed } from './request-room.ts';
 import { ALPN_HTTP2, type TlsIdentity } from './tls-identity.ts';
 
 /** Part of the drain time reserved for the last answers. */
-const FAREWELL_MS = 100;
+const CLOSE_MS = 100;
 /** How often each connection is looked at. */
 const UPKEEP_MS = 1_000;
 
@@ -249,7 +249,7 @@ export class Http2Server implements ConnectionHost {
       () => {
         for (const connection of this.#connections) connection.abandon();
       },
-      Math.max(0, graceMs - FAREWELL_MS),
+      Math.max(0, graceMs - CLOSE_MS),
     );
     const end = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();

@@ -25,7 +25,7 @@ const KEEPALIVE_TIMEOUT_MS = 20_000;
 const MAX_CONNECTION_AGE_MS = 60 * 60_000;
 const MAX_CONNECTION_AGE_GRACE_MS = 10 * 60_000;
 /** Part of the drain time reserved for the last statuses, and for peers to close their end. */
-const FAREWELL_MS = 100;
+const CLOSE_MS = 100;
 
 export const listenGrpcJs: Listen = async (options, routes) => {
   const server = new Server({
@@ -126,12 +126,12 @@ class GrpcJsTransport implements Transport {
     const { server, listener, calls, sessions, sockets } = this.#parts;
     const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
     // A session ends its socket after its last call; a peer that then does not close its end is not waited for.
-    for (const socket of sockets) socket.once('finish', () => setTimeout(() => socket.destroy(), FAREWELL_MS).unref());
+    for (const socket of sockets) socket.once('finish', () => setTimeout(() => socket.destroy(), CLOSE_MS).unref());
     for (const session of sessions) session.close();
     const abandonAll = (): void => {
       for (const call of calls) call.abandon();
     };
-    const abandonment = setTimeout(abandonAll, Math.max(0, graceMs - FAREWELL_MS));
+    const abandonment = setTimeout(abandonAll, Math.max(0, graceMs - CLOSE_MS));
     const end = setTimeout(() => {
       for (const socket of sockets) socket.destroy();
     }, graceMs);

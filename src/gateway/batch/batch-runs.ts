@@ -19,7 +19,7 @@ export interface BatchRunOptions extends BatchEndOptions {
 }
 
 /** The parts of a scheduler that a run changes. */
-export interface RunGrounds {
+export interface BatchRunDependencies {
   readonly workload: Workload;
   readonly costs: CostModel;
   readonly share: DeviceShare;
@@ -38,7 +38,7 @@ export class BatchRuns {
   readonly #executor: Executor;
   readonly #wake: () => void;
 
-  constructor(options: BatchRunOptions, { workload, costs, share, rowLimits, executor, wake }: RunGrounds) {
+  constructor(options: BatchRunOptions, { workload, costs, share, rowLimits, executor, wake }: BatchRunDependencies) {
     this.#options = options;
     this.#workload = workload;
     this.#costs = costs;

@@ -24,7 +24,7 @@ const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
 
 /** The parts of a scheduler by which admission judges. */
-export interface AdmissionGrounds {
+export interface AdmissionDependencies {
   readonly model: ModelRef;
   readonly arrivals: Arrivals;
   readonly workload: Workload;
@@ -43,7 +43,7 @@ export class QueueAdmission {
   #probe: QueuedRequest | undefined;
   #probedAtMs = performance.now();
 
-  constructor({ model, arrivals, workload, predictor, executor }: AdmissionGrounds) {
+  constructor({ model, arrivals, workload, predictor, executor }: AdmissionDependencies) {
     this.#model = model;
     this.#arrivals = arrivals;
     this.#workload = workload;

@@ -18,12 +18,12 @@ export class ChannelListener {
   readonly #server: net.Server;
   readonly #key = randomBytes(CHANNEL_KEY_BYTES);
   /** Those who have not received the key yet. */
-  readonly #strangers = new Set<net.Socket>();
+  readonly #unproven = new Set<net.Socket>();
   #socket: net.Socket | undefined;
 
   private constructor() {
     this.address = { path: socketPath(), key: this.#key.toString('hex') };
-    this.#server = net.createServer((socket) => this.#meet(socket));
+    this.#server = net.createServer((socket) => this.#prove(socket));
     // A connection that cannot be accepted (no descriptor) is a thread that is not welcomed: its load ends at its limit.
     this.#server.on('error', () => {});
   }
@@ -42,18 +42,18 @@ export class ChannelListener {
   /** Listens no longer; the thread's connection stays. */
   close(): void {
     this.#server.close();
-    for (const stranger of this.#strangers) stranger.destroy();
+    for (const socket of this.#unproven) socket.destroy();
   }
 
-  #meet(socket: net.Socket): void {
-    this.#strangers.add(socket);
+  #prove(socket: net.Socket): void {
+    this.#unproven.add(socket);
     let received: Buffer = Buffer.alloc(0);
     const receive = (bytes: Buffer): void => {
       received = Buffer.concat([received, bytes]);
       if (received.length < CHANNEL_KEY_BYTES) return;
       socket.off('data', receive);
       if (this.#socket === undefined && received.length === CHANNEL_KEY_BYTES && timingSafeEqual(received, this.#key)) {
-        this.#welcome(socket);
+        this.#accept(socket);
       } else {
         socket.destroy();
       }
@@ -61,11 +61,11 @@ export class ChannelListener {
     socket.on('data', receive);
     // An error is followed by the close.
     socket.on('error', () => {});
-    socket.on('close', () => this.#strangers.delete(socket));
+    socket.on('close', () => this.#unproven.delete(socket));
   }
 
-  #welcome(socket: net.Socket): void {
-    this.#strangers.delete(socket);
+  #accept(socket: net.Socket): void {
+    this.#unproven.delete(socket);
     this.#socket = socket;
     socket.write(new FrameWriter().welcome());
   }

@@ -124,7 +124,7 @@ async function startSdk(
   diag.setLogger({ error: warn, warn, info: ignore, debug: ignore, verbose: ignore });
   const sdk = new NodeSDK({
     resource: ownResource(version),
-    // The last one that finds a context wins. Baggage of strangers is not taken in.
+    // The last one that finds a context wins. Baggage of unknown callers is dropped.
     ...((env['OTEL_PROPAGATORS'] ?? '') === '' && {
       textMapPropagator: new CompositePropagator({
         propagators: [new B3Propagator(), new W3CTraceContextPropagator()],

@@ -45,7 +45,7 @@ export interface HttpPort {
 const UPKEEP_MS = 1_000;
 const DRAIN_UPKEEP_MS = 25;
 /** The part of the time to drain that is left for the last answers to go out. */
-const FAREWELL_MS = 100;
+const CLOSE_MS = 100;
 /**
  * A connection that was in use so shortly before is not closed in a drain: its next request, which could cross the close, comes
  * first and is answered with `connection: close`.
@@ -156,7 +156,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
       () => {
         for (const connection of open) connection.abandon();
       },
-      Math.max(0, graceMs - FAREWELL_MS),
+      Math.max(0, graceMs - CLOSE_MS),
     );
     const end = setTimeout(resolve, graceMs);
     look();

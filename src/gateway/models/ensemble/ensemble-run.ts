@@ -31,7 +31,7 @@ import type { PathForecast } from './path-forecast.ts';
 import { ReadySteps } from './ready-steps.ts';
 import { StepCall } from './step-call.ts';
 import { StepTensors, type StepTensorsOptions } from './step-tensors.ts';
-import type { Passage } from './steps-in-flight.ts';
+import type { EnsembleProgress } from './steps-in-flight.ts';
 
 export interface EnsembleRunDependencies extends StepTensorsOptions {
   readonly models: Pick<ModelTable, 'find'>;
@@ -69,7 +69,7 @@ export class EnsembleRun {
   readonly #ready: ReadySteps;
   readonly #running = new Set<StepCall>();
   /** `undefined` until its first steps start. */
-  #passage: Passage | undefined;
+  #progress: EnsembleProgress | undefined;
   /** Needed steps that have not started, and that have not ended. */
   #unstarted = 0;
   #unended = 0;
@@ -108,14 +108,14 @@ export class EnsembleRun {
     if (this.#unended === 0) this.#succeed();
     else if (refusal !== undefined) this.#fail(refusal);
     else {
-      this.#passage = dependencies.forecast.enter(this.#rows, needed);
+      this.#progress = dependencies.forecast.enter(this.#rows, needed);
       this.#start(this.#tensors.firstSteps());
     }
   }
 
   /** By step. */
   get #unendedSteps(): readonly boolean[] {
-    return this.#passage?.unended ?? this.#tensors.needed;
+    return this.#progress?.unended ?? this.#tensors.needed;
   }
 
   /** Fails the request if steps of it are still to start. One whose last steps are in the hands of their models is left to them. */
@@ -162,7 +162,7 @@ export class EnsembleRun {
     const step = graph.steps[index];
     if (step === undefined) throw new TypeError(`no step ${index}`);
     this.#unstarted--;
-    this.#passage?.start(index);
+    this.#progress?.start(index);
     const call = new StepCall(this.#call, this.#deadline, name);
     const record = new InferenceRecord(NO_MESSAGE, call);
     this.#running.add(call);
@@ -192,7 +192,7 @@ export class EnsembleRun {
 
   #left(step: number, call: StepCall): void {
     this.#running.delete(call);
-    this.#passage?.end(step);
+    this.#progress?.end(step);
     this.#ready.end(step);
   }
 
@@ -244,7 +244,7 @@ export class EnsembleRun {
 
   /** ENS-1 */
   #leave(): void {
-    this.#passage?.leave();
+    this.#progress?.leave();
     this.#tensors.releaseAll();
   }
 

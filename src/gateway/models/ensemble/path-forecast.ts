@@ -11,7 +11,7 @@ import { type Forecast, type RequestSize, type SharedDevice, UNKNOWN } from '../
 import type { EnsembleGraph } from '../../repository/signature/ensemble-graph.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { StepPlace } from './ready-steps.ts';
-import { type Passage, StepsInFlight } from './steps-in-flight.ts';
+import { type EnsembleProgress, StepsInFlight } from './steps-in-flight.ts';
 
 /** Each request that waits asks in each decision of its model: for so many milliseconds all get the same answer, unless a step starts or ends. */
 const FRESH_MS = 0.5;
@@ -70,7 +70,7 @@ export class PathForecast {
   }
 
   /** A request is on its way. @param needed by step */
-  enter(rows: number, needed: readonly boolean[]): Passage {
+  enter(rows: number, needed: readonly boolean[]): EnsembleProgress {
     return this.#inFlight.enter(rows, needed);
   }
 

@@ -1,7 +1,7 @@
 /** How far the requests of an ensemble are: for each step, the rows that are still to come to it. */
 
-/** One request on its way. */
-export interface Passage {
+/** The progress of one request through its steps. */
+export interface EnsembleProgress {
   readonly rows: number;
   /** By step: it is needed, and has not ended. */
   readonly unended: readonly boolean[];
@@ -41,7 +41,7 @@ export class StepsInFlight {
     return this.#between[ended]?.[step] ?? 0;
   }
 
-  enter(rows: number, needed: readonly boolean[]): Passage {
+  enter(rows: number, needed: readonly boolean[]): EnsembleProgress {
     const unended = [...needed];
     const unstarted = new Set(needed.flatMap((isNeeded, step) => (isNeeded ? [step] : [])));
     const ended: number[] = [];

@@ -8,10 +8,10 @@ import type { Pings } from './pings.ts';
 /** When a peer does not answer the PING behind the first GOAWAY, its streams are taken to have arrived (section 6.8). */
 const LAST_STREAMS_MS = 1_000;
 /** What a peer gets to close its end. Until then we read, because to close a socket with unread bytes is to reset it. */
-const FAREWELL_MS = 100;
+const CLOSE_MS = 100;
 
-/** What a farewell needs of its connection. */
-export interface FarewellOwner {
+/** What the shutdown needs of its connection. */
+export interface GracefulShutdownOwner {
   readonly writer: FrameWriter;
   readonly pings: Pings;
   readonly limits: Http2Limits;
@@ -25,17 +25,17 @@ export interface FarewellOwner {
 }
 
 /**
- * How a connection ends that may finish its calls. GOAWAY comes twice (RFC 9113, section 6.8): the first says only that there
+ * Ends a connection after its open calls. GOAWAY comes twice (RFC 9113, section 6.8): the first says only that there
  * will be an end, and lets streams come that are under way; the second names the last that was taken.
  */
-export class Farewell {
-  readonly #owner: FarewellOwner;
+export class GracefulShutdown {
+  readonly #owner: GracefulShutdownOwner;
   readonly #socket: Duplex;
   #announcedAt: number | undefined;
   #isFinal = false;
   #destruction: NodeJS.Timeout | undefined;
 
-  constructor(owner: FarewellOwner, socket: Duplex) {
+  constructor(owner: GracefulShutdownOwner, socket: Duplex) {
     this.#owner = owner;
     this.#socket = socket;
   }
@@ -73,7 +73,7 @@ export class Farewell {
       this.#destruction = setTimeout(() => socket.destroy(), milliseconds).unref();
     };
     destroyAfter(this.#owner.limits.stallMs);
-    socket.end(() => destroyAfter(FAREWELL_MS));
+    socket.end(() => destroyAfter(CLOSE_MS));
   }
 
   /** The socket is closed. The timer would keep all that the connection has, and peers come and go much faster. */
