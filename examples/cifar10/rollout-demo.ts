@@ -69,7 +69,7 @@ const repository = path.join(work, 'models');
 let server: ChildProcess | undefined;
 let callers: Callers | undefined;
 try {
-  await tell();
+  await play();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
@@ -79,9 +79,9 @@ try {
   await fs.rm(work, { recursive: true, force: true });
 }
 
-async function tell(): Promise<void> {
+async function play(): Promise<void> {
   say(
-    `1. A service. Version 1 of ${MODEL} tells what is in a picture; its weights are float16. It serves, and callers ask it.`,
+    `1. A service. Version 1 of ${MODEL} classifies pictures; its weights are float16. It serves, and callers ask it.`,
   );
   await fs.cp(path.join(MODELS, MODEL, '1'), versionPath(1), { recursive: true });
   for (const file of ['config.yaml', 'labels.txt'])
@@ -142,7 +142,7 @@ async function tell(): Promise<void> {
   serving.kill('SIGTERM');
   const [code] = await exited;
   if (code !== 0) throw new Error(`the server ended with ${code}`);
-  say('It went as told.');
+  say('It went as planned.');
 }
 
 function say(...lines: readonly string[]): void {

@@ -83,7 +83,7 @@ describe('traces', () => {
   }
 
   test.each(Object.entries(CALLERS))(
-    'a call continues the trace of its caller, told by %s, and its batch links to it',
+    'a call continues the trace of its caller, named by %s, and its batch links to it',
     (_, caller) => {
       const spans = spansOf(caller.traceId);
       expect(spans.map(({ name }) => name).sort()).toEqual(['batch echo', INFER]);

@@ -16,7 +16,7 @@ test('the demo of a rollout runs to its end, exits with 0, and leaves no process
   const exited = once(child, 'exit');
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
   expect({ code, story: `${stdout}\n${stderr}` }).toEqual({ code: 0, story: expect.any(String) });
-  const told = [
+  const story = [
     'cifar10 version 1: 1 instance on cpu',
     /^int8 +[\d.]+ % +[\d.]+ % +4\d{6} .* passed$/m,
     /^published: .*\/cifar10\/2 \(int8\), without traffic/m,
@@ -28,10 +28,10 @@ test('the demo of a rollout runs to its end, exits with 0, and leaves no process
     /rolled back \(disagreement\): [\d.]+ % agree \(\d+ of \d+, at least 99 % must\)/,
     'version 3 of cifar10 was rolled back, and version 2 answers\n(exit code 1)\ncallers meanwhile: ',
     /^cifar10 +2 +3 +rolled_back +0 % +rolled back \(disagreement\)/m,
-    'It went as told.',
+    'It went as planned.',
   ];
   let from = 0;
-  for (const each of told) {
+  for (const each of story) {
     const rest = stdout.slice(from);
     const at = typeof each === 'string' ? rest.indexOf(each) : rest.search(each);
     expect(at, `${each} in what is left:\n${rest}`).toBeGreaterThanOrEqual(0);

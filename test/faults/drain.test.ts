@@ -142,14 +142,14 @@ describe('receiving SIGTERM while requests are under way through every door', ()
         process.kill(server.runnerPids()[0] ?? Number.NaN, 'SIGSEGV');
       },
     ],
-  ])('a server answers each of them once, refuses others, and exits with 0: %s', async (_, tell) => {
+  ])('a server answers each of them once, refuses others, and exits with 0: %s', async (_, notify) => {
     using repository = loopRepository();
     await using server = new ServerProcess(repository.directory);
     const addresses = await server.ready;
     const health = watchHealth(addresses.grpc);
     const { answers, done } = sendBurst(addresses);
     await untilTaken(addresses, ALL);
-    tell(server);
+    notify(server);
     await vi.waitUntil(async () => !(await accepts(addresses.grpc)), { timeout: 5_000, interval: 5 });
     // Refused already, with much of the work still to do.
     expect(answers.length).toBeLessThan(300);
@@ -401,12 +401,12 @@ describe('a server that receives SIGTERM while it loads models', () => {
   test.each([
     ['SIGTERM', (server: ServerProcess) => server.kill('SIGTERM')],
     ['SIGINT to it and its runners', (server: ServerProcess) => server.killGroup('SIGINT')],
-  ])('ends with 0 and says nothing of being ready: %s', async (_, tell) => {
+  ])('ends with 0 and says nothing of being ready: %s', async (_, notify) => {
     using repository = manyModels();
     await using server = new ServerProcess(repository.directory);
     await vi.waitUntil(() => server.runnerPids().length > 0, { timeout: 20_000, interval: 1 });
     const toldAt = performance.now();
-    tell(server);
+    notify(server);
     await expectGone(server);
     expect(performance.now() - toldAt).toBeLessThan(2_000);
     expect(server.lines).toEqual([]);

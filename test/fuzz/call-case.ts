@@ -58,7 +58,7 @@ function deliver(pending: Buffer[], random: Random, take: (piece: Buffer) => voi
   return bytes.length > 0;
 }
 
-interface Told {
+interface Outcome {
   status: string;
   text: string;
   trailers: Record<string, string>;
@@ -83,12 +83,12 @@ export async function tryCalls(random: Random): Promise<void> {
   const session = http2.connect('http://peer', { createConnection: () => socket, settings: anySettings(random) });
   const failures: unknown[] = [];
   session.on('error', (error) => failures.push(error));
-  const told: Told[] = [];
+  const outcomes: Outcome[] = [];
   let asked = 0;
-  for (let turns = 0; turns < 3_000 && told.filter(Boolean).length < answers.length; turns++) {
+  for (let turns = 0; turns < 3_000 && outcomes.filter(Boolean).length < answers.length; turns++) {
     if (asked < answers.length && random() < 0.5) {
       call(session, asked, (outcome, index) => {
-        told[index] = outcome;
+        outcomes[index] = outcome;
       });
       asked++;
     }
@@ -104,7 +104,7 @@ export async function tryCalls(random: Random): Promise<void> {
   assert.deepEqual(failures, []);
   for (const [index, { code, text, trailers, message }] of answers.entries()) {
     const isOk = code === 0;
-    assert.deepEqual(told[index], {
+    assert.deepEqual(outcomes[index], {
       status: String(code),
       text: isOk ? '' : text,
       trailers,
@@ -114,7 +114,7 @@ export async function tryCalls(random: Random): Promise<void> {
   assert.deepEqual(memory.held, NOTHING_HELD);
 }
 
-function call(session: http2.ClientHttp2Session, index: number, done: (told: Told, index: number) => void): void {
+function call(session: http2.ClientHttp2Session, index: number, done: (outcome: Outcome, index: number) => void): void {
   const stream = session.request({
     ':method': 'POST',
     ':path': '/t/Method',

@@ -28,7 +28,7 @@ const plan = program.opts<{ cases: number; seed: number; from: number; kind?: st
 const startedAt = performance.now();
 let toldAt = startedAt;
 
-function tell(passed: number): void {
+function report(passed: number): void {
   const seconds = (performance.now() - startedAt) / 1_000;
   console.log(`${passed} of ${plan.cases} cases in ${seconds.toFixed(0)} s, ${(passed / seconds).toFixed(0)} a second`);
 }
@@ -38,9 +38,9 @@ try {
   await fuzz(plan, (passed) => {
     if (performance.now() - toldAt < PROGRESS_MS) return;
     toldAt = performance.now();
-    tell(passed);
+    report(passed);
   });
-  tell(plan.cases);
+  report(plan.cases);
   console.log('none failed');
 } catch (error) {
   if (!(error instanceof FuzzFailure)) throw error;

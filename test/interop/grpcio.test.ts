@@ -16,31 +16,31 @@ if (python === undefined) console.warn('SKIPPED: no Python has tritonclient (tes
 
 describe.skipIf(python === undefined).each(TRANSPORTS)('grpcio, over $name,', ({ listen }) => {
   let transport: Transport;
-  let told: Message;
+  let judged: Message;
 
   beforeAll(async () => {
     transport = await listen(OPTIONS, routes());
-    told = JSON.parse(await output(python ?? '', [JUDGE, `127.0.0.1:${transport.port}`]));
+    judged = JSON.parse(await output(python ?? '', [JUDGE, `127.0.0.1:${transport.port}`]));
   });
 
   afterAll(() => transport.drain(1_000));
 
   test('sends and gets messages of every size', () => {
-    expect(Object.values(told['unary_of_every_size'])).toEqual(Array(9).fill(true));
-    expect(told['too_large']).toEqual(['RESOURCE_EXHAUSTED', 'after']);
-    expect(told['many_at_a_time']).toBe(true);
+    expect(Object.values(judged['unary_of_every_size'])).toEqual(Array(9).fill(true));
+    expect(judged['too_large']).toEqual(['RESOURCE_EXHAUSTED', 'after']);
+    expect(judged['many_at_a_time']).toBe(true);
   });
 
   test('reads every status, and its text', () => {
     const names = Object.keys(Status).filter((name) => name !== 'OK');
-    expect(told['every_status']).toHaveLength(16);
-    expect(told['every_status']).toEqual(expect.arrayContaining(names.map((name) => [name, `größer 100 % ${name}`])));
-    expect(told['unknown_method']).toEqual(['UNIMPLEMENTED', expect.any(String)]);
+    expect(judged['every_status']).toHaveLength(16);
+    expect(judged['every_status']).toEqual(expect.arrayContaining(names.map((name) => [name, `größer 100 % ${name}`])));
+    expect(judged['unknown_method']).toEqual(['UNIMPLEMENTED', expect.any(String)]);
   });
 
   test('sends metadata, and gets trailers, as text and as bytes', () => {
     // If a key comes more than once, the first value counts.
-    expect(told['metadata']).toMatchObject({
+    expect(judged['metadata']).toMatchObject({
       'x-text': 'as it is',
       'x-bytes-bin': Array.from({ length: 256 }, (_, byte) => byte),
       'x-many': expect.stringMatching(/^1/),
@@ -49,30 +49,30 @@ describe.skipIf(python === undefined).each(TRANSPORTS)('grpcio, over $name,', ({
   });
 
   test('streams in both directions', () => {
-    expect(told['client_streaming']).toBe((999 * 1_000) / 2);
-    expect(told['large_client_streaming']).toBe(64 * MIB);
-    expect(told['server_streaming']).toBe(true);
-    expect(told['slow_reader']).toBe(true);
-    expect(told['ping_pong']).toBe(true);
-    expect(told['empty_stream']).toEqual([]);
+    expect(judged['client_streaming']).toBe((999 * 1_000) / 2);
+    expect(judged['large_client_streaming']).toBe(64 * MIB);
+    expect(judged['server_streaming']).toBe(true);
+    expect(judged['slow_reader']).toBe(true);
+    expect(judged['ping_pong']).toBe(true);
+    expect(judged['empty_stream']).toEqual([]);
   });
 
   test('misses its deadlines, and the server knows', () => {
-    expect(told['deadlines']).toEqual(['DEADLINE_EXCEEDED', 'deadline', 'DEADLINE_EXCEEDED']);
+    expect(judged['deadlines']).toEqual(['DEADLINE_EXCEEDED', 'deadline', 'DEADLINE_EXCEEDED']);
   });
 
   test('cancels, and the server knows', () => {
-    expect(told['cancellation']).toEqual(['CANCELLED', 'client', 'CANCELLED']);
+    expect(judged['cancellation']).toEqual(['CANCELLED', 'client', 'CANCELLED']);
   });
 
   test('compresses what it sends, in calls and in streams', () => {
     const answered = [true, 30 * 100_000, true];
-    expect(told['compression']).toEqual({ gzip: answered, deflate: answered, none: answered });
-    expect(told['compressed_bomb']).toBe('RESOURCE_EXHAUSTED');
+    expect(judged['compression']).toEqual({ gzip: answered, deflate: answered, none: answered });
+    expect(judged['compressed_bomb']).toBe('RESOURCE_EXHAUSTED');
   });
 
   test('does the same with coroutines', () => {
-    expect(told['coroutines']).toEqual([true, true, 'OK', 'CANCELLED', 'client']);
+    expect(judged['coroutines']).toEqual([true, true, 'OK', 'CANCELLED', 'client']);
   });
 });
 

@@ -38,8 +38,8 @@ describe.skipIf(program === undefined)('perf_analyzer', () => {
       expect(Number(throughput)).toBeGreaterThan(0);
       expect(Number(latency)).toBeGreaterThan(0);
     }
-    const told = [...stdout.matchAll(SERVER)].map(([, ...numbers]) => numbers.map(Number));
-    expect(told).toHaveLength(levels.length);
-    for (const numbers of told) expect(Math.min(...numbers)).toBeGreaterThan(0);
+    const lines = [...stdout.matchAll(SERVER)].map(([, ...numbers]) => numbers.map(Number));
+    expect(lines).toHaveLength(levels.length);
+    for (const numbers of lines) expect(Math.min(...numbers)).toBeGreaterThan(0);
   });
 });

@@ -3,7 +3,7 @@
 import type { Message } from '../support/stock-client.ts';
 
 /** An answer: `OK` or `200` with a message, or another code with a text. */
-export interface Told {
+export interface Reply {
   readonly code: string;
   readonly text: string;
   readonly answer: Message | readonly Message[] | undefined;
@@ -27,7 +27,7 @@ export function rpcOfPath(path: string): string {
  * Whether ours means what theirs does: the same code, and the same facts. Ours may say more in a text.
  * @param models that both have
  */
-export function sameMeaning(rpc: string, theirs: Told, ours: Told, models: ReadonlySet<string>): boolean {
+export function sameMeaning(rpc: string, theirs: Reply, ours: Reply, models: ReadonlySet<string>): boolean {
   if (theirs.code !== ours.code) return false;
   if (theirs.code !== 'OK' && theirs.code !== '200')
     return factsOf(theirs.text).every((fact) => ours.text.includes(fact));
@@ -37,8 +37,8 @@ export function sameMeaning(rpc: string, theirs: Told, ours: Told, models: Reado
 
 /** Names in quotes, numbers, shapes, and words of a message's schema. A backend's own words are none. */
 export function factsOf(text: string): string[] {
-  const told = text.replace(/^\[request id: [^\]]*\] /, '').replace(/(?:Internal: )?onnx runtime error.*/s, '');
-  return [...told.matchAll(/'([^']*)'|(\[-?\d[-\d,]*\])|(-?\d+)|(\b[a-z]+_[a-z_]+\b)/g)]
+  const reply = text.replace(/^\[request id: [^\]]*\] /, '').replace(/(?:Internal: )?onnx runtime error.*/s, '');
+  return [...reply.matchAll(/'([^']*)'|(\[-?\d[-\d,]*\])|(-?\d+)|(\b[a-z]+_[a-z_]+\b)/g)]
     .map(([, quoted, shape, number, word]) => quoted ?? shape ?? number ?? word ?? '')
     .filter((fact) => !WORDING.has(fact));
 }
@@ -47,7 +47,7 @@ export function factsOf(text: string): string[] {
 const WORDING = new Set(['<invalid>', 'max_batch_size', 'triton_enable_empty_final_response', 'triton_']);
 
 /** The compared parts of an answer, with keys in a fixed order. */
-export function meaningOf(rpc: string, { answer }: Told, models: ReadonlySet<string>): unknown {
+export function meaningOf(rpc: string, { answer }: Reply, models: ReadonlySet<string>): unknown {
   if (rpc === 'ModelStreamInfer') return listOf(answer).map(streamed);
   const read = MEANINGS[rpc];
   const message = (answer ?? {}) as Message;
@@ -136,6 +136,6 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, part]) => [key, sorted(part)]));
 }
 
-function listOf(answer: Told['answer']): readonly Message[] {
+function listOf(answer: Reply['answer']): readonly Message[] {
   return Array.isArray(answer) ? answer : answer === undefined ? [] : [answer as Message];
 }

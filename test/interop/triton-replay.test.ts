@@ -6,10 +6,10 @@
 import fs from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { useServer } from '../support/server-fixture.ts';
-import { meaningOf, rpcOfPath, sameMeaning, type Told } from './triton-meaning.ts';
+import { meaningOf, type Reply, rpcOfPath, sameMeaning } from './triton-meaning.ts';
 import { LACKING, MODELS } from './triton-models.ts';
 import { type Mode, type Recorded, recording } from './triton-recording.ts';
-import { recordedTold, replay } from './triton-replay.ts';
+import { recordedReply, replay } from './triton-replay.ts';
 
 const recorded = recording();
 if (recorded === undefined) console.warn('SKIPPED: the recording of Triton is not beside the repository');
@@ -23,7 +23,7 @@ interface Difference {
   readonly triton: string;
   readonly ours: string;
   /** Both texts, for the judgement of a reader. */
-  readonly told: string;
+  readonly reply: string;
 }
 
 describe.skipIf(recorded === undefined)('beside Triton', () => {
@@ -40,12 +40,12 @@ describe.skipIf(recorded === undefined)('beside Triton', () => {
       // One more comes with a request.
       const known = new Set([...names, 'fresh']);
       for (const one of cases.filter((each) => each.mode === mode && !isLacking(each))) {
-        const theirs = recordedTold(one);
+        const theirs = recordedReply(one);
         const ours = await replay(one, fixture.client, fixture.server);
         const rpc = one.rpc === 'HTTP' ? rpcOfPath(one.request.path) : one.rpc;
         if (sameMeaning(rpc, theirs, ours, known)) continue;
-        const told = [theirs, ours].map((each) => describeTold(rpc, each, known)).join('\n   ours: ');
-        differences.set(one.name, { triton: theirs.code, ours: ours.code, told: `\n Triton: ${told}` });
+        const reply = [theirs, ours].map((each) => describeReply(rpc, each, known)).join('\n   ours: ');
+        differences.set(one.name, { triton: theirs.code, ours: ours.code, reply: `\n Triton: ${reply}` });
       }
     }, 600_000);
 
@@ -55,7 +55,7 @@ describe.skipIf(recorded === undefined)('beside Triton', () => {
         const row = listed.get(name);
         return row === undefined || row.triton !== triton || !row.ours.includes(ours);
       });
-      expect(unlisted.map(([name, { triton, ours, told }]) => `${name}: ${triton}, ours ${ours}${told}`)).toEqual([]);
+      expect(unlisted.map(([name, { triton, ours, reply }]) => `${name}: ${triton}, ours ${ours}${reply}`)).toEqual([]);
     });
 
     test('differs from it in all that docs/triton.md says', () => {
@@ -93,8 +93,8 @@ function modelsOf({ request }: Recorded): ReadonlySet<string> {
   return new Set(messages.map(({ name, model_name }) => model_name ?? name));
 }
 
-function describeTold(rpc: string, told: Told, models: ReadonlySet<string>): string {
-  return told.text !== '' || told.answer === undefined ? told.text : JSON.stringify(meaningOf(rpc, told, models));
+function describeReply(rpc: string, reply: Reply, models: ReadonlySet<string>): string {
+  return reply.text !== '' || reply.answer === undefined ? reply.text : JSON.stringify(meaningOf(rpc, reply, models));
 }
 
 /** By case: the code of Triton, and those that ours may be; more than one where time decides. */

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
 import type { TestServer } from '../support/server.ts';
 import { HEALTH, INFERENCE, type Message, method, refusalOf, type StockClient } from '../support/stock-client.ts';
-import type { Told } from './triton-meaning.ts';
+import type { Reply } from './triton-meaning.ts';
 import { SEQUENCE_IDLE_MS } from './triton-models.ts';
 import type { Recorded } from './triton-recording.ts';
 
 /** Triton's report, in the same form as ours. */
-export function recordedTold({ rpc, code, text, answer, request }: Recorded): Told {
+export function recordedReply({ rpc, code, text, answer, request }: Recorded): Reply {
   if (rpc === 'HTTP') return http(code, answer as Message);
   if (rpc.startsWith('HTTP GET')) return { code, text, answer };
   if (code !== 'OK') return { code, text, answer: undefined };
@@ -24,22 +24,26 @@ export function recordedTold({ rpc, code, text, answer, request }: Recorded): To
 }
 
 /** Our report on the same question. */
-export async function replay({ rpc, name, request }: Recorded, client: StockClient, server: TestServer): Promise<Told> {
+export async function replay(
+  { rpc, name, request }: Recorded,
+  client: StockClient,
+  server: TestServer,
+): Promise<Reply> {
   if (name === 'seq after idle') await setTimeout(SEQUENCE_IDLE_MS * 1.5);
   if (rpc === 'HTTP') return askHttp(server, request);
   if (rpc.startsWith('HTTP GET')) return { code: '200', text: '', answer: { text: await metrics(server) } };
   if (rpc.endsWith('Health/Watch')) return watch(client);
-  if (rpc.startsWith('/')) return told(client.bytes(rpc, Buffer.from(request, 'base64')).then(() => ({})));
+  if (rpc.startsWith('/')) return replyTo(client.bytes(rpc, Buffer.from(request, 'base64')).then(() => ({})));
   if (Array.isArray(request)) return stream(client, request);
   const [service, method_] = rpc.includes('/') ? [HEALTH, 'Check'] : [INFERENCE, rpc];
-  const reply = await told(client.call(method_, request, service));
+  const reply = await replyTo(client.call(method_, request, service));
   // Only names and versions, like the recording.
   if (!name.includes('(names and versions only)')) return withBytes(reply);
   const models = (reply.answer as Message)['model_stats'] as Message[];
   return { ...reply, answer: { model_stats: models.map(({ name, version }) => ({ name, version })) } };
 }
 
-async function told(call: Promise<Message>): Promise<Told> {
+async function replyTo(call: Promise<Message>): Promise<Reply> {
   try {
     return { code: 'OK', text: '', answer: await call };
   } catch {
@@ -48,7 +52,7 @@ async function told(call: Promise<Message>): Promise<Told> {
 }
 
 /** The first message of a watch, which lasts until someone ends it. */
-async function watch(client: StockClient): Promise<Told> {
+async function watch(client: StockClient): Promise<Reply> {
   const stream = client.open('Watch', HEALTH);
   stream.send({});
   const answer = await stream.next();
@@ -56,7 +60,7 @@ async function watch(client: StockClient): Promise<Told> {
   return { code: answer === undefined ? await stream.ended : 'OK', text: '', answer };
 }
 
-async function stream(client: StockClient, requests: readonly Message[]): Promise<Told> {
+async function stream(client: StockClient, requests: readonly Message[]): Promise<Reply> {
   const call = client.open('ModelStreamInfer');
   for (const request of requests) call.send(request);
   call.halfClose();
@@ -86,7 +90,7 @@ function streamedWithBytes(message: Message): Message {
   return infer_response ? { ...message, infer_response: outputsWithBytes(infer_response) } : message;
 }
 
-function withBytes(reply: Told): Told {
+function withBytes(reply: Reply): Reply {
   const message = reply.answer as Message | undefined;
   return message?.['raw_output_contents'] === undefined ? reply : { ...reply, answer: outputsWithBytes(message) };
 }
@@ -110,7 +114,7 @@ interface HttpRequest {
 async function askHttp(
   { http: origin }: TestServer,
   { method, path, headers, body_base64 }: HttpRequest,
-): Promise<Told> {
+): Promise<Reply> {
   const body = Buffer.from(body_base64, 'base64');
   const response = await fetch(`${origin}${path}`, { method, headers, ...(method === 'GET' ? {} : { body }) });
   const length = response.headers.get('inference-header-content-length');
@@ -120,7 +124,7 @@ async function askHttp(
 }
 
 /** Reads a body: JSON, with the bytes that follow it where its length is given, or a text. */
-function http(code: string, { headers, text, body_base64 }: Message): Told {
+function http(code: string, { headers, text, body_base64 }: Message): Reply {
   const body = body_base64 === undefined ? Buffer.from(text) : Buffer.from(body_base64, 'base64');
   const length = headers?.['Inference-Header-Content-Length'];
   const head = body.subarray(0, length === undefined ? undefined : Number(length)).toString();

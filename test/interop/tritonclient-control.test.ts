@@ -19,7 +19,7 @@ describe.skipIf(python === undefined)('tritonclient as an operator', () => {
     ['grpc', 'StatusCode.NOT_FOUND', 'StatusCode.INVALID_ARGUMENT'],
     ['http', '404', '400'],
   ])('over %s', (protocol, notFound, invalid) => {
-    let told: Message;
+    let judged: Message;
 
     beforeAll(async () => {
       using repository = new Repository({ echo: identityModel('FP32'), broken: Buffer.from('no model') });
@@ -27,11 +27,11 @@ describe.skipIf(python === undefined)('tritonclient as an operator', () => {
       await using server = await startServer(repository.directory, { flags });
       const address = protocol === 'grpc' ? server.grpc : server.http.replace('http://', '');
       const file = path.join(repository.directory, 'echo/1/model.onnx');
-      told = JSON.parse(await output(python ?? '', [JUDGE, protocol, address, file]));
+      judged = JSON.parse(await output(python ?? '', [JUDGE, protocol, address, file]));
     });
 
     test('finds models on disk that are not loaded', () => {
-      expect(told['before']).toEqual({
+      expect(judged['before']).toEqual({
         index: [
           ['broken', '', '', ''],
           ['echo', '', '', ''],
@@ -42,7 +42,7 @@ describe.skipIf(python === undefined)('tritonclient as an operator', () => {
     });
 
     test('loads one', () => {
-      expect(told['loaded']).toEqual({
+      expect(judged['loaded']).toEqual({
         index: [
           ['broken', '', '', ''],
           ['echo', '1', 'READY', ''],
@@ -53,18 +53,18 @@ describe.skipIf(python === undefined)('tritonclient as an operator', () => {
     });
 
     test('loads one with the configuration that it has read', () => {
-      expect(told['with_its_own_configuration']).toBe(true);
+      expect(judged['with_its_own_configuration']).toBe(true);
     });
 
     test('loads one with another configuration', () => {
-      expect(told['with_another_configuration']).toEqual({
+      expect(judged['with_another_configuration']).toEqual({
         max_batch_size: 3,
         infer: { status: invalid, message: expect.stringContaining('3') },
       });
     });
 
     test('loads a model that is only in the request', () => {
-      expect(told['from_a_request']).toEqual({
+      expect(judged['from_a_request']).toEqual({
         answered: { same: true, version: '7' },
         afterwards: { status: notFound, message: expect.stringContaining("'fresh'") },
       });
@@ -75,11 +75,11 @@ describe.skipIf(python === undefined)('tritonclient as an operator', () => {
       ['broken', 'broken'],
       ['configuration', 'echo'],
     ])('reads why it could not be loaded: %s', (what, name) => {
-      expect(told['failures'][what]).toEqual({ status: expect.any(String), message: expect.stringContaining(name) });
+      expect(judged['failures'][what]).toEqual({ status: expect.any(String), message: expect.stringContaining(name) });
     });
 
     test('unloads one that served on while others failed', () => {
-      expect(told['unloaded']).toEqual({
+      expect(judged['unloaded']).toEqual({
         served: { same: true, version: '1' },
         ready: false,
         infer: { status: notFound, message: expect.stringContaining("'echo'") },

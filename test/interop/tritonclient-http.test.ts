@@ -16,7 +16,7 @@ const python = pythonWithTritonClient();
 if (python === undefined) console.warn('SKIPPED: no Python has tritonclient (test/tools/setup.sh installs it)');
 
 describe.skipIf(python === undefined)('tritonclient over HTTP', () => {
-  let told: Message;
+  let judged: Message;
 
   beforeAll(async () => {
     const config = { instance_group: [{ count: 1 }], tensorgate: { runner: 'all' } };
@@ -26,56 +26,56 @@ describe.skipIf(python === undefined)('tritonclient over HTTP', () => {
       repository.add(`echo_${datatype}`, { versions: { 1: identityModel(datatype) }, config });
     }
     await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
-    told = JSON.parse(await output(python ?? '', [JUDGE, server.http.replace('http://', '')]));
+    judged = JSON.parse(await output(python ?? '', [JUDGE, server.http.replace('http://', '')]));
   });
 
   test('asks whether the server and its models are ready', () => {
-    expect(told['live_and_ready']).toEqual([true, true, true, false]);
+    expect(judged['live_and_ready']).toEqual([true, true, true, false]);
   });
 
   test('reads metadata, configuration and the index', () => {
     const tensor = { datatype: 'FP32', shape: [-1, 4] };
-    expect(told['server_metadata']).toMatchObject({
+    expect(judged['server_metadata']).toMatchObject({
       name: 'tensorgate',
       extensions: expect.arrayContaining(['binary_tensor_data', 'statistics']),
     });
-    expect(told['model_metadata']).toEqual({
+    expect(judged['model_metadata']).toEqual({
       name: 'echo',
       versions: ['1'],
       platform: 'onnxruntime_onnx',
       inputs: [{ name: 'input', ...tensor }],
       outputs: [{ name: 'output', ...tensor }],
     });
-    expect(told['model_config']).toMatchObject({
+    expect(judged['model_config']).toMatchObject({
       name: 'echo',
       backend: 'onnxruntime',
       max_batch_size: 64,
       input: [{ name: 'input', data_type: 'TYPE_FP32', dims: [4] }],
     });
-    expect(told['repository']).toContainEqual({ name: 'echo_BYTES', version: '1', state: 'READY' });
+    expect(judged['repository']).toContainEqual({ name: 'echo_BYTES', version: '1', state: 'READY' });
   });
 
   test('gets its tensors back as bytes, whatever their datatype', () => {
-    expect(told['binary']).toEqual(Object.fromEntries(DATATYPES.map((datatype) => [datatype, true])));
+    expect(judged['binary']).toEqual(Object.fromEntries(DATATYPES.map((datatype) => [datatype, true])));
   });
 
   test('gets its tensors back as numbers, where JSON has such', () => {
     const inJson = DATATYPES.filter((datatype) => datatype !== 'FP16');
-    expect(told['numbers']).toEqual(Object.fromEntries(inJson.map((datatype) => [datatype, true])));
-    expect(told['bytes_to_numbers']).toEqual({ same: true, id: 'm1', version: '1' });
+    expect(judged['numbers']).toEqual(Object.fromEntries(inJson.map((datatype) => [datatype, true])));
+    expect(judged['bytes_to_numbers']).toEqual({ same: true, id: 'm1', version: '1' });
   });
 
   test('asks for classes', () => {
-    expect(told['classes']).toEqual(['3.000000:0', '2.000000:2']);
+    expect(judged['classes']).toEqual(['3.000000:0', '2.000000:2']);
   });
 
   test('sends parameters, and compressed requests, and reads compressed answers', () => {
-    expect(told['parameters']).toBe(true);
-    expect(told['compressed']).toEqual({ gzip: true, deflate: true });
+    expect(judged['parameters']).toBe(true);
+    expect(judged['compressed']).toEqual({ gzip: true, deflate: true });
   });
 
   test('asks many things at a time', () => {
-    expect(told['at_a_time']).toBe(50);
+    expect(judged['at_a_time']).toBe(50);
   });
 
   test.each([
@@ -87,20 +87,20 @@ describe.skipIf(python === undefined)('tritonclient over HTTP', () => {
     ['metadata', '404', "Request for unknown model: 'nope' is not found"],
     ['load', '400', 'explicit model load / unload is not allowed'],
   ])('reads why a call failed: %s', (what, status, message) => {
-    expect(told['failures'][what]).toEqual({ status, message: expect.stringContaining(message) });
+    expect(judged['failures'][what]).toEqual({ status, message: expect.stringContaining(message) });
   });
 
   test('reads and changes the trace settings and the log settings', () => {
-    expect(told['trace_settings']).toMatchObject({ trace_level: ['OFF'], trace_count: '-1' });
-    expect(told['log_settings']).toEqual({ changed: 1, same: true });
+    expect(judged['trace_settings']).toMatchObject({ trace_level: ['OFF'], trace_count: '-1' });
+    expect(judged['log_settings']).toEqual({ changed: 1, same: true });
   });
 
   test('finds no shared memory to clean up', () => {
-    expect(told['shared_memory']).toEqual([]);
+    expect(judged['shared_memory']).toEqual([]);
   });
 
   test('reads statistics that hold together', () => {
-    const [statistics] = told['statistics'];
+    const [statistics] = judged['statistics'];
     const { success, queue, compute_infer } = statistics.inference_stats;
     expect(success.count).toBeGreaterThan(50);
     expect([queue.count, compute_infer.count]).toEqual([success.count, success.count]);

@@ -17,7 +17,7 @@ const python = pythonWithTritonClient();
 if (python === undefined) console.warn('SKIPPED: no Python has tritonclient (test/tools/setup.sh installs it)');
 
 describe.skipIf(python === undefined)('tritonclient', () => {
-  let told: Message;
+  let judged: Message;
 
   beforeAll(async () => {
     const config = { instance_group: [{ count: 1 }], tensorgate: { runner: 'all' } };
@@ -30,27 +30,27 @@ describe.skipIf(python === undefined)('tritonclient', () => {
       repository.add(`echo_${datatype}`, { versions: { 1: identityModel(datatype) }, config });
     }
     await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
-    told = JSON.parse(await output(python ?? '', [JUDGE, server.grpc]));
+    judged = JSON.parse(await output(python ?? '', [JUDGE, server.grpc]));
   });
 
   test('asks whether the server and its models are ready', () => {
-    expect(told['live_and_ready']).toEqual([true, true, true, false]);
+    expect(judged['live_and_ready']).toEqual([true, true, true, false]);
   });
 
   test('reads metadata and configuration', () => {
     const tensor = { datatype: 'FP32', shape: ['-1', '4'] };
-    expect(told['server_metadata']).toMatchObject({
+    expect(judged['server_metadata']).toMatchObject({
       name: 'tensorgate',
       extensions: expect.arrayContaining(['statistics']),
     });
-    expect(told['model_metadata']).toEqual({
+    expect(judged['model_metadata']).toEqual({
       name: 'echo',
       versions: ['1'],
       platform: 'onnxruntime_onnx',
       inputs: [{ name: 'input', ...tensor }],
       outputs: [{ name: 'output', ...tensor }],
     });
-    expect(told['model_config']).toMatchObject({
+    expect(judged['model_config']).toMatchObject({
       name: 'echo',
       backend: 'onnxruntime',
       max_batch_size: 64,
@@ -60,29 +60,32 @@ describe.skipIf(python === undefined)('tritonclient', () => {
   });
 
   test('gets its tensors back, bit by bit, whatever their datatype', () => {
-    expect(told['fp32']).toEqual({ same: true, id: 'p1', version: '1' });
-    expect(told['every_datatype']).toEqual(Object.fromEntries(DATATYPES.map((datatype) => [datatype, true])));
+    expect(judged['fp32']).toEqual({ same: true, id: 'p1', version: '1' });
+    expect(judged['every_datatype']).toEqual(Object.fromEntries(DATATYPES.map((datatype) => [datatype, true])));
   });
 
   test('runs a model in half precision', () => {
-    expect(told['fp16']).toEqual({ dtype: 'float16', shape: [2, 3], zero: true });
+    expect(judged['fp16']).toEqual({ dtype: 'float16', shape: [2, 3], zero: true });
   });
 
   test('asks for classes', () => {
-    expect(told['requested_output_with_classes']).toEqual(['3.000000:0', '2.000000:2']);
+    expect(judged['requested_output_with_classes']).toEqual(['3.000000:0', '2.000000:2']);
   });
 
   test('sends parameters, and compressed requests', () => {
-    expect(told['parameters']).toBe(true);
-    expect(told['compressed']).toEqual({ gzip: true, deflate: true });
+    expect(judged['parameters']).toBe(true);
+    expect(judged['compressed']).toEqual({ gzip: true, deflate: true });
   });
 
   test('asks many things at a time, with callbacks and with coroutines', () => {
-    expect({ callbacks: told['callbacks'], coroutines: told['coroutines'] }).toEqual({ callbacks: 50, coroutines: 50 });
+    expect({ callbacks: judged['callbacks'], coroutines: judged['coroutines'] }).toEqual({
+      callbacks: 50,
+      coroutines: 50,
+    });
   });
 
   test('streams, and learns in the stream what failed', () => {
-    expect(told['stream']).toEqual([
+    expect(judged['stream']).toEqual([
       { id: '1', final: true, same: true },
       { error: "Request for unknown model: 'nope' is not found" },
       { id: '3', final: true, same: true },
@@ -90,7 +93,7 @@ describe.skipIf(python === undefined)('tritonclient', () => {
   });
 
   test('keeps sequences apart, over calls and over a stream', () => {
-    expect(told['sequences']).toEqual({
+    expect(judged['sequences']).toEqual({
       sums: [1, 10, 3, 30, 6, 60],
       streamed: [1, 3, 6],
       'after its end': {
@@ -114,28 +117,28 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     ['trace rate', 'INVALID_ARGUMENT', 'trace_rate'],
     ['log format', 'INVALID_ARGUMENT', 'log_format'],
   ])('reads why a call failed: %s', (what, status, message) => {
-    expect(told['failures'][what]).toEqual({
+    expect(judged['failures'][what]).toEqual({
       status: `StatusCode.${status}`,
       message: expect.stringContaining(message),
     });
   });
 
   test('lists the models of the repository', () => {
-    expect(told['repository']).toHaveLength(DATATYPES.length + 4);
-    expect(told['repository']).toContainEqual({ name: 'echo_BYTES', version: '1', state: 'READY' });
+    expect(judged['repository']).toHaveLength(DATATYPES.length + 4);
+    expect(judged['repository']).toContainEqual({ name: 'echo_BYTES', version: '1', state: 'READY' });
   });
 
   test('reads and changes the trace settings and the log settings', () => {
-    expect(told['trace_settings']).toMatchObject({ trace_level: { value: ['OFF'] }, trace_count: { value: ['-1'] } });
-    expect(told['log_settings']).toEqual({ changed: { uint32_param: 1 }, same: true });
+    expect(judged['trace_settings']).toMatchObject({ trace_level: { value: ['OFF'] }, trace_count: { value: ['-1'] } });
+    expect(judged['log_settings']).toEqual({ changed: { uint32_param: 1 }, same: true });
   });
 
   test('finds no shared memory to clean up', () => {
-    expect(told['shared_memory']).toEqual([{}, {}]);
+    expect(judged['shared_memory']).toEqual([{}, {}]);
   });
 
   test('reads statistics that hold together', () => {
-    const [statistics] = told['statistics'];
+    const [statistics] = judged['statistics'];
     const { success, queue, compute_input, compute_infer, compute_output } = statistics.inference_stats;
     expect(Number(success.count)).toBeGreaterThan(100);
     for (const duration of [queue, compute_input, compute_infer, compute_output])

@@ -16,7 +16,7 @@ test.each([
   ['an array buffer of V8', 'Array buffer allocation failed'],
   ['a typed array of V8', 'Invalid typed array length: 17179869184'],
   ['a string of V8', 'Invalid string length'],
-])('a want of memory is told from other faults: %s', (_, text) => {
+])('a want of memory is distinguished from other faults: %s', (_, text) => {
   expect(RunFailure.from(new Error(text)).fault).toBe('memory');
 });
 

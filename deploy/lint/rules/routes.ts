@@ -127,7 +127,7 @@ export const ROUTE_RULES: readonly Rule[] = [
   },
   {
     id: 'retry-conditions',
-    prevents: 'a blank or a misspelt name in retryOn is no condition, and nobody is told where no webhook looks',
+    prevents: 'a blank or a misspelt name in retryOn is no condition, and without the webhook nothing reports it',
     check: (build) =>
       retriesOf(build).flatMap(({ object, name, retries }) =>
         (retries.retryOn ?? '')

@@ -17,13 +17,13 @@ export class ChannelListener {
   readonly address: ChannelAddress;
   readonly #server: net.Server;
   readonly #key = randomBytes(CHANNEL_KEY_BYTES);
-  /** Those who have not received the key yet. */
-  readonly #unproven = new Set<net.Socket>();
+  /** Connections that have not sent the key. */
+  readonly #unauthenticated = new Set<net.Socket>();
   #socket: net.Socket | undefined;
 
   private constructor() {
     this.address = { path: socketPath(), key: this.#key.toString('hex') };
-    this.#server = net.createServer((socket) => this.#prove(socket));
+    this.#server = net.createServer((socket) => this.#authenticate(socket));
     // A connection that cannot be accepted (no descriptor) is a thread that is not welcomed: its load ends at its limit.
     this.#server.on('error', () => {});
   }
@@ -42,11 +42,11 @@ export class ChannelListener {
   /** Listens no longer; the thread's connection stays. */
   close(): void {
     this.#server.close();
-    for (const socket of this.#unproven) socket.destroy();
+    for (const socket of this.#unauthenticated) socket.destroy();
   }
 
-  #prove(socket: net.Socket): void {
-    this.#unproven.add(socket);
+  #authenticate(socket: net.Socket): void {
+    this.#unauthenticated.add(socket);
     let received: Buffer = Buffer.alloc(0);
     const receive = (bytes: Buffer): void => {
       received = Buffer.concat([received, bytes]);
@@ -61,11 +61,11 @@ export class ChannelListener {
     socket.on('data', receive);
     // An error is followed by the close.
     socket.on('error', () => {});
-    socket.on('close', () => this.#unproven.delete(socket));
+    socket.on('close', () => this.#unauthenticated.delete(socket));
   }
 
   #accept(socket: net.Socket): void {
-    this.#unproven.delete(socket);
+    this.#unauthenticated.delete(socket);
     this.#socket = socket;
     socket.write(new FrameWriter().welcome());
   }

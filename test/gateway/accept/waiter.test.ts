@@ -6,7 +6,7 @@ import { FakeCall } from '../../support/fake-call.ts';
 
 const ERROR = new InferError('cancelled', 'the caller cancelled the request');
 
-/** A waiter, and everything that it was told. */
+/** A waiter, and all outcomes that it received. */
 function waiterOf(call = new FakeCall()) {
   const outcomes: unknown[] = [];
   const waiter: Waiter<string> = {

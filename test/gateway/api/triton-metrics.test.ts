@@ -6,12 +6,12 @@ import { parsePrometheusText, sampleValue } from '../ops/prometheus-text.ts';
 
 /** The source of the metrics. */
 function servable(name: string, statistics: ModelStatistics, queuedRequests = 0): Servable {
-  const told: Pick<Servable, 'ref' | 'statistics' | 'queuedRequests'> = {
+  const servable: Pick<Servable, 'ref' | 'statistics' | 'queuedRequests'> = {
     ref: { name, version: '2' },
     statistics,
     queuedRequests,
   };
-  return told as Servable;
+  return servable as Servable;
 }
 
 test('the statistics of each model are reported under Triton’s names, durations in microseconds', () => {

@@ -183,7 +183,7 @@ describe('run', () => {
 
 describe('the end of the process', () => {
   test.each(['SIGSEGV', 'SIGABRT', 'SIGFPE', 'SIGKILL'] as const)(
-    '%s in the middle of a run is told to that run',
+    '%s in the middle of a run is reported to that run',
     async (signal) => {
       const runner = startRunner();
       const box = await load(runner, loopModelFile());

@@ -30,7 +30,7 @@ interface Fixture {
   readonly models: ModelTable;
   readonly state: string;
   /** Its events. */
-  readonly told: RolloutChanged[];
+  readonly changes: RolloutChanged[];
   /** Where a request goes that names no version. */
   answering(): string;
   copies(count: number, rowsAgreeing: number): void;
@@ -44,8 +44,8 @@ async function start(state = path.join(temporaryDirectory(), 'state')): Promise<
   models.override('m', { split: new Map([['1', 1]]), shadow: undefined });
   const loader = { loadable: () => Promise.reject(new Error('not asked')), loadNew: () => Promise.resolve() };
   const rollouts = new Rollouts(models, loader, new StateDirectory(state), { onDemand: false, tickMs: 5 });
-  const told: RolloutChanged[] = [];
-  const unsubscribe = diagnostics.rolloutChanged.subscribe((event) => told.push(event));
+  const changes: RolloutChanged[] = [];
+  const unsubscribe = diagnostics.rolloutChanged.subscribe((event) => changes.push(event));
   onTestFinished(() => {
     rollouts.end();
     unsubscribe();
@@ -62,7 +62,7 @@ async function start(state = path.join(temporaryDirectory(), 'state')): Promise<
     rollouts,
     models,
     state,
-    told,
+    changes,
     answering: () => models.find('m', '', new FakeCall()).ref.version,
     copies: (count, rowsAgreeing) => {
       const outcome = { ...copied, rowsAgreeing, rowsDisagreeing: 1 - rowsAgreeing };
@@ -130,7 +130,7 @@ describe('the shell', () => {
     expect(fixture.answering()).toBe('2');
     fixture.requests('2', 1);
     await reach(fixture, 'promoted');
-    expect(fixture.told.map(({ stage, percent }) => [stage, percent])).toEqual([
+    expect(fixture.changes.map(({ stage, percent }) => [stage, percent])).toEqual([
       ['loading', 0],
       ['shadow', 0],
       ['canary', 50],
@@ -168,7 +168,7 @@ describe('the shell', () => {
     fixture.copies(50, 0);
     await reach(fixture, 'rolled_back');
     expect(fixture.answering()).toBe('1');
-    expect(fixture.told.at(-1)).toMatchObject({ stage: 'rolled_back', cause: 'disagreement', percent: 0 });
+    expect(fixture.changes.at(-1)).toMatchObject({ stage: 'rolled_back', cause: 'disagreement', percent: 0 });
     unblock();
     await until(async () => (await new StateDirectory(fixture.state).read())[0]?.stage.kind === 'rolled_back');
   });

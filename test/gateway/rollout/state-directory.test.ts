@@ -96,10 +96,10 @@ describe('the state directory', () => {
     fs.writeFileSync(file, 'half of a rec');
     fs.writeFileSync(path.join(directory, 'rollouts/lost.json'), formatRecord(recordOf('found')));
     fs.writeFileSync(path.join(directory, 'rollouts/.good.123'), 'a draft of a server that was killed');
-    const told = notices();
+    const reported = notices();
     const anew = new StateDirectory(directory);
     expect(await anew.read()).toEqual([recordOf('good')]);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       expect.stringContaining(file),
       expect.stringContaining('lost.json is no state of a rollout'),
     ]);

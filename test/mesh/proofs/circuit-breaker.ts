@@ -22,11 +22,11 @@ export const circuitBreaker: Proof = {
       const outcomes = await Promise.all(Array.from({ length: CONNECTIONS }, () => mesh.calls('caller', calls)));
       const ended = Date.now() - start;
       const answered = outcomes.reduce((all, { statuses }) => all + (statuses['0'] ?? 0), 0);
-      const told = outcomes.reduce((all, { texts }) => all + (texts[OVERFLOW] ?? 0), 0);
+      const overflowed = outcomes.reduce((all, { texts }) => all + (texts[OVERFLOW] ?? 0), 0);
       const figures =
-        `${CONNECTIONS * CALLS} calls at once: ${answered} answered, ${told} UNAVAILABLE (overflow), ` +
+        `${CONNECTIONS * CALLS} calls at once: ${answered} answered, ${overflowed} UNAVAILABLE (overflow), ` +
         `all ended after ${(ended / 1000).toFixed(1)} s`;
-      assert(told > 0 && answered + told === CONNECTIONS * CALLS, figures);
+      assert(overflowed > 0 && answered + overflowed === CONNECTIONS * CALLS, figures);
       return figures;
     } finally {
       await Promise.all(pods.map((pod) => loadModel(pod, MODEL)));

@@ -40,7 +40,7 @@ export class Pod {
   readonly #apps: Container[] = [];
   readonly #well = new Map<Container, boolean>();
   readonly #stopping = new AbortController();
-  #told: boolean | undefined;
+  #reported: boolean | undefined;
 
   private constructor(
     object: PodObject,
@@ -103,7 +103,7 @@ export class Pod {
   }
 
   get isReady(): boolean {
-    return this.#told === true && !this.isStopping;
+    return this.#reported === true && !this.isStopping;
   }
 
   get isStopping(): boolean {
@@ -204,8 +204,8 @@ export class Pod {
     const all = this.#containers;
     const expected = this.object.spec.containers.length + this.#sidecars.length;
     const isReady = all.length === expected && all.every((each) => this.#well.get(each) === true);
-    if (isReady === this.#told) return;
-    this.#told = isReady;
+    if (isReady === this.#reported) return;
+    this.#reported = isReady;
     await this.#patch({
       conditions: conditions(isReady),
       initContainerStatuses: this.#sidecars.map((each) => this.#statusOf(each)),

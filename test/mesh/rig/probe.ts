@@ -46,7 +46,7 @@ export async function keepProbing(
   spec: ProbeSpec,
   ip: string,
   signal: AbortSignal,
-  tell: (isWell: boolean) => Promise<void> | void,
+  report: (isWell: boolean) => Promise<void> | void,
 ): Promise<void> {
   const { initialDelaySeconds = 0, periodSeconds = 10, successThreshold = 1, failureThreshold = 3 } = spec;
   let said: boolean | undefined;
@@ -61,7 +61,7 @@ export async function keepProbing(
       last = isWell;
       if (isWell !== said && row >= (isWell ? successThreshold : failureThreshold)) {
         said = isWell;
-        await tell(isWell);
+        await report(isWell);
       }
       await delay(periodSeconds * 1000, undefined, { signal });
     }

@@ -30,7 +30,7 @@ export function openToolbox(): Toolbox {
   const paths = new Map(stdout.split('\n').map((line) => line.split('=', 2) as [string, string]));
   const at = (name: string, ...parts: string[]): string => {
     const found = paths.get(name);
-    if (found === undefined) throw new Error(`setup.sh does not tell where ${name} is`);
+    if (found === undefined) throw new Error(`setup.sh does not say where ${name} is`);
     return path.join(found, ...parts);
   };
   return {

@@ -110,7 +110,7 @@ test('unary calls: status, text, message and trailers', async () => {
         sides.map(async ({ client }) => {
           const { status, text, message, trailers } = await client.unary(call.path, call.message, { metadata: sent });
           const keys = Object.keys(sent).map((key) => [key, trailers.get(key)]);
-          return { status, message, keys, text: isOfHandler(call) ? told(status, text) : '' };
+          return { status, message, keys, text: isOfHandler(call) ? shownText(status, text) : '' };
         }),
       );
       expect(ours).toEqual(theirs);
@@ -131,7 +131,7 @@ test('streaming calls: messages, in order, and how they end', async () => {
           const call = client.stream('/t/Stream');
           for (const message of all) call.write(Buffer.from(message));
           call.end();
-          return collect(call).then((end) => ({ ...end, text: told(end.status, end.text) }));
+          return collect(call).then((end) => ({ ...end, text: shownText(end.status, end.text) }));
         }),
       );
       expect(ours).toEqual(theirs);
@@ -146,7 +146,7 @@ function isOfHandler({ path, message }: { readonly path: string; readonly messag
 }
 
 /** grpc-js says "OK" with OK, which no client needs. */
-function told(status: string, text: string): string {
+function shownText(status: string, text: string): string {
   return status === 'OK' ? '' : text;
 }
 

@@ -69,11 +69,11 @@ describe('an inflater', () => {
   test('does not call back a cancelled caller, and skips work that no one waits for', async () => {
     const inflater = new Inflater();
     const message = gzipSync(Buffer.alloc(50_000));
-    let told = 0;
-    const leave = Array.from({ length: 20 }, () => inflater.inflate(message, 'gzip', TERMS, () => told++));
+    let calls = 0;
+    const leave = Array.from({ length: 20 }, () => inflater.inflate(message, 'gzip', TERMS, () => calls++));
     for (const each of leave) each();
     await inflate(inflater, message, 'gzip');
-    expect(told).toBe(0);
+    expect(calls).toBe(0);
   });
 
   test('serves owners round-robin, however many messages another one has sent', async () => {

@@ -16,7 +16,7 @@ let budget: BodyBudget;
 let taken: number;
 /** What `readBody` made of the last request. */
 let outcome: Promise<Buffer | InferError>;
-let told: (body: Buffer | InferError) => void;
+let settle: (body: Buffer | InferError) => void;
 
 async function read(request: IncomingMessage): Promise<Buffer | InferError> {
   const charge = new BodyCharge(budget);
@@ -42,10 +42,10 @@ beforeEach(async () => {
   budget = new BodyBudget(64 * MIB);
   const { promise, resolve } = Promise.withResolvers<Buffer | InferError>();
   outcome = promise;
-  told = resolve;
+  settle = resolve;
   server = createServer(async (request, response) => {
     const body = await read(request);
-    told(body);
+    settle(body);
     response.writeHead(body instanceof InferError ? 400 : 200, { connection: 'close' });
     response.end(body instanceof InferError ? body.reason : String(body.byteLength));
   });
@@ -144,7 +144,7 @@ describe('a body', () => {
     budget.take(MIB * (15 / 16), MIB);
     expect(await post(Buffer.alloc(1_000))).toBe('1000');
     const { promise, resolve } = Promise.withResolvers<Buffer | InferError>();
-    told = resolve;
+    settle = resolve;
     expect(await post(Buffer.alloc(100_000))).toBe('queue_full');
     expect(await promise).toMatchObject({ reason: 'queue_full' });
   });

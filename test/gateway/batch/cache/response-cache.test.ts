@@ -355,13 +355,13 @@ describe('equal requests that are under way', () => {
   });
 
   test('are reported as the call for which their batch runs', async () => {
-    const told: unknown[] = [];
+    const published: unknown[] = [];
     using _ = {
-      [Symbol.dispose]: diagnostics.batchEnded.subscribe(({ calls }) => told.push(calls.map(({ step }) => step))),
+      [Symbol.dispose]: diagnostics.batchEnded.subscribe(({ calls }) => published.push(calls.map(({ step }) => step))),
     };
     const bench = new Bench();
     const ticket = await bench.ask(fp32Rows(1, 8));
-    expect(told).toEqual([[{ of: ticket.call, ensemble: 'm' }]]);
+    expect(published).toEqual([[{ of: ticket.call, ensemble: 'm' }]]);
   });
 });
 

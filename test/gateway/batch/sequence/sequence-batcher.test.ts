@@ -571,7 +571,7 @@ describe('control inputs', () => {
     ['INT32', -1n, 'ffffffff'],
     ['BYTES', 'caller', '0600000063616c6c6572'],
     ['BYTES', 12n, '020000003132'],
-  ] as const)('tell the correlation id as %s: %s', async (datatype, value, hex) => {
+  ] as const)('carry the correlation id as %s: %s', async (datatype, value, hex) => {
     const bench = new Bench({ controls: [id(datatype)] });
     bench.submit(value, 1, START);
     await turn();

@@ -147,16 +147,16 @@ describe('the path behind a step', () => {
   test('counts requests on their way to the steps that follow', () => {
     const { forecast, needed, model } = bench(CHAIN, 'c');
     model('c').forecast = ({ rows }) => ({ ...UNKNOWN, aloneMs: 4 * rows });
-    const passage = forecast.enter(5, needed);
-    passage.start(0);
+    const progress = forecast.enter(5, needed);
+    progress.start(0);
     expect(forecast.behind(0, 1, needed)).toMatchObject({ ms: 4, runMs: 4 });
     expect(forecast.whole(1, needed).ms).toBe(24);
-    passage.end(0);
-    passage.start(1);
+    progress.end(0);
+    progress.start(1);
     expect(forecast.behind(0, 1, needed)).toMatchObject({ ms: 24, runMs: 4 });
     expect(forecast.behind(1, 1, [false, true, true]).ms).toBe(4);
-    passage.end(1);
-    passage.leave();
+    progress.end(1);
+    progress.leave();
     expect(forecast.behind(0, 1, needed).ms).toBe(4);
     expect(forecast.whole(1, needed).ms).toBe(4);
   });

@@ -15,17 +15,17 @@ test('rows are counted where their requests are, and nothing stays of requests t
     fc.property(fc.array(request, { maxLength: 8 }), (requests) => {
       const inFlight = new StepsInFlight(STEPS);
       const on = requests.map(({ rows, needed, starts }) => {
-        const passage = inFlight.enter(rows, needed);
+        const progress = inFlight.enter(rows, needed);
         const steps = needed.flatMap((isNeeded, step) => (isNeeded ? [step] : []));
         const started = steps.slice(0, starts);
         const running = started.length % 2 === 1 ? started.at(-1) : undefined;
         for (const step of started) {
-          passage.start(step);
-          if (step !== running) passage.end(step);
+          progress.start(step);
+          if (step !== running) progress.end(step);
         }
         const ended = started.filter((step) => step !== running);
-        expect(passage.unended).toEqual(needed.map((isNeeded, step) => isNeeded && !ended.includes(step)));
-        return { passage, rows, ended, running, toCome: steps.slice(starts) };
+        expect(progress.unended).toEqual(needed.map((isNeeded, step) => isNeeded && !ended.includes(step)));
+        return { progress, rows, ended, running, toCome: steps.slice(starts) };
       });
       const sum = (counts: (one: (typeof on)[number]) => boolean): number =>
         on.filter(counts).reduce((rows, one) => rows + one.rows, 0);
@@ -37,9 +37,9 @@ test('rows are counted where their requests are, and nothing stays of requests t
           expect(inFlight.between(step, other)).toBe(between);
         }
       }
-      for (const { passage, running } of on) {
-        passage.leave();
-        if (running !== undefined) passage.end(running);
+      for (const { progress, running } of on) {
+        progress.leave();
+        if (running !== undefined) progress.end(running);
       }
       for (let step = 0; step < STEPS; step++) {
         expect([inFlight.toCome(step), inFlight.inStep(step)]).toEqual([0, 0]);

@@ -133,7 +133,7 @@ describe('a load', () => {
   });
 
   test.each(['nope', '', '..', 'm/1', '__proto__'])(
-    "of a model that is not there is told apart: '%s'",
+    "a load of a missing model fails with model_not_found: '%s'",
     async (name) => {
       const { lifecycle, lines } = await startLifecycle({ m: additionModel(1) });
       expect(await failureOf(lifecycle.load(name))).toEqual({
