@@ -1,6 +1,6 @@
 /**
- * The file tree of the image, step by step. The Dockerfiles run these steps, and so does `npm run image`: what is tested
- * without a container engine is what an image holds.
+ * The file tree of the image, step by step. The Dockerfiles run these steps, and so does `npm run image`: tests check
+ * without a container engine the files that an image holds.
  *
  * It is whole in itself: Node, the program, the packages it needs, and of the system the C and C++ libraries that these are
  * linked to. There is no shell, no package manager and no npm in it.

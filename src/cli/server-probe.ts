@@ -64,7 +64,7 @@ async function findTlsFault(address: ServerAddress, options: TlsOptions | undefi
   const code = String(error?.code ?? '');
   if (isAlert(code) && /CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA/.test(code)) {
     const remedy =
-      options?.certificate === undefined ? 'give --tls-cert and --tls-key' : 'it rejects the one of --tls-cert';
+      options?.certificate === undefined ? 'give --tls-cert and --tls-key' : 'it rejects the certificate in --tls-cert';
     return `${target} wants a client certificate (mTLS): ${remedy}`;
   }
   if (socket.authorizationError !== undefined && socket.authorizationError !== null) {

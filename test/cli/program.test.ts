@@ -108,7 +108,7 @@ test.each([
   expect(await runCommandLine(args)).toEqual({ code: 2, stdout: '', stderr: text });
 });
 
-test('the help loads the settings, but neither the code of a command nor that of model repositories', () => {
+test('the help loads the settings, but no code of commands or model repositories', () => {
   const program = new URL('../../src/cli/program.ts', import.meta.url).href;
   const listing = `
     const urls = [];

@@ -35,7 +35,7 @@ async function served(...args: string[]): Promise<RunningServer> {
   return server;
 }
 
-describe('what is one model', () => {
+describe('a path', () => {
   test.each<{ what: string; files: Readonly<Record<string, Uint8Array>>; given: string; name: string }>([
     { what: 'a file', files: { 'cart.onnx': MODEL }, given: 'cart.onnx', name: 'cart' },
     { what: 'a folder with one file', files: { 'cart.onnx': MODEL }, given: '', name: 'shop' },
@@ -46,7 +46,7 @@ describe('what is one model', () => {
       name: 'shop',
     },
     { what: 'a repository', files: { 'cart/1/model.onnx': MODEL }, given: '', name: 'cart' },
-  ])('$what is served and is valid', async ({ files, given, name }) => {
+  ])('to $what is served and is valid', async ({ files, given, name }) => {
     const folder = shopOf(files);
     const what = path.join(folder, given);
     const server = await served(what);

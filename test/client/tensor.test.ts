@@ -28,7 +28,7 @@ function atOffset(raw: Uint8Array, offset: number): Uint8Array {
 
 describe('a tensor', () => {
   test.each(EVERY_DATATYPE)(
-    'of $datatype comes back from its raw contents, wherever they lie in memory',
+    'with datatype $datatype comes back from its raw contents, wherever they lie in memory',
     (original) => {
       for (let offset = 0; offset < 8; offset += 1) {
         expect(decodeTensor(original.datatype, [2], atOffset(encodeTensor(original), offset))).toEqual(original);

@@ -55,7 +55,7 @@ test.each([
   { base: 0.817, own: 0.812, passes: true },
   { base: 0.817, own: 0.8119, passes: false },
   { base: 0.817, own: 0.83, passes: true },
-])('of accuracy as much may be lost as is said: $base -> $own', ({ base, own, passes }) => {
+])('the allowed loss of accuracy decides: $base -> $own', ({ base, own, passes }) => {
   const found = failures(judged({ accuracy: own }), judged({ accuracy: base }), { maxDrop: 0.5 });
   expect(found.length === 0).toBe(passes);
 });

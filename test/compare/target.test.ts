@@ -22,7 +22,7 @@ describe('the version that candidates are compared with', () => {
   test.each([
     ['x', undefined, /there is no model 'x' in .*: it has m$/],
     ['m', '3', /model 'm' has no version 3: it has 2, 10$/],
-  ])('that is not there is refused with what is there: %s %s', async (name, version, text) => {
+  ])('that is missing is refused with the versions that exist: %s %s', async (name, version, text) => {
     await expect(find(name, version)).rejects.toThrow(text);
   });
 

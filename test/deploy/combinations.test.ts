@@ -42,7 +42,7 @@ describe.skipIf(KUBECTL === undefined)('components of deploy/istio', () => {
     ['targets-exist', ['istio-policy', route, 'jwt', 'istio-sidecar']],
     ['pod-labels', ['istio-policy', 'flagger', 'istio-sidecar']],
     ['volume-source', ['models-init', 'models-pvc']],
-  ])('what is missing or out of order is found: %s', async (rule, list) => {
+  ])('a missing or misplaced component is found: %s', async (rule, list) => {
     const findings = await judge(list);
     expect(findings.some((finding) => finding.startsWith(`${rule}: `))).toBe(true);
   });

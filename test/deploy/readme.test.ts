@@ -38,7 +38,7 @@ const KUBECTLS = [
   { whose: 'the system', kubectl: spawnSync('kubectl').error === undefined ? 'kubectl' : undefined },
 ].flatMap(({ whose, kubectl }) => (kubectl === undefined ? [] : [{ whose, kubectl }]));
 
-test('its example sets no image of a volume by `images`, which kustomize before 5.8 leaves alone', () => {
+test('its example sets no image of a volume by `images`, which kustomize before 5.8 ignores', () => {
   const { images }: { images: readonly { readonly name: string }[] } = parse(example());
   expect(images.map(({ name }) => name).filter((name) => name.endsWith('-models'))).toEqual([]);
 });

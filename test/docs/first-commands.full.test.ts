@@ -69,7 +69,7 @@ test('the first commands of docs/rollout.md take version 2 of the model of the r
   });
   const callers = 'callers=$!; trap "kill $callers" EXIT';
   const script = walk.map((command) => (command.startsWith('while') ? `${command}\n${callers}` : command));
-  // On a busy machine a fast version has slow seconds, too: the page's latencies are not what is tested.
+  // On a busy machine a fast version has slow seconds, too: this test is not about the page's latencies.
   const { code, stdout, stderr } = await bash(
     `set -e\n${script.join('\n')}`.replace('--hold 5s', '--hold 5s --max-p99-ratio 100'),
     { TENSORGATE_URL: server.grpc },

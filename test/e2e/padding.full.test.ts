@@ -106,7 +106,7 @@ describe('a text encoder', () => {
     ['declared', 3],
     ['ensemble', 4],
   ])(
-    'answers texts of any length, mask and number beside others as it does alone: %s, seed %i',
+    'answers texts of any length, mask and number beside others as it does by itself: %s, seed %i',
     async (model, seed) => {
       const { difference } = await compare(model, textsOf(150, seed));
       expect(difference).toBeLessThan(TOLERANCE);

@@ -141,7 +141,7 @@ describe('ModelStatistics', () => {
     [{ name: 'nope' }, "requested model 'nope' is not available"],
     [{ name: 'broken' }, "requested model 'broken' is not available"],
     [{ name: 'sum', version: '9' }, "requested model version is not available for model 'sum'"],
-  ])('of %j are refused', async (request, text) => {
+  ])('requests with %j are refused', async (request, text) => {
     expect(await fixture.client.refusal('ModelStatistics', request)).toMatchObject({ code: 'NOT_FOUND', text });
   });
 });

@@ -107,7 +107,7 @@ describe('a model that is loaded again and again under traffic', () => {
     { where: 'a new runner each time', reloads: 40, tensorgate: {} },
     { where: 'a shared runner', reloads: 160, tensorgate: { runner: 'shared', row_independence: 'assume' } },
   ])(
-    'fails nobody and mixes nothing, in $where',
+    'fails no request and mixes no versions, in $where',
     async ({ reloads, tensorgate }) => {
       const { server, repository, client, load, lines } = await operate(tensorgate);
       await using callers = new Callers(server, 3);

@@ -65,7 +65,7 @@ async function settle(server: TestServer, probeFile: string): Promise<State> {
 }
 
 test.each(TRANSPORTS.map(({ name }) => name))(
-  `the transport %s bears ${SECONDS} s of faults`,
+  `the transport %s survives ${SECONDS} s of faults`,
   async (transport) => {
     const probeFile = path.join(temporaryDirectory(), 'heap');
     const server = await startServer(MODELS, {

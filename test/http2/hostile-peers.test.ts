@@ -215,7 +215,7 @@ describe('floods end with ENHANCE_YOUR_CALM', () => {
     ['SETTINGS', () => frame(Type.SETTINGS, 0, 0)],
     ['malformed requests', (index: number) => request(oddId(index + 2), 'no-slash')],
     ['empty DATA', () => frame(Type.DATA, 0, 3)],
-  ])('%s of a peer that reads nothing: what is to be written to it stays small', (_, each) => {
+  ])('%s of a peer that reads nothing: the bytes to be written to it stay few', (_, each) => {
     const memory = new MemoryConnection({ '/t/Stream': stream });
     memory.push(HELLO);
     memory.socket.stuck = true;

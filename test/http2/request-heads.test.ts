@@ -141,7 +141,7 @@ describe('metadata', () => {
     ['17 KB', [['x-a', 'a'.repeat(16_000)] as const, ['x-b', 'b'.repeat(1_000)] as const]],
     ['60 KB', Array.from({ length: 6 }, (_, index) => [`x-${index}`, 'v'.repeat(10_000)] as const)],
     ['500 pairs', Array.from({ length: 500 }, (_, index) => [`x-${index}`, 'value'] as const)],
-  ])('of %s is taken', (_, fields) => {
+  ])('with %s is taken', (_, fields) => {
     const memory = connect();
     ask(memory, 1, [...head, ...fields]);
     expect(calls).toHaveLength(1);

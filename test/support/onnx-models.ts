@@ -213,7 +213,7 @@ export function batchSumModel(): Uint8Array {
   });
 }
 
-/** Each row is one FP32 `x`; `places` [count,1] INT64 are those of the rows that are not zero: usually as many as rows. */
+/** Each row is one FP32 `x`; `places` [count,1] INT64 names the rows that are not zero: usually as many as rows. */
 export function nonZeroModel(): Uint8Array {
   return model({
     inputs: [fp32('x', ['batch'])],

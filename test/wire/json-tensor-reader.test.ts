@@ -61,7 +61,7 @@ function nested(texts: readonly string[], bounds: readonly number[], blanks: rea
 
 describe('elements in JSON', () => {
   test.each(Object.keys(DATATYPE_BYTES) as Datatype[])(
-    'of %s, in any arrays and steps, are their raw form',
+    'with datatype %s, in any arrays and steps, are their raw form',
     (datatype) => {
       const blanks = fc.array(fc.stringMatching(/^[ \t\r\n]{0,2}$/), { minLength: 1 });
       const bounds = fc.array(fc.nat(9), { minLength: 1 });

@@ -1,79 +1,69 @@
-/** The places that are checked, and how many findings each may have. */
+/** The places that are checked. Every finding fails the check. */
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { LONG_SENTENCE_WORDS, PHRASES, type Phrase } from './phrases.ts';
-import { commentsOf, markdownProse, type ProseLine, textsOf, titlesOf } from './prose.ts';
+import { commentsOf, identifiersOf, markdownProse, type ProseLine, textsOf, titlesOf } from './prose.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** Findings per 1,000 lines of the files of each area. They may only shrink. */
-export const BUDGETS = {
-  docs: 0.4,
-  texts: 0.1,
-  comments: 0.1,
-  'comments of tests': 0.1,
-  titles: 0.1,
-} as const satisfies Record<string, number>;
-
-export type Area = keyof typeof BUDGETS;
-
-export interface Finding {
-  readonly file: string;
-  readonly line: number;
-  /** As it is written. */
-  readonly found: string;
-  readonly phrase: Phrase;
-}
-
 export interface AreaResult {
-  readonly area: Area;
-  readonly findings: readonly Finding[];
+  readonly area: string;
   readonly lines: number;
-  readonly longSentences: readonly (LongSentence & { readonly file: string })[];
+  /** One line each: the place, the finding, the remedy. */
+  readonly findings: readonly string[];
 }
 
-interface LongSentence {
-  /** Where its paragraph begins. */
-  readonly line: number;
-  readonly words: number;
-  readonly text: string;
+interface Area {
+  readonly name: string;
+  /** As `git ls-files` names them. */
+  readonly files: readonly string[];
+  readonly prose: (source: string) => readonly ProseLine[];
+  /** Names make no sentences. */
+  readonly areNames?: boolean;
 }
 
-/** The files of each area, as `git ls-files` names them, and the prose in them. */
-const AREAS: Readonly<Record<Area, { files: readonly string[]; prose: (source: string) => readonly ProseLine[] }>> = {
+const SOURCES = ['src/*.ts', ':(exclude)src/**/*_pb.ts'];
+const TOOLS = ['test/*.ts', 'bench/*.ts', 'deploy/*.ts', 'examples/*.ts'];
+
+const AREAS: readonly Area[] = [
   // CHANGELOG.md is history: old entries stay as they are.
-  docs: { files: ['*.md', ':!CHANGELOG.md', ':!third_party', ':!models'], prose: markdownProse },
-  texts: { files: ['src/*.ts', ':(exclude)src/**/*_pb.ts'], prose: textsOf },
-  comments: { files: ['src/*.ts', ':(exclude)src/**/*_pb.ts'], prose: commentsOf },
-  'comments of tests': { files: ['test/*.ts', 'bench/*.ts', 'deploy/*.ts', 'examples/*.ts'], prose: commentsOf },
-  titles: { files: ['test/*.ts'], prose: titlesOf },
-};
+  { name: 'docs', files: ['*.md', ':!CHANGELOG.md', ':!third_party', ':!models'], prose: markdownProse },
+  { name: 'texts', files: SOURCES, prose: textsOf },
+  { name: 'comments', files: SOURCES, prose: commentsOf },
+  { name: 'identifiers', files: SOURCES, prose: identifiersOf, areNames: true },
+  { name: 'comments of tests', files: TOOLS, prose: commentsOf },
+  { name: 'titles', files: ['test/*.ts'], prose: titlesOf },
+];
 
 /** A line with this mark holds a text that Triton's clients match. */
 const EXEMPT = /Triton's text/;
 
 export function check(): readonly AreaResult[] {
-  return (Object.keys(AREAS) as Area[]).map((area) => {
-    const { files, prose } = AREAS[area];
+  return AREAS.map(({ name, files, prose, areNames = false }) => {
     const sources = listFiles(files).map((file) => ({ file, source: fs.readFileSync(path.join(ROOT, file), 'utf8') }));
     return {
-      area,
-      findings: sources.flatMap(({ file, source }) => findIn(file, source, prose(source))),
+      area: name,
       lines: sources.reduce((sum, { source }) => sum + source.split('\n').length, 0),
-      longSentences: sources.flatMap(({ file, source }) =>
-        longSentencesIn(prose(source)).map((sentence) => ({ file, ...sentence })),
-      ),
+      findings: sources.flatMap(({ file, source }) => findIn(file, source, prose(source), areNames)),
     };
   });
 }
 
-function findIn(file: string, source: string, prose: readonly ProseLine[]): readonly Finding[] {
+function findIn(file: string, source: string, prose: readonly ProseLine[], areNames: boolean): readonly string[] {
   const lines = source.split('\n');
-  return prose
-    .filter(({ line }) => !EXEMPT.test(lines[line - 1] ?? '') && !EXEMPT.test(lines[line - 2] ?? ''))
-    .flatMap((each) => findPhrases(each).map(({ phrase, found }) => ({ file, line: each.line, found, phrase })));
+  const checked = prose.filter(
+    ({ line }) => !EXEMPT.test(lines[line - 1] ?? '') && !EXEMPT.test(lines[line - 2] ?? ''),
+  );
+  return [
+    ...checked.flatMap((each) =>
+      findPhrases(each)
+        .filter(({ phrase }) => !(areNames && phrase.isForNames === true))
+        .map(({ phrase, found }) => describeFinding(file, each.line, found, phrase)),
+    ),
+    ...(areNames ? [] : longSentencesIn(prose)).map((sentence) => describeLongSentence(file, sentence)),
+  ];
 }
 
 /** The phrases in a line of prose. Patterns that begin with `^` look only where a sentence opens. */
@@ -83,6 +73,17 @@ export function findPhrases({ text, opens }: ProseLine): readonly { phrase: Phra
     const found = phrase.pattern.exec(text)?.[0];
     return found === undefined ? [] : [{ phrase, found }];
   });
+}
+
+export function describeFinding(file: string, line: number, found: string, { instead }: Phrase): string {
+  return `${file}:${line}: "${found.trim().slice(0, 60)}": write ${instead}`;
+}
+
+interface LongSentence {
+  /** Where its paragraph begins. */
+  readonly line: number;
+  readonly words: number;
+  readonly text: string;
 }
 
 export function longSentencesIn(prose: readonly ProseLine[]): readonly LongSentence[] {
@@ -100,11 +101,7 @@ export function longSentencesIn(prose: readonly ProseLine[]): readonly LongSente
   );
 }
 
-export function describeFinding({ file, line, found, phrase: { instead } }: Finding): string {
-  return `${file}:${line}: "${found.trim().slice(0, 60)}": write ${instead}`;
-}
-
-export function describeLongSentence({ file, line, words, text }: AreaResult['longSentences'][number]): string {
+function describeLongSentence(file: string, { line, words, text }: LongSentence): string {
   return `${file}:${line}: a sentence of ${words} words: "${text.slice(0, 60)}": split it`;
 }
 

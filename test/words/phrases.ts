@@ -9,6 +9,8 @@ export interface Phrase {
   /** Matches prose on one line, without code in backticks. */
   readonly pattern: RegExp;
   readonly instead: string;
+  /** It is a good word in a name, such as `aloneMs`. */
+  readonly isForNames?: boolean;
   /** Prose that the pattern finds. */
   readonly example: string;
 }
@@ -18,7 +20,13 @@ const ADVERBS =
   'Afterwards|Also|Besides|Eventually|Finally|First|Hence|Here|However|Instead|Later|Likewise|Meanwhile|Now|Otherwise|Second|So|Still|Then|There|Therefore|Third|Thus|Today|Usually|Yes|No|For example|Unless';
 
 export const PHRASES: readonly Phrase[] = [
-  { name: 'alone', pattern: /\balone\b/i, instead: 'only, or by itself', example: 'Served on the admin port alone.' },
+  {
+    name: 'alone',
+    pattern: /\balone\b/i,
+    instead: 'only, or by itself',
+    isForNames: true,
+    example: 'Served on the admin port alone.',
+  },
   { name: 'anew', pattern: /\banew\b/i, instead: 'again', example: 'The counters begin anew.' },
   {
     name: 'else',
@@ -56,6 +64,12 @@ export const PHRASES: readonly Phrase[] = [
     pattern: /\b(bear|bears|borne)\b/i,
     instead: 'tolerate, allow',
     example: 'Noise is borne up to a limit.',
+  },
+  {
+    name: 'occupant, rider',
+    pattern: /\b(occupants?|riders?|surroundings|dispensable|rouses?|strangers?|farewell)\b/i,
+    instead: "the field's word: version, sharer, dependencies, evictable, activate, shutdown",
+    example: 'The occupant of a runner.',
   },
   {
     name: 'goes for',

@@ -8,13 +8,14 @@ export interface ProseLine {
   readonly opens: boolean;
 }
 
-/** A token that carries prose. */
 interface Token {
-  readonly kind: 'line comment' | 'block comment' | 'string';
+  readonly kind: 'line comment' | 'block comment' | 'string' | 'code';
   readonly line: number;
   readonly text: string;
   /** The code before it on its line, for strings. */
   readonly before: string;
+  /** It is the first argument of `test`, `describe` or `it`. */
+  readonly isTitle?: boolean;
   /** The rest of a template, behind a value. */
   readonly isRest?: boolean;
   /** A template goes on behind a value. */
@@ -24,20 +25,29 @@ interface Token {
 /** A `/` after these begins a regular expression; after a value it divides. */
 const BEFORE_REGEX = /(?:^|[(,=:[!&|?{};+\-*%~^<>]|\b(?:return|typeof|case|in|of|do|else|void|delete|await|yield))\s*$/;
 
-/** Every comment and string of a TypeScript source. Code between them is skipped. */
+/** The comments, the strings and the code between them of a TypeScript source, in order. */
 export function tokensOf(source: string): readonly Token[] {
   const tokens: Token[] = [];
   let line = 1;
   let code = '';
   let at = 0;
+  let codeFrom = 0;
+  let codeLine = 1;
   /** Depths of braces at which a template continues. */
   const templates: number[] = [];
   let depth = 0;
+  const endCode = (): void => {
+    if (at > codeFrom) tokens.push({ kind: 'code', line: codeLine, text: source.slice(codeFrom, at), before: '' });
+  };
   const take = (kind: Token['kind'], end: number, text: string, isRest = false, isHead = false): void => {
-    tokens.push({ kind, line, text, before: code.slice(code.lastIndexOf('\n') + 1), isRest, isHead });
+    endCode();
+    const before = code.slice(code.lastIndexOf('\n') + 1);
+    tokens.push({ kind, line, text, before, isTitle: kind === 'string' && isTitlePlace(code), isRest, isHead });
     line += count(source.slice(at, end));
     code += kind === 'string' ? "''" : '';
     at = end;
+    codeFrom = at;
+    codeLine = line;
   };
   const template = (from: number, isRest: boolean): void => {
     const end = endOfTemplate(source, from);
@@ -63,9 +73,11 @@ export function tokensOf(source: string): readonly Token[] {
       depth = templates.pop() ?? 0;
       template(at + 1, true);
     } else if (char === '/' && BEFORE_REGEX.test(code.slice(-40))) {
-      const end = endOfRegex(source, at + 1);
-      code += source.slice(at, end);
-      at = end;
+      endCode();
+      code += '/r/';
+      at = endOfRegex(source, at + 1);
+      codeFrom = at;
+      codeLine = line;
     } else {
       if (char === '{') depth++;
       if (char === '}') depth--;
@@ -74,14 +86,34 @@ export function tokensOf(source: string): readonly Token[] {
       at++;
     }
   }
+  endCode();
   return tokens;
+}
+
+/** Whether `code` ends with `test(`, `describe.skip(`, `test.each(…)(` and the like. */
+function isTitlePlace(code: string): boolean {
+  if (!code.trimEnd().endsWith('(')) return false;
+  let callee = code.trimEnd().slice(0, -1);
+  if (callee.endsWith(')')) callee = beforeBracket(callee, '(', ')');
+  if (callee.endsWith('>')) callee = beforeBracket(callee, '<', '>');
+  return /(^|[^.\w])(test|describe|it)(\.\w+)*$/.test(callee);
+}
+
+/** The text before the bracket that the last one closes. */
+function beforeBracket(text: string, open: string, close: string): string {
+  let depth = 0;
+  for (let at = text.length - 1; at >= 0; at--) {
+    if (text[at] === close && text[at - 1] !== '=') depth++;
+    else if (text[at] === open && --depth === 0) return text.slice(0, at);
+  }
+  return '';
 }
 
 /** Comments: the text of each line without its stars, JSDoc tags and code. */
 export function commentsOf(source: string): readonly ProseLine[] {
   let before: Token | undefined;
   return tokensOf(source)
-    .filter(({ kind }) => kind !== 'string')
+    .filter(({ kind }) => kind === 'line comment' || kind === 'block comment')
     .flatMap((token) => {
       // Lines of `//`, one below the other, are one comment.
       const areOne = before !== undefined && isOwnLine(before) && isOwnLine(token);
@@ -105,8 +137,29 @@ export function textsOf(source: string): readonly ProseLine[] {
 /** Titles of tests and of groups. */
 export function titlesOf(source: string): readonly ProseLine[] {
   return tokensOf(source)
-    .filter(({ kind, before }) => kind === 'string' && /(^|\s)(test|describe|it)\b.*\($/.test(before))
-    .flatMap((token) => split(token, false, (text) => text));
+    .filter(({ isTitle }) => isTitle === true)
+    .flatMap((token) => split(token, false, (text) => text.replace(/\$\w+/g, 'x')));
+}
+
+/** Keywords of the language that are no names. */
+const KEYWORDS = /^(else)$/;
+
+/** The names in code, as words: `tellCaller` reads `tell caller`. */
+export function identifiersOf(source: string): readonly ProseLine[] {
+  return tokensOf(source)
+    .filter(({ kind }) => kind === 'code')
+    .flatMap(({ line, text }) =>
+      text.split('\n').flatMap((code, index) =>
+        [...code.matchAll(/[A-Za-z_$][\w$]*/g)]
+          .map(([name]) => name)
+          .filter((name) => !KEYWORDS.test(name))
+          .map((name) => ({ line: line + index, text: wordsOf(name), opens: false })),
+      ),
+    );
+}
+
+function wordsOf(name: string): string {
+  return name.replaceAll('_', ' ').replace(/([a-z0-9])([A-Z])/g, '$1 $2');
 }
 
 /** Markdown without fenced code. Tables, lists and paragraphs open with their first words. */

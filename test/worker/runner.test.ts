@@ -113,26 +113,23 @@ describe('a runner whose gateway is gone', () => {
 });
 
 describe('an instance', () => {
-  test.each([1, 4])(
-    'says which threads run it: its own, and those of its session with %i of them',
-    async (intraOpNumThreads) => {
-      const { child, box, threads, send } = await loadedRunner({ intraOpNumThreads });
-      const { pid = 0 } = child;
-      expect(threads.length).toBeGreaterThanOrEqual(intraOpNumThreads);
-      expect(threads).not.toContain(pid);
-      const before = await threadActivity(pid, threads);
-      const own = await threadActivity(pid, threads.slice(0, 1));
-      send(loopRun(box, ENDLESS));
-      await vi.waitUntil(
-        async () => {
-          const now = await threadActivity(pid, threads.slice(0, 1));
-          return (now?.cpuMs ?? 0) >= (own?.cpuMs ?? 0) + 50;
-        },
-        { timeout: 20_000 },
-      );
-      expect((await threadActivity(pid, threads))?.cpuMs).toBeGreaterThan(before?.cpuMs ?? Number.NaN);
-    },
-  );
+  test.each([1, 4])('names the threads that run it: its own, and %i of its session', async (intraOpNumThreads) => {
+    const { child, box, threads, send } = await loadedRunner({ intraOpNumThreads });
+    const { pid = 0 } = child;
+    expect(threads.length).toBeGreaterThanOrEqual(intraOpNumThreads);
+    expect(threads).not.toContain(pid);
+    const before = await threadActivity(pid, threads);
+    const own = await threadActivity(pid, threads.slice(0, 1));
+    send(loopRun(box, ENDLESS));
+    await vi.waitUntil(
+      async () => {
+        const now = await threadActivity(pid, threads.slice(0, 1));
+        return (now?.cpuMs ?? 0) >= (own?.cpuMs ?? 0) + 50;
+      },
+      { timeout: 20_000 },
+    );
+    expect((await threadActivity(pid, threads))?.cpuMs).toBeGreaterThan(before?.cpuMs ?? Number.NaN);
+  });
 
   test('answers runs on its own channel, until that ends', async () => {
     const { child, box, channel, ask, run } = await loadedRunner();

@@ -88,7 +88,7 @@ interface RaceResult {
 async function race({ curve, load, count, noise, seed }: Race): Promise<RaceResult> {
   const arrivals = poisson(load * capacity(curve), count, seed);
   const fifo = bestFifo(curve, arrivals, noise);
-  // So long that nothing is shed: the latency is that of the batches only.
+  // So long that nothing is shed: only batches add to the latency.
   const { replies, instances } = await serve({ curve, arrivals, plan: () => ({ deadlineMs: 60_000 }), noise });
   return { arrivals, p99: answerMs(replies, 0.99), meanRows: instances.meanRows, fifo };
 }

@@ -6,7 +6,7 @@ import { seededRandom, syntheticRow } from './trial/synthetic-input.ts';
 
 /** One row, or the whole shape where the model does not batch. */
 export interface SampleInput extends TensorSpec {
-  /** Of every element; text is one letter. */
+  /** Value of every element; a text has one letter. */
   readonly value: number;
 }
 

@@ -15,7 +15,7 @@ const ABANDON_BEFORE_END_MS = 500;
 const REPORT_EVERY_MS = 5_000;
 
 export interface DrainPhases {
-  /** What is not done yet, for the log, such as `3 requests`. */
+  /** The unfinished work for the log, such as `3 requests`. */
   pending(): string;
   /** Says that the server ends. It still accepts calls. */
   announce(): void;

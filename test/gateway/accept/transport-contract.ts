@@ -202,7 +202,7 @@ export function describeTransport(name: string, listen: Listen): void {
         ['without padding', ['AAE'], [0, 1]],
         ['several in one field', ['AAE=,Ag=='], [0, 1]],
         ['several fields', ['AAE', 'Ag'], [0, 1]],
-      ])('of a key in bytes the first value counts: %s', async (_, values, bytes) => {
+      ])('the first value of a key in bytes counts: %s', async (_, values, bytes) => {
         let seen: string | Uint8Array | undefined;
         const port = await serve({
           kind: 'unary',

@@ -54,7 +54,7 @@ test.each([
   { default_timeout_microseconds: 9_000, allow_timeout_override: false, timeoutMs: 5, expected: 9 },
   { default_timeout_microseconds: 0, allow_timeout_override: false, timeoutMs: 5, expected: FOREVER },
 ])(
-  'of two times the shorter counts, and that of a request where it is heard: %o',
+  'the shorter of two times counts, and the time of a request only where the policy allows it: %o',
   ({ timeoutMs, expected, ...policy }) => {
     const policies = planned({ default_queue_policy: policy });
     expect(timeLimitMs(policies.at(1), { ...NO_TERMS, timeoutMs })).toBe(expected);

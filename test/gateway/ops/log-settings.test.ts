@@ -63,7 +63,7 @@ describe('a change', () => {
     ['log_format', 'xml', 'invalid_request', 'invalid argument for log_format, got: xml; expected one of default,'],
     ['log_file', 'x.log', 'unimplemented', 'log file location can not be updated through network protocol'],
     ['zzz', true, 'invalid_request', "there is no log setting 'zzz': known are log_file, log_info,"],
-  ] as const)('of %s to %s is refused, and nothing beside it is changed', (key, value, reason, text) => {
+  ] as const)('that sets %s to %s is refused, and no other setting changes', (key, value, reason, text) => {
     const log = settings();
     let thrown: unknown;
     try {

@@ -76,7 +76,7 @@ describe('a change', () => {
     ['trace_mode', ['triton'], 'unimplemented', "'trace_mode' is opentelemetry, and no other"],
     ['log_frequency', ['3'], 'unimplemented', "'log_frequency' is of trace files"],
     ['zzz', ['1'], 'invalid_request', "there is no trace setting 'zzz': known are trace_level,"],
-  ] as const)('of %s to %s is refused, and nothing beside it is changed', (key, values, reason, text) => {
+  ] as const)('that sets %s to %s is refused, and no other setting changes', (key, values, reason, text) => {
     const settings = new TraceSettings(true);
     let thrown: unknown;
     try {

@@ -20,7 +20,7 @@ function folderOf(files: readonly string[], root = temporaryDirectory()): string
   return root;
 }
 
-/** What is served for a path: by name of a model, the file that its version 1 is; the path itself where it is a repository. */
+/** The models served for a path: the file of version 1, by model name. A repository serves itself. */
 async function servedFrom(what: string): Promise<string | Readonly<Record<string, string>>> {
   const repository = await openRepository(what);
   onTestFinished(() => repository.close());
@@ -60,7 +60,7 @@ describe('a folder', () => {
     expect(await servedFrom(folderOf(files))).toBe('the repository itself');
   });
 
-  test('of several models without a main one is refused with a command that serves one of them', async () => {
+  test('with several models and no main one is refused with a command that serves one of them', async () => {
     const folder = folderOf(['decoder_model.onnx', 'encoder_model.onnx']);
     const command = `npx tensorgate serve ${folder}/decoder_model.onnx`;
     await expect(openRepository(folder)).rejects.toThrow(

@@ -1,6 +1,6 @@
 /**
- * Proof, by running, that axes with different names are one batch axis: further runs than those of `row-independence.ts`, for what
- * equal names say otherwise.
+ * Proof, by running, that axes with different names are one batch axis: runs beyond `row-independence.ts`, for models without the
+ * equal names that usually show it.
  */
 
 import type { InferTensors } from '../../admit/infer-tensors.ts';

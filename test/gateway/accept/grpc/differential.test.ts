@@ -255,7 +255,7 @@ test.each([
   [{ 'content-type': 'application/grpcfoo' }, 415],
   [{ 'content-type': 'application/grpc-web' }, 415],
   [{ ':method': 'PUT' }, 405],
-])('what is not gRPC gets its HTTP status: %o', async (headers, expected) => {
+])('a request that is not gRPC gets its HTTP status: %o', async (headers, expected) => {
   const ours = await sendRaw(sides[1].transport.port, { headers, body: framed(PLAIN) });
   expect(ours[':status']).toBe(expected);
 });

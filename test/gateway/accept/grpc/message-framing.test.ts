@@ -55,7 +55,7 @@ beforeEach(() => {
 
 describe('a length prefix', () => {
   test.each([MAX_MESSAGE_BYTES + 1, 2 ** 31, 2 ** 32 - 1])(
-    'of %i is refused before anything is allocated, and the client is asked to stop',
+    'that says %i bytes is refused before anything is allocated, and the client is asked to stop',
     async (length) => {
       const memory = connect();
       const before = process.memoryUsage().arrayBuffers;

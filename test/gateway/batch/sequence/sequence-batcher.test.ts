@@ -424,7 +424,7 @@ describe('slots', () => {
   });
 });
 
-describe('a request that waits for its turn', () => {
+describe('a request that waits in its sequence', () => {
   test.each([
     ['is cancelled', {}, 'cancelled'],
     ['runs out of its time', { timeoutMs: 20 }, 'deadline_exceeded'],
@@ -445,7 +445,7 @@ describe('a request that waits for its turn', () => {
   test.each([
     ['its own', {}, { timeoutMs: 20 }],
     ['the default', { policy: { defaultTimeoutMs: 20 } }, {}],
-  ])('has of %s time only what is left when its turn comes', async (_, settings, flags) => {
+  ])('has only the rest of %s time when it is handed on', async (_, settings, flags) => {
     const bench = new Bench(settings);
     const first = bench.submit(5n, 1, START);
     await turn();

@@ -501,7 +501,7 @@ describe('a step that fails', () => {
   });
 
   test.each(['client', 'deadline', 'connection'] as const)(
-    'is the one that waits when the call ends (%s)',
+    'is the waiting step when the call ends (%s)',
     async (reason) => {
       const [first, second] = [fakeModel('first'), fakeModel('second')];
       const bench = new Bench([first, second]);

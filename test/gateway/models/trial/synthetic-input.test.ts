@@ -94,7 +94,7 @@ describe('a made-up row', () => {
     { range: 'wide', least: -8, most: 8 },
     { range: 'small', least: 0, most: 1 },
     { range: 'zero', least: 0, most: 0 },
-  ] as const)('of range $range and magnitude 8 holds numbers from $least to $most', ({ range, least, most }) => {
+  ] as const)('with range $range and magnitude 8 holds numbers from $least to $most', ({ range, least, most }) => {
     const values = floatsOf(syntheticRow([spec('x', 'FP32', [-1, 500])], recipe({ range, magnitude: 8 })).inputs);
     expect(Math.min(...values)).toBeGreaterThanOrEqual(least);
     expect(Math.max(...values)).toBeLessThanOrEqual(most);

@@ -62,6 +62,6 @@ test.each([
   ['2026-11-24 02:12:52.0 [E:onnxruntime:, cuda_call.cc:1 CudaCall] no CUDA-capable device', 'no CUDA-capable device'],
   ['2026-11-24 02:12:52.0 [W:onnxruntime:, graph.cc:1 Check] an initializer is not used', undefined],
   ['(node:1) Warning: something else', undefined],
-])('of the line %j the reason is %j', (line, reason) => {
+])('the line %j has the reason %j', (line, reason) => {
   expect(reasonIn(line)).toBe(reason);
 });

@@ -216,7 +216,7 @@ describe('the shape for made-up requests', () => {
     return (await resolve(info, config)).inputs[0]?.probeShape;
   };
 
-  test('is that of one row, with its batch axis or without it', async () => {
+  test('has one row, with its batch axis or without it', async () => {
     expect(await shapeOf([3, 48, 64])).toEqual([1, 3, 48, 64]);
     expect(await shapeOf([1, 3, 48, 64])).toEqual([1, 3, 48, 64]);
     expect(await shapeOf([5, 3, 48, 64], 0)).toEqual([5, 3, 48, 64]);
