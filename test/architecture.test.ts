@@ -130,12 +130,21 @@ const ROOMS: readonly Room[] = [
       'way-back.ts',
     ],
   },
-  { room: 'worker/', sees: ['wire/'], doors: ['mailbox.ts', 'onnx-runtime-package.ts', 'protocol.ts', 'run-frame.ts'] },
+  {
+    room: 'onnx/',
+    sees: [],
+    doors: ['model-outline.ts', 'model-rewriting.ts', 'onnx_pb.ts', 'protobuf-field.ts', 'rewriting-plan.ts'],
+  },
+  {
+    room: 'worker/',
+    sees: ['wire/', 'onnx/'],
+    doors: ['mailbox.ts', 'onnx-runtime-package.ts', 'protocol.ts', 'run-frame.ts'],
+  },
   { room: 'client/', sees: ['wire/'], doors: ['inference-client.ts', 'tensor.ts'] },
   { room: 'gateway/errors.ts', sees: [] },
   {
     room: 'gateway/repository/',
-    sees: ['wire/', 'worker/'],
+    sees: ['wire/', 'onnx/', 'worker/'],
     doors: [
       'arithmetic.ts',
       'config/config-file.ts',
@@ -451,6 +460,7 @@ const ROOMS: readonly Room[] = [
     room: 'compress/',
     sees: [
       'wire/',
+      'onnx/',
       'worker/',
       'gateway/repository/',
       'gateway/admit/',
@@ -620,7 +630,7 @@ describe('rooms', () => {
 
 /** Where each library lives. No one uses a library that is not named here. */
 const HOMES: readonly { readonly library: RegExp; readonly homes: readonly string[] }[] = [
-  { library: /^@bufbuild\/protobuf/, homes: ['compress/'] },
+  { library: /^@bufbuild\/protobuf/, homes: ['compress/', 'onnx/'] },
   { library: /^@grpc\//, homes: ['gateway/accept/', 'client/'] },
   { library: /^onnxruntime-node$/, homes: ['worker/execution-provider.ts', 'worker/model-instance.ts'] },
   { library: /^piscina$/, homes: ['worker/runner.ts'] },

@@ -3,6 +3,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
+import { ROUNDING } from '../gateway/models/trial/row-independence.ts';
 import { arithmeticHere } from '../gateway/repository/arithmetic.ts';
 import { GOLDEN_DIRECTORY, type GoldenDescription } from '../gateway/repository/golden.ts';
 import { isNumpyDatatype, type NpyArray, writeNpz } from '../gateway/repository/npz-archive.ts';
@@ -13,8 +14,7 @@ import type { Contender } from './contender.ts';
 import { DataError, type Sample } from './sample.ts';
 
 /** Rounding, as a share of the largest magnitude of an output (at least 1). */
-const ROUNDING = 1e-5;
-const HALF_ROUNDING = 2e-3;
+const LEAST_ROUNDING = 1e-5;
 /** What integer kernels of another class of processors may do to a probability. */
 const ELSEWHERE = 0.05;
 
@@ -125,8 +125,8 @@ function largestOf(answers: readonly (readonly OutputTensor[])[]): number {
 }
 
 function roundingOf(answers: readonly (readonly OutputTensor[])[]): number {
-  const isHalf = answers[0]?.some(({ datatype }) => datatype === 'FP16') ?? false;
-  return (isHalf ? HALF_ROUNDING : ROUNDING) * largestOf(answers);
+  const shares = (answers[0] ?? []).map(({ datatype }) => ROUNDING[datatype] ?? LEAST_ROUNDING);
+  return Math.max(LEAST_ROUNDING, ...shares) * largestOf(answers);
 }
 
 /**

@@ -6,19 +6,19 @@
  */
 
 import { create } from '@bufbuild/protobuf';
-import { CompressError } from './compress-error.ts';
-import { type Feeds, openModel, type RunnerOptions, runModel } from './model-run.ts';
-import { integer } from './onnx/attribute.ts';
-import { Graph } from './onnx/graph.ts';
-import { changed } from './onnx/message.ts';
-import type { OnnxModel } from './onnx/model-file.ts';
 import {
   type AttributeProto,
   GraphProtoSchema,
   ModelProtoSchema,
   type NodeProto,
   ValueInfoProtoSchema,
-} from './onnx/onnx_pb.ts';
+} from '../onnx/onnx_pb.ts';
+import { CompressError } from './compress-error.ts';
+import { type Feeds, openModel, type RunnerOptions, runModel } from './model-run.ts';
+import { integer } from './onnx/attribute.ts';
+import { Graph } from './onnx/graph.ts';
+import { changed } from './onnx/message.ts';
+import type { OnnxModel } from './onnx/model-file.ts';
 
 /** The least and the greatest value that a tensor was seen to take. */
 export interface Range {

@@ -3,10 +3,10 @@
  * after a convolution, such as batch normalization (Jacob et al., 2018, section 3.2).
  */
 
+import type { NodeProto, TensorProto } from '../onnx/onnx_pb.ts';
 import type { Note } from './note.ts';
 import { floatAttribute, integerAttribute, integersAttribute } from './onnx/attribute.ts';
 import { type Graph, nameOf } from './onnx/graph.ts';
-import type { NodeProto, TensorProto } from './onnx/onnx_pb.ts';
 import { DataType, elementsOf, floatsOf, integersOf, shapeOf } from './onnx/tensor-values.ts';
 
 /** What hands its input on when a model is only asked, not trained. */

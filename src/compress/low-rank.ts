@@ -5,6 +5,7 @@
  */
 
 import { seededRandom } from '../gateway/models/trial/synthetic-input.ts';
+import type { NodeProto } from '../onnx/onnx_pb.ts';
 import { CompressError } from './compress-error.ts';
 import { foldConstants, transpose } from './folding.ts';
 import { storesHalf, storeWeightsAsHalf } from './fp16-weights.ts';
@@ -12,7 +13,6 @@ import type { Compressed, Note } from './note.ts';
 import { integerAttribute } from './onnx/attribute.ts';
 import { Graph, nameOf } from './onnx/graph.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
-import type { NodeProto } from './onnx/onnx_pb.ts';
 import { DataType, floatsOf, shapeOf } from './onnx/tensor-values.ts';
 
 /** @throws CompressError (`model`) where no matrix becomes smaller. */

@@ -3,13 +3,13 @@
  * any number: the model is neither faster nor smaller on disk, and takes fewer bytes only where its file is packed.
  */
 
+import type { NodeProto, TensorProto } from '../onnx/onnx_pb.ts';
 import { CompressError } from './compress-error.ts';
 import { foldConstants } from './folding.ts';
 import { storesHalf, storeWeightsAsHalf } from './fp16-weights.ts';
 import type { Compressed, Note } from './note.ts';
 import { Graph, nameOf } from './onnx/graph.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
-import type { NodeProto, TensorProto } from './onnx/onnx_pb.ts';
 import { DataType, elementsOf, floatsOf, shapeOf } from './onnx/tensor-values.ts';
 
 const WEIGHTED = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);

@@ -3,11 +3,15 @@
 import { createRequire } from 'node:module';
 import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../error-message.ts';
+import type { RewrittenModel } from '../onnx/model-rewriting.ts';
+import { externalWeights, type ModelSource, readModelSource } from './model-source.ts';
 import { findOnnxRuntime } from './onnx-runtime-package.ts';
 import type { ExecutionProvider, ProviderRefusal, SessionSpec } from './protocol.ts';
 
 export interface OpenedSession {
   readonly session: InferenceSession;
+  /** Absent where the file was opened as it is. */
+  readonly rewritten?: RewrittenModel | undefined;
   readonly provider: ExecutionProvider;
   readonly refusals: readonly ProviderRefusal[];
 }
@@ -19,14 +23,37 @@ export interface OpenedSession {
  * @throws Error where none accepts, or, with `strictProviders`, where the first does not.
  */
 export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
+  const source = await readModelSource(spec.modelPath, spec.outputs);
+  try {
+    return { ...(await openWith(source, spec)), rewritten: source.rewritten };
+  } catch (error) {
+    throw isBf16(source) && NO_KERNEL.test(messageOf(error)) ? new Error(`${messageOf(error)}; ${BF16_HINT}`) : error;
+  } finally {
+    // Not when it is collected: it holds all weights.
+    if (typeof source.model !== 'string') source.model.buffer.transfer(0);
+  }
+}
+
+const NO_KERNEL = /Could not find an implementation for/;
+const BF16_HINT = 'few kernels of ONNX Runtime compute in BF16: export the model as FP16 or FP32';
+
+function isBf16({ rewritten }: ModelSource): boolean {
+  return rewritten !== undefined && rewritten.floatInputs.size + rewritten.floatOutputs.size > 0;
+}
+
+async function openWith({ model }: ModelSource, spec: SessionSpec): Promise<OpenedSession> {
   const { InferenceSession } = loadOnnxRuntime();
   const refusals: ProviderRefusal[] = [];
   for (const provider of spec.providers) {
     try {
-      const session = await InferenceSession.create(spec.modelPath, sessionOptions(spec, provider));
+      const options = sessionOptions(spec, provider);
+      const session =
+        typeof model === 'string'
+          ? await InferenceSession.create(model, options)
+          : await InferenceSession.create(model, withWeights(options, spec));
       return { session, provider, refusals };
     } catch (error) {
-      const reason = describeRefusal(error);
+      const reason = messageOf(error);
       // A model that the CPU provider refuses is broken for all providers; the CPU provider's text helps most.
       if (provider === 'cpu' && refusals.length === 0) throw new Error(reason, { cause: error });
       refusals.push({ provider, reason });
@@ -42,11 +69,11 @@ function loadOnnxRuntime(): typeof import('onnxruntime-node') {
   return createRequire(import.meta.url)(findOnnxRuntime().directory);
 }
 
-/** The binding reports an unknown element type only by its number in ONNX. */
-function describeRefusal(error: unknown): string {
-  const text = messageOf(error);
-  if (text !== 'Unsupported data type: 16') return text;
-  return "an input or output is BF16, which ONNX Runtime's binding for Node cannot open: export it as FP16 or FP32";
+function withWeights(
+  options: InferenceSession.SessionOptions,
+  { modelPath }: SessionSpec,
+): InferenceSession.SessionOptions {
+  return { ...options, extra: { ...options.extra, ...externalWeights(modelPath) } };
 }
 
 function sessionOptions(spec: SessionSpec, provider: ExecutionProvider): InferenceSession.SessionOptions {

@@ -5,7 +5,7 @@
  */
 
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
-import { describeOutputs } from '../wire/tensor.ts';
+import { describeOutputs, type Shape } from '../wire/tensor.ts';
 import { datatypeOf, elementTypeOf, TYPED_ARRAYS } from './element-type.ts';
 import { openSession } from './execution-provider.ts';
 import { isNoRoom, Mailbox } from './mailbox.ts';
@@ -23,7 +23,11 @@ import { decodeStrings, encodedLength, encodeStrings } from './string-tensor.ts'
 
 interface Loaded {
   readonly session: InferenceSession;
-  readonly outputNames: readonly string[];
+  /** Names of the session's outputs that are computed. */
+  readonly fetches: readonly string[];
+  readonly outputs: readonly SessionTensor[];
+  /** Names in the session of BF16 inputs, which are FLOAT there. */
+  readonly floatInputs: ReadonlyMap<string, string>;
   readonly mailbox: Mailbox;
 }
 
@@ -37,16 +41,25 @@ let arena = new ArrayBuffer(LEAST_ARENA_BYTES);
 export async function load(task: { mailboxPath: string; spec: SessionSpec }): Promise<SessionInfo> {
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
-    const { session, provider, refusals } = await openSession(task.spec);
-    const wanted = wantedOutputs(session, task.spec);
-    const info = {
-      inputs: session.inputMetadata.map((tensor) => describe(tensor)),
-      outputs: session.outputMetadata.filter(({ name }) => wanted.includes(name)).map(describeOutput),
+    const { session, provider, refusals, rewritten } = await openSession(task.spec);
+    const { floatInputs = NO_NAMES, floatOutputs = NO_NAMES, notes = [] } = rewritten ?? {};
+    const all = session.outputMetadata.map((tensor) => describe(tensor, floatOutputs));
+    const outputs = all.filter(isWanted(all, task.spec));
+    const unreadable = outputs.find(({ name }) => name === '__proto__');
+    // The binding and onnxruntime-common keep outputs by name in plain objects.
+    if (unreadable !== undefined)
+      throw new Error(
+        `output '__proto__' cannot be read through ONNX Runtime's binding for Node: give it another name`,
+      );
+    const fetches = outputs.map(({ name }) => floatOutputs.get(name) ?? name);
+    loaded = { session, fetches, outputs, floatInputs, mailbox };
+    return {
+      inputs: session.inputMetadata.map((tensor) => describe(tensor, floatInputs)),
+      outputs,
       provider,
       refusals,
+      notes,
     };
-    loaded = { session, outputNames: info.outputs.map(({ name }) => name), mailbox };
-    return info;
   } catch (error) {
     mailbox.close();
     throw error;
@@ -59,26 +72,29 @@ export async function load(task: { mailboxPath: string; spec: SessionSpec }): Pr
  */
 export async function run({ inputs, outputOffset, maxOutputBytes }: Run): Promise<RunResult> {
   if (loaded === undefined) throw new Error('run before load');
-  const { session, outputNames, mailbox } = loaded;
+  const { session, fetches, outputs, floatInputs, mailbox } = loaded;
   const started = performance.now();
   readArena(mailbox, inputs);
   // Names of inputs are a model's own: `constructor` may be one.
   const feeds: Record<string, OnnxValue> = Object.create(null);
-  for (const place of inputs) feeds[place.name] = feed(place);
+  for (const place of inputs) {
+    if (place.datatype === 'BF16') feeds[floatInputs.get(place.name) ?? place.name] = feedBf16(place);
+    else feeds[place.name] = feed(place);
+  }
   const ready = performance.now();
-  const values = await session.run(feeds, outputNames);
+  const values = await session.run(feeds, fetches);
   const finished = performance.now();
   try {
-    checkSizes(outputNames, values, maxOutputBytes);
-    const outputs = writeOutputs(mailbox, outputNames, values, outputOffset);
+    const given = outputs.map((tensor, index) => givenOutput(tensor, values[fetches[index] ?? tensor.name]));
+    checkSizes(given, maxOutputBytes);
     return {
-      outputs,
+      outputs: writeOutputs(mailbox, given, outputOffset),
       computeMs: finished - ready,
       readMs: ready - started,
       writeMs: performance.now() - finished,
     };
   } finally {
-    for (const name of outputNames) giveBack(values[name]);
+    for (const name of fetches) giveBack(values[name]);
   }
 }
 
@@ -91,35 +107,24 @@ export async function unload(): Promise<void> {
   await session.release();
 }
 
-/** Where one is wanted that the session does not have, all of them: the gateway compares names, and says which is wrong. */
-function wantedOutputs({ outputNames }: InferenceSession, { outputs }: SessionSpec): readonly string[] {
-  return outputs?.every((name) => outputNames.includes(name)) ? outputs : outputNames;
+const NO_NAMES: ReadonlyMap<string, string> = new Map();
+
+/** Where one is wanted that the session does not have, all are: the gateway compares names, and says which is wrong. */
+function isWanted(all: readonly SessionTensor[], { outputs }: SessionSpec): (tensor: SessionTensor) => boolean {
+  const hasAll = outputs?.every((name) => all.some((tensor) => tensor.name === name)) === true;
+  return ({ name }) => !hasAll || outputs?.includes(name) === true;
 }
 
-const ZIP_MAP_HINT =
-  "if skl2onnx made the model, convert it with options={'zipmap': False}, or list the outputs to serve in the configuration";
-
-function describeOutput(tensor: InferenceSession.ValueMetadata): SessionTensor {
-  // The binding and onnxruntime-common keep outputs by name in plain objects.
-  if (tensor.name === '__proto__')
-    throw new Error(`output '__proto__' cannot be read through ONNX Runtime's binding for Node: give it another name`);
-  return describe(tensor, ZIP_MAP_HINT);
-}
-
-function describe(tensor: InferenceSession.ValueMetadata, hint?: string): SessionTensor {
-  if (!tensor.isTensor) {
-    const text = `'${tensor.name}' is no tensor (a sequence or a map): only tensors can be served`;
-    throw new Error(hint === undefined ? text : `${text}; ${hint}`);
-  }
+/** @param floats names in the session of BF16 tensors */
+function describe(tensor: InferenceSession.ValueMetadata, floats: ReadonlyMap<string, string>): SessionTensor {
+  const { name } = tensor;
+  if (!tensor.isTensor) throw new Error(`'${name}' is no tensor (a sequence or a map): only tensors can be served`);
+  const shape = tensor.shape.map((axis) => (typeof axis === 'number' ? axis : -1));
+  const axes = [...tensor.shape];
+  for (const [own, inSession] of floats) if (inSession === name) return { name: own, datatype: 'BF16', shape, axes };
   const datatype = datatypeOf(tensor.type);
-  if (datatype === undefined)
-    throw new Error(`'${tensor.name}' has the element type ${tensor.type}, which is not served`);
-  return {
-    name: tensor.name,
-    datatype,
-    shape: tensor.shape.map((axis) => (typeof axis === 'number' ? axis : -1)),
-    axes: [...tensor.shape],
-  };
+  if (datatype === undefined) throw new Error(`'${name}' has the element type ${tensor.type}, which is not served`);
+  return { name, datatype, shape, axes };
 }
 
 function readArena(mailbox: Mailbox, inputs: readonly TensorPlace[]): void {
@@ -140,48 +145,54 @@ function feed({ datatype, shape, offset, byteLength }: TensorPlace): OnnxValue {
   return { type, data, dims: shape, location: 'cpu' } as unknown as OnnxValue;
 }
 
-/** @throws RunFailure `outputs`: nothing has been copied by then. */
-function checkSizes(names: readonly string[], values: InferenceSession.OnnxValueMapType, maxBytes: number): void {
-  let total = 0;
-  for (const name of names) total += byteLengthOf(values[name]);
-  if (total <= maxBytes) return;
-  const sizes = names.map((name) => ({
-    name,
-    shape: values[name]?.dims ?? [],
-    byteLength: byteLengthOf(values[name]),
-  }));
-  throw new RunFailure('outputs', describeOutputs(sizes));
+/** Widens the values: the session casts them back, exactly. */
+function feedBf16({ shape, offset, byteLength }: TensorPlace): OnnxValue {
+  const bits = new Uint16Array(arena, offset, byteLength / 2);
+  const wide = new Uint32Array(bits.length);
+  for (let index = 0; index < bits.length; index++) wide[index] = (bits[index] ?? 0) << 16;
+  return { type: 'float32', data: new Float32Array(wide.buffer), dims: shape, location: 'cpu' } as unknown as OnnxValue;
 }
 
-function byteLengthOf(value: OnnxValue | undefined): number {
-  const data: unknown = value?.data;
-  if (Array.isArray(data)) return encodedLength(data as string[]);
-  return ArrayBuffer.isView(data) ? data.byteLength : 0;
+interface GivenOutput {
+  readonly tensor: SessionTensor;
+  readonly shape: Shape;
+  readonly byteLength: number;
+  /** Values, as the session gives them: of BF16 as float32. */
+  readonly data: Uint8Array | readonly string[];
+}
+
+function givenOutput(tensor: SessionTensor, value: OnnxValue | undefined): GivenOutput {
+  if (value === undefined) throw new Error(`the session gave no output '${tensor.name}'`);
+  const values: unknown = value.data;
+  const shape = [...value.dims];
+  if (Array.isArray(values)) return { tensor, shape, data: values, byteLength: encodedLength(values) };
+  if (!ArrayBuffer.isView(values)) throw new Error(`the session gave output '${tensor.name}', which is no tensor`);
+  const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return { tensor, shape, data, byteLength: tensor.datatype === 'BF16' ? data.byteLength / 2 : data.byteLength };
+}
+
+/** @throws RunFailure `outputs`: nothing has been copied by then. */
+function checkSizes(outputs: readonly GivenOutput[], maxBytes: number): void {
+  let total = 0;
+  for (const { byteLength } of outputs) total += byteLength;
+  if (total <= maxBytes) return;
+  const sizes = outputs.map(({ tensor: { name }, shape, byteLength }) => ({ name, shape, byteLength }));
+  throw new RunFailure('outputs', describeOutputs(sizes));
 }
 
 const PADDING = new Uint8Array(64);
 
-function writeOutputs(
-  mailbox: Mailbox,
-  names: readonly string[],
-  values: InferenceSession.OnnxValueMapType,
-  from: number,
-): TensorPlace[] {
+function writeOutputs(mailbox: Mailbox, outputs: readonly GivenOutput[], from: number): TensorPlace[] {
   const places: TensorPlace[] = [];
   const chunks: Uint8Array[] = [];
   let end = from;
-  for (const name of names) {
-    const value = values[name];
-    if (value === undefined) throw new Error(`the session gave no output '${name}'`);
-    const bytes = outputBytes(value);
+  for (const { tensor, shape, data, byteLength } of outputs) {
+    const { name, datatype } = tensor;
     const offset = aligned(end);
     if (offset > end) chunks.push(PADDING.subarray(0, offset - end));
-    chunks.push(bytes);
-    end = offset + bytes.byteLength;
-    const datatype = datatypeOf(value.type);
-    if (datatype === undefined)
-      throw new Error(`output '${name}' has the element type ${value.type}, which is not served`);
-    places.push({ name, datatype, shape: [...value.dims], offset, byteLength: bytes.byteLength });
+    chunks.push(datatype === 'BF16' ? narrowed(data) : data instanceof Uint8Array ? data : encodeStrings(data));
+    end = offset + byteLength;
+    places.push({ name, datatype, shape, offset, byteLength });
   }
   try {
     mailbox.writeSync(chunks, from);
@@ -200,9 +211,11 @@ function giveBack(value: OnnxValue | undefined): void {
   if (ArrayBuffer.isView(data)) (data.buffer as ArrayBuffer).transfer(0);
 }
 
-function outputBytes(value: OnnxValue): Uint8Array {
-  const data: unknown = value.data;
-  if (Array.isArray(data)) return encodeStrings(data as string[]);
-  if (!ArrayBuffer.isView(data)) throw new Error('the session gave an output that is no tensor');
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+/** The upper halves of float32 values that a cast from BF16 has made: nothing is rounded. */
+function narrowed(data: GivenOutput['data']): Uint8Array {
+  if (!(data instanceof Uint8Array)) throw new TypeError('texts for a BF16 output');
+  const wide = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
+  const bits = new Uint16Array(wide.length / 2);
+  for (let index = 0; index < bits.length; index++) bits[index] = wide[2 * index + 1] ?? 0;
+  return new Uint8Array(bits.buffer);
 }

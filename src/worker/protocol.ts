@@ -48,7 +48,10 @@ export interface SessionOptions {
 
 /** What one instance loads. */
 export interface SessionSpec {
-  /** Loaded by path, never from a buffer: external weights beside it are then mapped, and shared between instances. */
+  /**
+   * Loaded by path wherever it can be (`model-source.ts`). External weights beside it are mapped in any case, and shared between
+   * instances.
+   */
   readonly modelPath: string;
   /** In order of preference; the first that accepts is used. */
   readonly providers: readonly ExecutionProvider[];
@@ -68,6 +71,8 @@ export interface SessionInfo {
   readonly provider: ExecutionProvider;
   /** The providers that were preferred and did not load, with ONNX Runtime's reason. */
   readonly refusals: readonly ProviderRefusal[];
+  /** How the served model differs from its file: sentences about its inputs and outputs. */
+  readonly notes?: readonly string[];
 }
 
 /** An input or output as the ONNX file describes it: an open axis has its symbolic name, or `''`. */

@@ -39,8 +39,8 @@ const DIFFERENT = new Map([
 
 /** Why models are refused when they are loaded, by what the server says of them. */
 const REFUSALS = new Map([
-  ['holds a sequence or an optional, no tensor', /is no tensor \(a sequence or a map\): only tensors can be served/],
-  ['BF16', /is BF16, which ONNX Runtime's binding for Node cannot open/],
+  ['holds a sequence or an optional, no tensor', /and only tensors can be served/],
+  ['an element type without a datatype', /is a tensor of (FLOAT|U?INT|COMPLEX)\w+: /],
   ['ONNX Runtime has no CPU kernel for it', /Could not find an implementation for \w+\(\d+\)/],
   ['a training operator', /ai\.onnx\.preview\.training:\w+\(-1\) is not a registered/],
   ['a recurrent operator with the batch first', /layout_ == 0 was false/],

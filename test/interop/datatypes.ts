@@ -1,6 +1,6 @@
 import type { Datatype } from '../../src/wire/tensor.ts';
 
-/** All that other clients are asked about: not BF16, which ONNX Runtime's binding for Node cannot open. */
+/** All that other clients are asked about. */
 export const DATATYPES: readonly Datatype[] = [
   'BOOL',
   'UINT8',
@@ -15,4 +15,5 @@ export const DATATYPES: readonly Datatype[] = [
   'FP32',
   'FP64',
   'BYTES',
+  'BF16',
 ];

@@ -1,5 +1,6 @@
 """What the judges of Triton's Python clients have in common. `told` is what they print, as one JSON object."""
 
+import ml_dtypes
 import numpy as np
 from tritonclient.utils import InferenceServerException
 
@@ -19,6 +20,7 @@ ARRAYS = {
     "FP16": np.array([[-0.0, np.inf, np.nan, 6e-8]], np.float16),
     "FP32": np.array([[1.5, -0.0, np.nan, 3.4e38], [5e-45, np.inf, 2, 3]], np.float32),
     "FP64": np.array([[-0.0, np.inf, np.nan, 5e-324]], np.float64),
+    "BF16": np.array([[-0.0, np.inf, np.nan, 1e-40], [1.0078125, -3e38, 2, 3]], ml_dtypes.bfloat16),
     "BYTES": np.array([["", "a", "Zürich", "\U0001f600"]], dtype=object),
 }
 

@@ -6,8 +6,8 @@
 import type { Ranges } from '../../src/compress/calibration.ts';
 import { integerAttribute } from '../../src/compress/onnx/attribute.ts';
 import type { OnnxModel } from '../../src/compress/onnx/model-file.ts';
-import type { NodeProto, TensorProto } from '../../src/compress/onnx/onnx_pb.ts';
 import { floatsOf, shapeOf } from '../../src/compress/onnx/tensor-values.ts';
+import type { NodeProto, TensorProto } from '../../src/onnx/onnx_pb.ts';
 
 /** What a DequantizeLinear makes of a constant: a weight or a bias, and how far it is from what it stands for. */
 interface Weight {

@@ -3,6 +3,8 @@
 import { create } from '@bufbuild/protobuf';
 import { Graph } from '../../src/compress/onnx/graph.ts';
 import type { OnnxModel } from '../../src/compress/onnx/model-file.ts';
+import { DataType, type TensorValues, tensorOf } from '../../src/compress/onnx/tensor-values.ts';
+import { seededRandom } from '../../src/gateway/models/trial/synthetic-input.ts';
 import {
   type AttributeProto,
   AttributeProto_AttributeType,
@@ -14,9 +16,7 @@ import {
   OperatorSetIdProtoSchema,
   type TensorProto,
   ValueInfoProtoSchema,
-} from '../../src/compress/onnx/onnx_pb.ts';
-import { DataType, type TensorValues, tensorOf } from '../../src/compress/onnx/tensor-values.ts';
-import { seededRandom } from '../../src/gateway/models/trial/synthetic-input.ts';
+} from '../../src/onnx/onnx_pb.ts';
 
 export type Axis = number | string;
 const Type = AttributeProto_AttributeType;

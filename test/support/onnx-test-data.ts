@@ -65,6 +65,7 @@ const TYPES = new Map<
   [DataType.FLOAT, { datatype: 'FP32', toRaw: ({ floatData }) => Float32Array.from(floatData) }],
   [DataType.DOUBLE, { datatype: 'FP64', toRaw: ({ doubleData }) => Float64Array.from(doubleData) }],
   [DataType.FLOAT16, { datatype: 'FP16', toRaw: ({ int32Data }) => Uint16Array.from(int32Data) }],
+  [DataType.BFLOAT16, { datatype: 'BF16', toRaw: ({ int32Data }) => Uint16Array.from(int32Data) }],
   [DataType.BOOL, { datatype: 'BOOL', toRaw: ({ int32Data }) => Uint8Array.from(int32Data) }],
   [DataType.INT8, { datatype: 'INT8', toRaw: ({ int32Data }) => Int8Array.from(int32Data) }],
   [DataType.INT16, { datatype: 'INT16', toRaw: ({ int32Data }) => Int16Array.from(int32Data) }],

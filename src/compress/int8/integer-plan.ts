@@ -9,10 +9,10 @@
  * PLAN-5: an answer of the model stays in float.
  */
 
+import type { NodeProto } from '../../onnx/onnx_pb.ts';
 import type { Range, Ranges } from '../calibration.ts';
 import { textAttribute } from '../onnx/attribute.ts';
 import { type Graph, type Links, nameOf } from '../onnx/graph.ts';
-import type { NodeProto } from '../onnx/onnx_pb.ts';
 import { DataType, floatsOf } from '../onnx/tensor-values.ts';
 import { ACTIVATIONS, COMPUTING, dataInputs, MOVING, WEIGHTED } from './operators.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';

@@ -1,6 +1,6 @@
 /** Operators by what they do with quantized tensors. */
 
-import type { NodeProto } from '../onnx/onnx_pb.ts';
+import type { NodeProto } from '../../onnx/onnx_pb.ts';
 
 /** They have weights. */
 export const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul', 'ConvTranspose']);

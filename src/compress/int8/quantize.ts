@@ -4,6 +4,7 @@
  * beside it, as it would under dynamic quantization.
  */
 
+import type { NodeProto } from '../../onnx/onnx_pb.ts';
 import type { Ranges } from '../calibration.ts';
 import { CompressError } from '../compress-error.ts';
 import { fold } from '../folding.ts';
@@ -11,7 +12,6 @@ import type { Compressed, Note } from '../note.ts';
 import { integer } from '../onnx/attribute.ts';
 import { Graph, nameOf } from '../onnx/graph.ts';
 import type { OnnxModel } from '../onnx/model-file.ts';
-import type { NodeProto } from '../onnx/onnx_pb.ts';
 import { upgradeOperatorSet } from '../onnx/operator-set.ts';
 import { type IntegerPlan, planIntegers } from './integer-plan.ts';
 import { dataInputs } from './operators.ts';

@@ -1,8 +1,8 @@
 /** Convolutions and matrix products with constant weights, in one form: the input times a weight, plus a bias. */
 
+import type { NodeProto, TensorProto } from '../../onnx/onnx_pb.ts';
 import { floatAttribute, integerAttribute } from '../onnx/attribute.ts';
 import type { Graph } from '../onnx/graph.ts';
-import type { NodeProto, TensorProto } from '../onnx/onnx_pb.ts';
 import { DataType, floatsOf, shapeOf } from '../onnx/tensor-values.ts';
 
 export interface WeightedNode {

@@ -1,7 +1,12 @@
 /** Attributes of nodes: numbers and names that are not tensors. */
 
 import { create } from '@bufbuild/protobuf';
-import { type AttributeProto, AttributeProto_AttributeType, AttributeProtoSchema, type NodeProto } from './onnx_pb.ts';
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  type NodeProto,
+} from '../../onnx/onnx_pb.ts';
 
 const Type = AttributeProto_AttributeType;
 

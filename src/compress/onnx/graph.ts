@@ -7,9 +7,6 @@
  */
 
 import { create } from '@bufbuild/protobuf';
-import { CompressError } from '../compress-error.ts';
-import { changed } from './message.ts';
-import { constantOf, isStandard, namesInSubgraphs } from './node-contents.ts';
 import {
   type AttributeProto,
   type GraphProto,
@@ -24,7 +21,10 @@ import {
   TensorProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from './onnx_pb.ts';
+} from '../../onnx/onnx_pb.ts';
+import { CompressError } from '../compress-error.ts';
+import { changed } from './message.ts';
+import { constantOf, isStandard, namesInSubgraphs } from './node-contents.ts';
 import { type TensorValues, tensorOf } from './tensor-values.ts';
 
 /** Where a tensor comes from and goes to. */

@@ -10,8 +10,6 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { clearField, create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { messageOf } from '../../error-message.ts';
-import { CompressError } from '../compress-error.ts';
-import { changed } from './message.ts';
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -21,7 +19,9 @@ import {
   type TensorProto,
   TensorProto_DataLocation,
   TensorProtoSchema,
-} from './onnx_pb.ts';
+} from '../../onnx/onnx_pb.ts';
+import { CompressError } from '../compress-error.ts';
+import { changed } from './message.ts';
 
 export type OnnxModel = ModelProto;
 

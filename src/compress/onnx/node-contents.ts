@@ -1,8 +1,8 @@
 /** What a node holds besides its names. */
 
+import { type GraphProto, type NodeProto, type TensorProto, TensorProtoSchema } from '../../onnx/onnx_pb.ts';
 import { attributeOf } from './attribute.ts';
 import { changed } from './message.ts';
-import { type GraphProto, type NodeProto, type TensorProto, TensorProtoSchema } from './onnx_pb.ts';
 import { tensorOf } from './tensor-values.ts';
 
 /** Whether it belongs to the standard operators. */

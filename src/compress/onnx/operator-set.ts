@@ -3,6 +3,7 @@
  * of operators). Only what changed in meaning or in form between 7 and 13 is touched.
  */
 
+import type { NodeProto } from '../../onnx/onnx_pb.ts';
 import { CompressError } from '../compress-error.ts';
 import {
   attributeOf,
@@ -14,7 +15,6 @@ import {
   textAttribute,
 } from './attribute.ts';
 import { type Graph, nameOf } from './graph.ts';
-import type { NodeProto } from './onnx_pb.ts';
 
 export const QUANTIZABLE_OPERATOR_SET = 13;
 /** Before it, broadcasting was another. */

@@ -1,8 +1,8 @@
 /** The values of constant tensors, as typed arrays; ONNX stores them little-endian and row-major. */
 
 import { create } from '@bufbuild/protobuf';
+import { type TensorProto, TensorProto_DataType, TensorProtoSchema } from '../../onnx/onnx_pb.ts';
 import { fromFp16, toFp16 } from '../../wire/half-precision.ts';
-import { type TensorProto, TensorProto_DataType, TensorProtoSchema } from './onnx_pb.ts';
 
 export const DataType = TensorProto_DataType;
 

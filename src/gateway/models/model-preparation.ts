@@ -55,6 +55,9 @@ export async function prepareModel(
     const text = `model '${ref.name}' version ${ref.version}: execution provider ${provider} is not used: ${reason}`;
     diagnostics.notice.publish({ level: 'warn', text });
   }
+  for (const note of info.notes ?? []) {
+    diagnostics.notice.publish({ level: 'info', text: `model '${ref.name}' version ${ref.version}: ${note}` });
+  }
   const sources = await readSignatureSources(info, config, { directory, modelPath: plan.sessions[0]?.modelPath });
   const said = resolveSignature(info, config, sources);
   const sequences = resolveSequences(said, config, sources.files);

@@ -1,11 +1,10 @@
 /** A file with one protobuf message, read sparsely: its fields are skipped by their lengths. */
 
 import fs, { type FileHandle } from 'node:fs/promises';
+import { FIELD_HEAD_BYTES, fieldOf, type MessageField } from '../../onnx/protobuf-field.ts';
 import { absent, DISK } from './disk.ts';
 
 const WINDOW_BYTES = 64 * 1024;
-/** A tag and a length, of at most ten bytes each. */
-const HEAD_BYTES = 20;
 
 export class MessageFile {
   readonly size: number;
@@ -45,55 +44,11 @@ export class MessageFile {
   }
 }
 
-export interface MessageField {
-  readonly number: number;
-  /** Where the contents of a field with a length begin; otherwise where the field ends. */
-  readonly start: number;
-  /** Where the next field begins. */
-  readonly end: number;
-}
-
-/** @returns `cut-off` where the message ends inside the head of the field; `foreign` where the bytes are no field. */
+/** As `fieldOf`, of a message in a file. */
 export async function fieldAt(
   file: MessageFile,
   at: number,
   limit: number,
 ): Promise<MessageField | 'cut-off' | 'foreign'> {
-  const head = await file.bytes(at, Math.min(HEAD_BYTES, limit - at));
-  const tag = varintAt(head, 0);
-  if (tag === undefined) return head.byteLength < 10 ? 'cut-off' : 'foreign';
-  const number = Math.floor(tag.value / 8);
-  if (number === 0) return 'foreign';
-  const ending = (length: number): MessageField => ({
-    number,
-    start: at + tag.end + length,
-    end: at + tag.end + length,
-  });
-  switch (tag.value % 8) {
-    case 0: {
-      const value = varintAt(head, tag.end);
-      return value === undefined ? 'cut-off' : { number, start: at + value.end, end: at + value.end };
-    }
-    case 1:
-      return ending(8);
-    case 2: {
-      const length = varintAt(head, tag.end);
-      if (length === undefined) return 'cut-off';
-      return { number, start: at + length.end, end: at + length.end + length.value };
-    }
-    case 5:
-      return ending(4);
-    default:
-      return 'foreign';
-  }
-}
-
-function varintAt(bytes: Buffer, start: number): { readonly value: number; readonly end: number } | undefined {
-  let value = 0;
-  for (let at = start; at < bytes.byteLength && at < start + 10; at++) {
-    const byte = bytes[at] ?? 0;
-    value += (byte & 0x7f) * 2 ** (7 * (at - start));
-    if (byte < 0x80) return { value, end: at + 1 };
-  }
-  return undefined;
+  return fieldOf(await file.bytes(at, Math.min(FIELD_HEAD_BYTES, limit - at)), at);
 }

@@ -99,6 +99,8 @@ const DATATYPES: ReadonlyMap<string, Datatype> = new Map([
   ['<f2', 'FP16'],
   ['<f4', 'FP32'],
   ['<f8', 'FP64'],
+  // As numpy writes `ml_dtypes.bfloat16`, which it does not know by name.
+  ['<V2', 'BF16'],
 ] as const);
 
 const NPY_HEADER = /^\{'descr': '([^']*)', 'fortran_order': (True|False), +'shape': \(([\d, ]*)\),? *\}\s*$/;
@@ -129,7 +131,7 @@ function readNpy(name: string, bytes: Buffer): NpyArray {
 
 const DESCRIPTIONS: ReadonlyMap<Datatype, string> = new Map([...DATATYPES].map(([key, datatype]) => [datatype, key]));
 
-/** Whether numpy has the datatype: it has neither texts nor bfloat16 as the protocol does. */
+/** Whether numpy has the datatype: it has no texts as the protocol does. */
 export function isNumpyDatatype(datatype: Datatype): boolean {
   return DESCRIPTIONS.has(datatype);
 }

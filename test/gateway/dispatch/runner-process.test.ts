@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LoadError, RunnerProcess } from '../../../src/gateway/dispatch/runner-process.ts';
 import { Mailbox } from '../../../src/worker/mailbox.ts';
 import { ANY_OUTPUT_BYTES, aligned, type Run } from '../../../src/worker/protocol.ts';
+import { float8Model } from '../../support/exported-models.ts';
 import { gatherModel, identityModel } from '../../support/onnx-models.ts';
 import { stopProcess } from '../../support/process-tree.ts';
 import {
@@ -90,7 +91,7 @@ describe('load', () => {
   });
 
   test('says of an element type that cannot be served that it is not', async () => {
-    expect(await loadErrorOf(modelFile(identityModel('BF16')))).toContain('BF16');
+    expect(await loadErrorOf(modelFile(float8Model()))).toContain('FLOAT8E4M3FN');
   });
 
   test('says of a runner that is killed meanwhile how it ended', async () => {

@@ -9,6 +9,7 @@ import type { InferError, Reason } from '../../../src/gateway/errors.ts';
 import { Model } from '../../../src/gateway/models/model.ts';
 import { planModel } from '../../../src/gateway/models/model-plan.ts';
 import { scanRepository } from '../../../src/gateway/repository/model-repository.ts';
+import { float8Model } from '../../support/exported-models.ts';
 import { FakeCall } from '../../support/fake-call.ts';
 import {
   batchMeanModel,
@@ -215,7 +216,7 @@ describe('a model that does not', () => {
       config: 'default_model_filename: other.onnx',
       detail: /other\.onnx does not exist, but 'model\.onnx' does/,
     },
-    { name: 'an element type that is not served', bytes: identityModel('BF16'), config: '', detail: /BF16/ },
+    { name: 'an element type that is not served', bytes: float8Model(), config: '', detail: /FLOAT8E4M3FN/ },
   ])('is unavailable, says why, and leaves no process: $name', async ({ bytes, config, detail }) => {
     const { model, runner } = await loaded(bytes, config);
     expect(model.state).toBe('UNAVAILABLE');

@@ -11,10 +11,7 @@ import type { OutputTensor } from '../../batch/queued-request.ts';
 import type { Golden } from '../../repository/golden.ts';
 import type { ModelSignature } from '../../repository/signature/model-signature.ts';
 import { rowOfArrays, sliceOfArray } from './npz-rows.ts';
-import { type RunRows, reasonOf } from './row-independence.ts';
-
-/** What rounding explains where no tolerance is said. */
-const TOLERANCES: { readonly [datatype: string]: number | undefined } = { FP16: 2e-3, FP32: 1e-5, FP64: 1e-5 };
+import { ROUNDING, type RunRows, reasonOf } from './row-independence.ts';
 
 /**
  * @param run runs some rows, with batching as in the signature
@@ -98,13 +95,13 @@ function miss({ outputs, tolerance }: Golden, index: number, answer: readonly Ou
     if (got === undefined || got.data.byteLength !== data.byteLength) {
       return `output '${name}' has the shape [${got?.shape ?? 'none'}], expected elements of [${array.shape.slice(1)}]`;
     }
-    const limit = tolerance.maxAbs ?? TOLERANCES[array.datatype];
+    const limit = tolerance.maxAbs ?? ROUNDING[array.datatype];
     const found = new TensorDifference();
     new TensorComparison({ ...got, data }, got, found).advance(Number.POSITIVE_INFINITY);
     const { isEqual, absolute, rowsDisagreeing } = found;
     if (tolerance.argmax && rowsDisagreeing > 0) return `output '${name}' has its largest element at another place`;
-    if (isEqual || (TOLERANCES[array.datatype] !== undefined && absolute <= (limit ?? 0))) continue;
-    if (TOLERANCES[array.datatype] === undefined) return `output '${name}' is not equal`;
+    if (isEqual || (ROUNDING[array.datatype] !== undefined && absolute <= (limit ?? 0))) continue;
+    if (ROUNDING[array.datatype] === undefined) return `output '${name}' is not equal`;
     return `output '${name}' is off by ${absolute.toPrecision(2)}, more than ${limit}`;
   }
   return undefined;

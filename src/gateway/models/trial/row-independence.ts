@@ -7,6 +7,7 @@
  */
 
 import { messageOf } from '../../../error-message.ts';
+import { fromBf16, fromFp16 } from '../../../wire/half-precision.ts';
 import { DATATYPE_BYTES } from '../../../wire/tensor.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import { type OutputAxes, scatter } from '../../batch/batch.ts';
@@ -16,10 +17,16 @@ import type { LengthAxis } from '../../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
 
-/** Largest difference that rounding explains, as a share of the largest magnitude in the output (at least 1). */
-const TOLERANCE = 1e-5;
-/** The same for half precision, which has 11 bits. */
-const HALF_TOLERANCE = 2e-3;
+/**
+ * Largest difference that rounding explains, as a share of the largest magnitude in the output (at least 1): BF16 has 8 bits, FP16
+ * has 11. Other datatypes are exact.
+ */
+export const ROUNDING: { readonly [datatype: string]: number | undefined } = {
+  BF16: 1.6e-2,
+  FP16: 2e-3,
+  FP32: 1e-5,
+  FP64: 1e-5,
+};
 /** Rows of very different magnitude make a shared scale visible. */
 const MAGNITUDES = [1, 0.01, 8, 0.3] as const;
 const ROUNDS = 3;
@@ -128,8 +135,7 @@ function difference(beside: OutputTensor, alone: OutputTensor): string | undefin
     if (Number.isFinite(y)) largest = Math.max(largest, Math.abs(y));
     off = Math.max(off, Number.isFinite(x) && Number.isFinite(y) ? Math.abs(x - y) : Number.POSITIVE_INFINITY);
   }
-  const tolerance = alone.datatype === 'FP16' ? HALF_TOLERANCE : TOLERANCE;
-  return off > tolerance * largest ? off.toPrecision(2) : undefined;
+  return off > (ROUNDING[alone.datatype] ?? 0) * largest ? off.toPrecision(2) : undefined;
 }
 
 /** The name of a floating-point output that holds NaN, if one does: NaN equals NaN, and would prove nothing. */
@@ -155,14 +161,6 @@ type Reader = (view: DataView, at: number) => number;
 const READERS: { readonly [datatype: string]: Reader | undefined } = {
   FP32: (view, at) => view.getFloat32(at, true),
   FP64: (view, at) => view.getFloat64(at, true),
-  FP16: (view, at) => halfToNumber(view.getUint16(at, true)),
+  FP16: (view, at) => fromFp16(view.getUint16(at, true)),
+  BF16: (view, at) => fromBf16(view.getUint16(at, true)),
 };
-
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}

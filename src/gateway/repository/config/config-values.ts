@@ -16,6 +16,7 @@ const DATA_TYPES = [
   'TYPE_FP32',
   'TYPE_FP64',
   'TYPE_STRING',
+  'TYPE_BF16',
 ] as const;
 
 export const positive = z.int().min(1);

@@ -38,7 +38,7 @@ export interface ModelSignature {
 }
 
 /** Triton's names of the datatypes. */
-const DATA_TYPES: Readonly<Record<Exclude<Datatype, 'BF16'>, string>> = {
+const DATA_TYPES: Readonly<Record<Datatype, string>> = {
   BOOL: 'TYPE_BOOL',
   UINT8: 'TYPE_UINT8',
   UINT16: 'TYPE_UINT16',
@@ -52,6 +52,7 @@ const DATA_TYPES: Readonly<Record<Exclude<Datatype, 'BF16'>, string>> = {
   FP32: 'TYPE_FP32',
   FP64: 'TYPE_FP64',
   BYTES: 'TYPE_STRING',
+  BF16: 'TYPE_BF16',
 };
 
 const DATATYPES = Object.fromEntries(
@@ -60,7 +61,7 @@ const DATATYPES = Object.fromEntries(
 
 /** The name of a datatype in Triton's model configuration. */
 export function dataTypeOf(datatype: Datatype): string {
-  return datatype === 'BF16' ? 'TYPE_BF16' : DATA_TYPES[datatype];
+  return DATA_TYPES[datatype];
 }
 
 /** The datatype of a name that a configuration may use. */
