@@ -30,7 +30,7 @@ export interface OutlineValue {
 
 export interface ModelOutline {
   readonly irVersion: number;
-  /** Of the model, without its graph. */
+  /** Fields of the model, without its graph. */
   readonly parts: readonly Part[];
   readonly graphParts: readonly Part[];
   readonly inputs: readonly OutlineValue[];

@@ -56,7 +56,7 @@ class Rewriting {
   readonly #names: Set<string>;
   /** What stands for a part of the graph. */
   readonly #replaced = new Map<Part, Uint8Array>();
-  /** Nodes before and behind those of the file: a graph is in topological order. */
+  /** Nodes before and behind the nodes of the file: a graph is in topological order. */
   readonly #before: Uint8Array[] = [];
   readonly #behind: Uint8Array[] = [];
   readonly #notes: string[] = [];

@@ -6,7 +6,7 @@ export interface MessageField {
   readonly start: number;
   /** Where the next field begins. */
   readonly end: number;
-  /** Of a varint; 0 otherwise. */
+  /** The number that a varint holds; 0 for other fields. */
   readonly value: number;
 }
 

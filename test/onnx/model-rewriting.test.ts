@@ -127,7 +127,7 @@ describe('BF16', () => {
     expect(model?.byteLength).toBeGreaterThan(weights.byteLength);
   });
 
-  test('of an identity is all that changes in it', () => {
+  test('adds two Casts to an identity, and changes nothing else', () => {
     const bytes = identityModel('BF16');
     const model = rewritten(bytes);
     expect(model && operators(assembled(bytes, model))).toEqual(['Cast', 'Identity', 'Cast']);

@@ -1,6 +1,6 @@
 /** Prepares a version that its runner has loaded: signature, trial, queue, warm-up. */
 
-import type { ExecutionProvider } from '../../worker/protocol.ts';
+import type { ExecutionProvider, SessionInfo } from '../../worker/protocol.ts';
 import { axisOf, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
 import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
 import { ResponseCache } from '../batch/cache/response-cache.ts';
@@ -9,7 +9,7 @@ import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import type { DeviceSet } from '../dispatch/device-set.ts';
 import type { InstanceGroup } from '../dispatch/instance-group.ts';
-import { diagnostics } from '../ops/diagnostics.ts';
+import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { lengthsOf, type ModelSignature, resolveSignature } from '../repository/signature/model-signature.ts';
 import { resolveSequences, type SequenceSignature } from '../repository/signature/sequence-signature.ts';
 import { readSignatureSources } from '../repository/signature/signature-sources.ts';
@@ -51,13 +51,7 @@ export async function prepareModel(
   const trial = new ModelTrial(plan, group);
   const queues = queuePolicies(config);
   const { info } = group;
-  for (const { provider, reason } of info.refusals) {
-    const text = `model '${ref.name}' version ${ref.version}: execution provider ${provider} is not used: ${reason}`;
-    diagnostics.notice.publish({ level: 'warn', text });
-  }
-  for (const note of info.notes ?? []) {
-    diagnostics.notice.publish({ level: 'info', text: `model '${ref.name}' version ${ref.version}: ${note}` });
-  }
+  reportSession(ref, info);
   const sources = await readSignatureSources(info, config, { directory, modelPath: plan.sessions[0]?.modelPath });
   const said = resolveSignature(info, config, sources);
   const sequences = resolveSequences(said, config, sources.files);
@@ -119,6 +113,18 @@ export async function prepareModel(
   if (sequences === undefined) return served;
   const place = { model: ref.name, inputs: signature.inputs.length, instances: group.size, maxRows };
   return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };
+}
+
+/** Logs the providers that are not used, and how the served model differs from its file. */
+function reportSession({ name, version }: ModelRef, { refusals, notes = [] }: SessionInfo): void {
+  const what = `model '${name}' version ${version}`;
+  for (const { provider, reason } of refusals) {
+    diagnostics.notice.publish({
+      level: 'warn',
+      text: `${what}: execution provider ${provider} is not used: ${reason}`,
+    });
+  }
+  for (const note of notes) diagnostics.notice.publish({ level: 'info', text: `${what}: ${note}` });
 }
 
 /** The size of a made-up row, as a client would send it. */
