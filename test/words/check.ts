@@ -30,6 +30,7 @@ const TOOLS = ['test/*.ts', 'bench/*.ts', 'deploy/*.ts', 'examples/*.ts'];
 const AREAS: readonly Area[] = [
   // CHANGELOG.md is history: old entries stay as they are.
   { name: 'docs', files: ['*.md', ':!CHANGELOG.md', ':!third_party', ':!models'], prose: markdownProse },
+  { name: 'protocol', files: ['proto/*.proto'], prose: commentsOf },
   { name: 'texts', files: SOURCES, prose: textsOf },
   { name: 'comments', files: SOURCES, prose: commentsOf },
   { name: 'identifiers', files: SOURCES, prose: identifiersOf, areNames: true },

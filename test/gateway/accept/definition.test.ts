@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,6 +25,26 @@ describe.skipIf(obstacle !== undefined)('the descriptor set', () => {
     expect(readFileSync(made).equals(readFileSync(DESCRIPTOR_SET_PATH))).toBe(true);
   });
 });
+
+describe('each field, value and RPC of the protocol has a comment', () => {
+  const folder = path.join(ROOT, 'proto');
+
+  test.each(readdirSync(folder).filter((name) => name.endsWith('.proto')))('%s', (name) => {
+    const lines = readFileSync(path.join(folder, name), 'utf8').split('\n');
+    const bare = lines.filter((line, index) => {
+      const isDefinition = /^\s+(rpc |.* = \d+( \[.*\])?;$)/.test(line);
+      // The values of a `oneof` share the comment of its message.
+      return isDefinition && !/^\s*\/\//.test(lines[index - 1] ?? '') && !isInOneof(lines, index);
+    });
+    expect(bare).toEqual([]);
+  });
+});
+
+/** The `oneof parameter_choice` of a message that is only a value. */
+function isInOneof(lines: readonly string[], index: number): boolean {
+  const opening = lines.slice(0, index).findLast((line) => line.trimEnd().endsWith('{'));
+  return opening?.trim() === 'oneof parameter_choice {';
+}
 
 describe('codecs', () => {
   const codecs = loadCodecs<{
