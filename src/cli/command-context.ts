@@ -1,6 +1,5 @@
 /** The command line that runs, as its commands see it. */
 export interface CommandContext {
-  /** Version of the package. */
   readonly version: string;
   /** The command line as it was typed, for reports. */
   readonly typed: string;

@@ -17,7 +17,6 @@ const MIN_HELD_OUT = 32;
 
 export interface DataFlags {
   readonly calibrate?: string;
-  /** Rows to calibrate with. */
   readonly rows: number;
   readonly evaluate?: string;
 }

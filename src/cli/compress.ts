@@ -39,7 +39,6 @@ export interface CompressFlags extends GateLimits, DataFlags {
 
 /** What the command knows of itself. */
 export interface Invocation {
-  /** Version of the package. */
   readonly version: string;
   /** As it was typed, for the report. */
   readonly command: string;

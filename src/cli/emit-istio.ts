@@ -3,7 +3,6 @@ import { formatSteps, istioSteps } from './istio-steps.ts';
 import type { RolloutFlags } from './rollout.ts';
 
 export interface EmitFlags {
-  /** Prints only this step. */
   readonly step?: string;
 }
 

@@ -45,7 +45,6 @@ export function addRollout(program: Command, { exit }: CommandContext): void {
   );
 }
 
-/** Flags of `rollout start`. */
 interface StartFlags extends RolloutFlags {
   readonly hold?: number;
   readonly emit?: 'istio';

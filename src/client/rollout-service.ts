@@ -87,7 +87,6 @@ interface RolloutService {
   Forget: { request: Model; response: object };
 }
 
-/** The definition of an RPC. */
 export function rolloutMethod<Name extends keyof RolloutService>(name: Name): Methods<RolloutService>[Name] {
   return methodsOf<RolloutService>('tensorgate.proto', 'tensorgate.v1.Rollout')[name];
 }

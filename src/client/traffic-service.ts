@@ -34,7 +34,6 @@ interface TrafficService {
   ShadowReport: { request: { readonly model: string }; response: { readonly reports: readonly ShadowReport[] } };
 }
 
-/** The definition of `ShadowReport`. */
 export function shadowReportMethod(): Methods<TrafficService>['ShadowReport'] {
   return methodsOf<TrafficService>('tensorgate.proto', 'tensorgate.v1.Traffic').ShadowReport;
 }

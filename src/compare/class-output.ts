@@ -7,7 +7,6 @@ import { fromBf16, fromFp16 } from '../wire/half-precision.ts';
 
 export interface ClassOutput {
   readonly name: string;
-  /** Classes. */
   readonly size: number;
   /** Class names in order; empty if unknown. */
   readonly names: readonly string[];

@@ -48,7 +48,6 @@ export class Contender implements AsyncDisposable {
   readonly sha256: string;
   /** Size of all files. */
   readonly bytes: number;
-  /** Runs rows as one batch. */
   readonly runRows: RunRows;
 
   private constructor(

@@ -26,9 +26,7 @@ export interface Range {
   readonly high: number;
 }
 
-/** The observed range of a tensor. */
 export interface TensorRange extends Range {
-  /** The number of its axes. */
   readonly rank: number;
 }
 

@@ -55,7 +55,6 @@ export type { ModelSummary, SampleInput };
 /** Facts that the server receives from its entry file: only entry files read `process`. */
 export interface ProcessContext {
   readonly env: NodeJS.ProcessEnv;
-  /** Version of the package. */
   readonly version: string;
   /** What the machine lends and the settings take of it, for the log. */
   readonly capacity?: readonly CapacityFinding[];

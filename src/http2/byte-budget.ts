@@ -15,7 +15,6 @@ export type Claim = (typeof Claim)[keyof typeof Claim];
 /** Health checks, calls for metadata, requests of small models. */
 const SMALL_MESSAGE_BYTES = 64 * 1024;
 
-/** The claim of a message of `byteLength` bytes. */
 export function claimOf(byteLength: number): Claim {
   return byteLength <= SMALL_MESSAGE_BYTES ? Claim.SMALL : Claim.LARGE;
 }

@@ -14,7 +14,6 @@ const IDLE_MS = 5_000;
 /** What one look at a request counts at most; looks are a second apart. */
 const MAX_LOOK_MS = 2_000;
 
-/** What upkeep needs of its connection. */
 export interface UpkeepOwner extends LimitListener {
   readonly limits: Http2Limits;
   /** A coarse clock, in milliseconds. */

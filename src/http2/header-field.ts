@@ -2,7 +2,6 @@
  * A header field of a request. It is classified once, when it is created, and not at each use of a table entry.
  */
 
-/** What a field means here. */
 export const FieldKind = {
   /** Anything else: `RequestHead.get` finds it. */
   METADATA: 0,
@@ -22,7 +21,6 @@ export const FieldKind = {
 
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
-/** Kinds by name. */
 export type FieldKinds = ReadonlyMap<string, FieldKind>;
 
 export const HTTP_FIELD_KINDS: FieldKinds = new Map<string, FieldKind>([

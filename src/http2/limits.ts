@@ -12,7 +12,6 @@ const WINDOW = { minimum: INITIAL_WINDOW_BYTES, maximum: MAX_WINDOW_BYTES } as c
 /** What the timers of Node take. */
 const DURATION_MS = { minimum: 1, maximum: 2 ** 31 - 1 } as const;
 
-/** A limit that is a setting. */
 export interface Limit {
   readonly default: number;
   readonly minimum: number;

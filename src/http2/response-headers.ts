@@ -5,7 +5,6 @@
 export interface ResponseHeaders {
   /** The peer has announced the size of its table (RFC 7541, section 4.2). */
   setTableSize(bytes: number): void;
-  /** The head of an answer. */
   head(): Buffer;
   /**
    * The last block of an answer.

@@ -35,7 +35,6 @@ export function ourSettings(limits: {
   return payload;
 }
 
-/** What the peer announced. */
 export class PeerSettings {
   headerTableBytes = DEFAULT_TABLE_BYTES;
   initialWindowBytes = INITIAL_WINDOW_BYTES;

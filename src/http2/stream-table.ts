@@ -40,7 +40,6 @@ export class StreamTable {
     this.#open.set(stream.id, stream);
   }
 
-  /** It is over. */
   remove(stream: Http2Stream): void {
     this.#open.delete(stream.id);
   }

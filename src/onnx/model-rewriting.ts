@@ -20,7 +20,6 @@ import {
 import { fieldHead, type MessageBytes } from './protobuf-field.ts';
 import type { RewritingPlan, ZipMapCut } from './rewriting-plan.ts';
 
-/** A range of the file. */
 export interface FileRange {
   readonly at: number;
   readonly end: number;

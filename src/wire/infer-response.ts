@@ -23,7 +23,6 @@ export interface InferOutput {
   readonly parameters?: InferParameters;
 }
 
-/** `ModelInferResponse`. */
 export interface InferResponse {
   readonly modelName: string;
   readonly modelVersion: string;

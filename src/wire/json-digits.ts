@@ -89,7 +89,6 @@ function isSameFloat(near: number, size: number, exponent: number): boolean {
   return Math.fround(near * (1 - POWER_ERROR)) === size && Math.fround(near * (1 + POWER_ERROR)) === size;
 }
 
-/** Writes `whole * 10 ** exponent`. */
 function writeDecimal(target: Uint8Array, start: number, whole: number, exponent: number): number {
   let digits = whole;
   let zeros = exponent;

@@ -147,7 +147,6 @@ export class JsonNumber {
     return this.#end;
   }
 
-  /** The nearest double. */
   toDouble(): number {
     if (this.#word !== 0) return this.#word;
     const exponent = this.#exponent;

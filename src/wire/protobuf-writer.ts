@@ -1,6 +1,5 @@
 import { WireType, type WireTypeNumber } from './protobuf-reader.ts';
 
-/** The longest varint. */
 const MAX_VARINT_BYTES = 10;
 /** One tag of a field number up to 15, which is all of the protocol's messages. */
 const TAG_BYTES = 1;
@@ -174,7 +173,6 @@ export class ProtobufWriter {
   }
 }
 
-/** The bytes of the varint of `value`, an integer from 0 to 2^32 - 1. */
 function varintBytes(value: number): number {
   let size = 1;
   for (let rest = value >>> 7; rest > 0; rest >>>= 7) size += 1;

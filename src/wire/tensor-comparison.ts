@@ -3,7 +3,6 @@
 import { fromBf16, fromFp16 } from './half-precision.ts';
 import { DATATYPE_BYTES, type Datatype, type Shape } from './tensor.ts';
 
-/** A tensor in raw form. */
 export interface RawTensor {
   readonly datatype: Datatype;
   readonly shape: Shape;

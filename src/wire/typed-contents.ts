@@ -110,7 +110,6 @@ export class TypedContentsReading {
     this.#reader = new ProtobufReader(contents);
   }
 
-  /** Elements that were found so far. */
   get elements(): number {
     return this.#elements;
   }

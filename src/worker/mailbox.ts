@@ -57,7 +57,6 @@ export class Mailbox {
     return new Mailbox(file, filePath);
   }
 
-  /** A batch is in it. */
   get busy(): boolean {
     return this.#busy;
   }

@@ -111,7 +111,6 @@ export interface RunResult {
  */
 export type RunFault = 'data' | 'outputs' | 'memory' | 'room' | 'internal';
 
-/** What came of a run. */
 export type RunReport =
   | { readonly kind: 'ran'; readonly result: RunResult }
   | {

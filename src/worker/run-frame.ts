@@ -124,7 +124,6 @@ export class FrameWriter {
   }
 }
 
-/** The numbers of tensors by their names. */
 export type TensorNumbers = ReadonlyMap<string, number>;
 
 /** A tensor's number is its place in the SessionInfo. */

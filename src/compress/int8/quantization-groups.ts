@@ -1,7 +1,6 @@
 import type { Range } from '../calibration.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';
 
-/** A tensor to be quantized. */
 export interface Member {
   readonly given: Quantization | undefined;
   readonly range: Range;

@@ -42,7 +42,6 @@ export class Graph {
   readonly #model: ModelProto;
   readonly #graph: GraphProto;
   readonly #constants = new Map<string, TensorProto>();
-  /** Names of tensors. */
   readonly #names = new Set<string>();
   readonly #nodeNames = new Set<string>();
   /** Names that subgraphs (of If, Loop, Scan) read from this graph, and all names of their own. */

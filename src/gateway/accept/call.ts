@@ -72,7 +72,6 @@ export interface StreamingCall extends Call {
   onDrain: (() => void) | undefined;
   /** Sends one message; false: wait for `onDrain` before the next. */
   write(chunks: readonly Uint8Array[]): boolean;
-  /** Ends the call with OK. */
   end(trailers?: Trailers): void;
   /** No `onMessage` and no `onEnd` until `resume`; the peer's flow-control window is not reopened. */
   pause(): void;

@@ -36,7 +36,6 @@ export interface ControlApi {
     modelName: string,
     changes: ReadonlyMap<string, readonly string[]>,
   ): Promise<Readonly<Record<string, readonly string[]>>>;
-  /** Changes, then returns the log settings. */
   logSettings(changes: ReadonlyMap<string, LogValue>): Readonly<Record<string, LogValue>>;
 }
 

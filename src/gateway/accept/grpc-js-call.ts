@@ -11,7 +11,6 @@ import { MessageParts } from './message-parts.ts';
 type Unary = ServerUnaryCall<Buffer, MessageParts>;
 type Stream = ServerDuplexStream<Buffer, MessageParts>;
 
-/** A status as grpc-js takes it. */
 interface StatusObject {
   readonly code: StatusCode;
   readonly details: string;

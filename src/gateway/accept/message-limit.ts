@@ -17,7 +17,6 @@ export class MessageLimit {
     this.#source = maxMessageBytes < serverBytes ? ofRpc : 'the server (maxMessageBytes)';
   }
 
-  /** The error of a message of `byteLength` bytes. */
   exceeded(byteLength: number): InferError {
     return this.#error(`has ${byteLength} bytes`);
   }

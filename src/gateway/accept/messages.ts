@@ -3,7 +3,6 @@
 /** A `uint64` as a decimal text: sums of nanoseconds pass 2^53 within months. */
 export type Uint64 = string;
 
-/** `StatisticDuration` */
 export interface StatisticDurationMessage {
   readonly count: Uint64;
   readonly ns: Uint64;

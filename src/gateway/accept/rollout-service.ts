@@ -24,7 +24,6 @@ export interface StartRolloutMessage {
   readonly dry_run: boolean;
 }
 
-/** A `RolloutState`. */
 export interface RolloutStateMessage {
   readonly model: string;
   readonly from: string;
@@ -48,7 +47,6 @@ export interface RolloutStateMessage {
   readonly in_force: boolean;
 }
 
-/** A `RolloutEvidence`. */
 export interface RolloutEvidenceMessage {
   readonly compared: number;
   readonly agreeing: number;

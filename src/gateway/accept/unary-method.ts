@@ -27,7 +27,6 @@ export function unaryMethod<Request, Response>(
   };
 }
 
-/** What answers the RPCs of a service. */
 export type Answers<Rpcs extends Service<Rpcs>> = {
   readonly [Name in keyof Rpcs]: (
     request: Rpcs[Name]['request'],

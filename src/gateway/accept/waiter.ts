@@ -34,7 +34,6 @@ export function watch<W extends Watched>(waiter: W, abandon: Abandon<W>): void {
   waiter.call.onCancel = abandon.bind(undefined, waiter);
 }
 
-/** Limits the wait to `limitMs` from now on. */
 export function limit<W extends Watched>(waiter: W, limitMs: number, now: number, abandon: Abandon<W>): void {
   if (now + limitMs >= waiter.call.deadline || limitMs > MAX_TIMER_MS) return;
   waiter.timer = setTimeout(abandon, limitMs, waiter, 'deadline');

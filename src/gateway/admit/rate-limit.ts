@@ -20,7 +20,6 @@ export interface RateLimitOptions {
   readonly weights: ReadonlyMap<string, number>;
 }
 
-/** The metadata of a request. */
 interface Metadata {
   get(name: string): string | Uint8Array | undefined;
 }

@@ -127,7 +127,6 @@ function dynamicBatching(
   };
 }
 
-/** A `ModelQueuePolicy` message. */
 function queuePolicy(policy: ModelConfig['dynamic_batching']['default_queue_policy']): QueuePolicyMessage {
   return { ...policy, max_queue_size: policy.max_queue_size ?? DEFAULT_MAX_QUEUE_SIZE };
 }

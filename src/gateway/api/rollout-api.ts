@@ -46,7 +46,6 @@ function requestOf(message: StartRolloutMessage): RolloutRequest {
 
 type Given<Fields> = { readonly [Key in keyof Fields]?: Exclude<Fields[Key], undefined> };
 
-/** The fields that have a value. */
 function given<Fields extends object>(fields: Fields): Given<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<Fields>;
 }

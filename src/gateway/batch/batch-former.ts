@@ -23,7 +23,6 @@ interface Lane {
   keptTaken: number;
 }
 
-/** A batch to form. */
 export interface Stage {
   /** When it starts. */
   readonly at: number;

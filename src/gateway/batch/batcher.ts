@@ -13,7 +13,6 @@ export interface WantedTensor {
 }
 
 export interface Batcher {
-  /** Requests that wait. */
   readonly queuedRequests: number;
   readonly queuedRows: number;
   /**

@@ -72,7 +72,6 @@ export class CostRegression {
     return at(this.#coefficients, 0);
   }
 
-  /** Milliseconds that each row adds. */
   rowMs({ elements, length }: RowSize): number {
     this.#solve();
     const coefficients = this.#coefficients;

@@ -38,7 +38,6 @@ interface Owner {
   readonly weight: number;
   /** By class of granted time. */
   readonly flows: Map<number, Flow>;
-  /** Flows that wait. */
   waiting: number;
 }
 
@@ -78,7 +77,6 @@ export class FairQueueing {
   #period = 0;
   #workMs = 0;
 
-  /** The flows that wait. */
   get flows(): ReadonlySet<Flow> {
     return this.#waiting;
   }

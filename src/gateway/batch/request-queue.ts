@@ -83,7 +83,6 @@ export class RequestQueue {
     return this.#backlog.ms;
   }
 
-  /** The flow that a request belongs to. */
   flowOf(key: FlowKey): Flow {
     return this.#fairQueueing.flowOf(key);
   }

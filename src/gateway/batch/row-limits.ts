@@ -25,7 +25,6 @@ export class RowLimits {
     return this.#limits.get(bucket);
   }
 
-  /** Learns from the outputs of a batch. */
   learn(bucket: string, rows: number, outputs: readonly OutputTensor[]): void {
     const limit = Math.floor(batchOutputLimit(this.#maxOutputBytes) / (byteLengthOf(outputs) / rows));
     if (!(limit < this.#maxRows)) {

@@ -104,7 +104,6 @@ export class Scheduler implements Batcher {
     this.occupancy = new Occupancy(maxRows * executor.instances);
   }
 
-  /** Requests that wait. */
   get queuedRequests(): number {
     return this.#workload.requests;
   }

@@ -32,7 +32,6 @@ export interface BatchPolicy {
   readonly preferredRows: readonly number[];
 }
 
-/** Rows of all requests, as of a batch. */
 export function rowsOf(requests: readonly Pick<Waiting, 'rows'>[]): number {
   return requests.reduce((sum, { rows }) => sum + rows, 0);
 }

@@ -17,7 +17,6 @@ export class Workload {
     this.queue = queue;
   }
 
-  /** Requests that wait. */
   get requests(): number {
     return this.queue.requests + this.prepared.requests;
   }

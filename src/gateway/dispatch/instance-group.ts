@@ -75,7 +75,6 @@ export class InstanceGroup implements HostedModel {
   #loadMs = 0;
   /** How long the fastest load took: what a restart costs at least, also where the last one met a busy machine. */
   #restartMs = Number.POSITIVE_INFINITY;
-  /** The runner that holds it. */
   #process: RunnerProcess | undefined;
   #renewedAt = Number.NEGATIVE_INFINITY;
 

@@ -41,7 +41,6 @@ export interface Culprit {
   readonly fault: 'overran' | 'abandoned';
 }
 
-/** The process of the run. */
 export interface WatchedProcess {
   /** Bytes of memory that it holds. */
   memory(): number;

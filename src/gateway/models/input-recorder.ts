@@ -110,7 +110,6 @@ export class InputRecorder {
     this.#writing = undefined;
   }
 
-  /** Once for each subject. */
   #warnOnce(subject: string, text: string): void {
     if (this.#warned.has(subject)) return;
     this.#warned.add(subject);

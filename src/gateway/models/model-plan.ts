@@ -112,7 +112,6 @@ interface Place {
   readonly deviceId: number;
 }
 
-/** One place for each instance. */
 function placeInstances({ instance_group: groups }: ModelConfig, cores: number): Place[] {
   const count = defaultInstances(cores);
   if (groups.length === 0) return Array.from({ length: count }, () => ({ kind: 'KIND_AUTO', deviceId: 0 }));

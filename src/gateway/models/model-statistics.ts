@@ -65,7 +65,6 @@ export class ModelStatistics {
   readonly padding: PaddingSum = { padded: 0, computed: 0 };
   /** Rows that were run and answered. */
   inferenceCount = 0;
-  /** Runs of the model. */
   executionCount = 0;
   /** `Date.now()` of the last request; 0 before the first. */
   lastInferenceMs = 0;

@@ -28,7 +28,6 @@ export class ModelTable {
     this.#random = random;
   }
 
-  /** Adds a version to what there is of its model. */
   add(model: Servable): void {
     const { name } = model.ref;
     this.serve(name, [...this.versionsOf(name), model]);

@@ -27,7 +27,6 @@ export interface ModelPlan extends VersionLimits {
   readonly directory: string;
   /** Fingerprint of the version's files at planning: the load compares them. Not compared if absent. */
   readonly fingerprint?: string | undefined;
-  /** One for each instance. */
   readonly sessions: readonly SessionSpec[];
   /** Why it cannot be loaded, where that is known already. */
   readonly problem: string | undefined;

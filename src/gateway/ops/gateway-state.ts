@@ -2,7 +2,6 @@
 
 import type { BreakerState, ModelRef, ModelState, Prediction } from './diagnostics.ts';
 
-/** The gateway at this moment. */
 export interface GatewayState {
   readonly inFlightRequests: number;
   readonly inFlightBytes: number;

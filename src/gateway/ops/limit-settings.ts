@@ -9,7 +9,6 @@ export const HTTP2_LIMIT_SETTINGS = Object.fromEntries(
   (Object.keys(HTTP2_LIMITS) as Http2LimitName[]).map((name) => [http2SettingName(name), fieldOf(HTTP2_LIMITS[name])]),
 ) as Record<Http2SettingName, z.ZodDefault<z.ZodInt>>;
 
-/** Each limit of the HTTP port as a setting. */
 export const HTTP_LIMIT_SETTINGS = Object.fromEntries(
   (Object.keys(HTTP_LIMITS) as HttpLimitName[]).map((name) => [httpSettingName(name), fieldOf(HTTP_LIMITS[name])]),
 ) as Record<HttpSettingName, z.ZodDefault<z.ZodInt>>;

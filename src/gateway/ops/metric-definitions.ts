@@ -223,12 +223,10 @@ export const METRICS = {
 
 export type MetricName = keyof typeof METRICS;
 
-/** Names of the metrics of a kind. */
 export type NamesOf<Kind extends MetricDefinition['kind']> = {
   [Name in MetricName]: (typeof METRICS)[Name]['kind'] extends Kind ? Name : never;
 }[MetricName];
 
-/** Values for all labels of a metric. */
 export type LabelsOf<Name extends MetricName> = Readonly<
   Record<(typeof METRICS)[Name]['labels'][number], string | number>
 >;

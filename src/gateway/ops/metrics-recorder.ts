@@ -147,7 +147,6 @@ class MetricsRecorder {
     families.sample('tensorgate_event_loop_active_seconds_total', {}).value = active / 1_000;
   }
 
-  /** Shows every model version that there is, or was. */
   #showModels(models: GatewayState['models']): void {
     const current = new Map(models.map((gauges) => [this.seriesOf(gauges.ref), gauges]));
     for (const versions of this.#models.values()) {

@@ -24,7 +24,6 @@ export function completeSettings(given: GivenSettings): Settings {
   return Object.freeze(settings);
 }
 
-/** A setting in force. */
 export interface SettingInForce {
   readonly key: keyof Settings;
   /** `undefined` where it would have to be given, and is not. */

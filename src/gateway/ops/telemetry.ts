@@ -18,7 +18,6 @@ import { recordTraces } from './traces.ts';
 export interface TelemetryOptions {
   /** Environment of the process: the OpenTelemetry SDK reads its `OTEL_*` variables there. */
   readonly env: Readonly<NodeJS.ProcessEnv>;
-  /** Version of the package. */
   readonly version: string;
   readonly settings: Pick<Settings, 'logLevel' | 'logFormat' | 'maxInFlightBytes'>;
   readonly state: () => Omit<GatewayState, 'maxInFlightBytes'> | Promise<Omit<GatewayState, 'maxInFlightBytes'>>;

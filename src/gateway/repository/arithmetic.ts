@@ -10,7 +10,6 @@ import { findOnnxRuntime } from '../../worker/onnx-runtime-package.ts';
 export interface Arithmetic {
   /** As of `instructionSetClass`. */
   readonly instructionSet: string;
-  /** Version. */
   readonly onnxRuntime: string;
 }
 

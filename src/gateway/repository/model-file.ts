@@ -9,7 +9,6 @@ import { fieldAt, MessageFile } from './message-file.ts';
 
 const HEAD_BYTES = 512;
 
-/** A format that is taken for a model. */
 interface Format {
   /** The first bytes, in Latin-1. */
   readonly isMet: (head: string) => boolean;

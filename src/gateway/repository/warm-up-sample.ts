@@ -8,7 +8,6 @@ import { FileProblem, type ModelFiles, WARM_UP_DIRECTORY } from './model-files.t
 import { dataTypeOf, datatypeOf, type ModelSignature } from './signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow, shapeOfRows } from './signature/row-axis.ts';
 
-/** One input of a sample, of one row. */
 export interface SampleInput extends TensorSpec {
   /** In raw form. */
   readonly data: Uint8Array | 'random';

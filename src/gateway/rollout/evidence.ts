@@ -4,7 +4,6 @@ import type { Reason } from '../errors.ts';
 import type { BreakerState, InferenceEnded, ModelState, ShadowEnded } from '../ops/diagnostics.ts';
 import { Latencies } from './latencies.ts';
 
-/** A version at this moment. */
 export interface VersionCondition {
   /** `ABSENT`: the server does not have it. */
   readonly state: ModelState | 'ABSENT';
@@ -24,12 +23,10 @@ export interface CopyEvidence {
   readonly incomparable: number;
   readonly failed: number;
   readonly shed: number;
-  /** Text of the last failure. */
   readonly lastFailure: Reason | undefined;
   readonly maxAbsolute: number;
 }
 
-/** Requests of one version. */
 export interface RequestEvidence {
   readonly failed: number;
   readonly lastFailure: Reason | undefined;
@@ -121,7 +118,6 @@ export class CopyLedger implements CopyEvidence {
   }
 }
 
-/** Counts requests. */
 export class RequestLedger implements RequestEvidence {
   failed = 0;
   lastFailure: Reason | undefined;

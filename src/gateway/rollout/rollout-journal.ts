@@ -6,7 +6,6 @@ import type { StateDirectory } from './state-directory.ts';
 
 export class RolloutJournal {
   readonly #state: Pick<StateDirectory, 'read' | 'write' | 'remove'>;
-  /** By model. */
   readonly #unwritten = new Map<string, RolloutRecord>();
 
   constructor(state: Pick<StateDirectory, 'read' | 'write' | 'remove'>) {

@@ -26,7 +26,6 @@ export interface RolloutRecord {
   readonly inForce: boolean;
 }
 
-/** Events that a record keeps. */
 const MAX_EVENTS = 100;
 const SCHEMA_NAME = 'tensorgate.rollout/1';
 const version = z.string().regex(/^[1-9][0-9]{0,9}$/);

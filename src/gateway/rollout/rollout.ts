@@ -47,7 +47,6 @@ export class Rollout {
     return this.#record;
   }
 
-  /** What the rollout waits for. */
   get detail(): string {
     return this.#detail;
   }
@@ -80,7 +79,6 @@ export class Rollout {
     this.#toRequests = new RequestLedger();
   }
 
-  /** The record of the rollout after an advance to `stage`. */
   advanced(stage: Stage, reason: string): RolloutRecord {
     const { plan } = this;
     const { stage: before, baselineP99Ms } = this.#record;
@@ -94,7 +92,6 @@ export class Rollout {
     };
   }
 
-  /** The record of the rollout after it was rolled back. */
   rolledBack(cause: RollbackCause, reason: string): RolloutRecord {
     const { plan } = this;
     const stage: Stage = { kind: 'rolled_back', cause, reason };

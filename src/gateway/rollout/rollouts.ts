@@ -49,7 +49,6 @@ export class Rollouts {
   readonly #tickMs: number;
   /** One change at a time, over all models: they are few, and small. */
   readonly #mutex = new Mutex();
-  /** By model. */
   readonly #running = new Map<string, Rollout>();
   /** By model: the last one that is over. */
   readonly #over = new Map<string, RolloutRecord>();

@@ -58,7 +58,6 @@ export class Shadows {
   readonly #admission: Pick<Admission, 'isBusy'>;
   readonly #random: () => number;
   readonly #room: Admission;
-  /** By shadow. */
   readonly #copies = new Map<Servable, Set<ShadowCall>>();
   #comparing: Promise<unknown> = Promise.resolve();
   #ended = false;
@@ -201,7 +200,6 @@ function alone(output: OutputTensor): OutputTensor {
   return data.byteLength * 2 >= data.buffer.byteLength ? output : { ...output, data: data.slice() };
 }
 
-/** Time from the queue to the outputs, in milliseconds. */
 function sumOf({ queueMs, inputMs, computeMs, outputMs }: RequestTiming): number {
   return queueMs + inputMs + computeMs + outputMs;
 }

@@ -8,7 +8,6 @@ import type { Trailers } from '../call.ts';
 import { PUSHBACK_TRAILER, pushbackValue } from '../failure.ts';
 import { fieldBytes, PUSHBACK_NAME, statusBlock } from './status-block.ts';
 
-/** How an answer ends. */
 export interface AnswerEnd {
   readonly code: StatusCode;
   /** Bounded, well-formed. */

@@ -6,7 +6,6 @@ import { RequestHead } from '../../../http2/request-head.ts';
 import { parseTimeoutMs } from '../timeout-header.ts';
 
 export class CallHead extends RequestHead {
-  /** `grpc-encoding` */
   encoding: string | undefined = undefined;
   /** `grpc-timeout`; `Infinity` if absent, `undefined` if malformed. */
   timeoutMs: number | undefined = Number.POSITIVE_INFINITY;

@@ -1,6 +1,5 @@
 import type { HttpConnection } from './http-connection.ts';
 
-/** The connections of the port. */
 export class ConnectionTable {
   readonly #connections = new Set<HttpConnection>();
   #onEmpty: (() => void) | undefined;

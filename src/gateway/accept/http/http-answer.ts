@@ -14,7 +14,6 @@ export interface HttpAnswer {
 /** The end of a large body. */
 export interface BodyRest {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Bytes that it is made of. */
   readonly heldBytes: number;
 }
 

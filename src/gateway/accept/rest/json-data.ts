@@ -6,7 +6,6 @@ import type { SliceSource } from '../slices.ts';
 import type { BodyCharge } from './body-budget.ts';
 import { invalid, type JsonObject, spanIn, unexpected } from './json-field.ts';
 
-/** By what reading a request is bounded. */
 export interface RequestBounds {
   readonly slices: SliceSource;
   readonly charge: Pick<BodyCharge, 'take'>;

@@ -11,7 +11,6 @@ const ERROR = { description: 'What is wrong, and what to do', ...JSON_BODY(ERROR
 /** The codes that calls end with (docs/errors.md). */
 const FAILURES = ['400', '404', '405', '413', '429', '499', '500', '501', '503', '504'];
 
-/** OpenAPI 3.1. */
 export function openApiDocument(routes: readonly RestRoute[], version: string): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes) {

@@ -114,7 +114,6 @@ function checkRatio(inflatedBytes: number, compressedBytes: number): void {
   );
 }
 
-/** The bytes of a body that have come. */
 class BodyBytes {
   readonly #limit: BodyLimit;
   readonly #charge: Pick<BodyCharge, 'take'>;
@@ -154,7 +153,6 @@ class BodyBytes {
     this.#blockBytes = 0;
   }
 
-  /** All of them, in one buffer. */
   async joined(slices: Slices): Promise<Buffer> {
     this.#endBlock();
     const [first] = this.#chunks;

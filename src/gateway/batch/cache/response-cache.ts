@@ -46,7 +46,6 @@ export class ResponseCache implements Batcher {
     return this.#next.queuedRows;
   }
 
-  /** Bytes of the entries. */
   get bytes(): number {
     return this.#store.bytes;
   }

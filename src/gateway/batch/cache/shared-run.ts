@@ -16,7 +16,6 @@ import { InferError, type Reason, type StatusCode } from '../../errors.ts';
 import type { Batcher } from '../batcher.ts';
 import type { InferOutputs } from '../queued-request.ts';
 
-/** One of the equal requests. */
 export interface EqualRequest {
   readonly call: Call;
   readonly arrivalMs: number;
@@ -34,7 +33,6 @@ export interface SharedRunOptions {
   readonly tensors: InferTensors;
   readonly terms: RequestTerms;
   readonly next: Batcher;
-  /** Keeps the answer. */
   readonly keep: (outputs: InferOutputs['outputs']) => void;
   /** No request may join any more. */
   readonly close: () => void;

@@ -26,7 +26,6 @@ export class SequenceInputs {
   readonly #states: readonly StateSpec[];
   readonly #correlationIds: CorrelationId[] = [];
   readonly initial: readonly Uint8Array[];
-  /** Bytes of the states of one sequence. */
   readonly stateBytes: number;
 
   /** @param inputs how many the session has. */

@@ -113,7 +113,6 @@ export class EnsembleRun {
     }
   }
 
-  /** By step. */
   get #unendedSteps(): readonly boolean[] {
     return this.#progress?.unended ?? this.#tensors.needed;
   }
@@ -255,7 +254,6 @@ export class EnsembleRun {
   }
 }
 
-/** The same error, with its place. */
 function at(place: string, { reason, message, cause, pushback }: InferError): InferError {
   return new InferError(reason, `${place}: ${message}`, { cause, ...(pushback !== undefined && { pushback }) });
 }

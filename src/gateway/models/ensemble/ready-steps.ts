@@ -8,7 +8,6 @@
 
 import type { SharedDevice } from '../../batch/forecast.ts';
 
-/** Where a step runs. */
 export interface StepPlace {
   /** Steps of one model may ride in one batch: together they take the device once. */
   readonly model: string;

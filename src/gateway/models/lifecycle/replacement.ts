@@ -11,7 +11,6 @@ export interface VersionIdentity {
   readonly identity: string;
 }
 
-/** A version in the table. */
 export interface ServedVersion {
   readonly version: string;
   readonly identity: string | undefined;

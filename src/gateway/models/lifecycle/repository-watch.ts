@@ -10,7 +10,6 @@ import { fingerprintModel } from '../../repository/fingerprint.ts';
 import type { RepositoryListing } from './repository-listing.ts';
 
 export interface RepositoryWatcher {
-  /** The models that it has. */
   readonly names: readonly string[];
   /** The files of a model have changed since the last report, or it is reported for the first time. */
   changed(name: string): void;

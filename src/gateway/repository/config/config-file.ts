@@ -35,7 +35,6 @@ const READERS: Readonly<Record<Form, (text: string) => ReadDocument>> = {
 
 export interface ConfigText {
   readonly text: string;
-  /** Where it is from, for problems. */
   readonly name: string;
   /** `request`: JSON from a client of Triton. In both of Triton's forms, unknown `parameters` are a warning; in ours, an error. */
   readonly form: Form;

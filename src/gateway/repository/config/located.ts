@@ -6,7 +6,6 @@ export interface Position {
   readonly column: number;
 }
 
-/** What is wrong, and where. */
 export interface Problem extends Position {
   readonly message: string;
 }

@@ -234,7 +234,6 @@ export class ModelConfigError extends Error {
   }
 }
 
-/** Default of `max_queue_size`. */
 export const DEFAULT_MAX_QUEUE_SIZE = 1_024;
 /** Default of `max_batch_size` for a model that can be batched. */
 export const DEFAULT_MAX_BATCH_SIZE = 64;

@@ -62,7 +62,6 @@ const CLIENT_ENTRIES: ReadonlyMap<string, RegExp> = new Map([
   ['session.x64quantprecision', FLAG],
 ]);
 
-/** The names of `CLIENT_ENTRIES`, ascending. */
 export const CLIENT_ENTRY_NAMES: readonly string[] = [...CLIENT_ENTRIES.keys()];
 
 /** Whether a parameter has an effect: ONNX Runtime's binding drops unknown ones without an error. */

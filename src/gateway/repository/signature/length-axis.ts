@@ -8,7 +8,6 @@ import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import { fillerOf } from './pad-value.ts';
 import type { ModelTensor } from './row-axis.ts';
 
-/** An input that has the length axis. */
 export interface PaddedInput {
   readonly axis: number;
   /** The pad value again and again, in raw form. */

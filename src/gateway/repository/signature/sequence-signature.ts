@@ -38,7 +38,6 @@ export interface ControlSpec {
 export interface SequenceSignature {
   readonly states: readonly StateSpec[];
   readonly controls: readonly ControlSpec[];
-  /** Bytes of all states of one sequence. */
   readonly stateBytes: number;
   /** The signature without the server's own inputs and outputs. */
   readonly client: ModelSignature;
