@@ -26,13 +26,17 @@ export const INFER_PATHS: readonly string[] = [MODEL_INFER, MODEL_STREAM_INFER];
 /** Those that the gateway itself keeps for its admin port: no policy may call them anything else than control. */
 export const ADMIN_PATHS: readonly string[] = [...ADMIN_RPCS].map((name) => `/${INFERENCE_SERVICE}/${name}`);
 
-/** The RPCs of every service in `proto/`, and of reflection, which a library brings. */
-export const RPCS: readonly Rpc[] = [
-  ...fs
+const STREAMING: ReadonlyMap<string, boolean> = new Map(
+  fs
     .readdirSync(PROTO_DIRECTORY)
     .filter((name) => name.endsWith('.proto'))
     .flatMap((name) => Object.values(loadSync(name, { includeDirs: [PROTO_DIRECTORY] })))
     .flatMap((definition) => ('format' in definition ? [] : Object.values(definition)))
-    .map((method) => ({ path: method.path, streaming: method.requestStream || method.responseStream })),
-  ...[...reflectionRoutes().keys()].map((path) => ({ path, streaming: true })),
-];
+    .map((method) => [method.path, method.requestStream || method.responseStream]),
+);
+
+/** The RPCs of every service in `proto/`, and of the older reflection, which has the messages of the newer one. */
+export const RPCS: readonly Rpc[] = Array.from(
+  new Set([...STREAMING.keys(), ...reflectionRoutes().keys()]),
+  (path) => ({ path, streaming: STREAMING.get(path) ?? true }),
+);

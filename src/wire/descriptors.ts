@@ -27,6 +27,7 @@ export type FieldTypeName = (typeof FIELD_TYPES)[keyof typeof FIELD_TYPES];
 
 export interface FieldDescriptor {
   readonly name: string;
+  readonly number: number;
   readonly isRepeated: boolean;
   readonly type: FieldTypeName;
   /** Full name of a message or an enum, such as `inference.ModelConfig`; empty for a scalar. */
@@ -41,16 +42,25 @@ export interface MessageDescriptor {
   readonly isMapEntry: boolean;
 }
 
+/** The full names of the messages of an RPC. */
+export interface RpcDescriptor {
+  readonly request: string;
+  readonly response: string;
+}
+
 /** By full name. */
 export interface Descriptors {
   readonly messages: ReadonlyMap<string, MessageDescriptor>;
   /** The numbers of an enum's values by name. */
   readonly enums: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** The RPCs of a service by name. */
+  readonly services: ReadonlyMap<string, ReadonlyMap<string, RpcDescriptor>>;
 }
 
 interface Found {
   readonly messages: Map<string, MessageDescriptor>;
   readonly enums: Map<string, ReadonlyMap<string, number>>;
+  readonly services: Map<string, ReadonlyMap<string, RpcDescriptor>>;
 }
 
 /** The encoded `FileDescriptorProto`s of a set, by the name of the file, such as `inference.proto`. */
@@ -65,20 +75,37 @@ export function fileDescriptors(set: Uint8Array): Map<string, Uint8Array> {
   return files;
 }
 
+/** The names of the files that one file imports. @param file an encoded `FileDescriptorProto` */
+export function importsOf(file: Uint8Array): string[] {
+  const imports: string[] = [];
+  eachField(file, { 3: (reader) => imports.push(text(reader, 'dependency')) });
+  return imports;
+}
+
 /**
- * The messages and enums that one file defines.
+ * The messages, enums and services that one file defines.
  * @param file an encoded `FileDescriptorProto`
  * @throws WireError where the bytes are malformed
  */
 export function readDescriptors(file: Uint8Array): Descriptors {
-  const found: Found = { messages: new Map(), enums: new Map() };
+  const found: Found = { messages: new Map(), enums: new Map(), services: new Map() };
   let scope = '';
   eachField(file, { 2: (reader) => (scope = text(reader, 'package')) });
   eachField(file, {
     4: (reader) => readMessage(reader.bytes('message_type'), scope, found),
     5: (reader) => readEnum(reader.bytes('enum_type'), scope, found),
+    6: (reader) => readService(reader.bytes('service'), scope, found),
   });
   return found;
+}
+
+/** What several files define together. */
+export function joinDescriptors(files: readonly Descriptors[]): Descriptors {
+  return {
+    messages: new Map(files.flatMap(({ messages }) => [...messages])),
+    enums: new Map(files.flatMap(({ enums }) => [...enums])),
+    services: new Map(files.flatMap(({ services }) => [...services])),
+  };
 }
 
 function readMessage(bytes: Uint8Array, scope: string, found: Found): void {
@@ -100,19 +127,21 @@ const LABEL_REPEATED = 3n;
 
 function fieldOf(bytes: Uint8Array): FieldDescriptor {
   let name = '';
+  let number = 0;
   let isRepeated = false;
   let type: FieldTypeName | undefined;
   let typeName = '';
   let oneof: number | undefined;
   eachField(bytes, {
     1: (reader) => (name = text(reader, 'name')),
+    3: (reader) => (number = Number(reader.int64('number'))),
     4: (reader) => (isRepeated = reader.uint64('label') === LABEL_REPEATED),
     5: (reader) => (type = FIELD_TYPES[Number(reader.uint64('type')) as keyof typeof FIELD_TYPES]),
-    6: (reader) => (typeName = text(reader, 'type_name').replace(/^\./, '')),
+    6: (reader) => (typeName = reference(reader, 'type_name')),
     9: (reader) => (oneof = Number(reader.uint64('oneof_index'))),
   });
   if (type === undefined) throw new TypeError(`field '${name}' has a type that proto3 does not have`);
-  return { name, isRepeated, type, typeName, oneof };
+  return { name, number, isRepeated, type, typeName, oneof };
 }
 
 function readEnum(bytes: Uint8Array, scope: string, { enums }: Found): void {
@@ -133,6 +162,26 @@ function readEnum(bytes: Uint8Array, scope: string, { enums }: Found): void {
   enums.set(`${scope}.${name}`, values);
 }
 
+function readService(bytes: Uint8Array, scope: string, { services }: Found): void {
+  let name = '';
+  const rpcs = new Map<string, RpcDescriptor>();
+  eachField(bytes, {
+    1: (reader) => (name = text(reader, 'name')),
+    2: (reader) => {
+      let rpc = '';
+      let request = '';
+      let response = '';
+      eachField(reader.bytes('method'), {
+        1: (inner) => (rpc = text(inner, 'name')),
+        2: (inner) => (request = reference(inner, 'input_type')),
+        3: (inner) => (response = reference(inner, 'output_type')),
+      });
+      rpcs.set(rpc, { request, response });
+    },
+  });
+  services.set(`${scope}.${name}`, rpcs);
+}
+
 /** Calls the handler of each field of a message, and skips the fields that have none. */
 function eachField(bytes: Uint8Array, handlers: Readonly<Record<number, (reader: ProtobufReader) => void>>): void {
   const reader = new ProtobufReader(bytes);
@@ -145,6 +194,11 @@ function eachField(bytes: Uint8Array, handlers: Readonly<Record<number, (reader:
 
 /** Longer than any name that a compiler writes. */
 const MAX_NAME_BYTES = 4_096;
+
+/** A full name; compilers write it with a dot before it. */
+function reference(reader: ProtobufReader, what: string): string {
+  return text(reader, what).replace(/^\./, '');
+}
 
 function text(reader: ProtobufReader, what: string): string {
   return reader.textAt(reader.text(what, MAX_NAME_BYTES));

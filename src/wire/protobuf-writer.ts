@@ -1,8 +1,8 @@
 import { WireType, type WireTypeNumber } from './protobuf-reader.ts';
 
 const MAX_VARINT_BYTES = 10;
-/** One tag of a field number up to 15, which is all of the protocol's messages. */
-const TAG_BYTES = 1;
+/** The tag of the greatest field number, 2^29 - 1. */
+const MAX_TAG_BYTES = 5;
 
 interface View {
   /** How many bytes of the writer's own come before it. */
@@ -11,7 +11,7 @@ interface View {
 }
 
 /**
- * Appends the fields of one protobuf message, whose numbers are at most 15. Texts and numbers go to a buffer of the
+ * Appends the fields of one protobuf message. Texts and numbers go to a buffer of the
  * writer's own; large values stay views, so `finish` returns chunks. Every method writes its field, default value or not:
  * the caller leaves out what proto3 leaves out.
  */
@@ -27,7 +27,7 @@ export class ProtobufWriter {
 
   /** Begins a nested message. Returns what `end` wants back. */
   begin(field: number): number {
-    this.#reserve(TAG_BYTES + 1);
+    this.#reserve(MAX_TAG_BYTES + 1);
     this.#tag(field, WireType.LENGTH_DELIMITED);
     this.#length += 1;
     return this.#length;
@@ -55,17 +55,16 @@ export class ProtobufWriter {
   /** A `string` field. A lone surrogate, which UTF-8 cannot hold, becomes U+FFFD. */
   text(field: number, text: string): void {
     const length = text.length;
+    this.#reserve(MAX_TAG_BYTES + 1 + length);
+    this.#tag(field, WireType.LENGTH_DELIMITED);
     // Nearly every text is short and ASCII, and then written here in less than a native call takes.
-    this.#reserve(TAG_BYTES + 1 + length);
-    if (length < 128 && this.#ascii(this.#length + TAG_BYTES + 1, text)) {
-      this.#tag(field, WireType.LENGTH_DELIMITED);
+    if (length < 128 && this.#ascii(this.#length + 1, text)) {
       this.#bytes[this.#length] = length;
       this.#length += 1 + length;
       return;
     }
     const size = Buffer.byteLength(text, 'utf8');
-    this.#reserve(TAG_BYTES + MAX_VARINT_BYTES + size);
-    this.#tag(field, WireType.LENGTH_DELIMITED);
+    this.#reserve(MAX_VARINT_BYTES + size);
     this.#varint(size, 0);
     this.#length += this.#bytes.write(text, this.#length, 'utf8');
   }
@@ -77,7 +76,7 @@ export class ProtobufWriter {
 
   /** A `bytes` field or an encoded message, kept as a view. */
   bytes(field: number, bytes: Uint8Array): void {
-    this.#reserve(TAG_BYTES + MAX_VARINT_BYTES);
+    this.#reserve(MAX_TAG_BYTES + MAX_VARINT_BYTES);
     this.#tag(field, WireType.LENGTH_DELIMITED);
     this.#varint(bytes.length, 0);
     this.append(bytes);
@@ -85,7 +84,7 @@ export class ProtobufWriter {
 
   /** A `bytes` field that is copied: the bytes of `source` from `start` to `end`. */
   copiedBytes(field: number, source: Uint8Array, start: number, end: number): void {
-    this.#reserve(TAG_BYTES + MAX_VARINT_BYTES + end - start);
+    this.#reserve(MAX_TAG_BYTES + MAX_VARINT_BYTES + end - start);
     this.#tag(field, WireType.LENGTH_DELIMITED);
     this.#varint(end - start, 0);
     // A native copy costs more to call than a few bytes cost to move.
@@ -100,22 +99,30 @@ export class ProtobufWriter {
   }
 
   bool(field: number, value: boolean): void {
-    this.#reserve(TAG_BYTES + 1);
+    this.#reserve(MAX_TAG_BYTES + 1);
     this.#tag(field, WireType.VARINT);
     this.#varint(value ? 1 : 0, 0);
   }
 
   /** An `int64` or `uint64` field. */
   bigint(field: number, value: bigint): void {
-    this.#reserve(TAG_BYTES + MAX_VARINT_BYTES);
+    this.#reserve(MAX_TAG_BYTES + MAX_VARINT_BYTES);
     this.#tag(field, WireType.VARINT);
     this.#varint(Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
   }
 
   double(field: number, value: number): void {
-    this.#reserve(TAG_BYTES + 8);
+    this.#reserve(MAX_TAG_BYTES + 8);
     this.#tag(field, WireType.FIXED64);
     this.#length = this.#bytes.writeDoubleLE(value, this.#length);
+  }
+
+  /** A field of 4 or 8 bytes. */
+  fixed(field: number, wireType: typeof WireType.FIXED32 | typeof WireType.FIXED64, bytes: Uint8Array): void {
+    this.#reserve(MAX_TAG_BYTES + bytes.length);
+    this.#tag(field, wireType);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
   }
 
   /** An element of a packed varint field, between `begin` and `end`: its low and high 32 bits. */
@@ -149,8 +156,7 @@ export class ProtobufWriter {
   }
 
   #tag(field: number, wireType: WireTypeNumber): void {
-    this.#bytes[this.#length] = (field << 3) | wireType;
-    this.#length += TAG_BYTES;
+    this.#varint((field << 3) | wireType, 0);
   }
 
   #varint(low: number, high: number): void {

@@ -41,7 +41,7 @@ export class Health {
   readonly #watchCodec: Codec<HealthRequest, HealthResponse>;
 
   constructor() {
-    const { Check, List, Watch } = loadCodecs<HealthRpcs>('health.proto', 'grpc.health.v1.Health');
+    const { Check, List, Watch } = loadCodecs<HealthRpcs>('grpc.health.v1.Health');
     this.#watchCodec = Watch;
     this.routes = new Map<string, Method>([
       [Check.path, this.#check(Check)],

@@ -101,7 +101,7 @@ export function inferenceRoutes(
   served: ServedRpcs = 'all',
   screenControl?: Screen,
 ): Routes {
-  const codecs = loadCodecs<InferenceRpcs>('inference.proto', INFERENCE_SERVICE);
+  const codecs = loadCodecs<InferenceRpcs>(INFERENCE_SERVICE);
   const { RepositoryModelLoad, RepositoryModelUnload, ...settings } = controlAnswers(control);
   const methods = new Map<string, Method>([
     ['ModelInfer', inferMethod(api)],

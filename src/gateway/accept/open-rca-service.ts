@@ -39,7 +39,7 @@ export class OpenRca {
     this.#reports = reports;
     this.#minIntervalMs = minIntervalMs;
     this.#schedule = new ReportSchedule(minIntervalMs);
-    this.#codec = loadCodecs<OpenRcaRpcs>('orca.proto', 'xds.service.orca.v3.OpenRcaService').StreamCoreMetrics;
+    this.#codec = loadCodecs<OpenRcaRpcs>('xds.service.orca.v3.OpenRcaService').StreamCoreMetrics;
     const method: Method = {
       kind: 'streaming',
       maxMessageBytes: MAX_REQUEST_BYTES,

@@ -1,79 +1,131 @@
-/** Server reflection (v1 and v1alpha), so that grpcurl needs no files: `@grpc/reflection`, behind our own transport. */
+/** Server reflection (v1 and v1alpha), so that grpcurl and other clients need no files. */
 
-import { EventEmitter } from 'node:events';
-import { readFileSync } from 'node:fs';
-import type { ServiceDefinition as GrpcServiceDefinition, Server } from '@grpc/grpc-js';
-import type { PackageDefinition, ServiceDefinition } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
-import { DESCRIPTOR_SET_PATH } from '../../protocol-files.ts';
-import { fileDescriptors } from '../../wire/descriptors.ts';
-import { InferError } from '../errors.ts';
+import { type Descriptors, importsOf } from '../../wire/descriptors.ts';
+import { InferError, Status } from '../errors.ts';
 import type { Method, Routes, StreamingCall } from './call.ts';
-import { type Codec, codecOf, MAX_REQUEST_BYTES } from './definition.ts';
+import { type Codec, loadCodecs, MAX_REQUEST_BYTES, PROTOCOL_FILES } from './definition.ts';
 import { failWith } from './failure.ts';
 
-/** The handler of a bidirectional stream, as the library registers it. */
-type StreamHandler = (stream: ReflectionStream) => void;
+const SERVICE = 'grpc.reflection.v1.ServerReflection';
+/** Its messages are those of v1. */
+const ALPHA_PATH = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo';
 
-/**
- * The routes that describe the services of `proto/`.
- *
- * The descriptors are those that `buf` compiled (`npm run gen`). proto-loader's own would do for `list`, but it names the
- * entry messages of maps wrongly, and grpcurl then refuses to describe or call anything.
- */
-export function reflectionRoutes(): Routes {
-  const files = fileDescriptors(readFileSync(DESCRIPTOR_SET_PATH)).values();
-  const fileDescriptorProtos = Array.from(files, (file) => Buffer.from(file));
-  // All that the library reads of a package definition are the files of its entries.
-  const definition = { proto: { fileDescriptorProtos } } as unknown as PackageDefinition;
-  const routes = new Map<string, Method>();
-  new ReflectionService(definition).addToServer({
-    addService(service: GrpcServiceDefinition, handlers: Record<string, StreamHandler>): void {
-      for (const [name, method] of Object.entries(service as ServiceDefinition)) {
-        const handler = handlers[name];
-        if (handler !== undefined) routes.set(method.path, streamMethod(codecOf(method), handler));
-      }
-    },
-  } as unknown as Server);
-  return routes;
+/** A `ServerReflectionRequest`: one of its members is there. */
+interface ReflectionRequest {
+  readonly host: string;
+  readonly file_by_filename?: string;
+  readonly file_containing_symbol?: string;
+  readonly file_containing_extension?: { readonly containing_type: string; readonly extension_number: number };
+  readonly all_extension_numbers_of_type?: string;
+  readonly list_services?: string;
 }
 
-function streamMethod(codec: Codec<object, object>, handler: StreamHandler): Method {
+/** What a `ServerReflectionResponse` answers. */
+interface ReflectionAnswer {
+  readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly Uint8Array[] };
+  readonly all_extension_numbers_response?: { readonly base_type_name: string };
+  readonly list_services_response?: { readonly service: readonly { readonly name: string }[] };
+  readonly error_response?: { readonly error_code: number; readonly error_message: string };
+}
+
+interface ReflectionResponse extends ReflectionAnswer {
+  readonly valid_host: string;
+  readonly original_request: ReflectionRequest;
+}
+
+interface ReflectionRpcs {
+  readonly ServerReflectionInfo: { readonly request: ReflectionRequest; readonly response: ReflectionResponse };
+}
+
+/** The routes that describe the services of `proto/`, by the descriptors that `buf` compiled (`npm run gen`). */
+export function reflectionRoutes(): Routes {
+  const { ServerReflectionInfo } = loadCodecs<ReflectionRpcs>(SERVICE);
+  const method = reflectionMethod(ServerReflectionInfo);
+  return new Map([
+    [ServerReflectionInfo.path, method],
+    [ALPHA_PATH, method],
+  ]);
+}
+
+function reflectionMethod(codec: Codec<ReflectionRequest, ReflectionResponse>): Method {
   return {
     kind: 'streaming',
     maxMessageBytes: MAX_REQUEST_BYTES,
-    handle(call) {
-      const stream = new ReflectionStream(call, codec);
-      handler(stream);
+    handle(call: StreamingCall) {
       call.onMessage = (bytes) => {
         try {
-          stream.emit('data', codec.decode(bytes));
+          const request = codec.decode(bytes);
+          const response = { valid_host: request.host, original_request: request, ...answerTo(request) };
+          if (!call.write([codec.encode(response)])) call.pause();
         } catch (thrown) {
           failWith(call, InferError.from(thrown));
         }
       };
-      call.onEnd = () => stream.emit('end');
+      call.onEnd = () => call.end();
       call.onDrain = () => call.resume();
     },
   };
 }
 
-/** The part of grpc-js's stream that the library uses. */
-class ReflectionStream extends EventEmitter {
-  readonly #call: StreamingCall;
-  readonly #codec: Codec<object, object>;
-
-  constructor(call: StreamingCall, codec: Codec<object, object>) {
-    super();
-    this.#call = call;
-    this.#codec = codec;
+function answerTo(request: ReflectionRequest): ReflectionAnswer {
+  if (request.list_services !== undefined) {
+    const names = [...PROTOCOL_FILES.values()].flatMap(({ descriptors }) => [...descriptors.services.keys()]);
+    return { list_services_response: { service: names.map((name) => ({ name })) } };
   }
+  const { file_by_filename: file, file_containing_symbol: symbol, file_containing_extension: extension } = request;
+  if (file !== undefined) return filesFrom(file) ?? notFound(`there is no file '${file}'`);
+  if (symbol !== undefined) return filesFrom(fileOf(symbol)) ?? notFound(`there is no symbol '${symbol}'`);
+  const type = extension?.containing_type ?? request.all_extension_numbers_of_type;
+  if (type === undefined) return failure(Status.UNIMPLEMENTED, 'the request asks for nothing that is known');
+  if (extension !== undefined || fileOf(type) === undefined) return notFound(`there is no extension of '${type}'`);
+  return { all_extension_numbers_response: { base_type_name: type } };
+}
 
-  write(response: object): void {
-    if (!this.#call.write([this.#codec.encode(response)])) this.#call.pause();
+function notFound(text: string): ReflectionAnswer {
+  return failure(Status.NOT_FOUND, text);
+}
+
+function failure(code: number, text: string): ReflectionAnswer {
+  return { error_response: { error_code: code, error_message: text } };
+}
+
+/** The file and, after it, all that it imports. */
+function filesFrom(name: string | undefined): ReflectionAnswer | undefined {
+  if (name === undefined || !PROTOCOL_FILES.has(name)) return undefined;
+  const names = new Set([name]);
+  // A set is iterated to what is added meanwhile.
+  const files = Array.from(names, (each) => {
+    const encoded = PROTOCOL_FILES.get(each)?.encoded ?? new Uint8Array();
+    for (const imported of importsOf(encoded)) names.add(imported);
+    return encoded;
+  });
+  return { file_descriptor_response: { file_descriptor_proto: files } };
+}
+
+/** The file that defines each symbol, by full name. */
+const symbols = new Map<string, string>();
+
+function fileOf(symbol: string): string | undefined {
+  if (symbols.size === 0) {
+    for (const [file, { descriptors }] of PROTOCOL_FILES) {
+      for (const name of symbolsOf(descriptors)) symbols.set(name, file);
+    }
   }
+  return symbols.get(symbol);
+}
 
-  end(): void {
-    this.#call.end();
+/** Values of an enum have their names in the scope around the enum (descriptor.proto, `EnumValueDescriptorProto`). */
+function* symbolsOf({ messages, enums, services }: Descriptors): Iterable<string> {
+  for (const [message, { fields }] of messages) {
+    yield message;
+    for (const { name } of fields) yield `${message}.${name}`;
+  }
+  for (const [name, values] of enums) {
+    yield name;
+    for (const value of values.keys()) yield `${name.slice(0, name.lastIndexOf('.'))}.${value}`;
+  }
+  for (const [service, rpcs] of services) {
+    yield service;
+    for (const rpc of rpcs.keys()) yield `${service}.${rpc}`;
   }
 }

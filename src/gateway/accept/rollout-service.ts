@@ -87,7 +87,7 @@ export interface RolloutApi {
 
 /** The RPCs of the service; with an admin port, all of them are served only there. */
 export function rolloutRoutes(api: RolloutApi, served: ServedRpcs, screen?: Screen): Routes {
-  const codecs = loadCodecs<RolloutRpcs>('tensorgate.proto', ROLLOUT_SERVICE);
+  const codecs = loadCodecs<RolloutRpcs>(ROLLOUT_SERVICE);
   const methods = unaryMethods(codecs, {
     Start: (request) => api.start(request),
     Status: ({ model }) => ({ rollouts: api.status(model) }),

@@ -36,7 +36,7 @@ export interface TrafficApi {
 }
 
 export function trafficRoutes(api: TrafficApi): Routes {
-  const { ShadowReport } = loadCodecs<TrafficRpcs>('tensorgate.proto', 'tensorgate.v1.Traffic');
+  const { ShadowReport } = loadCodecs<TrafficRpcs>('tensorgate.v1.Traffic');
   return new Map([
     [ShadowReport.path, unaryMethod(ShadowReport, ({ model }) => ({ reports: api.shadowReports(model) }))],
   ]);

@@ -51,7 +51,7 @@ describe('codecs', () => {
     ModelStatistics: { request: object; response: { model_stats: ModelStatisticsMessage[] } };
     ModelConfig: { request: object; response: { config: ModelConfigMessage } };
     ModelReady: { request: object; response: object };
-  }>('inference.proto', 'inference.GRPCInferenceService');
+  }>('inference.GRPCInferenceService');
   const client = loadService('inference.proto', 'inference.GRPCInferenceService');
 
   test('sums of nanoseconds above 2^53 are exact', () => {
