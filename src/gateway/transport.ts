@@ -3,7 +3,6 @@
 import type { Listen } from './accept/call.ts';
 import { http2Listener } from './accept/grpc/http2-transport.ts';
 import { loadTls } from './accept/grpc/tls.ts';
-import { listenGrpcJs } from './accept/grpc-js-transport.ts';
 import { type Http2SettingName, http2Limits } from './ops/limit-settings.ts';
 import type { Settings } from './ops/settings.ts';
 
@@ -18,7 +17,8 @@ export type TransportSettings = Pick<
  */
 export async function chooseTransport(settings: TransportSettings): Promise<Listen> {
   const { transport, tlsCertificate: certificate, tlsPrivateKey: privateKey, tlsClientCa } = settings;
-  if (transport !== 'h2') return listenGrpcJs;
+  // The library is a tenth of a start, and by default nothing needs it.
+  if (transport !== 'h2') return (await import('./accept/grpc-js-transport.ts')).listenGrpcJs;
   const limits = http2Limits(settings);
   if (certificate === undefined || privateKey === undefined) return http2Listener({ limits });
   const authorities = tlsClientCa === undefined ? {} : { clientAuthorities: tlsClientCa };

@@ -92,7 +92,7 @@ export class MessageCodec {
     return others.length === 0 ? first : Buffer.concat([first, ...others]);
   }
 
-  /** A message of which no field was sent. */
+  /** A message without fields on the wire. */
   empty(): PlainMessage {
     const message: PlainMessage = {};
     for (const field of this.#byNumber.values()) field.clear(message);

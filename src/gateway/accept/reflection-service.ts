@@ -7,7 +7,7 @@ import { type Codec, loadCodecs, MAX_REQUEST_BYTES, PROTOCOL_FILES } from './def
 import { failWith } from './failure.ts';
 
 const SERVICE = 'grpc.reflection.v1.ServerReflection';
-/** Its messages are those of v1. */
+/** The older version has the same messages. */
 const ALPHA_PATH = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo';
 
 /** A `ServerReflectionRequest`: one of its members is there. */
@@ -93,7 +93,7 @@ function failure(code: number, text: string): ReflectionAnswer {
 function filesFrom(name: string | undefined): ReflectionAnswer | undefined {
   if (name === undefined || !PROTOCOL_FILES.has(name)) return undefined;
   const names = new Set([name]);
-  // A set is iterated to what is added meanwhile.
+  // The iteration of a set includes names that are added meanwhile.
   const files = Array.from(names, (each) => {
     const encoded = PROTOCOL_FILES.get(each)?.encoded ?? new Uint8Array();
     for (const imported of importsOf(encoded)) names.add(imported);
