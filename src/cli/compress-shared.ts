@@ -34,7 +34,6 @@ export function expected(error: unknown): unknown {
     : error;
 }
 
-/** What readers of data have to know of a model. */
 export function dataModelOf({ signature }: Contender, { folder }: Target): DataModel {
   const describe = ({ name, datatype, shape }: (typeof signature.inputs)[number]) => ({ name, datatype, shape });
   const metadata = {

@@ -5,7 +5,7 @@ import { describeTensors } from './model-signature.ts';
 
 /** How a model takes an image. */
 export interface ImageLayout {
-  /** The input that it goes to. */
+  /** Name of the input that takes the image. */
   readonly input: string;
   /** UINT8 takes 0 to 255, FP32 takes 0 to 1. */
   readonly datatype: 'UINT8' | 'FP32';

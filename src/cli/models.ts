@@ -27,7 +27,7 @@ interface ReadyVersion {
   readonly execution_provider: string | undefined;
 }
 
-/** One that was loaded, or is to be, and is not ready. */
+/** A version that is loading, or whose load failed. */
 interface UnreadyVersion {
   readonly name: string;
   readonly version: string;

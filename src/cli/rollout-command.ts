@@ -84,7 +84,6 @@ function addStart(rolloutCommand: Command, exit: CommandContext['exit']): void {
   );
 }
 
-/** Options for the steps of a rollout and for its checks. */
 function planOptions(): readonly Option[] {
   return [
     new Option(

@@ -19,7 +19,7 @@ export interface StatusFlags extends ConnectionOptions {
   readonly json?: boolean;
 }
 
-/** Without what belongs to the connection. */
+/** The flags of the rollout, without the flags of the connection. */
 function planOf(flags: RolloutFlags): Omit<RolloutFlags, keyof ConnectionOptions> {
   const { url: _u, deadlineMs: _d, tlsCa: _a, tlsCert: _c, tlsKey: _k, header: _h, ...plan } = flags;
   return plan;

@@ -99,7 +99,6 @@ function countOf(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** An element in the JSON of REST. */
 function jsonElement(datatype: Datatype, value: number): string {
   if (datatype === 'BYTES') return '"a"';
   return datatype === 'BOOL' ? String(value !== 0) : String(value);

@@ -7,7 +7,6 @@ import { inHelpOrder, settingGroup } from './setting-groups.ts';
 
 /** Flags of a command with settings, apart from the settings themselves. */
 export interface ConfigFlags {
-  /** A file of settings. */
   readonly config?: string;
 }
 
@@ -21,7 +20,6 @@ export function configOption(): Option {
   return new Option('--config <file>', 'settings file in YAML (default: tensorgate.yaml, if it exists)');
 }
 
-/** The settings on the command line, by key. */
 export function givenSettings(command: Command): Record<string, unknown> {
   const given = OPTIONS.filter(({ option }) => command.getOptionValueSource(option.attributeName()) === 'cli');
   return Object.fromEntries(given.map(({ key, option }) => [key, command.getOptionValue(option.attributeName())]));

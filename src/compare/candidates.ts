@@ -64,7 +64,7 @@ function joined(load: Parameters<typeof gather>[0], { inputs, batching }: ModelS
 }
 
 export interface CandidateOptions {
-  /** What `int8` needs. */
+  /** Value ranges of tensors, which `int8` needs. */
   readonly ranges: Ranges | undefined;
   /** Nodes that `int8` leaves in float, by the names that steps give them. */
   readonly keep: ReadonlySet<string>;

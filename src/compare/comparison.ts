@@ -26,7 +26,6 @@ export interface Comparison {
   readonly notMade: Report['notMade'];
   readonly limits: GateLimits;
   readonly operatorsOf: (contender: Contender) => Promise<Readonly<Record<string, number>>>;
-  /** Version of the package. */
   readonly tensorgate: string;
   /** As it was typed. */
   readonly command: string;

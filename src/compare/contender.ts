@@ -19,7 +19,6 @@ import { readSignatureSources } from '../gateway/repository/signature/signature-
 import type { SessionInfo, SessionTensor } from '../worker/protocol.ts';
 import type { Target } from './target.ts';
 
-/** What a contender is made of. */
 export interface ContenderSource {
   /** `base`, a technique such as `int8`, or the name of a file. */
   readonly name: string;
@@ -96,7 +95,6 @@ export class Contender implements AsyncDisposable {
     }
   }
 
-  /** Rows of one run. */
   get maxRows(): number {
     return this.signature.batching.kind === 'on' ? this.signature.batching.maxRows : 1;
   }

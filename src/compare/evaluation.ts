@@ -17,7 +17,7 @@ const CLOSE = 0.05;
 export interface EvaluationOptions {
   readonly classes: ClassOutput | undefined;
   readonly signal: AbortSignal;
-  /** Called with the rows that are done. */
+  /** Called with the number of finished rows. */
   readonly progress: (done: number) => void;
 }
 
@@ -153,7 +153,7 @@ class Tally {
   }
 }
 
-/** So many of the items, from all over them. */
+/** At most `most` items, spread evenly over the list. */
 function spreadOver<T>(items: readonly T[], most: number): T[] {
   const step = Math.max(1, items.length / most);
   return items.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));

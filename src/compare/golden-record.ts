@@ -22,7 +22,6 @@ const ELSEWHERE = 0.05;
 export type GoldenFiles = ReadonlyMap<string, Uint8Array>;
 
 export interface Origin {
-  /** The command that made them. */
   readonly madeBy: string;
   /** What the model was made from, if from anything. */
   readonly base?: { readonly version: string; readonly sha256: string };

@@ -27,11 +27,10 @@ export class PublishError extends Error {}
 export interface TrafficHold {
   /** The configuration to write before, if any. */
   readonly write: { readonly file: string; readonly text: string } | undefined;
-  /** What holds, for people. */
+  /** Sentence for people. */
   readonly text: string;
 }
 
-/** The number that the next version gets. */
 export async function nextVersion({ folder }: Target): Promise<string> {
   const { versions } = await readFolder(folder.directory, folder.name);
   return String(BigInt(versions.at(-1) ?? 0) + 1n);

@@ -15,7 +15,7 @@ export interface Sample {
 
 /** Samples that are read when they are needed. */
 export interface Dataset {
-  /** Where they are from, as it was given. */
+  /** Path of the data, as the user typed it. */
   readonly source: string;
   readonly count: number;
   /** The names of classes, where the samples say them, in alphabetical order. */

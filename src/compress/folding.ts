@@ -154,7 +154,7 @@ function absorb(graph: Graph, node: NodeProto, follower: NodeProto): Note {
   return { node: nameOf(follower), opType: follower.opType, kind: 'folded', text };
 }
 
-/** The only reader of what a node gives. */
+/** The node that reads the output, if there is exactly one. */
 function onlyReader(graph: Graph, { output: [output = ''] }: NodeProto): NodeProto | undefined {
   if (graph.isExposed(output)) return undefined;
   const [reader, ...others] = graph.links().consumers(output);

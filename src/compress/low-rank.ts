@@ -148,7 +148,7 @@ function gram(matrix: Float32Array, long: number, short: number): Float64Array {
   return result;
 }
 
-/** A symmetric matrix times each vector. */
+/** Multiplies a symmetric matrix by each vector. */
 function times(square: Float64Array, size: number, vectors: Float64Array, count: number): Float64Array {
   const result = new Float64Array(count * size);
   for (let vector = 0; vector < count; vector++) {

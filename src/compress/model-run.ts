@@ -11,7 +11,6 @@ import { CompressError } from './compress-error.ts';
 import { type OnnxModel, writeOnnxModel } from './onnx/model-file.ts';
 import { RunError, RunnerSession } from './runner-session.ts';
 
-/** The value of an input or output. */
 export interface TensorValue {
   readonly datatype: Datatype;
   readonly shape: Shape;
@@ -28,7 +27,7 @@ export interface RunnerOptions {
   readonly env: NodeJS.ProcessEnv;
   /** For the tensors and files that pass between the processes: best on a memory file system. The system's temporary one by default. */
   readonly directory?: string;
-  /** That compute one run: 1 by default. */
+  /** Threads that compute one run; 1 by default. */
   readonly threads?: number;
   /** Time limit of one load or run; two minutes by default. */
   readonly limitMs?: number;

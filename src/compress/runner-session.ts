@@ -22,7 +22,6 @@ export interface NamedTensor extends TensorSpec {
 }
 
 export interface RunnerSessionOptions {
-  /** What the runner sees of the environment. */
   readonly env: NodeJS.ProcessEnv;
   /** Name of the process, in process lists and messages. */
   readonly name: string;
@@ -132,7 +131,6 @@ export class RunnerSession implements AsyncDisposable {
     return (rows) => this.#run(rows, { inputs, outputs, axis });
   }
 
-  /** Ends the process. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#runner.kill('the work is done');
     await this.#runner.ended;

@@ -12,7 +12,7 @@ import { diagnostics } from './ops/diagnostics.ts';
 export interface Answer {
   /** The parts of an encoded ModelInferResponse. */
   readonly chunks: readonly Uint8Array[];
-  /** What they encode. */
+  /** The response that `chunks` encode. */
   readonly response: InferResponse;
   readonly timing: RequestTiming;
   /** Nothing holds a view of the request any more. */

@@ -4,7 +4,6 @@ import type { LimitListener, LimitName } from './limits.ts';
 export const Claim = {
   /** Room for bytes that are announced and have not come. */
   AHEAD: 1 / 2,
-  /** What has come of a message. */
   LARGE: 7 / 8,
   /** A call's metadata, and its message where that is at most 64 KiB. */
   SMALL: 1,

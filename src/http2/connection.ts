@@ -31,12 +31,11 @@ import { afterAnswer, StreamState } from './stream-state.ts';
 import { StreamTable } from './stream-table.ts';
 import { WayBack } from './way-back.ts';
 
-/** What a connection needs of its server. */
 export interface ConnectionHost extends LimitListener {
   readonly protocol: Protocol;
   readonly limits: Http2Limits;
   readonly maxConcurrentStreams: number;
-  /** Budget shared by all connections. */
+  /** Shared by all connections. */
   readonly unread: ByteBudget;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
@@ -189,7 +188,6 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     this.#shutdown.announce();
   }
 
-  /** Abandons the exchanges that are open. */
   abandon(): void {
     for (const stream of this.streams.all()) stream.exchange?.abandon();
   }

@@ -13,7 +13,6 @@ import type { StreamVerdicts } from './stream-verdicts.ts';
 /** A shorter DATA frame that completes nothing costs more than it brings. */
 const USEFUL_DATA_BYTES = 256;
 
-/** What the reception of DATA needs of its connection. */
 interface DataOwner {
   readonly streams: StreamTable;
   readonly writer: FrameWriter;

@@ -25,7 +25,6 @@ export interface Exchange {
   readonly resetCost: number;
   /** What came ends inside a message, or is of no use. */
   readonly isInside: boolean;
-  /** The request is complete. */
   receiveEnd(): void;
   /**
    * How many bytes the peer shall be able to send now.

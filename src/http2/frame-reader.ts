@@ -27,7 +27,6 @@ export class FrameReader {
   /** A frame header that the end of a chunk cut. */
   readonly #header = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES);
   #headerGot = 0;
-  /** Bytes of the DATA frame that are to come. */
   #dataLeft = 0;
   /** The payload of another frame that the end of a chunk cut. */
   #payload: Buffer | undefined;

@@ -10,7 +10,6 @@ const LAST_STREAMS_MS = 1_000;
 /** What a peer gets to close its end. Until then we read, because to close a socket with unread bytes is to reset it. */
 const CLOSE_MS = 100;
 
-/** What the shutdown needs of its connection. */
 export interface GracefulShutdownOwner {
   readonly writer: FrameWriter;
   readonly pings: Pings;
@@ -20,7 +19,7 @@ export interface GracefulShutdownOwner {
   /** The last stream that was taken (section 6.8). */
   readonly lastTaken: number;
   readonly isOver: boolean;
-  /** Something is to be flushed. */
+  /** Asks for a flush at the end of this turn of the event loop. */
   touched(): void;
 }
 

@@ -10,7 +10,7 @@ export interface HeaderBlockLimits {
   readonly maxContinuations: number;
 }
 
-/** Where a block takes room that is not complete. */
+/** Room for incomplete blocks. */
 export interface HeaderRoom {
   /** False: there is none, and nothing was taken. */
   tryTake(bytes: number): boolean;
@@ -25,7 +25,7 @@ export class HeaderBlock {
   readonly #fragments: Buffer[] = [];
   #byteLength = 0;
   #id = 0;
-  /** Blocks of more than one frame. */
+  /** Number of blocks that had more than one frame. */
   #opened = 0;
 
   /** The last HEADERS frame ended the stream's request. */

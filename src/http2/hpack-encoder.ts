@@ -15,7 +15,7 @@ const NOT_INDEXED = { first: 0x00, prefix: 4 } as const;
 
 type Representation = typeof INDEXED | typeof INCREMENTAL | typeof SIZE_UPDATE | typeof NOT_INDEXED;
 
-/** A field that is worth an entry. */
+/** A field that is worth an entry in the dynamic table, because it repeats. */
 export interface RepeatedField {
   /** An index of the static table, or the name. */
   readonly name: number | string;
@@ -59,7 +59,6 @@ export class HpackEncoder {
     return this.end();
   }
 
-  /** A field of the static table. */
   static(index: number): void {
     this.#begin();
     this.#integer(INDEXED, index);

@@ -14,7 +14,6 @@ const DEFIANCE = 4;
 /** So many bursts of resets a busy client may save by calls that were answered. */
 const SAVED_BURSTS = 10;
 
-/** What allowances need of their connection. */
 interface AllowanceOwner extends LimitListener {
   readonly limits: Http2Limits;
   /** A coarse clock, in milliseconds. */
@@ -25,7 +24,7 @@ interface AllowanceOwner extends LimitListener {
 export class PeerAllowances {
   readonly #owner: AllowanceOwner;
   readonly #control: Allowance;
-  /** Resets that the client sends. */
+  /** RST_STREAM frames of the client. */
   readonly #resets: Allowance;
   /** Resets that the client makes us send. */
   readonly #violations: Allowance;
@@ -43,7 +42,7 @@ export class PeerAllowances {
     return this.#resets.isOverdrawn(this.#owner.now);
   }
 
-  /** A call was answered. */
+  /** An answered call earns new allowances. */
   earn(): void {
     this.#control.earn(1);
     this.#resets.earn(1);

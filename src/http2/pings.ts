@@ -6,13 +6,12 @@ const PING_PAYLOAD = Buffer.from('tensorgt', 'latin1');
 /** Payload of the PING that measures the way back; its answer must not be taken for another's. */
 const PROBE_PAYLOAD = Buffer.from('way back', 'latin1');
 
-/** What pings need of their connection. */
 interface PingOwner {
   readonly writer: FrameWriter;
   readonly wayBack: WayBack;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
-  /** Something is to be flushed. */
+  /** Asks for a flush at the end of this turn of the event loop. */
   touched(): void;
 }
 

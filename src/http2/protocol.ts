@@ -13,7 +13,6 @@ export interface HeadMaker {
 
 /** A protocol over HTTP/2, such as gRPC: the meaning of each request, and its answer. Its functions throw nothing. */
 export interface Protocol extends HeadMaker {
-  /** For the answers on one connection. */
   responseHeaders(): ResponseHeaders;
   /** A request has begun: gives the stream its exchange. */
   open(stream: Http2Stream, head: RequestHead): void;

@@ -36,7 +36,6 @@ import { StreamVerdicts } from './stream-verdicts.ts';
  */
 export type Intake = 'take' | 'refuse' | 'crowded' | 'ignore';
 
-/** What a receiver needs of its connection. */
 export interface ReceiverOwner extends LimitListener {
   readonly heads: HeadMaker;
   readonly streams: StreamTable;
@@ -48,9 +47,7 @@ export interface ReceiverOwner extends LimitListener {
   /** A coarse clock, in milliseconds. */
   readonly now: number;
   readonly intake: Intake;
-  /** A request has begun. */
   openStream(id: number, head: RequestHead): Http2Stream;
-  /** The peer has ended the stream. */
   cancelStream(stream: Http2Stream): void;
   resetStream(stream: Http2Stream, code: ErrorCode): void;
   reopenWindow(stream: Http2Stream): void;
@@ -100,7 +97,6 @@ export class Receiver implements FrameSink {
     this.#reader.push(chunk);
   }
 
-  /** The connection is over. */
   close(): void {
     this.#block.close();
   }

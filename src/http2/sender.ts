@@ -60,7 +60,6 @@ export class Sender {
     this.#events = events;
   }
 
-  /** The socket is full. */
   get isBlocked(): boolean {
     return this.#blocked;
   }
@@ -165,7 +164,6 @@ export class Sender {
     return blockedMs;
   }
 
-  /** The connection is over. */
   close(): void {
     this.#unread.give(this.#inSocket);
     this.#inSocket = 0;
@@ -234,7 +232,7 @@ export class Sender {
     return sent;
   }
 
-  /** Its queue is empty. */
+  /** The queue of the stream is empty: its end follows. */
   #endAnswer(stream: Http2Stream): void {
     if (stream.isPlain) {
       // No DATA frame of an empty body has ended it.

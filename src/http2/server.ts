@@ -30,7 +30,6 @@ export interface Http2ServerOptions {
   readonly onFault?: (fault: unknown) => void;
 }
 
-/** What a server holds at this moment. */
 export interface Http2Gauges {
   readonly connections: number;
   /** Requests that are not complete, or not answered. */
@@ -41,7 +40,6 @@ export interface Http2Gauges {
   readonly unreadBytes: number;
 }
 
-/** What has come from one address. */
 interface Address {
   sockets: number;
   /** What its connections hold of requests. */
@@ -70,7 +68,7 @@ export class Http2Server implements ConnectionHost {
   #port = 0;
   #upkeep: NodeJS.Timeout | undefined;
   #drained: Promise<void> | undefined;
-  /** No socket is left. */
+  /** Called when no socket is left. */
   #onEmpty: (() => void) | undefined;
 
   constructor(protocol: Protocol, options: Http2ServerOptions) {

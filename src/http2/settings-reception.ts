@@ -6,7 +6,6 @@ import type { Sender } from './sender.ts';
 import type { PeerSettings } from './settings.ts';
 import type { StreamTable } from './stream-table.ts';
 
-/** What the reception of SETTINGS needs of its connection. */
 interface SettingsOwner {
   readonly settings: PeerSettings;
   readonly streams: StreamTable;

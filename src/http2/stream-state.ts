@@ -52,7 +52,6 @@ export function afterRequest(state: StreamState): StreamState {
   return state === StreamState.OPEN ? StreamState.HALF_CLOSED_REMOTE : StreamState.CLOSED;
 }
 
-/** The state after our END_STREAM. */
 export function afterAnswer(state: StreamState): StreamState {
   return state === StreamState.OPEN ? StreamState.HALF_CLOSED_LOCAL : StreamState.CLOSED;
 }

@@ -44,7 +44,7 @@ export class StreamTable {
     this.#open.delete(stream.id);
   }
 
-  /** We have reset this one. */
+  /** The server has reset the stream. */
   remember(id: number): void {
     this.#reset.add(id);
   }

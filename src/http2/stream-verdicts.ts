@@ -5,7 +5,6 @@ import type { Http2Stream } from './stream.ts';
 import { afterRequest } from './stream-state.ts';
 import type { StreamTable } from './stream-table.ts';
 
-/** What verdicts need of their connection. */
 interface VerdictOwner {
   readonly streams: StreamTable;
   readonly writer: FrameWriter;

@@ -16,7 +16,6 @@ interface StreamRoom {
   give(bytes: number): void;
 }
 
-/** What a stream needs of its connection. */
 export interface StreamCarrier {
   readonly peer: Peer;
   readonly wayBack: WayBack;
@@ -114,7 +113,6 @@ export class Http2Stream<End extends object = object> {
     return this.state === StreamState.CLOSED || this.state === StreamState.RESET;
   }
 
-  /** What waits to be sent. */
   get queue(): SendQueue {
     this.#queue ??= new SendQueue();
     return this.#queue;

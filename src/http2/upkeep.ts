@@ -5,7 +5,6 @@ import type { Http2Limits } from './limits.ts';
 /** Moments on one clock, in milliseconds; `undefined`: it did not happen, or is over. */
 export interface Vitals {
   readonly openedAt: number;
-  /** Age at which it is to be renewed. */
   readonly maxAgeMs: number;
   /** The last byte came. */
   readonly receivedAt: number;
@@ -16,7 +15,7 @@ export interface Vitals {
   readonly pingedAt: number | undefined;
   /** The socket became full. */
   readonly blockedAt: number | undefined;
-  /** GOAWAY was sent. */
+  /** When GOAWAY was sent. */
   readonly retiredAt: number | undefined;
 }
 

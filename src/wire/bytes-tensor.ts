@@ -90,7 +90,6 @@ export class BytesTensorWriter {
   }
 }
 
-/** The raw form of `elements`. */
 export function encodeBytesTensor(elements: readonly Uint8Array[]): Uint8Array {
   let size = 0;
   for (const element of elements) size += BYTES_LENGTH_SIZE + element.length;

@@ -2,7 +2,6 @@
 
 const scratch = new DataView(new ArrayBuffer(4));
 
-/** The number that the bits of an FP16 element stand for. */
 export function fromFp16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
@@ -23,7 +22,6 @@ export function toFp16(value: number): number {
   return sign | (steps + (exponent + 14) * 1024);
 }
 
-/** The number that the bits of a BF16 element stand for. */
 export function fromBf16(bits: number): number {
   scratch.setUint32(0, bits << 16);
   return scratch.getFloat32(0);

@@ -111,7 +111,6 @@ export class InferParameterReader {
   }
 }
 
-/** Appends `parameters` as the map field `field`. */
 export function writeParameters(writer: ProtobufWriter, field: number, parameters: InferParameters): void {
   for (const [key, parameter] of parameters) {
     const entry = writer.begin(field);

@@ -28,7 +28,6 @@ export interface InferTensor {
 /** The field of the typed contents in both tensor messages. */
 export const TENSOR_CONTENTS = 5;
 
-/** Consumes a tensor message. */
 export function readInferTensor(
   reader: ProtobufReader,
   parameterReader: InferParameterReader,

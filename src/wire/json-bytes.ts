@@ -67,7 +67,6 @@ export function showValue(bytes: Buffer, start: number): string {
   }
 }
 
-/** Whether the bytes at `start` equal `word`. */
 export function hasWord(bytes: Buffer, start: number, word: Uint8Array): boolean {
   for (let i = 0; i < word.length; i += 1) if (bytes[start + i] !== word[i]) return false;
   return true;

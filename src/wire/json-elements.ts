@@ -6,7 +6,7 @@ import { DATATYPE_BYTES, type Datatype } from './tensor.ts';
 
 /** How elements of one kind are read. */
 export interface JsonElements {
-  /** The raw form of all elements, when all are read. */
+  /** Valid when all elements are read. */
   readonly raw: Uint8Array;
   /**
    * Reads the element `index`, which begins at `at`.

@@ -38,7 +38,6 @@ export class JsonReader {
   /** Those that may still be read at once. */
   #maxValues = 0;
   #depth = 0;
-  /** The array that is being skipped. */
   #skipped: { readonly start: number; depth: number; isInString: boolean } | undefined;
 
   /** @param bytes are read to the end; a byte order mark may come first */

@@ -4,7 +4,6 @@ import { writeText } from './json-digits.ts';
 
 /** The most that one byte becomes: `\u001f`. One that is no UTF-8 becomes a replacement character, of three bytes. */
 const MAX_BYTE_LENGTH = 6;
-/** The longest character of UTF-8. */
 const MAX_CHARACTER_BYTES = 4;
 /** Room for a quote, one character in the worst case, and a quote. */
 export const MAX_STRING_STEP_BYTES = 2 + MAX_BYTE_LENGTH * MAX_CHARACTER_BYTES;

@@ -19,7 +19,7 @@ export class JsonTensorReader {
   readonly #elements: number;
   readonly #datatype: Datatype;
   readonly #jsonBytes: number;
-  /** Elements that there can be. */
+  /** Maximum number of elements. */
   readonly #room: number;
   /** Made with the first step: only then are the elements given room. */
   #reader: JsonElements | undefined;
@@ -53,7 +53,7 @@ export class JsonTensorReader {
     return size === undefined ? mostStringBytes(this.#room, this.#jsonBytes) : this.#room * size;
   }
 
-  /** The elements in raw form, when all are read. */
+  /** Valid when all elements are read. */
   get raw(): Uint8Array {
     return this.#reader?.raw ?? new Uint8Array(0);
   }

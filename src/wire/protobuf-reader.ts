@@ -150,7 +150,7 @@ export class ProtobufReader {
     return length;
   }
 
-  /** The bytes from `start` to `end`, not copied. */
+  /** Not copied. */
   view(start: number, end: number): Uint8Array {
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, end - start);
   }
@@ -191,28 +191,24 @@ export class ProtobufReader {
     return text;
   }
 
-  /** Consumes a `bool` value. */
   bool(what: string): boolean {
     this.expect(WireType.VARINT, what);
     this.readVarint();
     return (this.#low | this.#high) !== 0;
   }
 
-  /** Consumes an `int64` value. */
   int64(what: string): bigint {
     this.expect(WireType.VARINT, what);
     this.readVarint();
     return (BigInt(this.#high | 0) << 32n) | BigInt(this.#low);
   }
 
-  /** Consumes a `uint64` value. */
   uint64(what: string): bigint {
     this.expect(WireType.VARINT, what);
     this.readVarint();
     return (BigInt(this.#high) << 32n) | BigInt(this.#low);
   }
 
-  /** Consumes a `double` value. */
   double(what: string): number {
     this.expect(WireType.FIXED64, what);
     this.#advance(8);
@@ -340,7 +336,6 @@ export class ProtobufReader {
     return text;
   }
 
-  /** Whether the bytes from `start` on equal `ascii`. */
   #equals(start: number, ascii: string): boolean {
     for (let i = 0; i < ascii.length; i += 1) if (ascii.charCodeAt(i) !== this.#bytes[start + i]) return false;
     return true;

@@ -104,7 +104,6 @@ export class ProtobufWriter {
     this.#varint(value ? 1 : 0, 0);
   }
 
-  /** An `int64` or `uint64` field. */
   bigint(field: number, value: bigint): void {
     this.#reserve(MAX_TAG_BYTES + MAX_VARINT_BYTES);
     this.#tag(field, WireType.VARINT);

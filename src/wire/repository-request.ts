@@ -22,7 +22,6 @@ export interface RepositoryRequest {
 export const MAX_CONFIG_BYTES = 1024 * 1024;
 /** UTF-8 bytes of all other texts of a request: names, and keys, which hold the names of files. */
 const MAX_NAME_BYTES = 256 * 1024;
-/** Longest request without files. */
 export const MAX_REQUEST_BYTES_WITHOUT_FILES = MAX_CONFIG_BYTES + MAX_NAME_BYTES;
 
 /** Entries of `parameters`, also those whose key another entry has: a thousand files, and what comes with them. */

@@ -46,7 +46,6 @@ export interface SessionOptions {
   readonly optimizedModelFilePath?: string;
 }
 
-/** What one instance loads. */
 export interface SessionSpec {
   /**
    * Loaded by path wherever it can be (`model-source.ts`). External weights beside it are mapped in any case, and shared between

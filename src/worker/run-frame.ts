@@ -21,7 +21,7 @@ import type { Run, RunFault, RunReport, SessionTensor, TensorPlace } from './pro
 
 /** Enough for the places of as many tensors as a model may have, of as many axes. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
-/** Longer messages are cut. */
+/** Longer error messages are cut. */
 const MAX_MESSAGE_BYTES = 16 * 1024;
 const WORD = Float64Array.BYTES_PER_ELEMENT;
 /** Length and kind. */

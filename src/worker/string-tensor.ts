@@ -11,7 +11,6 @@ export function decodeStrings(raw: Buffer): string[] {
   return strings;
 }
 
-/** Bytes of the encoded form. */
 export function encodedLength(strings: readonly string[]): number {
   let total = 0;
   for (const text of strings) total += 4 + Buffer.byteLength(text);

@@ -93,7 +93,6 @@ function sliceOf(tensors: readonly Whole[], rows: number, row: number, isWhole: 
   };
 }
 
-/** The line without its label. */
 function takeLabel(text: string, where: string): { body: string; label: string | number | undefined } {
   if (!text.includes('"label"')) return { body: text, label: undefined };
   let json: unknown;

@@ -45,7 +45,7 @@ class Planner {
   readonly #links: Links;
   readonly #weighted = new Map<NodeProto, WeightedNode>();
   readonly #others = new Set<NodeProto>();
-  /** By what they read. */
+  /** Activations by the tensor that they read. */
   readonly #activations = new Map<string, NodeProto>();
   readonly #given = new Map<string, Quantization>();
   readonly #reasons = new Map<NodeProto, string>();

@@ -2,11 +2,11 @@
 
 import type { NodeProto } from '../../onnx/onnx_pb.ts';
 
-/** They have weights. */
+/** Operators with weights. */
 export const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul', 'ConvTranspose']);
 /** They choose and move values, and ONNX Runtime lets them do so with integers. */
 export const MOVING = new Set(['MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Resize']);
-/** They compute, and have integer kernels. */
+/** Operators without weights that have integer kernels. */
 export const COMPUTING = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'LeakyRelu']);
 export const ACTIVATIONS = new Set(['Relu', 'Clip']);
 

@@ -7,7 +7,7 @@ import { DataType, floatsOf, shapeOf } from '../onnx/tensor-values.ts';
 
 export interface WeightedNode {
   readonly input: string;
-  /** The name of the constant. */
+  /** Name of the constant. */
   readonly weight: string;
   readonly values: Float32Array;
   readonly shape: readonly number[];

@@ -14,7 +14,6 @@ export interface CallEnd {
 
 export const SUCCESS: CallEnd = { code: Status.OK };
 
-/** To be called when a call reaches its method. */
 export function publishStart(call: Call): void {
   if (diagnostics.callStarted.active) diagnostics.callStarted.publish({ call });
 }

@@ -38,7 +38,7 @@ export interface Call {
   readonly step?: { readonly of: Call; readonly ensemble: string };
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */
   get(name: string): string | Uint8Array | undefined;
-  /** The keys of the call's metadata. */
+  /** Keys of the metadata. */
   keys(): Iterable<string>;
 
   /** Has one holder at a time: a service that handles streams, or the waiter that stands for the request (`waiter.ts`). */
@@ -121,7 +121,6 @@ export interface TransportOptions {
   readonly maxDeadlineMs: number;
 }
 
-/** A bound transport that takes calls. */
 export interface Transport {
   readonly port: number;
   /** `undefined` if unknown. */

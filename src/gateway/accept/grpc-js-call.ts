@@ -68,7 +68,6 @@ export abstract class GrpcJsCall implements Call {
     if (this.conclude(code, status.details, failure)) this.sendStatus(status);
   }
 
-  /** Runs the method. */
   start(handle: () => void): void {
     publishStart(this);
     this.guard(handle);

@@ -53,7 +53,7 @@ export interface InferenceApi {
 export interface Reply {
   /** The parts of the encoded message. */
   readonly chunks: readonly Uint8Array[];
-  /** What they encode. */
+  /** The response that `chunks` encode. */
   readonly response: InferResponse;
   readonly trailers: Trailers | undefined;
   /** Nothing holds a view of the request any more. */

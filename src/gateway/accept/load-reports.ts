@@ -24,7 +24,7 @@ const ASKED_BY = 'endpoint-load-metrics-format';
 export class LoadReports {
   readonly policy: ReportPolicy;
   readonly #source: LoadSource;
-  /** What `#trailers` are made of. */
+  /** The report that `#trailers` encode. */
   #report: LoadReport | undefined;
   readonly #trailers = new Map<Format, Trailers>();
 

@@ -38,13 +38,11 @@ export interface ModelStatisticsMessage {
   }[];
 }
 
-/** `RepositoryIndexResponse.ModelIndex` */
 export interface ModelIndexMessage {
   readonly name: string;
   /** Empty for a model that was never loaded. */
   readonly version: string;
   readonly state: '' | 'READY' | 'LOADING' | 'UNLOADING' | 'UNAVAILABLE';
-  /** Why it is in that state. */
   readonly reason: string;
 }
 

@@ -1,4 +1,3 @@
-/** Sends periodic reports. */
 export interface Recurring {
   readonly intervalMs: number;
   send(): void;

@@ -33,7 +33,6 @@ export type Answers<Rpcs extends Service<Rpcs>> = {
   ) => Rpcs[Name]['response'] | Promise<Rpcs[Name]['response']>;
 };
 
-/** A method for each of the answers, by the name of its RPC. */
 export function unaryMethods<Rpcs extends Service<Rpcs>>(
   codecs: Codecs<Rpcs>,
   answers: Answers<Rpcs>,

@@ -49,7 +49,7 @@ export class InputReading {
       throw invalid(`unable to find data for input tensor '${name}' for model '${model}' in request.`);
   }
 
-  /** Once all was read. */
+  /** Valid after the last slice. */
   get value(): Uint8Array {
     return this.#value;
   }

@@ -60,7 +60,7 @@ export class InputsReading {
     this.#request = request;
   }
 
-  /** Once all was read. */
+  /** Valid after the last slice. */
   get values(): readonly Uint8Array[] {
     return this.#values;
   }

@@ -40,5 +40,4 @@ export interface SequenceTerms {
   readonly end: boolean;
 }
 
-/** A request that names none of it. */
 export const NO_TERMS: RequestTerms = { timeoutMs: undefined, priority: 0, sequence: undefined };

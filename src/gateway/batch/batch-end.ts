@@ -20,7 +20,6 @@ import { breakerOpen, killedTwice, noRoom, overran, refused } from './refusals.t
 import type { RunOutcome } from './run-outcome.ts';
 import { answer, fail, failAll } from './settlement.ts';
 
-/** The model whose batch it is. */
 export interface BatchEndOptions {
   readonly model: ModelRef;
   readonly axis: BatchAxis;

@@ -17,18 +17,18 @@ interface Lane {
   start: number;
   /** How many are taken. The next one has the tag of the member at this place, whatever was passed over. */
   taken: number;
-  /** Where the batch that is formed has come to. */
+  /** Index of the next member to look at. */
   next: number;
   keptStart: number;
   keptTaken: number;
 }
 
 export interface Stage {
-  /** When it starts. */
+  /** Start of the batch. */
   readonly at: number;
   /** It passes over requests that would be late in a batch of this many rows; 0: over none that is in time by itself. */
   readonly size: number;
-  /** Most rows. */
+  /** Maximum rows. */
   readonly most: number;
   /** Rows that are left: the size shrinks to them while requests are passed over. */
   readonly left: number;
@@ -130,7 +130,6 @@ export class BatchFormer {
     }
   }
 
-  /** Takes the first `count` requests as a batch. */
   formOfFirst(count: number, mark: number): void {
     this.rows = 0;
     this.counted = 0;

@@ -14,7 +14,6 @@ import { rowsOf } from './waiting.ts';
 import type { Workload } from './workload.ts';
 
 export interface BatchRunOptions extends BatchEndOptions {
-  /** Notified of every batch that ended. */
   readonly record: (batch: Batch, outcome: RunOutcome) => void;
 }
 

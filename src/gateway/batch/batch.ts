@@ -36,7 +36,6 @@ export function lastExpiry({ requests }: Batch): number {
 export interface Gathered {
   readonly places: readonly TensorPlace[];
   readonly chunks: readonly Uint8Array[];
-  /** Where the last input ends. */
   readonly end: number;
 }
 

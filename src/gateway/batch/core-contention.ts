@@ -22,7 +22,6 @@ export class CoreContention {
   readonly waiting = new Set<Account>();
   /** The least tag of the versions that are not idle: where one begins that was. */
   #virtualMs = 0;
-  /** Up to when tags are reckoned. */
   #reckonedAtMs = 0;
 
   constructor(cores: number) {

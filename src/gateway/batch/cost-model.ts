@@ -59,7 +59,6 @@ export class CostModel {
   #latestSize = UNIT_ROW;
   #lastMs = Number.NEGATIVE_INFINITY;
   #pace: Pace = UNKNOWN_PACE;
-  /** Factor of all costs. */
   #level = 1;
   /** Mean ratio of a lesson to the known cost. The pace is a median, and noise makes the mean of runs exceed their median. */
   #bias = 1;

@@ -22,7 +22,6 @@ export interface DevicePlace extends Omit<ShareOptions, 'wake'> {
   readonly device: Device;
 }
 
-/** A version's share of a device. */
 export interface DeviceShare {
   readonly device: Device;
   /** It was denied a run and has not been woken yet: asking again is to no effect. */

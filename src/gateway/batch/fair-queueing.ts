@@ -81,7 +81,6 @@ export class FairQueueing {
     return this.#waiting;
   }
 
-  /** Work of all flows that wait. */
   get workMs(): number {
     return this.#workMs;
   }
@@ -123,7 +122,7 @@ export class FairQueueing {
     this.leave(flow, share);
   }
 
-  /** A request leaves its flow, and is not sent. */
+  /** A request leaves its flow without being sent. */
   leave(flow: Flow, { bytes, workMs }: Share): void {
     flow.requests--;
     flow.bytes -= bytes;

@@ -12,7 +12,7 @@ export type RequestSize = Pick<InferTensors, 'rows' | 'size'>;
 export interface Forecast {
   /** Until an instance is idle. */
   readonly runningMs: number;
-  /** The batches of all that waits. */
+  /** Time of the batches of all waiting requests. */
   readonly waitingMs: number;
   /** A run of the request by itself, or the batches that it takes where it has more rows than one. */
   readonly aloneMs: number;

@@ -13,7 +13,6 @@ export interface Prepared {
 export class PreparedBatches {
   #batches: Prepared[] = [];
 
-  /** Requests that wait for their run. */
   get requests(): number {
     return this.#batches.reduce((sum, { requests }) => sum + requests.filter(({ settled }) => !settled).length, 0);
   }

@@ -57,7 +57,6 @@ export interface QueuedRequest extends Waiter<InferOutputs>, Arrival, Waiting, S
   readonly flow: Flow;
   /** Changes with each survey of the queue; `LAST_TAG` once it waits behind all others. */
   tag: number;
-  /** In the queue. */
   isWaiting: boolean;
   /** True once a runner died or hung under it: it is replayed once, by itself. */
   suspect: boolean;

@@ -17,12 +17,12 @@ export interface Run {
 }
 
 export interface Pace {
-  /** Few runs exceed it. */
+  /** Pace that few runs exceed. */
   readonly high: number;
   /** No change of pace is under way. */
   readonly isSteady: boolean;
   readonly typical: number;
-  /** Most runs exceed it. */
+  /** Pace that most runs exceed. */
   readonly low: number;
   /** Standard deviation of the logarithm, as far as it is noise: stalls and changes of pace do not count. */
   readonly spread: number;
@@ -55,10 +55,10 @@ const RISE_RUNS = 4;
 const TYPICAL_RUNS = 15;
 
 export class RecentRuns {
-  /** A ring. */
+  /** A ring buffer. */
   readonly #runs: Run[] = [];
   #next = 0;
-  /** The newest first. */
+  /** Newest first. */
   readonly #paces = new Float64Array(WINDOW);
   readonly #served = new Float64Array(WINDOW);
   readonly #sorted = new Sorted();

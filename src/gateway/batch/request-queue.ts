@@ -13,7 +13,7 @@ import { LAST_TAG, type QueuePolicies } from './queue-policy.ts';
 import type { QueuedRequest } from './queued-request.ts';
 import { tooManyBytesWait, tooManyWait, withPushback } from './refusals.ts';
 
-/** What a look at a request says of it. */
+/** Outlook of a waiting request. */
 export type Verdict =
   /** It is answered in time if it runs now. */
   | 'promising'
@@ -104,7 +104,6 @@ export class RequestQueue {
     return this.#batchesMs(this.#fairQueueing.workBefore(flow, flow.workMs));
   }
 
-  /** Work as the batches that it is part of. */
   #batchesMs(workMs: number): number {
     const all = this.#fairQueueing.workMs;
     return all === 0 ? 0 : (workMs / all) * this.#backlog.ms;

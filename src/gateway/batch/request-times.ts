@@ -7,7 +7,6 @@ import { type QueuePolicy, timeLimitMs } from './queue-policy.ts';
 export interface RequestTimes {
   /** Milliseconds after which the policy of its level acts on it; infinite: never. */
   readonly limitMs: number;
-  /** The end of its time. */
   readonly expiresAt: number;
   /** When the answer of its call is to be ready at the latest, so that it comes before `expiresAt`. */
   readonly latestAt: number;

@@ -11,7 +11,6 @@ interface Runs {
   readonly stride: number;
 }
 
-/** Copies `count` runs of `width` bytes each. */
 export function copyRuns(from: Runs, to: Runs, width: number, count: number): void {
   let source = from.offset;
   let target = to.offset;

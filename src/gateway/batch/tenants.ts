@@ -10,7 +10,6 @@ interface Metadata {
   get(name: string): string | Uint8Array | undefined;
 }
 
-/** The tenant of calls that name none. */
 export const UNNAMED: Tenant = { name: '', weight: 1 };
 
 export type TenantOf = (metadata: Metadata) => Tenant;

@@ -36,7 +36,6 @@ export function rowsOf(requests: readonly Pick<Waiting, 'rows'>[]): number {
   return requests.reduce((sum, { rows }) => sum + rows, 0);
 }
 
-/** Milliseconds from its arrival to when its answer is to be ready. */
 export function grantedMs({ deadline, arrivalMs }: Waiting): number {
   return deadline - arrivalMs;
 }

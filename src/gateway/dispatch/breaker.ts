@@ -111,7 +111,6 @@ export class Breaker implements Executor {
     }
   }
 
-  /** Ends its timers. */
   close(): void {
     this.#circuit.shutdown();
   }

@@ -65,7 +65,6 @@ export class InstanceChannel {
     return this.#settle !== undefined;
   }
 
-  /** The process is gone. */
   end(end: RunnerEnd): void {
     this.close();
     this.#answer({ kind: 'ended', ...end });

@@ -103,7 +103,6 @@ export class InstanceGroup implements HostedModel {
     return this.#loadMs;
   }
 
-  /** What the session says of itself. */
   get info(): SessionInfo {
     if (this.#info === undefined) throw new Error('the model is not loaded');
     return this.#info;

@@ -15,7 +15,7 @@ import type { RunOutcome } from '../batch/run-outcome.ts';
 
 /** A run that found no room in its mailbox. */
 export class NoRoom {
-  /** What it needs, as far as it got. */
+  /** Bytes that the run needs, as far as it got. */
   readonly bytes: number;
 
   constructor(bytes: number) {

@@ -6,7 +6,6 @@ import type { RunReply } from './instance-channel.ts';
 import { NoRoom } from './mailbox-room.ts';
 import type { RunnerEnd } from './run-watch.ts';
 
-/** The instance that ran, and the limits of its run. */
 export interface RunLimits {
   readonly instance: number;
   readonly maxMs: number;

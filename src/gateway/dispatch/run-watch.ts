@@ -42,7 +42,7 @@ export interface Culprit {
 }
 
 export interface WatchedProcess {
-  /** Bytes of memory that it holds. */
+  /** Resident bytes. */
   memory(): number;
   /** Activity of the run's threads; `undefined` if the system does not report it. */
   activity(): Promise<ThreadActivity | undefined>;
@@ -129,7 +129,7 @@ export class RunWatch {
     });
   };
 
-  /** Why the run has to end now, if so. */
+  /** @returns why the run has to end now, if so */
   async #judge(run: WatchedRun, takenBytes: number): Promise<RunnerEnd | undefined> {
     const now = performance.now();
     const isOver = now >= run.startedAt + run.maxMs;

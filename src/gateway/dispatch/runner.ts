@@ -14,7 +14,6 @@ import { type Outage, restartPauseMs } from './outage.ts';
 import type { RunnerEnd } from './run-watch.ts';
 import { LoadError, RunnerProcess } from './runner-process.ts';
 
-/** A model version in a runner. */
 export interface HostedModel {
   readonly model: ModelRef;
   /** Loads its instances into a new process. Rejects where they do not load. */
@@ -31,7 +30,6 @@ interface Supervision {
   failures: number;
   /** Since when it is in the living process; `undefined` during an outage. */
   loadedAtMs: number | undefined;
-  /** When the outage began. */
   downSinceMs: number;
   restart: NodeJS.Timeout | undefined;
 }

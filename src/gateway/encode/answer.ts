@@ -110,7 +110,7 @@ export class AnswerWriting {
     return this.#contents.length === outputs.length;
   }
 
-  /** Once all is written. */
+  /** Valid after the last slice. */
   finish(): EncodedAnswer {
     const { model, parameters, typedAnswers } = this.#form;
     const response = {

@@ -95,7 +95,6 @@ export class Classification {
     return { name: this.#output.name, datatype: 'BYTES', shape, data: this.#texts.finish() };
   }
 
-  /** The classes of a row. */
   #name(): void {
     for (const { value, index } of this.#largest.take()) {
       const label = this.#labels[index] ?? '';
@@ -146,7 +145,7 @@ class LargestElements {
     this.#sink();
   }
 
-  /** Descending. It is empty then. */
+  /** Empties the heap. @returns its elements, the largest first */
   take(): Element[] {
     const elements = this.#heap.sort((a, b) => (isLess(a, b) ? 1 : -1));
     this.#heap = [];

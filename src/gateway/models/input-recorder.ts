@@ -29,7 +29,7 @@ export interface RecorderOptions {
   readonly directory: string;
   /** Rows per model. */
   readonly rows: number;
-  /** By which rows are drawn, in [0, 1). */
+  /** Draws the rows; in [0, 1). */
   readonly random?: () => number;
 }
 

@@ -93,7 +93,6 @@ export class LoadMeter implements Disposable {
     this.#report = rpsFractional > 0 ? { applicationUtilization: utilization, rpsFractional, eps } : undefined;
   }
 
-  /** The mean of the rows that it held. */
   #rowsOf(occupancy: Occupancy, now: number, elapsedMs: number, weight: number): number {
     const known = this.#rows.get(occupancy) ?? { rowMs: 0, mean: new RecentMean() };
     const rowMs = occupancy.rowMs(now);

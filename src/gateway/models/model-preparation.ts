@@ -31,7 +31,7 @@ export interface Neighbourhood {
   readonly background: boolean;
 }
 
-/** What a loaded version has besides what all have. */
+/** Parts of a loaded version that only a model with instances has. */
 export interface Loaded extends Served {
   readonly scheduler: Scheduler;
   readonly cache: ResponseCache | undefined;

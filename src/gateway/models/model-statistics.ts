@@ -33,7 +33,6 @@ export interface DurationSum {
   ms: number;
 }
 
-/** Runs of one batch size. */
 export interface BatchSum {
   readonly rows: number;
   readonly input: DurationSum;
@@ -44,7 +43,6 @@ export interface BatchSum {
 export class ModelStatistics {
   readonly success: DurationSum = { count: 0, ms: 0 };
   readonly fail: DurationSum = { count: 0, ms: 0 };
-  /** The failures again, by their cause. */
   readonly failures: Readonly<Record<FailureCause, DurationSum>> = {
     REJECTED: { count: 0, ms: 0 },
     CANCELED: { count: 0, ms: 0 },

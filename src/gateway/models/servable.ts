@@ -20,7 +20,6 @@ export interface Served {
   readonly probe?: ProbeShape | undefined;
 }
 
-/** Where one instance runs. */
 export interface Placement {
   readonly provider: ExecutionProvider;
   readonly deviceId: number;

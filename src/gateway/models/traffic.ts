@@ -36,7 +36,6 @@ export class Traffic {
     return this.#plan;
   }
 
-  /** The traffic without an override. */
   get configured(): TrafficPlan {
     return this.#configured;
   }

@@ -3,7 +3,6 @@
  * random, or derived from the sticky key.
  */
 
-/** State of a version that the choice needs. */
 export interface VersionState {
   readonly ref: { readonly version: string };
   readonly state: string;

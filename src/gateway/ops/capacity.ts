@@ -28,7 +28,6 @@ type AnySettings = Omit<Settings, 'modelRepository'>;
 
 export interface CapacityFinding {
   readonly subject: 'memory' | 'open files';
-  /** What there is, and what may be taken of it. */
   readonly text: string;
   /** Only where that does not fit: what to do. */
   readonly advice?: string;

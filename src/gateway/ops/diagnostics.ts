@@ -131,7 +131,6 @@ export interface RunnerStarted {
   readonly runner: string;
   readonly model: ModelRef;
   readonly outcome: 'ok' | 'failed';
-  /** Why it failed. */
   readonly cause: string | undefined;
 }
 
@@ -189,7 +188,7 @@ export interface RolloutChanged {
   readonly percent: number;
   /** Why it was rolled back, in a word; `undefined` where it was not. */
   readonly cause: string | undefined;
-  /** What happened, in a sentence. */
+  /** One sentence for people. */
   readonly text: string;
 }
 

@@ -12,7 +12,6 @@ import v8 from 'node:v8';
 const BY_TOTAL_MEMORY = ['--external-memory-accounted-in-global-limit', '--heap-growing-percent=200'];
 const FIRST_NODE = 24;
 
-/** The flags with which a runner starts. */
 export const COLLECTION_FLAGS: readonly string[] =
   Number.parseInt(process.versions.node, 10) >= FIRST_NODE ? BY_TOTAL_MEMORY : [];
 

@@ -13,7 +13,6 @@ export interface GatewayState {
   readonly http?: HttpGauges | undefined;
 }
 
-/** One model version at this moment. */
 export interface ModelGauges {
   readonly ref: ModelRef;
   readonly state: ModelState;
@@ -31,7 +30,6 @@ export interface ModelGauges {
   readonly breaker: BreakerState;
 }
 
-/** What a transport holds at this moment. */
 export interface TransportGauges {
   readonly connections: number;
   /** Calls that are open, and requests that are not complete. */

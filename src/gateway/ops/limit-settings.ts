@@ -4,7 +4,6 @@ import { z } from 'zod';
 import { HTTP2_LIMITS, type Http2LimitName, type Http2Limits, type Limit } from '../../http2/limits.ts';
 import { HTTP_LIMITS, type HttpLimitName, type HttpLimits } from './http-limits.ts';
 
-/** Each limit of the h2 transport as a setting. */
 export const HTTP2_LIMIT_SETTINGS = Object.fromEntries(
   (Object.keys(HTTP2_LIMITS) as Http2LimitName[]).map((name) => [http2SettingName(name), fieldOf(HTTP2_LIMITS[name])]),
 ) as Record<Http2SettingName, z.ZodDefault<z.ZodInt>>;
@@ -27,7 +26,6 @@ export function http2Limits(settings: Readonly<Record<Http2SettingName, number>>
   return Object.fromEntries(names.map((name) => [name, settings[http2SettingName(name)]])) as Http2Limits;
 }
 
-/** The limits of the HTTP port that are in force. */
 export function httpLimits(settings: Readonly<Record<HttpSettingName, number>>): HttpLimits {
   const names = Object.keys(HTTP_LIMITS) as HttpLimitName[];
   return Object.fromEntries(names.map((name) => [name, settings[httpSettingName(name)]])) as HttpLimits;

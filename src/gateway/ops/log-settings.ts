@@ -18,7 +18,6 @@ const SWITCHES: ReadonlyMap<string, LogLevel> = new Map([
   ['log_error', 'error'],
 ]);
 
-/** Largest `uint32`. */
 const MAX_VERBOSE = 2 ** 32 - 1;
 /** Levels by Triton's `log_verbose_level`: 1 logs refused calls, 2 everything. */
 const VERBOSE: readonly LogLevel[] = ['debug', 'trace'];
@@ -40,7 +39,6 @@ export class LogSettings {
     this.#enabled = new Set(LEVELS.slice(0, (LEVELS as readonly string[]).indexOf(logLevel) + 1));
   }
 
-  /** The form of the lines. */
   get format(): LogFormat {
     if (this.#formatName === 'default') return this.#startFormat;
     return this.#formatName === 'json' ? 'json' : 'text';

@@ -33,7 +33,6 @@ export class ModelSeries {
   readonly #computeDuration: Distribution;
   readonly #transferDuration: Distribution;
   readonly #predictionRatio: Distribution;
-  /** Starts after the loss of a runner. */
   readonly #starts: SeriesBy<RunnerStarted['outcome'], Sample>;
   /** By rows. */
   readonly #predicted: SeriesBy<number, Sample>;

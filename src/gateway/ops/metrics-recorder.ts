@@ -125,7 +125,6 @@ class MetricsRecorder {
     this.#restarts.get(runner).value++;
   }
 
-  /** Sets the gauges to `state`. */
   show({ inFlightRequests, inFlightBytes, maxInFlightBytes, models, transport, http }: GatewayState): void {
     const families = this.#families;
     families.sample('tensorgate_in_flight_requests', {}).value = inFlightRequests;

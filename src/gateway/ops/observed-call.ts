@@ -9,6 +9,5 @@ export interface ObservedCall {
   readonly peer?: { readonly address: string; readonly certificate?: { readonly subject: string } };
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */
   get(name: string): string | Uint8Array | undefined;
-  /** The keys of the call's metadata. */
   keys(): Iterable<string>;
 }

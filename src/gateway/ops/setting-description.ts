@@ -16,12 +16,10 @@ export interface SettingDescription {
   readonly list: boolean;
   /** What its texts are, where not any will do. */
   readonly form?: string;
-  /** The only legal values. */
   readonly choices?: readonly string[];
   /** The legal range of an integer. */
   readonly minimum?: number;
   readonly maximum?: number;
-  /** Whether it has to be given. */
   readonly required: boolean;
   /** `undefined`: there is none, and what it is about is off, or it is derived. */
   readonly default: boolean | number | string | readonly string[] | undefined;

@@ -24,7 +24,6 @@ export interface SettingsSources {
   readonly cwd: string;
 }
 
-/** A value that a source names. */
 export interface GivenSetting {
   readonly value: unknown;
   /** A flag, a variable, or the path of a file. */

@@ -2,7 +2,6 @@
 
 import { InferError } from '../errors.ts';
 
-/** Settings of all models, or of one. */
 interface Scope {
   level: 'OFF' | 'TIMESTAMPS';
   /** One of so many calls is traced, apart from those whose caller traces them. */

@@ -51,7 +51,7 @@ function spanOf(call: ObservedCall): Span | undefined {
   return spans.get(wholeOf(call));
 }
 
-/** What the client sees as one call. */
+/** The call as the client sees it: the stream of a request in a stream. */
 function wholeOf(call: ObservedCall): ObservedCall {
   const own = call.step?.of ?? call;
   return own.stream ?? own;

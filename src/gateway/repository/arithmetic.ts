@@ -43,7 +43,6 @@ export function instructionSetClass(arch: string = process.arch, flags: Readonly
   return found === undefined ? arch : `${arch} ${found}`;
 }
 
-/** The flags that matter to arithmetic on tensors. */
 export function arithmeticFlags(flags: ReadonlySet<string> = cpuFlags()): string[] {
   return [...flags].filter((flag) => /^(avx|fma$|amx|f16c$|sse4_2$|asimd|i8mm$|bf16$|sve)/.test(flag)).sort();
 }

@@ -48,7 +48,6 @@ export interface Golden {
   readonly tolerance: GoldenTolerance;
 }
 
-/** Directory of the version. */
 export const GOLDEN_DIRECTORY = 'golden';
 /** Rows that run separately before the model serves. */
 export const MAX_GOLDEN_ROWS = 1_000;

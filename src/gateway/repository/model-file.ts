@@ -13,7 +13,7 @@ interface Format {
   /** The first bytes, in Latin-1. */
   readonly isMet: (head: string) => boolean;
   readonly text: string;
-  /** The command that mends it. */
+  /** Command that converts the file. */
   readonly command?: (file: string) => string;
 }
 

@@ -19,7 +19,6 @@ export interface ModelFolder {
   readonly problem: string | undefined;
 }
 
-/** What lies in the root of a repository. */
 export interface RepositoryNames {
   /** Names of the models, ascending. */
   readonly models: readonly string[];
@@ -29,7 +28,6 @@ export interface RepositoryNames {
   readonly loose: readonly string[];
 }
 
-/** Where a model lies in a repository, for texts. */
 export const MODEL_PLACE = '<model>/<version>/model.onnx';
 
 /** The repository itself cannot be read; the text says what to do. */
@@ -105,7 +103,7 @@ async function refuseModel(directory: string, models: readonly string[], entries
   );
 }
 
-/** One model of a repository that has it. The name is one of `listNames`. */
+/** @param name one of `listNames` */
 export function readModel(repository: string, name: string): Promise<ModelFolder> {
   return readFolder(path.join(repository, name), name);
 }

@@ -7,7 +7,6 @@ import { Latencies } from './latencies.ts';
 export interface VersionCondition {
   /** `ABSENT`: the server does not have it. */
   readonly state: ModelState | 'ABSENT';
-  /** Why it is in that state. */
   readonly detail: string;
   readonly breaker: BreakerState;
   /** Whether its files are unchanged since the start; `unknown` while they are read. */
@@ -30,7 +29,7 @@ export interface CopyEvidence {
 export interface RequestEvidence {
   readonly failed: number;
   readonly lastFailure: Reason | undefined;
-  /** Latencies of the successful requests. */
+  /** Only of successful requests. */
   readonly latencies: Pick<Latencies, 'count' | 'above' | 'quantile' | 'withoutWorst'>;
 }
 
@@ -66,7 +65,6 @@ const CLOSE = 1e-3;
 
 type Compared = Extract<ShadowEnded['outcome'], { readonly kind: 'compared' }>;
 
-/** Counts copies. */
 export class CopyLedger implements CopyEvidence {
   compared = 0;
   agreeing = 0;

@@ -8,7 +8,6 @@ const MARGIN = 3;
 
 export interface ExpectedLimits {
   readonly limits: RolloutLimits;
-  /** Where they come from. */
   readonly source: string;
 }
 

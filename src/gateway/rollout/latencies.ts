@@ -17,7 +17,6 @@ const MAX_SLICES = 128;
 type Slice = Map<number, number>;
 
 export class Latencies {
-  /** By the number of the slice. */
   #slices = new Map<number, Slice>();
   #sliceMs = SLICE_MS;
 

@@ -3,7 +3,6 @@
 import type { Reason } from '../errors.ts';
 import type { ShadowEnded, ShedCause } from '../ops/diagnostics.ts';
 
-/** One shadow beside one primary. */
 export interface ShadowAccount {
   readonly model: string;
   readonly primary: string;

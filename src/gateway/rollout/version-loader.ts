@@ -2,6 +2,5 @@
 export interface VersionLoader {
   /** Directories of the versions that a load of the model would serve, by version. */
   loadable(name: string): Promise<ReadonlyMap<string, string>>;
-  /** Loads versions of the model that are on disk and not loaded. */
   loadNew(name: string): Promise<void>;
 }

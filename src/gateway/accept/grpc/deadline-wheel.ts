@@ -44,7 +44,7 @@ export class DeadlineWheel {
     this.#slots[slot] = entry;
   }
 
-  /** Does nothing where `entry` is not in it. */
+  /** Does nothing for an entry that is not in the wheel. */
   remove(entry: Expiring): void {
     if (entry.slot < 0) return;
     if (entry.earlier === undefined) this.#slots[entry.slot] = entry.later;

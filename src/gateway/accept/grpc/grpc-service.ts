@@ -68,7 +68,6 @@ export class GrpcService implements Protocol {
     new GrpcRefusal(stream, tooManyResets());
   }
 
-  /** Gives `stream` its exchange. */
   open(stream: GrpcStream, head: CallHead): Exchange {
     if (head.tooLarge) {
       limitReached('maxHeaderListBytes');

@@ -24,7 +24,7 @@ import { prefixOf } from './message-prefix.ts';
 import { MessageReader, type MessageSink } from './message-reader.ts';
 import { noRoom } from './no-room.ts';
 
-/** What all calls of a transport share. */
+/** Dependencies that all calls of a transport share. */
 export interface CallTools {
   readonly deadlines: DeadlineWheel;
   readonly inflater: Inflater;
@@ -237,7 +237,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return this.#ended;
   }
 
-  /** Its method has it. */
+  /** The method has received the call. */
   protected get isStarted(): boolean {
     return this.#started;
   }
@@ -267,7 +267,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.#heldBytes -= bytes;
   }
 
-  /** Runs the method. */
   protected start(): void {
     this.#begun();
     try {
@@ -277,7 +276,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     }
   }
 
-  /** Hands the call to its method. */
   protected abstract run(): void;
 
   /** Runs a handler: what it throws ends this call, and nothing else (CALL-3). */
@@ -311,7 +309,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return !this.#ended;
   }
 
-  /** Ends the call with OK. */
   protected succeed(trailers: Trailers | undefined): void {
     if (this.#ended || !this.#canSend(trailers)) return;
     this.#conclude(SUCCESS);

@@ -54,17 +54,16 @@ export class MessageReader {
     this.#acceptsCompressed = acceptsCompressed;
   }
 
-  /** Bytes of the room that it holds. */
   get heldBytes(): number {
     return this.#assembly?.length ?? 0;
   }
 
-  /** What of a message is to come that has begun. */
+  /** Bytes of the message under way that have not come. */
   get missingBytes(): number {
     return this.#prefixGot === PREFIX_BYTES ? this.#length - this.#assembled : 0;
   }
 
-  /** There is a part of a message, or of its prefix. */
+  /** A message, or its prefix, has come in part. */
   get isInside(): boolean {
     return this.#prefixGot > 0;
   }

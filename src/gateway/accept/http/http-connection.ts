@@ -36,7 +36,7 @@ interface Waiting {
 
 interface Closing {
   readonly since: number;
-  /** What had come until then. */
+  /** Bytes that had come by then. */
   readonly bytesRead: number;
   /** Bytes of the answer that may still be on its way: the kernel has taken them, the client perhaps not. */
   readonly answerBytes: number;

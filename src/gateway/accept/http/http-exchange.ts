@@ -16,7 +16,6 @@ import { errorAnswer, type HttpAnswer, type HttpHandler } from './http-answer.ts
 import { limitReached } from './limit-events.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
-/** What all exchanges of a port share. */
 export interface ExchangeHost {
   readonly limits: HttpLimits;
   readonly unread: UnreadAnswers;

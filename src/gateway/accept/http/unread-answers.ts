@@ -1,11 +1,9 @@
 import { limitReached } from './limit-events.ts';
 
-/** An answer that a client is taking. */
 export interface UnreadAnswer {
   readonly bytes: number;
   /** When the client last took some of it, in milliseconds. */
   readonly movedAt: number;
-  /** Ends the connection. */
   cut(): void;
 }
 
@@ -40,7 +38,6 @@ export class UnreadAnswers {
     return true;
   }
 
-  /** Does nothing where it is not there. */
   remove(answer: UnreadAnswer): void {
     if (this.#answers.delete(answer)) this.#bytes -= answer.bytes;
   }

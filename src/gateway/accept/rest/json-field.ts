@@ -70,7 +70,7 @@ export function listIn(object: JsonObject, key: string, where: string): readonly
     : unexpected(`'${key}' of ${where}`, 'an array', value);
 }
 
-/** An array that is still JSON. */
+/** The unparsed JSON of an array. */
 export function spanIn(object: JsonObject, key: string, where: string): JsonSpan {
   const value = object[key];
   if (value instanceof JsonSpan) return value;

@@ -39,7 +39,7 @@ export type RestRoute =
       readonly summary: string;
     };
 
-/** A few names and settings. */
+/** Limit of bodies with only names and settings. */
 export const SMALL_BODY: BodyLimit = { maxBytes: 16 * 1024, setting: 'the limit of this path' };
 /** Why an RPC that changes the server is not offered here, if so. */
 export type AdminScreen = (rpc: string) => InferError | undefined;

@@ -19,7 +19,6 @@ import type { InferOutputs } from '../queued-request.ts';
 export interface EqualRequest {
   readonly call: Call;
   readonly arrivalMs: number;
-  /** The end of its time. */
   readonly expiresAt: number;
   /** How long it took to find that its answer is not there yet. */
   readonly lookupMs: number;

@@ -37,7 +37,7 @@ export class SequenceBatcher implements Batcher {
   /** Those that wait for a slot, in the order in which they asked. */
   readonly #backlog = new Set<Sequence>();
   #freeSlots: number;
-  /** What the sequences hold that are alive. */
+  /** Bytes of the states of all open sequences. */
   #heldBytes = 0;
   #waiting = 0;
   /** All unsettled requests. */
@@ -62,7 +62,6 @@ export class SequenceBatcher implements Batcher {
     return this.#waiting + this.#next.queuedRows;
   }
 
-  /** Sequences that have a state. */
   get sequences(): number {
     return this.#live.size;
   }

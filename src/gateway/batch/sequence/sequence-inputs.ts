@@ -9,7 +9,6 @@ import type { Control, ControlSpec, StateSpec } from '../../repository/signature
 import type { OutputTensor } from '../queued-request.ts';
 import type { Sequence } from './sequence.ts';
 
-/** Where the session gets one of its inputs from. */
 type Source =
   | { readonly kind: 'client'; readonly index: number }
   | { readonly kind: 'state'; readonly index: number; readonly shape: Shape }

@@ -15,7 +15,6 @@ export interface SequencedRequest extends Waiter<InferOutputs> {
   readonly limitMs: number;
   /** It is not given up then, but goes behind the requests of other sequences. */
   readonly postpones: boolean;
-  /** The sequence starts again with this request. */
   start: boolean;
   readonly end: boolean;
 }
@@ -32,7 +31,6 @@ export class Sequence {
   running = false;
   /** END has arrived, or the sequence was idle for too long: it is forgotten after its last request. */
   ended = false;
-  /** It has one of the slots. */
   placed = false;
   /** Since when nothing of it waits or runs, on the clock of `performance.now()`. */
   idleSince = 0;

@@ -74,7 +74,6 @@ export class EnsembleRun {
   #unstarted = 0;
   #unended = 0;
   readonly #timing = { queueMs: 0, inputMs: 0, computeMs: 0, outputMs: 0, batchRows: 0 };
-  /** A step has been answered. */
   #hasRun = false;
   readonly #waiter: Waiter<InferOutputs>;
 

@@ -272,7 +272,6 @@ export class PathForecast {
   }
 }
 
-/** What steps take of their devices. */
 class DeviceWork {
   readonly #ms = new Map<SharedDevice, number>();
 

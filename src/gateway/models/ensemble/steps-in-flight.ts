@@ -1,6 +1,5 @@
 /** How far the requests of an ensemble are: for each step, the rows that are still to come to it. */
 
-/** The progress of one request through its steps. */
 export interface EnsembleProgress {
   readonly rows: number;
   /** By step: it is needed, and has not ended. */

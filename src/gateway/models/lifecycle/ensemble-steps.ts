@@ -5,7 +5,6 @@ import type { ModelTable } from '../model-table.ts';
 import type { Servable } from '../servable.ts';
 import type { LoadControl } from './load-control.ts';
 
-/** The part of the lifecycle that loads steps. */
 export interface StepLoader {
   /** Steps that are not READY are loaded while clients may load models. */
   readonly control: Pick<LoadControl, 'isOpen'>;

@@ -3,7 +3,6 @@ import type { ControlMode } from './load-control.ts';
 import type { ModelMemory } from './model-memory.ts';
 
 export interface LifecycleOptions {
-  /** The directory of the models. */
   readonly repository: string;
   readonly mode: ControlMode;
   /** Loaded at the start in mode `explicit`; `*` is all. */

@@ -23,7 +23,6 @@ export interface IdentifiedPlan {
   readonly plan: ModelPlan;
 }
 
-/** What a version was made from. */
 export interface Origin {
   readonly identity: string;
   readonly upload: ModelUpload | undefined;

@@ -18,7 +18,7 @@ export interface ServedVersion {
 }
 
 export interface ReplacementPlan<Served, Wanted> {
-  /** Versions that serve on as they are. */
+  /** Versions that are neither loaded nor unloaded. */
   readonly keep: readonly Served[];
   /** Versions to load beside those that serve. */
   readonly load: readonly Wanted[];
@@ -44,7 +44,6 @@ export function planReplacement<Served extends ServedVersion, Wanted extends Ver
 }
 
 export interface ReplacementResult<Served> {
-  /** Versions that serve from now on. */
   readonly serve: readonly Served[];
   readonly retire: readonly {
     readonly served: Served;

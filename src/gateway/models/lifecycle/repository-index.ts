@@ -5,7 +5,6 @@ import { compareVersions } from '../../repository/version-number.ts';
 import type { Servable } from '../servable.ts';
 import type { ManagedModel } from './managed-model.ts';
 
-/** `RepositoryIndexResponse.ModelIndex`. */
 export interface IndexEntry {
   readonly name: string;
   /** Empty for a model whose versions were never tried. */

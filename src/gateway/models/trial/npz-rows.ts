@@ -31,7 +31,6 @@ export function rowOfArrays(
   return { rows: 1, bytes, size: UNIT_ROW, bucket: '', inputs: values, shapes };
 }
 
-/** The bytes of one row of an array. */
 export function sliceOfArray({ data, shape }: NpyArray, index: number): Uint8Array {
   const size = data.byteLength / (shape[0] ?? 1);
   return data.subarray(index * size, (index + 1) * size);

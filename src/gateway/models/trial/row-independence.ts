@@ -31,7 +31,6 @@ export const ROUNDING: { readonly [datatype: string]: number | undefined } = {
 const MAGNITUDES = [1, 0.01, 8, 0.3] as const;
 const ROUNDS = 3;
 
-/** Runs some rows as one batch. */
 export type RunRows = (rows: readonly InferTensors[]) => Promise<RunOutcome>;
 
 /** @returns why the rows are not independent, or `undefined` where no dependence was found. */

@@ -10,7 +10,6 @@ export interface Finding {
   /** The checked object, such as `mailbox` or `model cifar10 version 2`. */
   readonly subject: string;
   readonly text: string;
-  /** What to do about it. */
   readonly advice?: string;
   /** Provider of each instance, for a model version that loads. */
   readonly instances?: readonly InstancePlacement[];

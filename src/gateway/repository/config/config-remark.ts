@@ -1,5 +1,5 @@
 export interface Remark {
-  /** To the field that it is about. */
+  /** Path to the field. */
   readonly path: readonly (string | number)[];
   readonly text: string;
 }

@@ -1,6 +1,6 @@
 /** A document whose values know where they are written. */
 
-/** Both from 1. */
+/** Line and column count from 1. */
 export interface Position {
   readonly line: number;
   readonly column: number;
@@ -16,7 +16,6 @@ export interface Located {
   readonly locate: (path: readonly PropertyKey[]) => Position;
 }
 
-/** A text that was read, or what is wrong with it. */
 export type ReadDocument =
   | { readonly kind: 'document'; readonly document: Located }
   | { readonly kind: 'problems'; readonly problems: readonly Problem[] };

@@ -69,7 +69,6 @@ export function isKnownParameter(key: string): boolean {
   return SESSION_PARAMETERS.includes(key) || OWN_ENTRY.test(key) || REPORTED.includes(key);
 }
 
-/** What is wrong with the value of a parameter, if anything. */
 export function parameterProblem(key: string, value: string): string | undefined {
   if (!isBounded(key) || (/^\d+$/.test(value) && Number(value) <= MOST[key])) return undefined;
   return `parameters.${key}: expected an integer from 0 to ${MOST[key]}, got '${value.slice(0, MAX_SHOWN)}'`;

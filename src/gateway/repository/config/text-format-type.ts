@@ -23,7 +23,6 @@ export interface Field {
   readonly keyType?: ScalarType;
 }
 
-/** A value as it comes out. */
 export type Value = boolean | number | string | Value[] | { [name: string]: Value };
 
 export function isMessage({ type, label }: Field): boolean {

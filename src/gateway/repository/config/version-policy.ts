@@ -10,7 +10,6 @@ export function chooseVersions(versions: readonly string[], policy: ModelConfig[
   return versions.filter((version) => wanted.has(version));
 }
 
-/** Versions that the policy names and that are not on disk. */
 export function missingVersions(versions: readonly string[], policy: ModelConfig['version_policy']): readonly string[] {
   return 'specific' in policy ? policy.specific.versions.filter((version) => !versions.includes(version)) : [];
 }

@@ -8,7 +8,7 @@ import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 export interface StepInput {
   /** As the step's model calls it. */
   readonly name: string;
-  /** Its place in the graph's `tensors`. */
+  /** Index in the graph's `tensors`. */
   readonly tensor: number;
 }
 

@@ -62,7 +62,6 @@ function axisNames(tensor: SessionTensor | undefined): readonly string[] {
   return (tensor?.axes ?? []).map((axis) => (typeof axis === 'string' ? axis : ''));
 }
 
-/** The open axes except the batch axis. */
 function openAxes({ shape, rowAxis = 0 }: ModelTensor): number[] {
   return shape.flatMap((size, axis) => (size === -1 && axis !== rowAxis ? [axis] : []));
 }

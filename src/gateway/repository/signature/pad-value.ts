@@ -18,7 +18,7 @@ const RANGES: { readonly [datatype: string]: readonly [least: number, most: numb
 
 /** Bytes of one filler: longer padding is several views of it. */
 const FILLER_BYTES = 16 * 1024;
-/** What nearly all padding is. */
+/** Nearly all padding. */
 const ZEROS = new Uint8Array(FILLER_BYTES);
 
 /** The value again and again, in raw form; `undefined` where the datatype cannot hold it. */

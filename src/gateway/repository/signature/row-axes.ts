@@ -66,7 +66,6 @@ function axisName({ axes }: SessionTensor, axis: RowAxis | undefined): string {
   return typeof name === 'string' ? name : '';
 }
 
-/** What the configuration says of a tensor. */
 function said({ what, tensor }: Named, { tensorgate }: ModelConfig): RowAxis | undefined {
   const axis = tensorgate.batch_axes.get(tensor.name);
   if (axis === undefined) return undefined;

@@ -12,7 +12,6 @@ export interface AxisDoubt {
   readonly inputs: ReadonlySet<string>;
 }
 
-/** An input or output of a model. */
 export interface ModelTensor extends TensorSpec {
   /** Absent: axis 0. It means nothing where the model does not batch. */
   readonly rowAxis?: RowAxis;
@@ -35,13 +34,12 @@ export function shapeOfRows(row: Shape, rows: number, rowAxis: RowAxis = 0): Sha
   return rowAxis === 'shared' ? row : row.toSpliced(rowAxis, 0, rows);
 }
 
-/** `shape` with another number of rows. */
 export function withRows(shape: Shape, rows: number, rowAxis: RowAxis = 0): Shape {
   if (rowAxis === 0) return [rows, ...shape.slice(1)];
   return rowAxis === 'shared' ? shape : shape.with(rowAxis, rows);
 }
 
-/** `shape` with a size for what it leaves open. */
+/** Gives every open axis of `shape` the size. */
 export function withSize(shape: Shape, size: number): Shape {
   return shape.map((own) => (own === -1 ? size : own));
 }

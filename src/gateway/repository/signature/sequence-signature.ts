@@ -20,7 +20,6 @@ export interface StateSpec {
   readonly initial: Uint8Array;
 }
 
-/** Meaning of a control input. */
 export type Control =
   /** One of two values, in raw form. */
   | { readonly kind: 'start' | 'end' | 'ready'; readonly whenFalse: Uint8Array; readonly whenTrue: Uint8Array }
@@ -30,7 +29,7 @@ export interface ControlSpec {
   /** Index among the session's inputs. */
   readonly input: number;
   readonly name: string;
-  /** Shape of one element. */
+  /** Shape for one sequence, without the batch axis. */
   readonly shape: Shape;
   readonly control: Control;
 }
