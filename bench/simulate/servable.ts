@@ -2,6 +2,7 @@
 
 import type { Batcher } from '../../src/gateway/batch/batcher.ts';
 import { ModelStatistics } from '../../src/gateway/models/model-statistics.ts';
+import type { ModelPlan } from '../../src/gateway/models/planned-version.ts';
 import type { Servable, Served } from '../../src/gateway/models/servable.ts';
 import type { ModelRef } from '../../src/gateway/ops/diagnostics.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
@@ -13,6 +14,7 @@ export const ROW_ELEMENTS = 2;
 export class SimulatedServable implements Servable {
   readonly ref: ModelRef;
   readonly config = MODEL_CONFIG.parse({});
+  readonly plan: ModelPlan;
   readonly platform = 'onnxruntime_onnx';
   readonly statistics = new ModelStatistics();
   readonly state = 'READY';
@@ -27,6 +29,17 @@ export class SimulatedServable implements Servable {
   /** @param inputs names of its inputs; its output is `y`. */
   constructor(name: string, batcher: Batcher, inputs: readonly string[], maxRows: number) {
     this.ref = { name, version: '1' };
+    this.plan = {
+      ref: this.ref,
+      config: this.config,
+      directory: '/nowhere',
+      sessions: [],
+      problem: undefined,
+      mailboxDirectory: '/nowhere',
+      loadLimitMs: 1_000,
+      maxRunMs: 1_000,
+      maxOutputBytes: 2 ** 20,
+    };
     const shape = [-1, ROW_ELEMENTS];
     const signature: ModelSignature = {
       inputs: inputs.map((input) => ({ name: input, datatype: 'FP32', shape })),

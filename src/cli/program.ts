@@ -4,6 +4,7 @@ import type { CommandContext } from './command-context.ts';
 import { addCompletion } from './completion-command.ts';
 import { addCompress } from './compress-command.ts';
 import { addDoctor } from './doctor-command.ts';
+import { addExplain } from './explain-command.ts';
 import { addGolden } from './golden-command.ts';
 import { layOutHelp } from './help-layout.ts';
 import { addInfer } from './infer-command.ts';
@@ -16,6 +17,7 @@ import { toOneLine } from './terminal-text.ts';
 const COMMANDS: readonly ((program: Command, context: CommandContext) => void)[] = [
   addServe,
   addDoctor,
+  addExplain,
   addInfer,
   addCompress,
   addGolden,

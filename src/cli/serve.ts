@@ -113,7 +113,7 @@ async function serveUntilSignal(given: GivenSettings, version: string, cleanUp: 
     }, limitMs).unref();
   });
   const { startServer } = await import('../gateway/main.ts');
-  server = await startServer(settings, { env: process.env, version, capacity: findings });
+  server = await startServer(settings, { env: process.env, version, capacity: findings, given });
   const models = (): readonly ModelSummary[] => server?.models() ?? [];
   const takeAway = process.stderr.isTTY === true ? showLoading(process.stderr, models) : undefined;
   const endedEarly = await Promise.race([server.loaded, end]);

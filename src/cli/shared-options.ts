@@ -2,7 +2,7 @@
 
 import { Option } from 'commander';
 
-/** What `serve` and `models validate` take. */
+/** What `serve`, `explain` and `models validate` take. */
 export const WHAT =
   'ONNX file, folder with one model (an export of Hugging Face, KServe or MLflow), or model repository';
 

@@ -38,6 +38,16 @@ export interface ModelCallOptions extends CallOptions {
   readonly version?: string | undefined;
 }
 
+export interface LoadOptions extends CallOptions {
+  /** A `ModelConfig` as JSON, in place of the file in the repository. */
+  readonly config?: string | undefined;
+}
+
+export interface UnloadOptions extends CallOptions {
+  /** Whether the models of an ensemble's steps go too, where no other ensemble needs them. */
+  readonly dependents?: boolean | undefined;
+}
+
 export interface InferOptions extends CallOptions, RequestOptions {
   /** Asks where the time went: `InferenceResult.timing` has the answer, if the server is a tensorgate. */
   readonly timing?: boolean | undefined;

@@ -1,13 +1,16 @@
-import { Client, connectivityState, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, connectivityState, type Metadata, type ServiceError } from '@grpc/grpc-js';
 import { decodeInferResponse, decodeStreamResponse, type InferResponse } from '../wire/infer-response.ts';
+import type { ModelExplanation } from '../wire/model-explanation.ts';
 import { toCredentials, toGrpcOptions, toMetadata } from './channel-settings.ts';
 import type {
   CallOptions,
   ClientOptions,
   InferOptions,
+  LoadOptions,
   ModelCallOptions,
   StreamAnswer,
   StreamRequest,
+  UnloadOptions,
 } from './client-options.ts';
 import { InferenceError } from './inference-error.ts';
 import { encodeRequest, type Inputs } from './inference-request.ts';
@@ -24,19 +27,24 @@ import {
   type ServerMetadata,
 } from './inference-service.ts';
 import { type StreamCall, toAnswer, writeRequests } from './inference-stream.ts';
+import { explainMethod } from './models-service.ts';
 import { RESPONSE_LIMITS } from './response-limits.ts';
 import { type RolloutOptions, type RolloutState, rolloutMethod, rolloutStateOf } from './rollout-service.ts';
 import { type ShadowReport, shadowReportMethod } from './traffic-service.ts';
+import { type UnaryMethod, unaryCall } from './unary-call.ts';
 
+export type { ModelExplanation } from '../wire/model-explanation.ts';
 export type { Datatype, Shape } from '../wire/tensor.ts';
 export type {
   CallOptions,
   ClientOptions,
   InferOptions,
+  LoadOptions,
   ModelCallOptions,
   StreamAnswer,
   StreamRequest,
   TlsOptions,
+  UnloadOptions,
 } from './client-options.ts';
 export { InferenceError } from './inference-error.ts';
 export type { Inputs, OutputOptions, Parameters, ParameterValue, RequestOptions } from './inference-request.ts';
@@ -174,6 +182,31 @@ export class InferenceClient {
     return (await this.#call('RepositoryIndex', {}, options)).models;
   }
 
+  /**
+   * Loads a model, or loads it again from the repository. Resolves when it answers. On the admin port of a server that has one.
+   * @param config a `ModelConfig` as JSON, in place of the file in the repository
+   */
+  async loadModel(model: string, { config, ...options }: LoadOptions = {}): Promise<void> {
+    const parameters = config === undefined ? {} : { config: { stringParam: config } };
+    await this.#call('RepositoryModelLoad', { modelName: model, parameters }, { ...options, model });
+  }
+
+  /**
+   * Unloads a model: it takes no new requests and answers those that it accepted. Does not wait for them.
+   * @param dependents also the models of an ensemble's steps that no other ensemble needs
+   */
+  async unloadModel(model: string, { dependents, ...options }: UnloadOptions = {}): Promise<void> {
+    const parameters = dependents === true ? { unload_dependents: { boolParam: true } } : {};
+    await this.#call('RepositoryModelUnload', { modelName: model, parameters }, { ...options, model });
+  }
+
+  /** How a version of a model is served, and why (docs/explain.md). Only tensorgate serves it, others are UNIMPLEMENTED. */
+  async explainModel(model: string, options: ModelCallOptions = {}): Promise<ModelExplanation> {
+    const { version = '' } = options;
+    const { response } = await this.#unary(explainMethod(), { model, version }, { ...options, model });
+    return JSON.parse(response.explanation) as ModelExplanation;
+  }
+
   /** Agreement of the shadow versions of a model; `''`: of all models. Only tensorgate serves it, others are UNIMPLEMENTED. */
   async shadowReports(model: string, options: CallOptions = {}): Promise<readonly ShadowReport[]> {
     return (await this.#unary(shadowReportMethod(), { model }, { ...options, model })).response.reports;
@@ -231,40 +264,10 @@ export class InferenceClient {
     request: Request,
     options: CallOptions & { model?: string },
   ): Promise<{ response: Response; trailers: Metadata }> {
-    const { signal, model } = options;
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(new InferenceError(status.CANCELLED, 'cancelled before it was sent', { model, cause: signal.reason }));
-        return;
-      }
-      let answer: Response | undefined;
-      const cancel = () => call.cancel();
-      const call = this.#grpc.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        toMetadata(this.#metadata, options.metadata),
-        toGrpcOptions(options.deadlineMs ?? this.#deadlineMs),
-        (error, response) => {
-          signal?.removeEventListener('abort', cancel);
-          answer = response;
-          if (error !== null) reject(InferenceError.from(error, model, signal));
-        },
-      );
-      // The trailers come with the status, which grpc-js emits right after the callback.
-      call.on('status', ({ metadata }) => {
-        if (answer !== undefined) resolve({ response: answer, trailers: metadata });
-      });
-      signal?.addEventListener('abort', cancel);
-    });
+    const deadlineMs = options.deadlineMs ?? this.#deadlineMs;
+    const metadata = toMetadata(this.#metadata, options.metadata);
+    return unaryCall(this.#grpc, method, request, metadata, { ...options, deadlineMs });
   }
-}
-
-interface UnaryMethod<Request, Response> {
-  readonly path: string;
-  readonly requestSerialize: (request: Request) => Buffer;
-  readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
 /** ModelInfer, with the codec of `src/wire`: the request is encoded before the call. */

@@ -77,9 +77,9 @@ export interface ModelStatistics {
   readonly inferenceStats: InferStatistics | null;
   readonly batchStats: readonly {
     readonly batchSize: number;
-    readonly computeInput: StatisticDuration;
-    readonly computeInfer: StatisticDuration;
-    readonly computeOutput: StatisticDuration;
+    readonly computeInput: StatisticDuration | null;
+    readonly computeInfer: StatisticDuration | null;
+    readonly computeOutput: StatisticDuration | null;
   }[];
 }
 
@@ -99,6 +99,11 @@ interface ModelRequest {
   readonly version: string;
 }
 
+interface LoadRequest {
+  readonly modelName: string;
+  readonly parameters?: Readonly<Record<string, { readonly boolParam: boolean } | { readonly stringParam: string }>>;
+}
+
 /** The unary RPCs by name: what goes out, and what comes back. */
 export interface InferenceService {
   ServerLive: { request: object; response: { readonly live: boolean } };
@@ -109,6 +114,8 @@ export interface InferenceService {
   ModelConfig: { request: ModelRequest; response: { readonly config: ModelConfig } };
   ModelStatistics: { request: ModelRequest; response: { readonly modelStats: readonly ModelStatistics[] } };
   RepositoryIndex: { request: object; response: { readonly models: readonly ModelIndexEntry[] } };
+  RepositoryModelLoad: { request: LoadRequest; response: object };
+  RepositoryModelUnload: { request: LoadRequest; response: object };
 }
 
 /** The definition of a unary RPC. */

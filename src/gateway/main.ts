@@ -7,6 +7,7 @@ import { Health } from './accept/health-service.ts';
 import { type HttpPort, listenHttp } from './accept/http/http-port.ts';
 import { inferenceRoutes, type ServedRpcs } from './accept/inference-service.ts';
 import { LoadReports } from './accept/load-reports.ts';
+import { type ModelsApi, modelsRoutes } from './accept/models-service.ts';
 import { OpenRca } from './accept/open-rca-service.ts';
 import { reflectionRoutes } from './accept/reflection-service.ts';
 import { RestServer } from './accept/rest/rest-server.ts';
@@ -17,6 +18,7 @@ import { Pressure } from './admit/early-refusal.ts';
 import { RateLimit } from './admit/rate-limit.ts';
 import { controlApi } from './api/control-api.ts';
 import { inferenceApi } from './api/inference-api.ts';
+import { explainModel } from './api/model-explanation.ts';
 import { operationsPages } from './api/operations-pages.ts';
 import { rolloutApi } from './api/rollout-api.ts';
 import { type ModelSummary, pendingWork, type SampleInput, stateOf, summarize } from './api/server-state.ts';
@@ -43,6 +45,7 @@ import { collectWhenIdle } from './ops/idle-collection.ts';
 import { httpLimits } from './ops/limit-settings.ts';
 import { usableCores } from './ops/machine-capacity.ts';
 import { type Settings, tenantWeights } from './ops/settings.ts';
+import type { GivenSettings } from './ops/settings-sources.ts';
 import { StartedParts } from './ops/started-parts.ts';
 import { startTelemetry } from './ops/telemetry.ts';
 import { Rollouts } from './rollout/rollouts.ts';
@@ -58,6 +61,8 @@ export interface ProcessContext {
   readonly version: string;
   /** What the machine lends and the settings take of it, for the log. */
   readonly capacity?: readonly CapacityFinding[];
+  /** The settings that some source names, for explanations. */
+  readonly given?: GivenSettings;
 }
 
 export interface Server {
@@ -95,7 +100,7 @@ export async function startServer(settings: Settings, context: ProcessContext): 
 
 async function startParts(
   settings: Settings,
-  { env, version, capacity = [] }: ProcessContext,
+  { env, version, capacity = [], given = new Map() }: ProcessContext,
   parts: StartedParts,
 ): Promise<Server> {
   const listen = await chooseTransport(settings);
@@ -169,10 +174,11 @@ async function startParts(
   );
   const loadReports = new LoadReports(settings.loadReports, loadMeter ?? { report: undefined });
   const openRca = new OpenRca(loadReports);
-  const recorder = recorderOf(settings);
+  const recorder = InputRecorder.for(settings);
+  const limits = new MessageLimits(models);
   const api = inferenceApi(
     {
-      limits: new MessageLimits(models),
+      limits,
       maxMessageBytes: settings.maxMessageBytes,
       models,
       admission,
@@ -187,6 +193,9 @@ async function startParts(
     },
     { version, readiness, loadReports },
   );
+  const modelsApi: ModelsApi = {
+    explain: (name, asked) => explainModel(models.find(name, asked), { models, limits, settings, given }),
+  };
   const control = controlApi(lifecycle, telemetry);
   const screenControl = controlScreen(settings.controlPrincipals);
   const routesOf = (served: ServedRpcs): Routes =>
@@ -194,6 +203,7 @@ async function startParts(
       ...inferenceRoutes(api, control, served, screenControl),
       ...rolloutRoutes(rolloutApi(rollouts), served, screenControl),
       ...trafficRoutes(trafficApi(models, shadows.ledger)),
+      ...modelsRoutes(modelsApi),
       ...health.routes,
       ...openRca.routes,
       ...reflectionRoutes(),
@@ -286,12 +296,4 @@ function warnOfMailboxes(settings: Settings): void {
 function rateLimitOf(settings: Settings): RateLimit | undefined {
   const { tenantKey: key, tenantRate: rate, tenantBurst: burst } = settings;
   return key === '' || rate === 0 ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
-}
-
-/** `undefined` where nothing of requests is kept. */
-function recorderOf({ record: rows, recordDirectory: directory }: Settings): InputRecorder | undefined {
-  if (rows === 0 || directory === undefined) return undefined;
-  const text = `up to ${rows} rows of the requests of each model are kept in ${directory}: they hold what clients send`;
-  diagnostics.notice.publish({ level: 'warn', text });
-  return new InputRecorder({ directory, rows });
 }

@@ -18,6 +18,7 @@ const SERVICES: readonly (readonly [file: string, service: string])[] = [
   ['health.proto', 'grpc.health.v1.Health'],
   ['tensorgate.proto', 'tensorgate.v1.Rollout'],
   ['tensorgate.proto', 'tensorgate.v1.Traffic'],
+  ['tensorgate.proto', 'tensorgate.v1.Models'],
   ['orca.proto', 'xds.service.orca.v3.OpenRcaService'],
 ];
 

@@ -7,6 +7,7 @@ import { type Forecast, type RequestSize, UNKNOWN } from '../../src/gateway/batc
 import type { InferOutputs, OutputTensor } from '../../src/gateway/batch/queued-request.ts';
 import { InferError } from '../../src/gateway/errors.ts';
 import { ModelStatistics } from '../../src/gateway/models/model-statistics.ts';
+import type { ModelPlan } from '../../src/gateway/models/planned-version.ts';
 import type { Servable, Served } from '../../src/gateway/models/servable.ts';
 import { diagnostics, type ModelRef, type ModelState } from '../../src/gateway/ops/diagnostics.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
@@ -29,6 +30,7 @@ export const FAKE_TIMING = { queueMs: 1, inputMs: 2, computeMs: 3, outputMs: 4, 
 export class FakeServable implements Servable, Batcher {
   readonly ref: ModelRef;
   readonly config = MODEL_CONFIG.parse({});
+  readonly plan: ModelPlan;
   readonly platform = 'onnxruntime_onnx';
   readonly statistics = new ModelStatistics();
   readonly pid = undefined;
@@ -50,6 +52,17 @@ export class FakeServable implements Servable, Batcher {
   constructor(name: string, signature: ModelSignature, version = '1') {
     this.ref = { name, version };
     this.signature = signature;
+    this.plan = {
+      ref: this.ref,
+      config: this.config,
+      directory: '/nowhere',
+      sessions: [],
+      problem: undefined,
+      mailboxDirectory: '/nowhere',
+      loadLimitMs: 1_000,
+      maxRunMs: 1_000,
+      maxOutputBytes: 2 ** 20,
+    };
   }
 
   get ready(): Served {

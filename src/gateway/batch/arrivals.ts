@@ -33,6 +33,12 @@ export class Arrivals {
     this.#costs = costs;
   }
 
+  /** The objective of a request of one row like the latest ones. */
+  get usualObjectiveMs(): number {
+    const { policy, objectiveMs } = this.#options;
+    return objectiveMs ?? defaultObjectiveMs(policy.maxDelayMs, this.#costs.typicalLatest(1));
+  }
+
   requestOf(
     tensors: InferTensors,
     call: Call,

@@ -42,7 +42,7 @@ interface SizeMean {
 }
 
 export class CostCurve {
-  readonly #size: RowSize;
+  readonly size: RowSize;
   readonly #regression: CostRegression;
   /** Ascending by rows. */
   readonly #means: SizeMean[] = [];
@@ -55,7 +55,7 @@ export class CostCurve {
   #rowMs = 0;
 
   constructor(size: RowSize, regression: CostRegression) {
-    this.#size = size;
+    this.size = size;
     this.#regression = regression;
   }
 
@@ -88,6 +88,11 @@ export class CostCurve {
     return cost;
   }
 
+  /** The sizes that were run, ascending. */
+  get sizes(): readonly number[] {
+    return this.#means.map(({ rows }) => rows);
+  }
+
   /** Samples of this size, faded. */
   samples(rows: number, run: number): number {
     const size = this.#means[this.#indexOf(rows)];
@@ -110,7 +115,7 @@ export class CostCurve {
     this.#levelledAt = run;
     this.#costs.fill(0);
     this.#fixedMs = this.#regression.fixedMs;
-    this.#rowMs = this.#regression.rowMs(this.#size);
+    this.#rowMs = this.#regression.rowMs(this.size);
     const regressionSamples = this.#regressionSamples(run, spread);
     const pools = this.#pools;
     pools.clear();

@@ -41,6 +41,16 @@ const MAX_CURVES = 64;
 const CONTENTION_SAMPLES = 16;
 const LEAST_MS = 1e-6;
 
+/** What is known of the batches of one shape and size. */
+export interface LearnedCost {
+  readonly size: RowSize;
+  readonly rows: number;
+  /** Time that such a batch takes as a rule. */
+  readonly ms: number;
+  /** The least time that it can take. */
+  readonly fastestMs: number;
+}
+
 interface Contention {
   factor: number;
   samples: number;
@@ -131,9 +141,25 @@ export class CostModel {
     return this.#runs < RUNS_TO_TRUST ? undefined : this.#cost(size, rows) * this.#pace.typical;
   }
 
+  /** The same for rows like the latest run's. */
+  typicalLatest(rows: number): number | undefined {
+    return this.typical(this.#latestSize, rows);
+  }
+
   /** The least time in which such a batch ever ran; `undefined` where none did. */
   fastest(size: RowSize, rows: number): number | undefined {
     return this.#curves.get(keyOf(size))?.fastest(rows);
+  }
+
+  /** The batches that were run, the shape that ran last first. */
+  get learned(): readonly LearnedCost[] {
+    return [...this.#curves.values()].reverse().flatMap((curve) => {
+      const { size } = curve;
+      return curve.sizes.map((rows): LearnedCost => {
+        const ms = this.#costOn(curve, rows) * this.#pace.typical;
+        return { size, rows, ms, fastestMs: curve.fastest(rows) ?? ms };
+      });
+    });
   }
 
   /**

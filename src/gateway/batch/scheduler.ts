@@ -108,6 +108,11 @@ export class Scheduler implements Batcher {
     return this.#workload.requests;
   }
 
+  /** Time within which a call without a deadline should be answered, for one row like the latest ones. */
+  get usualObjectiveMs(): number {
+    return this.#arrivals.usualObjectiveMs;
+  }
+
   get queuedRows(): number {
     return this.#queue.rows;
   }

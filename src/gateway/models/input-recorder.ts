@@ -17,6 +17,7 @@ import type { Shape } from '../../wire/tensor.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import { copyRuns } from '../batch/stripes.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
+import type { Settings } from '../ops/settings.ts';
 import { isNumpyDatatype, type NpyArray, writeNpz } from '../repository/npz-archive.ts';
 import { type ModelTensor, type RowAxis, shapeOfRow } from '../repository/signature/row-axis.ts';
 import type { Servable } from './servable.ts';
@@ -40,6 +41,14 @@ interface Pending {
 }
 
 export class InputRecorder {
+  /** `undefined` where the settings keep nothing of requests. */
+  static for({ record: rows, recordDirectory: directory }: Settings): InputRecorder | undefined {
+    if (rows === 0 || directory === undefined) return undefined;
+    const text = `up to ${rows} rows of the requests of each model are kept in ${directory}: they hold what clients send`;
+    diagnostics.notice.publish({ level: 'warn', text });
+    return new InputRecorder({ directory, rows });
+  }
+
   readonly #directory: string;
   readonly #rows: number;
   readonly #random: () => number;

@@ -62,7 +62,7 @@ export async function planModel(
 ): Promise<ModelPlan[]> {
   if (folder.problem !== undefined) throw new ModelConfigError(folder.problem);
   const { configOverride, fingerprint } = source;
-  const { config, warnings } =
+  const { config, warnings, origins } =
     configOverride === undefined
       ? await readModelConfig(folder.configPath, folder.name)
       : parseModelConfig({ text: configOverride, name: OVERRIDE_NAME, form: 'request' }, folder.name);
@@ -85,6 +85,7 @@ export async function planModel(
     return {
       ref: { name: folder.name, version },
       config,
+      origins,
       directory: folder.directory,
       fingerprint: fingerprint === undefined ? undefined : (fingerprint.get(version) ?? ''),
       sessions: devices.map(({ kind, deviceId }): SessionSpec => {

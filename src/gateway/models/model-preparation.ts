@@ -20,7 +20,7 @@ import { ModelTrial } from './model-trial.ts';
 import type { ModelPlan } from './planned-version.ts';
 import { queuePolicies } from './queue-plan.ts';
 import { batchSequences, sequencePolicy } from './sequence-plan.ts';
-import type { Served } from './servable.ts';
+import type { Served, ServingEvidence } from './servable.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './trial/synthetic-input.ts';
 import { runWarmUps } from './trial/warm-up-run.ts';
 
@@ -37,6 +37,7 @@ export interface Loaded extends Served {
   readonly cache: ResponseCache | undefined;
   readonly circuit: Breaker;
   readonly provider: ExecutionProvider;
+  readonly evidence: ServingEvidence;
   readonly sequences?: SequenceSignature;
 }
 
@@ -109,7 +110,9 @@ export async function prepareModel(
     : undefined;
   const batcher = cache ?? scheduler;
   const probe = found.kind === 'shape' ? found.shape : undefined;
-  const served = { signature: client, axis, batcher, probe, scheduler, cache, circuit, provider: info.provider };
+  const { provider } = info;
+  const evidence = { session: info, trial: trial.findings };
+  const served = { signature: client, axis, batcher, probe, scheduler, cache, circuit, provider, evidence };
   if (sequences === undefined) return served;
   const place = { model: ref.name, inputs: signature.inputs.length, instances: group.size, maxRows };
   return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };

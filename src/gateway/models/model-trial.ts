@@ -13,12 +13,14 @@ import { type Batching, lengthsOf, type ModelSignature } from '../repository/sig
 import type { AxisDoubt } from '../repository/signature/row-axis.ts';
 import type { ModelPlan } from './planned-version.ts';
 import { findCountDependence, findUnequalCounts } from './trial/axis-doubt.ts';
-import { describeLackOfGain } from './trial/batch-gain.ts';
+import { type BatchGain, describeLackOfGain, findBatchGain } from './trial/batch-gain.ts';
 import { checkGolden } from './trial/golden-check.ts';
 import { provePadding } from './trial/padding-independence.ts';
 import { patiently } from './trial/patient-run.ts';
 import { findRowDependence, type RunRows } from './trial/row-independence.ts';
 import { PROBE_RANGES, type ProbeShape, WARM_UP_RANGES } from './trial/synthetic-input.ts';
+import { Tally } from './trial/tally.ts';
+import type { RowFinding, TrialFindings } from './trial/trial-findings.ts';
 import {
   type Found,
   findProbeShape,
@@ -45,10 +47,19 @@ export class ModelTrial {
     (signature, found) => this.#verifyPadding(signature, found),
     (signature) => this.#checkGolden(signature),
   ];
+  #rows: RowFinding = { kind: 'not_run', reason: 'the trial has not ended' };
+  #padding: Tally | undefined;
+  #goldenRows = 0;
+  #gain: BatchGain | undefined;
 
   constructor(plan: ModelPlan, group: InstanceGroup) {
     this.#plan = plan;
     this.#group = group;
+  }
+
+  /** What the trial has shown so far. */
+  get findings(): TrialFindings {
+    return { rows: this.#rows, padding: this.#padding, goldenRows: this.#goldenRows, gain: this.#gain };
   }
 
   /** Looks for made-up rows that the model takes. @throws Error where its runner does not survive them */
@@ -72,21 +83,40 @@ export class ModelTrial {
   /** Batching as the model and its configuration say, unless running shows that rows are not independent. */
   async #verifyRows(signature: ModelSignature, found: Found): Promise<Batching> {
     const { batching } = signature;
-    if (batching.kind === 'off' || this.#plan.config.tensorgate.row_independence === 'assume') return batching;
-    if (batching.maxRows === 1) return batching;
+    const unneeded = this.#whyNoRowCheck(batching);
+    if (batching.kind === 'off' || unneeded !== undefined) {
+      this.#rows = { kind: 'not_run', reason: unneeded ?? '' };
+      return batching;
+    }
     if (found.kind !== 'shape') {
       const reason = `row independence could not be verified, because no made-up input runs: ${found.reason} (tensorgate.row_independence: assume turns batching on unverified)`;
-      return { kind: 'off', reason };
+      return this.#refuteRows(reason);
     }
     const axes = outputAxes(signature.outputs);
     const run = this.#probeRows(signature);
     const doubt = doubtOf(batching);
+    const tally = new Tally();
     const dependence =
-      (await findRowDependence(run, signature.inputs, found.shape, axes)) ??
-      (doubt === undefined ? undefined : await this.#resolveDoubt(doubt, signature, found.shape));
-    if (dependence === undefined) return batching;
+      (await findRowDependence(run, signature.inputs, found.shape, axes, tally)) ??
+      (doubt === undefined ? undefined : await this.#resolveDoubt(doubt, signature, found.shape, tally));
+    if (dependence === undefined) {
+      this.#rows = { kind: 'proven', tally, doubt: doubt?.text };
+      return batching;
+    }
     const names = doubt === undefined ? '' : ` (${doubt.text})`;
-    return { kind: 'off', reason: `rows are not independent: ${dependence}${names}` };
+    return this.#refuteRows(`rows are not independent: ${dependence}${names}`);
+  }
+
+  #refuteRows(reason: string): Batching {
+    this.#rows = { kind: 'refuted', reason };
+    return { kind: 'off', reason };
+  }
+
+  #whyNoRowCheck(batching: Batching): string | undefined {
+    if (batching.kind === 'off') return batching.reason;
+    if (this.#plan.config.tensorgate.row_independence === 'assume')
+      return 'the configuration says tensorgate.row_independence: assume';
+    return batching.maxRows === 1 ? 'a batch has one row' : undefined;
   }
 
   /** @returns why axes of different names are not one axis, or `undefined` where no run speaks against it. */
@@ -94,12 +124,13 @@ export class ModelTrial {
     { inputs: others }: AxisDoubt,
     signature: ModelSignature,
     shape: ProbeShape,
+    tally: Tally,
   ): Promise<string | undefined> {
     const { inputs, outputs } = signature;
     const asTheyAre = this.#probeRows({ ...signature, batching: { kind: 'off', reason: '' } });
     return (
       (await findUnequalCounts(asTheyAre, inputs, others, shape)) ??
-      (await findCountDependence(this.#probeRows(signature), inputs, shape, outputAxes(outputs)))
+      (await findCountDependence(this.#probeRows(signature), inputs, shape, outputAxes(outputs), tally))
     );
   }
 
@@ -108,7 +139,9 @@ export class ModelTrial {
     const { batching, inputs, outputs } = signature;
     if (batching.kind === 'off' || batching.padding?.kind !== 'on') return batching;
     if (found.kind !== 'shape') return { ...batching, padding: { kind: 'off', reason: 'no made-up input runs' } };
-    const probe = { shape: found.shape, axes: outputAxes(outputs) };
+    const tally = new Tally();
+    this.#padding = tally;
+    const probe = { shape: found.shape, axes: outputAxes(outputs), tally };
     return {
       ...batching,
       padding: await provePadding(this.#probeRows(signature), inputs, batching.padding.lengths, probe),
@@ -122,7 +155,8 @@ export class ModelTrial {
     const golden = session && (await readGolden(path.join(directory, ref.version), session.modelPath));
     if (golden === undefined) return signature.batching;
     const reason = await checkGolden(golden, signature, this.runRows(signature));
-    return reason === undefined ? signature.batching : { kind: 'off', reason };
+    this.#goldenRows = golden.rows;
+    return reason === undefined ? signature.batching : this.#refuteRows(reason);
   }
 
   /** Runs made-up batches on every instance, and then measures how long they take. */
@@ -137,6 +171,7 @@ export class ModelTrial {
     const largest = warmUpRows(rowBytes, maxRows);
     await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
     const measured = await measureBatches(run, inputs, shape, largest);
+    this.#gain = findBatchGain(measured);
     this.#reportGain(measured);
     return measured;
   }

@@ -1,6 +1,7 @@
 /** One model version: its configuration, its queue, and the instances that run it, from loading to its end. */
 
 import { messageOf } from '../../error-message.ts';
+import type { LearnedCost } from '../batch/cost-model.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
 import { DeviceSet } from '../dispatch/device-set.ts';
 import { InstanceGroup } from '../dispatch/instance-group.ts';
@@ -18,7 +19,7 @@ import { type Loaded, type Neighbourhood, prepareModel } from './model-preparati
 import { ModelStatistics } from './model-statistics.ts';
 import type { ModelPlan } from './planned-version.ts';
 import { describeSequences } from './sequence-plan.ts';
-import type { Placement, Servable, Served } from './servable.ts';
+import type { Placement, Servable, Served, ServingEvidence } from './servable.ts';
 
 /** A version that has had no instance for longer is not ready. */
 const MAX_ABSENCE_MS = 1_000;
@@ -107,6 +108,18 @@ export class Model implements Servable {
 
   get predictions(): readonly Prediction[] {
     return this.#served?.scheduler.predictions ?? [];
+  }
+
+  get learnedCosts(): readonly LearnedCost[] {
+    return this.#served?.scheduler.costs.learned ?? [];
+  }
+
+  get usualObjectiveMs(): number | undefined {
+    return this.#served?.scheduler.usualObjectiveMs;
+  }
+
+  get evidence(): ServingEvidence | undefined {
+    return this.#served?.evidence;
   }
 
   get paddingShare(): number | undefined {

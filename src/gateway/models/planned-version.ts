@@ -1,6 +1,7 @@
 import type { SessionSpec } from '../../worker/protocol.ts';
 import type { TenantOf } from '../batch/tenants.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
+import type { ConfigOrigins } from '../repository/config/config-file.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
 
 /** What bounds the loads, runs and requests of a version. */
@@ -23,6 +24,8 @@ export interface VersionLimits {
 export interface ModelPlan extends VersionLimits {
   readonly ref: ModelRef;
   readonly config: ModelConfig;
+  /** Where the fields of the configuration are written; absent where no one asks. */
+  readonly origins?: ConfigOrigins | undefined;
   /** Where the configuration and its label files lie. */
   readonly directory: string;
   /** Fingerprint of the version's files at planning: the load compares them. Not compared if absent. */

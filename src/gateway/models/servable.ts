@@ -1,15 +1,18 @@
 /** What answers requests under a name and a version: an ONNX model, or an ensemble of other models. */
 
-import type { ExecutionProvider } from '../../worker/protocol.ts';
+import type { ExecutionProvider, SessionInfo } from '../../worker/protocol.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import type { Batcher } from '../batch/batcher.ts';
+import type { LearnedCost } from '../batch/cost-model.ts';
 import type { Occupancy } from '../batch/occupancy.ts';
 import type { InferError } from '../errors.ts';
 import type { BreakerState, ModelRef, ModelState, Prediction } from '../ops/diagnostics.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
 import type { ModelSignature } from '../repository/signature/model-signature.ts';
 import type { ModelStatistics } from './model-statistics.ts';
+import type { ModelPlan } from './planned-version.ts';
 import type { ProbeShape } from './trial/synthetic-input.ts';
+import type { TrialFindings } from './trial/trial-findings.ts';
 
 /** What exists once a version is loaded. */
 export interface Served {
@@ -20,6 +23,12 @@ export interface Served {
   readonly probe?: ProbeShape | undefined;
 }
 
+/** How it is known that a version is to be served as it is. */
+export interface ServingEvidence {
+  readonly session: SessionInfo;
+  readonly trial: TrialFindings;
+}
+
 export interface Placement {
   readonly provider: ExecutionProvider;
   readonly deviceId: number;
@@ -28,6 +37,8 @@ export interface Placement {
 export interface Servable {
   readonly ref: ModelRef;
   readonly config: ModelConfig;
+  /** Everything that was known before it was loaded. */
+  readonly plan: ModelPlan;
   /** `onnxruntime_onnx` or `ensemble`, as Triton names them. */
   readonly platform: 'onnxruntime_onnx' | 'ensemble';
   readonly statistics: ModelStatistics;
@@ -51,6 +62,12 @@ export interface Servable {
   readonly cacheBytes?: number | undefined;
   /** Times that its batches are predicted to take; absent for what runs none of its own. */
   readonly predictions?: readonly Prediction[] | undefined;
+  /** Times that its batches were seen to take; absent for what runs none of its own. */
+  readonly learnedCosts?: readonly LearnedCost[] | undefined;
+  /** Time within which a call without a deadline should be answered; absent for what has no queue of its own. */
+  readonly usualObjectiveMs?: number | undefined;
+  /** Absent before it was loaded, and for what has no session of its own. */
+  readonly evidence?: ServingEvidence | undefined;
   /** Share of padding among the elements along its length that it computed; `undefined` where its requests are not padded. */
   readonly paddingShare?: number | undefined;
   /** @throws InferError `model_not_ready`, with what it is doing instead. */

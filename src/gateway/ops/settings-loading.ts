@@ -28,7 +28,7 @@ export interface SettingInForce {
   readonly key: keyof Settings;
   /** `undefined` where it would have to be given, and is not. */
   readonly value: unknown;
-  /** A flag, a variable, the path of a file, or `default`. */
+  /** A flag, a variable, `file:line:column`, or `default`. */
   readonly origin: string;
 }
 

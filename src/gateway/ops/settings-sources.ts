@@ -26,7 +26,7 @@ export interface SettingsSources {
 
 export interface GivenSetting {
   readonly value: unknown;
-  /** A flag, a variable, or the path of a file. */
+  /** A flag, a variable, or `file:line:column`. */
   readonly origin: string;
 }
 
@@ -77,7 +77,9 @@ function readFile({ file, cwd }: SettingsSources, problems: string[]): GivenSett
   for (const setting of SETTINGS) {
     const value = parsed.value[setting.key];
     if (value === undefined) continue;
-    given.set(setting.key, { value: locate(setting, value, path.dirname(filePath)), origin: name });
+    const { line, column } = parsed.locate([setting.key]);
+    const origin = `${name}:${line}:${column}`;
+    given.set(setting.key, { value: locate(setting, value, path.dirname(filePath)), origin });
   }
   return given;
 }

@@ -44,6 +44,7 @@ describe.each(['v1', 'v1alpha'])('server reflection %s', (version) => {
             { name: 'inference.GRPCInferenceService' },
             { name: 'xds.service.orca.v3.OpenRcaService' },
             { name: 'grpc.reflection.v1.ServerReflection' },
+            { name: 'tensorgate.v1.Models' },
             { name: 'tensorgate.v1.Traffic' },
             { name: 'tensorgate.v1.Rollout' },
           ],

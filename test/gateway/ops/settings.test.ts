@@ -101,7 +101,7 @@ describe('precedence', () => {
     const described = describeSettings(
       readSources({ cwd, env: { TENSORGATE_GRPC_PORT: '2' }, flags: { httpPort: 3 } }),
     );
-    expect(described).toContainEqual({ key: 'host', value: '10.0.0.1', origin: 'tensorgate.yaml' });
+    expect(described).toContainEqual({ key: 'host', value: '10.0.0.1', origin: 'tensorgate.yaml:1:7' });
     expect(described).toContainEqual({ key: 'grpcPort', value: 2, origin: 'TENSORGATE_GRPC_PORT' });
     expect(described).toContainEqual({ key: 'httpPort', value: 3, origin: '--http-port' });
     expect(described).toContainEqual({ key: 'logFormat', value: 'json', origin: 'default' });

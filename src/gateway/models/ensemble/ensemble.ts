@@ -62,7 +62,7 @@ export class Ensemble implements Servable, Batcher {
   /** What waits, waits in the queues of its steps' models, and is counted there. */
   readonly queuedRequests = 0;
   readonly queuedRows = 0;
-  readonly #plan: ModelPlan;
+  readonly plan: ModelPlan;
   readonly #dependencies: EnsembleDependencies;
   readonly #runs = new Set<EnsembleRun>();
   /** Who waits until nothing is in flight. */
@@ -77,7 +77,7 @@ export class Ensemble implements Servable, Batcher {
   constructor(plan: ModelPlan, dependencies: EnsembleDependencies) {
     this.ref = plan.ref;
     this.config = plan.config;
-    this.#plan = plan;
+    this.plan = plan;
     this.#dependencies = dependencies;
   }
 
@@ -108,9 +108,9 @@ export class Ensemble implements Servable, Batcher {
   /** Does not wait for the models of its steps: where they are not there yet, it becomes READY when they are. */
   async load(): Promise<void> {
     try {
-      if (this.#plan.problem !== undefined) throw new Error(this.#plan.problem);
+      if (this.plan.problem !== undefined) throw new Error(this.plan.problem);
       const hasLabels = this.config.output.some(({ label_filename }) => label_filename !== undefined);
-      if (hasLabels) this.#files = await readModelFiles(this.#plan.directory, this.config);
+      if (hasLabels) this.#files = await readModelFiles(this.plan.directory, this.config);
       const graph = readEnsembleGraph(this.config);
       const names = new Set(graph.steps.map(({ model }) => model));
       this.#graph = graph;
@@ -150,7 +150,7 @@ export class Ensemble implements Servable, Batcher {
       graph,
       signature,
       forecast,
-      objectiveMs: this.#plan.objectiveMs,
+      objectiveMs: this.plan.objectiveMs,
     };
     const run = new EnsembleRun(place, { tensors, call, terms, wanted });
     this.#runs.add(run);
@@ -213,7 +213,7 @@ export class Ensemble implements Servable, Batcher {
     if (loading !== undefined) return { state: 'LOADING', detail: stateOf(loading) };
     const signatures = models.map((model) => model.ready.signature);
     const signature = resolveEnsemble(this.config, graph, signatures, this.#files);
-    checkCallable(this.ref.name, signature, this.#plan);
+    checkCallable(this.ref.name, signature, this.plan);
     const down = models.find(({ state }) => state !== 'READY');
     if (down !== undefined) {
       return { state: 'UNAVAILABLE', detail: stateOf(down), signature, down };

@@ -8,6 +8,7 @@ import type { OutputAxes } from '../../batch/batch.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
 import { compareTogether, type RunRows } from './row-independence.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
+import { Tally } from './tally.ts';
 
 /** Numbers of rows that the other proof does not try. */
 const COUNTS = [2, 3, 7] as const;
@@ -15,6 +16,7 @@ const COUNTS = [2, 3, 7] as const;
 /**
  * Runs other numbers of rows, and rows that are all zero: the first axis of an output may be a count that depends on values, such as
  * the number of objects in an image. By chance it may equal the number of rows.
+ * @param tally counts what is compared
  * @returns why the rows are not independent, or `undefined` where no dependence was found.
  */
 export async function findCountDependence(
@@ -22,6 +24,7 @@ export async function findCountDependence(
   inputs: readonly ModelTensor[],
   shape: ProbeShape,
   axes?: OutputAxes,
+  tally = new Tally(),
 ): Promise<string | undefined> {
   const zero = syntheticRow(inputs, { ...shape, range: 'zero', random: seededRandom(1), magnitude: 1 });
   const takesZeros = (await run([zero])).kind === 'ok';
@@ -29,7 +32,7 @@ export async function findCountDependence(
     const random = seededRandom(100 + count);
     const rows = Array.from({ length: count }, () => syntheticRow(inputs, { ...shape, random, magnitude: 1 }));
     if (takesZeros) rows.push(zero);
-    const dependence = await compareTogether(run, rows, axes);
+    const dependence = await compareTogether(run, rows, axes, { tally });
     if (dependence !== undefined) return dependence;
   }
   return undefined;

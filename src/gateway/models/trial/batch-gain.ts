@@ -7,8 +7,15 @@ const LEAST_GAIN = 1.05;
 /** Smaller batches do not show whether larger ones would pay. */
 const LEAST_ROWS = 4;
 
-/** @returns a sentence for the log, or `undefined` where batching pays, or too little was measured. */
-export function describeLackOfGain(measured: readonly Measured[]): string | undefined {
+/** The batch size with the least time per row, beside as many runs of one row. */
+export interface BatchGain {
+  readonly rows: number;
+  readonly batchMs: number;
+  readonly oneByOneMs: number;
+}
+
+/** @returns `undefined` where too little was measured. */
+export function findBatchGain(measured: readonly Measured[]): BatchGain | undefined {
   const openAxisSize = measured[0]?.openAxisSize;
   // The fastest run of each size: a busy machine only slows runs down.
   const fastest = new Map<number, number>();
@@ -20,9 +27,16 @@ export function describeLackOfGain(measured: readonly Measured[]): string | unde
   const batches = [...fastest].filter(([rows]) => rows >= LEAST_ROWS);
   const [best] = batches.sort(([rows, ms], [others, otherMs]) => ms / rows - otherMs / others);
   if (single === undefined || best === undefined) return undefined;
-  const [rows, ms] = best;
-  if ((single * rows) / ms >= LEAST_GAIN) return undefined;
-  return `batching does not pay for this model: ${rows} rows take ${inMs(ms)} in one batch and ${inMs(single * rows)} one by one; max_batch_size: 0 turns it off`;
+  const [rows, batchMs] = best;
+  return { rows, batchMs, oneByOneMs: single * rows };
+}
+
+/** @returns a sentence for the log, or `undefined` where batching pays, or too little was measured. */
+export function describeLackOfGain(measured: readonly Measured[]): string | undefined {
+  const gain = findBatchGain(measured);
+  if (gain === undefined || gain.oneByOneMs / gain.batchMs >= LEAST_GAIN) return undefined;
+  const { rows, batchMs, oneByOneMs } = gain;
+  return `batching does not pay for this model: ${rows} rows take ${inMs(batchMs)} in one batch and ${inMs(oneByOneMs)} one by one; max_batch_size: 0 turns it off`;
 }
 
 function inMs(ms: number): string {

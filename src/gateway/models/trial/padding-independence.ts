@@ -14,6 +14,7 @@ import { isMask, type LengthAxis, type Padding } from '../../repository/signatur
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
 import { compareTogether, outputWithNaN, type RunRows, reasonOf } from './row-independence.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
+import { Tally } from './tally.ts';
 
 /** Lengths as shares of the longest: 31, 14, 9, 5 and 1 of 31. Padding of far more than the grid ever adds shows any leak. */
 const SHARES = [1, 0.45, 0.3, 0.16, 0.03] as const;
@@ -23,6 +24,8 @@ const PADDED = { cause: 'when it is padded' } as const;
 export interface PaddingProbe {
   readonly shape: ProbeShape;
   readonly axes?: OutputAxes;
+  /** Counts what is compared. */
+  readonly tally?: Tally;
 }
 
 /**
@@ -33,7 +36,7 @@ export async function provePadding(
   run: RunRows,
   inputs: readonly ModelTensor[],
   lengths: LengthAxis,
-  { shape, axes }: PaddingProbe,
+  { shape, axes, tally = new Tally() }: PaddingProbe,
 ): Promise<Padding> {
   const made = (size: number, round: number): InferTensors => madeRow(inputs, lengths, shape, size, round);
   const sizes = await sizesToTry(async (size) => run([made(size, 0)]), usualLength(inputs, lengths, shape));
@@ -53,7 +56,7 @@ export async function provePadding(
   const proven = { ...lengths, outputs };
   for (let round = 0; round < ROUNDS; round++) {
     const rows = sizes.map((size, index) => made(size, round * SHARES.length + index + 1));
-    const change = await compareTogether(run, rows, axes, { ...PADDED, lengths: proven });
+    const change = await compareTogether(run, rows, axes, { ...PADDED, lengths: proven, tally });
     if (change !== undefined) return off(change);
   }
   return { kind: 'on', lengths: proven };

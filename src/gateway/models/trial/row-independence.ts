@@ -16,6 +16,7 @@ import type { RunOutcome } from '../../batch/run-outcome.ts';
 import type { LengthAxis } from '../../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
+import { Tally } from './tally.ts';
 
 /**
  * Largest difference that rounding explains, as a share of the largest magnitude in the output (at least 1): BF16 has 8 bits, FP16
@@ -33,17 +34,21 @@ const ROUNDS = 3;
 
 export type RunRows = (rows: readonly InferTensors[]) => Promise<RunOutcome>;
 
-/** @returns why the rows are not independent, or `undefined` where no dependence was found. */
+/**
+ * @param tally counts what is compared
+ * @returns why the rows are not independent, or `undefined` where no dependence was found.
+ */
 export async function findRowDependence(
   run: RunRows,
   inputs: readonly ModelTensor[],
   shape: ProbeShape,
   axes?: OutputAxes,
+  tally = new Tally(),
 ): Promise<string | undefined> {
   for (let round = 0; round < ROUNDS; round++) {
     const random = seededRandom(round + 1);
     const rows = MAGNITUDES.map((magnitude) => syntheticRow(inputs, { ...shape, random, magnitude }));
-    const dependence = await compareTogether(run, rows, axes);
+    const dependence = await compareTogether(run, rows, axes, { tally });
     if (dependence !== undefined) return dependence;
   }
   return undefined;
@@ -52,11 +57,10 @@ export async function findRowDependence(
 /** How rows run together are parted, and what their answers may depend on. */
 interface Company {
   readonly lengths?: LengthAxis | undefined;
-  /** Such as `with the rows beside it`. */
-  readonly cause: string;
+  /** Such as `with the rows beside it`, which is the default. */
+  readonly cause?: string;
+  readonly tally?: Tally;
 }
-
-const BESIDE: Company = { cause: 'with the rows beside it' };
 
 /**
  * The same with given rows, which can share a batch and should be unlike.
@@ -66,7 +70,7 @@ export async function compareTogether(
   run: RunRows,
   rows: readonly InferTensors[],
   axes?: OutputAxes,
-  { lengths, cause }: Company = BESIDE,
+  { lengths, cause = 'with the rows beside it', tally = new Tally() }: Company = {},
 ): Promise<string | undefined> {
   const together = await run(rows);
   if (together.kind !== 'ok') return `a batch of ${rows.length} rows does not run (${reasonOf(together)})`;
@@ -80,8 +84,9 @@ export async function compareTogether(
   for (const [index, row] of rows.entries()) {
     const apart = await run([row]);
     if (apart.kind !== 'ok') return `a single row does not run (${reasonOf(apart)})`;
-    const difference = compare(parts[index] ?? [], apart.outputs, cause);
+    const difference = compare(parts[index] ?? [], apart.outputs, cause, tally);
     if (difference !== undefined) return difference;
+    tally.rows++;
   }
   return undefined;
 }
@@ -106,20 +111,25 @@ export function reasonOf(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
   }
 }
 
-function compare(together: readonly OutputTensor[], apart: readonly OutputTensor[], cause: string): string | undefined {
+function compare(
+  together: readonly OutputTensor[],
+  apart: readonly OutputTensor[],
+  cause: string,
+  tally: Tally,
+): string | undefined {
   for (const [index, single] of apart.entries()) {
     const beside = together[index];
     if (beside === undefined || String(beside.shape) !== String(single.shape)) {
       return `output '${single.name}' of a row has the shape [${single.shape}] by itself and [${beside?.shape}] in a batch`;
     }
-    const off = difference(beside, single);
+    const off = difference(beside, single, tally);
     if (off !== undefined) return `output '${single.name}' of a row changes by ${off} ${cause}`;
   }
   return undefined;
 }
 
 /** The largest difference where it is above what rounding explains; any at all where the datatype is exact. */
-function difference(beside: OutputTensor, alone: OutputTensor): string | undefined {
+function difference(beside: OutputTensor, alone: OutputTensor, tally: Tally): string | undefined {
   const read = READERS[alone.datatype];
   if (read === undefined) return Buffer.compare(beside.data, alone.data) === 0 ? undefined : 'at least one value';
   const size = DATATYPE_BYTES[alone.datatype] ?? 1;
@@ -134,7 +144,9 @@ function difference(beside: OutputTensor, alone: OutputTensor): string | undefin
     if (Number.isFinite(y)) largest = Math.max(largest, Math.abs(y));
     off = Math.max(off, Number.isFinite(x) && Number.isFinite(y) ? Math.abs(x - y) : Number.POSITIVE_INFINITY);
   }
-  return off > (ROUNDING[alone.datatype] ?? 0) * largest ? off.toPrecision(2) : undefined;
+  if (off > (ROUNDING[alone.datatype] ?? 0) * largest) return off.toPrecision(2);
+  tally.note(off / largest);
+  return undefined;
 }
 
 /** The name of a floating-point output that holds NaN, if one does: NaN equals NaN, and would prove nothing. */

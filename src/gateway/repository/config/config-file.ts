@@ -6,6 +6,7 @@
 import path from 'node:path';
 import { messageOf } from '../../../error-message.ts';
 import { readText } from '../disk.ts';
+import { type ConfigOrigins, originsIn } from './config-origins.ts';
 import { readPbtxt } from './config-pbtxt.ts';
 import type { Remark } from './config-remark.ts';
 import { checkRules } from './config-rules.ts';
@@ -19,10 +20,13 @@ import { readYaml } from './yaml-document.ts';
 /** At most one of them lies beside a model's versions. */
 export const CONFIG_NAMES = ['config.yaml', 'config.yml', 'config.json', 'config.pbtxt'] as const;
 
+export type { ConfigOrigins };
+
 export interface ReadConfig {
   readonly config: ModelConfig;
   /** Fields without effect, each as `file:line:column: field, and reason`. */
   readonly warnings: readonly string[];
+  readonly origins: ConfigOrigins;
 }
 
 type Form = 'yaml' | 'pbtxt' | 'request';
@@ -45,7 +49,7 @@ export interface ConfigText {
  * @throws ModelConfigError with every problem that there is.
  */
 export async function readModelConfig(configPath: string | undefined, modelName: string): Promise<ReadConfig> {
-  if (configPath === undefined) return { config: MODEL_CONFIG.parse({}), warnings: [] };
+  if (configPath === undefined) return { config: MODEL_CONFIG.parse({}), warnings: [], origins: new Map() };
   const form = path.extname(configPath) === '.pbtxt' ? 'pbtxt' : 'yaml';
   return parseModelConfig({ text: await readConfigText(configPath), name: configPath, form }, modelName);
 }
@@ -75,7 +79,7 @@ export function parseModelConfig({ text, name, form }: ConfigText, modelName: st
     return refuse(all.slice(0, MAX_PROBLEMS).map(place));
   }
   const shown = warnings.slice(0, MAX_PROBLEMS).map((warning) => describeProblem(name, place(warning)));
-  return { config: accelerated(config), warnings: shown };
+  return { config: accelerated(config), warnings: shown, origins: originsIn({ content, locate }, name) };
 }
 
 async function readConfigText(configPath: string): Promise<string> {

@@ -25,7 +25,7 @@ export function checkSchema<Schema extends z.ZodType>(
 }
 
 export type Parsed<T> =
-  | { readonly kind: 'value'; readonly value: T }
+  | { readonly kind: 'value'; readonly value: T; readonly locate: Located['locate'] }
   /** Each is `file:line:column: what is wrong`. */
   | { readonly kind: 'problems'; readonly problems: readonly string[] };
 
@@ -35,9 +35,12 @@ export function checkDocument<Schema extends z.ZodType>(
   file: string,
   schema: Schema,
 ): Parsed<z.output<Schema>> {
-  const checked = read.kind === 'document' ? checkSchema(read.document, schema) : read;
-  if (checked.kind === 'value') return checked;
-  return { kind: 'problems', problems: checked.problems.map((problem) => describeProblem(file, problem)) };
+  const describe = (problems: readonly Problem[]): Parsed<never> => {
+    return { kind: 'problems', problems: problems.map((problem) => describeProblem(file, problem)) };
+  };
+  if (read.kind === 'problems') return describe(read.problems);
+  const checked = checkSchema(read.document, schema);
+  return checked.kind === 'value' ? { ...checked, locate: read.document.locate } : describe(checked.problems);
 }
 
 /** The keys of the object schema at `path`, looking through optional and default wrappers. */

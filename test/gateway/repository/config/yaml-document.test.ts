@@ -9,11 +9,10 @@ const SCHEMA = z.strictObject({
   list: z.array(z.strictObject({ name: z.string() })).optional(),
 });
 
-test('a document that fits is its value, with defaults', () => {
-  expect(parseYaml('list: [{ name: a }]', 'f', SCHEMA)).toEqual({
-    kind: 'value',
-    value: { size: 4, nested: { deep: {} }, list: [{ name: 'a' }] },
-  });
+test('a document that fits is its value, with defaults, and says where its fields are', () => {
+  const parsed = parseYaml('list: [{ name: a }]', 'f', SCHEMA);
+  expect(parsed).toMatchObject({ kind: 'value', value: { size: 4, nested: { deep: {} }, list: [{ name: 'a' }] } });
+  expect(parsed.kind === 'value' && parsed.locate(['list'])).toEqual({ line: 1, column: 7 });
 });
 
 test.each([

@@ -1,0 +1,146 @@
+/**
+ * How one version of a model is served, and why: the JSON of `tensorgate.v1.Models/Explain` and of `tensorgate explain --json`
+ * (docs/explain.md). `null` stands for what does not apply, or what a server does not say.
+ */
+
+import type { Shape } from './tensor.ts';
+
+export interface ModelExplanation {
+  readonly model: string;
+  readonly version: string;
+  readonly state: string;
+  /** Why it is not ready, or how it is served, in a line. */
+  readonly reason: string;
+  readonly platform: string;
+  /** The ONNX file. */
+  readonly file: string | null;
+  readonly inputs: readonly ExplainedTensor[];
+  readonly outputs: readonly ExplainedTensor[];
+  /** Inputs that keep the default of the model: no request may bring them. */
+  readonly fixed_inputs: readonly string[];
+  readonly batching: ExplainedBatching | null;
+  /** Steps of an ensemble; empty for any other model. */
+  readonly steps: readonly { readonly model: string; readonly version: string }[];
+  readonly execution: ExplainedExecution | null;
+  /** Times of batches, the shape that ran last first; empty before any was measured. */
+  readonly costs: readonly ExplainedCost[];
+  readonly limits: ExplainedLimits | null;
+  readonly traffic: ExplainedTraffic;
+  readonly objective: { readonly ms: number; readonly is_derived: boolean } | null;
+  /** The settings that decided something of the above. */
+  readonly settings: readonly ExplainedSetting[];
+  /** Of a server other than tensorgate: what its API does not say. */
+  readonly unknown: readonly string[];
+}
+
+export interface ExplainedTensor {
+  readonly name: string;
+  readonly datatype: string;
+  /** As clients see it: -1 takes any size. */
+  readonly shape: Shape;
+  /** A name of the model for each open axis, a size for each other; `null` where the model names none. */
+  readonly axes: readonly (number | string)[] | null;
+  /** The axis along which requests are stacked; `shared`: one value for all rows of a batch; `null`: none is stacked. */
+  readonly batch_axis: number | 'shared' | null;
+  readonly labels: { readonly file: string; readonly count: number } | null;
+}
+
+/** What runs have shown: how many rows were compared, and by which share of the largest value two answers differed at most. */
+export interface ExplainedProof {
+  readonly rows_compared: number;
+  readonly largest_difference: number;
+}
+
+export interface ExplainedBatching {
+  readonly enabled: boolean;
+  /** Rows of the largest batch; 1 without batching. */
+  readonly max_rows: number;
+  /** Why requests are not batched; `null` where they are. */
+  readonly reason: string | null;
+  readonly max_queue_delay_us: number;
+  readonly preferred_rows: readonly number[];
+  readonly row_check: {
+    /** `independent` and `dependent` are shown by runs; `not_run` says why no run was needed. */
+    readonly result: 'independent' | 'dependent' | 'not_run';
+    readonly reason: string | null;
+    readonly proof: ExplainedProof | null;
+  } | null;
+  /** What the names of the axes say against one batch axis, which the row check has settled. */
+  readonly axis_doubt: string | null;
+  /** Requests of unlike length in one batch; `null` for a model without a length. */
+  readonly padding: {
+    readonly enabled: boolean;
+    readonly reason: string | null;
+    readonly proof: ExplainedProof | null;
+  } | null;
+  /** Rows with recorded answers that were given again. */
+  readonly golden_rows: number;
+  /** The batch size with the least time per row, beside as many runs of one row. */
+  readonly gain: { readonly rows: number; readonly batch_ms: number; readonly one_by_one_ms: number } | null;
+}
+
+export interface ExplainedExecution {
+  readonly provider: string;
+  /** One for each instance: such as `cpu` or `cuda:0`. */
+  readonly instances: readonly string[];
+  /** In the order of preference. */
+  readonly preferred: readonly string[];
+  /** Preferred providers that are not used. */
+  readonly refused: readonly { readonly provider: string; readonly reason: string }[];
+  /** Providers that this build knows and no one asked for. */
+  readonly not_preferred: readonly string[];
+}
+
+export interface ExplainedCost {
+  /** Elements of all inputs in one row, and the size of the longest open axis; `null` where only batches of all shapes are known together. */
+  readonly row_elements: number | null;
+  readonly length: number | null;
+  readonly rows: number;
+  /** Time that such a batch takes as a rule. */
+  readonly ms: number;
+  readonly fastest_ms: number | null;
+}
+
+/** Limits of one request; `null`: there is none. */
+export interface ExplainedLimits {
+  readonly max_message_bytes: number;
+  readonly max_json_bytes: number;
+  readonly max_output_bytes: number;
+  readonly max_rows: number;
+  /** Elements of all inputs in one row; `null` where the model leaves sizes open. */
+  readonly row_elements: number | null;
+  readonly max_inputs: number;
+  readonly max_outputs: number;
+  readonly max_axes: number;
+  readonly max_name_bytes: number;
+  readonly max_id_bytes: number;
+  readonly max_parameters: number;
+  readonly default_deadline_ms: number;
+  readonly max_deadline_ms: number;
+  readonly max_run_ms: number;
+  readonly max_queue_requests: number | null;
+  readonly max_queue_bytes: number;
+}
+
+export interface ExplainedTraffic {
+  /** The version that answers a request without a version; `null` where none is ready or it is not known. */
+  readonly default_version: string | null;
+  readonly versions: readonly { readonly version: string; readonly state: string }[];
+  /** How the version of a request without one is chosen. */
+  readonly choice: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface ExplainedSetting {
+  readonly name: string;
+  readonly value: string;
+  readonly origin: SettingOrigin;
+}
+
+export type SettingOrigin =
+  | { readonly kind: 'file'; readonly file: string; readonly line: number; readonly column: number }
+  | { readonly kind: 'flag' | 'environment'; readonly name: string }
+  /** A configuration that came with a load request. */
+  | { readonly kind: 'request' }
+  /** No one gave it: `from` says what it follows from. */
+  | { readonly kind: 'derived' | 'default'; readonly from: string };
