@@ -46,10 +46,25 @@ async function explainFailure(
   if (error.status === 'NOT_FOUND' && error.model !== undefined) {
     return `${describeRefusal(error)}${await nearestModels(client, error.model)}`;
   }
+  const remedy = remedyFor(error);
+  if (remedy !== undefined) return `${describeRefusal(error)}: ${remedy}`;
   const http = /^Received HTTP status code (\d+)/.exec(error.message)?.[1];
   if (http !== undefined)
     return `${address.target} answers over HTTP/2, but not with gRPC (HTTP status ${http}): give the gRPC port`;
   return UNREACHED.has(error.status) ? findConnectionFault(address, tls) : undefined;
+}
+
+/** What to do about a call that the server does not let this client make; `undefined` for any other failure. */
+function remedyFor({ status, message }: InferenceError): string | undefined {
+  if (status === 'UNAUTHENTICATED') return "give a token, as in --header 'authorization: Bearer TOKEN'";
+  if (status === 'PERMISSION_DENIED') {
+    return message.includes('controlPrincipals')
+      ? 'give a client certificate that the server lists in controlPrincipals, with --tls-cert and --tls-key'
+      : 'a policy of the server, or of the mesh before it, denies this call to you';
+  }
+  if (status !== 'UNIMPLEMENTED') return undefined;
+  if (message.includes('only on the admin port')) return 'give that port with --url (serve --admin-port)';
+  return 'this server, or this port of it, does not offer the call';
 }
 
 /** `undefined` where no option asks for TLS. */

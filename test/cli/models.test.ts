@@ -22,12 +22,16 @@ const METADATA = {
 const CONFIGS: Record<string, Message> = {
   gate: {
     max_batch_size: 64,
+    instance_group: [{ kind: 'KIND_CPU', count: 3 }],
     parameters: {
       batching: { string_value: 'on (axis 0, max 64)' },
       execution_provider: { string_value: 'cpu' },
     },
   },
-  fixed: { parameters: { batching: { string_value: "off: output 'y' has a fixed first axis" } } },
+  fixed: {
+    instance_group: [{ kind: 'KIND_GPU', count: 2 }],
+    parameters: { batching: { string_value: "off: output 'y' has a fixed first axis" } },
+  },
   triton: { max_batch_size: 8, dynamic_batching: { preferred_batch_size: [8] } },
   still: { max_batch_size: 8 },
   single: { max_batch_size: 0 },
@@ -54,10 +58,10 @@ test('lists models by name and version, with their inputs, outputs, and why batc
   const ended = await models(repository(['gate', '10'], ['gate', '9'], ['fixed', '1']));
   expect(ended).toMatchObject({ code: 0, stderr: '' });
   expect(rows(ended)).toEqual([
-    ['model', 'version', 'state', 'inputs', 'outputs', 'batching'],
-    ['fixed', '1', 'READY', 'x FP32[-1,2]', 'y INT64[-1]', "off: output 'y' has a fixed first axis"],
-    ['gate', '9', 'READY', 'x FP32[-1,2]', 'y INT64[-1]', 'on (axis 0, max 64)'],
-    ['gate', '10', 'READY', 'x FP32[-1,2]', 'y INT64[-1]', 'on (axis 0, max 64)'],
+    ['model', 'version', 'state', 'default', 'instances', 'inputs', 'outputs', 'batching'],
+    ['fixed', '1', 'READY', 'yes', '2 on gpu', 'x FP32[-1,2]', 'y INT64[-1]', "off: output 'y' has a fixed first axis"],
+    ['gate', '9', 'READY', '3 on cpu', 'x FP32[-1,2]', 'y INT64[-1]', 'on (axis 0, max 64)'],
+    ['gate', '10', 'READY', 'yes', '3 on cpu', 'x FP32[-1,2]', 'y INT64[-1]', 'on (axis 0, max 64)'],
   ]);
 });
 
@@ -71,7 +75,7 @@ test('reads from the configuration whether another server batches', async () => 
   ]);
 });
 
-test('lists models that are not ready last, with the reason, and leaves out models that were never loaded', async () => {
+test('lists models that are not ready last, with the reason, also models that were never loaded', async () => {
   const index = [
     { name: 'gate', version: '1', state: 'READY', reason: '' },
     { name: 'lost', version: '3', state: 'UNAVAILABLE', reason: 'restarting: attempt 7, next in 12 s' },
@@ -83,10 +87,11 @@ test('lists models that are not ready last, with the reason, and leaves out mode
     [''],
     ['model', 'version', 'state', 'reason'],
     ['lost', '3', 'UNAVAILABLE', 'restarting: attempt 7, next in 12 s'],
+    ['never', 'not loaded'],
   ]);
   server?.forceShutdown();
   const { stdout } = await models(methods, '--json');
-  expect(JSON.parse(stdout)).toMatchObject([{ name: 'gate', state: 'READY' }, index[1]]);
+  expect(JSON.parse(stdout)).toMatchObject([{ name: 'gate', state: 'READY' }, index[1], index[2]]);
 });
 
 test('prints the same as JSON', async () => {
@@ -96,10 +101,13 @@ test('prints the same as JSON', async () => {
       name: 'gate',
       version: '1',
       state: 'READY',
+      default: true,
+      reason: '',
+      instances: 3,
+      execution_provider: 'cpu',
       ...METADATA,
       max_batch_size: 64,
       batching: 'on (axis 0, max 64)',
-      execution_provider: 'cpu',
     },
   ]);
 });
