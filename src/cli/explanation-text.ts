@@ -14,10 +14,11 @@ import { alignedLines } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 
 export function formatExplanation(explanation: ModelExplanation): string {
-  const { model, version, state, reason, file, unknown } = explanation;
+  const { model, version, state, reason, file, notes, unknown } = explanation;
   const subject = version === '' ? model : `${model} version ${version}`;
   const head = [styleText('bold', toOneLine(`${subject}: ${state}`)), `  ${toOneLine(reason)}`];
   if (file !== null) head.push(`  ${toOneLine(file)}`);
+  for (const note of notes) head.push(`  ${toOneLine(note)}`);
   const sections = [
     section('signature', signatureRows(explanation)),
     section('batching', explanation.batching === null ? [] : batchingRows(explanation.batching)),

@@ -40,6 +40,7 @@ export async function explainByStandardApi(
     reason: entry?.reason ?? '',
     platform: metadata.platform,
     file: null,
+    notes: [],
     inputs: metadata.inputs.map((tensor) => tensorOf(tensor, config)),
     outputs: metadata.outputs.map((tensor) => tensorOf(tensor, config)),
     fixed_inputs: [],

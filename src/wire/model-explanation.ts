@@ -14,6 +14,8 @@ export interface ModelExplanation {
   readonly platform: string;
   /** The ONNX file. */
   readonly file: string | null;
+  /** How the served model differs from its file. */
+  readonly notes: readonly string[];
   readonly inputs: readonly ExplainedTensor[];
   readonly outputs: readonly ExplainedTensor[];
   /** Inputs that keep the default of the model: no request may bring them. */

@@ -19,7 +19,7 @@ export interface ModelsApi {
 }
 
 export function modelsRoutes(api: ModelsApi): Routes {
-  const { Explain } = loadCodecs<ModelsRpcs>('tensorgate.proto', 'tensorgate.v1.Models');
+  const { Explain } = loadCodecs<ModelsRpcs>('tensorgate.v1.Models');
   return new Map([
     [
       Explain.path,

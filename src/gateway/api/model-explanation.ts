@@ -35,6 +35,7 @@ export function explainModel(model: Servable, server: ExplainedServer): ModelExp
     reason: detail,
     platform,
     file: modelPaths[0] ?? null,
+    notes: model.evidence?.session.notes ?? [],
     steps: (config.ensemble_scheduling?.step ?? []).map(({ model_name, model_version }) => ({
       model: model_name,
       version: model_version === -1 ? '' : String(model_version),
