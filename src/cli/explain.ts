@@ -15,7 +15,7 @@ import { toOneLine } from './terminal-text.ts';
 import { withTrialServer } from './trial-server.ts';
 
 export interface ExplainFlags extends ConnectionOptions, ConfigFlags {
-  /** Of a repository only this model. */
+  /** The only model of a repository to explain. */
   readonly model?: string;
   readonly version?: string;
   readonly json?: boolean;
@@ -46,7 +46,7 @@ async function explainOnServer(model: string, flags: ExplainFlags): Promise<numb
   return explanation.state === 'READY' ? 0 : 1;
 }
 
-/** The calls that only tensorgate has, or that its operator keeps from us, are replaced by those of the protocol. */
+/** Where a server does not offer the call, or not to this client, the calls of the protocol replace it. */
 async function askServer(
   client: InferenceClient,
   model: string,

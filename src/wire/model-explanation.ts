@@ -31,7 +31,7 @@ export interface ModelExplanation {
   readonly objective: { readonly ms: number; readonly is_derived: boolean } | null;
   /** The settings that decided something of the above. */
   readonly settings: readonly ExplainedSetting[];
-  /** Of a server other than tensorgate: what its API does not say. */
+  /** Facts that the API of another server does not give; empty for tensorgate. */
   readonly unknown: readonly string[];
 }
 

@@ -18,7 +18,7 @@ function repositoryOf(models: Readonly<Record<string, Uint8Array | ModelFiles>>)
   return repository.directory;
 }
 
-/** Explains a model that is alone in its repository. */
+/** Explains the only model of a repository. */
 async function explain(model: Uint8Array | ModelFiles, ...flags: string[]): Promise<ModelExplanation> {
   const { code, stdout, stderr } = await runCommandLine(['explain', repositoryOf({ m: model }), '--json', ...flags]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

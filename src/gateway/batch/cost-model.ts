@@ -41,7 +41,7 @@ const MAX_CURVES = 64;
 const CONTENTION_SAMPLES = 16;
 const LEAST_MS = 1e-6;
 
-/** What is known of the batches of one shape and size. */
+/** The learned times of batches of one shape and size. */
 export interface LearnedCost {
   readonly size: RowSize;
   readonly rows: number;

@@ -16,7 +16,7 @@ const COUNTS = [2, 3, 7] as const;
 /**
  * Runs other numbers of rows, and rows that are all zero: the first axis of an output may be a count that depends on values, such as
  * the number of objects in an image. By chance it may equal the number of rows.
- * @param tally counts what is compared
+ * @param tally counts the comparisons
  * @returns why the rows are not independent, or `undefined` where no dependence was found.
  */
 export async function findCountDependence(

@@ -24,7 +24,7 @@ const PADDED = { cause: 'when it is padded' } as const;
 export interface PaddingProbe {
   readonly shape: ProbeShape;
   readonly axes?: OutputAxes;
-  /** Counts what is compared. */
+  /** Counts the comparisons. */
   readonly tally?: Tally;
 }
 

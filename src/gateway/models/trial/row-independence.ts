@@ -35,7 +35,7 @@ const ROUNDS = 3;
 export type RunRows = (rows: readonly InferTensors[]) => Promise<RunOutcome>;
 
 /**
- * @param tally counts what is compared
+ * @param tally counts the comparisons
  * @returns why the rows are not independent, or `undefined` where no dependence was found.
  */
 export async function findRowDependence(

@@ -1,4 +1,4 @@
-/** What a proof by running has compared, for whoever asks how well it is founded. */
+/** The extent of a proof by running: how much it compared, and how far answers were apart. */
 export class Tally {
   /** Rows whose answers were compared: run beside others, and by themselves. */
   rows = 0;
