@@ -18,12 +18,13 @@ export interface ConnectionOptions {
 
 const GROUP = 'Connection to the server:';
 
-export function addConnectionOptions(command: Command): Command {
+/** @param deadlineMs of each call, where the command line sets none */
+export function addConnectionOptions(command: Command, deadlineMs = 30_000): Command {
   const options = [
     new Option('--url <url>', 'gRPC address: HOST:PORT, or grpcs://HOST:PORT (or https://) for TLS')
       .env('TENSORGATE_URL')
       .default('127.0.0.1:8001'),
-    new Option('--deadline-ms <ms>', 'deadline of each call').argParser(parseCount).default(30_000),
+    new Option('--deadline-ms <ms>', 'deadline of each call').argParser(parseCount).default(deadlineMs),
     new Option('--tls-ca <file>', "PEM file with the root certificates that sign the server's; turns TLS on"),
     new Option('--tls-cert <file>', 'PEM file with the client certificate, for mTLS'),
     new Option('--tls-key <file>', 'PEM file with the private key of --tls-cert'),

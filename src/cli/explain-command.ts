@@ -11,15 +11,16 @@ export function addExplain(program: Command, { version, exit }: CommandContext):
     .description(
       'Explain how a model is served, and why: signature, batching and its proof, provider, cost, limits, versions, settings.',
     )
-    .argument('<what>', `${WHAT}, which is loaded and measured; with --url, the name of a model on a server`)
+    .argument('[what]', `${WHAT}, which is loaded and measured; with --url, the name of a model on a server`)
     .option('--model <name>', 'explain only this model of a repository')
     .option('--version <version>', 'version of the model (default: the version that answers requests without one)')
     .option('--json', 'print JSON')
     .addOption(configOption())
-    .action(async (what: string, flags: ExplainFlags, command: Command) => {
+    .action(async (what: string | undefined, flags: ExplainFlags, command: Command) => {
       const { explain } = await import('./explain.ts');
       // A variable of the shell must not turn a path into a name.
       const isNamed = command.getOptionValueSource('url') === 'cli';
+      if (isNamed && what === undefined) command.error('error: --url needs the name of a model');
       exit(await explain(what, givenSettings(command), { ...flags, isNamed }, version));
     });
   addConnectionOptions(explainCommand);

@@ -26,17 +26,19 @@ export interface ExplainFlags extends ConnectionOptions, ConfigFlags {
 /**
  * Explains a model on a server, or loads the models at a path and explains each. Returns the exit code: 1 where a model does not
  * load.
+ * @param what the name or the path; `undefined` stands for the repository of the settings
  * @param given settings of the command line, by key
  * @throws CliError
  */
 export function explain(
-  what: string,
+  what: string | undefined,
   given: SettingsSources['flags'],
   flags: ExplainFlags,
   version: string,
 ): Promise<number> {
-  const isName = flags.isNamed || (process.env['TENSORGATE_URL'] !== undefined && !existsSync(what));
-  return isName ? explainOnServer(what, flags) : explainAtPath(what, given, flags, version);
+  const hasServer = flags.isNamed || process.env['TENSORGATE_URL'] !== undefined;
+  if (what !== undefined && hasServer && (flags.isNamed || !existsSync(what))) return explainOnServer(what, flags);
+  return explainAtPath(what, given, flags, version);
 }
 
 async function explainOnServer(model: string, flags: ExplainFlags): Promise<number> {
@@ -62,7 +64,7 @@ async function askServer(
 }
 
 async function explainAtPath(
-  what: string,
+  what: string | undefined,
   given: SettingsSources['flags'],
   flags: ExplainFlags,
   version: string,

@@ -48,6 +48,9 @@ function watchOption(): Option {
   );
 }
 
+/** A large model may take as long. */
+const LOAD_LIMIT_MS = 600_000;
+
 function addControl(modelsCommand: Command, { exit }: CommandContext): void {
   addConnectionOptions(
     modelsCommand
@@ -59,6 +62,7 @@ function addControl(modelsCommand: Command, { exit }: CommandContext): void {
         const { loadModels } = await import('./model-control.ts');
         exit(await loadModels(models, flags));
       }),
+    LOAD_LIMIT_MS,
   );
   addConnectionOptions(
     modelsCommand

@@ -10,7 +10,7 @@ import { readCapacity } from '../gateway/ops/machine-capacity.ts';
 import type { Settings } from '../gateway/ops/settings.ts';
 import { SettingsError } from '../gateway/ops/settings-error.ts';
 import { completeSettings } from '../gateway/ops/settings-loading.ts';
-import { readSources, type SettingsSources } from '../gateway/ops/settings-sources.ts';
+import { type GivenSettings, readSources, type SettingsSources } from '../gateway/ops/settings-sources.ts';
 import { listNames, vacancyOf } from '../gateway/repository/model-repository.ts';
 import { openRepository } from '../gateway/repository/opened-repository.ts';
 import { CliError } from './cli-error.ts';
@@ -27,15 +27,16 @@ export interface TrialOptions {
 
 /**
  * Runs `work` with a client of a server that may load the models at a path.
+ * @param what `undefined` stands for the repository of the settings
  * @param work receives the names of the models
  * @throws RepositoryError where the path holds no model; CliError for wrong settings, and after an interruption
  */
 export async function withTrialServer(
-  what: string,
+  what: string | undefined,
   options: TrialOptions,
   work: (client: InferenceClient, names: readonly string[]) => Promise<void>,
 ): Promise<void> {
-  const repository = await openRepository(what);
+  const repository = await openRepository(placeOf(what, options));
   const stateDirectory = await fs.mkdtemp(path.join(os.tmpdir(), 'tensorgate-explain-'));
   try {
     const names = await listNames(repository.directory);
@@ -46,6 +47,27 @@ export async function withTrialServer(
     );
   } finally {
     await Promise.all([repository.close(), fs.rm(stateDirectory, { recursive: true, force: true })]);
+  }
+}
+
+function placeOf(what: string | undefined, { given, flags }: TrialOptions): string {
+  if (what !== undefined && given['modelRepository'] !== undefined) {
+    throw new CliError(`two places of models: '${what}' and --model-repository; give one of them`);
+  }
+  if (what !== undefined) return what;
+  const place = readGiven(given, flags).get('modelRepository')?.value;
+  if (typeof place === 'string') return place;
+  throw new CliError(
+    'no models to explain: give a path, as in npx tensorgate explain MODEL.onnx, or a name with --url',
+  );
+}
+
+/** @throws CliError with every problem of the sources */
+function readGiven(given: SettingsSources['flags'], flags: ConfigFlags): GivenSettings {
+  try {
+    return readSources(settingsSources(given, flags, process.env));
+  } catch (error) {
+    throw error instanceof SettingsError ? new CliError(error.message, { cause: error }) : error;
   }
 }
 
@@ -74,9 +96,9 @@ async function trialSettings(
   given: SettingsSources['flags'],
   flags: ConfigFlags,
   { repository, stateDirectory }: { readonly repository: string; readonly stateDirectory: string },
-): Promise<{ settings: Settings; sources: ReturnType<typeof readSources> }> {
+): Promise<{ settings: Settings; sources: GivenSettings }> {
+  const sources = readGiven({ ...given, modelRepository: repository }, flags);
   try {
-    const sources = readSources(settingsSources({ ...given, modelRepository: repository }, flags, process.env));
     const asked = completeSettings(sources);
     const { settings } = fitSettings(asked, sources, await readCapacity(asked));
     return { sources, settings: { ...settings, ...OWN_SETTINGS, stateDirectory } };
