@@ -145,21 +145,18 @@ function limitRows({ limits }: ModelExplanation): string[][] {
   return [
     [
       'message',
-      `${bytes(limits.max_message_bytes)}; JSON ${bytes(limits.max_json_bytes)}; outputs ${bytes(limits.max_output_bytes)}`,
+      `${bytes(limits.message_bytes)}; JSON ${bytes(limits.json_bytes)}; outputs ${bytes(limits.output_bytes)}`,
     ],
-    ['rows', `${limits.max_rows}${describeElements(limits)}`],
-    ['tensors', `${limits.max_inputs} inputs, ${limits.max_outputs} outputs, ${limits.max_axes} axes each`],
-    [
-      'names',
-      `${limits.max_name_bytes} bytes; request id ${limits.max_id_bytes} bytes; ${limits.max_parameters} parameters`,
-    ],
+    ['rows', `${limits.rows}${describeElements(limits)}`],
+    ['tensors', `${limits.inputs} inputs, ${limits.outputs} outputs, ${limits.axes} axes each`],
+    ['names', `${limits.name_bytes} bytes; request id ${limits.id_bytes} bytes; ${limits.parameters} parameters`],
     [
       'time',
-      `deadline ${limits.default_deadline_ms} ms where a call sets none, at most ${limits.max_deadline_ms} ms; run ${limits.max_run_ms} ms`,
+      `deadline ${limits.unset_deadline_ms} ms where a call sets none, at most ${limits.longest_deadline_ms} ms; run ${limits.longest_run_ms} ms`,
     ],
     [
       'queue',
-      `${limits.max_queue_requests === null ? 'any number of' : limits.max_queue_requests} requests, ${bytes(limits.max_queue_bytes)}`,
+      `${limits.queue_requests === null ? 'any number of' : limits.queue_requests} requests, ${bytes(limits.queue_bytes)}`,
     ],
   ];
 }

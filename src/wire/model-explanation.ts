@@ -105,23 +105,24 @@ export interface ExplainedCost {
 
 /** Limits of one request; `null`: there is none. */
 export interface ExplainedLimits {
-  readonly max_message_bytes: number;
-  readonly max_json_bytes: number;
-  readonly max_output_bytes: number;
-  readonly max_rows: number;
+  readonly message_bytes: number;
+  readonly json_bytes: number;
+  readonly output_bytes: number;
+  readonly rows: number;
   /** Elements of all inputs in one row; `null` where the model leaves sizes open. */
   readonly row_elements: number | null;
-  readonly max_inputs: number;
-  readonly max_outputs: number;
-  readonly max_axes: number;
-  readonly max_name_bytes: number;
-  readonly max_id_bytes: number;
-  readonly max_parameters: number;
-  readonly default_deadline_ms: number;
-  readonly max_deadline_ms: number;
-  readonly max_run_ms: number;
-  readonly max_queue_requests: number | null;
-  readonly max_queue_bytes: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly axes: number;
+  readonly name_bytes: number;
+  readonly id_bytes: number;
+  readonly parameters: number;
+  /** Deadline of a call that sets none. */
+  readonly unset_deadline_ms: number;
+  readonly longest_deadline_ms: number;
+  readonly longest_run_ms: number;
+  readonly queue_requests: number | null;
+  readonly queue_bytes: number;
 }
 
 export interface ExplainedTraffic {
