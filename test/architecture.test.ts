@@ -729,6 +729,7 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
     files: [
       'cli/serve.ts',
       'cli/stop-signals.ts',
+      'cli/trial-server.ts',
       'cli/doctor.ts',
       'cli/validate.ts',
       'cli/golden.ts',

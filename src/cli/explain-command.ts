@@ -18,10 +18,9 @@ export function addExplain(program: Command, { version, exit }: CommandContext):
     .addOption(configOption())
     .action(async (what: string | undefined, flags: ExplainFlags, command: Command) => {
       const { explain } = await import('./explain.ts');
-      // A variable of the shell must not turn a path into a name.
-      const isNamed = command.getOptionValueSource('url') === 'cli';
-      if (isNamed && what === undefined) command.error('error: --url needs the name of a model');
-      exit(await explain(what, givenSettings(command), { ...flags, isNamed }, version));
+      const server = command.getOptionValueSource('url');
+      if (server === 'cli' && what === undefined) command.error('error: --url needs the name of a model');
+      exit(await explain(what, givenSettings(command), { ...flags, server }, version));
     });
   addConnectionOptions(explainCommand);
   addSettingOptions(explainCommand);

@@ -19,8 +19,8 @@ export interface ExplainFlags extends ConnectionOptions, ConfigFlags {
   readonly model?: string;
   readonly version?: string;
   readonly json?: boolean;
-  /** `--url` is on the command line, so that the argument is a name. */
-  readonly isNamed: boolean;
+  /** What named a server: `cli` makes the argument a name, `env` only where no such path exists. */
+  readonly server: string | undefined;
 }
 
 /**
@@ -36,8 +36,9 @@ export function explain(
   flags: ExplainFlags,
   version: string,
 ): Promise<number> {
-  const hasServer = flags.isNamed || process.env['TENSORGATE_URL'] !== undefined;
-  if (what !== undefined && hasServer && (flags.isNamed || !existsSync(what))) return explainOnServer(what, flags);
+  const { server } = flags;
+  const isName = server === 'cli' || (server === 'env' && what !== undefined && !existsSync(what));
+  if (what !== undefined && isName) return explainOnServer(what, flags);
   return explainAtPath(what, given, flags, version);
 }
 
