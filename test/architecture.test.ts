@@ -727,6 +727,7 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
     what: 'reads the environment',
     pattern: /\bprocess\.env\b/,
     files: [
+      'cli/main.ts',
       'cli/serve.ts',
       'cli/stop-signals.ts',
       'cli/trial-server.ts',

@@ -13,6 +13,8 @@ const wanted = packageJson.engines.node;
 
 if (isSupportedNode(process.versions.node, wanted)) {
   // Nothing else may be loaded before the check: an unsupported Node might not even parse it.
+  const { useCompileCache } = await import('./compile-cache.ts');
+  useCompileCache(process.env);
   const { runProgram } = await import('./program.ts');
   process.exitCode = await runProgram(process.argv.slice(2), packageJson.version);
 } else {

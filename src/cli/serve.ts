@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { flushCompileCache } from 'node:module';
 import type { ModelSummary, Server } from '../gateway/main.ts';
 import { type FittedSettings, fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
@@ -118,7 +119,11 @@ async function serveUntilSignal(given: GivenSettings, version: string, cleanUp: 
   const takeAway = process.stderr.isTTY === true ? showLoading(process.stderr, models) : undefined;
   const endedEarly = await Promise.race([server.loaded, end]);
   takeAway?.();
-  if (endedEarly === undefined) reportStart(server, settings);
+  if (endedEarly === undefined) {
+    reportStart(server, settings);
+    // Node itself writes it only when a process ends in peace.
+    flushCompileCache();
+  }
   const exitCode = await end;
   await server.stop();
   await cleanUp();

@@ -4,6 +4,7 @@
  * THREAD-1: the thread ends between two runs, never inside one.
  */
 
+import { flushCompileCache } from 'node:module';
 import * as instance from './model-instance.ts';
 import type { InstanceSpec, LoadedInstance, Run, RunReport, SessionInfo } from './protocol.ts';
 import { RunChannel } from './run-channel.ts';
@@ -25,6 +26,8 @@ export async function load({ channel: address, mailboxPath, session }: InstanceS
     const before = new Set(threadIds());
     const info = await instance.load({ mailboxPath, spec: session });
     opened = { channel, info };
+    // Its process is killed in the end, and threads have a part of the cache each.
+    flushCompileCache();
     // This thread runs the session; the session has just started the threads of its pools.
     const own = ownThreadId();
     const threads = own === undefined ? [] : [own, ...threadIds().filter((id) => id !== own && !before.has(id))];

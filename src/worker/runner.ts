@@ -8,6 +8,7 @@
  * WORKER-1: no task is aborted and no pool is destroyed while its thread runs; only the gateway ends a run, by killing this process.
  */
 
+import { flushCompileCache } from 'node:module';
 import { extname } from 'node:path';
 import { Piscina } from 'piscina';
 import { messageOf } from '../error-message.ts';
@@ -56,6 +57,7 @@ async function load(instance: number, spec: InstanceSpec): Promise<void> {
     const served = pool.run(undefined, { name: 'serve' }).catch(() => {});
     instances.set(instance, { pool, served });
     send({ kind: 'loaded', instance, ...loaded });
+    flushCompileCache();
   } catch (error) {
     send({ kind: 'load-failed', instance, message: messageOf(error) });
     await pool.close();
