@@ -147,7 +147,7 @@ function limitRows({ limits }: ModelExplanation): string[][] {
       'message',
       `${bytes(limits.message_bytes)}; JSON ${bytes(limits.json_bytes)}; outputs ${bytes(limits.output_bytes)}`,
     ],
-    ['rows', `${limits.rows}${describeElements(limits)}`],
+    ['rows', `${limits.rows} in a batch${describeElements(limits)}`],
     ['tensors', `${limits.inputs} inputs, ${limits.outputs} outputs, ${limits.axes} axes each`],
     ['names', `${limits.name_bytes} bytes; request id ${limits.id_bytes} bytes; ${limits.parameters} parameters`],
     [

@@ -108,6 +108,7 @@ export interface ExplainedLimits {
   readonly message_bytes: number;
   readonly json_bytes: number;
   readonly output_bytes: number;
+  /** Rows of the largest batch. */
   readonly rows: number;
   /** Elements of all inputs in one row; `null` where the model leaves sizes open. */
   readonly row_elements: number | null;

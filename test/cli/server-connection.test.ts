@@ -156,7 +156,7 @@ test.each(['novalue', 'a b: c', ': x', 'grpc-timeout: 1S'])('the header %j is a 
 test('an unknown model is answered with the nearest name, an unknown version with those there are', async () => {
   const server = await startModels();
   const at = ['--url', server.grpc, '--json', '-'];
-  expect(await failureOf(['infer', 'n', ...at])).toMatch(/; did you mean 'm'\?\n$/);
+  expect(await failureOf(['infer', 'mm', ...at])).toMatch(/; did you mean 'm'\?\n$/);
   expect(await failureOf(['infer', 'another-model', ...at])).toMatch(/; known are m\n$/);
   expect(await failureOf(['infer', 'm', '--version', '9', ...at])).toMatch(/; versions of it are 1\n$/);
 });

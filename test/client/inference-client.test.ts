@@ -339,6 +339,25 @@ describe('the other calls', () => {
   });
 });
 
+test('loads and unloads models by the parameters of the protocol', async () => {
+  const seen: Message[] = [];
+  const note: UnaryHandler = ({ request }, reply) => {
+    seen.push(request);
+    reply(null, {});
+  };
+  await serve({ RepositoryModelLoad: note, RepositoryModelUnload: note });
+  await client.loadModel('m');
+  await client.loadModel('m', { config: '{}' });
+  await client.unloadModel('m');
+  await client.unloadModel('m', { dependents: true });
+  expect(seen).toMatchObject([
+    { model_name: 'm', parameters: {} },
+    { model_name: 'm', parameters: { config: { string_param: '{}' } } },
+    { model_name: 'm', parameters: {} },
+    { model_name: 'm', parameters: { unload_dependents: { bool_param: true } } },
+  ]);
+});
+
 describe('stream', () => {
   type StreamCall = ServerDuplexStream<Message, Message>;
 

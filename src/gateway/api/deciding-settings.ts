@@ -146,6 +146,7 @@ const GIVEN_ONLY = [
   'tensorgate.runner',
   'tensorgate.strict_execution_providers',
   'tensorgate.row_independence',
+  'tensorgate.split',
   'tensorgate.batch_axes',
   'tensorgate.padding',
   'tensorgate.probe_values',

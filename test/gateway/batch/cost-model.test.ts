@@ -453,3 +453,26 @@ describe('whatever it has seen', () => {
     );
   });
 });
+
+describe('the learned costs', () => {
+  test('are the sizes that were run, with the shape that ran last first', () => {
+    const bench = new Bench();
+    const long: RowSize = { elements: 64, length: 64 };
+    for (let round = 0; round < 4; round++) {
+      for (const rows of [1, 4]) bench.run(UNIT_ROW, rows, 2 * rows);
+      bench.run(long, 2, 40);
+    }
+    const { learned } = bench.model;
+    expect(learned.map(({ size, rows }) => [size.length, rows])).toEqual([
+      [64, 2],
+      [1, 1],
+      [1, 4],
+    ]);
+    for (const { ms, fastestMs } of learned) expect(ms).toBeGreaterThanOrEqual(fastestMs * 0.9);
+    expect(learned[0]?.fastestMs).toBe(40);
+  });
+
+  test('are none before the first run', () => {
+    expect(new CostModel().learned).toEqual([]);
+  });
+});

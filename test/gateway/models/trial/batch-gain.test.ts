@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeLackOfGain } from '../../../../src/gateway/models/trial/batch-gain.ts';
+import { describeLackOfGain, findBatchGain } from '../../../../src/gateway/models/trial/batch-gain.ts';
 import type { Measured } from '../../../../src/gateway/models/trial/warm-up.ts';
 
 /** Two runs of each size; the second is slower by a neighbour. */
@@ -9,6 +9,16 @@ function sweep(sizes: readonly (readonly [rows: number, elapsedMs: number])[], o
     { openAxisSize, rows, elapsedMs: elapsedMs * 3 },
   ]);
 }
+
+test('the size with the least time per row shows the gain, by the fastest run of each size', () => {
+  const measured = sweep([
+    [1, 10],
+    [4, 20],
+    [8, 32],
+    [16, 96],
+  ]);
+  expect(findBatchGain(measured)).toEqual({ rows: 8, batchMs: 32, oneByOneMs: 80 });
+});
 
 describe('whether batching pays', () => {
   test('is reported where the best batch takes as long as its rows one by one', () => {
