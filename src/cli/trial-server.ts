@@ -36,15 +36,16 @@ export async function withTrialServer(
   options: TrialOptions,
   work: (client: InferenceClient, names: readonly string[]) => Promise<void>,
 ): Promise<void> {
+  // Until the end, so that an interruption leaves no temporary directory behind.
+  using interruption = new Interruption();
   const repository = await openRepository(placeOf(what, options));
   const stateDirectory = await fs.mkdtemp(path.join(os.tmpdir(), 'tensorgate-explain-'));
   try {
     const names = await listNames(repository.directory);
     const vacancy = vacancyOf(repository.directory, names);
     if (vacancy !== undefined) throw new CliError(vacancy);
-    await serveFor({ ...options, repository: repository.directory, stateDirectory }, (client) =>
-      work(client, names.models),
-    );
+    const place = { repository: repository.directory, stateDirectory };
+    await serveFor(options, place, interruption.signal, (client) => work(client, names.models));
   } finally {
     await Promise.all([repository.close(), fs.rm(stateDirectory, { recursive: true, force: true })]);
   }
@@ -71,11 +72,17 @@ function readGiven(given: SettingsSources['flags'], flags: ConfigFlags): GivenSe
   }
 }
 
+interface TrialPlace {
+  readonly repository: string;
+  readonly stateDirectory: string;
+}
+
 async function serveFor(
-  { given, flags, version, ...place }: TrialOptions & { readonly repository: string; readonly stateDirectory: string },
+  { given, flags, version }: TrialOptions,
+  place: TrialPlace,
+  signal: AbortSignal,
   work: (client: InferenceClient) => Promise<void>,
 ): Promise<void> {
-  using interruption = new Interruption();
   const { settings, sources } = await trialSettings(given, flags, place);
   const { startServer } = await import('../gateway/main.ts');
   // Nothing of the trial is to reach the telemetry of the servers.
@@ -84,7 +91,7 @@ async function serveFor(
   const takeAway = process.stderr.isTTY === true ? showLoading(process.stderr, () => server.models()) : undefined;
   using client = new InferenceClient(`127.0.0.1:${server.grpcPort}`);
   try {
-    await Promise.race([work(client), interrupted(interruption.signal, server)]);
+    await Promise.race([work(client), interrupted(signal, server)]);
   } finally {
     takeAway?.();
     await server.stop();
@@ -95,7 +102,7 @@ async function serveFor(
 async function trialSettings(
   given: SettingsSources['flags'],
   flags: ConfigFlags,
-  { repository, stateDirectory }: { readonly repository: string; readonly stateDirectory: string },
+  { repository, stateDirectory }: TrialPlace,
 ): Promise<{ settings: Settings; sources: GivenSettings }> {
   const sources = readGiven({ ...given, modelRepository: repository }, flags);
   try {
@@ -134,9 +141,11 @@ const OWN_SETTINGS = {
 /** Rejects at the first signal; the runners are gone then. */
 function interrupted(signal: AbortSignal, server: Server): Promise<never> {
   return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => {
+    const end = (): void => {
       server.kill();
       reject(new CliError('interrupted'));
-    });
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end);
   });
 }

@@ -1,7 +1,12 @@
 /** `tensorgate explain` over real models and real servers. */
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { Server } from '@grpc/grpc-js';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { ExplainedSetting, ModelExplanation } from '../../src/wire/model-explanation.ts';
@@ -11,6 +16,8 @@ import { type ModelFiles, Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { runCommandLine } from './command-line.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 function repositoryOf(models: Readonly<Record<string, Uint8Array | ModelFiles>>): string {
   const repository = new Repository(models);
@@ -131,6 +138,25 @@ describe('the origin of a setting', () => {
   });
 });
 
+test('Ctrl-C ends it, and leaves neither temporary directories nor runners', async () => {
+  const folder = temporaryDirectory();
+  const [model, scratch] = [path.join(folder, 'cart.onnx'), path.join(folder, 'tmp')];
+  fs.mkdirSync(scratch);
+  fs.writeFileSync(model, mlpModel());
+  const child = spawn(process.execPath, [PROGRAM, 'explain', model], {
+    env: { ...process.env, TMPDIR: scratch },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const closed = once(child, 'close');
+  // The links to the model are there when the program listens to signals.
+  while (fs.readdirSync(scratch).length === 0) await sleep(10);
+  child.kill('SIGINT');
+  // A pipe that a runner has inherited would stay open.
+  expect(await text(child.stderr)).toBe('error: interrupted\n');
+  expect(await closed).toEqual([1, null]);
+  expect(fs.readdirSync(scratch)).toEqual([]);
+});
+
 describe('a path', () => {
   test('a file is explained as text, with its own path and not the link to it', async () => {
     const file = path.join(temporaryDirectory(), 'cart.onnx');
@@ -232,8 +258,8 @@ describe('a server that is no tensorgate', () => {
       limits: null,
       unknown: expect.arrayContaining(['the limits of a request']),
     });
-    const text = await runCommandLine(['explain', 'm', '--url', fake.target]);
-    expect(text.stdout).toContain('\nnot known\n');
+    const read = await runCommandLine(['explain', 'm', '--url', fake.target]);
+    expect(read.stdout).toContain('\nnot known\n');
   });
 
   test('a server that only describes models is enough for the signature', async () => {
