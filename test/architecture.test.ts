@@ -140,7 +140,7 @@ const ROOMS: readonly Room[] = [
   {
     room: 'worker/',
     sees: ['wire/', 'onnx/'],
-    doors: ['mailbox.ts', 'onnx-runtime-package.ts', 'protocol.ts', 'run-frame.ts'],
+    doors: ['mailbox.ts', 'onnx-runtime-package.ts', 'protocol.ts', 'run-frame.ts', 'run-outcome.ts'],
   },
   { room: 'client/', sees: ['wire/'], doors: ['inference-client.ts', 'tensor.ts'] },
   { room: 'gateway/errors.ts', sees: [] },
@@ -177,7 +177,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     room: 'gateway/ops/',
-    sees: ['wire/', 'http2/', 'gateway/errors.ts', 'gateway/repository/'],
+    sees: ['wire/', 'http2/', 'worker/', 'gateway/errors.ts', 'gateway/repository/'],
     doors: [
       'capacity.ts',
       'diagnostics.ts',
@@ -251,6 +251,7 @@ const ROOMS: readonly Room[] = [
       'cache/response-cache.ts',
       'cost-model.ts',
       'device.ts',
+      'executor.ts',
       'forecast.ts',
       'objective.ts',
       'occupancy.ts',
@@ -259,7 +260,6 @@ const ROOMS: readonly Room[] = [
       'queue-policy.ts',
       'queued-request.ts',
       'refusals.ts',
-      'run-outcome.ts',
       'scheduler.ts',
       'sequence/sequence-batcher.ts',
       'stripes.ts',
@@ -288,10 +288,11 @@ const ROOMS: readonly Room[] = [
   },
   {
     room: 'gateway/models/trial/',
-    sees: ['wire/', 'gateway/repository/', 'gateway/admit/', 'gateway/batch/'],
+    sees: ['wire/', 'worker/', 'gateway/repository/', 'gateway/admit/', 'gateway/batch/'],
     doors: [
       'axis-doubt.ts',
       'batch-gain.ts',
+      'failed-run.ts',
       'golden-check.ts',
       'npz-rows.ts',
       'padding-independence.ts',

@@ -2,9 +2,10 @@
 
 import type { Call } from '../../src/gateway/accept/call.ts';
 import type { Batch } from '../../src/gateway/batch/batch.ts';
+import type { Executor } from '../../src/gateway/batch/executor.ts';
 import type { Gate } from '../../src/gateway/batch/gate.ts';
 import type { OutputTensor } from '../../src/gateway/batch/queued-request.ts';
-import type { Executor, RunOutcome } from '../../src/gateway/batch/run-outcome.ts';
+import type { RunOutcome } from '../../src/worker/run-outcome.ts';
 import { Cores } from './cores.ts';
 import { lognormal, type Random, seeded } from './random.ts';
 import type { VirtualClock } from './virtual-clock.ts';

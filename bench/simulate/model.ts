@@ -3,8 +3,8 @@
 import type { Call, CancelReason } from '../../src/gateway/accept/call.ts';
 import { type InferTensors, type RowSize, UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import type { DevicePlace } from '../../src/gateway/batch/device.ts';
+import type { Executor } from '../../src/gateway/batch/executor.ts';
 import { QueuePolicies, type QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
-import type { Executor } from '../../src/gateway/batch/run-outcome.ts';
 import { Scheduler } from '../../src/gateway/batch/scheduler.ts';
 import { tenantsBy } from '../../src/gateway/batch/tenants.ts';
 import { type Curve, runMs } from './curves.ts';

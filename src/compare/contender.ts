@@ -8,7 +8,8 @@ import { RunError, RunnerSession } from '../compress/runner-session.ts';
 import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
 import { outputAxes, scatter } from '../gateway/batch/batch.ts';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
-import { type RunRows, reasonOf } from '../gateway/models/trial/row-independence.ts';
+import { reasonOf } from '../gateway/models/trial/failed-run.ts';
+import type { RunRows } from '../gateway/models/trial/row-independence.ts';
 import { sessionOptions } from '../gateway/repository/config/session-options.ts';
 import {
   type ModelSignature,

@@ -5,16 +5,17 @@
 
 import { type InferTensors, UNIT_ROW } from '../gateway/admit/infer-tensors.ts';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
-import type { RunOutcome } from '../gateway/batch/run-outcome.ts';
 import { InstanceGroup, type Signature } from '../gateway/dispatch/instance-group.ts';
 import { processMemory } from '../gateway/dispatch/process-memory.ts';
 import { RunnerProcess } from '../gateway/dispatch/runner-process.ts';
-import { type RunRows, reasonOf } from '../gateway/models/trial/row-independence.ts';
+import { reasonOf } from '../gateway/models/trial/failed-run.ts';
+import type { RunRows } from '../gateway/models/trial/row-independence.ts';
 import { MODEL_CONFIG } from '../gateway/repository/config/model-config.ts';
 import { sessionOptions } from '../gateway/repository/config/session-options.ts';
 import type { ModelSignature } from '../gateway/repository/signature/model-signature.ts';
 import type { TensorSpec } from '../wire/tensor.ts';
 import { ANY_OUTPUT_BYTES, type SessionInfo, type SessionOptions } from '../worker/protocol.ts';
+import type { RunOutcome } from '../worker/run-outcome.ts';
 
 /** A whole tensor with its values: row-major, little-endian, as in `raw_input_contents`. */
 export interface NamedTensor extends TensorSpec {

@@ -6,10 +6,11 @@
 
 import { flushCompileCache } from 'node:module';
 import * as instance from './model-instance.ts';
-import type { InstanceSpec, LoadedInstance, Run, RunReport, SessionInfo } from './protocol.ts';
+import type { InstanceSpec, LoadedInstance, Run, SessionInfo } from './protocol.ts';
 import { RunChannel } from './run-channel.ts';
-import { RunFailure } from './run-failure.ts';
+import { outcomeOf } from './run-failure.ts';
 import { FrameWriter, tensorNumbers } from './run-frame.ts';
+import type { ReportedOutcome } from './run-outcome.ts';
 import { ownThreadId, threadIds } from './threads.ts';
 
 interface Opened {
@@ -46,8 +47,8 @@ export async function serve(): Promise<void> {
   const writer = new FrameWriter();
   try {
     for (let frame = await channel.receive(); frame !== undefined; frame = await channel.receive()) {
-      const report = await reportOf(frame.run(info.inputs));
-      channel.send(writer.report(report, outputs));
+      const outcome = await attempt(frame.run(info.inputs));
+      channel.send(writer.outcome(outcome, outputs));
     }
   } finally {
     channel.close();
@@ -55,11 +56,10 @@ export async function serve(): Promise<void> {
   }
 }
 
-async function reportOf(run: Run): Promise<RunReport> {
+async function attempt(run: Run): Promise<ReportedOutcome> {
   try {
-    return { kind: 'ran', result: await instance.run(run) };
+    return await instance.run(run);
   } catch (thrown) {
-    const { fault, message, bytes } = RunFailure.from(thrown);
-    return { kind: 'run-failed', fault, message, bytes };
+    return outcomeOf(thrown);
   }
 }

@@ -12,13 +12,13 @@ import { isNoRoom, Mailbox } from './mailbox.ts';
 import {
   aligned,
   type Run,
-  type RunResult,
   type SessionInfo,
   type SessionSpec,
   type SessionTensor,
   type TensorPlace,
 } from './protocol.ts';
 import { RunFailure } from './run-failure.ts';
+import type { ReportedOutcome } from './run-outcome.ts';
 import { decodeStrings, encodedLength, encodeStrings } from './string-tensor.ts';
 
 interface Loaded {
@@ -68,9 +68,13 @@ export async function load(task: { mailboxPath: string; spec: SessionSpec }): Pr
 
 /**
  * Runs one batch: inputs from the mailbox, outputs back into it.
- * @throws Error; of those that are not ONNX Runtime's the interesting ones are RunFailures.
+ * @throws RunFailure, or another Error, mostly ONNX Runtime's: `outcomeOf` reads both.
  */
-export async function run({ inputs, outputOffset, maxOutputBytes }: Run): Promise<RunResult> {
+export async function run({
+  inputs,
+  outputOffset,
+  maxOutputBytes,
+}: Run): Promise<Extract<ReportedOutcome, { readonly kind: 'ok' }>> {
   if (loaded === undefined) throw new Error('run before load');
   const { session, fetches, outputs, floatInputs, mailbox } = loaded;
   const started = performance.now();
@@ -88,6 +92,7 @@ export async function run({ inputs, outputOffset, maxOutputBytes }: Run): Promis
     const given = outputs.map((tensor, index) => givenOutput(tensor, values[fetches[index] ?? tensor.name]));
     checkSizes(given, maxOutputBytes);
     return {
+      kind: 'ok',
       outputs: writeOutputs(mailbox, given, outputOffset),
       computeMs: finished - ready,
       readMs: ready - started,
@@ -171,13 +176,13 @@ function givenOutput(tensor: SessionTensor, value: OnnxValue | undefined): Given
   return { tensor, shape, data, byteLength: tensor.datatype === 'BF16' ? data.byteLength / 2 : data.byteLength };
 }
 
-/** @throws RunFailure `outputs`: nothing has been copied by then. */
+/** @throws RunFailure where they are too large: nothing has been copied by then. */
 function checkSizes(outputs: readonly GivenOutput[], maxBytes: number): void {
   let total = 0;
   for (const { byteLength } of outputs) total += byteLength;
   if (total <= maxBytes) return;
   const sizes = outputs.map(({ tensor: { name }, shape, byteLength }) => ({ name, shape, byteLength }));
-  throw new RunFailure('outputs', describeOutputs(sizes));
+  throw new RunFailure({ kind: 'outputs_too_large', message: describeOutputs(sizes) });
 }
 
 const PADDING = new Uint8Array(64);
@@ -197,7 +202,8 @@ function writeOutputs(mailbox: Mailbox, outputs: readonly GivenOutput[], from: n
   try {
     mailbox.writeSync(chunks, from);
   } catch (error) {
-    throw isNoRoom(error) ? new RunFailure('room', String(error), end) : error;
+    if (!isNoRoom(error)) throw error;
+    throw new RunFailure({ kind: 'no_room', bytes: end, message: String(error), isLasting: false });
   }
   return places;
 }

@@ -3,7 +3,7 @@
  *
  *   load, unload   the runner's main thread: JSON messages over Node's IPC channel (`ToRunner`, `FromRunner`)
  *   runs           the instance's own thread: frames over its run channel (`run-frame.ts`), so that a batch wakes no other thread
- *   tensors        the instance's mailbox (`mailbox.ts`): a run and its report only say where they lie
+ *   tensors        the instance's mailbox (`mailbox.ts`): a run and its outcome (`run-outcome.ts`) only say where they lie
  *
  * The thread opens its run channel during the load, at the address that the load names, with the key as its first bytes. The
  * gateway answers with a welcome, then asks for one run at a time. It ends the channel when the instance is to be unloaded.
@@ -94,31 +94,6 @@ export interface Run {
 
 /** For sessions without a limit of their outputs. */
 export const ANY_OUTPUT_BYTES = Number.MAX_SAFE_INTEGER;
-
-export interface RunResult {
-  readonly outputs: readonly TensorPlace[];
-  /** Milliseconds inside `session.run`. */
-  readonly computeMs: number;
-  /** Milliseconds in the runner besides: reading, and writing. */
-  readonly readMs: number;
-  readonly writeMs: number;
-}
-
-/**
- * `data`: the model refused these values; `outputs`: they have more bytes than the run allows; `memory`: the model found too
- * little memory for these values; `room`: the mailbox has no room for the outputs; `internal`: anything else.
- */
-export type RunFault = 'data' | 'outputs' | 'memory' | 'room' | 'internal';
-
-export type RunReport =
-  | { readonly kind: 'ran'; readonly result: RunResult }
-  | {
-      readonly kind: 'run-failed';
-      readonly fault: RunFault;
-      readonly message: string;
-      /** `room`: how long the mailbox would have become; 0 otherwise. */
-      readonly bytes: number;
-    };
 
 /** Where the gateway waits for an instance's thread to open its run channel. */
 export interface ChannelAddress {

@@ -1,26 +1,27 @@
-/** Why a run gave no outputs, in the terms of its report. */
+/** Why a run gave no outputs, as an error that carries the outcome of the run. */
 
 import { constants } from 'node:buffer';
 import { messageOf } from '../error-message.ts';
-import type { RunFault } from './protocol.ts';
+import type { ReportedOutcome } from './run-outcome.ts';
+
+type FailedOutcome = Exclude<ReportedOutcome, { readonly kind: 'ok' }>;
 
 export class RunFailure extends Error {
-  readonly fault: RunFault;
-  /** See `RunReport`. */
-  readonly bytes: number;
+  readonly outcome: FailedOutcome;
 
-  constructor(fault: RunFault, message: string, bytes = 0) {
-    super(message);
-    this.fault = fault;
-    this.bytes = bytes;
+  constructor(outcome: FailedOutcome) {
+    super(outcome.kind);
+    this.outcome = outcome;
   }
+}
 
-  /** The failure itself, or what the text of another error says of it. */
-  static from(thrown: unknown): RunFailure {
-    if (thrown instanceof RunFailure) return thrown;
-    const message = messageOf(thrown);
-    return TOO_LONG_A_STRING.test(message) ? longString() : new RunFailure(faultOf(message), message);
-  }
+/** The outcome of a run that threw: the one that the error carries, or the one that its text stands for. */
+export function outcomeOf(thrown: unknown): FailedOutcome {
+  if (thrown instanceof RunFailure) return thrown.outcome;
+  const message = messageOf(thrown);
+  if (TOO_LONG_A_STRING.test(message)) return { kind: 'outputs_too_large', message: LONG_STRING };
+  if (NO_MEMORY.test(message)) return { kind: 'out_of_memory', by: 'batch' };
+  return REFUSED.test(message) ? { kind: 'refused', message } : { kind: 'failed', error: thrown };
 }
 
 /** How kernels, allocators, the C++ library, ONNX Runtime's binding and V8 say that there is no memory, or not for such a size. */
@@ -32,16 +33,10 @@ const NO_MEMORY =
  * Its inputs are no reason: the gateway has checked them, and strings among them were in V8 before.
  */
 const TOO_LONG_A_STRING = /^(Unknown failure|Invalid argument)$/;
-
-function longString(): RunFailure {
-  return new RunFailure('outputs', `an output has a string of more than ${constants.MAX_STRING_LENGTH} bytes`);
-}
+const LONG_STRING = `an output has a string of more than ${constants.MAX_STRING_LENGTH} bytes`;
 
 /**
- * ONNX Runtime's binding throws plain Errors without a code. After validation, a kernel that fails ("Non-zero status code
- * returned while running …") does so because of the values it was given.
+ * ONNX Runtime's binding throws plain Errors without a code. After validation, a kernel that fails does so because of the values it
+ * was given.
  */
-function faultOf(message: string): RunFault {
-  if (NO_MEMORY.test(message)) return 'memory';
-  return /Non-zero status code returned while running/.test(message) ? 'data' : 'internal';
-}
+const REFUSED = /Non-zero status code returned while running/;

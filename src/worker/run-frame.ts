@@ -1,12 +1,12 @@
 /**
- * The frames of a run channel: how a run and its report travel between the gateway and an instance's thread.
+ * The frames of a run channel: how a run and its outcome travel between the gateway and an instance's thread.
  *
  * A frame is a row of doubles, in the byte order of the machine that both ends share: the frame's length in bytes, its kind, and
  *
  *   welcome      nothing
  *   run          where outputs begin, the most bytes that they may have, number of inputs, their places
- *   ran          milliseconds of compute, read and write, number of outputs, their places
- *   run-failed   number of the fault, its bytes, bytes of the message, the message in UTF-8, filled up to whole doubles
+ *   ok           milliseconds of compute, read and write, number of outputs, their places
+ *   failure      number of its kind, its bytes, bytes of the message, the message in UTF-8, filled up to whole doubles
  *
  *   a place      number of the tensor in its SessionInfo, offset, length in bytes, number of axes, their sizes
  *
@@ -16,8 +16,10 @@
  * FRAME-2: in each direction one frame is under way at a time; bytes behind one are an error.
  */
 
+import { messageOf } from '../error-message.ts';
 import { DATATYPE_BYTES, elementCount } from '../wire/tensor.ts';
-import type { Run, RunFault, RunReport, SessionTensor, TensorPlace } from './protocol.ts';
+import type { Run, SessionTensor, TensorPlace } from './protocol.ts';
+import type { ReportedOutcome } from './run-outcome.ts';
 
 /** Enough for the places of as many tensors as a model may have, of as many axes. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
@@ -31,11 +33,17 @@ const USUAL_WORDS = 64;
 
 const WELCOME = 1;
 const RUN = 2;
-const RAN = 3;
-const RUN_FAILED = 4;
+const OK = 3;
+const FAILURE = 4;
 
 /** By their numbers. */
-const FAULTS = ['data', 'outputs', 'memory', 'room', 'internal'] as const satisfies readonly RunFault[];
+const FAILURES = [
+  'refused',
+  'outputs_too_large',
+  'out_of_memory',
+  'no_room',
+  'failed',
+] as const satisfies readonly ReportedOutcome['kind'][];
 
 /** Bytes that are no frame, or one that does not fit the session. */
 export class FrameError extends Error {}
@@ -59,20 +67,22 @@ export class FrameWriter {
     return this.#end();
   }
 
-  report(report: RunReport, tensors: TensorNumbers): Uint8Array {
-    if (report.kind === 'run-failed') {
-      this.#begin(RUN_FAILED);
-      this.#put(FAULTS.indexOf(report.fault));
-      this.#put(report.bytes);
-      this.#text(report.message);
-      return this.#end();
-    }
-    const { computeMs, readMs, writeMs, outputs } = report.result;
-    this.#begin(RAN);
+  outcome(outcome: ReportedOutcome, tensors: TensorNumbers): Uint8Array {
+    if (outcome.kind !== 'ok') return this.#failure(outcome);
+    const { computeMs, readMs, writeMs, outputs } = outcome;
+    this.#begin(OK);
     this.#put(computeMs);
     this.#put(readMs);
     this.#put(writeMs);
     this.#places(outputs, tensors);
+    return this.#end();
+  }
+
+  #failure(outcome: Exclude<ReportedOutcome, { readonly kind: 'ok' }>): Uint8Array {
+    this.#begin(FAILURE);
+    this.#put(FAILURES.indexOf(outcome.kind));
+    this.#put(outcome.kind === 'no_room' ? outcome.bytes : 0);
+    this.#text(textOf(outcome));
     return this.#end();
   }
 
@@ -122,6 +132,11 @@ export class FrameWriter {
     this.#words[0] = byteLength;
     return new Uint8Array(this.#words.buffer, 0, byteLength);
   }
+}
+
+function textOf(outcome: Exclude<ReportedOutcome, { readonly kind: 'ok' }>): string {
+  if (outcome.kind === 'out_of_memory') return '';
+  return outcome.kind === 'failed' ? messageOf(outcome.error) : outcome.message;
 }
 
 export type TensorNumbers = ReadonlyMap<string, number>;
@@ -191,36 +206,50 @@ export class Frame {
     return run;
   }
 
-  /** @throws FrameError where it is no report of a session with these outputs. */
-  report(outputs: readonly SessionTensor[]): RunReport {
-    const report = this.#kind === RUN_FAILED ? this.#failure() : this.#result(outputs);
+  /** @throws FrameError where it is no outcome of a run in a session with these outputs. */
+  outcome(outputs: readonly SessionTensor[]): ReportedOutcome {
+    const outcome = this.#kind === FAILURE ? this.#failure() : this.#answer(outputs);
     this.#end();
-    return report;
+    return outcome;
   }
 
   get #kind(): number {
     return this.#words[1] ?? 0;
   }
 
-  #result(outputs: readonly SessionTensor[]): RunReport {
-    if (this.#kind !== RAN) throw new FrameError(`kind ${this.#kind}, expected a report`);
+  #answer(outputs: readonly SessionTensor[]): ReportedOutcome {
+    if (this.#kind !== OK) throw new FrameError(`kind ${this.#kind}, expected an outcome`);
     const computeMs = this.#milliseconds();
     const readMs = this.#milliseconds();
     const writeMs = this.#milliseconds();
-    return { kind: 'ran', result: { computeMs, readMs, writeMs, outputs: this.#places(outputs) } };
+    return { kind: 'ok', computeMs, readMs, writeMs, outputs: this.#places(outputs) };
   }
 
-  #failure(): RunReport {
-    const fault = FAULTS[this.#count('the number of a fault')];
-    if (fault === undefined) throw new FrameError('an unknown fault');
-    const bytes = this.#count('the bytes of a fault');
+  #failure(): ReportedOutcome {
+    const kind = FAILURES[this.#count('the number of a failure')];
+    if (kind === undefined) throw new FrameError('an unknown failure');
+    const bytes = this.#count('the bytes of a failure');
+    const message = this.#text();
+    switch (kind) {
+      case 'no_room':
+        return { kind, bytes, message, isLasting: false };
+      case 'out_of_memory':
+        return { kind, by: 'batch' };
+      case 'failed':
+        return { kind, error: new Error(message) };
+      default:
+        return { kind, message };
+    }
+  }
+
+  #text(): string {
     const byteLength = this.#count('the length of a message');
     const words = Math.ceil(byteLength / WORD);
     if (words > this.#words.length - this.#at) throw new FrameError('a message beyond its frame');
     const { buffer, byteOffset } = this.#words;
-    const message = Buffer.from(buffer, byteOffset + this.#at * WORD, byteLength).toString();
+    const text = Buffer.from(buffer, byteOffset + this.#at * WORD, byteLength).toString();
     this.#at += words;
-    return { kind: 'run-failed', fault, message, bytes };
+    return text;
   }
 
   #places(tensors: readonly SessionTensor[]): TensorPlace[] {

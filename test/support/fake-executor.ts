@@ -1,5 +1,6 @@
 import { type Batch, gather } from '../../src/gateway/batch/batch.ts';
-import type { Executor, RunDemand, RunOutcome } from '../../src/gateway/batch/run-outcome.ts';
+import type { Executor, RunDemand } from '../../src/gateway/batch/executor.ts';
+import type { RunOutcome } from '../../src/worker/run-outcome.ts';
 
 /** A run that is in flight until the test says how it ends. */
 export interface FakeRun {

@@ -6,9 +6,9 @@ import { NO_TERMS, type RequestTerms } from '../../src/gateway/admit/request-ter
 import type { Batch } from '../../src/gateway/batch/batch.ts';
 import type { QueuePolicy } from '../../src/gateway/batch/queue-policy.ts';
 import type { InferOutputs } from '../../src/gateway/batch/queued-request.ts';
-import type { RunOutcome } from '../../src/gateway/batch/run-outcome.ts';
 import { Scheduler, type SchedulerOptions } from '../../src/gateway/batch/scheduler.ts';
 import type { InferError, Reason } from '../../src/gateway/errors.ts';
+import type { RunOutcome } from '../../src/worker/run-outcome.ts';
 import { FakeCall } from './fake-call.ts';
 import { echo, FakeExecutor, type FakeRun } from './fake-executor.ts';
 import { fp32Rows, oneLevel } from './queued-requests.ts';

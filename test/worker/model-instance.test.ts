@@ -5,7 +5,8 @@ import { DATATYPE_BYTES, type Datatype, isDatatype, type Shape } from '../../src
 import { Mailbox } from '../../src/worker/mailbox.ts';
 import { load, run, unload } from '../../src/worker/model-instance.ts';
 import { ANY_OUTPUT_BYTES, aligned, type SessionInfo, type TensorPlace } from '../../src/worker/protocol.ts';
-import { RunFailure } from '../../src/worker/run-failure.ts';
+import { outcomeOf } from '../../src/worker/run-failure.ts';
+import type { ReportedOutcome } from '../../src/worker/run-outcome.ts';
 import { type Axis, identityModel, passThroughModel, sumModel, zerosModel } from '../support/onnx-models.ts';
 import { modelFile, sessionSpec } from '../support/runners.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -155,12 +156,12 @@ describe('outputs with more bytes than the run allows', () => {
     box: Mailbox,
     given: Given,
     maxOutputBytes: number,
-  ): Promise<{ outcome: unknown; size: number }> {
+  ): Promise<{ outcome: ReportedOutcome; size: number }> {
     box.empty();
     box.writeSync([given.data], 0);
     const place = { ...given, offset: 0, byteLength: given.data.byteLength };
     const outputOffset = aligned(given.data.byteLength);
-    const outcome = await run({ inputs: [place], outputOffset, maxOutputBytes }).catch((error: unknown) => error);
+    const outcome = await run({ inputs: [place], outputOffset, maxOutputBytes }).catch(outcomeOf);
     return { outcome, size: fs.statSync(box.path).size };
   }
 
@@ -171,7 +172,10 @@ describe('outputs with more bytes than the run allows', () => {
   test('are not written; the failure names the output, its shape and its bytes', async () => {
     const { box } = await loaded(zerosModel());
     const { outcome, size } = await runWithin(box, sizes(100n, 25n), 9_999);
-    expect(outcome).toMatchObject({ fault: 'outputs', message: "output 'values' of shape [100,25] has 10000 bytes" });
+    expect(outcome).toEqual({
+      kind: 'outputs_too_large',
+      message: "output 'values' of shape [100,25] has 10000 bytes",
+    });
     expect(size).toBe(16);
     expect((await runWithin(box, sizes(100n, 25n), 10_000)).outcome).toMatchObject({
       outputs: [{ byteLength: 10_000 }],
@@ -185,7 +189,10 @@ describe('outputs with more bytes than the run allows', () => {
       return { name, datatype: 'FP32', shape: [1, 2], offset, byteLength: 8 };
     };
     const failed = run({ inputs: [place('a', 0), place('b', 64)], outputOffset: 128, maxOutputBytes: 15 });
-    await expect(failed).rejects.toThrow(/^output '\w+' of shape \[1,2\] has 8 bytes, all outputs have 16$/);
+    expect(await failed.catch(outcomeOf)).toEqual({
+      kind: 'outputs_too_large',
+      message: expect.stringMatching(/^output '\w+' of shape \[1,2\] has 8 bytes, all outputs have 16$/),
+    });
   });
 
   test('with strings count their bytes, and the length of each', async () => {
@@ -193,7 +200,7 @@ describe('outputs with more bytes than the run allows', () => {
     const data = encodeBytesTensor([Buffer.from('é'.repeat(50)), Buffer.from('')]);
     const given: Given = { name: 'input', datatype: 'BYTES', shape: [2, 1], data };
     expect((await runWithin(box, given, 107)).outcome).toMatchObject({
-      fault: 'outputs',
+      kind: 'outputs_too_large',
       message: "output 'output' of shape [2,1] has 108 bytes",
     });
     expect((await runWithin(box, given, 108)).outcome).toMatchObject({ outputs: [{ byteLength: 108 }] });
@@ -210,7 +217,7 @@ describe('outputs with more bytes than the run allows', () => {
   test('for which there is no memory at all are a fault of memory', async () => {
     const { box } = await loaded(zerosModel());
     const { outcome } = await runWithin(box, sizes(2n ** 40n, 1n), ANY_OUTPUT_BYTES);
-    expect(RunFailure.from(outcome).fault).toBe('memory');
+    expect(outcome).toEqual({ kind: 'out_of_memory', by: 'batch' });
   });
 });
 

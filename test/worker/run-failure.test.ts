@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RunFailure } from '../../src/worker/run-failure.ts';
+import { outcomeOf, RunFailure } from '../../src/worker/run-failure.ts';
 
 const RUNNING = "Non-zero status code returned while running Expand node. Name:'' Status Message: ";
 
@@ -16,30 +16,36 @@ test.each([
   ['an array buffer of V8', 'Array buffer allocation failed'],
   ['a typed array of V8', 'Invalid typed array length: 17179869184'],
   ['a string of V8', 'Invalid string length'],
-])('a want of memory is distinguished from other faults: %s', (_, text) => {
-  expect(RunFailure.from(new Error(text)).fault).toBe('memory');
+])('a lack of memory is distinguished from other failures: %s', (_, text) => {
+  expect(outcomeOf(new Error(text))).toEqual({ kind: 'out_of_memory', by: 'batch' });
 });
 
 test.each([
-  ['data', `${RUNNING}invalid expand shape`],
-  ['data', `${RUNNING}vector::_M_range_check: __n (which is 7) >= this->size() (which is 3)`],
-  ['internal', 'Session already disposed'],
-  ['internal', "the session gave no output 'y'"],
-] as const)('a fault is %s: %s', (fault, text) => {
-  expect(RunFailure.from(new Error(text)).fault).toBe(fault);
+  `${RUNNING}invalid expand shape`,
+  `${RUNNING}vector::_M_range_check: __n (which is 7) >= this->size() (which is 3)`,
+])('a kernel that fails has refused its values: %s', (message) => {
+  expect(outcomeOf(new Error(message))).toEqual({ kind: 'refused', message });
 });
+
+test.each(['Session already disposed', "the session gave no output 'y'"])(
+  'other errors are faults of ours: %s',
+  (text) => {
+    const error = new Error(text);
+    expect(outcomeOf(error)).toEqual({ kind: 'failed', error });
+  },
+);
 
 test.each(['Unknown failure', 'Invalid argument'])(
   'a string that V8 cannot hold is too large an output: %s',
   (text) => {
-    expect(RunFailure.from(new Error(text))).toMatchObject({
-      fault: 'outputs',
+    expect(outcomeOf(new Error(text))).toEqual({
+      kind: 'outputs_too_large',
       message: 'an output has a string of more than 536870888 bytes',
     });
   },
 );
 
-test('a failure that says what it is stays what it is', () => {
-  const failure = new RunFailure('room', 'out of memory', 100);
-  expect(RunFailure.from(failure)).toBe(failure);
+test('a failure that carries its outcome keeps it', () => {
+  const outcome = { kind: 'no_room', bytes: 100, message: 'out of memory', isLasting: false } as const;
+  expect(outcomeOf(new RunFailure(outcome))).toBe(outcome);
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DATATYPE_BYTES, type Datatype, elementCount, isDatatype } from '../../src/wire/tensor.ts';
-import type { Run, RunReport, SessionTensor, TensorPlace } from '../../src/worker/protocol.ts';
+import type { Run, SessionTensor, TensorPlace } from '../../src/worker/protocol.ts';
 import {
   type Frame,
   FrameError,
@@ -10,6 +10,7 @@ import {
   MAX_FRAME_BYTES,
   tensorNumbers,
 } from '../../src/worker/run-frame.ts';
+import type { ReportedOutcome } from '../../src/worker/run-outcome.ts';
 
 const DATATYPES = Object.keys(DATATYPE_BYTES).filter(isDatatype);
 const TENSORS: readonly SessionTensor[] = DATATYPES.map((datatype) => ({
@@ -41,22 +42,24 @@ const runs: fc.Arbitrary<Run> = fc.record({
   maxOutputBytes: fc.maxSafeNat(),
 });
 const times = fc.double({ min: 0, max: 1e6, noNaN: true });
-const reports: fc.Arbitrary<RunReport> = fc.oneof(
+const texts = fc.string({ unit: 'grapheme', maxLength: 300 });
+const outcomes: fc.Arbitrary<ReportedOutcome> = fc.oneof(
   fc.record({
-    kind: fc.constant('ran' as const),
-    result: fc.record({
-      outputs: fc.array(places, { maxLength: 40 }),
-      computeMs: times,
-      readMs: times,
-      writeMs: times,
-    }),
+    kind: fc.constant('ok' as const),
+    outputs: fc.array(places, { maxLength: 40 }),
+    computeMs: times,
+    readMs: times,
+    writeMs: times,
   }),
+  fc.record({ kind: fc.constantFrom('refused' as const, 'outputs_too_large' as const), message: texts }),
+  fc.constant({ kind: 'out_of_memory', by: 'batch' } as const),
   fc.record({
-    kind: fc.constant('run-failed' as const),
-    fault: fc.constantFrom(...(['data', 'outputs', 'memory', 'room', 'internal'] as const)),
-    message: fc.string({ unit: 'grapheme', maxLength: 300 }),
+    kind: fc.constant('no_room' as const),
     bytes: fc.maxSafeNat(),
+    message: texts,
+    isLasting: fc.constant(false),
   }),
+  fc.record({ kind: fc.constant('failed' as const), error: texts.map((text) => new Error(text)) }),
 );
 
 function bytesOf(datatype: Datatype, shape: readonly number[]): number | undefined {
@@ -98,13 +101,13 @@ describe('a frame', () => {
     );
   });
 
-  test('brings a report as it was sent, however the stream cuts it, one after the other', () => {
+  test('brings an outcome as it was sent, however the stream cuts it, one after the other', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(reports, cuts), { minLength: 1, maxLength: 4 }), (sent) => {
+      fc.property(fc.array(fc.tuple(outcomes, cuts), { minLength: 1, maxLength: 4 }), (sent) => {
         const writer = new FrameWriter();
         const reader = new FrameReader();
-        for (const [report, pieces] of sent) {
-          expect(delivered(reader, writer.report(report, NUMBERS), pieces).report(TENSORS)).toEqual(report);
+        for (const [outcome, pieces] of sent) {
+          expect(delivered(reader, writer.outcome(outcome, NUMBERS), pieces).outcome(TENSORS)).toEqual(outcome);
         }
       }),
     );
@@ -117,10 +120,10 @@ describe('a frame', () => {
   });
 
   test('cuts a message that is very long, and no character of it in two', () => {
-    const report: RunReport = { kind: 'run-failed', fault: 'internal', message: 'é'.repeat(100_000), bytes: 0 };
-    const frame = new FrameReader().push(new FrameWriter().report(report, NUMBERS));
-    const read = frame?.report(TENSORS);
-    expect(read).toMatchObject({ kind: 'run-failed', message: expect.stringMatching(/^é{8192}$/) });
+    const outcome: ReportedOutcome = { kind: 'refused', message: 'é'.repeat(100_000) };
+    const frame = new FrameReader().push(new FrameWriter().outcome(outcome, NUMBERS));
+    const read = frame?.outcome(TENSORS);
+    expect(read).toEqual({ kind: 'refused', message: expect.stringMatching(/^é{8192}$/) });
   });
 
   test('is not made for a tensor that the session does not have, or of too many', () => {
@@ -144,7 +147,7 @@ describe('FRAME-1: bytes that are no frame', () => {
       fc.property(fc.oneof(anything, almost), (bytes) => {
         for (const read of [
           (frame: Frame) => frame.run(TENSORS),
-          (frame: Frame) => frame.report(TENSORS),
+          (frame: Frame) => frame.outcome(TENSORS),
           (frame: Frame) => frame.welcome(),
         ]) {
           try {
@@ -180,7 +183,7 @@ describe('FRAME-1: bytes that are no frame', () => {
 
   const number = DATATYPES.indexOf('FP32');
   test.each([
-    ['a report of another kind', [2, 0, 0], 'kind 2'],
+    ['an outcome of another kind', [2, 0, 0], 'kind 2'],
     ['a time that is negative', [3, -1, 0, 0, 0], 'a time of -1 ms'],
     ['an unknown tensor', [3, 0, 0, 0, 1, 99, 0, 4, 1, 1], 'does not have'],
     [
@@ -194,11 +197,11 @@ describe('FRAME-1: bytes that are no frame', () => {
     ['more places than it holds', [3, 0, 0, 0, 2 ** 40, number, 0, 4, 1, 1], 'ends too early'],
     ['more axes than it holds', [3, 0, 0, 0, 1, number, 0, 4, 2 ** 40, 1], 'ends too early'],
     ['something behind its end', [3, 0, 0, 0, 0, 7], 'behind its end'],
-    ['an unknown fault', [4, 5, 0, 0], 'an unknown fault'],
-    ['a fault of a negative number of bytes', [4, 0, -1, 0], 'the bytes of a fault is -1'],
+    ['an unknown failure', [4, 5, 0, 0], 'an unknown failure'],
+    ['a failure of a negative number of bytes', [4, 0, -1, 0], 'the bytes of a failure is -1'],
     ['a message beyond its end', [4, 0, 0, 9, 0], 'beyond its frame'],
   ])('%s', (_, words, text) => {
-    expect(() => frameOf(...words)?.report(TENSORS)).toThrow(text);
+    expect(() => frameOf(...words)?.outcome(TENSORS)).toThrow(text);
   });
 });
 

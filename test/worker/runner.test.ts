@@ -9,11 +9,11 @@ import {
   CHANNEL_KEY_BYTES,
   type FromRunner,
   type Run,
-  type RunReport,
   type SessionOptions,
   type ToRunner,
 } from '../../src/worker/protocol.ts';
 import { FrameReader, FrameWriter, tensorNumbers } from '../../src/worker/run-frame.ts';
+import type { ReportedOutcome } from '../../src/worker/run-outcome.ts';
 import { ENDLESS, loopModelFile, loopRow, sessionSpec } from '../support/runners.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -28,7 +28,7 @@ interface Loaded {
   readonly threads: readonly number[];
   ask(message: ToRunner): Promise<FromRunner>;
   send(run: Run): void;
-  run(run: Run): Promise<RunReport>;
+  run(run: Run): Promise<ReportedOutcome>;
 }
 
 /** A runner whose messages and frames the test sees as they are. */
@@ -70,12 +70,12 @@ async function loadedRunner(options: Partial<SessionOptions> = {}): Promise<Load
   const send = (run: Run): void => {
     channel.write(new FrameWriter().run(run, tensorNumbers(info.inputs)));
   };
-  const run = async (batch: Run): Promise<RunReport> => {
+  const run = async (batch: Run): Promise<ReportedOutcome> => {
     send(batch);
     const [bytes] = (await once(channel, 'data')) as [Buffer];
-    const report = new FrameReader().push(bytes)?.report(info.outputs);
-    if (report === undefined) throw new Error('a part of a report');
-    return report;
+    const outcome = new FrameReader().push(bytes)?.outcome(info.outputs);
+    if (outcome === undefined) throw new Error('a part of an outcome');
+    return outcome;
   };
   return { child, box, channel, threads, ask, send, run };
 }
@@ -133,8 +133,8 @@ describe('an instance', () => {
 
   test('answers runs on its own channel, until that ends', async () => {
     const { child, box, channel, ask, run } = await loadedRunner();
-    expect(await run(loopRun(box, 1))).toMatchObject({ kind: 'ran' });
-    expect(await run(loopRun(box, 1))).toMatchObject({ kind: 'ran' });
+    expect(await run(loopRun(box, 1))).toMatchObject({ kind: 'ok' });
+    expect(await run(loopRun(box, 1))).toMatchObject({ kind: 'ok' });
     channel.destroy();
     expect(await ask({ kind: 'unload', instance: 1 })).toEqual({ kind: 'unloaded', instance: 1 });
     expect(child.exitCode).toBe(null);

@@ -8,16 +8,17 @@
  *        abandoned batch are settled, which is why it was abandoned.
  */
 
+import { describeOutputs } from '../../wire/tensor.ts';
+import type { RunAnswer, RunOutcome } from '../../worker/run-outcome.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { InferError } from '../errors.ts';
-import type { BatchOutcome, ModelRef } from '../ops/diagnostics.ts';
+import type { ModelRef, OutcomeLabel } from '../ops/diagnostics.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 import { type Batch, type OutputAxes, scatter } from './batch.ts';
-import { byteLengthOf, outputsExceed, sizeOf } from './output-limit.ts';
+import { byteLengthOf, sizeOf } from './output-limit.ts';
 import type { Prepared } from './prepared-batches.ts';
 import type { OutputTensor } from './queued-request.ts';
-import { breakerOpen, killedTwice, noRoom, overran, refused } from './refusals.ts';
-import type { RunOutcome } from './run-outcome.ts';
+import { breakerOpen, killedTwice, noRoom, outOfMemory, outputsTooLarge, overran, refused } from './refusals.ts';
 import { answer, fail, failAll } from './settlement.ts';
 
 export interface BatchEndOptions {
@@ -41,10 +42,10 @@ export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOpt
       return blame(batch, refused(outcome.message));
     case 'no_room':
       return blame(batch, noRoom(outcome));
-    case 'exceeded': {
-      const error = new InferError('limit_exceeded', outcome.message);
-      return outcome.by === 'batch' ? blame(batch, error) : replay(batch, error);
-    }
+    case 'outputs_too_large':
+      return blame(batch, outputsTooLarge(outcome.message, options.maxOutputBytes));
+    case 'out_of_memory':
+      return outcome.by === 'batch' ? blame(batch, outOfMemory(outcome)) : replay(batch, outOfMemory(outcome));
     case 'crashed':
     case 'timed_out':
       return replay(batch, killedTwice(outcome.cause));
@@ -64,12 +65,13 @@ export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOpt
 }
 
 /** The outcome as metrics and traces name it. */
-export function outcomeOf({ kind }: RunOutcome): BatchOutcome {
+export function labelOf({ kind }: RunOutcome): OutcomeLabel {
   switch (kind) {
     case 'rejected':
     case 'no_room':
       return 'failed';
-    case 'exceeded':
+    case 'outputs_too_large':
+    case 'out_of_memory':
       return 'refused';
     default:
       return kind;
@@ -78,7 +80,7 @@ export function outcomeOf({ kind }: RunOutcome): BatchOutcome {
 
 function answerAll(
   batch: Batch,
-  { outputs, inputMs, computeMs, outputMs }: Extract<RunOutcome, { kind: 'ok' }>,
+  { outputs, inputMs, computeMs, outputMs }: RunAnswer,
   { axis, outputAxes, lengths, maxOutputBytes }: BatchEndOptions,
 ): void {
   let parts: OutputTensor[][];
@@ -92,7 +94,7 @@ function answerAll(
   for (const [index, request] of batch.requests.entries()) {
     const own = parts[index] ?? [];
     if (mayExceed && byteLengthOf(own) > maxOutputBytes) {
-      fail(request, new InferError('limit_exceeded', outputsExceed(own.map(sizeOf), maxOutputBytes)));
+      fail(request, outputsTooLarge(describeOutputs(own.map(sizeOf)), maxOutputBytes));
       continue;
     }
     const queueMs = request.sentAtMs - request.arrivalMs;

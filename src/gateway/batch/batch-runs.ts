@@ -1,14 +1,15 @@
 /** The runs of one model version: each batch from its start to what follows from its end. */
 
+import type { RunOutcome } from '../../worker/run-outcome.ts';
 import { diagnostics, type SendReason } from '../ops/diagnostics.ts';
 import type { Batch } from './batch.ts';
-import { type BatchEndOptions, endBatch, outcomeOf } from './batch-end.ts';
+import { type BatchEndOptions, endBatch, labelOf } from './batch-end.ts';
 import type { CostModel } from './cost-model.ts';
 import type { DeviceRun, DeviceShare } from './device.ts';
+import type { Executor } from './executor.ts';
 import { paddedSize } from './length-runs.ts';
 import type { Prepared } from './prepared-batches.ts';
 import type { RowLimits } from './row-limits.ts';
-import type { Executor, RunOutcome } from './run-outcome.ts';
 import { reportStopped } from './stopped-run.ts';
 import { rowsOf } from './waiting.ts';
 import type { Workload } from './workload.ts';
@@ -78,7 +79,7 @@ export class BatchRuns {
       calls: requests.map(({ call }) => call),
       rows: batch.rows,
       reason,
-      outcome: outcomeOf(outcome),
+      outcome: labelOf(outcome),
       startedAtMs,
       elapsedMs,
       predictedMs: predicted,

@@ -1,6 +1,6 @@
 /** How many bytes the outputs of one request, and of one batch, may have: `maxOutputBytes`, which is for a request. */
 
-import { describeOutputs, type TensorSize } from '../../wire/tensor.ts';
+import type { TensorSize } from '../../wire/tensor.ts';
 import type { OutputTensor } from './queued-request.ts';
 
 /** So many requests of a batch may have the longest answer: a batch of many could take gigabytes otherwise. */
@@ -19,10 +19,4 @@ export function byteLengthOf(outputs: readonly OutputTensor[]): number {
 
 export function sizeOf({ name, shape, data }: OutputTensor): TensorSize {
   return { name, shape, byteLength: data.byteLength };
-}
-
-/** The error of a request whose outputs are too large. @param sizes their sizes, or a description of them. */
-export function outputsExceed(sizes: readonly TensorSize[] | string, maxOutputBytes: number): string {
-  const description = typeof sizes === 'string' ? sizes : describeOutputs(sizes);
-  return `${description}: the outputs of a request may have ${maxOutputBytes} (maxOutputBytes)`;
 }

@@ -3,11 +3,11 @@
 import type { Prediction } from '../ops/diagnostics.ts';
 import type { CostModel } from './cost-model.ts';
 import type { DeviceShare } from './device.ts';
+import type { Executor } from './executor.ts';
 import type { Flow } from './fair-queueing.ts';
 import type { Forecast, RequestSize } from './forecast.ts';
 import { paddedSize } from './length-runs.ts';
 import type { Arrival, QueuedRequest } from './queued-request.ts';
-import type { Executor } from './run-outcome.ts';
 import { rowsOf } from './waiting.ts';
 import type { Workload } from './workload.ts';
 

@@ -11,11 +11,11 @@ import type { InferError } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import { admissionSlack } from './admission-slack.ts';
 import type { Arrivals } from './arrivals.ts';
+import type { Executor } from './executor.ts';
 import { isWorthWaiting, runnerLost } from './gate.ts';
 import type { Predictor } from './predictor.ts';
 import type { Arrival, QueuedRequest } from './queued-request.ts';
 import { breakerOpen, cannotMeetDeadline, deadlineTooShort, overloaded } from './refusals.ts';
-import type { Executor } from './run-outcome.ts';
 import { SeenSizes } from './seen-sizes.ts';
 import type { Workload } from './workload.ts';
 

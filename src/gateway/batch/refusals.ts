@@ -1,9 +1,9 @@
 /** The errors that end a request in the queue or in a batch, each with its text and its pushback. */
 
+import type { RunOutcome } from '../../worker/run-outcome.ts';
 import { InferError, withJitter } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { QueuePolicies } from './queue-policy.ts';
-import type { RunOutcome } from './run-outcome.ts';
 
 /** Where the directory of the mailboxes is full, by batches that run or by files of others. */
 const NO_ROOM_PUSHBACK_MS = 200;
@@ -67,6 +67,18 @@ export function overran(maxMs: number): InferError {
 
 export function refused(message: string): InferError {
   return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
+}
+
+/** @param sizes what the outputs have */
+export function outputsTooLarge(sizes: string, maxOutputBytes: number): InferError {
+  const text = `${sizes}: the outputs of a request may have ${maxOutputBytes} (maxOutputBytes)`;
+  return new InferError('limit_exceeded', text);
+}
+
+export function outOfMemory({ cause }: Extract<RunOutcome, { kind: 'out_of_memory' }>): InferError {
+  const text =
+    'the model found too little memory for this request: send fewer rows, or smaller values where they are sizes';
+  return new InferError('limit_exceeded', cause === undefined ? text : `${text} (its process ${cause})`);
 }
 
 export function noRoom({ message, isLasting }: Extract<RunOutcome, { kind: 'no_room' }>): InferError {

@@ -6,8 +6,9 @@
  */
 
 import CircuitBreaker from 'opossum';
+import type { RunOutcome } from '../../worker/run-outcome.ts';
 import type { Batch } from '../batch/batch.ts';
-import type { Executor, RunDemand, RunOutcome } from '../batch/run-outcome.ts';
+import type { Executor, RunDemand } from '../batch/executor.ts';
 import { type BreakerState, diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { describeOutage, type Outage } from './outage.ts';
 

@@ -1,17 +1,17 @@
 /**
- * The gateway's end of an instance's run channel: a run out, its report in, and a watch over every run.
+ * The gateway's end of an instance's run channel: a run out, its outcome in, and a watch over every run.
  *
  * CHANNEL-1: one run at a time.
- * CHANNEL-2: a run settles once: by its report, or by the end of the process.
+ * CHANNEL-2: a run settles once: by the outcome that the thread reports, or by the end of the process.
  */
 
 import type net from 'node:net';
 import { messageOf } from '../../error-message.ts';
-import type { Run, RunReport, SessionInfo } from '../../worker/protocol.ts';
+import type { Run, SessionInfo } from '../../worker/protocol.ts';
 import { FrameError, FrameReader, FrameWriter, type TensorNumbers, tensorNumbers } from '../../worker/run-frame.ts';
-import type { RunBounds, RunnerEnd, RunWatch } from './run-watch.ts';
-
-export type RunReply = RunReport | ({ readonly kind: 'ended' } & RunnerEnd);
+import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
+import type { RunBounds, RunWatch } from './run-watch.ts';
+import { outcomeUnder, type RunnerEnd } from './runner-end.ts';
 
 /** A process that dies closes its channels shortly before its end is reported; one that still lives then has lost a thread. */
 const DEATH_NOTICE_MS = 1_000;
@@ -25,7 +25,9 @@ export class InstanceChannel {
   readonly #reader = new FrameReader();
   readonly #writer = new FrameWriter();
   readonly #watch: RunWatch;
-  #settle: ((reply: RunReply) => void) | undefined;
+  #settle: ((outcome: RunOutcome<PlacedAnswer>) => void) | undefined;
+  /** How long the run may take. */
+  #maxMs = 0;
   #deathNotice: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket, info: SessionInfo, watch: RunWatch, kill: (end: RunnerEnd) => void) {
@@ -41,20 +43,21 @@ export class InstanceChannel {
   }
 
   /** Never rejects. The watch kills the process where the run must not go on. */
-  run(run: Run, bounds: RunBounds): Promise<RunReply> {
+  run(run: Run, bounds: RunBounds): Promise<RunOutcome<PlacedAnswer>> {
     return new Promise((resolve) => {
       if (this.#settle !== undefined) {
-        resolve(ourFault('the instance runs a batch already'));
+        resolve({ kind: 'failed', error: new Error('the instance runs a batch already') });
         return;
       }
       let frame: Uint8Array;
       try {
         frame = this.#writer.run(run, this.#inputs);
       } catch (error) {
-        resolve(ourFault(messageOf(error)));
+        resolve({ kind: 'failed', error });
         return;
       }
       this.#settle = resolve;
+      this.#maxMs = bounds.maxMs;
       this.#watch.start(bounds);
       // What cannot be written needs no handling: the process is going, and its end settles the run.
       this.#socket.write(frame);
@@ -67,7 +70,7 @@ export class InstanceChannel {
 
   end(end: RunnerEnd): void {
     this.close();
-    this.#answer({ kind: 'ended', ...end });
+    if (this.running) this.#answer(outcomeUnder(end, this.#watch.instance, this.#maxMs));
   }
 
   /** Ends the channel, by which the thread knows that its instance is no longer needed. */
@@ -80,11 +83,11 @@ export class InstanceChannel {
 
   readonly #receive = (piece: Uint8Array): void => {
     try {
-      const report = this.#reader.push(piece)?.report(this.#info.outputs);
-      if (report === undefined) return;
-      if (this.#settle === undefined) throw new FrameError('a report without a run');
+      const outcome = this.#reader.push(piece)?.outcome(this.#info.outputs);
+      if (outcome === undefined) return;
+      if (this.#settle === undefined) throw new FrameError('an outcome without a run');
       this.#watch.stop();
-      this.#answer(report);
+      this.#answer(outcome);
     } catch (error) {
       // No byte after this one can be understood.
       this.#socket.off('data', this.#receive);
@@ -98,13 +101,9 @@ export class InstanceChannel {
     this.#deathNotice = setTimeout(this.#kill, DEATH_NOTICE_MS, { cause: 'a thread of it ended', timedOut: false });
   };
 
-  #answer(reply: RunReply): void {
+  #answer(outcome: RunOutcome<PlacedAnswer>): void {
     const settle = this.#settle;
     this.#settle = undefined;
-    settle?.(reply);
+    settle?.(outcome);
   }
-}
-
-function ourFault(message: string): RunReply {
-  return { kind: 'run-failed', fault: 'internal', message, bytes: 0 };
 }

@@ -7,17 +7,16 @@
 import { messageOf } from '../../error-message.ts';
 import { isNoRoom, type Mailbox } from '../../worker/mailbox.ts';
 import { aligned, type SessionInfo, type SessionSpec } from '../../worker/protocol.ts';
+import type { RunOutcome } from '../../worker/run-outcome.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { gather, type TensorBatch } from '../batch/batch.ts';
 import { batchOutputLimit } from '../batch/output-limit.ts';
-import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../repository/signature/row-axis.ts';
-import { MailboxRoom, NoRoom } from './mailbox-room.ts';
+import { MailboxRoom, noRoom } from './mailbox-room.ts';
 import type { Outage } from './outage.ts';
 import { readAnswer } from './run-answer.ts';
-import { failureOf } from './run-failure.ts';
 import type { RunBounds } from './run-watch.ts';
 import type { HostedModel } from './runner.ts';
 import type { RunnerProcess } from './runner-process.ts';
@@ -158,9 +157,9 @@ export class InstanceGroup implements HostedModel {
     instance.busy = true;
     const first = await this.#attempt(instance, batch, signature, bounds, 'first');
     const outcome =
-      first instanceof NoRoom ? await this.#retry(first, instance, batch, signature, bounds, until) : first;
+      first.kind === 'no_room' ? await this.#retry(first.bytes, instance, batch, signature, bounds, until) : first;
     if (outcome.kind !== 'ok') instance.mailbox.release(0);
-    if (outcome.kind === 'exceeded') this.#renewLater(instance);
+    if (outcome.kind === 'outputs_too_large' || outcome.kind === 'out_of_memory') this.#renewLater(instance);
     instance.busy = false;
     this.#room.ended();
     if (this.#instances.includes(instance)) this.#options.onIdle();
@@ -169,7 +168,7 @@ export class InstanceGroup implements HostedModel {
   }
 
   async #retry<B extends TensorBatch>(
-    { bytes }: NoRoom,
+    bytes: number,
     instance: Instance,
     batch: B,
     signature: Signature,
@@ -178,7 +177,7 @@ export class InstanceGroup implements HostedModel {
   ): Promise<RunOutcome> {
     const started = performance.now();
     let ranAt = started;
-    const attempt = (): Promise<RunOutcome | NoRoom> => {
+    const attempt = (): Promise<RunOutcome> => {
       ranAt = performance.now();
       return this.#attempt(instance, batch, signature, bounds, 'again');
     };
@@ -193,30 +192,26 @@ export class InstanceGroup implements HostedModel {
     signature: Signature,
     bounds: RunBounds,
     attempt: 'first' | 'again',
-  ): Promise<RunOutcome | NoRoom> {
+  ): Promise<RunOutcome> {
     const { number, mailbox, process } = instance;
     let end = 0;
     try {
       const started = performance.now();
       const gathered = gather(batch, signature.inputs, signature.axis, signature.lengths);
       end = gathered.end;
-      if (attempt === 'first' && this.#room.isTakenBefore(end)) return new NoRoom(end);
+      if (attempt === 'first' && this.#room.isTakenBefore(end)) return noRoom(end);
       await mailbox.write(gathered.chunks, 0);
       const written = performance.now();
       const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);
       const run = { inputs: gathered.places, outputOffset: aligned(end), maxOutputBytes };
-      const reply = await process.run(number, run, { ...bounds, restartMs: this.#restartMs });
-      if (reply.kind !== 'ran') {
-        const { maxMs } = bounds;
-        const failure = failureOf(reply, { instance: number, maxMs, maxOutputBytes: this.#options.maxOutputBytes });
-        if (failure instanceof NoRoom) mailbox.empty();
-        return failure;
-      }
-      return await readAnswer(reply.result, mailbox, signature.outputs, started, written);
+      const outcome = await process.run(number, run, { ...bounds, restartMs: this.#restartMs });
+      if (outcome.kind === 'ok') return await readAnswer(outcome, mailbox, signature.outputs, started, written);
+      if (outcome.kind === 'no_room') mailbox.empty();
+      return outcome;
     } catch (error) {
       if (!isNoRoom(error)) return { kind: 'failed', error };
       mailbox.empty();
-      return new NoRoom(end);
+      return noRoom(end);
     }
   }
 

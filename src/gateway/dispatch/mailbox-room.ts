@@ -11,16 +11,13 @@
 
 import fs from 'node:fs';
 import { Mailbox } from '../../worker/mailbox.ts';
-import type { RunOutcome } from '../batch/run-outcome.ts';
+import type { RunOutcome } from '../../worker/run-outcome.ts';
 
-/** A run that found no room in its mailbox. */
-export class NoRoom {
-  /** Bytes that the run needs, as far as it got. */
-  readonly bytes: number;
+type NoRoom = Extract<RunOutcome, { readonly kind: 'no_room' }>;
 
-  constructor(bytes: number) {
-    this.bytes = bytes;
-  }
+/** The outcome of a run that found no room in its mailbox. @param bytes that it needs, as far as it got */
+export function noRoom(bytes: number): NoRoom {
+  return { kind: 'no_room', bytes, message: `its tensors need ${bytes} bytes`, isLasting: false };
 }
 
 interface Waiter {
@@ -89,7 +86,7 @@ export class MailboxRoom {
   async retry(
     mailbox: Mailbox,
     bytes: number,
-    attempt: () => Promise<RunOutcome | NoRoom>,
+    attempt: () => Promise<RunOutcome>,
     until: () => number,
   ): Promise<RunOutcome> {
     const waiter: Waiter = { mailbox, bytes, failedAt: -1, wake: () => {} };
@@ -104,7 +101,7 @@ export class MailboxRoom {
       const startedAt = this.#changes;
       const outcome = await attempt();
       this.#runners.delete(waiter);
-      if (!(outcome instanceof NoRoom)) return outcome;
+      if (outcome.kind !== 'no_room') return outcome;
       // It may try at once where it knows better now what it needs, or where others have given room back meanwhile.
       const mayTry = outcome.bytes > waiter.bytes || this.#changes !== startedAt;
       this.#waiters.unshift(waiter);
@@ -115,7 +112,7 @@ export class MailboxRoom {
   }
 
   /** Waits until the batch may try again. @returns why it may not. */
-  async #whenRoom(waiter: Waiter, until: () => number): Promise<RunOutcome | undefined> {
+  async #whenRoom(waiter: Waiter, until: () => number): Promise<NoRoom | undefined> {
     for (;;) {
       if (this.#waiters[0] === waiter) {
         this.#emptyIdle();
@@ -162,15 +159,15 @@ export class MailboxRoom {
     }
   }
 
-  #refusal(bytes: number): RunOutcome {
+  #refusal(bytes: number): NoRoom {
     const { free, total } = this.#space();
     const need = `its tensors need ${bytes} bytes in '${this.#directory}' (mailboxDirectory)`;
     if (bytes > total) {
       const advice =
         'send fewer rows, or give the server a larger directory (docker run --shm-size, emptyDir.sizeLimit)';
-      return { kind: 'no_room', isLasting: true, message: `${need}, which has ${total}: ${advice}` };
+      return { kind: 'no_room', bytes, isLasting: true, message: `${need}, which has ${total}: ${advice}` };
     }
-    return { kind: 'no_room', isLasting: false, message: `${need}, where ${free} of ${total} are free now` };
+    return { kind: 'no_room', bytes, isLasting: false, message: `${need}, where ${free} of ${total} are free now` };
   }
 
   #space(): { readonly free: number; readonly total: number } {

@@ -1,14 +1,13 @@
 /** The answer of a run: its outputs, read from the mailbox in the shapes that clients see, and where its time went. */
 
 import type { Mailbox } from '../../worker/mailbox.ts';
-import type { RunResult } from '../../worker/protocol.ts';
+import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
-import type { RunOutcome } from '../batch/run-outcome.ts';
 import { type ModelTensor, withSize } from '../repository/signature/row-axis.ts';
 
 /** Reads all outputs at once; each is a view of these bytes. */
 export async function readAnswer(
-  { outputs: places, computeMs, readMs, writeMs }: RunResult,
+  { outputs: places, computeMs, readMs, writeMs }: PlacedAnswer,
   mailbox: Mailbox,
   specs: readonly ModelTensor[] | undefined,
   startedMs: number,

@@ -9,7 +9,8 @@
  * WATCH-5: an answer that has arrived by the time of the decision is taken.
  */
 
-import type { RunDemand } from '../batch/run-outcome.ts';
+import type { RunDemand } from '../batch/executor.ts';
+import type { RunnerEnd } from './runner-end.ts';
 import { MUCH_MEMORY, runMemoryLimit } from './runner-memory.ts';
 import type { ThreadActivity } from './thread-activity.ts';
 
@@ -21,24 +22,6 @@ export interface RunBounds {
   readonly demand?: RunDemand | undefined;
   /** How long the instances of its process take to come back, in milliseconds. */
   readonly restartMs?: number;
-}
-
-/** How a runner process ended, or why it is to end. */
-export interface RunnerEnd {
-  /** Such as `killed by SIGSEGV`. */
-  readonly cause: string;
-  /** It was killed because a run, or a load, gave no answer within its limit, or made no progress. */
-  readonly timedOut: boolean;
-  /** It was killed for the memory that a run took: the only one at that time, or one of several. */
-  readonly memory?: 'of-one-run' | 'of-some-run';
-  /** It was killed for one instance, whose run or load took too long: runs of other instances are not to blame. */
-  readonly culprit?: Culprit;
-}
-
-export interface Culprit {
-  readonly instance: number;
-  /** The run, or the load, reached its limit; or no caller waited for the run any more. */
-  readonly fault: 'overran' | 'abandoned';
 }
 
 export interface WatchedProcess {
@@ -74,7 +57,7 @@ const HANG_MS = 2_000;
 const CPU_ERROR_MS = 20;
 
 export class RunWatch {
-  readonly #instance: number;
+  readonly instance: number;
   readonly #watched: WatchedProcess;
   /** Its threads sleep while a device computes: only a stopped process shows that nothing does. */
   readonly #usesDevice: boolean;
@@ -83,7 +66,7 @@ export class RunWatch {
 
   /** @param usesDevice the session computes on another device than the CPU */
   constructor(instance: number, watched: WatchedProcess, usesDevice: boolean) {
-    this.#instance = instance;
+    this.instance = instance;
     this.#watched = watched;
     this.#usesDevice = usesDevice;
   }
@@ -143,7 +126,7 @@ export class RunWatch {
     return {
       cause: `ended a run of ${ranMs} ms that no caller waited for: other requests need its instance`,
       timedOut: false,
-      culprit: { instance: this.#instance, fault: 'abandoned' },
+      culprit: { instance: this.instance, fault: 'abandoned' },
     };
   }
 
@@ -168,7 +151,7 @@ export class RunWatch {
     if (takenBytes >= MUCH_MEMORY)
       return { cause: `${tookMemory(takenBytes)}: ${late}`, timedOut: true, memory: 'of-some-run' };
     if (!makesProgress(run)) return { cause: late, timedOut: true };
-    return { cause: late, timedOut: true, culprit: { instance: this.#instance, fault: 'overran' } };
+    return { cause: late, timedOut: true, culprit: { instance: this.instance, fault: 'overran' } };
   }
 }
 

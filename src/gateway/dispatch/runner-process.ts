@@ -12,12 +12,14 @@ import { extname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { messageOf } from '../../error-message.ts';
 import type { FromRunner, LoadedInstance, Run, SessionInfo, SessionSpec, ToRunner } from '../../worker/protocol.ts';
+import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
 import { ChannelListener } from './channel-listener.ts';
-import { InstanceChannel, type RunReply } from './instance-channel.ts';
+import { InstanceChannel } from './instance-channel.ts';
 import { OutputLines } from './output-lines.ts';
-import { type RunBounds, type RunnerEnd, RunWatch } from './run-watch.ts';
+import { type RunBounds, RunWatch } from './run-watch.ts';
+import { outcomeUnder, type RunnerEnd } from './runner-end.ts';
 import { preferAsOomVictim, residentBytes } from './runner-memory.ts';
 import { threadActivity } from './thread-activity.ts';
 
@@ -116,11 +118,10 @@ export class RunnerProcess {
   }
 
   /** Never rejects. One at a time for each instance. Kills the process where the run must not go on (run-watch.ts). */
-  async run(instance: number, run: Run, bounds: RunBounds): Promise<RunReply> {
-    if (this.#end !== undefined) return { kind: 'ended', ...this.#end };
+  async run(instance: number, run: Run, bounds: RunBounds): Promise<RunOutcome<PlacedAnswer>> {
+    if (this.#end !== undefined) return outcomeUnder(this.#end, instance, bounds.maxMs);
     const channel = this.#channels.get(instance);
-    if (channel === undefined)
-      return { kind: 'run-failed', fault: 'internal', message: `no instance ${instance}`, bytes: 0 };
+    if (channel === undefined) return { kind: 'failed', error: new Error(`no instance ${instance}`) };
     return channel.run(run, bounds);
   }
 

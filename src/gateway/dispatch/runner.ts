@@ -11,7 +11,7 @@ import { messageOf } from '../../error-message.ts';
 import { Mutex } from '../../mutex.ts';
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
 import { type Outage, restartPauseMs } from './outage.ts';
-import type { RunnerEnd } from './run-watch.ts';
+import type { RunnerEnd } from './runner-end.ts';
 import { LoadError, RunnerProcess } from './runner-process.ts';
 
 export interface HostedModel {

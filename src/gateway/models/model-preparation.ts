@@ -4,7 +4,7 @@ import type { ExecutionProvider, SessionInfo } from '../../worker/protocol.ts';
 import { axisOf, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
 import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
 import { ResponseCache } from '../batch/cache/response-cache.ts';
-import type { RunDemand } from '../batch/run-outcome.ts';
+import type { RunDemand } from '../batch/executor.ts';
 import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import type { DeviceSet } from '../dispatch/device-set.ts';

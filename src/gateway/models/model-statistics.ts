@@ -1,9 +1,9 @@
 /** Counters of one model version for `ModelStatistics`. Durations are summed in milliseconds, and only grow. */
 
+import type { RunOutcome } from '../../worker/run-outcome.ts';
 import type { Batch } from '../batch/batch.ts';
 import { type PaddingSum, paddingOf } from '../batch/padding.ts';
 import type { RequestTiming } from '../batch/queued-request.ts';
-import type { RunOutcome } from '../batch/run-outcome.ts';
 import type { Reason } from '../errors.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 

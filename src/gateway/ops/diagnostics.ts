@@ -4,6 +4,7 @@
  */
 
 import { channel } from 'node:diagnostics_channel';
+import type { RunOutcome } from '../../worker/run-outcome.ts';
 import type { InferError, Reason, StatusName } from '../errors.ts';
 import type { ObservedCall } from './observed-call.ts';
 
@@ -16,15 +17,8 @@ export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 
 /** The answer was there; an equal request was under way, whose answer it shared; or it had to run. */
 export type CacheOutcome = 'hit' | 'joined' | 'miss';
 
-export type BatchOutcome =
-  | 'ok'
-  | 'refused'
-  | 'failed'
-  | 'crashed'
-  | 'timed_out'
-  | 'overran'
-  | 'abandoned'
-  | 'interrupted';
+/** The outcome of a run as metrics and traces name it, which distinguish fewer. */
+export type OutcomeLabel = Exclude<RunOutcome['kind'], 'outputs_too_large' | 'out_of_memory' | 'no_room' | 'rejected'>;
 
 /** A model version, or `undefined` for a request whose model was not found: client-chosen names never become labels. */
 export interface ModelRef {
@@ -86,7 +80,7 @@ export interface BatchEnded {
   readonly calls: readonly ObservedCall[];
   readonly rows: number;
   readonly reason: SendReason;
-  readonly outcome: BatchOutcome;
+  readonly outcome: OutcomeLabel;
   /** `Date.now()` when it was sent. */
   readonly startedAtMs: number;
   /** From sending it to having its answer, without the wait for room. */

@@ -3,11 +3,11 @@
 import { REASONS, type Reason, type StatusName } from '../errors.ts';
 import type {
   BatchEnded,
-  BatchOutcome,
   BreakerState,
   CacheOutcome,
   InferenceEnded,
   ModelRef,
+  OutcomeLabel,
   RunnerStarted,
   SendReason,
   ShadowEnded,
@@ -28,7 +28,7 @@ export class ModelSeries {
   readonly #durations: SeriesBy<StatusName, Distribution>;
   readonly #queueDuration: Distribution;
   readonly #cached: SeriesBy<CacheOutcome, Sample>;
-  readonly #batches: SeriesBy<SendReason, SeriesBy<BatchOutcome, Sample>>;
+  readonly #batches: SeriesBy<SendReason, SeriesBy<OutcomeLabel, Sample>>;
   readonly #batchSize: Distribution;
   readonly #computeDuration: Distribution;
   readonly #transferDuration: Distribution;

@@ -4,10 +4,10 @@ import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-te
 import { NO_TERMS } from '../../../src/gateway/admit/request-terms.ts';
 import type { Down, Gate } from '../../../src/gateway/batch/gate.ts';
 import { QueuePolicies } from '../../../src/gateway/batch/queue-policy.ts';
-import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { tenantsBy } from '../../../src/gateway/batch/tenants.ts';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { type BatchEnded, diagnostics, type RunStopped } from '../../../src/gateway/ops/diagnostics.ts';
+import type { RunOutcome } from '../../../src/worker/run-outcome.ts';
 import { FakeCall } from '../../support/fake-call.ts';
 import { useFakeClock } from '../../support/fake-clock.ts';
 import { echo, type FakeRun } from '../../support/fake-executor.ts';
@@ -329,15 +329,18 @@ describe('deadlines', () => {
 });
 
 describe('outputs that are too large', () => {
-  const TOO_LARGE: RunOutcome = { kind: 'exceeded', by: 'batch', message: "output 'out' has 1000 bytes" };
+  const TOO_LARGE: RunOutcome = { kind: 'outputs_too_large', message: "output 'out' has 1000 bytes" };
 
   test('fail only the request that they are about: its batch is halved until it is found', async () => {
-    const bench = new SchedulerBench();
+    const bench = new SchedulerBench({ maxOutputBytes: 900 });
     const { blocker, tickets } = await bench.submitBehind(8);
     await bench.end(blocker);
     await bench.settle((run) => (run.values.includes(5) ? TOO_LARGE : echo(run)));
     expect(reasons(tickets)).toEqual([...Array(5).fill('answered'), 'limit_exceeded', 'answered', 'answered']);
-    expect(tickets[5]?.error).toMatchObject({ message: "output 'out' has 1000 bytes", pushback: undefined });
+    expect(tickets[5]?.error).toMatchObject({
+      message: "output 'out' has 1000 bytes: the outputs of a request may have 900 (maxOutputBytes)",
+      pushback: undefined,
+    });
     expect(bench.executor.runs.slice(1).map(({ batch }) => batch.rows)).toEqual([8, 4, 4, 2, 2, 1, 1]);
   });
 
@@ -345,9 +348,10 @@ describe('outputs that are too large', () => {
     const bench = new SchedulerBench();
     const tickets = [0, 1, 2].map((value) => bench.submit(fp32Rows(1, value)));
     await turn();
-    const message = 'the model found too little memory';
-    await bench.settle((run) => (run.values.includes(1) ? { kind: 'exceeded', by: 'process', message } : echo(run)));
+    const outcome: RunOutcome = { kind: 'out_of_memory', by: 'process', cause: 'took 9 bytes' };
+    await bench.settle((run) => (run.values.includes(1) ? outcome : echo(run)));
     expect(reasons(tickets)).toEqual(['answered', 'limit_exceeded', 'answered']);
+    expect(tickets[1]?.error?.message).toMatch(/^the model found too little memory .* \(its process took 9 bytes\)$/);
     expect(bench.executor.runs.map((run) => run.values)).toEqual([[0, 1, 2], [0], [1], [2]]);
   });
 
@@ -380,7 +384,12 @@ describe('outputs that are too large', () => {
 });
 
 describe('a batch for which there is no room', () => {
-  const noRoom = (isLasting: boolean): RunOutcome => ({ kind: 'no_room', isLasting, message: 'it needs 9 of 8 bytes' });
+  const noRoom = (isLasting: boolean): RunOutcome => ({
+    kind: 'no_room',
+    bytes: 9,
+    isLasting,
+    message: 'it needs 9 of 8 bytes',
+  });
 
   test('runs in parts', async () => {
     const bench = new SchedulerBench();

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Batch } from '../../../src/gateway/batch/batch.ts';
-import type { RunDemand, RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
+import type { RunDemand } from '../../../src/gateway/batch/executor.ts';
 import { Breaker } from '../../../src/gateway/dispatch/breaker.ts';
 import { type BreakerState, diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
+import type { RunOutcome } from '../../../src/worker/run-outcome.ts';
 import { FakeExecutor } from '../../support/fake-executor.ts';
 import { fp32Rows, queuedRequest } from '../../support/queued-requests.ts';
 

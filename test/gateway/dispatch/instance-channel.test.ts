@@ -3,24 +3,23 @@ import net from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { ChannelListener } from '../../../src/gateway/dispatch/channel-listener.ts';
 import { InstanceChannel } from '../../../src/gateway/dispatch/instance-channel.ts';
-import { type RunnerEnd, RunWatch } from '../../../src/gateway/dispatch/run-watch.ts';
-import {
-  ANY_OUTPUT_BYTES,
-  type Run,
-  type RunReport,
-  type SessionInfo,
-  type SessionTensor,
-} from '../../../src/worker/protocol.ts';
-import { FrameReader, FrameWriter, tensorNumbers } from '../../../src/worker/run-frame.ts';
+import { RunWatch } from '../../../src/gateway/dispatch/run-watch.ts';
+import type { RunnerEnd } from '../../../src/gateway/dispatch/runner-end.ts';
+import { ANY_OUTPUT_BYTES, type Run, type SessionInfo, type SessionTensor } from '../../../src/worker/protocol.ts';
+import { FrameError, FrameReader, FrameWriter, tensorNumbers } from '../../../src/worker/run-frame.ts';
+import type { ReportedOutcome } from '../../../src/worker/run-outcome.ts';
 import { PATIENCE_MS } from '../../support/runners.ts';
 
 const TENSOR: SessionTensor = { name: 'x', datatype: 'FP32', shape: [-1, 2], axes: ['batch', 2] };
 const INFO: SessionInfo = { inputs: [TENSOR], outputs: [TENSOR], provider: 'cpu', refusals: [] };
 const PLACE = { name: 'x', datatype: 'FP32', shape: [1, 2], offset: 0, byteLength: 8 } as const;
 const RUN: Run = { inputs: [PLACE], outputOffset: 64, maxOutputBytes: ANY_OUTPUT_BYTES };
-const REPORT: RunReport = {
-  kind: 'ran',
-  result: { outputs: [{ ...PLACE, offset: 64 }], computeMs: 1, readMs: 2, writeMs: 3 },
+const REPORT: ReportedOutcome = {
+  kind: 'ok',
+  outputs: [{ ...PLACE, offset: 64 }],
+  computeMs: 1,
+  readMs: 2,
+  writeMs: 3,
 };
 
 /** A channel, and at its other end a thread that says what the test wants. */
@@ -44,8 +43,8 @@ async function channelAndThread(): Promise<{
   return { channel, thread, killed };
 }
 
-function encoded(report: RunReport): Uint8Array {
-  return new FrameWriter().report(report, tensorNumbers(INFO.outputs));
+function encoded(report: ReportedOutcome): Uint8Array {
+  return new FrameWriter().outcome(report, tensorNumbers(INFO.outputs));
 }
 
 test('a run goes out, and its report settles it', async () => {
@@ -62,7 +61,7 @@ test('a run goes out, and its report settles it', async () => {
 test('CHANNEL-1: a second run beside one is a fault of ours, and does not disturb it', async () => {
   const { channel, thread } = await channelAndThread();
   const first = channel.run(RUN, { maxMs: PATIENCE_MS });
-  expect(await channel.run(RUN, { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'run-failed', fault: 'internal' });
+  expect(await channel.run(RUN, { maxMs: PATIENCE_MS })).toMatchObject({ kind: 'failed' });
   thread.write(encoded(REPORT));
   expect(await first).toEqual(REPORT);
 });
@@ -71,9 +70,8 @@ test('a run of a tensor that the session does not have is a fault of ours, and t
   const { channel, thread } = await channelAndThread();
   const odd: Run = { ...RUN, inputs: [{ ...PLACE, name: 'nobody' }] };
   expect(await channel.run(odd, { maxMs: PATIENCE_MS })).toMatchObject({
-    kind: 'run-failed',
-    fault: 'internal',
-    message: expect.stringContaining("'nobody'"),
+    kind: 'failed',
+    error: new FrameError("the session has no tensor 'nobody'"),
   });
   const reply = channel.run(RUN, { maxMs: PATIENCE_MS });
   thread.write(encoded(REPORT));
@@ -94,13 +92,13 @@ test.each([
   // Later bytes are not looked at.
   thread.write(encoded(REPORT));
   channel.end(end);
-  expect(await reply).toEqual({ kind: 'ended', ...end });
+  expect(await reply).toEqual({ kind: 'crashed', cause: end.cause });
 });
 
-test('a report without a run ends the process', async () => {
+test('an outcome without a run ends the process', async () => {
   const { thread, killed } = await channelAndThread();
   thread.write(encoded(REPORT));
-  expect((await killed).cause).toContain('a report without a run');
+  expect((await killed).cause).toContain('an outcome without a run');
 });
 
 test('no report within the limit ends the process', async () => {
@@ -117,7 +115,7 @@ test('a thread that ends by itself ends the process, idle or in a run', async ()
   const reply = busy.channel.run(RUN, { maxMs: PATIENCE_MS });
   busy.thread.destroy();
   busy.channel.end(await busy.killed);
-  expect(await reply).toEqual({ kind: 'ended', cause: 'a thread of it ended', timedOut: false });
+  expect(await reply).toEqual({ kind: 'crashed', cause: 'a thread of it ended' });
 });
 
 test('CHANNEL-2: a process that dies settles its run with the cause of its death, which closes the channel a moment before', async () => {
@@ -127,7 +125,7 @@ test('CHANNEL-2: a process that dies settles its run with the cause of its death
   thread.destroy();
   await closed;
   channel.end({ cause: 'killed by SIGSEGV', timedOut: false });
-  expect(await reply).toEqual({ kind: 'ended', cause: 'killed by SIGSEGV', timedOut: false });
+  expect(await reply).toEqual({ kind: 'crashed', cause: 'killed by SIGSEGV' });
 });
 
 test('closing it notifies the thread, and kills nothing', async () => {

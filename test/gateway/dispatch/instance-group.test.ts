@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-tensors.ts';
 import { scatter } from '../../../src/gateway/batch/batch.ts';
-import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
 import { InstanceGroup, type InstanceGroupOptions } from '../../../src/gateway/dispatch/instance-group.ts';
 import type { RunnerProcess } from '../../../src/gateway/dispatch/runner-process.ts';
+import type { RunOutcome } from '../../../src/worker/run-outcome.ts';
 import { gatherModel, identityModel, sumModel } from '../../support/onnx-models.ts';
 import { openMailboxes } from '../../support/open-mailboxes.ts';
 import {

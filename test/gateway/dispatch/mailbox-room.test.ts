@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { RunOutcome } from '../../../src/gateway/batch/run-outcome.ts';
-import { MailboxRoom, NoRoom } from '../../../src/gateway/dispatch/mailbox-room.ts';
+import { MailboxRoom, noRoom } from '../../../src/gateway/dispatch/mailbox-room.ts';
 import type { Mailbox } from '../../../src/worker/mailbox.ts';
+import type { RunOutcome } from '../../../src/worker/run-outcome.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const KIB = 1024;
@@ -59,11 +59,11 @@ class Batch {
     );
   }
 
-  async #run(): Promise<RunOutcome | NoRoom> {
+  async #run(): Promise<RunOutcome> {
     this.attempts++;
     if (this.#bytes > this.#directory.free) {
       this.#mailbox.empty();
-      return new NoRoom(this.#bytes);
+      return noRoom(this.#bytes);
     }
     await this.#mailbox.write([new Uint8Array(this.#bytes)], 0);
     this.running = true;
@@ -166,6 +166,7 @@ describe('a batch that found no room', () => {
     await running(directory, 600);
     expect(await new Batch(directory, 1_025).outcome).toEqual({
       kind: 'no_room',
+      bytes: 1_049_600,
       isLasting: true,
       message: `its tensors need 1049600 bytes in '${directory.path}' (mailboxDirectory), which has 1048576: send fewer rows, or give the server a larger directory (docker run --shm-size, emptyDir.sizeLimit)`,
     });
@@ -175,6 +176,7 @@ describe('a batch that found no room', () => {
     directory.foreign = 800 * KIB;
     expect(await new Batch(directory, 500).outcome).toEqual({
       kind: 'no_room',
+      bytes: 512_000,
       isLasting: false,
       message: `its tensors need 512000 bytes in '${directory.path}' (mailboxDirectory), where 229376 of 1048576 are free now`,
     });
@@ -187,7 +189,7 @@ describe('a batch that found no room', () => {
       100 * KIB,
       async () => {
         attempts.push(performance.now());
-        return new NoRoom(100 * KIB);
+        return noRoom(100 * KIB);
       },
       () => Number.POSITIVE_INFINITY,
     );
@@ -196,7 +198,7 @@ describe('a batch that found no room', () => {
   });
 
   test('tries again where others gave room back while it ran', async () => {
-    const outcomes: (RunOutcome | NoRoom)[] = [new NoRoom(100 * KIB), OK];
+    const outcomes: RunOutcome[] = [noRoom(100 * KIB), OK];
     const attempt = vi.fn(async () => {
       await turn();
       return outcomes.shift() ?? OK;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type RunBounds, type RunnerEnd, RunWatch } from '../../../src/gateway/dispatch/run-watch.ts';
+import { type RunBounds, RunWatch } from '../../../src/gateway/dispatch/run-watch.ts';
+import type { RunnerEnd } from '../../../src/gateway/dispatch/runner-end.ts';
 import { MUCH_MEMORY, runMemoryLimit } from '../../../src/gateway/dispatch/runner-memory.ts';
 import type { ThreadActivity } from '../../../src/gateway/dispatch/thread-activity.ts';
 

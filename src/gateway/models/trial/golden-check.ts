@@ -10,8 +10,9 @@ import { outputAxes, scatter } from '../../batch/batch.ts';
 import type { OutputTensor } from '../../batch/queued-request.ts';
 import type { Golden } from '../../repository/golden.ts';
 import type { ModelSignature } from '../../repository/signature/model-signature.ts';
+import { isTooLarge, reasonOf } from './failed-run.ts';
 import { rowOfArrays, sliceOfArray } from './npz-rows.ts';
-import { ROUNDING, type RunRows, reasonOf } from './row-independence.ts';
+import { ROUNDING, type RunRows } from './row-independence.ts';
 
 /**
  * @param run runs some rows, with batching as in the signature
@@ -67,7 +68,7 @@ async function missInBatch(
 ): Promise<string | undefined> {
   if (rows.length < 2) return undefined;
   const outcome = await run(rows);
-  if ((outcome.kind === 'no_room' || outcome.kind === 'exceeded') && rows.length > 2) {
+  if (isTooLarge(outcome) && rows.length > 2) {
     const middle = Math.ceil(rows.length / 2);
     const first = await missInBatch(golden, signature, run, rows.slice(0, middle), from);
     return first ?? missInBatch(golden, signature, run, rows.slice(middle), from + middle);

@@ -6,13 +6,14 @@
  * without a mask, or with one scale for a whole tensor (dynamic quantization), differs by 1e-3 and more.
  */
 
+import type { RunOutcome } from '../../../worker/run-outcome.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { OutputAxes } from '../../batch/batch.ts';
 import type { OutputTensor } from '../../batch/queued-request.ts';
-import type { RunOutcome } from '../../batch/run-outcome.ts';
 import { isMask, type LengthAxis, type Padding } from '../../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
-import { compareTogether, outputWithNaN, type RunRows, reasonOf } from './row-independence.ts';
+import { reasonOf } from './failed-run.ts';
+import { compareTogether, outputWithNaN, type RunRows } from './row-independence.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
 import { Tally } from './tally.ts';
 

@@ -1,7 +1,7 @@
 /** Runs that a load needs, where something that is not of the model's doing keeps them from running. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunOutcome } from '../../batch/run-outcome.ts';
+import type { RunOutcome } from '../../../worker/run-outcome.ts';
 import type { RunRows } from './row-independence.ts';
 
 const PAUSE_MS = 200;

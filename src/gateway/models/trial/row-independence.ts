@@ -9,12 +9,13 @@
 import { messageOf } from '../../../error-message.ts';
 import { fromBf16, fromFp16 } from '../../../wire/half-precision.ts';
 import { DATATYPE_BYTES } from '../../../wire/tensor.ts';
+import type { RunOutcome } from '../../../worker/run-outcome.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import { type OutputAxes, scatter } from '../../batch/batch.ts';
 import type { OutputTensor } from '../../batch/queued-request.ts';
-import type { RunOutcome } from '../../batch/run-outcome.ts';
 import type { LengthAxis } from '../../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
+import { reasonOf } from './failed-run.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
 import { Tally } from './tally.ts';
 
@@ -89,26 +90,6 @@ export async function compareTogether(
     tally.rows++;
   }
   return undefined;
-}
-
-/** Why made-up rows did not run. */
-export function reasonOf(outcome: Exclude<RunOutcome, { kind: 'ok' }>): string {
-  switch (outcome.kind) {
-    case 'refused':
-    case 'exceeded':
-    case 'no_room':
-      return outcome.message;
-    case 'failed':
-      return String(outcome.error);
-    case 'crashed':
-    case 'timed_out':
-    case 'overran':
-    case 'abandoned':
-    case 'interrupted':
-      return outcome.cause;
-    case 'rejected':
-      return 'rejected';
-  }
 }
 
 function compare(

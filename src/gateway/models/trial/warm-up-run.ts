@@ -2,7 +2,8 @@
 
 import { type InferTensors, UNIT_ROW } from '../../admit/infer-tensors.ts';
 import type { SampleInput, WarmUpSample } from '../../repository/warm-up-sample.ts';
-import { type RunRows, reasonOf } from './row-independence.ts';
+import { reasonOf } from './failed-run.ts';
+import type { RunRows } from './row-independence.ts';
 import { seededRandom, syntheticRow } from './synthetic-input.ts';
 
 /**

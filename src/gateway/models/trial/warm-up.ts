@@ -4,7 +4,8 @@ import type { Datatype } from '../../../wire/tensor.ts';
 import { type InferTensors, rowSizeOf } from '../../admit/infer-tensors.ts';
 import { CostModel } from '../../batch/cost-model.ts';
 import { type ModelTensor, shapeOfRow } from '../../repository/signature/row-axis.ts';
-import { type RunRows, reasonOf } from './row-independence.ts';
+import { isTooLarge, reasonOf } from './failed-run.ts';
+import type { RunRows } from './row-independence.ts';
 import { OPEN_AXIS_SIZES, type ProbeShape, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
 
 /** Maximum time to measure batch sizes; the rest is learned in service. */
@@ -133,7 +134,7 @@ export async function warmInstances(
   for (let { rows } = load; rows >= 1; rows = Math.floor(rows / 2)) {
     const batch = rowsOf(inputs, shape, rows);
     const outcomes = await Promise.all(Array.from({ length: load.instances }, () => run(batch)));
-    if (outcomes.every(({ kind }) => kind !== 'no_room' && kind !== 'exceeded')) return;
+    if (!outcomes.some(isTooLarge)) return;
   }
 }
 

@@ -5,10 +5,10 @@ import { NO_TERMS, type RequestTerms } from '../../../../src/gateway/admit/reque
 import { ResponseCache } from '../../../../src/gateway/batch/cache/response-cache.ts';
 import { QueuePolicies } from '../../../../src/gateway/batch/queue-policy.ts';
 import type { CacheLookup, InferOutputs } from '../../../../src/gateway/batch/queued-request.ts';
-import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import { Scheduler } from '../../../../src/gateway/batch/scheduler.ts';
 import { InferError, type Reason } from '../../../../src/gateway/errors.ts';
 import { diagnostics } from '../../../../src/gateway/ops/diagnostics.ts';
+import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
 import { useFakeClock } from '../../../support/fake-clock.ts';
 import { echo, FakeExecutor } from '../../../support/fake-executor.ts';
@@ -17,8 +17,9 @@ import { fp32Rows, oneLevel, queuePolicy } from '../../../support/queued-request
 const NONE = new Uint8Array(0);
 const FAILURES: readonly RunOutcome[] = [
   { kind: 'refused', message: 'no' },
-  { kind: 'exceeded', by: 'batch', message: 'too large' },
-  { kind: 'no_room', message: 'too large', isLasting: true },
+  { kind: 'outputs_too_large', message: 'too large' },
+  { kind: 'out_of_memory', by: 'batch' },
+  { kind: 'no_room', bytes: 9, message: 'too large', isLasting: true },
   { kind: 'failed', error: new Error('a fault') },
 ];
 

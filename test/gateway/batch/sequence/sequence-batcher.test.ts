@@ -4,12 +4,12 @@ import type { InferTensors } from '../../../../src/gateway/admit/infer-tensors.t
 import { NO_TERMS } from '../../../../src/gateway/admit/request-terms.ts';
 import type { QueuePolicy } from '../../../../src/gateway/batch/queue-policy.ts';
 import type { InferOutputs } from '../../../../src/gateway/batch/queued-request.ts';
-import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import { Scheduler } from '../../../../src/gateway/batch/scheduler.ts';
 import { SequenceBatcher } from '../../../../src/gateway/batch/sequence/sequence-batcher.ts';
 import type { SequenceOptions } from '../../../../src/gateway/batch/sequence/sequence-options.ts';
 import { InferError, type Reason } from '../../../../src/gateway/errors.ts';
 import type { ControlSpec, StateSpec } from '../../../../src/gateway/repository/signature/sequence-signature.ts';
+import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
 import { useFakeClock } from '../../../support/fake-clock.ts';
 import { FakeExecutor, type FakeRun } from '../../../support/fake-executor.ts';

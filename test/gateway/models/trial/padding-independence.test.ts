@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { gather } from '../../../../src/gateway/batch/batch.ts';
-import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import { InstanceGroup } from '../../../../src/gateway/dispatch/instance-group.ts';
 import { provePadding } from '../../../../src/gateway/models/trial/padding-independence.ts';
 import type { RunRows } from '../../../../src/gateway/models/trial/row-independence.ts';
@@ -9,6 +8,7 @@ import { MODEL_CONFIG } from '../../../../src/gateway/repository/config/model-co
 import type { LengthAxis, Padding } from '../../../../src/gateway/repository/signature/length-axis.ts';
 import { lengthsOf, resolveSignature } from '../../../../src/gateway/repository/signature/model-signature.ts';
 import type { Datatype, Shape } from '../../../../src/wire/tensor.ts';
+import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { encoderModel, identityModel, model, textModel } from '../../../support/onnx-models.ts';
 import { batchOf, groupOptions, modelFile, PATIENCE_MS, startRunner } from '../../../support/runners.ts';
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import { patiently } from '../../../../src/gateway/models/trial/patient-run.ts';
+import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 
 const OK: RunOutcome = { kind: 'ok', outputs: [], inputMs: 0, computeMs: 0, outputMs: 0 };
-const NO_ROOM: RunOutcome = { kind: 'no_room', message: 'full', isLasting: false };
+const NO_ROOM: RunOutcome = { kind: 'no_room', bytes: 9, message: 'full', isLasting: false };
 const INTERRUPTED: RunOutcome = { kind: 'interrupted', cause: 'another model' };
 
 beforeEach(() => {
@@ -56,7 +56,7 @@ test.each<RunOutcome>([
   { kind: 'refused', message: 'bad values' },
   { kind: 'crashed', cause: 'killed by SIGSEGV' },
   { kind: 'overran', cause: 'late', maxMs: 1 },
-  { kind: 'no_room', message: 'too large for it', isLasting: true },
+  { kind: 'no_room', bytes: 9, message: 'too large for it', isLasting: true },
 ])('a run that ends as $kind is tried once', async (outcome) => {
   expect(await patiently(endingAs(outcome), 10_000, () => true)([])).toBe(outcome);
 });

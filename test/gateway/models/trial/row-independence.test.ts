@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { InferTensors } from '../../../../src/gateway/admit/infer-tensors.ts';
-import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import { findRowDependence, type RunRows } from '../../../../src/gateway/models/trial/row-independence.ts';
 import type { ProbeShape } from '../../../../src/gateway/models/trial/synthetic-input.ts';
 import type { Datatype, TensorSpec } from '../../../../src/wire/tensor.ts';
+import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { spec } from '../../../support/infer-requests.ts';
 import {
   batchMeanModel,

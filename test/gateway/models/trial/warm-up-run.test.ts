@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { InferTensors } from '../../../../src/gateway/admit/infer-tensors.ts';
-import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import { runWarmUps } from '../../../../src/gateway/models/trial/warm-up-run.ts';
 import type { WarmUpSample } from '../../../../src/gateway/repository/warm-up-sample.ts';
+import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { startLifecycle } from '../../../support/lifecycle-fixture.ts';
 import { batchMeanModel, gatherModel } from '../../../support/onnx-models.ts';
 

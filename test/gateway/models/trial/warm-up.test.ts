@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { RunOutcome } from '../../../../src/gateway/batch/run-outcome.ts';
 import type { RunRows } from '../../../../src/gateway/models/trial/row-independence.ts';
 import { PROBE_RANGES } from '../../../../src/gateway/models/trial/synthetic-input.ts';
 import {
@@ -8,6 +7,7 @@ import {
   warmInstances,
   warmUpRows,
 } from '../../../../src/gateway/models/trial/warm-up.ts';
+import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { spec } from '../../../support/infer-requests.ts';
 import { convolutionModel, gatherModel, mlpModel } from '../../../support/onnx-models.ts';
 import { runRowsOf } from '../../../support/runners.ts';

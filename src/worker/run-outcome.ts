@@ -1,0 +1,66 @@
+/** What came of a run: one closed set for the runner, which reports the first five, and for the gateway, which knows all of them. */
+
+import type { RawTensor } from '../wire/tensor-comparison.ts';
+import type { TensorPlace } from './protocol.ts';
+
+/** What a runner reports of a run that gave outputs: they lie in the mailbox. Times are in milliseconds. */
+export interface PlacedAnswer {
+  readonly outputs: readonly TensorPlace[];
+  /** Inside `session.run`. */
+  readonly computeMs: number;
+  /** In the runner besides: reading, and writing. */
+  readonly readMs: number;
+  readonly writeMs: number;
+}
+
+/** The same, read from the mailbox. Times are in milliseconds. */
+export interface RunAnswer {
+  readonly outputs: readonly (RawTensor & { readonly name: string })[];
+  /** Writing the mailbox, and the way to the session. */
+  readonly inputMs: number;
+  readonly computeMs: number;
+  /** The way back. */
+  readonly outputMs: number;
+  /** How long the batch waited for room before it ran, where it did. */
+  readonly roomMs?: number;
+}
+
+export type RunOutcome<Answer = RunAnswer> =
+  | ({ readonly kind: 'ok' } & Answer)
+  /** The model refused the values of at least one row. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** The outputs have more bytes than the run allows; `message` names their sizes. */
+  | { readonly kind: 'outputs_too_large'; readonly message: string }
+  /** The mailbox has no room for tensors of so many bytes. */
+  | {
+      readonly kind: 'no_room';
+      readonly bytes: number;
+      readonly message: string;
+      /** An empty directory of mailboxes would not have it either. */
+      readonly isLasting: boolean;
+    }
+  /** A fault of ours: nothing is known of the rows. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** The model found too little memory for these values. */
+  | {
+      readonly kind: 'out_of_memory';
+      /** `process`: other batches ran beside this one, and one of those may have taken the memory. */
+      readonly by: 'batch' | 'process';
+      /** How the process ended, where it did. */
+      readonly cause?: string;
+    }
+  /** The runner died under the batch, or was killed because it made no progress: other batches in it may be to blame. */
+  | { readonly kind: 'crashed' | 'timed_out'; readonly cause: string }
+  /** The batch made progress until it had run as long as a run may: its runner was killed for it. */
+  | { readonly kind: 'overran'; readonly cause: string; readonly maxMs: number }
+  /** No caller waited for the batch any more, and its runner was killed for requests that waited for the instance. */
+  | { readonly kind: 'abandoned'; readonly cause: string }
+  /** The runner was killed for another batch, which overran or was abandoned. */
+  | { readonly kind: 'interrupted'; readonly cause: string }
+  /** The batch was not run: the circuit breaker is open. */
+  | { readonly kind: 'rejected'; readonly retryAfterMs: number };
+
+/** Outcomes that a runner reports of its own run. */
+export type ReportedOutcome = Extract<RunOutcome<PlacedAnswer>, { readonly kind: ReportedKind }>;
+
+type ReportedKind = 'ok' | 'refused' | 'outputs_too_large' | 'out_of_memory' | 'no_room' | 'failed';
