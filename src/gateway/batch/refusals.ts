@@ -35,19 +35,27 @@ const overloadText = remembered((waitMs, objectiveMs) => {
 
 /** For a request of the largest flow, when the queue is full and a request of a smaller flow arrives. */
 export function gaveWay(waitMs: number): InferError {
-  const text = 'Exceeds maximum queue size: gave way to a caller with less work in the queue (max_queue_size)';
-  return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
+  return withPushback(queueFull('gave way to a caller with less work in the queue (max_queue_size)'), waitMs);
 }
 
 export function tooManyWait(policies: QueuePolicies, level: number): InferError {
-  const whose = policies.levels === 1 ? 'requests' : `requests of priority ${level}`;
-  const text = `Exceeds maximum queue size: ${policies.at(level).maxRequests} ${whose} wait (max_queue_size)`;
-  return new InferError('queue_full', text);
+  const { maxRequests } = policies.at(level);
+  if (policies.levels === 1) return tooManyWaitInAll(maxRequests);
+  return queueFull(`${maxRequests} requests of priority ${level} wait (max_queue_size)`);
+}
+
+/** For a queue that counts the requests of all levels together. */
+export function tooManyWaitInAll(maxRequests: number): InferError {
+  return queueFull(`${maxRequests} requests wait (max_queue_size)`);
 }
 
 export function tooManyBytesWait(bytes: number, maxBytes: number, more: number): InferError {
-  const text = `Exceeds maximum queue size: ${bytes} of ${maxBytes} bytes wait, ${more} more do not fit (max_queue_bytes)`;
-  return new InferError('queue_full', text);
+  return queueFull(`${bytes} of ${maxBytes} bytes wait, ${more} more do not fit (max_queue_bytes)`);
+}
+
+/** Triton's text, and then what is full. */
+function queueFull(detail: string): InferError {
+  return new InferError('queue_full', `Exceeds maximum queue size: ${detail}`);
 }
 
 /** Asks the caller to come back after the wait. */

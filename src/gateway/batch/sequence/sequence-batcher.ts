@@ -15,15 +15,17 @@ import { cancelled } from '../../accept/cancellation.ts';
 import { limit, reject, release, resolve, watch } from '../../accept/waiter.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { RequestTerms, SequenceTerms } from '../../admit/request-terms.ts';
-import { InferError, withJitter } from '../../errors.ts';
+import { InferError } from '../../errors.ts';
 import type { Batcher } from '../batcher.ts';
 import type { Forecast, RequestSize } from '../forecast.ts';
 import { type QueuePolicy, timeLimitMs } from '../queue-policy.ts';
 import type { InferOutputs } from '../queued-request.ts';
+import { tooManyBytesWait, tooManyWaitInAll, withPushback } from '../refusals.ts';
 import { IdleSequences } from './idle-sequences.ts';
 import { Sequence, type SequencedRequest } from './sequence.ts';
 import { idBytes, SequenceInputs } from './sequence-inputs.ts';
 import type { SequenceOptions } from './sequence-options.ts';
+import { noCorrelationId, notOneRow, notStarted, sequencesTooLarge, tooManySequences } from './sequence-refusals.ts';
 
 export class SequenceBatcher implements Batcher {
   readonly #options: SequenceOptions;
@@ -130,25 +132,14 @@ export class SequenceBatcher implements Batcher {
    */
   #admit(tensors: InferTensors, terms: SequenceTerms | undefined, { maxRequests }: QueuePolicy): Sequence {
     const { model, maxQueueBytes } = this.#options;
-    if (tensors.rows !== 1) {
-      const text = `inference request to model '${model}' must specify batch-size 1 due to requirements of sequence batcher`;
-      throw new InferError('invalid_request', text);
-    }
-    if (terms === undefined) {
-      const text = `inference request to model '${model}' must specify a non-zero or non-empty correlation ID`;
-      throw new InferError('invalid_request', text);
-    }
+    if (tensors.rows !== 1) throw notOneRow(model);
+    if (terms === undefined) throw noCorrelationId(model);
     const { id, start, end } = terms;
     let sequence = this.#open.get(id);
-    if (sequence === undefined && !start) {
-      const text = `inference request for sequence ${id} to model '${model}' must specify the START flag on the first request of the sequence`;
-      throw new InferError('invalid_request', text);
-    }
-    if (this.queuedRequests >= maxRequests) {
-      throw full(`Exceeds maximum queue size: ${maxRequests} requests wait (max_queue_size)`);
-    }
+    if (sequence === undefined && !start) throw notStarted(model, id);
+    if (this.queuedRequests >= maxRequests) throw withPushback(tooManyWaitInAll(maxRequests), 0);
     if (this.#bytes + tensors.bytes > maxQueueBytes) {
-      throw full(`Exceeds maximum queue size: ${this.#bytes} of ${maxQueueBytes} bytes wait (max_queue_bytes)`);
+      throw withPushback(tooManyBytesWait(this.#bytes, maxQueueBytes, tensors.bytes), 0);
     }
     sequence ??= this.#begin(id);
     if (end) {
@@ -162,13 +153,10 @@ export class SequenceBatcher implements Batcher {
     const { model, maxSequences, maxSequenceBytes } = this.#options;
     const correlationIds = this.#inputs.encodeId(id);
     const bytes = this.#inputs.stateBytes + idBytes(id, correlationIds);
-    if (this.#live.size >= maxSequences) {
-      const text = `model '${model}' holds ${maxSequences} sequences, which is its most (max_sequences)`;
-      throw full(text, this.#idle.nextExpiryMs);
-    }
+    if (this.#live.size >= maxSequences) throw tooManySequences(model, maxSequences, this.#idle.nextExpiryMs);
     if (this.#live.size > 0 && this.#heldBytes + bytes > maxSequenceBytes) {
-      const text = `model '${model}' holds ${this.#live.size} sequences in ${this.#heldBytes} bytes, and another takes ${bytes}: at most ${maxSequenceBytes} (max_sequence_bytes)`;
-      throw full(text, this.#idle.nextExpiryMs);
+      const held = { sequences: this.#live.size, bytes: this.#heldBytes, maxBytes: maxSequenceBytes };
+      throw sequencesTooLarge(model, held, bytes, this.#idle.nextExpiryMs);
     }
     const sequence = new Sequence(id, correlationIds, this.#inputs.initial, bytes);
     this.#heldBytes += bytes;
@@ -282,9 +270,4 @@ export class SequenceBatcher implements Batcher {
     this.#backlog.delete(next);
     this.#advance(next);
   }
-}
-
-/** @param waitMs after which there may be room, where that is known. */
-function full(text: string, waitMs = 0): InferError {
-  return new InferError('queue_full', text, { pushback: withJitter(waitMs) });
 }

@@ -393,7 +393,9 @@ describe('a request is refused', () => {
     const tickets = [1, 2, 3].map((x) => bench.submit(5n, x, { start: x === 1 }));
     await bench.settle();
     expect(sums(tickets)).toEqual([1, 3, 'queue_full']);
-    expect(tickets[2]?.error?.message).toBe('Exceeds maximum queue size: 8 of 11 bytes wait (max_queue_bytes)');
+    expect(tickets[2]?.error?.message).toBe(
+      'Exceeds maximum queue size: 8 of 11 bytes wait, 4 more do not fit (max_queue_bytes)',
+    );
   });
 });
 
