@@ -87,6 +87,7 @@ const ROOMS: readonly Room[] = [
       'bytes-tensor.ts',
       'descriptors.ts',
       'exact-json.ts',
+      'float-elements.ts',
       'half-precision.ts',
       'infer-parameter.ts',
       'infer-request.ts',

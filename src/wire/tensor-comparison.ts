@@ -1,6 +1,6 @@
 /** How far two tensors of one datatype and shape are apart. */
 
-import { fromBf16, fromFp16 } from './half-precision.ts';
+import { FLOAT_READERS, type FloatReader, viewOf } from './float-elements.ts';
 import { DATATYPE_BYTES, type Datatype, type Shape } from './tensor.ts';
 
 export interface RawTensor {
@@ -11,7 +11,7 @@ export interface RawTensor {
 
 /** Elements of floating-point datatypes are compared as numbers; other elements are equal or not. */
 export function isFloatingPoint(datatype: Datatype): boolean {
-  return READERS[datatype] !== undefined;
+  return FLOAT_READERS[datatype] !== undefined;
 }
 
 /** What comparisons have found, of one pair of tensors or of several. */
@@ -43,7 +43,7 @@ export class TensorComparison {
   readonly #one: RawTensor;
   readonly #other: RawTensor;
   readonly #found: TensorDifference;
-  readonly #read: Reader | undefined;
+  readonly #read: FloatReader | undefined;
   /** Elements of floating-point tensors, bytes of others. */
   readonly #length: number;
   #done = 0;
@@ -56,7 +56,7 @@ export class TensorComparison {
     this.#one = one;
     this.#other = other;
     this.#found = found;
-    this.#read = READERS[one.datatype];
+    this.#read = FLOAT_READERS[one.datatype];
     const { byteLength } = one.data;
     this.#length = this.#read === undefined ? byteLength : byteLength / (DATATYPE_BYTES[one.datatype] ?? 1);
   }
@@ -83,7 +83,7 @@ export class TensorComparison {
     if (!areAsLong || Buffer.compare(ours, theirs) !== 0) this.#found.isEqual = false;
   }
 
-  #compareFloats(read: Reader, to: number): void {
+  #compareFloats(read: FloatReader, to: number): void {
     const { datatype, shape, data } = this.#one;
     const size = DATATYPE_BYTES[datatype] ?? 1;
     const ours = viewOf(data);
@@ -124,18 +124,4 @@ class Largest {
     this.#place = 0;
     return place;
   }
-}
-
-type Reader = (view: DataView, at: number) => number;
-
-/** Floating-point datatypes; the elements of all others are equal or not. */
-const READERS: Partial<Readonly<Record<Datatype, Reader>>> = {
-  FP32: (view, at) => view.getFloat32(at, true),
-  FP64: (view, at) => view.getFloat64(at, true),
-  FP16: (view, at) => fromFp16(view.getUint16(at, true)),
-  BF16: (view, at) => fromBf16(view.getUint16(at, true)),
-};
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }

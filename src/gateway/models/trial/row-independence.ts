@@ -7,7 +7,7 @@
  */
 
 import { messageOf } from '../../../error-message.ts';
-import { fromBf16, fromFp16 } from '../../../wire/half-precision.ts';
+import { FLOAT_READERS, viewOf } from '../../../wire/float-elements.ts';
 import { DATATYPE_BYTES } from '../../../wire/tensor.ts';
 import type { RunOutcome } from '../../../worker/run-outcome.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
@@ -111,7 +111,7 @@ function compare(
 
 /** The largest difference where it is above what rounding explains; any at all where the datatype is exact. */
 function difference(beside: OutputTensor, alone: OutputTensor, tally: Tally): string | undefined {
-  const read = READERS[alone.datatype];
+  const read = FLOAT_READERS[alone.datatype];
   if (read === undefined) return Buffer.compare(beside.data, alone.data) === 0 ? undefined : 'at least one value';
   const size = DATATYPE_BYTES[alone.datatype] ?? 1;
   const a = viewOf(beside.data);
@@ -133,7 +133,7 @@ function difference(beside: OutputTensor, alone: OutputTensor, tally: Tally): st
 /** The name of a floating-point output that holds NaN, if one does: NaN equals NaN, and would prove nothing. */
 export function outputWithNaN(outputs: readonly OutputTensor[]): string | undefined {
   return outputs.find(({ datatype, data }) => {
-    const read = READERS[datatype];
+    const read = FLOAT_READERS[datatype];
     const size = DATATYPE_BYTES[datatype] ?? 1;
     const view = viewOf(data);
     for (let at = 0; read !== undefined && at < data.byteLength; at += size) {
@@ -142,17 +142,3 @@ export function outputWithNaN(outputs: readonly OutputTensor[]): string | undefi
     return false;
   })?.name;
 }
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-type Reader = (view: DataView, at: number) => number;
-
-/** Floating-point datatypes; all others are compared as bytes. */
-const READERS: { readonly [datatype: string]: Reader | undefined } = {
-  FP32: (view, at) => view.getFloat32(at, true),
-  FP64: (view, at) => view.getFloat64(at, true),
-  FP16: (view, at) => fromFp16(view.getUint16(at, true)),
-  BF16: (view, at) => fromBf16(view.getUint16(at, true)),
-};

@@ -93,6 +93,15 @@ describe('what counts as a difference', () => {
     { name: 'four bits of a half', datatype: 'FP16', alone: half(0x3c00), beside: half(0x3c08), same: false },
     { name: 'the smallest halves', datatype: 'FP16', alone: half(1), beside: half(3), same: true },
     { name: 'infinite halves', datatype: 'FP16', alone: half(0x7c00), beside: half(0xfc00), same: false },
+    { name: 'the last bit of a BF16', datatype: 'BF16', alone: half(0x3f80), beside: half(0x3f81), same: true },
+    { name: 'four bits of a BF16', datatype: 'BF16', alone: half(0x3f80), beside: half(0x3f84), same: false },
+    {
+      name: 'other bits of the same NaN in BF16',
+      datatype: 'BF16',
+      alone: half(0x7fc0),
+      beside: half(0x7fc1),
+      same: true,
+    },
     { name: 'any integer', datatype: 'INT8', alone: Uint8Array.of(1), beside: Uint8Array.of(2), same: false },
   ];
 
