@@ -15,7 +15,7 @@ export class RunFailure extends Error {
   }
 }
 
-/** The outcome of a run that threw: the one that the error carries, or the one that its text stands for. */
+/** The outcome of a run that threw: the error carries it, or its text stands for it. */
 export function outcomeOf(thrown: unknown): FailedOutcome {
   if (thrown instanceof RunFailure) return thrown.outcome;
   const message = messageOf(thrown);

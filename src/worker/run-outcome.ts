@@ -1,9 +1,9 @@
-/** What came of a run: one closed set for the runner, which reports the first five, and for the gateway, which knows all of them. */
+/** What came of a run: one closed set for the runner, which reports some of it, and for the gateway, which knows all of it. */
 
 import type { RawTensor } from '../wire/tensor-comparison.ts';
 import type { TensorPlace } from './protocol.ts';
 
-/** What a runner reports of a run that gave outputs: they lie in the mailbox. Times are in milliseconds. */
+/** Outputs as the runner reports them: they lie in the mailbox. Times are in milliseconds. */
 export interface PlacedAnswer {
   readonly outputs: readonly TensorPlace[];
   /** Inside `session.run`. */
@@ -13,7 +13,7 @@ export interface PlacedAnswer {
   readonly writeMs: number;
 }
 
-/** The same, read from the mailbox. Times are in milliseconds. */
+/** Outputs read from the mailbox. Times are in milliseconds. */
 export interface RunAnswer {
   readonly outputs: readonly (RawTensor & { readonly name: string })[];
   /** Writing the mailbox, and the way to the session. */

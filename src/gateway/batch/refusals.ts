@@ -53,7 +53,7 @@ export function tooManyBytesWait(bytes: number, maxBytes: number, more: number):
   return queueFull(`${bytes} of ${maxBytes} bytes wait, ${more} more do not fit (max_queue_bytes)`);
 }
 
-/** Triton's text, and then what is full. */
+/** Begins with Triton's text. */
 function queueFull(detail: string): InferError {
   return new InferError('queue_full', `Exceeds maximum queue size: ${detail}`);
 }
@@ -77,7 +77,7 @@ export function refused(message: string): InferError {
   return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
 }
 
-/** @param sizes what the outputs have */
+/** @param sizes of the outputs, as a text */
 export function outputsTooLarge(sizes: string, maxOutputBytes: number): InferError {
   const text = `${sizes}: the outputs of a request may have ${maxOutputBytes} (maxOutputBytes)`;
   return new InferError('limit_exceeded', text);

@@ -1,4 +1,4 @@
-/** How a runner process ends, and what its end makes of the runs that were in it. */
+/** How a runner process ends, and the outcome that its end gives to the runs in it. */
 
 import type { RunOutcome } from '../../worker/run-outcome.ts';
 

@@ -1,4 +1,4 @@
-/** The errors that refuse a request of a sequence, besides those of every queue (`refusals.ts`). */
+/** The errors of sequences, besides the errors of every queue (`refusals.ts`). */
 
 import type { SequenceTerms } from '../../admit/request-terms.ts';
 import { InferError } from '../../errors.ts';
