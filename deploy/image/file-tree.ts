@@ -6,9 +6,9 @@
  * linked to. There is no shell, no package manager and no npm in it.
  */
 
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { bundle } from '../package/bundle.ts';
 import { productionPackages } from './production-packages.ts';
 import { debianPackages, sharedLibraries } from './shared-libraries.ts';
 
@@ -23,7 +23,7 @@ export interface TreeOptions {
 
 interface Step {
   readonly what: string;
-  take(options: TreeOptions): void;
+  take(options: TreeOptions): void | Promise<void>;
 }
 
 /** The user that the image runs as: not root, and unknown to other systems. */
@@ -37,12 +37,8 @@ const NOT_RUN = /\.map$|\.d\.[cm]?ts$/;
 
 export const STEPS: readonly Step[] = [
   {
-    what: 'compile the program',
-    take({ source, target }) {
-      const tsc = path.join(source, 'node_modules/.bin/tsc');
-      const args = ['-p', 'tsconfig.build.json', '--outDir', path.join(target, 'app/dist')];
-      execFileSync(tsc, [...args, '--declaration', 'false'], { cwd: source, stdio: 'inherit' });
-    },
+    what: 'bundle the program',
+    take: ({ source, target }) => bundle(source, path.join(target, 'app/dist')),
   },
   {
     what: 'add what it reads, and its licence',

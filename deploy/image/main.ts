@@ -45,7 +45,7 @@ if (fs.existsSync(target) && fs.readdirSync(target).length > 0) {
 fs.mkdirSync(target, { recursive: true });
 for (const { what, take } of STEPS) {
   console.error(what);
-  take({ source, target, cuda: values.cuda });
+  await take({ source, target, cuda: values.cuda });
 }
 
 const total = treeBytes(target) / MB;

@@ -10,6 +10,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { bundle } from './bundle.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const DIST = path.join(ROOT, 'dist');
@@ -21,6 +22,7 @@ const NOT_RUN = /\.map$|\.d\.ts$/;
 
 fs.rmSync(DIST, { recursive: true, force: true });
 execFileSync(path.join(ROOT, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
+await bundle(ROOT, DIST);
 fs.cpSync(path.join(INSTALLED, 'dist'), path.join(BUNDLED, 'dist'), {
   recursive: true,
   filter: (file) => !NOT_RUN.test(file),

@@ -1,0 +1,57 @@
+import fs from 'node:fs';
+import { isBuiltin } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bundle } from '../../deploy/package/bundle.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+describe('the bundle of the program', () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-bundle-'));
+  const dist = path.join(folder, 'dist');
+  let files: readonly string[] = [];
+
+  beforeAll(async () => {
+    await bundle(ROOT, dist);
+    files = fs.readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'));
+  });
+
+  afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+  const textOf = (file: string): string => fs.readFileSync(path.join(dist, file), 'utf8');
+
+  test('imports only packages that an installation brings', () => {
+    const imported = files.flatMap((file) =>
+      [...textOf(file).matchAll(/^import (?:[^'"]*? from )?["']([^'"]+)["'];$|\bimport\(["']([^'"]+)["']\)/gm)].map(
+        ([, linked, loaded]) => linked ?? loaded ?? '',
+      ),
+    );
+    const packages = imported.filter((id) => !id.startsWith('.') && !isBuiltin(id));
+    expect(packages).toContain('@grpc/grpc-js');
+    const names = new Set(packages.map((id) => id.split('/', id.startsWith('@') ? 2 : 1).join('/')));
+    expect([...names].filter((name) => !(name in packageJson.dependencies))).toEqual([]);
+  });
+
+  test('has the entries of the package, and finds its files from one folder deep', () => {
+    const entries = Object.values(packageJson.exports).flatMap((each) =>
+      typeof each === 'string' ? [] : each.default,
+    );
+    for (const entry of [...entries, './dist/cli/main.js', './dist/worker/runner.js']) {
+      expect(files).toContain(path.relative('dist', entry));
+    }
+    expect(files.filter((file) => file.split('/').length !== 2)).toEqual([]);
+  });
+
+  test('comes with the licences of the packages in it', () => {
+    const licences = fs.readFileSync(path.join(dist, 'THIRD_PARTY_LICENSES'), 'utf8');
+    const contained = new Set(
+      files.flatMap((file) =>
+        [...textOf(file).matchAll(/^\/\/ node_modules\/((?:@[^/]+\/)?[^/]+)\//gm)].map(([, name = '']) => name),
+      ),
+    );
+    expect(contained).toContain('zod');
+    for (const name of contained) expect(licences).toMatch(new RegExp(`^${name} \\d+\\.\\d+`, 'm'));
+  });
+});
