@@ -9,6 +9,7 @@ import { CliError } from './cli-error.ts';
 import { type ConnectionOptions, connectionOf } from './connection-options.ts';
 import { formatExplanation } from './explanation-text.ts';
 import { explainByStandardApi } from './foreign-explanation.ts';
+import { nearestModels } from './nearest-models.ts';
 import { withClient } from './server-connection.ts';
 import type { ConfigFlags } from './setting-options.ts';
 import { toOneLine } from './terminal-text.ts';
@@ -81,7 +82,8 @@ async function explainAtPath(
         await client.unloadModel(name, { dependents: true });
       } catch (error) {
         if (!(error instanceof InferenceError)) throw error;
-        failures.push(error.message);
+        const hint = error.status === 'NOT_FOUND' ? await nearestModels(client, name) : '';
+        failures.push(`${error.message}${hint}`);
       }
     }
   }).catch(explainPath);

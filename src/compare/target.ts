@@ -6,6 +6,7 @@ import { planModel } from '../gateway/models/model-plan.ts';
 import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
 import { listNames, type ModelFolder, readModel } from '../gateway/repository/model-repository.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
+import { suggestion } from '../suggestion.ts';
 import { ANY_OUTPUT_BYTES } from '../worker/protocol.ts';
 
 export interface Target {
@@ -27,7 +28,7 @@ export async function findTarget(repository: string, name: string, version: stri
   const { models: known } = await listNames(repository);
   if (!known.includes(name)) {
     throw new TargetError(
-      `there is no model '${name}' in ${repository}${known.length === 0 ? ', which is empty' : `: it has ${known.join(', ')}`}`,
+      `there is no model '${name}' in ${repository}${known.length === 0 ? ', which is empty' : suggestion(name, known)}`,
     );
   }
   const folder = await readModel(repository, name);

@@ -173,7 +173,7 @@ describe('compress', () => {
 describe('what is wrong is said in a line, before anything is made', () => {
   const other = () => onnxFile('other.onnx', offsetModel(0.5));
   test.each<readonly [string, () => readonly string[], RegExp]>([
-    ['no such model', () => ['--with', other()], /^error: there is no model 'x' in .*: it has m$/],
+    ['no such model', () => ['--with', other()], /^error: there is no model 'x' in .*; known are m$/],
     ['no such version', () => ['--version', '7'], /^error: model 'm' has no version 7: it has 1$/],
     ['no technique', () => ['--to', 'int4'], /^error: 'int4' is no technique: expected int8, fp16-weights, rank:N/],
     [

@@ -20,7 +20,7 @@ describe('the version that candidates are compared with', () => {
   });
 
   test.each([
-    ['x', undefined, /there is no model 'x' in .*: it has m$/],
+    ['x', undefined, /there is no model 'x' in .*; known are m$/],
     ['m', '3', /model 'm' has no version 3: it has 2, 10$/],
   ])('that is missing is refused with the versions that exist: %s %s', async (name, version, text) => {
     await expect(find(name, version)).rejects.toThrow(text);

@@ -1,11 +1,14 @@
 /** The errors of loads and unloads. Clients of Triton match on the texts of `notFound` and `loadFailed`. */
 
+import { suggestion } from '../../../suggestion.ts';
 import { InferError } from '../../errors.ts';
 import { ModelConfigError } from '../../repository/config/model-config.ts';
 import { DiskTimeout } from '../../repository/disk.ts';
 
-export function notFound(name: string): InferError {
-  return new InferError('model_not_found', `failed to load '${name}', failed to poll from model repository`);
+/** @param known names of models; the text suggests the nearest one */
+export function notFound(name: string, known: readonly string[] = []): InferError {
+  const text = `failed to load '${name}', failed to poll from model repository${suggestion(name, known)}`;
+  return new InferError('model_not_found', text);
 }
 
 export function loadFailed(name: string, problems: readonly string[]): InferError {

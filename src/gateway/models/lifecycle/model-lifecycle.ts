@@ -99,7 +99,7 @@ export class ModelLifecycle {
     for (const name of isAll ? new Set([...onDisk, ...named]) : new Set(named)) {
       const managed = this.#manage(name);
       try {
-        if (!onDisk.has(name)) throw notFound(name);
+        if (!onDisk.has(name)) throw notFound(name, found.models);
         const source = await this.#sources.read(name);
         for (const each of await this.#sources.plan(source)) this.#models.add(this.#replacement.make(each, source));
       } catch (error) {

@@ -22,7 +22,7 @@ describe('at the start', () => {
     expect(await fixture.lines()).toEqual([
       'a',
       'b 1 READY',
-      "nope  UNAVAILABLE failed to load 'nope', failed to poll from model repository",
+      "nope  UNAVAILABLE failed to load 'nope', failed to poll from model repository; known are a, b",
     ]);
     expect(await failureOf(fixture.ask('a', 0))).toEqual({
       reason: 'model_not_found',
