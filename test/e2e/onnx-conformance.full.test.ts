@@ -26,6 +26,11 @@ const REPEATS = 8;
 
 /** Models for which ONNX Runtime gives something else, and what. */
 const DIFFERENT = new Map([
+  ['node-test_cast_FLOAT_to_BFLOAT16', 'rounds to the nearest BF16 where the file truncates'],
+  ['node-test_castlike_BFLOAT16_to_FLOAT', 'gets an input of another shape than its model says'],
+  ['node-test_castlike_BFLOAT16_to_FLOAT_expanded', 'the same'],
+  ['node-test_castlike_FLOAT_to_BFLOAT16', 'the same'],
+  ['node-test_castlike_FLOAT_to_BFLOAT16_expanded', 'the same'],
   ['node-test_cast_FLOAT_to_STRING', 'prints nine digits where numpy prints the fewest that suffice'],
   ['node-test_castlike_FLOAT_to_STRING', 'the same'],
   ['node-test_castlike_FLOAT_to_STRING_expanded', 'the same'],
@@ -50,7 +55,7 @@ const REFUSALS = new Map([
 ]);
 
 /** Measured with ONNX Runtime 1.30; one fewer is a regression. */
-const MIN_PASSED = 962;
+const MIN_PASSED = 963;
 
 type Verdict =
   | { readonly kind: 'passed' }
