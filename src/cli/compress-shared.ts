@@ -12,7 +12,7 @@ import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { CliError } from './cli-error.ts';
 import type { DataModel } from './data/data-model.ts';
 
-/** What can go wrong with a user's model, data or repository. */
+/** Errors of a user's model, data or repository. */
 const EXPECTED = [
   CompressError,
   DataError,

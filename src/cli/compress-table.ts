@@ -3,7 +3,7 @@ import type { ModelReport, Report } from '../compare/report.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 
-/** What a comparison found, for a terminal: a row for each model, and why candidates failed. */
+/** The result of a comparison for a terminal: a row for each model, and why candidates failed. */
 export function formatOutcome(report: Report): string {
   const { base, candidates, data, notMade } = report;
   const batches = base.speed.map(({ batch }) => batch);

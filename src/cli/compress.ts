@@ -37,7 +37,6 @@ export interface CompressFlags extends GateLimits, DataFlags {
   readonly json?: boolean;
 }
 
-/** What the command knows of itself. */
 export interface Invocation {
   readonly version: string;
   /** As it was typed, for the report. */

@@ -20,7 +20,7 @@ export interface ExplainFlags extends ConnectionOptions, ConfigFlags {
   readonly model?: string;
   readonly version?: string;
   readonly json?: boolean;
-  /** What named a server: `cli` makes the argument a name, `env` only where no such path exists. */
+  /** Source of the server's name: `cli` makes the argument a name, `env` only where no such path exists. */
   readonly server: string | undefined;
 }
 

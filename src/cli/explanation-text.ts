@@ -80,7 +80,7 @@ function rowCheckRows({ row_check: check, axis_doubt: doubt, enabled, reason }: 
   const rows: string[][] = [];
   if (check.proof !== null)
     rows.push(['row check', `passed: rows do not depend on the rows beside them (${proof(check.proof)})`]);
-  // What turned batching off stands above.
+  // The reason that turned batching off stands above.
   else if (check.reason !== reason) rows.push(['row check', `${resultOf(check.result)}: ${check.reason}`]);
   else rows.push(['row check', resultOf(check.result)]);
   if (doubt !== null && enabled) rows.push(['axis names', `${doubt}; the row check ran more sizes and found one axis`]);

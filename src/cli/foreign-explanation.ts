@@ -1,4 +1,4 @@
-/** What the standard API of a server says of a model: for a server that is no tensorgate, or does not let us ask more. */
+/** An explanation from the standard API of a server: for a server that is no tensorgate, or does not let us ask more. */
 
 import {
   type InferenceClient,

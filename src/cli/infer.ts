@@ -32,7 +32,7 @@ const MAX_IN_FLIGHT = 64;
 /** Elements that a table shows of an output that is no classification. */
 const MAX_SHOWN = 8;
 
-/** What a request says, whatever its inputs come from. */
+/** Flags of a request, whatever its inputs come from. */
 interface RequestFlags extends ConnectionOptions {
   readonly version?: string;
   /** The outputs to answer with; without it, all. */

@@ -18,7 +18,7 @@ export interface IstioRollout {
 export interface IstioStep {
   /** `shadow`, `canary-10`, `promote`, `rollback` */
   readonly name: string;
-  /** What it does, what has to be so before it, and what has to be seen after it: lines. */
+  /** Lines that say its effect, its preconditions, and its checks afterwards. */
   readonly text: readonly string[];
   readonly patch: readonly Operation[];
 }

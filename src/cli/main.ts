@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isSupportedNode } from './node-version.ts';
 
-/** What the command line needs to know of package.json. */
+/** The part of package.json that the command line needs. */
 export interface PackageJson {
   readonly version: string;
   readonly engines: { readonly node: string };

@@ -78,7 +78,7 @@ async function printSettings(given: GivenSettings): Promise<void> {
   process.stdout.write(formatTable(['setting', 'value', 'origin'], rows));
 }
 
-/** What the machine lends and the terminal shows, for settings that no source names. */
+/** Fits settings that no source names to the machine and the terminal. */
 async function fitToMachine(asked: Settings, given: GivenSettings): Promise<FittedSettings<Settings>> {
   const { settings, findings } = fitSettings(asked, given, await readCapacity(asked));
   const isForEyes = process.stderr.isTTY === true && !given.has('logFormat');

@@ -54,7 +54,7 @@ async function explainFailure(
   return UNREACHED.has(error.status) ? findConnectionFault(address, tls) : undefined;
 }
 
-/** What to do about a call that the server does not let this client make; `undefined` for any other failure. */
+/** Remedy for a call that the server does not let this client make; `undefined` for any other failure. */
 function remedyFor({ status, message }: InferenceError): string | undefined {
   if (status === 'UNAUTHENTICATED') return "give a token, as in --header 'authorization: Bearer TOKEN'";
   if (status === 'PERMISSION_DENIED') {
@@ -91,7 +91,7 @@ async function readPem(flag: string, file: string | undefined): Promise<Buffer |
   return pem;
 }
 
-/** What the server said, such as `Request for unknown model: 'x' is not found (NOT_FOUND)`. */
+/** Text of the server, such as `Request for unknown model: 'x' is not found (NOT_FOUND)`. */
 export function describeRefusal(error: InferenceError): string {
   return `${error.message} (${error.status})`;
 }

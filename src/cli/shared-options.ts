@@ -2,7 +2,7 @@
 
 import { Option } from 'commander';
 
-/** What `serve`, `explain` and `models validate` take. */
+/** The argument of `serve`, `explain` and `models validate`. */
 export const WHAT =
   'ONNX file, folder with one model (an export of Hugging Face, KServe or MLflow), or model repository';
 

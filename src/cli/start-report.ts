@@ -1,5 +1,5 @@
 /**
- * What `tensorgate serve` prints when its models are loaded: how each is served or why it is not, a request to try, and the
+ * The text that `tensorgate serve` prints when its models are loaded: how each is served or why it is not, a request to try, and the
  * addresses. `tensorgate ready: …` is the last line exactly if `/readyz` answers 200.
  */
 

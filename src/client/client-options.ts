@@ -4,7 +4,7 @@ import type { Inputs, RequestOptions } from './inference-request.ts';
 import type { InferenceResult } from './inference-result.ts';
 
 export interface ClientOptions {
-  /** What a call may take, in milliseconds, if it says nothing itself. Without it, calls wait for ever. */
+  /** Deadline of calls that name none, in milliseconds. Without it, calls wait for ever. */
   readonly deadlineMs?: number | undefined;
   /** Speaks TLS; `{}` trusts the system's root certificates. Cleartext by default. */
   readonly tls?: TlsOptions | undefined;
@@ -26,7 +26,7 @@ export interface TlsOptions {
 }
 
 export interface CallOptions {
-  /** What the call may take, in milliseconds; the server learns of it, and never runs what would come too late. */
+  /** Deadline of the call, in milliseconds. The server receives it and never runs a request that would come too late. */
   readonly deadlineMs?: number | undefined;
   /** Cancels the call, in the server too; it then fails with CANCELLED, and the signal's reason as the cause. */
   readonly signal?: AbortSignal | undefined;

@@ -135,7 +135,7 @@ export class InferenceClient {
     try {
       for await (const { errorMessage, response } of call) yield toAnswer(errorMessage, response);
     } catch (error) {
-      // What the caller's own iterable threw is why the call was cancelled.
+      // An error of the caller's own iterable has cancelled the call.
       if (failed !== undefined) throw failed.cause;
       throw isServiceError(error) ? InferenceError.from(error, undefined, signal) : error;
     } finally {

@@ -18,7 +18,7 @@ export interface OutputOptions {
   readonly parameters?: Parameters | undefined;
 }
 
-/** What an inference may say besides its model and its inputs. */
+/** Options of an inference besides its model and its inputs. */
 export interface RequestOptions {
   /** The version of the model; without it, the server chooses. */
   readonly version?: string | undefined;

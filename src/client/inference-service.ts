@@ -16,7 +16,7 @@ export interface ServerMetadata {
   readonly extensions: readonly string[];
 }
 
-/** What a model says of one input or output. An axis of -1 takes any size. */
+/** Description of one input or output. An axis of -1 takes any size. */
 export interface TensorMetadata {
   readonly name: string;
   /** A datatype of the protocol, such as `FP32`. */
@@ -65,7 +65,7 @@ export interface InferStatistics {
   readonly computeOutput: StatisticDuration;
 }
 
-/** What one version of a model has done since it was loaded. */
+/** Counts and times of one model version since it was loaded. */
 export interface ModelStatistics {
   readonly name: string;
   readonly version: string;

@@ -1,6 +1,6 @@
 import { UNLIMITED_FIELDS, type WireLimits } from '../wire/limits.ts';
 
-/** What an answer may hold. A client picks its server, so this is room for any model, not a defence against hostile ones. */
+/** Limits of an answer. A client picks its server, so they leave room for any model and are no defence against hostile servers. */
 export const RESPONSE_LIMITS: WireLimits = {
   maxFields: UNLIMITED_FIELDS,
   maxInputs: 0,

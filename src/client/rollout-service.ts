@@ -9,9 +9,9 @@ export interface RolloutOptions {
   readonly comparisons?: number | undefined;
   /** Shares of the requests that it gets, in percent: ascending, the last 100. */
   readonly steps?: readonly number[] | undefined;
-  /** What each step lasts at least. */
+  /** Minimum duration of each step, in milliseconds. */
   readonly holdMs?: number | undefined;
-  /** What it answers in each step at least. */
+  /** Minimum number of requests that the new version answers in each step. */
   readonly requests?: number | undefined;
   readonly minAgreement?: number | undefined;
   readonly maxErrorRate?: number | undefined;

@@ -2,7 +2,7 @@ import { decodeBytesTensor, encodeBytesTensor } from '../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../wire/tensor.ts';
 
 /**
- * What holds the elements of each datatype, in row-major order. BOOL is 0 or 1, FP16 and BF16 are bit patterns, and each
+ * The typed array for the elements of each datatype, in row-major order. BOOL is 0 or 1, FP16 and BF16 are bit patterns, and each
  * element of BYTES is a byte string.
  */
 export interface Elements {

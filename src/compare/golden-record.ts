@@ -15,7 +15,7 @@ import { DataError, type Sample } from './sample.ts';
 
 /** Rounding, as a share of the largest magnitude of an output (at least 1). */
 const LEAST_ROUNDING = 1e-5;
-/** What integer kernels of another class of processors may do to a probability. */
+/** Largest effect of integer kernels of another class of processors on a probability. */
 const ELSEWHERE = 0.05;
 
 /** Files of a folder `golden`, by name. */
@@ -23,7 +23,7 @@ export type GoldenFiles = ReadonlyMap<string, Uint8Array>;
 
 export interface Origin {
   readonly madeBy: string;
-  /** What the model was made from, if from anything. */
+  /** The model that this one was made from, if there is one. */
   readonly base?: { readonly version: string; readonly sha256: string };
 }
 

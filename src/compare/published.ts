@@ -3,7 +3,7 @@
 import type { Published } from '../gateway/repository/version-report.ts';
 import type { ModelReport, Report } from './report.ts';
 
-/** What a candidate promises as `version`. A ratio with a time of 0, which no clock measured, is 1. */
+/** Expectations for a candidate as `version`. A ratio with a time of 0, which no clock measured, is 1. */
 export function publishedOf(
   { name, sha256, quality, latency }: ModelReport,
   { base, model }: Report,

@@ -9,7 +9,7 @@ import { floatAttribute, integerAttribute, integersAttribute } from './onnx/attr
 import { type Graph, nameOf } from './onnx/graph.ts';
 import { DataType, elementsOf, floatsOf, integersOf, shapeOf } from './onnx/tensor-values.ts';
 
-/** What hands its input on when a model is only asked, not trained. */
+/** Operators that pass their input on in inference. */
 const IDENTITIES = new Set(['Identity', 'Dropout']);
 
 /**

@@ -10,7 +10,7 @@ import { Graph } from './onnx/graph.ts';
 import type { OnnxModel } from './onnx/model-file.ts';
 import { DataType, elementsOf, floatsOf, shapeOf, toHalf } from './onnx/tensor-values.ts';
 
-/** What a Cast costs outweighs what smaller tensors save. */
+/** A Cast costs more than smaller tensors save. */
 const MIN_ELEMENTS = 256;
 /** The greatest finite number of float16. */
 const MAX_FP16 = 65_504;

@@ -23,7 +23,6 @@ export type Feeds = ReadonlyMap<string, TensorValue>;
 
 /** Where and how ONNX Runtime runs. */
 export interface RunnerOptions {
-  /** What its processes see of the environment. */
   readonly env: NodeJS.ProcessEnv;
   /** For the tensors and files that pass between the processes: best on a memory file system. The system's temporary one by default. */
   readonly directory?: string;

@@ -27,7 +27,7 @@ export async function countOperators(model: OnnxModel, options: RunnerOptions): 
   return [...counts.values()].sort((a, b) => b.count - a.count || (a.opType < b.opType ? -1 : 1));
 }
 
-/** What ONNX Runtime makes of a model at `options.graphOptimizationLevel`. @throws CompressError (`runner`) */
+/** The model as ONNX Runtime optimizes it at `options.graphOptimizationLevel`. @throws CompressError (`runner`) */
 export async function optimizedModel(model: OnnxModel, options: RunnerOptions): Promise<OnnxModel> {
   return withTemporaryModel(model, options, async (file) => {
     const optimized = path.join(path.dirname(file), 'optimized.onnx');

@@ -1,4 +1,4 @@
-/** What can be done to a model, and its notation: `int8`, `fp16-weights`, `rank:64`, `sparse:0.5`. */
+/** Techniques for smaller models, and their notation: `int8`, `fp16-weights`, `rank:64`, `sparse:0.5`. */
 
 import { CompressError } from './compress-error.ts';
 

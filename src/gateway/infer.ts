@@ -29,7 +29,7 @@ import type { ModelTable } from './models/model-table.ts';
 import type { Servable } from './models/servable.ts';
 import type { Shadows } from './rollout/shadow.ts';
 
-/** What a request meets on its way. */
+/** Dependencies of the path of a request. */
 export interface Gateway extends Entrance<Servable> {
   readonly models: ModelTable;
   readonly admission: Admission;

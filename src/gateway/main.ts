@@ -59,7 +59,7 @@ export type { ModelSummary, SampleInput };
 export interface ProcessContext {
   readonly env: NodeJS.ProcessEnv;
   readonly version: string;
-  /** What the machine lends and the settings take of it, for the log. */
+  /** Findings on the machine's resources and the settings that use them, for the log. */
   readonly capacity?: readonly CapacityFinding[];
   /** The settings that some source names, for explanations. */
   readonly given?: GivenSettings;

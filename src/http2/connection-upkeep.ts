@@ -11,7 +11,7 @@ import { dutyOf, type Vitals } from './upkeep.ts';
 const AGE_JITTER = 0.1;
 /** A connection that is silent for so long gives its buffer back. */
 const IDLE_MS = 5_000;
-/** What one look at a request counts at most; looks are a second apart. */
+/** Most time that one look at a request counts; looks are a second apart. */
 const MAX_LOOK_MS = 2_000;
 
 export interface UpkeepOwner extends LimitListener {

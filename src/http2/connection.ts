@@ -110,7 +110,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     socket.on('drain', () => this.#unblock());
     // A peer that closes its end is gone: a client has no other use for half a connection.
     socket.on('end', () => socket.destroy());
-    // What happened to the socket shows in `close`.
+    // An error of the socket shows in `close`.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#gone());
     this.writer.settings(ourSettings({ ...limits, maxConcurrentStreams }));
@@ -153,7 +153,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     if (!this.isCrowded) this.#receiver.data.reopen();
     this.sender.flush();
     this.#upkeep.blockedAt = this.sender.isBlocked ? (this.#upkeep.blockedAt ?? this.now) : undefined;
-    // What the socket holds counts without having been asked for.
+    // Bytes in the socket count without having been asked for.
     if (!this.#host.unread.has(0) && !this.#host.makeRoom(0, this)) {
       this.abort(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_UNREAD);
     } else if (this.#shutdown.isFinal && this.streams.size === 0 && !this.sender.isBlocked) {
@@ -197,7 +197,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     if (!this.#over) this.#upkeep.look();
   }
 
-  // What streams hold of their requests.
+  // Bytes of requests that streams hold.
 
   get maySend(): boolean {
     return this.#receiver.data.isOpen;
@@ -212,7 +212,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     else freeOwnBuffer(message);
   }
 
-  // What streams send.
+  // The sending of streams.
 
   send(stream: Http2Stream, prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean {
     this.#receiver.allowances.earnControl();
@@ -271,7 +271,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     this.#host.flushSoon(this);
   }
 
-  // What the receiving half asks.
+  // Questions of the receiving half.
 
   get intake(): Intake {
     // Section 6.8: it crossed the last GOAWAY, which announced that it is not accepted.

@@ -2,7 +2,7 @@
 export type CutReason = 'client' | 'connection';
 
 /**
- * What a stream is for: a request and its answer. Of all that HTTP/2 is made of it sees only this; it answers through its
+ * An exchange on a stream: a request and its answer. It sees only this part of HTTP/2; it answers through its
  * `Http2Stream`. None of these throws.
  */
 export interface Exchange {
@@ -21,9 +21,9 @@ export interface Exchange {
   evict(): void;
   /** It is work for its client: to answer it earns the client an allowance. */
   readonly isWork: boolean;
-  /** What it costs the client to reset it now, compared with a call that was only opened to be reset. */
+  /** Cost for the client to reset the call now, relative to a call that was only opened to be reset. */
   readonly resetCost: number;
-  /** What came ends inside a message, or is of no use. */
+  /** The received bytes end inside a message, or are of no use. */
   readonly isInside: boolean;
   receiveEnd(): void;
   /**

@@ -1,5 +1,5 @@
 /**
- * What a connection is about to write. Frame headers, header blocks and small payloads are copied into a slab; large
+ * The bytes that a connection is about to write. Frame headers, header blocks and small payloads are copied into a slab; large
  * payloads stay the views that they are. All that one turn of the event loop made leaves in one write.
  */
 
@@ -17,7 +17,7 @@ export class FrameWriter {
   readonly #pieces: Uint8Array[] = [];
   #piecesBytes = 0;
   #slab = Buffer.alloc(0);
-  /** What of the slab is not among the pieces yet begins here, and ends at `#at`. */
+  /** Start of the slab's part that is not among the pieces yet; it ends at `#at`. */
   #from = 0;
   #at = 0;
 
@@ -158,7 +158,7 @@ export class FrameWriter {
       this.#from = 0;
       this.#at = 0;
     }
-    // What `write` answers is not enough: with TLS no `drain` follows a false that came while it could write at once.
+    // The result of `write` is not enough: with TLS no `drain` follows a false that came while it could write at once.
     return !socket.writableNeedDrain;
   }
 

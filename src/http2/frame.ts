@@ -20,7 +20,7 @@ export const Flag = { END_STREAM: 0x1, ACK: 0x1, END_HEADERS: 0x4, PADDED: 0x8, 
 /** RFC 9113, section 4.1. */
 export const FRAME_HEADER_BYTES = 9;
 
-/** What everyone must take (RFC 9113, section 4.2), and all that we take: larger frames saved nothing that could be measured. */
+/** The smallest legal maximum (RFC 9113, section 4.2), used here as the maximum: larger frames saved nothing measurable. */
 export const MIN_MAX_FRAME_BYTES = 16_384;
 export const MAX_MAX_FRAME_BYTES = 16_777_215;
 
@@ -29,7 +29,7 @@ export const MAX_WINDOW_BYTES = 2 ** 31 - 1;
 /** Initial window of every stream and connection (RFC 9113, section 6.9.2). */
 export const INITIAL_WINDOW_BYTES = 65_535;
 
-/** What a client sends first (RFC 9113, section 3.4). */
+/** First bytes of a client (RFC 9113, section 3.4). */
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 /** The 31 bits of a stream or an increment: the bit before them is reserved, and to be ignored (RFC 9113, section 4.1). */

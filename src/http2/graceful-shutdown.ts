@@ -7,7 +7,7 @@ import type { Pings } from './pings.ts';
 
 /** When a peer does not answer the PING behind the first GOAWAY, its streams are taken to have arrived (section 6.8). */
 const LAST_STREAMS_MS = 1_000;
-/** What a peer gets to close its end. Until then we read, because to close a socket with unread bytes is to reset it. */
+/** Time for a peer to close its end. Until then we read, because closing a socket with unread bytes resets it. */
 const CLOSE_MS = 100;
 
 export interface GracefulShutdownOwner {

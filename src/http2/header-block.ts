@@ -51,7 +51,7 @@ export class HeaderBlock {
 
   /**
    * Takes the payload of HEADERS, which is `chunk[start, end)` (section 6.2).
-   * @returns what the block says, where this was all of it
+   * @returns the fields of the block, if this was all of it
    */
   start(flags: number, id: number, chunk: Buffer, start: number, end: number): RequestHead | undefined {
     let from = start;

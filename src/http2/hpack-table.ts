@@ -76,7 +76,7 @@ export const STATIC_LENGTH = STATIC_TABLE.length;
 /** Indices that an encoder needs. */
 export const STATIC_INDEX = { STATUS_200: 8, STATUS: 8, CONTENT_TYPE: 31 } as const;
 
-/** What SETTINGS_HEADER_TABLE_SIZE is before anyone says otherwise (RFC 9113, section 6.5.2); we never say otherwise. */
+/** Initial SETTINGS_HEADER_TABLE_SIZE (RFC 9113, section 6.5.2). The server never changes it. */
 export const DEFAULT_TABLE_BYTES = 4_096;
 
 /** An entry is at least 32 bytes, so no more than 128 are alive: a ring of a power of two. */

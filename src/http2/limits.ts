@@ -9,14 +9,14 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 /** A window of flow control is never smaller than HTTP/2 begins with, nor larger than it counts (RFC 9113, section 6.9.1). */
 const WINDOW = { minimum: INITIAL_WINDOW_BYTES, maximum: MAX_WINDOW_BYTES } as const;
-/** What the timers of Node take. */
+/** Range of Node's timers. */
 const DURATION_MS = { minimum: 1, maximum: 2 ** 31 - 1 } as const;
 
 export interface Limit {
   readonly default: number;
   readonly minimum: number;
   readonly maximum?: number;
-  /** What it bounds, what happens there, and why its default is what it is. */
+  /** The resource that it bounds, the effect at the limit, and the reason for the default. */
   readonly description: string;
 }
 

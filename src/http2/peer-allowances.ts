@@ -20,7 +20,7 @@ interface AllowanceOwner extends LimitListener {
   readonly now: number;
 }
 
-/** What one peer may do for nothing, and earns back by work. */
+/** Free actions of one peer, which it earns back by work. */
 export class PeerAllowances {
   readonly #owner: AllowanceOwner;
   readonly #control: Allowance;

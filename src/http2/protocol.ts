@@ -5,7 +5,7 @@ import type { Http2Stream } from './stream.ts';
 
 /** How heads of requests are made. */
 export interface HeadMaker {
-  /** What fields are by their names; see `fieldKinds`. */
+  /** Kinds of fields by name; see `fieldKinds`. */
   readonly fieldKinds: FieldKinds;
   /** @param maxListBytes of the fields, as RFC 9113, section 6.5.2 counts them */
   requestHead(maxListBytes: number): RequestHead;

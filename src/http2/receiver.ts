@@ -31,7 +31,7 @@ import type { StreamTable } from './stream-table.ts';
 import { StreamVerdicts } from './stream-verdicts.ts';
 
 /**
- * What to do with a new stream: take it; refuse it so that the client may send it again, because it is one too many or because
+ * The answer to a new stream: take it; refuse it so that the client may send it again, because it is one too many or because
  * the client leaves too much unread; or ignore it.
  */
 export type Intake = 'take' | 'refuse' | 'crowded' | 'ignore';
@@ -61,7 +61,7 @@ export class Receiver implements FrameSink {
   readonly #owner: ReceiverOwner;
   readonly #reader: FrameReader;
   readonly #block: HeaderBlock;
-  /** What the peer may do for nothing. */
+  /** Free actions of the peer. */
   readonly allowances: PeerAllowances;
   readonly data: DataReception;
   readonly #verdicts: StreamVerdicts;
@@ -87,7 +87,7 @@ export class Receiver implements FrameSink {
     return this.#settings.haveCome;
   }
 
-  /** What has begun and does not end, DATA aside: a header block, whatever its frames are, or a frame. 0: nothing; each has another number. */
+  /** Number of the incomplete header block or frame, DATA aside; 0 if there is none. Each has another number. */
   get unfinished(): number {
     return this.#block.unfinished > 0 ? -this.#block.unfinished : this.#reader.unfinished;
   }

@@ -1,4 +1,4 @@
-/** What a header block says, put together field by field. It does not change once it is complete: equal blocks share one. */
+/** The head of a request, built field by field. It does not change once it is complete: equal blocks share one. */
 
 import { FieldKind, type HeaderField } from './header-field.ts';
 

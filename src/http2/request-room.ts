@@ -1,4 +1,4 @@
-/** What the requests of one connection hold, and who ends when there is no room for more. */
+/** Bytes that the requests of one connection hold, and the choice of requests to end when there is no room. */
 
 import { ByteBudget, Claim } from './byte-budget.ts';
 import type { Http2Stream } from './stream.ts';
@@ -14,7 +14,7 @@ export interface RoomNeed {
 
 export class RequestRoom {
   readonly #budget: ByteBudget;
-  /** What all connections from the peer's address hold. */
+  /** Bytes that all connections from the peer's address hold. */
   readonly ofAddress: ByteBudget;
   readonly #streams: StreamTable;
   readonly #makeRoomInAll: (need: RoomNeed) => boolean;

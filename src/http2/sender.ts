@@ -17,11 +17,11 @@ import type { Http2Stream } from './stream.ts';
 
 /** One write: enough to keep a fast peer busy, and little for a slow one to leave in the socket. */
 const WRITE_BYTES = 512 * 1024;
-/** What a stream sends in one round. */
+/** Bytes that a stream sends in one round. */
 const QUANTUM_BYTES = 64 * 1024;
 /** Up to here a message is copied behind its frame header; beyond, a view costs less. */
 const SMALL_BYTES = 8 * 1024;
-/** What a stream holds whose end waits to be sent: its objects, and its status. */
+/** Memory of a stream whose end waits to be sent: its objects, and its status. */
 const END_BYTES = 2 * 1024;
 
 export interface SenderEvents {
@@ -43,7 +43,7 @@ export class Sender {
   #blocked = false;
   /** On the clock of `performance.now()`. */
   #blockedAt = 0;
-  /** What of the budget is for bytes that the socket has not taken. */
+  /** Part of the budget for bytes that the socket has not taken. */
   #inSocket = 0;
 
   constructor(

@@ -42,7 +42,7 @@ export interface Http2Gauges {
 
 interface Address {
   sockets: number;
-  /** What its connections hold of requests. */
+  /** Bytes of requests that all connections hold. */
   readonly incoming: ByteBudget;
 }
 

@@ -15,7 +15,6 @@ export const StreamState = {
 
 export type StreamState = (typeof StreamState)[keyof typeof StreamState];
 
-/** What to do with a frame. */
 export const Reception = {
   TAKE: 0,
   IGNORE: 1,

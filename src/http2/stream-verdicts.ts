@@ -11,7 +11,7 @@ interface VerdictOwner {
   resetStream(stream: Http2Stream, code: ErrorCode): void;
 }
 
-/** What becomes of a stream for what its peer sent. */
+/** Decides how a stream ends for frames that its peer sent. */
 export class StreamVerdicts {
   readonly #owner: VerdictOwner;
   readonly #allowances: PeerAllowances;

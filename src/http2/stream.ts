@@ -81,7 +81,7 @@ export class Http2Stream<End extends object = object> {
     return this.#carrier.peer;
   }
 
-  /** What an answer needs to its caller, in milliseconds. */
+  /** Time that an answer needs to its caller, in milliseconds. */
   get wayBackMs(): number {
     return this.#carrier.wayBack.ms;
   }

@@ -1,5 +1,5 @@
 /**
- * What an ONNX file says of its graph's inputs and outputs, and where the parts of its message lie. Weights are not read, so that the
+ * The inputs and outputs of an ONNX file's graph, and where the parts of its message lie. Weights are not read, so that the
  * outline of a model of gigabytes costs as much as the outline of a small one.
  */
 

@@ -32,7 +32,7 @@ export interface RewrittenModel {
   /** Names in the rewritten model of BF16 inputs and outputs, which are FLOAT there. */
   readonly floatInputs: ReadonlyMap<string, string>;
   readonly floatOutputs: ReadonlyMap<string, string>;
-  /** What an operator should know of it. */
+  /** Facts for the operator. */
   readonly notes: readonly string[];
 }
 
@@ -53,7 +53,7 @@ class Rewriting {
   readonly #outline: ModelOutline;
   readonly #plan: RewritingPlan;
   readonly #names: Set<string>;
-  /** What stands for a part of the graph. */
+  /** Replacements of parts of the graph. */
   readonly #replaced = new Map<Part, Uint8Array>();
   /** Nodes before and behind the nodes of the file: a graph is in topological order. */
   readonly #before: Uint8Array[] = [];
@@ -168,7 +168,7 @@ class Rewriting {
 
 const MAX_NOTED_CLASSES = 20;
 
-/** What the columns are that ZipMap makes entries of a map of. */
+/** Names of the columns that ZipMap turns into entries of a map. */
 function classesOf({ attribute }: NodeProto): string[] {
   return attribute.flatMap(({ name, ints, strings }) => {
     if (name === 'classlabels_int64s') return ints.map(String);

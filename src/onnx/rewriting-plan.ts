@@ -1,5 +1,5 @@
 /**
- * What has to change in a model so that its inputs and outputs can be served: decided by its outline. Most models need nothing.
+ * The changes that a model needs so that its inputs and outputs can be served: decided by its outline. Most models need nothing.
  *
  * REWRITE-1: a rewritten model computes what the original computes. Weights keep their bytes.
  */

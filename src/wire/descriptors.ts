@@ -99,7 +99,6 @@ export function readDescriptors(file: Uint8Array): Descriptors {
   return found;
 }
 
-/** What several files define together. */
 export function joinDescriptors(files: readonly Descriptors[]): Descriptors {
   return {
     messages: new Map(files.flatMap(({ messages }) => [...messages])),

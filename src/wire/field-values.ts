@@ -9,7 +9,7 @@ const MAX_TEXT_BYTES = 2 ** 30;
 
 /** Reads and writes the values of a scalar type. */
 export interface FieldValues {
-  /** What a field has that was not sent: proto3 does not send it. */
+  /** Value of a field that was not sent: proto3 does not send it. */
   readonly zero: unknown;
   /** Reads the value of the field that the reader is at. */
   read(reader: ProtobufReader, name: string): unknown;

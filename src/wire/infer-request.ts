@@ -87,7 +87,7 @@ export function decodeInferRequest(bytes: Uint8Array, limits: WireLimits): Infer
   };
 }
 
-/** What a `ModelInferRequest` says of itself, without its tensors. */
+/** A `ModelInferRequest` without its tensors. */
 export type InferHead = Pick<InferRequest, 'modelName' | 'modelVersion' | 'id' | 'parameters'>;
 
 /** The head of a `ModelInferRequest`, whose tensors are only skipped; `undefined` where it is none that can be decoded. */

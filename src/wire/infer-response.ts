@@ -160,7 +160,7 @@ function toOutput(tensor: InferTensor, raw: Uint8Array | undefined): InferOutput
   }
 }
 
-/** What a `ModelStreamInferResponse` says: an answer, already encoded, or that the request `id` failed. */
+/** A `ModelStreamInferResponse`: an answer, already encoded, or the failure of the request `id`. */
 export type StreamResponse =
   | { readonly response: readonly Uint8Array[] }
   | { readonly errorMessage: string; readonly id: string };

@@ -85,7 +85,7 @@ function readShapeInto(shape: number[], reader: ProtobufReader, limits: WireLimi
   reader.leave(outerEnd);
 }
 
-/** What describes a tensor, whatever its elements are. */
+/** Description of a tensor, without its elements. */
 export interface TensorHead {
   readonly name: string;
   readonly datatype: string;

@@ -15,7 +15,7 @@ const MAX_LEADING_ZEROS = 6;
 const MAX_POWER = 60;
 const POWERS = Array.from({ length: 2 * MAX_POWER + 1 }, (_, index) => Number(`1e${index - MAX_POWER}`));
 const MAX_EXACT_POWER = 22;
-/** What a product or quotient with a power that is not exact may be wrong by, relatively. */
+/** Relative error of a product or quotient with an inexact power. */
 const POWER_ERROR = 2 ** -50;
 /** Decimals of so few digits are all different as FP32, and of so many name each. */
 const FEWEST_DIGITS = 6;

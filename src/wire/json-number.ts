@@ -14,9 +14,9 @@ const MAX_POWER = 22;
 /** Below it, `head` takes one more digit and is still exact. */
 const HEAD_FULL = 1e14;
 const MAX_TAIL_DIGITS = 5;
-/** What `head` may differ from all digits, relatively, and what one multiplication adds: 1.1e-14. */
+/** Largest relative difference between `head` and all digits, with the error of one multiplication: 1.1e-14. */
 const HEAD_ERROR = 2 ** -46;
-/** What remains unknown of a quotient of two doubles, relatively. */
+/** Relative error of a quotient of two doubles. */
 const QUOTIENT_ERROR = 2 ** -98;
 const TWO_32 = 2 ** 32;
 /** Exponents beyond it make every number zero or infinite. */
@@ -244,7 +244,7 @@ function scaled(digits: number, exponent: number): number {
 
 const SPLITTER = 2 ** 27 + 1;
 
-/** What `product`, which is `a * b` rounded, leaves of the exact product (Veltkamp, 1968). */
+/** Difference between the exact product and `product`, which is `a * b` rounded (Veltkamp, 1968). */
 function productError(a: number, b: number, product: number): number {
   const aSplit = SPLITTER * a;
   const aHigh = aSplit - (aSplit - a);

@@ -4,7 +4,7 @@ import { JsonNumber } from './json-number.ts';
 /** An object of a JSON text. It has no prototype: a key may be `constructor` or `__proto__`. */
 export type JsonRecord = Record<string, unknown>;
 
-/** What a text may hold besides the values that are skipped. */
+/** Limits of a text, apart from skipped values. */
 export interface JsonLimits {
   readonly maxBytes: number;
   readonly maxValues: number;

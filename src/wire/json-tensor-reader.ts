@@ -4,7 +4,7 @@ import { JsonStrings, mostStringBytes } from './json-strings.ts';
 import { JsonTensorError } from './json-tensor.ts';
 import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from './tensor.ts';
 
-/** What may come next in the array. */
+/** Legal next tokens in the array. */
 const EXPECTS = { VALUE: 0, VALUE_OR_END: 1, COMMA_OR_END: 2, REST_OF_VALUE: 3 } as const;
 type Expects = (typeof EXPECTS)[keyof typeof EXPECTS];
 

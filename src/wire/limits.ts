@@ -1,4 +1,4 @@
-/** What one message may hold. Each limit is checked before anything is allocated for what it counts. */
+/** Limits of one message. Each limit is checked before anything is allocated for it. */
 export interface WireLimits {
   /** Fields of the whole message, unknown ones included and the elements of typed contents not. */
   readonly maxFields: number;
@@ -33,7 +33,7 @@ export const DEFAULT_WIRE_LIMITS: WireLimits = Object.freeze({
   maxIdBytes: 4_096,
 });
 
-/** What messages about one model have to hold. */
+/** Sizes that messages about one model need. */
 export interface MessageNeeds {
   readonly inputs: number;
   readonly outputs: number;

@@ -2,7 +2,7 @@
 
 import { ProtobufWriter } from './protobuf-writer.ts';
 
-/** What such a message says of a gateway; it has fields for more. */
+/** The fields that the gateway fills; the message has more. */
 export interface LoadReport {
   /** Share of what can be worked on at once that is taken; above 1 where more waits. */
   readonly applicationUtilization: number;

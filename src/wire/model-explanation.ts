@@ -47,7 +47,7 @@ export interface ExplainedTensor {
   readonly labels: { readonly file: string; readonly count: number } | null;
 }
 
-/** What runs have shown: how many rows were compared, and by which share of the largest value two answers differed at most. */
+/** Findings of runs: how many rows were compared, and by which share of the largest value two answers differed at most. */
 export interface ExplainedProof {
   readonly rows_compared: number;
   readonly largest_difference: number;
@@ -67,7 +67,7 @@ export interface ExplainedBatching {
     readonly reason: string | null;
     readonly proof: ExplainedProof | null;
   } | null;
-  /** What the names of the axes say against one batch axis, which the row check has settled. */
+  /** Axis names that speak against one batch axis, which the row check has settled. */
   readonly axis_doubt: string | null;
   /** Requests of unlike length in one batch; `null` for a model without a length. */
   readonly padding: {

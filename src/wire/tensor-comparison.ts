@@ -14,7 +14,7 @@ export function isFloatingPoint(datatype: Datatype): boolean {
   return FLOAT_READERS[datatype] !== undefined;
 }
 
-/** What comparisons have found, of one pair of tensors or of several. */
+/** Result of comparisons, of one pair of tensors or of several. */
 export class TensorDifference {
   isEqual = true;
   /** Largest difference of two floating-point elements; infinite where only one of two is finite, or a number. */

@@ -27,7 +27,7 @@ export type Datatype = keyof typeof DATATYPE_BYTES;
 /** Sizes of the axes, outermost first. `[]` is a scalar; a size of 0 is legal and makes an empty tensor. */
 export type Shape = readonly number[];
 
-/** What a model says of one input or output. An axis of -1 takes any size. */
+/** Description of one input or output. An axis of -1 takes any size. */
 export interface TensorSpec {
   readonly name: string;
   readonly datatype: Datatype;
@@ -45,7 +45,7 @@ export interface TensorSize {
   readonly byteLength: number;
 }
 
-/** What a text says of the size of a model's outputs: the largest, and the sum where there are more. */
+/** Describes the size of a model's outputs: the largest, and the sum of several. */
 export function describeOutputs(outputs: readonly TensorSize[]): string {
   const [largest] = [...outputs].sort((a, b) => b.byteLength - a.byteLength);
   if (largest === undefined) return 'there are no outputs';

@@ -51,7 +51,7 @@ const RANGES: Partial<Record<VarintDatatype, { readonly min: number; readonly ma
   UINT16: { min: 0, max: 0xffff },
 };
 
-/** What is wrong with typed contents: `datatype` names the field that the tensor's own datatype does not travel in. */
+/** A problem of typed contents: `datatype` names the field that the tensor's own datatype does not travel in. */
 export type TypedContentsProblem =
   | { readonly kind: 'wrong_field'; readonly datatype: Datatype }
   | { readonly kind: 'count'; readonly got: number; readonly expected: number }
@@ -96,7 +96,7 @@ export class TypedContentsReading {
   #elements = 0;
   /** Where the message ends while a run of varints is being read, which then is what the reader ends at. */
   #outerEnd: number | undefined;
-  /** What `#elements` have become; `undefined` where there cannot be as many as expected, so that they are counted only. */
+  /** Raw form of `#elements`; `undefined` if the count cannot match, so that elements are only counted. */
   #raw: Uint8Array | undefined;
   #length = 0;
   #outOfRange: { readonly value: number; readonly index: number } | undefined;

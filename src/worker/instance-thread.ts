@@ -1,5 +1,5 @@
 /**
- * What a piscina thread does: it loads one instance, then serves its run channel until the gateway ends that.
+ * The work of a piscina thread: it loads one instance, then serves its run channel until the gateway ends that.
  *
  * THREAD-1: the thread ends between two runs, never inside one.
  */

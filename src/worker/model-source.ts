@@ -1,5 +1,5 @@
 /**
- * What a session is opened from: mostly the model's file, which ONNX Runtime reads by its path. A model whose inputs or outputs the
+ * The source of a session: mostly the model's file, which ONNX Runtime reads by its path. A model whose inputs or outputs the
  * binding cannot open is rewritten in memory first.
  */
 

@@ -37,7 +37,7 @@ export function findOnnxRuntime(
   throw new Error(`the package of tensorgate has no ONNX Runtime for ${here}: npm install ${packageSpec(bundled)}`);
 }
 
-/** What npm installs: the package of the very same version. */
+/** Package specifier for npm, with the very same version. */
 export function packageSpec({ version }: OnnxRuntimePackage): string {
   return `onnxruntime-node@${version}`;
 }

@@ -63,7 +63,7 @@ export interface SessionSpec {
   readonly outputs?: readonly string[];
 }
 
-/** What a session says of itself, before any configuration. */
+/** Description of a session by ONNX Runtime, before any configuration. */
 export interface SessionInfo {
   readonly inputs: readonly SessionTensor[];
   readonly outputs: readonly SessionTensor[];
@@ -105,7 +105,6 @@ export interface ChannelAddress {
 
 export const CHANNEL_KEY_BYTES = 32;
 
-/** What an instance's thread needs in order to load. */
 export interface InstanceSpec {
   readonly mailboxPath: string;
   readonly channel: ChannelAddress;
@@ -117,7 +116,7 @@ export type ToRunner =
   /** After the gateway has ended the instance's run channel. */
   | { readonly kind: 'unload'; readonly instance: number };
 
-/** What an instance's thread says once its session is open. */
+/** The reply of an instance's thread once its session is open. */
 export interface LoadedInstance {
   readonly info: SessionInfo;
   /** The threads that run it, by their ids in the system; none where the system does not say. */

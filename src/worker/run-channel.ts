@@ -4,7 +4,7 @@ import net from 'node:net';
 import type { ChannelAddress } from './protocol.ts';
 import { type Frame, FrameReader } from './run-frame.ts';
 
-/** What one read may bring; a frame of more comes in pieces. */
+/** Most bytes of one read; a larger frame comes in pieces. */
 const READ_BYTES = 64 * 1024;
 
 export class RunChannel {

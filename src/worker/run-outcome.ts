@@ -1,4 +1,4 @@
-/** What came of a run: one closed set for the runner, which reports some of it, and for the gateway, which knows all of it. */
+/** Outcome of a run: one closed set for the runner, which reports some of it, and for the gateway, which knows all of it. */
 
 import type { RawTensor } from '../wire/tensor-comparison.ts';
 import type { TensorPlace } from './protocol.ts';

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { LONG_SENTENCE_WORDS, PHRASES, type Phrase } from './phrases.ts';
+import { LONG_SENTENCE_WORDS, PHRASES, type Phrase, type TextKind } from './phrases.ts';
 import { commentsOf, identifiersOf, markdownProse, type ProseLine, textsOf, titlesOf } from './prose.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -19,9 +19,8 @@ interface Area {
   readonly name: string;
   /** As `git ls-files` names them. */
   readonly files: readonly string[];
+  readonly kind: TextKind;
   readonly prose: (source: string) => readonly ProseLine[];
-  /** Names make no sentences. */
-  readonly areNames?: boolean;
 }
 
 const SOURCES = ['src/*.ts', ':(exclude)src/**/*_pb.ts'];
@@ -29,30 +28,30 @@ const TOOLS = ['test/*.ts', 'bench/*.ts', 'deploy/*.ts', 'examples/*.ts'];
 
 const AREAS: readonly Area[] = [
   // CHANGELOG.md is history: old entries stay as they are.
-  { name: 'docs', files: ['*.md', ':!CHANGELOG.md', ':!third_party', ':!models'], prose: markdownProse },
-  { name: 'protocol', files: ['proto/*.proto'], prose: commentsOf },
-  { name: 'texts', files: SOURCES, prose: textsOf },
-  { name: 'comments', files: SOURCES, prose: commentsOf },
-  { name: 'identifiers', files: SOURCES, prose: identifiersOf, areNames: true },
-  { name: 'comments of tests', files: TOOLS, prose: commentsOf },
-  { name: 'titles', files: ['test/*.ts'], prose: titlesOf },
+  { name: 'docs', files: ['*.md', ':!CHANGELOG.md', ':!third_party', ':!models'], kind: 'text', prose: markdownProse },
+  { name: 'protocol', files: ['proto/*.proto'], kind: 'comment', prose: commentsOf },
+  { name: 'texts', files: SOURCES, kind: 'text', prose: textsOf },
+  { name: 'comments', files: SOURCES, kind: 'comment', prose: commentsOf },
+  { name: 'identifiers', files: SOURCES, kind: 'name', prose: identifiersOf },
+  { name: 'comments of tests', files: TOOLS, kind: 'comment of a tool', prose: commentsOf },
+  { name: 'titles', files: ['test/*.ts'], kind: 'text', prose: titlesOf },
 ];
 
 /** A line with this mark holds a text that Triton's clients match. */
 const EXEMPT = /Triton's text/;
 
 export function check(): readonly AreaResult[] {
-  return AREAS.map(({ name, files, prose, areNames = false }) => {
+  return AREAS.map(({ name, files, kind, prose }) => {
     const sources = listFiles(files).map((file) => ({ file, source: fs.readFileSync(path.join(ROOT, file), 'utf8') }));
     return {
       area: name,
       lines: sources.reduce((sum, { source }) => sum + source.split('\n').length, 0),
-      findings: sources.flatMap(({ file, source }) => findIn(file, source, prose(source), areNames)),
+      findings: sources.flatMap(({ file, source }) => findIn(file, source, prose(source), kind)),
     };
   });
 }
 
-function findIn(file: string, source: string, prose: readonly ProseLine[], areNames: boolean): readonly string[] {
+function findIn(file: string, source: string, prose: readonly ProseLine[], kind: TextKind): readonly string[] {
   const lines = source.split('\n');
   const checked = prose.filter(
     ({ line }) => !EXEMPT.test(lines[line - 1] ?? '') && !EXEMPT.test(lines[line - 2] ?? ''),
@@ -60,10 +59,11 @@ function findIn(file: string, source: string, prose: readonly ProseLine[], areNa
   return [
     ...checked.flatMap((each) =>
       findPhrases(each)
-        .filter(({ phrase }) => !(areNames && phrase.isForNames === true))
+        .filter(({ phrase }) => phrase.only?.includes(kind) ?? true)
         .map(({ phrase, found }) => describeFinding(file, each.line, found, phrase)),
     ),
-    ...(areNames ? [] : longSentencesIn(prose)).map((sentence) => describeLongSentence(file, sentence)),
+    // Names make no sentences.
+    ...(kind === 'name' ? [] : longSentencesIn(prose)).map((sentence) => describeLongSentence(file, sentence)),
   ];
 }
 

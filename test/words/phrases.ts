@@ -3,14 +3,16 @@
  * holds the two together.
  */
 
+export type TextKind = 'comment' | 'comment of a tool' | 'text' | 'name';
+
 export interface Phrase {
   /** The phrase as a finding names it. */
   readonly name: string;
   /** Matches prose on one line, without code in backticks. */
   readonly pattern: RegExp;
   readonly instead: string;
-  /** It is a good word in a name, such as `aloneMs`. */
-  readonly isForNames?: boolean;
+  /** The only kinds of text that it is ruled out in; absent: all. */
+  readonly only?: readonly TextKind[];
   /** Prose that the pattern finds. */
   readonly example: string;
 }
@@ -24,7 +26,8 @@ export const PHRASES: readonly Phrase[] = [
     name: 'alone',
     pattern: /\balone\b/i,
     instead: 'only, or by itself',
-    isForNames: true,
+    // It is a good word in a name, such as `aloneMs`.
+    only: ['comment', 'comment of a tool', 'text'],
     example: 'Served on the admin port alone.',
   },
   { name: 'anew', pattern: /\banew\b/i, instead: 'again', example: 'The counters begin anew.' },
@@ -88,6 +91,13 @@ export const PHRASES: readonly Phrase[] = [
     pattern: /\bwhat (is|are|was|were) (?!wrong\b|new\b|expected\b|allowed\b)/i,
     instead: 'the noun',
     example: 'It keeps what is left.',
+  },
+  {
+    name: 'opens with what',
+    pattern: /^what\b/i,
+    instead: 'the noun first',
+    only: ['comment'],
+    example: 'What the queue holds.',
   },
   {
     name: 'that of',

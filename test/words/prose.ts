@@ -119,7 +119,7 @@ export function commentsOf(source: string): readonly ProseLine[] {
       const areOne = before !== undefined && isOwnLine(before) && isOwnLine(token);
       const goesOn = areOne && token.line === (before?.line ?? 0) + 1;
       before = token;
-      return split(token, goesOn, (text) => text.replace(/^\s*\**\s?/, '').replace(/^@\w+( \S+ -)? ?/, ''));
+      return split(token, goesOn, (text) => text.replace(/^\s*\**\s?/, '').replace(/^@(param \S+( -)?|\w+) ?/, ''));
     });
 }
 
@@ -198,7 +198,8 @@ function split(token: Token, goesOn: boolean, clean: (text: string) => string): 
       // An empty line ends a paragraph of a comment; items and the lines of a table stand for themselves.
       if (token.kind !== 'string' && (text === '' || /^\s*\*?(\s*- |\s{3})/.test(raw))) opens = true;
       if (text === '') return [];
-      const result = { line: token.line + index, text, opens };
+      // The name of a parameter opens its sentence.
+      const result = { line: token.line + index, text, opens: opens && !/^\s*\**\s*@param\b/.test(raw) };
       opens = false;
       return [result];
     });

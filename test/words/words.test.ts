@@ -43,6 +43,7 @@ describe('prose', () => {
       '/**',
       ' * Of `alone`.',
       ' * @returns the rest',
+      ' * @param alone the value',
       ' */',
       "const url = 'http://x'; const re = /[/'\"`]/; // A last one.",
       '// Two lines',
@@ -52,9 +53,10 @@ describe('prose', () => {
       { line: 1, text: 'Behind code.', opens: true },
       { line: 3, text: 'Of `x`.', opens: true },
       { line: 4, text: 'the rest', opens: false },
-      { line: 6, text: 'A last one.', opens: true },
-      { line: 7, text: 'Two lines', opens: true },
-      { line: 8, text: 'of one comment.', opens: false },
+      { line: 5, text: 'the value', opens: false },
+      { line: 7, text: 'A last one.', opens: true },
+      { line: 8, text: 'Two lines', opens: true },
+      { line: 9, text: 'of one comment.', opens: false },
     ]);
   });
 

@@ -1,7 +1,7 @@
 import type { ModelMetadata } from '../../client/inference-client.ts';
 import type { ModelSignature } from '../../gateway/repository/signature/model-signature.ts';
 
-/** What has to be known of a model to read rows for it. */
+/** Facts of a model that readers of rows need. */
 export interface DataModel {
   readonly metadata: ModelMetadata;
   readonly signature: ModelSignature;

@@ -41,7 +41,7 @@ export async function npzData(
     if (rows === 0 || counts.some((count) => count !== rows)) {
       throw new CliError(`'${file}': expected as many rows in each array, and at least one, got ${counts.join(', ')}`);
     }
-    // What does not fit the model shows here, and not after minutes.
+    // Arrays that do not fit the model are found here, and not after minutes.
     const attempt = (): unknown => rowOfArrays(inputs, signature.inputs, 0, 'row');
     try {
       attempt();

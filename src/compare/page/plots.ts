@@ -147,7 +147,6 @@ export function accuracyByClass(models: readonly ModelReport[], classes: readonl
   );
 }
 
-/** What each model is drawn with. */
 export function legend(models: readonly ModelReport[]): Markup {
   return markup`<ul class="legend">${models.map(
     ({ name }, index) =>

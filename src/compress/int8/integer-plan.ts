@@ -85,7 +85,7 @@ class Planner {
     };
   }
 
-  /** What the node could be if all around it were in integers. */
+  /** Plans the node as if all nodes around it were in integers. */
   #propose(node: NodeProto): void {
     const [output = ''] = node.output;
     const { opType } = node;
@@ -196,7 +196,7 @@ class Planner {
     return this.#isReadInIntegers(result) ? undefined : 'nothing that reads it computes in integers';
   }
 
-  /** What speaks against a node whatever is around it. */
+  /** @returns why the node cannot be in integers, whatever is around it */
   #unfit(node: NodeProto): string | undefined {
     const constant = dataInputs(node).find((input) => this.#graph.constant(input) !== undefined);
     switch (node.opType) {
@@ -283,7 +283,7 @@ class Planner {
     return groups;
   }
 
-  /** What the activation cuts off that gives a tensor, where that is part of a kernel. */
+  /** Range of the activation that gives a tensor, if the activation is part of a kernel. */
   #limitsOf(tensor: string): Range | undefined {
     const producer = this.#links.producer(tensor);
     return producer !== undefined && this.#isAbsorbed(producer) ? this.#limits(producer) : undefined;

@@ -10,7 +10,7 @@ export const MOVING = new Set(['MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Sq
 export const COMPUTING = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'LeakyRelu']);
 export const ACTIVATIONS = new Set(['Relu', 'Clip']);
 
-/** What a node computes on; shapes and the like are not among it. */
+/** Inputs with data to compute on, without shapes and the like. */
 export function dataInputs({ opType, input }: NodeProto): readonly string[] {
   return opType === 'Add' || opType === 'Mul' || opType === 'Concat' ? input : input.slice(0, 1);
 }

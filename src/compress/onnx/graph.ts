@@ -67,7 +67,7 @@ export class Graph {
         this.#constants.set(name, constant);
         return [];
       }
-      // What exporters note of themselves: names of files and lines of the machine that they ran on.
+      // Notes of exporters: names of files and lines of the machine that they ran on.
       const copies = { input: [...node.input], output: [...node.output], metadataProps: [] };
       return [changed(NodeProtoSchema, node, copies, [NodeProtoSchema.field.docString])];
     });
@@ -83,7 +83,7 @@ export class Graph {
     }
   }
 
-  /** What a caller gives. Before version 4 of the format constants were inputs too, whose values a caller could change. */
+  /** Inputs without constants. Before version 4 of the format constants were inputs too, whose values a caller could change. */
   get inputs(): readonly string[] {
     return this.#inputs.map(({ name }) => name);
   }

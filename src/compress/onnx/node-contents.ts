@@ -1,4 +1,4 @@
-/** What a node holds besides its names. */
+/** Contents of a node besides its names. */
 
 import { type GraphProto, type NodeProto, type TensorProto, TensorProtoSchema } from '../../onnx/onnx_pb.ts';
 import { attributeOf } from './attribute.ts';
@@ -10,7 +10,7 @@ export function isStandard({ domain }: { readonly domain: string }): boolean {
   return domain === '' || domain === 'ai.onnx';
 }
 
-/** What a Constant node holds; `undefined` for other nodes, and for texts and sparse tensors. */
+/** The tensor of a Constant node; `undefined` for other nodes, and for texts and sparse tensors. */
 export function constantOf(node: NodeProto): TensorProto | undefined {
   if (node.opType !== 'Constant' || !isStandard(node)) return undefined;
   const [name = ''] = node.output;

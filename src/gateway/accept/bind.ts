@@ -1,7 +1,7 @@
 import type { AddressInfo, Server } from 'node:net';
 import { diagnostics } from '../ops/diagnostics.ts';
 
-/** What to do about an address that cannot be bound, by the code of the system. */
+/** Remedies for an address that cannot be bound, by error code of the system. */
 const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process listens there: stop it, or choose another port (0 takes a free one)',
   EACCES: 'ports below 1024 need a privilege: choose a higher one',

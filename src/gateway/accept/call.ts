@@ -84,12 +84,11 @@ export interface StreamingCall extends Call {
  */
 export type Screen = (call: Call) => InferError | undefined;
 
-/** What the server does with a path. */
 export type Method = {
   readonly screen?: Screen | undefined;
   /** Longest request message of this RPC, in bytes, where that is less than the server's limit. */
   readonly maxMessageBytes?: number | undefined;
-  /** What lifts that limit, in the text of an error, where something does. */
+  /** Setting that lifts that limit, for the text of an error. */
   readonly messageLimitSetting?: string;
 } & (
   | { readonly kind: 'unary'; handle(call: UnaryCall): void }
@@ -115,7 +114,7 @@ export interface TransportOptions {
   /** Longest accepted request message of any RPC, in bytes; also the limit of what a compressed one may grow to. */
   readonly maxMessageBytes: number;
   readonly maxConcurrentStreams: number;
-  /** What a unary call without a deadline gets, in milliseconds. A streaming one may live as long as its connection. */
+  /** Deadline of a unary call that names none, in milliseconds. A streaming call may live as long as its connection. */
   readonly defaultDeadlineMs: number;
   /** No deadline of a unary call is longer than this, in milliseconds. */
   readonly maxDeadlineMs: number;

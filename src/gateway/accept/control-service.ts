@@ -5,7 +5,7 @@ import { InferError } from '../errors.ts';
 import type { ModelIndexMessage } from './messages.ts';
 import type { Answers } from './unary-method.ts';
 
-/** What replaces a model's own configuration and files until it is loaded without it. */
+/** Configuration and files that replace the model's own until it is loaded without them. */
 export interface LoadOverride {
   /** A `ModelConfig` as JSON. */
   readonly config?: string;

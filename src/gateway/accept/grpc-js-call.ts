@@ -24,7 +24,7 @@ const CLOCK_TOLERANCE_MS = 2;
 const HIGH_WATER_BYTES = 1024 * 1024;
 const LOW_WATER_BYTES = 256 * 1024;
 
-/** What unary and streaming calls have in common: the state that grpc-js does not keep. */
+/** The common part of unary and streaming calls: the state that grpc-js does not keep. */
 export abstract class GrpcJsCall implements Call {
   readonly path: string;
   readonly deadline: Deadline;

@@ -1,5 +1,5 @@
 /**
- * What grpc-js does not offer, done on the HTTP/2 server that it keeps inside (checked with 1.14.7, which package.json pins).
+ * Features that grpc-js does not offer, added on the HTTP/2 server that it keeps inside (checked with 1.14.7, which package.json pins).
  *
  * - Deadlines. Its own parser cuts `grpc-timeout` to 32 bits, so that 25 days mean "expired", and takes junk around the
  *   number; and it knows neither a default nor a maximum. The header is put right before grpc-js reads it: its timer then

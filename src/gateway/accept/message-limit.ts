@@ -6,7 +6,7 @@ export class MessageLimit {
   /** Also the limit of what a compressed message may grow to. */
   readonly bytes: number;
   readonly #path: string;
-  /** What lifts the limit, in the text of an error. */
+  /** Setting that lifts the limit, for the text of an error. */
   readonly #source: string;
 
   constructor(path: string, method: Method, serverBytes: number) {

@@ -18,7 +18,7 @@ interface OpenRcaRpcs {
   readonly StreamCoreMetrics: { readonly request: LoadReportRequest; readonly response: object };
 }
 
-/** What gRPC's servers take where none is named (gRFC A51). */
+/** Default of gRPC's servers (gRFC A51). */
 const DEFAULT_INTERVAL_MS = 30_000;
 /** Balancers do not change a weight more often. */
 const MIN_INTERVAL_MS = 1_000;

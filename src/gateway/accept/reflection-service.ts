@@ -20,7 +20,6 @@ interface ReflectionRequest {
   readonly list_services?: string;
 }
 
-/** What a `ServerReflectionResponse` answers. */
 interface ReflectionAnswer {
   readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly Uint8Array[] };
   readonly all_extension_numbers_response?: { readonly base_type_name: string };

@@ -30,12 +30,12 @@ function noRegions(kind: 'system' | 'cuda', name: string): object {
   throw unknownRegion(kind, name);
 }
 
-/** What a client gets that names a region, on either protocol. The text is Triton's. */
+/** The error for a request that names a region, on either protocol. The text is Triton's. */
 export function unknownRegion(kind: 'system' | 'cuda', name: string): InferError {
   return new InferError('region_not_found', `Unable to find ${kind} shared memory region: '${name}'`);
 }
 
-/** What a client gets that registers a region, on either protocol. */
+/** The error for a request that registers a region, on either protocol. */
 export function noSharedMemory(rpc: string): InferError {
   const text = `${rpc}: this server takes no tensors through shared memory: send the contents in the request`;
   return new InferError('unimplemented', text);

@@ -4,7 +4,7 @@ const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
 
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
-/** What fits eight digits of milliseconds: more than a day. grpc-js would take longer ones for negative. */
+/** Largest value in eight digits of milliseconds: more than a day. grpc-js takes longer values for negative. */
 const MAX_TIMEOUT_MS = 99_999_999;
 
 /** A value that grpc-js refuses, with a text of known length. */

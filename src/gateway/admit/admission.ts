@@ -26,7 +26,7 @@ export class Permit implements Disposable {
   }
 }
 
-/** What a text takes in the runner besides its bytes: as a string of JavaScript, and as one of ONNX Runtime. */
+/** Memory of a text in the runner besides its bytes: a string of JavaScript and a string of ONNX Runtime. */
 const STRING_BYTES = 64;
 
 /**

@@ -33,7 +33,7 @@ export interface Versions<Model> {
   find(name: string, version: string, call: Call): Model;
 }
 
-/** What a request meets before it is decoded. */
+/** Dependencies of the checks before a request is decoded. */
 export interface Entrance<Model> {
   /** The limits of a message, as the models that are loaded now need them. */
   readonly limits: { readonly current: WireLimits };
@@ -50,7 +50,7 @@ export interface Entrance<Model> {
     | undefined;
 }
 
-/** What a queue refuses for, whatever the request holds. */
+/** Reasons of a queue that do not depend on the contents of a request. */
 const OVERLOAD: ReadonlySet<Reason> = new Set<Reason>([
   'queue_full',
   'cannot_meet_deadline',

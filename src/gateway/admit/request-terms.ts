@@ -1,4 +1,4 @@
-/** What a request asks of the queue, by the parameters that the protocol reserves. */
+/** Terms of a request for the queue: the parameters that the protocol reserves. */
 
 export interface RequestTerms {
   /** Its own limit from its arrival on, in milliseconds; `undefined` where it names none. */

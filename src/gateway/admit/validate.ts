@@ -15,7 +15,7 @@ import { refuseSharedMemory } from './request-parameters.ts';
 /** Largest size of one axis, 2^31 - 1, as in every peer. */
 const MAX_AXIS = 0x7fff_ffff;
 
-/** What a request says of its tensors, without their contents. */
+/** The tensors of a request without their contents. */
 export interface Description {
   readonly rows: number;
   /** In the order of the model's inputs. */

@@ -21,7 +21,7 @@ interface Decision {
   readonly fields: readonly string[];
   /** The setting of the server that decides it otherwise. */
   readonly setting?: keyof Settings | undefined;
-  /** What it follows from where neither is given. */
+  /** Origin of the value if neither is given. */
   readonly otherwise?: SettingOrigin;
 }
 

@@ -12,7 +12,7 @@ import type { Readiness } from '../models/readiness.ts';
 import type { Servable } from '../models/servable.ts';
 import { configOf, metadataOf, statisticsOf } from './model-description.ts';
 
-/** What clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
+/** Extensions that clients may rely on; perf_analyzer prints no server-side figures without `statistics`. */
 const EXTENSIONS = [
   'classification',
   'sequence',

@@ -1,4 +1,4 @@
-/** What a model version says of itself over the protocol: metadata, configuration, statistics. Field names are the messages'. */
+/** Messages that describe a model version: metadata, configuration, statistics. Field names are the messages'. */
 
 import type { TensorSpec } from '../../wire/tensor.ts';
 import type { ModelMetadata } from '../accept/inference-service.ts';

@@ -20,7 +20,7 @@ import type { ModelSignature, OutputSpec } from '../repository/signature/model-s
 import { type ModelTensor, shapeOfRow } from '../repository/signature/row-axis.ts';
 import { decidingSettings, type ServerSettings } from './deciding-settings.ts';
 
-/** What a version meets in its server. */
+/** Facts of the server that a version runs in. */
 export interface ExplainedServer extends ServerSettings {
   readonly models: ModelTable;
   readonly limits: { readonly current: WireLimits };

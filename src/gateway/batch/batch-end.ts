@@ -1,5 +1,5 @@
 /**
- * What follows from the end of a batch: answers, errors, or further batches of the same requests.
+ * The consequences of the end of a batch: answers, errors, or further batches of the same requests.
  *
  * END-1: each request of the batch is settled, or is in exactly one of the further batches.
  * END-2: a batch whose runner died runs once more, request by request and with nothing beside it, so that a second death names

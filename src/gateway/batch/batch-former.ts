@@ -229,7 +229,7 @@ export class BatchFormer {
   }
 }
 
-/** What waits behind all others is the least urgent. */
+/** A postponed request is less urgent than any level. */
 export function levelOf({ tag, level }: Waiting): number {
   return tag === LAST_TAG ? Number.POSITIVE_INFINITY : level;
 }

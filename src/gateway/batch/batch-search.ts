@@ -19,7 +19,7 @@ const WINDOW_TARGETS = 4;
 /** From 8 rows on the sizes that are weighed grow by a quarter. */
 const SIZE_STEP = 4;
 /**
- * What a millisecond is worth, as a share of what full batches answer in it: more requests will come, but less surely than those
+ * Value of a millisecond, as a share of what full batches answer in it: more requests will come, but less surely than those
  * that are here. From a sweep over simulated curves, loads and arrivals, crowds included.
  */
 const TIME_WEIGHT = 0.8;
@@ -40,7 +40,7 @@ export class BatchSearch<R extends Waiting> {
   #mark = 0;
   /** Only requests at least as urgent count. */
   #level = Number.NaN;
-  /** What a millisecond is worth, in requests that count. */
+  /** Value of a millisecond, in counted requests. */
   #worth = 0;
 
   constructor({ waiting: all, predict }: Bucket<R>, limit: number, now: number) {
@@ -132,7 +132,7 @@ export class BatchSearch<R extends Waiting> {
     return this.#value();
   }
 
-  /** What the batch that was formed last is worth, with what can follow it. */
+  /** Value of the last formed batch, with the batches that can follow it. */
   #value(): number {
     const { counted, rows } = this.#former;
     this.#former.keep();

@@ -122,7 +122,7 @@ export type OutputAxes = ReadonlyMap<string, RowAxis>;
 
 const ALL_ON_AXIS_0: OutputAxes = new Map();
 
-/** What `scatter` needs to know of a model's outputs. */
+/** Row axes of the outputs, for `scatter`. */
 export function outputAxes(outputs: readonly ModelTensor[]): OutputAxes {
   const others = outputs.flatMap(({ name, rowAxis }): [string, RowAxis][] => (rowAxis ? [[name, rowAxis]] : []));
   return others.length === 0 ? ALL_ON_AXIS_0 : new Map(others);

@@ -1,4 +1,4 @@
-/** What takes the validated requests of one model version, and answers them: a queue, or something before one. */
+/** A batcher takes the validated requests of one model version and answers them: a queue, or a stage before one. */
 
 import type { Call } from '../accept/call.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
@@ -31,7 +31,7 @@ export interface Batcher {
    * with. Absent where that depends on what the request holds.
    */
   refusal?(call: Call, terms: RequestTerms): InferError | undefined;
-  /** What a request would meet that came now. */
+  /** Forecast for a request that arrives now. */
   forecast(request: RequestSize): Forecast;
   /** Fails everything that waits. */
   abandon(error: InferError): void;

@@ -40,7 +40,7 @@ interface SizeMean {
   lastRun: number;
   /** The least time that such a batch ever took. */
   fastestMs: number;
-  /** What is expected of this size: at least what is expected of any smaller one. */
+  /** Expected cost of this size: at least the cost of any smaller size. */
   expected: number;
 }
 
@@ -210,7 +210,7 @@ export class CostCurve {
   }
 }
 
-/** What samples are worth after so many runs. */
+/** Weight of samples after so many runs. */
 function fading(runs: number): number {
   return FADING ** runs;
 }

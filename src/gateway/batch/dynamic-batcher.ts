@@ -32,7 +32,7 @@ const MAX_CANDIDATES = 64;
 const TIMER_MS = 2;
 
 /**
- * What to do now. No request has more than `policy.maxRows` rows. Each of the buckets that may go proposes its next batch
+ * Decides what to do now. No request has more than `policy.maxRows` rows. Each of the buckets that may go proposes its next batch
  * (`batch-choice.ts`), and one of them is chosen (`bucket-choice.ts`).
  */
 export function decide<R extends Waiting>(

@@ -1,4 +1,4 @@
-/** What runs the batches of one model version. */
+/** The executor runs the batches of one model version. */
 
 import type { RunOutcome } from '../../worker/run-outcome.ts';
 import type { Batch } from './batch.ts';

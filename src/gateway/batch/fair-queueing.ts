@@ -63,7 +63,7 @@ export class Flow {
   }
 }
 
-/** What a request adds to its flow. */
+/** Amounts that a request adds to its flow. */
 export interface Share {
   readonly bytes: number;
   readonly workMs: number;

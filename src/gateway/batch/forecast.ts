@@ -1,8 +1,8 @@
-/** What a request would meet that came now. Ensembles ask their steps' models for it before they start. */
+/** Forecast for a request that arrives now. Ensembles ask the models of their steps before they start. */
 
 import type { InferTensors } from '../admit/infer-tensors.ts';
 
-/** What runs of several models share, known by its identity. */
+/** A device that runs of several models share, compared by identity. */
 export type SharedDevice = object;
 
 /** The part of a request that its time depends on. */

@@ -127,7 +127,7 @@ export class QueueAdmission {
     if (objectiveAt < latestAt) return overloaded(waitMs, objectiveAt - arrivalMs);
     const leftMs = request.deadline - now;
     const fastestMs = this.#predictor.fastest(request.tensors, request.rows);
-    // What waits elsewhere is no reason to give up for good.
+    // Requests that wait elsewhere are no reason to give up for good.
     const grantedMs = request.latestAt - now;
     if (fastestMs !== undefined && fastestMs > grantedMs) return deadlineTooShort(fastestMs, grantedMs);
     return cannotMeetDeadline(waitMs, this.#predictor.aloneMs(request, now), leftMs);

@@ -1,4 +1,4 @@
-/** What a model grants the requests that wait for it, level of priority by level: Triton's `ModelQueuePolicy`. */
+/** Queue policies of a model by priority level: Triton's `ModelQueuePolicy`. */
 
 import type { RequestTerms } from '../admit/request-terms.ts';
 

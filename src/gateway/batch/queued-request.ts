@@ -25,7 +25,7 @@ export interface RequestTiming {
   readonly computeMs: number;
   readonly outputMs: number;
   readonly batchRows: number;
-  /** What the model's response cache made of it; absent where it has none. */
+  /** Look-up in the response cache; absent without one. */
   readonly cache?: CacheLookup;
 }
 

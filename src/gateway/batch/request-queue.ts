@@ -1,5 +1,5 @@
 /**
- * What waits for one model version: flows, each in the order in which its answers are due. Bounded in requests for each level of
+ * The waiting requests of one model version: flows, each in the order in which its answers are due. Bounded in requests for each level of
  * priority, and in bytes over all of them. When it is full, the largest flow gives way to a smaller one.
  *
  * A request that leaves stays in the list of its flow until the next survey, or until half of the list has left: a cancellation
@@ -117,7 +117,7 @@ export class RequestQueue {
   }
 
   /**
-   * @returns what gives way to it, and waits no longer
+   * @returns the requests that give way to it, and wait no longer
    * @throws InferError `queue_full`, which names the bound that was reached
    */
   push(request: QueuedRequest): readonly QueuedRequest[] {

@@ -81,7 +81,7 @@ export class Scheduler implements Batcher {
     const wake = (): void => this.#pumpSoon();
     const { device, cores, background } = options.place ?? { device: new Device(), cores: 1, background: false };
     const share = device.join({ cores, background, wake });
-    // What waits is priced at the usual pace, and follows the present one as a whole.
+    // Waiting requests are priced at the usual pace, and follow the present one as a whole.
     const predict = ({ size }: InferTensors, rows: number): number | undefined =>
       costs.predictUsual(size, rows, share.beside);
     const queue = new RequestQueue(options.queues, options.maxQueueBytes, { predict, maxRows });
@@ -252,7 +252,7 @@ export class Scheduler implements Batcher {
     }
   }
 
-  /** What waits with the first of them for a run of their own, which is cheaper, stays in the queue. */
+  /** Leaves requests in the queue that are cheaper in a run without the first one. */
   #withoutDearPadding(requests: readonly QueuedRequest[], now: number): readonly QueuedRequest[] {
     const { beside } = this.#share;
     return withFirst(requests, (size, rows) => this.costs.predict(size, rows, now, beside));

@@ -1,4 +1,4 @@
-/** What the steps that follow in an ensemble mean for the batches of a step's model. */
+/** Effect of the following steps of an ensemble on the batches of a step's model. */
 
 import { waitMsOf } from '../admit/request-terms.ts';
 import type { QueuedRequest } from './queued-request.ts';

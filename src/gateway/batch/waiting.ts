@@ -1,4 +1,4 @@
-/** What the batch decision sees: requests that wait, the buckets they wait in, and the limits of a batch. */
+/** Inputs of the batch decision: waiting requests, their buckets, and the limits of a batch. */
 
 /** A request as the decision sees it. Times are milliseconds of one monotonic clock. */
 export interface Waiting {

@@ -59,7 +59,7 @@ export class InstanceChannel {
       this.#settle = resolve;
       this.#maxMs = bounds.maxMs;
       this.#watch.start(bounds);
-      // What cannot be written needs no handling: the process is going, and its end settles the run.
+      // A frame that cannot be written needs no handling: the process is going, and its end settles the run.
       this.#socket.write(frame);
     });
   }

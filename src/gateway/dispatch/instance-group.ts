@@ -47,7 +47,7 @@ interface Instance {
   renewal: NodeJS.Timeout | undefined;
 }
 
-/** What `gather` needs to know of the model, once that is known. */
+/** Facts of the model that `gather` needs. */
 export interface Signature {
   readonly inputs: readonly ModelTensor[];
   /** Where clients see other shapes than the model has. */

@@ -1,4 +1,4 @@
-/** What a process takes of the machine's memory, as the kernel counts it. */
+/** Memory of a process, as the kernel counts it. */
 
 import fs from 'node:fs/promises';
 

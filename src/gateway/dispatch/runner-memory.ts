@@ -1,5 +1,5 @@
 /**
- * What a run takes of the machine's memory. ONNX Runtime has no limit that Node could set: a few bytes can ask for a tensor of any
+ * The memory of a run. ONNX Runtime has no limit that Node could set: a few bytes can ask for a tensor of any
  * size, and where memory ends the system ends a process of its choice.
  */
 
@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { memoryLimit } from '../ops/machine-capacity.ts';
 
-/** What one run may take of all memory that there is. */
+/** Share of all memory that one run may take. */
 const SHARE_OF_A_RUN = 0.5;
 /** A run that has taken this much and gives no answer in time is about its memory. */
 export const MUCH_MEMORY = 512 * 2 ** 20;

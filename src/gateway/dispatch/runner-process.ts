@@ -172,7 +172,7 @@ export class RunnerProcess {
     for (const stream of [child.stdout, child.stderr]) {
       if (!stream) continue;
       const lines = new OutputLines((line) => this.#print(line));
-      // What it prints is lost; its end is noticed by itself.
+      // Its output is lost; its end is noticed by itself.
       stream.on('error', () => {});
       stream.on('data', (bytes: Buffer) => lines.write(bytes));
       stream.on('end', () => lines.end());

@@ -25,7 +25,7 @@ const READERS: { readonly [name in Datatype]?: Reader } = {
 const MAX_CLASSES = 1_048_576;
 const MAX_CLASSES_OF_A_ROW = 65_536;
 
-/** What a class costs besides the elements among which it was found, in elements. */
+/** Cost of a class besides the search for it, in elements. */
 const ELEMENTS_OF_A_TEXT = 16;
 
 /**

@@ -19,7 +19,7 @@ const TICK_MS = 1_000;
 const MEMORY_MS = 5_000;
 
 /**
- * What counts as an error is the server's fault. Not DEADLINE_EXCEEDED: how little time a caller grants is its own choice,
+ * Statuses that count as errors, because the server is at fault. Not DEADLINE_EXCEEDED: how little time a caller grants is its own choice,
  * and where the replica is slow, the utilization says so.
  */
 const FAULTS: ReadonlySet<StatusName> = new Set(['UNKNOWN', 'INTERNAL', 'UNAVAILABLE']);

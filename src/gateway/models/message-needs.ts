@@ -1,4 +1,4 @@
-/** What the messages of a model have to hold, and whether any message could: a model that is READY can be called. */
+/** Size of the messages of a model, and whether any message could hold them: a model that is READY can be called. */
 
 import { NO_PARAMETERS } from '../../wire/infer-parameter.ts';
 import { encodeInferRequest } from '../../wire/infer-request.ts';
@@ -20,7 +20,7 @@ export function messageNeeds({ inputs, outputs }: Tensors): MessageNeeds {
   return { inputs: inputs.length, outputs: outputs.length, rank, nameBytes };
 }
 
-/** What a limit of `MessageNeeds` counts, as an operator reads it. */
+/** Names of the counts of `MessageNeeds`, for operators. */
 const COUNTED: Readonly<Record<keyof MessageNeeds, string>> = {
   inputs: 'inputs',
   outputs: 'outputs',

@@ -16,7 +16,7 @@ import type { ModelFolder } from '../repository/model-repository.ts';
 import { neededOutputs } from '../repository/signature/model-signature.ts';
 import type { ModelPlan, VersionLimits } from './planned-version.ts';
 
-/** What the server says for models that name no limits or providers of their own. */
+/** The server's limits and providers, for models without their own. */
 export interface PlanDefaults extends VersionLimits {
   readonly executionProviders: readonly ExecutionProvider[];
   readonly strictExecutionProviders: boolean;

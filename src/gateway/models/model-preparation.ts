@@ -24,7 +24,7 @@ import type { Served, ServingEvidence } from './servable.ts';
 import { type ProbeShape, seededRandom, syntheticRow } from './trial/synthetic-input.ts';
 import { runWarmUps } from './trial/warm-up-run.ts';
 
-/** What a version shares with others. */
+/** Parts that a version shares with others. */
 export interface Neighbourhood {
   readonly devices: DeviceSet;
   /** Its runner has a lower priority than other versions' runners. */

@@ -57,7 +57,7 @@ export class ModelTrial {
     this.#group = group;
   }
 
-  /** What the trial has shown so far. */
+  /** Findings of the trial so far. */
   get findings(): TrialFindings {
     return { rows: this.#rows, padding: this.#padding, goldenRows: this.#goldenRows, gain: this.#gain };
   }
@@ -195,7 +195,7 @@ export class ModelTrial {
     return this.#patiently(this.#runOnce(signature, loadLimitMs, Math.min(loadLimitMs, maxRunMs)));
   }
 
-  /** What the model is like is not judged by a want of room, or by another model in its runner. */
+  /** Repeats runs that failed for want of room, or by another model in the runner: they say nothing of this model. */
   #patiently(run: RunRows): RunRows {
     return patiently(run, this.#plan.loadLimitMs, () => this.#group.idle > 0);
   }

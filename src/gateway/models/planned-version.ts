@@ -4,7 +4,7 @@ import type { ModelRef } from '../ops/diagnostics.ts';
 import type { ConfigOrigins } from '../repository/config/config-file.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
 
-/** What bounds the loads, runs and requests of a version. */
+/** Limits of the loads, runs and requests of a version. */
 export interface VersionLimits {
   readonly mailboxDirectory: string;
   readonly loadLimitMs: number;

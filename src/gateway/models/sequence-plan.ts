@@ -25,7 +25,7 @@ export function sequencePolicy({ sequence_batching: config }: ModelConfig, maxRo
   return { maxRows, maxDelayMs: direct.max_queue_delay_microseconds / 1_000, preferredRows };
 }
 
-/** What the plan needs to know of the loaded model. */
+/** Facts of the loaded model that the plan depends on. */
 export interface SequencePlace {
   readonly model: string;
   /** How many inputs the session has. */

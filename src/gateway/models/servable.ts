@@ -1,4 +1,4 @@
-/** What answers requests under a name and a version: an ONNX model, or an ensemble of other models. */
+/** A servable answers requests under a name and a version: an ONNX model, or an ensemble of other models. */
 
 import type { ExecutionProvider, SessionInfo } from '../../worker/protocol.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
@@ -14,7 +14,7 @@ import type { ModelPlan } from './planned-version.ts';
 import type { ProbeShape } from './trial/synthetic-input.ts';
 import type { TrialFindings } from './trial/trial-findings.ts';
 
-/** What exists once a version is loaded. */
+/** Parts of a loaded version. */
 export interface Served {
   readonly signature: ModelSignature;
   readonly axis: BatchAxis;
@@ -58,7 +58,7 @@ export interface Servable {
   readonly queuedRows: number;
   /** How full its queue and its instances are; `undefined` before it is READY, and for what has no instances of its own. */
   readonly occupancy?: Occupancy | undefined;
-  /** What its response cache holds; `undefined` where it has none. */
+  /** Bytes of its response cache; `undefined` without one. */
   readonly cacheBytes?: number | undefined;
   /** Times that its batches are predicted to take; absent for what runs none of its own. */
   readonly predictions?: readonly Prediction[] | undefined;

@@ -14,11 +14,11 @@ import {
 /** The metadata key by which a request that names no version asks for one, or for a label. */
 const VERSION_KEY = 'tensorgate-version';
 
-/** What a rollout says in place of the configuration: who answers, and who gets copies. */
+/** Traffic that a rollout sets instead of the configuration: the version that answers, and the version that gets copies. */
 export type TrafficOverride = Pick<TrafficPlan, 'split' | 'shadow'>;
 
 export class Traffic {
-  /** What sticks in one model does not stick alike in all. */
+  /** Differs by model, so that sticky users of one model are not the sticky users of all. */
   readonly #seed: number;
   #configured: TrafficPlan;
   #override: TrafficOverride | undefined;
@@ -79,7 +79,7 @@ export class Traffic {
   }
 }
 
-/** What a model's configuration says. */
+/** Traffic of a model's configuration. */
 export function trafficOf({ labels, traffic }: ModelConfig['tensorgate']): TrafficPlan {
   const { split = {}, sticky_by: stickyBy, shadow } = traffic;
   return {

@@ -11,7 +11,6 @@
 
 import { outputLimit, type Settings } from './settings.ts';
 
-/** What the process may use. */
 export interface Capacity {
   readonly memoryBytes: number;
   /** `Infinity` where there is no limit. */

@@ -1,5 +1,5 @@
 /**
- * What happens, as named events. Stages publish; metrics, traces and logs subscribe, and nothing here knows them.
+ * Events of the gateway by name. Stages publish; metrics, traces and logs subscribe, and nothing here knows them.
  * An event without a subscriber costs one check.
  */
 
@@ -56,7 +56,7 @@ export interface InferenceEnded {
   readonly queueMs: number | undefined;
   /** Rows of its batch; 0 where it never ran. */
   readonly batchRows: number;
-  /** What the model's response cache made of it; `undefined` where it has none, or where the request failed. */
+  /** Outcome of the look-up in the response cache; `undefined` without a cache, or if the request failed. */
   readonly cache?: CacheOutcome | undefined;
   readonly durationMs: number;
 }
@@ -85,7 +85,7 @@ export interface BatchEnded {
   readonly startedAtMs: number;
   /** From sending it to having its answer, without the wait for room. */
   readonly elapsedMs: number;
-  /** What `elapsedMs` was predicted to be at most; `undefined` where that was unknown. */
+  /** Upper bound that was predicted for `elapsedMs`; `undefined` if there was no prediction. */
   readonly predictedMs: number | undefined;
   /** Writing the mailbox and the way to the session. */
   readonly inputMs: number;
@@ -149,7 +149,7 @@ export interface ModelChanged {
 /** Why a copy of a request was not sent to the shadow. */
 export type ShedCause = 'server_busy' | 'primary_busy' | 'shadow_busy' | 'no_room' | 'not_ready' | 'breaker_open';
 
-/** What became of the copy of one request. */
+/** Outcome of the copy of one request. */
 export interface ShadowEnded {
   readonly model: string;
   /** The version whose answer the client got. */
@@ -211,7 +211,7 @@ function topic<Event>(name: string): Topic<Event> {
       if (inner.hasSubscribers) inner.publish(event);
     },
     subscribe(listener) {
-      // What an observer throws would be an uncaught exception: it must not end what it observes.
+      // An error of an observer would be an uncaught exception: it must not end the observed work.
       const handler = (event: unknown): void => {
         try {
           listener(event as Event);

@@ -25,7 +25,7 @@ export interface ModelGauges {
   /** Times that batches are predicted to take; empty where nothing is known. */
   readonly predictions?: readonly Prediction[] | undefined;
   readonly isDown: boolean;
-  /** What its runner process holds; of one that several share, an equal part. */
+  /** Memory of its runner process; an equal part of a shared process. */
   readonly memoryBytes: number;
   readonly breaker: BreakerState;
 }
@@ -40,7 +40,7 @@ export interface TransportGauges {
   readonly unreadBytes: number;
 }
 
-/** What the port holds of what its limits bound. */
+/** Resources of the port that its limits bound. */
 export interface HttpGauges {
   readonly connections: number;
   /** Over REST, under way. */

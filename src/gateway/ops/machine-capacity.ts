@@ -1,4 +1,4 @@
-/** What the machine, or the container on it, lets the process use. */
+/** Resources that the machine, or the container on it, lets the process use. */
 
 import fs from 'node:fs';
 import { readdir } from 'node:fs/promises';

@@ -14,7 +14,7 @@ export interface SettingDescription {
   readonly type: 'boolean' | 'integer' | 'path' | 'string';
   /** Takes several values: separated by commas in flags and variables. */
   readonly list: boolean;
-  /** What its texts are, where not any will do. */
+  /** Form of its texts, if not every text is legal. */
   readonly form?: string;
   readonly choices?: readonly string[];
   /** The legal range of an integer. */
@@ -23,7 +23,7 @@ export interface SettingDescription {
   readonly required: boolean;
   /** `undefined`: there is none, and what it is about is off, or it is derived. */
   readonly default: boolean | number | string | readonly string[] | undefined;
-  /** What the default is, where it follows from another setting or from the machine. */
+  /** The default in words, if it follows from another setting or from the machine. */
   readonly derivedDefault?: string;
   readonly description: string;
 }
@@ -35,7 +35,7 @@ const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, st
   ['objectiveMs', 'ten times the predicted run time of the call, and at least 250'],
 ]);
 
-/** What zod says of a field, in the terms of JSON Schema. */
+/** A field in the terms of JSON Schema, as zod describes it. */
 interface FieldSchema {
   readonly type: 'array' | 'boolean' | 'integer' | 'string';
   readonly description: string;

@@ -28,7 +28,7 @@ const METADATA: TextMapGetter<ObservedCall> = {
   },
 };
 
-/** What a server's span calls an error; the others are the caller's (OpenTelemetry, semantic conventions of gRPC). */
+/** Statuses that are errors of a server's span; the others are the caller's (OpenTelemetry, semantic conventions of gRPC). */
 const SERVER_ERRORS: ReadonlySet<StatusName> = new Set([
   'UNKNOWN',
   'DEADLINE_EXCEEDED',

@@ -1,5 +1,5 @@
 /**
- * What answers depend on besides the model: the class of the processor, and the version of ONNX Runtime. uint8 x int8 sums may
+ * The arithmetic that answers depend on besides the model: the class of the processor, and the version of ONNX Runtime. uint8 x int8 sums may
  * saturate where a processor has no instruction for them (ONNX Runtime: "Quantize ONNX models"), and a new version may round
  * otherwise. Answers of int8 models are equal only within both.
  */

@@ -33,7 +33,7 @@ const DESCRIPTION = z.looseObject({
   /** The class of processors that the answers are of, and the version of ONNX Runtime: `arithmeticHere`. */
   instructionSet: z.string().optional(),
   onnxRuntime: z.string().optional(),
-  /** What counts in the place of `tolerance` where one of the two is another. */
+  /** Replaces `tolerance` if the processor or the version of ONNX Runtime is another. */
   elsewhere: TOLERANCE.optional(),
 });
 

@@ -27,7 +27,7 @@ const LFS_TEXT = 'is a Git LFS pointer, not the model itself: run git lfs pull w
 const pull = (file: string): string => `git -C ${shellWord(path.dirname(file))} lfs pull`;
 const download = (file: string): string => `curl -fL -o ${shellWord(file)} URL`;
 
-/** What a repository or a download leaves in place of a file of any kind. */
+/** Placeholders that a repository or a download leaves instead of a file. */
 const PLACEHOLDERS: readonly Format[] = [
   { isMet: LFS_POINTER, text: LFS_TEXT, command: pull },
   {

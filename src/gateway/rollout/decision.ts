@@ -38,7 +38,7 @@ const MIN_P99_REQUESTS = 100;
 const SLOW_SHARE = 0.01;
 /** Slices of time that are left out, the worst ones: a machine that stops for a moment makes all slow that are on their way. */
 const STALLS = 2;
-/** What a scheduler or a collection of garbage adds to a request, in milliseconds: no ratio of small numbers is about more. */
+/** Time that a scheduler or a garbage collection adds to a request, in milliseconds: small latencies have no meaningful ratio. */
 const JITTER_MS = 5;
 
 export function decide(plan: RolloutPlan, progress: RolloutProgress, evidence: Evidence, nowMs: number): Decision {
@@ -53,7 +53,7 @@ export function decide(plan: RolloutPlan, progress: RolloutProgress, evidence: E
   );
 }
 
-/** What makes going on senseless, whatever was counted. */
+/** @returns why the rollout cannot go on, whatever was counted */
 function obstacleOf({ from, to }: RolloutPlan, stage: Stage, evidence: Evidence): Decision | undefined {
   const { from: before, to: after } = evidence;
   if (after.state === 'UNAVAILABLE') return rollBack('not_ready', `version ${to} is not ready: ${after.detail}`);
@@ -174,7 +174,7 @@ function isFastEnough(latencies: RequestEvidence['latencies'], limitMs: number):
   return steady.count >= latencies.count / 2 && steady.above(limitMs) <= steady.count * SLOW_SHARE;
 }
 
-/** What of the new version's requests may fail: what the version before fails too is not its fault. */
+/** Allowed failures of the new version: failures that the previous version has too are not its fault. */
 function errorLimit({ limits }: RolloutPlan, { fromRequests: { failed, latencies } }: Evidence): number {
   return limits.maxErrorRate + (failed === 0 ? 0 : failed / (failed + latencies.count));
 }

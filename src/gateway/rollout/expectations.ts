@@ -1,4 +1,4 @@
-/** What the report of a version lets expect of it, as the limits of its rollout. */
+/** Limits of a rollout that follow from the report of the new version. */
 
 import type { Published } from '../repository/version-report.ts';
 import { DEFAULT_LIMITS, type RolloutLimits } from './rollout-plan.ts';

@@ -39,7 +39,7 @@ export class Latencies {
     return this.#counts().reduce((sum, [bucket, count]) => (bucket > limit ? sum + count : sum), 0);
   }
 
-  /** What the share `quantile` of them did not exceed, at most 5 % too long, in milliseconds; 0 where there are none. */
+  /** The quantile in milliseconds, at most 5 % too long; 0 without any. */
   quantile(quantile: number): number {
     let left = Math.ceil(this.count * quantile);
     if (left === 0) return 0;
@@ -76,7 +76,7 @@ export class Latencies {
     }
     this.#slices = joined;
     this.#sliceMs *= 2;
-    // What lies far apart does not become fewer at once.
+    // Buckets that lie far apart do not become fewer at once.
     if (joined.size > MAX_SLICES) this.#join();
   }
 }

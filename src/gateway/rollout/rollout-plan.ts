@@ -1,4 +1,4 @@
-/** What a rollout is to do, and by what it is judged. */
+/** The plan of a rollout: its steps and its limits. */
 
 import { z } from 'zod';
 
@@ -35,9 +35,9 @@ export const ROLLOUT_COURSE = z.strictObject({
   comparisons: z.int().min(1).max(1_000_000_000),
   /** In percent. */
   steps,
-  /** What each step lasts at least, in milliseconds. */
+  /** Minimum duration of each step, in milliseconds. */
   holdMs: z.int().min(0).max(MAX_HOLD_MS),
-  /** What the new version answers in each step at least. */
+  /** Minimum number of requests that the new version answers in each step. */
   requests: z.int().min(1).max(1_000_000_000),
 });
 

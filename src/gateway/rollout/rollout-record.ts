@@ -14,7 +14,7 @@ export interface RolloutEvent {
 export interface RolloutRecord {
   readonly plan: RolloutPlan;
   readonly stage: Stage;
-  /** What happened, in the order in which it did. */
+  /** Oldest first. */
   readonly events: readonly RolloutEvent[];
   /** As `RolloutProgress.baselineP99Ms`. */
   readonly baselineP99Ms: number | undefined;

@@ -33,7 +33,7 @@ export interface RolloutOptions {
 /** A rollout as clients see it. */
 export interface RolloutView {
   readonly record: RolloutRecord;
-  /** What it waits for, or how it ended. */
+  /** Condition that it waits for, or how it ended. */
   readonly detail: string;
   /** `undefined` for one that is over, or was never begun. */
   readonly evidence: Evidence | undefined;
@@ -266,7 +266,7 @@ export class Rollouts {
     announce(record, record.events.at(-1)?.text ?? '');
   }
 
-  /** What a rollout that is over left behind goes when the configuration says otherwise than it did then. */
+  /** Drops the traffic of an ended rollout when the configuration has changed since. */
   #heedConfigurations(): void {
     for (const [model, record] of this.#over) {
       const traffic = this.#models.trafficOf(model);

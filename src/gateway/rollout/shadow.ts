@@ -31,7 +31,7 @@ import { ShadowLedger } from './shadow-ledger.ts';
 const MAX_BYTES = 64 * 1024 * 1024;
 /** Copies that one shadow has at the same time, waiting, running or being compared. */
 const MAX_COPIES = 16;
-/** What a copy may take, in milliseconds. */
+/** Time limit of a copy, in milliseconds. */
 const LIMIT_MS = 10_000;
 
 /** A request that was answered: of its call nothing but the path is kept. */

@@ -137,7 +137,7 @@ export class AnswerHeaders implements ResponseHeaders {
     return true;
   }
 
-  /** What a block will be from now on: its fields are in the table. */
+  /** The block from now on: its fields are in the table. */
   #again(encode: () => void): Buffer {
     encode();
     return this.#encoder.end();

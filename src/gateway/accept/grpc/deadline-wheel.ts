@@ -4,7 +4,7 @@ const SLOTS = 512;
 /** A revolution takes five seconds; a later deadline stays in its slot for further revolutions. */
 const TICK_MS = 10;
 
-/** What has a deadline. Its links are the wheel's own, so that a call needs no second object. */
+/** An entry with a deadline. It has the links of the list itself, so that a call needs no second object. */
 export abstract class Expiring {
   /** On the clock of `performance.now()`. */
   abstract readonly deadline: number;

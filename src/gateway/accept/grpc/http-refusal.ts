@@ -5,7 +5,7 @@ import type { Http2Stream } from '../../../http2/stream.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 
 const BODY = Buffer.from('This port speaks gRPC.\n');
-/** What of a body is read before the answer goes out anyway. */
+/** Bytes of a body that are read before the answer goes out anyway. */
 const PATIENCE_BYTES = 64 * 1024;
 /** Memory charged for a refusal until it is over: its objects and its stream's. */
 const REFUSAL_BYTES = 2 * 1024;

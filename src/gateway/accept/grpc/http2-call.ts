@@ -32,7 +32,7 @@ export interface CallTools {
 }
 
 export interface CallStart {
-  /** What of the budget of incoming bytes was taken for it; see `costOf`. */
+  /** Bytes taken from the budget of incoming bytes; see `costOf`. */
   readonly heldBytes: number;
   readonly path: string;
   readonly messageLimit: MessageLimit;
@@ -45,7 +45,7 @@ export interface CallStart {
 /** Memory charged for a call besides metadata and messages: its objects, its stream's, and its method's. */
 const CALL_BYTES = 2 * 1024;
 
-/** What a call holds of its client's from its headers on, until it ends. */
+/** Bytes of the client that a call holds from its headers until its end. */
 export function costOf(head: CallHead): number {
   return CALL_BYTES + head.byteLength;
 }
@@ -385,7 +385,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   }
 }
 
-/** What the same request would end with again. */
+/** Reasons for which the same request would fail again. */
 const LASTING: ReadonlySet<Reason> = new Set<Reason>([
   'limit_exceeded',
   'permission_denied',

@@ -16,7 +16,7 @@ interface Waiting {
   readonly heldBytes: number;
 }
 
-/** What a message that waits holds besides its bytes: its objects. A message may have no bytes at all. */
+/** Memory of a waiting message besides its bytes: its objects. A message may have no bytes at all. */
 const WAITING_BYTES = 256;
 
 /**
@@ -173,7 +173,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
     if (first !== undefined) this.letGo(first.heldBytes);
   }
 
-  /** What it was inflated to is held already. */
+  /** The inflated message is counted already. */
   #replaceFirst(message: Buffer): void {
     this.letGo((this.#waiting.first?.heldBytes ?? 0) - WAITING_BYTES);
     this.#waiting.replaceFirst({ message, isCompressed: false, heldBytes: message.length + WAITING_BYTES });

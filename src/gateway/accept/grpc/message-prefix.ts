@@ -1,4 +1,4 @@
-/** What stands before a message (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): a flag, and the length. */
+/** The prefix of a message (grpc/grpc: doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): a flag, and the length. */
 
 export const PREFIX_BYTES = 5;
 

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { WayBack } from '../../../http2/way-back.ts';
 
-/** What a handler answers; the port writes it. `content-length`, and `connection` where it ends, are added by the port. */
+/** The answer of a handler. The port adds `content-length`, and `connection` if the connection ends, and writes it. */
 export interface HttpAnswer {
   readonly code: number;
   readonly headers: Readonly<Record<string, string>>;
   /** The body, in parts that must not change afterwards. */
   readonly chunks: readonly Uint8Array[];
-  /** What follows the chunks, where it is made while the client takes it: then nothing says how long the body is. */
+  /** The rest of a body that is made while the client reads it; such a body has no `content-length`. */
   readonly rest?: BodyRest;
 }
 

@@ -59,7 +59,7 @@ export class HttpConnection {
   #isKnown = false;
   /** When the head of a further request was found to have begun. */
   #headSince: number | undefined;
-  /** What followed the requests that are being answered is refused. */
+  /** Refusal of the bytes that follow the requests being answered. */
   #refusal: { readonly code: number; readonly text: string } | undefined;
 
   constructor(host: ConnectionHost, socket: Socket) {
@@ -106,7 +106,7 @@ export class HttpConnection {
     if (this.#waiting.length > MAX_PIPELINED) this.destroy();
   }
 
-  /** What came is no HTTP, or too long a head. */
+  /** Answers bytes that are not HTTP, or a head that is too long. */
   refuse(code: number, text: string): void {
     if (this.#closing !== undefined) return;
     if (this.#exchange?.isComplete === true) {

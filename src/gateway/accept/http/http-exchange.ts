@@ -127,7 +127,7 @@ export class HttpExchange {
     const { bodyGraceMs, minBytesPerSecond } = this.#host.limits;
     // Not before: most requests are answered before anyone looks.
     this.#bodyPace ??= new Pace({ graceMs: bodyGraceMs, minBytesPerSecond }, socket.bytesRead, now);
-    // What has come waits for us.
+    // The received bytes wait for us.
     if (readableLength >= readableHighWaterMark) this.#bodyPace.excuse(now);
     else if (this.#bodyPace.isLate(socket.bytesRead, now)) {
       limitReached('bodyGraceMs');

@@ -56,7 +56,7 @@ const MAX_TURNS = 1_000;
 /** The first turn may have begun after the loop looked for connections. */
 const QUIET_TURNS = 2;
 
-/** What was wrong with bytes that are no request, by the code of Node's parser. */
+/** Refusals of bytes that are no request, by error code of Node's parser. */
 const REFUSALS: Readonly<Record<string, (limits: HttpLimits) => readonly [code: number, text: string]>> = {
   HPE_HEADER_OVERFLOW: ({ maxHeaderBytes }) => [
     431,
@@ -183,7 +183,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
     clearInterval(this.#upkeep);
   }
 
-  /** What waits in the kernel when a listener closes is reset; the event loop accepts one connection in each of its turns. */
+  /** The kernel resets connections that wait when a listener closes; each turn of the event loop accepts one connection. */
   async #acceptAll(): Promise<void> {
     let quietTurns = 0;
     for (let turn = 0; turn < MAX_TURNS && quietTurns < QUIET_TURNS; turn++) {

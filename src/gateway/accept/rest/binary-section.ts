@@ -1,6 +1,6 @@
 import { invalid, unexpected } from './json-field.ts';
 
-/** What follows the JSON of a body: the raw contents of tensors, one behind the other (Triton: extension_binary_data.md). */
+/** The bytes behind the JSON of a body: the raw contents of tensors, one behind the other (Triton: extension_binary_data.md). */
 export class BinarySection {
   readonly #bytes: Uint8Array;
   readonly #model: string;

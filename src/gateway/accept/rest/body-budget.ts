@@ -1,6 +1,6 @@
 import { InferError } from '../../errors.ts';
 
-/** What a request may hold and still count as small. */
+/** Bytes up to which a request counts as small. */
 const SMALL_BYTES = 64 * 1024;
 /** Share of the budget that is kept for small requests: large ones do not shut them out. */
 const RESERVED_SHARE = 1 / 16;
@@ -29,7 +29,7 @@ export class BodyBudget {
   }
 }
 
-/** What one request holds of a budget. */
+/** Bytes of a budget that one request holds. */
 export class BodyCharge implements Disposable {
   readonly #budget: BodyBudget;
   #bytes = 0;

@@ -9,7 +9,7 @@ import type { BinaryOutputs } from './infer-json.ts';
 
 /** The JSON is made in chunks of at most so many bytes. */
 const CHUNK_BYTES = 64 * 1024;
-/** What an element takes in JSON, about. */
+/** Typical bytes of an element in JSON. */
 const ELEMENT_BYTES = 12;
 
 export class InferAnswer {

@@ -118,7 +118,7 @@ class BodyBytes {
   readonly #limit: BodyLimit;
   readonly #charge: Pick<BodyCharge, 'take'>;
   readonly #chunks: Buffer[] = [];
-  /** What takes small chunks, and how much of it is taken. */
+  /** Buffer for small chunks. */
   #block: Buffer | undefined;
   #blockBytes = 0;
   #bytes = 0;

@@ -2,7 +2,7 @@ import type { InferError } from '../../errors.ts';
 import { type JsonObject, parseObject } from './json-field.ts';
 import type { BodyLimit } from './request-body.ts';
 
-/** What a path names: model, version, region. */
+/** Names in a path: model, version, region. */
 export type PathNames = Readonly<Record<string, string>>;
 
 /** An answer that is JSON, or nothing but its code. */

@@ -31,7 +31,7 @@ export interface RestOptions {
   readonly maxJsonBytes: number;
   /** Bytes that all requests hold that are not answered. */
   readonly maxInFlightBytes: number;
-  /** What a call may take, in milliseconds. */
+  /** Time limit of a call, in milliseconds. */
   readonly defaultDeadlineMs: number;
   /** Whether the RPCs that change the server are served here, and not only on an admin port. */
   readonly servesAdmin: boolean;

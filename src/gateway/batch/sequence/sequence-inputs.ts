@@ -61,7 +61,7 @@ export class SequenceInputs {
     });
   }
 
-  /** What the session takes for a request of one row. */
+  /** Inputs of the session for a request of one row. */
   compose(tensors: InferTensors, sequence: Sequence, end: boolean): InferTensors {
     const inputs: Uint8Array[] = [];
     const shapes: Shape[] = [];
@@ -127,7 +127,7 @@ function encodeId(id: SequenceTerms['id'], datatype: Datatype): Uint8Array | und
   }
 }
 
-/** What an id takes that is kept: as a key, and as the model's controls take it. */
+/** Bytes of a kept id: as a key, and as the model's control input. */
 export function idBytes(id: SequenceTerms['id'], encoded: readonly Uint8Array[]): number {
   const asKey = typeof id === 'string' ? id.length * 2 : BigInt64Array.BYTES_PER_ELEMENT;
   return encoded.reduce((sum, { byteLength }) => sum + byteLength, asKey);

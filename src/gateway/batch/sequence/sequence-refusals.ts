@@ -28,7 +28,7 @@ export function tooManySequences(model: string, maxSequences: number, waitMs: nu
   return withPushback(new InferError('queue_full', text), waitMs);
 }
 
-/** What the sequences of a model hold. */
+/** Bytes and sequences that a model holds. */
 export interface HeldSequences {
   readonly sequences: number;
   readonly bytes: number;

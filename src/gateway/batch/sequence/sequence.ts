@@ -23,7 +23,7 @@ export class Sequence {
   readonly id: SequenceTerms['id'];
   /** The correlation id as the model's controls take it, in their order. */
   readonly correlationIds: readonly Uint8Array[];
-  /** What it holds while it is alive. */
+  /** Bytes of an open sequence. */
   readonly bytes: number;
   /** In the order of arrival. */
   readonly waiting: SequencedRequest[] = [];
@@ -53,7 +53,7 @@ export class Sequence {
     this.#states = initial;
   }
 
-  /** What the next run starts from. */
+  /** States for the next run. */
   get states(): readonly Uint8Array[] {
     return this.#states;
   }

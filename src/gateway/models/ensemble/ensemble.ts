@@ -31,7 +31,7 @@ export interface EnsembleDependencies {
   readonly admission: Admission;
 }
 
-/** What it is at the moment, as the models of its steps are. */
+/** State of the ensemble, which follows from the models of its steps. */
 type Condition =
   | { readonly state: 'READY'; readonly detail: string; readonly signature: ModelSignature }
   /** A step waits for its next runner, and requests wait with it. */
@@ -59,7 +59,7 @@ export class Ensemble implements Servable, Batcher {
   readonly modelPaths = [];
   readonly placements = [];
   readonly breaker = 'closed';
-  /** What waits, waits in the queues of its steps' models, and is counted there. */
+  /** Always 0: requests wait in the queues of the steps' models, and are counted there. */
   readonly queuedRequests = 0;
   readonly queuedRows = 0;
   readonly plan: ModelPlan;

@@ -1,4 +1,4 @@
-/** What the lifecycle keeps of a model beside the versions in the table. */
+/** State of a model in the lifecycle, beside the versions in the table. */
 
 import { Mutex } from '../../../mutex.ts';
 import type { ModelState } from '../../ops/diagnostics.ts';

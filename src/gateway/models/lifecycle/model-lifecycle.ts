@@ -37,7 +37,7 @@ import { reportStrays } from './stray-files.ts';
 const NO_OVERRIDE: LoadOverride = { files: new Map() };
 
 export class ModelLifecycle {
-  /** What clients may load and unload. */
+  /** Decides which models clients may load and unload. */
   readonly control: LoadControl;
   readonly #options: LifecycleOptions;
   readonly #models: ModelTable;

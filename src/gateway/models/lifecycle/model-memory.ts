@@ -26,7 +26,7 @@ export interface Evictor {
 
 const MiB = 2 ** 20;
 /**
- * What a runner takes before it has a model, and each of its sessions before its weights (measured, with some air); and how
+ * Memory of a runner before it has a model, and of each of its sessions before its weights (measured, with some air); and how
  * much larger weights are in memory than on disk, with what a first run takes besides.
  */
 const PROCESS_BYTES = 40 * MiB;
@@ -52,7 +52,7 @@ const RECENT_MS = 5_000;
 export class ModelMemory {
   readonly #limit: number | undefined;
   readonly #reservations = new Map<MeasuredVersion, Reservation>();
-  /** What versions took when they were last loaded, by `name:version`. */
+  /** Bytes that versions took when they were last loaded, by `name:version`. */
   readonly #seen = new Map<string, { readonly fileBytes: number; readonly bytes: number }>();
   readonly #mutex = new Mutex();
   /** By process, when it was last looked at. */

@@ -86,7 +86,7 @@ export class ModelReplacement {
   /**
    * Makes a model what its source says, version by version.
    * @param order.again whether what failed before is tried again as it is.
-   * @returns what went wrong, a text for each version.
+   * @returns the failures, a text for each version.
    * @throws InferError `load_failed` where no version could be tried, `queue_full` where there is no room, or `draining`.
    */
   async replace(managed: ManagedModel, source: Source, order: { readonly again: boolean }): Promise<string[]> {

@@ -31,7 +31,7 @@ export class RepositoryListing {
   #next: Promise<void> | undefined;
   /** The look in progress has taken longer than `patienceMs`. */
   #hangs = false;
-  /** What the last notice said: a repository that stays away is reported once. */
+  /** Text of the last notice: a repository that stays away is reported once. */
   #reported: string | undefined;
 
   constructor(

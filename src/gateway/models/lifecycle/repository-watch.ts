@@ -21,7 +21,7 @@ export class RepositoryWatch {
   readonly #directory: string;
   readonly #listing: Pick<RepositoryListing, 'read'>;
   readonly #watcher: RepositoryWatcher;
-  /** What the last look saw, by model. */
+  /** Fingerprints of the last scan, by model. */
   #seen: ReadonlyMap<string, string> = new Map();
   /** Fingerprints of the reported models. */
   readonly #reported = new Map<string, string>();

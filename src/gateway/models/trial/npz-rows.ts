@@ -19,7 +19,7 @@ export function rowOfArrays(
   const values = inputs.map(({ name, shape, rowAxis }) => {
     const array = arrays.get(name);
     if (array === undefined) throw new Error(`there is no array for input '${name}'`);
-    // What a model takes a row at a time, it takes as a batch of one.
+    // A model that takes one row at a time takes it as a batch of one.
     const own = array.shape.slice(1);
     if (own.length === shape.length - 1) own.splice(typeof rowAxis === 'number' ? rowAxis : 0, 0, 1);
     const fits = own.length === shape.length && own.every((size, axis) => shape[axis] === -1 || shape[axis] === size);

@@ -31,7 +31,7 @@ export function patiently(run: RunRows, limitMs: number, isBack: () => boolean):
   };
 }
 
-/** What kept it from running, where that was not of its own doing. */
+/** @returns the obstacle that kept the run from starting, if the model is not to blame */
 function obstacleOf(outcome: RunOutcome): string | undefined {
   if (outcome.kind === 'interrupted') return `a first run was interrupted: ${outcome.cause}`;
   if (outcome.kind !== 'no_room' || outcome.isLasting) return undefined;

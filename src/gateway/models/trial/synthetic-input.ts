@@ -19,7 +19,7 @@ export type ValueRange = (typeof PROBE_RANGES)[number] | (typeof WARM_UP_RANGES)
 /** `binary`: 0 or 1, of floating-point datatypes too. */
 type FillRange = ValueRange | 'binary';
 
-/** What stands for the values of a request that made-up rows do not have. */
+/** Stands in for values that only real requests have. */
 export interface ProbeShape {
   readonly openAxisSize: number;
   readonly range: ValueRange;

@@ -10,13 +10,13 @@ export type RowFinding =
   /** No run was needed, or the configuration forbids it. */
   | { readonly kind: 'not_run'; readonly reason: string };
 
-/** What the trial of a version before READY has shown. */
+/** Findings of the trial of a version before READY. */
 export interface TrialFindings {
   readonly rows: RowFinding;
   /** Absent where no length was padded for a proof. */
   readonly padding: Tally | undefined;
   /** Rows with known answers that were given; 0 without such rows. */
   readonly goldenRows: number;
-  /** What the sweep over batch sizes shows; absent where too little was measured. */
+  /** Findings of the sweep over batch sizes; absent if too little was measured. */
   readonly gain: BatchGain | undefined;
 }

@@ -1,4 +1,4 @@
-/** What happens between loading and READY: the first, slow runs, and a first idea of how long batches take. */
+/** Warm-up between loading and READY: the first, slow runs, and first measurements of batches. */
 
 import type { Datatype } from '../../../wire/tensor.ts';
 import { type InferTensors, rowSizeOf } from '../../admit/infer-tensors.ts';

@@ -1,4 +1,4 @@
-/** What a check of the machine found. */
+/** A finding of a check of the machine. */
 
 import type { ExecutionProvider, ProviderRefusal } from '../../../worker/protocol.ts';
 

@@ -20,7 +20,7 @@ export const PROVIDER_LIBRARIES = {
 export interface ProviderFiles {
   /** Provider libraries that are not beside the binding. */
   readonly missing: readonly string[];
-  /** What those that are there need and the loader does not find; `undefined` where this machine has no `ldd` to ask. */
+  /** Libraries that the present files need and the loader does not find; `undefined` if this machine has no `ldd`. */
   readonly unresolved: readonly string[] | undefined;
 }
 

@@ -86,7 +86,7 @@ class RunnerLog {
   }
 }
 
-/** What an error line of ONNX Runtime says, without its time, its place in the source and its code; `undefined` for other lines. */
+/** The message of an error line of ONNX Runtime, without time, source line and code; `undefined` for other lines. */
 export function reasonIn(line: string): string | undefined {
   const message = /\[E:onnxruntime:[^\]]*\] ?(.*)$/.exec(line)?.[1];
   return message?.replace(/^.*\[ONNXRuntimeError\] : \d+ : \w+ : /, '');

@@ -1,4 +1,4 @@
-/** What is wrong with a repository, found without serving it: each model's ONNX file is opened in a runner, and never run. */
+/** Problems of a repository, found without serving it: each model's ONNX file is opened in a runner, and never run. */
 
 import os from 'node:os';
 import path from 'node:path';

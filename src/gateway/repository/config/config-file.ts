@@ -90,7 +90,7 @@ async function readConfigText(configPath: string): Promise<string> {
   }
 }
 
-/** What Triton does where the file says nothing, and ours would be otherwise: such a model is served as it was. */
+/** Triton's defaults where ours differ: a model of Triton is served as before. */
 const TRITONS_DEFAULTS = {
   version_policy: { latest: { num_versions: 1 } },
   queue_policy: { allow_timeout_override: false, max_queue_size: 0 },

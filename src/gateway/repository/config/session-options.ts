@@ -26,7 +26,7 @@ const MOST = {
 export const SESSION_PARAMETERS: readonly string[] = Object.keys(MOST);
 
 const OWN_ENTRY = /^(session|ep)\./;
-/** What ModelConfig reports under `parameters`, and clients that load a model with it send back. */
+/** Parameters that ModelConfig reports, and that clients which load a model with it send back. */
 const REPORTED: readonly string[] = ['batching', 'execution_provider'];
 
 const FLAG = /^[01]$/;

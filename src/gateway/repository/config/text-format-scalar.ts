@@ -19,7 +19,7 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
   ['f', false],
 ]);
 
-/** What is expected of each type, in messages. */
+/** Expected values by type, for messages. */
 export const WANTED: Readonly<Record<ScalarType, string>> = {
   bool: 'true or false',
   string: 'a text in quotes',

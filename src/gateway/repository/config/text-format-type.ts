@@ -1,4 +1,4 @@
-/** What a message of the text format may hold. */
+/** Types of the text format. */
 
 export type ScalarType = 'bool' | 'string' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'float' | 'double';
 
@@ -29,7 +29,7 @@ export function isMessage({ type, label }: Field): boolean {
   return label === 'map' || (typeof type === 'object' && 'fields' in type);
 }
 
-/** What a map's entry has that names no value. */
+/** The value of a map entry that names none. */
 export function zeroOf(type: FieldType): Value {
   if (type === 'string') return '';
   if (type === 'bool') return false;

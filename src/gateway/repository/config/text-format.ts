@@ -256,7 +256,7 @@ class Parser {
     return '';
   }
 
-  /** What follows a name that is not known, whatever it is. */
+  /** Skips the value of an unknown name. */
   #skipField(depth: number): void {
     if (this.#lexer.is('mark', ':')) this.#lexer.next();
     this.#skipValue(depth);

@@ -27,7 +27,7 @@ export function parseYaml<Schema extends z.ZodType>(
 }
 
 /**
- * What a text may hold. The library takes some 5 us a token, and ends the process's patience far later: a thousand models with
+ * Limits of a text. The library takes some 5 us a token, and ends the process's patience far later: a thousand models with
  * a configuration of a thousand tokens each are one thing, one text of a million is another.
  */
 const MAX_LENGTH = 1024 * 1024;
@@ -68,7 +68,7 @@ export function readYaml(text: string): ReadDocument {
   }
 }
 
-/** What the text has too much of, if anything: known before a node is made. */
+/** @returns the count that exceeds its limit, found before any node is made */
 function excessOf(text: string): string | undefined {
   if (text.length > MAX_LENGTH) return `the text has ${text.length} characters; at most ${MAX_LENGTH} are read`;
   let tokens = 0;

@@ -122,7 +122,7 @@ export function neededSteps({ steps, tensors }: EnsembleGraph, wanted: readonly 
   return needed;
 }
 
-/** What an ensemble has to say, and what only a model with sessions of its own can mean. */
+/** Refuses missing fields of an ensemble, and fields that only a model with sessions can have. */
 function checkFields(config: ModelConfig): void {
   if (config.instance_group.length > 0) {
     throw new ModelConfigError('instance_group: an ensemble has no instances; its steps have');

@@ -1,4 +1,4 @@
-/** What an ensemble takes and gives, if its graph fits the models of its steps. */
+/** Inputs and outputs of an ensemble, if its graph fits the models of its steps. */
 
 import type { Shape, TensorSpec } from '../../../wire/tensor.ts';
 import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
@@ -7,7 +7,7 @@ import { type EnsembleGraph, nameOfStep } from './ensemble-graph.ts';
 import { datatypeOf, type ModelSignature, type OutputSpec, readLabels } from './model-signature.ts';
 import type { ModelTensor } from './row-axis.ts';
 
-/** What one end of a mapping says of an ensemble's tensor. */
+/** Description of an ensemble's tensor by one end of a mapping. */
 interface End extends TensorSpec {
   /** Such as `input 'x' of step 1 (model 'b')`. */
   readonly what: string;
@@ -120,7 +120,6 @@ function areAlike(one: Shape, other: Shape): boolean {
   );
 }
 
-/** What the step's model says of the output that becomes this tensor. */
 function outputOf(
   { steps, tensors }: EnsembleGraph,
   tensor: number,

@@ -1,4 +1,4 @@
-/** What a model version takes and gives: the ONNX file's description, with the configuration merged over it. */
+/** Inputs and outputs of a model version: the ONNX file's description, with the configuration merged over it. */
 
 import type { Datatype, Shape } from '../../../wire/tensor.ts';
 import { decodeText } from '../../../wire/text-encoding.ts';
@@ -15,7 +15,7 @@ export type Batching =
   | {
       readonly kind: 'on';
       readonly maxRows: number;
-      /** What in the names of the axes speaks against a batch axis; absent where nothing does, or the configuration decides. */
+      /** Axis names that speak against a batch axis; absent if there are none, or if the configuration decides. */
       readonly doubt?: AxisDoubt | undefined;
       /** Absent where no axis of the model is a length. */
       readonly padding?: Padding | undefined;
@@ -69,9 +69,7 @@ export function datatypeOf(dataType: NonNullable<ModelConfig['input'][number]['d
   return DATATYPES[dataType];
 }
 
-/** What a signature depends on besides the session and the configuration. */
 export interface SignatureSources {
-  /** What `readModelFiles` has read. */
   readonly files: ModelFiles;
   /** Inputs of the graph that have a default in the model: sessions do not report them. */
   readonly initializers: ReadonlySet<string>;
@@ -147,12 +145,11 @@ function checkOptional({ input }: ModelConfig, { inputs }: SessionInfo, initiali
 /** Datatypes that no plain number describes. */
 const NOT_PROBED: ReadonlySet<Datatype> = new Set(['BOOL', 'BYTES', 'FP16', 'BF16']);
 
-/** What the configuration says of an input or output. */
 interface Said {
   readonly name: string;
   readonly data_type?: string | undefined;
   readonly dims?: Shape | undefined;
-  /** What the model has for `dims`, where clients see others. */
+  /** Shape inside the model, if clients see other `dims`. */
   readonly reshape?: { readonly shape: Shape } | undefined;
 }
 
@@ -270,6 +267,6 @@ export function readLabels(files: ModelFiles, filename: string | undefined): rea
   const content = files.get(filename) ?? new FileProblem('it was not read');
   if (content instanceof FileProblem) throw new ModelConfigError(`label_filename '${filename}': ${content.message}`);
   const lines = decodeText(content).split(/\r?\n/);
-  // What follows the last line break is no line; an empty line in between is an element without a label.
+  // The rest behind the last line break is no line; an empty line in between is an element without a label.
   return lines.at(-1) === '' ? lines.slice(0, -1) : lines;
 }

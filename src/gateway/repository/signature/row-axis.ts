@@ -17,7 +17,7 @@ export interface ModelTensor extends TensorSpec {
   readonly rowAxis?: RowAxis;
   /** Shape inside the model if it differs from the shape that clients see (`reshape`). Same element count; -1 is the batch axis in both. */
   readonly modelShape?: Shape;
-  /** What made-up requests give each element of an input; absent: anything. */
+  /** Value of each element in made-up requests; absent: any value. */
   readonly probeValue?: number;
   /** Shape of an input in made-up requests of one row; absent: sizes for what `shape` leaves open are tried. */
   readonly probeShape?: Shape;

@@ -1,5 +1,5 @@
 /**
- * What a stateful model adds to its signature: tensors that the server makes or keeps, and clients never send. Triton's
+ * The part of a signature that only a stateful model has: tensors that the server makes or keeps, and clients never send. Triton's
  * `ModelSequenceBatching`, resolved against the ONNX file.
  */
 
@@ -16,7 +16,7 @@ export interface StateSpec {
   readonly outputName: string;
   /** Shape of one sequence, with a batch axis of 1 if the model has one. */
   readonly shape: Shape;
-  /** What a sequence begins with, in raw form. Never changed. */
+  /** Initial state of a sequence in raw form. Never changed. */
   readonly initial: Uint8Array;
 }
 
