@@ -41,7 +41,7 @@ const RULES: readonly Rule[] = [
   { commands: /^export OTEL_/, runs: 'start' },
   { commands: /^npx tensorgate serve .*--record /, needs: 'a client that sends data to record' },
   { commands: /^npx tensorgate models --url (grpcs:|10\.)/, needs: 'a server of the reader, and its certificates' },
-  { commands: /^npx tensorgate (infer|models)\b/, runs: 'here' },
+  { commands: /^npx tensorgate (infer|models|explain)\b/, runs: 'here' },
   // Without a GPU it finds that the libraries of CUDA are missing, and exits with 1 or 0 by its other findings.
   { commands: /^npx tensorgate doctor\b/, runs: 'here', codes: [0, 1] },
   { commands: /^npx tensorgate rollout .*--emit istio(?! --step)/, runs: 'here' },
