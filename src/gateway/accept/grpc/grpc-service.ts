@@ -8,11 +8,11 @@ import { type Method, type Routes, screened, type TransportOptions } from '../ca
 import { MessageLimit } from '../message-limit.ts';
 import { AnswerHeaders } from './answer-headers.ts';
 import { CALL_HEADS, type CallHead } from './call-head.ts';
+import { type CallTerms, type CallTools, costOf } from './call-terms.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { GrpcRefusal } from './grpc-refusal.ts';
 import type { GrpcStream } from './grpc-stream.ts';
 import { HttpRefusal } from './http-refusal.ts';
-import { type CallStart, type CallTools, costOf } from './http2-call.ts';
 import { Http2StreamingCall } from './http2-streaming-call.ts';
 import { Http2UnaryCall } from './http2-unary-call.ts';
 import { ACCEPTED_ENCODINGS, encodingOf, Inflater } from './inflater.ts';
@@ -114,11 +114,11 @@ export class GrpcService implements Protocol {
     return Math.min(timeoutMs === Number.POSITIVE_INFINITY ? defaultDeadlineMs : timeoutMs, maxDeadlineMs);
   }
 
-  #start(stream: GrpcStream, method: Method, start: CallStart): Exchange {
+  #start(stream: GrpcStream, method: Method, terms: CallTerms): Exchange {
     const call =
       method.kind === 'unary'
-        ? new Http2UnaryCall(stream, start, this.#tools, method)
-        : new Http2StreamingCall(stream, start, this.#tools, method);
+        ? new Http2UnaryCall(stream, terms, this.#tools, method)
+        : new Http2StreamingCall(stream, terms, this.#tools, method);
     const refusal = screened(call, method);
     if (refusal === undefined) call.begin();
     else call.refuse(refusal);

@@ -1,106 +1,36 @@
 /** A gRPC call on a stream: what unary and streaming ones have in common. */
 
-import { type Claim, claimOf } from '../../../http2/byte-budget.ts';
 import { ErrorCode } from '../../../http2/error-code.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
-import type { Http2Limits } from '../../../http2/limits.ts';
-import type { Peer } from '../../../http2/peer.ts';
-import { StreamState } from '../../../http2/stream-state.ts';
-import { boundedText, InferError, type Reason, Status, type StatusCode } from '../../errors.ts';
+import { boundedText, InferError, Status, type StatusCode } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { Call, CancelReason, Trailers } from '../call.ts';
 import { type CallEnd, publishEnd, publishStart, SUCCESS } from '../call-events.ts';
 import { failWith } from '../failure.ts';
-import type { MessageLimit } from '../message-limit.ts';
-import { patienceAfter } from '../pace.ts';
 import { type AnswerEnd, objection } from './answer-headers.ts';
-import type { CallHead } from './call-head.ts';
-import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
+import { type CallTerms, type CallTools, mayHaveExpired, resetCostOf } from './call-terms.ts';
 import type { GrpcStream } from './grpc-stream.ts';
-import type { Encoding, Inflated, Inflater } from './inflater.ts';
-import { LateRefusal } from './late-refusal.ts';
-import { limitReached } from './limit-events.ts';
+import { Http2Request } from './http2-request.ts';
+import { isRefusedLate, LateRefusal } from './late-refusal.ts';
 import { prefixOf } from './message-prefix.ts';
-import { MessageReader, type MessageSink } from './message-reader.ts';
 import { noRoom } from './no-room.ts';
-
-/** Dependencies that all calls of a transport share. */
-export interface CallTools {
-  readonly deadlines: DeadlineWheel;
-  readonly inflater: Inflater;
-  readonly limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
-}
-
-export interface CallStart {
-  /** Bytes taken from the budget of incoming bytes; see `costOf`. */
-  readonly heldBytes: number;
-  readonly path: string;
-  readonly messageLimit: MessageLimit;
-  readonly head: CallHead;
-  readonly encoding: Encoding;
-  readonly startedAt: number;
-  readonly deadline: number;
-}
-
-/** Memory charged for a call besides metadata and messages: its objects, its stream's, and its method's. */
-const CALL_BYTES = 2 * 1024;
-
-/** Bytes of the client that a call holds from its headers until its end. */
-export function costOf(head: CallHead): number {
-  return CALL_BYTES + head.byteLength;
-}
-
-/** By so much may a client's clock be ahead of ours: the way of the request, and a tick of the wheel. */
-const CLOCK_LEAD_MS = 10;
-
-/** Minimum age of a call whose client measures time at all. */
-const MIN_AGE_MS = 1;
-/** Calls with so short a deadline expire in numbers when a server is slow. */
-const BRIEF_MS = 1_000;
-const BRIEF_COST = 0.1;
 
 function expired(): InferError {
   return new InferError('deadline_exceeded', 'the deadline passed before the answer');
 }
 
-export abstract class Http2Call extends Expiring implements Call, Exchange, MessageSink {
+export abstract class Http2Call extends Http2Request implements Call, Exchange {
   onCancel: ((reason: CancelReason) => void) | undefined = undefined;
-  protected readonly http2: GrpcStream;
-  protected readonly reader: MessageReader;
-  readonly #start: CallStart;
-  readonly #tools: CallTools;
-  #heldBytes: number;
-  /** `undefined` until first read. */
-  #receivedBefore: number | undefined = undefined;
-  #patienceMs: number;
   /** It ends for what its head, or the prefix of its message, says. */
   #refusing = false;
   #started = false;
   #ended = false;
   #cancelled = false;
 
-  constructor(stream: GrpcStream, start: CallStart, tools: CallTools) {
-    super();
-    this.http2 = stream;
-    this.#start = start;
-    this.#tools = tools;
-    this.#heldBytes = start.heldBytes;
-    this.#patienceMs = tools.limits.messageGraceMs;
-    this.reader = new MessageReader(this, stream, start.messageLimit, start.encoding !== 'identity');
+  constructor(stream: GrpcStream, terms: CallTerms, tools: CallTools) {
+    super(stream, terms, tools);
     stream.exchange = this;
     tools.deadlines.add(this);
-  }
-
-  get path(): string {
-    return this.#start.path;
-  }
-
-  get deadline(): number {
-    return this.#start.deadline;
-  }
-
-  get namesDeadline(): boolean {
-    return this.#start.head.timeoutMs !== Number.POSITIVE_INFINITY;
   }
 
   get wayBackMs(): number {
@@ -111,24 +41,12 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return this.#cancelled;
   }
 
-  get peer(): Peer {
-    return this.http2.peer;
-  }
-
-  get(name: string): string | Uint8Array | undefined {
-    return this.#start.head.metadata(name);
-  }
-
-  keys(): Iterable<string> {
-    return this.#start.head.keys();
-  }
-
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
     if (this.#ended || !this.#canSend(trailers)) return;
     const bounded = boundedText(text);
     const end = { code, text: bounded, trailers, pushback: failure?.pushback, failure };
     this.#conclude(end);
-    if (this.#isLate(failure)) this.#refuseLate(end);
+    if (this.#refusing && isRefusedLate(this.http2, failure)) this.#refuseLate(end);
     else this.http2.sendEnd(end);
   }
 
@@ -158,45 +76,16 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     return this.#ended || this.reader.isInside;
   }
 
-  get heldBytes(): number {
-    return this.#heldBytes + this.reader.heldBytes;
-  }
-
-  get patienceMs(): number {
-    return this.isAwaited ? this.#patienceMs : Number.POSITIVE_INFINITY;
-  }
-
-  look(elapsedMs: number): void {
-    const { received, maySend } = this.http2;
-    const bytes = received - (this.#receivedBefore ?? received);
-    const isFirst = this.#receivedBefore === undefined;
-    this.#receivedBefore = received;
-    if (!this.isAwaited) {
-      this.#patienceMs = this.#tools.limits.messageGraceMs;
-    } else if (maySend && !isFirst) {
-      // Where the peer may not send, it is we who do not let the rest come.
-      const { messageGraceMs: graceMs, minBytesPerSecond } = this.#tools.limits;
-      this.#patienceMs = patienceAfter(this.#patienceMs, { bytes, elapsedMs }, { graceMs, minBytesPerSecond });
-      if (this.#patienceMs <= 0) this.#late();
-    }
-  }
-
   evict(): void {
     if (!this.#ended) this.failWith(noRoom());
   }
 
   readonly isWork = true;
 
-  /** A client resets what has expired by its own clock, which may be while we have not even read the call. */
   get resetCost(): number {
-    const { startedAt, deadline } = this.#start;
-    const ageMs = performance.now() - startedAt;
-    const timeoutMs = deadline - startedAt;
-    if (ageMs >= MIN_AGE_MS && ageMs >= timeoutMs - CLOCK_LEAD_MS) return 0;
-    return timeoutMs <= BRIEF_MS ? BRIEF_COST : 1;
+    return resetCostOf(this.terms, performance.now());
   }
 
-  abstract takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;
   abstract receiveEnd(): void;
   abstract wanted(window: number): number;
   abstract drained(): void;
@@ -208,11 +97,11 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   }
 
   over(reason: CancelReason | undefined): void {
-    this.#tools.deadlines.remove(this);
+    this.tools.deadlines.remove(this);
     this.release();
     if (this.#ended) return;
-    // A client resets what its own clock has ended: that began a little before ours, and is no change of mind.
-    if (reason === 'client' && performance.now() >= this.deadline - CLOCK_LEAD_MS) {
+    // A client resets what its own clock has ended: that is no change of mind.
+    if (reason === 'client' && mayHaveExpired(this.terms, performance.now())) {
       this.#cancel('deadline', expired(), false);
     } else {
       this.#cancel(reason ?? 'client', new InferError('cancelled', 'the caller cancelled the call'), false);
@@ -230,9 +119,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
 
   // For its kinds.
 
-  /** The peer has begun what only it can end. */
-  protected abstract readonly isAwaited: boolean;
-
   protected get ended(): boolean {
     return this.#ended;
   }
@@ -240,31 +126,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   /** The method has received the call. */
   protected get isStarted(): boolean {
     return this.#started;
-  }
-
-  /** Frees the memory charged for the request. */
-  protected release(): void {
-    this.reader.close();
-    this.letGo(this.#heldBytes);
-  }
-
-  /**
-   * Counts bytes of the request that are complete, and wait.
-   * @throws InferError queue_full
-   */
-  protected hold(bytes: number, claim: Claim): void {
-    if (!this.http2.tryTake(bytes, claim)) throw noRoom();
-    this.#heldBytes += bytes;
-  }
-
-  /** Takes over memory that the reader has charged. */
-  protected keep(bytes: number): void {
-    this.#heldBytes += bytes;
-  }
-
-  protected letGo(bytes: number): void {
-    this.http2.give(bytes);
-    this.#heldBytes -= bytes;
   }
 
   protected start(): void {
@@ -287,7 +148,7 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     }
   }
 
-  protected failWith(thrown: unknown): void {
+  protected override failWith(thrown: unknown): void {
     failWith(this, InferError.from(thrown));
   }
 
@@ -315,15 +176,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     this.http2.sendEnd(trailers === undefined ? OK : { code: Status.OK, text: '', trailers });
   }
 
-  /** Inflates a message under the limit, and holds what it becomes; `done` is not called once the call has ended. */
-  protected inflate(message: Buffer, done: Inflated): (() => void) | undefined {
-    const { encoding, messageLimit } = this.#start;
-    if (encoding === 'identity') return undefined;
-    const hold = (bytes: number, total: number): void => this.hold(bytes, claimOf(total));
-    const terms = { owner: this.http2.peer, limit: messageLimit, hold };
-    return this.#tools.inflater.inflate(message, encoding, terms, done);
-  }
-
   #begun(): void {
     this.#started = true;
     publishStart(this);
@@ -332,13 +184,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   #failHandler(thrown: unknown): void {
     diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
     this.failWith(thrown);
-  }
-
-  #late(): void {
-    limitReached('minBytesPerSecond');
-    const { minBytesPerSecond, messageGraceMs } = this.#tools.limits;
-    const text = `the request is not complete and stands still: fewer than ${minBytesPerSecond} bytes came per second (http2MinBytesPerSecond) for ${messageGraceMs} ms (http2MessageGraceMs)`;
-    this.failWith(new InferError('limit_exceeded', text));
   }
 
   /** Trailers that cannot be sent are a fault of ours: the call fails without them. */
@@ -353,19 +198,11 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
   #conclude(end: CallEnd): void {
     this.#ended = true;
     this.release();
-    if (this.#started) publishEnd(this, end, this.#start.startedAt);
-  }
-
-  /** Whether the answer waits until the rest of the request has come. One that says when to try again never does. */
-  #isLate(failure: InferError | undefined): boolean {
-    const { state, headSent } = this.http2;
-    return (
-      this.#refusing && state === StreamState.OPEN && !headSent && failure !== undefined && LASTING.has(failure.reason)
-    );
+    if (this.#started) publishEnd(this, end, this.terms.startedAt);
   }
 
   #refuseLate(end: AnswerEnd): void {
-    const { deadlines } = this.#tools;
+    const { deadlines } = this.tools;
     deadlines.remove(this);
     new LateRefusal(this.http2, end, deadlines);
   }
@@ -384,14 +221,6 @@ export abstract class Http2Call extends Expiring implements Call, Exchange, Mess
     else this.http2.sendEnd({ code: status, text: message });
   }
 }
-
-/** Reasons for which the same request would fail again. */
-const LASTING: ReadonlySet<Reason> = new Set<Reason>([
-  'limit_exceeded',
-  'permission_denied',
-  'control_disabled',
-  'unimplemented',
-]);
 
 const OK = { code: Status.OK, text: '' } as const;
 /** The prefix has 32 bits for the length. */

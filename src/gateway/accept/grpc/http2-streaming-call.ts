@@ -2,9 +2,10 @@ import { Claim } from '../../../http2/byte-budget.ts';
 import { InferError } from '../../errors.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
 import { SLICES } from '../slices.ts';
+import type { CallTerms, CallTools } from './call-terms.ts';
 import { Fifo } from './fifo.ts';
 import type { GrpcStream } from './grpc-stream.ts';
-import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
+import { Http2Call } from './http2-call.ts';
 import { TurnAllowance } from './turn-allowance.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
@@ -44,8 +45,8 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   #stopInflating: (() => void) | undefined;
   #awaitsSlice = false;
 
-  constructor(stream: GrpcStream, start: CallStart, tools: CallTools, method: StreamingMethod) {
-    super(stream, start, tools);
+  constructor(stream: GrpcStream, terms: CallTerms, tools: CallTools, method: StreamingMethod) {
+    super(stream, terms, tools);
     this.#method = method;
   }
 

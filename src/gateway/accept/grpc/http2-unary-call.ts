@@ -2,8 +2,9 @@ import { claimOf } from '../../../http2/byte-budget.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
 import { InferError } from '../../errors.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
+import type { CallTerms, CallTools } from './call-terms.ts';
 import type { GrpcStream } from './grpc-stream.ts';
-import { type CallStart, type CallTools, Http2Call } from './http2-call.ts';
+import { Http2Call } from './http2-call.ts';
 
 type UnaryMethod = Extract<Method, { kind: 'unary' }>;
 
@@ -17,8 +18,8 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
   #requestEnded = false;
   #stopInflating: (() => void) | undefined;
 
-  constructor(stream: GrpcStream, start: CallStart, tools: CallTools, method: UnaryMethod) {
-    super(stream, start, tools);
+  constructor(stream: GrpcStream, terms: CallTerms, tools: CallTools, method: UnaryMethod) {
+    super(stream, terms, tools);
     this.#method = method;
   }
 

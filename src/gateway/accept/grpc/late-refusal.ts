@@ -1,5 +1,7 @@
 import { Claim } from '../../../http2/byte-budget.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
+import { StreamState } from '../../../http2/stream-state.ts';
+import type { InferError, Reason } from '../../errors.ts';
 import type { AnswerEnd } from './answer-headers.ts';
 import { type DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import type { GrpcStream } from './grpc-stream.ts';
@@ -11,6 +13,19 @@ const MAX_WAIT_MS = 2_000;
 const MAX_BYTES = 128 * 1024 * 1024;
 /** Memory charged for a refusal until it is over: its objects and its stream's. */
 const REFUSAL_BYTES = 2 * 1024;
+
+/** Reasons for which the same request would fail again. */
+const LASTING: ReadonlySet<Reason> = new Set<Reason>([
+  'limit_exceeded',
+  'permission_denied',
+  'control_disabled',
+  'unimplemented',
+]);
+
+/** Whether a refusal waits until the rest of the request has come. One that says when to try again never does. */
+export function isRefusedLate({ state, headSent }: GrpcStream, failure: InferError | undefined): boolean {
+  return state === StreamState.OPEN && !headSent && failure !== undefined && LASTING.has(failure.reason);
+}
 
 /**
  * The answer to a call that is refused for good while its request still comes. What comes is dropped, and the answer goes out

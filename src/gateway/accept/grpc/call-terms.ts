@@ -1,0 +1,54 @@
+/** What is known of a call when its head has come, and what all calls of a transport share. */
+
+import type { Http2Limits } from '../../../http2/limits.ts';
+import type { MessageLimit } from '../message-limit.ts';
+import type { CallHead } from './call-head.ts';
+import type { DeadlineWheel } from './deadline-wheel.ts';
+import type { Encoding, Inflater } from './inflater.ts';
+
+/** What all calls of a transport share. */
+export interface CallTools {
+  readonly deadlines: DeadlineWheel;
+  readonly inflater: Inflater;
+  readonly limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
+}
+
+export interface CallTerms {
+  /** What of the budget of incoming bytes was taken for it; see `costOf`. */
+  readonly heldBytes: number;
+  readonly path: string;
+  readonly messageLimit: MessageLimit;
+  readonly head: CallHead;
+  readonly encoding: Encoding;
+  readonly startedAt: number;
+  readonly deadline: number;
+}
+
+/** Memory charged for a call besides metadata and messages: its objects, its stream's, and its method's. */
+const CALL_BYTES = 2 * 1024;
+
+/** What a call holds of its client's from its headers on, until it ends. */
+export function costOf(head: CallHead): number {
+  return CALL_BYTES + head.byteLength;
+}
+
+/** By so much may a client's clock be ahead of ours: the way of the request, and a tick of the wheel. */
+const CLOCK_LEAD_MS = 10;
+/** Minimum age of a call whose client measures time at all. */
+const MIN_AGE_MS = 1;
+/** Calls with so short a deadline expire in numbers when a server is slow. */
+const BRIEF_MS = 1_000;
+const BRIEF_COST = 0.1;
+
+/** What it costs a client to reset the call now. What has expired by the client's clock may be reset before we have even read the call. */
+export function resetCostOf({ startedAt, deadline }: CallTerms, now: number): number {
+  const ageMs = now - startedAt;
+  const timeoutMs = deadline - startedAt;
+  if (ageMs >= MIN_AGE_MS && ageMs >= timeoutMs - CLOCK_LEAD_MS) return 0;
+  return timeoutMs <= BRIEF_MS ? BRIEF_COST : 1;
+}
+
+/** Whether the client's clock may have ended the call: that began a little before ours. */
+export function mayHaveExpired({ deadline }: CallTerms, now: number): boolean {
+  return now >= deadline - CLOCK_LEAD_MS;
+}
