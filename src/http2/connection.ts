@@ -2,32 +2,27 @@
  * One HTTP/2 connection: its two halves, its streams, and how it ends.
  *
  * CONN-1: a ConnectionError, wherever in the receiving half it is found, ends the connection with GOAWAY.
- * CONN-2: every stream's exchange is notified once when the stream is over, however it ends.
- * CONN-3: reading never waits for writing. Two peers that each stop reading until they have written would wait for ever.
- * CONN-4: what comes in a chunk is answered by one write after the chunk, what handlers send later by one write in a turn of
+ * CONN-2: reading never waits for writing. Two peers that each stop reading until they have written would wait for ever.
+ * CONN-3: what comes in a chunk is answered by one write after the chunk, what handlers send later by one write in a turn of
  *     the event loop.
  */
 
 import type { Duplex } from 'node:stream';
 import { ByteBudget } from './byte-budget.ts';
+import { Carrier, type CarrierOwner } from './carrier.ts';
 import { ConnectionUpkeep, type UpkeepOwner } from './connection-upkeep.ts';
 import { ConnectionError, ErrorCode, LimitError } from './error-code.ts';
-import type { CutReason } from './exchange.ts';
-import { MAX_WINDOW_BYTES } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { GracefulShutdown, type GracefulShutdownOwner } from './graceful-shutdown.ts';
 import type { Http2Limits, LimitListener, LimitName } from './limits.ts';
-import { freeOwnBuffer } from './own-buffer.ts';
 import type { Peer } from './peer.ts';
 import { Pings } from './pings.ts';
-import type { HeadMaker, Protocol } from './protocol.ts';
+import type { Protocol } from './protocol.ts';
+import { ReceivedChunk } from './received-chunk.ts';
 import { type Intake, Receiver, type ReceiverOwner } from './receiver.ts';
-import type { RequestHead } from './request-head.ts';
 import { RequestRoom, type RoomNeed } from './request-room.ts';
-import { Sender, type SenderEvents } from './sender.ts';
+import { Sender, type SenderOwner } from './sender.ts';
 import { ourSettings, PeerSettings } from './settings.ts';
-import { Http2Stream, type StreamCarrier } from './stream.ts';
-import { afterAnswer, StreamState } from './stream-state.ts';
 import { StreamTable } from './stream-table.ts';
 import { WayBack } from './way-back.ts';
 
@@ -58,12 +53,10 @@ export interface ConnectionHost extends LimitListener {
 
 /** Streams that we reset are remembered while frames of them may be under way: twice as many as may be open, at least this. */
 const MIN_REMEMBERED = 1_024;
-/** Smaller chunks cost less to collect than to free. */
-const FREED_BYTES = 16 * 1024;
 /** Why the connection goes that leaves most unread. */
 export const TOO_MUCH_UNREAD = 'too many answers are unread';
 
-export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, GracefulShutdownOwner, UpkeepOwner {
+export class Connection implements CarrierOwner, SenderOwner, ReceiverOwner, GracefulShutdownOwner, UpkeepOwner {
   readonly peer: Peer;
   readonly wayBack = new WayBack();
   readonly room: RequestRoom;
@@ -76,16 +69,13 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
   readonly pings: Pings;
   readonly #shutdown: GracefulShutdown;
   readonly #upkeep: ConnectionUpkeep;
-  readonly #receiver: Receiver;
+  readonly receiver: Receiver;
+  readonly carrier: Carrier;
+  readonly chunk = new ReceivedChunk();
   readonly #host: ConnectionHost;
   readonly #socket: Duplex;
 
-  /** The last stream that was taken (section 6.8). */
-  lastTaken = 0;
   #receiving = false;
-  /** The chunk that is being read, and how many views of it are needed afterwards. */
-  #chunk: Buffer | undefined;
-  #views = 0;
   #willFlush = false;
   #over = false;
 
@@ -102,8 +92,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     );
     this.writer = new FrameWriter(socket);
     this.sender = new Sender(this.writer, this.settings, this.unread, host.protocol.responseHeaders(), this);
-    this.#receiver = new Receiver(this);
+    this.receiver = new Receiver(this);
     this.pings = new Pings(this);
+    this.carrier = new Carrier(this);
     this.#shutdown = new GracefulShutdown(this, socket);
     this.#upkeep = new ConnectionUpkeep(this, this.#shutdown);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
@@ -122,11 +113,11 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
   }
 
   get hasSettings(): boolean {
-    return this.#receiver.hasSettings;
+    return this.receiver.hasSettings;
   }
 
   get unfinished(): number {
-    return this.#receiver.unfinished;
+    return this.receiver.unfinished;
   }
 
   destroy(): void {
@@ -137,8 +128,12 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     return this.#host.now;
   }
 
-  get heads(): HeadMaker {
+  get protocol(): Protocol {
     return this.#host.protocol;
+  }
+
+  makeRoom(bytes: number): boolean {
+    return this.#host.makeRoom(bytes, this);
   }
 
   limitReached(name: LimitName): void {
@@ -150,7 +145,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     this.#willFlush = false;
     if (this.#over) return;
     // A client that leaves answers unread gets no room to ask for more.
-    if (!this.isCrowded) this.#receiver.data.reopen();
+    if (!this.isCrowded) this.receiver.data.reopen();
     this.sender.flush();
     this.#upkeep.blockedAt = this.sender.isBlocked ? (this.#upkeep.blockedAt ?? this.now) : undefined;
     // Bytes in the socket count without having been asked for.
@@ -167,13 +162,13 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     if (this.#over) return;
     const canSay = !this.sender.isBlocked;
     if (canSay) {
-      this.writer.goAway(this.lastTaken, code, text);
+      this.writer.goAway(this.carrier.lastTaken, code, text);
       this.writer.flush();
     }
     this.#over = true;
-    this.#endStreams();
+    this.carrier.endStreams();
     this.sender.close();
-    this.#receiver.close();
+    this.receiver.close();
     if (canSay) this.#shutdown.close();
     else this.#socket.destroy();
   }
@@ -181,7 +176,7 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
   /** Ends the connection when its calls have ended. */
   drain(): void {
     if (this.#over || this.#shutdown.announcedAt !== undefined) return;
-    if (!this.#receiver.hasSettings) {
+    if (!this.receiver.hasSettings) {
       this.#socket.destroy();
       return;
     }
@@ -195,74 +190,6 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
   /** To be called about once a second. */
   upkeep(): void {
     if (!this.#over) this.#upkeep.look();
-  }
-
-  // Bytes of requests that streams hold.
-
-  get maySend(): boolean {
-    return this.#receiver.data.isOpen;
-  }
-
-  keepChunk(): void {
-    this.#views++;
-  }
-
-  dropMessage(message: Uint8Array): void {
-    if (message.buffer === this.#chunk?.buffer) this.#views--;
-    else freeOwnBuffer(message);
-  }
-
-  // The sending of streams.
-
-  send(stream: Http2Stream, prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean {
-    this.#receiver.allowances.earnControl();
-    this.pings.isUsed = true;
-    if (this.sender.data(stream, prefix, chunks, byteLength)) return true;
-    // Handlers of other connections run while room is made: what they send may change the prefix.
-    const kept = Buffer.from(prefix);
-    return this.#host.makeRoom(byteLength, this) && this.sender.data(stream, kept, chunks, byteLength);
-  }
-
-  sendEnd(stream: Http2Stream, end: object): void {
-    stream.end = end;
-    this.sender.end(stream);
-  }
-
-  sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void {
-    this.sender.plain(stream, httpStatus, body);
-  }
-
-  resetStream(stream: Http2Stream, code: ErrorCode): void {
-    this.writer.resetStream(stream.id, code);
-    this.touched();
-    this.streams.remember(stream.id);
-    this.#closeStream(stream, StreamState.RESET, 'client');
-  }
-
-  reopenWindow(stream: Http2Stream): void {
-    const wanted = stream.exchange?.wanted(this.limits.streamWindowBytes) ?? 0;
-    const increment = stream.window.reopen(Math.min(wanted, MAX_WINDOW_BYTES));
-    if (increment === 0) return;
-    this.writer.windowUpdate(stream.id, increment);
-    this.touched();
-  }
-
-  // Notifications from the sending half.
-
-  answered(stream: Http2Stream): void {
-    if (stream.exchange?.isWork) {
-      this.#receiver.allowances.earn();
-      this.pings.probeOnce();
-    }
-    const state = afterAnswer(stream.state);
-    if (state === StreamState.HALF_CLOSED_LOCAL) {
-      // Section 8.1: the rest of the request is not needed.
-      this.writer.resetStream(stream.id, ErrorCode.NO_ERROR);
-      this.streams.remember(stream.id);
-      this.#closeStream(stream, StreamState.RESET, undefined);
-    } else {
-      this.#closeStream(stream, state, undefined);
-    }
   }
 
   touched(): void {
@@ -285,26 +212,6 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     return 'refuse';
   }
 
-  openStream(id: number, head: RequestHead): Http2Stream {
-    this.lastTaken = id;
-    this.pings.isUsed = true;
-    const stream = new Http2Stream(this, id, {
-      receiveWindowBytes: this.limits.streamWindowBytes,
-      sendWindowBytes: this.settings.initialWindowBytes,
-      openedAt: this.now,
-    });
-    stream.contentLength = head.contentLength;
-    this.streams.add(stream);
-    const { protocol } = this.#host;
-    if (this.#receiver.allowances.isThrottled) protocol.refuse(stream);
-    else protocol.open(stream, head);
-    return stream;
-  }
-
-  cancelStream(stream: Http2Stream): void {
-    this.#closeStream(stream, StreamState.CLOSED, 'client');
-  }
-
   takePingAnswer(opaque: Buffer): boolean {
     const answered = this.pings.answered(opaque);
     if (answered === 'ask') this.#shutdown.finish();
@@ -315,17 +222,14 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     if (this.#over) return;
     this.#upkeep.receivedAt = this.now;
     this.#receiving = true;
-    this.#chunk = chunk;
-    this.#views = 0;
+    this.chunk.begin(chunk);
     try {
-      this.#receiver.push(chunk);
+      this.receiver.push(chunk);
     } catch (error) {
       this.#fail(error);
     }
     this.#receiving = false;
-    this.#chunk = undefined;
-    // Until they are collected, the chunks of an upload would be tens of megabytes.
-    if (this.#views === 0 && chunk.length >= FREED_BYTES) freeOwnBuffer(chunk);
+    this.chunk.end();
     this.flush();
   }
 
@@ -344,17 +248,6 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
     return this.unread.used * 2 > this.limits.maxUnreadBytes;
   }
 
-  #closeStream(stream: Http2Stream, state: StreamState, reason: CutReason | undefined): void {
-    stream.state = state;
-    this.streams.remove(stream);
-    this.sender.forget(stream);
-    stream.exchange?.over(reason);
-  }
-
-  #endStreams(): void {
-    for (const stream of this.streams.all()) this.#closeStream(stream, StreamState.CLOSED, 'connection');
-  }
-
   #unblock(): void {
     if (this.#over) return;
     this.#upkeep.blockedAt = undefined;
@@ -365,9 +258,9 @@ export class Connection implements StreamCarrier, SenderEvents, ReceiverOwner, G
   #gone(): void {
     this.#over = true;
     this.#shutdown.gone();
-    this.#endStreams();
+    this.carrier.endStreams();
     this.sender.close();
-    this.#receiver.close();
+    this.receiver.close();
     this.#host.closed(this);
   }
 }

@@ -17,7 +17,7 @@ interface DataOwner {
   readonly streams: StreamTable;
   readonly writer: FrameWriter;
   readonly limits: Http2Limits;
-  reopenWindow(stream: Http2Stream): void;
+  readonly carrier: { reopenWindow(stream: Http2Stream): void };
 }
 
 /** Whether a frame may come now. */
@@ -101,7 +101,7 @@ export class DataReception implements DataSink {
     if ((this.#dataFlags & Flag.END_STREAM) === 0) this.#checkDribble(stream);
     if (stream === undefined || stream.isOver) return;
     if (this.#dataFlags & Flag.END_STREAM) this.#verdicts.complete(stream);
-    else this.#owner.reopenWindow(stream);
+    else this.#owner.carrier.reopenWindow(stream);
   }
 
   #checkEmptyData(): void {

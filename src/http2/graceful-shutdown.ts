@@ -16,8 +16,8 @@ export interface GracefulShutdownOwner {
   readonly limits: Http2Limits;
   /** A coarse clock, in milliseconds. */
   readonly now: number;
-  /** The last stream that was taken (section 6.8). */
-  readonly lastTaken: number;
+  /** Knows the last stream that was taken (section 6.8). */
+  readonly carrier: { readonly lastTaken: number };
   readonly isOver: boolean;
   /** Asks for a flush at the end of this turn of the event loop. */
   touched(): void;
@@ -60,7 +60,7 @@ export class GracefulShutdown {
   finish(): void {
     if (this.#announcedAt === undefined || this.#isFinal || this.#owner.isOver) return;
     this.#isFinal = true;
-    this.#owner.writer.goAway(this.#owner.lastTaken, ErrorCode.NO_ERROR, '');
+    this.#owner.writer.goAway(this.#owner.carrier.lastTaken, ErrorCode.NO_ERROR, '');
     this.#owner.touched();
   }
 

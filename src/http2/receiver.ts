@@ -36,8 +36,15 @@ import { StreamVerdicts } from './stream-verdicts.ts';
  */
 export type Intake = 'take' | 'refuse' | 'crowded' | 'ignore';
 
+export interface ReceivingCarrier {
+  openStream(id: number, head: RequestHead): Http2Stream;
+  cancelStream(stream: Http2Stream): void;
+  resetStream(stream: Http2Stream, code: ErrorCode): void;
+  reopenWindow(stream: Http2Stream): void;
+}
+
 export interface ReceiverOwner extends LimitListener {
-  readonly heads: HeadMaker;
+  readonly protocol: HeadMaker;
   readonly streams: StreamTable;
   readonly sender: Sender;
   readonly writer: FrameWriter;
@@ -47,10 +54,7 @@ export interface ReceiverOwner extends LimitListener {
   /** A coarse clock, in milliseconds. */
   readonly now: number;
   readonly intake: Intake;
-  openStream(id: number, head: RequestHead): Http2Stream;
-  cancelStream(stream: Http2Stream): void;
-  resetStream(stream: Http2Stream, code: ErrorCode): void;
-  reopenWindow(stream: Http2Stream): void;
+  readonly carrier: ReceivingCarrier;
   /** @returns false: there was no PING of ours that this could answer */
   takePingAnswer(opaque: Buffer): boolean;
 }
@@ -79,7 +83,7 @@ export class Receiver implements FrameSink {
       tryTake: (bytes) => owner.room.tryTake(undefined, bytes, Claim.SMALL),
       give: (bytes) => owner.room.give(bytes),
     };
-    this.#block = new HeaderBlock(limits, room, new HpackDecoder(limits.maxHeaderListBytes, owner.heads));
+    this.#block = new HeaderBlock(limits, room, new HpackDecoder(limits.maxHeaderListBytes, owner.protocol));
   }
 
   /** The client's SETTINGS have come: there is a connection. */
@@ -189,7 +193,7 @@ export class Receiver implements FrameSink {
       // A few are legitimate: those that were sent before our SETTINGS were known.
       this.allowances.spendViolation(undefined);
     } else {
-      const stream = this.#owner.openStream(id, head);
+      const stream = this.#owner.carrier.openStream(id, head);
       if (this.#block.endsStream && !stream.isOver) this.#verdicts.complete(stream);
     }
   }
@@ -254,7 +258,7 @@ export class Receiver implements FrameSink {
 
   #cancel(stream: Http2Stream): void {
     this.allowances.spendReset(stream);
-    this.#owner.cancelStream(stream);
+    this.#owner.carrier.cancelStream(stream);
   }
 
   /** Section 6.7. */

@@ -24,9 +24,10 @@ const SMALL_BYTES = 8 * 1024;
 /** Memory of a stream whose end waits to be sent: its objects, and its status. */
 const END_BYTES = 2 * 1024;
 
-export interface SenderEvents {
-  /** All of the answer was handed to the socket, END_STREAM and all. */
-  answered(stream: Http2Stream): void;
+/** What a sender needs of its connection. */
+export interface SenderOwner {
+  /** Receives each stream whose answer was handed to the socket, END_STREAM and all. */
+  readonly carrier: { answered(stream: Http2Stream): void };
   /** Something is to be flushed at the end of this turn of the event loop. */
   touched(): void;
 }
@@ -35,7 +36,7 @@ export class Sender {
   readonly #writer: FrameWriter;
   readonly #settings: PeerSettings;
   readonly #unread: ByteBudget;
-  readonly #events: SenderEvents;
+  readonly #owner: SenderOwner;
   readonly #headers: ResponseHeaders;
   #ready: Http2Stream[] = [];
   #drained: Http2Stream[] = [];
@@ -51,13 +52,13 @@ export class Sender {
     settings: PeerSettings,
     unread: ByteBudget,
     headers: ResponseHeaders,
-    events: SenderEvents,
+    owner: SenderOwner,
   ) {
     this.#writer = writer;
     this.#headers = headers;
     this.#settings = settings;
     this.#unread = unread;
-    this.#events = events;
+    this.#owner = owner;
   }
 
   get isBlocked(): boolean {
@@ -80,7 +81,7 @@ export class Sender {
       for (const chunk of chunks) stream.queue.push(chunk);
       this.#queue(stream);
     }
-    this.#events.touched();
+    this.#owner.touched();
     return true;
   }
 
@@ -91,7 +92,7 @@ export class Sender {
       this.#holdEnd(stream);
       this.#queue(stream);
     }
-    this.#events.touched();
+    this.#owner.touched();
   }
 
   /** The head goes out at once; the body, though it may be empty, and END_STREAM are queued. */
@@ -104,7 +105,7 @@ export class Sender {
     this.#unread.take(body.length);
     stream.queue.push(body);
     this.#queue(stream);
-    this.#events.touched();
+    this.#owner.touched();
   }
 
   /** WINDOW_UPDATE of the connection (RFC 9113, section 6.9). False: the window is larger than may be. */
@@ -225,7 +226,7 @@ export class Sender {
       const isLast = stream.isPlain && bytes === stream.unsentBytes;
       this.#writer.header(bytes, FrameType.DATA, isLast ? Flag.END_STREAM : 0, stream.id);
       stream.queue.moveTo(this.#writer, bytes);
-      if (isLast) this.#events.answered(stream);
+      if (isLast) this.#owner.carrier.answered(stream);
     }
     this.#unread.give(sent);
     if (stream.unsentBytes === 0 && !stream.isOver) this.#endAnswer(stream);
@@ -237,7 +238,7 @@ export class Sender {
     if (stream.isPlain) {
       // No DATA frame of an empty body has ended it.
       this.#writer.header(0, FrameType.DATA, Flag.END_STREAM, stream.id);
-      this.#events.answered(stream);
+      this.#owner.carrier.answered(stream);
     } else this.#trailers(stream);
   }
 
@@ -252,7 +253,7 @@ export class Sender {
     const block = this.#headers.trailers(stream.end, !stream.headSent, this.#settings.maxHeaderListBytes);
     stream.headSent = true;
     this.#writer.headerBlock(stream.id, block, Flag.END_STREAM, this.#settings.maxFrameBytes);
-    this.#events.answered(stream);
+    this.#owner.carrier.answered(stream);
   }
 
   #notifyDrained(): void {

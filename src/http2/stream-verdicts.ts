@@ -8,7 +8,7 @@ import type { StreamTable } from './stream-table.ts';
 interface VerdictOwner {
   readonly streams: StreamTable;
   readonly writer: FrameWriter;
-  resetStream(stream: Http2Stream, code: ErrorCode): void;
+  readonly carrier: { resetStream(stream: Http2Stream, code: ErrorCode): void };
 }
 
 /** Decides how a stream ends for frames that its peer sent. */
@@ -46,7 +46,7 @@ export class StreamVerdicts {
       writer.resetStream(id, code);
       streams.remember(id);
     } else {
-      this.#owner.resetStream(stream, code);
+      this.#owner.carrier.resetStream(stream, code);
     }
     this.#allowances.spendViolation(stream);
   }

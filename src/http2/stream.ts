@@ -16,6 +16,11 @@ interface StreamRoom {
   give(bytes: number): void;
 }
 
+interface StreamChunk {
+  keep(): void;
+  drop(message: Uint8Array): void;
+}
+
 export interface StreamCarrier {
   readonly peer: Peer;
   readonly wayBack: WayBack;
@@ -23,9 +28,8 @@ export interface StreamCarrier {
   readonly maySend: boolean;
   /** For what a stream holds of its request. */
   readonly room: StreamRoom;
-  /** A message is a view of the chunk that is being read. */
-  keepChunk(): void;
-  dropMessage(message: Uint8Array): void;
+  /** The chunk that is being read: messages may be views of it. */
+  readonly chunk: StreamChunk;
   send(stream: Http2Stream, prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean;
   sendEnd(stream: Http2Stream, end: object): void;
   sendPlain(stream: Http2Stream, httpStatus: number, body: Buffer): void;
@@ -95,12 +99,12 @@ export class Http2Stream<End extends object = object> {
   }
 
   keepChunk(): void {
-    this.#carrier.keepChunk();
+    this.#carrier.chunk.keep();
   }
 
   /** A message is no longer needed, after a possible `keepChunk`. */
   dropMessage(message: Uint8Array): void {
-    this.#carrier.dropMessage(message);
+    this.#carrier.chunk.drop(message);
   }
 
   /** Whether the peer may send more of this request now. */
