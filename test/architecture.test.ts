@@ -850,9 +850,7 @@ describe('forms', () => {
 const MAX_LINES = 300;
 
 /** Files of more lines. This list only gets shorter, and its numbers only smaller. */
-const LONG_FILES: Readonly<Record<string, number>> = {
-  'wire/protobuf-reader.ts': 378,
-};
+const LONG_FILES: Readonly<Record<string, number>> = {};
 
 /** By so much may a file be shorter than its number says. */
 const SLACK_LINES = 20;

@@ -1,8 +1,9 @@
 /** The values of the fields of plain messages (`message-codec.ts`), type by type. */
 
 import type { FieldTypeName } from './descriptors.ts';
-import { type ProtobufReader, WireType } from './protobuf-reader.ts';
+import type { ProtobufReader } from './protobuf-reader.ts';
 import type { ProtobufWriter } from './protobuf-writer.ts';
+import { WireType } from './wire-type.ts';
 
 /** Longest text, in UTF-8 bytes: those that read messages bound the messages. */
 const MAX_TEXT_BYTES = 2 ** 30;

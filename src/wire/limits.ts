@@ -87,6 +87,11 @@ export class WireError extends Error {
   }
 }
 
+/** The error of a message whose encoding breaks at a byte. */
+export function malformedAt(at: number, text: string): WireError {
+  return new WireError('malformed', `malformed message at byte ${at}: ${text}`);
+}
+
 /** Refuses one more entry of the repeated `field` when it is full. */
 export function checkRoom(entries: readonly unknown[], max: number, field: string): void {
   if (entries.length === max) throw new WireError('limit', `more than ${max} ${field}`);

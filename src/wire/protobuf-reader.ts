@@ -1,26 +1,10 @@
-import { UNLIMITED_FIELDS, WireError } from './limits.ts';
-
-/** How the value of a field is laid out: the low three bits of its tag (protobuf.dev, "Encoding"). */
-export const WireType = {
-  VARINT: 0,
-  FIXED64: 1,
-  LENGTH_DELIMITED: 2,
-  GROUP_START: 3,
-  GROUP_END: 4,
-  FIXED32: 5,
-} as const;
-
-export type WireTypeNumber = (typeof WireType)[keyof typeof WireType];
+import { malformedAt, UNLIMITED_FIELDS, WireError } from './limits.ts';
+import { textOf } from './recent-text.ts';
+import { findInvalidUtf8 } from './utf8.ts';
+import { WireType, type WireTypeNumber } from './wire-type.ts';
 
 /** Groups are met only as unknown fields, and skipped; no current protobuf writes them. */
 const MAX_GROUP_DEPTH = 16;
-
-/**
- * ASCII texts read lately. The names of models and tensors are few and come in every message; to compare one takes half
- * the time of making it again, and equal names become the same string, which lookups by name like.
- */
-const recentTexts: string[] = new Array(256).fill('');
-const MAX_RECENT_BYTES = 32;
 
 /** The place of a text that a message does not have. No text starts at byte 0: its tag is before it. */
 export const NO_TEXT = 0;
@@ -41,9 +25,9 @@ export class ProtobufReader {
   #end: number;
   #field = 0;
   #wireType = 0;
-  /** The halves of the last varint, each unsigned: a BigInt or a pair would be an object per value. */
-  #low = 0;
-  #high = 0;
+  /** The halves of the last varint, each unsigned: a BigInt or a pair would be an object per value. Only the reader sets them. */
+  low = 0;
+  high = 0;
 
   /** @param maxFields of the message and all within it: what bounds the time to read one whose fields hold nothing. */
   constructor(bytes: Uint8Array, maxFields: number = UNLIMITED_FIELDS) {
@@ -61,16 +45,6 @@ export class ProtobufReader {
     return this.#end - this.#position;
   }
 
-  /** Low 32 bits of the last varint, unsigned. */
-  get low(): number {
-    return this.#low;
-  }
-
-  /** High 32 bits of the last varint, unsigned. */
-  get high(): number {
-    return this.#high;
-  }
-
   /** Moves to the next field of the message. Returns its number, or 0 at the end. */
   next(): number {
     if (this.#position === this.#end) return 0;
@@ -78,11 +52,11 @@ export class ProtobufReader {
     if (this.#fieldsLeft === 0) throw new WireError('limit', `more fields than a message may have, at byte ${at}`);
     this.#fieldsLeft -= 1;
     this.readVarint();
-    if (this.#high !== 0) throw malformed(at, 'a tag is wider than 32 bits');
-    this.#field = this.#low >>> 3;
-    this.#wireType = this.#low & 7;
-    if (this.#field === 0) throw malformed(at, 'field number 0');
-    if (this.#wireType > WireType.FIXED32) throw malformed(at, `wire type ${this.#wireType}, which does not exist`);
+    if (this.high !== 0) throw malformedAt(at, 'a tag is wider than 32 bits');
+    this.#field = this.low >>> 3;
+    this.#wireType = this.low & 7;
+    if (this.#field === 0) throw malformedAt(at, 'field number 0');
+    if (this.#wireType > WireType.FIXED32) throw malformedAt(at, `wire type ${this.#wireType}, which does not exist`);
     return this.#field;
   }
 
@@ -108,7 +82,7 @@ export class ProtobufReader {
         this.#skipGroup(1);
         break;
       case WireType.GROUP_END:
-        throw malformed(this.#position, `group ${this.#field} ends, but is not open`);
+        throw malformedAt(this.#position, `group ${this.#field} ends, but is not open`);
       default:
         this.#advance(4);
     }
@@ -129,10 +103,9 @@ export class ProtobufReader {
     this.#end = outerEnd;
   }
 
-  /** Refuses the field unless its value is laid out as `wireType`. */
   expect(wireType: WireTypeNumber, what: string): void {
     if (this.#wireType !== wireType) {
-      throw malformed(this.#position, `${what} has wire type ${this.#wireType}, expected ${wireType}`);
+      throw malformedAt(this.#position, `${what} has wire type ${this.#wireType}, expected ${wireType}`);
     }
   }
 
@@ -175,8 +148,8 @@ export class ProtobufReader {
     }
     const start = this.#position;
     this.#position = start + length;
-    const invalid = this.#findInvalidUtf8(start, this.#position);
-    if (invalid !== -1) throw malformed(invalid, `${what} is not UTF-8`);
+    const invalid = findInvalidUtf8(this.#bytes, start, this.#position);
+    if (invalid !== -1) throw malformedAt(invalid, `${what} is not UTF-8`);
     return place;
   }
 
@@ -186,7 +159,7 @@ export class ProtobufReader {
     const resume = this.#position;
     this.#position = place;
     const length = this.#readLength();
-    const text = this.#readText(this.#position, length);
+    const text = textOf(this.#bytes, this.#position, length);
     this.#position = resume;
     return text;
   }
@@ -194,19 +167,19 @@ export class ProtobufReader {
   bool(what: string): boolean {
     this.expect(WireType.VARINT, what);
     this.readVarint();
-    return (this.#low | this.#high) !== 0;
+    return (this.low | this.high) !== 0;
   }
 
   int64(what: string): bigint {
     this.expect(WireType.VARINT, what);
     this.readVarint();
-    return (BigInt(this.#high | 0) << 32n) | BigInt(this.#low);
+    return (BigInt(this.high | 0) << 32n) | BigInt(this.low);
   }
 
   uint64(what: string): bigint {
     this.expect(WireType.VARINT, what);
     this.readVarint();
-    return (BigInt(this.#high) << 32n) | BigInt(this.#low);
+    return (BigInt(this.high) << 32n) | BigInt(this.low);
   }
 
   double(what: string): number {
@@ -217,7 +190,7 @@ export class ProtobufReader {
 
   /** The last varint as an `int64` in a number: exact up to 2^53, the nearest number above. */
   get int64Number(): number {
-    return (this.#high | 0) * 0x1_0000_0000 + this.#low;
+    return (this.high | 0) * 0x1_0000_0000 + this.low;
   }
 
   /** Reads a varint into `low` and `high`, whatever the wire type says: an element, where `enterVarints` was called. */
@@ -228,8 +201,8 @@ export class ProtobufReader {
       this.#readLongVarint();
       return;
     }
-    this.#low = byte;
-    this.#high = 0;
+    this.low = byte;
+    this.high = 0;
     this.#position = at + 1;
   }
 
@@ -255,14 +228,14 @@ export class ProtobufReader {
     }
     const length = this.skipBytes(what);
     if (length % size !== 0) {
-      throw malformed(this.#position - length, `${what} has ${length} packed bytes, not a multiple of ${size}`);
+      throw malformedAt(this.#position - length, `${what} has ${length} packed bytes, not a multiple of ${size}`);
     }
     return length;
   }
 
   /** The error for a message that is well encoded, but wrong at the current byte. */
   malformed(text: string): WireError {
-    return malformed(this.#position, text);
+    return malformedAt(this.#position, text);
   }
 
   /** A varint of more than one byte. Apart, so that the short one is inlined everywhere. */
@@ -281,93 +254,43 @@ export class ProtobufReader {
         high = bits >>> 4;
       }
       if (byte < 0x80) {
-        if (shift === 63 && byte > 1) throw malformed(start, 'a varint is wider than 64 bits');
-        this.#low = low >>> 0;
-        this.#high = high >>> 0;
+        if (shift === 63 && byte > 1) throw malformedAt(start, 'a varint is wider than 64 bits');
+        this.low = low >>> 0;
+        this.high = high >>> 0;
         this.#position = at + 1;
         return;
       }
-      if (shift === 63) throw malformed(start, 'a varint is longer than 10 bytes');
+      if (shift === 63) throw malformedAt(start, 'a varint is longer than 10 bytes');
     }
-    throw malformed(start, 'a varint is cut off');
+    throw malformedAt(start, 'a varint is cut off');
   }
 
   #readLength(): number {
     const at = this.#position;
     this.readVarint();
     const left = this.#end - this.#position;
-    if (this.#high !== 0 || this.#low > left) {
-      const length = this.#high * 0x1_0000_0000 + this.#low;
-      throw malformed(at, `a length of ${length}, ${left} bytes are left`);
+    if (this.high !== 0 || this.low > left) {
+      const length = this.high * 0x1_0000_0000 + this.low;
+      throw malformedAt(at, `a length of ${length}, ${left} bytes are left`);
     }
-    return this.#low;
+    return this.low;
   }
 
   #advance(length: number): void {
-    if (length > this.left) throw malformed(this.#position, `a value of ${length} bytes, ${this.left} are left`);
+    if (length > this.left) throw malformedAt(this.#position, `a value of ${length} bytes, ${this.left} are left`);
     this.#position += length;
   }
 
   #skipGroup(depth: number): void {
     const group = this.#field;
     const start = this.#position;
-    if (depth > MAX_GROUP_DEPTH) throw malformed(start, `groups nested deeper than ${MAX_GROUP_DEPTH}`);
+    if (depth > MAX_GROUP_DEPTH) throw malformedAt(start, `groups nested deeper than ${MAX_GROUP_DEPTH}`);
     while (this.next() !== 0) {
       if (this.#wireType === WireType.GROUP_START) this.#skipGroup(depth + 1);
       else if (this.#wireType !== WireType.GROUP_END) this.skip();
       else if (this.#field === group) return;
-      else throw malformed(this.#position, `group ${this.#field} ends inside group ${group}`);
+      else throw malformedAt(this.#position, `group ${this.#field} ends inside group ${group}`);
     }
-    throw malformed(start, `group ${group} is not ended`);
+    throw malformedAt(start, `group ${group} is not ended`);
   }
-
-  #readText(start: number, length: number): string {
-    const bytes = this.#bytes;
-    if (length === 0) return '';
-    if (length > MAX_RECENT_BYTES) return bytes.toString('utf8', start, start + length);
-    const first = bytes[start] as number;
-    const last = bytes[start + length - 1] as number;
-    const slot = (length * 37 + first * 5 + last * 11) % recentTexts.length;
-    const recent = recentTexts[slot];
-    if (recent !== undefined && recent.length === length && this.#equals(start, recent)) return recent;
-    const text = bytes.toString('utf8', start, start + length);
-    // Only ASCII has as many UTF-16 units as bytes, and only ASCII may be compared unit by byte.
-    if (text.length === length) recentTexts[slot] = text;
-    return text;
-  }
-
-  #equals(start: number, ascii: string): boolean {
-    for (let i = 0; i < ascii.length; i += 1) if (ascii.charCodeAt(i) !== this.#bytes[start + i]) return false;
-    return true;
-  }
-
-  /**
-   * Where the bytes stop being UTF-8, or -1: no overlong forms, no surrogates, nothing above U+10FFFF (Unicode, table 3-7).
-   * Node's own check wants a view, which is an object per string.
-   */
-  #findInvalidUtf8(start: number, end: number): number {
-    const bytes = this.#bytes;
-    let at = start;
-    while (at < end) {
-      const lead = bytes[at] as number;
-      if (lead < 0x80) {
-        at += 1;
-        continue;
-      }
-      const length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-      if (lead < 0xc2 || lead > 0xf4 || at + length > end) return at;
-      // Only the second byte has a range that depends on the first.
-      const lowest = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
-      const highest = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
-      const second = bytes[at + 1] as number;
-      if (second < lowest || second > highest) return at;
-      for (let i = 2; i < length; i += 1) if (((bytes[at + i] as number) & 0xc0) !== 0x80) return at;
-      at += length;
-    }
-    return -1;
-  }
-}
-
-function malformed(at: number, text: string): WireError {
-  return new WireError('malformed', `malformed message at byte ${at}: ${text}`);
 }

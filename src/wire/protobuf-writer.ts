@@ -1,4 +1,4 @@
-import { WireType, type WireTypeNumber } from './protobuf-reader.ts';
+import { WireType, type WireTypeNumber } from './wire-type.ts';
 
 const MAX_VARINT_BYTES = 10;
 /** The tag of the greatest field number, 2^29 - 1. */

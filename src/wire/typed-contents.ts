@@ -6,8 +6,9 @@
  */
 
 import { BYTES_LENGTH_SIZE, writeUint32 } from './bytes-tensor.ts';
-import { ProtobufReader, WireType } from './protobuf-reader.ts';
+import { ProtobufReader } from './protobuf-reader.ts';
 import { DATATYPE_BYTES, type Datatype } from './tensor.ts';
+import { WireType } from './wire-type.ts';
 
 const BOOL_CONTENTS = 1;
 const INT_CONTENTS = 2;
