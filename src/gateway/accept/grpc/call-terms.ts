@@ -1,4 +1,4 @@
-/** What is known of a call when its head has come, and what all calls of a transport share. */
+/** A call as its head describes it, and the tools that all calls of a transport share. */
 
 import type { Http2Limits } from '../../../http2/limits.ts';
 import type { MessageLimit } from '../message-limit.ts';
@@ -6,7 +6,7 @@ import type { CallHead } from './call-head.ts';
 import type { DeadlineWheel } from './deadline-wheel.ts';
 import type { Encoding, Inflater } from './inflater.ts';
 
-/** What all calls of a transport share. */
+/** Shared by all calls of a transport. */
 export interface CallTools {
   readonly deadlines: DeadlineWheel;
   readonly inflater: Inflater;
@@ -14,7 +14,7 @@ export interface CallTools {
 }
 
 export interface CallTerms {
-  /** What of the budget of incoming bytes was taken for it; see `costOf`. */
+  /** Bytes of the budget of incoming requests that were taken for the call; see `costOf`. */
   readonly heldBytes: number;
   readonly path: string;
   readonly messageLimit: MessageLimit;
@@ -27,7 +27,7 @@ export interface CallTerms {
 /** Memory charged for a call besides metadata and messages: its objects, its stream's, and its method's. */
 const CALL_BYTES = 2 * 1024;
 
-/** What a call holds of its client's from its headers on, until it ends. */
+/** Bytes that a call holds from its headers until its end. */
 export function costOf(head: CallHead): number {
   return CALL_BYTES + head.byteLength;
 }
@@ -40,7 +40,7 @@ const MIN_AGE_MS = 1;
 const BRIEF_MS = 1_000;
 const BRIEF_COST = 0.1;
 
-/** What it costs a client to reset the call now. What has expired by the client's clock may be reset before we have even read the call. */
+/** The cost of a reset for the client. It may reset a call that has expired by its own clock before we have even read the call. */
 export function resetCostOf({ startedAt, deadline }: CallTerms, now: number): number {
   const ageMs = now - startedAt;
   const timeoutMs = deadline - startedAt;

@@ -12,7 +12,7 @@ import { limitReached } from './limit-events.ts';
 import { MessageReader, type MessageSink } from './message-reader.ts';
 import { noRoom } from './no-room.ts';
 
-/** A class of its own, and no object of its own: each call would allocate it. */
+/** The lower half of a call: an object of its own would be one more allocation a call. */
 export abstract class Http2Request extends Expiring implements MessageSink {
   protected readonly http2: GrpcStream;
   protected readonly reader: MessageReader;
@@ -82,7 +82,7 @@ export abstract class Http2Request extends Expiring implements MessageSink {
 
   abstract takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;
 
-  /** The peer has terms what only it can end. */
+  /** The peer has begun a message, or a request, that only it can end. */
   protected abstract readonly isAwaited: boolean;
 
   protected abstract failWith(thrown: unknown): void;
