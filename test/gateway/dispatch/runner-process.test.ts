@@ -69,6 +69,7 @@ describe('load', () => {
       outputs: [{ name: 'output', datatype: 'INT64', shape: [-1, -1, 3], axes: ['batch', '', 3] }],
       provider: 'cpu',
       refusals: [],
+      notes: [],
     });
   });
 
