@@ -23,7 +23,7 @@ import { afterAnswer, StreamState } from './stream-state.ts';
 import type { StreamTable } from './stream-table.ts';
 import type { WayBack } from './way-back.ts';
 
-/** What a carrier needs of its connection. */
+/** Dependencies of a carrier: the parts of its connection. */
 export interface CarrierOwner {
   readonly peer: Peer;
   readonly wayBack: WayBack;
@@ -66,7 +66,7 @@ export class Carrier implements StreamCarrier {
     this.#writer = owner.writer;
   }
 
-  // What the receiving half asks.
+  // Calls of the receiving half.
 
   /** A request has begun. */
   openStream(id: number, head: RequestHead): Http2Stream {
@@ -90,7 +90,7 @@ export class Carrier implements StreamCarrier {
     this.#close(stream, StreamState.CLOSED, 'client');
   }
 
-  // What streams ask.
+  // Calls of the streams.
 
   get maySend(): boolean {
     return this.#owner.receiver.data.isOpen;
@@ -130,7 +130,7 @@ export class Carrier implements StreamCarrier {
     this.#owner.touched();
   }
 
-  // What the sending half and the connection report.
+  // Reports of the sending half and of the connection.
 
   /** All of the answer was handed to the socket, END_STREAM and all. */
   answered(stream: Http2Stream): void {

@@ -24,7 +24,7 @@ const SMALL_BYTES = 8 * 1024;
 /** Memory of a stream whose end waits to be sent: its objects, and its status. */
 const END_BYTES = 2 * 1024;
 
-/** What a sender needs of its connection. */
+/** Dependencies of a sender, which its connection gives. */
 export interface SenderOwner {
   /** Receives each stream whose answer was handed to the socket, END_STREAM and all. */
   readonly carrier: { answered(stream: Http2Stream): void };
