@@ -76,6 +76,25 @@ const fixture = useServer(
             output { name: "output" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }`,
       },
     },
+    folded: {
+      versions: { 1: identityModel('FP32', ['batch', 'frames', 4]) },
+      files: {
+        'config.pbtxt': `
+            max_batch_size: 8
+            input { name: "input" data_type: TYPE_FP32 dims: [ -1, 2, 2 ] reshape { shape: [ -1, 4 ] } }
+            output { name: "output" data_type: TYPE_FP32 dims: [ 1, -1, 4 ] reshape { shape: [ -1, 4 ] } }`,
+      },
+    },
+    foldered: {
+      versions: {},
+      files: {
+        'config.pbtxt': `\ufeffdefault_model_filename: "onnx/model.onnx"\r
+            output { name: "output" label_filename: "./labels/names.txt" }\r
+            instance_group { count: 0 }`,
+        'labels/names.txt': '\ufeffleft\r\nmiddle\r\nright\r\n',
+        '20240115120000/onnx/model.onnx': mlpModel(),
+      },
+    },
     noisy: {
       versions: { 1: mlpModel() },
       files: { 'config.pbtxt': 'max_batch_size: 4\nparameters { key: "owner" value { string_value: "us" } }' },
@@ -140,6 +159,17 @@ test('fields that are left out are read from the ONNX file', async () => {
   });
 });
 
+test('files in folders, byte order marks, a version of 14 digits and a count of 0 are as in Triton', async () => {
+  const { config } = await fixture.client.call('ModelConfig', { name: 'foldered' });
+  expect(config).toMatchObject({ default_model_filename: 'onnx/model.onnx', instance_group: [{ kind: 'KIND_AUTO' }] });
+  const inputs = [{ name: 'input', datatype: 'FP32', shape: [1, 4], contents: { fp32_contents: [1, 2, 3, 4] } }];
+  const outputs = [{ name: 'output', parameters: { classification: { int64_param: '3' } } }];
+  const answer = await fixture.client.infer({ model_name: 'foldered', inputs, outputs });
+  expect(answer['model_version']).toBe('20240115120000');
+  const labels = answer['outputs'][0].contents.bytes_contents.map((text: Buffer) => String(text).split(':').at(-1));
+  expect(labels.sort()).toEqual(['left', 'middle', 'right']);
+});
+
 test('whole shapes without max_batch_size are no batching', async () => {
   const { config } = await fixture.client.call('ModelConfig', { name: 'whole' });
   expect(config).toMatchObject({ max_batch_size: 0, input: [{ dims: ['-1', '4'] }] });
@@ -149,6 +179,36 @@ test('whole shapes without max_batch_size are no batching', async () => {
 });
 
 describe('a reshaped tensor', () => {
+  test('with open sizes keeps them, in batches of equal and of unlike sizes', async () => {
+    expect((await fixture.client.call('ModelMetadata', { name: 'folded' }))['inputs']).toEqual([
+      { name: 'input', datatype: 'FP32', shape: ['-1', '-1', '2', '2'] },
+    ]);
+    const request = (rows: number, frames: number, first: number): Message => {
+      const elements = rows * frames * 4;
+      const values = Array.from({ length: elements }, (_, index) => first + index);
+      return {
+        model_name: 'folded',
+        inputs: [{ name: 'input', datatype: 'FP32', shape: [rows, frames, 2, 2], contents: { fp32_contents: values } }],
+      };
+    };
+    const sizes = [
+      [1, 3],
+      [2, 3],
+      [1, 1],
+      [1, 3],
+      [3, 2],
+    ] as const;
+    const answers = await Promise.all(
+      sizes.map(([rows, frames], index) => fixture.client.infer(request(rows, frames, 1_000 * index))),
+    );
+    for (const [index, { outputs }] of answers.entries()) {
+      const [rows, frames] = sizes[index] ?? [0, 0];
+      const [{ shape, contents }] = outputs;
+      expect(shape.map(Number)).toEqual([rows, 1, frames, 4]);
+      expect(contents.fp32_contents).toEqual(request(rows, frames, 1_000 * index)['inputs'][0].contents.fp32_contents);
+    }
+  });
+
   test('has the shape of dims for clients, also when requests share a batch', async () => {
     expect((await fixture.client.call('ModelMetadata', { name: 'scalars' }))['inputs']).toEqual([
       { name: 'input', datatype: 'FP32', shape: ['-1', '1'] },

@@ -6,7 +6,7 @@ import { aligned, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { SendReason } from '../ops/diagnostics.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
-import { type ModelTensor, type RowAxis, withRows, withSize } from '../repository/signature/row-axis.ts';
+import { type ModelTensor, type RowAxis, reshape, withRows } from '../repository/signature/row-axis.ts';
 import { cutOutput, lengthOf, paddedLength, pushPadded, sizeBefore } from './padding.ts';
 import type { OutputTensor, QueuedRequest } from './queued-request.ts';
 import { copyRuns } from './stripes.ts';
@@ -56,7 +56,7 @@ export function gather(
   const places: TensorPlace[] = [];
   const chunks: Uint8Array[] = [];
   let end = 0;
-  for (const [index, { name, datatype, rowAxis = 0, modelShape }] of inputs.entries()) {
+  for (const [index, { name, datatype, shape: declared, rowAxis = 0, modelShape }] of inputs.entries()) {
     const offset = aligned(end);
     if (offset > end) chunks.push(PADDING.subarray(0, offset - end));
     end = offset;
@@ -83,7 +83,7 @@ export function gather(
     }
     const one = padded === undefined || length === undefined ? first : first.with(padded.axis, length);
     const seen = axis === 'rows' ? withRows(one, batch.rows, rowAxis) : one;
-    const shape = modelShape === undefined ? seen : withSize(modelShape, seen[0] ?? 1);
+    const shape = modelShape === undefined ? seen : reshape(seen, declared, modelShape);
     if (
       end - offset !== (elementCount(shape) ?? 0) * (DATATYPE_BYTES[datatype] ?? Number.NaN) &&
       datatype !== 'BYTES'

@@ -1,9 +1,10 @@
 /** The answer of a run: its outputs, read from the mailbox in the shapes that clients see, and where its time went. */
 
+import { elementCount } from '../../wire/tensor.ts';
 import type { Mailbox } from '../../worker/mailbox.ts';
 import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
-import { type ModelTensor, withSize } from '../repository/signature/row-axis.ts';
+import { type ModelTensor, reshape } from '../repository/signature/row-axis.ts';
 
 /** Reads all outputs at once; each is a view of these bytes. */
 export async function readAnswer(
@@ -36,11 +37,13 @@ export async function readAnswer(
   };
 }
 
-/** Outputs with the shapes that clients see. */
+/** Outputs with the shapes that clients see. A shape always describes its bytes, whatever the configuration says. */
 function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] = []): readonly OutputTensor[] {
   if (!specs.some(({ modelShape }) => modelShape !== undefined)) return outputs;
   return outputs.map((output) => {
     const spec = specs.find(({ name }) => name === output.name);
-    return spec?.modelShape === undefined ? output : { ...output, shape: withSize(spec.shape, output.shape[0] ?? 1) };
+    if (spec?.modelShape === undefined) return output;
+    const shape = reshape(output.shape, spec.modelShape, spec.shape);
+    return elementCount(shape) === elementCount(output.shape) ? { ...output, shape } : output;
   });
 }

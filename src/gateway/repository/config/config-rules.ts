@@ -88,13 +88,30 @@ function checkReshape(
     refuse(path, `${what}: reshape says what the model has for dims, which are missing`);
     return;
   }
-  const [ours, theirs] = [elementCount(dims), elementCount(reshape.shape)];
-  if (ours === undefined || theirs === undefined || [...dims, ...reshape.shape].some((size) => size < 0)) {
-    refuse(path, `${what}: only fixed sizes can be reshaped, got dims [${dims}] and shape [${reshape.shape}]`);
-  } else if (ours !== theirs) {
-    const text = `${what}: dims [${dims}] have ${ours} elements, the shape [${reshape.shape}] of reshape has ${theirs}: they must have as many`;
-    refuse(path, text);
+  const [ours, theirs] = [fixedParts(dims), fixedParts(reshape.shape)];
+  const sides = `dims [${dims}] and the shape [${reshape.shape}] of reshape`;
+  if (ours.length !== theirs.length) {
+    refuse(
+      path,
+      `${what}: ${sides} have ${ours.length - 1} and ${theirs.length - 1} open sizes: expected equal numbers`,
+    );
+    return;
   }
+  const differs = ours.findIndex((count, index) => count !== theirs[index]);
+  if (differs < 0) return;
+  const where = ours.length === 1 ? '' : ' between the same open sizes';
+  const text = `${what}: ${sides} have ${ours[differs]} and ${theirs[differs]} elements${where}: expected equal numbers`;
+  refuse(path, text);
+}
+
+/** Element counts of the fixed sizes before, between and after the open ones: equal parts keep each open size what it is. */
+function fixedParts(shape: readonly number[]): readonly (number | undefined)[] {
+  const parts: number[][] = [[]];
+  for (const size of shape) {
+    if (size < 0) parts.push([]);
+    else parts.at(-1)?.push(size);
+  }
+  return parts.map(elementCount);
 }
 
 /** More would be as many threads, each with a session and its own copy of what a run needs. */
@@ -152,16 +169,16 @@ function checkOptimization({ optimization, instance_group: groups }: ModelConfig
     const path = at('execution_accelerators', 'gpu_execution_accelerator', index);
     const keys = Object.keys(parameters);
     if (!ACCELERATED.includes(name)) {
-      warn(path, `the accelerator '${name}' has no effect: known are ${ACCELERATED.join(', ')}`);
+      warn(path, `gpu_execution_accelerator '${name}' has no effect: known are ${ACCELERATED.join(', ')}`);
     } else if (keys.length > 0) {
-      const text = `the accelerator '${name}' is not used, because its parameters (${keys.join(', ')}) cannot be set from Node: remove them, or set tensorgate.execution_providers`;
+      const text = `gpu_execution_accelerator '${name}' is not used, because its parameters (${keys.join(', ')}) cannot be set from Node: remove them, or set tensorgate.execution_providers`;
       warn(path, text);
     } else if (groups.length > 0 && groups.every(({ kind }) => kind === 'KIND_CPU')) {
-      warn(path, `the accelerator '${name}' is of GPUs, and every instance is of KIND_CPU`);
+      warn(path, `gpu_execution_accelerator '${name}' is of GPUs, and every instance is of KIND_CPU`);
     }
   }
   for (const [index, { name }] of cpu.entries()) {
-    const text = `the accelerator '${name}' has no effect: on CPUs ONNX Runtime's own kernels run`;
+    const text = `cpu_execution_accelerator '${name}' has no effect: on CPUs ONNX Runtime's own kernels run`;
     warn(at('execution_accelerators', 'cpu_execution_accelerator', index), text);
   }
 }
@@ -208,7 +225,15 @@ function checkRest(config: ModelConfig, { refuse, warn }: Sink): void {
     if ((config[field]?.length ?? 0) > 0) refuse([field], `${field} is not supported: requests are not ragged here`);
   }
   if ((config.model_operations?.op_library_filename?.length ?? 0) > 0) {
-    refuse(['model_operations'], "libraries of operators cannot be loaded by ONNX Runtime's binding for Node");
+    refuse(
+      ['model_operations'],
+      "op_library_filename: libraries of operators cannot be loaded by ONNX Runtime's binding for Node",
+    );
+  }
+  if ((config.model_repository_agents?.agents?.length ?? 0) > 0) {
+    const text =
+      'repository agents are not supported: files are loaded as they lie in the repository, neither checked nor decrypted; do that before, and remove this';
+    refuse(['model_repository_agents'], text);
   }
   if (config.model_transaction_policy?.decoupled === true) {
     refuse(['model_transaction_policy'], 'decoupled is not supported: an ONNX model gives one answer; remove it');

@@ -34,10 +34,19 @@ export const dims = z.array(int64(-1));
 
 export const dataType = z.enum(DATA_TYPES);
 
+/** Protobuf cannot tell its default value from an omitted field, so it means an omitted field in every form. */
+export const optionalDataType = z
+  .enum([...DATA_TYPES, 'TYPE_INVALID'])
+  .optional()
+  .transform((type) => (type === 'TYPE_INVALID' ? undefined : type));
+
+/** A count whose 0 means an omitted field, as in protobuf. */
+export const countOr = (omitted: number) => natural.default(omitted).transform((count) => count || omitted);
+
 /** Triton writes `{string_value: "1"}`; a plain scalar means the same. */
 export const parameter = z
   .union([
-    z.strictObject({ string_value: z.string() }).transform(({ string_value }) => string_value),
+    z.strictObject({ string_value: z.string().default('') }).transform(({ string_value }) => string_value),
     z.string(),
     z.number(),
     z.boolean(),

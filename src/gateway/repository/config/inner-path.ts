@@ -6,5 +6,5 @@ export const INNER_PATH = "expected a relative path without '..' and backslashes
 
 export function isInnerPath(file: string): boolean {
   if (file.includes('\\') || file.includes('\0') || path.posix.isAbsolute(file)) return false;
-  return file.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
+  return file.split('/').every((segment) => segment !== '' && segment !== '..');
 }

@@ -7,13 +7,14 @@ import { z } from 'zod';
 import { VERSION_NUMBER } from '../version-number.ts';
 import {
   byName,
+  countOr,
   dataType,
   dims,
   int64,
   NO_EFFECT,
   natural,
+  optionalDataType,
   parameter,
-  positive,
   quote,
   REFUSED,
   texts,
@@ -22,9 +23,14 @@ import { INNER_PATH, isInnerPath } from './inner-path.ts';
 import { tensorgateSection } from './own-section.ts';
 import { dynamicBatching, ensembleScheduling, sequenceBatching } from './scheduling-schema.ts';
 
+const DEFAULT_MODEL_FILENAME = 'model.onnx';
+
 const instanceGroup = z.strictObject({
   name: z.string().optional().describe('Ignored: Triton names every group, and clients send the name back.'),
-  count: positive.optional().describe('Instances on the CPU, or on each of `gpus`.'),
+  count: natural
+    .optional()
+    .transform((count) => count || undefined)
+    .describe('Instances on the CPU, or on each of `gpus`. 0, or omitted: the default.'),
   kind: z
     .enum(['KIND_AUTO', 'KIND_CPU', 'KIND_GPU'], {
       error: 'expected KIND_AUTO, KIND_CPU or KIND_GPU; KIND_MODEL is for backends that place a model themselves',
@@ -51,7 +57,7 @@ const instanceGroup = z.strictObject({
 
 const tensor = {
   name: z.string().min(1),
-  data_type: dataType.optional(),
+  data_type: optionalDataType,
   dims: dims
     .optional()
     .describe('Sizes of the axes, -1 for an open size; without the batch axis if `max_batch_size` is above 0.'),
@@ -176,7 +182,7 @@ export const MODEL_CONFIG = z.strictObject({
     .union(
       [
         z.strictObject({ all: z.strictObject({}) }),
-        z.strictObject({ latest: z.strictObject({ num_versions: positive.default(1) }) }),
+        z.strictObject({ latest: z.strictObject({ num_versions: countOr(1) }) }),
         z.strictObject({ specific: z.strictObject({ versions: z.array(VERSION_NUMBER).min(1) }) }),
       ],
       { error: 'expected all: {}, latest: { num_versions: N } or specific: { versions: [N, …] }' },
@@ -195,8 +201,9 @@ export const MODEL_CONFIG = z.strictObject({
     .describe('Answer repeated requests without running the model.'),
   default_model_filename: z
     .string()
+    .default(DEFAULT_MODEL_FILENAME)
+    .transform((file) => file || DEFAULT_MODEL_FILENAME)
     .refine(isInnerPath, INNER_PATH)
-    .default('model.onnx')
     .describe('The ONNX file in the directory of a version, or in a folder there.'),
   cc_model_filenames: texts.optional().describe(NO_EFFECT),
   metric_tags: texts.optional().describe(NO_EFFECT),
@@ -217,6 +224,12 @@ export const MODEL_CONFIG = z.strictObject({
     .strictObject({ decoupled: z.boolean().optional() })
     .optional()
     .describe('`decoupled: true` is refused: an ONNX model gives one answer.'),
+  model_repository_agents: z
+    .strictObject({
+      agents: z.array(z.strictObject({ name: z.string().optional(), parameters: texts.optional() })).optional(),
+    })
+    .optional()
+    .describe(REFUSED),
   model_metrics: z.looseObject({}).optional().describe(NO_EFFECT),
   tensorgate: tensorgateSection.prefault({}).describe('Fields that Triton does not have.'),
 });

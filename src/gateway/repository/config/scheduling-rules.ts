@@ -59,6 +59,10 @@ export function checkScheduling(config: ModelConfig, content: unknown, { refuse,
       const text = 'iterative sequences are of models that ask to be run again, which ONNX models do not';
       refuse(['sequence_batching', 'iterative_sequence'], text);
     }
+    if (sequences.oldest?.preserve_ordering === true) {
+      const text = 'preserve_ordering has no effect: the requests of a sequence are always answered in order';
+      warn(['sequence_batching', 'oldest', 'preserve_ordering'], text);
+    }
     if (config.response_cache?.enable === true) {
       refuse(['response_cache', 'enable'], 'answers of a sequence depend on its past: they cannot be cached');
     }
@@ -82,11 +86,23 @@ export function checkScheduling(config: ModelConfig, content: unknown, { refuse,
     if (config.instance_group.length > 0) {
       refuse(['instance_group'], 'an ensemble has no instances; its steps have');
     }
-    if (has(content, 'default_model_filename')) {
+    if (has(content, 'default_model_filename') && content['default_model_filename'] !== '') {
       refuse(['default_model_filename'], 'an ensemble has no file of its own: remove it');
     }
     if (config.platform !== 'ensemble' && isText(config.platform)) {
       refuse(['platform'], `ensemble_scheduling is of the platform ensemble, got ${config.platform}`);
+    }
+    if ((ensemble.max_inflight_requests ?? 0) > 0) {
+      const text =
+        'max_inflight_requests has no effect: a step gets one request for each request of the ensemble; tensorgate.max_ensemble_requests bounds them';
+      warn(['ensemble_scheduling', 'max_inflight_requests'], text);
+    }
+    for (const kind of ['input', 'output'] as const) {
+      for (const [index, { name, reshape }] of config[kind].entries()) {
+        if (reshape === undefined) continue;
+        const text = `${kind} '${name}': an ensemble passes tensors on unchanged: remove reshape, or set it for the models of the steps`;
+        refuse([kind, index, 'reshape'], text);
+      }
     }
     for (const [index, { model_namespace }] of ensemble.step.entries()) {
       if (!isText(model_namespace)) continue;

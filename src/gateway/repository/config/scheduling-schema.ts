@@ -2,7 +2,18 @@
 
 import { z } from 'zod';
 import { VERSION_NUMBER } from '../version-number.ts';
-import { byName, dataType, dims, int64, NO_EFFECT, natural, positive, REFUSED } from './config-values.ts';
+import {
+  byName,
+  countOr,
+  dataType,
+  dims,
+  int64,
+  NO_EFFECT,
+  natural,
+  optionalDataType,
+  positive,
+  REFUSED,
+} from './config-values.ts';
 
 const queuePolicy = z
   .strictObject({
@@ -77,17 +88,16 @@ const sequenceControl = z.strictObject({
   int32_false_true: z.array(z.int()).length(2).optional(),
   fp32_false_true: z.array(z.number()).length(2).optional(),
   bool_false_true: z.array(z.boolean()).length(2).optional(),
-  data_type: dataType
-    .optional()
-    .describe(
-      'Datatype of the correlation id: `TYPE_UINT64`, `TYPE_INT64`, `TYPE_UINT32`, `TYPE_INT32` or `TYPE_STRING`.',
-    ),
+  data_type: optionalDataType.describe(
+    'Datatype of the correlation id: `TYPE_UINT64`, `TYPE_INT64`, `TYPE_UINT32`, `TYPE_INT32` or `TYPE_STRING`.',
+  ),
 });
 
 export const sequenceBatching = z.strictObject({
-  max_sequence_idle_microseconds: int64(1)
+  max_sequence_idle_microseconds: int64(0)
     .default(1_000_000)
-    .describe('A sequence without a request for this time is forgotten.'),
+    .transform((time) => time || 1_000_000)
+    .describe('A sequence without a request for this time is forgotten. 0, or omitted: one second.'),
   control_input: z.array(z.strictObject({ name: z.string(), control: z.array(sequenceControl).min(1) })).default([]),
   state: z.array(sequenceState).default([]),
   direct: z
@@ -98,10 +108,10 @@ export const sequenceBatching = z.strictObject({
     .optional(),
   oldest: z
     .strictObject({
-      max_candidate_sequences: positive.default(1_024),
+      max_candidate_sequences: countOr(1_024),
       preferred_batch_size: z.array(positive).default([]),
       max_queue_delay_microseconds: int64(0).default(0),
-      preserve_ordering: z.boolean().default(false),
+      preserve_ordering: z.boolean().default(false).describe(NO_EFFECT),
     })
     .optional(),
   iterative_sequence: z.boolean().optional().describe(REFUSED),
@@ -122,7 +132,5 @@ export const ensembleScheduling = z.strictObject({
       }),
     )
     .min(1),
-  max_inflight_requests: natural
-    .optional()
-    .describe("Triton's limit of requests in flight per step; here it is always one per request."),
+  max_inflight_requests: natural.optional().describe(NO_EFFECT),
 });

@@ -75,6 +75,10 @@ function found(tensors: readonly Candidate[]): Padding | undefined {
       input.rowAxis === undefined && String(openAxes(input)) === String(USUAL_AXIS) && axes[USUAL_AXIS] === name,
   );
   if (name === undefined || !isOne) return undefined;
+  const reshaped = long.find(({ input }) => input.modelShape !== undefined);
+  if (reshaped !== undefined) {
+    return { kind: 'off', reason: `input '${reshaped.input.name}' has another shape inside the model (reshape)` };
+  }
   const mask = long.find(({ input }) => isMask(input.name));
   if (mask === undefined) {
     const reason =
@@ -109,7 +113,8 @@ function declared(tensors: readonly Candidate[], values: ReadonlyMap<string, num
   for (const { input, index, axes } of tensors) {
     const axis = name === undefined || name === '' ? -1 : axes.indexOf(name);
     const filler = fillerOf(input.datatype, 0);
-    if (padded.has(index) || input.rowAxis !== undefined || filler === undefined) continue;
+    if (padded.has(index) || input.rowAxis !== undefined || input.modelShape !== undefined) continue;
+    if (filler === undefined) continue;
     if (!openAxes(input).includes(axis)) continue;
     padded.set(index, { axis, filler });
   }
@@ -126,6 +131,9 @@ function declaredAxis(input: ModelTensor, axes: readonly string[], name: string 
   if (rowAxis !== undefined) {
     const where = rowAxis === 'shared' ? 'has one value for all rows' : `has its rows on axis ${rowAxis}`;
     throw new ModelConfigError(`${what} ${where}: only inputs with rows on axis 0 are padded`);
+  }
+  if (input.modelShape !== undefined) {
+    throw new ModelConfigError(`${what} has another shape inside the model (reshape): its length axis is not known`);
   }
   const named = name === undefined || name === '' ? -1 : axes.indexOf(name);
   const axis = open.includes(named) ? named : open[0];

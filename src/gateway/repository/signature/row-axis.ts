@@ -15,7 +15,7 @@ export interface AxisDoubt {
 export interface ModelTensor extends TensorSpec {
   /** Absent: axis 0. It means nothing where the model does not batch. */
   readonly rowAxis?: RowAxis;
-  /** Shape inside the model if it differs from the shape that clients see (`reshape`). Same element count; -1 is the batch axis in both. */
+  /** Shape inside the model if it differs from the shape that clients see (`reshape`): the same elements, and the same open sizes in order. */
   readonly modelShape?: Shape;
   /** Value of each element in made-up requests; absent: any value. */
   readonly probeValue?: number;
@@ -37,6 +37,13 @@ export function shapeOfRows(row: Shape, rows: number, rowAxis: RowAxis = 0): Sha
 export function withRows(shape: Shape, rows: number, rowAxis: RowAxis = 0): Shape {
   if (rowAxis === 0) return [rows, ...shape.slice(1)];
   return rowAxis === 'shared' ? shape : shape.with(rowAxis, rows);
+}
+
+/** A shape that fits `from`, in the form of `to`. The open sizes of both correspond in order. */
+export function reshape(shape: Shape, from: Shape, to: Shape): Shape {
+  const sizes = shape.filter((_, axis) => from[axis] === -1);
+  let next = 0;
+  return to.map((size) => (size === -1 ? (sizes[next++] ?? size) : size));
 }
 
 /** Gives every open axis of `shape` the size. */

@@ -135,8 +135,8 @@ describe('a refusal says where, and suggests similar names', () => {
     },
     {
       name: 'a number that is too small',
-      text: 'instance_group:\n- count: 0\n',
-      problem: /^config\.yaml:2:10: instance_group\.0\.count: .*>=1/,
+      text: 'instance_group:\n- count: -1\n',
+      problem: /^config\.yaml:2:10: instance_group\.0\.count: .*>=0/,
     },
     { name: 'a negative size', text: 'max_batch_size: -1', problem: /^config\.yaml:1:17: max_batch_size: .*>=0/ },
     {
@@ -266,8 +266,8 @@ describe("Triton's config.pbtxt", () => {
     expect(remarksOf('input [ {\n  nam: "x"\n} ]').problems).toEqual([
       "f:2:3: nam: there is no such field; did you mean 'name'?",
     ]);
-    expect(remarksOf('max_batch_size: 4\ninstance_group { count: 0 }').problems).toEqual([
-      expect.stringMatching(/^f:2:25: instance_group\.0\.count: .*>=1/),
+    expect(remarksOf('max_batch_size: 4\ninstance_group { count: -1 }').problems).toEqual([
+      expect.stringMatching(/^f:2:25: instance_group\.0\.count: .*>=0/),
     ]);
     expect(remarksOf('\nbackend: "python"').problems).toEqual([
       "f:2:10: backend: expected onnxruntime, the only backend here, got 'python': export the model to ONNX, or omit backend if it already is one",
@@ -316,12 +316,24 @@ describe('what fits only together', () => {
         instance_group { count: 1 }`,
       problem: 'an ensemble has no instances',
     },
+    {
+      text: `ensemble_scheduling { step { model_name: "a" input_map { key: "x" value: "y" } output_map { key: "z" value: "w" } } }
+        input { name: "y" dims: [1] reshape { shape: [] } }`,
+      problem: "input 'y': an ensemble passes tensors on unchanged: remove reshape",
+    },
     { text: 'input { name: "x" } input { name: "x" }', problem: "f:1:35: input 'x' is there twice: keep one" },
     {
       text: 'input { name: "x" dims: [4] reshape { shape: [2, 3] } }',
-      problem: 'dims [4] have 4 elements, the shape [2,3]',
+      problem: 'dims [4] and the shape [2,3] of reshape have 4 and 6 elements',
     },
-    { text: 'input { name: "x" dims: [-1] reshape { shape: [-1, 1] } }', problem: 'only fixed sizes can be reshaped' },
+    {
+      text: 'input { name: "x" dims: [-1, 4] reshape { shape: [8] } }',
+      problem: 'dims [-1,4] and the shape [8] of reshape have 1 and 0 open sizes',
+    },
+    {
+      text: 'input { name: "x" dims: [2, 4, -1, 6] reshape { shape: [8, -1, 2, 6] } }',
+      problem: 'have 6 and 12 elements between the same open sizes',
+    },
     { text: 'input { name: "x" reshape { } }', problem: 'for dims, which are missing' },
     {
       text: 'max_batch_size: 4 model_warmup { name: "s" batch_size: 5 }',
@@ -368,6 +380,7 @@ describe('what Triton has and this server has not', () => {
     { text: 'batch_input { kind: BATCH_ELEMENT_COUNT }', about: 'batch_input is not supported' },
     { text: 'batch_output { target_name: "x" }', about: 'batch_output is not supported' },
     { text: 'model_operations { op_library_filename: "x.so" }', about: 'libraries of operators' },
+    { text: 'model_repository_agents { agents { name: "checksum" } }', about: 'repository agents are not supported' },
     { text: 'model_transaction_policy { decoupled: true }', about: 'decoupled is not supported' },
     { text: 'instance_group { passive: true }', about: 'a passive instance' },
     { text: 'instance_group { kind: KIND_MODEL }', about: 'expected KIND_AUTO, KIND_CPU or KIND_GPU' },
@@ -393,12 +406,13 @@ describe('what Triton has and this server has not', () => {
     { text: 'optimization { eager_batching: true }', about: 'eager_batching has no effect' },
     {
       text: 'optimization { execution_accelerators { cpu_execution_accelerator { name: "openvino" } } }',
-      about: "the accelerator 'openvino' has no effect",
+      about: "cpu_execution_accelerator 'openvino' has no effect",
     },
     {
       text: 'optimization { execution_accelerators { gpu_execution_accelerator { name: "auto_io" } } }',
-      about: "the accelerator 'auto_io' has no effect",
+      about: "gpu_execution_accelerator 'auto_io' has no effect",
     },
+    { text: 'sequence_batching { oldest { preserve_ordering: true } }', about: 'preserve_ordering has no effect' },
     { text: 'dynamic_batching { preserve_ordering: true }', about: 'preserve_ordering has no effect' },
     { text: 'max_batch_size: 0 dynamic_batching { }', about: 'dynamic_batching joins nothing' },
     { text: 'parameters { key: "owner" value { string_value: "us" } }', about: 'parameters.owner has no effect' },
@@ -410,6 +424,10 @@ describe('what Triton has and this server has not', () => {
       text: `ensemble_scheduling { step { model_name: "a" input_map { key: "x" value: "y" } output_map { key: "z" value: "w" } } }
         model_warmup { name: "w" }`,
       about: 'model_warmup has no effect',
+    },
+    {
+      text: `ensemble_scheduling { max_inflight_requests: 4 step { model_name: "a" input_map { key: "x" value: "y" } output_map { key: "z" value: "w" } } }`,
+      about: 'max_inflight_requests has no effect',
     },
     {
       text: `sequence_batching { state { input_name: "a" output_name: "b" data_type: TYPE_FP32 dims: 1

@@ -371,7 +371,7 @@ describe('labels', () => {
     );
   });
 
-  test.each(['../labels.txt', '/etc/hostname', 'a/../b.txt', 'a\\b.txt', './a'])(
+  test.each(['../labels.txt', '/etc/hostname', 'a/../b.txt', 'a\\b.txt', 'a//b'])(
     'lie beside the configuration, and not at %s',
     async (name) => {
       await expect(
