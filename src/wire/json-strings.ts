@@ -6,7 +6,6 @@ import { JsonTensorError } from './json-tensor.ts';
 
 /** Bytes that a copy by the engine is worth. */
 const NATIVE_COPY_BYTES = 64;
-const REPLACEMENT = 0xfffd;
 
 /** The most bytes of BYTES in raw form that strings make whose array takes `jsonBytes`. */
 export function mostStringBytes(elements: number, jsonBytes: number): number {
@@ -99,9 +98,13 @@ export class JsonStrings implements JsonElements {
     const low = isHighSurrogate(unit) && this.#bytes[at + 6] === Byte.BACKSLASH ? this.#unitAt(at + 6) : -1;
     const isPair = low >= 0xdc00 && low <= 0xdfff;
     const code = isPair ? 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00) : unit;
-    // Half of a pair is no character, and UTF-8 cannot hold it.
-    const isHalf = code >= 0xd800 && code <= 0xdfff;
-    this.#append(Buffer.from(String.fromCodePoint(isHalf ? REPLACEMENT : code)));
+    if (code >= 0xd800 && code <= 0xdfff) {
+      const unpaired = this.#bytes.toString('latin1', at, at + 6);
+      throw new JsonTensorError(
+        `element ${index} is not UTF-8: ${unpaired} is half of a surrogate pair, at byte ${at}`,
+      );
+    }
+    this.#append(Buffer.from(String.fromCodePoint(code)));
     return at + (isPair ? 12 : 6);
   }
 

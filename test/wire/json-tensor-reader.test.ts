@@ -74,7 +74,6 @@ describe('elements in JSON', () => {
           (values, sizes, spaces, bytes) => {
             const texts = values.map(textOf);
             const raw = read(nested(texts, sizes, spaces), datatype, [values.length], bytes);
-            // Half of a pair of surrogates becomes U+FFFD either way.
             expect(Buffer.from(raw)).toEqual(Buffer.from(jsonToRaw(datatype, values)));
           },
         ),
@@ -135,6 +134,10 @@ describe('elements in JSON', () => {
     ['["a","\\q"]', 'BYTES', 'element 1 has an invalid escape, at byte 12'],
     ['["a","\\u12g4"]', 'BYTES', 'element 1 has an invalid escape, at byte 12'],
     ['["a","\n"]', 'BYTES', 'element 1 has a control character, at byte 12: write it as \\u00XX'],
+    ['["a","\\ud800"]', 'BYTES', 'element 1 is not UTF-8: \\ud800 is half of a surrogate pair, at byte 12'],
+    ['["\\udc00","a"]', 'BYTES', 'element 0 is not UTF-8: \\udc00 is half of a surrogate pair'],
+    ['["\\ud800\\ud800","a"]', 'BYTES', 'element 0 is not UTF-8: \\ud800 is half of a surrogate pair'],
+    ['["\\uD800x","a"]', 'BYTES', 'element 0 is not UTF-8: \\uD800 is half of a surrogate pair'],
     ['[1 2]', 'FP32', "2 follows behind element 0, at byte 9, expected ',' or ']'"],
     [`${'['.repeat(99)}1`, 'FP32', 'an array comes before element 0, at byte 70, expected at most 64 nested arrays'],
     ['[1}', 'FP32', "} follows behind element 0, at byte 8, expected ',' or ']'"],

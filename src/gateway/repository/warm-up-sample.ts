@@ -1,6 +1,7 @@
 /** Triton's `ModelWarmup`: requests that a model is to run before it serves, compared with what it takes. */
 
-import { BytesTensorError, checkBytesTensor } from '../../wire/bytes-tensor.ts';
+import { isUtf8 } from 'node:buffer';
+import { BytesTensorError, decodeBytesTensor } from '../../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { type ModelConfig, ModelConfigError } from './config/model-config.ts';
 import { nameOfWarmUp } from './config/warm-up-name.ts';
@@ -124,9 +125,16 @@ function readRow(
     if (bytes.byteLength === data.byteLength) return bytes;
     throw problem(`has ${bytes.byteLength} bytes, expected ${data.byteLength} for ${datatype} [${shape}]`);
   }
+  const index = decodeTexts(bytes, elementCount(shape) ?? 0, problem).findIndex(
+    (text) => text.includes(0) || !isUtf8(text),
+  );
+  if (index < 0) return bytes;
+  throw problem(`has an element ${index} that is not valid UTF-8 without NUL, which a string tensor must be`);
+}
+
+function decodeTexts(bytes: Uint8Array, count: number, problem: (text: string) => ModelConfigError): Uint8Array[] {
   try {
-    checkBytesTensor(bytes, elementCount(shape) ?? 0);
-    return bytes;
+    return decodeBytesTensor(bytes, count);
   } catch (error) {
     throw error instanceof BytesTensorError ? problem(`is no tensor of texts: ${error.message}`) : error;
   }

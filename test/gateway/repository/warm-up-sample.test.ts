@@ -178,4 +178,14 @@ describe('a sample is refused', () => {
     await expect(resolve([sample], more, { files })).rejects.toThrow(ModelConfigError);
     await expect(resolve([sample], more, { files })).rejects.toThrow(problem);
   });
+
+  test.each([
+    { what: 'NUL', text: Buffer.from('a\0') },
+    { what: 'no UTF-8', text: Buffer.of(0xff) },
+  ])('with a file whose texts ONNX Runtime cannot hold: $what', async ({ text }) => {
+    const files = { f: encodeBytesTensor([Buffer.from('a'), text]) };
+    await expect(resolve([{ inputs: { ...INPUTS, text: texts } }], {}, { files })).rejects.toThrow(
+      'f has an element 1 that is not valid UTF-8 without NUL',
+    );
+  });
 });
