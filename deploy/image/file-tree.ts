@@ -32,6 +32,8 @@ const USER = { name: 'tensorgate', id: 10_001 } as const;
 /** For development by the lock file: the npm package brings its files for Linux, and the image those for its own platform. */
 const ONNX_RUNTIME = 'node_modules/onnxruntime-node';
 const ORT = `app/${ONNX_RUNTIME}/bin/napi-v6`;
+/** Of glibc: Debian's essential package libc-bin has it. */
+const C_LOCALE = '/usr/lib/locale/C.utf8';
 /** For compilers and debuggers, not for running. */
 const NOT_RUN = /\.map$|\.d\.[cm]?ts$/;
 
@@ -103,6 +105,14 @@ export const STEPS: readonly Step[] = [
         write(path.join(target, 'var/lib/dpkg/status.d', name), `${status}\n`);
         copy(copyright, path.join(target, 'usr/share/doc', name, 'copyright'));
       }
+    },
+  },
+  {
+    what: 'add the locales that text models name',
+    take({ target }) {
+      copy(C_LOCALE, path.join(target, C_LOCALE));
+      // ONNX Runtime's default for StringNormalizer. It uses only the classes and cases of letters, which the two share.
+      fs.symlinkSync(path.basename(C_LOCALE), path.join(target, path.dirname(C_LOCALE), 'en_US.utf8'));
     },
   },
   {

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import type { InferenceSession } from 'onnxruntime-node';
 import { messageOf } from '../error-message.ts';
 import type { RewrittenModel } from '../onnx/model-rewriting.ts';
+import { describeRefusal } from './model-refusal.ts';
 import { externalWeights, type ModelSource, readModelSource } from './model-source.ts';
 import { findOnnxRuntime } from './onnx-runtime-package.ts';
 import type { ExecutionProvider, ProviderRefusal, SessionSpec } from './protocol.ts';
@@ -53,7 +54,7 @@ async function openWith({ model }: ModelSource, spec: SessionSpec): Promise<Open
           : await InferenceSession.create(model, withWeights(options, spec));
       return { session, provider, refusals };
     } catch (error) {
-      const reason = messageOf(error);
+      const reason = describeRefusal(error);
       // A model that the CPU provider refuses is broken for all providers; the CPU provider's text helps most.
       if (provider === 'cpu' && refusals.length === 0) throw new Error(reason, { cause: error });
       refusals.push({ provider, reason });

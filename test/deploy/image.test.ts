@@ -4,6 +4,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { lowerCaseModel } from '../support/onnx-models.ts';
+import { Repository } from '../support/repository.ts';
 import { runProgram } from '../support/run-program.ts';
 import { startServer } from '../support/server.ts';
 import { HEALTH, StockClient } from '../support/stock-client.ts';
@@ -150,4 +152,22 @@ describe('the file tree', () => {
     const sum = new Float32Array(Uint8Array.from(probabilities).buffer).reduce((all, each) => all + each, 0);
     expect(sum).toBeCloseTo(1, 3);
   });
+
+  test.skipIf(why !== undefined)(
+    'serves text models with ONNX Runtime’s default locale, and with C.UTF-8',
+    async () => {
+      using repository = new Repository({ usual: lowerCaseModel(), plain: lowerCaseModel('C.UTF-8') });
+      fs.chmodSync(repository.directory, 0o755);
+      const config = readDockerfile(path.join(ROOT, 'Dockerfile'));
+      const command = containerCommand({ tree, models: repository.directory, config });
+      await using server = await startServer('/models', { command });
+      using client = new StockClient(`127.0.0.1:${server.grpcPort}`);
+      for (const name of ['usual', 'plain']) {
+        const contents = { bytes_contents: [Buffer.from('HÉLLO ÄÖ')] };
+        const inputs = [{ name: 'input', datatype: 'BYTES', shape: ['1'], contents }];
+        const { outputs } = await client.infer({ model_name: name, inputs });
+        expect(outputs[0].contents.bytes_contents.map(String)).toEqual(['héllo äö']);
+      }
+    },
+  );
 });

@@ -54,6 +54,19 @@ export function identityModel(
   });
 }
 
+/** `output` is `input`, BYTES, in lower case. ONNX Runtime opens the locale when it opens the model; by default en_US.UTF-8. */
+export function lowerCaseModel(locale?: string): Uint8Array {
+  const attributes = [
+    string('case_change_action', 'LOWER'),
+    ...(locale === undefined ? [] : [string('locale', locale)]),
+  ];
+  return model({
+    inputs: [{ name: 'input', datatype: 'BYTES', axes: ['texts'] }],
+    outputs: [{ name: 'output', datatype: 'BYTES', axes: ['kept'] }],
+    nodes: [node('StringNormalizer', ['input'], ['output'], attributes)],
+  });
+}
+
 /** `output` is `input + offset`, both FP32 [batch,1]: an answer shows which model made it. */
 export function additionModel(offset: number): Uint8Array {
   return model({
@@ -570,6 +583,10 @@ function integer(name: string, i: number): Attribute {
   return { name, type: AttributeType.INT, i };
 }
 
+function string(name: string, value: string): Attribute {
+  return { name, type: AttributeType.STRING, s: Buffer.from(value) };
+}
+
 function integers(name: string, ints: readonly number[]): Attribute {
   return { name, type: AttributeType.INTS, ints: [...ints] };
 }
@@ -593,6 +610,23 @@ function valueInfo({ name, datatype, axes }: Port): ValueInfo {
     typeof axis === 'number' ? { dimValue: axis } : axis === '' ? {} : { dimParam: axis },
   );
   return { name, type: { tensorType: { elemType: DATA_TYPES[datatype], shape: { dim } } } };
+}
+
+/** `output` is `input` times a matrix that lies in a file beside the model. */
+export function externalMatrixModel(rows: number, columns: number, location: string): Uint8Array {
+  const matrix = {
+    name: 'matrix',
+    dims: [rows, columns],
+    dataType: DataType.FLOAT,
+    dataLocation: onnx.TensorProto.DataLocation.EXTERNAL,
+    externalData: [{ key: 'location', value: location }],
+  };
+  return model({
+    inputs: [fp32('input', ['batch', rows])],
+    outputs: [fp32('output', ['batch', columns])],
+    nodes: [node('MatMul', ['input', 'matrix'], ['output'])],
+    initializers: [matrix],
+  });
 }
 
 /** The model with the values of an initializer in a file beside it, from its first byte on. */
