@@ -229,6 +229,9 @@ export class RunnerProcess {
   }
 }
 
+const LOAD_LIMIT_HINT =
+  ', which is the limit for a load (--runner-start-timeout-ms): raise it if the model is large or its disk slow';
+
 /** @throws LoadError where it is no success */
 function loadedOf(reply: FromRunner | ({ kind: 'ended' } & RunnerEnd)): LoadedInstance {
   switch (reply.kind) {
@@ -237,7 +240,9 @@ function loadedOf(reply: FromRunner | ({ kind: 'ended' } & RunnerEnd)): LoadedIn
     case 'load-failed':
       throw new LoadError(reply.message);
     case 'ended':
-      throw new LoadError(`the runner ended while loading the model: ${reply.cause}`);
+      throw new LoadError(
+        `the runner ended while loading the model: ${reply.cause}${reply.timedOut ? LOAD_LIMIT_HINT : ''}`,
+      );
     default:
       throw new LoadError(`the runner answered a load with '${reply.kind}'`);
   }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { tenantsBy } from '../batch/tenants.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { defaultInstances, usableCores } from '../ops/machine-capacity.ts';
+import { usableCores } from '../ops/machine-capacity.ts';
 import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
 import { parseModelConfig, readModelConfig } from '../repository/config/config-file.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/config/model-config.ts';
@@ -14,6 +14,7 @@ import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { modelFileProblem } from '../repository/model-file.ts';
 import type { ModelFolder } from '../repository/model-repository.ts';
 import { neededOutputs } from '../repository/signature/model-signature.ts';
+import { instanceDefaults } from './instance-defaults.ts';
 import type { ModelPlan, VersionLimits } from './planned-version.ts';
 
 /** The server's limits and providers, for models without their own. */
@@ -76,19 +77,23 @@ export async function planModel(
   if (versions.length === 0) {
     throw new ModelConfigError(`version_policy chooses none of the versions ${folder.versions.join(', ')}`);
   }
-  const options = sessionOptions(config);
   const isEnsemble = config.ensemble_scheduling !== undefined;
-  const devices = isEnsemble ? [] : placeInstances(config, defaults.cores);
   const outputs = neededOutputs(config);
   const plan = async (version: string): Promise<ModelPlan> => {
     const modelPath = path.join(folder.directory, version, config.default_model_filename);
+    const { count, threads, reason } = await instanceDefaults(config, modelPath, defaults.cores);
+    if (reason !== undefined && !isEnsemble) {
+      diagnostics.notice.publish({ level: 'info', text: `model '${folder.name}' version ${version}: ${reason}` });
+    }
+    const options = sessionOptions(config, threads);
+    const places = isEnsemble ? [] : placeInstances(config, count);
     return {
       ref: { name: folder.name, version },
       config,
       origins,
       directory: folder.directory,
       fingerprint: fingerprint === undefined ? undefined : (fingerprint.get(version) ?? ''),
-      sessions: devices.map(({ kind, deviceId }): SessionSpec => {
+      sessions: places.map(({ kind, deviceId }): SessionSpec => {
         const providers = providersFor(kind, config, defaults);
         const strictProviders = config.tensorgate.strict_execution_providers ?? defaults.strictExecutionProviders;
         return { modelPath, providers, strictProviders, deviceId, options, ...(outputs && { outputs }) };
@@ -113,8 +118,7 @@ interface Place {
   readonly deviceId: number;
 }
 
-function placeInstances({ instance_group: groups }: ModelConfig, cores: number): Place[] {
-  const count = defaultInstances(cores);
+function placeInstances({ instance_group: groups }: ModelConfig, count: number): Place[] {
   if (groups.length === 0) return Array.from({ length: count }, () => ({ kind: 'KIND_AUTO', deviceId: 0 }));
   return groups.flatMap((group) => {
     const devices = group.gpus.length > 0 && group.kind !== 'KIND_CPU' ? group.gpus : [0];

@@ -15,6 +15,7 @@ import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { explainLoadFailure } from '../repository/model-file.ts';
 import { describeBatching } from '../repository/signature/batching-description.ts';
 import { lengthsOf } from '../repository/signature/model-signature.ts';
+import { LoadProgress } from './load-progress.ts';
 import { type Loaded, type Neighbourhood, prepareModel } from './model-preparation.ts';
 import { ModelStatistics } from './model-statistics.ts';
 import type { ModelPlan } from './planned-version.ts';
@@ -140,6 +141,7 @@ export class Model implements Servable {
 
   async load(): Promise<void> {
     this.#become('LOADING', 'loading');
+    using _progress = this.#watchLoad();
     try {
       if (this.plan.problem !== undefined) throw new Error(this.plan.problem);
       await this.#runner.load(this.#group);
@@ -156,6 +158,13 @@ export class Model implements Servable {
       const isLoad = error instanceof LoadError && modelPath !== undefined;
       this.#become('UNAVAILABLE', isLoad ? await explainLoadFailure(modelPath, reason) : reason);
     }
+  }
+
+  /** Ensembles have no file, and load at once. */
+  #watchLoad(): Disposable | undefined {
+    const [modelPath] = this.modelPaths;
+    if (modelPath === undefined || this.plan.problem !== undefined) return undefined;
+    return new LoadProgress({ model: this.ref, modelPath, pid: () => this.pid, limitMs: this.plan.loadLimitMs });
   }
 
   abandon(error: InferError): void {

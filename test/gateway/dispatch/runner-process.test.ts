@@ -106,7 +106,7 @@ describe('load', () => {
     const runner = startRunner();
     await stopProcess(pidOf(runner));
     await expect(runner.load(1, mailbox().path, sessionSpec(loopModelFile()), 200)).rejects.toThrow(
-      'the runner ended while loading the model: no answer within 200 ms',
+      'the runner ended while loading the model: no answer within 200 ms, which is the limit for a load (--runner-start-timeout-ms): raise it',
     );
     expect(await runner.ended).toEqual({
       cause: 'no answer within 200 ms',

@@ -90,11 +90,11 @@ function isBounded(key: string): key is keyof typeof MOST {
 }
 
 /** The options of a session, from a configuration whose parameters were checked. */
-export function sessionOptions({ parameters, optimization }: ModelConfig): SessionOptions {
+export function sessionOptions({ parameters, optimization }: ModelConfig, defaultThreads = 1): SessionOptions {
   const number = (key: keyof typeof MOST, fallback: number): number => Number(parameters[key] ?? fallback);
   return {
     // One thread per instance: several instances with a pool each would fight for the cores.
-    intraOpNumThreads: number('intra_op_thread_count', 1),
+    intraOpNumThreads: number('intra_op_thread_count', defaultThreads),
     interOpNumThreads: number('inter_op_thread_count', 1),
     executionMode: number('execution_mode', 0) === 1 ? 'parallel' : 'sequential',
     graphOptimizationLevel: GRAPH_LEVELS.get(optimization?.graph?.level ?? 0) ?? 'all',
