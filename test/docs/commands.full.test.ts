@@ -38,6 +38,11 @@ const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve --model-repository models &$/, runs: 'test/examples/mesh-callers.test.ts' },
   { commands: /^npx tensorgate serve .*--log-format json/, runs: 'start' },
   { commands: /^npx tensorgate serve .*--http-port 8000$/, runs: 'start' },
+  { commands: /^npx tensorgate serve exported\.onnx$/, needs: 'a model that the reader has exported' },
+  {
+    commands: /^(pip install|optimum-cli|python -m tf2onnx)/,
+    needs: 'exporters of several GB; the page has the versions',
+  },
   { commands: /^export OTEL_/, runs: 'start' },
   { commands: /^npx tensorgate serve .*--record /, needs: 'a client that sends data to record' },
   { commands: /^npx tensorgate models --url (grpcs:|10\.)/, needs: 'a server of the reader, and its certificates' },

@@ -5,6 +5,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { shellWord } from '../../shell-word.ts';
 import { absent, DISK, readEntries, refusedOrAbsent, statFile } from './disk.ts';
+import { foreignAmong, foreignFormat, foreignName } from './foreign-format.ts';
 import { fieldAt, MessageFile } from './message-file.ts';
 
 const HEAD_BYTES = 512;
@@ -37,12 +38,12 @@ const PLACEHOLDERS: readonly Format[] = [
   },
 ];
 
+/** Containers of a model, and texts. */
 const FORMATS: readonly Format[] = [
   ...PLACEHOLDERS,
-  { isMet: (head) => /^(ï»¿)?\s*<\?xml/.test(head), text: 'is an XML file: export the model to ONNX' },
   {
-    isMet: starting('PK\x03\x04'),
-    text: 'is a zip archive, as PyTorch saves its checkpoints: unpack it, or export the model to ONNX',
+    isMet: (head) => /^(ï»¿)?\s*<\?xml/.test(head),
+    text: 'is an XML file, not an ONNX model: export the model to ONNX (docs/export.md)',
   },
   { isMet: starting('\x1f\x8b'), text: 'is compressed with gzip: unpack it' },
   { isMet: (head) => /^BZh[1-9]/.test(head), text: 'is compressed with bzip2: unpack it' },
@@ -50,18 +51,6 @@ const FORMATS: readonly Format[] = [
   { isMet: starting('\x28\xb5\x2f\xfd'), text: 'is compressed with zstd: unpack it' },
   { isMet: starting('7z\xbc\xaf'), text: 'is a 7z archive: unpack it' },
   { isMet: (head) => head.startsWith('ustar', 257), text: 'is a tar archive: unpack it' },
-  { isMet: (head) => head.startsWith('TFL3', 4), text: 'is a TensorFlow Lite model: export the model to ONNX' },
-  {
-    isMet: (head) => /^\{\s*"/.test(head.slice(8)),
-    text: 'is a safetensors file, which has weights and no graph: export the model to ONNX',
-  },
-  { isMet: starting('\x89HDF'), text: 'is an HDF5 file, as Keras saves models: export the model to ONNX' },
-  { isMet: starting('GGUF'), text: 'is a GGUF file: export the model to ONNX' },
-  { isMet: starting('\x93NUMPY'), text: 'is an array of numpy: export the model to ONNX' },
-  {
-    isMet: starting('\x80\x02', '\x80\x03', '\x80\x04', '\x80\x05'),
-    text: 'is a pickle of Python, as PyTorch and scikit-learn save models: export the model to ONNX',
-  },
 ];
 
 /** @returns undefined where it may be an ONNX model: whether it is a sound one, ONNX Runtime says. */
@@ -75,7 +64,10 @@ export async function modelFileProblem(file: string): Promise<string | undefined
   const message = await MessageFile.open(file, Number(stat.size));
   if (message === undefined) return `${shown} cannot be read: check its permissions`;
   try {
-    const problem = formatProblem(await message.bytes(0, HEAD_BYTES), shown) ?? (await messageProblem(message, shown));
+    const problem =
+      formatProblem(await message.bytes(0, HEAD_BYTES), shown) ??
+      sizeProblem(message) ??
+      (await messageProblem(message, shown));
     if (problem !== undefined) return `${shown} ${problem}`;
   } finally {
     message.close();
@@ -88,6 +80,14 @@ export async function modelFileProblem(file: string): Promise<string | undefined
 async function linkedFile(file: string): Promise<string> {
   const target = await DISK.run(`looking at ${file}`, () => fs.readlink(file)).catch(absent);
   return target === undefined ? file : path.resolve(path.dirname(file), target);
+}
+
+/** Of a protobuf message, and so of an ONNX file. */
+const MAX_MESSAGE_BYTES = 2 ** 31 - 1;
+
+function sizeProblem({ size }: MessageFile): string | undefined {
+  if (size <= MAX_MESSAGE_BYTES) return undefined;
+  return `has ${size} bytes, and an ONNX file has less than 2 GiB, because it is one protobuf message: export the weights as external data beside it (docs/export.md#large-models)`;
 }
 
 function copyAgain(file: string): string {
@@ -158,10 +158,8 @@ function describeOthers(entries: readonly Dirent[], wanted: string): string {
   if (other !== undefined) {
     return `, but '${other}' does: rename it to '${wanted}', or set default_model_filename: "${other}"`;
   }
-  const foreign = files.find((name) =>
-    /\.(pt|pth|pb|h5|keras|tflite|safetensors|pkl|joblib|plan|engine|bin)$/.test(name),
-  );
-  return foreign === undefined ? '' : `; '${foreign}' is not ONNX: export the model to ONNX`;
+  const foreign = foreignAmong(entries.map(({ name }) => name));
+  return foreign === undefined ? '' : `; '${foreign.name}' ${foreign.what}`;
 }
 
 function formatProblem(head: Buffer, file: string): string | undefined {
@@ -170,6 +168,8 @@ function formatProblem(head: Buffer, file: string): string | undefined {
   if (text.startsWith('ORTM', 4)) return undefined;
   const found = FORMATS.find(({ isMet }) => isMet(text));
   if (found !== undefined) return described(found, file);
+  const foreign = foreignFormat(text, path.basename(file));
+  if (foreign !== undefined) return foreign;
   if (!isText(head)) return undefined;
   const start = JSON.stringify(head.toString('utf8').trim().slice(0, 40));
   return `is a text file that begins with ${start}, not an ONNX model`;
@@ -194,14 +194,14 @@ async function messageProblem(message: MessageFile, file: string): Promise<strin
   for (let fields = 0; at < message.size; fields++) {
     if (fields === MAX_FIELDS) return undefined;
     const field = await fieldAt(message, at, message.size);
-    if (field === 'foreign') return NO_GRAPH;
+    if (field === 'foreign') return otherThanOnnx(file);
     // The first field of another message may look like one that is too long.
     if (field === 'cut-off' || field.end > message.size)
-      return fields === 0 ? NO_GRAPH : cutOff(field, message.size, file);
+      return fields === 0 ? otherThanOnnx(file) : cutOff(field, message.size, file);
     if (field.number === GRAPH_FIELD) hasGraph = true;
     at = field.end;
   }
-  return hasGraph ? undefined : NO_GRAPH;
+  return hasGraph ? undefined : otherThanOnnx(file);
 }
 
 function cutOff(field: 'cut-off' | { readonly end: number }, size: number, file: string): string {
@@ -209,4 +209,8 @@ function cutOff(field: 'cut-off' | { readonly end: number }, size: number, file:
   return `is cut off: it has ${size} bytes, and its ONNX message needs ${needed}: ${copyAgain(file)}`;
 }
 
-const NO_GRAPH = 'is not an ONNX model: it has no graph of ONNX (a model of another framework, or a damaged file)';
+function otherThanOnnx(file: string): string {
+  const otherwise =
+    'is not an ONNX model: it has no graph of ONNX (a model of another framework, or a damaged file; docs/export.md)';
+  return foreignName(path.basename(file)) ?? otherwise;
+}

@@ -11,6 +11,7 @@ import { shellWord } from '../../shell-word.ts';
 import { CONFIG_NAMES } from './config/config-file.ts';
 import { absent, readEntries, statFile } from './disk.ts';
 import { readExternalLocations } from './external-data.ts';
+import { foreignAmong } from './foreign-format.ts';
 import { MODEL_PLACE, RepositoryError } from './model-repository.ts';
 import { isVersionName } from './version-number.ts';
 
@@ -38,7 +39,9 @@ export async function openRepository(what: string): Promise<OpenedRepository> {
     );
   }
   if (!stat.isDirectory()) return linkModel(target, modelNameOf(path.basename(target, '.onnx')));
-  const file = (await isRepository(target)) ? undefined : await findModel(target);
+  if (await isRepository(target)) return { directory: target, close: async () => {} };
+  const file = await findModel(target);
+  if (file === undefined) await refuseForeign(target);
   return file === undefined ? { directory: target, close: async () => {} } : linkModel(file, folderName(target));
 }
 
@@ -70,6 +73,14 @@ async function findModel(directory: string): Promise<string | undefined> {
     );
   }
   return undefined;
+}
+
+/** An export of another framework: a folder with its files, and nothing that is a repository. */
+async function refuseForeign(directory: string): Promise<void> {
+  const foreign = foreignAmong((await entriesOf(directory)).map(({ name }) => name));
+  if (foreign === undefined) return;
+  const file = shellWord(path.join(directory, foreign.name));
+  throw new RepositoryError(`'${directory}' holds no ONNX file: ${file} ${foreign.what}`);
 }
 
 /** A configuration of Triton beside the file would be ignored: it belongs to a model with versions. JSON is Hugging Face's own. */

@@ -100,7 +100,7 @@ describe('a model file', () => {
     expect(await modelFileProblem(file)).toBe(`${file} does not exist`);
     fs.writeFileSync(path.join(directory, 'model.pt'), 'x');
     expect(await modelFileProblem(file)).toBe(
-      `${file} does not exist; 'model.pt' is not ONNX: export the model to ONNX`,
+      `${file} does not exist; 'model.pt' is a checkpoint of PyTorch: export the model to ONNX (docs/export.md#pytorch)`,
     );
     fs.writeFileSync(path.join(directory, 'resnet50.onnx'), MODEL);
     expect(await modelFileProblem(file)).toBe(
