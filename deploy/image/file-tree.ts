@@ -32,7 +32,7 @@ const USER = { name: 'tensorgate', id: 10_001 } as const;
 /** For development by the lock file: the npm package brings its files for Linux, and the image those for its own platform. */
 const ONNX_RUNTIME = 'node_modules/onnxruntime-node';
 const ORT = `app/${ONNX_RUNTIME}/bin/napi-v6`;
-/** Of glibc: Debian's essential package libc-bin has it. */
+/** The locale of glibc that Debian's essential package libc-bin contains. */
 const C_LOCALE = '/usr/lib/locale/C.utf8';
 /** For compilers and debuggers, not for running. */
 const NOT_RUN = /\.map$|\.d\.[cm]?ts$/;

@@ -1,4 +1,4 @@
-/** A model with 1.5 GB of external weights, made on the spot: it is served, and its instances share the weights where they are told to. */
+/** A model with 1.5 GB of external weights, made on the spot: it is served, and its instances share the weights without prepacking. */
 
 import fs from 'node:fs';
 import os from 'node:os';

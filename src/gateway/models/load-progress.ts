@@ -10,7 +10,7 @@ const PERIOD_MS = 5_000;
 export interface LoadInProgress {
   readonly model: ModelRef;
   readonly modelPath: string;
-  /** Of its runner, once that has started. */
+  /** Process of the runner, once it has started. */
   readonly pid: () => number | undefined;
   readonly limitMs: number;
 }

@@ -82,7 +82,7 @@ async function linkedFile(file: string): Promise<string> {
   return target === undefined ? file : path.resolve(path.dirname(file), target);
 }
 
-/** Of a protobuf message, and so of an ONNX file. */
+/** The limit of a protobuf message, and so of an ONNX file. */
 const MAX_MESSAGE_BYTES = 2 ** 31 - 1;
 
 function sizeProblem({ size }: MessageFile): string | undefined {

@@ -34,7 +34,7 @@ export const dims = z.array(int64(-1));
 
 export const dataType = z.enum(DATA_TYPES);
 
-/** Protobuf cannot tell its default value from an omitted field, so it means an omitted field in every form. */
+/** Protobuf does not distinguish its default value from an omitted field, so the value means an omitted field in every form. */
 export const optionalDataType = z
   .enum([...DATA_TYPES, 'TYPE_INVALID'])
   .optional()
