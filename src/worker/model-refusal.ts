@@ -1,4 +1,4 @@
-/** What ONNX Runtime says of a model that it does not open, with the cause and the remedy where its own text has none. */
+/** The reason why ONNX Runtime does not open a model, with the cause and the remedy where its own text has none. */
 
 import { messageOf } from '../error-message.ts';
 

@@ -82,14 +82,14 @@ const FORMATS: readonly ForeignFormat[] = [
   { text: 'is an array of numpy', section: '', names: /\.np[yz]$/, isMet: startsWith('\x93NUMPY') },
 ];
 
-/** What a file is that begins like this; `undefined` where its first bytes do not show it. */
+/** Describes a file by its first bytes; `undefined` where they do not show its format. */
 export function foreignFormat(head: string, name: string): string | undefined {
   const found = FORMATS.find(({ isMet }) => isMet?.(head) === true);
   if (found === undefined) return undefined;
   return (found.names === undefined ? foreignName(name) : undefined) ?? described(found);
 }
 
-/** What a file is by its name, where its contents say nothing. */
+/** Describes a file by its name, where its contents say nothing. */
 export function foreignName(name: string): string | undefined {
   return foreignAmong([name])?.what;
 }
