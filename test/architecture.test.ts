@@ -161,6 +161,7 @@ const ROOMS: readonly Room[] = [
       'model-file.ts',
       'model-files.ts',
       'model-repository.ts',
+      'model-weights.ts',
       'npz-archive.ts',
       'opened-repository.ts',
       'signature/batching-description.ts',
