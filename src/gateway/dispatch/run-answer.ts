@@ -1,6 +1,5 @@
 /** The answer of a run: its outputs, read from the mailbox in the shapes that clients see, and where its time went. */
 
-import { elementCount } from '../../wire/tensor.ts';
 import type { Mailbox } from '../../worker/mailbox.ts';
 import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
@@ -42,8 +41,8 @@ function asSeen(outputs: readonly OutputTensor[], specs: readonly ModelTensor[] 
   if (!specs.some(({ modelShape }) => modelShape !== undefined)) return outputs;
   return outputs.map((output) => {
     const spec = specs.find(({ name }) => name === output.name);
-    if (spec?.modelShape === undefined) return output;
-    const shape = reshape(output.shape, spec.modelShape, spec.shape);
-    return elementCount(shape) === elementCount(output.shape) ? { ...output, shape } : output;
+    return spec?.modelShape === undefined
+      ? output
+      : { ...output, shape: reshape(output.shape, spec.modelShape, spec.shape) };
   });
 }

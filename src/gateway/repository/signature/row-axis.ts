@@ -39,8 +39,9 @@ export function withRows(shape: Shape, rows: number, rowAxis: RowAxis = 0): Shap
   return rowAxis === 'shared' ? shape : shape.with(rowAxis, rows);
 }
 
-/** A shape that fits `from`, in the form of `to`. The open sizes of both correspond in order. */
+/** A shape that fits `from`, in the form of `to`: the open sizes of both correspond in order. Any other shape stays as it is. */
 export function reshape(shape: Shape, from: Shape, to: Shape): Shape {
+  if (shape.length !== from.length || !from.every((size, axis) => size === -1 || size === shape[axis])) return shape;
   const sizes = shape.filter((_, axis) => from[axis] === -1);
   let next = 0;
   return to.map((size) => (size === -1 ? (sizes[next++] ?? size) : size));
