@@ -33,6 +33,7 @@ const WALK = 'test/docs/first-commands.full.test.ts';
 
 const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve .*--print-config$/, runs: 'here' },
+  { commands: /^npx tensorgate serve .*--model-control-mode explicit/, runs: 'start' },
   { commands: /^npx tensorgate serve --model-repository models$/, runs: 'start' },
   { commands: /^npx tensorgate serve models(\/cifar10\/1\/model\.onnx)?$/, runs: 'start' },
   { commands: /^npx tensorgate serve --model-repository models &$/, runs: 'test/examples/mesh-callers.test.ts' },
@@ -46,6 +47,8 @@ const RULES: readonly Rule[] = [
   { commands: /^export OTEL_/, runs: 'start' },
   { commands: /^npx tensorgate serve .*--record /, needs: 'a client that sends data to record' },
   { commands: /^npx tensorgate models --url (grpcs:|10\.)/, needs: 'a server of the reader, and its certificates' },
+  // An unknown model.
+  { commands: /^npx tensorgate infer resnet\b/, runs: 'here', codes: [1] },
   { commands: /^npx tensorgate (infer|models|explain)\b/, runs: 'here' },
   // Without a GPU it finds that the libraries of CUDA are missing, and exits with 1 or 0 by its other findings.
   { commands: /^npx tensorgate doctor\b/, runs: 'here', codes: [0, 1] },
@@ -60,7 +63,13 @@ const RULES: readonly Rule[] = [
   { commands: /^curl -s \S+\/(metrics|v2\/models\/cifar10)$/, runs: 'here' },
   { commands: /^(pixels=|curl --fail)/, runs: 'test/interop/curl.test.ts' },
   { commands: /^(image=|grpcurl .*-d @)/, runs: 'test/interop/grpcurl.test.ts' },
-  { commands: /^grpcurl .*( list$|tensorgate\.v1\.Traffic)/, runs: 'here', tool: grpcurl() },
+  {
+    commands: /^grpcurl .*( list$|tensorgate\.v1\.Traffic|\/Repository(Index|ModelLoad)$)/,
+    runs: 'here',
+    tool: grpcurl(),
+  },
+  // It reads reports until its time is over: 64 and DEADLINE_EXCEEDED.
+  { commands: /^grpcurl .*OpenRcaService/, runs: 'here', tool: grpcurl(), codes: [68] },
   { commands: /^grpcurl .*(svc\.cluster\.local|…)/s, needs: 'a cluster' },
   { commands: /^grpcurl .*tensorgate\.v1\.Rollout/, needs: 'a new version without traffic' },
   { commands: /^ghz /, runs: 'test/interop/ghz.test.ts' },
@@ -139,7 +148,9 @@ describe('beside a server', () => {
   });
 
   test('commands run as printed', { timeout: 300_000 }, async () => {
-    await using server = await startServer(MODELS, { flags: ['--log-level', 'error'] });
+    await using server = await startServer(MODELS, {
+      flags: ['--log-level', 'error', '--model-control-mode', 'explicit', '--load-model', '*'],
+    });
     const failures: string[] = [];
     for (const text of runnable) {
       const addressed = addressedTo(server, text.replaceAll('127.0.0.1:800', 'localhost:800'));

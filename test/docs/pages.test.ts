@@ -24,11 +24,19 @@ function anchorOf(heading: string): string {
     .replace(/\s/g, '-');
 }
 
+/** Pages that compare servers, feature by feature. */
+const WITHOUT_EXAMPLE: ReadonlySet<string> = new Set(['features.md', 'triton.md']);
+
 describe.each(PAGES)('docs/%s', (name) => {
   const page = read(name);
 
   test('starts with the readers it is for', () => {
     expect(page).toMatch(/^# .+\n\nFor .+/);
+  });
+
+  test.skipIf(WITHOUT_EXAMPLE.has(name))('shows an example before its second section', () => {
+    const second = page.split(/^## /m).slice(0, 2).join('');
+    expect(second).toMatch(/^```/m);
   });
 
   test('is listed in README', () => {
