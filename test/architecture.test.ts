@@ -204,6 +204,7 @@ const ROOMS: readonly Room[] = [
       'call.ts',
       'cancellation.ts',
       'control-service.ts',
+      'derived-call.ts',
       'grpc-js-transport.ts',
       'grpc/http2-transport.ts',
       'grpc/tls.ts',

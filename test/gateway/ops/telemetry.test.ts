@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { StepCall } from '../../../src/gateway/models/ensemble/step-call.ts';
+import { DerivedCall } from '../../../src/gateway/accept/derived-call.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { startTelemetry, type Telemetry } from '../../../src/gateway/ops/telemetry.ts';
 import { spanContextOf } from '../../../src/gateway/ops/traces.ts';
@@ -137,8 +137,8 @@ describe('traces', () => {
     telemetry.traceSettings.change('resnet', new Map([['trace_level', ['OFF']]]));
     const call = new FakeCall(SAMPLED);
     diagnostics.callStarted.publish({ call });
-    const outer = new StepCall(call, call.deadline, 'pipeline');
-    const step = new StepCall(outer, call.deadline, 'inner');
+    const outer = new DerivedCall(call, call.deadline, 'pipeline');
+    const step = new DerivedCall(outer, call.deadline, 'inner');
     diagnostics.batchEnded.publish(batchEnded({ calls: [step] }));
     diagnostics.inferenceEnded.publish(inferenceEnded({ call: step }));
     diagnostics.inferenceEnded.publish(inferenceEnded({ call, model: { name: 'pipeline', version: '1' } }));

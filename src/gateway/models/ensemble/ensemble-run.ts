@@ -12,6 +12,7 @@
  */
 
 import type { Call, CancelReason } from '../../accept/call.ts';
+import { DerivedCall } from '../../accept/derived-call.ts';
 import { limit, reject, resolve, type Waiter, watch } from '../../accept/waiter.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import { isLarge } from '../../admit/large-inputs.ts';
@@ -29,7 +30,7 @@ import { type EnsembleGraph, type EnsembleStep, nameOfStep } from '../../reposit
 import type { ModelTable } from '../model-table.ts';
 import type { PathForecast } from './path-forecast.ts';
 import { ReadySteps } from './ready-steps.ts';
-import { StepCall } from './step-call.ts';
+
 import { StepTensors, type StepTensorsOptions } from './step-tensors.ts';
 import type { EnsembleProgress } from './steps-in-flight.ts';
 
@@ -67,7 +68,7 @@ export class EnsembleRun {
   readonly #objectiveAt: number;
   readonly #tensors: StepTensors;
   readonly #ready: ReadySteps;
-  readonly #running = new Set<StepCall>();
+  readonly #running = new Set<DerivedCall>();
   /** `undefined` until its first steps start. */
   #progress: EnsembleProgress | undefined;
   /** Needed steps that have not started, and that have not ended. */
@@ -161,7 +162,7 @@ export class EnsembleRun {
     if (step === undefined) throw new TypeError(`no step ${index}`);
     this.#unstarted--;
     this.#progress?.start(index);
-    const call = new StepCall(this.#call, this.#deadline, name);
+    const call = new DerivedCall(this.#call, this.#deadline, name);
     const record = new InferenceRecord(NO_MESSAGE, call);
     this.#running.add(call);
     let answer: InferOutputs;
@@ -188,7 +189,7 @@ export class EnsembleRun {
     if (!this.#waiter.settled) this.#end(index, step, answer);
   }
 
-  #left(step: number, call: StepCall): void {
+  #left(step: number, call: DerivedCall): void {
     this.#running.delete(call);
     this.#progress?.end(step);
     this.#ready.end(step);

@@ -1,8 +1,8 @@
-import type { Call, CancelReason, Deadline, Trailers } from '../../accept/call.ts';
-import type { InferError, StatusCode } from '../../errors.ts';
+import type { InferError, StatusCode } from '../errors.ts';
+import type { Call, CancelReason, Deadline, Trailers } from './call.ts';
 
-/** One step's share of a client's call: it has the call's metadata, and an end of its own. */
-export class StepCall implements Call {
+/** A share of a client's call, such as one step of an ensemble: it has the call's metadata, and an end of its own. */
+export class DerivedCall implements Call {
   readonly deadline: Deadline;
   readonly namesDeadline: boolean;
   readonly step: NonNullable<Call['step']>;
@@ -11,14 +11,15 @@ export class StepCall implements Call {
   #cancelled = false;
 
   /**
-   * @param outer the call of the ensemble's request, which may be a step of another ensemble.
-   * @param deadline never later than `outer`'s. Only the caller of `cancel` watches it.
+   * @param outer the client's call, or a share of it.
+   * @param deadline never later than the deadline of `outer`. Only the caller of `cancel` watches it.
+   * @param model whose request the call carries: an ensemble, or a model that splits it.
    */
-  constructor(outer: Call, deadline: Deadline, ensemble: string) {
+  constructor(outer: Call, deadline: Deadline, model: string) {
     this.#outer = outer;
     this.deadline = deadline;
     this.namesDeadline = outer.namesDeadline || deadline < outer.deadline;
-    this.step = outer.step ?? { of: outer, ensemble };
+    this.step = outer.step ?? { of: outer, ensemble: model };
   }
 
   get path(): string {
