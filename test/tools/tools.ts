@@ -115,7 +115,16 @@ export function onnxTestData(): string | undefined {
 
 /** The file of all-MiniLM-L6-v2, a text encoder of 23 MB whose weights have 8 bits; `undefined` where it is not installed. */
 export function miniLm(): Uint8Array | undefined {
-  const file = folders.map((folder) => path.join(folder, 'minilm/model.onnx')).find((each) => existsSync(each));
+  return modelIn('minilm');
+}
+
+/** The file of Magika, a classifier of file types of 3 MB; `undefined` where it is not installed. */
+export function magika(): Uint8Array | undefined {
+  return modelIn('magika');
+}
+
+function modelIn(tool: string): Uint8Array | undefined {
+  const file = folders.map((folder) => path.join(folder, tool, 'model.onnx')).find((each) => existsSync(each));
   return file === undefined ? undefined : readFileSync(file);
 }
 
