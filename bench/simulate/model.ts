@@ -43,6 +43,7 @@ export function makeScheduler(options: ModelOptions, executor: Executor): Schedu
       queues: new QueuePolicies([policy, ...rest]),
       maxQueueBytes: Number.POSITIVE_INFINITY,
       axis: 'rows',
+      inputs: [],
       maxOutputBytes: Number.POSITIVE_INFINITY,
       tenantOf: tenantsBy(TENANT_KEY, new Map()),
       objectiveMs: options.objectiveMs,

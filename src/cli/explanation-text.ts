@@ -140,14 +140,14 @@ function costRows(costs: readonly ExplainedCost[]): string[][] {
   return [['rows', 'ms', 'ms a row', 'fastest ms', ...(isOpen ? ['length', 'elements a row'] : [])], ...rows];
 }
 
-function limitRows({ limits }: ModelExplanation): string[][] {
+function limitRows({ batching, limits }: ModelExplanation): string[][] {
   if (limits === null) return [];
   return [
     [
       'message',
       `${bytes(limits.message_bytes)}; JSON ${bytes(limits.json_bytes)}; outputs ${bytes(limits.output_bytes)}`,
     ],
-    ['rows', `${limits.rows} in a batch${describeElements(limits)}`],
+    ['rows', `${limits.rows}${describeSplit(limits, batching)}${describeElements(limits)}`],
     ['tensors', `${limits.inputs} inputs, ${limits.outputs} outputs, ${limits.axes} axes each`],
     ['names', `${limits.name_bytes} bytes; request id ${limits.id_bytes} bytes; ${limits.parameters} parameters`],
     [
@@ -159,6 +159,10 @@ function limitRows({ limits }: ModelExplanation): string[][] {
       `${limits.queue_requests === null ? 'any number of' : limits.queue_requests} requests, ${bytes(limits.queue_bytes)}`,
     ],
   ];
+}
+
+function describeSplit({ rows }: ExplainedLimits, batching: ExplainedBatching | null): string {
+  return batching !== null && rows > batching.max_rows ? ` in batches of ${batching.max_rows}` : '';
 }
 
 function describeElements({ row_elements: elements }: ExplainedLimits): string {

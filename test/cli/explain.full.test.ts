@@ -96,7 +96,7 @@ describe('the origin of a setting', () => {
     expect(originOf(explanation, 'objective_ms')).toEqual({ kind: 'file', file, line: 4, column: 17 });
     expect(explanation.objective).toEqual({ ms: 70, is_derived: false });
     expect(explanation.execution?.instances).toEqual(['cpu', 'cpu']);
-    expect(explanation.limits?.rows).toBe(8);
+    expect(explanation.limits?.rows).toBe(8_192);
   });
 
   test("is the line and the column of Triton's config.pbtxt, also for our own parameters", async () => {

@@ -65,6 +65,7 @@ const fixture = useServer(
         ['numbers', { input: 'raw' }, { output: 'indices' }],
         ['gather', { indices: 'indices' }, { rows: 'rows' }],
       ],
+      { max_batch_size: 8, tensorgate: { split: false } },
     ),
     words: { versions: { 1: identityModel('BYTES', ['batch', 2]) }, config: one },
     texts: ensemble(

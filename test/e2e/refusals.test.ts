@@ -72,13 +72,13 @@ describe('ModelInfer refuses', () => {
       'a batch that is too large',
       {
         inputs: [
-          { ...A, shape: [9, 2] },
-          { ...B, shape: [9, 2] },
+          { ...A, shape: [8193, 2] },
+          { ...B, shape: [8193, 2] },
         ],
         raw_input_contents: [Buffer.alloc(72), Buffer.alloc(72)],
       },
       'INVALID_ARGUMENT',
-      "inference request batch-size must be <= 8 for 'sum'",
+      "inference request batch-size must be <= 8192 for 'sum' (max_batch_size is 8, larger requests are split), got 8193",
     ],
     [
       'a batch of no rows',

@@ -62,7 +62,7 @@ def with_its_own_configuration():
 
 @judge
 def with_another_configuration():
-    client.load_model("echo", config=json.dumps({"max_batch_size": 3}))
+    client.load_model("echo", config=json.dumps({"max_batch_size": 3, "tensorgate": {"split": False}}))
     return {"max_batch_size": config("echo")["max_batch_size"], "infer": failure_of(lambda: infer("echo", rows=4))}
 
 

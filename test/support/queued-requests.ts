@@ -45,6 +45,7 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     settled: false,
     timer: undefined,
     occupancy: undefined,
+    whole: undefined,
     resolve: () => {},
     reject: () => {},
     ...fields,

@@ -47,6 +47,7 @@ export class SchedulerBench {
         queues: settings.queues ?? oneLevel({ maxRequests: 1_000, ...settings.policy }),
         maxQueueBytes: settings.maxQueueBytes ?? 1_000_000,
         axis: 'rows',
+        inputs: settings.inputs ?? [{ name: 'in', datatype: 'FP32', shape: [-1, 1] }],
         maxOutputBytes: settings.maxOutputBytes ?? 64 * 2 ** 20,
         objectiveMs: settings.objectiveMs,
         tenantOf: settings.tenantOf,

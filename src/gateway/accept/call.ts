@@ -34,7 +34,7 @@ export interface Call {
   readonly stream?: Call;
   /** Only set if the transport knows it. */
   readonly peer?: Peer;
-  /** The client's call that this is one step of, and the ensemble that it went to, where it is not the client's own. */
+  /** The client's call that this is a share of, and the model that it went to: an ensemble, a model with a cache, or one that split it. */
   readonly step?: { readonly of: Call; readonly ensemble: string };
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */
   get(name: string): string | Uint8Array | undefined;

@@ -6,7 +6,7 @@
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
-import { lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
+import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import type { ModelTensor } from '../repository/signature/row-axis.ts';
 import { axisOf, type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
 import { readInput } from './input-reading.ts';
@@ -82,12 +82,18 @@ export function describe(request: InferRequest, signature: ModelSignature): Desc
     shapes.push(input.shape);
   }
   rows ??= 1;
-  if (batching.kind === 'on' && rows > batching.maxRows) {
-    throw invalid(
-      `inference request batch-size must be <= ${batching.maxRows} for '${model}' (max_batch_size), got ${rows}`,
-    );
-  }
+  if (batching.kind === 'on' && rows > batching.maxRows) checkRows(rows, batching, model);
   return { rows, shapes, positions };
+}
+
+/** Refuses more rows than a batch has, where larger requests are not split, or too many for that. */
+function checkRows(rows: number, { maxRows, requestRows }: Extract<Batching, { kind: 'on' }>, model: string): void {
+  const most = requestRows ?? maxRows;
+  if (rows <= most) return;
+  const source =
+    requestRows === undefined ? 'max_batch_size' : `max_batch_size is ${maxRows}, larger requests are split`;
+  // Triton's text, up to the bracket.
+  throw invalid(`inference request batch-size must be <= ${most} for '${model}' (${source}), got ${rows}`);
 }
 
 function invalid(text: string): InferError {

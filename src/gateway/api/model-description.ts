@@ -63,6 +63,7 @@ export function configOf(model: Servable): ModelConfigMessage {
     parameters: {
       ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
       batching: { string_value: describeBatching(signature, config) },
+      ...requestRows(signature),
       execution_provider: { string_value: model.placements[0]?.provider ?? '' },
     },
   };
@@ -91,10 +92,17 @@ function ensembleOf(
         output_map: Object.fromEntries(step.output_map),
       })),
     },
-    parameters: Object.fromEntries(
-      Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }]),
-    ),
+    parameters: {
+      ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
+      ...requestRows(signature),
+    },
   };
+}
+
+/** Most rows of a request. `max_batch_size` is less where larger requests are split. */
+function requestRows({ batching }: ModelSignature): ModelConfigMessage['parameters'] & object {
+  if (batching.kind === 'off' || batching.requestRows === undefined) return {};
+  return { max_request_rows: { string_value: String(batching.requestRows) } };
 }
 
 function tensorOf({ name, datatype, shape, rowAxis }: ModelTensor, { batching }: ModelSignature): ModelTensorMessage {

@@ -187,7 +187,7 @@ function explainLimits(
     message_bytes: settings.maxMessageBytes,
     json_bytes: settings.maxJsonBytes,
     output_bytes: plan.maxOutputBytes,
-    rows: batching.kind === 'on' ? batching.maxRows : 1,
+    rows: batching.kind === 'on' ? (batching.requestRows ?? batching.maxRows) : 1,
     row_elements: isFixed ? ofRow.reduce<number>((sum, count) => sum + (count ?? 0), 0) : null,
     inputs: current.maxInputs,
     outputs: current.maxOutputs,

@@ -1,8 +1,9 @@
 /** How a call becomes a request of the queue: its times, its level of priority, and its flow. */
 
 import type { Call } from '../accept/call.ts';
-import type { InferTensors } from '../admit/infer-tensors.ts';
+import type { InferTensors, RowSize } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
+import { batchesMs } from './batches-time.ts';
 import type { CostModel } from './cost-model.ts';
 import type { Flow } from './fair-queueing.ts';
 import { defaultObjectiveMs } from './objective.ts';
@@ -76,6 +77,7 @@ export class Arrivals {
       settled: false,
       timer: undefined,
       occupancy: undefined,
+      whole: undefined,
     };
   }
 
@@ -99,8 +101,14 @@ export class Arrivals {
 
   #timesOf({ size, rows }: InferTensors, call: Call, terms: RequestTerms, level: number, now: number): RequestTimes {
     const { queues, policy, objectiveMs } = this.#options;
-    const objective = objectiveMs ?? defaultObjectiveMs(policy.maxDelayMs, this.#costs.typical(size, rows));
+    const objective = objectiveMs ?? defaultObjectiveMs(policy.maxDelayMs, this.#typicalMs(size, rows));
     return timesOf(call, terms, queues.at(level), objective, rows, now);
+  }
+
+  #typicalMs(size: RowSize, rows: number): number | undefined {
+    const { maxRows } = this.#options.policy;
+    if (rows <= maxRows) return this.#costs.typical(size, rows);
+    return batchesMs(rows, maxRows, (some) => this.#costs.typical(size, some));
   }
 
   #flowOf(call: Call, level: number, { objectiveAt, deadline }: RequestTimes, now: number): Flow {

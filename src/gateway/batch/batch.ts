@@ -157,7 +157,17 @@ export function scatter(
   return parts;
 }
 
-function partRows(batch: TensorBatch, outputs: readonly OutputTensor[], axes: OutputAxes): OutputTensor[][] {
+/** How many rows each of some requests has, one behind the other. */
+interface RowCounts {
+  readonly requests: readonly { readonly tensors: Pick<InferTensors, 'rows'> }[];
+  readonly rows: number;
+}
+
+/**
+ * Each request's rows of some tensors that hold the rows of all: views, or copies where rows do not lie on axis 0.
+ * @throws Error as `scatter`
+ */
+export function partRows(batch: RowCounts, outputs: readonly OutputTensor[], axes: OutputAxes): OutputTensor[][] {
   const parts: OutputTensor[][] = batch.requests.map(() => []);
   for (const output of outputs) {
     const rowAxis = axes.get(output.name) ?? 0;
@@ -165,12 +175,7 @@ function partRows(batch: TensorBatch, outputs: readonly OutputTensor[], axes: Ou
       for (const part of parts) part.push(output);
       continue;
     }
-    if (output.shape[rowAxis] !== batch.rows) {
-      const which = rowAxis === 0 ? 'first axis' : `axis ${rowAxis}`;
-      throw new Error(
-        `output '${output.name}' of a batch of ${batch.rows} rows has the shape [${output.shape}]: its ${which} is no batch axis`,
-      );
-    }
+    checkRowAxis(output, rowAxis, batch.rows);
     if (rowAxis > 0) {
       disperse(batch, output, rowAxis, parts);
       continue;
@@ -192,8 +197,17 @@ function partRows(batch: TensorBatch, outputs: readonly OutputTensor[], axes: Ou
   return parts;
 }
 
+/** @throws Error where an output does not have the rows of its batch */
+export function checkRowAxis({ name, shape }: OutputTensor, rowAxis: number, rows: number): void {
+  if (shape[rowAxis] === rows) return;
+  const which = rowAxis === 0 ? 'first axis' : `axis ${rowAxis}`;
+  throw new Error(
+    `output '${name}' of a batch of ${rows} rows has the shape [${shape}]: its ${which} is no batch axis`,
+  );
+}
+
 /** The opposite of `interleave`, for one output. */
-function disperse(batch: TensorBatch, output: OutputTensor, rowAxis: number, parts: readonly OutputTensor[][]): void {
+function disperse(batch: RowCounts, output: OutputTensor, rowAxis: number, parts: readonly OutputTensor[][]): void {
   const stripes = sizeBefore(output.shape, rowAxis);
   const bytesPerRow = stripes === 0 ? 0 : output.data.byteLength / stripes / batch.rows;
   let row = 0;

@@ -12,6 +12,8 @@ export interface WantedTensor {
   readonly spec: { readonly name: string };
 }
 
+export type WantedTensors = readonly WantedTensor[];
+
 export interface Batcher {
   readonly queuedRequests: number;
   readonly queuedRows: number;
@@ -20,12 +22,7 @@ export interface Batcher {
    * @param wanted the outputs that are read, by default all; more may come: a model computes all of them anyway.
    * @throws InferError
    */
-  enqueue(
-    tensors: InferTensors,
-    call: Call,
-    terms: RequestTerms,
-    wanted?: readonly WantedTensor[],
-  ): Promise<InferOutputs>;
+  enqueue(tensors: InferTensors, call: Call, terms: RequestTerms, wanted?: WantedTensors): Promise<InferOutputs>;
   /**
    * Why a request with these terms is not taken now, however little it asks for, if so: what it returns, `enqueue` would reject
    * with. Absent where that depends on what the request holds.

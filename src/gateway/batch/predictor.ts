@@ -1,6 +1,7 @@
 /** Predicted times of one model version: of a run, of the wait before it, and of both together. */
 
 import type { Prediction } from '../ops/diagnostics.ts';
+import { batchesMs } from './batches-time.ts';
 import type { CostModel } from './cost-model.ts';
 import type { DeviceShare } from './device.ts';
 import type { Executor } from './executor.ts';
@@ -45,13 +46,10 @@ export class Predictor {
 
   forecast(request: RequestSize): Forecast {
     const now = performance.now();
-    const maxRows = this.#maxRows;
-    const ms = (rows: number) => this.predict(request, rows, now) ?? 0;
-    const rest = request.rows % maxRows;
     return {
       runningMs: this.runningMs(now),
       waitingMs: (this.#workload.queue.ms * this.#costs.slowness) / this.#instances.instances,
-      aloneMs: Math.floor(request.rows / maxRows) * ms(maxRows) + (rest === 0 ? 0 : ms(rest)),
+      aloneMs: batchesMs(request.rows, this.#maxRows, (rows) => this.predict(request, rows, now)) ?? 0,
       isIdle: this.#workload.isQuiet,
       device: this.#share.device,
       parallel: this.#share.parallel,
@@ -62,14 +60,22 @@ export class Predictor {
     return this.#costs.predict(paddedSize(requests), rowsOf(requests), now, this.#share.beside);
   }
 
-  /** Milliseconds that a batch of such rows takes if it starts now; `undefined` where that is not known. */
+  /** Milliseconds that such rows take if they start now; `undefined` where that is not known. */
   predict({ size }: RequestSize, rows: number, now: number): number | undefined {
-    return this.#costs.predict(size, rows, now, this.#share.beside);
+    if (rows <= this.#maxRows) return this.#costs.predict(size, rows, now, this.#share.beside);
+    return this.#inParts(rows, (some) => this.#costs.predict(size, some, now, this.#share.beside));
   }
 
-  /** The fastest run of such a batch that was ever seen. */
+  /** The fastest run of so many rows that was ever seen. */
   fastest({ size }: RequestSize, rows: number): number | undefined {
-    return this.#costs.fastest(size, rows);
+    if (rows <= this.#maxRows) return this.#costs.fastest(size, rows);
+    return this.#inParts(rows, (some) => this.#costs.fastest(size, some));
+  }
+
+  /** The parts of a request run beside each other on all instances. */
+  #inParts(rows: number, ms: (rows: number) => number | undefined): number | undefined {
+    const all = batchesMs(rows, this.#maxRows, ms);
+    return all === undefined ? undefined : all / Math.min(this.#instances.instances, Math.ceil(rows / this.#maxRows));
   }
 
   /** The request's own run, and the runs of the steps behind it. */

@@ -62,6 +62,12 @@ export class QueueAdmission {
     return this.#probe;
   }
 
+  /** The parts of a request that was admitted wait in its place: the first of them is what it was. */
+  substitute(whole: QueuedRequest, [part]: readonly QueuedRequest[]): void {
+    if (this.#newcomer === whole) this.#newcomer = part;
+    if (this.#probe === whole) this.#probe = part;
+  }
+
   /** A request has arrived, whether it is taken or not. */
   note(tensors: InferTensors): void {
     this.#sizes.note(tensors);

@@ -64,4 +64,15 @@ export interface QueuedRequest extends Waiter<InferOutputs>, Arrival, Waiting, S
   sentAtMs: number;
   /** Where its rows count from when it is taken until it is settled. */
   occupancy: Occupancy | undefined;
+  /** The request that it is a part of; `undefined` for a request that fits into one batch. */
+  readonly whole: SplitWhole | undefined;
+}
+
+/** A request whose parts wait in its place. */
+export interface SplitWhole {
+  /**
+   * To be called when a part enters the queue, or leaves it.
+   * @returns whether other parts were there before, and are there afterwards
+   */
+  isStillThere(sign: 1 | -1): boolean;
 }

@@ -8,6 +8,7 @@
 
 import type { InferError } from '../errors.ts';
 import { Backlog, type PredictBatch } from './backlog.ts';
+import { indexAfter } from './due-order.ts';
 import { FairQueueing, type Flow, type FlowKey, type Share } from './fair-queueing.ts';
 import { LAST_TAG, type QueuePolicies } from './queue-policy.ts';
 import type { QueuedRequest } from './queued-request.ts';
@@ -121,21 +122,30 @@ export class RequestQueue {
    * @throws InferError `queue_full`, which names the bound that was reached
    */
   push(request: QueuedRequest): readonly QueuedRequest[] {
-    const { level, tensors } = request;
-    const isFull = (): boolean => this.#isFull(level);
-    const isHeavy = (): boolean => this.#bytes + tensors.bytes > this.#maxBytes;
-    let victims: readonly QueuedRequest[] = NONE;
-    if (isFull()) {
-      const larger = this.#largerOfLevel(request.flow, request.workMs);
-      if (larger === undefined) throw tooManyWait(this.#policies, level);
-      victims = this.#shorten(larger, isFull);
-    }
-    if (isHeavy()) {
-      const larger = this.#larger(request.flow, 'bytes', request.bytes, (other) => other >= level);
-      if (larger === undefined) throw tooManyBytesWait(this.#bytes, this.#maxBytes, tensors.bytes);
-      victims = [...victims, ...this.#shorten(larger, isHeavy)];
-    }
+    const victims = this.#makeRoom(request.flow, request.workMs, request.bytes);
     this.#enter(request);
+    return victims;
+  }
+
+  /** Likewise for the parts of one request: all of them enter, or none. @param cut makes them where there is room */
+  pushParts(whole: QueuedRequest, cut: () => readonly QueuedRequest[]): readonly QueuedRequest[] {
+    const victims = this.#makeRoom(whole.flow, whole.workMs, whole.bytes);
+    for (const part of cut()) this.#enter(part);
+    return victims;
+  }
+
+  /** Nothing leaves the queue for a request that it cannot take. */
+  #makeRoom(flow: Flow, workMs: number, bytes: number): readonly QueuedRequest[] {
+    const { level } = flow;
+    const isFull = this.#isFull(level);
+    const isHeavy = this.#bytes + bytes > this.#maxBytes;
+    if (!isFull && !isHeavy) return NONE;
+    const longer = isFull ? this.#largerOfLevel(flow, workMs) : undefined;
+    if (isFull && longer === undefined) throw tooManyWait(this.#policies, level);
+    const heavier = isHeavy ? this.#larger(flow, 'bytes', bytes, (other) => other >= level) : undefined;
+    if (isHeavy && heavier === undefined) throw tooManyBytesWait(this.#bytes, this.#maxBytes, bytes);
+    const victims = longer === undefined ? [] : this.#shorten(longer, () => this.#isFull(level));
+    if (heavier !== undefined) victims.push(...this.#shorten(heavier, () => this.#bytes + bytes > this.#maxBytes));
     return victims;
   }
 
@@ -277,22 +287,12 @@ export class RequestQueue {
     return gone;
   }
 
-  #count({ rows, tensors, level }: QueuedRequest, sign: 1 | -1): void {
-    this.#requests += sign;
+  /** The parts of a request are one request: it enters with the first of them, and leaves with the last. */
+  #count({ rows, bytes, level, whole }: QueuedRequest, sign: 1 | -1): void {
     this.#rows += sign * rows;
-    this.#bytes += sign * tensors.bytes;
+    this.#bytes += sign * bytes;
+    if (whole?.isStillThere(sign) === true) return;
+    this.#requests += sign;
     this.#requestsOf[level - 1] = (this.#requestsOf[level - 1] ?? 0) + sign;
   }
-}
-
-/** Where the first request that is due later stands. */
-function indexAfter(requests: readonly QueuedRequest[], due: number): number {
-  let low = 0;
-  let high = requests.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((requests[middle]?.due ?? Number.POSITIVE_INFINITY) <= due) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -27,14 +27,15 @@ import { InferError } from '../errors.ts';
 import type { Prediction } from '../ops/diagnostics.ts';
 import { type ArrivalOptions, Arrivals } from './arrivals.ts';
 import { type BatchRunOptions, BatchRuns } from './batch-runs.ts';
-import type { Batcher } from './batcher.ts';
+import type { Batcher, WantedTensors } from './batcher.ts';
 import { CostModel } from './cost-model.ts';
 import { Device, type DevicePlace, type DeviceShare } from './device.ts';
 import { decide } from './dynamic-batcher.ts';
 import type { Executor } from './executor.ts';
 import type { Forecast, RequestSize } from './forecast.ts';
-import { type Down, isWorthWaiting, runnerLost, waitsUntilMs } from './gate.ts';
+import type { Down } from './gate.ts';
 import { paddedSize, withFirst } from './length-runs.ts';
+import { failLost } from './lost-requests.ts';
 import { Occupancy } from './occupancy.ts';
 import { Predictor } from './predictor.ts';
 import { QueueAdmission } from './queue-admission.ts';
@@ -43,12 +44,14 @@ import { breakerOpen, gaveWay, withPushback } from './refusals.ts';
 import { RequestQueue } from './request-queue.ts';
 import { RowLimits } from './row-limits.ts';
 import { fail } from './settlement.ts';
+import type { CutOptions } from './split/row-cut.ts';
+import { type SplitOptions, SplitRequest } from './split/split-request.ts';
 import { neededInMs, withStepsBehind } from './steps-behind.ts';
 import { Triage } from './triage.ts';
 import type { Bucket } from './waiting.ts';
 import { Workload } from './workload.ts';
 
-export interface SchedulerOptions extends ArrivalOptions, BatchRunOptions {
+export interface SchedulerOptions extends ArrivalOptions, BatchRunOptions, Pick<CutOptions, 'inputs'> {
   /** Bytes of tensors that may wait. */
   readonly maxQueueBytes: number;
   /** The device that its instances run on; absent where they share none with other versions. */
@@ -71,6 +74,7 @@ export class Scheduler implements Batcher {
   readonly #triage: Triage;
   readonly #runs: BatchRuns;
   readonly #rowLimits: RowLimits;
+  readonly #split: SplitOptions;
   #timer: NodeJS.Timeout | undefined;
   #pumpPending = false;
 
@@ -101,6 +105,7 @@ export class Scheduler implements Batcher {
     this.#triage = new Triage(workload, predictor, admission);
     this.#runs = new BatchRuns(options, { workload, costs, share, rowLimits, executor, wake });
     this.#rowLimits = rowLimits;
+    this.#split = { ...options, model: model.name, maxRows, workMs: (tensors) => queue.workMs(tensors) };
     this.occupancy = new Occupancy(maxRows * executor.instances);
   }
 
@@ -136,7 +141,7 @@ export class Scheduler implements Batcher {
    * @throws InferError `queue_full`, `breaker_open`, `runner_lost`, `cannot_meet_deadline`, `deadline_too_short` or `overloaded` at
    *   once; later also `deadline_exceeded`, `cancelled`, `invalid_data`, `runner_killed_twice` or `internal`.
    */
-  enqueue(tensors: InferTensors, call: Call, terms: RequestTerms): Promise<InferOutputs> {
+  enqueue(tensors: InferTensors, call: Call, terms: RequestTerms, wanted?: WantedTensors): Promise<InferOutputs> {
     return new Promise((resolve, reject) => {
       const now = performance.now();
       this.#admission.note(tensors);
@@ -147,17 +152,32 @@ export class Scheduler implements Batcher {
         return;
       }
       try {
-        for (const victim of this.#queue.push(request)) fail(victim, gaveWay(this.#predictor.waitMs(victim, now)));
+        const isWhole = request.rows <= this.#options.policy.maxRows;
+        const victims = isWhole ? this.#queue.push(request) : this.#pushParts(request, wanted, now);
+        for (const victim of victims) fail(victim, gaveWay(this.#predictor.waitMs(victim, now)));
+        if (isWhole) this.#watch(request, now);
       } catch (error) {
         reject(withPushback(InferError.from(error), this.#predictor.waitMs(request, now)));
         return;
       }
-      request.occupancy = this.occupancy;
-      this.occupancy.enter(request.rows, now);
-      watch(request, this.#forget);
-      limit(request, request.limitMs, now, this.#endLimit);
       this.#pumpSoon();
     });
+  }
+
+  /** The parts of a request that does not fit into one batch wait in its place. */
+  #pushParts(whole: QueuedRequest, wanted: WantedTensors | undefined, now: number): readonly QueuedRequest[] {
+    const split = new SplitRequest(whole, wanted, this.#split);
+    const victims = this.#queue.pushParts(whole, () => split.cut());
+    this.#admission.substitute(whole, split.parts);
+    for (const part of split.parts) this.#watch(part, now);
+    return victims;
+  }
+
+  #watch(request: QueuedRequest, now: number): void {
+    request.occupancy = this.occupancy;
+    this.occupancy.enter(request.rows, now);
+    watch(request, this.#forget);
+    limit(request, request.limitMs, now, this.#endLimit);
   }
 
   refusal(call: Call, terms: RequestTerms): InferError | undefined {
@@ -261,15 +281,7 @@ export class Scheduler implements Batcher {
   /** No instance lives: fails the requests that none can come back in time for, and looks again when the next one is due. */
   #awaitInstance(gate: Down): void {
     const now = performance.now();
-    let nextMs = Number.POSITIVE_INFINITY;
-    const isLost = (request: QueuedRequest): boolean => {
-      if (!isWorthWaiting(request, gate, now)) return true;
-      nextMs = Math.min(nextMs, waitsUntilMs(request, gate));
-      return false;
-    };
-    for (const request of [...this.#workload.prepared.sweep(isLost), ...this.#queue.sweep(isLost)]) {
-      fail(request, runnerLost(this.#options.model, gate));
-    }
+    const nextMs = failLost(this.#workload, this.#options.model, gate, now);
     if (nextMs === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => this.#pumpSoon(), Math.min(MAX_TIMER_MS, Math.max(0, nextMs - now)));
   }

@@ -2,9 +2,9 @@
 
 import type { ExecutionProvider, SessionInfo } from '../../worker/protocol.ts';
 import { axisOf, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
-import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
+import { lastExpiry, outputAxes } from '../batch/batch.ts';
 import { ResponseCache } from '../batch/cache/response-cache.ts';
-import type { RunDemand } from '../batch/executor.ts';
+import type { Executor } from '../batch/executor.ts';
 import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import type { DeviceSet } from '../dispatch/device-set.ts';
@@ -65,18 +65,9 @@ export async function prepareModel(
   const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
   const axis = axisOf(batching);
   const lengths = lengthsOf(batching);
-  const circuit = new Breaker(ref, {
-    size: group.size,
-    get outage() {
-      return group.outage;
-    },
-    get loadMs() {
-      return group.loadMs;
-    },
-    idle: () => group.idle,
-    run: (batch: Batch, demand: RunDemand) =>
-      group.run(batch, { ...signature, axis, lengths }, { maxMs: plan.maxRunMs, demand }, lastExpiry),
-  });
+  const circuit = breakerOf(ref, group, (batch, demand) =>
+    group.run(batch, { ...signature, axis, lengths }, { maxMs: plan.maxRunMs, demand }, lastExpiry),
+  );
   const { dynamic_batching: dynamic, tensorgate } = config;
   const scheduler = new Scheduler(
     {
@@ -89,6 +80,7 @@ export async function prepareModel(
       queues,
       maxQueueBytes: tensorgate.max_queue_bytes,
       axis,
+      inputs: signature.inputs,
       outputAxes: outputAxes(signature.outputs),
       lengths,
       maxOutputBytes: plan.maxOutputBytes,
@@ -128,6 +120,21 @@ function reportSession({ name, version }: ModelRef, { refusals, notes = [] }: Se
     });
   }
   for (const note of notes) diagnostics.notice.publish({ level: 'info', text: `${what}: ${note}` });
+}
+
+/** A breaker before the instances of a group. */
+function breakerOf(ref: ModelRef, group: InstanceGroup, run: Executor['run']): Breaker {
+  return new Breaker(ref, {
+    size: group.size,
+    get outage() {
+      return group.outage;
+    },
+    get loadMs() {
+      return group.loadMs;
+    },
+    idle: () => group.idle,
+    run,
+  });
 }
 
 /** The size of a made-up row, as a client would send it. */

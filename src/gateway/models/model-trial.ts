@@ -90,7 +90,7 @@ export class ModelTrial {
     }
     if (found.kind !== 'shape') {
       const reason = `row independence could not be verified, because no made-up input runs: ${found.reason} (tensorgate.row_independence: assume turns batching on unverified)`;
-      return this.#refuteRows(reason);
+      return this.#refuteRows(batching, reason);
     }
     const axes = outputAxes(signature.outputs);
     const run = this.#probeRows(signature);
@@ -104,19 +104,21 @@ export class ModelTrial {
       return batching;
     }
     const names = doubt === undefined ? '' : ` (${doubt.text})`;
-    return this.#refuteRows(`rows are not independent: ${dependence}${names}`);
+    return this.#refuteRows(batching, `rows are not independent: ${dependence}${names}`);
   }
 
-  #refuteRows(reason: string): Batching {
+  /** A batch of one row needs no proof, but then a larger request is not split into such rows. */
+  #refuteRows(batching: Batching, reason: string): Batching {
     this.#rows = { kind: 'refuted', reason };
-    return { kind: 'off', reason };
+    const isSingle = batching.kind === 'on' && batching.maxRows === 1;
+    return isSingle ? { ...batching, requestRows: undefined } : { kind: 'off', reason };
   }
 
   #whyNoRowCheck(batching: Batching): string | undefined {
     if (batching.kind === 'off') return batching.reason;
     if (this.#plan.config.tensorgate.row_independence === 'assume')
       return 'the configuration says tensorgate.row_independence: assume';
-    return batching.maxRows === 1 ? 'a batch has one row' : undefined;
+    return batching.maxRows === 1 && batching.requestRows === undefined ? 'a batch has one row' : undefined;
   }
 
   /** @returns why axes of different names are not one axis, or `undefined` where no run speaks against it. */
@@ -156,7 +158,7 @@ export class ModelTrial {
     if (golden === undefined) return signature.batching;
     const reason = await checkGolden(golden, signature, this.runRows(signature));
     this.#goldenRows = golden.rows;
-    return reason === undefined ? signature.batching : this.#refuteRows(reason);
+    return reason === undefined ? signature.batching : this.#refuteRows(signature.batching, reason);
   }
 
   /** Runs made-up batches on every instance, and then measures how long they take. */

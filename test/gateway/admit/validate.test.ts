@@ -221,6 +221,17 @@ describe('T3-5: shapes', () => {
     );
   });
 
+  test('more rows than larger requests may have, which are split', () => {
+    const split = { ...model(), batching: { kind: 'on', maxRows: 8, requestRows: 16 } } as const;
+    const request = (rows: number) => rawRequest('FP32', [rows, 4], new Uint8Array(rows * 16));
+    expect(validate(request(16), split)).toMatchObject({ rows: 16, bytes: 256 });
+    expectInvalid(
+      request(17),
+      split,
+      "inference request batch-size must be <= 16 for 'm' (max_batch_size is 8, larger requests are split), got 17",
+    );
+  });
+
   test.each([[[2 ** 31 - 1, 2 ** 31 - 1, 1]], [[2 ** 31 - 1, 2 ** 31 - 1, 2 ** 31 - 1]], [[2 ** 27, 2 ** 26, 2]]])(
     'a product beyond 2^53, [%s], is not wrapped',
     (shape) => {

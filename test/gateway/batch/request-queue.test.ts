@@ -112,6 +112,14 @@ describe('bounds', () => {
     expect(fixture.queue.push(modest)).toHaveLength(1);
   });
 
+  test('nothing leaves for a request that finds no place after all, because its bytes do not fit', () => {
+    fixture = new Fixture(oneLevel({ maxRequests: 2 }));
+    const greedy = [fixture.push({ tenant: 'greedy' }), fixture.push({ tenant: 'greedy' })];
+    const heavy = { ...fixture.request({ tenant: 'modest' }), bytes: MAX_BYTES };
+    expect(() => fixture.queue.push(heavy)).toThrow('max_queue_bytes');
+    expect(fixture.order()).toEqual(greedy);
+  });
+
   test('bytes give way likewise: as many requests as make room for the new one', () => {
     fixture = new Fixture(oneLevel(), 40);
     const greedy = Array.from({ length: 10 }, () => fixture.push({ tenant: 'greedy' }));

@@ -8,6 +8,7 @@ import { Runner } from '../../../src/gateway/dispatch/runner.ts';
 import type { InferError, Reason } from '../../../src/gateway/errors.ts';
 import { Model } from '../../../src/gateway/models/model.ts';
 import { planModel } from '../../../src/gateway/models/model-plan.ts';
+import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { scanRepository } from '../../../src/gateway/repository/model-repository.ts';
 import { float8Model } from '../../support/exported-models.ts';
 import { FakeCall } from '../../support/fake-call.ts';
@@ -56,6 +57,12 @@ async function loaded(
 function indices(...values: readonly [number, number]): InferTensors {
   const data = new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer);
   return { rows: 1, bytes: 16, size: UNIT_ROW, bucket: '2,;', inputs: [data], shapes: [[1, 2]] };
+}
+
+/** Rows of one FP32 column, each with its place. */
+function counted(rows: number): InferTensors {
+  const data = new Uint8Array(Float32Array.from({ length: rows }, (_, row) => row).buffer);
+  return { rows, bytes: 4 * rows, size: UNIT_ROW, bucket: '1,;', inputs: [data], shapes: [[rows, 1]] };
 }
 
 async function outcomeOf(answer: Promise<InferOutputs>): Promise<Reason | 'answered'> {
@@ -258,6 +265,20 @@ describe('faults in service', () => {
     process.kill(pidOf(runner), 'SIGKILL');
     expect((await Promise.all(answers)).map(firstValue)).toEqual([1, 2, 3]);
     expect(model.state).toBe('READY');
+  });
+
+  test('a runner that dies under one part of a large request costs no answer, and only that part runs again', async () => {
+    const { model, runner } = await loaded(slowModel(2_000), 'max_batch_size: 2');
+    const outcomes: string[] = [];
+    onTestFinished(diagnostics.batchEnded.subscribe(({ outcome }) => void outcomes.push(outcome)));
+    const rows = counted(6);
+    const answer = model.ready.batcher.enqueue(rows, new FakeCall(), NO_TERMS);
+    await vi.waitUntil(() => outcomes.length === 1, { timeout: 10_000 });
+    process.kill(pidOf(runner), 'SIGKILL');
+    const { outputs } = await answer;
+    expect(outputs).toMatchObject([{ name: 'output', shape: [6, 1] }]);
+    expect(Buffer.compare(outputs[0]?.data ?? Buffer.alloc(0), rows.inputs[0] ?? Buffer.alloc(1))).toBe(0);
+    expect(outcomes).toEqual(['ok', 'crashed', 'ok', 'ok']);
   });
 
   test('only a request that runs longer than max_run_ms fails, and requests beside it are answered', async () => {

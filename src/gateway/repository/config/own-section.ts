@@ -56,6 +56,12 @@ export const tensorgateSection = z.strictObject({
     .describe(
       "`verify` checks at load that a row's answer does not depend on the other rows of its batch; `assume` skips the check.",
     ),
+  split: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Split a request with more rows than `max_batch_size` into several batches, up to 1024, and join their answers; `false`: refuse it, as Triton does.',
+    ),
   batch_axes: byName(z.union([natural, z.literal('none')]))
     .prefault({})
     .describe('Batch axis by tensor, if it is not axis 0; `none`: one value for all rows of a batch.'),

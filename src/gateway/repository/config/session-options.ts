@@ -27,7 +27,7 @@ export const SESSION_PARAMETERS: readonly string[] = Object.keys(MOST);
 
 const OWN_ENTRY = /^(session|ep)\./;
 /** Parameters that ModelConfig reports, and that clients which load a model with it send back. */
-const REPORTED: readonly string[] = ['batching', 'execution_provider'];
+const REPORTED: readonly string[] = ['batching', 'execution_provider', 'max_request_rows'];
 
 const FLAG = /^[01]$/;
 const COUNT = /^\d{1,9}$/;

@@ -4,7 +4,7 @@ import type { Shape, TensorSpec } from '../../../wire/tensor.ts';
 import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import type { ModelFiles } from '../model-files.ts';
 import { type EnsembleGraph, nameOfStep } from './ensemble-graph.ts';
-import { datatypeOf, type ModelSignature, type OutputSpec, readLabels } from './model-signature.ts';
+import { type Batching, datatypeOf, type ModelSignature, type OutputSpec, readLabels } from './model-signature.ts';
 import type { ModelTensor } from './row-axis.ts';
 
 /** Description of an ensemble's tensor by one end of a mapping. */
@@ -69,20 +69,30 @@ export function resolveEnsemble(
       const inherited = outputOf(graph, graph.outputs[index] ?? -1, signatures);
       return { ...output, labelFilename: inherited?.labelFilename, labels: inherited?.labels ?? [] };
     }),
-    batching:
-      maxRows > 0
-        ? { kind: 'on', maxRows }
-        : { kind: 'off', reason: 'the configuration of the ensemble has no max_batch_size' },
+    batching: batchingOf(config, maxRows, signatures),
   };
+}
+
+/** A request with more rows goes through the graph as a whole: the models of the steps split it. */
+function batchingOf({ tensorgate }: ModelConfig, maxRows: number, steps: readonly ModelSignature[]): Batching {
+  if (maxRows === 0) return { kind: 'off', reason: 'the configuration of the ensemble has no max_batch_size' };
+  const requestRows = tensorgate.split ? Math.min(...steps.map(mostRowsOf)) : 0;
+  return requestRows > maxRows ? { kind: 'on', maxRows, requestRows } : { kind: 'on', maxRows };
+}
+
+/** Most rows of a request. For a model that does not batch, `max_batch_size` of the ensemble is the only limit. */
+function mostRowsOf({ batching }: ModelSignature): number {
+  return batching.kind === 'off' ? 0 : (batching.requestRows ?? batching.maxRows);
 }
 
 function tensorOf({ name, data_type, dims = [] }: ModelConfig['input'][number], maxRows: number): TensorSpec {
   return { name, datatype: datatypeOf(data_type ?? 'TYPE_FP32'), shape: maxRows > 0 ? [-1, ...dims] : dims };
 }
 
-function checkRows(step: string, { batching }: ModelSignature, maxRows: number): void {
-  if (batching.kind === 'off' || batching.maxRows >= maxRows) return;
-  throw new ModelConfigError(`max_batch_size is ${maxRows}, but ${step} takes at most ${batching.maxRows} rows`);
+function checkRows(step: string, signature: ModelSignature, maxRows: number): void {
+  const most = mostRowsOf(signature);
+  if (signature.batching.kind === 'off' || most >= maxRows) return;
+  throw new ModelConfigError(`max_batch_size is ${maxRows}, but ${step} takes at most ${most} rows`);
 }
 
 /** The model's side of a mapping. */

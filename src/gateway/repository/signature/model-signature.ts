@@ -14,7 +14,10 @@ import { type AxisDoubt, type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows
 export type Batching =
   | {
       readonly kind: 'on';
+      /** Most rows of a batch. */
       readonly maxRows: number;
+      /** Most rows of a request, if larger requests are split; absent if they are refused. */
+      readonly requestRows?: number | undefined;
       /** Axis names that speak against a batch axis; absent if there are none, or if the configuration decides. */
       readonly doubt?: AxisDoubt | undefined;
       /** Absent where no axis of the model is a length. */
@@ -171,8 +174,10 @@ function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo)
     if (config.max_batch_size === undefined && givesWholeShapes(config, info)) {
       return { kind: 'off', reason: 'the configuration gives whole shapes, and no max_batch_size' };
     }
-    if (config.max_batch_size !== undefined) return { kind: 'on', maxRows: config.max_batch_size };
-    return { kind: 'on', maxRows: DEFAULT_MAX_BATCH_SIZE, ...(found.doubt && { doubt: found.doubt }) };
+    const { max_batch_size: maxRows = DEFAULT_MAX_BATCH_SIZE } = config;
+    const doubt = config.max_batch_size === undefined ? found.doubt : undefined;
+    const requestRows = splits(config) ? MAX_PARTS * maxRows : undefined;
+    return { kind: 'on', maxRows, ...(requestRows && { requestRows }), ...(doubt && { doubt }) };
   }
   if (config.max_batch_size !== undefined) {
     throw new ModelConfigError(
@@ -180,6 +185,14 @@ function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo)
     );
   }
   return { kind: 'off', reason: found.text };
+}
+
+/** A request may be as large as so many batches: a row may have few bytes, or none, and each part costs memory of its own. */
+const MAX_PARTS = 1_024;
+
+/** Rows of a sequence depend on each other. */
+function splits({ tensorgate, sequence_batching: sequences }: ModelConfig): boolean {
+  return tensorgate.split && sequences === undefined;
 }
 
 /** Where each request runs by itself, and where the next request of a sequence depends on this one's length, nothing is padded. */

@@ -47,6 +47,7 @@ class Bench {
         queues,
         maxQueueBytes: 1_000_000,
         axis: 'rows',
+        inputs: [],
         maxOutputBytes: 64 * 2 ** 20,
         record: () => {},
       },

@@ -86,6 +86,7 @@ class Bench {
         queues,
         maxQueueBytes,
         axis: 'rows',
+        inputs: [],
         maxOutputBytes: 64 * 2 ** 20,
         record: () => {},
       },

@@ -45,6 +45,25 @@ describe('what an ensemble takes and gives', () => {
     });
   });
 
+  test('lets a request have as many rows as all steps split, unless it must not be split', async () => {
+    const splits = (requestRows: number): ModelSignature => ({
+      ...ROWS,
+      batching: { kind: 'on', maxRows: 8, requestRows },
+    });
+    const whole: ModelSignature = { ...ROWS, batching: { kind: 'off', reason: 'a fixed axis' } };
+    const batchingOf = async (steps: readonly ModelSignature[], changes: Config = {}) =>
+      (await resolve({ ...CHAIN, ...changes }, steps)).batching;
+    expect(await batchingOf([splits(64), splits(32)])).toEqual({ kind: 'on', maxRows: 8, requestRows: 32 });
+    expect(await batchingOf([splits(64), splits(32)], { max_batch_size: 16 })).toMatchObject({
+      maxRows: 16,
+      requestRows: 32,
+    });
+    const refused = { kind: 'on', maxRows: 8 };
+    expect(await batchingOf([splits(64), ROWS])).toEqual(refused);
+    expect(await batchingOf([splits(64), whole])).toEqual(refused);
+    expect(await batchingOf([splits(64), splits(32)], { tensorgate: { split: false } })).toEqual(refused);
+  });
+
   test('are whole shapes without max_batch_size, which steps that batch take as rows', async () => {
     const whole: Config = {
       ...CHAIN,

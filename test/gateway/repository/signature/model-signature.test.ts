@@ -35,12 +35,17 @@ async function resolve(
 
 describe('batching', () => {
   const cases: readonly { name: string; info: SessionInfo; max?: number; batching: Batching }[] = [
-    { name: 'on, with the default size', info: USUAL, batching: { kind: 'on', maxRows: 64 } },
-    { name: 'on, with the size of the configuration', info: USUAL, max: 16, batching: { kind: 'on', maxRows: 16 } },
+    { name: 'on, with the default size', info: USUAL, batching: { kind: 'on', maxRows: 64, requestRows: 65_536 } },
+    {
+      name: 'on, with the size of the configuration',
+      info: USUAL,
+      max: 16,
+      batching: { kind: 'on', maxRows: 16, requestRows: 16_384 },
+    },
     {
       name: 'on, where the first axes are open and have no names',
       info: session([tensor('x', ['', 4])], [tensor('y', ['', 2])]),
-      batching: { kind: 'on', maxRows: 64 },
+      batching: { kind: 'on', maxRows: 64, requestRows: 65_536 },
     },
     {
       name: 'off, because the configuration says so',
@@ -79,6 +84,7 @@ describe('batching', () => {
       batching: {
         kind: 'on',
         maxRows: 64,
+        requestRows: 65_536,
         doubt: {
           text: "the first axis of output 'y' is 'classes', but it is 'length' for input 'x'",
           inputs: new Set(),
@@ -89,9 +95,17 @@ describe('batching', () => {
       name: 'on where the names differ, because the configuration knows better',
       info: session([tensor('x', ['a', 4])], [tensor('y', ['b', 2])]),
       max: 8,
-      batching: { kind: 'on', maxRows: 8 },
+      batching: { kind: 'on', maxRows: 8, requestRows: 8_192 },
     },
   ];
+
+  test('is without larger requests where the configuration refuses them, and for sequences', async () => {
+    const refusing: readonly z.input<typeof MODEL_CONFIG>[] = [
+      { tensorgate: { split: false } },
+      { sequence_batching: {} },
+    ];
+    for (const config of refusing) expect((await resolve(USUAL, config)).batching).toEqual({ kind: 'on', maxRows: 64 });
+  });
 
   test.each(cases)('$name', async ({ info, max, batching }) => {
     expect((await resolve(info, max === undefined ? {} : { max_batch_size: max })).batching).toEqual(batching);
@@ -116,6 +130,7 @@ describe('names of batch axes', () => {
     expect((await resolve(info)).batching).toEqual({
       kind: 'on',
       maxRows: 64,
+      requestRows: 65_536,
       doubt: { text: "the first axis of input 'k' is 'b', but it is 'a' for input 'x'", inputs: new Set(['k']) },
     });
   });
@@ -123,13 +138,13 @@ describe('names of batch axes', () => {
   test('raise no doubt about axes that the configuration gives', async () => {
     const info = session([tensor('x', ['a', 4])], [tensor('y', ['b', 4])]);
     const { batching } = await resolve(info, { tensorgate: { batch_axes: { y: 0 } } });
-    expect(batching).toEqual({ kind: 'on', maxRows: 64 });
+    expect(batching).toEqual({ kind: 'on', maxRows: 64, requestRows: 65_536 });
   });
 
   test('follow the axes that the configuration gives, where it gives any', async () => {
     const info = session([x, tensor('k', ['steps', 'rows'])], [tensor('y', ['steps', 'rows', 2])]);
     const { batching, inputs, outputs } = await resolve(info, { tensorgate: { batch_axes: { x: 1 } } });
-    expect(batching).toEqual({ kind: 'on', maxRows: 64 });
+    expect(batching).toEqual({ kind: 'on', maxRows: 64, requestRows: 65_536 });
     expect([...inputs, ...outputs].map(({ rowAxis }) => rowAxis)).toEqual([1, 1, 1]);
   });
 });
@@ -144,7 +159,7 @@ describe('the row axis', () => {
 
   test('is a later one where that has the name of the others first one', async () => {
     const info = session([x, tensor('h', [2, 'batch', 3])], [tensor('y', ['batch', 1]), tensor('hn', [2, 'batch', 3])]);
-    expect((await resolve(info)).batching).toEqual({ kind: 'on', maxRows: 64 });
+    expect((await resolve(info)).batching).toEqual({ kind: 'on', maxRows: 64, requestRows: 65_536 });
     expect(await axesOf(info, {})).toEqual({ x: [-1, 4], h: 1, y: [-1, 1], hn: 1 });
   });
 
