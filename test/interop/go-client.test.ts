@@ -1,21 +1,20 @@
 /** A client in Go, of stubs that are generated from proto/ here and now, with the commands of docs/clients.md. */
 
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { startServer } from '../support/server.ts';
 import { goToolchain } from '../tools/tools.ts';
 import { documented, MODELS, runDocumented } from './documented.ts';
 
-const BUF = fileURLToPath(new URL('../../node_modules/.bin/buf', import.meta.url));
 const toolchain = goToolchain();
-if (toolchain === undefined) console.warn('SKIPPED: no Go, or no protoc-gen-go (test/tools/setup.sh installs those)');
+if (toolchain === undefined)
+  console.warn('SKIPPED: no Go, no buf or no protoc-gen-go (test/tools/setup.sh installs those)');
 
 describe.skipIf(toolchain === undefined)('a client in Go', () => {
   test('asks, infers and streams', async () => {
     await using server = await startServer(MODELS, { flags: ['--log-level', 'error'] });
     const [commands = ''] = documented('Go, and every other language', 'sh');
-    const programs = [BUF, ...Object.values(toolchain ?? {})];
+    const programs = Object.values(toolchain ?? {});
     const { code, stdout, stderr } = await runDocumented(server, commands, programs, path.dirname(MODELS));
     // Go says on stderr what it downloads.
     expect({ code, stderr }).toMatchObject({ code: 0 });

@@ -56,6 +56,25 @@ install_actionlint() {
   install_with_go actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 }
 
+has_buf() {
+  [[ -x $tools/buf/node_modules/.bin/buf ]]
+}
+
+install_buf() {
+  mkdir -p "$tools/buf" && npm install --prefix "$tools/buf" --no-audit --no-fund --ignore-scripts @bufbuild/buf@1.74.0
+}
+
+has_helm() {
+  [[ -x $tools/helm/helm ]]
+}
+
+# Its releases name the version of Kubernetes that they were made for; without a name it takes every cluster for 1.20.
+install_helm() {
+  local kubernetes=helm.sh/helm/v3/pkg/chartutil.k8sVersion lint=helm.sh/helm/v3/pkg/lint/rules.k8sVersion
+  local flags="-X ${kubernetes}Major=1 -X ${kubernetes}Minor=34 -X ${lint}Major=1 -X ${lint}Minor=34"
+  install_with_go helm helm.sh/helm/v3/cmd/helm@v3.19.0 -ldflags "$flags -X helm.sh/helm/v3/internal/version.version=v3.19.0"
+}
+
 has_protoc_gen_go() {
   [[ -x $tools/protoc-gen-go/protoc-gen-go && -x $tools/protoc-gen-go/protoc-gen-go-grpc ]]
 }
@@ -218,9 +237,9 @@ END
   chmod +x "$environment/perf_analyzer"
 }
 
-# FOLDER MODULE@VERSION. A folder a tool, because Go names a program after the last part of its path.
+# FOLDER MODULE@VERSION [FLAG..]. A folder a tool, because Go names a program after the last part of its path.
 install_with_go() {
-  GOBIN=$tools/$1 CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go install "$2"
+  GOBIN=$tools/$1 CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go install "${@:3}" "$2"
 }
 
 # FOLDER REQUIREMENT.. An environment a tool, because they pin one another's dependencies.
@@ -249,7 +268,7 @@ ensure() {
   rm "$log"
 }
 
-for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint protoc_gen_go java_client; do ensure $tool; done &
-for tool in onnx_test_data minilm magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
+for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
+for tool in buf onnx_test_data minilm magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
 wait
 exit 0

@@ -33,6 +33,10 @@ export function actionlint(): string | undefined {
   return program('actionlint', 'actionlint');
 }
 
+export function helm(): string | undefined {
+  return program('helm', 'helm');
+}
+
 export function hadolint(): string | undefined {
   return program('hadolint/bin', 'hadolint');
 }
@@ -74,19 +78,26 @@ export function schemathesis(): string | undefined {
   return program('schemathesis/bin', 'schemathesis');
 }
 
-/** A Go compiler, and the plug-ins of `buf generate` that write Go. */
+export function buf(): string | undefined {
+  return program('buf/node_modules/.bin', 'buf');
+}
+
+/** A Go compiler, buf, and the plug-ins of `buf generate` that write Go. */
 export interface GoToolchain {
   readonly go: string;
+  readonly buf: string;
   readonly protocGenGo: string;
   readonly protocGenGoGrpc: string;
 }
 
 export function goToolchain(): GoToolchain | undefined {
   const go = program('go/bin', 'go');
+  const generator = buf();
   const protocGenGo = program('protoc-gen-go', 'protoc-gen-go');
   const protocGenGoGrpc = program('protoc-gen-go', 'protoc-gen-go-grpc');
-  if (go === undefined || protocGenGo === undefined || protocGenGoGrpc === undefined) return undefined;
-  return { go, protocGenGo, protocGenGoGrpc };
+  if (go === undefined || generator === undefined) return undefined;
+  if (protocGenGo === undefined || protocGenGoGrpc === undefined) return undefined;
+  return { go, buf: generator, protocGenGo, protocGenGoGrpc };
 }
 
 /** Java with its compiler, Maven, and a folder with all that Maven needs for the client in Java. */
