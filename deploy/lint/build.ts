@@ -7,7 +7,7 @@ import { parseAllDocuments } from 'yaml';
 import type { Settings } from '../../src/gateway/ops/settings.ts';
 import { SettingsError } from '../../src/gateway/ops/settings-error.ts';
 import { loadSettings } from '../../src/gateway/ops/settings-loading.ts';
-import type { Deployment, Kinds, KubeObject, Labels, PodSpec, Selector } from './kinds.ts';
+import type { Deployment, DestinationRule, Kinds, KubeObject, Labels, PodSpec, Selector } from './kinds.ts';
 
 /** By this label policies find the pods of the gateway: see `base/workload/deployment.yaml`. */
 export const NAME_LABEL = 'app.kubernetes.io/name';
@@ -48,6 +48,13 @@ export class Build {
       labels: object.spec.template.metadata?.labels ?? {},
       pod: object.spec.template.spec,
     }));
+  }
+
+  /** DestinationRules for hosts of the gateway; the picker of an InferencePool has its own. */
+  get destinationRules(): readonly DestinationRule[] {
+    const others = this.of('Service').filter(({ metadata }) => metadata.labels?.[NAME_LABEL] !== NAME);
+    const hosts = new Set(others.map(({ metadata }) => hostOf(metadata.name, metadata.namespace)));
+    return this.of('DestinationRule').filter(({ spec }) => !hosts.has(spec.host));
   }
 
   get dataPlanes(): ReadonlySet<DataPlane> {

@@ -157,6 +157,8 @@ export interface TargetRef {
 }
 
 export interface BackendRef {
+  /** `Service` by default. */
+  readonly kind?: string;
   readonly name: string;
   readonly weight?: number;
 }
@@ -354,6 +356,7 @@ export interface Kinds {
   readonly Gateway: KubeObject;
   readonly HTTPRoute: GatewayRoute;
   readonly HorizontalPodAutoscaler: HorizontalPodAutoscaler;
+  readonly InferencePool: KubeObject;
   readonly MetricTemplate: MetricTemplate;
   readonly NetworkPolicy: NetworkPolicy;
   readonly PeerAuthentication: PeerAuthentication;

@@ -39,6 +39,7 @@ describe.skipIf(KUBECTL === undefined)('components of deploy/istio', () => {
     ['mesh-needed', ['istio-policy', route]],
     ['whole-hosts', ['istio-policy', 'route-httproute', 'istio-ambient']],
     ['waypoint-enrolled', ['istio-policy', 'istio-ambient', 'track-services', 'route-httproute']],
+    ['pool-routed', ['istio-policy', route, 'inference-pool', 'istio-sidecar']],
     ['targets-exist', ['istio-policy', route, 'jwt', 'istio-sidecar']],
     ['pod-labels', ['istio-policy', 'flagger', 'istio-sidecar']],
     ['volume-source', ['models-init', 'models-pvc']],

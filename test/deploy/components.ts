@@ -18,6 +18,7 @@ export const COMPONENTS: Readonly<Record<string, readonly string[]>> = {
   'route-grpcroute': ['track-services'],
   ingress: ['track-services'],
   jwt: ['ingress'],
+  'inference-pool': ['ingress'],
   monitoring: [],
   flagger: ['monitoring'],
   'argo-rollouts': ['monitoring'],
@@ -67,6 +68,7 @@ export const EXCLUSIONS: readonly (readonly [string, string, string])[] = [
   ['models-init', 'models-pvc', 'volume-source'],
   ['models-init', 'models-uri', 'volume-source'],
   ['models-pvc', 'models-uri', 'volume-source'],
+  ['inference-pool', 'istio-ambient', 'pool-routed'],
   ['tls', 'istio-sidecar', 'mesh-encrypts'],
   ['tls', 'istio-ambient', 'mesh-encrypts'],
   // They patch a VirtualService, and there is none.

@@ -254,6 +254,9 @@ export const FAULTS: readonly Fault[] = [
   ]),
 
   // The data plane
+  fault('pool-routed', 'a pool beside a route to the Service', 'inference-pool', [
+    set('HTTPRoute/tensorgate-ingress', 'spec/rules/0/backendRefs/0', { name: 'tensorgate-stable', port: 8001 }),
+  ]),
   fault('mesh-encrypts', 'TLS of the server behind a sidecar', 'sidecar', [
     set(DEPLOYMENT, `${CONTAINER}/env`, [
       { name: 'TENSORGATE_TLS_CERTIFICATE', value: '/tls/tls.crt' },

@@ -61,6 +61,26 @@ export const MESH_RULES: readonly Rule[] = [
       }),
   },
   {
+    id: 'pool-routed',
+    prevents:
+      'a pool that no route names, or whose picker cannot read the metrics of pods, chooses no pod by its queue',
+    check: (build) => {
+      const backends = build
+        .of('HTTPRoute')
+        .flatMap(({ spec }) => (spec.rules ?? []).flatMap(({ backendRefs }) => backendRefs ?? []));
+      return build
+        .of('InferencePool')
+        .flatMap((pool) => [
+          ...(backends.some(({ kind, name }) => kind === 'InferencePool' && name === pool.metadata.name)
+            ? []
+            : [found(pool, 'no HTTPRoute names it: ingress has to come before inference-pool')]),
+          ...(build.dataPlanes.has('ambient')
+            ? [found(pool, 'in ambient, pods accept only the waypoint: use istio-sidecar')]
+            : []),
+        ]);
+    },
+  },
+  {
     id: 'ambient-routes',
     prevents: 'waypoints take VirtualServices as alpha, and never beside routes of the Gateway API',
     check: (build) =>
@@ -98,7 +118,7 @@ export const MESH_RULES: readonly Rule[] = [
       'Envoy rejects every cluster of the Service that has ORCA weights and locality or hashing, and kubectl says nothing',
     check: (build) => {
       if (!hasOrca(build)) return [];
-      return build.of('DestinationRule').flatMap((rule) => {
+      return build.destinationRules.flatMap((rule) => {
         const { consistentHash, localityLbSetting: locality } = rule.spec.trafficPolicy?.loadBalancer ?? {};
         const other = [
           ...(consistentHash === undefined ? [] : ['consistentHash']),

@@ -9,7 +9,7 @@ const GRPC_PORT = 8001;
 
 function trafficPolicies(build: Build): { object: KubeObject; policy: TrafficPolicy | undefined }[] {
   return [
-    ...build.of('DestinationRule').map((object) => ({ object, policy: object.spec.trafficPolicy })),
+    ...build.destinationRules.map((object) => ({ object, policy: object.spec.trafficPolicy })),
     ...build.of('Canary').map((object) => ({ object, policy: object.spec.service.trafficPolicy })),
   ];
 }
@@ -73,11 +73,12 @@ export const SERVICE_RULES: readonly Rule[] = [
         // Without a canary, its track is empty on purpose.
         .filter(({ spec }) => spec.selector?.['track'] !== 'canary')
         .flatMap((service) => {
-          const chosen = build.workloads.filter(({ labels }) =>
-            selects({ matchLabels: service.spec.selector ?? {} }, labels),
+          const templates = build.of('Deployment').map(({ spec }) => spec.template);
+          const chosen = templates.filter(({ metadata }) =>
+            selects({ matchLabels: service.spec.selector ?? {} }, metadata?.labels ?? {}),
           );
           if (chosen.length === 0) return [found(service, 'its selector chooses the pods of no Deployment')];
-          const names = chosen.flatMap(({ pod }) => pod.containers.flatMap(({ ports }) => ports ?? []));
+          const names = chosen.flatMap(({ spec }) => spec.containers.flatMap(({ ports }) => ports ?? []));
           return (service.spec.ports ?? [])
             .filter(
               ({ port, targetPort = port }) =>
@@ -153,8 +154,7 @@ export const SERVICE_RULES: readonly Rule[] = [
     id: 'retry-budget',
     prevents: 'when every pod is down, retries double the load; without percent, the default differs between releases',
     check: (build) =>
-      build
-        .of('DestinationRule')
+      build.destinationRules
         .filter(({ spec }) => spec.trafficPolicy?.retryBudget?.percent === undefined)
         .map((rule) => found(rule, 'trafficPolicy.retryBudget.percent is missing')),
   },
