@@ -51,6 +51,39 @@ for overlay in deploy/istio/overlays/* deploy/kserve; do
   fi
 done
 
+# The chart, with the values of each of its examples; then a release from its beginning to its end.
+chart=deploy/helm/tensorgate
+helm=.tools/helm/helm
+[[ -x $helm ]] || helm=$(type -P helm || true)
+if [[ -z $helm ]]; then
+  skipped=$((skipped + 1))
+  echo 'SKIP the chart: helm is not installed (test/tools/setup.sh does)'
+else
+  for values in "$chart"/ci/*-values.yaml; do
+    if output=$("$helm" template tensorgate "$chart" --namespace inference --values "$values" |
+      kubectl apply --server-side --dry-run=server -f - 2>&1) && ! grep -q Warning <<<"$output"; then
+      pass "the chart with $(basename "$values") is taken: $(grep -c serverside-applied <<<"$output") objects"
+    else
+      refused "the chart with $(basename "$values") is taken, without warnings" "$(grep -v 'serverside-applied' <<<"$output")"
+    fi
+  done
+  # WHAT WANTED COMMAND..
+  release() {
+    local output
+    if output=$("${@:3}" 2>&1) && [[ $output == *"$2"* ]]; then pass "$1"; else fail "$1: $2" "$output"; fi
+  }
+  values=(--namespace charts --values "$chart/ci/plain-values.yaml")
+  release 'a release is installed, and its notes lead to an answer' 'npx tensorgate models --url 127.0.0.1:8001' \
+    "$helm" install vision "$chart" --create-namespace "${values[@]}"
+  release 'a setting that the server does not know stops an upgrade' 'TENSORGATE_LAME_DUCK' \
+    bash -c '! "$@"' - "$helm" upgrade vision "$chart" "${values[@]}" --set settings.TENSORGATE_LAME_DUCK=1
+  release 'an upgrade changes the release' 'REVISION: 2' \
+    "$helm" upgrade vision "$chart" "${values[@]}" --set replicaCount=5 --set models.source=pvc
+  release 'and its pods' 5 kubectl -n charts get deployment vision-tensorgate -o 'jsonpath={.spec.replicas}'
+  release 'an uninstall takes the release away' uninstalled "$helm" uninstall vision --namespace charts
+  release 'and leaves the volume of the models' vision-tensorgate-models kubectl -n charts get persistentvolumeclaim
+fi
+
 # What components make that are in no overlay, or differ with what goes with them.
 objects=$(mktemp)
 trap 'rm -f "$objects"' EXIT
