@@ -149,6 +149,11 @@ describe.skipIf(!hasRegistry)('tensorgate is installed from nothing but an npm r
       expect({ code: demo.code, stderr: demo.stderr }).toMatchObject({ code: 0 });
       expect(demo.stderr).not.toMatch(/EBADENGINE|npm (warn|error)/);
       expect(await classify(['npx', 'tensorgate'], clone, env)).toContain('airplane');
+      const systems = fs.globSync('node_modules/onnxruntime-node/bin/*/*', { cwd: clone });
+      expect(systems.map((system) => path.basename(system))).toEqual(['linux']);
+      const { stdout: size } = await run(['du', '-sm', 'node_modules'], clone, env);
+      // README says 450.
+      expect(Number.parseInt(size, 10)).toBeLessThan(480);
     },
     INSTALL_MS,
   );
