@@ -53,11 +53,11 @@ describe('a template', () => {
     expect(
       templateFrom(
         [{}, { list: [{ name: 'b', x: 1 }] }],
-        [{ canary: 'on' }, { list: [{ name: 'a' }, { name: 'b', x: 1, y: 2 }] }],
+        [{ canary: 'on' }, { list: [{ name: 'a' }, { name: 'b', x: 1, z: 2 }] }],
       ),
     ).toBe(
       'list:\n  {{- if .Values.canary.enabled }}\n  - name: a\n  {{- end }}\n  - name: b\n    x: 1\n' +
-        '    {{- if .Values.canary.enabled }}\n    y: 2\n    {{- end }}\n',
+        '    {{- if .Values.canary.enabled }}\n    z: 2\n    {{- end }}\n',
     );
   });
 

@@ -23,7 +23,7 @@ test('each metric that the picker is configured with is a gauge that a server ex
   const { name: _, ...metrics } = engine ?? {};
   expect(Object.keys(metrics).sort()).toEqual(['queuedRequestsSpec', 'runningRequestsSpec']);
   await using server = await startServer(MODELS, { flags: ['--log-level', 'error'] });
-  const text = await (await fetch(`http://${server.http}/metrics`)).text();
+  const text = await (await fetch(`${server.http}/metrics`)).text();
   for (const metric of Object.values(metrics)) {
     expect(text).toContain(`# TYPE ${metric} gauge\n`);
     expect(text).toMatch(new RegExp(`^${metric}(\\{[^}]*\\})? 0$`, 'm'));
