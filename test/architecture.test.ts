@@ -812,6 +812,60 @@ test('only what cannot hold up a request calls synchronous functions of files an
   expect(allowed.filter((place) => !calling.some((name) => isIn(name, [place])))).toEqual([]);
 });
 
+/** Types of plain objects whose keys are any texts. */
+const KEYED =
+  /(?:\bconst |\blet |\breadonly |[(,{]\s*|^\s*|#)([A-Za-z_]\w*)\??: (?:Readonly<)?(?:Record<string,|\{\s*(?:-?readonly )?\[\w+: string\]|JsonObject\b|JsonRecord\b|PathNames\b|Trailers\b|Parameters\b|Inputs\b|NodeJS\.ProcessEnv\b)/gm;
+
+/**
+ * Reads of a plain object by a computed key. A name that people choose (of an input, a model, a header) may be `constructor`, which
+ * every object has: such names are keys of a Map, or are looked up behind `Object.hasOwn`.
+ */
+const COMPUTED_KEYS: readonly { readonly read: string; readonly why: string }[] = [
+  { read: 'cli/compress-command.ts UNITS[unit]', why: 'a regular expression bounds the units' },
+  { read: 'cli/rollout-command.ts UNITS_MS[unit]', why: 'a regular expression bounds the units' },
+  { read: 'compare/page/markup.ts ESCAPES[character]', why: 'one character of a few' },
+  { read: "gateway/accept/bind.ts ADVICE[cause.code ?? '']", why: 'a code of the system' },
+  { read: 'gateway/accept/grpc-js-http2.ts headers[DEFAULT_DEADLINE_KEY]', why: 'a constant' },
+  { read: 'gateway/accept/http/http-port.ts REFUSALS[code]', why: "a code of Node's parser" },
+  { read: 'gateway/accept/rest/json-field.ts object[key]', why: 'an object without a prototype, by keys of ours' },
+  { read: 'gateway/accept/rest/load-body.ts fields[key]', why: 'an object without a prototype' },
+  { read: 'gateway/accept/rest/open-api.ts BODIES[route.rpc]', why: 'routes of ours' },
+  { read: 'gateway/accept/rest/open-api.ts HEALTH[route.rpc]', why: 'routes of ours' },
+  { read: 'gateway/accept/rest/open-api.ts HEALTH[rpc]', why: 'routes of ours' },
+  { read: 'gateway/accept/rest/open-api.ts paths[route.path]', why: 'routes of ours' },
+  { read: 'gateway/accept/rest/repository-routes.ts parameters[key]', why: 'keys of the object itself' },
+  { read: 'gateway/accept/timeout-header.ts UNIT_MS[match?.[2]', why: 'a regular expression bounds the units' },
+  { read: 'gateway/models/trial/row-independence.ts READERS[alone.datatype]', why: 'a datatype' },
+  { read: 'gateway/models/trial/row-independence.ts READERS[datatype]', why: 'a datatype' },
+  { read: 'gateway/models/trial/row-independence.ts ROUNDING[alone.datatype]', why: 'a datatype' },
+  { read: 'gateway/ops/settings-sources.ts env[name]', why: 'variables of ours' },
+  { read: 'gateway/ops/settings-sources.ts env[origin]', why: 'variables of ours' },
+  { read: 'gateway/ops/settings-sources.ts flags[setting.key]', why: 'settings of ours' },
+  { read: 'gateway/repository/config/session-options.ts parameters[key]', why: 'parameters of ours' },
+  { read: 'gateway/repository/config/text-format-scalar.ts SIMPLE_ESCAPES[simple]', why: 'one character of a few' },
+  { read: 'gateway/repository/signature/pad-value.ts RANGES[datatype]', why: 'a datatype' },
+  { read: 'gateway/rollout/rollout-request.ts given[field]', why: 'fields of ours, which a schema has checked' },
+  { read: 'gateway/rollout/rollout-request.ts got[key]', why: 'fields of ours, which a schema has checked' },
+  {
+    read: 'worker/model-instance.ts feeds[floatInputs.get(place.name) ?? place.name]',
+    why: 'an object without a prototype',
+  },
+  { read: 'worker/model-instance.ts feeds[place.name]', why: 'an object without a prototype' },
+];
+
+test('no plain object is read by a name from outside, unless it is behind Object.hasOwn', () => {
+  const reads = FILES.filter(({ name }) => !name.endsWith('_pb.ts')).flatMap(({ name, text }) => {
+    // What Node and the library of gRPC give.
+    const keyed = new Set(['headers', 'metadata', 'parameters', ...[...text.matchAll(KEYED)].map(([, id]) => id)]);
+    return [...text.matchAll(/\b([A-Za-z_]\w*)\)?\[(?!['"\d])([A-Za-z_#][^\]]*)\]/g)].flatMap(([read, id]) =>
+      keyed.has(id) && !text.includes(`Object.hasOwn(${id}`) ? [`${name} ${read}`] : [],
+    );
+  });
+  const known = COMPUTED_KEYS.map(({ read }) => read);
+  expect([...new Set(reads)].filter((read) => !known.includes(read)).sort()).toEqual([]);
+  expect(known.filter((read) => !reads.includes(read))).toEqual([]);
+});
+
 /** Forms that are not used. */
 const FORMS: readonly { readonly what: string; readonly pattern: RegExp }[] = [
   { what: 'a default export', pattern: /\bexport\s+default\b|\bexport\s*\{[^}]*\bas\s+default\b/ },

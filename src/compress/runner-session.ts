@@ -32,6 +32,8 @@ export interface RunnerSessionOptions {
   readonly session?: Partial<SessionOptions>;
   /** The only outputs to compute; all of them where absent. */
   readonly outputs?: readonly string[] | undefined;
+  /** Inputs that a configuration names. */
+  readonly inputs?: readonly string[];
   /** A load that takes longer is a failure, and so is a run; in milliseconds. */
   readonly limitMs?: number;
 }
@@ -65,7 +67,7 @@ export class RunnerSession implements AsyncDisposable {
 
   /** @throws LoadError where the model does not load. */
   static async open(modelPath: string, options: RunnerSessionOptions): Promise<RunnerSession> {
-    const { env, name, mailboxDirectory, session = {}, outputs, limitMs = LIMIT_MS } = options;
+    const { env, name, mailboxDirectory, session = {}, outputs, inputs = [], limitMs = LIMIT_MS } = options;
     const runner = RunnerProcess.start(name, env);
     const spec = {
       modelPath,
@@ -73,6 +75,7 @@ export class RunnerSession implements AsyncDisposable {
       strictProviders: false,
       deviceId: 0,
       options: { ...sessionOptions(MODEL_CONFIG.parse({})), ...session },
+      inputs,
       ...(outputs && { outputs }),
     } as const;
     const group = new InstanceGroup({
@@ -103,13 +106,16 @@ export class RunnerSession implements AsyncDisposable {
 
   /**
    * One run, past all batching. One at a time.
-   * @param tensors every input of the model, in any order.
+   * @param tensors every input of the model that has no default, in any order.
    * @throws RunError
    */
   async run(tensors: readonly NamedTensor[]): Promise<RunnerAnswer> {
     const { inputs } = this.info;
-    const given = inputs.map(({ name }) => {
+    const given = inputs.map(({ name, initializer: otherwise }) => {
       const tensor = tensors.find((each) => each.name === name);
+      if (tensor === undefined && otherwise !== undefined) {
+        return { shape: otherwise.shape, data: Buffer.from(otherwise.data, 'base64') };
+      }
       if (tensor === undefined) throw new RunError(`no values for input '${name}'`);
       return tensor;
     });

@@ -3,7 +3,7 @@
  * outline of a model of gigabytes costs as much as the outline of a small one.
  */
 
-import { DamagedMessage, fieldsOf, type MessageBytes } from './protobuf-field.ts';
+import { fieldsOf, ifSound, type MessageBytes } from './protobuf-field.ts';
 
 /** A field of a message, with its tag. */
 export interface Part {
@@ -57,24 +57,23 @@ const KINDS: ReadonlyMap<number, ValueKind> = new Map([
 
 /** @returns undefined where the file holds no message that can be followed: ONNX Runtime says what is wrong with it. */
 export function outlineOf(message: MessageBytes): ModelOutline | undefined {
-  try {
-    let irVersion = 0;
-    const parts: Part[] = [];
-    const graphs: Part[] = [];
-    for (const field of fieldsOf(message, 0, message.size)) {
-      if (field.number === MODEL_IR_VERSION) irVersion = field.value;
-      (field.number === MODEL_GRAPH ? graphs : parts).push(field);
-    }
-    const [graph] = graphs;
-    if (graph === undefined || graphs.length > 1) return undefined;
-    const graphParts = [...fieldsOf(message, graph.start, graph.end)];
-    const values = (number: number): OutlineValue[] =>
-      graphParts.filter((part) => part.number === number).map((part) => readValue(message, part));
-    return { irVersion, parts, graphParts, inputs: values(GRAPH_INPUT), outputs: values(GRAPH_OUTPUT) };
-  } catch (error) {
-    if (error instanceof DamagedMessage) return undefined;
-    throw error;
+  return ifSound(() => readOutline(message));
+}
+
+function readOutline(message: MessageBytes): ModelOutline | undefined {
+  let irVersion = 0;
+  const parts: Part[] = [];
+  const graphs: Part[] = [];
+  for (const field of fieldsOf(message, 0, message.size)) {
+    if (field.number === MODEL_IR_VERSION) irVersion = field.value;
+    (field.number === MODEL_GRAPH ? graphs : parts).push(field);
   }
+  const [graph] = graphs;
+  if (graph === undefined || graphs.length > 1) return undefined;
+  const graphParts = [...fieldsOf(message, graph.start, graph.end)];
+  const values = (number: number): OutlineValue[] =>
+    graphParts.filter((part) => part.number === number).map((part) => readValue(message, part));
+  return { irVersion, parts, graphParts, inputs: values(GRAPH_INPUT), outputs: values(GRAPH_OUTPUT) };
 }
 
 function readValue(message: MessageBytes, part: Part): OutlineValue {

@@ -3,7 +3,14 @@
  * weights are copied once, into the model in memory.
  */
 
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
 import { MODEL_GRAPH, type ModelOutline, type OutlineValue, type Part } from './model-outline.ts';
 import {
   AttributeProto_AttributeType,
@@ -12,17 +19,26 @@ import {
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   TensorProto_DataType,
+  TensorProtoSchema,
   type TensorShapeProto_Dimension,
   TensorShapeProto_DimensionSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from './onnx_pb.ts';
-import { fieldHead, type MessageBytes } from './protobuf-field.ts';
-import type { RewritingPlan, ZipMapCut } from './rewriting-plan.ts';
+import { DamagedMessage, fieldHead, type MessageBytes } from './protobuf-field.ts';
+import type { DefaultedInput, RewritingPlan, ZipMapCut } from './rewriting-plan.ts';
+import { contentsOf } from './tensor-contents.ts';
 
 export interface FileRange {
   readonly at: number;
   readonly end: number;
+}
+
+/** The value of an input that callers may leave out. */
+export interface DefaultContents {
+  readonly shape: readonly number[];
+  /** In raw form. */
+  readonly data: Uint8Array;
 }
 
 export interface RewrittenModel {
@@ -32,6 +48,10 @@ export interface RewrittenModel {
   /** Names in the rewritten model of BF16 inputs and outputs, which are FLOAT there. */
   readonly floatInputs: ReadonlyMap<string, string>;
   readonly floatOutputs: ReadonlyMap<string, string>;
+  /** Names in the rewritten model of other outputs that are called otherwise there. */
+  readonly renamedOutputs: ReadonlyMap<string, string>;
+  /** Values of inputs that have an initializer in the file: in the rewritten model they are inputs like others. */
+  readonly defaults: ReadonlyMap<string, DefaultContents>;
   /** Facts for the operator. */
   readonly notes: readonly string[];
 }
@@ -44,6 +64,7 @@ const GRAPH_OUTPUT = 12;
 /** The first operator set whose Cast knows BF16. */
 const OPERATOR_SET = 13n;
 
+/** @throws DamagedMessage */
 export function rewriteModel(message: MessageBytes, outline: ModelOutline, plan: RewritingPlan): RewrittenModel {
   return new Rewriting(message, outline, plan).finish();
 }
@@ -68,18 +89,37 @@ class Rewriting {
   }
 
   finish(): RewrittenModel {
-    const { cuts, narrowInputs, narrowOutputs, dropped } = this.#plan;
+    const { defaults: defaulted, cuts, narrowInputs, narrowOutputs, unreadable, dropped } = this.#plan;
+    const defaults = new Map(defaulted.flatMap((each) => this.#freed(each)));
     for (const cut of cuts) this.#cut(cut);
-    for (const { part } of dropped) this.#replaced.set(part, new Uint8Array(0));
+    for (const { part } of dropped) this.#replaced.set(part, NOTHING);
     const floatInputs = new Map(narrowInputs.map((input) => [input.name, this.#widenInput(input)]));
     const floatOutputs = new Map(narrowOutputs.map((output) => [output.name, this.#widenOutput(output)]));
+    const renamedOutputs = new Map(unreadable && [[unreadable.name, this.#rename(unreadable)]]);
     const pieces = this.#pieces();
-    return { pieces, byteLength: lengthOf(pieces), floatInputs, floatOutputs, notes: this.#notes };
+    return {
+      pieces,
+      byteLength: lengthOf(pieces),
+      floatInputs,
+      floatOutputs,
+      renamedOutputs,
+      defaults,
+      notes: this.#notes,
+    };
+  }
+
+  /** Drops the initializer of an input. @returns nothing where its values cannot be given: then it stays */
+  #freed({ input, initializer }: DefaultedInput): [string, DefaultContents][] {
+    const tensor = this.#decode(TensorProtoSchema, initializer);
+    const data = contentsOf(tensor);
+    if (data === undefined) return [];
+    this.#replaced.set(initializer, NOTHING);
+    return [[input.name, { shape: tensor.dims.map(Number), data }]];
   }
 
   /** The output becomes the tensor from which ZipMap makes its maps. */
   #cut({ output, node: part }: ZipMapCut): void {
-    const node = fromBinary(NodeProtoSchema, this.#contents(part));
+    const node = this.#decode(NodeProtoSchema, part);
     const classes = classesOf(node);
     const [values = ''] = node.input;
     this.#replaced.set(
@@ -107,8 +147,10 @@ class Rewriting {
 
   /** The batch axis, as the first input has it. */
   #rows(): TensorShapeProto_Dimension {
-    for (const { part } of this.#outline.inputs) {
-      const type = fromBinary(ValueInfoProtoSchema, this.#contents(part)).type?.value;
+    const defaulted = this.#plan.defaults.map(({ input }) => input);
+    for (const input of this.#outline.inputs) {
+      if (defaulted.includes(input)) continue;
+      const type = this.#decode(ValueInfoProtoSchema, input.part).type?.value;
       const [first] = type?.case === 'tensorType' ? (type.value.shape?.dim ?? []) : [];
       if (first !== undefined) return first;
     }
@@ -117,29 +159,38 @@ class Rewriting {
 
   /** @returns the name that the input has in the rewritten model */
   #widenInput({ name, part }: OutlineValue): string {
-    const outer = this.#freshName(name);
+    const outer = this.#freshName(`${name}.float32`);
     this.#replaced.set(part, this.#asFloat(GRAPH_INPUT, part, outer));
     this.#before.push(castField(outer, name, TensorProto_DataType.BFLOAT16));
     return outer;
   }
 
   #widenOutput({ name, part }: OutlineValue): string {
-    const outer = this.#freshName(name);
+    const outer = this.#freshName(`${name}.float32`);
     this.#replaced.set(part, this.#asFloat(GRAPH_OUTPUT, part, outer));
     this.#behind.push(castField(name, outer, TensorProto_DataType.FLOAT));
     return outer;
   }
 
+  #rename({ name, part }: OutlineValue): string {
+    const info = this.#decode(ValueInfoProtoSchema, part);
+    info.name = this.#freshName('renamed');
+    this.#replaced.set(part, infoField(GRAPH_OUTPUT, info));
+    this.#behind.push(nodeField({ opType: 'Identity', name: info.name, input: [name], output: [info.name] }));
+    return info.name;
+  }
+
   #asFloat(field: number, part: Part, name: string): Uint8Array {
-    const info = fromBinary(ValueInfoProtoSchema, this.#contents(part));
+    const info = this.#decode(ValueInfoProtoSchema, part);
     info.name = name;
     if (info.type?.value.case === 'tensorType') info.type.value.value.elemType = TensorProto_DataType.FLOAT;
     return infoField(field, info);
   }
 
-  #freshName(name: string): string {
-    let fresh = `${name}.float32`;
-    for (let number = 2; this.#names.has(fresh); number++) fresh = `${name}.float32.${number}`;
+  /** `wish`, or the first of `wish.2`, `wish.3`, … that no tensor has. */
+  #freshName(wish: string): string {
+    let fresh = wish;
+    for (let number = 2; this.#names.has(fresh); number++) fresh = `${wish}.${number}`;
     this.#names.add(fresh);
     return fresh;
   }
@@ -149,7 +200,7 @@ class Rewriting {
     const inner = graphParts.map((part) => this.#replaced.get(part) ?? part);
     const graph = joined([...this.#before, ...inner, ...this.#behind]);
     const isStandard = (part: Part): boolean =>
-      ['', 'ai.onnx'].includes(fromBinary(OperatorSetIdProtoSchema, this.#contents(part)).domain);
+      ['', 'ai.onnx'].includes(this.#decode(OperatorSetIdProtoSchema, part).domain);
     const knowsOperators = parts.some((part) => part.number === MODEL_OPERATOR_SET && isStandard(part));
     const standard = toBinary(OperatorSetIdProtoSchema, create(OperatorSetIdProtoSchema, { version: OPERATOR_SET }));
     return joined([
@@ -160,12 +211,19 @@ class Rewriting {
     ]);
   }
 
-  /** A copy, because others are read before it is used up. */
-  #contents({ start, end }: Part): Uint8Array {
-    return Uint8Array.from(this.#message.bytes(start, end - start));
+  /** @throws DamagedMessage */
+  #decode<Desc extends DescMessage>(schema: Desc, { start, end }: Part): MessageShape<Desc> {
+    // A copy, because others are read before it is used up.
+    const bytes = Uint8Array.from(this.#message.bytes(start, end - start));
+    try {
+      return fromBinary(schema, bytes);
+    } catch (cause) {
+      throw new DamagedMessage(`no ${schema.name} at byte ${start}`, { cause });
+    }
   }
 }
 
+const NOTHING = new Uint8Array(0);
 const MAX_NOTED_CLASSES = 20;
 
 /** Names of the columns that ZipMap turns into entries of a map. */

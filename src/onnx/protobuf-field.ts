@@ -66,6 +66,16 @@ export interface MessageBytes {
 /** A message is damaged, or is none. */
 export class DamagedMessage extends Error {}
 
+/** What `read` gives, or undefined where it meets a damaged message. */
+export function ifSound<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof DamagedMessage) return undefined;
+    throw error;
+  }
+}
+
 /** The fields from `from` to `to`, in their order. @throws DamagedMessage */
 export function* fieldsOf(message: MessageBytes, from: number, to: number): Generator<MessageField & { at: number }> {
   for (let at = from; at < to; ) {

@@ -20,11 +20,20 @@ export interface ZipMapCut {
   readonly node: Part;
 }
 
+/** An input with an initializer, which ONNX Runtime's binding does not report: without the initializer it is an input like others. */
+export interface DefaultedInput {
+  readonly input: OutlineValue;
+  readonly initializer: Part;
+}
+
 export interface RewritingPlan {
+  readonly defaults: readonly DefaultedInput[];
   readonly cuts: readonly ZipMapCut[];
   /** BF16 tensors, for which ONNX Runtime's binding has no element type: they become FLOAT, with a Cast inside of the graph. */
   readonly narrowInputs: readonly OutlineValue[];
   readonly narrowOutputs: readonly OutlineValue[];
+  /** The output that ONNX Runtime's binding cannot give, because it keeps outputs by name in plain objects. */
+  readonly unreadable: OutlineValue | undefined;
   /** Outputs that cannot be served, and that no one asks for. */
   readonly dropped: readonly OutlineValue[];
   /** Names of all tensors of the graph. */
@@ -56,15 +65,22 @@ function isServed({ kind, elementType }: OutlineValue): boolean {
   return kind === 'unknown' || (kind === 'tensor' && (elementType === 0 || SERVED_TYPES.has(elementType)));
 }
 
+/** What the configuration says of a model's tensors. */
+export interface Wishes {
+  /** The outputs that are served; all of them where absent. */
+  readonly outputs?: readonly string[] | undefined;
+  /** Inputs that it names. */
+  readonly inputs?: readonly string[] | undefined;
+}
+
 /**
- * @param wanted names of the outputs that are served; all of them where absent.
  * @returns undefined where the model can be opened as it is.
  * @throws Error that names an input or output which cannot be served, and says what to export instead.
  */
 export function planRewriting(
   message: MessageBytes,
   outline: ModelOutline,
-  wanted?: readonly string[],
+  { outputs: wanted, inputs: named = [] }: Wishes = {},
 ): RewritingPlan | undefined {
   const { inputs, outputs } = outline;
   const isBf16 = ({ kind, elementType }: OutlineValue): boolean => kind === 'tensor' && elementType === BFLOAT16;
@@ -73,7 +89,11 @@ export function planRewriting(
   const unserved = outputs.filter((output) => !isServed(output));
   const input = inputs.find((each) => !isServed(each));
   if (input !== undefined) throw new Error(`input '${input.name}' is ${described(input)}: ${advice(input)}`);
-  if (narrowInputs.length + narrowOutputs.length + unserved.length === 0) return undefined;
+  const initializers = initializersOf(message, outline);
+  const defaults = defaultedInputs(outline, initializers, named);
+  const unreadable = outputs.find((output) => output.name === '__proto__' && isServed(output) && !isBf16(output));
+  const changes = [...defaults, ...narrowInputs, ...narrowOutputs, ...unserved];
+  if (changes.length === 0 && unreadable === undefined) return undefined;
   const nodes = readNodes(message, outline);
   const cuts = unserved.flatMap((output) => cutOf(output, nodes) ?? []);
   const dropped = unserved.filter((output) => !cuts.some((cut) => cut.output === output));
@@ -83,20 +103,53 @@ export function planRewriting(
     const rest = others.length === 0 ? '' : `, or list the other outputs (${others.join(', ')}) in the configuration`;
     throw new Error(`output '${problem.name}' is ${described(problem)}: ${advice(problem)}${rest}`);
   }
-  const names = [...inputs, ...outputs].map(({ name }) => name);
-  for (const part of outline.graphParts) {
-    if (part.number === GRAPH_INITIALIZER) names.push(...textsOf(message, part, INITIALIZER_NAME));
-  }
-  for (const node of nodes) names.push(...node.outputs);
-  return { cuts, narrowInputs, narrowOutputs, dropped, names: new Set(names) };
+  const names = new Set([...inputs, ...outputs].map(({ name }) => name));
+  for (const name of initializers.keys()) names.add(name);
+  for (const node of nodes) for (const name of node.outputs) names.add(name);
+  return { defaults, cuts, narrowInputs, narrowOutputs, unreadable, dropped, names };
+}
+
+/** Before this version of the format every constant was an input too, and ONNX Runtime lets no one change it. */
+const OVERRIDABLE_IR_VERSION = 4;
+/** The values are sent to the model with each request that leaves the input out. */
+const MAX_DEFAULT_BYTES = 1024 * 1024;
+/** More are weights, which some exporters list among the inputs: then only those that the configuration names are inputs. */
+const MAX_UNNAMED_DEFAULTS = 16;
+
+function initializersOf(message: MessageBytes, { graphParts }: ModelOutline): ReadonlyMap<string, Part> {
+  const parts = graphParts.filter(({ number }) => number === GRAPH_INITIALIZER);
+  return new Map(parts.flatMap((part) => textsOf(message, part, INITIALIZER_NAME).map((name) => [name, part])));
+}
+
+function defaultedInputs(
+  { irVersion, inputs }: ModelOutline,
+  initializers: ReadonlyMap<string, Part>,
+  named: readonly string[],
+): DefaultedInput[] {
+  if (irVersion < OVERRIDABLE_IR_VERSION) return [];
+  const all = inputs.flatMap((input) => {
+    const initializer = initializers.get(input.name);
+    return initializer === undefined ? [] : [{ input, initializer }];
+  });
+  const isWeights = all.length > MAX_UNNAMED_DEFAULTS;
+  return all.filter(({ input, initializer }) => {
+    const isSmall = initializer.end - initializer.start <= MAX_DEFAULT_BYTES;
+    return isSmall && (!isWeights || named.includes(input.name));
+  });
 }
 
 function described({ kind, held, elementType }: OutlineValue): string {
-  if (kind === 'tensor') return `a tensor of ${UNSERVED_TYPES.get(elementType) ?? `the element type ${elementType}`}`;
-  const holds = kind === 'sequence' || kind === 'optional' ? ` ${kind === 'sequence' ? 'of ' : ''}${held}` : '';
-  const plural = kind === 'sequence' && held !== 'unknown' ? 's' : '';
-  const text = `${kind}${held === 'unknown' ? '' : holds}${plural}`;
-  return `${/^[aeiou]/.test(text) ? 'an' : 'a'} ${text}, and only tensors can be served`;
+  const only = 'and only tensors can be served';
+  switch (kind) {
+    case 'tensor':
+      return `a tensor of ${UNSERVED_TYPES.get(elementType) ?? `the element type ${elementType}`}`;
+    case 'sequence':
+      return `a sequence of ${held === 'unknown' ? 'values' : `${held}s`}, ${only}`;
+    case 'optional':
+      return `an optional ${held === 'unknown' ? 'value' : held}, ${only}`;
+    default:
+      return `a ${kind}, ${only}`;
+  }
 }
 
 const ZIP_MAP_ADVICE =

@@ -24,7 +24,7 @@ export interface OpenedSession {
  * @throws Error where none accepts, or, with `strictProviders`, where the first does not.
  */
 export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
-  const source = await readModelSource(spec.modelPath, spec.outputs);
+  const source = await readModelSource(spec.modelPath, spec);
   try {
     return { ...(await openWith(source, spec)), rewritten: source.rewritten };
   } catch (error) {

@@ -5,6 +5,7 @@
  */
 
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
+import type { RewrittenModel } from '../onnx/model-rewriting.ts';
 import { describeOutputs, type Shape } from '../wire/tensor.ts';
 import { datatypeOf, elementTypeOf, TYPED_ARRAYS } from './element-type.ts';
 import { openSession } from './execution-provider.ts';
@@ -42,24 +43,14 @@ export async function load(task: { mailboxPath: string; spec: SessionSpec }): Pr
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
     const { session, provider, refusals, rewritten } = await openSession(task.spec);
-    const { floatInputs = NO_NAMES, floatOutputs = NO_NAMES, notes = [] } = rewritten ?? {};
-    const all = session.outputMetadata.map((tensor) => describe(tensor, floatOutputs));
+    const { floatInputs = NO_NAMES, floatOutputs = NO_NAMES, renamedOutputs = NO_NAMES, notes = [] } = rewritten ?? {};
+    const describeInput = describer(floatInputs, NO_NAMES);
+    const inputs = session.inputMetadata.map((tensor) => withInitializer(describeInput(tensor), rewritten?.defaults));
+    const all = session.outputMetadata.map(describer(floatOutputs, renamedOutputs));
     const outputs = all.filter(isWanted(all, task.spec));
-    const unreadable = outputs.find(({ name }) => name === '__proto__');
-    // The binding and onnxruntime-common keep outputs by name in plain objects.
-    if (unreadable !== undefined)
-      throw new Error(
-        `output '__proto__' cannot be read through ONNX Runtime's binding for Node: give it another name`,
-      );
-    const fetches = outputs.map(({ name }) => floatOutputs.get(name) ?? name);
+    const fetches = outputs.map(({ name }) => floatOutputs.get(name) ?? renamedOutputs.get(name) ?? name);
     loaded = { session, fetches, outputs, floatInputs, mailbox };
-    return {
-      inputs: session.inputMetadata.map((tensor) => describe(tensor, floatInputs)),
-      outputs,
-      provider,
-      refusals,
-      notes,
-    };
+    return { inputs, outputs, provider, refusals, notes };
   } catch (error) {
     mailbox.close();
     throw error;
@@ -120,16 +111,28 @@ function isWanted(all: readonly SessionTensor[], { outputs }: SessionSpec): (ten
   return ({ name }) => !hasAll || outputs?.includes(name) === true;
 }
 
-/** @param floats names in the session of BF16 tensors */
-function describe(tensor: InferenceSession.ValueMetadata, floats: ReadonlyMap<string, string>): SessionTensor {
-  const { name } = tensor;
-  if (!tensor.isTensor) throw new Error(`'${name}' is no tensor (a sequence or a map): only tensors can be served`);
-  const shape = tensor.shape.map((axis) => (typeof axis === 'number' ? axis : -1));
-  const axes = [...tensor.shape];
-  for (const [own, inSession] of floats) if (inSession === name) return { name: own, datatype: 'BF16', shape, axes };
-  const datatype = datatypeOf(tensor.type);
-  if (datatype === undefined) throw new Error(`'${name}' has the element type ${tensor.type}, which is not served`);
-  return { name, datatype, shape, axes };
+/** @param floats names in the session of BF16 tensors @param renamed names in the session of other tensors */
+function describer(
+  floats: ReadonlyMap<string, string>,
+  renamed: ReadonlyMap<string, string>,
+): (tensor: InferenceSession.ValueMetadata) => SessionTensor {
+  const byName = (names: ReadonlyMap<string, string>) => new Map([...names].map(([name, own]) => [own, name]));
+  const [narrow, others] = [byName(floats), byName(renamed)];
+  return (tensor) => {
+    const narrowName = narrow.get(tensor.name);
+    const name = narrowName ?? others.get(tensor.name) ?? tensor.name;
+    if (!tensor.isTensor) throw new Error(`'${name}' is no tensor (a sequence or a map): only tensors can be served`);
+    const datatype = narrowName === undefined ? datatypeOf(tensor.type) : 'BF16';
+    if (datatype === undefined) throw new Error(`'${name}' has the element type ${tensor.type}, which is not served`);
+    const shape = tensor.shape.map((axis) => (typeof axis === 'number' ? axis : -1));
+    return { name, datatype, shape, axes: [...tensor.shape] };
+  };
+}
+
+function withInitializer(tensor: SessionTensor, defaults: RewrittenModel['defaults'] | undefined): SessionTensor {
+  const value = defaults?.get(tensor.name);
+  if (value === undefined) return tensor;
+  return { ...tensor, initializer: { shape: value.shape, data: Buffer.from(value.data).toString('base64') } };
 }
 
 function readArena(mailbox: Mailbox, inputs: readonly TensorPlace[]): void {

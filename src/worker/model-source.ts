@@ -7,8 +7,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { outlineOf } from '../onnx/model-outline.ts';
 import type { RewrittenModel } from '../onnx/model-rewriting.ts';
-import type { MessageBytes } from '../onnx/protobuf-field.ts';
-import { planRewriting } from '../onnx/rewriting-plan.ts';
+import { ifSound, type MessageBytes } from '../onnx/protobuf-field.ts';
+import { planRewriting, type Wishes } from '../onnx/rewriting-plan.ts';
 
 /** Small: a window is read for each weight, whose bytes are skipped. */
 const WINDOW_BYTES = 4 * 1024;
@@ -24,16 +24,17 @@ export interface ModelSource {
 }
 
 /** @throws Error whose text says why the model cannot be served */
-export async function readModelSource(modelPath: string, wanted?: readonly string[]): Promise<ModelSource> {
+export async function readModelSource(modelPath: string, wishes: Wishes): Promise<ModelSource> {
   const file = SparseFile.open(modelPath);
   if (file === undefined) return { model: modelPath };
   try {
     const outline = outlineOf(file);
-    const plan = outline && planRewriting(file, outline, wanted);
+    const plan = outline && ifSound(() => planRewriting(file, outline, wishes));
     if (outline === undefined || plan === undefined) return { model: modelPath };
     // The code for ONNX's schema takes longer to load than most models: few need it.
     const { rewriteModel, isRange } = await import('../onnx/model-rewriting.ts');
-    const rewritten = rewriteModel(file, outline, plan);
+    const rewritten = ifSound(() => rewriteModel(file, outline, plan));
+    if (rewritten === undefined) return { model: modelPath };
     const { byteLength, pieces } = rewritten;
     if (byteLength > MAX_MESSAGE_BYTES) {
       throw new Error(

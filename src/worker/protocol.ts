@@ -61,6 +61,8 @@ export interface SessionSpec {
   readonly options: SessionOptions;
   /** The only outputs to compute and report; all of them where absent. */
   readonly outputs?: readonly string[];
+  /** Inputs that the configuration names. */
+  readonly inputs?: readonly string[];
 }
 
 /** Description of a session by ONNX Runtime, before any configuration. */
@@ -77,6 +79,14 @@ export interface SessionInfo {
 /** An input or output as the ONNX file describes it: an open axis has its symbolic name, or `''`. */
 export interface SessionTensor extends TensorSpec {
   readonly axes: readonly (number | string)[];
+  /** The value of an input that callers may leave out. */
+  readonly initializer?: SessionInitializer;
+}
+
+export interface SessionInitializer {
+  readonly shape: Shape;
+  /** In raw form, as base64: it passes a JSON channel once. */
+  readonly data: string;
 }
 
 export interface ProviderRefusal {

@@ -1,15 +1,17 @@
 import { fromBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { outlineOf } from '../../src/onnx/model-outline.ts';
 import { isRange, type RewrittenModel, rewriteModel } from '../../src/onnx/model-rewriting.ts';
 import { type ModelProto, ModelProtoSchema } from '../../src/onnx/onnx_pb.ts';
-import type { MessageBytes } from '../../src/onnx/protobuf-field.ts';
+import { ifSound, type MessageBytes } from '../../src/onnx/protobuf-field.ts';
 import { planRewriting } from '../../src/onnx/rewriting-plan.ts';
 import {
   ElementType,
   exportedModel,
   float8Model,
   mapTo,
+  optionalInputsModel,
   optionalModel,
   optionalOf,
   sequenceModel,
@@ -25,11 +27,13 @@ function inMemory(bytes: Uint8Array): MessageBytes {
 }
 
 /** `undefined` where the model is opened as it is. */
-function rewritten(bytes: Uint8Array, wanted?: readonly string[]): RewrittenModel | undefined {
+function rewritten(bytes: Uint8Array, outputs?: readonly string[]): RewrittenModel | undefined {
   const message = inMemory(bytes);
   const outline = outlineOf(message);
-  const plan = outline && planRewriting(message, outline, wanted);
-  return outline && plan && rewriteModel(message, outline, plan);
+  return ifSound(() => {
+    const plan = outline && planRewriting(message, outline, { outputs });
+    return outline && plan && rewriteModel(message, outline, plan);
+  });
 }
 
 function problemOf(bytes: Uint8Array, wanted?: readonly string[]): string {
@@ -59,10 +63,23 @@ test.each([
 });
 
 test('any cut of a model is refused or left to ONNX Runtime, never an accident', () => {
-  const whole = zipMapModel();
+  const whole = optionalInputsModel();
   for (let length = 0; length < whole.byteLength; length++) {
     expect(problemOf(whole.subarray(0, length))).not.toMatch(/TypeError|RangeError|DamagedMessage/);
   }
+});
+
+test('a model with any damage is refused by a sentence or left to ONNX Runtime', () => {
+  const models = [zipMapModel(), optionalInputsModel(), identityModel('BF16')];
+  fc.assert(
+    fc.property(fc.constantFrom(...models), fc.nat(), fc.integer({ min: 1, max: 255 }), (model, at, flip) => {
+      const bytes = Uint8Array.from(model);
+      const place = at % bytes.byteLength;
+      bytes[place] = (bytes[place] ?? 0) ^ flip;
+      expect(problemOf(bytes)).not.toMatch(/TypeError|RangeError|SyntaxError|DamagedMessage/);
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 describe('a ZipMap', () => {
@@ -131,6 +148,50 @@ describe('BF16', () => {
     const bytes = identityModel('BF16');
     const model = rewritten(bytes);
     expect(model && operators(assembled(bytes, model))).toEqual(['Cast', 'Identity', 'Cast']);
+  });
+});
+
+describe('an input with an initializer', () => {
+  /** `count` inputs besides `x`, each with an initializer of so many bytes. */
+  const withDefaults = (count: number, bytes = 4, irVersion = 8): Uint8Array => {
+    const names = Array.from({ length: count }, (_, index) => `w${index}`);
+    return exportedModel({
+      inputs: [value('x', ElementType.UINT8, [bytes]), ...names.map((name) => value(name, ElementType.UINT8, [bytes]))],
+      outputs: [value('y', ElementType.UINT8, [bytes])],
+      nodes: [{ opType: 'Identity', input: ['x'], output: ['y'] }],
+      initializers: names.map((name, index) => ({
+        name,
+        dataType: ElementType.UINT8,
+        dims: [BigInt(bytes)],
+        rawData: new Uint8Array(bytes).fill(index),
+      })),
+      irVersion,
+    });
+  };
+
+  test('gives its initializer up, and keeps the values as its default', () => {
+    const bytes = withDefaults(2);
+    const model = rewritten(bytes);
+    expect([...(model?.defaults ?? [])]).toEqual([
+      ['w0', { shape: [4], data: new Uint8Array(4) }],
+      ['w1', { shape: [4], data: new Uint8Array(4).fill(1) }],
+    ]);
+    expect(model && assembled(bytes, model).graph?.initializer).toEqual([]);
+  });
+
+  test.each([
+    ['of a format without optional inputs', withDefaults(1, 4, 3)],
+    ['above 1 MiB', withDefaults(1, 2 ** 20 + 1)],
+    ['among more than 16, which are weights', withDefaults(17)],
+  ])('stays as it is: %s', (_, bytes) => {
+    expect(rewritten(bytes)).toBeUndefined();
+  });
+
+  test('is optional among weights where the configuration names it', () => {
+    const message = inMemory(withDefaults(17));
+    const outline = outlineOf(message);
+    const plan = outline && planRewriting(message, outline, { inputs: ['x', 'w3'] });
+    expect(plan?.defaults.map(({ input }) => input.name)).toEqual(['w3']);
   });
 });
 

@@ -168,3 +168,34 @@ export function optionalModel(): Uint8Array {
     nodes: [{ opType: 'Optional', input: ['x'], output: ['perhaps'] }],
   });
 }
+
+export interface OptionalInputsOptions {
+  readonly irVersion?: number;
+  /** Rows of the default of `bias`, whose first axis is the batch axis. */
+  readonly biasRows?: number;
+}
+
+/**
+ * `y` is `x * factor + bias`, FP32 [batch,3]. `factor` [3] is 2, 3 and 4 and `bias` [batch,3] is 1 where a request leaves them out.
+ */
+export function optionalInputsModel({ irVersion = 8, biasRows = 1 }: OptionalInputsOptions = {}): Uint8Array {
+  const bias = new Float32Array(3 * biasRows).fill(1);
+  return exportedModel({
+    inputs: [X, value('factor', ElementType.FLOAT, [3]), value('bias', ElementType.FLOAT, ['batch', 3])],
+    outputs: [value('y', ElementType.FLOAT, ['batch', 3])],
+    nodes: [
+      { opType: 'Mul', input: ['x', 'factor'], output: ['product'] },
+      { opType: 'Add', input: ['product', 'bias'], output: ['y'] },
+    ],
+    initializers: [
+      { name: 'factor', dataType: ElementType.FLOAT, dims: [3n], floatData: [2, 3, 4] },
+      {
+        name: 'bias',
+        dataType: ElementType.FLOAT,
+        dims: [BigInt(biasRows), 3n],
+        rawData: new Uint8Array(bias.buffer),
+      },
+    ],
+    irVersion,
+  });
+}

@@ -48,20 +48,22 @@ async function readLine(text: string, where: string, { metadata, signature }: Da
   const { inputs } = await parseJsonRequest(body, where, async () => metadata);
   const tensors = signature.inputs.map((spec) => {
     const tensor = Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined;
+    if (tensor === undefined && spec.default !== undefined) return { spec, ...spec.default, isDefault: true };
     if (tensor === undefined) throw new CliError(`${where}: input '${spec.name}' is missing`);
     const fits =
       tensor.datatype === spec.datatype &&
       tensor.shape.length === spec.shape.length &&
       spec.shape.every((size, axis) => size === -1 || size === tensor.shape[axis]);
-    if (fits) return { spec, shape: tensor.shape, data: encodeTensor(tensor) };
+    if (fits) return { spec, shape: tensor.shape, data: encodeTensor(tensor), isDefault: false };
     const wanted = `${spec.datatype} [${spec.shape}]`;
     throw new CliError(
       `${where}: input '${spec.name}' is ${tensor.datatype} [${tensor.shape}], and the model takes ${wanted}`,
     );
   });
-  const isWhole = signature.batching.kind === 'off' || tensors.some(({ spec }) => (spec.rowAxis ?? 0) !== 0);
-  const rows = isWhole ? 1 : (tensors[0]?.shape[0] ?? 1);
-  const odd = isWhole ? undefined : tensors.find(({ shape }) => shape[0] !== rows);
+  const given = tensors.filter(({ isDefault }) => !isDefault);
+  const isWhole = signature.batching.kind === 'off' || given.some(({ spec }) => (spec.rowAxis ?? 0) !== 0);
+  const rows = isWhole ? 1 : (given[0]?.shape[0] ?? 1);
+  const odd = isWhole ? undefined : given.find(({ shape }) => shape[0] !== rows);
   if (odd !== undefined)
     throw new CliError(`${where}: input '${odd.spec.name}' has ${odd.shape[0]} rows, others ${rows}`);
   return Array.from({ length: rows }, (_, row) => ({
@@ -75,10 +77,13 @@ interface Whole {
   readonly spec: ModelTensor;
   readonly shape: readonly number[];
   readonly data: Uint8Array;
+  /** The model's own value, which the line leaves out: it serves each row. */
+  readonly isDefault: boolean;
 }
 
 function sliceOf(tensors: readonly Whole[], rows: number, row: number, isWhole: boolean): InferTensors {
-  const inputs = tensors.map(({ data, spec: { datatype } }) => {
+  const inputs = tensors.map(({ data, spec: { datatype }, isDefault }) => {
+    if (isDefault) return data;
     if (rows > 1 && datatype === 'BYTES') throw new CliError('rows of texts come one a line');
     const size = data.byteLength / rows;
     return data.subarray(row * size, (row + 1) * size);
@@ -89,7 +94,7 @@ function sliceOf(tensors: readonly Whole[], rows: number, row: number, isWhole: 
     size: UNIT_ROW,
     bucket: '',
     inputs,
-    shapes: tensors.map(({ shape }) => (isWhole ? shape : [1, ...shape.slice(1)])),
+    shapes: tensors.map(({ shape, isDefault }) => (isWhole || isDefault ? shape : [1, ...shape.slice(1)])),
   };
 }
 

@@ -24,8 +24,9 @@ export async function npzData(
   const readPart = async (file: string): Promise<Part> => {
     const arrays = await read(file);
     const inputs = new Map<string, NpyArray>();
-    for (const { name, datatype } of signature.inputs) {
+    for (const { name, datatype, default: value } of signature.inputs) {
       const array = arrays.get(name) ?? arrays.get(`input.${name}`);
+      if (array === undefined && value !== undefined) continue;
       if (array === undefined) {
         const has = [...arrays.keys()].join(', ');
         throw new CliError(`'${file}' has no array '${name}', which model '${metadata.name}' takes: it has ${has}`);

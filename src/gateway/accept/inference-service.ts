@@ -64,7 +64,8 @@ export interface ModelMetadata {
   readonly name: string;
   readonly versions: readonly string[];
   readonly platform: string;
-  readonly inputs: readonly TensorSpec[];
+  /** Over REST, an input that requests may leave out says so; the message of gRPC has no field for it. */
+  readonly inputs: readonly (TensorSpec & { readonly optional?: boolean })[];
   readonly outputs: readonly TensorSpec[];
 }
 

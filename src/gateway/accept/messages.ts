@@ -53,6 +53,8 @@ export interface ModelTensorMessage {
   readonly data_type: string;
   /** Without the batch axis where there is one. */
   readonly dims: readonly number[];
+  /** True for an input that requests may leave out. */
+  readonly optional?: boolean;
 }
 
 /** `ModelConfig`: the part of it that a model has here. */

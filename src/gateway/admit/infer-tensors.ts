@@ -46,6 +46,16 @@ const NOTHING = new Uint8Array(0);
 /** Shared values are mostly a number or two, which need no digest. */
 const SHORT_VALUE = 64;
 
+/** Digests of defaults, which come again and again. */
+const defaultDigests = new WeakMap<Uint8Array, string>();
+
+function digestOfShared(value: Uint8Array, spec: Pick<ModelTensor, 'default'> | undefined): string {
+  if (value !== spec?.default?.data) return digestOf(value);
+  const digest = defaultDigests.get(value) ?? digestOf(value);
+  defaultDigests.set(value, digest);
+  return digest;
+}
+
 /** Equal where the bytes are. */
 function digestOf(value: Uint8Array): string {
   if (value.byteLength > SHORT_VALUE) return createHash('sha256').update(value).digest('base64');
@@ -60,7 +70,7 @@ function digestOf(value: Uint8Array): string {
 export function bucketKey(
   shapes: readonly Shape[],
   axis: BatchAxis,
-  inputs: readonly Pick<ModelTensor, 'rowAxis'>[] = [],
+  inputs: readonly Pick<ModelTensor, 'rowAxis' | 'default'>[] = [],
   values: readonly Uint8Array[] = [],
   lengths?: LengthAxis,
 ): string {
@@ -74,7 +84,7 @@ export function bucketKey(
       if (index === lengthAxis) key += `<=${edge},`;
       else if (index !== rowAxis) key += `${shape[index]},`;
     }
-    if (rowAxis === 'shared') key += digestOf(values[input] ?? NOTHING);
+    if (rowAxis === 'shared') key += digestOfShared(values[input] ?? NOTHING, inputs[input]);
     key += ';';
   }
   return key;

@@ -7,7 +7,7 @@ import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
 import { InferError } from '../errors.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
-import type { ModelTensor } from '../repository/signature/row-axis.ts';
+import { type ModelTensor, withRows } from '../repository/signature/row-axis.ts';
 import { axisOf, type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
 import { readInput } from './input-reading.ts';
 import { refuseSharedMemory } from './request-parameters.ts';
@@ -20,7 +20,10 @@ export interface Description {
   readonly rows: number;
   /** In the order of the model's inputs. */
   readonly shapes: readonly Shape[];
-  /** Where each of the model's inputs stands in the request; `undefined`: in the model's order, as most clients send them. */
+  /**
+   * Where each of the model's inputs stands in the request, -1 where it is left out; `undefined`: in the model's order, as most
+   * clients send them.
+   */
   readonly positions: readonly number[] | undefined;
 }
 
@@ -40,7 +43,12 @@ export function validate(
   for (let index = 0; index < shapes.length; index++) {
     const position = positions?.[index] ?? index;
     const input = request.inputs[position];
-    if (input === undefined) throw new TypeError(`no input ${position}`);
+    if (input === undefined) {
+      const value = defaultOf(signature.inputs[index], shapes[index]);
+      inputs.push(value);
+      bytes += value.byteLength;
+      continue;
+    }
     const value = values?.[position] ?? readInput(input, request.rawInputContents[position], request.modelName);
     inputs.push(value);
     bytes += value.byteLength;
@@ -66,6 +74,10 @@ export function describe(request: InferRequest, signature: ModelSignature): Desc
   let rows: number | undefined;
   for (const [index, spec] of inputs.entries()) {
     const input = request.inputs[positions?.[index] ?? index];
+    if (input === undefined && spec.default !== undefined) {
+      shapes.push(spec.default.shape);
+      continue;
+    }
     if (input === undefined)
       throw invalid(`unable to find data for input tensor '${spec.name}' for model '${model}' in request.`);
     checkDatatype(input, spec, model);
@@ -83,6 +95,7 @@ export function describe(request: InferRequest, signature: ModelSignature): Desc
   }
   rows ??= 1;
   if (batching.kind === 'on' && rows > batching.maxRows) checkRows(rows, batching, model);
+  if (positions?.includes(-1)) completeDefaults(shapes, positions, rows, signature);
   return { rows, shapes, positions };
 }
 
@@ -94,6 +107,27 @@ function checkRows(rows: number, { maxRows, requestRows }: Extract<Batching, { k
     requestRows === undefined ? 'max_batch_size' : `max_batch_size is ${maxRows}, larger requests are split`;
   // Triton's text, up to the bracket.
   throw invalid(`inference request batch-size must be <= ${most} for '${model}' (${source}), got ${rows}`);
+}
+
+/** Inputs that a request leaves out have as many rows as those that it brings. */
+function completeDefaults(
+  shapes: Shape[],
+  positions: readonly number[],
+  rows: number,
+  { inputs, batching }: ModelSignature,
+): void {
+  for (const [index, { default: value, rowAxis = 0 }] of inputs.entries()) {
+    if (positions[index] !== -1 || value === undefined || batching.kind === 'off') continue;
+    shapes[index] = withRows(value.shape, rows, rowAxis);
+  }
+}
+
+/** The default of an input, with its one row as often as the shape says. */
+function defaultOf(spec: ModelTensor | undefined, shape: Shape = []): Uint8Array {
+  const value = spec?.default;
+  if (value === undefined) throw new TypeError(`input '${spec?.name}' has no default`);
+  const rows = String(shape) === String(value.shape) ? 1 : (shape[0] ?? 1);
+  return rows === 1 ? value.data : Buffer.concat(Array.from({ length: rows }, () => value.data));
 }
 
 function invalid(text: string): InferError {
@@ -117,17 +151,21 @@ function checkNames(
   const fixed = given.find(({ name }) => fixedInputs.includes(name));
   if (fixed !== undefined) {
     throw invalid(
-      `input '${fixed.name}' of model '${model}' has a default in the model (an initializer), which ONNX Runtime's binding for Node cannot override: leave the input out`,
+      `input '${fixed.name}' of model '${model}' keeps the default that the model has for it: leave the input out (a request can only bring an input with an initializer in the file, of at most 1 MiB, of a model with ir_version 4 or later)`,
     );
   }
-  const missing = wanted.filter(({ name }) => !names.has(name));
+  const required = wanted.filter(({ default: value }) => value === undefined);
+  const missing = required.filter(({ name }) => !names.has(name));
+  if (missing.length === 0 && unknown === undefined) return wanted.map(({ name }) => names.get(name) ?? -1);
   if (missing.length === 0 || given.length === wanted.length) {
     throw invalid(
       `unexpected inference input '${unknown?.name}' for model '${model}', which takes [${quoted(wanted)}]`,
     );
   }
+  const range = `number of inputs between ${required.length} and ${wanted.length}`;
+  const expected = required.length === wanted.length ? `${wanted.length} inputs` : range;
   throw invalid(
-    `expected ${wanted.length} inputs but got ${given.length} inputs for model '${model}'. Got input(s) [${quoted(given)}], but missing required input(s) [${quoted(missing)}]. Please provide all required input(s).`,
+    `expected ${expected} but got ${given.length} inputs for model '${model}'. Got input(s) [${quoted(given)}], but missing required input(s) [${quoted(missing)}]. Please provide all required input(s).`,
   );
 }
 

@@ -23,7 +23,7 @@ export function metadataOf(model: Servable, versions: readonly string[]): ModelM
     name: model.ref.name,
     versions,
     platform: model.platform,
-    inputs: signature.inputs.map(specOf),
+    inputs: signature.inputs.map((spec) => ({ ...specOf(spec), ...(spec.default && { optional: true }) })),
     outputs: signature.outputs.map(specOf),
   };
 }
@@ -105,9 +105,12 @@ function requestRows({ batching }: ModelSignature): ModelConfigMessage['paramete
   return { max_request_rows: { string_value: String(batching.requestRows) } };
 }
 
-function tensorOf({ name, datatype, shape, rowAxis }: ModelTensor, { batching }: ModelSignature): ModelTensorMessage {
+function tensorOf(
+  { name, datatype, shape, rowAxis, default: value }: ModelTensor,
+  { batching }: ModelSignature,
+): ModelTensorMessage {
   const dims = batching.kind === 'on' ? shapeOfRow(shape, rowAxis) : shape;
-  return { name, data_type: dataTypeOf(datatype), dims };
+  return { name, data_type: dataTypeOf(datatype), dims, ...(value && { optional: true }) };
 }
 
 /** With the strategy that is used where the configuration names none. */

@@ -79,6 +79,7 @@ export async function planModel(
   }
   const isEnsemble = config.ensemble_scheduling !== undefined;
   const outputs = neededOutputs(config);
+  const inputs = config.input.map(({ name }) => name);
   const plan = async (version: string): Promise<ModelPlan> => {
     const modelPath = path.join(folder.directory, version, config.default_model_filename);
     const { count, threads, reason } = await instanceDefaults(config, modelPath, defaults.cores);
@@ -96,7 +97,7 @@ export async function planModel(
       sessions: places.map(({ kind, deviceId }): SessionSpec => {
         const providers = providersFor(kind, config, defaults);
         const strictProviders = config.tensorgate.strict_execution_providers ?? defaults.strictExecutionProviders;
-        return { modelPath, providers, strictProviders, deviceId, options, ...(outputs && { outputs }) };
+        return { modelPath, providers, strictProviders, deviceId, options, inputs, ...(outputs && { outputs }) };
       }),
       problem: isEnsemble ? undefined : await modelFileProblem(modelPath),
       mailboxDirectory: defaults.mailboxDirectory,

@@ -18,7 +18,8 @@ export function sampleRequest(model: Servable): readonly SampleInput[] | undefin
   const { shapes } = syntheticRow(signature.inputs, { ...probe, random: seededRandom(1), magnitude: 1 });
   // Each of the other ranges has held 1: as an index, a step and a size it is the safest value.
   const usual = probe.range === 'zero' ? 0 : 1;
-  return signature.inputs.map(({ name, datatype, probeValue }, index) => {
+  return signature.inputs.flatMap(({ name, datatype, probeValue, default: value }, index) => {
+    if (value !== undefined) return [];
     const largest = (probe.bounds?.[index] ?? Number.POSITIVE_INFINITY) - 1;
     return { name, datatype, shape: shapes[index] ?? [], value: probeValue ?? Math.min(usual, largest) };
   });

@@ -65,6 +65,9 @@ export function resolveWarmUps(
       inputs: inputs.map((input) => {
         const said = sample.inputs.get(input.name);
         const what = `${name}, input '${input.name}'`;
+        if (said === undefined && input.default !== undefined) {
+          return { name: input.name, datatype: input.datatype, ...input.default };
+        }
         if (said === undefined && isClients(input)) throw new ModelConfigError(`${what} is missing`);
         return said === undefined
           ? zeros(

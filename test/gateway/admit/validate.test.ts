@@ -577,3 +577,65 @@ test('a request is accepted exactly where a plain reading of the rules says so',
   );
   expect(accepted).toBeGreaterThan(100);
 });
+
+describe('inputs with a default', () => {
+  const floats = (...values: readonly number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
+  const FACTOR = { shape: [2], data: floats(2, 3) };
+  const BIAS = { shape: [1, 2], data: floats(7, 8) };
+  const OPTIONAL = signatureOf([
+    spec('x', 'FP32', [-1, 2]),
+    { ...spec('factor', 'FP32', [2]), rowAxis: 'shared', default: FACTOR },
+    { ...spec('bias', 'FP32', [-1, 2]), default: BIAS },
+  ]);
+  const request = (given: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Uint8Array }>) =>
+    inferRequest({
+      inputs: [...given].map(([name, { shape }]) => inferInput(name, 'FP32', shape)),
+      rawInputContents: [...given.values()].map(({ data }) => data),
+    });
+
+  test('are completed in any order and number of rows, and only equal shared values share a batch', () => {
+    const pair = fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 0, max: 3 }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.option(pair, { nil: undefined }),
+        fc.boolean(),
+        fc.shuffledSubarray(['x', 'factor', 'bias'], { minLength: 3 }),
+        (rows, factor, hasBias, order) => {
+          const rowsOf = (first: number) =>
+            floats(...Array.from({ length: rows }, (_, row) => [first + row, row]).flat());
+          const all = {
+            x: { shape: [rows, 2], data: rowsOf(1) },
+            factor: factor && { shape: [2], data: floats(...factor) },
+            bias: hasBias ? { shape: [rows, 2], data: rowsOf(5) } : undefined,
+          };
+          const given = new Map(
+            order.flatMap((name) => {
+              const tensor = all[name as keyof typeof all];
+              return tensor === undefined ? [] : [[name, tensor] as const];
+            }),
+          );
+          const tensors = validate(request(given), OPTIONAL);
+          const repeated = Buffer.concat(Array.from({ length: rows }, () => BIAS.data));
+          expect(tensors.inputs.map((each) => Buffer.from(each).toString('hex'))).toEqual(
+            [all.x.data, all.factor?.data ?? FACTOR.data, all.bias?.data ?? repeated].map((each) =>
+              Buffer.from(each).toString('hex'),
+            ),
+          );
+          expect(tensors.shapes).toEqual([[rows, 2], [2], [rows, 2]]);
+          expect(tensors.bytes).toBe(tensors.inputs.reduce((sum, { byteLength }) => sum + byteLength, 0));
+          const plain = validate(request(new Map([['x', all.x]])), OPTIONAL);
+          expect(tensors.bucket === plain.bucket).toBe(factor === undefined || String(factor) === '2,3');
+        },
+      ),
+    );
+  });
+
+  test('are not asked for where a required input is missing', () => {
+    expectInvalid(
+      request(new Map([['bias', { shape: [1, 2], data: floats(1, 2) }]])),
+      OPTIONAL,
+      "expected number of inputs between 1 and 3 but got 1 inputs for model 'm'. Got input(s) ['bias'], but missing required input(s) ['x']. Please provide all required input(s).",
+    );
+  });
+});

@@ -54,7 +54,9 @@ export class RestCall implements Call {
   }
 
   get(name: string): string | undefined {
-    const value = this.#request.headers[name];
+    const { headers } = this.#request;
+    // The name is a setting: `constructor` is one that every object inherits.
+    const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
     return Array.isArray(value) ? value[0] : value;
   }
 

@@ -145,7 +145,14 @@ export class RestServer {
     const model = { name: names['model'] ?? '', version: names['version'] ?? '' };
     const length = headerLength(call);
     const body = await this.#read(route, request, call, charge);
-    if (length === 0) return rawInferRequest(model, body, this.#api.modelMetadata(model.name, model.version).inputs);
+    if (length === 0) {
+      const { inputs } = this.#api.modelMetadata(model.name, model.version);
+      return rawInferRequest(
+        model,
+        body,
+        inputs.filter(({ optional }) => optional !== true),
+      );
+    }
     const { maxJsonBytes, maxMessageBytes: maxTensorBytes } = this.#options;
     return parseInferRequest(
       model,

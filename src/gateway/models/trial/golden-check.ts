@@ -44,7 +44,7 @@ export async function checkGolden(
 }
 
 function checkNames(golden: Golden, { inputs, outputs }: ModelSignature): void {
-  const missing = inputs.find(({ name }) => !golden.inputs.has(name));
+  const missing = inputs.find(({ name, default: value }) => value === undefined && !golden.inputs.has(name));
   if (missing !== undefined) throw new Error(`the golden rows have no input '${missing.name}'`);
   for (const [kind, given, wanted] of [
     ['input', golden.inputs, inputs],

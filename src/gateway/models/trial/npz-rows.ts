@@ -16,8 +16,12 @@ export function rowOfArrays(
   what: string,
 ): InferTensors {
   const shapes: number[][] = [];
-  const values = inputs.map(({ name, shape, rowAxis }) => {
+  const values = inputs.map(({ name, shape, rowAxis, default: value }) => {
     const array = arrays.get(name);
+    if (array === undefined && value !== undefined) {
+      shapes.push([...value.shape]);
+      return value.data;
+    }
     if (array === undefined) throw new Error(`there is no array for input '${name}'`);
     // A model that takes one row at a time takes it as a batch of one.
     const own = array.shape.slice(1);

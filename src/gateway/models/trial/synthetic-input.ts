@@ -58,7 +58,8 @@ export interface RowRecipe extends Omit<ProbeShape, 'range'> {
 /** One row for each input (the row axis of size 1 where the model batches, its whole shape otherwise). */
 export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe): InferTensors {
   const { openAxisSize, length } = recipe;
-  const shapes = inputs.map(({ shape, rowAxis = 0, probeShape }, index) => {
+  const shapes = inputs.map(({ shape, rowAxis = 0, probeShape, default: value }, index) => {
+    if (value !== undefined) return [...value.shape];
     const lengthAxis = length?.axis.inputs.get(index)?.axis;
     return shape.map((size, axis) => {
       if (size >= 0) return size;
@@ -66,7 +67,8 @@ export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe):
       return probeShape?.[axis] ?? (axis === rowAxis ? 1 : openAxisSize);
     });
   });
-  const values = inputs.map(({ name, datatype, rowAxis, probeValue }, index) => {
+  const values = inputs.map(({ name, datatype, rowAxis, probeValue, default: value }, index) => {
+    if (value !== undefined && probeValue === undefined) return value.data;
     const shape = shapes[index] ?? [];
     const elements = shape.reduce((product, size) => product * size, 1);
     const given = probeValue ?? (rowAxis === 'shared' ? 1 : undefined);

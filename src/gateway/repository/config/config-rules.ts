@@ -61,15 +61,11 @@ function checkTensors(config: ModelConfig, { refuse, warn }: Sink): void {
       checkReshape(what, at('reshape'), tensor, refuse);
     }
   }
-  for (const [index, { name, format, allow_ragged_batch, optional }] of config.input.entries()) {
+  for (const [index, { name, format, allow_ragged_batch }] of config.input.entries()) {
     const what = `input '${name}'`;
     if (allow_ragged_batch === true) {
       const text = `${what}: requests of different shapes are not joined into one tensor; remove allow_ragged_batch: they run apart, or are padded to one length (tensorgate.padding)`;
       refuse(['input', index, 'allow_ragged_batch'], text);
-    }
-    if (optional === true) {
-      const text = `${what}: the model's own default is always used: ONNX Runtime's binding for Node cannot override an initializer, so a request that sends this input is refused`;
-      warn(['input', index, 'optional'], text);
     }
     if (format !== undefined && format !== 'FORMAT_NONE') {
       warn(['input', index, 'format'], `${what}: format ${format} has no effect: tensors reach the model as they come`);

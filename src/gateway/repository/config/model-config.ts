@@ -76,7 +76,7 @@ const modelInput = z.strictObject({
   optional: z
     .boolean()
     .optional()
-    .describe('For an input with an initializer: the model uses this default, and requests cannot override it.'),
+    .describe('For an input with an initializer: requests may leave it out, and the model then uses this default.'),
 });
 
 const modelOutput = z.strictObject({

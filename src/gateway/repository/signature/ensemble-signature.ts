@@ -26,6 +26,12 @@ export function resolveEnsemble(
   signatures: readonly ModelSignature[],
   files: ModelFiles,
 ): ModelSignature {
+  const optional = config.input.find((said) => said.optional === true);
+  if (optional !== undefined) {
+    throw new ModelConfigError(
+      `input '${optional.name}' is optional in the configuration, but the inputs of an ensemble have no defaults: remove optional`,
+    );
+  }
   const maxRows = config.max_batch_size ?? 0;
   const inputs = config.input.map((said) => tensorOf(said, maxRows));
   const declared = config.output.map((said) => tensorOf(said, maxRows));
@@ -44,7 +50,9 @@ export function resolveEnsemble(
       const spec = mapped('input', input, signature.inputs, name, maxRows);
       takers.push({ tensor, end: { ...spec, what: `input '${input}' of ${name}` } });
     }
-    const unmapped = signature.inputs.find((spec) => !taken.some((input) => input.name === spec.name));
+    const unmapped = signature.inputs.find(
+      (spec) => spec.default === undefined && !taken.some((input) => input.name === spec.name),
+    );
     if (unmapped !== undefined) {
       throw new ModelConfigError(
         `ensemble_scheduling: ${name} needs the input '${unmapped.name}', which is not mapped`,

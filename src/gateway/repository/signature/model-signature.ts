@@ -8,7 +8,14 @@ import { FileProblem, type ModelFiles, NO_FILES } from '../model-files.ts';
 import { findLengthAxis, type LengthAxis, type Padding } from './length-axis.ts';
 import { probeShapeOf } from './probe-shape.ts';
 import { findRowAxes, type RowAxes } from './row-axes.ts';
-import { type AxisDoubt, type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-axis.ts';
+import {
+  type AxisDoubt,
+  type DefaultValue,
+  type ModelTensor,
+  type RowAxis,
+  shapeOfRow,
+  shapeOfRows,
+} from './row-axis.ts';
 
 /** Whether requests are stacked, and how far; or why they are not. */
 export type Batching =
@@ -36,7 +43,7 @@ export interface ModelSignature {
   readonly inputs: readonly ModelTensor[];
   readonly outputs: readonly OutputSpec[];
   readonly batching: Batching;
-  /** Inputs that keep the default which the model has for them: no request may bring them. */
+  /** Inputs of the configuration that keep the default which the model has for them: no request may bring them. */
   readonly fixedInputs?: readonly string[];
 }
 
@@ -106,7 +113,13 @@ export function resolveSignature(
     const input = resolveTensor('input', tensor, said.input, batching, found.axes.get(tensor.name));
     const probeValue = values.get(tensor.name);
     const probeShape = probeShapeOf(input, shapes.get(tensor.name), batching.kind === 'on');
-    return { ...input, ...(probeValue !== undefined && { probeValue }), ...(probeShape && { probeShape }) };
+    const value = defaultOf(tensor);
+    return {
+      ...input,
+      ...(value && { default: value }),
+      ...(probeValue !== undefined && { probeValue }),
+      ...(probeShape && { probeShape }),
+    };
   });
   return {
     inputs,
@@ -120,6 +133,10 @@ export function resolveSignature(
     batching: withPadding(batching, findLengthAxis(info, inputs, config), config),
     ...(fixedInputs.length > 0 && { fixedInputs }),
   };
+}
+
+function defaultOf({ initializer }: SessionTensor): DefaultValue | undefined {
+  return initializer && { shape: initializer.shape, data: Buffer.from(initializer.data, 'base64') };
 }
 
 /** The outputs to compute, where the configuration lists any: those, and the states of sequences. */
@@ -137,7 +154,9 @@ function isListed(config: ModelConfig): (tensor: SessionTensor) => boolean {
 
 /** A session without a required input does not run. */
 function checkOptional({ input }: ModelConfig, { inputs }: SessionInfo, initializers: ReadonlySet<string>): void {
-  const needed = input.find(({ name, optional }) => optional === true && inputs.some((tensor) => tensor.name === name));
+  const hasNone = (name: string): boolean =>
+    inputs.some((tensor) => tensor.name === name && tensor.initializer === undefined);
+  const needed = input.find(({ name, optional }) => optional === true && hasNone(name));
   if (needed !== undefined && !initializers.has(needed.name)) {
     throw new ModelConfigError(
       `input '${needed.name}' is optional in the configuration, but the model has no default for it: remove optional, or give it an initializer in the model`,

@@ -38,15 +38,21 @@ export function findRowAxes({ inputs, outputs }: SessionInfo, config: ModelConfi
   const axes = new Map<string, RowAxis>();
   if (inputs.length === 0) return { kind: 'impossible', text: 'the model has no inputs', axes };
   const givenName = tensors.map(({ tensor }) => axisName(tensor, given.get(tensor.name))).find((name) => name !== '');
-  const batchName = givenName ?? tensors.map(({ tensor }) => axisName(tensor, 0)).find((name) => name !== '');
+  const required = tensors.filter(({ tensor }) => tensor.initializer === undefined);
+  const batchName = givenName ?? required.map(({ tensor }) => axisName(tensor, 0)).find((name) => name !== '');
   for (const named of tensors) {
     const { name } = named.tensor;
     const axis =
       given.get(name) ??
       stateAxis(named.tensor, config, axes, batchName) ??
+      defaultAxis(named.tensor, batchName) ??
       (givenName === undefined ? undefined : onlyAxisNamed(named.tensor, givenName)) ??
       read(named.tensor, batchName);
     if (axis === undefined) return { kind: 'impossible', text: obstacle(named), axes };
+    if (named.tensor.initializer !== undefined && typeof axis === 'number' && !isOneRow(named.tensor, axis)) {
+      const text = `the default of ${named.what} has the shape [${named.tensor.initializer.shape}], which is not one row`;
+      return { kind: 'impossible', text, axes };
+    }
     if (axis === 0) continue;
     if (axis !== 'shared' && named.tensor.datatype === 'BYTES') {
       return { kind: 'impossible', text: `${named.what} holds texts, which can only be stacked along axis 0`, axes };
@@ -76,7 +82,7 @@ function said({ what, tensor }: Named, { tensorgate }: ModelConfig): RowAxis | u
     );
   }
   const bytes = (elementCount(tensor.shape) ?? Number.NaN) * (DATATYPE_BYTES[tensor.datatype] ?? Number.NaN);
-  if (bytes <= MAX_SHARED_BYTES || what.startsWith('output')) return 'shared';
+  if (bytes <= MAX_SHARED_BYTES || what.startsWith('output') || tensor.initializer !== undefined) return 'shared';
   throw new ModelConfigError(
     `tensorgate.batch_axes: ${what} is ${tensor.datatype} of shape [${tensor.shape}], but one value for all rows must have a fixed size of at most ${MAX_SHARED_BYTES} bytes`,
   );
@@ -104,6 +110,23 @@ function stateAxis(
     candidates.find((axis) => batchName !== undefined && names[axis] === batchName) ??
     candidates[0]
   );
+}
+
+/**
+ * An input with a default is stacked where it has the batch axis; otherwise one value serves all rows of a batch.
+ * @returns undefined for other tensors
+ */
+function defaultAxis(tensor: SessionTensor, batchName: string | undefined): RowAxis | undefined {
+  if (tensor.initializer === undefined) return undefined;
+  if (tensor.shape[0] !== -1) return 'shared';
+  const name = axisName(tensor, 0);
+  if (name === batchName) return 0;
+  return name === '' && isOneRow(tensor, 0) ? 0 : 'shared';
+}
+
+/** Whether the default of an input can be repeated for each row. */
+function isOneRow({ initializer: value, shape }: SessionTensor, axis: number): boolean {
+  return axis === 0 && value?.shape.length === shape.length && value.shape[0] === 1;
 }
 
 /** Axis 0 if it is open; otherwise the later axis with the batch axis' name. */

@@ -12,11 +12,21 @@ export interface AxisDoubt {
   readonly inputs: ReadonlySet<string>;
 }
 
+/** What an input has where a request leaves it out. */
+export interface DefaultValue {
+  /** One row where the input has rows. */
+  readonly shape: Shape;
+  /** In raw form. Never changed. */
+  readonly data: Uint8Array;
+}
+
 export interface ModelTensor extends TensorSpec {
   /** Absent: axis 0. It means nothing where the model does not batch. */
   readonly rowAxis?: RowAxis;
   /** Shape inside the model if it differs from the shape that clients see (`reshape`): the same elements, and the same open sizes in order. */
   readonly modelShape?: Shape;
+  /** The value of an input that requests may leave out. */
+  readonly default?: DefaultValue;
   /** Value of each element in made-up requests; absent: any value. */
   readonly probeValue?: number;
   /** Shape of an input in made-up requests of one row; absent: sizes for what `shape` leaves open are tried. */

@@ -148,6 +148,11 @@ describe('is refused', () => {
       text: "ensemble_scheduling: tensor 'image': input 'image' of the ensemble is UINT8 [-1,4], but input 'x' of step 0 (model 'a') is FP32 [-1,4]",
     },
     {
+      what: 'an input of the ensemble that is optional',
+      config: { ...CHAIN, input: [{ name: 'image', data_type: 'TYPE_FP32', dims: [4], optional: true }] },
+      text: "input 'image' is optional in the configuration, but the inputs of an ensemble have no defaults: remove optional",
+    },
+    {
       what: 'more rows than a step takes',
       config: { ...CHAIN, max_batch_size: 9 },
       text: "max_batch_size is 9, but step 0 (model 'a') takes at most 8 rows",
@@ -161,6 +166,14 @@ describe('is refused', () => {
       text: "input 'x' of step 1 (model 'b') has its rows on axis 1, so an ensemble can only pass it on whole: set max_batch_size: 0",
     },
   ];
+
+  test('an input with a default need not be mapped', async () => {
+    const value = { shape: [1], data: new Uint8Array(1) };
+    const b = signatureOf([spec('x', 'FP32', [-1, 4]), { ...spec('mask', 'BOOL', [-1]), default: value }], {
+      outputs: [spec('y', 'FP32', [-1, 4])],
+    });
+    expect((await resolve(CHAIN, [ROWS, b])).inputs.map(({ name }) => name)).toEqual(['image']);
+  });
 
   test.each(cases)('$what', async ({ config = CHAIN, a = ROWS, b = ROWS, text }) => {
     await expect(resolve(config, [a, b])).rejects.toThrow(new ModelConfigError(text));
