@@ -835,8 +835,6 @@ const COMPUTED_KEYS: readonly { readonly read: string; readonly why: string }[] 
   { read: 'gateway/accept/rest/open-api.ts paths[route.path]', why: 'routes of ours' },
   { read: 'gateway/accept/rest/repository-routes.ts parameters[key]', why: 'keys of the object itself' },
   { read: 'gateway/accept/timeout-header.ts UNIT_MS[match?.[2]', why: 'a regular expression bounds the units' },
-  { read: 'gateway/models/trial/row-independence.ts READERS[alone.datatype]', why: 'a datatype' },
-  { read: 'gateway/models/trial/row-independence.ts READERS[datatype]', why: 'a datatype' },
   { read: 'gateway/models/trial/row-independence.ts ROUNDING[alone.datatype]', why: 'a datatype' },
   { read: 'gateway/ops/settings-sources.ts env[name]', why: 'variables of ours' },
   { read: 'gateway/ops/settings-sources.ts env[origin]', why: 'variables of ours' },

@@ -66,7 +66,7 @@ export interface MessageBytes {
 /** A message is damaged, or is none. */
 export class DamagedMessage extends Error {}
 
-/** What `read` gives, or undefined where it meets a damaged message. */
+/** The result of `read`, or undefined where it meets a damaged message. */
 export function ifSound<T>(read: () => T): T | undefined {
   try {
     return read();

@@ -65,7 +65,7 @@ function isServed({ kind, elementType }: OutlineValue): boolean {
   return kind === 'unknown' || (kind === 'tensor' && (elementType === 0 || SERVED_TYPES.has(elementType)));
 }
 
-/** What the configuration says of a model's tensors. */
+/** The part of the configuration that names tensors of a model. */
 export interface Wishes {
   /** The outputs that are served; all of them where absent. */
   readonly outputs?: readonly string[] | undefined;

@@ -5,17 +5,11 @@ import { decodeText } from '../../../wire/text-encoding.ts';
 import type { SessionInfo, SessionTensor } from '../../../worker/protocol.ts';
 import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import { FileProblem, type ModelFiles, NO_FILES } from '../model-files.ts';
+import { defaultOf } from './default-value.ts';
 import { findLengthAxis, type LengthAxis, type Padding } from './length-axis.ts';
 import { probeShapeOf } from './probe-shape.ts';
 import { findRowAxes, type RowAxes } from './row-axes.ts';
-import {
-  type AxisDoubt,
-  type DefaultValue,
-  type ModelTensor,
-  type RowAxis,
-  shapeOfRow,
-  shapeOfRows,
-} from './row-axis.ts';
+import { type AxisDoubt, type ModelTensor, type RowAxis, shapeOfRow, shapeOfRows } from './row-axis.ts';
 
 /** Whether requests are stacked, and how far; or why they are not. */
 export type Batching =
@@ -133,10 +127,6 @@ export function resolveSignature(
     batching: withPadding(batching, findLengthAxis(info, inputs, config), config),
     ...(fixedInputs.length > 0 && { fixedInputs }),
   };
-}
-
-function defaultOf({ initializer }: SessionTensor): DefaultValue | undefined {
-  return initializer && { shape: initializer.shape, data: Buffer.from(initializer.data, 'base64') };
 }
 
 /** The outputs to compute, where the configuration lists any: those, and the states of sequences. */

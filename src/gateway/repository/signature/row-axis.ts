@@ -12,7 +12,7 @@ export interface AxisDoubt {
   readonly inputs: ReadonlySet<string>;
 }
 
-/** What an input has where a request leaves it out. */
+/** The value of an input in requests that leave it out. */
 export interface DefaultValue {
   /** One row where the input has rows. */
   readonly shape: Shape;
