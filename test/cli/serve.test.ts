@@ -214,7 +214,7 @@ test('serve --print-config prints every value with its origin, and serves nothin
   expect(code).toBe(0);
   const rows = stdout.split('\n').map((line) => line.split(/\s{2,}/));
   expect(rows).toContainEqual(['grpcPort', '9001', '--grpc-port']);
-  expect(rows).toContainEqual(['httpPort', '9002', file]);
+  expect(rows).toContainEqual(['httpPort', '9002', `${file}:1:11`]);
   expect(rows).toContainEqual(['host', '127.0.0.2', 'TENSORGATE_HOST']);
   expect(rows).toContainEqual(['logLevel', 'info', 'default']);
 });

@@ -154,30 +154,35 @@ describe.each(['oldest', 'direct', 'whole'])('%s', (model) => {
 test('requests of different sequences share batches', async () => {
   using from = client();
   const before = await statistics('layered');
-  const sequences = Array.from({ length: 8 }, (_, id) => id + 1);
-  const rows = await Promise.all(
-    sequences.map(async (id) => {
-      let last: InferenceResult | undefined;
-      // All at once: the server keeps them in order.
-      const answers = Array.from({ length: 30 }, (_, turn) =>
-        from.infer(
-          'layered',
-          { x: tensor.fp32([id, turn, 1], [1, 3]), scale: tensor.fp32([id > 4 ? 2 : 1], []) },
-          { parameters: parametersOf(id, { start: turn === 0, end: turn === 29 }) },
-        ),
-      );
-      for (const answer of answers) last = await answer;
-      return last;
-    }),
-  );
-  for (const [index, row] of rows.entries()) {
-    const scale = index + 1 > 4 ? 2 : 1;
-    expect([...(row?.outputs.keys() ?? [])]).toEqual(['y']);
-    expect([...(row?.output('y', 'FP32').data ?? [])]).toEqual([60 * (index + 1), 870, 60].map((y) => y * scale));
+  let asked = 0;
+  // On a busy machine the requests of a round may come one by one.
+  for (let round = 0; round === 0 || ((await statistics('layered')).largest === 1 && round < 20); round++) {
+    const rows = await Promise.all(
+      Array.from({ length: 8 }, async (_, index) => {
+        const id = index + 1;
+        let last: InferenceResult | undefined;
+        // All at once: the server keeps them in order.
+        const answers = Array.from({ length: 30 }, (_, step) =>
+          from.infer(
+            'layered',
+            { x: tensor.fp32([id, step, 1], [1, 3]), scale: tensor.fp32([id > 4 ? 2 : 1], []) },
+            { parameters: parametersOf(id, { start: step === 0, end: step === 29 }) },
+          ),
+        );
+        for (const answer of answers) last = await answer;
+        return last;
+      }),
+    );
+    asked += 240;
+    for (const [index, row] of rows.entries()) {
+      const scale = index + 1 > 4 ? 2 : 1;
+      expect([...(row?.outputs.keys() ?? [])]).toEqual(['y']);
+      expect([...(row?.output('y', 'FP32').data ?? [])]).toEqual([60 * (index + 1), 870, 60].map((y) => y * scale));
+    }
   }
   const after = await statistics('layered');
-  expect(after.inferences - before.inferences).toBe(240);
-  expect(after.executions - before.executions).toBeLessThan(240);
+  expect(after.inferences - before.inferences).toBe(asked);
+  expect(after.executions - before.executions).toBeLessThan(asked);
   expect(after.largest).toBeGreaterThan(1);
   // Requests with another scale are not in the batch.
   expect(after.largest).toBeLessThanOrEqual(4);

@@ -1,14 +1,14 @@
 /** Requests that break the batch they ride in: only they fail. */
 
 import { describe, expect, test } from 'vitest';
-import { tensor } from '../../src/client/inference-client.ts';
+import { type InferenceError, tensor } from '../../src/client/inference-client.ts';
 import { type Caller, DOORS } from '../support/caller.ts';
 import { gatherModel, loopModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { askLoop, failureOf, LONG } from './loop-requests.ts';
 import { readMetrics } from './observation.ts';
-import { killInBatch, untilHeld } from './stall.ts';
+import { killInBatch, Stall, untilHeld } from './stall.ts';
 
 const VOCABULARY = 50;
 const ONE_INSTANCE = { instance_group: [{ count: 1 }] };
@@ -78,12 +78,13 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     using repository = new Repository();
     await using server = await startLoop(repository, 8);
     using client = connect(server);
-    const first = askLoop(client, -1, { iterations: LONG });
-    await untilHeld(server, 0, 1);
+    await using stall = await Stall.begin(server, client);
     // These wait behind the first, and then are one batch.
     const poison = failureOf(askLoop(client, 100, { iterations: LONG }));
+    await untilHeld(server, 1, 1);
     const neighbours = Array.from({ length: 7 }, (_, index) => askLoop(client, index));
-    expect(await first).toBe(-1);
+    await untilHeld(server, 8, 1);
+    expect(await stall.end()).toBe(-1);
     await killWhile(server, 0, 8);
     // Now each runs by itself, the poison first.
     await killWhile(server, 7, 1);
@@ -114,8 +115,12 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     await using server = await startLoop(repository, 1);
     using client = connect(server);
     const states: number[] = [];
-    // Two deaths each; the fifth opens the breaker.
-    const poisons = [1, 2, 3].map((value) => failureOf(askLoop(client, value, { iterations: LONG })));
+    // Two deaths each; the fifth opens the breaker. Requests of one moment could change places.
+    const poisons: Promise<InferenceError>[] = [];
+    for (const value of [1, 2, 3]) {
+      poisons.push(failureOf(askLoop(client, value, { iterations: LONG })));
+      await untilHeld(server, value - 1, 1);
+    }
     for (let death = 1; death <= 5; death++) {
       states.push((await readMetrics(server))('tensorgate_breaker_state', { model: 'loop' }));
       const waiting = [2, 2, 1, 1, 0][death - 1] ?? 0;

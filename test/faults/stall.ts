@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import type { InferenceClient } from '../../src/client/inference-client.ts';
+import type { Caller } from '../support/caller.ts';
 import { stopProcess } from '../support/process-tree.ts';
 import type { TestServer } from '../support/server.ts';
 import { askLoop } from './loop-requests.ts';
@@ -53,7 +53,7 @@ export class Stall implements AsyncDisposable {
   }
 
   /** The model `loop` must be the first of the server's, and idle. */
-  static async begin(server: TestServer, client: InferenceClient): Promise<Stall> {
+  static async begin(server: TestServer, client: Pick<Caller, 'infer'>): Promise<Stall> {
     const [runner = Number.NaN] = server.runnerPids();
     await stopProcess(runner);
     const answer = askLoop(client, -1, { deadlineMs: 20_000 });

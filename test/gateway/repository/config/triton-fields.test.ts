@@ -86,6 +86,7 @@ const HONOURED: ReadonlySet<string> = new Set([
   'version_policy.specific.versions',
   'max_batch_size',
   ...['input', 'output'].flatMap((kind) => [kind, `${kind}.name`, `${kind}.data_type`, `${kind}.dims`]),
+  'input.optional',
   ...['input', 'output'].map((kind) => `${kind}.reshape.shape`),
   'output.label_filename',
   'optimization',
