@@ -4,14 +4,19 @@
  *
  * A flow holds the requests of one tenant, at one level of priority, with about the same time granted. Its start tag grows with
  * the work that is sent for it; a request finishes where its work takes that tag, and the least finish goes first. A flow that
- * begins to wait starts at the virtual time, the start tag of the last request sent: it owes nothing for the past, and is owed
- * nothing.
+ * begins to wait starts at the virtual time, the start tag of the last request sent, or a little before it: it owes nothing for the
+ * past, and is owed at most `CREDIT_MS`.
  *
  * FAIR-1: flows that wait all the time are sent work in proportion to their weights, to within one batch of each.
  * FAIR-2: a request that leaves without being sent charges nothing.
  * FAIR-3: a tenant gets no more by granting several times at once: its flows divide its weight.
  */
 
+/**
+ * Work that a flow is owed at most because others were sent more in the same busy period. With it a burst of a quiet tenant goes
+ * first, as long as the tenant stays within its share: without it, half of each batch would go to the greedy one.
+ */
+const CREDIT_MS = 25;
 /** A level weighs this many times the next one: strict in practice, and yet no level starves. */
 const LEVEL_RATIO = 16;
 /** Times within so many powers of two share a flow. In one order under overload, patient requests shut out impatient ones, or the reverse. */
@@ -152,13 +157,13 @@ export class FairQueueing {
   /** Start tag of the flow's next request, if it came now. */
   #startOf({ requests, start, period }: Flow): number {
     if (requests > 0) return start;
-    return period === this.#period ? Math.max(start, this.#virtualMs) : this.#virtualMs;
+    return period === this.#period ? Math.max(start, this.#virtualMs - CREDIT_MS) : this.#virtualMs;
   }
 
   #forgetIdle(): void {
     for (const [key, { waiting, flows }] of this.#owners) {
       if (waiting > 0) continue;
-      if ([...flows.values()].every((flow) => this.#startOf(flow) === this.#virtualMs)) this.#owners.delete(key);
+      if ([...flows.values()].every((flow) => this.#startOf(flow) <= this.#virtualMs)) this.#owners.delete(key);
     }
   }
 }

@@ -85,14 +85,33 @@ describe('unsent work', () => {
 });
 
 describe('a flow that begins to wait', () => {
-  test('owes nothing for what others were sent before, and is owed nothing', () => {
+  test('owes nothing for what others were sent before, and is owed at most 25 ms of it', () => {
     const fair = new FairQueueing();
     const [old, young] = [fair.flowOf(key({ tenant: 'old' })), fair.flowOf(key({ tenant: 'young' }))];
     for (let count = 0; count < 101; count++) fair.enter(old, { bytes: 1, workMs: 10 });
     for (let count = 0; count < 100; count++) fair.send(old, { bytes: 1, workMs: 10 });
     fair.enter(young, { bytes: 1, workMs: 10 });
     // The last that was sent started at 990.
-    expect([young.start, old.start]).toEqual([990, 1_000]);
+    expect([young.start, old.start]).toEqual([965, 1_000]);
+  });
+
+  test('is owed no more when it comes back than it did not use meanwhile', () => {
+    const fair = new FairQueueing();
+    const [busy, quiet] = [fair.flowOf(key({ tenant: 'busy' })), fair.flowOf(key({ tenant: 'quiet' }))];
+    const work = { bytes: 1, workMs: 10 };
+    for (let count = 0; count < 101; count++) fair.enter(busy, work);
+    for (let count = 0; count < 3; count++) {
+      fair.enter(quiet, work);
+      fair.send(quiet, work);
+    }
+    for (let count = 0; count < 4; count++) fair.send(busy, work);
+    fair.enter(quiet, work);
+    // It was sent 30 ms of work; the last of the other one started at 30.
+    expect(quiet.start).toBe(30);
+    for (let count = 4; count < 100; count++) fair.send(busy, work);
+    fair.leave(quiet, work);
+    fair.enter(quiet, work);
+    expect(quiet.start).toBe(965);
   });
 
   test('begins at nothing again when nothing waited', () => {
