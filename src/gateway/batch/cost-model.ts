@@ -87,9 +87,11 @@ export class CostModel {
   }
 
   #learn(size: RowSize, rows: number, elapsedMs: number, nowMs: number, beside: number, isWarmUp: boolean): void {
-    const predicted = this.predict(size, rows, nowMs, beside) ?? Number.POSITIVE_INFINITY;
     const curve = this.#curveToLearn(size);
     const expected = this.#costOn(curve, rows);
+    // The second run may be an outlier, too; of the first, nothing is expected.
+    const predicted =
+      this.predict(size, rows, nowMs, beside) ?? (this.#runs === 0 ? Number.POSITIVE_INFINITY : expected);
     if (nowMs - this.#lastMs > STALE_MS) this.#recent.clear();
     const believed = Math.max(LEAST_MS, Math.min(elapsedMs, OUTLIER * predicted));
     if (beside > 0) this.#learnContention(beside, believed / (expected * this.#pace.typical));
