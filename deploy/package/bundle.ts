@@ -3,7 +3,9 @@
  * their places, so that everything outside finds them as in `src`.
  */
 
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { type Plugin, rolldown } from 'rolldown';
 
@@ -24,19 +26,30 @@ const BUNDLED =
 
 /** Writes the files to `target`, and the licences of the packages that are part of them. */
 export async function bundle(root: string, target: string): Promise<void> {
-  const source = path.join(root, 'src');
-  const bundling = await rolldown({
-    cwd: root,
-    input: Object.fromEntries(ENTRIES.map((entry) => [entry, path.join(source, `${entry}.ts`)])),
-    platform: 'node',
-    // Files, and what a bundled package imports of its own (`#…`), are part of the program.
-    external: (id) => !/^[./#]/.test(id) && !BUNDLED.test(id),
-    plugins: [keepPlaces(source)],
-  });
-  const { output } = await bundling.write({ dir: target, format: 'esm', chunkFileNames: 'chunks/[name]-[hash].js' });
-  await bundling.close();
-  const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
-  fs.writeFileSync(path.join(target, 'THIRD_PARTY_LICENSES'), licencesOf(modules));
+  const compiled = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-compiled-'));
+  try {
+    // Not by rolldown, whose code for older versions of Node needs a package beside it.
+    const emit = ['--declaration', 'false', '--emitDeclarationOnly', 'false', '--outDir', compiled];
+    const tsc = path.join(root, 'node_modules/.bin/tsc');
+    execFileSync(tsc, ['-p', 'tsconfig.build.json', ...emit], { cwd: root, stdio: 'inherit' });
+    const bundling = await rolldown({
+      cwd: root,
+      input: Object.fromEntries(ENTRIES.map((entry) => [entry, path.join(compiled, `${entry}.js`)])),
+      platform: 'node',
+      resolve: { modules: [path.join(root, 'node_modules')] },
+      // Files, and what a bundled package imports of its own (`#…`), are part of the program.
+      external: (id) => !/^[./#]/.test(id) && !BUNDLED.test(id),
+      plugins: [keepPlaces(compiled)],
+      // Comments with the places of modules differ from machine to machine.
+      experimental: { attachDebugInfo: 'none' },
+    });
+    const { output } = await bundling.write({ dir: target, format: 'esm', chunkFileNames: 'chunks/[name]-[hash].js' });
+    await bundling.close();
+    const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
+    fs.writeFileSync(path.join(target, 'THIRD_PARTY_LICENSES'), licencesOf(modules));
+  } finally {
+    fs.rmSync(compiled, { recursive: true });
+  }
 }
 
 /** A module that looks for files from its own place finds them from there, whichever file it becomes part of: all are one folder deep. */
@@ -45,8 +58,7 @@ function keepPlaces(source: string): Plugin {
     name: 'keep-places',
     transform(code, id) {
       if (!id.startsWith(source) || !code.includes('import.meta.url')) return undefined;
-      const place = path.relative(source, id).replace(/\.ts$/, '.js');
-      return code.replaceAll('import.meta.url', `new URL('../${place}', import.meta.url).href`);
+      return code.replaceAll('import.meta.url', `new URL('../${path.relative(source, id)}', import.meta.url).href`);
     },
   };
 }

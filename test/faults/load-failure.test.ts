@@ -130,7 +130,7 @@ describe('a runner', () => {
 
   test('that hangs while it loads a model is killed at the limit, and is not started again', async () => {
     expect(await startWith('SIGSTOP', ['--runner-start-timeout-ms', '500'])).toBe(
-      'loop version 1: UNAVAILABLE: the runner ended while loading the model: no answer within 500 ms',
+      'loop version 1: UNAVAILABLE: the runner ended while loading the model: no answer within 500 ms, which is the limit for a load (--runner-start-timeout-ms): raise it if the model is large or its disk slow',
     );
   });
 });
