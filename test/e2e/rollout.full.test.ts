@@ -265,6 +265,7 @@ describe('recorded rollouts', LONG, () => {
     expect(await client.rollouts('m')).toMatchObject([{ stage: 'promoted', inForce: false }]);
     // One that runs is rolled back, and the configuration counts.
     await client.startRollout('m', '2', { ...QUICK, holdMs: 600_000 });
+    await until(client, 'shadow');
     await split({ 2: 100 });
     expect(await until(client, 'rolled_back')).toMatchObject({ cause: 'reconfigured', inForce: false });
     expect(await versionsOf(client)).toEqual(['2']);

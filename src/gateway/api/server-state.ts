@@ -54,9 +54,10 @@ export function stateOf(
 
 /** The work of callers that is not done, for the log of a drain. */
 export function pendingWork({ requests }: Pick<Admission, 'requests'>, transports: readonly Transport[]): string {
-  const calls = gaugesOf(transports)?.streams ?? 0;
   const count = (number: number, thing: string): string => `${number} ${thing}${number === 1 ? '' : 's'}`;
-  return `${count(requests, 'request')} without an answer and ${count(calls, 'open call')} over gRPC`;
+  const unanswered = `${count(requests, 'request')} without an answer`;
+  const calls = gaugesOf(transports)?.streams;
+  return calls === undefined ? unanswered : `${unanswered} and ${count(calls, 'open call')} over gRPC`;
 }
 
 /** The sum over all ports that report their gauges. */
