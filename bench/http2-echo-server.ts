@@ -1,11 +1,7 @@
-/** Our own transport and nothing behind it: it sends each message back. As the package has it, built. */
+/** Our own transport and nothing behind it: it sends each message back. */
 
 import type { Method } from '../src/gateway/accept/call.ts';
-
-type Module = typeof import('../src/gateway/accept/grpc/http2-transport.ts');
-
-const built = new URL('../dist/gateway/accept/grpc/http2-transport.js', import.meta.url);
-const { http2Listener } = (await import(built.href)) as Module;
+import { http2Listener } from '../src/gateway/accept/grpc/http2-transport.ts';
 
 const echo: Method = { kind: 'unary', handle: (call) => call.reply([call.message]) };
 /** Stays open, for the memory of a stream. */
