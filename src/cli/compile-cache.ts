@@ -12,13 +12,24 @@ import path from 'node:path';
  */
 export function useCompileCache(env: NodeJS.ProcessEnv): void {
   if (env['NODE_COMPILE_CACHE'] !== undefined) return;
-  const { XDG_CACHE_HOME: named = '' } = env;
-  const caches = path.isAbsolute(named) ? named : path.join(homedir(), '.cache');
+  const caches = cachesOf(env);
+  if (caches === undefined) return;
   const directory = path.join(caches, 'tensorgate');
   if (!isMade(caches) || !isMade(directory)) return;
   enableCompileCache(directory);
   // Runners have the environment of their server.
   env['NODE_COMPILE_CACHE'] = directory;
+}
+
+/** The directory of the user's caches, by the XDG Base Directory Specification; `undefined` for a user without a home. */
+function cachesOf({ XDG_CACHE_HOME: named = '' }: NodeJS.ProcessEnv): string | undefined {
+  if (path.isAbsolute(named)) return named;
+  try {
+    return path.join(homedir(), '.cache');
+  } catch {
+    // The user has no entry in /etc/passwd and no HOME: containers may run as any number.
+    return undefined;
+  }
 }
 
 /** Not recursive: Node's recursive mkdir never returns in some file systems, such as /proc. */

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
-const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 /** The environment of the tests without what would change the answers of the program. */
 const { FORCE_COLOR: _force, NO_COLOR: _no, ...ENVIRONMENT } = process.env;
@@ -65,6 +65,12 @@ export async function startServer(
     if (match) return { child, lines, grpc: match['grpc'] ?? '', http: match['http'] ?? '', stderr, exited };
   }
   throw new Error(`the server ended before it was ready: ${await stderr}`);
+}
+
+/** Ends a server as operators do, so that it leaves nothing behind; it may have ended before. */
+export async function endServer({ child, exited }: RunningServer): Promise<void> {
+  child.kill('SIGTERM');
+  await exited;
 }
 
 /** Whether a process of the server's group, such as a runner, is still there. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -5,7 +6,7 @@ import { identityModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { runCommandLine } from './command-line.ts';
+import { PROGRAM, runCommandLine } from './command-line.ts';
 
 /** The directory of the cache, in the caches of a user. */
 const cacheIn = (caches: string): string => path.join(caches, 'tensorgate');
@@ -35,6 +36,17 @@ test.each([
   ['a relative directory, which the XDG specification forbids', { XDG_CACHE_HOME: 'caches', HOME: '/proc/none' }],
 ])('%s is no cache, and harms nothing', async (_, env) => {
   expect(await runCommandLine(['--version'], { env })).toMatchObject({ code: 0, stderr: '' });
+});
+
+test('a user without a name and a home has no cache, and every command works', ({ skip }) => {
+  const nameless = ['--reuid=54321', '--regid=54321', '--clear-groups', 'env', '-u', 'HOME', '-u', 'XDG_CACHE_HOME'];
+  const run = (...args: string[]) =>
+    spawnSync('setpriv', [...nameless, process.execPath, ...args], { encoding: 'utf8' });
+  const canRead = `require('node:fs').readFileSync(${JSON.stringify(PROGRAM)})`;
+  if (run('-e', canRead).status !== 0) skip('no other user can be become here, or it may not read this checkout');
+  // Otherwise this shows nothing.
+  expect(run('-e', `require('node:os').homedir()`).stderr).toContain('homedir');
+  expect(run(PROGRAM, '--version')).toMatchObject({ status: 0, stderr: '' });
 });
 
 test('NODE_DISABLE_COMPILE_CACHE switches the cache off', async () => {

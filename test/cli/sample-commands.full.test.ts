@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { encoderModel, halfPrecisionModel, identityModel, mlpModel } from '../support/onnx-models.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { grpcurl as findGrpcurl } from '../tools/tools.ts';
-import { type Ended, startServer } from './command-line.ts';
+import { type Ended, endServer, startServer } from './command-line.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const program = findGrpcurl();
@@ -41,7 +41,7 @@ describe('the commands that the start prints', () => {
     const file = path.join(temporaryDirectory(), "it's.onnx");
     fs.writeFileSync(file, model);
     const server = await startServer([file]);
-    onTestFinished(() => void server.child.kill('SIGKILL'));
+    onTestFinished(() => endServer(server));
     const commands = server.lines.flatMap(
       (line) => /^(?:try: |or: {2})(?<command>.*)$/.exec(line)?.groups?.['command'] ?? [],
     );

@@ -10,7 +10,7 @@ import { ServerProcess } from '../faults/server-process.ts';
 import { additionModel, withExternalData } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { type RunningServer, runCommandLine, startServer } from './command-line.ts';
+import { endServer, type RunningServer, runCommandLine, startServer } from './command-line.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const MODEL = Buffer.from(additionModel(1));
@@ -29,9 +29,7 @@ function shopOf(files: Readonly<Record<string, Uint8Array | string>>): string {
 
 async function served(...args: string[]): Promise<RunningServer> {
   const server = await startServer(args);
-  onTestFinished(() => {
-    if (server.child.exitCode === null) server.child.kill('SIGKILL');
-  });
+  onTestFinished(() => endServer(server));
   return server;
 }
 

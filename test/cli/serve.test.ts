@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isGroupAlive, type RunningServer, runCommandLine, startServer } from './command-line.ts';
+import { endServer, isGroupAlive, type RunningServer, runCommandLine, startServer } from './command-line.ts';
 
 const MODELS = fileURLToPath(new URL('../../models/', import.meta.url));
 const IMAGES = fileURLToPath(new URL('../../examples/cifar10/images/', import.meta.url));
@@ -24,9 +24,7 @@ describe('a server of the models of this repository', () => {
     server = await startServer(['--model-repository', MODELS]);
   });
 
-  afterAll(() => {
-    if (server.child.exitCode === null) server.child.kill('SIGKILL');
-  });
+  afterAll(() => endServer(server));
 
   test('says of each model how it is served, and last that it is ready', () => {
     expect(server.lines).toHaveLength(5);
