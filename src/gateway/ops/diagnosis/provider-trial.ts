@@ -1,8 +1,5 @@
 /** Whether ONNX Runtime opens a model with a provider here: tried in a runner, because this process loads no native code. */
 
-import { randomBytes } from 'node:crypto';
-import fs from 'node:fs';
-import path from 'node:path';
 import { messageOf } from '../../../error-message.ts';
 import { Mailbox } from '../../../worker/mailbox.ts';
 import type { ExecutionProvider, SessionOptions } from '../../../worker/protocol.ts';
@@ -30,15 +27,17 @@ export type Trial = { readonly kind: 'accepted' } | { readonly kind: 'refused'; 
 export async function tryProvider(provider: ExecutionProvider, options: TrialOptions): Promise<Trial> {
   const { env, mailboxDirectory, loadLimitMs } = options;
   const name = `doctor ${provider}`;
-  const modelPath = path.join(mailboxDirectory, `tensorgate-probe-${process.pid}-${randomBytes(8).toString('hex')}`);
   const log = new RunnerLog(name);
   const runner = RunnerProcess.start(name, env);
   let mailbox: Mailbox | undefined;
+  // As nameless as a mailbox: nothing is left behind, whatever ends this process.
+  let model: Mailbox | undefined;
   try {
     mailbox = Mailbox.create(mailboxDirectory);
-    fs.writeFileSync(modelPath, PROBE_MODEL, { flag: 'wx' });
+    model = Mailbox.create(mailboxDirectory);
+    model.writeSync([PROBE_MODEL], 0);
     const options: SessionOptions = sessionOptions(MODEL_CONFIG.parse({}));
-    const spec = { modelPath, providers: [provider], strictProviders: false, deviceId: 0, options };
+    const spec = { modelPath: model.path, providers: [provider], strictProviders: false, deviceId: 0, options };
     await runner.load(1, mailbox.path, spec, loadLimitMs);
     return { kind: 'accepted' };
   } catch (error) {
@@ -47,7 +46,7 @@ export async function tryProvider(provider: ExecutionProvider, options: TrialOpt
     return { kind: 'refused', reason: said ?? messageOf(error) };
   } finally {
     mailbox?.close();
-    fs.rmSync(modelPath, { force: true });
+    model?.close();
     runner.kill('the trial is over');
     await runner.ended;
     log.close();
