@@ -3,7 +3,7 @@
  * compressed from it, compared, shadowed, canaried and promoted, while callers ask all the time; a spoiled version 3 is refused.
  *
  * DATA is a folder of images, one folder for each class, or one with `train/` and `test/` of them. Without it, the ten photographs
- * of this folder are shifted and mirrored. Exits 0 when all of it went as described.
+ * of this folder are shifted and mirrored. Exits with 0 if every step ended as described.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
