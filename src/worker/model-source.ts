@@ -44,9 +44,14 @@ export async function readModelSource(modelPath: string, wishes: Wishes): Promis
     const model = Buffer.allocUnsafeSlow(byteLength);
     let at = 0;
     for (const piece of pieces) {
-      if (isRange(piece)) at += file.read(model, at, piece.at, piece.end - piece.at);
-      else at += Buffer.from(piece).copy(model, at);
+      if (isRange(piece)) {
+        at += file.read(model, at, piece.at, piece.end - piece.at);
+      } else {
+        model.set(piece, at);
+        at += piece.byteLength;
+      }
     }
+    if (at !== byteLength) throw new Error(`${modelPath} was cut while it was read: load it again`);
     return { model, rewritten };
   } finally {
     file.close();

@@ -7,9 +7,10 @@ import { outOfMemory } from '../../batch/refusals.ts';
 export function reasonOf(outcome: RunOutcome<never>): string {
   switch (outcome.kind) {
     case 'refused':
-    case 'outputs_too_large':
     case 'no_room':
       return outcome.message;
+    case 'outputs_too_large':
+      return `${outcome.message}, more than maxOutputBytes allows`;
     case 'out_of_memory':
       return outOfMemory(outcome).message;
     case 'failed':
