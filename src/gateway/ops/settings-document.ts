@@ -38,8 +38,8 @@ const STANDARD_VARIABLES = `
   | \`OTEL_SDK_DISABLED=true\` | neither |
 - \`OTEL_PROPAGATORS\` selects the trace context formats. Without it, the server continues traces from W3C \`traceparent\` and
   from B3 (\`b3\` or \`x-b3-*\`), and ignores baggage.
-- Compiled code is kept in \`$XDG_CACHE_HOME/tensorgate\` (\`~/.cache/tensorgate\`): from the second time on, a server from sources
-  starts in half the CPU time. \`NODE_COMPILE_CACHE\` names another directory, \`NODE_DISABLE_COMPILE_CACHE=1\` turns the cache off.
+- Compiled code is kept in \`$XDG_CACHE_HOME/tensorgate\` (\`~/.cache/tensorgate\`): later starts take less CPU time.
+  \`NODE_COMPILE_CACHE\` names another directory, \`NODE_DISABLE_COMPILE_CACHE=1\` turns the cache off.
 `;
 
 export function documentSettings(): string {
