@@ -20,8 +20,8 @@ const POD = 'spec/template/spec';
 const SERVER = `${POD}/containers/tensorgate`;
 
 /** What users add below a key, or beside others. */
-const section = (name: string): string =>
-  block(`{{- with .Values.${name} }}`, `${name}:`, '  {{- toYaml . | nindent @2 }}', '{{- end }}');
+const section = (name: string, key = name): string =>
+  block(`{{- with .Values.${name} }}`, `${key}:`, '  {{- toYaml . | nindent @2 }}', '{{- end }}');
 const optional = (name: string): string => block(`{{- with .Values.${name} }}`, `${name}: {{ . }}`, '{{- end }}');
 const more = (name: string): string =>
   block(`{{- with .Values.${name} }}`, '{{- toYaml . | nindent @0 }}', '{{- end }}');
@@ -29,7 +29,7 @@ const more = (name: string): string =>
 const MODELS = 'the reference of the image with your models';
 
 function workload(object: string, of: '' | 'canary.'): Parameter[] {
-  const fields: Readonly<Record<string, string>> = {
+  const own: Readonly<Record<string, string>> = {
     'spec/replicas': value(`${of}replicaCount`),
     'spec/template/metadata/annotations/checksum~1settings': expression(
       'include (print $.Template.BasePath "/configmap-settings.yaml") . | sha256sum | quote',
@@ -62,7 +62,7 @@ function workload(object: string, of: '' | 'canary.'): Parameter[] {
   const sections = ['imagePullSecrets', 'nodeSelector', 'tolerations', 'affinity'];
   const names = ['priorityClassName', 'runtimeClassName'];
   return [
-    ...Object.entries(fields).map(([at, each]) => ({ object, at, value: each })),
+    ...fields(object, own),
     ...sections.map((name) => ({ object, at: `${POD}/+${name}`, value: section(name) })),
     ...names.map((name) => ({ object, at: `${POD}/+${name}`, value: optional(name) })),
   ];
@@ -92,21 +92,11 @@ export const PARAMETERS: readonly Parameter[] = [
   ...fields('ConfigMap/tensorgate-settings', { 'data/TENSORGATE_MODEL_CONTROL_MODE': value('models.controlMode') }),
   ...fields('Service/tensorgate', {
     'spec/type': value('service.type'),
-    'metadata/+': block(
-      '{{- with .Values.service.annotations }}',
-      'annotations:',
-      '  {{- toYaml . | nindent @2 }}',
-      '{{- end }}',
-    ),
+    'metadata/+': section('service.annotations', 'annotations'),
   }),
   ...fields('ServiceAccount/tensorgate', {
     'metadata/name': expression('include "tensorgate.serviceAccountName" .'),
-    'metadata/+': block(
-      '{{- with .Values.serviceAccount.annotations }}',
-      'annotations:',
-      '  {{- toYaml . | nindent @2 }}',
-      '{{- end }}',
-    ),
+    'metadata/+': section('serviceAccount.annotations', 'annotations'),
   }),
   ...fields('PodDisruptionBudget/tensorgate', { 'spec/maxUnavailable': value('podDisruptionBudget.maxUnavailable') }),
   ...fields('PersistentVolumeClaim/tensorgate-models', {

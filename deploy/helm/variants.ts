@@ -79,7 +79,7 @@ export function choiceOf(dimension: Dimension, name: string): Choice {
 }
 
 /** The components that these choices stand for, in the order in which an overlay lists them. */
-export function componentsOf(choices: Partial<Choices>): string[] {
+function componentsOf(choices: Partial<Choices>): string[] {
   const all = { ...DEFAULTS, ...choices };
   const chosen = NAMES.flatMap((name) => choiceOf(name, all[name]).components);
   return [...(TRAFFIC[all.mesh] ?? []), 'monitoring', ...chosen];

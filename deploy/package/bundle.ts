@@ -24,12 +24,16 @@ const ENTRIES = [
 const BUNDLED =
   /^(zod|yaml|commander|@opentelemetry\/(core|exporter-prometheus|resources|sdk-metrics|semantic-conventions))(\/|$)/;
 
-/** Writes the files to `target`, and the licences of the packages that are part of them. */
-export async function bundle(root: string, target: string): Promise<void> {
+/**
+ * Writes the files to `target`, and the licences of the packages that are part of them.
+ * @param types whether the declarations of all modules come beside them
+ */
+export async function bundle(root: string, target: string, types: 'with-types' | 'without-types'): Promise<void> {
   const compiled = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-compiled-'));
   try {
     // Not by rolldown, whose code for older versions of Node needs a package beside it.
-    const emit = ['--declaration', 'false', '--emitDeclarationOnly', 'false', '--outDir', compiled];
+    const declared = types === 'with-types' ? ['--declaration', '--declarationDir', target] : [];
+    const emit = ['--outDir', compiled, ...declared];
     const tsc = path.join(root, 'node_modules/.bin/tsc');
     execFileSync(tsc, ['-p', 'tsconfig.build.json', ...emit], { cwd: root, stdio: 'inherit' });
     const bundling = await rolldown({

@@ -7,7 +7,6 @@
  * not reach NuGet.
  */
 
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { bundle } from './bundle.ts';
@@ -21,8 +20,7 @@ const BUNDLED = path.join(DIST, 'onnxruntime-node');
 const NOT_RUN = /\.map$|\.d\.ts$/;
 
 fs.rmSync(DIST, { recursive: true, force: true });
-execFileSync(path.join(ROOT, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' });
-await bundle(ROOT, DIST);
+await bundle(ROOT, DIST, 'with-types');
 fs.cpSync(path.join(INSTALLED, 'dist'), path.join(BUNDLED, 'dist'), {
   recursive: true,
   filter: (file) => !NOT_RUN.test(file),

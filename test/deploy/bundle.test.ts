@@ -14,7 +14,7 @@ describe('the bundle of the program', () => {
   let files: readonly string[] = [];
 
   beforeAll(async () => {
-    await bundle(ROOT, dist);
+    await bundle(ROOT, dist, 'without-types');
     files = fs.readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'));
   });
 
