@@ -179,7 +179,7 @@ function versionRows({ traffic }: ModelExplanation): string[][] {
   ];
 }
 
-export function describeOrigin(origin: SettingOrigin): string {
+function describeOrigin(origin: SettingOrigin): string {
   switch (origin.kind) {
     case 'file':
       return `${origin.file}:${origin.line}:${origin.column}`;

@@ -1,4 +1,4 @@
-/** The settings of the server as options of `serve` and `doctor`. */
+/** The settings of the server as options of `serve`, `doctor` and `explain`. */
 
 import { type Command, Option } from 'commander';
 import { SETTINGS, type SettingDescription } from '../gateway/ops/setting-description.ts';
@@ -34,7 +34,7 @@ export function settingsSources(
   return { flags: given, env, cwd: process.cwd(), ...(config !== undefined && { file: config }) };
 }
 
-/** An option of `serve`. It only shows the variable and the choices: `loadSettings` validates and merges the sources. */
+/** An option of `serve`. It only shows the variable and the choices: `readSources` and `completeSettings` judge and join the sources. */
 function toOption({
   key,
   flag,

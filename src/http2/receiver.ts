@@ -36,7 +36,7 @@ import { StreamVerdicts } from './stream-verdicts.ts';
  */
 export type Intake = 'take' | 'refuse' | 'crowded' | 'ignore';
 
-export interface ReceivingCarrier {
+interface ReceivingCarrier {
   openStream(id: number, head: RequestHead): Http2Stream;
   cancelStream(stream: Http2Stream): void;
   resetStream(stream: Http2Stream, code: ErrorCode): void;

@@ -1,6 +1,7 @@
 /** The settings that decided how a version is served, and where each is written: in its configuration, or among the server's. */
 
 import type { ExplainedSetting, SettingOrigin } from '../../wire/model-explanation.ts';
+import { OVERRIDE_NAME } from '../models/model-plan.ts';
 import type { Servable } from '../models/servable.ts';
 import { usableCores } from '../ops/machine-capacity.ts';
 import { SETTINGS } from '../ops/setting-description.ts';
@@ -27,11 +28,10 @@ interface Decision {
 
 export function decidingSettings(model: Servable, server: ServerSettings): ExplainedSetting[] {
   const decisions = model.platform === 'ensemble' ? ensembleDecisions(model, server) : modelDecisions(model, server);
-  const shown = [...decisions, ...givenFields(model)].flatMap(({ name, value, fields, setting, otherwise }) => {
+  return [...decisions, ...givenFields(model)].flatMap(({ name, value, fields, setting, otherwise }) => {
     const origin = originOf({ fields, setting }, model, server) ?? otherwise;
     return origin === undefined || value === undefined ? [] : [{ name, value: textOf(value), origin }];
   });
-  return shown;
 }
 
 function modelDecisions(model: Servable, server: ServerSettings): Decision[] {
@@ -194,7 +194,7 @@ function originOf(
 function parseOrigin(text: string): SettingOrigin {
   const { file, line, column } = /^(?<file>.+):(?<line>\d+):(?<column>\d+)$/s.exec(text)?.groups ?? {};
   if (file === undefined) return { kind: text.startsWith('--') ? 'flag' : 'environment', name: text };
-  if (file.startsWith('parameter ')) return { kind: 'request' };
+  if (file === OVERRIDE_NAME) return { kind: 'request' };
   return { kind: 'file', file, line: Number(line), column: Number(column) };
 }
 

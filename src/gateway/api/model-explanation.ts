@@ -177,18 +177,16 @@ function explainLimits(
 ): ExplainedLimits {
   const { current } = limits;
   const { max_queue_size: size = DEFAULT_MAX_QUEUE_SIZE } = config.dynamic_batching.default_queue_policy;
+  // `undefined` for an input with an open axis.
   const ofRow = inputs.map(({ shape, rowAxis }) =>
     elementCount(batching.kind === 'on' ? shapeOfRow(shape, rowAxis) : shape),
-  );
-  const isFixed = inputs.every(({ shape, rowAxis }) =>
-    (batching.kind === 'on' ? shapeOfRow(shape, rowAxis) : shape).every((axis) => axis >= 0),
   );
   return {
     message_bytes: settings.maxMessageBytes,
     json_bytes: settings.maxJsonBytes,
     output_bytes: plan.maxOutputBytes,
     rows: batching.kind === 'on' ? (batching.requestRows ?? batching.maxRows) : 1,
-    row_elements: isFixed ? ofRow.reduce<number>((sum, count) => sum + (count ?? 0), 0) : null,
+    row_elements: ofRow.includes(undefined) ? null : ofRow.reduce<number>((sum, count) => sum + (count ?? 0), 0),
     inputs: current.maxInputs,
     outputs: current.maxOutputs,
     axes: current.maxRank,

@@ -79,7 +79,16 @@ export function summarize(models: ModelTable): ModelSummary[] {
   const served = models.all().map((model): ModelSummary => {
     const { ref, state, detail } = model;
     const isDefault = state === 'READY' && models.defaultOf(ref.name)?.ref === ref;
-    return { ...ref, state, default: isDefault, detail, sample: sampleRequest(model) };
+    return {
+      ...ref,
+      state,
+      default: isDefault,
+      detail,
+      // Made up when it is asked for: a line of progress needs no request.
+      get sample() {
+        return sampleRequest(model);
+      },
+    };
   });
   const broken = [...models.broken].map(
     ([name, detail]): ModelSummary => ({ name, version: '', state: 'UNAVAILABLE', default: false, detail }),

@@ -50,7 +50,7 @@ export interface PlanSource {
 }
 
 /** Where problems of a configuration are that came with a request. */
-const OVERRIDE_NAME = "parameter 'config'";
+export const OVERRIDE_NAME = "parameter 'config'";
 
 /**
  * The versions of a model that its policy chooses.

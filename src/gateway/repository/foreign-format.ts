@@ -10,7 +10,8 @@ interface ForeignFormat {
   readonly isMet?: (head: string) => boolean;
 }
 
-const startsWith =
+/** Whether the first bytes of a file, in Latin-1, are one of these. */
+export const startsWith =
   (...starts: readonly string[]) =>
   (head: string): boolean =>
     starts.some((start) => head.startsWith(start));

@@ -5,7 +5,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { shellWord } from '../../shell-word.ts';
 import { absent, DISK, readEntries, refusedOrAbsent, statFile } from './disk.ts';
-import { foreignAmong, foreignFormat, foreignName } from './foreign-format.ts';
+import { foreignAmong, foreignFormat, foreignName, startsWith } from './foreign-format.ts';
 import { fieldAt, MessageFile } from './message-file.ts';
 
 const HEAD_BYTES = 512;
@@ -18,12 +18,7 @@ interface Format {
   readonly command?: (file: string) => string;
 }
 
-const starting =
-  (...starts: readonly string[]): Format['isMet'] =>
-  (head) =>
-    starts.some((start) => head.startsWith(start));
-
-const LFS_POINTER = starting('version https://git-lfs.github.com/');
+const LFS_POINTER = startsWith('version https://git-lfs.github.com/');
 const LFS_TEXT = 'is a Git LFS pointer, not the model itself: run git lfs pull where the repository was cloned';
 const pull = (file: string): string => `git -C ${shellWord(path.dirname(file))} lfs pull`;
 const download = (file: string): string => `curl -fL -o ${shellWord(file)} URL`;
@@ -45,11 +40,11 @@ const FORMATS: readonly Format[] = [
     isMet: (head) => /^(ï»¿)?\s*<\?xml/.test(head),
     text: 'is an XML file, not an ONNX model: export the model to ONNX (docs/export.md)',
   },
-  { isMet: starting('\x1f\x8b'), text: 'is compressed with gzip: unpack it' },
+  { isMet: startsWith('\x1f\x8b'), text: 'is compressed with gzip: unpack it' },
   { isMet: (head) => /^BZh[1-9]/.test(head), text: 'is compressed with bzip2: unpack it' },
-  { isMet: starting('\xfd7zXZ'), text: 'is compressed with xz: unpack it' },
-  { isMet: starting('\x28\xb5\x2f\xfd'), text: 'is compressed with zstd: unpack it' },
-  { isMet: starting('7z\xbc\xaf'), text: 'is a 7z archive: unpack it' },
+  { isMet: startsWith('\xfd7zXZ'), text: 'is compressed with xz: unpack it' },
+  { isMet: startsWith('\x28\xb5\x2f\xfd'), text: 'is compressed with zstd: unpack it' },
+  { isMet: startsWith('7z\xbc\xaf'), text: 'is a 7z archive: unpack it' },
   { isMet: (head) => head.startsWith('ustar', 257), text: 'is a tar archive: unpack it' },
 ];
 

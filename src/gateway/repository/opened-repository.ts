@@ -9,6 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { shellWord } from '../../shell-word.ts';
 import { CONFIG_NAMES } from './config/config-file.ts';
+import { isInnerPath } from './config/inner-path.ts';
 import { absent, readEntries, statFile } from './disk.ts';
 import { readExternalLocations } from './external-data.ts';
 import { foreignAmong } from './foreign-format.ts';
@@ -114,9 +115,8 @@ async function linkModel(file: string, name: string): Promise<OpenedRepository> 
 
 /** Names in the model's directory. A location outside of it is ONNX Runtime's to refuse. */
 async function weightsOf(file: string): Promise<ReadonlySet<string>> {
-  const locations = [...(await readExternalLocations(file))].map((location) => path.normalize(location));
-  const inner = locations.filter((location) => !path.isAbsolute(location) && !location.startsWith('..'));
-  const names = new Set(inner.map((location) => location.split(path.sep)[0] ?? ''));
+  const locations = [...(await readExternalLocations(file))].filter(isInnerPath);
+  const names = new Set(locations.map((location) => path.normalize(location).split(path.sep)[0] ?? ''));
   for (const none of ['', '.', MAIN_FILE]) names.delete(none);
   return names;
 }
