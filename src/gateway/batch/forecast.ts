@@ -14,7 +14,7 @@ export interface Forecast {
   readonly runningMs: number;
   /** Time of the batches of all waiting requests. */
   readonly waitingMs: number;
-  /** A run of the request by itself, or the batches that it takes where it has more rows than one. */
+  /** A run of the request by itself. The parts of a request larger than a batch run beside each other on all instances. */
   readonly aloneMs: number;
   /** Nothing waits, and nothing runs. */
   readonly isIdle: boolean;

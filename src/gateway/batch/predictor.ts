@@ -49,7 +49,7 @@ export class Predictor {
     return {
       runningMs: this.runningMs(now),
       waitingMs: (this.#workload.queue.ms * this.#costs.slowness) / this.#instances.instances,
-      aloneMs: batchesMs(request.rows, this.#maxRows, (rows) => this.predict(request, rows, now)) ?? 0,
+      aloneMs: this.predict(request, request.rows, now) ?? 0,
       isIdle: this.#workload.isQuiet,
       device: this.#share.device,
       parallel: this.#share.parallel,

@@ -337,6 +337,18 @@ test('any mix of large and small requests, of failures and of leaving callers se
   }
 });
 
+test.each([
+  { instances: 1, batches: 3 },
+  { instances: 2, batches: 1.5 },
+  { instances: 3, batches: 1 },
+])('a forecast of three full batches is the time of $batches on $instances instances', ({ instances, batches }) => {
+  const bench = new SchedulerBench({ maxRows: 4, instances });
+  bench.teach(10, 1);
+  const aloneMs = (rows: number): number => bench.scheduler.forecast({ size: UNIT_ROW, rows }).aloneMs;
+  expect(aloneMs(4)).toBeGreaterThan(10);
+  expect(aloneMs(12)).toBeCloseTo(batches * aloneMs(4), 6);
+});
+
 test('a request that fits makes no part', async () => {
   const bench = new SchedulerBench({ maxRows: 4 });
   bench.submit(counted(4));
