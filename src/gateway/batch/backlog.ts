@@ -1,6 +1,7 @@
 /** Predicted time of the batches that what waits will make, kept up to date bucket by bucket: admission only reads the sum. */
 
 import type { InferTensors } from '../admit/infer-tensors.ts';
+import { batchesMs } from './batches-time.ts';
 
 /** Milliseconds that a batch of such rows takes; `undefined` where that is not known. */
 export type PredictBatch = (tensors: InferTensors, rows: number) => number | undefined;
@@ -53,10 +54,7 @@ export class Backlog {
   }
 
   #resize(bucket: BucketBacklog, tensors: InferTensors, rows: number): void {
-    const maxRows = this.#maxRows;
-    const rest = rows % maxRows;
-    const full = rows < maxRows ? 0 : Math.floor(rows / maxRows) * (this.#predict(tensors, maxRows) ?? 0);
-    const ms = full + (rest === 0 ? 0 : (this.#predict(tensors, rest) ?? 0));
+    const ms = batchesMs(rows, this.#maxRows, (some) => this.#predict(tensors, some) ?? 0) ?? 0;
     this.#ms += ms - bucket.ms;
     bucket.rows = rows;
     bucket.ms = ms;

@@ -97,15 +97,16 @@ export class RequestQueue {
     const line = this.#lines.get(flow);
     const ahead =
       line === undefined || line.requests.length === 0 ? 1 : indexAfter(line.requests, due) / line.requests.length;
-    return this.#batchesMs(this.#fairQueueing.workBefore(flow, ahead * flow.workMs));
+    return this.#msOf(this.#fairQueueing.workBefore(flow, ahead * flow.workMs));
   }
 
   /** Predicted time of the batches that go until all of the flow is sent that waits now. */
   drainMs(flow: Flow): number {
-    return this.#batchesMs(this.#fairQueueing.workBefore(flow, flow.workMs));
+    return this.#msOf(this.#fairQueueing.workBefore(flow, flow.workMs));
   }
 
-  #batchesMs(workMs: number): number {
+  /** Predicted time of the batches of so much of the work that waits. */
+  #msOf(workMs: number): number {
     const all = this.#fairQueueing.workMs;
     return all === 0 ? 0 : (workMs / all) * this.#backlog.ms;
   }
