@@ -11,7 +11,15 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import { MODEL_GRAPH, type ModelOutline, type OutlineValue, type Part } from './model-outline.ts';
+import {
+  GRAPH_INPUT,
+  GRAPH_NODE,
+  GRAPH_OUTPUT,
+  MODEL_GRAPH,
+  type ModelOutline,
+  type OutlineValue,
+  type Part,
+} from './model-outline.ts';
 import {
   AttributeProto_AttributeType,
   AttributeProtoSchema,
@@ -56,11 +64,8 @@ export interface RewrittenModel {
   readonly notes: readonly string[];
 }
 
-/** Fields of ModelProto and GraphProto. */
+/** Field of ModelProto. */
 const MODEL_OPERATOR_SET = 8;
-const GRAPH_NODE = 1;
-const GRAPH_INPUT = 11;
-const GRAPH_OUTPUT = 12;
 /** The first operator set whose Cast knows BF16. */
 const OPERATOR_SET = 13n;
 
