@@ -85,7 +85,7 @@ function readValue(message: MessageBytes, part: Part): OutlineValue {
       if (kind !== undefined) value = { kind, ...contentsOf(message, kind, type) };
     }
   }
-  return { name: textsOf(message, part, INFO_NAME)[0] ?? '', part, ...value };
+  return { name: firstText(message, part, INFO_NAME) ?? '', part, ...value };
 }
 
 function contentsOf(message: MessageBytes, kind: ValueKind, type: Part): Pick<OutlineValue, 'elementType' | 'held'> {
@@ -102,14 +102,17 @@ function contentsOf(message: MessageBytes, kind: ValueKind, type: Part): Pick<Ou
 }
 
 /** Names and the like: the contents of all fields of a part with this number. @throws DamagedMessage */
-export function textsOf(message: MessageBytes, { start, end }: Part, number: number): string[] {
-  const texts: string[] = [];
+export function* textsOf(message: MessageBytes, { start, end }: Part, number: number): Generator<string, undefined> {
   for (const field of fieldsOf(message, start, end)) {
     if (field.number !== number) continue;
     const length = Math.min(field.end - field.start, MAX_TEXT_BYTES);
-    texts.push(Buffer.from(message.bytes(field.start, length)).toString('utf8'));
+    yield Buffer.from(message.bytes(field.start, length)).toString('utf8');
   }
-  return texts;
+}
+
+/** The first of these texts; the fields behind it are not read. @throws DamagedMessage */
+export function firstText(message: MessageBytes, part: Part, number: number): string | undefined {
+  return textsOf(message, part, number).next().value;
 }
 
 const MAX_TEXT_BYTES = 64 * 1024;

@@ -5,6 +5,7 @@
  */
 
 import {
+  firstText,
   GRAPH_INITIALIZER,
   GRAPH_NODE,
   type ModelOutline,
@@ -89,7 +90,8 @@ export function planRewriting(
   const unserved = outputs.filter((output) => !isServed(output));
   const input = inputs.find((each) => !isServed(each));
   if (input !== undefined) throw new Error(`input '${input.name}' is ${described(input)}: ${advice(input)}`);
-  const initializers = initializersOf(message, outline);
+  let known: ReadonlyMap<string, Part> | undefined;
+  const initializers = (): ReadonlyMap<string, Part> => (known ??= initializersOf(message, outline));
   const defaults = defaultedInputs(outline, initializers, named);
   const unreadable = outputs.find((output) => output.name === '__proto__' && isServed(output) && !isBf16(output));
   const changes = [...defaults, ...narrowInputs, ...narrowOutputs, ...unserved];
@@ -104,7 +106,7 @@ export function planRewriting(
     throw new Error(`output '${problem.name}' is ${described(problem)}: ${advice(problem)}${rest}`);
   }
   const names = new Set([...inputs, ...outputs].map(({ name }) => name));
-  for (const name of initializers.keys()) names.add(name);
+  for (const name of initializers().keys()) names.add(name);
   for (const node of nodes) for (const name of node.outputs) names.add(name);
   return { defaults, cuts, narrowInputs, narrowOutputs, unreadable, dropped, names };
 }
@@ -117,18 +119,23 @@ const MAX_DEFAULT_BYTES = 1024 * 1024;
 const MAX_UNNAMED_DEFAULTS = 16;
 
 function initializersOf(message: MessageBytes, { graphParts }: ModelOutline): ReadonlyMap<string, Part> {
-  const parts = graphParts.filter(({ number }) => number === GRAPH_INITIALIZER);
-  return new Map(parts.flatMap((part) => textsOf(message, part, INITIALIZER_NAME).map((name) => [name, part])));
+  const initializers = new Map<string, Part>();
+  for (const part of graphParts) {
+    const name = part.number === GRAPH_INITIALIZER ? firstText(message, part, INITIALIZER_NAME) : undefined;
+    if (name !== undefined) initializers.set(name, part);
+  }
+  return initializers;
 }
 
 function defaultedInputs(
   { irVersion, inputs }: ModelOutline,
-  initializers: ReadonlyMap<string, Part>,
+  initializers: () => ReadonlyMap<string, Part>,
   named: readonly string[],
 ): DefaultedInput[] {
   if (irVersion < OVERRIDABLE_IR_VERSION) return [];
+  const values = initializers();
   const all = inputs.flatMap((input) => {
-    const initializer = initializers.get(input.name);
+    const initializer = values.get(input.name);
     return initializer === undefined ? [] : [{ input, initializer }];
   });
   const isWeights = all.length > MAX_UNNAMED_DEFAULTS;
@@ -189,13 +196,13 @@ function readNodes(message: MessageBytes, { graphParts }: ModelOutline): Outline
     .filter(({ number }) => number === GRAPH_NODE)
     .map((part) => ({
       part,
-      inputs: textsOf(message, part, NODE_INPUT),
-      outputs: textsOf(message, part, NODE_OUTPUT),
-      opType: textsOf(message, part, NODE_OPERATOR)[0],
+      inputs: [...textsOf(message, part, NODE_INPUT)],
+      outputs: [...textsOf(message, part, NODE_OUTPUT)],
+      opType: firstText(message, part, NODE_OPERATOR),
     }));
 }
 
-/** The ZipMap that makes an output which nothing else reads. */
+/** The ZipMap that makes an output that no other node reads. */
 function cutOf(output: OutlineValue, nodes: readonly OutlineNode[]): ZipMapCut | undefined {
   const node = nodes.find(({ outputs, opType }) => opType === 'ZipMap' && outputs.includes(output.name));
   if (node === undefined || nodes.some(({ inputs }) => inputs.includes(output.name))) return undefined;
