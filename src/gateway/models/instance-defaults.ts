@@ -1,5 +1,6 @@
 /** How many instances a model gets whose configuration gives no number, and with how many threads each. */
 
+import { mebibytes } from '../ops/capacity.ts';
 import { defaultInstances } from '../ops/machine-capacity.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
 import { type ModelWeights, readModelWeights } from '../repository/model-weights.ts';
@@ -37,7 +38,7 @@ export function boundBySize(most: number, { inline, external }: ModelWeights, is
     external > inline
       ? 'parameters session.disable_prepacking: "1" lets instances share the weights'
       : 'external weights can be shared';
-  const reason = `${instances} instead of ${most}, because each keeps its own copy of ${Math.round(copied / 2 ** 20)} MiB of weights; instance_group sets another number, and ${sharing} (docs/models.md#large-models)`;
+  const reason = `${instances} instead of ${most}, because each keeps its own copy of ${mebibytes(copied)} of weights; instance_group sets another number, and ${sharing} (docs/models.md#large-models)`;
   return { count, threads, reason };
 }
 

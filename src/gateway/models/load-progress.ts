@@ -1,8 +1,9 @@
 /** Reports a load that takes long: for how long, and how far it is, as memory shows it. */
 
 import { processMemory } from '../dispatch/process-memory.ts';
+import { mebibytes } from '../ops/capacity.ts';
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
-import { readModelWeights } from '../repository/model-weights.ts';
+import { type ModelWeights, readModelWeights } from '../repository/model-weights.ts';
 
 /** A load that is over sooner is not reported. */
 const PERIOD_MS = 5_000;
@@ -20,6 +21,7 @@ export class LoadProgress implements Disposable {
   readonly #load: LoadInProgress;
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
+  #weights: Promise<ModelWeights> | undefined;
   #isOver = false;
 
   constructor(load: LoadInProgress, periodMs: number = PERIOD_MS) {
@@ -36,15 +38,12 @@ export class LoadProgress implements Disposable {
     const { model, modelPath, pid, limitMs } = this.#load;
     const process = pid();
     const held = process === undefined ? undefined : await processMemory(process);
-    const { inline, external } = await readModelWeights(modelPath).catch(() => ({ inline: 0, external: 0 }));
+    this.#weights ??= readModelWeights(modelPath).catch(() => ({ inline: 0, external: 0 }));
+    const { inline, external } = await this.#weights;
     if (this.#isOver) return;
     const seconds = Math.round((performance.now() - this.#startedAt) / 1_000);
-    const memory = held === undefined ? '' : `, its process holds ${inMiB(held)}`;
-    const text = `model '${model.name}' version ${model.version} has been loading for ${seconds} s: its files have ${inMiB(inline + external)}${memory}; each instance may take ${Math.round(limitMs / 1_000)} s (--runner-start-timeout-ms)`;
+    const memory = held === undefined ? '' : `, its process holds ${mebibytes(held)}`;
+    const text = `model '${model.name}' version ${model.version} has been loading for ${seconds} s: its files have ${mebibytes(inline + external)}${memory}; each instance may take ${Math.round(limitMs / 1_000)} s (--runner-start-timeout-ms)`;
     diagnostics.notice.publish({ level: 'info', text });
   }
-}
-
-function inMiB(bytes: number): string {
-  return `${Math.round(bytes / 2 ** 20)} MiB`;
 }

@@ -155,6 +155,7 @@ function judgeFiles(settings: Numbers, capacity: Capacity): CapacityFinding {
   return { subject: 'open files', text, advice: 'raise the limit (ulimit -n 65536), or lower these' };
 }
 
-function mebibytes(bytes: number): string {
+/** Such as `64 MiB`. */
+export function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 2 ** 20)} MiB`;
 }
