@@ -174,13 +174,13 @@ export class ModelTrial {
     await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
     const measured = await measureBatches(run, inputs, shape, largest);
     this.#gain = findBatchGain(measured);
-    this.#reportGain(measured);
+    this.#reportGain();
     return measured;
   }
 
-  #reportGain(measured: readonly Measured[]): void {
+  #reportGain(): void {
     const { ref, config } = this.#plan;
-    const lack = config.sequence_batching === undefined ? describeLackOfGain(measured) : undefined;
+    const lack = config.sequence_batching === undefined ? describeLackOfGain(this.#gain) : undefined;
     if (lack === undefined) return;
     const text = `model '${ref.name}' version ${ref.version}: ${lack}`;
     diagnostics.notice.publish({ level: 'info', text });

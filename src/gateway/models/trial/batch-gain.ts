@@ -32,8 +32,7 @@ export function findBatchGain(measured: readonly Measured[]): BatchGain | undefi
 }
 
 /** @returns a sentence for the log, or `undefined` where batching pays, or too little was measured. */
-export function describeLackOfGain(measured: readonly Measured[]): string | undefined {
-  const gain = findBatchGain(measured);
+export function describeLackOfGain(gain: BatchGain | undefined): string | undefined {
   if (gain === undefined || gain.oneByOneMs / gain.batchMs >= LEAST_GAIN) return undefined;
   const { rows, batchMs, oneByOneMs } = gain;
   return `batching does not pay for this model: ${rows} rows take ${inMs(batchMs)} in one batch and ${inMs(oneByOneMs)} one by one; max_batch_size: 0 turns it off`;
