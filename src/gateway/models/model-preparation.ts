@@ -21,7 +21,7 @@ import type { ModelPlan } from './planned-version.ts';
 import { queuePolicies } from './queue-plan.ts';
 import { batchSequences, sequencePolicy } from './sequence-plan.ts';
 import type { Served, ServingEvidence } from './servable.ts';
-import { type ProbeShape, seededRandom, syntheticRow } from './trial/synthetic-input.ts';
+import { fixedRow, type ProbeShape } from './trial/synthetic-input.ts';
 import { runWarmUps } from './trial/warm-up-run.ts';
 
 /** Parts that a version shares with others. */
@@ -139,6 +139,6 @@ function breakerOf(ref: ModelRef, group: InstanceGroup, run: Executor['run']): B
 
 /** The size of a made-up row, as a client would send it. */
 function sizeOf({ inputs, batching }: ModelSignature, shape: ProbeShape): RowSize {
-  const { shapes } = syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+  const { shapes } = fixedRow(inputs, shape);
   return rowSizeOf(shapes, axisOf(batching), inputs);
 }

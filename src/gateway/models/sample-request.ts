@@ -2,7 +2,7 @@
 
 import type { TensorSpec } from '../../wire/tensor.ts';
 import type { Servable } from './servable.ts';
-import { seededRandom, syntheticRow } from './trial/synthetic-input.ts';
+import { fixedRow } from './trial/synthetic-input.ts';
 
 /** One row, or the whole shape where the model does not batch. */
 export interface SampleInput extends TensorSpec {
@@ -15,7 +15,7 @@ export function sampleRequest(model: Servable): readonly SampleInput[] | undefin
   if (model.state !== 'READY' || model.config.sequence_batching !== undefined) return undefined;
   const { signature, probe } = model.ready;
   if (probe === undefined) return undefined;
-  const { shapes } = syntheticRow(signature.inputs, { ...probe, random: seededRandom(1), magnitude: 1 });
+  const { shapes } = fixedRow(signature.inputs, probe);
   // Each of the other ranges has held 1: as an index, a step and a size it is the safest value.
   const usual = probe.range === 'zero' ? 0 : 1;
   return signature.inputs.flatMap(({ name, datatype, probeValue, default: value }, index) => {

@@ -7,7 +7,7 @@ import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { OutputAxes } from '../../batch/batch.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
 import { compareTogether, type RunRows } from './row-independence.ts';
-import { type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
+import { fixedRow, type ProbeShape, seededRandom, syntheticRow } from './synthetic-input.ts';
 import { Tally } from './tally.ts';
 
 /** Numbers of rows that the other proof does not try. */
@@ -26,7 +26,7 @@ export async function findCountDependence(
   axes?: OutputAxes,
   tally = new Tally(),
 ): Promise<string | undefined> {
-  const zero = syntheticRow(inputs, { ...shape, range: 'zero', random: seededRandom(1), magnitude: 1 });
+  const zero = fixedRow(inputs, { ...shape, range: 'zero' });
   const takesZeros = (await run([zero])).kind === 'ok';
   for (const count of COUNTS) {
     const random = seededRandom(100 + count);
@@ -65,5 +65,5 @@ function withCounts(inputs: readonly ModelTensor[], sizes: readonly number[], sh
     const { rowAxis = 0 } = input;
     return rowAxis === 'shared' ? input : { ...input, shape: input.shape.with(rowAxis, sizes[index] ?? 1) };
   });
-  return syntheticRow(sized, { ...shape, random: seededRandom(1), magnitude: 1 });
+  return fixedRow(sized, shape);
 }

@@ -90,6 +90,11 @@ export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe):
   };
 }
 
+/** One such row that is the same at every call. */
+export function fixedRow(inputs: readonly ModelTensor[], shape: ProbeShape): InferTensors {
+  return syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
+}
+
 /** Ones, and from some place of the last axis on zeros: models read a mask as a valid prefix and its padding. */
 function maskOf(length: number, random: () => number): (index: number) => Source {
   const valid = 1 + Math.floor(random() * length);

@@ -6,7 +6,7 @@ import { CostModel } from '../../batch/cost-model.ts';
 import { type ModelTensor, shapeOfRow } from '../../repository/signature/row-axis.ts';
 import { isTooLarge, reasonOf } from './failed-run.ts';
 import type { RunRows } from './row-independence.ts';
-import { OPEN_AXIS_SIZES, type ProbeShape, seededRandom, syntheticRow, type ValueRange } from './synthetic-input.ts';
+import { fixedRow, OPEN_AXIS_SIZES, type ProbeShape, type ValueRange } from './synthetic-input.ts';
 
 /** Maximum time to measure batch sizes; the rest is learned in service. */
 const SWEEP_BUDGET_MS = 1_500;
@@ -54,7 +54,7 @@ export async function findProbeShape(
 }
 
 async function tryShape(run: RunRows, inputs: readonly ModelTensor[], shape: ProbeShape): Promise<Found> {
-  const made = row(inputs, shape);
+  const made = fixedRow(inputs, shape);
   const outcome = await run([made]);
   if (outcome.kind === 'ok') {
     const answered = outcome.outputs.reduce((sum, { data }) => sum + data.byteLength, 0);
@@ -176,7 +176,7 @@ async function measureSizes(
   end: number,
 ): Promise<Measured[]> {
   const measured: Measured[] = [];
-  const { shapes, bytes } = row(inputs, shape);
+  const { shapes, bytes } = fixedRow(inputs, shape);
   const size = rowSizeOf(shapes, 'whole', inputs);
   const largest = warmUpRows(bytes, maxRows);
   for (let rows = 1; ; rows = Math.min(rows * step, largest)) {
@@ -207,10 +207,6 @@ export function warmUpRows(rowBytes: number, maxRows: number): number {
 
 /** The same row again and again: what a batch costs does not depend on its values. */
 function rowsOf(inputs: readonly ModelTensor[], shape: ProbeShape, count: number): InferTensors[] {
-  const one = row(inputs, shape);
+  const one = fixedRow(inputs, shape);
   return Array.from({ length: count }, () => one);
-}
-
-function row(inputs: readonly ModelTensor[], shape: ProbeShape): InferTensors {
-  return syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
 }
