@@ -9,7 +9,7 @@ import { FileProblem, type ModelFiles, WARM_UP_DIRECTORY } from './model-files.t
 import { dataTypeOf, datatypeOf, type ModelSignature } from './signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow, shapeOfRows } from './signature/row-axis.ts';
 
-export interface SampleInput extends TensorSpec {
+export interface WarmUpInput extends TensorSpec {
   /** In raw form. */
   readonly data: Uint8Array | 'random';
 }
@@ -22,7 +22,7 @@ export interface WarmUpSample {
   /** How often each instance runs it. */
   readonly count: number;
   /** In the order of the model's inputs. */
-  readonly inputs: readonly SampleInput[];
+  readonly inputs: readonly WarmUpInput[];
 }
 
 type SaidSample = ModelConfig['model_warmup'][number];
@@ -87,7 +87,7 @@ function resolveInput(
   batches: boolean,
   what: string,
   files: ModelFiles,
-): SampleInput {
+): WarmUpInput {
   const datatype = datatypeOf(said.data_type);
   if (datatype !== input.datatype) {
     throw new ModelConfigError(`${what}: data_type is ${said.data_type}, the model has ${dataTypeOf(input.datatype)}`);
@@ -105,7 +105,7 @@ function resolveInput(
   return file === undefined ? row : { ...row, data: readRow(files, file, row, what) };
 }
 
-function zeros({ name, datatype }: ModelTensor, shape: Shape, what: string): SampleInput & { data: Uint8Array } {
+function zeros({ name, datatype }: ModelTensor, shape: Shape, what: string): WarmUpInput & { data: Uint8Array } {
   // An empty text is a length of 0.
   const bytes = (elementCount(shape) ?? Number.POSITIVE_INFINITY) * (DATATYPE_BYTES[datatype] ?? 4);
   if (bytes > MAX_ROW_BYTES) {
@@ -117,7 +117,7 @@ function zeros({ name, datatype }: ModelTensor, shape: Shape, what: string): Sam
 function readRow(
   files: ModelFiles,
   name: string,
-  { datatype, shape, data }: SampleInput & { data: Uint8Array },
+  { datatype, shape, data }: WarmUpInput & { data: Uint8Array },
   what: string,
 ): Uint8Array {
   const file = `${WARM_UP_DIRECTORY}/${name}`;

@@ -1,7 +1,7 @@
 /** The warm-up that a configuration asks for: requests that every instance has answered before the model serves. */
 
 import { type InferTensors, UNIT_ROW } from '../../admit/infer-tensors.ts';
-import type { SampleInput, WarmUpSample } from '../../repository/warm-up-sample.ts';
+import type { WarmUpInput, WarmUpSample } from '../../repository/warm-up-sample.ts';
 import { reasonOf } from './failed-run.ts';
 import type { RunRows } from './row-independence.ts';
 import { seededRandom, syntheticRow } from './synthetic-input.ts';
@@ -24,7 +24,7 @@ export async function runWarmUps(samples: readonly WarmUpSample[], run: RunRows,
   }
 }
 
-function rowOf(inputs: readonly SampleInput[]): InferTensors {
+function rowOf(inputs: readonly WarmUpInput[]): InferTensors {
   const random = seededRandom(1);
   const values = inputs.map((input) => {
     if (input.data !== 'random') return input.data;
