@@ -15,7 +15,7 @@ export interface Part {
 }
 
 /** How ONNX calls what a value holds. */
-export type ValueKind = 'tensor' | 'sequence' | 'map' | 'sparse tensor' | 'optional' | 'unknown';
+type ValueKind = 'tensor' | 'sequence' | 'map' | 'sparse tensor' | 'optional' | 'unknown';
 
 /** An input or output of the graph. */
 export interface OutlineValue {

@@ -37,13 +37,13 @@ import { DamagedMessage, fieldHead, type MessageBytes } from './protobuf-field.t
 import type { DefaultedInput, RewritingPlan, ZipMapCut } from './rewriting-plan.ts';
 import { contentsOf } from './tensor-contents.ts';
 
-export interface FileRange {
+interface FileRange {
   readonly at: number;
   readonly end: number;
 }
 
 /** The value of an input that callers may leave out. */
-export interface DefaultContents {
+interface DefaultContents {
   readonly shape: readonly number[];
   /** In raw form. */
   readonly data: Uint8Array;

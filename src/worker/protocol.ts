@@ -83,7 +83,7 @@ export interface SessionTensor extends TensorSpec {
   readonly initializer?: SessionInitializer;
 }
 
-export interface SessionInitializer {
+interface SessionInitializer {
   readonly shape: Shape;
   /** In raw form, as base64: it passes a JSON channel once. */
   readonly data: string;

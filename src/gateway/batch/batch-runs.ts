@@ -19,7 +19,7 @@ export interface BatchRunOptions extends BatchEndOptions {
 }
 
 /** The parts of a scheduler that a run changes. */
-export interface BatchRunDependencies {
+interface BatchRunDependencies {
   readonly workload: Workload;
   readonly costs: CostModel;
   readonly share: DeviceShare;

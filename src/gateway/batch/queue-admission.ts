@@ -24,7 +24,7 @@ const PROBE_RUNS = 20;
 const PROBE_INTERVAL_MS = 1_000;
 
 /** The parts of a scheduler by which admission judges. */
-export interface AdmissionDependencies {
+interface AdmissionDependencies {
   readonly model: ModelRef;
   readonly arrivals: Arrivals;
   readonly workload: Workload;

@@ -14,7 +14,7 @@ export interface RunnerEnd {
   readonly culprit?: Culprit;
 }
 
-export interface Culprit {
+interface Culprit {
   readonly instance: number;
   /** The run, or the load, reached its limit; or no caller waited for the run any more. */
   readonly fault: 'overran' | 'abandoned';

@@ -5,7 +5,7 @@ import { defaultInstances } from '../ops/machine-capacity.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
 import { type ModelWeights, readModelWeights } from '../repository/model-weights.ts';
 
-export interface InstanceDefaults {
+interface InstanceDefaults {
   readonly count: number;
   /** Threads of each instance, unless the configuration gives a number. */
   readonly threads: number;

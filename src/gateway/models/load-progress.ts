@@ -8,7 +8,7 @@ import { type ModelWeights, readModelWeights } from '../repository/model-weights
 /** A load that is over sooner is not reported. */
 const PERIOD_MS = 5_000;
 
-export interface LoadInProgress {
+interface LoadInProgress {
   readonly model: ModelRef;
   readonly modelPath: string;
   /** Process of the runner, once it has started. */

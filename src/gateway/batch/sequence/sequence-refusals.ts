@@ -29,7 +29,7 @@ export function tooManySequences(model: string, maxSequences: number, waitMs: nu
 }
 
 /** Bytes and sequences that a model holds. */
-export interface HeldSequences {
+interface HeldSequences {
   readonly sequences: number;
   readonly bytes: number;
   readonly maxBytes: number;

@@ -7,7 +7,7 @@ import type { OutputTensor } from '../queued-request.ts';
 import { outputsTooLarge } from '../refusals.ts';
 import { type JoinedOutput, JoinedRows, JoinedTexts, type Piece, SharedOutput } from './joined-output.ts';
 
-export interface JoinOptions {
+interface JoinOptions {
   /** Rows of the whole request. */
   readonly rows: number;
   readonly axes: OutputAxes;

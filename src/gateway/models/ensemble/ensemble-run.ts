@@ -30,7 +30,6 @@ import { type EnsembleGraph, type EnsembleStep, nameOfStep } from '../../reposit
 import type { ModelTable } from '../model-table.ts';
 import type { PathForecast } from './path-forecast.ts';
 import { ReadySteps } from './ready-steps.ts';
-
 import { StepTensors, type StepTensorsOptions } from './step-tensors.ts';
 import type { EnsembleProgress } from './steps-in-flight.ts';
 
