@@ -17,7 +17,7 @@ import type { BatchPolicy } from './waiting.ts';
 export interface ArrivalOptions {
   readonly policy: BatchPolicy;
   readonly queues: QueuePolicies;
-  /** Whose call it is; without it all are one tenant's. */
+  /** The tenant of a call; without it, all calls belong to one tenant. */
   readonly tenantOf?: TenantOf | undefined;
   /** After how many milliseconds a request should be answered whose caller names no time; by default it follows from the model's speed. */
   readonly objectiveMs?: number | undefined;

@@ -109,7 +109,7 @@ export class Device {
     return this.#begin(account, now);
   }
 
-  /** Whether no other version wants the cores for a run whose outputs are of use. Those that have just been given work ask in this turn of the event loop. */
+  /** Whether no other version wants the cores for a run whose outputs are of use. Versions that have just received work ask in this turn of the event loop. */
   #goesFirst(account: Account, now: number): boolean {
     this.#contention.waiting.add(account);
     const { isCalled, hasYielded } = account;

@@ -95,7 +95,7 @@ export class QueueAdmission {
   }
 
   /**
-   * Judges the lightest request that ever came, with as much time as the heaviest would have. What could be let through as a probe
+   * Judges the lightest request that ever came, with as much time as the heaviest would have. A request that could run as a probe
    * is not refused here.
    */
   earlyRefusal(call: Call, terms: RequestTerms): InferError | undefined {
@@ -140,8 +140,8 @@ export class QueueAdmission {
   }
 
   /**
-   * Whose caller named no time is not refused because the machine is slow for a while, but because more is asked than the model
-   * answers at its usual pace: callers in a closed loop ask for no more on a slow machine.
+   * A request without a named time is refused only when more is asked than the model answers at its usual pace, not because the
+   * machine is slow for a while: callers in a closed loop ask for no more on a slow machine.
    */
   #slackOf(request: Arrival): number {
     const slack = admissionSlack(request);
