@@ -7,6 +7,7 @@ import type { Servable, Served } from '../../src/gateway/models/servable.ts';
 import type { ModelRef } from '../../src/gateway/ops/diagnostics.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
 import type { ModelSignature } from '../../src/gateway/repository/signature/model-signature.ts';
+import { emptyPlan } from '../../test/support/empty-plan.ts';
 
 /** Elements of a row of each tensor. */
 export const ROW_ELEMENTS = 2;
@@ -29,17 +30,7 @@ export class SimulatedServable implements Servable {
   /** @param inputs names of its inputs; its output is `y`. */
   constructor(name: string, batcher: Batcher, inputs: readonly string[], maxRows: number) {
     this.ref = { name, version: '1' };
-    this.plan = {
-      ref: this.ref,
-      config: this.config,
-      directory: '/nowhere',
-      sessions: [],
-      problem: undefined,
-      mailboxDirectory: '/nowhere',
-      loadLimitMs: 1_000,
-      maxRunMs: 1_000,
-      maxOutputBytes: 2 ** 20,
-    };
+    this.plan = emptyPlan(this);
     const shape = [-1, ROW_ELEMENTS];
     const signature: ModelSignature = {
       inputs: inputs.map((input) => ({ name: input, datatype: 'FP32', shape })),

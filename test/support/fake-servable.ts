@@ -12,6 +12,7 @@ import type { Servable, Served } from '../../src/gateway/models/servable.ts';
 import { diagnostics, type ModelRef, type ModelState } from '../../src/gateway/ops/diagnostics.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
 import type { ModelSignature } from '../../src/gateway/repository/signature/model-signature.ts';
+import { emptyPlan } from './empty-plan.ts';
 
 /** A request that waits until the test says how it ends, or its call is cancelled. */
 export interface FakeRequest {
@@ -52,17 +53,7 @@ export class FakeServable implements Servable, Batcher {
   constructor(name: string, signature: ModelSignature, version = '1') {
     this.ref = { name, version };
     this.signature = signature;
-    this.plan = {
-      ref: this.ref,
-      config: this.config,
-      directory: '/nowhere',
-      sessions: [],
-      problem: undefined,
-      mailboxDirectory: '/nowhere',
-      loadLimitMs: 1_000,
-      maxRunMs: 1_000,
-      maxOutputBytes: 2 ** 20,
-    };
+    this.plan = emptyPlan(this);
   }
 
   get ready(): Served {
