@@ -27,6 +27,7 @@ const command = new Command('npm run test:mesh --')
   .argument('[proofs...]', 'only these proofs; see --list')
   .option('--list', 'print the proofs, what each promises, and the fault that has to break it')
   .option('--mutate', 'after each proof, write its fault into the live mesh, where the proof then has to fail')
+  .option('--mutate-some', 'the same for one proof of each overlay')
   .option(
     '--exec <command>',
     'no proofs: bring up API server, controllers and istiod, and run this with bash beside them',
@@ -48,7 +49,13 @@ Ends with a line "N passed, N failed, N skipped". Without root or namespaces all
 After a failure, the logs of all that ran lie in test/mesh/logs/.`,
   )
   .parse();
-const options = command.opts<{ list?: boolean; mutate?: boolean; exec?: string; overlay?: Overlay }>();
+const options = command.opts<{
+  list?: boolean;
+  mutate?: boolean;
+  mutateSome?: boolean;
+  exec?: string;
+  overlay?: Overlay;
+}>();
 
 async function main(): Promise<number> {
   const proofs = PROOFS.filter(({ name }) => command.args.length === 0 || command.args.includes(name));
@@ -70,7 +77,8 @@ async function main(): Promise<number> {
   furnish();
   const toolbox = openToolbox();
   if (options.exec !== undefined) return await execute(options.exec, toolbox, options.overlay);
-  const score = await runProofs(proofs, toolbox, options.mutate === true);
+  const mutated = options.mutate === true ? 'all' : options.mutateSome === true ? 'one-per-overlay' : 'none';
+  const score = await runProofs(proofs, toolbox, mutated);
   if (score.failed > 0) console.log(`logs: ${saveLogs()}`);
   console.log(String(score));
   return score.failed > 0 ? 1 : 0;
