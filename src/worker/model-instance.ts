@@ -6,21 +6,14 @@
 
 import type { InferenceSession, OnnxValue } from 'onnxruntime-node';
 import type { RewrittenModel } from '../onnx/model-rewriting.ts';
-import { describeOutputs, type Shape } from '../wire/tensor.ts';
 import { datatypeOf, elementTypeOf, TYPED_ARRAYS } from './element-type.ts';
 import { openSession } from './execution-provider.ts';
-import { isNoRoom, Mailbox } from './mailbox.ts';
-import {
-  aligned,
-  type Run,
-  type SessionInfo,
-  type SessionSpec,
-  type SessionTensor,
-  type TensorPlace,
-} from './protocol.ts';
-import { RunFailure } from './run-failure.ts';
+import { InputArena } from './input-arena.ts';
+import { Mailbox } from './mailbox.ts';
+import type { Run, SessionInfo, SessionSpec, SessionTensor, TensorPlace } from './protocol.ts';
 import type { ReportedOutcome } from './run-outcome.ts';
-import { decodeStrings, encodedLength, encodeStrings } from './string-tensor.ts';
+import { type GivenOutput, writeOutputs } from './run-outputs.ts';
+import { decodeStrings, encodedLength } from './string-tensor.ts';
 
 interface Loaded {
   readonly session: InferenceSession;
@@ -32,11 +25,9 @@ interface Loaded {
   readonly mailbox: Mailbox;
 }
 
-const LEAST_ARENA_BYTES = 64 * 1024;
-
 let loaded: Loaded | undefined;
-/** Inputs are laid over this without a copy; it must not change while a run reads it, so a thread runs one batch at a time. */
-let arena = new ArrayBuffer(LEAST_ARENA_BYTES);
+/** Inputs are laid over its memory without a copy: it must not change while a run reads it, so a thread runs one batch at a time. */
+const arena = new InputArena();
 
 /** Opens the mailbox and the session. Throws an Error whose text says what is wrong with the model. */
 export async function load(task: { mailboxPath: string; spec: SessionSpec }): Promise<SessionInfo> {
@@ -69,7 +60,7 @@ export async function run({
   if (loaded === undefined) throw new Error('run before load');
   const { session, fetches, outputs, floatInputs, mailbox } = loaded;
   const started = performance.now();
-  readArena(mailbox, inputs);
+  arena.read(mailbox, inputs);
   // Names of inputs are a model's own: `constructor` may be one.
   const feeds: Record<string, OnnxValue> = Object.create(null);
   for (const place of inputs) {
@@ -81,10 +72,9 @@ export async function run({
   const finished = performance.now();
   try {
     const given = outputs.map((tensor, index) => givenOutput(tensor, values[fetches[index] ?? tensor.name]));
-    checkSizes(given, maxOutputBytes);
     return {
       kind: 'ok',
-      outputs: writeOutputs(mailbox, given, outputOffset),
+      outputs: writeOutputs(mailbox, given, outputOffset, maxOutputBytes),
       computeMs: finished - ready,
       readMs: ready - started,
       writeMs: performance.now() - finished,
@@ -135,38 +125,22 @@ function withInitializer(tensor: SessionTensor, defaults: RewrittenModel['defaul
   return { ...tensor, initializer: { shape: value.shape, data: Buffer.from(value.data).toString('base64') } };
 }
 
-function readArena(mailbox: Mailbox, inputs: readonly TensorPlace[]): void {
-  let end = 0;
-  for (const { offset, byteLength } of inputs) end = Math.max(end, offset + byteLength);
-  const isFarTooLarge = arena.byteLength > LEAST_ARENA_BYTES && end < arena.byteLength / 16;
-  if (end > arena.byteLength || isFarTooLarge) arena = new ArrayBuffer(Math.max(LEAST_ARENA_BYTES, end + end / 4));
-  mailbox.readSync(new Uint8Array(arena, 0, end), 0);
-}
-
 function feed({ datatype, shape, offset, byteLength }: TensorPlace): OnnxValue {
   const type = elementTypeOf(datatype);
   const data =
     type === 'string'
-      ? decodeStrings(Buffer.from(arena, offset, byteLength))
-      : new TYPED_ARRAYS[type](arena, offset, byteLength / TYPED_ARRAYS[type].BYTES_PER_ELEMENT);
+      ? decodeStrings(Buffer.from(arena.memory, offset, byteLength))
+      : new TYPED_ARRAYS[type](arena.memory, offset, byteLength / TYPED_ARRAYS[type].BYTES_PER_ELEMENT);
   // A plain object, not `new Tensor`: that turns float16 into a Float16Array on Node 24, which the binding reads as empty.
   return { type, data, dims: shape, location: 'cpu' } as unknown as OnnxValue;
 }
 
 /** Widens the values: the session casts them back, exactly. */
 function feedBf16({ shape, offset, byteLength }: TensorPlace): OnnxValue {
-  const bits = new Uint16Array(arena, offset, byteLength / 2);
+  const bits = new Uint16Array(arena.memory, offset, byteLength / 2);
   const wide = new Uint32Array(bits.length);
   for (let index = 0; index < bits.length; index++) wide[index] = (bits[index] ?? 0) << 16;
   return { type: 'float32', data: new Float32Array(wide.buffer), dims: shape, location: 'cpu' } as unknown as OnnxValue;
-}
-
-interface GivenOutput {
-  readonly tensor: SessionTensor;
-  readonly shape: Shape;
-  readonly byteLength: number;
-  /** Values, as the session gives them: of BF16 as float32. */
-  readonly data: Uint8Array | readonly string[];
 }
 
 function givenOutput(tensor: SessionTensor, value: OnnxValue | undefined): GivenOutput {
@@ -179,38 +153,6 @@ function givenOutput(tensor: SessionTensor, value: OnnxValue | undefined): Given
   return { tensor, shape, data, byteLength: tensor.datatype === 'BF16' ? data.byteLength / 2 : data.byteLength };
 }
 
-/** @throws RunFailure where they are too large: nothing has been copied by then. */
-function checkSizes(outputs: readonly GivenOutput[], maxBytes: number): void {
-  let total = 0;
-  for (const { byteLength } of outputs) total += byteLength;
-  if (total <= maxBytes) return;
-  const sizes = outputs.map(({ tensor: { name }, shape, byteLength }) => ({ name, shape, byteLength }));
-  throw new RunFailure({ kind: 'outputs_too_large', message: describeOutputs(sizes) });
-}
-
-const PADDING = new Uint8Array(64);
-
-function writeOutputs(mailbox: Mailbox, outputs: readonly GivenOutput[], from: number): TensorPlace[] {
-  const places: TensorPlace[] = [];
-  const chunks: Uint8Array[] = [];
-  let end = from;
-  for (const { tensor, shape, data, byteLength } of outputs) {
-    const { name, datatype } = tensor;
-    const offset = aligned(end);
-    if (offset > end) chunks.push(PADDING.subarray(0, offset - end));
-    chunks.push(datatype === 'BF16' ? narrowed(data) : data instanceof Uint8Array ? data : encodeStrings(data));
-    end = offset + byteLength;
-    places.push({ name, datatype, shape, offset, byteLength });
-  }
-  try {
-    mailbox.writeSync(chunks, from);
-  } catch (error) {
-    if (!isNoRoom(error)) throw error;
-    throw new RunFailure({ kind: 'no_room', bytes: end, message: String(error), isLasting: false });
-  }
-  return places;
-}
-
 /**
  * Frees an output now, not when it is collected: the next batch's takes the same memory, whose pages the kernel then need not
  * clear, and buffers that come and go by the megabyte make no full collections.
@@ -218,13 +160,4 @@ function writeOutputs(mailbox: Mailbox, outputs: readonly GivenOutput[], from: n
 function giveBack(value: OnnxValue | undefined): void {
   const data: unknown = value?.data;
   if (ArrayBuffer.isView(data)) (data.buffer as ArrayBuffer).transfer(0);
-}
-
-/** The upper halves of float32 values that a cast from BF16 has made: nothing is rounded. */
-function narrowed(data: GivenOutput['data']): Uint8Array {
-  if (!(data instanceof Uint8Array)) throw new TypeError('texts for a BF16 output');
-  const wide = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
-  const bits = new Uint16Array(wide.length / 2);
-  for (let index = 0; index < bits.length; index++) bits[index] = wide[2 * index + 1] ?? 0;
-  return new Uint8Array(bits.buffer);
 }
