@@ -291,7 +291,7 @@ export class Scheduler implements Batcher {
     const { beside } = this.#share;
     return withStepsBehind({
       waiting,
-      maxRows: this.#rowLimits.of(waiting[0]?.tensors.bucket ?? ''),
+      ...this.#rowLimits.of(waiting[0]?.tensors),
       predict: (rows) => this.costs.predict(size, rows, now, beside),
     });
   }

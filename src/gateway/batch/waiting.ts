@@ -19,6 +19,8 @@ export interface Bucket<R extends Waiting = Waiting> {
   readonly waiting: readonly R[];
   /** Most rows of a batch where that is less than the policy's. */
   readonly maxRows?: number | undefined;
+  /** Bytes of one row, inputs and outputs together, as far as they are known. */
+  readonly rowBytes?: number | undefined;
   /** Milliseconds that a batch of `rows` takes, from sending to answer; `undefined` while that is not known. */
   predict(rows: number): number | undefined;
 }

@@ -57,6 +57,20 @@ describe('payingRows: a larger batch must answer more', () => {
     expect(payingRows({ predict: knownTo(8, MINILM_128) }, 16)).toBe(2);
   });
 
+  test.each([
+    { name: 'rows always cost the same, and four of them fill the cache', perRowMs: 0.5, rows: 4 },
+    { name: 'a row gets cheaper by more than its bytes cost', perRowMs: 0.5, fixedMs: 40, rows: 64 },
+    { name: 'a row takes so long that its bytes do not count', perRowMs: 50, fixedMs: 5, rows: 8 },
+  ])('large rows, $name: $rows rows', ({ perRowMs, fixedMs = 0, rows }) => {
+    const predict = (size: number): number => fixedMs + perRowMs * size;
+    expect(payingRows({ predict, rowBytes: 1_204_224 }, 64)).toBe(rows);
+  });
+
+  test('small rows, a full batch fits into the cache: it has as many as if bytes cost nothing', () => {
+    const predict = (rows: number): number => 0.1 * rows;
+    expect(payingRows({ predict, rowBytes: 65_536 }, 64)).toBe(payingRows({ predict }, 64));
+  });
+
   test('no size answers more than 1.25 % more a millisecond of a core, whatever the curve', () => {
     const cost = (took: number, rows: number): number => (took + 0.25) / rows;
     const times = fc.array(fc.double({ min: 0.1, max: 100, noNaN: true }), { minLength: 64, maxLength: 64 });
