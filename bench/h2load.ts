@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { h2load } from '../test/tools/tools.ts';
 import { CLIENT_CORE } from './processes.ts';
 
-const CONNECTIONS = 4;
+const MOST_CONNECTIONS = 4;
 const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
 
 const REQUESTS = /^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed/m;
@@ -25,23 +25,35 @@ export interface Flood {
   readonly answerBytes: number;
 }
 
-interface LoadReport {
+export interface LoadReport {
   readonly done: number;
-  /** Bytes of DATA: h2load does not look at `grpc-status`. */
+  /** Bytes of DATA, or of bodies: h2load does not look at `grpc-status`. */
   readonly bytes: number;
   readonly stdout: string;
 }
 
+/**
+ * Runs h2load on the core of the clients.
+ * @throws Error without h2load, and where a request got another status than 2xx
+ */
+export async function runH2load(args: readonly string[]): Promise<LoadReport> {
+  const program = h2load();
+  if (program === undefined) throw new Error('h2load is not installed: run test/tools/setup.sh');
+  const { stdout } = await promisify(execFile)('taskset', ['-c', CLIENT_CORE, program, ...args]);
+  const [, done, succeeded, failed] = (REQUESTS.exec(stdout) ?? []).map(Number);
+  if (failed !== 0 || done === undefined || done === 0 || succeeded !== done) {
+    throw new Error(`calls failed:\n${stdout}`);
+  }
+  return { done, bytes: Number(DATA.exec(stdout)?.[1]), stdout };
+}
+
 /** One message that is sent again and again as a ModelInfer. */
 export class H2Load {
-  readonly #program: string;
   readonly #file: string;
+  readonly #scheme: 'http' | 'https';
 
-  /** @throws Error where h2load is not installed */
-  constructor(scratch: string, name: string, message: Uint8Array) {
-    const program = h2load();
-    if (program === undefined) throw new Error('h2load is not installed: run test/tools/setup.sh');
-    this.#program = program;
+  constructor(scratch: string, name: string, message: Uint8Array, scheme: 'http' | 'https' = 'http') {
+    this.#scheme = scheme;
     this.#file = path.join(scratch, `${name}.message`);
     const prefix = Buffer.alloc(5);
     prefix.writeUInt32BE(message.byteLength, 1);
@@ -49,7 +61,7 @@ export class H2Load {
   }
 
   /**
-   * Keeps `inFlight` calls under way for `seconds`, over four connections.
+   * Keeps `inFlight` calls under way for `seconds`, over four connections, or one if `inFlight` is one.
    * @param answerBytes that an answer has at least
    * @returns how many were answered. @throws Error where one was not
    */
@@ -77,7 +89,7 @@ export class H2Load {
 
   /** @returns the bytes of DATA of one answer */
   async answerBytes(port: number): Promise<number> {
-    const { done, bytes } = await this.#run(port, CONNECTIONS, 1, '20S');
+    const { done, bytes } = await this.#run(port, MOST_CONNECTIONS, 1, '20S');
     return bytes / done;
   }
 
@@ -89,28 +101,23 @@ export class H2Load {
     port: number,
     { ratePerS, inFlight, seconds, timeoutMs, answerBytes }: Flood,
   ): Promise<{ readonly done: number; readonly answered: number }> {
-    const rate = ['--rps', String(Math.ceil(ratePerS / CONNECTIONS))];
+    const rate = ['--rps', String(Math.ceil(ratePerS / MOST_CONNECTIONS))];
     const { done, bytes } = await this.#run(port, inFlight, seconds, `${timeoutMs}m`, rate);
     return { done, answered: bytes / answerBytes };
   }
 
-  async #run(
+  #run(
     port: number,
     inFlight: number,
     seconds: number,
     timeout: string,
     rate: readonly string[] = [],
   ): Promise<LoadReport> {
-    const { stdout } = await promisify(execFile)('taskset', [
-      ...['-c', CLIENT_CORE, this.#program, ...rate],
-      ...['-D', String(seconds), '-c', String(CONNECTIONS), '-m', String(inFlight / CONNECTIONS), '-d', this.#file],
-      ...['-H', 'content-type: application/grpc', '-H', 'te: trailers', '-H', `grpc-timeout: ${timeout}`],
-      `http://127.0.0.1:${port}${MODEL_INFER}`,
+    const connections = Math.min(MOST_CONNECTIONS, inFlight);
+    return runH2load([
+      ...[...rate, '-D', String(seconds), '-c', String(connections), '-m', String(inFlight / connections)],
+      ...['-d', this.#file, '-H', 'content-type: application/grpc', '-H', 'te: trailers'],
+      ...['-H', `grpc-timeout: ${timeout}`, `${this.#scheme}://127.0.0.1:${port}${MODEL_INFER}`],
     ]);
-    const [, done, succeeded, failed] = (REQUESTS.exec(stdout) ?? []).map(Number);
-    if (failed !== 0 || done === undefined || done === 0 || succeeded !== done) {
-      throw new Error(`calls failed:\n${stdout}`);
-    }
-    return { done, bytes: Number(DATA.exec(stdout)?.[1]), stdout };
   }
 }

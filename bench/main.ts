@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- transport | overhead | efficiency | overload | refusal | memory | shadow | orca] [--rounds N]
+ * npm run bench [-- transport | overhead | rest | tls | efficiency | overload | refusal | start | shadow | orca] [--rounds N]
  *
  * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
  * and for the limits of the figures.
@@ -11,22 +11,26 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { efficiency } from './efficiency.ts';
-import { memory } from './memory.ts';
 import { orca } from './orca.ts';
 import { overhead } from './overhead.ts';
 import { overload } from './overload.ts';
 import { refusal } from './refusal.ts';
 import type { Bench } from './report.ts';
+import { rest } from './rest.ts';
 import { shadow } from './shadow.ts';
+import { start } from './start.ts';
+import { tls } from './tls.ts';
 import { transport } from './transport.ts';
 
 const BENCHES: Readonly<Record<string, Bench>> = {
   transport,
   overhead,
+  rest,
+  tls,
   efficiency,
   overload,
   refusal,
-  memory,
+  start,
   shadow,
   orca,
 };

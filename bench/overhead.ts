@@ -1,47 +1,62 @@
-/**
- * What a call costs besides the model, in user and system time of all processes: an identity through the whole path, beside a
- * grpc-js server that only echoes.
- */
+/** What our part of a request costs: CPU of an identity model through the whole path, beside echoes in C++ and of grpc-js. */
 
 import path from 'node:path';
+import { grpcEcho } from './grpc-echo/toolchain.ts';
 import { H2Load } from './h2load.ts';
 import { writeIdentity } from './models.ts';
-import { startEcho, startGateway } from './processes.ts';
-import { heading, inPairs, ratios, spread } from './report.ts';
+import { cpuUsPerCall, type ServerProcess, startEcho, startGateway, startGrpcEcho } from './processes.ts';
+import { heading, inTurns, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
+import { SIZES } from './sizes.ts';
 
-const IN_FLIGHT = 64;
 const WARM_UP_S = 8;
-const MEASURE_S = 3;
+const MEASURE_S = 2;
 
-/** FP32 columns, so that a row is 256 B, 12 KB and 602 KB; and the limits that we set ourselves. */
-const SIZES = [
-  { name: '256 B', columns: 64, limit: 0.7 },
-  { name: '12 KB', columns: 3_072, limit: 0.5 },
-  { name: '602 KB', columns: 150_528, limit: 0.8 },
-] as const;
+type Peer = 'C++' | 'grpc-js';
+
+/** The limits that we set ourselves, as ratios to each peer. */
+const LOADS: readonly { inFlight: number; goals: Readonly<Record<string, Partial<Record<Peer, string>>>> }[] = [
+  {
+    inFlight: 64,
+    goals: {
+      '256 B': { 'C++': 'at most 1.2', 'grpc-js': 'at most 0.7' },
+      '12 KB': { 'C++': 'at most 1.25', 'grpc-js': 'at most 0.5' },
+      '602 KB': { 'C++': 'at most 1.8, aim 1.4' },
+    },
+  },
+  { inFlight: 8, goals: {} },
+  { inFlight: 1, goals: {} },
+];
+const FEW_IN_FLIGHT: Partial<Record<Peer, string>> = { 'C++': 'aim 2.0' };
 
 export async function overhead(scratch: string, rounds: number): Promise<void> {
-  heading(`CPU per identity ModelInfer, ${IN_FLIGHT} in flight: gateway and runner, beside an empty grpc-js echo`);
+  const program = grpcEcho();
+  heading('CPU per identity ModelInfer, gateway and runner, beside empty gRPC echoes in C++ and of grpc-js');
   const repository = path.join(scratch, 'overhead');
   for (const { columns } of SIZES) writeIdentity(repository, `identity-${columns}`, columns);
-  const echo = await startEcho();
+  const peers = new Map<Peer, ServerProcess>([['grpc-js', await startEcho()]]);
+  if (program !== undefined) peers.set('C++', await startGrpcEcho(program));
   const gateway = await startGateway(repository);
-  for (const { name, columns, limit } of SIZES) {
+  const servers: Readonly<Record<string, ServerProcess>> = { ...Object.fromEntries(peers), gateway };
+  for (const { name, columns } of SIZES) {
     const data = floats(columns);
     const message = encodedRequest(`identity-${columns}`, 'x', 'FP32', { shape: [1, columns], data });
     const load = new H2Load(scratch, `identity-${columns}`, message);
-    for (const { port } of [echo, gateway]) await load.closedLoop(port, IN_FLIGHT, WARM_UP_S, data.byteLength);
-    const { ours, theirs } = await inPairs(rounds, { ours: gateway, theirs: echo }, async (server) => {
-      const before = server.cpuUs();
-      const answered = await load.closedLoop(server.port, IN_FLIGHT, MEASURE_S, data.byteLength);
-      return (server.cpuUs() - before) / answered;
-    });
-    const share = ratios(ours, theirs);
-    console.log(
-      `${name.padStart(7)}  tensorgate ${spread(ours, 0)} us  grpc-js echo ${spread(theirs, 0)} us  ratio ${spread(share, 2)}  (goal: at most ${limit})`,
-    );
+    for (const { port } of Object.values(servers)) await load.closedLoop(port, 64, WARM_UP_S, data.byteLength);
+    for (const { inFlight, goals } of LOADS) {
+      const figures = await inTurns(rounds, servers, (server) =>
+        cpuUsPerCall(server, () => load.closedLoop(server.port, inFlight, MEASURE_S, data.byteLength)),
+      );
+      const ours = figures['gateway'] ?? [];
+      console.log(`${name.padStart(7)}, ${inFlight} in flight: tensorgate ${spread(ours, 0)} us`);
+      for (const peer of peers.keys()) {
+        const theirs = figures[peer] ?? [];
+        const goal = (goals[name] ?? FEW_IN_FLIGHT)[peer] ?? 'none';
+        console.log(
+          `${' '.repeat(9)}${peer} echo ${spread(theirs, 0)} us  ratio ${spread(ratios(ours, theirs), 2)}  (goal: ${goal})`,
+        );
+      }
+    }
   }
-  await gateway.stop();
-  await echo.stop();
+  for (const server of Object.values(servers)) await server.stop();
 }

@@ -1,12 +1,15 @@
 /** Servers as child processes of their own, and what they cost: CPU seconds and resident memory of the whole process tree. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 export interface ServerProcess {
+  /** The port of gRPC. */
   readonly port: number;
+  /** The port of REST; `undefined` for a server without it. */
+  readonly httpPort: number | undefined;
   readonly pid: number;
   /** User and system time of the process and all its living descendants, in microseconds (the kernel counts in steps of 10 ms). */
   cpuUs(): number;
@@ -14,6 +17,8 @@ export interface ServerProcess {
   ownCpuUs(): number;
   /** Resident memory of only the process itself, in MiB. */
   rssMiB(): number;
+  /** Resident memory of the process and all its living descendants, in MiB: pages that they share count for each. */
+  treeRssMiB(): number;
   stop(): Promise<void>;
 }
 
@@ -33,7 +38,21 @@ export function startGateway(repository: string, flags: readonly string[] = []):
     'error',
     ...flags,
   ];
-  return startServer(args, /grpc \S+:(\d+)/);
+  return startServer([process.execPath, ...args], /grpc \S+:(?<port>\d+), http \S+:(?<http>\d+)/);
+}
+
+/** CPU of the server for each of the calls that `load` counts, in microseconds. */
+export async function cpuUsPerCall(server: ServerProcess, load: () => Promise<number>): Promise<number> {
+  const before = server.cpuUs();
+  const answered = await load();
+  return (server.cpuUs() - before) / answered;
+}
+
+/** From the start to the end of a Node that runs nothing, on the core of the servers, in milliseconds. */
+export function bareNodeMs(): number {
+  const before = performance.now();
+  spawnSync('taskset', ['-c', SERVER_CORE, process.execPath, '-e', '']);
+  return performance.now() - before;
 }
 
 /** A process that computes without end on the core of the servers. */
@@ -44,44 +63,55 @@ export function startNeighbour(): { kill(): void } {
 
 /** An empty grpc-js server that sends each message back. */
 export function startEcho(): Promise<ServerProcess> {
-  return startServer([fileURLToPath(new URL('./echo-server.ts', import.meta.url))], /port (\d+)/);
+  return startServer([process.execPath, fileURLToPath(new URL('./echo-server.ts', import.meta.url))], PORT);
+}
+
+/** The echo in C++: `program` is what `grpc-echo/toolchain.ts` builds. */
+export function startGrpcEcho(program: string): Promise<ServerProcess> {
+  return startServer([program], PORT);
 }
 
 /** Our own transport, which only sends each message back. */
 export function startHttp2Echo(): Promise<ServerProcess> {
-  return startServer([fileURLToPath(new URL('./http2-echo-server.ts', import.meta.url))], /port (\d+)/);
+  return startServer([process.execPath, fileURLToPath(new URL('./http2-echo-server.ts', import.meta.url))], PORT);
 }
+
+/** What the echo servers print. */
+const PORT = /port (?<port>\d+)/;
 
 /** The core that servers are pinned to; the load generator takes the other. */
 const SERVER_CORE = '0';
 export const CLIENT_CORE = '1';
 
-async function startServer(args: readonly string[], ready: RegExp): Promise<ServerProcess> {
-  const child = spawn('taskset', ['-c', SERVER_CORE, process.execPath, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const port = await new Promise<number>((resolve, reject) => {
+async function startServer(command: readonly string[], ready: RegExp): Promise<ServerProcess> {
+  const child = spawn('taskset', ['-c', SERVER_CORE, ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // A bench that fails leaves no server behind.
+  const end = (): void => void child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('exit', () => process.off('exit', end));
+  const ports = await new Promise<Readonly<Record<string, string>>>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with code ${code} before it was ready`)));
+    child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with code ${code} before it was ready`)));
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const found = ready.exec(line);
-      if (found !== null) resolve(Number(found[1]));
+      const found = ready.exec(line)?.groups;
+      if (found !== undefined) resolve(found);
     });
   });
   const pid = child.pid ?? 0;
   return {
-    port,
+    port: Number(ports['port']),
+    httpPort: ports['http'] === undefined ? undefined : Number(ports['http']),
     pid,
     cpuUs: () => treeOf(pid).reduce((sum, each) => sum + cpuUsOf(each), 0),
     ownCpuUs: () => cpuUsOf(pid),
     rssMiB: () => rssMiBOf(pid),
+    treeRssMiB: () => treeOf(pid).reduce((sum, each) => sum + rssMiBOf(each), 0),
     stop: () => stop(child),
   };
 }
 
 function stop(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
-    child.removeAllListeners('exit');
     child.once('exit', () => resolve());
     child.kill('SIGTERM');
   });

@@ -7,7 +7,7 @@ import { H2Load } from './h2load.ts';
 import { Load } from './load.ts';
 import { writeIdentity } from './models.ts';
 import { startGateway } from './processes.ts';
-import { heading, inPairs, ratios, spread } from './report.ts';
+import { heading, inTurns, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
 
 const IN_FLIGHT = 64;
@@ -59,7 +59,7 @@ export async function refusal(scratch: string, rounds: number): Promise<void> {
     };
     await identity(WARM_UP_S);
     await refuse(WARM_UP_S);
-    const { ours, theirs } = await inPairs(rounds, { ours: refuse, theirs: identity }, (of) => of(MEASURE_S));
+    const { ours, theirs } = await inTurns(rounds, { theirs: identity, ours: refuse }, (of) => of(MEASURE_S));
     const share = spread(ratios(ours, theirs), 2);
     console.log(
       `${name.padStart(7)}  refusal ${spread(ours, 1)} us  identity ${spread(theirs, 1)} us  ratio ${share}  (goal: at most 0.25)`,

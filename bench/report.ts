@@ -22,28 +22,21 @@ export function spread(values: readonly number[], digits: number): string {
   return `${show(median(values))} (${show(Math.min(...values))}-${show(Math.max(...values))})`;
 }
 
-/** Figures of ours and of what they are compared with, a pair for each round. */
-export interface Pairs {
-  readonly ours: readonly number[];
-  readonly theirs: readonly number[];
-}
-
-/** Takes both figures of each round, in turns: otherwise the second would always meet the warmer machine. */
-export async function inPairs<Subject>(
+/** Takes a figure of each subject in each round, in turns: otherwise the last would always meet the warmer machine. */
+export async function inTurns<Name extends string, Subject>(
   rounds: number,
-  subjects: { readonly ours: Subject; readonly theirs: Subject },
+  subjects: Readonly<Record<Name, Subject>>,
   measure: (subject: Subject) => Promise<number>,
-): Promise<Pairs> {
-  const pairs = { ours: [] as number[], theirs: [] as number[] };
+): Promise<Readonly<Record<Name, readonly number[]>>> {
+  const names = Object.keys(subjects) as Name[];
+  const figures = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
   for (let round = 0; round < rounds; round++) {
-    for (const whose of round % 2 === 0 ? (['theirs', 'ours'] as const) : (['ours', 'theirs'] as const)) {
-      pairs[whose].push(await measure(subjects[whose]));
-    }
+    for (const name of round % 2 === 0 ? names : names.toReversed()) figures[name].push(await measure(subjects[name]));
   }
-  return pairs;
+  return figures;
 }
 
-/** Pairs of figures of the same round, divided. */
+/** Figures of the same rounds, divided. */
 export function ratios(ours: readonly number[], theirs: readonly number[]): number[] {
   return ours.map((value, round) => value / (theirs[round] ?? Number.NaN));
 }

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { H2Load } from './h2load.ts';
 import { Load } from './load.ts';
 import { type ServerProcess, startEcho, startHttp2Echo } from './processes.ts';
-import { heading, inPairs, percentile, ratios, spread } from './report.ts';
+import { heading, inTurns, percentile, ratios, spread } from './report.ts';
 
 const IN_FLIGHT = 64;
 const WARM_UP_S = 3;
@@ -23,11 +23,11 @@ export async function transport(scratch: string, rounds: number): Promise<void> 
 
 async function cost(scratch: string, rounds: number): Promise<void> {
   heading(`CPU per empty echo call, ${IN_FLIGHT} in flight: our transport, beside grpc-js`);
-  const servers = { ours: await startHttp2Echo(), theirs: await startEcho() };
+  const servers = { theirs: await startEcho(), ours: await startHttp2Echo() };
   for (const { name, bytes, limit } of SIZES) {
     const load = new H2Load(scratch, `echo-${bytes}`, Buffer.alloc(bytes, 'tensor'));
     for (const { port } of Object.values(servers)) await load.closedLoop(port, IN_FLIGHT, WARM_UP_S, bytes);
-    const costs = await inPairs(rounds, servers, async (server) => {
+    const costs = await inTurns(rounds, servers, async (server) => {
       const before = server.cpuUs();
       const answered = await load.closedLoop(server.port, IN_FLIGHT, MEASURE_S, bytes);
       return (server.cpuUs() - before) / answered;
@@ -49,9 +49,9 @@ const LATENCY_MS = 4_000;
 
 async function latency(rounds: number): Promise<void> {
   heading('99th percentile from the moment at which a call was due, Poisson arrivals');
-  const servers = { ours: await startHttp2Echo(), theirs: await startEcho() };
+  const servers = { theirs: await startEcho(), ours: await startHttp2Echo() };
   for (const { name, bytes, perS } of RATES) {
-    const p99 = await inPairs(rounds, servers, (server) => percentile99(server, bytes, perS));
+    const p99 = await inTurns(rounds, servers, (server) => percentile99(server, bytes, perS));
     const share = spread(ratios(p99.ours, p99.theirs), 2);
     console.log(
       `${name.padStart(7)} at ${perS}/s  h2 ${spread(p99.ours, 2)} ms  grpc-js ${spread(p99.theirs, 2)} ms  ratio ${share}  (goal: at most 1)`,

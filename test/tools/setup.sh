@@ -210,11 +210,18 @@ has_chromium() {
   command -v chromium >/dev/null
 }
 
-# Installed, not unpacked: it needs a hundred libraries of the system.
 install_chromium() {
-  [[ $EUID == 0 ]] || { echo 'not root: install the Debian package chromium' && return 1; }
-  apt-get install -y --no-install-recommends chromium fonts-dejavu-core ||
-    { apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; }
+  install_from_debian chromium fonts-dejavu-core
+}
+
+has_grpc_cpp() {
+  local program
+  for program in g++ make protoc grpc_cpp_plugin; do command -v $program >/dev/null || return; done
+  pkg-config --exists grpc++
+}
+
+install_grpc_cpp() {
+  install_from_debian g++ make pkg-config libgrpc++-dev protobuf-compiler-grpc
 }
 
 has_perf_analyzer() {
@@ -248,6 +255,12 @@ install_with_pip() {
   python3 -m venv "$environment" && "$environment/bin/python" -m pip install --disable-pip-version-check "${@:2}"
 }
 
+# PACKAGE.. Installed, not unpacked, because they need many packages of the system.
+install_from_debian() {
+  [[ $EUID == 0 ]] || { echo "not root: install the Debian packages $*" && return 1; }
+  apt-get install -y --no-install-recommends "$@" || { apt-get update && apt-get install -y --no-install-recommends "$@"; }
+}
+
 # PACKAGE FOLDER. Unpacked, not installed, so that it needs neither root nor the package manager's books.
 unpack_from_debian() {
   local folder
@@ -269,6 +282,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
-for tool in buf onnx_test_data minilm magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium; do ensure $tool; done &
+for tool in buf onnx_test_data minilm magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp; do ensure $tool; done &
 wait
 exit 0

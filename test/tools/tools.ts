@@ -62,6 +62,14 @@ export function h2load(): string | undefined {
   return program('h2load', 'h2load');
 }
 
+/** The version of gRPC for C++ with which a server can be built here: compiler, make, libraries and the plug-in of protoc. */
+export function grpcCpp(): string | undefined {
+  const programs = ['g++', 'make', 'protoc', 'grpc_cpp_plugin'].map((name) => program('grpc-cpp', name));
+  if (programs.includes(undefined)) return undefined;
+  const { status, stdout } = spawnSync('pkg-config', ['--modversion', 'grpc++'], { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
 export function chromium(): string | undefined {
   return program('chromium', 'chromium');
 }
