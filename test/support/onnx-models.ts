@@ -469,6 +469,25 @@ export function convolutionModel(): Uint8Array {
   });
 }
 
+/** `output` is always these FP32 values, an initializer; `input` FP32 [batch,1] goes nowhere. */
+export function constantModel(values: readonly number[]): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 1])],
+    outputs: [fp32('output', [values.length])],
+    nodes: [node('Identity', ['W'], ['output'])],
+    initializers: [floats('W', [values.length], (index) => values[index] ?? 0)],
+  });
+}
+
+/** `output` INT64 [2] is the shape of `input` FP32 [batch,columns]. */
+export function shapeModel(): Uint8Array {
+  return model({
+    inputs: [fp32('input', ['batch', 'columns'])],
+    outputs: [{ name: 'output', datatype: 'INT64', axes: [2] }],
+    nodes: [node('Shape', ['input'], ['output'])],
+  });
+}
+
 /**
  * Runs as long as one wishes: the largest of `iterations` INT64 [batch,1] says how often two matrices are multiplied, at
  * about 50 us each. `output` is `input`, both FP32 [batch,1].
