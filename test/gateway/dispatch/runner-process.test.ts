@@ -309,3 +309,14 @@ test('telemetry of ONNX Runtime is off, and the rest of the environment is as it
   expect(environment).toContain('ORT_DISABLE_TELEMETRY=1');
   expect(environment).toContain('TENSORGATE_TEST=yes');
 });
+
+test("glibc keeps a runner's memory for its next batches, unless the environment says otherwise", async () => {
+  const runner = RunnerProcess.start('test', { ...process.env, MALLOC_TRIM_THRESHOLD_: '131072' });
+  onTestFinished(() => runner.kill('the test is over'));
+  await load(runner, modelFile(identityModel('FP32')));
+  const environment = fs.readFileSync(path.join('/proc', String(runner.pid), 'environ'), 'utf8').split('\0');
+  expect(environment).toContain('MALLOC_ARENA_MAX=1');
+  expect(environment).toContain('MALLOC_MMAP_THRESHOLD_=67108864');
+  expect(environment).toContain('GLIBC_TUNABLES=glibc.malloc.hugetlb=1');
+  expect(environment).toContain('MALLOC_TRIM_THRESHOLD_=131072');
+});
