@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
+import { optimizeEarly } from '../early-optimization.ts';
 import type { ModelSummary, Server } from '../gateway/main.ts';
 import { type FittedSettings, fitSettings } from '../gateway/ops/capacity.ts';
 import { diagnostics } from '../gateway/ops/diagnostics.ts';
@@ -123,6 +124,7 @@ async function serveUntilSignal(given: GivenSettings, version: string, cleanUp: 
     reportStart(server, settings);
     // Node itself writes it only when a process ends in peace.
     flushCompileCache();
+    optimizeEarly();
   }
   const exitCode = await end;
   await server.stop();

@@ -11,6 +11,7 @@
 import { flushCompileCache } from 'node:module';
 import { extname } from 'node:path';
 import { Piscina } from 'piscina';
+import { optimizeEarly } from '../early-optimization.ts';
 import { messageOf } from '../error-message.ts';
 import type { FromRunner, InstanceSpec, LoadedInstance, ToRunner } from './protocol.ts';
 
@@ -58,6 +59,7 @@ async function load(instance: number, spec: InstanceSpec): Promise<void> {
     instances.set(instance, { pool, served });
     send({ kind: 'loaded', instance, ...loaded });
     flushCompileCache();
+    optimizeEarly();
   } catch (error) {
     send({ kind: 'load-failed', instance, message: messageOf(error) });
     await pool.close();
