@@ -38,6 +38,12 @@ const NOT_TWICE = [
   'test/interop/{curl,go-client,model-analyzer,perf-analyzer,schemathesis,tritonclient-http}.test.ts',
 ];
 
+/** Whole servers whose connections are accepted by two threads: what their owner does, and what crosses between them. */
+const OVER_ACCEPTORS = [
+  'test/e2e/{control-costs,health-and-reflection,large-requests,load-reports,overload,ports,rate-limit,stream}.test.ts',
+  'test/faults/{deadlines,drain,reload,slow-reader}.test.ts',
+];
+
 /** `--mode quick` is the suite of `npm test`, `--mode rest` everything else. Without a mode, everything runs. */
 export default defineConfig(({ mode }) => {
   const overH2 = mode === 'rest' ? FULL_SUITE_ONLY : ['test/**/*.test.ts'];
@@ -56,6 +62,10 @@ export default defineConfig(({ mode }) => {
         exclude: NOT_TWICE,
         env: { ...ENVIRONMENT, TENSORGATE_TRANSPORT: 'grpc-js' },
       },
+    });
+    projects.push({
+      extends: true,
+      test: { name: 'acceptors', include: OVER_ACCEPTORS, env: { ...ENVIRONMENT, TENSORGATE_ACCEPTORS: '2' } },
     });
   }
   return {

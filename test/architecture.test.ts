@@ -116,6 +116,7 @@ const ROOMS: readonly Room[] = [
     sees: [],
     doors: [
       'byte-budget.ts',
+      'connection-group.ts',
       'error-code.ts',
       'exchange.ts',
       'header-field.ts',
@@ -187,6 +188,7 @@ const ROOMS: readonly Room[] = [
       'garbage-collection.ts',
       'gateway-state.ts',
       'http-limits.ts',
+      'limit-setting-name.ts',
       'limit-settings.ts',
       'machine-capacity.ts',
       'setting-description.ts',
@@ -201,6 +203,7 @@ const ROOMS: readonly Room[] = [
     room: 'gateway/accept/',
     sees: ['wire/', 'http2/', 'gateway/errors.ts', 'gateway/ops/'],
     doors: [
+      'acceptors/acceptors.ts',
       'bind.ts',
       'call.ts',
       'cancellation.ts',
@@ -449,7 +452,7 @@ const ROOMS: readonly Room[] = [
     sees: ['worker/', 'gateway/repository/', 'gateway/ops/', 'gateway/accept/', 'gateway/dispatch/', 'gateway/models/'],
     doors: ['diagnose.ts', 'repository-check.ts'],
   },
-  { room: 'gateway/transport.ts', sees: ['gateway/ops/', 'gateway/accept/'] },
+  { room: 'gateway/transport.ts', sees: ['http2/', 'gateway/ops/', 'gateway/accept/'] },
   {
     room: 'gateway/main.ts',
     sees: [

@@ -41,13 +41,15 @@ function toOption({
   env,
   type,
   list,
+  word,
   choices = [],
   default: value,
   derivedDefault,
   description,
 }: SettingDescription): Option {
   const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
-  const option = new Option(`${flag} ${list ? '<list>' : argument}`, description).env(env);
+  const form = word === undefined ? argument : `<number|${word}>`;
+  const option = new Option(`${flag} ${list ? '<list>' : form}`, description).env(env);
   if (choices.length > 0) option.choices(choices);
   const group = settingGroup(key);
   if (group !== undefined) option.helpGroup(group);

@@ -103,7 +103,7 @@ async function startParts(
   { env, version, capacity = [], given = new Map() }: ProcessContext,
   parts: StartedParts,
 ): Promise<Server> {
-  const listen = await chooseTransport(settings);
+  const { listen, listenAdmin } = await chooseTransport(settings);
   tuneCollections();
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();
@@ -228,7 +228,8 @@ async function startParts(
   );
   httpPort = http;
   const bind = async (name: string, port: number, served: ServedRpcs): Promise<Transport> => {
-    const open = (): Promise<Transport> => listen({ ...settings, port }, routesOf(served));
+    const start = served === 'admin-only' ? listenAdmin : listen;
+    const open = (): Promise<Transport> => start({ ...settings, port }, routesOf(served));
     const transport = await parts.start(name, open, (each) => each.drain(0));
     bound.push(transport);
     return transport;

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer as createNetServer, type Server, type So
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { ByteBudget } from './byte-budget.ts';
 import { Connection, type ConnectionHost, TOO_MUCH_UNREAD } from './connection.ts';
+import type { ConnectionGroup } from './connection-group.ts';
 import { ErrorCode } from './error-code.ts';
 import { makeRoomForRequest } from './incoming-room.ts';
 import { DEFAULT_LIMITS, type Http2Limits, type LimitName } from './limits.ts';
@@ -17,6 +18,9 @@ const CLOSE_MS = 100;
 /** How often each connection is looked at. */
 const UPKEEP_MS = 1_000;
 
+/** Sockets of other servers, where there are none. */
+const NOWHERE = { all: 0, ofAddress: 0 } as const;
+
 export interface Http2ServerOptions {
   /** Those that are not given have their defaults. */
   readonly limits?: Partial<Http2Limits>;
@@ -24,6 +28,8 @@ export interface Http2ServerOptions {
   readonly maxConcurrentStreams: number;
   /** Without it the server is cleartext. */
   readonly tls?: TlsIdentity | undefined;
+  /** The other servers on the same port. `maxConnections` and `maxConnectionsPerAddress` are for all of them together. */
+  readonly group?: ConnectionGroup | undefined;
   /** A limit has refused, ended or closed something. */
   readonly onLimit?: (name: LimitName) => void;
   /** A fault of this code, or of the protocol, has ended a connection. */
@@ -55,6 +61,7 @@ export class Http2Server implements ConnectionHost {
   /** The listener to bind. It accepts its own connections; `accept` takes connections from others. */
   readonly listener: Server;
   readonly protocol: Protocol;
+  readonly #group: ConnectionGroup | undefined;
   readonly #onLimit: Http2ServerOptions['onLimit'];
   readonly #onFault: Http2ServerOptions['onFault'];
   #stopWatching: (() => void) | undefined;
@@ -76,6 +83,7 @@ export class Http2Server implements ConnectionHost {
     this.protocol = protocol;
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.maxConcurrentStreams = options.maxConcurrentStreams;
+    this.#group = options.group;
     this.#onLimit = options.onLimit;
     this.#onFault = options.onFault;
     const { maxIncomingBytesInAll, maxUnreadBytesInAll } = this.limits;
@@ -182,9 +190,13 @@ export class Http2Server implements ConnectionHost {
     this.now = performance.now();
     const { maxConnections, maxConnectionsPerAddress } = this.limits;
     const host = socket.remoteAddress ?? '';
-    const neighbours = this.#addresses.get(host)?.sockets ?? 0;
-    const isFull = this.#sockets.size >= maxConnections;
+    // Counted before the others are asked: of two servers that take the last place at once, none exceeds the limit.
+    this.#group?.opened(host);
+    const elsewhere = this.#group?.others(host) ?? NOWHERE;
+    const neighbours = (this.#addresses.get(host)?.sockets ?? 0) + elsewhere.ofAddress;
+    const isFull = this.#sockets.size + elsewhere.all >= maxConnections;
     if (isFull || neighbours >= maxConnectionsPerAddress) {
+      this.#group?.closed(host);
       this.limitReached(isFull ? 'maxConnections' : 'maxConnectionsPerAddress');
       socket.destroy();
       return false;
@@ -195,6 +207,7 @@ export class Http2Server implements ConnectionHost {
     const { address } = peerOf(socket);
     socket.once('close', () => {
       this.#sockets.delete(socket);
+      this.#group?.closed(host);
       if (--ofHost.sockets === 0) this.#addresses.delete(host);
       this.#handshaking.delete(address);
       if (this.#sockets.size === 0) this.#onEmpty?.();

@@ -7,7 +7,7 @@ import type { Method, StreamingCall, Transport, TransportOptions } from '../../s
 import { http2Listener } from '../../src/gateway/accept/grpc/http2-transport.ts';
 import { Status } from '../../src/gateway/errors.ts';
 import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
-import { http2SettingName } from '../../src/gateway/ops/limit-settings.ts';
+import { http2SettingName } from '../../src/gateway/ops/limit-setting-name.ts';
 import { DEFAULT_LIMITS, HTTP2_LIMITS, type Http2Limits } from '../../src/http2/limits.ts';
 import { RawClient } from '../gateway/accept/raw-client.ts';
 import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';

@@ -70,6 +70,7 @@ function gaugesOf(transports: readonly Transport[]): TransportGauges | undefined
         streams: gauges.streams + (sum?.streams ?? 0),
         incomingBytes: gauges.incomingBytes + (sum?.incomingBytes ?? 0),
         unreadBytes: gauges.unreadBytes + (sum?.unreadBytes ?? 0),
+        acceptors: gauges.acceptors ?? sum?.acceptors,
       }),
       undefined,
     );

@@ -111,6 +111,15 @@ export interface LimitReached {
   readonly limit: string;
 }
 
+/** A thread that accepts connections has ended by a fault. Another one takes its place. */
+export interface AcceptorEnded {
+  /** Its number, from 0. */
+  readonly acceptor: number;
+  readonly cause: string;
+  /** Calls of its connections that were cancelled. */
+  readonly lostCalls: number;
+}
+
 export interface RunnerEnded {
   readonly runner: string;
   readonly models: readonly ModelRef[];
@@ -243,6 +252,7 @@ export const diagnostics = {
   tenantCharged: topic<TenantCharged>('tenant.charged'),
   batchEnded: topic<BatchEnded>('batch.ended'),
   runStopped: topic<RunStopped>('run.stopped'),
+  acceptorEnded: topic<AcceptorEnded>('acceptor.ended'),
   runnerEnded: topic<RunnerEnded>('runner.ended'),
   runnerStarted: topic<RunnerStarted>('runner.started'),
   breakerChanged: topic<BreakerChanged>('breaker.changed'),

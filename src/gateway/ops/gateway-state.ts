@@ -38,6 +38,15 @@ export interface TransportGauges {
   readonly incomingBytes: number;
   /** Bytes of answers that peers have not read. */
   readonly unreadBytes: number;
+  /** By number; `undefined` for a port without acceptors of its own. */
+  readonly acceptors?: readonly AcceptorGauges[] | undefined;
+}
+
+/** A thread that accepts connections; all zero while it is started again. */
+export interface AcceptorGauges {
+  readonly connections: number;
+  /** Time in which its event loop was busy, in milliseconds. */
+  readonly activeMs: number;
 }
 
 /** Resources of the port that its limits bound. */

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { HTTP2_LIMITS, type Http2LimitName, type Http2Limits, type Limit } from '../../http2/limits.ts';
 import { HTTP_LIMITS, type HttpLimitName, type HttpLimits } from './http-limits.ts';
+import { type Http2SettingName, http2SettingName } from './limit-setting-name.ts';
 
 export const HTTP2_LIMIT_SETTINGS = Object.fromEntries(
   (Object.keys(HTTP2_LIMITS) as Http2LimitName[]).map((name) => [http2SettingName(name), fieldOf(HTTP2_LIMITS[name])]),
@@ -29,13 +30,6 @@ export function http2Limits(settings: Readonly<Record<Http2SettingName, number>>
 export function httpLimits(settings: Readonly<Record<HttpSettingName, number>>): HttpLimits {
   const names = Object.keys(HTTP_LIMITS) as HttpLimitName[];
   return Object.fromEntries(names.map((name) => [name, settings[httpSettingName(name)]])) as HttpLimits;
-}
-
-/** The name of the setting of a limit of h2, such as `http2MaxConnections`. */
-export type Http2SettingName = `http2${Capitalize<Http2LimitName>}`;
-
-export function http2SettingName(name: Http2LimitName): Http2SettingName {
-  return `http2${name.charAt(0).toUpperCase()}${name.slice(1)}` as Http2SettingName;
 }
 
 /** The name of the setting of a limit of the HTTP port, such as `httpMaxConnections`. */

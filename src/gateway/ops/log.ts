@@ -86,6 +86,10 @@ export function startLog(settings: LogSettings, stderr: DestinationStream = open
         boundedText(`model ${state}: ${detail}`),
       );
     }),
+    diagnostics.acceptorEnded.subscribe(({ acceptor, cause, lostCalls }) => {
+      const text = `acceptor ${acceptor} ended, with its connections and ${lostCalls} calls, and is replaced: ${cause}`;
+      log('error', { acceptor, lostCalls }, boundedText(text));
+    }),
     diagnostics.runnerEnded.subscribe(({ runner, models, cause }) => {
       const served = models.map(({ name, version }) => `${name}:${version}`).join(' ');
       log('warn', { runner, models: boundedText(served) }, boundedText(`runner ended, and is replaced: ${cause}`));

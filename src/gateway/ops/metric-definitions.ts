@@ -135,6 +135,21 @@ export const METRICS = {
     help: 'Calls refused or ended and connections closed by a limit of the transport, by its setting.',
     labels: ['limit'],
   },
+  tensorgate_acceptor_connections: {
+    kind: 'gauge',
+    help: 'Open connections of each acceptor (setting acceptors above 1). The sum of all is in tensorgate_http2_connections.',
+    labels: ['acceptor'],
+  },
+  tensorgate_acceptor_active_seconds_total: {
+    kind: 'counter',
+    help: 'Time in which the event loop of an acceptor was busy. A rate near 1 for all of them means that more acceptors help.',
+    labels: ['acceptor'],
+  },
+  tensorgate_acceptor_restarts_total: {
+    kind: 'counter',
+    help: 'Acceptors that ended by a fault, and were started again. Only their own connections were lost.',
+    labels: ['acceptor'],
+  },
   tensorgate_http_connections: { kind: 'gauge', help: 'Open connections to the HTTP port.', labels: [] },
   tensorgate_http_requests: {
     kind: 'gauge',

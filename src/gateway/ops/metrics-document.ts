@@ -40,6 +40,7 @@ const LABELS = `
 | \`stage\` | \`loading\`, \`shadow\`, \`canary\`, \`promoted\`, \`rolled_back\` |
 | \`cause\` of a rollout | why it was rolled back: \`not_ready\`, \`crashed\`, \`incomparable\`, \`disagreement\`, \`errors\`, \`slow\`, \`changed\`, \`reconfigured\`, \`aborted\`; otherwise \`none\` |
 | \`limit\` | a setting, such as \`http2ControlBurst\` or \`httpMaxRequests\` ([transport](transport.md)) |
+| \`acceptor\` | number of the acceptor, from 0 ([transport](transport.md#acceptors)) |
 | \`runner\` | name of the process: \`MODEL:VERSION\`, or the configured name of a shared runner |
 `;
 

@@ -44,6 +44,7 @@ export function recordMetrics(
     diagnostics.shadowEnded.subscribe((event) => recorder.recordShadow(event)),
     diagnostics.rolloutChanged.subscribe((event) => recorder.recordRollout(event)),
     diagnostics.limitReached.subscribe(({ limit }) => recorder.recordLimit(limit)),
+    diagnostics.acceptorEnded.subscribe(({ acceptor }) => recorder.recordAcceptorEnd(acceptor)),
     diagnostics.runnerEnded.subscribe(({ runner }) => recorder.recordRestart(runner)),
     diagnostics.runnerStarted.subscribe(({ model, outcome }) => recorder.seriesOf(model).recordStart(outcome)),
   ];
@@ -121,6 +122,10 @@ class MetricsRecorder {
     this.#limits.get(limit).value++;
   }
 
+  recordAcceptorEnd(acceptor: number): void {
+    this.#families.sample('tensorgate_acceptor_restarts_total', { acceptor }).value++;
+  }
+
   recordRestart(runner: string): void {
     this.#restarts.get(runner).value++;
   }
@@ -135,6 +140,10 @@ class MetricsRecorder {
       families.sample('tensorgate_http2_streams', {}).value = transport.streams;
       families.sample('tensorgate_http2_incoming_bytes', {}).value = transport.incomingBytes;
       families.sample('tensorgate_http2_unread_bytes', {}).value = transport.unreadBytes;
+      for (const [acceptor, { connections, activeMs }] of transport.acceptors?.entries() ?? []) {
+        families.sample('tensorgate_acceptor_connections', { acceptor }).value = connections;
+        families.sample('tensorgate_acceptor_active_seconds_total', { acceptor }).value = activeMs / 1_000;
+      }
     }
     if (http !== undefined) {
       families.sample('tensorgate_http_connections', {}).value = http.connections;

@@ -17,6 +17,8 @@ export interface SettingDescription {
   /** Form of its texts, if not every text is legal. */
   readonly form?: string;
   readonly choices?: readonly string[];
+  /** A word that is legal besides whole numbers. */
+  readonly word?: string;
   /** The legal range of an integer. */
   readonly minimum?: number;
   readonly maximum?: number;
@@ -38,6 +40,8 @@ const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, st
 /** A field in the terms of JSON Schema, as zod describes it. */
 interface FieldSchema {
   readonly type: 'array' | 'boolean' | 'integer' | 'string';
+  /** A whole number or a word, instead of a type. */
+  readonly anyOf?: readonly [Pick<FieldSchema, 'type' | 'minimum' | 'maximum'>, { readonly const?: string }];
   readonly description: string;
   readonly title?: string;
   readonly format?: 'path';
@@ -55,8 +59,10 @@ export { FILE_JSON_SCHEMA };
 
 /** Every setting, in the order of the documentation. */
 export const SETTINGS: readonly SettingDescription[] = Object.entries(
-  FILE_JSON_SCHEMA.properties as Record<keyof Settings, FieldSchema>,
-).map(([key, field]) => {
+  FILE_JSON_SCHEMA.properties as unknown as Record<keyof Settings, FieldSchema>,
+).map(([key, given]) => {
+  const [number, word] = given.anyOf ?? [];
+  const field: FieldSchema = { ...given, ...number };
   const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const choices = field.enum ?? field.items?.enum;
   const derivedDefault = DERIVED_DEFAULTS.get(key);
@@ -68,6 +74,7 @@ export const SETTINGS: readonly SettingDescription[] = Object.entries(
     list: field.type === 'array',
     ...(field.title === undefined ? {} : { form: field.title }),
     ...(choices === undefined ? {} : { choices }),
+    ...(word === undefined ? {} : { word: String(word.const) }),
     ...(field.minimum === undefined ? {} : { minimum: field.minimum }),
     ...(field.maximum === undefined ? {} : { maximum: field.maximum }),
     required: !SETTINGS_SCHEMA.shape[key as keyof Settings].safeParse(undefined).success,
@@ -78,13 +85,15 @@ export const SETTINGS: readonly SettingDescription[] = Object.entries(
 });
 
 /** Such as `a whole number from 0 to 65535`. */
-export function legalValues({ type, list, form, choices, minimum, maximum }: SettingDescription): string {
+export function legalValues({ type, list, form, choices, word, minimum, maximum }: SettingDescription): string {
   if (list)
     return `${choices === undefined ? (form ?? 'texts') : `some of ${choices.join(', ')}`}, separated by commas`;
   if (choices !== undefined) return `one of ${choices.join(', ')}`;
   if (type === 'boolean') return 'true or false';
   if (type !== 'integer') return form ?? `a ${type}`;
-  return maximum === Number.MAX_SAFE_INTEGER
-    ? `a whole number from ${minimum}`
-    : `a whole number from ${minimum} to ${maximum}`;
+  const number =
+    maximum === Number.MAX_SAFE_INTEGER
+      ? `a whole number from ${minimum}`
+      : `a whole number from ${minimum} to ${maximum}`;
+  return word === undefined ? number : `${number}, or ${word}`;
 }

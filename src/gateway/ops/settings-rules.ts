@@ -1,6 +1,7 @@
 /** The rules between settings: each value is legal by itself, but they contradict each other. */
 
-import { HTTP2_LIMIT_SETTINGS, type Http2SettingName } from './limit-settings.ts';
+import type { Http2SettingName } from './limit-setting-name.ts';
+import { HTTP2_LIMIT_SETTINGS } from './limit-settings.ts';
 import type { Settings } from './settings.ts';
 import type { GivenSettings } from './settings-sources.ts';
 
@@ -16,6 +17,7 @@ type Rule = (settings: Settings, given: GivenSettings) => readonly Contradiction
 const RULES: readonly Rule[] = [
   explicitOnly,
   http2Only,
+  acceptorsOfHttp2,
   recordedRows,
   provenPrincipals,
   wholeTls,
@@ -42,6 +44,11 @@ function http2Only({ transport }: Settings, given: GivenSettings): readonly Cont
   if (transport === 'h2') return [];
   const keys = (Object.keys(HTTP2_LIMIT_SETTINGS) as Http2SettingName[]).filter((key) => given.has(key));
   return keys.map((key) => ({ key, text: `${key} is for the transport h2` }));
+}
+
+function acceptorsOfHttp2({ transport, acceptors }: Settings): readonly Contradiction[] {
+  if (transport === 'h2' || acceptors === 1) return [];
+  return [{ key: 'acceptors', text: `acceptors ${acceptors} needs the transport h2: remove --transport, or give 1` }];
 }
 
 function recordedRows({ record, recordDirectory }: Settings): readonly Contradiction[] {

@@ -85,6 +85,12 @@ export const SETTINGS_SCHEMA = z.strictObject({
     .enum(['h2', 'grpc-js'])
     .default('h2')
     .describe('gRPC transport: `h2` (built in, supports TLS) or `grpc-js` (reference, no TLS).'),
+  acceptors: z
+    .union([z.int().min(1).max(64), z.literal('auto')])
+    .default(1)
+    .describe(
+      'Threads that accept gRPC connections, speak HTTP/2 and TLS, and read messages. With 1, the thread that schedules requests does it too. More than 1 raise the number of calls that a machine of many cores can take ([transport](transport.md#acceptors)); a connection belongs to one of them. `auto`: one for every four cores, at most 8. Needs the transport `h2`, and Linux, FreeBSD or another system that spreads connections over listeners.',
+    ),
   tlsCertificate: directory
     .optional()
     .describe('PEM file with the certificate and its intermediate certificates. Without it, gRPC is cleartext.'),

@@ -20,7 +20,13 @@ beforeEach(() => {
     inFlightRequests: 3,
     inFlightBytes: 300,
     maxInFlightBytes: 1_000,
-    transport: { connections: 1, streams: 2, incomingBytes: 3, unreadBytes: 4 },
+    transport: {
+      ...{ connections: 1, streams: 2, incomingBytes: 3, unreadBytes: 4 },
+      acceptors: [
+        { connections: 0, activeMs: 500 },
+        { connections: 1, activeMs: 2_500 },
+      ],
+    },
     http: { connections: 5, requests: 6, unreadBytes: 7 },
     models: [
       {
@@ -60,6 +66,7 @@ test('only the metrics of the table are exported, with its names, types and labe
   diagnostics.batchEnded.publish(batchEnded());
   diagnostics.limitReached.publish({ limit: 'http2ControlBurst' });
   diagnostics.limitReached.publish({ limit: 'httpMaxRequests' });
+  diagnostics.acceptorEnded.publish({ acceptor: 1, cause: 'a fault', lostCalls: 3 });
   diagnostics.runnerEnded.publish({ runner: 'resnet:3', models: [RESNET], cause: 'killed', isStopped: false });
   const pair = { model: 'resnet', primary: '3', shadow: '4' };
   const found = { absolute: 0.5, relative: 0.1, rowsAgreeing: 3, rowsDisagreeing: 1, primaryMs: 2, shadowMs: 4 };
@@ -76,6 +83,15 @@ test('only the metrics of the table are exported, with its names, types and labe
     const { le, ...seen } = sample?.labels ?? {};
     expect(Object.keys(seen), name).toEqual([...labels]);
   }
+});
+
+test('acceptors are shown each by itself, and counted when they are lost', async () => {
+  diagnostics.acceptorEnded.publish({ acceptor: 1, cause: 'a fault', lostCalls: 3 });
+  const families = await collect();
+  const shown = (name: string, acceptor: string): number | undefined => sampleValue(families, name, { acceptor });
+  expect(['0', '1'].map((acceptor) => shown('tensorgate_acceptor_connections', acceptor))).toEqual([0, 1]);
+  expect(shown('tensorgate_acceptor_active_seconds_total', '1')).toBe(2.5);
+  expect(shown('tensorgate_acceptor_restarts_total', '1')).toBe(1);
 });
 
 describe('the response cache', () => {

@@ -11,15 +11,9 @@ export class CallHead extends RequestHead {
   timeoutMs: number | undefined = Number.POSITIVE_INFINITY;
   #hasTimeout = false;
 
-  /**
-   * The first value of a metadata key. A `-bin` key gives bytes: its values are Base64, padded or not, and several may stand in
-   * one field with commas between them ("Binary-Header").
-   */
+  /** The first value of a metadata key. */
   metadata(name: string): string | Uint8Array | undefined {
-    const value = this.get(name);
-    if (value === undefined || !name.endsWith('-bin')) return value;
-    const comma = value.indexOf(',');
-    return Buffer.from(comma < 0 ? value : value.slice(0, comma), 'base64');
+    return metadataValue(name, this.get(name));
   }
 
   protected override own({ name, value }: HeaderField): void {
@@ -28,6 +22,16 @@ export class CallHead extends RequestHead {
     this.timeoutMs = this.#hasTimeout ? undefined : parseTimeoutMs(value);
     this.#hasTimeout = true;
   }
+}
+
+/**
+ * The value of a metadata key as a handler sees it. A `-bin` key gives bytes: its values are Base64, padded or not, and several may
+ * stand in one field with commas between them ("Binary-Header").
+ */
+export function metadataValue(name: string, field: string | undefined): string | Uint8Array | undefined {
+  if (field === undefined || !name.endsWith('-bin')) return field;
+  const comma = field.indexOf(',');
+  return Buffer.from(comma < 0 ? field : field.slice(0, comma), 'base64');
 }
 
 export const CALL_HEADS: HeadMaker = {

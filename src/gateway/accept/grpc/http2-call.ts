@@ -19,8 +19,15 @@ function expired(): InferError {
   return new InferError('deadline_exceeded', 'the deadline passed before the answer');
 }
 
+/** Learns how a call ended, in every case: a call that is forwarded to another thread needs that. */
+export interface CallObserver {
+  /** @param reason only for a call that was cancelled. */
+  concluded(end: CallEnd, reason: CancelReason | undefined): void;
+}
+
 export abstract class Http2Call extends Http2Request implements Call, Exchange {
   onCancel: ((reason: CancelReason) => void) | undefined = undefined;
+  observer: CallObserver | undefined = undefined;
   /** It ends for what its head, or the prefix of its message, says. */
   #refusing = false;
   #started = false;
@@ -39,6 +46,11 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
 
   get cancelled(): boolean {
     return this.#cancelled;
+  }
+
+  /** The method has received the call, or it is refused before that. */
+  get isStarted(): boolean {
+    return this.#started;
   }
 
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
@@ -123,11 +135,6 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
     return this.#ended;
   }
 
-  /** The method has received the call. */
-  protected get isStarted(): boolean {
-    return this.#started;
-  }
-
   protected start(): void {
     this.#begun();
     try {
@@ -195,10 +202,11 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
     return false;
   }
 
-  #conclude(end: CallEnd): void {
+  #conclude(end: CallEnd, reason?: CancelReason): void {
     this.#ended = true;
     this.release();
     if (this.#started) publishEnd(this, end, this.terms.startedAt);
+    this.observer?.concluded(end, reason);
   }
 
   #refuseLate(end: AnswerEnd): void {
@@ -209,7 +217,7 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
 
   /** Only for a call that has not ended (CALL-2). */
   #cancel(reason: CancelReason, failure: InferError, notifiesCaller: boolean): void {
-    this.#conclude({ code: failure.status, text: failure.message, failure });
+    this.#conclude({ code: failure.status, text: failure.message, failure }, reason);
     this.#cancelled = true;
     if (notifiesCaller) this.#notifyCaller(failure);
     this.guard(() => this.onCancel?.(reason));

@@ -4,6 +4,7 @@ import { type Claim, claimOf } from '../../../http2/byte-budget.ts';
 import type { Peer } from '../../../http2/peer.ts';
 import { InferError } from '../../errors.ts';
 import { patienceAfter } from '../pace.ts';
+import type { CallHead } from './call-head.ts';
 import type { CallTerms, CallTools } from './call-terms.ts';
 import { Expiring } from './deadline-wheel.ts';
 import type { GrpcStream } from './grpc-stream.ts';
@@ -43,6 +44,11 @@ export abstract class Http2Request extends Expiring implements MessageSink {
 
   get namesDeadline(): boolean {
     return this.terms.head.timeoutMs !== Number.POSITIVE_INFINITY;
+  }
+
+  /** The same object for calls with equal header blocks. */
+  get head(): CallHead {
+    return this.terms.head;
   }
 
   get peer(): Peer {

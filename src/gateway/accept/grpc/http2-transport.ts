@@ -1,5 +1,6 @@
 /** The transport of our own: gRPC over `src/http2`. */
 
+import type { ConnectionGroup } from '../../../http2/connection-group.ts';
 import { DEFAULT_LIMITS, type Http2Limits } from '../../../http2/limits.ts';
 import { Http2Server } from '../../../http2/server.ts';
 import type { TlsIdentity } from '../../../http2/tls-identity.ts';
@@ -13,6 +14,8 @@ export interface Http2Options {
   /** Without it the transport is cleartext. */
   readonly tls?: TlsIdentity;
   readonly limits?: Partial<Http2Limits>;
+  /** The transport is one of several on one port, in threads of one process. */
+  readonly group?: ConnectionGroup;
 }
 
 export const listenHttp2: Listen = http2Listener({});
@@ -21,13 +24,21 @@ export const listenHttp2: Listen = http2Listener({});
 export function http2Listener({
   tls,
   limits: given,
+  group,
 }: Http2Options): (options: TransportOptions, routes: Routes) => Promise<Http2Server> {
   return async (options, routes) => {
     const limits = { ...DEFAULT_LIMITS, ...given };
     const { maxConcurrentStreams } = options;
     const service = new GrpcService(routes, options, limits);
-    const server = new Http2Server(service, { limits, maxConcurrentStreams, tls, onLimit: limitReached, onFault });
-    await bind(server.listener, options);
+    const server = new Http2Server(service, {
+      limits,
+      maxConcurrentStreams,
+      tls,
+      group,
+      onLimit: limitReached,
+      onFault,
+    });
+    await bind(server.listener, { ...options, sharesPort: group !== undefined });
     return server;
   };
 }

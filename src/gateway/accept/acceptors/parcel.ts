@@ -1,0 +1,180 @@
+/**
+ * Records on their way from one thread to another: all records of one turn of the event loop go as one message.
+ *
+ * A parcel is an ArrayBuffer that changes hands, so nothing is shared and nothing has to be given back: who gets it takes views
+ * of it. Measured beside a ring in shared memory with a bell (docs/performance.md), it costs no more, and saves a copy. Large
+ * messages are buffers of their own, which change hands beside it.
+ */
+
+/** A parcel as it is posted: its records, and the large messages that records refer to by number. */
+export type Parcel = readonly [records: ArrayBuffer, ...attachments: ArrayBuffer[]];
+
+/** A message at least as long as this goes in a buffer of its own. To hand one over costs as much as to copy some 30 KB. */
+const ATTACHED_BYTES = 32 * 1024;
+const FIRST_BYTES = 64 * 1024;
+/** A buffer that one busy turn has made larger than this is not kept. */
+const KEPT_BYTES = 1024 * 1024;
+const INLINE = 0;
+const ATTACHED = 1;
+
+export class ParcelWriter {
+  #records = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #at = 0;
+  #attachments: ArrayBuffer[] = [];
+  #attachedBytes = 0;
+
+  get isEmpty(): boolean {
+    return this.#at === 0;
+  }
+
+  /** Bytes of the records and of what is attached. */
+  get byteLength(): number {
+    return this.#at + this.#attachedBytes;
+  }
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#records[this.#at++] = value;
+  }
+
+  uint32(value: number): void {
+    this.#reserve(4);
+    this.#at = this.#records.writeUInt32LE(value >>> 0, this.#at);
+  }
+
+  double(value: number): void {
+    this.#reserve(8);
+    this.#at = this.#records.writeDoubleLE(value, this.#at);
+  }
+
+  bytes(value: Uint8Array): void {
+    this.uint32(value.byteLength);
+    this.#append(value);
+  }
+
+  text(value: string): void {
+    // Three bytes at most for a unit of UTF-16.
+    this.#reserve(4 + 3 * value.length);
+    const byteLength = this.#records.write(value, this.#at + 4, 'utf8');
+    this.#records.writeUInt32LE(byteLength, this.#at);
+    this.#at += 4 + byteLength;
+  }
+
+  /**
+   * Adds a message. A long one that is a buffer of its own is handed over when the parcel is posted; of any other there is a copy
+   * now, so that its memory may change at once.
+   * @param mayHandOver no one reads `chunks` after this
+   */
+  message(chunks: readonly Uint8Array[], byteLength: number, mayHandOver: boolean): 'copied' | 'handed-over' {
+    const [first] = chunks;
+    if (byteLength < ATTACHED_BYTES) {
+      this.byte(INLINE);
+      this.uint32(byteLength);
+      for (const chunk of chunks) this.#append(chunk);
+    } else if (mayHandOver && chunks.length === 1 && first !== undefined && isOwnBuffer(first)) {
+      this.#attach(first.buffer as ArrayBuffer);
+      return 'handed-over';
+    } else {
+      const copy = Buffer.allocUnsafeSlow(byteLength);
+      let at = 0;
+      for (const chunk of chunks) {
+        copy.set(chunk, at);
+        at += chunk.byteLength;
+      }
+      this.#attach(copy.buffer);
+    }
+    return 'copied';
+  }
+
+  /** What was written so far; the writer is empty afterwards. */
+  take(): Parcel {
+    const records = Buffer.allocUnsafeSlow(this.#at);
+    this.#records.copy(records, 0, 0, this.#at);
+    if (this.#records.length > KEPT_BYTES) this.#records = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    const attachments = this.#attachments;
+    this.#at = 0;
+    this.#attachments = [];
+    this.#attachedBytes = 0;
+    return [records.buffer, ...attachments];
+  }
+
+  #attach(buffer: ArrayBuffer): void {
+    this.byte(ATTACHED);
+    this.uint32(this.#attachments.push(buffer));
+    this.#attachedBytes += buffer.byteLength;
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#reserve(bytes.byteLength);
+    this.#records.set(bytes, this.#at);
+    this.#at += bytes.byteLength;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= this.#records.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#records.length));
+    this.#records.copy(grown, 0, 0, this.#at);
+    this.#records = grown;
+  }
+}
+
+function isOwnBuffer({ buffer, byteLength }: Uint8Array): boolean {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
+}
+
+/** Reads the records of one parcel in the order in which they were written. Bytes are views of it. */
+export class ParcelReader {
+  readonly #records: Buffer;
+  readonly #attachments: readonly ArrayBuffer[];
+  #at = 0;
+
+  constructor([records, ...attachments]: Parcel) {
+    this.#records = Buffer.from(records);
+    this.#attachments = attachments;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at === this.#records.length;
+  }
+
+  byte(): number {
+    return this.#records[this.#at++] ?? 0;
+  }
+
+  uint32(): number {
+    const value = this.#records.readUInt32LE(this.#at);
+    this.#at += 4;
+    return value;
+  }
+
+  double(): number {
+    const value = this.#records.readDoubleLE(this.#at);
+    this.#at += 8;
+    return value;
+  }
+
+  bytes(): Buffer {
+    return this.#view(this.uint32());
+  }
+
+  text(): string {
+    const byteLength = this.uint32();
+    const from = this.#at;
+    this.#at += byteLength;
+    return this.#records.toString('utf8', from, this.#at);
+  }
+
+  message(): Buffer {
+    const isAttached = this.byte() === ATTACHED;
+    const value = this.uint32();
+    if (!isAttached) return this.#view(value);
+    return Buffer.from(this.#attachments[value - 1] ?? new ArrayBuffer(0));
+  }
+
+  #view(byteLength: number): Buffer {
+    const from = this.#at;
+    this.#at += byteLength;
+    return this.#records.subarray(from, this.#at);
+  }
+}

@@ -1,0 +1,156 @@
+/** A call whose transport runs in an acceptor: its `Call` in the thread that answers. */
+
+import type { Peer } from '../../../http2/peer.ts';
+import { boundedText, InferError, type StatusCode } from '../../errors.ts';
+import { diagnostics } from '../../ops/diagnostics.ts';
+import type { Call, CancelReason, Deadline, Trailers } from '../call.ts';
+import { type CallEnd, publishEnd, publishStart, SUCCESS } from '../call-events.ts';
+import { failWith } from '../failure.ts';
+import { objection } from '../grpc/answer-headers.ts';
+import { metadataValue } from '../grpc/call-head.ts';
+import type { CallOpening } from './call-opening.ts';
+import { AnswerRecord, metadataOf, writeFailure, writeTrailers } from './call-record.ts';
+import type { ParcelWriter } from './parcel.ts';
+
+/** Where calls write to their acceptor. */
+export interface AcceptorLine {
+  /** Its writer, whose records go out at the end of this turn of the event loop. */
+  record(): ParcelWriter;
+  /** The call has ended. */
+  forget(id: number): void;
+}
+
+export abstract class RemoteCall implements Call {
+  readonly id: number;
+  readonly path: string;
+  readonly deadline: Deadline;
+  readonly namesDeadline: boolean;
+  wayBackMs: number;
+  onCancel: ((reason: CancelReason) => void) | undefined = undefined;
+  readonly #acceptor: AcceptorLine;
+  readonly #opening: CallOpening;
+  readonly #startedAt = performance.now();
+  #metadata: ReadonlyMap<string, string> | undefined;
+  #isStarted = false;
+  #hasEnded = false;
+  #isCancelled = false;
+
+  constructor(path: string, opening: CallOpening, acceptor: AcceptorLine) {
+    this.id = opening.id;
+    this.path = path;
+    this.deadline = opening.deadline;
+    this.namesDeadline = opening.namesDeadline;
+    this.wayBackMs = opening.wayBackMs;
+    this.#opening = opening;
+    this.#acceptor = acceptor;
+  }
+
+  get cancelled(): boolean {
+    return this.#isCancelled;
+  }
+
+  get peer(): Peer {
+    return JSON.parse(this.#opening.peer.toString());
+  }
+
+  get(name: string): string | Uint8Array | undefined {
+    this.#metadata ??= metadataOf(this.#opening.metadata);
+    return metadataValue(name, this.#metadata.get(name));
+  }
+
+  keys(): Iterable<string> {
+    this.#metadata ??= metadataOf(this.#opening.metadata);
+    return this.#metadata.keys();
+  }
+
+  fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
+    if (this.#hasEnded || !this.#canSend(trailers)) return;
+    const end: CallEnd = { code, text: boundedText(text), failure };
+    this.#conclude(end);
+    const record = this.record(AnswerRecord.FAIL);
+    writeFailure(record, end);
+    writeTrailers(record, trailers);
+  }
+
+  /** Ends the call before its method sees it. */
+  refuse(failure: InferError): void {
+    this.#begun();
+    failWith(this, failure);
+  }
+
+  /** The call has ended in its acceptor. @param reason only where it was cancelled */
+  concluded(end: CallEnd, reason: CancelReason | undefined): void {
+    if (this.#hasEnded) return;
+    this.#conclude(end);
+    if (reason === undefined) return;
+    this.#isCancelled = true;
+    this.guard(() => this.onCancel?.(reason));
+  }
+
+  /** The connection is gone, and the acceptor with it. */
+  lose(): void {
+    const failure = new InferError('cancelled', 'the connection of the caller was lost');
+    this.concluded({ code: failure.status, text: failure.message, failure }, 'connection');
+  }
+
+  protected get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  protected abstract run(): void;
+
+  protected start(): void {
+    this.#begun();
+    this.guard(() => this.run());
+  }
+
+  /** Runs a handler: what it throws ends this call, and nothing else (CALL-3). */
+  protected guard(handler: () => void): void {
+    try {
+      handler();
+    } catch (thrown) {
+      diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
+      failWith(this, InferError.from(thrown));
+    }
+  }
+
+  protected record(kind: number): ParcelWriter {
+    const record = this.#acceptor.record();
+    record.byte(kind);
+    record.uint32(this.id);
+    return record;
+  }
+
+  /** Whether the call can end with OK now; it has ended if so. */
+  protected succeed(trailers: Trailers | undefined): boolean {
+    if (this.#hasEnded || !this.#canSend(trailers)) return false;
+    this.#conclude(SUCCESS);
+    return true;
+  }
+
+  #begun(): void {
+    this.#isStarted = true;
+    publishStart(this);
+  }
+
+  /** Trailers that cannot be sent are a fault of ours: the call fails without them. */
+  #canSend(trailers: Trailers | undefined): boolean {
+    const why = trailers === undefined ? undefined : objection(trailers);
+    if (why === undefined) return true;
+    diagnostics.notice.publish({ level: 'error', text: `the answer of ${this.path} cannot be sent: ${why}` });
+    failWith(this, new InferError('internal', 'internal error', { cause: new TypeError(why) }));
+    return false;
+  }
+
+  #conclude(end: CallEnd): void {
+    this.#hasEnded = true;
+    this.#acceptor.forget(this.id);
+    if (this.#isStarted) publishEnd(this, end, this.#startedAt);
+  }
+}
+
+export function byteLengthOf(chunks: readonly Uint8Array[]): number {
+  let byteLength = 0;
+  for (const chunk of chunks) byteLength += chunk.byteLength;
+  return byteLength;
+}

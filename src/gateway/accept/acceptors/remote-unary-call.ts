@@ -1,0 +1,47 @@
+import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
+import type { Method, Trailers, UnaryCall } from '../call.ts';
+import type { CallOpening } from './call-opening.ts';
+import { AnswerRecord, writeTrailers } from './call-record.ts';
+import { type AcceptorLine, byteLengthOf, RemoteCall } from './remote-call.ts';
+
+type UnaryMethod = Extract<Method, { kind: 'unary' }>;
+
+export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
+  readonly #method: UnaryMethod;
+  #message: Uint8Array | undefined;
+
+  constructor(path: string, opening: CallOpening, acceptor: AcceptorLine, method: UnaryMethod) {
+    super(path, opening, acceptor);
+    this.#method = method;
+  }
+
+  get message(): Uint8Array {
+    return this.#message ?? NOTHING;
+  }
+
+  reply(chunks: readonly Uint8Array[], trailers?: Trailers): void {
+    if (!this.succeed(trailers)) return;
+    const record = this.record(AnswerRecord.REPLY);
+    record.message(chunks, byteLengthOf(chunks), false);
+    writeTrailers(record, trailers);
+  }
+
+  discardMessage(): void {
+    // A small message lies in its parcel, beside others.
+    if (this.#message !== undefined) freeOwnBuffer(this.#message);
+    this.#message = undefined;
+  }
+
+  /** The request is complete. */
+  receive(message: Uint8Array): void {
+    if (this.hasEnded) return;
+    this.#message = message;
+    this.start();
+  }
+
+  protected override run(): void {
+    this.#method.handle(this);
+  }
+}
+
+const NOTHING = new Uint8Array(0);
