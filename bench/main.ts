@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- transport | overhead | rest | tls | efficiency | overload | refusal | start | shadow | orca] [--rounds N]
+ * npm run bench [-- transport | overhead | acceptors | rest | tls | efficiency | overload | refusal | start | shadow | orca] [--rounds N]
  *
  * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
  * and for the limits of the figures.
@@ -10,6 +10,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { acceptors } from './acceptors.ts';
 import { efficiency } from './efficiency.ts';
 import { orca } from './orca.ts';
 import { overhead } from './overhead.ts';
@@ -25,6 +26,7 @@ import { transport } from './transport.ts';
 const BENCHES: Readonly<Record<string, Bench>> = {
   transport,
   overhead,
+  acceptors,
   rest,
   tls,
   efficiency,

@@ -31,7 +31,16 @@ const GROUPS: ReadonlyMap<string, readonly Key[]> = new Map<string, readonly Key
   ['Runners:', ['strictExecutionProviders', 'runnerStartTimeoutMs', 'mailboxDirectory']],
   [
     'Ports, TLS and access:',
-    ['adminPort', 'transport', 'acceptors', 'tlsCertificate', 'tlsPrivateKey', 'tlsClientCa', 'controlPrincipals', 'rest'],
+    [
+      'adminPort',
+      'transport',
+      'acceptors',
+      'tlsCertificate',
+      'tlsPrivateKey',
+      'tlsClientCa',
+      'controlPrincipals',
+      'rest',
+    ],
   ],
   [
     'Deadlines and the end of the server:',
