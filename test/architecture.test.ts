@@ -203,7 +203,9 @@ const ROOMS: readonly Room[] = [
     room: 'gateway/accept/',
     sees: ['wire/', 'http2/', 'gateway/errors.ts', 'gateway/ops/'],
     doors: [
+      'acceptors/acceptor-protocol.ts',
       'acceptors/acceptors.ts',
+      'acceptors/forwarder.ts',
       'bind.ts',
       'call.ts',
       'cancellation.ts',
@@ -452,6 +454,7 @@ const ROOMS: readonly Room[] = [
     sees: ['worker/', 'gateway/repository/', 'gateway/ops/', 'gateway/accept/', 'gateway/dispatch/', 'gateway/models/'],
     doors: ['diagnose.ts', 'repository-check.ts'],
   },
+  { room: 'gateway/acceptor-thread.ts', sees: ['http2/', 'gateway/ops/', 'gateway/accept/'] },
   { room: 'gateway/transport.ts', sees: ['http2/', 'gateway/ops/', 'gateway/accept/'] },
   {
     room: 'gateway/main.ts',

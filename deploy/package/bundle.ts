@@ -12,7 +12,7 @@ import { type Plugin, rolldown } from 'rolldown';
 const ENTRIES = [
   'cli/main',
   'client/inference-client',
-  'gateway/accept/acceptors/acceptor-thread',
+  'gateway/acceptor-thread',
   'gateway/main',
   'worker/instance-thread',
   'worker/runner',

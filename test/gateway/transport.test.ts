@@ -25,7 +25,7 @@ describe('the number of acceptors', () => {
 describe('the share of an acceptor', () => {
   const limits = { ...DEFAULT_LIMITS, maxIncomingBytesInAll: 1024 * MIB, maxUnreadBytesInAll: 512 * MIB };
 
-  test('divides what all connections may hold, and leaves what is for one connection', () => {
+  test('divides the limits of all connections together, and leaves the limits of one connection', () => {
     expect(shareOfAcceptor(limits, 4, { maxMessageBytes: MIB, maxOutputBytes: undefined })).toEqual({
       ...limits,
       maxIncomingBytesInAll: 256 * MIB,

@@ -1,4 +1,4 @@
-/** What an acceptor gets when it starts, and the messages between it and its owner besides parcels of records. */
+/** The start of an acceptor, and the messages between it and its owner besides parcels of records. */
 
 import type { Http2Limits } from '../../../http2/limits.ts';
 import type { TlsFiles } from '../../../http2/tls-identity.ts';
@@ -19,7 +19,7 @@ export interface AcceptorSpec {
   readonly routes: readonly RouteDescription[];
   /** `clockOrigin` of the owner. */
   readonly clockOrigin: number;
-  /** Of `SharedConnectionGroup`. */
+  /** See `SharedConnectionGroup`. */
   readonly connections: { readonly memory: SharedArrayBuffer; readonly seed: number };
   readonly cells: SharedArrayBuffer;
 }

@@ -15,7 +15,7 @@ import {
 import { CallDesk, type NumberedRoutes } from './call-desk.ts';
 
 // `.ts` in a checkout, `.js` in the package.
-const THREAD = new URL(`./acceptor-thread${extname(import.meta.url)}`, import.meta.url);
+const THREAD = new URL(`../../acceptor-thread${extname(import.meta.url)}`, import.meta.url);
 
 /** Beyond the grace of its drain, a thread that does not end is ended. */
 const CLOSE_MS = 1_000;

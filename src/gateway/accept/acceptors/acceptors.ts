@@ -144,7 +144,7 @@ export class Acceptors implements Transport {
   }
 }
 
-/** What all acceptors of a transport have in common. */
+/** The part of the specification that all acceptors of a transport share. */
 interface SharedSpec extends Omit<AcceptorSpec, 'acceptor' | 'cells'> {
   readonly count: number;
 }

@@ -34,7 +34,7 @@ export class ForwardedCall implements CallObserver {
   #isSettled = false;
   #undelivered = 0;
   #isHeldBack = false;
-  /** Written bytes that the owner has not been told of. */
+  /** Written bytes that were not reported to the owner. */
   #taken = 0;
 
   constructor(id: number, route: number, call: Http2Call, owner: OwnerLine) {

@@ -27,7 +27,7 @@ export class ParcelWriter {
     return this.#at === 0;
   }
 
-  /** Bytes of the records and of what is attached. */
+  /** Bytes of the records and of the attachments. */
   get byteLength(): number {
     return this.#at + this.#attachedBytes;
   }
@@ -86,7 +86,7 @@ export class ParcelWriter {
     return 'copied';
   }
 
-  /** What was written so far; the writer is empty afterwards. */
+  /** Gives everything written so far; the writer is empty afterwards. */
   take(): Parcel {
     const records = Buffer.allocUnsafeSlow(this.#at);
     this.#records.copy(records, 0, 0, this.#at);

@@ -1,4 +1,4 @@
-/** What an acceptor knows of a method: enough to take its calls, and nothing of how it answers. */
+/** A method as an acceptor knows it: enough to take its calls, and nothing of how it answers. */
 
 import type { Method, Routes } from '../call.ts';
 

@@ -72,7 +72,7 @@ async function socketsOnAll(port: number, count: number): Promise<net.Socket[]> 
 }
 
 describe('limits', () => {
-  test('of connections are for all acceptors together, and the limit is reported', async () => {
+  test('on connections hold for all acceptors together, and the limit is reported', async () => {
     const port = await serve(echo, { count: 2, limits: { maxConnectionsPerAddress: 64 } });
     const sockets = await socketsOnAll(port, 64);
     expect(sockets).toHaveLength(64);

@@ -52,7 +52,7 @@ function messageOf(random: Random): Field {
   };
 }
 
-test('whatever is written to a parcel is read from it, in the same order, by whoever gets its buffers', () => {
+test('all fields written to a parcel are read from its buffers in another thread, in the same order', () => {
   const random = randomFrom(7);
   const writer = new ParcelWriter();
   for (let round = 0; round < 200; round++) {
@@ -81,7 +81,7 @@ test('a long message in memory of its own changes hands, and of every other ther
   expect([reader.message()[0], reader.message().length, reader.message()[0]]).toEqual([1, ATTACHED_BYTES, 2]);
 });
 
-test('the bytes under way are those of the records and of what is attached', () => {
+test('the bytes under way count the records and the attachments', () => {
   const writer = new ParcelWriter();
   writer.message([Buffer.alloc(100_000)], 100_000, false);
   writer.message([Buffer.alloc(10)], 10, false);

@@ -1,12 +1,9 @@
 /** The thread of an acceptor: our HTTP/2 on a port that it shares with others, in front of a line to the owner. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { messageOf } from '../../../error-message.ts';
-import { SharedConnectionGroup } from '../../../http2/connection-group.ts';
-import type { Http2Server } from '../../../http2/server.ts';
-import { diagnostics } from '../../ops/diagnostics.ts';
-import { http2Listener } from '../grpc/http2-transport.ts';
-import { loadTls } from '../grpc/tls.ts';
+import { messageOf } from '../error-message.ts';
+import { SharedConnectionGroup } from '../http2/connection-group.ts';
+import type { Http2Server } from '../http2/server.ts';
 import {
   AcceptorCells,
   type AcceptorSpec,
@@ -14,8 +11,11 @@ import {
   type FromAcceptor,
   isParcel,
   type ToAcceptor,
-} from './acceptor-protocol.ts';
-import { Forwarder } from './forwarder.ts';
+} from './accept/acceptors/acceptor-protocol.ts';
+import { Forwarder } from './accept/acceptors/forwarder.ts';
+import { http2Listener } from './accept/grpc/http2-transport.ts';
+import { loadTls } from './accept/grpc/tls.ts';
+import { diagnostics } from './ops/diagnostics.ts';
 
 /** How often the owner's gauges follow, and bytes under way are counted off where nothing else happens. */
 const REPORT_MS = 100;
