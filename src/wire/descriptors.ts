@@ -83,7 +83,8 @@ export function importsOf(file: Uint8Array): string[] {
 }
 
 /**
- * The messages, enums and services that one file defines.
+ * The messages, enums and services that one file defines. The fields of a message are read when they are first asked for: a start
+ * needs few of them. Malformed fields throw WireError then.
  * @param file an encoded `FileDescriptorProto`
  * @throws WireError where the bytes are malformed
  */
@@ -108,18 +109,43 @@ export function joinDescriptors(files: readonly Descriptors[]): Descriptors {
 }
 
 function readMessage(bytes: Uint8Array, scope: string, found: Found): void {
-  let fullName = scope;
+  // Nested messages need the name, and it may come behind them.
+  const fullName = `${scope}.${nameIn(bytes)}`;
   let isMapEntry = false;
-  const fields: FieldDescriptor[] = [];
-  // The name comes first in what compilers write, but nested messages need it whatever the order.
-  eachField(bytes, { 1: (reader) => (fullName = `${scope}.${text(reader, 'name')}`) });
+  const fields: Uint8Array[] = [];
   eachField(bytes, {
-    2: (reader) => fields.push(fieldOf(reader.bytes('field'))),
+    2: (reader) => fields.push(reader.bytes('field')),
     3: (reader) => readMessage(reader.bytes('nested_type'), fullName, found),
     4: (reader) => readEnum(reader.bytes('enum_type'), fullName, found),
     7: (reader) => eachField(reader.bytes('options'), { 7: (options) => (isMapEntry = options.bool('map_entry')) }),
   });
-  found.messages.set(fullName, { fields, isMapEntry });
+  found.messages.set(fullName, new EncodedMessage(fields, isMapEntry));
+}
+
+class EncodedMessage implements MessageDescriptor {
+  readonly isMapEntry: boolean;
+  readonly #encoded: readonly Uint8Array[];
+  #fields: readonly FieldDescriptor[] | undefined;
+
+  constructor(fields: readonly Uint8Array[], isMapEntry: boolean) {
+    this.#encoded = fields;
+    this.isMapEntry = isMapEntry;
+  }
+
+  get fields(): readonly FieldDescriptor[] {
+    this.#fields ??= this.#encoded.map(fieldOf);
+    return this.#fields;
+  }
+}
+
+/** Field 1 of a descriptor, which compilers write first; empty without one. */
+function nameIn(bytes: Uint8Array): string {
+  const reader = new ProtobufReader(bytes);
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) return text(reader, 'name');
+    reader.skip();
+  }
+  return '';
 }
 
 const LABEL_REPEATED = 3n;

@@ -48,5 +48,6 @@ test('a field with a type that proto3 does not have is named', () => {
   // FileDescriptorProto { message_type { name: "M" field { name: "old" type: TYPE_GROUP } } }
   const field = [0x0a, 3, ...Buffer.from('old'), 0x28, 10];
   const message = [0x0a, 1, ...Buffer.from('M'), 0x12, field.length, ...field];
-  expect(() => readDescriptors(Uint8Array.from([0x22, message.length, ...message]))).toThrow("field 'old'");
+  const { messages } = readDescriptors(Uint8Array.from([0x22, message.length, ...message]));
+  expect(() => messages.get('.M')?.fields).toThrow("field 'old'");
 });
