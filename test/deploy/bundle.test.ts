@@ -44,16 +44,40 @@ describe('the bundle of the program', () => {
     expect(files.filter((file) => file.split('/').length !== 2)).toEqual([]);
   });
 
+  test('imports no module of Node whose exports load others: undici, readline and Web Crypto', () => {
+    const [costly] = files.flatMap(
+      (file) => /from "(?:node:)?(?:http|https|process|crypto|util)"/.exec(textOf(file)) ?? [],
+    );
+    expect(costly).toBeUndefined();
+  });
+
+  test('has only characters of one byte, apart from the page of a comparison: V8 keeps the text of its files', () => {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the range of Latin-1
+    const wide = files.filter((file) => /[^\u0000-\u00ff]/.test(textOf(file)));
+    expect(wide.filter((file) => !file.startsWith('chunks/compress-'))).toEqual([]);
+  });
+
   test('comes with the licences of the packages in it, and says nothing of where it was made', () => {
     const licences = fs.readFileSync(path.join(dist, 'THIRD_PARTY_LICENSES'), 'utf8');
     const named = [...licences.matchAll(/^(\S+) \d+\.\d+\.\d+$/gm)].map(([, name]) => name);
     expect(named).toEqual([
+      '@opentelemetry/api',
       '@opentelemetry/core',
       '@opentelemetry/exporter-prometheus',
       '@opentelemetry/resources',
       '@opentelemetry/sdk-metrics',
       '@opentelemetry/semantic-conventions',
+      '@pinojs/redact',
+      'atomic-sleep',
       'commander',
+      'on-exit-leak-free',
+      'opossum',
+      'pino',
+      'pino-std-serializers',
+      'quick-format-unescaped',
+      'safe-stable-stringify',
+      'sonic-boom',
+      'thread-stream',
       'yaml',
       'zod',
     ]);
