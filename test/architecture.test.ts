@@ -38,7 +38,8 @@ function readSource(name: string): SourceFile {
 
 const FILES = fs
   .readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts'))
+  // The client's own `dist` is there while it is packed.
+  .filter((name) => name.endsWith('.ts') && !name.startsWith(path.join('client', 'dist')))
   .map((name) => name.split(path.sep).join('/'))
   .sort()
   .map(readSource);
@@ -87,6 +88,7 @@ const ROOMS: readonly Room[] = [
     doors: [
       'bytes-tensor.ts',
       'descriptors.ts',
+      'error-details.ts',
       'exact-json.ts',
       'float-elements.ts',
       'half-precision.ts',
@@ -104,6 +106,7 @@ const ROOMS: readonly Room[] = [
       'model-explanation.ts',
       'repository-request.ts',
       'rpc-messages.ts',
+      'stream-status.ts',
       'tensor-comparison.ts',
       'tensor.ts',
       'text-encoding.ts',
@@ -211,6 +214,7 @@ const ROOMS: readonly Room[] = [
       'cancellation.ts',
       'control-service.ts',
       'derived-call.ts',
+      'failure.ts',
       'grpc-js-transport.ts',
       'grpc/http2-transport.ts',
       'grpc/tls.ts',
@@ -652,7 +656,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
   { library: /^onnxruntime-node$/, homes: ['worker/execution-provider.ts', 'worker/model-instance.ts'] },
   { library: /^piscina$/, homes: ['worker/runner.ts'] },
   { library: /^opossum$/, homes: ['gateway/dispatch/breaker.ts'] },
-  { library: /^@opentelemetry\//, homes: ['gateway/ops/'] },
+  { library: /^@opentelemetry\//, homes: ['gateway/ops/', 'client/trace-propagation.ts'] },
   { library: /^pino$/, homes: ['gateway/ops/log.ts'] },
   { library: /^yaml$/, homes: ['gateway/repository/config/yaml-document.ts'] },
   {
@@ -807,7 +811,10 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   { file: 'gateway/dispatch/runner-memory.ts', why: 'reads /proc' },
   { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },
   { file: 'cli/', why: 'serves nothing' },
-  { file: 'client/', why: 'reads the protocol that is installed, at the first call that needs it' },
+  {
+    file: 'client/',
+    why: 'reads the protocol that is installed, at the first call that needs it, and PEM files where a client is made',
+  },
   { file: 'mailbox-directory.ts', why: 'one look when the program starts' },
 ];
 

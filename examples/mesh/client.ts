@@ -40,7 +40,7 @@ try {
   console.log(JSON.stringify({ version: result.modelVersion, top }));
 } catch (error) {
   if (!(error instanceof InferenceError)) throw error;
-  console.error(`${error.status}: ${error.message}`);
+  console.error(`${error.status}: ${error.details}`);
   process.exitCode = 1;
 }
 
@@ -63,7 +63,7 @@ async function classify(end: number): Promise<InferenceResult> {
     );
   } catch (error) {
     if (!(error instanceof InferenceError) || error.status !== 'RESOURCE_EXHAUSTED') throw error;
-    const waitMs = error.retryPushbackMs ?? -1;
+    const waitMs = error.pushbackMs ?? -1;
     if (waitMs < 0 || performance.now() + waitMs >= end) throw error;
     await new Promise((resolve) => setTimeout(resolve, waitMs));
     return classify(end);

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { InferenceClient, InferenceError, type TlsOptions } from '../client/inference-client.ts';
+import { InferenceClient, InferenceError } from '../client/inference-client.ts';
 import { messageOf } from '../error-message.ts';
 import { CliError } from './cli-error.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { nearestModels } from './nearest-models.ts';
 import { parseServerAddress, type ServerAddress } from './server-address.ts';
-import { findConnectionFault } from './server-probe.ts';
+import { findConnectionFault, type TlsFiles } from './server-probe.ts';
 
 /**
  * Runs `work` with a client.
@@ -41,44 +41,44 @@ async function explainFailure(
   error: InferenceError,
   client: InferenceClient,
   address: ServerAddress,
-  tls: TlsOptions | undefined,
+  tls: TlsFiles | undefined,
 ): Promise<string | undefined> {
   if (error.status === 'NOT_FOUND' && error.model !== undefined) {
     return `${describeRefusal(error)}${await nearestModels(client, error.model)}`;
   }
   const remedy = remedyFor(error);
   if (remedy !== undefined) return `${describeRefusal(error)}: ${remedy}`;
-  const http = /^Received HTTP status code (\d+)/.exec(error.message)?.[1];
+  const http = /^Received HTTP status code (\d+)/.exec(error.details)?.[1];
   if (http !== undefined)
     return `${address.target} answers over HTTP/2, but not with gRPC (HTTP status ${http}): give the gRPC port`;
   return UNREACHED.has(error.status) ? findConnectionFault(address, tls) : undefined;
 }
 
 /** Remedy for a call that the server does not let this client make; `undefined` for any other failure. */
-function remedyFor({ status, message }: InferenceError): string | undefined {
+function remedyFor({ status, details }: InferenceError): string | undefined {
   if (status === 'UNAUTHENTICATED') return "give a token, as in --header 'authorization: Bearer TOKEN'";
   if (status === 'PERMISSION_DENIED') {
-    return message.includes('controlPrincipals')
+    return details.includes('controlPrincipals')
       ? 'give a client certificate that the server lists in controlPrincipals, with --tls-cert and --tls-key'
       : 'a policy of the server, or of the mesh before it, denies this call to you';
   }
   if (status !== 'UNIMPLEMENTED') return undefined;
-  if (message.includes('only on the admin port')) return 'give that port with --url (serve --admin-port)';
+  if (details.includes('only on the admin port')) return 'give that port with --url (serve --admin-port)';
   return 'this server, or this port of it, does not offer the call';
 }
 
 /** `undefined` where no option asks for TLS. */
-async function readTlsFiles({ tlsCa, tlsCert, tlsKey }: ConnectionOptions): Promise<TlsOptions | undefined> {
+async function readTlsFiles({ tlsCa, tlsCert, tlsKey }: ConnectionOptions): Promise<TlsFiles | undefined> {
   if (tlsCa === undefined && tlsCert === undefined && tlsKey === undefined) return undefined;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new CliError('--tls-cert and --tls-key belong together: give both, or neither');
   }
-  const [ca, certificate, privateKey] = await Promise.all([
+  const [ca, cert, key] = await Promise.all([
     readPem('--tls-ca', tlsCa),
     readPem('--tls-cert', tlsCert),
     readPem('--tls-key', tlsKey),
   ]);
-  return { ca, certificate, privateKey };
+  return { ca, cert, key };
 }
 
 async function readPem(flag: string, file: string | undefined): Promise<Buffer | undefined> {
@@ -93,5 +93,5 @@ async function readPem(flag: string, file: string | undefined): Promise<Buffer |
 
 /** Text of the server, such as `Request for unknown model: 'x' is not found (NOT_FOUND)`. */
 export function describeRefusal(error: InferenceError): string {
-  return `${error.message} (${error.status})`;
+  return `${error.details} (${error.status})`;
 }

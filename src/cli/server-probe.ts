@@ -2,9 +2,15 @@
 
 import net from 'node:net';
 import tls from 'node:tls';
-import type { TlsOptions } from '../client/inference-client.ts';
 import { messageOf } from '../error-message.ts';
 import type { ServerAddress } from './server-address.ts';
+
+/** The contents of PEM files. */
+export interface TlsFiles {
+  readonly ca: Buffer | undefined;
+  readonly cert: Buffer | undefined;
+  readonly key: Buffer | undefined;
+}
 
 /** Limit of each connection, in milliseconds: a reply to a preface takes a round trip. */
 const LIMIT_MS = 1_500;
@@ -21,7 +27,7 @@ const HTTP2_START = Buffer.concat([
 /** `undefined` where a server speaks HTTP/2 there: the failure of the call has another cause. */
 export async function findConnectionFault(
   address: ServerAddress,
-  options: TlsOptions | undefined,
+  options: TlsFiles | undefined,
 ): Promise<string | undefined> {
   const fault = await findOpeningFault(address);
   if (fault !== undefined) return fault;
@@ -56,7 +62,7 @@ async function findCleartextFault(address: ServerAddress): Promise<string | unde
   return `${target} does not speak HTTP/2, which gRPC needs: another kind of server listens there`;
 }
 
-async function findTlsFault(address: ServerAddress, options: TlsOptions | undefined): Promise<string | undefined> {
+async function findTlsFault(address: ServerAddress, options: TlsFiles | undefined): Promise<string | undefined> {
   const { target } = address;
   const socket = connectTls(address, options);
   const { reply, error, isOpen } = await converse(socket, 'secureConnect', HTTP2_START);
@@ -64,7 +70,7 @@ async function findTlsFault(address: ServerAddress, options: TlsOptions | undefi
   const code = String(error?.code ?? '');
   if (isAlert(code) && /CERTIFICATE|HANDSHAKE_FAILURE|UNKNOWN_CA/.test(code)) {
     const remedy =
-      options?.certificate === undefined ? 'give --tls-cert and --tls-key' : 'it rejects the certificate in --tls-cert';
+      options?.cert === undefined ? 'give --tls-cert and --tls-key' : 'it rejects the certificate in --tls-cert';
     return `${target} wants a client certificate (mTLS): ${remedy}`;
   }
   if (socket.authorizationError !== undefined && socket.authorizationError !== null) {
@@ -102,7 +108,7 @@ function connect({ host, port }: ServerAddress): net.Socket {
   return net.connect({ host, port });
 }
 
-function connectTls({ host, port }: ServerAddress, options?: TlsOptions, rejectUnauthorized = true): tls.TLSSocket {
+function connectTls({ host, port }: ServerAddress, options?: TlsFiles, rejectUnauthorized = true): tls.TLSSocket {
   return tls.connect({
     host,
     port,
@@ -110,8 +116,8 @@ function connectTls({ host, port }: ServerAddress, options?: TlsOptions, rejectU
     ALPNProtocols: ['h2'],
     ...(net.isIP(host) === 0 && { servername: host }),
     ...(options?.ca !== undefined && { ca: options.ca }),
-    ...(options?.certificate !== undefined && { cert: options.certificate }),
-    ...(options?.privateKey !== undefined && { key: options.privateKey }),
+    ...(options?.cert !== undefined && { cert: options.cert }),
+    ...(options?.key !== undefined && { key: options.key }),
   });
 }
 

@@ -40,6 +40,11 @@ const ARRAYS = {
 
 type FixedDatatype = keyof typeof ARRAYS;
 
+/** `Float16Array` where the runtime, and the compiler's `lib`, have it: Node from 24 on. */
+export type HalfFloats = typeof globalThis extends { Float16Array: { readonly prototype: infer Halves } }
+  ? Halves
+  : never;
+
 /**
  * A tensor to send, or a received one: `data` is the typed array of its datatype, `shape` the sizes of its axes. `tensor.fp32(…)`
  * and its siblings make one. A received tensor is a view of the answer where alignment allows it, so keeping a small tensor keeps
@@ -53,19 +58,31 @@ export class Tensor<D extends Datatype = Datatype> {
   readonly data: Elements[D];
 
   /**
+   * @param data of FP16, a Float16Array too: its bit patterns are the elements
    * @throws TypeError where `data` is not the array of `datatype`
    * @throws RangeError where `data` has not as many elements as `shape` calls for
    */
-  constructor(datatype: D, shape: Shape, data: Elements[D]) {
+  constructor(datatype: D, shape: Shape, data: Elements[D] | (D extends 'FP16' ? HalfFloats : never)) {
+    const elements = datatype === 'FP16' ? toBits(data) : data;
     const wanted = isFixed(datatype) ? ARRAYS[datatype] : Array;
-    if (!(data instanceof wanted)) throw new TypeError(`the elements of ${datatype} come in a ${wanted.name}`);
+    if (!(elements instanceof wanted)) throw new TypeError(`the elements of ${datatype} come in a ${wanted.name}`);
     const count = elementCount(shape);
-    if (count !== data.length) {
-      throw new RangeError(`shape [${shape.join(',')}] does not hold ${data.length} elements`);
+    if (count !== elements.length) {
+      throw new RangeError(`shape [${shape.join(',')}] does not hold ${elements.length} elements`);
     }
     this.datatype = datatype;
     this.shape = shape;
-    this.data = data;
+    this.data = elements as Elements[D];
+  }
+
+  /**
+   * The elements of an FP16 tensor as numbers: a view, not a copy.
+   * @throws TypeError for another datatype, and where the runtime has no Float16Array (Node before 24)
+   */
+  halfFloats(): HalfFloats {
+    if (this.datatype !== 'FP16') throw new TypeError(`a tensor of ${this.datatype} has no half floats`);
+    const { buffer, byteOffset, length } = this.data as Elements['FP16'];
+    return new (halfFloatArray())(buffer, byteOffset, length) as HalfFloats;
   }
 
   /**
@@ -97,8 +114,9 @@ export const tensor = {
   int16: (data: Int16Array | readonly number[], shape: Shape) => tensorOf('INT16', shape, data),
   int32: (data: Int32Array | readonly number[], shape: Shape) => tensorOf('INT32', shape, data),
   int64: (data: BigInt64Array | readonly bigint[], shape: Shape) => tensorOf('INT64', shape, data),
-  /** Bit patterns of binary16: `new Uint16Array(float16Array.buffer)`, say. */
-  fp16: (data: Uint16Array, shape: Shape) => tensorOf('FP16', shape, data),
+  /** Bit patterns of binary16, or the numbers themselves: a Float16Array, or a list where the runtime has Float16Array. */
+  fp16: (data: Uint16Array | HalfFloats | readonly number[], shape: Shape) =>
+    new Tensor('FP16', shape, isList(data) ? toBits(halfFloatArray().from(data)) : (data as Uint16Array)),
   fp32: (data: Float32Array | readonly number[], shape: Shape) => tensorOf('FP32', shape, data),
   fp64: (data: Float64Array | readonly number[], shape: Shape) => tensorOf('FP64', shape, data),
   /** Bit patterns of bfloat16: the upper halves of binary32. */
@@ -111,6 +129,26 @@ export const tensor = {
       data.map((element) => (typeof element === 'string' ? new TextEncoder().encode(element) : element)),
     ),
 } as const;
+
+/** `Array.isArray` does not narrow a union with a readonly array. */
+function isList(data: unknown): data is readonly number[] {
+  return Array.isArray(data);
+}
+
+/** @throws TypeError where the runtime has none */
+function halfFloatArray(): Float16ArrayConstructor {
+  const { Float16Array } = globalThis as { Float16Array?: Float16ArrayConstructor };
+  if (Float16Array === undefined) {
+    throw new TypeError('this runtime has no Float16Array: use the bit patterns, a Uint16Array');
+  }
+  return Float16Array;
+}
+
+/** The bit patterns of a Float16Array, as a view; anything else as it is. */
+function toBits<Data>(data: Data): Data | Uint16Array {
+  if (!ArrayBuffer.isView(data) || data.constructor.name !== 'Float16Array') return data;
+  return new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
+}
 
 function tensorOf<D extends FixedDatatype>(
   datatype: D,

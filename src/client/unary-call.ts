@@ -1,6 +1,6 @@
-import { type Client, type Metadata, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
+import type { Attempt } from './attempt.ts';
 import { toGrpcOptions } from './channel-settings.ts';
-import type { CallOptions } from './client-options.ts';
 import { InferenceError } from './inference-error.ts';
 
 export interface UnaryMethod<Request, Response> {
@@ -9,16 +9,12 @@ export interface UnaryMethod<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
-/**
- * Calls an RPC with one request and one response. Rejects with InferenceError.
- * @param metadata of the call, the client's own included
- */
+/** Calls an RPC with one request and one response. Rejects with InferenceError. */
 export function unaryCall<Request, Response>(
-  grpc: Client,
   method: UnaryMethod<Request, Response>,
   request: Request,
-  metadata: Metadata,
-  { signal, model, deadlineMs }: CallOptions & { readonly model?: string },
+  { grpc, metadata, deadlineAt, signal }: Attempt,
+  model: string | undefined,
 ): Promise<{ response: Response; trailers: Metadata }> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
@@ -33,7 +29,7 @@ export function unaryCall<Request, Response>(
       method.responseDeserialize,
       request,
       metadata,
-      toGrpcOptions(deadlineMs),
+      toGrpcOptions(deadlineAt),
       (error, response) => {
         signal?.removeEventListener('abort', cancel);
         answer = response;

@@ -1,8 +1,10 @@
 /** One message of a ModelStreamInfer: the same path as a unary call, in Triton's envelope. */
 
-import type { InferParameters } from '../wire/infer-parameter.ts';
+import type { InferParameter, InferParameters } from '../wire/infer-parameter.ts';
 import { encodeStreamResponse } from '../wire/infer-response.ts';
+import { STREAM_STATUS } from '../wire/stream-status.ts';
 import type { Call } from './accept/call.ts';
+import { pushbackValue } from './accept/failure.ts';
 import type { StreamReply } from './accept/stream-infer.ts';
 import { refuseEarly } from './admit/early-refusal.ts';
 import { boundedText, InferError } from './errors.ts';
@@ -29,6 +31,19 @@ export async function inferInStream(wire: Uint8Array, call: Call, gateway: Gatew
   }
 }
 
-function refusalOf({ message }: InferError, { requestId: id }: InferenceRecord): StreamReply {
-  return { chunks: encodeStreamResponse({ errorMessage: boundedText(message), id }), release: () => {} };
+function refusalOf(refusal: InferError, { requestId: id }: InferenceRecord): StreamReply {
+  const errorMessage = boundedText(refusal.message);
+  return { chunks: encodeStreamResponse({ errorMessage, id, parameters: statusOf(refusal) }), release: () => {} };
+}
+
+/** The status that a unary call would end with: the protocol gives a stream only the text of it. */
+function statusOf({ status, reason, pushback }: InferError): InferParameters {
+  const parameters = new Map<string, InferParameter>([
+    [STREAM_STATUS.code, { kind: 'int64', value: BigInt(status) }],
+    [STREAM_STATUS.reason, { kind: 'string', value: reason }],
+  ]);
+  if (pushback !== undefined) {
+    parameters.set(STREAM_STATUS.pushbackMs, { kind: 'int64', value: BigInt(pushbackValue(pushback)) });
+  }
+  return parameters;
 }

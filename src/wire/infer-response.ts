@@ -163,15 +163,16 @@ function toOutput(tensor: InferTensor, raw: Uint8Array | undefined): InferOutput
 /** A `ModelStreamInferResponse`: an answer, already encoded, or the failure of the request `id`. */
 export type StreamResponse =
   | { readonly response: readonly Uint8Array[] }
-  | { readonly errorMessage: string; readonly id: string };
+  | { readonly errorMessage: string; readonly id: string; readonly parameters: InferParameters };
 
-/** Encodes a `ModelStreamInferResponse` in chunks. As with Triton, an error has an answer too, which holds only the id. */
+/** Encodes a `ModelStreamInferResponse` in chunks. As with Triton, an error has an answer too, which holds the id; parameters are ours. */
 export function encodeStreamResponse(message: StreamResponse): Uint8Array[] {
   const writer = new ProtobufWriter();
   if ('errorMessage' in message) {
     writer.textUnlessEmpty(1, message.errorMessage);
     const start = writer.begin(2);
     writer.textUnlessEmpty(3, message.id);
+    writeParameters(writer, 4, message.parameters);
     writer.end(start);
   } else {
     const start = writer.begin(2);

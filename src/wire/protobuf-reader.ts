@@ -60,9 +60,9 @@ export class ProtobufReader {
     return this.#field;
   }
 
-  /** The field is a group: `skip` reads all fields within it, however many there are. */
-  get isGroup(): boolean {
-    return this.#wireType === WireType.GROUP_START;
+  /** Of the field that `next` moved to. `skip` reads all fields within a group, however many there are. */
+  get wireType(): number {
+    return this.#wireType;
   }
 
   /** Skips the value of a field. Returns its wire type. */

@@ -1,5 +1,6 @@
 import { WireError } from './limits.ts';
 import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
+import { WireType } from './wire-type.ts';
 
 /** `ModelRepositoryParameter`: the last kind that came, or none. */
 export interface RepositoryParameter {
@@ -105,7 +106,8 @@ class RequestReader {
   }
 
   #skip(): void {
-    if (this.#reader.isGroup) throw this.#reader.malformed('a group, which no field of this message is');
+    if (this.#reader.wireType === WireType.GROUP_START)
+      throw this.#reader.malformed('a group, which no field of this message is');
     this.#reader.skip();
   }
 

@@ -15,7 +15,7 @@ export type Message = Record<string, any>;
 
 export type UnaryHandler = (call: ServerUnaryCall<Message, Message>, reply: sendUnaryData<Message>) => void;
 
-const SERVICE = loadSync(fileURLToPath(new URL('../../proto/inference.proto', import.meta.url)), {
+export const SERVICE = loadSync(fileURLToPath(new URL('../../proto/inference.proto', import.meta.url)), {
   keepCase: true,
   longs: Number,
   enums: String,

@@ -178,9 +178,11 @@ describe('a call that fails', () => {
     expect(error).toMatchObject({
       code: 5,
       status: 'NOT_FOUND',
-      message: "Request for unknown model: 'm' is not found",
+      message: "[NOT_FOUND] m: Request for unknown model: 'm' is not found",
+      details: "Request for unknown model: 'm' is not found",
+      retryable: false,
       model: 'm',
-      retryPushbackMs: undefined,
+      pushbackMs: undefined,
     });
     expect(client.connected).toBe(true);
   });
@@ -194,7 +196,7 @@ describe('a call that fails', () => {
     const trailer = new Metadata();
     trailer.set('grpc-retry-pushback-ms', text);
     await serve({ ModelInfer: fail(status.RESOURCE_EXHAUSTED, 'queue full', trailer) });
-    expect((await rejectionOf(client.infer('m', {}))).retryPushbackMs).toBe(expected);
+    expect((await rejectionOf(client.infer('m', {}))).pushbackMs).toBe(expected);
   });
 
   test('is INTERNAL where the answer is no message', async () => {
@@ -383,7 +385,7 @@ describe('stream', () => {
     await serve({ ModelStreamInfer: echoStream });
     const answers: unknown[] = [];
     for await (const answer of client.stream([request('1'), request('2', 'bad'), request('3')])) {
-      answers.push(answer.kind === 'result' ? answer.result.output('x', 'FP32').data[0] : answer.error.message);
+      answers.push(answer.kind === 'result' ? answer.result.output('x', 'FP32').data[0] : answer.error.details);
     }
     expect(answers).toEqual([1, 'no such model', 3]);
   });
@@ -443,7 +445,7 @@ describe('stream', () => {
       ModelStreamInfer: (call: StreamCall) => call.emit('error', { code: status.UNAVAILABLE, details: 'draining' }),
     });
     const failure = await rejectionOf(client.stream([]).next());
-    expect(failure).toMatchObject({ status: 'UNAVAILABLE', message: 'draining' });
+    expect(failure).toMatchObject({ status: 'UNAVAILABLE', message: '[UNAVAILABLE] draining', retryable: true });
   });
 
   test('rejects with what the source of requests throws', async () => {

@@ -66,7 +66,7 @@ describe.each(MODELS)('an element of the input $name of $model', ({ model, name 
     }
     const answers: string[] = [];
     for await (const answer of client.stream(requests())) {
-      answers.push(answer.kind === 'error' ? `${answer.id}: ${answer.error.message}` : answer.id);
+      answers.push(answer.kind === 'error' ? `${answer.id}: ${answer.error.details}` : answer.id);
     }
     expect(answers).toEqual([expect.stringMatching(expected), 'good']);
   });

@@ -89,7 +89,7 @@ async function judge(each: OnnxCase, client: InferenceClient): Promise<Verdict> 
     metadata = await client.modelMetadata(each.name);
   } catch (error) {
     if (error instanceof InferenceError && error.status === 'UNAVAILABLE')
-      return { kind: 'refused', reason: error.message };
+      return { kind: 'refused', reason: error.details };
     throw error;
   }
   try {

@@ -40,13 +40,13 @@ describe('more calls at once than a model can answer in time are refused', () =>
       Array.from({ length: CALLS }, () => caller.infer('busy', inputs, { deadlineMs })),
     );
     const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
-    const refused = errors.filter(({ message }) => BY_DEADLINE.test(message) || BY_OBJECTIVE.test(message));
+    const refused = errors.filter(({ details }) => BY_DEADLINE.test(details) || BY_OBJECTIVE.test(details));
     expect(refused.length).toBeGreaterThan(CALLS / 2);
     for (const error of refused) {
       expect(error).toBeInstanceOf(InferenceError);
       if (!hasStatus) continue;
       expect(error.status).toBe('RESOURCE_EXHAUSTED');
-      expect(error.retryPushbackMs).toBeGreaterThanOrEqual(10);
+      expect(error.pushbackMs).toBeGreaterThanOrEqual(10);
     }
     expect((await refusals()) - before).toBe(refused.length);
   });

@@ -59,8 +59,8 @@ describe('levels of priority', () => {
     }
     const refusal = await failureOf(ask(client, 2, answered, { priority: 3 }));
     expect(refusal.status).toBe('RESOURCE_EXHAUSTED');
-    expect(refusal.message).toBe('Exceeds maximum queue size: 2 requests of priority 3 wait (max_queue_size)');
-    expect(refusal.retryPushbackMs).toBeGreaterThanOrEqual(10);
+    expect(refusal.details).toBe('Exceeds maximum queue size: 2 requests of priority 3 wait (max_queue_size)');
+    expect(refusal.pushbackMs).toBeGreaterThanOrEqual(10);
     asked.push(ask(client, 3, answered, { priority: 2 }));
     await untilHeld(fixture.server, 3, 1);
     await stall.end();

@@ -28,13 +28,13 @@ describe('with a tenant key', () => {
         refused.push(error),
       );
     }
-    for (const { status, message, retryPushbackMs } of refused) {
+    for (const { status, details, pushbackMs } of refused) {
       expect(status).toBe('RESOURCE_EXHAUSTED');
-      expect(message).toBe(
+      expect(details).toBe(
         'callers without a share of their own (x-tenant) may send 1 requests a second, and 3 at once: try again later',
       );
-      expect(retryPushbackMs).toBeGreaterThan(0);
-      expect(retryPushbackMs).toBeLessThanOrEqual(1_250);
+      expect(pushbackMs).toBeGreaterThan(0);
+      expect(pushbackMs).toBeLessThanOrEqual(1_250);
     }
     for (let count = 0; count < 30; count++) await infer('gold');
     const metrics = await readMetrics(fixture.server);

@@ -69,7 +69,7 @@ function fileOf(repository: Repository): string {
 async function refusal(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => 'it was not refused',
-    (error) => `${error.status}: ${error.message}`,
+    (error) => `${error.status}: ${error.details}`,
   );
 }
 

@@ -94,7 +94,7 @@ describe('while the instance is busy', () => {
     const failure = await failureOf(call);
     const waitedMs = performance.now() - askedAt;
     expect(failure.status).toBe('DEADLINE_EXCEEDED');
-    expect(failure.message).toBe('the deadline passed before the request was answered');
+    expect(failure.details).toBe('the deadline passed before the request was answered');
     expect(await refusalsFor('deadline_exceeded')).toBe(before + 1);
     expect(waitedMs).toBeGreaterThan(95);
     expect(await stall.end()).toBe(-1);
@@ -213,8 +213,8 @@ describe('a model that is known to be slow', () => {
       { timeout: 20_000, interval: 5 },
     );
     expect(refused.status).toBe('RESOURCE_EXHAUSTED');
-    expect(refused.message).toMatch(/^cannot be answered in time: the fastest run so far took \d+ ms, /);
-    expect(refused.retryPushbackMs).toBe(-1);
+    expect(refused.details).toMatch(/^cannot be answered in time: the fastest run so far took \d+ ms, /);
+    expect(refused.pushbackMs).toBe(-1);
     await answered();
     expect(await runsOf('slow')).toBe(runs + 20);
   });
@@ -223,13 +223,13 @@ describe('a model that is known to be slow', () => {
     const answers = Array.from({ length: 40 }, (_, value) => ask(value, { deadlineMs: runMs * 5 }));
     const outcomes = await Promise.allSettled(answers);
     const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
-    const refusals = failures.filter(({ message }) =>
-      /^cannot be answered in time: about \d+ ms of work go/.test(message),
+    const refusals = failures.filter(({ details }) =>
+      /^cannot be answered in time: about \d+ ms of work go/.test(details),
     );
     expect(refusals.length).toBeGreaterThan(0);
-    for (const { status, retryPushbackMs } of refusals) {
+    for (const { status, pushbackMs } of refusals) {
       expect(status).toBe('RESOURCE_EXHAUSTED');
-      expect(retryPushbackMs).toBeGreaterThan(runMs);
+      expect(pushbackMs).toBeGreaterThan(runMs);
     }
     await untilHeld(server, 0, 0);
   });

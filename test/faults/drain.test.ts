@@ -221,7 +221,7 @@ test.each(DOORS)(
     using caller = connect(addresses);
     // Ten batches, each of half a second.
     const outcomes = Array.from({ length: 80 }, (_, value) =>
-      askThrough(caller, value, HALF_A_SECOND).catch((error: { status: string; message: string }) => error),
+      askThrough(caller, value, HALF_A_SECOND).catch((error: { status: string; details: string }) => error),
     );
     await untilTaken(addresses, 80);
     const toldAt = performance.now();
@@ -234,9 +234,9 @@ test.each(DOORS)(
     const refused = settled.filter((outcome) => typeof outcome !== 'number');
     // Two batches of the ten, at least: how many ran in time depends on the machine.
     expect(refused.length).toBeGreaterThanOrEqual(16);
-    for (const { status, message } of refused) {
+    for (const { status, details } of refused) {
       if (hasStatus) expect(status).toBe('UNAVAILABLE');
-      expect(message).toMatch(/^the server end/);
+      expect(details).toMatch(/^the server end/);
     }
     for (const [value, outcome] of settled.entries()) if (typeof outcome === 'number') expect(outcome).toBe(value);
   },
@@ -249,13 +249,13 @@ test.each(DOORS)('a runner that hangs does not outlive the drain: $name', async 
   const [runner = Number.NaN] = server.runnerPids();
   using caller = connect(addresses);
   process.kill(runner, 'SIGSTOP');
-  const outcome = askThrough(caller, 1, 1).catch((error: { status: string; message: string }) => error);
+  const outcome = askThrough(caller, 1, 1).catch((error: { status: string; details: string }) => error);
   await untilTaken(addresses, 1);
   server.kill('SIGTERM');
   await expectGone(server);
   expect(await outcome).toMatchObject({
     ...(hasStatus && { status: 'UNAVAILABLE' }),
-    message: expect.stringMatching(/^the server end/),
+    details: expect.stringMatching(/^the server end/),
   });
 });
 

@@ -72,8 +72,8 @@ describe('a repository with one intact model and several broken ones', () => {
     expect(await client.modelReady(name)).toBe(false);
     const failure = await failureOf(client.infer(name, loopInputs(1)));
     expect(failure.status).toBe('UNAVAILABLE');
-    expect(failure.message).toMatch(new RegExp(`^model '${name}'( version 1)? is not at ready state: `));
-    expect(failure.message).toMatch(reason);
+    expect(failure.details).toMatch(new RegExp(`^model '${name}'( version 1)? is not at ready state: `));
+    expect(failure.details).toMatch(reason);
   });
 
   test('nothing else is reported, and the whole model serves', async () => {

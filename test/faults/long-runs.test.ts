@@ -111,7 +111,7 @@ describe('a run of seconds, where 200 took a millisecond each', () => {
     await using loop = await loopServer({ maxRunMs: 1_000 });
     const failure = await failureOf(loop.client.infer('loop', loopInputs(7, ENDLESS), { id: 'too long', ...PATIENT }));
     expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-    expect(failure.message).toContain('1000 ms that tensorgate.max_run_ms allows');
+    expect(failure.details).toContain('1000 ms that tensorgate.max_run_ms allows');
     expect(await askLoop(loop.client, 2, PATIENT)).toBe(2);
     expect([await loop.batches('overran'), await loop.batches('timed_out')]).toEqual([1, 0]);
     expect(await loop.stopped()).toMatchObject([

@@ -90,12 +90,12 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
         const before = usedBytes();
         const failure = await failureOf(client.infer('wide', row(kib, 1)));
         expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-        expect(failure.message).toMatch(
+        expect(failure.details).toMatch(
           new RegExp(
             `^the server has no room for this request: its tensors need \\d+ bytes in '${small}' \\(mailboxDirectory\\), which has 1048576`,
           ),
         );
-        expect(failure.retryPushbackMs).toBeUndefined();
+        expect(failure.pushbackMs).toBeUndefined();
         expect(usedBytes()).toBeLessThanOrEqual(before);
         // The model itself goes on, and so does its neighbour in the directory.
         for (const model of ['wide', 'other']) {
@@ -161,10 +161,10 @@ describe.skipIf(mounted.status !== 0)('a mailbox directory of 1 MiB', () => {
     fs.writeFileSync(filler, new Uint8Array(900 * 1024));
     const failure = await failureOf(client.infer('wide', row(100, 1)));
     expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-    expect(failure.message).toMatch(
+    expect(failure.details).toMatch(
       /^the server has no room .* need \d+ bytes in '.*' .*, where \d+ of 1048576 are free now$/,
     );
-    expect(failure.retryPushbackMs).toBeGreaterThan(0);
+    expect(failure.pushbackMs).toBeGreaterThan(0);
     expect((await client.infer('wide', row(10, 1))).output('output', 'FP32').data).toHaveLength(2_560);
     fs.rmSync(filler);
     expect((await client.infer('wide', row(400, 1))).output('output', 'FP32').data).toHaveLength(102_400);

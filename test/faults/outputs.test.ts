@@ -44,10 +44,10 @@ describe('outputs beyond the bound', () => {
       // 400 MB.
       const failure = await failureOf(client.infer('zeros', shape(10_000n, 10_000n)));
       expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-      expect(failure.message).toBe(
+      expect(failure.details).toBe(
         "output 'values' of shape [10000,10000] has 400000000 bytes: the outputs of a request may have 8388608 (maxOutputBytes)",
       );
-      expect(failure.retryPushbackMs).toBeUndefined();
+      expect(failure.pushbackMs).toBeUndefined();
     }
     expect(peakOf(server.pid) - gatewayBefore).toBeLessThan(64 * MIB);
     await vi.waitUntil(
@@ -67,7 +67,7 @@ describe('outputs beyond the bound', () => {
       const [rows, columns] = round % 2 === 0 ? [2n ** 40n, 1n] : [100n, 100n];
       const failure = await failureOf(client.infer('zeros', shape(rows, columns)));
       expect(failure.status).toBe('RESOURCE_EXHAUSTED');
-      if (round % 2 === 0) expect(failure.message).toMatch(/^the model found too little memory for this request/);
+      if (round % 2 === 0) expect(failure.details).toMatch(/^the model found too little memory for this request/);
     }
     const metrics = await readMetrics(server);
     expect(metrics('tensorgate_requests_total', { model: 'zeros', reason: 'limit_exceeded' })).toBe(12);

@@ -90,11 +90,11 @@ describe('while the instance is busy', () => {
     for (const beyond of [1, 5, 40]) {
       const refusals = await overload(server, client, 8 + beyond);
       expect(refusals).toHaveLength(beyond);
-      for (const { status, message, retryPushbackMs } of refusals) {
+      for (const { status, details, pushbackMs } of refusals) {
         expect(status).toBe('RESOURCE_EXHAUSTED');
-        expect(message).toBe('Exceeds maximum queue size: 8 requests wait (max_queue_size)');
-        expect(retryPushbackMs).toBeGreaterThanOrEqual(10);
-        expect(retryPushbackMs).toBeLessThan(10_000);
+        expect(details).toBe('Exceeds maximum queue size: 8 requests wait (max_queue_size)');
+        expect(pushbackMs).toBeGreaterThanOrEqual(10);
+        expect(pushbackMs).toBeLessThan(10_000);
       }
       await expectQuiet(server);
     }
@@ -109,10 +109,10 @@ describe('while the instance is busy', () => {
     using client = new InferenceClient(server.grpc, PATIENT);
     const refusals = await overload(server, client, 5 + 3);
     expect(refusals).toHaveLength(3);
-    for (const { status, message, retryPushbackMs } of refusals) {
+    for (const { status, details, pushbackMs } of refusals) {
       expect(status).toBe('RESOURCE_EXHAUSTED');
-      expect(message).toMatch(/60 of 60 bytes wait, 12 more do not fit \(max_queue_bytes\)$/);
-      expect(retryPushbackMs).toBeGreaterThanOrEqual(10);
+      expect(details).toMatch(/60 of 60 bytes wait, 12 more do not fit \(max_queue_bytes\)$/);
+      expect(pushbackMs).toBeGreaterThanOrEqual(10);
     }
     await expectQuiet(server);
   });
@@ -125,12 +125,12 @@ describe('while the instance is busy', () => {
     // A request is a message of about 70 bytes.
     expect(100 - refusals.length).toBeGreaterThan(5);
     expect(100 - refusals.length).toBeLessThan(20);
-    for (const { status, message, retryPushbackMs } of refusals) {
+    for (const { status, details, pushbackMs } of refusals) {
       expect(status).toBe('RESOURCE_EXHAUSTED');
-      expect(message).toMatch(
+      expect(details).toMatch(
         /^the server holds \d+ of 1000 bytes \(maxInFlightBytes\): \d+ more of this request do not fit$/,
       );
-      expect(retryPushbackMs).toBeGreaterThanOrEqual(50);
+      expect(pushbackMs).toBeGreaterThanOrEqual(50);
     }
     await expectQuiet(server);
     // One that would never fit is refused also when nothing is there.
@@ -167,8 +167,8 @@ test('in a flood of five times what can be done each call is answered rightly, o
         }
         refused++;
         expect(refusal.status).toBe('RESOURCE_EXHAUSTED');
-        expect(refusal.retryPushbackMs).toBeGreaterThan(0);
-        await sleep(refusal.retryPushbackMs);
+        expect(refusal.pushbackMs).toBeGreaterThan(0);
+        await sleep(refusal.pushbackMs);
       }
     };
     await Promise.all(Array.from({ length: callers }, call));

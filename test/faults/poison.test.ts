@@ -42,9 +42,9 @@ describe.each(DOORS)('over $name, a row that the model refuses', ({ connect, has
       );
       const failure = await failureOf(calls[bad] ?? Promise.resolve());
       if (hasStatus) expect(failure.status).toBe('INVALID_ARGUMENT');
-      expect(failure.message).toMatch(/^the model refused this input: .*indices element out of data bounds/);
+      expect(failure.details).toMatch(/^the model refused this input: .*indices element out of data bounds/);
       // The text names the value that the caller sent, and nothing of how this server is built.
-      expect(failure.message).not.toMatch(/\.cc|\/|0x/);
+      expect(failure.details).not.toMatch(/\.cc|\/|0x/);
       await Promise.all(calls.filter((_, row) => row !== bad));
     }
 
@@ -90,10 +90,10 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     await killWhile(server, 7, 1);
     const failure = await poison;
     if (hasStatus) expect(failure.status).toBe('INTERNAL');
-    expect(failure.message).toBe(
+    expect(failure.details).toBe(
       "the model's process ended twice while it ran this request by itself (killed by SIGSEGV)",
     );
-    expect(failure.retryPushbackMs).toBeUndefined();
+    expect(failure.pushbackMs).toBeUndefined();
     expect(await Promise.all(neighbours)).toEqual([0, 1, 2, 3, 4, 5, 6]);
     const metrics = await readMetrics(server);
     expect(metrics('tensorgate_requests_total', { model: 'loop', reason: 'runner_killed_twice' })).toBe(1);
@@ -129,18 +129,18 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     expect(states).toEqual([0, 0, 0, 0, 0]);
     const failures = await Promise.all(poisons);
     if (hasStatus) expect(failures.map(({ status }) => status)).toEqual(['INTERNAL', 'INTERNAL', 'UNAVAILABLE']);
-    expect(failures.map(({ message }) => /ended twice/.test(message))).toEqual([true, true, false]);
+    expect(failures.map(({ details }) => /ended twice/.test(details))).toEqual([true, true, false]);
     expect((await readMetrics(server))('tensorgate_breaker_state', { model: 'loop' })).toBe(2);
 
     const refusedAt = performance.now();
     const refusal = await failureOf(askLoop(client, 6));
     expect(performance.now() - refusedAt).toBeLessThan(500);
     if (hasStatus) expect(refusal.status).toBe('UNAVAILABLE');
-    expect(refusal.message).toMatch(
+    expect(refusal.details).toMatch(
       /^model 'loop' version 1 failed repeatedly and is given a pause: .*try another replica/,
     );
     // A stream has no trailers for one answer; REST says whole seconds.
-    const pushbackMs = refusal.retryPushbackMs ?? 5_000 * 1.25;
+    const pushbackMs = refusal.pushbackMs ?? 5_000 * 1.25;
     expect(pushbackMs).toBeGreaterThan(1_000);
     expect(pushbackMs).toBeLessThanOrEqual(name === 'REST' ? 7_000 : 5_000 * 1.25);
 

@@ -120,12 +120,12 @@ describe.each(SHORTAGES)('$name', ({ isPossible, start: startWith }) => {
       for (const model of ['loop', 'other']) {
         const refusal = await vi.waitUntil(async () => {
           const failure = await failureOf(client.infer(model, loopInputs(2), { deadlineMs: 100 }));
-          return /restarting: attempt ([3-9]|\d\d)/.test(failure.message) ? failure : undefined;
+          return /restarting: attempt ([3-9]|\d\d)/.test(failure.details) ? failure : undefined;
         }, PATIENCE);
         expect(refusal.status).toBe('UNAVAILABLE');
-        expect(refusal.message).toMatch(new RegExp(`^model '${model}' version 1 is not at ready state: restarting: `));
-        expect(refusal.message).toMatch(reason);
-        expect(refusal.retryPushbackMs).toBeGreaterThan(0);
+        expect(refusal.details).toMatch(new RegExp(`^model '${model}' version 1 is not at ready state: restarting: `));
+        expect(refusal.details).toMatch(reason);
+        expect(refusal.pushbackMs).toBeGreaterThan(0);
       }
       expect(server.runnerPids()).toEqual([]);
       expect(await stock.call('ServerLive')).toEqual({ live: true });

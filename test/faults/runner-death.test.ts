@@ -145,7 +145,7 @@ describe('a runner that cannot be replaced', () => {
     expect(await client.modelReady('loop')).toBe(false);
     const failure = await failureOf(askLoop(client, 1));
     expect(failure.status).toBe('UNAVAILABLE');
-    expect(failure.message).toMatch(/^model 'loop' version 1 is not at ready state: .*model\.onnx/);
+    expect(failure.details).toMatch(/^model 'loop' version 1 is not at ready state: .*model\.onnx/);
     const inputs = { a: tensor.fp32([1, 2], [1, 2]), b: tensor.fp32([3, 4], [1, 2]) };
     expect((await client.infer('neighbour', inputs)).output('sum', 'FP32').data).toEqual(Float32Array.of(4, 6));
     fs.renameSync(`${file}.away`, file);
@@ -182,8 +182,8 @@ describe('a runner that cannot be replaced', () => {
       // One that has no time to wait is refused at once, with the time until the next start.
       const refusal = await failureOf(askLoop(client, 1, { deadlineMs: 100 }));
       expect(refusal.status).toBe('UNAVAILABLE');
-      expect(refusal.message).toMatch(/^model 'loop' version 1 is not at ready state: restarting: /);
-      expect(refusal.retryPushbackMs).toBeGreaterThan(0);
+      expect(refusal.details).toMatch(/^model 'loop' version 1 is not at ready state: restarting: /);
+      expect(refusal.pushbackMs).toBeGreaterThan(0);
     } finally {
       clearInterval(killing);
     }

@@ -168,7 +168,7 @@ export class RestCaller implements Caller {
     if (code === 200) return resultOf(answer);
     throw new InferenceError(STATUS_OF_HTTP[code] ?? status.UNKNOWN, answer.error, {
       model,
-      retryPushbackMs: retryAfter === undefined ? undefined : Number(retryAfter) * 1_000,
+      pushbackMs: retryAfter === undefined ? undefined : Number(retryAfter) * 1_000,
     });
   }
 

@@ -188,7 +188,7 @@ describe('stream messages', () => {
   test('an error carries the id of its request in an otherwise empty answer', () => {
     fc.assert(
       fc.property(text, text, (errorMessage, id) => {
-        const encoded = Buffer.concat(encodeStreamResponse({ errorMessage, id }));
+        const encoded = Buffer.concat(encodeStreamResponse({ errorMessage, id, parameters: NO_PARAMETERS }));
         expect(decodeReference('ModelStreamInferResponse', encoded)).toMatchObject({
           errorMessage,
           inferResponse: { id },

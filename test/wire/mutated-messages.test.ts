@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-
 import { BytesTensorError, decodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
+import { NO_PARAMETERS } from '../../src/wire/infer-parameter.ts';
 import { encodeInferRequest, type InferRequest } from '../../src/wire/infer-request.ts';
 import {
   decodeInferResponse,
@@ -192,7 +192,7 @@ function responseCorpus(): Uint8Array[] {
     return [
       answer,
       encodeStreamResponse({ response: answer }),
-      encodeStreamResponse({ errorMessage: 'no', id: 'r' }),
+      encodeStreamResponse({ errorMessage: 'no', id: 'r', parameters: NO_PARAMETERS }),
     ].map((chunks) => Buffer.concat(chunks));
   });
 }
