@@ -106,13 +106,20 @@ export class InferError extends Untraced {
   override readonly cause: unknown;
   readonly reason: Reason;
   readonly pushback: Pushback | undefined;
+  /** The field of the request that is rejected, such as `inputs['x'].shape`. */
+  readonly field: string | undefined;
 
-  constructor(reason: Reason, message: string, options: { cause?: unknown; pushback?: Pushback } = {}) {
+  constructor(
+    reason: Reason,
+    message: string,
+    options: { cause?: unknown; pushback?: Pushback; field?: string | undefined } = {},
+  ) {
     super();
     this.message = message;
     this.cause = options.cause;
     this.reason = reason;
     this.pushback = options.pushback;
+    this.field = options.field;
   }
 
   get status(): StatusCode {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type AnswerEnd, AnswerHeaders } from '../../src/gateway/accept/grpc/answer-headers.ts';
 import { listenHttp2 } from '../../src/gateway/accept/grpc/http2-transport.ts';
-import { Status } from '../../src/gateway/errors.ts';
+import { InferError, Status } from '../../src/gateway/errors.ts';
 import { HpackDecoder } from '../../src/http2/hpack-decoder.ts';
 import type { RequestHead } from '../../src/http2/request-head.ts';
 import { TRANSPORT_OPTIONS } from '../support/transport-options.ts';
@@ -149,7 +149,8 @@ describe('the encoder', () => {
           const head = step.answer === 'trailers-only' ? [] : [headers.head()];
           // Its bytes change with the next block.
           blocks.push([...head, Buffer.from(headers.trailers(end, step.answer === 'trailers-only', MAX_LIST))]);
-          const wait = end.pushback === 'never' ? -1 : end.pushback;
+          const { pushback } = end.failure ?? {};
+          const wait = pushback === 'never' ? -1 : pushback;
           expected.push(`${end.code} ${encodeURIComponent(end.text)} ${end.trailers?.['x-more'] ?? ''} ${wait}`);
         }
         expect(await readByNode(blocks)).toEqual(expected);
@@ -179,14 +180,17 @@ describe('the encoder', () => {
   });
 });
 
+const FULL = new InferError('queue_full', ' full ', { pushback: 4_812 });
+const HOPELESS = new InferError('deadline_too_short', '', { pushback: 'never' });
+
 const END_OF = {
   ok: { code: Status.OK, text: '' },
   'trailers-only': { code: Status.OK, text: '' },
   fail: { code: Status.INTERNAL, text: 'it is 100 % broken: größer' },
   details: { code: Status.OK, text: '', trailers: { 'x-more': 'more of it' } },
   others: { code: Status.OK, text: '', trailers: { 'x-more': 'something else' } },
-  refused: { code: Status.RESOURCE_EXHAUSTED, text: ' full ', trailers: { 'x-more': 'load' }, pushback: 4_812 },
-  forbidden: { code: Status.RESOURCE_EXHAUSTED, text: '', pushback: 'never' },
+  refused: { code: Status.RESOURCE_EXHAUSTED, text: ' full ', trailers: { 'x-more': 'load' }, failure: FULL },
+  forbidden: { code: Status.RESOURCE_EXHAUSTED, text: '', failure: HOPELESS },
 } as const satisfies Record<string, AnswerEnd>;
 
 /** Sends requests with this metadata from one session of Node's, and returns what the handler saw. */

@@ -1,9 +1,10 @@
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import type { WayBack } from '../../http2/way-back.ts';
-import { boundedText, InferError, type Pushback, Status, type StatusCode } from '../errors.ts';
+import { boundedText, InferError, Status, type StatusCode } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import type { Call, CancelReason, Deadline, StreamingCall, Trailers, UnaryCall } from './call.ts';
 import { publishEnd, publishStart } from './call-events.ts';
+import { DETAILS_TRAILER, encodeErrorDetails } from './error-details.ts';
 import { failWith, PUSHBACK_TRAILER, pushbackValue } from './failure.ts';
 import { DEFAULT_DEADLINE_KEY } from './grpc-js-http2.ts';
 import { MessageParts } from './message-parts.ts';
@@ -64,7 +65,7 @@ export abstract class GrpcJsCall implements Call {
   }
 
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
-    const status = statusOf(code, boundedText(text), trailers, failure?.pushback);
+    const status = statusOf(code, boundedText(text), trailers, failure);
     if (this.conclude(code, status.details, failure)) this.sendStatus(status);
   }
 
@@ -85,7 +86,7 @@ export abstract class GrpcJsCall implements Call {
   abandon(): void {
     if (this.#ended) return;
     const failure = new InferError('draining', 'the server ended before it could answer');
-    this.sendStatus({ code: failure.status, details: failure.message });
+    this.sendStatus(statusOf(failure.status, failure.message, undefined, failure));
     this.#cancel('connection', failure);
   }
 
@@ -206,11 +207,14 @@ function statusOf(
   code: StatusCode,
   details: string,
   trailers: Trailers | undefined,
-  pushback: Pushback | undefined,
+  failure: InferError | undefined,
 ): StatusObject {
-  if (trailers === undefined && pushback === undefined) return { code, details };
+  if (trailers === undefined && failure === undefined) return { code, details };
   const metadata = metadataOf(trailers ?? {});
-  if (pushback !== undefined) metadata.set(PUSHBACK_TRAILER, pushbackValue(pushback));
+  if (failure !== undefined) {
+    metadata.set(DETAILS_TRAILER, Buffer.from(encodeErrorDetails(failure, details)));
+    if (failure.pushback !== undefined) metadata.set(PUSHBACK_TRAILER, pushbackValue(failure.pushback));
+  }
   return { code, details, metadata };
 }
 

@@ -10,6 +10,7 @@ import { WireError } from '../../wire/limits.ts';
 import { DATATYPE_BYTES, elementCount, isDatatype } from '../../wire/tensor.ts';
 import { TypedContentsError, TypedContentsReading } from '../../wire/typed-contents.ts';
 import { InferError } from '../errors.ts';
+import { inputField } from './input-field.ts';
 
 /** The input in raw form, of exactly the bytes that its shape says, at once. @throws InferError */
 export function readInput(input: InferInput, raw: Uint8Array | undefined, model: string): Uint8Array {
@@ -46,7 +47,9 @@ export class InputReading {
     if (raw !== undefined) this.#take(raw);
     else if (contents !== undefined) this.#typed = new TypedContentsReading(contents, datatype, elements);
     else if (elements > 0)
-      throw invalid(`unable to find data for input tensor '${name}' for model '${model}' in request.`);
+      throw invalid(`unable to find data for input tensor '${name}' for model '${model}' in request.`, {
+        field: inputField(name),
+      });
   }
 
   /** Valid after the last slice. */
@@ -84,17 +87,21 @@ export class InputReading {
     else if (value.byteLength !== this.#elements * size) {
       throw invalid(
         `input byte size mismatch for ${this.#subject}. Expected ${this.#elements * size}, got ${value.byteLength}`,
+        this.#subject,
       );
     } else if (datatype === 'BOOL') this.#check = new BooleansCheck(value, this.#subject);
     this.#value = value;
   }
 
-  get #subject(): string {
-    return `input '${this.#input.name}' for model '${this.#model}'`;
+  get #subject(): Subject {
+    return new Subject(this.#input.name, this.#model);
   }
 
   #miscounted(got: number | string): InferError {
-    return invalid(`unexpected number of elements for ${this.#subject}. Expected ${this.#elements}, got ${got}`);
+    return invalid(
+      `unexpected number of elements for ${this.#subject}. Expected ${this.#elements}, got ${got}`,
+      this.#subject,
+    );
   }
 
   #refusalOf(error: unknown): unknown {
@@ -109,12 +116,14 @@ export class InputReading {
       case 'wrong_field':
         return invalid(
           `unexpected explicit tensor data for input tensor '${name}' for model '${this.#model}' of type '${problem.datatype}', expected datatype '${datatype}'`,
+          this.#subject,
         );
       case 'count':
         return this.#miscounted(problem.got);
       case 'range':
         return invalid(
           `value ${problem.value} of element ${problem.index} of ${this.#subject} is out of range for ${datatype}`,
+          this.#subject,
         );
     }
   }
@@ -122,8 +131,23 @@ export class InputReading {
 
 const NOTHING = new Uint8Array(0);
 
-function invalid(text: string): InferError {
-  return new InferError('invalid_request', text);
+/** The input that a refusal is about. */
+class Subject {
+  readonly field: string;
+  readonly #text: string;
+
+  constructor(name: string, model: string) {
+    this.field = inputField(name, 'contents');
+    this.#text = `input '${name}' for model '${model}'`;
+  }
+
+  toString(): string {
+    return this.#text;
+  }
+}
+
+function invalid(text: string, { field }: Pick<Subject, 'field'>): InferError {
+  return new InferError('invalid_request', text, { field });
 }
 
 /** Bytes that are looked at in the time of one element. */
@@ -132,10 +156,10 @@ const BYTES_OF_AN_ELEMENT = 16;
 /** ONNX Runtime takes any byte for a truth value, and its kernels rely on 0 and 1. */
 class BooleansCheck {
   readonly #value: Uint8Array;
-  readonly #subject: string;
+  readonly #subject: Subject;
   #at = 0;
 
-  constructor(value: Uint8Array, subject: string) {
+  constructor(value: Uint8Array, subject: Subject) {
     this.#value = value;
     this.#subject = subject;
   }
@@ -145,7 +169,10 @@ class BooleansCheck {
     const end = Math.min(value.byteLength, this.#at + elements * BYTES_OF_AN_ELEMENT);
     for (let at = this.#at; at < end; at += 1) {
       if ((value[at] as number) > 1)
-        throw invalid(`value ${value[at]} of element ${at} of ${this.#subject} is no BOOL: expected 0 or 1`);
+        throw invalid(
+          `value ${value[at]} of element ${at} of ${this.#subject} is no BOOL: expected 0 or 1`,
+          this.#subject,
+        );
     }
     this.#at = end;
     return end === value.byteLength;
@@ -161,11 +188,11 @@ const SHORT_TEXT = 32;
 class StringsCheck {
   readonly #value: Uint8Array;
   readonly #expected: number;
-  readonly #subject: string;
+  readonly #subject: Subject;
   #at = 0;
   #count = 0;
 
-  constructor(value: Uint8Array, elements: number, subject: string) {
+  constructor(value: Uint8Array, elements: number, subject: Subject) {
     this.#value = value;
     this.#expected = elements;
     this.#subject = subject;
@@ -184,7 +211,10 @@ class StringsCheck {
     const isDone = this.#at >= value.byteLength;
     if (this.#count > this.#expected) throw this.#tooMany(isDone);
     if (isDone && this.#count < this.#expected)
-      throw invalid(`expected ${this.#expected} string elements for inference ${this.#subject}, got ${this.#count}`);
+      throw invalid(
+        `expected ${this.#expected} string elements for inference ${this.#subject}, got ${this.#count}`,
+        this.#subject,
+      );
     return isDone;
   }
 
@@ -192,7 +222,7 @@ class StringsCheck {
     try {
       return bytesElementEnd(this.#value, at);
     } catch (error) {
-      if (error instanceof BytesTensorError) throw invalid(`${this.#subject}: ${error.message}`);
+      if (error instanceof BytesTensorError) throw invalid(`${this.#subject}: ${error.message}`, this.#subject);
       throw error;
     }
   }
@@ -206,15 +236,22 @@ class StringsCheck {
     }
     const text = value.subarray(start, end);
     if (text.includes(0))
-      throw invalid(`element ${this.#count} of ${this.#subject} holds a NUL byte, which a string tensor cannot`);
+      throw invalid(
+        `element ${this.#count} of ${this.#subject} holds a NUL byte, which a string tensor cannot`,
+        this.#subject,
+      );
     if (!isUtf8(text))
-      throw invalid(`element ${this.#count} of ${this.#subject} is not valid UTF-8, which a string tensor must be`);
+      throw invalid(
+        `element ${this.#count} of ${this.#subject} is not valid UTF-8, which a string tensor must be`,
+        this.#subject,
+      );
   }
 
   #tooMany(areAll: boolean): InferError {
     const got = areAll ? this.#count : `${this.#count} or more`;
     return invalid(
       `unexpected number of string elements ${got} for inference ${this.#subject}, expecting ${this.#expected}`,
+      this.#subject,
     );
   }
 }

@@ -30,11 +30,13 @@ export function readTerms(parameters: InferParameters): RequestTerms {
       throw new InferError(
         'invalid_request',
         `parameter keys starting with 'triton_' are reserved for Triton usage. Only the following keys starting with 'triton_' are allowed: ${EMPTY_FINAL_RESPONSE}`,
+        { field: `parameters['${key}']` },
       );
     }
     if (!kinds.includes(parameter.kind)) {
       const expected = kinds.map((kind) => `${kind}_param`).join(' or ');
-      throw new InferError('invalid_request', `invalid value type for '${key}' parameter, expected ${expected}.`);
+      const text = `invalid value type for '${key}' parameter, expected ${expected}.`;
+      throw new InferError('invalid_request', text, { field: `parameters['${key}']` });
     }
   }
   const timeout = parameters.get('timeout');
@@ -49,7 +51,8 @@ function priorityOf(parameters: InferParameters): number {
   const priority = parameters.get('priority');
   if (priority?.kind !== 'int64' && priority?.kind !== 'uint64') return 0;
   if (priority.value < 0n) {
-    throw new InferError('invalid_request', "invalid value for 'priority', expected value >= 0.");
+    const text = "invalid value for 'priority', expected value >= 0.";
+    throw new InferError('invalid_request', text, { field: "parameters['priority']" });
   }
   return Number(priority.value);
 }

@@ -30,6 +30,7 @@ export function wantedOutputs(
       throw new InferError(
         'invalid_request',
         `unexpected inference output '${name}' for model '${model}', which gives [${known}]`,
+        { field: `outputs['${name}']` },
       );
     }
     refuseSharedMemory(name, parameters);
@@ -44,17 +45,19 @@ export function wantedOutputs(
 /** The datatypes whose elements have an order that the extension can print. */
 const UNORDERED = new Set(['BOOL', 'BYTES', 'FP16', 'BF16']);
 
-function classesOf({ parameters }: RequestedOutput, spec: OutputSpec): number {
+function classesOf({ name, parameters }: RequestedOutput, spec: OutputSpec): number {
+  const field = `outputs['${name}'].parameters['classification']`;
   const parameter = parameters.get('classification');
   if (parameter === undefined) return 0;
   if (parameter.kind !== 'int64') {
-    throw new InferError('invalid_request', "invalid value type for 'classification' parameter, expected int64_param");
+    const text = "invalid value type for 'classification' parameter, expected int64_param";
+    throw new InferError('invalid_request', text, { field });
   }
   if (parameter.value <= 0n)
-    throw new InferError('invalid_request', "invalid value for 'classification' parameter, expected >= 1");
+    throw new InferError('invalid_request', "invalid value for 'classification' parameter, expected >= 1", { field });
   if (UNORDERED.has(spec.datatype)) {
     const text = `class result not available for output '${spec.name}' due to unsupported type '${spec.datatype}'`;
-    throw new InferError('invalid_request', text);
+    throw new InferError('invalid_request', text, { field });
   }
   return parameter.value > 1_000_000n ? 1_000_000 : Number(parameter.value);
 }

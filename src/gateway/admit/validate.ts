@@ -9,6 +9,7 @@ import { InferError } from '../errors.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import { type ModelTensor, withRows } from '../repository/signature/row-axis.ts';
 import { axisOf, type BatchAxis, bucketKey, type InferTensors, rowSizeOf } from './infer-tensors.ts';
+import { inputField } from './input-field.ts';
 import { readInput } from './input-reading.ts';
 import { refuseSharedMemory } from './request-parameters.ts';
 
@@ -79,16 +80,25 @@ export function describe(request: InferRequest, signature: ModelSignature): Desc
       continue;
     }
     if (input === undefined)
-      throw invalid(`unable to find data for input tensor '${spec.name}' for model '${model}' in request.`);
+      throw invalid(
+        `unable to find data for input tensor '${spec.name}' for model '${model}' in request.`,
+        inputField(spec.name),
+      );
     checkDatatype(input, spec, model);
     checkShape(input, spec, model, axis);
     if (elementCount(input.shape) === undefined)
-      throw invalid(`input '${spec.name}' of model '${model}' has too many elements: [${input.shape}]`);
+      throw invalid(
+        `input '${spec.name}' of model '${model}' has too many elements: [${input.shape}]`,
+        inputField(spec.name, 'shape'),
+      );
     const rowAxis = spec.rowAxis ?? 0;
     if (axis === 'rows' && rowAxis !== 'shared') {
       const own = input.shape[rowAxis] ?? 0;
       if (rows !== undefined && own !== rows)
-        throw invalid(`input '${spec.name}' batch size does not match other inputs for '${model}'`);
+        throw invalid(
+          `input '${spec.name}' batch size does not match other inputs for '${model}'`,
+          inputField(spec.name, 'shape'),
+        );
       rows = own;
     }
     shapes.push(input.shape);
@@ -106,7 +116,7 @@ function checkRows(rows: number, { maxRows, requestRows }: Extract<Batching, { k
   const source =
     requestRows === undefined ? 'max_batch_size' : `max_batch_size is ${maxRows}, larger requests are split`;
   // Triton's text, up to the bracket.
-  throw invalid(`inference request batch-size must be <= ${most} for '${model}' (${source}), got ${rows}`);
+  throw invalid(`inference request batch-size must be <= ${most} for '${model}' (${source}), got ${rows}`, 'inputs');
 }
 
 /** Inputs that a request leaves out have as many rows as those that it brings. */
@@ -130,8 +140,8 @@ function defaultOf(spec: ModelTensor | undefined, shape: Shape = []): Uint8Array
   return rows === 1 ? value.data : Buffer.concat(Array.from({ length: rows }, () => value.data));
 }
 
-function invalid(text: string): InferError {
-  return new InferError('invalid_request', text);
+function invalid(text: string, field: string): InferError {
+  return new InferError('invalid_request', text, { field });
 }
 
 /** @returns as `Description.positions` */
@@ -144,7 +154,7 @@ function checkNames(
     return undefined;
   const names = positionsOf(given);
   const twice = given.find(({ name }, index) => names.get(name) !== index);
-  if (twice !== undefined) throw invalid(`input '${twice.name}' already exists in request`);
+  if (twice !== undefined) throw invalid(`input '${twice.name}' already exists in request`, inputField(twice.name));
   const known = positionsOf(wanted);
   const unknown = given.find(({ name }) => !known.has(name));
   if (given.length === wanted.length && unknown === undefined) return wanted.map(({ name }) => names.get(name) ?? -1);
@@ -152,6 +162,7 @@ function checkNames(
   if (fixed !== undefined) {
     throw invalid(
       `input '${fixed.name}' of model '${model}' keeps the default that the model has for it: leave the input out (a request can only bring an input with an initializer in the file, of at most 1 MiB, of a model with ir_version 4 or later)`,
+      inputField(fixed.name),
     );
   }
   const required = wanted.filter(({ default: value }) => value === undefined);
@@ -160,12 +171,14 @@ function checkNames(
   if (missing.length === 0 || given.length === wanted.length) {
     throw invalid(
       `unexpected inference input '${unknown?.name}' for model '${model}', which takes [${quoted(wanted)}]`,
+      inputField(unknown?.name ?? ''),
     );
   }
   const range = `number of inputs between ${required.length} and ${wanted.length}`;
   const expected = required.length === wanted.length ? `${wanted.length} inputs` : range;
   throw invalid(
     `expected ${expected} but got ${given.length} inputs for model '${model}'. Got input(s) [${quoted(given)}], but missing required input(s) [${quoted(missing)}]. Please provide all required input(s).`,
+    'inputs',
   );
 }
 
@@ -185,15 +198,20 @@ function checkRawContents({ inputs, rawInputContents, modelName }: InferRequest)
   if (typed !== undefined) {
     throw invalid(
       `contents field must not be specified when using raw_input_contents for '${typed.name}' for model '${modelName}'`,
+      inputField(typed.name, 'contents'),
     );
   }
   if (rawInputContents.length < inputs.length) {
     const without = inputs[rawInputContents.length]?.name;
-    throw invalid(`unable to find data for input tensor '${without}' for model '${modelName}' in request.`);
+    throw invalid(
+      `unable to find data for input tensor '${without}' for model '${modelName}' in request.`,
+      'raw_input_contents',
+    );
   }
   if (rawInputContents.length > inputs.length) {
     throw invalid(
       `the number of inputs (${inputs.length}) does not match the expected number of raw input contents (${rawInputContents.length}) for model '${modelName}'.`,
+      'raw_input_contents',
     );
   }
 }
@@ -202,27 +220,36 @@ function checkDatatype({ name, datatype }: InferInput, spec: TensorSpec, model: 
   if (datatype === spec.datatype) return;
   throw invalid(
     `inference input '${name}' data-type is '${datatype}', but model '${model}' expects '${spec.datatype}'`,
+    inputField(name, 'datatype'),
   );
 }
 
 function checkShape({ name, shape }: InferInput, spec: ModelTensor, model: string, axis: BatchAxis): void {
   const rowAxis = axis === 'whole' ? 'shared' : (spec.rowAxis ?? 0);
   if (rowAxis !== 'shared' && shape.length === 0) {
-    throw invalid(`input '${name}' has no shape but model requires batch dimension for '${model}'`);
+    throw invalid(
+      `input '${name}' has no shape but model requires batch dimension for '${model}'`,
+      inputField(name, 'shape'),
+    );
   }
   if (shape.includes(-1)) {
-    throw invalid(`All input dimensions should be specified for input '${name}' for model '${model}', got [${shape}]`);
+    throw invalid(
+      `All input dimensions should be specified for input '${name}' for model '${model}', got [${shape}]`,
+      inputField(name, 'shape'),
+    );
   }
   const sizes = shape.every((size) => size >= 0 && size <= MAX_AXIS);
   const fits = shape.length === spec.shape.length && spec.shape.every((size, at) => size === -1 || size === shape[at]);
   if (!sizes || !fits) {
     throw invalid(
       `unexpected shape for input '${name}' for model '${model}'. Expected [${spec.shape}], got [${shape}]`,
+      inputField(name, 'shape'),
     );
   }
   if (rowAxis !== 'shared' && shape[rowAxis] === 0) {
     throw invalid(
       `input '${name}' of model '${model}' has no rows: expected a batch size of at least 1, got [${shape}]`,
+      inputField(name, 'shape'),
     );
   }
 }

@@ -128,7 +128,7 @@ export class ModelTable {
     }
     if (!isVersionNumber(asked)) {
       const text = `failed to get model version from specified version string '${asked}', version should be an integral value > 0`;
-      throw new InferError('invalid_request', text);
+      throw new InferError('invalid_request', text, { field: 'model_version' });
     }
     const found = versions.find(({ ref }) => ref.version === asked);
     if (found === undefined) {

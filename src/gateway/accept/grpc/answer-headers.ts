@@ -3,17 +3,19 @@
 import { HpackEncoder, type RepeatedField } from '../../../http2/hpack-encoder.ts';
 import { STATIC_INDEX } from '../../../http2/hpack-table.ts';
 import type { ResponseHeaders } from '../../../http2/response-headers.ts';
-import { type Pushback, Status, type StatusCode } from '../../errors.ts';
+import { Status, type StatusCode } from '../../errors.ts';
 import type { Trailers } from '../call.ts';
+import type { DetailedError } from '../error-details.ts';
 import { PUSHBACK_TRAILER, pushbackValue } from '../failure.ts';
-import { fieldBytes, PUSHBACK_NAME, statusBlock } from './status-block.ts';
+import { detailedBlock, fieldBytes, PUSHBACK_NAME, statusBlock } from './status-block.ts';
 
 export interface AnswerEnd {
   readonly code: StatusCode;
   /** Bounded, well-formed. */
   readonly text: string;
   readonly trailers?: Trailers | undefined;
-  readonly pushback?: Pushback | undefined;
+  /** The error that the call ends with, whose details go with the status. */
+  readonly failure?: DetailedError | undefined;
 }
 
 const CONTENT_TYPE: RepeatedField = { name: STATIC_INDEX.CONTENT_TYPE, value: 'application/grpc' };
@@ -96,11 +98,14 @@ export class AnswerHeaders implements ResponseHeaders {
   }
 
   /** In one piece from parts that are encoded already: under overload most answers are failures. */
-  #failure({ code, text, trailers, pushback }: AnswerEnd, isTrailersOnly: boolean, maxListBytes: number): Buffer {
+  #failure({ code, text, trailers, failure }: AnswerEnd, isTrailersOnly: boolean, maxListBytes: number): Buffer {
+    const pushback = failure?.pushback;
     const wait = pushback === undefined ? '' : pushbackValue(pushback);
     const waitBytes = pushback === undefined ? 0 : fieldBytes(PUSHBACK_TRAILER, wait);
-    const status = statusBlock(code, text);
-    const room = maxListBytes - BARE_BYTES - waitBytes - status.listBytes;
+    const most = maxListBytes - BARE_BYTES - waitBytes;
+    const rich = failure === undefined ? undefined : detailedBlock(failure, text);
+    const status = rich !== undefined && rich.listBytes <= most ? rich : statusBlock(code, text);
+    const room = most - status.listBytes;
     const head = isTrailersOnly ? this.head() : this.#encoder.begun();
     const waitLength = pushback === undefined ? 0 : PUSHBACK_NAME.length + 1 + wait.length;
     const metadata = trailers === undefined || room < 0 ? NOTHING : this.#metadata(trailers, room);

@@ -13,7 +13,7 @@ export class GrpcRefusal implements Exchange {
   constructor(stream: GrpcStream, failure: InferError, trailers?: Trailers) {
     stream.exchange = this;
     const text = boundedText(failure.message);
-    stream.sendEnd({ code: failure.status, text, trailers, pushback: failure.pushback });
+    stream.sendEnd({ code: failure.status, text, trailers, failure });
   }
 
   look(): void {}

@@ -56,7 +56,7 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
     if (this.#ended || !this.#canSend(trailers)) return;
     const bounded = boundedText(text);
-    const end = { code, text: bounded, trailers, pushback: failure?.pushback, failure };
+    const end = { code, text: bounded, trailers, failure };
     this.#conclude(end);
     if (this.#refusing && isRefusedLate(this.http2, failure)) this.#refuseLate(end);
     else this.http2.sendEnd(end);
@@ -224,9 +224,9 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
   }
 
   /** Messages that the peer does not take would stand before the status for ever. */
-  #notifyCaller({ status, message }: InferError): void {
+  #notifyCaller(failure: InferError): void {
     if (this.http2.unsentBytes > 0) this.http2.reset(ErrorCode.CANCEL);
-    else this.http2.sendEnd({ code: status, text: message });
+    else this.http2.sendEnd({ code: failure.status, text: failure.message, failure });
   }
 }
 

@@ -1,42 +1,66 @@
 /** Header fields of a failed call, encoded: the same for every connection, because no table takes them. */
 
 import { HpackEncoder } from '../../../http2/hpack-encoder.ts';
-import type { StatusCode } from '../../errors.ts';
+import type { Reason, StatusCode } from '../../errors.ts';
+import { DETAILS_TRAILER, type DetailedError, encodeErrorDetails, retryStep } from '../error-details.ts';
 import { PUSHBACK_TRAILER } from '../failure.ts';
 
 export interface StatusBlock {
   readonly bytes: Uint8Array;
-  /** Size of name and value of `grpc-message`, counted as in RFC 9113, section 6.5.2. */
+  /** Size of the names and values without `grpc-status`, counted as in RFC 9113, section 6.5.2. */
   readonly listBytes: number;
 }
 
-/** An overload refuses with few texts at a time: those with equal numbers are one. */
-const MAX_BLOCKS = 64;
+/** Blocks that are kept at a time: an overload refuses with few texts and waits, because their numbers are rounded. */
+const MAX_BLOCKS = 256;
 
-const blocks = new Map<StatusCode, Map<string, StatusBlock>>();
+const blocks = new Map<Reason | StatusCode, Map<number, Map<string, StatusBlock>>>();
+let kept = 0;
 
 /** `grpc-status` and, unless `text` is empty, `grpc-message`. */
 export function statusBlock(code: StatusCode, text: string): StatusBlock {
-  let ofCode = blocks.get(code);
-  if (ofCode === undefined) {
-    ofCode = new Map();
-    blocks.set(code, ofCode);
-  }
-  const known = ofCode.get(text);
-  if (known !== undefined) return known;
-  const made = makeBlock(code, text);
-  if (ofCode.size >= MAX_BLOCKS) ofCode.clear();
-  ofCode.set(text, made);
-  return made;
+  return blockOf(code, 0, text) ?? keep(code, 0, text, makeBlock(code, text, undefined));
 }
 
-function makeBlock(code: StatusCode, text: string): StatusBlock {
+/** The fields of `statusBlock`, and `grpc-status-details-bin`. */
+export function detailedBlock(error: DetailedError, text: string): StatusBlock {
+  const { reason, status, field } = error;
+  // Callers invent fields, and the text names them: such a block would not be found again.
+  if (field !== undefined) return makeBlock(status, text, error);
+  const step = retryStep(error.pushback);
+  return blockOf(reason, step, text) ?? keep(reason, step, text, makeBlock(status, text, error));
+}
+
+function blockOf(key: Reason | StatusCode, step: number, text: string): StatusBlock | undefined {
+  return blocks.get(key)?.get(step)?.get(text);
+}
+
+function keep(key: Reason | StatusCode, step: number, text: string, block: StatusBlock): StatusBlock {
+  if (kept >= MAX_BLOCKS) {
+    blocks.clear();
+    kept = 0;
+  }
+  kept += 1;
+  const ofKey = blocks.get(key) ?? new Map<number, Map<string, StatusBlock>>();
+  const ofStep = ofKey.get(step) ?? new Map<string, StatusBlock>();
+  blocks.set(key, ofKey.set(step, ofStep.set(text, block)));
+  return block;
+}
+
+function makeBlock(code: StatusCode, text: string, error: DetailedError | undefined): StatusBlock {
   const encoder = new HpackEncoder();
   encoder.literal('grpc-status', String(code));
-  if (text === '') return { bytes: encoder.end(), listBytes: 0 };
-  const value = percentEncode(text);
-  encoder.literal('grpc-message', value);
-  return { bytes: encoder.end(), listBytes: fieldBytes('grpc-message', value) };
+  let listBytes = 0;
+  const write = (name: string, value: string): void => {
+    encoder.literal(name, value);
+    listBytes += fieldBytes(name, value);
+  };
+  if (text !== '') write('grpc-message', percentEncode(text));
+  // "Binary-Header": Base64 without padding.
+  if (error !== undefined) {
+    write(DETAILS_TRAILER, Buffer.from(encodeErrorDetails(error, text)).toString('base64').replace(/=+$/, ''));
+  }
+  return { bytes: encoder.end(), listBytes };
 }
 
 export function fieldBytes(name: string, value: string): number {

@@ -1,6 +1,7 @@
 /** The OpenAPI document of the REST routes: made from the routes, so that it has all of them. */
 
 import { DATATYPE_BYTES } from '../../../wire/tensor.ts';
+import { REASONS } from '../../errors.ts';
 import type { RestRoute } from './rest-route.ts';
 
 const JSON_BODY = (schema: object): object => ({ content: { 'application/json': { schema } } });
@@ -152,7 +153,15 @@ const PARAMETERS = {
 };
 
 const SCHEMAS = {
-  Error: { type: 'object', required: ['error'], properties: { error: { type: 'string' } } },
+  Error: {
+    type: 'object',
+    required: ['error'],
+    properties: {
+      error: { type: 'string' },
+      reason: { type: 'string', enum: Object.keys(REASONS) },
+      field: { type: 'string' },
+    },
+  },
   InferRequest: {
     type: 'object',
     required: ['inputs'],

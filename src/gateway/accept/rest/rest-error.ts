@@ -1,4 +1,4 @@
-/** How an error ends a REST call: its HTTP status, and the body `{"error": "…"}` that clients of the protocol read. */
+/** How an error ends a REST call: its HTTP status, and the body `{"error": "…", "reason": "…"}`: clients of the protocol read `error`. */
 
 import { boundedText, type InferError, REASONS, type StatusName } from '../../errors.ts';
 
@@ -26,12 +26,12 @@ export interface RestError {
 }
 
 export function restError(error: InferError): RestError {
-  const { pushback } = error;
+  const { pushback, reason, field } = error;
   // A limit is no matter of patience, which is what 429 asks for.
   const code = error.reason === 'limit_exceeded' ? 413 : HTTP_STATUS[REASONS[error.reason]];
   return {
     code,
-    body: JSON.stringify({ error: boundedText(error.message) }),
+    body: JSON.stringify({ error: boundedText(error.message), reason, ...(field !== undefined && { field }) }),
     headers: typeof pushback === 'number' ? { 'retry-after': String(Math.max(1, Math.ceil(pushback / 1_000))) } : {},
   };
 }
