@@ -6,6 +6,7 @@
 FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
+COPY src/client/package.json src/client/
 # No package of ours needs its script, and that of onnxruntime-node would fetch CUDA.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .

@@ -40,7 +40,7 @@ const NOT_RUN = /\.map$|\.d\.[cm]?ts$/;
 export const STEPS: readonly Step[] = [
   {
     what: 'bundle the program',
-    take: ({ source, target }) => bundle(source, path.join(target, 'app/dist'), 'without-types'),
+    take: ({ source, target }) => bundle(source, path.join(target, 'app/dist'), { types: false }),
   },
   {
     what: 'add what it reads, and its licence',

@@ -57,21 +57,26 @@ const LEAN: OutputOptions = {
   minify: { compress: false, mangle: false, codegen: { removeWhitespace: false, asciiOnly: true } },
 };
 
-/**
- * Writes the files to `target`, and the licences of the packages that are part of them.
- * @param types whether the declarations of all modules come beside them
- */
-export async function bundle(root: string, target: string, types: 'with-types' | 'without-types'): Promise<void> {
+export interface BundleOptions {
+  /** From `src`, without extension; by default those of the program. */
+  readonly entries?: readonly string[];
+  /** Whether the declarations of all modules come beside the files. */
+  readonly types: boolean;
+}
+
+/** Writes the files to `target`, and the licences of the packages that are part of them. */
+export async function bundle(root: string, target: string, options: BundleOptions): Promise<void> {
+  const { entries = ENTRIES, types } = options;
   const compiled = fs.mkdtempSync(path.join(os.tmpdir(), 'tensorgate-compiled-'));
   try {
     // Not by rolldown, whose code for older versions of Node needs a package beside it.
-    const declared = types === 'with-types' ? ['--declaration', '--declarationDir', target] : [];
+    const declared = types ? ['--declaration', '--declarationDir', target] : [];
     const emit = ['--outDir', compiled, ...declared];
     const tsc = path.join(root, 'node_modules/.bin/tsc');
     execFileSync(tsc, ['-p', 'tsconfig.build.json', ...emit], { cwd: root, stdio: 'inherit' });
     const bundling = await rolldown({
       cwd: root,
-      input: Object.fromEntries(ENTRIES.map((entry) => [entry, path.join(compiled, `${entry}.js`)])),
+      input: Object.fromEntries(entries.map((entry) => [entry, path.join(compiled, `${entry}.js`)])),
       platform: 'node',
       resolve: { modules: [path.join(root, 'node_modules')] },
       // Files, and what a bundled package imports of its own (`#…`), are part of the program.
@@ -88,7 +93,8 @@ export async function bundle(root: string, target: string, types: 'with-types' |
     });
     await bundling.close();
     const modules = output.flatMap((file) => (file.type === 'chunk' ? file.moduleIds : []));
-    fs.writeFileSync(path.join(target, 'THIRD_PARTY_LICENSES'), licencesOf(modules));
+    const licences = licencesOf(modules);
+    if (licences !== '') fs.writeFileSync(path.join(target, 'THIRD_PARTY_LICENSES'), licences);
   } finally {
     fs.rmSync(compiled, { recursive: true });
   }

@@ -20,7 +20,7 @@ const BUNDLED = path.join(DIST, 'onnxruntime-node');
 const NOT_RUN = /\.map$|\.d\.ts$/;
 
 fs.rmSync(DIST, { recursive: true, force: true });
-await bundle(ROOT, DIST, 'with-types');
+await bundle(ROOT, DIST, { types: true });
 fs.cpSync(path.join(INSTALLED, 'dist'), path.join(BUNDLED, 'dist'), {
   recursive: true,
   filter: (file) => !NOT_RUN.test(file),

@@ -14,7 +14,7 @@ describe('the bundle of the program', () => {
   let files: readonly string[] = [];
 
   beforeAll(async () => {
-    await bundle(ROOT, dist, 'without-types');
+    await bundle(ROOT, dist, { types: false });
     files = fs.readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'));
   });
 
