@@ -58,7 +58,7 @@ const LEAN: OutputOptions = {
 };
 
 export interface BundleOptions {
-  /** From `src`, without extension; by default those of the program. */
+  /** Modules of `src`, without extension; by default the entries of the program. */
   readonly entries?: readonly string[];
   /** Whether the declarations of all modules come beside the files. */
   readonly types: boolean;

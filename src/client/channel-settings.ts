@@ -25,8 +25,8 @@ export interface Target {
 }
 
 /**
- * @param address `host:port`, `grpc://host:port`, `grpcs://host:port`, or any name that gRPC resolves
- * @param hasTls whether the options of the client ask for TLS
+ * @param address as the constructor of the client takes it
+ * @param hasTls the client's options ask for TLS
  * @throws TypeError where the address is empty, or cleartext although the options ask for TLS
  */
 export function toTarget(address: string, hasTls: boolean): Target {

@@ -1,6 +1,6 @@
 /**
  * Rich errors of gRPC: a `google.rpc.Status` with ErrorInfo, RetryInfo and BadRequest, the value of `grpc-status-details-bin`.
- * Field numbers are those of google/rpc/status.proto and google/rpc/error_details.proto.
+ * Field numbers follow google/rpc/status.proto and google/rpc/error_details.proto.
  */
 
 import { ProtobufReader } from './protobuf-reader.ts';
@@ -22,7 +22,7 @@ export interface ErrorDetails {
   readonly fieldViolations: readonly FieldViolation[];
 }
 
-/** What a server says of a failed call. */
+/** The status of a failed call and its details. */
 export interface RichStatus extends Partial<ErrorDetails> {
   readonly code: number;
   readonly message: string;

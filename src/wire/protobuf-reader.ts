@@ -60,7 +60,7 @@ export class ProtobufReader {
     return this.#field;
   }
 
-  /** Of the field that `next` moved to. `skip` reads all fields within a group, however many there are. */
+  /** The wire type of the field that `next` moved to. `skip` reads all fields within a group, however many there are. */
   get wireType(): number {
     return this.#wireType;
   }

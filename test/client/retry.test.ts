@@ -61,7 +61,7 @@ describe('retry', () => {
     expect(attempts).toEqual([undefined]);
   });
 
-  test('of UNAVAILABLE goes on until the answer, and says which attempt it is', async () => {
+  test('goes on after UNAVAILABLE until the answer, and says which attempt it is', async () => {
     expect(await outcome(await clientOf([UNAVAILABLE, UNAVAILABLE], { retry: QUICK }))).toBe('OK');
     expect(attempts).toEqual([undefined, '1', '2']);
   });
@@ -100,7 +100,7 @@ describe('retry', () => {
     expect(attempts).toHaveLength(1);
   });
 
-  test('of a request of a sequence is made only where the server did not run it', async () => {
+  test('is made for a request of a sequence only where the server did not run it', async () => {
     const sequence = { parameters: { sequence_id: 7 } };
     expect(await outcome(await clientOf([UNAVAILABLE], { retry: QUICK }), sequence)).toBe('UNAVAILABLE');
     server?.forceShutdown();

@@ -57,7 +57,7 @@ describe.skipIf(!hasRegistry)('@tensorgate/client', () => {
       packages: Record<string, { hasInstallScript?: boolean }>;
     };
     const scripts = Object.entries(lock.packages).filter(([, each]) => each.hasInstallScript === true);
-    // Of grpc-js: its script only looks at the version scheme of package.json.
+    // A dependency of grpc-js, whose script only looks at the version scheme of package.json.
     expect(scripts.map(([name]) => name)).toEqual(['node_modules/protobufjs']);
     expect(fs.globSync('**/*.node', { cwd: modules })).toEqual([]);
   });
