@@ -2,6 +2,7 @@
 
 import type { Case } from './case.ts';
 import { ADAPTATION } from './cases/adaptation.ts';
+import { CLOSED_LOOP } from './cases/closed-loop.ts';
 import { ENSEMBLES } from './cases/ensembles.ts';
 import { NEIGHBOURS, PRIORITIES, TENANTS } from './cases/fairness.ts';
 import { GRID_CASES } from './cases/grid.ts';
@@ -17,6 +18,7 @@ export const CASES: readonly Case[] = [
   ...GRID_CASES,
   MAXIMAL_RATE,
   NO_DEADLINE,
+  CLOSED_LOOP,
   MIXED_DEADLINES,
   TENANTS,
   PRIORITIES,

@@ -1,4 +1,4 @@
-/** Open-loop clients: each request is sent when it is due, whatever became of those before it. */
+/** One request of a client, and open-loop clients: each request is sent when it is due, whatever became of those before it. */
 
 import type { Call } from '../../src/gateway/accept/call.ts';
 import type { InferTensors } from '../../src/gateway/admit/infer-tensors.ts';
@@ -93,26 +93,6 @@ export function send(
     () => end((latencyMs) => (latencyMs <= targetMs + 1e-9 ? 'in_time' : 'late')),
     (error: unknown) => end((latencyMs) => fateOf(error, latencyMs)),
   );
-}
-
-/** Keeps `concurrency` requests in flight until `untilMs`: each sends the next when it has its reply. */
-export function closedLoop(
-  clock: VirtualClock,
-  batcher: Batcher,
-  concurrency: number,
-  untilMs: number,
-  plan: RequestPlan,
-): Reply[] {
-  const replies: Reply[] = [];
-  const next = (): void =>
-    send(clock, batcher, plan, (reply) => {
-      replies.push(reply);
-      // A refused client tries again a little later.
-      const pauseMs = reply.fate === 'in_time' || reply.fate === 'late' ? 0 : 1;
-      if (clock.now < untilMs) clock.at(clock.now + pauseMs, next);
-    });
-  for (let client = 0; client < concurrency; client++) clock.at(0, next);
-  return replies;
 }
 
 function fateOf(error: unknown, latencyMs: number): Fate {

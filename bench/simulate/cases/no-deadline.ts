@@ -3,7 +3,7 @@
 import { poisson } from '../arrivals.ts';
 import { type Case, type CaseResult, type Measure, percent, type RunOptions } from '../case.ts';
 import type { Series } from '../chart.ts';
-import { closedLoop } from '../client.ts';
+import { closedLoop } from '../closed-loop.ts';
 import { CNN, type Curve, capacity, GPU_LIKE, MINILM_32, RESNET_50, runMs } from '../curves.ts';
 import { SimulatedInstances } from '../instances.ts';
 import { makeScheduler, warmUp } from '../model.ts';
@@ -83,7 +83,7 @@ async function closedLoopRefusals(curve: Curve, concurrency: number, spanMs: num
   const instances = new SimulatedInstances(clock, { cost: ({ rows }) => runMs(curve, rows), noise: 0.05 });
   const scheduler = makeScheduler({ maxRows: curve.maxRows }, instances);
   warmUp(scheduler, curve);
-  const replies = closedLoop(clock, scheduler, concurrency, spanMs, {});
+  const replies = closedLoop(clock, scheduler, { concurrency, untilMs: spanMs, comeBack: (now) => now }, {});
   await clock.run();
   const name = `${curve.name}, ${concurrency} in flight: not answered`;
   return { name, value: 1 - inTimeShare(replies), unit: 'share', bar: { atMost: 0 } };

@@ -61,7 +61,7 @@ function modelDecisions(model: Servable, server: ServerSettings): Decision[] {
       name: 'max_queue_delay_microseconds',
       value: dynamic.max_queue_delay_microseconds,
       fields: ['dynamic_batching.max_queue_delay_microseconds'],
-      otherwise: byDefault('an idle instance never waits'),
+      otherwise: byDefault('an idle instance waits only for callers who come back at once'),
     },
     {
       name: 'max_queue_size',

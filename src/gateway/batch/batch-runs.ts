@@ -9,6 +9,7 @@ import type { DeviceRun, DeviceShare } from './device.ts';
 import type { Executor } from './executor.ts';
 import { paddedSize } from './length-runs.ts';
 import type { Prepared } from './prepared-batches.ts';
+import type { ReturningCallers } from './returning-callers.ts';
 import type { RowLimits } from './row-limits.ts';
 import { reportStopped } from './stopped-run.ts';
 import { rowsOf } from './waiting.ts';
@@ -25,6 +26,7 @@ interface BatchRunDependencies {
   readonly share: DeviceShare;
   readonly rowLimits: RowLimits;
   readonly executor: Executor;
+  readonly callers: ReturningCallers;
   /** Called when a batch has ended. */
   readonly wake: () => void;
 }
@@ -36,15 +38,18 @@ export class BatchRuns {
   readonly #share: DeviceShare;
   readonly #rowLimits: RowLimits;
   readonly #executor: Executor;
+  readonly #callers: ReturningCallers;
   readonly #wake: () => void;
 
-  constructor(options: BatchRunOptions, { workload, costs, share, rowLimits, executor, wake }: BatchRunDependencies) {
+  constructor(options: BatchRunOptions, parts: BatchRunDependencies) {
+    const { workload, costs, share, rowLimits, executor, callers, wake } = parts;
     this.#options = options;
     this.#workload = workload;
     this.#costs = costs;
     this.#share = share;
     this.#rowLimits = rowLimits;
     this.#executor = executor;
+    this.#callers = callers;
     this.#wake = wake;
   }
 
@@ -69,8 +74,10 @@ export class BatchRuns {
     const now = performance.now();
     const elapsedMs = now - sentAt - (outcome.kind === 'ok' ? (outcome.roomMs ?? 0) : 0);
     if (outcome.kind === 'ok') {
+      const bucket = requests[0]?.tensors.bucket ?? '';
       this.#costs.observe(size, batch.rows, elapsedMs, now, beside);
-      this.#rowLimits.learn(requests[0]?.tensors.bucket ?? '', batch.rows, outcome.outputs);
+      this.#rowLimits.learn(bucket, batch.rows, outcome.outputs);
+      this.#callers.ended(bucket, batch.rows, now);
     }
     this.#options.record(batch, outcome);
     reportStopped(this.#options.model, batch, outcome, now - sentAt);

@@ -36,7 +36,7 @@ export class CoreContention {
 
   /** How many runs the version may start now; at least 1. */
   room(account: Account, now: number): number {
-    if (this.#isOnly(account, now)) return Number.POSITIVE_INFINITY;
+    if (this.isOnly(account, now)) return Number.POSITIVE_INFINITY;
     return Math.max(1, Math.floor((this.cores - this.#busyBeside(account)) / account.cores));
   }
 
@@ -44,7 +44,7 @@ export class CoreContention {
   mayStart(account: Account, now: number): boolean {
     const busy = this.#busyBeside(account);
     if (busy === 0 || busy + account.cores <= this.cores) return true;
-    return this.#isOnly(account, now) || this.#isWorthSharing(account, now);
+    return this.isOnly(account, now) || this.#isWorthSharing(account, now);
   }
 
   /** An idle version gathers no claim: it begins where the least served of the others is. */
@@ -114,8 +114,8 @@ export class CoreContention {
     return tag;
   }
 
-  /** DEV-1 */
-  #isOnly(account: Account, now: number): boolean {
+  /** DEV-1: no other version runs anything, waits, or did lately. */
+  isOnly(account: Account, now: number): boolean {
     for (const other of this.accounts) {
       if (other === account || !isSeenBy(account, other)) continue;
       if (other.running > 0 || this.waiting.has(other) || other.activeMs > now - CONTENDS_FOR_MS) return false;

@@ -28,6 +28,8 @@ export interface DeviceShare {
   readonly isWaiting: boolean;
   /** How many runs would share cores with one that starts now, beyond those that have cores of their own. */
   readonly beside: number;
+  /** No other version runs anything, waits, or did lately. */
+  readonly isOnly: boolean;
   /** How many runs it may start now; at least 1. */
   readonly room: number;
   /** How many of its runs have cores of their own, where no other version runs. */
@@ -68,6 +70,7 @@ export class Device {
     const account = openAccount(options, contention.cores);
     const isWaiting = (): boolean => contention.waiting.has(account) && !account.isCalled;
     const beside = (): number => contention.beside(account);
+    const isOnly = (): boolean => contention.isOnly(account, performance.now());
     const room = (): number => contention.room(account, performance.now());
     return {
       device: this,
@@ -76,6 +79,9 @@ export class Device {
       },
       get beside() {
         return beside();
+      },
+      get isOnly() {
+        return isOnly();
       },
       get room() {
         return room();

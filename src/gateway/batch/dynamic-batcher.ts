@@ -8,6 +8,8 @@ import type { SendReason } from '../ops/diagnostics.ts';
 import { chooseBatch } from './batch-choice.ts';
 import { mostRows } from './batch-rows.ts';
 import { type Candidate, chooseCandidate } from './bucket-choice.ts';
+import type { Returning } from './returning-callers.ts';
+import { heldUntil } from './short-hold.ts';
 import type { BatchPolicy, Bucket, Waiting } from './waiting.ts';
 
 export type Decision<R extends Waiting = Waiting> =
@@ -34,12 +36,14 @@ const TIMER_MS = 2;
 /**
  * Decides what to do now. No request has more than `policy.maxRows` rows. Each of the buckets that may go proposes its next batch
  * (`batch-choice.ts`), and one of them is chosen (`bucket-choice.ts`).
+ * @param returning callers of the last batch whose next requests would join the only bucket (`short-hold.ts`).
  */
 export function decide<R extends Waiting>(
   buckets: readonly Bucket<R>[],
   policy: BatchPolicy,
   idleInstances: number,
   now: number,
+  returning?: Returning,
 ): Decision<R> {
   if (idleInstances === 0) return { kind: 'idle' };
   let until = Number.POSITIVE_INFINITY;
@@ -47,7 +51,7 @@ export function decide<R extends Waiting>(
   for (const [index, bucket] of buckets.entries()) {
     const [head] = bucket.waiting;
     if (head === undefined) continue;
-    const at = dueAt(bucket, policy, now);
+    const at = dueAt(bucket, policy, now, idleInstances === 1 ? returning : undefined);
     if (at > now) until = Math.min(until, at);
     else due.push({ bucket: index, head });
   }
@@ -63,9 +67,9 @@ export function decide<R extends Waiting>(
   return { kind: 'run', bucket: chosen.bucket, requests: chosen.batch.requests, reason: chosen.batch.reason };
 }
 
-/** From when on the bucket may be sent: now or earlier, unless a configured delay holds it back. */
-function dueAt(bucket: Bucket, policy: BatchPolicy, now: number): number {
-  if (policy.maxDelayMs === 0) return now;
+/** From when on the bucket may be sent: now or earlier, unless a configured delay or callers who are about to return hold it back. */
+function dueAt(bucket: Bucket, policy: BatchPolicy, now: number, returning: Returning | undefined): number {
+  if (policy.maxDelayMs === 0) return returning === undefined ? now : heldUntil(bucket, policy, returning, TIMER_MS);
   let rows = 0;
   let oldest = Number.POSITIVE_INFINITY;
   let earliestDeadline = Number.POSITIVE_INFINITY;

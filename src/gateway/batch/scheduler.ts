@@ -26,15 +26,14 @@ import type { RequestTerms } from '../admit/request-terms.ts';
 import { InferError } from '../errors.ts';
 import type { Prediction } from '../ops/diagnostics.ts';
 import { type ArrivalOptions, Arrivals } from './arrivals.ts';
+import { BatchPlanner } from './batch-planner.ts';
 import { type BatchRunOptions, BatchRuns } from './batch-runs.ts';
 import type { Batcher, WantedTensors } from './batcher.ts';
 import { CostModel } from './cost-model.ts';
 import { Device, type DevicePlace, type DeviceShare } from './device.ts';
-import { decide } from './dynamic-batcher.ts';
 import type { Executor } from './executor.ts';
 import type { Forecast, RequestSize } from './forecast.ts';
 import type { Down } from './gate.ts';
-import { paddedSize, withFirst } from './length-runs.ts';
 import { failLost } from './lost-requests.ts';
 import { Occupancy } from './occupancy.ts';
 import { Predictor } from './predictor.ts';
@@ -42,13 +41,13 @@ import { QueueAdmission } from './queue-admission.ts';
 import type { InferOutputs, QueuedRequest } from './queued-request.ts';
 import { breakerOpen, gaveWay, withPushback } from './refusals.ts';
 import { RequestQueue } from './request-queue.ts';
+import { ReturningCallers } from './returning-callers.ts';
 import { RowLimits } from './row-limits.ts';
 import { fail } from './settlement.ts';
 import type { CutOptions } from './split/row-cut.ts';
 import { type SplitOptions, SplitRequest } from './split/split-request.ts';
-import { neededInMs, withStepsBehind } from './steps-behind.ts';
+import { neededInMs } from './steps-behind.ts';
 import { Triage } from './triage.ts';
-import type { Bucket } from './waiting.ts';
 import { Workload } from './workload.ts';
 
 export interface SchedulerOptions extends ArrivalOptions, BatchRunOptions, Pick<CutOptions, 'inputs'> {
@@ -71,9 +70,9 @@ export class Scheduler implements Batcher {
   readonly #predictor: Predictor;
   readonly #arrivals: Arrivals;
   readonly #admission: QueueAdmission;
-  readonly #triage: Triage;
+  readonly #planner: BatchPlanner;
   readonly #runs: BatchRuns;
-  readonly #rowLimits: RowLimits;
+  readonly #callers = new ReturningCallers();
   readonly #split: SplitOptions;
   #timer: NodeJS.Timeout | undefined;
   #pumpPending = false;
@@ -102,9 +101,10 @@ export class Scheduler implements Batcher {
     this.#predictor = predictor;
     this.#arrivals = arrivals;
     this.#admission = admission;
-    this.#triage = new Triage(workload, predictor, admission);
-    this.#runs = new BatchRuns(options, { workload, costs, share, rowLimits, executor, wake });
-    this.#rowLimits = rowLimits;
+    const triage = new Triage(workload, predictor, admission);
+    const callers = this.#callers;
+    this.#planner = new BatchPlanner(options.policy, { triage, costs, share, rowLimits, executor, callers });
+    this.#runs = new BatchRuns(options, { workload, costs, share, rowLimits, executor, callers, wake });
     this.#split = { ...options, model: model.name, maxRows, workMs: (tensors) => queue.workMs(tensors) };
     this.occupancy = new Occupancy(maxRows * executor.instances);
   }
@@ -145,6 +145,7 @@ export class Scheduler implements Batcher {
     return new Promise((resolve, reject) => {
       const now = performance.now();
       this.#admission.note(tensors);
+      this.#callers.arrived(tensors.bucket, tensors.rows, now);
       const request = this.#arrivals.requestOf(tensors, call, terms, resolve, reject, now);
       const refusal = call.cancelled ? cancelled('client') : this.#admission.refusal(request, now);
       if (refusal !== undefined) {
@@ -254,28 +255,18 @@ export class Scheduler implements Batcher {
         else this.#workload.prepared.putBack(next);
         continue;
       }
-      const candidates = this.#triage.candidates(now);
-      const buckets = candidates.map((waiting) => this.#bucket(waiting, now));
-      const runs = Math.min(this.#executor.idle, this.#share.room);
-      const decision = decide(buckets, this.#options.policy, runs, now);
+      const decision = this.#planner.next(now);
       if (decision.kind === 'idle') return;
       if (decision.kind === 'wait') {
         this.#timer = setTimeout(() => this.#pump(), Math.min(MAX_TIMER_MS, Math.max(0, decision.until - now)));
         return;
       }
-      const { reason } = decision;
-      const requests = reason === 'preferred' ? decision.requests : this.#withoutDearPadding(decision.requests, now);
+      const { requests, reason } = decision;
       const run = this.#share.start(this.#predictor.predictBatch(requests, now), neededInMs(requests));
       if (run === undefined) return;
       this.#queue.send(requests);
       void this.#runs.send({ requests, exclusive: false }, reason, run);
     }
-  }
-
-  /** Leaves requests in the queue that are cheaper in a run without the first one. */
-  #withoutDearPadding(requests: readonly QueuedRequest[], now: number): readonly QueuedRequest[] {
-    const { beside } = this.#share;
-    return withFirst(requests, (size, rows) => this.costs.predict(size, rows, now, beside));
   }
 
   /** No instance lives: fails the requests that none can come back in time for, and looks again when the next one is due. */
@@ -284,15 +275,5 @@ export class Scheduler implements Batcher {
     const nextMs = failLost(this.#workload, this.#options.model, gate, now);
     if (nextMs === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => this.#pumpSoon(), Math.min(MAX_TIMER_MS, Math.max(0, nextMs - now)));
-  }
-
-  #bucket(waiting: readonly QueuedRequest[], now: number): Bucket<QueuedRequest> {
-    const size = paddedSize(waiting);
-    const { beside } = this.#share;
-    return withStepsBehind({
-      waiting,
-      ...this.#rowLimits.of(waiting[0]?.tensors),
-      predict: (rows) => this.costs.predict(size, rows, now, beside),
-    });
   }
 }

@@ -28,7 +28,7 @@ export interface Bucket<R extends Waiting = Waiting> {
 export interface BatchPolicy {
   /** Most rows of a batch; 1 where the model does not batch. */
   readonly maxRows: number;
-  /** How long the oldest request may be held back for company; 0: an idle instance never waits. */
+  /** How long the oldest request may be held back for company; 0: an idle instance waits only for callers who come back at once. */
   readonly maxDelayMs: number;
   /** Sizes to send as soon as they can be formed, ascending. With a delay only these, or a full batch, go before it has passed. */
   readonly preferredRows: readonly number[];

@@ -196,6 +196,42 @@ describe('a delay', () => {
   });
 });
 
+describe('callers who come back at once', () => {
+  /** Batches of 4 rows that take 6 ms, whose callers sent the next requests when they had the answers; then 2 more rows wait. */
+  async function benchWithCallers(): Promise<{ bench: SchedulerBench; tickets: Ticket[] }> {
+    const bench = new SchedulerBench();
+    bench.teach(4, 0.5);
+    for (let batch = 0; batch < 9; batch++) {
+      for (let row = 0; row < 4; row++) bench.submit(fp32Rows(1, row));
+      await pass(6);
+      if (batch < 8) await bench.end(bench.executor.last);
+    }
+    const tickets = [bench.submit(fp32Rows(1, 5)), bench.submit(fp32Rows(1, 6))];
+    await bench.end(bench.executor.last);
+    return { bench, tickets };
+  }
+
+  test('are waited for, and run with what waits already', async () => {
+    const { bench } = await benchWithCallers();
+    expect(bench.executor.inFlight.size).toBe(0);
+    for (let row = 0; row < 4; row++) {
+      expect(bench.executor.inFlight.size).toBe(0);
+      bench.submit(fp32Rows(1, 10 + row));
+      await turn();
+    }
+    expect(bench.executor.last.values).toEqual([5, 6, 10, 11, 12, 13]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('are not waited for longer than a larger batch saves', async () => {
+    const { bench, tickets } = await benchWithCallers();
+    await pass(4);
+    expect(bench.executor.last.values).toEqual([5, 6]);
+    await bench.settle();
+    expect(reasons(tickets)).toEqual(['answered', 'answered']);
+  });
+});
+
 describe('deadlines', () => {
   test('a request that has expired when it comes is refused at once and not counted', async () => {
     const bench = new SchedulerBench();

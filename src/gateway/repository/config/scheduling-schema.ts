@@ -41,7 +41,9 @@ export const dynamicBatching = z.strictObject({
     .describe('Batch sizes that are sent as soon as enough rows wait.'),
   max_queue_delay_microseconds: int64(0)
     .default(0)
-    .describe('Maximum time to hold the oldest request for a larger batch; 0: an idle instance never waits.'),
+    .describe(
+      'Maximum time to hold the oldest request for a larger batch; 0: an idle instance waits only for callers who come back at once.',
+    ),
   preserve_ordering: z
     .boolean()
     .default(false)
