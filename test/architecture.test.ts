@@ -475,6 +475,7 @@ const ROOMS: readonly Room[] = [
       'gateway/transport.ts',
     ],
   },
+  { room: 'embed/', sees: ['gateway/repository/', 'gateway/ops/', 'gateway/main.ts'], doors: [] },
   {
     room: 'compress/',
     sees: [
@@ -743,6 +744,7 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
     pattern: /\bprocess\.env\b/,
     files: [
       'cli/main.ts',
+      'embed/embedded-server.ts',
       'cli/serve.ts',
       'cli/stop-signals.ts',
       'cli/trial-server.ts',
@@ -811,6 +813,7 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   { file: 'gateway/dispatch/runner-memory.ts', why: 'reads /proc' },
   { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },
   { file: 'cli/', why: 'serves nothing' },
+  { file: 'embed/', why: 'reads package.json before anything serves' },
   {
     file: 'client/',
     why: 'reads the protocol that is installed, at the first call that needs it, and PEM files where a client is made',

@@ -13,7 +13,7 @@ const ENTRIES = [
   'cli/main',
   'client/inference-client',
   'gateway/acceptor-thread',
-  'gateway/main',
+  'embed/embedded-server',
   'worker/instance-thread',
   'worker/runner',
 ] as const;

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { CliError } from './cli-error.ts';
+import { addClient } from './client-command.ts';
 import type { CommandContext } from './command-context.ts';
 import { addCompletion } from './completion-command.ts';
 import { addCompress } from './compress-command.ts';
@@ -23,6 +24,7 @@ const COMMANDS: readonly ((program: Command, context: CommandContext) => void)[]
   addGolden,
   addModels,
   addRollout,
+  addClient,
   addCompletion,
 ];
 

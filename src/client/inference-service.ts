@@ -40,6 +40,8 @@ export interface ModelConfig {
   readonly name: string;
   readonly platform: string;
   readonly backend: string;
+  /** `optional`: a request may leave the input out. */
+  readonly input: readonly { readonly name: string; readonly optional: boolean }[];
   /** Rows of the largest batch; 0 where the model does not batch. */
   readonly maxBatchSize: number;
   readonly dynamicBatching?: {

@@ -52,9 +52,9 @@ export type HalfFloats = typeof globalThis extends { Float16Array: { readonly pr
  *
  * Raw contents are little-endian, and typed arrays have the byte order of the machine: on a big-endian machine this is wrong.
  */
-export class Tensor<D extends Datatype = Datatype> {
+export class Tensor<D extends Datatype = Datatype, S extends Shape = Shape> {
   readonly datatype: D;
-  readonly shape: Shape;
+  readonly shape: S;
   readonly data: Elements[D];
 
   /**
@@ -62,7 +62,7 @@ export class Tensor<D extends Datatype = Datatype> {
    * @throws TypeError where `data` is not the array of `datatype`
    * @throws RangeError where `data` has not as many elements as `shape` calls for
    */
-  constructor(datatype: D, shape: Shape, data: Elements[D] | (D extends 'FP16' ? HalfFloats : never)) {
+  constructor(datatype: D, shape: S, data: Elements[D] | (D extends 'FP16' ? HalfFloats : never)) {
     const elements = datatype === 'FP16' ? toBits(data) : data;
     const wanted = isFixed(datatype) ? ARRAYS[datatype] : Array;
     if (!(elements instanceof wanted)) throw new TypeError(`the elements of ${datatype} come in a ${wanted.name}`);
@@ -104,23 +104,24 @@ export type AnyTensor = { [D in Datatype]: Tensor<D> }[Datatype];
  * All throw RangeError where the values do not fill the shape, or one of them does not fit an integer datatype.
  */
 export const tensor = {
-  bool: (data: Uint8Array | readonly boolean[], shape: Shape) =>
+  bool: <const S extends Shape>(data: Uint8Array | readonly boolean[], shape: S) =>
     tensorOf('BOOL', shape, data instanceof Uint8Array ? data : data.map(Number)),
-  uint8: (data: Uint8Array | readonly number[], shape: Shape) => tensorOf('UINT8', shape, data),
-  uint16: (data: Uint16Array | readonly number[], shape: Shape) => tensorOf('UINT16', shape, data),
-  uint32: (data: Uint32Array | readonly number[], shape: Shape) => tensorOf('UINT32', shape, data),
-  uint64: (data: BigUint64Array | readonly bigint[], shape: Shape) => tensorOf('UINT64', shape, data),
-  int8: (data: Int8Array | readonly number[], shape: Shape) => tensorOf('INT8', shape, data),
-  int16: (data: Int16Array | readonly number[], shape: Shape) => tensorOf('INT16', shape, data),
-  int32: (data: Int32Array | readonly number[], shape: Shape) => tensorOf('INT32', shape, data),
-  int64: (data: BigInt64Array | readonly bigint[], shape: Shape) => tensorOf('INT64', shape, data),
+  uint8: <const S extends Shape>(data: Uint8Array | readonly number[], shape: S) => tensorOf('UINT8', shape, data),
+  uint16: <const S extends Shape>(data: Uint16Array | readonly number[], shape: S) => tensorOf('UINT16', shape, data),
+  uint32: <const S extends Shape>(data: Uint32Array | readonly number[], shape: S) => tensorOf('UINT32', shape, data),
+  uint64: <const S extends Shape>(data: BigUint64Array | readonly bigint[], shape: S) =>
+    tensorOf('UINT64', shape, data),
+  int8: <const S extends Shape>(data: Int8Array | readonly number[], shape: S) => tensorOf('INT8', shape, data),
+  int16: <const S extends Shape>(data: Int16Array | readonly number[], shape: S) => tensorOf('INT16', shape, data),
+  int32: <const S extends Shape>(data: Int32Array | readonly number[], shape: S) => tensorOf('INT32', shape, data),
+  int64: <const S extends Shape>(data: BigInt64Array | readonly bigint[], shape: S) => tensorOf('INT64', shape, data),
   /** Bit patterns of binary16, or the numbers themselves: a Float16Array, or a list where the runtime has Float16Array. */
-  fp16: (data: Uint16Array | HalfFloats | readonly number[], shape: Shape) =>
+  fp16: <const S extends Shape>(data: Uint16Array | HalfFloats | readonly number[], shape: S) =>
     new Tensor('FP16', shape, isList(data) ? toBits(halfFloatArray().from(data)) : (data as Uint16Array)),
-  fp32: (data: Float32Array | readonly number[], shape: Shape) => tensorOf('FP32', shape, data),
-  fp64: (data: Float64Array | readonly number[], shape: Shape) => tensorOf('FP64', shape, data),
+  fp32: <const S extends Shape>(data: Float32Array | readonly number[], shape: S) => tensorOf('FP32', shape, data),
+  fp64: <const S extends Shape>(data: Float64Array | readonly number[], shape: S) => tensorOf('FP64', shape, data),
   /** Bit patterns of bfloat16: the upper halves of binary32. */
-  bf16: (data: Uint16Array, shape: Shape) => tensorOf('BF16', shape, data),
+  bf16: <const S extends Shape>(data: Uint16Array, shape: S) => tensorOf('BF16', shape, data),
   /** A string becomes its UTF-8 bytes. */
   bytes: (data: readonly (Uint8Array | string)[], shape: Shape) =>
     new Tensor(
@@ -150,11 +151,11 @@ function toBits<Data>(data: Data): Data | Uint16Array {
   return new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
 }
 
-function tensorOf<D extends FixedDatatype>(
+function tensorOf<D extends FixedDatatype, S extends Shape>(
   datatype: D,
-  shape: Shape,
+  shape: S,
   data: Elements[D] | readonly (number | bigint)[],
-): Tensor<D> {
+): Tensor<D, S> {
   return new Tensor(datatype, shape, Array.isArray(data) ? toElements(datatype, data) : (data as Elements[D]));
 }
 

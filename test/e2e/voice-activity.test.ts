@@ -103,7 +103,7 @@ describe.skipIf(!IS_THERE)('Silero VAD', () => {
   async function alone(from: InferenceClient, model: (typeof MODELS)[number], stream: number): Promise<number[]> {
     const { width, names } = SHAPES[model];
     const found: number[] = [];
-    let states = Object.fromEntries(
+    let states: Inputs = Object.fromEntries(
       names.map(([name]) => [name, tensor.fp32(new Float32Array(2 * width), [2, 1, width])]),
     );
     for (let chunk = 0; chunk < CHUNKS; chunk++) {

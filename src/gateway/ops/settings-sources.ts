@@ -119,6 +119,28 @@ function readFlags({ flags, cwd }: SettingsSources, problems: string[]): GivenSe
 }
 
 /**
+ * Reads the settings that a program gives by their keys; `undefined` gives none.
+ * @throws SettingsError with every problem
+ */
+export function readOptions(options: Readonly<Record<string, unknown>>, cwd: string): GivenSettings {
+  const problems: string[] = [];
+  const given = new Map<keyof Settings, GivenSetting>();
+  for (const [name, option] of Object.entries(options)) {
+    if (option === undefined) continue;
+    const setting = SETTINGS.find(({ key }) => key === name);
+    if (setting === undefined) {
+      const keys = SETTINGS.map(({ key }) => key);
+      problems.push(`${name}: there is no such setting${suggestion(name, keys)}`);
+    } else {
+      const value = checkValue(setting, option, name, problems);
+      given.set(setting.key, { value: locate(setting, value, cwd), origin: name });
+    }
+  }
+  if (problems.length > 0) throw new SettingsError(problems);
+  return given;
+}
+
+/**
  * Whether a variable gives a value. An empty one gives none. Kubernetes sets variables in every pod for each Service of the
  * namespace, and these give none either: a Service `tensorgate-grpc` would set TENSORGATE_GRPC_PORT to `tcp://10.0.0.1:8001`.
  */

@@ -243,6 +243,9 @@ export const SETTINGS_SCHEMA = z.strictObject({
 
 export type Settings = Readonly<z.output<typeof SETTINGS_SCHEMA>>;
 
+/** Settings as they are given: those with a default may be left out. */
+export type SettingsInput = Readonly<z.input<typeof SETTINGS_SCHEMA>>;
+
 /** Bytes that the outputs of one request may have. */
 export function outputLimit({
   maxOutputBytes,
