@@ -107,6 +107,7 @@ const ROOMS: readonly Room[] = [
       'repository-request.ts',
       'rpc-messages.ts',
       'stream-status.ts',
+      'tensor-bytes.ts',
       'tensor-comparison.ts',
       'tensor.ts',
       'text-encoding.ts',
@@ -146,10 +147,18 @@ const ROOMS: readonly Room[] = [
   {
     room: 'worker/',
     sees: ['wire/', 'onnx/'],
-    doors: ['mailbox.ts', 'onnx-runtime-package.ts', 'protocol.ts', 'run-frame.ts', 'run-outcome.ts'],
+    doors: [
+      'mailbox.ts',
+      'onnx-runtime-package.ts',
+      'protocol.ts',
+      'run-frame.ts',
+      'run-outcome.ts',
+      'unnamed-file.ts',
+    ],
   },
   { room: 'client/', sees: ['wire/'], doors: ['inference-client.ts', 'tensor.ts'] },
   { room: 'gateway/errors.ts', sees: [] },
+  { room: 'gateway/landing/', sees: ['wire/', 'worker/'], doors: ['landed.ts', 'landing.ts'] },
   {
     room: 'gateway/repository/',
     sees: ['wire/', 'onnx/', 'worker/'],
@@ -204,7 +213,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     room: 'gateway/accept/',
-    sees: ['wire/', 'http2/', 'gateway/errors.ts', 'gateway/ops/'],
+    sees: ['wire/', 'http2/', 'gateway/errors.ts', 'gateway/landing/', 'gateway/ops/'],
     doors: [
       'acceptors/acceptor-protocol.ts',
       'acceptors/acceptors.ts',
@@ -282,11 +291,12 @@ const ROOMS: readonly Room[] = [
   },
   {
     room: 'gateway/dispatch/',
-    sees: ['worker/', 'gateway/repository/', 'gateway/ops/', 'gateway/admit/', 'gateway/batch/'],
+    sees: ['wire/', 'worker/', 'gateway/repository/', 'gateway/ops/', 'gateway/admit/', 'gateway/batch/'],
     doors: [
       'breaker.ts',
       'device-set.ts',
       'instance-group.ts',
+      'mailbox-room.ts',
       'outage.ts',
       'process-memory.ts',
       'runner-process.ts',
@@ -459,7 +469,10 @@ const ROOMS: readonly Room[] = [
     doors: ['diagnose.ts', 'repository-check.ts'],
   },
   { room: 'gateway/acceptor-thread.ts', sees: ['http2/', 'gateway/ops/', 'gateway/accept/'] },
-  { room: 'gateway/transport.ts', sees: ['http2/', 'gateway/ops/', 'gateway/accept/'] },
+  {
+    room: 'gateway/transport.ts',
+    sees: ['http2/', 'gateway/landing/', 'gateway/ops/', 'gateway/accept/', 'gateway/dispatch/'],
+  },
   {
     room: 'gateway/main.ts',
     sees: [
@@ -811,6 +824,7 @@ const SYNCHRONOUS: readonly { readonly file: string; readonly why: string }[] = 
   { file: 'gateway/ops/diagnosis/', why: 'is tensorgate doctor, or looks before anything serves' },
   { file: 'gateway/dispatch/mailbox-room.ts', why: 'asks a memory file system how full it is' },
   { file: 'gateway/dispatch/runner-memory.ts', why: 'reads /proc' },
+  { file: 'gateway/landing/', why: 'writes to a memory file system, at most a received chunk at a time' },
   { file: 'worker/', why: 'lies on a memory file system, or runs in a runner' },
   { file: 'cli/', why: 'serves nothing' },
   { file: 'embed/', why: 'reads package.json before anything serves' },

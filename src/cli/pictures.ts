@@ -1,5 +1,6 @@
 import type { Pictures } from '../compare/page/page.ts';
 import type { Dataset } from '../compare/sample.ts';
+import { bytesOf } from '../wire/tensor-bytes.ts';
 import { CliError } from './cli-error.ts';
 import type { DataModel } from './data/data-model.ts';
 import { findImageLayout, type ImageLayout, pictureOf } from './image-input.ts';
@@ -14,7 +15,7 @@ export async function picturesOf(rows: readonly number[], data: Dataset, { metad
     const raw =
       layout === undefined || values === undefined || shape === undefined
         ? undefined
-        : { data: values, layout, sizes: layout.batched ? shape.slice(1) : shape };
+        : { data: bytesOf(values), layout, sizes: layout.batched ? shape.slice(1) : shape };
     const source = image ?? raw;
     const picture = source === undefined ? undefined : await pictureOf(source);
     if (picture !== undefined) pictures.set(row, picture);

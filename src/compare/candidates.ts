@@ -11,6 +11,7 @@ import { countOperators } from '../compress/optimized-model.ts';
 import { formatTechnique, type Technique } from '../compress/technique.ts';
 import { gather } from '../gateway/batch/batch.ts';
 import type { ModelSignature } from '../gateway/repository/signature/model-signature.ts';
+import { bytesOf } from '../wire/tensor-bytes.ts';
 import type { Contender, ContenderSource, RunnerEnvironment } from './contender.ts';
 import { batchesOf, type Dataset } from './sample.ts';
 
@@ -54,7 +55,7 @@ export async function findRanges(
 /** Rows as the model takes them at once, by input. */
 function joined(load: Parameters<typeof gather>[0], { inputs, batching }: ModelSignature) {
   const { places, chunks } = gather(load, inputs, batching.kind === 'on' ? 'rows' : 'whole');
-  const bytes = Buffer.concat(chunks);
+  const bytes = Buffer.concat(chunks.map(bytesOf));
   return new Map(
     places.map(({ name, datatype, shape, offset, byteLength }) => [
       name,

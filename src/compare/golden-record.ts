@@ -9,6 +9,7 @@ import { GOLDEN_DIRECTORY, type GoldenDescription } from '../gateway/repository/
 import { isNumpyDatatype, type NpyArray, writeNpz } from '../gateway/repository/npz-archive.ts';
 import type { ModelTensor } from '../gateway/repository/signature/row-axis.ts';
 import { Comparison } from '../gateway/rollout/agreement.ts';
+import { bytesOf } from '../wire/tensor-bytes.ts';
 import { numbersOf } from './class-output.ts';
 import type { Contender } from './contender.ts';
 import { DataError, type Sample } from './sample.ts';
@@ -44,7 +45,7 @@ export async function recordGolden(
   for (const [index, { name, datatype }] of inputs.entries()) {
     const rows = samples.map(({ tensors }) => ({
       shape: tensors.shapes[index] ?? [],
-      data: tensors.inputs[index] ?? new Uint8Array(),
+      data: bytesOf(tensors.inputs[index] ?? new Uint8Array()),
     }));
     arrays.set(`input.${name}`, stack(name, datatype, rows, inputs[index]));
   }

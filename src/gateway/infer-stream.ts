@@ -3,6 +3,7 @@
 import type { InferParameter, InferParameters } from '../wire/infer-parameter.ts';
 import { encodeStreamResponse } from '../wire/infer-response.ts';
 import { STREAM_STATUS } from '../wire/stream-status.ts';
+import type { TensorBytes } from '../wire/tensor-bytes.ts';
 import type { Call } from './accept/call.ts';
 import { pushbackValue } from './accept/failure.ts';
 import type { StreamReply } from './accept/stream-infer.ts';
@@ -18,10 +19,18 @@ const FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool'
  * A request that fails is answered in band, with its id, and the stream goes on. An answer takes of the server's budget
  * until it is written: many streams whose clients do not read are bounded together, and what does not fit is shed.
  */
-export async function inferInStream(wire: Uint8Array, call: Call, gateway: Gateway): Promise<StreamReply> {
-  const record = new InferenceRecord(wire, call);
+export async function inferInStream(
+  wire: Uint8Array,
+  call: Call,
+  gateway: Gateway,
+  tensors?: readonly TensorBytes[],
+): Promise<StreamReply> {
+  const record = new InferenceRecord(wire, call, tensors);
   const early = refuseEarly(record, gateway);
-  if (early !== undefined) return refusalOf(early, record);
+  if (early !== undefined) {
+    record.end();
+    return refusalOf(early, record);
+  }
   try {
     const { chunks } = await infer(record, gateway, FINAL);
     const permit = gateway.admission.tryHold(bytesOf(chunks));

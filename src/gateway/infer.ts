@@ -11,6 +11,7 @@
 
 import { type InferParameters, NO_PARAMETERS } from '../wire/infer-parameter.ts';
 import { type InferRequest, peekModelName } from '../wire/infer-request.ts';
+import type { TensorBytes } from '../wire/tensor-bytes.ts';
 import type { Call } from './accept/call.ts';
 import { inSlices } from './accept/sliced-work.ts';
 import { type Admission, footprint } from './admit/admission.ts';
@@ -58,15 +59,14 @@ export async function infer(
     throw failure;
   } finally {
     // Not `using`, which costs more than a stage of the path where it has to be compiled for Node 22.
-    record.permit?.[Symbol.dispose]();
+    record.end();
   }
 }
 
 async function travel(record: InferenceRecord, gateway: Gateway, parameters: InferParameters): Promise<Answer> {
   const { call } = record;
   const decoded = decodeFor(record, gateway); // admit/: bytes -> request
-  const message = decoded instanceof Promise ? await decoded : decoded;
-  const request = record.tensors === undefined ? message : { ...message, rawInputContents: record.tensors };
+  const request = decoded instanceof Promise ? await decoded : decoded;
   record.request = request;
   record.requestId = request.id;
   const { onDemand } = gateway; // on-demand.ts: it may have to be loaded first
@@ -94,9 +94,12 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
 }
 
 /** The limits of a message follow from the models that are loaded: one for a model that is not may be too large until it is. */
-function decodeFor(record: InferenceRecord, gateway: Gateway): InferRequest | Promise<InferRequest> {
+function decodeFor(
+  record: InferenceRecord,
+  gateway: Gateway,
+): InferRequest<TensorBytes> | Promise<InferRequest<TensorBytes>> {
   try {
-    return decode(record.wire, gateway.limits.current);
+    return decode(record.wire, gateway.limits.current, record.tensors);
   } catch (refusal) {
     if (!(refusal instanceof InferError) || refusal.reason !== 'limit_exceeded') throw refusal;
     return decodeOnceLoaded(record, gateway);
@@ -105,13 +108,13 @@ function decodeFor(record: InferenceRecord, gateway: Gateway): InferRequest | Pr
 
 /** @throws InferError with why the model cannot be asked at all, where that is so, before what its message passes */
 async function decodeOnceLoaded(
-  { wire, bytes, call }: InferenceRecord,
+  { wire, tensors, bytes, call }: InferenceRecord,
   { limits, models, onDemand }: Gateway,
-): Promise<InferRequest> {
+): Promise<InferRequest<TensorBytes>> {
   const name = peekModelName(wire, limits.current);
   if (onDemand?.isCold(name)) await onDemand.activate(name, call, bytes);
   if (name !== '') void models.find(name, '').ready;
-  return decode(wire, limits.current);
+  return decode(wire, limits.current, tensors);
 }
 
 async function encodeInSlices(writing: AnswerWriting, call: Call): Promise<EncodedAnswer> {

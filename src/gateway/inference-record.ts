@@ -2,6 +2,7 @@
 
 import type { InferRequest } from '../wire/infer-request.ts';
 import type { InferResponse } from '../wire/infer-response.ts';
+import { releaseAll, type TensorBytes } from '../wire/tensor-bytes.ts';
 import type { Call } from './accept/call.ts';
 import type { Permit } from './admit/admission.ts';
 import type { RequestTiming } from './batch/queued-request.ts';
@@ -23,11 +24,11 @@ export interface Answer {
 export class InferenceRecord {
   /** The encoded ModelInferRequest. */
   readonly wire: Uint8Array;
-  /** The raw contents of its inputs, where they are beside the message instead of in it. */
-  readonly tensors: readonly Uint8Array[] | undefined;
+  /** Raw contents of its inputs that are beside the message instead of in it. Those that landed are the record's to release. */
+  readonly tensors: readonly TensorBytes[] | undefined;
   readonly call: Call;
   /** The request, its model and its rows: each `undefined`, or 0, until the path gets there. */
-  request: InferRequest | undefined;
+  request: InferRequest<TensorBytes> | undefined;
   model: Servable | undefined;
   rows = 0;
   requestId = '';
@@ -36,7 +37,7 @@ export class InferenceRecord {
   /** On the clock of `performance.now()`. */
   readonly startedAt = performance.now();
 
-  constructor(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]) {
+  constructor(wire: Uint8Array, call: Call, tensors?: readonly TensorBytes[]) {
     this.wire = wire;
     this.tensors = tensors;
     this.call = call;
@@ -60,6 +61,12 @@ export class InferenceRecord {
     this.model?.statistics.recordFailure(now - this.startedAt, error.reason, now);
     this.#publish(undefined, error, now);
     return error;
+  }
+
+  /** Gives back what the request holds. Called once, when nothing of the path needs it any more. */
+  end(): void {
+    this.permit?.[Symbol.dispose]();
+    if (this.tensors !== undefined) releaseAll(this.tensors);
   }
 
   #publish(answer: Pick<Answer, 'chunks' | 'timing'> | undefined, failure: InferError | undefined, now: number): void {
@@ -86,7 +93,7 @@ function hasRun({ cache }: RequestTiming): boolean {
   return cache === undefined || cache.outcome === 'miss';
 }
 
-export function bytesOf(chunks: readonly Uint8Array[]): number {
+export function bytesOf(chunks: readonly { readonly byteLength: number }[]): number {
   let bytes = 0;
   for (const { byteLength } of chunks) bytes += byteLength;
   return bytes;

@@ -5,6 +5,8 @@ import { acceptorsListener } from './accept/acceptors/acceptors.ts';
 import type { Listen } from './accept/call.ts';
 import { http2Listener } from './accept/grpc/http2-transport.ts';
 import { loadTls } from './accept/grpc/tls.ts';
+import { MailboxRoom } from './dispatch/mailbox-room.ts';
+import { Landing } from './landing/landing.ts';
 import { diagnostics } from './ops/diagnostics.ts';
 import type { Http2SettingName } from './ops/limit-setting-name.ts';
 import { http2Limits } from './ops/limit-settings.ts';
@@ -15,6 +17,7 @@ export type TransportSettings = Pick<
   Settings,
   | 'transport'
   | 'acceptors'
+  | 'mailboxDirectory'
   | 'tlsCertificate'
   | 'tlsPrivateKey'
   | 'tlsClientCa'
@@ -51,7 +54,10 @@ export async function chooseTransport(settings: TransportSettings): Promise<List
   const listenAdmin = http2Listener({ limits, ...(tls !== undefined && { tls }) });
   const cores = usableCores();
   const count = acceptorCount(settings.acceptors, cores);
-  if (count === 1) return { listen: listenAdmin, listenAdmin };
+  if (count === 1) {
+    const landing = landingIn(settings.mailboxDirectory);
+    return { listen: http2Listener({ limits, landing, ...(tls !== undefined && { tls }) }), listenAdmin };
+  }
   if (count >= cores) {
     const text = `${count} acceptors on ${cores} cores leave none for runners: give at most ${Math.max(1, Math.floor(cores) - 1)} (acceptors)`;
     diagnostics.notice.publish({ level: 'warn', text });
@@ -97,4 +103,11 @@ export function shareOfAcceptor(
     maxUnreadBytesInAll: unread,
     maxUnreadBytes: Math.min(limits.maxUnreadBytes, unread),
   };
+}
+
+/** Gives way to the batches of this process. */
+function landingIn(directory: string): Landing | undefined {
+  const landing = Landing.open(directory);
+  if (landing !== undefined) MailboxRoom.in(directory).share(landing);
+  return landing;
 }

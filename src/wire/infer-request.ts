@@ -6,9 +6,10 @@ import {
   writeParameters,
 } from './infer-parameter.ts';
 import { type InferTensor, readInferTensor, TENSOR_CONTENTS, writeTensorHead } from './infer-tensor.ts';
-import { checkRoom, WireError, type WireLimits } from './limits.ts';
+import { checkRoom, tooMany, WireError, type WireLimits } from './limits.ts';
 import { NO_TEXT, ProtobufReader } from './protobuf-reader.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
+import type { TensorBytes } from './tensor-bytes.ts';
 
 export type InferInput = InferTensor;
 
@@ -18,7 +19,7 @@ export interface RequestedOutput {
 }
 
 /** `ModelInferRequest`, decoded but not yet compared with any model. */
-export interface InferRequest {
+export interface InferRequest<Tensor extends TensorBytes = Uint8Array> {
   readonly modelName: string;
   /** `''` leaves the choice to the server. */
   readonly modelVersion: string;
@@ -27,17 +28,23 @@ export interface InferRequest {
   readonly inputs: readonly InferInput[];
   /** Empty asks for every output. */
   readonly outputs: readonly RequestedOutput[];
-  /** Raw tensors, in the order of those inputs that have no other place for theirs: views of the message. */
-  readonly rawInputContents: readonly Uint8Array[];
+  /** Raw tensors, in the order of those inputs that have no other place for theirs: views of the message, or landed. */
+  readonly rawInputContents: readonly Tensor[];
 }
 
 /**
  * Decodes a `ModelInferRequest`. The tensors stay views of `bytes`, which must not change while the request is in use.
  * Of a singular field that comes more than once the last counts, but for `contents`; unknown fields are skipped.
+ * @param beside raw tensors that came before those in the message, and count as its fields
  * @throws WireError
  */
-export function decodeInferRequest(bytes: Uint8Array, limits: WireLimits): InferRequest {
-  const reader = new ProtobufReader(bytes, limits.maxFields);
+export function decodeInferRequest<Tensor extends TensorBytes = Uint8Array>(
+  bytes: Uint8Array,
+  limits: WireLimits,
+  beside: readonly Tensor[] = [],
+): InferRequest<Tensor | Uint8Array> {
+  if (beside.length > limits.maxInputs) throw tooMany(limits.maxInputs, 'raw_input_contents');
+  const reader = new ProtobufReader(bytes, Math.max(0, limits.maxFields - beside.length));
   const parameterReader = new InferParameterReader(reader, limits);
   let modelName = NO_TEXT;
   let modelVersion = NO_TEXT;
@@ -45,7 +52,7 @@ export function decodeInferRequest(bytes: Uint8Array, limits: WireLimits): Infer
   let parameters: Map<string, InferParameter> | undefined;
   const inputs: InferInput[] = [];
   const outputs: RequestedOutput[] = [];
-  const rawInputContents: Uint8Array[] = [];
+  const rawInputContents: (Tensor | Uint8Array)[] = [...beside];
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     switch (field) {
       case 1:

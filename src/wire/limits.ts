@@ -94,5 +94,9 @@ export function malformedAt(at: number, text: string): WireError {
 
 /** Refuses one more entry of the repeated `field` when it is full. */
 export function checkRoom(entries: readonly unknown[], max: number, field: string): void {
-  if (entries.length === max) throw new WireError('limit', `more than ${max} ${field}`);
+  if (entries.length === max) throw tooMany(max, field);
+}
+
+export function tooMany(max: number, field: string): WireError {
+  return new WireError('limit', `more than ${max} ${field}`);
 }

@@ -8,14 +8,13 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { isVisibleInProc, openUnnamed, pathInProc } from './unnamed-file.ts';
 
 /** Up to here a copy blocks the thread for less than handing it to another thread costs. */
 const SYNC_LIMIT = 1024 * 1024;
 /** An idle mailbox of at most this size keeps its memory: few pages, which its next batch would only take again. */
 const KEEP_BYTES = 64 * 1024;
 const REVIEW_MS = 1_000;
-/** Linux: open a file without a name in a directory. Node has no constant for it; O_DIRECTORY, a part of it, differs by architecture. */
-const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
 
 export class Mailbox {
   /** Where the runner opens the file. */
@@ -168,32 +167,8 @@ export class Mailbox {
   }
 }
 
-/** Whether `/proc` shows this process to its children under its own number. */
-function isVisibleInProc(): boolean {
-  try {
-    return (
-      fs.readlinkSync('/proc/self') === String(process.pid) && fs.statSync('/proc/self').uid === process.geteuid?.()
-    );
-  } catch {
-    return false;
-  }
-}
-
-function pathInProc(file: number): string {
-  return `/proc/${process.pid}/fd/${file}`;
-}
-
 function isPathInProc(filePath: string): boolean {
   return /^\/proc\/\d+\/fd\/\d+$/.test(filePath);
-}
-
-/** `undefined` where the file system has no files without a name, or the directory takes no file at all. O_EXCL: it never gets a name. */
-function openUnnamed(directory: string): number | undefined {
-  try {
-    return fs.openSync(directory, O_TMPFILE | fs.constants.O_EXCL | fs.constants.O_RDWR, 0o600);
-  } catch {
-    return undefined;
-  }
 }
 
 function openNamed(filePath: string, directory: string): number {

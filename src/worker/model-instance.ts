@@ -49,18 +49,19 @@ export async function load(task: { mailboxPath: string; spec: SessionSpec }): Pr
 }
 
 /**
- * Runs one batch: inputs from the mailbox, outputs back into it.
+ * Runs one batch: inputs from the mailbox and from landing files, outputs into the mailbox.
  * @throws RunFailure, or another Error, mostly ONNX Runtime's: `outcomeOf` reads both.
  */
 export async function run({
   inputs,
+  pieces,
   outputOffset,
   maxOutputBytes,
 }: Run): Promise<Extract<ReportedOutcome, { readonly kind: 'ok' }>> {
   if (loaded === undefined) throw new Error('run before load');
   const { session, fetches, outputs, floatInputs, mailbox } = loaded;
   const started = performance.now();
-  arena.read(mailbox, inputs);
+  arena.read(mailbox, inputs, pieces);
   // Names of inputs are a model's own: `constructor` may be one.
   const feeds: Record<string, OnnxValue> = Object.create(null);
   for (const place of inputs) {
@@ -89,6 +90,7 @@ export async function unload(): Promise<void> {
   if (loaded === undefined) return;
   const { session, mailbox } = loaded;
   loaded = undefined;
+  arena.close();
   mailbox.close();
   await session.release();
 }

@@ -3,20 +3,22 @@
  *
  *   load, unload   the runner's main thread: JSON messages over Node's IPC channel (`ToRunner`, `FromRunner`)
  *   runs           the instance's own thread: frames over its run channel (`run-frame.ts`), so that a batch wakes no other thread
- *   tensors        the instance's mailbox (`mailbox.ts`): a run and its outcome (`run-outcome.ts`) only say where they lie
+ *   tensors        the instance's mailbox (`mailbox.ts`), and landing files for large inputs (`landed-inputs.ts`): a run and its
+ *                  outcome (`run-outcome.ts`) only say where they lie
  *
  * The thread opens its run channel during the load, at the address that the load names, with the key as its first bytes. The
  * gateway answers with a welcome, then asks for one run at a time. It ends the channel when the instance is to be unloaded.
  */
 
 import type { Datatype, Shape, TensorSpec } from '../wire/tensor.ts';
+import type { OpenFile } from '../wire/tensor-bytes.ts';
 
 /** Where one tensor of a batch lies in the mailbox of its instance. */
 export interface TensorPlace {
   readonly name: string;
   readonly datatype: Datatype;
   readonly shape: Shape;
-  /** Byte offset from the start of the mailbox, a multiple of `TENSOR_ALIGNMENT`. */
+  /** Byte offset from the start of the mailbox, or among the inputs of a run with pieces; a multiple of `TENSOR_ALIGNMENT`. */
   readonly offset: number;
   readonly byteLength: number;
 }
@@ -94,12 +96,25 @@ export interface ProviderRefusal {
   readonly reason: string;
 }
 
-/** One batch: inputs lie in the mailbox; outputs are to be written from `outputOffset` on. */
+/** One batch: inputs lie in the mailbox, or partly in landing files; outputs are to be written from `outputOffset` on. */
 export interface Run {
   readonly inputs: readonly TensorPlace[];
+  /** Where the bytes of the inputs come from, in their order; absent where all lie in the mailbox, at their own offsets. */
+  readonly pieces?: readonly InputPiece[];
   readonly outputOffset: number;
   /** Outputs that have more bytes in all are not written. */
   readonly maxOutputBytes: number;
+}
+
+/** Bytes of the inputs of a batch that lie one behind the other in one file. */
+export interface InputPiece {
+  /** `undefined`: the mailbox. */
+  readonly file: OpenFile | undefined;
+  /** Byte offset in that file. */
+  readonly from: number;
+  /** Byte offset among the inputs, as their places count. */
+  readonly at: number;
+  readonly byteLength: number;
 }
 
 /** For sessions without a limit of their outputs. */

@@ -4,11 +4,13 @@
  * A frame is a row of doubles, in the byte order of the machine that both ends share: the frame's length in bytes, its kind, and
  *
  *   welcome      nothing
- *   run          where outputs begin, the most bytes that they may have, number of inputs, their places
+ *   run          where outputs begin, the most bytes that they may have, number of inputs, their places; where not
+ *                all inputs lie in the mailbox, number of pieces, the pieces
  *   ok           milliseconds of compute, read and write, number of outputs, their places
  *   failure      number of its kind, its bytes, bytes of the message, the message in UTF-8, filled up to whole doubles
  *
  *   a place      number of the tensor in its SessionInfo, offset, length in bytes, number of axes, their sizes
+ *   a piece      process, descriptor and inode of its file (0, 0, 0: the mailbox), offset there, offset among the inputs, length
  *
  * A double holds every integer up to 2^53, and reading one is an array access. Names and datatypes were part of the load.
  *
@@ -17,36 +19,27 @@
  */
 
 import { messageOf } from '../error-message.ts';
-import { DATATYPE_BYTES, elementCount } from '../wire/tensor.ts';
-import type { Run, SessionTensor, TensorPlace } from './protocol.ts';
+import {
+  FAILURE,
+  FAILURES,
+  Frame,
+  FrameError,
+  HEADER_WORDS,
+  MAX_FRAME_BYTES,
+  OK,
+  RUN,
+  WELCOME,
+  WORD,
+} from './frame.ts';
+import type { InputPiece, Run, SessionTensor, TensorPlace } from './protocol.ts';
 import type { ReportedOutcome } from './run-outcome.ts';
 
-/** Enough for the places of as many tensors as a model may have, of as many axes. */
-export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+export { type Frame, FrameError, MAX_FRAME_BYTES } from './frame.ts';
+
 /** Longer error messages are cut. */
 const MAX_MESSAGE_BYTES = 16 * 1024;
-const WORD = Float64Array.BYTES_PER_ELEMENT;
-/** Length and kind. */
-const HEADER_WORDS = 2;
 /** Enough for most models; it grows where it is not. */
 const USUAL_WORDS = 64;
-
-const WELCOME = 1;
-const RUN = 2;
-const OK = 3;
-const FAILURE = 4;
-
-/** By their numbers. */
-const FAILURES = [
-  'refused',
-  'outputs_too_large',
-  'out_of_memory',
-  'no_room',
-  'failed',
-] as const satisfies readonly ReportedOutcome['kind'][];
-
-/** Bytes that are no frame, or one that does not fit the session. */
-export class FrameError extends Error {}
 
 /** Encodes one frame after the other into the same memory: what `end` returns holds until the next frame is begun. */
 export class FrameWriter {
@@ -59,11 +52,12 @@ export class FrameWriter {
   }
 
   /** @throws FrameError where a name is none of `inputs`, or there are too many. */
-  run({ inputs, outputOffset, maxOutputBytes }: Run, tensors: TensorNumbers): Uint8Array {
+  run({ inputs, pieces, outputOffset, maxOutputBytes }: Run, tensors: TensorNumbers): Uint8Array {
     this.#begin(RUN);
     this.#put(outputOffset);
     this.#put(maxOutputBytes);
     this.#places(inputs, tensors);
+    if (pieces !== undefined) this.#pieces(pieces);
     return this.#end();
   }
 
@@ -102,6 +96,18 @@ export class FrameWriter {
       this.#put(byteLength);
       this.#put(shape.length);
       for (const size of shape) this.#put(size);
+    }
+  }
+
+  #pieces(pieces: readonly InputPiece[]): void {
+    this.#put(pieces.length);
+    for (const { file, from, at, byteLength } of pieces) {
+      this.#put(file?.pid ?? 0);
+      this.#put(file?.descriptor ?? 0);
+      this.#put(file?.inode ?? 0);
+      this.#put(from);
+      this.#put(at);
+      this.#put(byteLength);
     }
   }
 
@@ -178,119 +184,5 @@ export class FrameReader {
     larger.set(this.#words);
     this.#words = larger;
     this.#bytes = new Uint8Array(larger.buffer);
-  }
-}
-
-/** One frame, to be read once, from its beginning to its end. */
-export class Frame {
-  readonly #words: Float64Array;
-  #at = HEADER_WORDS;
-
-  constructor(words: Float64Array) {
-    this.#words = words;
-  }
-
-  /** @throws FrameError where it is something else. */
-  welcome(): void {
-    if (this.#kind !== WELCOME) throw new FrameError(`kind ${this.#kind}, expected a welcome`);
-    this.#end();
-  }
-
-  /** @throws FrameError where it is no run of a session with these inputs. */
-  run(inputs: readonly SessionTensor[]): Run {
-    if (this.#kind !== RUN) throw new FrameError(`kind ${this.#kind}, expected a run`);
-    const outputOffset = this.#count('the offset of the outputs');
-    const maxOutputBytes = this.#count('the most bytes of outputs');
-    const run = { outputOffset, maxOutputBytes, inputs: this.#places(inputs) };
-    this.#end();
-    return run;
-  }
-
-  /** @throws FrameError where it is no outcome of a run in a session with these outputs. */
-  outcome(outputs: readonly SessionTensor[]): ReportedOutcome {
-    const outcome = this.#kind === FAILURE ? this.#failure() : this.#answer(outputs);
-    this.#end();
-    return outcome;
-  }
-
-  get #kind(): number {
-    return this.#words[1] ?? 0;
-  }
-
-  #answer(outputs: readonly SessionTensor[]): ReportedOutcome {
-    if (this.#kind !== OK) throw new FrameError(`kind ${this.#kind}, expected an outcome`);
-    const computeMs = this.#milliseconds();
-    const readMs = this.#milliseconds();
-    const writeMs = this.#milliseconds();
-    return { kind: 'ok', computeMs, readMs, writeMs, outputs: this.#places(outputs) };
-  }
-
-  #failure(): ReportedOutcome {
-    const kind = FAILURES[this.#count('the number of a failure')];
-    if (kind === undefined) throw new FrameError('an unknown failure');
-    const bytes = this.#count('the bytes of a failure');
-    const message = this.#text();
-    switch (kind) {
-      case 'no_room':
-        return { kind, bytes, message, isLasting: false };
-      case 'out_of_memory':
-        return { kind, by: 'batch' };
-      case 'failed':
-        return { kind, error: new Error(message) };
-      default:
-        return { kind, message };
-    }
-  }
-
-  #text(): string {
-    const byteLength = this.#count('the length of a message');
-    const words = Math.ceil(byteLength / WORD);
-    if (words > this.#words.length - this.#at) throw new FrameError('a message beyond its frame');
-    const { buffer, byteOffset } = this.#words;
-    const text = Buffer.from(buffer, byteOffset + this.#at * WORD, byteLength).toString();
-    this.#at += words;
-    return text;
-  }
-
-  #places(tensors: readonly SessionTensor[]): TensorPlace[] {
-    const places: TensorPlace[] = [];
-    // Not allocated ahead: the number is what the other side says.
-    for (let left = this.#count('the number of places'); left > 0; left--) {
-      const tensor = tensors[this.#count('the number of a tensor')];
-      if (tensor === undefined) throw new FrameError('a tensor that the session does not have');
-      const offset = this.#count('an offset');
-      const byteLength = this.#count('a length');
-      const shape: number[] = [];
-      for (let axes = this.#count('the number of axes'); axes > 0; axes--) shape.push(this.#count('a size'));
-      const { name, datatype } = tensor;
-      const elementBytes = DATATYPE_BYTES[datatype];
-      if (elementBytes !== undefined && byteLength !== (elementCount(shape) ?? 0) * elementBytes) {
-        throw new FrameError(`'${name}': ${byteLength} bytes for ${datatype} [${shape}]`);
-      }
-      places.push({ name, datatype, shape, offset, byteLength });
-    }
-    return places;
-  }
-
-  #count(what: string): number {
-    const value = this.#next();
-    if (!Number.isSafeInteger(value) || value < 0) throw new FrameError(`${what} is ${value}`);
-    return value;
-  }
-
-  #milliseconds(): number {
-    const value = this.#next();
-    if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw new FrameError(`a time of ${value} ms`);
-    return value;
-  }
-
-  #next(): number {
-    const value = this.#words[this.#at++];
-    if (value === undefined) throw new FrameError('it ends too early');
-    return value;
-  }
-
-  #end(): void {
-    if (this.#at !== this.#words.length) throw new FrameError('it goes on behind its end');
   }
 }

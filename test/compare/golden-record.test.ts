@@ -7,6 +7,7 @@ import { DataError, type Sample } from '../../src/compare/sample.ts';
 import { UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 import { readNpz } from '../../src/gateway/repository/npz-archive.ts';
 import type { Datatype } from '../../src/wire/tensor.ts';
+import { bytesOf } from '../../src/wire/tensor-bytes.ts';
 import { signatureOf, spec } from '../support/infer-requests.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -27,7 +28,7 @@ function doubling({ batchError = 0, datatype = 'FP32' }: { batchError?: number; 
     signature: signatureOf([spec('x', datatype, [-1, 2])], { outputs: [spec('y', 'FP32', [-1, 2])] }),
     answer: async (rows: readonly Sample['tensors'][]) =>
       rows.map(({ inputs }) => {
-        const values = new Float32Array(inputs[0]?.slice().buffer ?? new ArrayBuffer(0));
+        const values = new Float32Array(bytesOf(inputs[0] ?? new Uint8Array()).slice().buffer);
         const error = rows.length > 1 ? batchError : 0;
         const data = floats(...Array.from(values, (value) => 2 * value + error));
         return [{ name: 'y', datatype: 'FP32', shape: [1, 2], data }];

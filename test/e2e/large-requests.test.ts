@@ -1,10 +1,11 @@
 /** Requests of megabytes, whose memory is used again as soon as they are answered: each gets its own bytes back. */
 
-import { describe, expect, test, vi } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
 import { readMetrics } from '../faults/observation.ts';
 import { bytesOf } from '../support/bytes-of.ts';
+import { untilNothingLanded } from '../support/landed-memory.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { useServer } from '../support/server-fixture.ts';
 
@@ -70,8 +71,27 @@ async function expectOwnRows(
   }
 }
 
+afterAll(() => untilNothingLanded(fixture.server.pid));
+
 test('requests in shared batches get their own rows', async () => {
   for (let round = 0; round < ROUNDS; round++) await expectOwnRows('plain', round * 5);
+});
+
+test('requests of a stream get their own rows', async () => {
+  const stream = fixture.client.open('ModelStreamInfer');
+  const rows = Array.from({ length: AT_ONCE }, (_, index) => bytesOf(rowOf(index)));
+  for (const row of rows) {
+    stream.send({
+      model_name: 'plain',
+      inputs: [{ name: 'input', datatype: 'FP32', shape: [1, COLUMNS] }],
+      raw_input_contents: [row],
+    });
+  }
+  for (const row of rows) {
+    const answer = await stream.next();
+    expect(Buffer.compare(answer?.['infer_response'].raw_output_contents[0], row)).toBe(0);
+  }
+  stream.halfClose();
 });
 
 test('the steps of an ensemble answer requests with their own rows', async () => {

@@ -1,5 +1,6 @@
 import { type Batch, gather } from '../../src/gateway/batch/batch.ts';
 import type { Executor, RunDemand } from '../../src/gateway/batch/executor.ts';
+import { bytesOf } from '../../src/wire/tensor-bytes.ts';
 import type { RunOutcome } from '../../src/worker/run-outcome.ts';
 
 /** A run that is in flight until the test says how it ends. */
@@ -70,6 +71,8 @@ export function echo({ batch, values }: FakeRun): RunOutcome {
 }
 
 function valuesOf(batch: Batch): number[] {
-  const bytes = Buffer.concat(gather(batch, [{ name: 'in', datatype: 'FP32', shape: [-1, 1] }], 'rows').chunks);
+  const bytes = Buffer.concat(
+    gather(batch, [{ name: 'in', datatype: 'FP32', shape: [-1, 1] }], 'rows').chunks.map(bytesOf),
+  );
   return Array.from({ length: batch.rows }, (_, row) => bytes.readFloatLE(row * 4));
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DATATYPE_BYTES, type Datatype, elementCount, isDatatype } from '../../src/wire/tensor.ts';
-import type { Run, SessionTensor, TensorPlace } from '../../src/worker/protocol.ts';
+import type { InputPiece, Run, SessionTensor, TensorPlace } from '../../src/worker/protocol.ts';
 import {
   type Frame,
   FrameError,
@@ -36,11 +36,29 @@ const places: fc.Arbitrary<TensorPlace> = fc
     offset,
     byteLength: bytesOf(datatype, shape) ?? bytes,
   }));
-const runs: fc.Arbitrary<Run> = fc.record({
-  inputs: fc.array(places, { maxLength: 40 }),
-  outputOffset: offsets,
-  maxOutputBytes: fc.maxSafeNat(),
+const files = fc.record({ pid: fc.integer({ min: 1, max: 2 ** 22 }), descriptor: fc.nat(), inode: fc.maxSafeNat() });
+const pieces: fc.Arbitrary<InputPiece> = fc.record({
+  file: fc.option(files, { nil: undefined }),
+  from: offsets,
+  at: fc.nat(2_000),
+  byteLength: fc.nat(2_000),
 });
+const runs: fc.Arbitrary<Run> = fc
+  .record(
+    {
+      inputs: fc.array(places, { maxLength: 40 }),
+      outputOffset: offsets,
+      maxOutputBytes: fc.maxSafeNat(),
+      pieces: fc.array(pieces, { maxLength: 40 }),
+    },
+    { requiredKeys: ['inputs', 'outputOffset', 'maxOutputBytes'] },
+  )
+  .map((run) => {
+    const end = Math.max(0, ...run.inputs.map(({ offset, byteLength }) => offset + byteLength));
+    return run.pieces === undefined
+      ? run
+      : { ...run, pieces: run.pieces.filter(({ at, byteLength }) => at + byteLength <= end) };
+  });
 const times = fc.double({ min: 0, max: 1e6, noNaN: true });
 const texts = fc.string({ unit: 'grapheme', maxLength: 300 });
 const outcomes: fc.Arbitrary<ReportedOutcome> = fc.oneof(
@@ -111,6 +129,14 @@ describe('a frame', () => {
         }
       }),
     );
+  });
+
+  test('refuses a piece beyond the inputs of its run', () => {
+    const [tensor] = TENSORS;
+    const inputs: TensorPlace[] = [{ ...tensorOf(tensor), shape: [8], offset: 0, byteLength: 8 }];
+    const piece = { file: undefined, from: 0, at: 4, byteLength: 5 };
+    const frame = new FrameWriter().run({ inputs, pieces: [piece], outputOffset: 64, maxOutputBytes: 0 }, NUMBERS);
+    expect(() => new FrameReader().push(frame)?.run(TENSORS)).toThrow('a piece beyond the inputs');
   });
 
   test('for a usual run is small', () => {

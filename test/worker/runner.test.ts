@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { threadActivity } from '../../src/gateway/dispatch/thread-activity.ts';
+import { bytesOf } from '../../src/wire/tensor-bytes.ts';
 import { Mailbox } from '../../src/worker/mailbox.ts';
 import {
   ANY_OUTPUT_BYTES,
@@ -81,7 +82,7 @@ async function loadedRunner(options: Partial<SessionOptions> = {}): Promise<Load
 }
 
 function loopRun(box: Mailbox, iterations: number): Run {
-  const [count, value] = loopRow(iterations).inputs;
+  const [count, value] = loopRow(iterations).inputs.map(bytesOf);
   box.writeSync([count ?? new Uint8Array(8), new Uint8Array(56), value ?? new Uint8Array(4)], 0);
   return {
     inputs: [

@@ -1,6 +1,7 @@
 /** The seam between a gRPC transport and the rest of the gateway. Nothing behind it imports a gRPC library. */
 
 import type { Peer } from '../../http2/peer.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError, type StatusCode } from '../errors.ts';
 import type { TransportGauges } from '../ops/gateway-state.ts';
 
@@ -54,6 +55,8 @@ export interface Call {
 export interface UnaryCall extends Call {
   /** The request. Not copied: it may be a view, valid for as long as it is referenced. */
   readonly message: Uint8Array;
+  /** Raw tensors of a method with `landsTensors` that are not in `message`; the method's to release. */
+  readonly tensors?: readonly TensorBytes[] | undefined;
   /** Ends the call with OK. `chunks` are the parts of one message, and must not change afterwards. */
   reply(chunks: readonly Uint8Array[], trailers?: Trailers): void;
   /**
@@ -65,7 +68,8 @@ export interface UnaryCall extends Call {
 
 /** Its handler starts at the headers; nothing comes before the handler has returned. */
 export interface StreamingCall extends Call {
-  onMessage: ((message: Uint8Array) => void) | undefined;
+  /** @param tensors as `UnaryCall.tensors` */
+  onMessage: ((message: Uint8Array, tensors?: readonly TensorBytes[]) => void) | undefined;
   /** The client sends no more messages. */
   onEnd: (() => void) | undefined;
   /** There is room again after `write` said false. */
@@ -88,6 +92,8 @@ export type Method = {
   readonly screen?: Screen | undefined;
   /** Longest request message of this RPC, in bytes, where that is less than the server's limit. */
   readonly maxMessageBytes?: number | undefined;
+  /** Its messages are inference requests: their raw tensors may come beside them, landed. */
+  readonly landsTensors?: true;
   /** Setting that lifts that limit, for the text of an error. */
   readonly messageLimitSetting?: string;
 } & (

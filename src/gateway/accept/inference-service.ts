@@ -3,6 +3,7 @@
 import type { InferResponse } from '../../wire/infer-response.ts';
 import { MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../wire/repository-request.ts';
 import type { TensorSpec } from '../../wire/tensor.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError } from '../errors.ts';
 import type { Call, Method, Routes, Screen, Trailers, UnaryCall } from './call.ts';
 import {
@@ -43,11 +44,11 @@ export interface InferenceApi {
    * @param tensors its `raw_input_contents`, where they are beside the message instead of in it
    * @returns the reply to come, which may be an InferError that it rejects with; or why the request is refused at once
    */
-  infer(wire: Uint8Array, call: Call, tensors?: readonly Uint8Array[]): Promise<Reply> | InferError;
+  infer(wire: Uint8Array, call: Call, tensors?: readonly TensorBytes[]): Promise<Reply> | InferError;
   /** Trailers with the load report, for the answer or the refusal of a call of `infer`. */
   loadReport(call: Call): Trailers | undefined;
   /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which also carries failures. A rejection ends the whole stream. */
-  streamInfer(wire: Uint8Array, call: Call): Promise<StreamReply>;
+  streamInfer(wire: Uint8Array, call: Call, tensors?: readonly TensorBytes[]): Promise<StreamReply>;
 }
 
 export interface Reply {
@@ -106,7 +107,7 @@ export function inferenceRoutes(
   const { RepositoryModelLoad, RepositoryModelUnload, ...settings } = controlAnswers(control);
   const methods = new Map<string, Method>([
     ['ModelInfer', inferMethod(api)],
-    ['ModelStreamInfer', streamInferMethod((wire, call) => api.streamInfer(wire, call))],
+    ['ModelStreamInfer', streamInferMethod((wire, call, tensors) => api.streamInfer(wire, call, tensors))],
     ...unaryMethods<UnaryRpcs>(codecs, {
       ServerLive: () => ({ live: api.live() }),
       ServerReady: () => ({ ready: api.ready() }),
@@ -187,7 +188,7 @@ function inferMethod(api: InferenceApi): Method {
     }
   };
   const handle = (call: UnaryCall): void => {
-    const replied = api.infer(call.message, call);
+    const replied = api.infer(call.message, call, call.tensors);
     if (!(replied instanceof InferError)) {
       void answer(call, replied);
       return;
@@ -196,7 +197,7 @@ function inferMethod(api: InferenceApi): Method {
     // Under overload most messages end here: memory that waits to be collected costs more than the refusal.
     call.discardMessage();
   };
-  return { kind: 'unary', screen: (call) => api.screenInfer(call), handle };
+  return { kind: 'unary', landsTensors: true, screen: (call) => api.screenInfer(call), handle };
 }
 
 /** The answer of a port that does not serve the RPC: it names the port that does. */

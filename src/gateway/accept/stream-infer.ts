@@ -8,6 +8,7 @@
  * STREAM-5: an answer is released once: when the transport has it, or when the stream has ended before.
  */
 
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError, type StatusCode } from '../errors.ts';
 import type { Call, CancelReason, Deadline, Method, StreamingCall, Trailers } from './call.ts';
 import { failWith } from './failure.ts';
@@ -21,12 +22,12 @@ export interface StreamReply {
 }
 
 /** From a `ModelInferRequest` to its answer. A rejection ends the stream. */
-export type StreamAnswer = (wire: Uint8Array, call: Call) => Promise<StreamReply>;
+export type StreamAnswer = (wire: Uint8Array, call: Call, tensors?: readonly TensorBytes[]) => Promise<StreamReply>;
 
 const MAX_UNANSWERED = 64;
 
 export function streamInferMethod(answer: StreamAnswer): Method {
-  return { kind: 'streaming', handle: (call) => new InferStream(call, answer).start() };
+  return { kind: 'streaming', landsTensors: true, handle: (call) => new InferStream(call, answer).start() };
 }
 
 class InferStream {
@@ -47,7 +48,7 @@ class InferStream {
   }
 
   start(): void {
-    this.#call.onMessage = (message) => this.#take(message);
+    this.#call.onMessage = (message, tensors) => this.#take(message, tensors);
     this.#call.onEnd = () => {
       this.#halfClosed = true;
       this.#flush();
@@ -61,11 +62,11 @@ class InferStream {
     };
   }
 
-  #take(message: Uint8Array): void {
+  #take(message: Uint8Array, tensors: readonly TensorBytes[] | undefined): void {
     const request = new StreamedRequest(this.#call);
     this.#requests.push(request);
     this.#pauseOrResume();
-    this.#answer(message, request).then(
+    this.#answer(message, request, tensors).then(
       (answer) => {
         if (this.#ended) {
           answer.release();

@@ -3,6 +3,7 @@
 import { BYTES_LENGTH_SIZE } from '../../wire/bytes-tensor.ts';
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import { DATATYPE_BYTES, elementCount, isDatatype } from '../../wire/tensor.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { mostElements } from '../../wire/typed-contents.ts';
 import { InferError } from '../errors.ts';
 
@@ -33,13 +34,13 @@ const STRING_BYTES = 64;
  * Bytes that a request holds: its message; the raw form that its typed contents are about to get (an INT64 of one byte grows to
  * eight); and the strings that its texts become. By what its shapes say, as far as its contents can hold so much.
  */
-export function footprint(messageBytes: number, { inputs, rawInputContents }: InferRequest): number {
+export function footprint(messageBytes: number, { inputs, rawInputContents }: InferRequest<TensorBytes>): number {
   let bytes = messageBytes;
   for (const [index, input] of inputs.entries()) bytes += growthOf(input, rawInputContents[index]);
   return bytes;
 }
 
-function growthOf({ contents, datatype, shape }: InferInput, raw: Uint8Array | undefined): number {
+function growthOf({ contents, datatype, shape }: InferInput, raw: TensorBytes | undefined): number {
   if (!isDatatype(datatype)) return 0;
   const size = DATATYPE_BYTES[datatype];
   if (contents === undefined) {

@@ -2,12 +2,20 @@
 
 import { decodeInferRequest, type InferRequest } from '../../wire/infer-request.ts';
 import { WireError, type WireLimits } from '../../wire/limits.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError } from '../errors.ts';
 
-/** @throws InferError `malformed_message` or `limit_exceeded` */
-export function decode(wire: Uint8Array, limits: WireLimits): InferRequest {
+/**
+ * @param tensors raw contents that are beside the message
+ * @throws InferError `malformed_message` or `limit_exceeded`
+ */
+export function decode(
+  wire: Uint8Array,
+  limits: WireLimits,
+  tensors?: readonly TensorBytes[],
+): InferRequest<TensorBytes> {
   try {
-    return decodeInferRequest(wire, limits);
+    return decodeInferRequest(wire, limits, tensors);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     if (error.kind === 'limit') {

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Shape } from '../../wire/tensor.ts';
+import { bytesOf, type TensorBytes } from '../../wire/tensor-bytes.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 import type { Batching } from '../repository/signature/model-signature.ts';
 import type { ModelTensor } from '../repository/signature/row-axis.ts';
@@ -25,7 +26,7 @@ export interface RowSize {
 /** Size of rows that never wait in a queue: probes of a loading model, and tools that run one request after another. */
 export const UNIT_ROW: RowSize = { elements: 1, length: 1 };
 
-export interface InferTensors {
+export interface InferTensors<Tensor extends TensorBytes = TensorBytes> {
   /** The client's name for the request, by which the log names it; absent where no client made it. */
   readonly requestId?: string | undefined;
   readonly rows: number;
@@ -37,8 +38,8 @@ export interface InferTensors {
    * equal; and so is what rows share.
    */
   readonly bucket: string;
-  /** In the order of the model's inputs, in raw form; mostly views of the received message. */
-  readonly inputs: readonly Uint8Array[];
+  /** In the order of the model's inputs, in raw form; mostly views of the received message, or landed. */
+  readonly inputs: readonly Tensor[];
   readonly shapes: readonly Shape[];
 }
 
@@ -71,7 +72,7 @@ export function bucketKey(
   shapes: readonly Shape[],
   axis: BatchAxis,
   inputs: readonly Pick<ModelTensor, 'rowAxis' | 'default'>[] = [],
-  values: readonly Uint8Array[] = [],
+  values: readonly TensorBytes[] = [],
   lengths?: LengthAxis,
 ): string {
   const edge = lengths === undefined ? undefined : paddedTo(shapes, values, lengths);
@@ -84,7 +85,7 @@ export function bucketKey(
       if (index === lengthAxis) key += `<=${edge},`;
       else if (index !== rowAxis) key += `${shape[index]},`;
     }
-    if (rowAxis === 'shared') key += digestOfShared(values[input] ?? NOTHING, inputs[input]);
+    if (rowAxis === 'shared') key += digestOfShared(bytesOf(values[input] ?? NOTHING), inputs[input]);
     key += ';';
   }
   return key;

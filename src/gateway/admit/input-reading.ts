@@ -8,12 +8,13 @@ import { BYTES_LENGTH_SIZE, BytesTensorError, bytesElementEnd } from '../../wire
 import type { InferInput } from '../../wire/infer-request.ts';
 import { WireError } from '../../wire/limits.ts';
 import { DATATYPE_BYTES, elementCount, isDatatype } from '../../wire/tensor.ts';
+import { bytesOf, type TensorBytes } from '../../wire/tensor-bytes.ts';
 import { TypedContentsError, TypedContentsReading } from '../../wire/typed-contents.ts';
 import { InferError } from '../errors.ts';
 import { inputField } from './input-field.ts';
 
 /** The input in raw form, of exactly the bytes that its shape says, at once. @throws InferError */
-export function readInput(input: InferInput, raw: Uint8Array | undefined, model: string): Uint8Array {
+export function readInput(input: InferInput, raw: TensorBytes | undefined, model: string): TensorBytes {
   if (raw !== undefined && isAsItCame(input, raw)) return raw;
   const reading = new InputReading(input, raw, model);
   reading.advance();
@@ -21,7 +22,7 @@ export function readInput(input: InferInput, raw: Uint8Array | undefined, model:
 }
 
 /** The common case: raw bytes without invalid values, as many as the shape needs. */
-function isAsItCame({ datatype, shape }: InferInput, raw: Uint8Array): boolean {
+function isAsItCame({ datatype, shape }: InferInput, raw: TensorBytes): boolean {
   const size = isDatatype(datatype) && datatype !== 'BOOL' ? DATATYPE_BYTES[datatype] : undefined;
   return size !== undefined && raw.byteLength === (elementCount(shape) ?? -1) * size;
 }
@@ -33,10 +34,10 @@ export class InputReading {
   readonly #elements: number;
   #typed: TypedContentsReading | undefined;
   #check: StringsCheck | BooleansCheck | undefined;
-  #value: Uint8Array = NOTHING;
+  #value: TensorBytes = NOTHING;
 
   /** @throws InferError where the contents are missing, or their size is wrong */
-  constructor(input: InferInput, raw: Uint8Array | undefined, model: string) {
+  constructor(input: InferInput, raw: TensorBytes | undefined, model: string) {
     const { name, shape, contents, datatype } = input;
     const elements = elementCount(shape);
     if (elements === undefined || !isDatatype(datatype))
@@ -53,7 +54,7 @@ export class InputReading {
   }
 
   /** Valid after the last slice. */
-  get value(): Uint8Array {
+  get value(): TensorBytes {
     return this.#value;
   }
 
@@ -80,16 +81,16 @@ export class InputReading {
     return false;
   }
 
-  #take(value: Uint8Array): void {
+  #take(value: TensorBytes): void {
     const { datatype } = this.#input;
     const size = isDatatype(datatype) ? DATATYPE_BYTES[datatype] : undefined;
-    if (size === undefined) this.#check = new StringsCheck(value, this.#elements, this.#subject);
+    if (size === undefined) this.#check = new StringsCheck(bytesOf(value), this.#elements, this.#subject);
     else if (value.byteLength !== this.#elements * size) {
       throw invalid(
         `input byte size mismatch for ${this.#subject}. Expected ${this.#elements * size}, got ${value.byteLength}`,
         this.#subject,
       );
-    } else if (datatype === 'BOOL') this.#check = new BooleansCheck(value, this.#subject);
+    } else if (datatype === 'BOOL') this.#check = new BooleansCheck(bytesOf(value), this.#subject);
     this.#value = value;
   }
 

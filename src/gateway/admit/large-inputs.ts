@@ -2,6 +2,7 @@
 
 import type { InferRequest } from '../../wire/infer-request.ts';
 import { DATATYPE_BYTES, elementCount, isDatatype } from '../../wire/tensor.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError } from '../errors.ts';
 import { InputReading } from './input-reading.ts';
 
@@ -12,7 +13,7 @@ export const LARGE_BYTES = 256 * 1024;
 const MESSAGE_BYTES_OF_A_STRING = 64;
 
 /** Whether so much of the request's contents has to be looked through, element by element, that it would hold up others. */
-export function isLarge({ inputs, rawInputContents }: InferRequest): boolean {
+export function isLarge({ inputs, rawInputContents }: InferRequest<TensorBytes>): boolean {
   let bytes = 0;
   for (let index = 0; index < inputs.length; index++) {
     const input = inputs[index];
@@ -29,7 +30,7 @@ export function isLarge({ inputs, rawInputContents }: InferRequest): boolean {
  * stand for, and each text becomes a string.
  * @throws InferError `limit_exceeded`
  */
-export function checkSize({ inputs, modelName }: InferRequest, maxMessageBytes: number): void {
+export function checkSize({ inputs, modelName }: InferRequest<TensorBytes>, maxMessageBytes: number): void {
   let bytes = 0;
   let strings = 0;
   for (const { datatype, shape, contents } of inputs) {
@@ -51,17 +52,17 @@ export function checkSize({ inputs, modelName }: InferRequest, maxMessageBytes: 
 
 /** The contents of all inputs of a request, in its order. */
 export class InputsReading {
-  readonly #request: InferRequest;
-  readonly #values: Uint8Array[] = [];
+  readonly #request: InferRequest<TensorBytes>;
+  readonly #values: TensorBytes[] = [];
   #reading: InputReading | undefined;
 
   /** @param request whose description its model takes (`describe`). */
-  constructor(request: InferRequest) {
+  constructor(request: InferRequest<TensorBytes>) {
     this.#request = request;
   }
 
   /** Valid after the last slice. */
-  get values(): readonly Uint8Array[] {
+  get values(): readonly TensorBytes[] {
     return this.#values;
   }
 

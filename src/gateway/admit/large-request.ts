@@ -4,6 +4,7 @@
  */
 
 import type { InferRequest } from '../../wire/infer-request.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import type { Call } from '../accept/call.ts';
 import { inSlices } from '../accept/sliced-work.ts';
 import type { ModelSignature } from '../repository/signature/model-signature.ts';
@@ -33,9 +34,9 @@ interface Dependencies {
  */
 export async function readLargeRequest(
   record: Arrival,
-  request: InferRequest,
+  request: InferRequest<TensorBytes>,
   { models, admission, maxMessageBytes }: Dependencies,
-): Promise<readonly Uint8Array[]> {
+): Promise<readonly TensorBytes[]> {
   const { call } = record;
   // Not yet the version that will answer, but one of those that may.
   describe(request, models.find(request.modelName, request.modelVersion, call).ready.signature);
@@ -46,9 +47,9 @@ export async function readLargeRequest(
 
 /** The contents of the inputs of a request whose description its model takes. @throws InferError */
 export async function readInputs(
-  request: InferRequest,
+  request: InferRequest<TensorBytes>,
   call: Pick<Call, 'cancelled' | 'deadline'>,
-): Promise<readonly Uint8Array[]> {
+): Promise<readonly TensorBytes[]> {
   const reading = new InputsReading(request);
   await inSlices(reading, call);
   return reading.values;

@@ -7,6 +7,7 @@
  */
 
 import type { Shape } from '../../wire/tensor.ts';
+import { bytesOf, type TensorBytes } from '../../wire/tensor-bytes.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -27,7 +28,7 @@ export function edgeOf(length: number): number {
  */
 export function paddedTo(
   shapes: readonly Shape[],
-  values: readonly Uint8Array[],
+  values: readonly TensorBytes[],
   { inputs, mask }: LengthAxis,
 ): number | undefined {
   let length: number | undefined;
@@ -38,7 +39,7 @@ export function paddedTo(
   }
   const filler = inputs.get(mask)?.filler;
   if (length === undefined || filler === undefined) return undefined;
-  return hasBlankRow(values[mask] ?? NOTHING, shapes[mask]?.[0] ?? 0, filler) ? undefined : edgeOf(length);
+  return hasBlankRow(bytesOf(values[mask] ?? NOTHING), shapes[mask]?.[0] ?? 0, filler) ? undefined : edgeOf(length);
 }
 
 /** True where a row holds nothing but the pad value: mostly decided by the first element of each row. */

@@ -5,6 +5,7 @@
 
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError } from '../errors.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import { type ModelTensor, withRows } from '../repository/signature/row-axis.ts';
@@ -34,12 +35,12 @@ export interface Description {
  * @throws InferError `invalid_request`, `malformed_message`, or `unimplemented` for shared memory.
  */
 export function validate(
-  request: InferRequest,
+  request: InferRequest<TensorBytes>,
   signature: ModelSignature,
-  values?: readonly Uint8Array[],
+  values?: readonly TensorBytes[],
 ): InferTensors {
   const { rows, shapes, positions } = describe(request, signature);
-  const inputs: Uint8Array[] = [];
+  const inputs: TensorBytes[] = [];
   let bytes = 0;
   for (let index = 0; index < shapes.length; index++) {
     const position = positions?.[index] ?? index;
@@ -64,7 +65,7 @@ export function validate(
  * All of a request but the contents of its tensors against the model.
  * @throws InferError `invalid_request`, or `unimplemented` for shared memory.
  */
-export function describe(request: InferRequest, signature: ModelSignature): Description {
+export function describe(request: InferRequest<TensorBytes>, signature: ModelSignature): Description {
   const { inputs, batching } = signature;
   const model = request.modelName;
   const positions = checkNames(request.inputs, signature, model);
@@ -192,7 +193,7 @@ function quoted(tensors: readonly { readonly name: string }[]): string {
 }
 
 /** Raw and typed contents exclude each other, and raw entries are given for every input. */
-function checkRawContents({ inputs, rawInputContents, modelName }: InferRequest): void {
+function checkRawContents({ inputs, rawInputContents, modelName }: InferRequest<TensorBytes>): void {
   if (rawInputContents.length === 0) return;
   const typed = inputs.find(({ contents }) => contents !== undefined && contents.byteLength > 0);
   if (typed !== undefined) {

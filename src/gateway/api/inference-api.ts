@@ -59,10 +59,13 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
     },
     infer: (wire, call, tensors) => {
       const record = new InferenceRecord(wire, call, tensors);
-      return refuseEarly(record, gateway) ?? replyTo(record, gateway);
+      const refusal = refuseEarly(record, gateway);
+      if (refusal === undefined) return replyTo(record, gateway);
+      record.end();
+      return refusal;
     },
     loadReport: (call) => server.loadReports.trailersFor(call),
-    streamInfer: (wire, call) => inferInStream(wire, call, gateway),
+    streamInfer: (wire, call, tensors) => inferInStream(wire, call, gateway, tensors),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { bytesRowEnds } from '../../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, elementCount, type Shape } from '../../wire/tensor.ts';
+import { bytesOf, type TensorBytes } from '../../wire/tensor-bytes.ts';
 import { aligned, type TensorPlace } from '../../worker/protocol.ts';
 import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { SendReason } from '../ops/diagnostics.ts';
@@ -32,18 +33,18 @@ export function lastExpiry({ requests }: Batch): number {
   );
 }
 
-/** A batch's inputs as they go into the mailbox: where each lies, and the pieces to write one behind the other. */
+/** A batch's inputs as a run has them: where each lies, and their pieces, one behind the other. */
 export interface Gathered {
   readonly places: readonly TensorPlace[];
-  readonly chunks: readonly Uint8Array[];
+  readonly chunks: readonly TensorBytes[];
   readonly end: number;
 }
 
 const PADDING = new Uint8Array(64);
 
 /**
- * Lays the inputs of all requests out without copying them: the pieces stay views of the received messages. Only rows that are
- * not on axis 0 are copied, because the rows of different requests interleave. Shorter requests are padded to the longest.
+ * Lays the inputs of all requests out without copying them: the pieces stay views of the received messages, or landed. Only rows
+ * that are not on axis 0 are copied, because the rows of different requests interleave. Shorter requests are padded to the longest.
  * @throws Error where requests of unlike shapes would make a tensor that is none
  */
 export function gather(
@@ -54,7 +55,7 @@ export function gather(
 ): Gathered {
   const length = lengths === undefined ? undefined : paddedLength(batch, lengths);
   const places: TensorPlace[] = [];
-  const chunks: Uint8Array[] = [];
+  const chunks: TensorBytes[] = [];
   let end = 0;
   for (const [index, { name, datatype, shape: declared, rowAxis = 0, modelShape }] of inputs.entries()) {
     const offset = aligned(end);
@@ -64,7 +65,7 @@ export function gather(
     const padded = length === undefined ? undefined : lengths?.inputs.get(index);
     if (padded !== undefined && length !== undefined) {
       for (const { tensors } of batch.requests) {
-        end += pushPadded(chunks, pieceOf(tensors, index), tensors.shapes[index] ?? [], padded, length);
+        end += pushPadded(chunks, bytesOf(pieceOf(tensors, index)), tensors.shapes[index] ?? [], padded, length);
       }
     } else if (rowAxis === 0 || axis === 'whole' || batch.requests.length === 1) {
       for (const { tensors } of batch.requests) {
@@ -97,7 +98,7 @@ export function gather(
   return { places, chunks, end };
 }
 
-function pieceOf(tensors: InferTensors | undefined, index: number): Uint8Array {
+function pieceOf(tensors: InferTensors | undefined, index: number): TensorBytes {
   const piece = tensors?.inputs[index];
   if (piece === undefined) throw new TypeError(`request without input ${index}`);
   return piece;
@@ -105,7 +106,7 @@ function pieceOf(tensors: InferTensors | undefined, index: number): Uint8Array {
 
 /** One input of all requests, of each its part of the first stripe, then of the second, and so on. */
 function interleave(requests: TensorBatch['requests'], index: number, stripes: number): Uint8Array {
-  const pieces = requests.map(({ tensors }) => pieceOf(tensors, index));
+  const pieces = requests.map(({ tensors }) => bytesOf(pieceOf(tensors, index)));
   const joined = Buffer.allocUnsafe(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
   const stride = stripes === 0 ? 0 : joined.byteLength / stripes;
   let offset = 0;

@@ -4,6 +4,7 @@
  */
 
 import type { Shape } from '../../wire/tensor.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { LengthAxis, PaddedInput } from '../repository/signature/length-axis.ts';
 import type { OutputTensor } from './queued-request.ts';
@@ -57,7 +58,7 @@ export function paddingOf(batch: Requests & { readonly rows: number }, lengths: 
  * @returns bytes that were appended
  */
 export function pushPadded(
-  chunks: Uint8Array[],
+  chunks: TensorBytes[],
   value: Uint8Array,
   shape: Shape,
   { axis, filler }: PaddedInput,

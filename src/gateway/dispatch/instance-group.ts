@@ -5,8 +5,9 @@
  */
 
 import { messageOf } from '../../error-message.ts';
+import { type LandedBytes, releaseAll } from '../../wire/tensor-bytes.ts';
 import { isNoRoom, type Mailbox } from '../../worker/mailbox.ts';
-import { aligned, type SessionInfo, type SessionSpec } from '../../worker/protocol.ts';
+import type { SessionInfo, SessionSpec } from '../../worker/protocol.ts';
 import type { RunOutcome } from '../../worker/run-outcome.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import { gather, type TensorBatch } from '../batch/batch.ts';
@@ -14,6 +15,7 @@ import { batchOutputLimit } from '../batch/output-limit.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../repository/signature/row-axis.ts';
+import { layOut, retainLanded, runOf } from './input-layout.ts';
 import { MailboxRoom, noRoom } from './mailbox-room.ts';
 import type { Outage } from './outage.ts';
 import { readAnswer } from './run-answer.ts';
@@ -155,12 +157,15 @@ export class InstanceGroup implements HostedModel {
     const instance = this.#instances.find(isIdle);
     if (instance === undefined) return { kind: 'failed', error: new Error('no idle instance') };
     instance.busy = true;
+    // A request that ends meanwhile, such as a cancelled one, leaves its tensors where this run finds them.
+    const landed = retainLanded(batch);
     const first = await this.#attempt(instance, batch, signature, bounds, 'first');
     const outcome =
       first.kind === 'no_room' ? await this.#retry(first.bytes, instance, batch, signature, bounds, until) : first;
     if (outcome.kind !== 'ok') instance.mailbox.release(0);
     if (outcome.kind === 'outputs_too_large' || outcome.kind === 'out_of_memory') this.#renewLater(instance);
     instance.busy = false;
+    releaseAll(landed);
     this.#room.ended();
     if (this.#instances.includes(instance)) this.#options.onIdle();
     else this.#room.close(instance.mailbox);
@@ -195,15 +200,18 @@ export class InstanceGroup implements HostedModel {
   ): Promise<RunOutcome> {
     const { number, mailbox, process } = instance;
     let end = 0;
+    let lent: readonly LandedBytes[] = [];
     try {
       const started = performance.now();
       const gathered = gather(batch, signature.inputs, signature.axis, signature.lengths);
       end = gathered.end;
       if (attempt === 'first' && this.#room.isTakenBefore(end)) return noRoom(end);
-      await mailbox.write(gathered.chunks, 0);
+      const layout = layOut(gathered);
+      lent = layout.lent;
+      await mailbox.write(layout.chunks, 0);
       const written = performance.now();
       const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);
-      const run = { inputs: gathered.places, outputOffset: aligned(end), maxOutputBytes };
+      const run = runOf(gathered, layout, maxOutputBytes);
       const outcome = await process.run(number, run, { ...bounds, restartMs: this.#restartMs });
       if (outcome.kind === 'ok') return await readAnswer(outcome, mailbox, signature.outputs, started, written);
       if (outcome.kind === 'no_room') mailbox.empty();
@@ -212,6 +220,8 @@ export class InstanceGroup implements HostedModel {
       if (!isNoRoom(error)) return { kind: 'failed', error };
       mailbox.empty();
       return noRoom(end);
+    } finally {
+      for (const bytes of lent) bytes.giveBack();
     }
   }
 

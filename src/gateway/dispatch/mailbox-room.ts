@@ -20,6 +20,15 @@ export function noRoom(bytes: number): NoRoom {
   return { kind: 'no_room', bytes, message: `its tensors need ${bytes} bytes`, isLasting: false };
 }
 
+/** The room that landed tensors take in the directory. */
+export interface LandedRoom {
+  /** Bytes that runs read now. */
+  readonly lentBytes: number;
+  /** Moves the others into memory. */
+  evacuate(): void;
+  onFree: () => void;
+}
+
 interface Waiter {
   readonly mailbox: Mailbox;
   bytes: number;
@@ -40,6 +49,8 @@ export class MailboxRoom {
   readonly #waiters: Waiter[] = [];
   /** Those that run again at this moment. */
   readonly #runners = new Set<Waiter>();
+  /** Tensors that have landed in the directory. */
+  #landing: LandedRoom | undefined;
   /** How often a batch has given room back. */
   #changes = 0;
 
@@ -59,6 +70,14 @@ export class MailboxRoom {
     const mailbox = this.#create();
     this.#mailboxes.add(mailbox);
     return mailbox;
+  }
+
+  /** Requests that land in this directory give way to batches that find no room. */
+  share(landing: LandedRoom): void {
+    this.#landing = landing;
+    landing.onFree = () => {
+      if (this.#waiters.length > 0) this.ended();
+    };
   }
 
   close(mailbox: Mailbox): void {
@@ -135,7 +154,7 @@ export class MailboxRoom {
 
   /** Whether the end of a batch would free more than a few pages. */
   #isHeld(): boolean {
-    if (this.#runners.size > 0) return true;
+    if (this.#runners.size > 0 || (this.#landing?.lentBytes ?? 0) > SMALL_BYTES) return true;
     for (const mailbox of this.#mailboxes) if (mailbox.busy && mailbox.size > SMALL_BYTES) return true;
     return false;
   }
@@ -148,6 +167,7 @@ export class MailboxRoom {
 
   #emptyIdle(): void {
     for (const mailbox of this.#mailboxes) if (!mailbox.busy) mailbox.empty();
+    this.#landing?.evacuate();
   }
 
   #create(): Mailbox {

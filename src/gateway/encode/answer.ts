@@ -9,6 +9,7 @@ import {
   isTypedAnswer,
   writeContents,
 } from '../../wire/infer-response.ts';
+import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import type { TypedContentsWriting } from '../../wire/typed-contents-writing.ts';
 import type { BatchAxis } from '../admit/infer-tensors.ts';
 import type { WantedOutput } from '../admit/requested-outputs.ts';
@@ -37,7 +38,7 @@ const LARGE_BYTES = 256 * 1024;
 
 /** Whether so much of the answer has to be written element by element that it would hold up others. */
 export function isLargeAnswer(
-  request: InferRequest,
+  request: InferRequest<TensorBytes>,
   wanted: readonly WantedOutput[],
   outputs: readonly OutputTensor[],
   typedAnswers: TypedAnswers,
@@ -49,7 +50,7 @@ export function isLargeAnswer(
 }
 
 export function encode(
-  request: InferRequest,
+  request: InferRequest<TensorBytes>,
   wanted: readonly WantedOutput[],
   outputs: readonly OutputTensor[],
   form: AnswerForm,
@@ -62,7 +63,7 @@ export function encode(
 
 /** Encodes an answer: first the classifications, then, for a typed answer, the typed contents of all outputs. */
 export class AnswerWriting {
-  readonly #request: InferRequest;
+  readonly #request: InferRequest<TensorBytes>;
   readonly #form: AnswerForm;
   /** An output, or what it is to become. */
   readonly #outputs: (OutputTensor | Classification)[] = [];
@@ -72,7 +73,7 @@ export class AnswerWriting {
   #writing: TypedContentsWriting | undefined;
 
   constructor(
-    request: InferRequest,
+    request: InferRequest<TensorBytes>,
     wanted: readonly WantedOutput[],
     outputs: readonly OutputTensor[],
     form: AnswerForm,
@@ -125,7 +126,7 @@ export class AnswerWriting {
 }
 
 /** The form of the request: raw when it was raw, or when it had no contents at all. */
-function formOf({ inputs, rawInputContents }: InferRequest, typedAnswers: TypedAnswers): ContentsForm {
+function formOf({ inputs, rawInputContents }: InferRequest<TensorBytes>, typedAnswers: TypedAnswers): ContentsForm {
   if (typedAnswers === 'never' || rawInputContents.length > 0) return 'raw';
   return inputs.some(({ contents }) => contents !== undefined) ? 'typed' : 'raw';
 }

@@ -14,6 +14,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../../error-message.ts';
 import type { Shape } from '../../wire/tensor.ts';
+import { bytesOf } from '../../wire/tensor-bytes.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import { copyRuns } from '../batch/stripes.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
@@ -143,7 +144,7 @@ interface Place {
 function arrayOf({ name, datatype, rowAxis = 0 }: ModelTensor, index: number, place: Place): [string, NpyArray] {
   const { tensors, axis, row } = place;
   const shape = tensors.shapes[index] ?? [];
-  const data = tensors.inputs[index] ?? new Uint8Array();
+  const data = bytesOf(tensors.inputs[index] ?? new Uint8Array());
   const isWhole = axis === 'whole' || rowAxis === 'shared';
   const own = isWhole ? shape : shapeOfRow(shape, rowAxis);
   const copy = isWhole ? data.slice() : rowOf(data, shape, rowAxis, row);

@@ -11,6 +11,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { InferRequest } from '../../wire/infer-request.ts';
+import { isLanded, releaseAll, type TensorBytes } from '../../wire/tensor-bytes.ts';
 import { Admission, footprint, type Permit } from '../admit/admission.ts';
 import { isLarge } from '../admit/large-inputs.ts';
 import { readInputs } from '../admit/large-request.ts';
@@ -37,7 +38,7 @@ const LIMIT_MS = 10_000;
 /** A request that was answered: of its call nothing but the path is kept. */
 interface Original {
   readonly path: string;
-  readonly request: InferRequest;
+  readonly request: InferRequest<TensorBytes>;
   readonly model: Servable;
   readonly outputs: readonly OutputTensor[];
   readonly timing: RequestTiming;
@@ -88,9 +89,12 @@ export class Shadows {
       this.#report(pair, { kind: 'shed', cause: 'no_room' });
       return false;
     }
+    const landed = request.rawInputContents.filter(isLanded);
+    for (const bytes of landed) bytes.retain();
     // SHADOW-1: by then the answer is written.
     setImmediate(() => {
-      void this.#follow(pair, { path, request, model, outputs: outputs.map(alone), timing }, permit);
+      const original = { path, request, model, outputs: outputs.map(alone), timing };
+      void this.#follow(pair, original, permit).finally(() => releaseAll(landed));
     });
     return true;
   }

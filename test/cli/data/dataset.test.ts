@@ -6,6 +6,7 @@ import { openDataset } from '../../../src/cli/data/dataset.ts';
 import type { Dataset } from '../../../src/compare/sample.ts';
 import { MODEL_CONFIG } from '../../../src/gateway/repository/config/model-config.ts';
 import { resolveSignature } from '../../../src/gateway/repository/signature/model-signature.ts';
+import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import type { SessionTensor } from '../../../src/worker/protocol.ts';
 import { floatRows, type NumpyArray, npz } from '../../support/npz.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
@@ -31,7 +32,7 @@ function write(name: string, content: string | Uint8Array, directory = temporary
 async function samplesOf({ count, read }: Dataset) {
   const samples = await Promise.all(Array.from({ length: count }, (_, index) => read(index)));
   return samples.map(({ name, label, tensors }) => {
-    const bytes = Uint8Array.from(tensors.inputs[0] ?? []);
+    const bytes = Uint8Array.from(bytesOf(tensors.inputs[0] ?? new Uint8Array()));
     return { name, label, shape: tensors.shapes[0], values: [...new Float32Array(bytes.buffer)] };
   });
 }
@@ -134,7 +135,7 @@ describe('folders of images', () => {
       image: path.join(directory, 'cat/deep/a.png'),
     });
     expect(first.tensors.shapes).toEqual([[1, 3, 2, 2]]);
-    expect([...first.tensors.inputs[0]!]).toEqual([9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0]);
+    expect([...bytesOf(first.tensors.inputs[0]!)]).toEqual([9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0]);
   });
 
   test('have to say the class of every image where that is asked for', async () => {

@@ -10,6 +10,7 @@ import { ModelTable } from '../../../src/gateway/models/model-table.ts';
 import { encodeInferRequest } from '../../../src/wire/infer-request.ts';
 import { DEFAULT_WIRE_LIMITS } from '../../../src/wire/limits.ts';
 import type { Datatype } from '../../../src/wire/tensor.ts';
+import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import { FakeCall } from '../../support/fake-call.ts';
 import { FakeServable } from '../../support/fake-servable.ts';
 import { inferInput, inferRequest, signatureOf, spec } from '../../support/infer-requests.ts';
@@ -61,7 +62,7 @@ function modelOf(datatype: Datatype): FakeServable {
   const model = new FakeServable('m', signature);
   model.onRequest = (request) => {
     const [data = new Uint8Array(0)] = request.tensors.inputs;
-    request.answer([{ name: 'y', datatype, shape: request.tensors.shapes[0] ?? [], data }]);
+    request.answer([{ name: 'y', datatype, shape: request.tensors.shapes[0] ?? [], data: bytesOf(data) }]);
   };
   return model;
 }

@@ -6,6 +6,7 @@ import type { ModelSignature } from '../../../src/gateway/repository/signature/m
 import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
 import type { InferRequest } from '../../../src/wire/infer-request.ts';
 import { DATATYPE_BYTES, type Datatype, isDatatype } from '../../../src/wire/tensor.ts';
+import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import { isTypedDatatype, type TypedDatatype } from '../../../src/wire/typed-contents.ts';
 import {
   inferInput,
@@ -67,7 +68,7 @@ describe('accepted requests', () => {
         ? encodeBytesTensor(['', 'a', 'bc', 'é'].map((text) => Buffer.from(text)))
         : Uint8Array.from({ length: 4 * sizeOf(datatype) }, (_, index) => (datatype === 'BOOL' ? index % 2 : index));
     const { inputs } = validate(typedRequest(datatype, [1, 4], typedContents(datatype, raw, 4)), model(datatype));
-    expect(inputs.map((input) => [...input])).toEqual([[...raw]]);
+    expect(inputs.map((input) => [...bytesOf(input)])).toEqual([[...raw]]);
   });
 
   test('strings in raw form', () => {
@@ -617,7 +618,7 @@ describe('inputs with a default', () => {
           );
           const tensors = validate(request(given), OPTIONAL);
           const repeated = Buffer.concat(Array.from({ length: rows }, () => BIAS.data));
-          expect(tensors.inputs.map((each) => Buffer.from(each).toString('hex'))).toEqual(
+          expect(tensors.inputs.map((each) => Buffer.from(bytesOf(each)).toString('hex'))).toEqual(
             [all.x.data, all.factor?.data ?? FACTOR.data, all.bias?.data ?? repeated].map((each) =>
               Buffer.from(each).toString('hex'),
             ),

@@ -5,6 +5,7 @@ import { gather, outputAxes, scatter, type TensorBatch } from '../../../src/gate
 import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts';
 import { encodeBytesTensor } from '../../../src/wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, type Datatype, type TensorSpec } from '../../../src/wire/tensor.ts';
+import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import { TENSOR_ALIGNMENT } from '../../../src/worker/protocol.ts';
 
 function batchOf(requests: readonly InferTensors[]): TensorBatch {
@@ -28,7 +29,7 @@ function tensors(rows: number, inputs: readonly Uint8Array[], shapes: readonly (
 /** What a model would find in its mailbox: the tensors at their places. */
 function landed(batch: TensorBatch, specs: readonly TensorSpec[]): { shape: readonly number[]; bytes: Buffer }[] {
   const { places, chunks, end } = gather(batch, specs, 'rows');
-  const mailbox = Buffer.concat(chunks);
+  const mailbox = Buffer.concat(chunks.map(bytesOf));
   expect(mailbox.byteLength).toBe(end);
   return places.map(({ shape, offset, byteLength }) => ({
     shape,
@@ -190,7 +191,7 @@ describe('joined and parted again', () => {
         }));
         const parts = scatter(batch, outputs, 'rows');
         expect(parts.map((part) => part.map(({ data }) => Buffer.from(data).toString('hex')))).toEqual(
-          requests.map(({ inputs }) => inputs.map((input) => Buffer.from(input).toString('hex'))),
+          requests.map(({ inputs }) => inputs.map((input) => Buffer.from(bytesOf(input)).toString('hex'))),
         );
         expect(parts.map((part) => part.map(({ shape }) => shape))).toEqual(requests.map(({ shapes }) => shapes));
       }),
@@ -269,7 +270,7 @@ describe('rows that do not lie on axis 0', () => {
         const parts = scatter(batch, [output], 'rows', outputAxes([spec]));
         for (const [index, { inputs, shapes }] of requests.entries()) {
           expect(parts[index]?.[0]?.shape).toEqual(shapes[0]);
-          expect(Buffer.compare(parts[index]?.[0]?.data ?? eight, inputs[0] ?? eight)).toBe(0);
+          expect(Buffer.compare(parts[index]?.[0]?.data ?? eight, bytesOf(inputs[0] ?? eight))).toBe(0);
         }
       }),
     );

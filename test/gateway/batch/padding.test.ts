@@ -8,6 +8,7 @@ import type { OutputTensor } from '../../../src/gateway/batch/queued-request.ts'
 import type { LengthAxis } from '../../../src/gateway/repository/signature/length-axis.ts';
 import { fillerOf } from '../../../src/gateway/repository/signature/pad-value.ts';
 import { DATATYPE_BYTES, type Datatype, type Shape } from '../../../src/wire/tensor.ts';
+import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import { batchOf } from '../../support/runners.ts';
 
 function request(rows: number, inputs: readonly Uint8Array[], shapes: readonly Shape[]): InferTensors {
@@ -32,7 +33,7 @@ function landed(
   lengths: LengthAxis,
 ): { readonly shape: Shape; readonly bytes: Buffer }[] {
   const { places, chunks, end } = gather(batch, specs, 'rows', lengths);
-  const mailbox = Buffer.concat(chunks);
+  const mailbox = Buffer.concat(chunks.map(bytesOf));
   expect(mailbox.byteLength).toBe(end);
   return places.map(({ shape, offset, byteLength }) => ({
     shape,
@@ -57,13 +58,13 @@ describe('rows of unlike length', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0 }]);
     const { chunks } = gather(batchOf([short, long]), IDS, 'rows', lengths);
     const filler = lengths.inputs.get(0)?.filler.buffer;
-    const [own] = short.inputs;
-    expect(chunks.map(({ buffer }) => buffer)).toEqual([
+    const [own, other] = [short, long].map(({ inputs }) => bytesOf(inputs[0] ?? new Uint8Array()));
+    expect(chunks.map((chunk) => bytesOf(chunk).buffer)).toEqual([
       own?.buffer,
       filler,
       own?.buffer,
       filler,
-      long.inputs[0]?.buffer,
+      other?.buffer,
     ]);
   });
 
@@ -82,7 +83,7 @@ describe('rows of unlike length', () => {
     const two = request(1, [Buffer.alloc(800, 2)], [[1, 400, 2]]);
     const { chunks } = gather(batchOf([one, two]), spec, 'rows', lengths);
     expect(chunks.length).toBe(2);
-    expect(Buffer.concat(chunks)).toEqual(
+    expect(Buffer.concat(chunks.map(bytesOf))).toEqual(
       Buffer.concat([Buffer.alloc(800, Buffer.from([1, 9])), Buffer.alloc(800, 2)]),
     );
   });
@@ -202,7 +203,7 @@ test('joined and parted again, every request has exactly its own elements back, 
       const parts = scatter(batch, outputs, 'rows', undefined, lengths);
       expect(parts.map((part) => part.map(({ shape }) => shape))).toEqual(requests.map(({ shapes }) => shapes));
       expect(parts.map((part) => part.map(({ data }) => Buffer.from(data).toString('hex')))).toEqual(
-        requests.map(({ inputs }) => inputs.map((input) => Buffer.from(input).toString('hex'))),
+        requests.map(({ inputs }) => inputs.map((input) => Buffer.from(bytesOf(input)).toString('hex'))),
       );
     }),
   );
@@ -211,7 +212,7 @@ test('joined and parted again, every request has exactly its own elements back, 
 /** An input with the pad value behind each run along the length, made only of slices. */
 function filledUp({ inputs, shapes }: InferTensors, index: number, lengths: LengthAxis, longest: number): Buffer {
   const { axis, filler } = lengths.inputs.get(index) ?? { axis: 1, filler: new Uint8Array(0) };
-  const [input, shape] = [Buffer.from(inputs[index] ?? []), shapes[index] ?? []];
+  const [input, shape] = [Buffer.from(bytesOf(inputs[index] ?? new Uint8Array())), shapes[index] ?? []];
   const runs = shape.slice(0, axis).reduce((product, size) => product * size, 1);
   const width = input.byteLength / runs;
   const pad = Buffer.from(filler.subarray(0, (width / (shape[axis] ?? 1)) * (longest - (shape[axis] ?? 1))));

@@ -4,6 +4,7 @@ import { type InferTensors, UNIT_ROW } from '../../../src/gateway/admit/infer-te
 import { scatter } from '../../../src/gateway/batch/batch.ts';
 import { InstanceGroup, type InstanceGroupOptions } from '../../../src/gateway/dispatch/instance-group.ts';
 import type { RunnerProcess } from '../../../src/gateway/dispatch/runner-process.ts';
+import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import type { RunOutcome } from '../../../src/worker/run-outcome.ts';
 import { gatherModel, identityModel, sumModel } from '../../support/onnx-models.ts';
 import { openMailboxes } from '../../support/open-mailboxes.ts';
@@ -98,7 +99,9 @@ describe('a batch', () => {
     if (outcome.kind !== 'ok') throw new Error(JSON.stringify(outcome));
     const parts = scatter(batchOf(rows), outcome.outputs, 'rows');
     for (const [index, part] of parts.entries()) {
-      expect(Buffer.compare(part[0]?.data ?? new Uint8Array(0), rows[index]?.inputs[0] ?? new Uint8Array(0))).toBe(0);
+      expect(
+        Buffer.compare(part[0]?.data ?? new Uint8Array(0), bytesOf(rows[index]?.inputs[0] ?? new Uint8Array(0))),
+      ).toBe(0);
     }
   });
 

@@ -10,6 +10,7 @@ import { Model } from '../../../src/gateway/models/model.ts';
 import { planModel } from '../../../src/gateway/models/model-plan.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { scanRepository } from '../../../src/gateway/repository/model-repository.ts';
+import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import { float8Model } from '../../support/exported-models.ts';
 import { FakeCall } from '../../support/fake-call.ts';
 import {
@@ -277,7 +278,7 @@ describe('faults in service', () => {
     process.kill(pidOf(runner), 'SIGKILL');
     const { outputs } = await answer;
     expect(outputs).toMatchObject([{ name: 'output', shape: [6, 1] }]);
-    expect(Buffer.compare(outputs[0]?.data ?? Buffer.alloc(0), rows.inputs[0] ?? Buffer.alloc(1))).toBe(0);
+    expect(Buffer.compare(outputs[0]?.data ?? Buffer.alloc(0), bytesOf(rows.inputs[0] ?? Buffer.alloc(1)))).toBe(0);
     expect(outcomes).toEqual(['ok', 'crashed', 'ok', 'ok']);
   });
 

@@ -1,6 +1,7 @@
 /** A call as its head describes it, and the tools that all calls of a transport share. */
 
 import type { Http2Limits } from '../../../http2/limits.ts';
+import type { Landing } from '../../landing/landing.ts';
 import type { MessageLimit } from '../message-limit.ts';
 import type { CallHead } from './call-head.ts';
 import type { DeadlineWheel } from './deadline-wheel.ts';
@@ -10,6 +11,8 @@ import type { Encoding, Inflater } from './inflater.ts';
 export interface CallTools {
   readonly deadlines: DeadlineWheel;
   readonly inflater: Inflater;
+  /** `undefined`: all tensors stay in their messages. */
+  readonly landing: Landing | undefined;
   readonly limits: Pick<Http2Limits, 'messageGraceMs' | 'minBytesPerSecond'>;
 }
 
@@ -18,6 +21,8 @@ export interface CallTerms {
   readonly heldBytes: number;
   readonly path: string;
   readonly messageLimit: MessageLimit;
+  /** Its method takes tensors beside its messages. */
+  readonly landsTensors: boolean;
   readonly head: CallHead;
   readonly encoding: Encoding;
   readonly startedAt: number;

@@ -4,6 +4,7 @@ import { Claim } from '../../../http2/byte-budget.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
 import type { Protocol } from '../../../http2/protocol.ts';
 import { boundedText, InferError, Status } from '../../errors.ts';
+import type { Landing } from '../../landing/landing.ts';
 import { type Method, type Routes, screened, type TransportOptions } from '../call.ts';
 import { MessageLimit } from '../message-limit.ts';
 import { AnswerHeaders } from './answer-headers.ts';
@@ -43,7 +44,8 @@ export class GrpcService implements Protocol {
   readonly #options: ServiceOptions;
   readonly #tools: CallTools;
 
-  constructor(routes: Routes, options: ServiceOptions, limits: CallTools['limits']) {
+  /** @param landing for the tensors of large inference requests */
+  constructor(routes: Routes, options: ServiceOptions, limits: CallTools['limits'], landing?: Landing) {
     for (const [path, method] of routes) {
       this.#routes.set(path, { method, messageLimit: new MessageLimit(path, method, options.maxMessageBytes) });
     }
@@ -51,6 +53,7 @@ export class GrpcService implements Protocol {
     this.#tools = {
       deadlines: new DeadlineWheel(),
       inflater: new Inflater(),
+      landing,
       limits,
     };
   }
@@ -105,7 +108,17 @@ export class GrpcService implements Protocol {
     const { method, messageLimit } = route;
     const startedAt = performance.now();
     const deadline = startedAt + this.#timeLeft(method, timeoutMs);
-    return this.#start(stream, method, { heldBytes, path, messageLimit, head, encoding, startedAt, deadline });
+    const landsTensors = method.landsTensors === true;
+    return this.#start(stream, method, {
+      heldBytes,
+      path,
+      messageLimit,
+      landsTensors,
+      head,
+      encoding,
+      startedAt,
+      deadline,
+    });
   }
 
   #timeLeft(method: Method, timeoutMs: number): number {

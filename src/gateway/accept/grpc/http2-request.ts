@@ -2,6 +2,7 @@
 
 import { type Claim, claimOf } from '../../../http2/byte-budget.ts';
 import type { Peer } from '../../../http2/peer.ts';
+import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import { InferError } from '../../errors.ts';
 import { patienceAfter } from '../pace.ts';
 import type { CallHead } from './call-head.ts';
@@ -31,7 +32,8 @@ export abstract class Http2Request extends Expiring implements MessageSink {
     this.tools = tools;
     this.#heldBytes = terms.heldBytes;
     this.#patienceMs = tools.limits.messageGraceMs;
-    this.reader = new MessageReader(this, stream, terms.messageLimit, terms.encoding !== 'identity');
+    const landing = terms.landsTensors ? tools.landing : undefined;
+    this.reader = new MessageReader(this, stream, terms.messageLimit, terms.encoding !== 'identity', landing);
   }
 
   get path(): string {
@@ -86,7 +88,12 @@ export abstract class Http2Request extends Expiring implements MessageSink {
     }
   }
 
-  abstract takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;
+  abstract takeMessage(
+    message: Buffer,
+    isCompressed: boolean,
+    heldBytes: number,
+    tensors?: readonly TensorBytes[],
+  ): void;
 
   /** The peer has begun a message, or a request, that only it can end. */
   protected abstract readonly isAwaited: boolean;

@@ -1,4 +1,5 @@
 import { Claim } from '../../../http2/byte-budget.ts';
+import { releaseAll, type TensorBytes } from '../../../wire/tensor-bytes.ts';
 import { InferError } from '../../errors.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
 import { SLICES } from '../slices.ts';
@@ -13,6 +14,7 @@ type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
 /** A message that waits for those before it. */
 interface Waiting {
   readonly message: Buffer;
+  readonly tensors: readonly TensorBytes[] | undefined;
   readonly isCompressed: boolean;
   readonly heldBytes: number;
 }
@@ -33,7 +35,7 @@ const HANDED_ON = new TurnAllowance(100);
  * in the budget of incomplete requests, and the stream's window is not reopened for it.
  */
 export class Http2StreamingCall extends Http2Call implements StreamingCall {
-  onMessage: ((message: Uint8Array) => void) | undefined = undefined;
+  onMessage: ((message: Uint8Array, tensors?: readonly TensorBytes[]) => void) | undefined = undefined;
   onEnd: (() => void) | undefined = undefined;
   onDrain: (() => void) | undefined = undefined;
   readonly #method: StreamingMethod;
@@ -95,16 +97,21 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
     if (!this.ended) this.guard(() => this.onDrain?.());
   }
 
-  override takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void {
+  override takeMessage(
+    message: Buffer,
+    isCompressed: boolean,
+    heldBytes: number,
+    tensors?: readonly TensorBytes[],
+  ): void {
     this.keep(heldBytes);
     if (!isCompressed && !this.#paused && !this.#delivering && this.#waiting.length === 0) {
       this.letGo(heldBytes);
-      this.#deliverOne(message);
+      this.#deliverOne(message, tensors);
       return;
     }
     const more = WAITING_BYTES + (heldBytes > 0 ? 0 : message.length);
+    this.#waiting.push({ message: withoutItsChunk(message), tensors, isCompressed, heldBytes: heldBytes + more });
     this.hold(more, Claim.LARGE);
-    this.#waiting.push({ message: withoutItsChunk(message), isCompressed, heldBytes: heldBytes + more });
     this.#deliver();
   }
 
@@ -115,12 +122,13 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   protected override release(): void {
     super.release();
     this.#stopInflating?.();
-    this.#waiting.clear();
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
+      if (next.tensors !== undefined) releaseAll(next.tensors);
   }
 
-  #deliverOne(message: Uint8Array): void {
+  #deliverOne(message: Uint8Array, tensors: readonly TensorBytes[] | undefined): void {
     this.#delivering = true;
-    this.guard(() => this.onMessage?.(message));
+    this.guard(() => this.onMessage?.(message, tensors));
     this.#delivering = false;
   }
 
@@ -138,7 +146,7 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
         void this.#deliverInSlice();
       } else {
         this.#drop();
-        this.#deliverOne(next.message);
+        this.#deliverOne(next.message, next.tensors);
       }
     }
   }
@@ -177,7 +185,12 @@ export class Http2StreamingCall extends Http2Call implements StreamingCall {
   /** The inflated message is counted already. */
   #replaceFirst(message: Buffer): void {
     this.letGo((this.#waiting.first?.heldBytes ?? 0) - WAITING_BYTES);
-    this.#waiting.replaceFirst({ message, isCompressed: false, heldBytes: message.length + WAITING_BYTES });
+    this.#waiting.replaceFirst({
+      message,
+      tensors: undefined,
+      isCompressed: false,
+      heldBytes: message.length + WAITING_BYTES,
+    });
   }
 
   #deliverEnd(): void {

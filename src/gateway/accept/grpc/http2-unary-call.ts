@@ -1,5 +1,6 @@
 import { claimOf } from '../../../http2/byte-budget.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
+import { releaseAll, type TensorBytes } from '../../../wire/tensor-bytes.ts';
 import { InferError } from '../../errors.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
 import type { CallTerms, CallTools } from './call-terms.ts';
@@ -12,6 +13,7 @@ type UnaryMethod = Extract<Method, { kind: 'unary' }>;
 export class Http2UnaryCall extends Http2Call implements UnaryCall {
   readonly #method: UnaryMethod;
   #message: Uint8Array | undefined;
+  #tensors: readonly TensorBytes[] | undefined;
   /** Memory charged for the message until the method starts. */
   #messageBytes = 0;
   #hasMessage = false;
@@ -30,6 +32,10 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     return this.#message ?? NOTHING;
   }
 
+  get tensors(): readonly TensorBytes[] | undefined {
+    return this.#tensors;
+  }
+
   reply(chunks: readonly Uint8Array[], trailers?: Trailers): void {
     if (this.send(chunks)) this.succeed(trailers);
   }
@@ -38,6 +44,8 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     if (this.#message === undefined) return;
     this.http2.dropMessage(this.#message);
     this.#message = undefined;
+    for (const bytes of this.#tensors ?? []) if (bytes instanceof Uint8Array) freeOwnBuffer(bytes);
+    this.#tensors = undefined;
   }
 
   override receiveEnd(): void {
@@ -56,10 +64,19 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
 
   override drained(): void {}
 
-  override takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void {
+  override takeMessage(
+    message: Buffer,
+    isCompressed: boolean,
+    heldBytes: number,
+    tensors?: readonly TensorBytes[],
+  ): void {
     this.keep(heldBytes);
-    if (this.#hasMessage) throw new InferError('unimplemented', 'a unary call has one message, and there are more');
+    if (this.#hasMessage) {
+      if (tensors !== undefined) releaseAll(tensors);
+      throw new InferError('unimplemented', 'a unary call has one message, and there are more');
+    }
     this.#hasMessage = true;
+    this.#tensors = tensors;
     this.#messageBytes = heldBytes > 0 ? heldBytes : this.#holdChunk(message);
     if (!isCompressed) {
       this.#message = message;
@@ -88,6 +105,8 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     if (this.isStarted || this.#message === undefined) return;
     freeOwnBuffer(this.#message);
     this.#message = undefined;
+    if (this.#tensors !== undefined) releaseAll(this.#tensors);
+    this.#tensors = undefined;
   }
 
   /** A view keeps all of the chunk alive that the message came in. */

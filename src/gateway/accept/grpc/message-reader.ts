@@ -2,20 +2,26 @@
 
 import { Claim, claimOf } from '../../../http2/byte-budget.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
+import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import { InferError } from '../../errors.ts';
+import type { Landing } from '../../landing/landing.ts';
 import type { MessageLimit } from '../message-limit.ts';
+import { LandingMessage } from './landing-message.ts';
 import { PREFIX_BYTES } from './message-prefix.ts';
 import { noRoom } from './no-room.ts';
 
 const NOTHING = Buffer.alloc(0);
+/** A shorter message is put together for less than a run reads it from a file of its own. */
+const LEAST_LANDED_BYTES = 64 * 1024;
 
 /** Takes what a reader finds. What it throws ends the reading. */
 export interface MessageSink {
   /**
    * @param isCompressed by the encoding that the request's head names
    * @param heldBytes of the reader's room, which are the sink's to give back
+   * @param tensors that landed beside the message, which are the sink's to release
    */
-  takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number): void;
+  takeMessage(message: Buffer, isCompressed: boolean, heldBytes: number, tensors?: readonly TensorBytes[]): void;
 }
 
 /** Where a reader takes room for messages that are not complete. */
@@ -32,7 +38,8 @@ export interface Room {
  *
  * A message that lies within one chunk is a view of it. Another is put together in a buffer, for which there must be room. The
  * buffer has the announced size while room is plenty, so that nothing is copied twice; otherwise it grows with what arrives, so
- * that a peer that only announces holds nothing.
+ * that a peer that only announces holds nothing. With a landing, the tensors of a large message go there as they arrive, if room
+ * is plenty.
  */
 export class MessageReader {
   readonly #room: Room;
@@ -45,21 +52,27 @@ export class MessageReader {
   /** The message that is being put together. */
   #assembly: Buffer | undefined;
   #assembled = 0;
+  readonly #landing: Landing | undefined;
+  /** The message that is taken apart as it comes, instead. */
+  #landed: LandingMessage | undefined;
   #closed = false;
 
-  constructor(sink: MessageSink, room: Room, limit: MessageLimit, acceptsCompressed: boolean) {
+  /** @param landing for the tensors of messages that are inference requests; `undefined` for others */
+  constructor(sink: MessageSink, room: Room, limit: MessageLimit, acceptsCompressed: boolean, landing?: Landing) {
     this.#sink = sink;
     this.#room = room;
     this.#limit = limit;
     this.#acceptsCompressed = acceptsCompressed;
+    this.#landing = landing;
   }
 
   get heldBytes(): number {
-    return this.#assembly?.length ?? 0;
+    return this.#landed === undefined ? (this.#assembly?.length ?? 0) : this.#length;
   }
 
   /** Bytes of the message under way that have not come. */
   get missingBytes(): number {
+    if (this.#landed !== undefined) return this.#landed.missingBytes;
     return this.#prefixGot === PREFIX_BYTES ? this.#length - this.#assembled : 0;
   }
 
@@ -85,6 +98,11 @@ export class MessageReader {
   /** Stops reading and frees the charged memory. */
   close(): void {
     this.#closed = true;
+    if (this.#landed !== undefined) {
+      this.#room.give(this.#length);
+      this.#landed.release();
+      this.#landed = undefined;
+    }
     if (this.#assembly === undefined) return;
     this.#room.give(this.#assembly.length);
     freeOwnBuffer(this.#assembly);
@@ -114,6 +132,7 @@ export class MessageReader {
   }
 
   #body(chunk: Buffer, from: number, to: number): number {
+    if (this.#landed !== undefined) return this.#land(this.#landed, chunk, from, to);
     const missing = this.#length - this.#assembled;
     const end = Math.min(to, from + missing);
     if (this.#assembly === undefined) {
@@ -123,6 +142,8 @@ export class MessageReader {
         return end;
       }
       if (end === from) return end;
+      this.#landed = this.#tryLand();
+      if (this.#landed !== undefined) return this.#land(this.#landed, chunk, from, to);
     }
     const assembly = this.#assemblyOf(this.#assembled + end - from);
     this.#assembled += chunk.copy(assembly, this.#assembled, from, end);
@@ -130,6 +151,21 @@ export class MessageReader {
       this.#assembly = undefined;
       this.#deliver(assembly, assembly.length);
     }
+    return end;
+  }
+
+  /** Only where there is room for all of the message: what lands does not grow. */
+  #tryLand(): LandingMessage | undefined {
+    if (this.#landing === undefined || this.#flag === 1 || this.#length < LEAST_LANDED_BYTES) return undefined;
+    return this.#room.tryTake(this.#length, Claim.AHEAD) ? new LandingMessage(this.#landing, this.#length) : undefined;
+  }
+
+  #land(landed: LandingMessage, chunk: Buffer, from: number, to: number): number {
+    const end = Math.min(to, from + landed.missingBytes);
+    landed.append(chunk, from, end);
+    if (landed.missingBytes > 0) return end;
+    this.#landed = undefined;
+    this.#deliver(landed.head, this.#length, landed.tensors);
     return end;
   }
 
@@ -153,9 +189,9 @@ export class MessageReader {
     throw noRoom();
   }
 
-  #deliver(message: Buffer, heldBytes: number): void {
+  #deliver(message: Buffer, heldBytes: number, tensors?: readonly TensorBytes[]): void {
     this.#prefixGot = 0;
     this.#assembled = 0;
-    this.#sink.takeMessage(message, this.#flag === 1, heldBytes);
+    this.#sink.takeMessage(message, this.#flag === 1, heldBytes, tensors);
   }
 }

@@ -6,6 +6,7 @@
  */
 
 import { crc32 } from 'node:zlib';
+import { bytesOf } from '../../../wire/tensor-bytes.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { OutputTensor } from '../queued-request.ts';
 
@@ -54,7 +55,7 @@ export class ResponseStore {
       this.#drop(oldest);
     }
     this.#entries.set(hash, {
-      asked: { rows, inputs: inputs.map(owned), shapes },
+      asked: { rows, inputs: inputs.map((bytes) => owned(bytesOf(bytes))), shapes },
       outputs: outputs.map((output) => ({ ...output, data: owned(output.data) })),
       bytes,
     });
@@ -73,7 +74,7 @@ export class ResponseStore {
  */
 export function hashOf({ rows, bucket, inputs }: Pick<InferTensors, 'rows' | 'bucket' | 'inputs'>): number {
   let hash = crc32(`${rows};${bucket}`);
-  for (const input of inputs) hash = crc32(input, hash);
+  for (const input of inputs) hash = crc32(bytesOf(input), hash);
   return hash;
 }
 
@@ -87,7 +88,7 @@ export function isSame(one: Asked, other: Asked): boolean {
     }) &&
     one.inputs.every((bytes, index) => {
       const theirs = other.inputs[index];
-      return bytes.byteLength === theirs?.byteLength && Buffer.compare(bytes, theirs) === 0;
+      return bytes.byteLength === theirs?.byteLength && Buffer.compare(bytesOf(bytes), bytesOf(theirs)) === 0;
     })
   );
 }

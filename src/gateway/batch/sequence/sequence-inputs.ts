@@ -2,6 +2,7 @@
 
 import { encodeBytesTensor } from '../../../wire/bytes-tensor.ts';
 import type { Datatype, Shape } from '../../../wire/tensor.ts';
+import { bytesOf } from '../../../wire/tensor-bytes.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { SequenceTerms } from '../../admit/request-terms.ts';
 import { InferError } from '../../errors.ts';
@@ -92,7 +93,7 @@ const NOTHING = new Uint8Array(0);
 function take(source: Source, tensors: InferTensors, sequence: Sequence, end: boolean): Uint8Array {
   switch (source.kind) {
     case 'client':
-      return tensors.inputs[source.index] ?? NOTHING;
+      return bytesOf(tensors.inputs[source.index] ?? NOTHING);
     case 'state':
       return sequence.states[source.index] ?? NOTHING;
     case 'correlation-id':

@@ -1,5 +1,6 @@
 /** Cuts a request that does not fit into one batch into parts that do. */
 
+import { bytesOf } from '../../../wire/tensor-bytes.ts';
 import { bucketKey, type InferTensors } from '../../admit/infer-tensors.ts';
 import type { LengthAxis } from '../../repository/signature/length-axis.ts';
 import type { ModelTensor } from '../../repository/signature/row-axis.ts';
@@ -22,7 +23,12 @@ export function cutRows(tensors: InferTensors, { inputs, maxRows, lengths }: Cut
   const counts: number[] = [];
   for (let left = tensors.rows; left > 0; left -= maxRows) counts.push(Math.min(left, maxRows));
   const whole = inputs.map(({ name, datatype }, index) => {
-    return { name, datatype, shape: tensors.shapes[index] ?? [], data: tensors.inputs[index] ?? new Uint8Array(0) };
+    return {
+      name,
+      datatype,
+      shape: tensors.shapes[index] ?? [],
+      data: bytesOf(tensors.inputs[index] ?? new Uint8Array(0)),
+    };
   });
   const parts = partRows(
     { requests: counts.map((rows) => ({ tensors: { rows } })), rows: tensors.rows },

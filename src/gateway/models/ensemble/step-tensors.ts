@@ -5,6 +5,7 @@
 
 import { NO_PARAMETERS } from '../../../wire/infer-parameter.ts';
 import type { InferInput, InferRequest } from '../../../wire/infer-request.ts';
+import { bytesOf } from '../../../wire/tensor-bytes.ts';
 import type { Admission, Permit } from '../../admit/admission.ts';
 import type { InferTensors } from '../../admit/infer-tensors.ts';
 import type { OutputTensor } from '../../batch/queued-request.ts';
@@ -53,7 +54,7 @@ export class StepTensors {
       const data = request.inputs[index];
       const shape = request.shapes[index];
       if (spec === undefined || data === undefined || shape === undefined) throw new TypeError(`no input ${index}`);
-      this.#values[tensor] = { name: spec.name, datatype: spec.datatype, shape, data };
+      this.#values[tensor] = { name: spec.name, datatype: spec.datatype, shape, data: bytesOf(data) };
     }
   }
 

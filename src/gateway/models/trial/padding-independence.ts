@@ -105,7 +105,7 @@ function madeRow(
   size: number,
   seed: number,
 ): InferTensors {
-  const made = (tensors: readonly ModelTensor[]): InferTensors => {
+  const made = (tensors: readonly ModelTensor[]): InferTensors<Uint8Array> => {
     const recipe = { ...shape, random: seededRandom(seed), magnitude: 1, length: { axis: lengths, size } };
     return syntheticRow(tensors, recipe);
   };

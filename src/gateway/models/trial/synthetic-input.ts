@@ -56,7 +56,7 @@ export interface RowRecipe extends Omit<ProbeShape, 'range'> {
 }
 
 /** One row for each input (the row axis of size 1 where the model batches, its whole shape otherwise). */
-export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe): InferTensors {
+export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe): InferTensors<Uint8Array> {
   const { openAxisSize, length } = recipe;
   const shapes = inputs.map(({ shape, rowAxis = 0, probeShape, default: value }, index) => {
     if (value !== undefined) return [...value.shape];
@@ -91,7 +91,7 @@ export function syntheticRow(inputs: readonly ModelTensor[], recipe: RowRecipe):
 }
 
 /** One such row that is the same at every call. */
-export function fixedRow(inputs: readonly ModelTensor[], shape: ProbeShape): InferTensors {
+export function fixedRow(inputs: readonly ModelTensor[], shape: ProbeShape): InferTensors<Uint8Array> {
   return syntheticRow(inputs, { ...shape, random: seededRandom(1), magnitude: 1 });
 }
 

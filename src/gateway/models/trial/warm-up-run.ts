@@ -24,7 +24,7 @@ export async function runWarmUps(samples: readonly WarmUpSample[], run: RunRows,
   }
 }
 
-function rowOf(inputs: readonly WarmUpInput[]): InferTensors {
+function rowOf(inputs: readonly WarmUpInput[]): InferTensors<Uint8Array> {
   const random = seededRandom(1);
   const values = inputs.map((input) => {
     if (input.data !== 'random') return input.data;

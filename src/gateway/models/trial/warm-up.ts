@@ -206,7 +206,7 @@ export function warmUpRows(rowBytes: number, maxRows: number): number {
 }
 
 /** The same row again and again: what a batch costs does not depend on its values. */
-function rowsOf(inputs: readonly ModelTensor[], shape: ProbeShape, count: number): InferTensors[] {
+function rowsOf(inputs: readonly ModelTensor[], shape: ProbeShape, count: number): InferTensors<Uint8Array>[] {
   const one = fixedRow(inputs, shape);
   return Array.from({ length: count }, () => one);
 }

@@ -8,6 +8,7 @@ import type { CacheLookup, InferOutputs } from '../../../../src/gateway/batch/qu
 import { Scheduler } from '../../../../src/gateway/batch/scheduler.ts';
 import { InferError, type Reason } from '../../../../src/gateway/errors.ts';
 import { diagnostics } from '../../../../src/gateway/ops/diagnostics.ts';
+import { bytesOf } from '../../../../src/wire/tensor-bytes.ts';
 import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
 import { useFakeClock } from '../../../support/fake-clock.ts';
@@ -405,7 +406,7 @@ test('whatever is asked, cancelled, timed and failed: each request settles exact
       for (const ticket of tickets) {
         const { answer, tensors } = ticket;
         if (answer !== undefined)
-          expect(Buffer.compare(answer.outputs[0]?.data ?? NONE, tensors.inputs[0] ?? NONE)).toBe(0);
+          expect(Buffer.compare(answer.outputs[0]?.data ?? NONE, bytesOf(tensors.inputs[0] ?? NONE))).toBe(0);
         expect(ticket.answer === undefined).toBe(ticket.error !== undefined);
         expect(ticket.call.onCancel).toBeUndefined();
       }

@@ -9,6 +9,7 @@ import { SequenceBatcher } from '../../../../src/gateway/batch/sequence/sequence
 import type { SequenceOptions } from '../../../../src/gateway/batch/sequence/sequence-options.ts';
 import { InferError, type Reason } from '../../../../src/gateway/errors.ts';
 import type { ControlSpec, StateSpec } from '../../../../src/gateway/repository/signature/sequence-signature.ts';
+import { bytesOf, type TensorBytes } from '../../../../src/wire/tensor-bytes.ts';
 import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
 import { useFakeClock } from '../../../support/fake-clock.ts';
@@ -26,8 +27,8 @@ function floats(...values: number[]): Uint8Array {
   return new Uint8Array(new Float32Array(values).buffer);
 }
 
-function floatOf(bytes: Uint8Array | undefined): number {
-  return Buffer.from(bytes ?? []).readFloatLE();
+function floatOf(bytes: TensorBytes | undefined): number {
+  return Buffer.from(bytesOf(bytes ?? new Uint8Array())).readFloatLE();
 }
 
 /** The session takes `x`, `total`, and then the controls. */
@@ -579,7 +580,7 @@ describe('control inputs', () => {
     bench.submit(value, 1, START);
     await turn();
     const { inputs, shapes } = bench.executor.last.batch.requests[0]?.tensors ?? {};
-    expect(Buffer.from(inputs?.[2] ?? []).toString('hex')).toBe(hex);
+    expect(Buffer.from(bytesOf(inputs?.[2] ?? new Uint8Array())).toString('hex')).toBe(hex);
     expect(shapes?.[2]).toEqual([1]);
     await bench.settle();
   });

@@ -8,6 +8,7 @@ import { RowJoin } from '../../../../src/gateway/batch/split/row-join.ts';
 import type { ModelTensor, RowAxis } from '../../../../src/gateway/repository/signature/row-axis.ts';
 import { encodeBytesTensor } from '../../../../src/wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, type Datatype } from '../../../../src/wire/tensor.ts';
+import { bytesOf } from '../../../../src/wire/tensor-bytes.ts';
 import { below, pick, type Random, randomBytes, randomFrom } from '../../../support/random.ts';
 
 const DATATYPES = [...(Object.keys(DATATYPE_BYTES) as Datatype[]), 'BYTES'] as readonly Datatype[];
@@ -54,7 +55,12 @@ interface Given {
 /** What a model answers that gives its inputs as its outputs. */
 function echoed({ inputs }: Pick<Given, 'inputs'>, tensors: InferTensors) {
   return inputs.map(({ name, datatype }, index) => {
-    return { name, datatype, shape: tensors.shapes[index] ?? [], data: tensors.inputs[index] ?? new Uint8Array() };
+    return {
+      name,
+      datatype,
+      shape: tensors.shapes[index] ?? [],
+      data: bytesOf(tensors.inputs[index] ?? new Uint8Array()),
+    };
   });
 }
 
@@ -102,7 +108,8 @@ test('rows on axis 0 are not copied: the parts are views of the request', () => 
   ];
   const request = requestOf(inputs, 10, randomFrom(1));
   for (const part of cutRows(request, { inputs, maxRows: 4 })) {
-    for (const [index, value] of part.inputs.entries()) expect(value.buffer).toBe(request.inputs[index]?.buffer);
+    for (const [index, value] of part.inputs.entries())
+      expect(bytesOf(value).buffer).toBe(bytesOf(request.inputs[index] ?? new Uint8Array()).buffer);
   }
 });
 

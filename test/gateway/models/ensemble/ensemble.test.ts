@@ -12,6 +12,7 @@ import { Ensemble } from '../../../../src/gateway/models/ensemble/ensemble.ts';
 import { ModelTable } from '../../../../src/gateway/models/model-table.ts';
 import { diagnostics, type InferenceEnded, type ModelChanged } from '../../../../src/gateway/ops/diagnostics.ts';
 import { MODEL_CONFIG } from '../../../../src/gateway/repository/config/model-config.ts';
+import { bytesOf } from '../../../../src/wire/tensor-bytes.ts';
 import { FakeCall } from '../../../support/fake-call.ts';
 import { FakeServable } from '../../../support/fake-servable.ts';
 import { signatureOf, spec } from '../../../support/infer-requests.ts';
@@ -175,7 +176,7 @@ describe('a request', () => {
     expect(join.requests).toHaveLength(0);
     left.last.answer([output('y', 1, 1)]);
     await turn();
-    expect(join.last.tensors.inputs.map(valuesOf)).toEqual([
+    expect(join.last.tensors.inputs.map(bytesOf).map(valuesOf)).toEqual([
       [1, 1],
       [2, 2],
     ]);
@@ -781,7 +782,7 @@ test('any graph of additions and multiplications gives the expected sums, howeve
       const pending: (() => void)[] = [];
       for (const model of models) {
         model.onRequest = ({ tensors, answer }) => {
-          const [a, b] = tensors.inputs.map(valuesOf);
+          const [a, b] = tensors.inputs.map(bytesOf).map(valuesOf);
           const both = [0, 1].map((at) => [a?.[at] ?? Number.NaN, b?.[at] ?? Number.NaN] as const);
           const y = both.map(([left, right]) => (model.ref.name === 'add' ? left + right : left * right));
           pending.push(() => answer([output('y', ...y)]));

@@ -8,6 +8,7 @@ import { MODEL_CONFIG } from '../../../../src/gateway/repository/config/model-co
 import type { LengthAxis, Padding } from '../../../../src/gateway/repository/signature/length-axis.ts';
 import { lengthsOf, resolveSignature } from '../../../../src/gateway/repository/signature/model-signature.ts';
 import type { Datatype, Shape } from '../../../../src/wire/tensor.ts';
+import { bytesOf } from '../../../../src/wire/tensor-bytes.ts';
 import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { encoderModel, identityModel, model, textModel } from '../../../support/onnx-models.ts';
 import { batchOf, groupOptions, modelFile, PATIENCE_MS, startRunner } from '../../../support/runners.ts';
@@ -101,7 +102,7 @@ describe('a model that is odd', () => {
     async (rows) => {
       const { places, chunks } = gather(batchOf(rows), inputs, 'rows', lengths);
       const shape = places[0]?.shape ?? [];
-      return refuses(shape) ?? ok(shape, Buffer.concat(chunks));
+      return refuses(shape) ?? ok(shape, Buffer.concat(chunks.map(bytesOf)));
     };
   const refused: RunOutcome = { kind: 'refused', message: 'too long' };
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { InferTensors } from '../../../../src/gateway/admit/infer-tensors.ts';
 import { runWarmUps } from '../../../../src/gateway/models/trial/warm-up-run.ts';
 import type { WarmUpSample } from '../../../../src/gateway/repository/warm-up-sample.ts';
+import { bytesOf } from '../../../../src/wire/tensor-bytes.ts';
 import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { startLifecycle } from '../../../support/lifecycle-fixture.ts';
 import { batchMeanModel, gatherModel } from '../../../support/onnx-models.ts';
@@ -39,7 +40,7 @@ describe('samples', () => {
     const said = { name: 'x', datatype: 'FP32', shape: [1, 2], data: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) } as const;
     await runWarmUps([sample({ inputs: [said] }), sample({ count: 2 })], run, 1);
     expect(seen[0]).toMatchObject({ rows: 1, bytes: 8, inputs: [said.data], shapes: [[1, 2]] });
-    const random = seen[1]?.inputs[0] ?? new Uint8Array();
+    const random = bytesOf(seen[1]?.inputs[0] ?? new Uint8Array());
     expect(new Set(random).size).toBeGreaterThan(2);
     expect(seen[2]?.inputs[0]).toEqual(random);
   });

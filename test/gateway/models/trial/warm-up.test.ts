@@ -7,6 +7,7 @@ import {
   warmInstances,
   warmUpRows,
 } from '../../../../src/gateway/models/trial/warm-up.ts';
+import { bytesOf } from '../../../../src/wire/tensor-bytes.ts';
 import type { RunOutcome } from '../../../../src/worker/run-outcome.ts';
 import { spec } from '../../../support/infer-requests.ts';
 import { convolutionModel, gatherModel, mlpModel } from '../../../support/onnx-models.ts';
@@ -39,7 +40,7 @@ describe('the values that a model takes', () => {
     const largest = (values: BigInt64Array | Int32Array): number => Math.max(...Array.from(values, Number));
     const taking = (together: boolean): RunRows => {
       return async ([row]) => {
-        const [words, places] = row?.inputs.map((value) => value.slice().buffer) ?? [];
+        const [words, places] = row?.inputs.map((value) => bytesOf(value).slice().buffer) ?? [];
         const word = largest(new BigInt64Array(words ?? new ArrayBuffer(0)));
         const place = largest(new Int32Array(places ?? new ArrayBuffer(0)));
         const isTaken = word < 50 && place < 4 && (together || word < 2 || place < 2);
