@@ -71,8 +71,8 @@ export async function chooseTransport(settings: TransportSettings): Promise<List
 
 /** Models need far more cores than their calls: an acceptor carries more small calls than four cores run. */
 const CORES_PER_ACCEPTOR = 4;
-/** More than the owner of all calls can answer. */
-const MAX_AUTO_ACCEPTORS = 8;
+/** Two fill the owner of all calls with large tensors in cleartext (docs/performance.md); TLS and compression take more. */
+const MAX_AUTO_ACCEPTORS = 4;
 
 /** The number that the setting stands for on a machine of so many usable cores. */
 export function acceptorCount(setting: Settings['acceptors'], cores: number): number {

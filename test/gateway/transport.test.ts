@@ -11,8 +11,8 @@ describe('the number of acceptors', () => {
     [7, 1],
     [8, 2],
     [16, 4],
-    [64, 8],
-    [256, 8],
+    [64, 4],
+    [256, 4],
   ])('auto on %d cores is %i, which leaves most cores to runners', (cores, count) => {
     expect(acceptorCount('auto', cores)).toBe(count);
   });

@@ -89,7 +89,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
     .union([z.int().min(1).max(64), z.literal('auto')])
     .default(1)
     .describe(
-      'Threads that accept gRPC connections, speak HTTP/2 and TLS, and read messages. With 1, the thread that schedules requests does it too. More than 1 raise the number of calls that a machine of many cores can take ([transport](transport.md#acceptors)); a connection belongs to one of them. `auto`: one for every four cores, at most 8. Needs the transport `h2`, and Linux, FreeBSD or another system that spreads connections over listeners.',
+      'Threads that accept gRPC connections, speak HTTP/2 and TLS, and read messages. With 1, the thread that schedules requests does it too. More than 1 raise the number of calls that a machine of many cores can take ([transport](transport.md#acceptors)); a connection belongs to one of them. `auto`: one for every four cores, at most 4. Needs the transport `h2`, and Linux, FreeBSD or another system that spreads connections over listeners.',
     ),
   tlsCertificate: directory
     .optional()
