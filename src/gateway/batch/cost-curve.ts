@@ -53,7 +53,6 @@ export class CostCurve {
   #costs = new Float64Array(8);
   #levelledAt = -1;
   readonly #pools = new IsotonicPools();
-  #runs = 0;
   // The regression's line of this shape.
   #fixedMs = 0;
   #rowMs = 0;
@@ -73,12 +72,6 @@ export class CostCurve {
     size.mean += (ms - size.mean) / size.samples;
     size.lastRun = run;
     size.fastestMs = Math.min(size.fastestMs, elapsedMs);
-    this.#runs++;
-  }
-
-  /** How many runs it has learned from. */
-  get runs(): number {
-    return this.#runs;
   }
 
   /**

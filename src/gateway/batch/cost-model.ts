@@ -9,7 +9,6 @@
  *
  * COST-1: what slows all runs alike changes no ratio between the costs of two sizes, also where only one of them runs. Otherwise
  *         sizes that the warm-up measured on an idle machine would look cheaper than those that serve, and batches would shrink.
- *         So a run teaches its cost only when the pace of the runs after it is known, too.
  *
  * Predictions lean to the high side, because underestimating costs about ten times what overestimating does: deadlines are
  * missed after the work was done.
@@ -20,7 +19,7 @@
 import { type RowSize, UNIT_ROW } from '../admit/infer-tensors.ts';
 import { CostCurve } from './cost-curve.ts';
 import { CostRegression } from './cost-regression.ts';
-import { type Pace, RecentRuns, type Run, TYPICAL_RUNS, UNKNOWN_PACE } from './recent-runs.ts';
+import { type Pace, RecentRuns, type Run, UNKNOWN_PACE } from './recent-runs.ts';
 
 /** Until then nothing is predicted: a request is never refused on a guess. */
 const RUNS_TO_TRUST = 3;
@@ -41,10 +40,6 @@ const MAX_CURVES = 64;
 /** The factor of a contention forgets after about this many samples. */
 const CONTENTION_SAMPLES = 16;
 const LEAST_MS = 1e-6;
-/** The first runs of a shape teach at once, because nothing else is known of it. */
-const FIRST_RUNS = 8;
-/** Later runs teach after so many others: the typical pace is then the pace of the runs after them only. */
-const LESSON_DELAY = TYPICAL_RUNS;
 
 /** The learned times of batches of one shape and size. */
 export interface LearnedCost {
@@ -54,17 +49,6 @@ export interface LearnedCost {
   readonly ms: number;
   /** The least time that it can take. */
   readonly fastestMs: number;
-}
-
-/** A run that has not taught its cost yet. */
-interface Lesson {
-  readonly curve: CostCurve;
-  readonly rows: number;
-  /** Time without what other runs on the same cores added. */
-  readonly ms: number;
-  readonly elapsedMs: number;
-  /** Typical pace of the runs before it. */
-  readonly pace: number;
 }
 
 interface Contention {
@@ -79,8 +63,6 @@ export class CostModel {
   readonly #recent = new RecentRuns();
   /** By how many other runs share the cores. */
   readonly #contentions: Contention[] = [];
-  /** The oldest comes first. */
-  readonly #lessons: Lesson[] = [];
   #runs = 0;
   /** Runs that predictions take into account. */
   #includedRuns = 0;
@@ -116,19 +98,13 @@ export class CostModel {
     const ms = believed / this.#contention(beside);
     this.#recent.add({ curve, rows, ms, isWarmUp });
     const samples = curve.samples(rows, this.#runs);
-    const pace = this.#pace.typical;
-    this.#level *= pace ** (1 / LEVEL_RUNS);
+    const cost = this.#lesson(ms / this.#pace.typical, expected, samples) / this.#level;
+    this.#level *= this.#pace.typical ** (1 / LEVEL_RUNS);
     this.#runs++;
     this.#lastMs = nowMs;
     this.#latestSize = size;
-    if (curve.runs < FIRST_RUNS || isWarmUp) {
-      this.#teach({ curve, rows, ms, elapsedMs, pace }, pace);
-    } else {
-      const ownMs = Math.max(LEAST_MS, elapsedMs / this.#contention(beside));
-      this.#lessons.push({ curve, rows, ms: ownMs, elapsedMs, pace });
-      const due = this.#lessons.length > LESSON_DELAY ? this.#lessons.shift() : undefined;
-      if (due !== undefined) this.#teach(due, pace);
-    }
+    this.#regression.learn(size, rows, cost);
+    curve.learn(rows, cost, elapsedMs, this.#runs);
     if (samples >= USUAL_RUNS && this.#isUsual(ms / expected) && this.#runs - this.#includedRuns < USUAL_RUNS) return;
     this.#includedRuns = this.#runs;
     this.#pace = this.#recent.pace(this.#costOfRun);
@@ -189,25 +165,11 @@ export class CostModel {
   }
 
   /**
-   * Learns the cost of a run. Its pace is the pace of the runs before it, or the pace of the runs after it: whichever is more like the run's own.
-   * @param laterPace typical pace of the runs after it.
-   */
-  #teach({ curve, rows, ms, elapsedMs, pace: earlierPace }: Lesson, laterPace: number): void {
-    const expected = this.#costOn(curve, rows);
-    const own = Math.log(ms / expected);
-    const isLater = Math.abs(own - Math.log(laterPace)) < Math.abs(own - Math.log(earlierPace));
-    const pace = isLater ? laterPace : earlierPace;
-    const cost = this.#lesson(ms / pace, expected, curve.samples(rows, this.#runs)) / this.#level;
-    this.#regression.learn(curve.size, rows, cost);
-    curve.learn(rows, cost, elapsedMs, this.#runs);
-  }
-
-  /**
    * The cost to learn from a run. Well-known costs change slowly, so that a slow minute that the pace has not followed yet does no
    * harm.
    */
   #lesson(cost: number, expected: number, samples: number): number {
-    if (this.#runs <= RUNS_TO_TRUST) return cost;
+    if (this.#runs < RUNS_TO_TRUST) return cost;
     const limit = 1 + Math.max(0.2, Math.min(1, 2 * this.#pace.spread), 3 / (1 + samples) ** 2);
     const believed = Math.min(Math.max(cost, expected / limit), expected * limit);
     if (samples >= USUAL_RUNS) this.#bias += (believed / expected - this.#bias) / BIAS_RUNS;

@@ -52,7 +52,7 @@ const MOST_HEADROOM = 1.1;
 /** So many runs in a row bound a pace from below. */
 const RISE_RUNS = 4;
 /** Runs whose median is typical. */
-export const TYPICAL_RUNS = 15;
+const TYPICAL_RUNS = 15;
 
 export class RecentRuns {
   /** A ring buffer. */
