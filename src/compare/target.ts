@@ -4,7 +4,8 @@ import path from 'node:path';
 import type { PlanDefaults } from '../gateway/models/model-plan.ts';
 import { planModel } from '../gateway/models/model-plan.ts';
 import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
-import { listNames, type ModelFolder, readModel } from '../gateway/repository/model-repository.ts';
+import { stepOf } from '../gateway/repository/config/step-schema.ts';
+import { listNames, type ModelFolder, readModel, versionFolder } from '../gateway/repository/model-repository.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { suggestion } from '../suggestion.ts';
 import { ANY_OUTPUT_BYTES } from '../worker/protocol.ts';
@@ -37,13 +38,19 @@ export async function findTarget(repository: string, name: string, version: stri
   if (first === undefined || first.config.ensemble_scheduling !== undefined) {
     throw new TargetError(`model '${name}' is an ensemble, which has no file of its own: name the model of a step`);
   }
+  if (folder.madeConfig !== undefined) {
+    throw new TargetError(
+      `the files of model '${name}' lie in ${folder.directory} itself, where no version can be added: move its ONNX file to a model with versions, as <model>/1/model.onnx`,
+    );
+  }
   const { config } = first;
+  if (stepOf(config) !== undefined) throw new TargetError(`model '${name}' is a step, which has no ONNX file`);
   // Also one that is not served may be compared with.
   const chosen = version ?? defaultOf(config, folder.versions);
   if (!folder.versions.includes(chosen)) {
     throw new TargetError(`model '${name}' has no version ${chosen}: it has ${folder.versions.join(', ')}`);
   }
-  const versionDirectory = path.join(folder.directory, chosen);
+  const versionDirectory = versionFolder(folder, chosen);
   const modelPath = path.join(versionDirectory, config.default_model_filename);
   return { folder, config, version: chosen, versionDirectory, modelPath };
 }

@@ -7,7 +7,7 @@ import type { RewrittenModel } from '../onnx/model-rewriting.ts';
 import { describeRefusal } from './model-refusal.ts';
 import { externalWeights, type ModelSource, readModelSource } from './model-source.ts';
 import { findOnnxRuntime } from './onnx-runtime-package.ts';
-import type { ExecutionProvider, ProviderRefusal, SessionSpec } from './protocol.ts';
+import type { ExecutionProvider, ModelSpec, ProviderRefusal } from './protocol.ts';
 
 export interface OpenedSession {
   readonly session: InferenceSession;
@@ -23,7 +23,7 @@ export interface OpenedSession {
  * ONNX Runtime's binding throws for the whole list when one of its providers cannot load, so each is tried by itself.
  * @throws Error where none accepts, or, with `strictProviders`, where the first does not.
  */
-export async function openSession(spec: SessionSpec): Promise<OpenedSession> {
+export async function openSession(spec: ModelSpec): Promise<OpenedSession> {
   const source = await readModelSource(spec.modelPath, spec);
   try {
     return { ...(await openWith(source, spec)), rewritten: source.rewritten };
@@ -42,7 +42,7 @@ function isBf16({ rewritten }: ModelSource): boolean {
   return rewritten !== undefined && rewritten.floatInputs.size + rewritten.floatOutputs.size > 0;
 }
 
-async function openWith({ model }: ModelSource, spec: SessionSpec): Promise<OpenedSession> {
+async function openWith({ model }: ModelSource, spec: ModelSpec): Promise<OpenedSession> {
   const { InferenceSession } = loadOnnxRuntime();
   const refusals: ProviderRefusal[] = [];
   for (const provider of spec.providers) {
@@ -72,12 +72,12 @@ function loadOnnxRuntime(): typeof import('onnxruntime-node') {
 
 function withWeights(
   options: InferenceSession.SessionOptions,
-  { modelPath }: SessionSpec,
+  { modelPath }: ModelSpec,
 ): InferenceSession.SessionOptions {
   return { ...options, extra: { ...options.extra, ...externalWeights(modelPath) } };
 }
 
-function sessionOptions(spec: SessionSpec, provider: ExecutionProvider): InferenceSession.SessionOptions {
+function sessionOptions(spec: ModelSpec, provider: ExecutionProvider): InferenceSession.SessionOptions {
   const { extra, ...options } = spec.options;
   // Without this, ONNX Runtime silently runs what a GPU provider does not take on the CPU.
   const strict = spec.strictProviders && provider !== 'cpu' ? { 'session.disable_cpu_ep_fallback': '1' } : {};

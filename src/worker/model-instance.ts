@@ -10,7 +10,7 @@ import { datatypeOf, elementTypeOf, TYPED_ARRAYS } from './element-type.ts';
 import { openSession } from './execution-provider.ts';
 import { InputArena } from './input-arena.ts';
 import { Mailbox } from './mailbox.ts';
-import type { Run, SessionInfo, SessionSpec, SessionTensor, TensorPlace } from './protocol.ts';
+import type { ModelSpec, Run, SessionInfo, SessionTensor, TensorPlace } from './protocol.ts';
 import type { ReportedOutcome } from './run-outcome.ts';
 import { type GivenOutput, writeOutputs } from './run-outputs.ts';
 import { decodeStrings, encodedLength } from './string-tensor.ts';
@@ -30,7 +30,7 @@ let loaded: Loaded | undefined;
 const arena = new InputArena();
 
 /** Opens the mailbox and the session. Throws an Error whose text says what is wrong with the model. */
-export async function load(task: { mailboxPath: string; spec: SessionSpec }): Promise<SessionInfo> {
+export async function load(task: { mailboxPath: string; spec: ModelSpec }): Promise<SessionInfo> {
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
     const { session, provider, refusals, rewritten } = await openSession(task.spec);
@@ -98,7 +98,7 @@ export async function unload(): Promise<void> {
 const NO_NAMES: ReadonlyMap<string, string> = new Map();
 
 /** Where one is wanted that the session does not have, all are: the gateway compares names, and says which is wrong. */
-function isWanted(all: readonly SessionTensor[], { outputs }: SessionSpec): (tensor: SessionTensor) => boolean {
+function isWanted(all: readonly SessionTensor[], { outputs }: ModelSpec): (tensor: SessionTensor) => boolean {
   const hasAll = outputs?.every((name) => all.some((tensor) => tensor.name === name)) === true;
   return ({ name }) => !hasAll || outputs?.includes(name) === true;
 }

@@ -12,6 +12,7 @@
 
 import type { Datatype, Shape, TensorSpec } from '../wire/tensor.ts';
 import type { OpenFile } from '../wire/tensor-bytes.ts';
+import type { StepOptions } from './step-spec.ts';
 
 /** Where one tensor of a batch lies in the mailbox of its instance. */
 export interface TensorPlace {
@@ -48,23 +49,34 @@ export interface SessionOptions {
   readonly optimizedModelFilePath?: string;
 }
 
-export interface SessionSpec {
+/** An ONNX model or a step, which an instance opens. */
+export type SessionSpec = ModelSpec | StepSpec;
+
+interface SpecFields {
   /**
-   * Loaded by path wherever it can be (`model-source.ts`). External weights beside it are mapped in any case, and shared between
-   * instances.
+   * An ONNX file is loaded by path wherever it can be (`model-source.ts`). External weights beside it are mapped in any case, and
+   * shared between instances. Of a step without a file, only the folder of this path counts.
    */
   readonly modelPath: string;
   /** In order of preference; the first that accepts is used. */
   readonly providers: readonly ExecutionProvider[];
-  /** Fail rather than fall back to a later provider. */
-  readonly strictProviders: boolean;
   /** The GPU that this instance is pinned to; ignored by the CPU provider. */
   readonly deviceId: number;
-  readonly options: SessionOptions;
   /** The only outputs to compute and report; all of them where absent. */
   readonly outputs?: readonly string[];
+}
+
+export interface ModelSpec extends SpecFields {
+  readonly step?: undefined;
+  /** Fail rather than fall back to a later provider. */
+  readonly strictProviders: boolean;
+  readonly options: SessionOptions;
   /** Inputs that the configuration names. */
   readonly inputs?: readonly string[];
+}
+
+export interface StepSpec extends SpecFields {
+  readonly step: StepOptions;
 }
 
 /** Description of a session by ONNX Runtime, before any configuration. */
@@ -76,6 +88,8 @@ export interface SessionInfo {
   readonly refusals: readonly ProviderRefusal[];
   /** How the served model differs from its file: sentences about its inputs and outputs. */
   readonly notes?: readonly string[];
+  /** Why requests never share a run, where that is known without a look at the axes. */
+  readonly unbatched?: string;
 }
 
 /** An input or output as the ONNX file describes it: an open axis has its symbolic name, or `''`. */
@@ -83,6 +97,8 @@ export interface SessionTensor extends TensorSpec {
   readonly axes: readonly (number | string)[];
   /** The value of an input that callers may leave out. */
   readonly initializer?: SessionInitializer;
+  /** Most bytes of an element of a BYTES input; any number where absent. */
+  readonly maxElementBytes?: number;
 }
 
 interface SessionInitializer {

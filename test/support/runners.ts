@@ -7,7 +7,7 @@ import { RunnerProcess } from '../../src/gateway/dispatch/runner-process.ts';
 import type { RunRows } from '../../src/gateway/models/trial/row-independence.ts';
 import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
 import { sessionOptions } from '../../src/gateway/repository/config/session-options.ts';
-import type { SessionSpec } from '../../src/worker/protocol.ts';
+import type { ModelSpec } from '../../src/worker/protocol.ts';
 import { loopModel, writeModel } from './onnx-models.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
@@ -15,7 +15,7 @@ import { temporaryDirectory } from './temporary-directory.ts';
 export const PATIENCE_MS = 30_000;
 
 /** What an instance on the CPU loads, with the options that a server uses. */
-export function sessionSpec(modelPath: string, fields: Partial<SessionSpec> = {}): SessionSpec {
+export function sessionSpec(modelPath: string, fields: Partial<ModelSpec> = {}): ModelSpec {
   return {
     modelPath,
     providers: ['cpu'],

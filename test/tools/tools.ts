@@ -142,6 +142,17 @@ export function magika(): Uint8Array | undefined {
   return modelIn('magika');
 }
 
+/** Python with the tokenizers in Rust, and a folder with all-MiniLM-L6-v2 but its ONNX file; `undefined` where one is not installed. */
+export function rustTokenizers(): { readonly python: string; readonly folder: string } | undefined {
+  const root = folders
+    .map((folder) => path.join(folder, 'tokenizers'))
+    .find((each) => existsSync(`${each}/bin/python`));
+  const folder = root && path.join(root, 'all-minilm-l6-v2');
+  if (root === undefined || folder === undefined || !existsSync(path.join(folder, 'model.safetensors')))
+    return undefined;
+  return { python: path.join(root, 'bin/python'), folder };
+}
+
 function modelIn(tool: string): Uint8Array | undefined {
   const file = folders.map((folder) => path.join(folder, tool, 'model.onnx')).find((each) => existsSync(each));
   return file === undefined ? undefined : readFileSync(file);

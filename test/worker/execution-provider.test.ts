@@ -2,14 +2,14 @@ import fs from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
 import { Mailbox } from '../../src/worker/mailbox.ts';
-import type { SessionInfo, SessionSpec } from '../../src/worker/protocol.ts';
+import type { ModelSpec, SessionInfo } from '../../src/worker/protocol.ts';
 import { float8Model } from '../support/exported-models.ts';
 import { mlpModel } from '../support/onnx-models.ts';
 import { modelFile, PATIENCE_MS, sessionSpec, startRunner } from '../support/runners.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /** Opens a model in a runner, whose standard error is its own: ONNX Runtime writes there what a provider lacks. */
-async function open(fields: Partial<SessionSpec> = {}, model: Uint8Array = mlpModel()): Promise<SessionInfo> {
+async function open(fields: Partial<ModelSpec> = {}, model: Uint8Array = mlpModel()): Promise<SessionInfo> {
   const box = Mailbox.create(temporaryDirectory());
   onTestFinished(() => box.close());
   return startRunner().load(1, box.path, sessionSpec(modelFile(model), fields), PATIENCE_MS);

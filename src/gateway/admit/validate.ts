@@ -3,9 +3,10 @@
  * text that names the tensor, what was expected and what came. The texts follow Triton's, which clients match.
  */
 
+import { BYTES_LENGTH_SIZE } from '../../wire/bytes-tensor.ts';
 import type { InferInput, InferRequest } from '../../wire/infer-request.ts';
 import { elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
-import type { TensorBytes } from '../../wire/tensor-bytes.ts';
+import { bytesOf, type TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError } from '../errors.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import { type ModelTensor, withRows } from '../repository/signature/row-axis.ts';
@@ -52,6 +53,7 @@ export function validate(
       continue;
     }
     const value = values?.[position] ?? readInput(input, request.rawInputContents[position], request.modelName);
+    checkTexts(value, signature.inputs[index], request.modelName);
     inputs.push(value);
     bytes += value.byteLength;
   }
@@ -190,6 +192,26 @@ function positionsOf(tensors: readonly { readonly name: string }[]): ReadonlyMap
 
 function quoted(tensors: readonly { readonly name: string }[]): string {
   return tensors.map(({ name }) => `'${name}'`).join(',');
+}
+
+/** Refuses a text that is longer than the model takes, before anything is done with it. */
+function checkTexts(texts: TensorBytes, spec: ModelTensor | undefined, model: string): void {
+  const most = spec?.maxElementBytes;
+  // Together they are no longer than one of them may be: the common case.
+  if (spec === undefined || most === undefined || texts.byteLength <= most) return;
+  const value = bytesOf(texts);
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  let index = 0;
+  for (let at = 0; at < value.byteLength; index++) {
+    const length = view.getUint32(at, true);
+    if (length > most) {
+      throw invalid(
+        `element ${index} of input '${spec.name}' for model '${model}' has ${length} bytes, expected at most ${most} (max_text_bytes)`,
+        inputField(spec.name, 'contents'),
+      );
+    }
+    at += BYTES_LENGTH_SIZE + length;
+  }
 }
 
 /** Raw and typed contents exclude each other, and raw entries are given for every input. */

@@ -43,8 +43,7 @@ export function configOf(model: Servable): ModelConfigMessage {
   return {
     name: model.ref.name,
     platform: model.platform,
-    backend: 'onnxruntime',
-    default_model_filename: config.default_model_filename,
+    ...fileOf(model),
     version_policy: config.version_policy,
     max_batch_size: maxBatchSize,
     input: signature.inputs.map((spec) => tensorOf(spec, signature)),
@@ -67,6 +66,12 @@ export function configOf(model: Servable): ModelConfigMessage {
       execution_provider: { string_value: model.placements[0]?.provider ?? '' },
     },
   };
+}
+
+/** A step has neither a backend of Triton nor a file of its own choice. */
+function fileOf({ platform, config }: Servable): Pick<ModelConfigMessage, 'backend' | 'default_model_filename'> {
+  if (platform !== 'onnxruntime_onnx') return { backend: '' };
+  return { backend: 'onnxruntime', default_model_filename: config.default_model_filename };
 }
 
 function ensembleOf(

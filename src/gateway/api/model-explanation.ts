@@ -16,6 +16,7 @@ import type { ModelTable } from '../models/model-table.ts';
 import type { Servable, ServingEvidence } from '../models/servable.ts';
 import { SETTINGS } from '../ops/setting-description.ts';
 import { DEFAULT_MAX_QUEUE_SIZE } from '../repository/config/model-config.ts';
+import { stepFileOf, stepOf } from '../repository/config/step-schema.ts';
 import type { ModelSignature, OutputSpec } from '../repository/signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow } from '../repository/signature/row-axis.ts';
 import { decidingSettings, type ServerSettings } from './deciding-settings.ts';
@@ -34,7 +35,7 @@ export function explainModel(model: Servable, server: ExplainedServer): ModelExp
     state,
     reason: detail,
     platform,
-    file: modelPaths[0] ?? null,
+    file: hasFile(model) ? (modelPaths[0] ?? null) : null,
     notes: model.evidence?.session.notes ?? [],
     steps: (config.ensemble_scheduling?.step ?? []).map(({ model_name, model_version }) => ({
       model: model_name,
@@ -72,6 +73,12 @@ export function explainModel(model: Servable, server: ExplainedServer): ModelExp
         : { ms: rounded(usualObjectiveMs), is_derived: model.plan.objectiveMs === undefined },
     settings: decidingSettings(model, server),
   };
+}
+
+/** Some steps only have a folder. */
+function hasFile({ config }: Servable): boolean {
+  const step = stepOf(config);
+  return step === undefined || stepFileOf(step) !== undefined;
 }
 
 /** Known only of a version that is READY. */

@@ -1,6 +1,6 @@
 /** The devices that the runners of a server share: the cores of the machine, and each GPU. */
 
-import type { ExecutionProvider, SessionOptions, SessionSpec } from '../../worker/protocol.ts';
+import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
 import { Device } from '../batch/device.ts';
 
 /** Runs that a GPU takes at a time: one computes while the tensors of another are copied. */
@@ -34,7 +34,7 @@ export class DeviceSet {
     if (first === undefined || !sessions.every((session) => isBeside(first, session))) {
       return { device: new Device(), cores: 1 };
     }
-    if (provider === 'cpu') return { device: this.#processor, cores: Math.min(this.#cores, coresOf(first.options)) };
+    if (provider === 'cpu') return { device: this.#processor, cores: Math.min(this.#cores, coresOf(first)) };
     return { device: this.#gpu(first.deviceId), cores: 1 };
   }
 
@@ -49,8 +49,10 @@ function isBeside(one: SessionSpec, other: SessionSpec): boolean {
   return one.deviceId === other.deviceId && one.providers.join() === other.providers.join();
 }
 
-/** ONNX Runtime takes all cores where a count of threads is 0. */
-function coresOf({ intraOpNumThreads, interOpNumThreads, executionMode }: SessionOptions): number {
+/** ONNX Runtime takes all cores where a count of threads is 0. A step runs in one thread. */
+function coresOf(spec: SessionSpec): number {
+  if (spec.step !== undefined) return 1;
+  const { intraOpNumThreads, interOpNumThreads, executionMode } = spec.options;
   const counts = executionMode === 'parallel' ? [intraOpNumThreads, interOpNumThreads] : [intraOpNumThreads];
   return counts.includes(0) ? Number.POSITIVE_INFINITY : counts.reduce((product, count) => product * count, 1);
 }

@@ -2,17 +2,20 @@
 
 import path from 'node:path';
 import type { ExecutionProvider, SessionSpec } from '../../worker/protocol.ts';
+import type { StepOptions } from '../../worker/step-spec.ts';
 import { tenantsBy } from '../batch/tenants.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { usableCores } from '../ops/machine-capacity.ts';
 import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
-import { parseModelConfig, readModelConfig } from '../repository/config/config-file.ts';
+import { parseModelConfig, type ReadConfig, readModelConfig } from '../repository/config/config-file.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/config/model-config.ts';
 import { sessionOptions } from '../repository/config/session-options.ts';
+import { stepFileOf, stepOf } from '../repository/config/step-schema.ts';
 import { chooseVersions, missingVersions } from '../repository/config/version-policy.ts';
+import { statFile } from '../repository/disk.ts';
 import type { ModelFingerprint } from '../repository/fingerprint.ts';
 import { modelFileProblem } from '../repository/model-file.ts';
-import type { ModelFolder } from '../repository/model-repository.ts';
+import { type ModelFolder, versionFolder } from '../repository/model-repository.ts';
 import { neededOutputs } from '../repository/signature/model-signature.ts';
 import { instanceDefaults } from './instance-defaults.ts';
 import type { ModelPlan, VersionLimits } from './planned-version.ts';
@@ -65,7 +68,7 @@ export async function planModel(
   const { configOverride, fingerprint } = source;
   const { config, warnings, origins } =
     configOverride === undefined
-      ? await readModelConfig(folder.configPath, folder.name)
+      ? await readConfig(folder)
       : parseModelConfig({ text: configOverride, name: OVERRIDE_NAME, form: 'request' }, folder.name);
   const missing = missingVersions(folder.versions, config.version_policy).map(
     (version) => `version_policy names version ${version}, which is not in its directory`,
@@ -77,12 +80,14 @@ export async function planModel(
   if (versions.length === 0) {
     throw new ModelConfigError(`version_policy chooses none of the versions ${folder.versions.join(', ')}`);
   }
+  const step = stepOf(config);
   const isEnsemble = config.ensemble_scheduling !== undefined;
   const outputs = neededOutputs(config);
   const inputs = config.input.map(({ name }) => name);
   const plan = async (version: string): Promise<ModelPlan> => {
-    const modelPath = path.join(folder.directory, version, config.default_model_filename);
-    const { count, threads, reason } = await instanceDefaults(config, modelPath, defaults.cores);
+    const modelPath = path.join(versionFolder(folder, version), fileOf(config));
+    const { count, threads, reason } =
+      step === undefined ? await instanceDefaults(config, modelPath, defaults.cores) : ONE_INSTANCE;
     if (reason !== undefined && !isEnsemble) {
       diagnostics.notice.publish({ level: 'info', text: `model '${folder.name}' version ${version}: ${reason}` });
     }
@@ -95,11 +100,14 @@ export async function planModel(
       directory: folder.directory,
       fingerprint: fingerprint === undefined ? undefined : (fingerprint.get(version) ?? ''),
       sessions: places.map(({ kind, deviceId }): SessionSpec => {
+        if (step !== undefined) {
+          return { step, modelPath, providers: ['cpu'], deviceId: 0, ...(outputs && { outputs }) };
+        }
         const providers = providersFor(kind, config, defaults);
         const strictProviders = config.tensorgate.strict_execution_providers ?? defaults.strictExecutionProviders;
         return { modelPath, providers, strictProviders, deviceId, options, inputs, ...(outputs && { outputs }) };
       }),
-      problem: isEnsemble ? undefined : await modelFileProblem(modelPath),
+      problem: isEnsemble ? undefined : await fileProblem(step, modelPath),
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
       maxRunMs: config.tensorgate.max_run_ms ?? defaults.maxRunMs,
@@ -110,6 +118,29 @@ export async function planModel(
     };
   };
   return Promise.all(versions.map(plan));
+}
+
+function readConfig({ configPath, madeConfig, directory, name }: ModelFolder): Promise<ReadConfig> | ReadConfig {
+  if (madeConfig === undefined) return readModelConfig(configPath, name);
+  return parseModelConfig(
+    { text: madeConfig, name: `${directory} (configuration made of its files)`, form: 'yaml' },
+    name,
+  );
+}
+
+/** A step is cheap beside its model: more instances are configured. */
+const ONE_INSTANCE = { count: 1, threads: 1, reason: undefined };
+
+/** The file of a version, from its folder. */
+function fileOf(config: ModelConfig): string {
+  const step = stepOf(config);
+  return (step && stepFileOf(step)) ?? config.default_model_filename;
+}
+
+async function fileProblem(step: StepOptions | undefined, modelPath: string): Promise<string | undefined> {
+  if (step === undefined) return modelFileProblem(modelPath);
+  if (stepFileOf(step) === undefined || (await statFile(modelPath))?.isFile() === true) return undefined;
+  return `${modelPath} does not exist: a ${step.kind} needs it`;
 }
 
 type InstanceKind = ModelConfig['instance_group'][number]['kind'];

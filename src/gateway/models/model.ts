@@ -11,6 +11,7 @@ import { LoadError } from '../dispatch/runner-process.ts';
 import { InferError, withJitter } from '../errors.ts';
 import { type BreakerState, diagnostics, type ModelRef, type ModelState, type Prediction } from '../ops/diagnostics.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
+import { isStepPlatform } from '../repository/config/step-schema.ts';
 import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { explainLoadFailure } from '../repository/model-file.ts';
 import { describeBatching } from '../repository/signature/batching-description.ts';
@@ -28,7 +29,7 @@ const MAX_ABSENCE_MS = 1_000;
 export class Model implements Servable {
   readonly ref: ModelRef;
   readonly config: ModelConfig;
-  readonly platform = 'onnxruntime_onnx';
+  readonly platform: Servable['platform'];
   readonly plan: ModelPlan;
   readonly statistics = new ModelStatistics();
   readonly #runner: Runner;
@@ -44,6 +45,7 @@ export class Model implements Servable {
   constructor(plan: ModelPlan, runner: Runner, neighbourhood?: Neighbourhood) {
     this.ref = plan.ref;
     this.config = plan.config;
+    this.platform = isStepPlatform(plan.config.platform) ? plan.config.platform : 'onnxruntime_onnx';
     this.plan = plan;
     this.#runner = runner;
     this.#neighbourhood = neighbourhood ?? { devices: new DeviceSet(), background: false };

@@ -8,6 +8,7 @@ import type { Occupancy } from '../batch/occupancy.ts';
 import type { InferError } from '../errors.ts';
 import type { BreakerState, ModelRef, ModelState, Prediction } from '../ops/diagnostics.ts';
 import type { ModelConfig } from '../repository/config/model-config.ts';
+import type { StepPlatform } from '../repository/config/step-schema.ts';
 import type { ModelSignature } from '../repository/signature/model-signature.ts';
 import type { ModelStatistics } from './model-statistics.ts';
 import type { ModelPlan } from './planned-version.ts';
@@ -39,8 +40,8 @@ export interface Servable {
   readonly config: ModelConfig;
   /** Everything that was known before it was loaded. */
   readonly plan: ModelPlan;
-  /** `onnxruntime_onnx` or `ensemble`, as Triton names them. */
-  readonly platform: 'onnxruntime_onnx' | 'ensemble';
+  /** `onnxruntime_onnx` or `ensemble`, as Triton names them, or a step's. */
+  readonly platform: 'onnxruntime_onnx' | 'ensemble' | StepPlatform;
   readonly statistics: ModelStatistics;
   readonly state: ModelState;
   /** Why it is not ready, or how it is served. */
@@ -49,7 +50,7 @@ export interface Servable {
   readonly isDown: boolean;
   /** The process that it runs in, possibly shared; `undefined` while there is none. */
   readonly pid: number | undefined;
-  /** The ONNX file of each instance; empty for what has none of its own. */
+  /** The file of each instance; empty for what has none of its own. */
   readonly modelPaths: readonly string[];
   /** One for each instance; empty before it is READY, and for what has none of its own. */
   readonly placements: readonly Placement[];

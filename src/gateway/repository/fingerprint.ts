@@ -6,6 +6,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { absent, DISK, statFile } from './disk.ts';
+import { TEXT_VERSION } from './text-folder.ts';
 import { isVersionName } from './version-number.ts';
 
 /** Deeper than external weights and golden inputs lie; and an end to links that lead back. */
@@ -18,6 +19,8 @@ export type ModelFingerprint = ReadonlyMap<string, string>;
 export async function fingerprintModel(directory: string): Promise<ModelFingerprint> {
   const names = await namesIn(directory);
   const shared = await fingerprintShared(directory, names);
+  // The files lie in the folder itself, as in an export of Hugging Face.
+  if (!names.some(isVersionName)) return new Map([[TEXT_VERSION, shared]]);
   const versions = names.filter(isVersionName).map(async (name) => {
     return [name, shared + (await fingerprint(path.join(directory, name), name, 1))] as const;
   });
@@ -26,7 +29,9 @@ export async function fingerprintModel(directory: string): Promise<ModelFingerpr
 
 /** The same of one version. */
 export async function fingerprintVersion(directory: string, version: string): Promise<string> {
-  const shared = await fingerprintShared(directory, await namesIn(directory));
+  const names = await namesIn(directory);
+  const shared = await fingerprintShared(directory, names);
+  if (!names.some(isVersionName)) return shared;
   return shared + (await fingerprint(path.join(directory, version), version, 1));
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { shellWord } from '../../shell-word.ts';
 import { CONFIG_NAMES } from './config/config-file.ts';
 import { absent, readEntries, refusedOrAbsent, statFile } from './disk.ts';
+import { nameOfPart, partOf, readTextFolder, TEXT_VERSION } from './text-folder.ts';
 import { compareVersions, isVersionName } from './version-number.ts';
 
 /** A model's folder, read but not judged. */
@@ -15,6 +16,8 @@ export interface ModelFolder {
   readonly versions: readonly string[];
   /** `config.yaml`, `config.json` or `config.pbtxt`, where there is one. */
   readonly configPath: string | undefined;
+  /** The configuration in JSON of a folder as Hugging Face exports it, whose files lie in the folder itself; absent for others. */
+  readonly madeConfig?: string | undefined;
   /** Why this folder cannot be served at all, if so. */
   readonly problem: string | undefined;
 }
@@ -63,8 +66,11 @@ export async function listNames(directory: string): Promise<RepositoryNames> {
   const judge = async (entry: Dirent): Promise<void> => {
     const { name } = entry;
     if (name.startsWith('.') || !(await isDirectory(directory, entry))) return;
-    const isModel = MODEL_NAME.test(name) || (await isModelFolder(path.join(directory, name)));
+    const folder = path.join(directory, name);
+    const isModel = MODEL_NAME.test(name) || (await isModelFolder(folder));
     (isModel ? models : foreign).push(name);
+    const text = isModel ? await readTextFolder(folder, name) : undefined;
+    for (const part of text?.configs.keys() ?? []) if (part !== '') models.push(nameOfPart(name, part));
   };
   await Promise.all(entries.map(judge));
   await refuseModel(directory, models, entries);
@@ -105,7 +111,17 @@ async function refuseModel(directory: string, models: readonly string[], entries
 
 /** @param name one of `listNames` */
 export function readModel(repository: string, name: string): Promise<ModelFolder> {
-  return readFolder(path.join(repository, name), name);
+  return readFolder(modelDirectory(repository, name), name);
+}
+
+/** The folder of a model, which it may share with its parts. */
+export function modelDirectory(repository: string, name: string): string {
+  return path.join(repository, partOf(name).folder);
+}
+
+/** The folder with the files of a version. */
+export function versionFolder({ directory, madeConfig }: ModelFolder, version: string): string {
+  return madeConfig === undefined ? path.join(directory, version) : directory;
 }
 
 /** Reads a model's folder, wherever it lies. */
@@ -117,6 +133,13 @@ export async function readFolder(directory: string, name: string): Promise<Model
     if (isVersionName(entry.name) && (await isDirectory(directory, entry))) versions.push(entry.name);
   }
   const names = entries.map((entry) => entry.name);
+  const { folder, part } = partOf(name);
+  const text = versions.length === 0 ? await readTextFolder(directory, folder) : undefined;
+  if (text !== undefined) {
+    const madeConfig = text.configs.get(part);
+    const problem = madeConfig === undefined ? (text.problem ?? `'${folder}' has no part '${part}'`) : undefined;
+    return { name, directory, versions: [TEXT_VERSION], configPath: undefined, madeConfig, problem };
+  }
   const configs = CONFIG_NAMES.filter((entry) => names.includes(entry));
   const config = configs[0];
   return {

@@ -14,6 +14,7 @@ import { absent, readEntries, statFile } from './disk.ts';
 import { readExternalLocations } from './external-data.ts';
 import { foreignAmong } from './foreign-format.ts';
 import { MODEL_PLACE, RepositoryError } from './model-repository.ts';
+import { readTextFolder } from './text-folder.ts';
 import { isVersionName } from './version-number.ts';
 
 export interface OpenedRepository {
@@ -41,9 +42,13 @@ export async function openRepository(what: string): Promise<OpenedRepository> {
   }
   if (!stat.isDirectory()) return linkModel(target, modelNameOf(path.basename(target, '.onnx')));
   if (await isRepository(target)) return { directory: target, close: async () => {} };
+  const name = folderName(target);
+  const text = await readTextFolder(target, name);
+  // Without a chain from text, the model serves token ids.
+  if (text !== undefined && text.problem === undefined) return linkFolder(target, name);
   const file = await findModel(target);
   if (file === undefined) await refuseForeign(target);
-  return file === undefined ? { directory: target, close: async () => {} } : linkModel(file, folderName(target));
+  return file === undefined ? { directory: target, close: async () => {} } : linkModel(file, name);
 }
 
 /** Whether versions lie in it: of its models, or its own, which `listNames` refuses with a reason. */
@@ -93,6 +98,13 @@ function refuseConfig(directory: string, entries: readonly Dirent[], file: strin
   throw new RepositoryError(
     `'${directory}' holds ${config} and ${file}, but no version: run ${move}, and serve the parent directory: npx tensorgate serve ${parent}`,
   );
+}
+
+/** A repository with one link to a folder, which is read as it is. */
+async function linkFolder(folder: string, name: string): Promise<OpenedRepository> {
+  const directory = await fs.mkdtemp(path.join(os.tmpdir(), 'tensorgate-serve-'));
+  await fs.symlink(folder, path.join(directory, name));
+  return { directory, close: () => fs.rm(directory, { recursive: true, force: true }) };
 }
 
 /** A repository of links: the model as version 1, and the files that it names as its weights. */

@@ -3,10 +3,10 @@
  * files, so files that are still being written are not loaded.
  */
 
-import path from 'node:path';
 import { messageOf } from '../../../error-message.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import { fingerprintModel } from '../../repository/fingerprint.ts';
+import { modelDirectory } from '../../repository/model-repository.ts';
 import type { RepositoryListing } from './repository-listing.ts';
 
 export interface RepositoryWatcher {
@@ -73,7 +73,7 @@ export class RepositoryWatch {
   async #read(): Promise<Map<string, string>> {
     const seen = new Map<string, string>();
     for (const name of await this.#listing.read()) {
-      const versions = await fingerprintModel(path.join(this.#directory, name));
+      const versions = await fingerprintModel(modelDirectory(this.#directory, name));
       // A folder whose last version is gone is still there, and has something to say.
       seen.set(name, [...versions].flat().join('\n'));
     }

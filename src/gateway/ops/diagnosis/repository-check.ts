@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { messageOf } from '../../../error-message.ts';
 import { Mailbox } from '../../../worker/mailbox.ts';
-import { ANY_OUTPUT_BYTES, type SessionInfo } from '../../../worker/protocol.ts';
+import { ANY_OUTPUT_BYTES, type SessionInfo, type SessionSpec } from '../../../worker/protocol.ts';
 import { LoadError, RunnerProcess } from '../../dispatch/runner-process.ts';
 import { checkCallable } from '../../models/message-needs.ts';
 import { type PlanDefaults, planModel } from '../../models/model-plan.ts';
@@ -252,6 +252,11 @@ function namedVersions(plan: ModelPlan | undefined): { what: string; version: st
   ];
 }
 
+/** Whatever devices this machine has, the tensors of a model are the same. */
+function onCpu(spec: SessionSpec): SessionSpec {
+  return spec.step === undefined ? { ...spec, providers: ['cpu'], strictProviders: false } : spec;
+}
+
 /** Opens one session in a runner of its own, which a bad model may take down. @throws LoadError */
 async function openModel(
   { ref, sessions, mailboxDirectory, loadLimitMs }: ModelPlan,
@@ -262,7 +267,7 @@ async function openModel(
   const runner = RunnerProcess.start(`check ${ref.name}:${ref.version}`, env);
   const mailbox = Mailbox.create(mailboxDirectory);
   try {
-    return await runner.load(0, mailbox.path, { ...spec, providers: ['cpu'], strictProviders: false }, loadLimitMs);
+    return await runner.load(0, mailbox.path, onCpu(spec), loadLimitMs);
   } catch (error) {
     if (!(error instanceof LoadError)) throw error;
     throw new LoadError(await explainLoadFailure(spec.modelPath, error.message));

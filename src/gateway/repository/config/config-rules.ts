@@ -10,6 +10,7 @@ import { isFilled, isText, type Remark, type Remarks, type Sink } from './config
 import type { ModelConfig } from './model-config.ts';
 import { checkBatching, checkScheduling } from './scheduling-rules.ts';
 import { clientParameterProblem, isKnownParameter, parameterProblem, SESSION_PARAMETERS } from './session-options.ts';
+import { checkSteps } from './step-rules.ts';
 import { nameOfWarmUp } from './warm-up-name.ts';
 
 export interface ConfigSource {
@@ -34,6 +35,7 @@ export function checkRules(config: ModelConfig, { content, ...source }: ConfigSo
   checkInstances(config, remarks);
   checkScheduling(config, content, remarks);
   checkOptimization(config, remarks);
+  checkSteps(config, content, remarks);
   checkVersions(config, remarks);
   checkParameters(config, source, remarks);
   checkWarmUps(config, remarks);

@@ -22,6 +22,7 @@ import {
 import { INNER_PATH, isInnerPath } from './inner-path.ts';
 import { tensorgateSection } from './own-section.ts';
 import { dynamicBatching, ensembleScheduling, sequenceBatching } from './scheduling-schema.ts';
+import { STEP_PLATFORMS } from './step-schema.ts';
 
 const DEFAULT_MODEL_FILENAME = 'model.onnx';
 
@@ -162,8 +163,9 @@ const warmUp = z.strictObject({
 export const MODEL_CONFIG = z.strictObject({
   name: z.string().optional().describe('Must equal the name of the directory, if given.'),
   platform: z
-    .enum(['', 'onnxruntime_onnx', 'ensemble'], {
-      error: ({ input }) => `expected onnxruntime_onnx or ensemble, the only supported platforms, got ${quote(input)}`,
+    .enum(['', 'onnxruntime_onnx', 'ensemble', ...STEP_PLATFORMS], {
+      error: ({ input }) =>
+        `expected onnxruntime_onnx, ensemble, ${STEP_PLATFORMS.join(', ')}, the only supported platforms, got ${quote(input)}`,
     })
     .optional(),
   backend: z

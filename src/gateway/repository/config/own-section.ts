@@ -5,6 +5,7 @@ import { MAX_TIMER_MS } from '../../../timer-limit.ts';
 import { EXECUTION_PROVIDERS } from '../../../worker/protocol.ts';
 import { VERSION_KEY, VERSION_NUMBER } from '../version-number.ts';
 import { byName, natural, positive, quote } from './config-values.ts';
+import { STEP_SECTIONS } from './step-schema.ts';
 
 const traffic = z
   .strictObject({
@@ -98,4 +99,5 @@ export const tensorgateSection = z.strictObject({
   max_cache_bytes: positive
     .default(64 * 1024 * 1024)
     .describe('Maximum bytes of the response cache of one version; used with `response_cache.enable`.'),
+  ...STEP_SECTIONS,
 });

@@ -111,6 +111,7 @@ export function resolveSignature(
     return {
       ...input,
       ...(value && { default: value }),
+      ...(tensor.maxElementBytes !== undefined && { maxElementBytes: tensor.maxElementBytes }),
       ...(probeValue !== undefined && { probeValue }),
       ...(probeShape && { probeShape }),
     };
@@ -178,8 +179,9 @@ function saidOf({ input, output, sequence_batching: sequences }: ModelConfig): R
 
 /** Reads from the ONNX file whether there is a batch axis. That rows are independent of each other is verified later, by running. */
 function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo): Batching {
+  if (info.unbatched !== undefined && !config.max_batch_size) return { kind: 'off', reason: info.unbatched };
   if (config.max_batch_size === 0) return { kind: 'off', reason: 'the configuration says max_batch_size: 0' };
-  if (found.kind === 'found') {
+  if (found.kind === 'found' && info.unbatched === undefined) {
     if (config.max_batch_size === undefined && givesWholeShapes(config, info)) {
       return { kind: 'off', reason: 'the configuration gives whole shapes, and no max_batch_size' };
     }
@@ -188,12 +190,13 @@ function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo)
     const requestRows = splits(config) ? MAX_PARTS * maxRows : undefined;
     return { kind: 'on', maxRows, ...(requestRows && { requestRows }), ...(doubt && { doubt }) };
   }
+  const text = info.unbatched ?? (found.kind === 'impossible' ? found.text : '');
   if (config.max_batch_size !== undefined) {
     throw new ModelConfigError(
-      `max_batch_size is ${config.max_batch_size}, but the model cannot be batched: ${found.text}; set max_batch_size: 0, or remove it`,
+      `max_batch_size is ${config.max_batch_size}, but the model cannot be batched: ${text}; set max_batch_size: 0, or remove it`,
     );
   }
-  return { kind: 'off', reason: found.text };
+  return { kind: 'off', reason: text };
 }
 
 /** A request may be as large as so many batches: a row may have few bytes, or none, and each part costs memory of its own. */

@@ -27,6 +27,8 @@ export interface ModelTensor extends TensorSpec {
   readonly modelShape?: Shape;
   /** The value of an input that requests may leave out. */
   readonly default?: DefaultValue;
+  /** Most bytes of an element of a BYTES input; absent: any number. */
+  readonly maxElementBytes?: number;
   /** Value of each element in made-up requests; absent: any value. */
   readonly probeValue?: number;
   /** Shape of an input in made-up requests of one row; absent: sizes for what `shape` leaves open are tried. */

@@ -387,7 +387,8 @@ describe('what Triton has and this server has not', () => {
     { text: 'instance_group { secondary_devices { device_id: 0 } }', about: 'secondary_devices' },
     {
       text: 'platform: "tensorrt_plan"',
-      about: "expected onnxruntime_onnx or ensemble, the only supported platforms, got 'tensorrt_plan'",
+      about:
+        "expected onnxruntime_onnx, ensemble, tensorgate_tokenizer, tensorgate_pooling, tensorgate_labels, the only supported platforms, got 'tensorrt_plan'",
     },
   ])('is refused where answers would change: $text', ({ text, about }) => {
     expect(remarksOf(text).problems).toEqual([expect.stringContaining(about)]);

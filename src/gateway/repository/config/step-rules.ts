@@ -1,0 +1,49 @@
+/** Rules for steps: which fields of a model mean nothing for them, and which section belongs to which platform. */
+
+import { has, isFilled, isText, type Sink } from './config-remark.ts';
+import type { ModelConfig } from './model-config.ts';
+import { isStepPlatform, STEP_PLATFORMS, stepSectionOf } from './step-schema.ts';
+
+/** Fields of an ONNX model or an ensemble that a step cannot have. */
+const REFUSED_FIELDS = ['sequence_batching', 'ensemble_scheduling', 'default_model_filename'] as const;
+
+export function checkSteps(config: ModelConfig, content: unknown, { refuse, warn }: Sink): void {
+  const { platform, tensorgate } = config;
+  for (const other of STEP_PLATFORMS) {
+    const section = stepSectionOf(other);
+    if (other === platform || tensorgate[section] === undefined) continue;
+    refuse(
+      ['tensorgate', section],
+      `tensorgate.${section} is of the platform ${other}, got ${platform || 'no platform'}`,
+    );
+  }
+  if (!isStepPlatform(platform)) return;
+  for (const field of REFUSED_FIELDS) {
+    if (!has(content, field) || content[field] === '') continue;
+    refuse([field], `${field} has no meaning with the platform ${platform}: remove it`);
+  }
+  if (isText(config.backend)) {
+    refuse(['backend'], `backend ${config.backend} does not run the platform ${platform}: remove backend`);
+  }
+  const gpu = config.instance_group.findIndex(({ kind, gpus }) => kind === 'KIND_GPU' || gpus.length > 0);
+  if (gpu >= 0) refuse(['instance_group', gpu], `the platform ${platform} runs on the CPU: expected KIND_CPU`);
+  for (const field of ['parameters', 'optimization'] as const) {
+    if (isFilled(config[field]))
+      warn([field], `${field} has no effect: the platform ${platform} does not use ONNX Runtime`);
+  }
+  for (const field of ['execution_providers', 'strict_execution_providers'] as const) {
+    if (tensorgate[field] === undefined) continue;
+    refuse(['tensorgate', field], `tensorgate.${field} has no meaning with the platform ${platform}: remove it`);
+  }
+  const { labels = [], top_k: top } = tensorgate.classes ?? {};
+  if (labels.length > 0 && top !== undefined && top > labels.length) {
+    refuse(['tensorgate', 'classes', 'top_k'], `top_k is ${top}, expected at most the ${labels.length} labels`);
+  }
+  const { dimensions, width } = tensorgate.pooling ?? {};
+  if (dimensions !== undefined && width !== undefined && dimensions > width) {
+    refuse(
+      ['tensorgate', 'pooling', 'dimensions'],
+      `dimensions is ${dimensions}, expected at most width, which is ${width}`,
+    );
+  }
+}

@@ -1,0 +1,123 @@
+/** One instance of a step, in a thread of a runner: what `model-instance.ts` is for ONNX models. ONNX Runtime is not loaded for it. */
+
+import path from 'node:path';
+import { InputArena } from './input-arena.ts';
+import { Mailbox } from './mailbox.ts';
+import type { Run, SessionInfo, SessionTensor, StepSpec, TensorPlace } from './protocol.ts';
+import type { ReportedOutcome } from './run-outcome.ts';
+import { type GivenOutput, writeOutputs } from './run-outputs.ts';
+import type { StepOptions } from './step-spec.ts';
+import type { Step, StepInput, StepOutput } from './steps/step.ts';
+import { decodeStrings, encodedLength } from './string-tensor.ts';
+
+interface Loaded {
+  readonly step: Step;
+  readonly inputs: readonly SessionTensor[];
+  readonly outputs: readonly SessionTensor[];
+  /** Outputs that are wanted, by their place in the description. */
+  readonly wanted: ReadonlySet<number>;
+  readonly mailbox: Mailbox;
+}
+
+let loaded: Loaded | undefined;
+const arena = new InputArena();
+
+/** Opens the mailbox and reads the files of the step. Throws an Error whose text says what is wrong with them. */
+export async function load(task: { mailboxPath: string; spec: StepSpec }): Promise<SessionInfo> {
+  const mailbox = Mailbox.open(task.mailboxPath);
+  try {
+    const step = await openStep(task.spec);
+    const { inputs, outputs, unbatched, notes = [] } = step.describe();
+    const names = task.spec.outputs;
+    // Where a name is unknown, all are given: the gateway compares names, and says which is wrong.
+    const narrows = names?.every((name) => outputs.some((tensor) => tensor.name === name)) === true;
+    const wanted = new Set(
+      [...outputs.keys()].filter((at) => !narrows || names?.includes(outputs[at]?.name ?? '') === true),
+    );
+    loaded = { step, inputs, outputs, wanted, mailbox };
+    const given = outputs.filter((_, at) => wanted.has(at));
+    return {
+      inputs,
+      outputs: given,
+      provider: 'cpu',
+      refusals: [],
+      notes,
+      ...(unbatched !== undefined && { unbatched }),
+    };
+  } catch (error) {
+    mailbox.close();
+    throw error;
+  }
+}
+
+/**
+ * Runs one batch: inputs from the mailbox and from landing files, outputs into the mailbox.
+ * @throws RunFailure, or another Error, which is a fault of the step
+ */
+export async function run({
+  inputs: places,
+  pieces,
+  outputOffset,
+  maxOutputBytes,
+}: Run): Promise<Extract<ReportedOutcome, { readonly kind: 'ok' }>> {
+  if (loaded === undefined) throw new Error('run before load');
+  const { step, inputs, outputs, wanted, mailbox } = loaded;
+  const started = performance.now();
+  arena.read(mailbox, places, pieces);
+  const given = inputs.map(({ name }) =>
+    inputOf(
+      places.find((place) => place.name === name),
+      name,
+    ),
+  );
+  const ready = performance.now();
+  const values = await step.run(given);
+  const finished = performance.now();
+  const results = outputs.flatMap((tensor, at) => (wanted.has(at) ? [outputOf(tensor, values[at])] : []));
+  return {
+    kind: 'ok',
+    outputs: writeOutputs(mailbox, results, outputOffset, maxOutputBytes),
+    computeMs: finished - ready,
+    readMs: ready - started,
+    writeMs: performance.now() - finished,
+  };
+}
+
+export async function unload(): Promise<void> {
+  arena.close();
+  loaded?.mailbox.close();
+  loaded = undefined;
+}
+
+/** Libraries of a step are loaded only where it is used. */
+function openStep({ step, modelPath }: StepSpec): Promise<Step> {
+  return OPENERS[step.kind](path.dirname(modelPath), step as never);
+}
+
+const OPENERS: {
+  readonly [Kind in StepOptions['kind']]: (
+    directory: string,
+    options: Extract<StepOptions, { kind: Kind }>,
+  ) => Promise<Step>;
+} = {
+  tokenizer: async (directory, options) =>
+    (await import('./steps/tokenizer.ts')).TokenizerStep.open(directory, options),
+  pooling: async (_, options) => new (await import('./steps/pooling.ts')).PoolingStep(options),
+  labels: async (_, options) => new (await import('./steps/labels.ts')).LabelsStep(options),
+};
+
+function inputOf(place: TensorPlace | undefined, name: string): StepInput {
+  if (place === undefined) throw new Error(`a run without input '${name}'`);
+  const { datatype, shape, offset, byteLength } = place;
+  const data =
+    datatype === 'BYTES'
+      ? decodeStrings(Buffer.from(arena.memory, offset, byteLength))
+      : new Uint8Array(arena.memory, offset, byteLength);
+  return { shape, data };
+}
+
+function outputOf(tensor: SessionTensor, output: StepOutput | undefined): GivenOutput {
+  if (output === undefined) throw new Error(`the step gave no output '${tensor.name}'`);
+  const { shape, data } = output;
+  return { tensor, shape, data, byteLength: data instanceof Uint8Array ? data.byteLength : encodedLength(data) };
+}

@@ -1,0 +1,45 @@
+/** Steps: pre- and post-processing that a runner does without ONNX Runtime. A closed set: each has its options. */
+
+/** From texts to token ids. */
+export interface TokenizerOptions {
+  readonly kind: 'tokenizer';
+  /** Most tokens of a row; absent: as the files of the tokenizer say. */
+  readonly maxLength?: number | undefined;
+  /** A longer text is cut, or its request is refused. */
+  readonly truncation: 'truncate' | 'refuse';
+  /** Rows are pairs of texts, as rerankers take them. */
+  readonly pair: boolean;
+  /** Whether a text such as `[SEP]` from a user becomes the special token. */
+  readonly specialTokensInText: boolean;
+  /** Longest text in bytes of UTF-8. */
+  readonly maxTextBytes: number;
+}
+
+export const POOLING_MODES = ['mean', 'cls', 'last', 'max'] as const;
+
+/** From one vector a token to one vector a row. */
+export interface PoolingOptions {
+  readonly kind: 'pooling';
+  readonly mode: (typeof POOLING_MODES)[number];
+  /** Scale each vector to the length 1. */
+  readonly normalize: boolean;
+  /** Elements of a token's vector; absent: any. */
+  readonly width?: number | undefined;
+  /** Keep only so many elements of the vector; absent: all. */
+  readonly dimensions?: number | undefined;
+}
+
+export const LABEL_FUNCTIONS = ['softmax', 'sigmoid', 'none'] as const;
+
+/** From the logits of a classifier to its classes, the likeliest first. */
+export interface LabelsOptions {
+  readonly kind: 'labels';
+  /** From logits to scores. */
+  readonly function: (typeof LABEL_FUNCTIONS)[number];
+  /** Names of the classes, in the order of the logits; empty: their numbers. */
+  readonly labels: readonly string[];
+  /** Give so many classes; absent: all. */
+  readonly topK?: number | undefined;
+}
+
+export type StepOptions = TokenizerOptions | PoolingOptions | LabelsOptions;

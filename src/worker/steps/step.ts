@@ -1,0 +1,67 @@
+/** The interface of every step: a description of its tensors, and a function of a batch. */
+
+import type { Datatype, Shape } from '../../wire/tensor.ts';
+import type { SessionTensor } from '../protocol.ts';
+import { RunFailure } from '../run-failure.ts';
+
+/** An input of a run: texts for BYTES, otherwise raw bytes at an offset that suits every typed array. */
+export interface StepInput {
+  readonly shape: Shape;
+  readonly data: Uint8Array<ArrayBuffer> | readonly string[];
+}
+
+export interface StepOutput {
+  readonly shape: Shape;
+  readonly data: Uint8Array | readonly string[];
+}
+
+export interface StepDescription {
+  readonly inputs: readonly SessionTensor[];
+  readonly outputs: readonly SessionTensor[];
+  /** Why requests do not share a run; absent: rows lie on axis 0, and requests with rows of equal shape do. */
+  readonly unbatched?: string;
+  /** Sentences on what the files of the step decided. */
+  readonly notes?: readonly string[];
+}
+
+export interface Step {
+  describe(): StepDescription;
+  /**
+   * @param inputs in the order of the description
+   * @returns outputs in the order of the description
+   * @throws RunFailure where the values are to blame
+   */
+  run(inputs: readonly StepInput[]): readonly StepOutput[] | Promise<readonly StepOutput[]>;
+}
+
+/** An axis is a size, a name for an open one, or `''`. */
+export function tensorOf(
+  name: string,
+  datatype: Datatype,
+  axes: readonly (number | string)[],
+  maxElementBytes?: number,
+): SessionTensor {
+  const shape = axes.map((axis) => (typeof axis === 'number' ? axis : -1));
+  return { name, datatype, shape, axes, ...(maxElementBytes !== undefined && { maxElementBytes }) };
+}
+
+/** The values are to blame, as a kernel's refusal is. */
+export function refused(message: string): RunFailure {
+  return new RunFailure({ kind: 'refused', message });
+}
+
+/** @throws TypeError where the input is not BYTES */
+export function textsOf({ data }: StepInput): readonly string[] {
+  if (data instanceof Uint8Array) throw new TypeError('expected texts');
+  return data;
+}
+
+/** @throws TypeError where the input is BYTES */
+export function bytesOf({ data }: StepInput): Uint8Array<ArrayBuffer> {
+  if (!(data instanceof Uint8Array)) throw new TypeError('expected numbers');
+  return data;
+}
+
+export function bytesOfArray({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
