@@ -123,7 +123,7 @@ export const tensor = {
   /** Bit patterns of bfloat16: the upper halves of binary32. */
   bf16: <const S extends Shape>(data: Uint16Array, shape: S) => tensorOf('BF16', shape, data),
   /** A string becomes its UTF-8 bytes. */
-  bytes: (data: readonly (Uint8Array | string)[], shape: Shape) =>
+  bytes: <const S extends Shape>(data: readonly (Uint8Array | string)[], shape: S) =>
     new Tensor(
       'BYTES',
       shape,
