@@ -45,8 +45,9 @@ export function writeFailure(to: ParcelWriter, { code, text = '', failure }: Cal
   to.text(text);
   to.text(failure?.reason ?? '');
   if (failure === undefined) return;
-  const { pushback = NO_PUSHBACK, cause } = failure;
+  const { pushback = NO_PUSHBACK, cause, field = '' } = failure;
   to.double(pushback === 'never' ? NEVER : pushback);
+  to.text(field);
   // The error may have been made from what cannot leave its thread.
   to.text(cause === undefined ? '' : String(cause instanceof Error ? (cause.stack ?? cause) : cause));
 }
@@ -58,9 +59,11 @@ export function readFailure(from: ParcelReader): FailedEnd {
   if (reason === '') return { code, text, failure: undefined };
   const wait = from.double();
   const pushback: Pushback | undefined = wait === NO_PUSHBACK ? undefined : wait === NEVER ? 'never' : wait;
+  const field = from.text();
   const cause = from.text();
   const failure = new InferError(reason, text, {
     ...(pushback !== undefined && { pushback }),
+    ...(field !== '' && { field }),
     ...(cause !== '' && { cause }),
   });
   return { code, text, failure };

@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
-import { metadataBlock, metadataOf } from '../../../../src/gateway/accept/acceptors/call-record.ts';
+import {
+  metadataBlock,
+  metadataOf,
+  readFailure,
+  writeFailure,
+} from '../../../../src/gateway/accept/acceptors/call-record.ts';
 import { ParcelReader, ParcelWriter } from '../../../../src/gateway/accept/acceptors/parcel.ts';
+import { InferError, Status } from '../../../../src/gateway/errors.ts';
 import { below, pick, type Random, randomBytes, randomFrom } from '../../../support/random.ts';
 
 const ATTACHED_BYTES = 32 * 1024;
@@ -101,4 +107,20 @@ test('metadata keeps each key with its first value, and bytes above ASCII', () =
   const block = metadataBlock(fields.keys(), (key) => fields.get(key));
   expect([...metadataOf(block)]).toEqual([...fields]);
   expect([...metadataOf(metadataBlock([], () => undefined))]).toEqual([]);
+});
+
+test('a failure keeps its reason, the field that it rejects and its pushback', () => {
+  const writer = new ParcelWriter();
+  const rejected = new InferError('invalid_request', 'no such shape', { field: "inputs['x'].shape" });
+  const failures = [rejected, new InferError('queue_full', 'full', { pushback: 7 }), undefined];
+  for (const failure of failures)
+    writeFailure(writer, { code: Status.INVALID_ARGUMENT, text: 'no such shape', failure });
+  const reader = new ParcelReader(writer.take());
+  const read = failures.map(() => readFailure(reader));
+  expect(read.map(({ failure }) => [failure?.reason, failure?.field, failure?.pushback])).toEqual([
+    ['invalid_request', "inputs['x'].shape", undefined],
+    ['queue_full', undefined, 7],
+    [undefined, undefined, undefined],
+  ]);
+  expect(reader.isAtEnd).toBe(true);
 });
