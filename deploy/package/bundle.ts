@@ -42,6 +42,9 @@ const BUNDLED = new RegExp(
   ].join('|')})(/|$)`,
 );
 
+/** Files that the program reads and sends as they are, from the same place as in `src`. */
+const STATIC = ['gateway/accept/page/static'] as const;
+
 /**
  * Modules of Node that are taken as CommonJS takes them. An ESM import reads each of their exports, and some of these are loaded
  * only then: undici behind `http` (12 MB resident, a quarter of a start), readline behind `process`, Web Crypto behind `crypto`.
@@ -85,6 +88,10 @@ export async function bundle(root: string, target: string, options: BundleOption
       // Comments with the places of modules differ from machine to machine.
       experimental: { attachDebugInfo: 'none' },
     });
+    if (entries.includes('gateway/main')) {
+      for (const folder of STATIC)
+        fs.cpSync(path.join(root, 'src', folder), path.join(target, folder), { recursive: true });
+    }
     const { output } = await bundling.write({
       dir: target,
       format: 'esm',

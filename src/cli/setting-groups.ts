@@ -40,6 +40,7 @@ const GROUPS: ReadonlyMap<string, readonly Key[]> = new Map<string, readonly Key
       'tlsClientCa',
       'controlPrincipals',
       'rest',
+      'ui',
     ],
   ],
   [

@@ -1,6 +1,5 @@
 /** The composition root: puts the parts of a server together, and takes them apart again. */
 
-import path from 'node:path';
 import type { Routes, Transport } from './accept/call.ts';
 import { controlScreen } from './accept/control-screen.ts';
 import { Health } from './accept/health-service.ts';
@@ -21,6 +20,7 @@ import { inferenceApi } from './api/inference-api.ts';
 import { explainModel } from './api/model-explanation.ts';
 import { operationsPages } from './api/operations-pages.ts';
 import { rolloutApi } from './api/rollout-api.ts';
+import { serverPage } from './api/server-page.ts';
 import { type ModelSummary, pendingWork, type SampleInput, stateOf, summarize } from './api/server-state.ts';
 import { trafficApi } from './api/traffic-api.ts';
 import { tritonMetrics } from './api/triton-metrics.ts';
@@ -37,14 +37,13 @@ import { planDefaults } from './models/model-plan.ts';
 import { ModelTable } from './models/model-table.ts';
 import { Readiness } from './models/readiness.ts';
 import type { CapacityFinding } from './ops/capacity.ts';
-import { checkMailboxDirectory } from './ops/diagnosis/mailbox-directory.ts';
-import { diagnostics } from './ops/diagnostics.ts';
+import { reportMachine } from './ops/diagnosis/start-notices.ts';
 import { type DrainPhases, drain } from './ops/drain.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
 import { collectWhenIdle } from './ops/idle-collection.ts';
 import { httpLimits } from './ops/limit-settings.ts';
 import { usableCores } from './ops/machine-capacity.ts';
-import { type Settings, tenantWeights } from './ops/settings.ts';
+import type { Settings } from './ops/settings.ts';
 import type { GivenSettings } from './ops/settings-sources.ts';
 import { StartedParts } from './ops/started-parts.ts';
 import { startTelemetry } from './ops/telemetry.ts';
@@ -150,18 +149,14 @@ async function startParts(
   const rollouts = await parts.start(
     'rollouts',
     () => {
-      const state = new StateDirectory(stateDirectoryOf(settings));
+      const state = StateDirectory.of(settings);
       return new Rollouts(models, lifecycle, state, { onDemand: settings.loadOnDemand });
     },
     (each) => each.end(),
   );
   await rollouts.resume();
   const vacancy = await lifecycle.plan();
-  for (const { subject, text, advice } of capacity) {
-    const level = advice === undefined ? 'info' : 'warn';
-    diagnostics.notice.publish({ level, text: `${subject}: ${text}${advice === undefined ? '' : `; ${advice}`}` });
-  }
-  warnOfMailboxes(settings);
+  reportMachine(settings, capacity);
   const health = new Health();
   const readiness = new Readiness(models, health, { policy: settings.strictReadiness ? 'strict' : 'lenient', vacancy });
   const loadMeter = await parts.start(
@@ -182,7 +177,7 @@ async function startParts(
       maxMessageBytes: settings.maxMessageBytes,
       models,
       admission,
-      rateLimit: rateLimitOf(settings),
+      rateLimit: RateLimit.of(settings),
       pressure: new Pressure(),
       shadows,
       typedAnswers: settings.typedAnswers,
@@ -193,16 +188,17 @@ async function startParts(
     },
     { version, readiness, loadReports },
   );
-  const modelsApi: ModelsApi = {
-    explain: (name, asked) => explainModel(models.find(name, asked), { models, limits, settings, given }),
-  };
+  const explained = { models, limits, settings, given };
+  const modelsApi: ModelsApi = { explain: (name, asked) => explainModel(models.find(name, asked), explained) };
   const control = controlApi(lifecycle, telemetry);
   const screenControl = controlScreen(settings.controlPrincipals);
+  const rolloutsApi = rolloutApi(rollouts);
+  const traffic = trafficApi(models, shadows.ledger);
   const routesOf = (served: ServedRpcs): Routes =>
     new Map([
       ...inferenceRoutes(api, control, served, screenControl),
-      ...rolloutRoutes(rolloutApi(rollouts), served, screenControl),
-      ...trafficRoutes(trafficApi(models, shadows.ledger)),
+      ...rolloutRoutes(rolloutsApi, served, screenControl),
+      ...trafficRoutes(traffic),
       ...modelsRoutes(modelsApi),
       ...health.routes,
       ...openRca.routes,
@@ -211,6 +207,17 @@ async function startParts(
   const { adminPort } = settings;
   const servesAdmin = adminPort === undefined && settings.controlPrincipals.length === 0;
   const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, servesAdmin }) : undefined;
+  const pages = operationsPages({
+    ready: () => readiness.obstacles,
+    metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
+  });
+  const shown = {
+    ...{ settings, version, servesAdmin, readiness, admission, rollouts: rolloutsApi, traffic, server: explained },
+    memory: () => memory.recent(),
+    ports: () => ({ grpc: bound[0]?.port ?? 0, http: httpPort?.port ?? 0 }),
+  };
+  const openPage = () => serverPage(shown, pages);
+  const page = await parts.start('page', openPage, (each) => each[Symbol.dispose]());
   const http = await parts.start(
     'HTTP port',
     () =>
@@ -218,10 +225,7 @@ async function startParts(
         host: settings.host,
         port: settings.httpPort,
         limits: httpLimits(settings),
-        pages: operationsPages({
-          ready: () => readiness.obstacles,
-          metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
-        }),
+        pages: page.handler,
         ...(rest !== undefined && { rest: (request, response, wayBack) => rest.handle(request, response, wayBack) }),
       }),
     (port) => port.close(0),
@@ -249,6 +253,7 @@ async function startParts(
     },
     endWatches: () => {
       rest?.drain();
+      page.end();
       health.endWatches();
       openRca.end();
     },
@@ -257,6 +262,7 @@ async function startParts(
     close: () => [runners.close(), lifecycle.close(), recorder?.close(), http.close(CLOSING_CONNECTIONS_MS)],
     finish: async (leftMs) => {
       loadMeter?.[Symbol.dispose]();
+      page[Symbol.dispose]();
       stopCollecting();
       await telemetry.shutdown(leftMs);
     },
@@ -279,22 +285,5 @@ async function startParts(
   };
 }
 
-/** Hidden directories in a repository are not models. */
-function stateDirectoryOf({ stateDirectory, modelRepository }: Settings): string {
-  return stateDirectory === '' ? path.join(modelRepository, '.tensorgate') : stateDirectory;
-}
-
 /** Time that clients of idle connections have to close their side, once the server closes. */
 const CLOSING_CONNECTIONS_MS = 200;
-
-/** A directory in which no mailbox can be made is the reason of each model that does not load. */
-function warnOfMailboxes(settings: Settings): void {
-  const { level, subject, text, advice } = checkMailboxDirectory(settings);
-  if (level === 'warn') diagnostics.notice.publish({ level, text: `${subject}: ${text}; ${advice}` });
-}
-
-/** `undefined` where tenants have no rate. */
-function rateLimitOf(settings: Settings): RateLimit | undefined {
-  const { tenantKey: key, tenantRate: rate, tenantBurst: burst } = settings;
-  return key === '' || rate === 0 ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
-}

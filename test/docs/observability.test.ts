@@ -130,6 +130,7 @@ const PUBLISH: Readonly<Record<keyof typeof diagnostics, () => void>> = {
   limitReached: () => diagnostics.limitReached.publish({ limit: 'http2ControlBurst' }),
   tenantCharged: () => diagnostics.tenantCharged.publish({ tenant: 'other', outcome: 'limited' }),
   acceptorEnded: () => diagnostics.acceptorEnded.publish({ acceptor: 1, cause: 'x', lostCalls: 2 }),
+  requestsRepeated: () => diagnostics.requestsRepeated.publish({ model: RESNET, requests: 2 }),
   runnerEnded: () =>
     diagnostics.runnerEnded.publish({ runner: 'r', models: [RESNET], cause: 'killed', isStopped: false }),
   runnerStarted: () =>

@@ -8,6 +8,7 @@
 
 import { InferError, withJitter } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
+import { type Settings, tenantWeights } from '../ops/settings.ts';
 
 export interface RateLimitOptions {
   /** The metadata key, in lower case, whose value is the tenant's name. */
@@ -41,6 +42,12 @@ export class RateLimit {
   readonly #key: string;
   readonly #buckets: ReadonlyMap<string, TokenBucket>;
   readonly #others: TokenBucket;
+
+  /** `undefined` where tenants have no rate. */
+  static of(settings: Settings): RateLimit | undefined {
+    const { tenantKey: key, tenantRate: rate, tenantBurst: burst } = settings;
+    return key === '' || rate === 0 ? undefined : new RateLimit({ key, rate, burst, weights: tenantWeights(settings) });
+  }
 
   constructor({ key, rate, burst, weights }: RateLimitOptions) {
     const now = performance.now();

@@ -31,6 +31,15 @@ interface BatchRunDependencies {
   readonly wake: () => void;
 }
 
+/** Outcomes of runs that ended with their process. */
+const LOST: ReadonlySet<RunOutcome['kind']> = new Set([
+  'crashed',
+  'timed_out',
+  'overran',
+  'interrupted',
+  'out_of_memory',
+]);
+
 export class BatchRuns {
   readonly #options: BatchRunOptions;
   readonly #workload: Workload;
@@ -94,7 +103,11 @@ export class BatchRuns {
       computeMs: outcome.kind === 'ok' ? outcome.computeMs : 0,
       outputMs: outcome.kind === 'ok' ? outcome.outputMs : 0,
     });
-    this.#workload.prepared.push(endBatch(batch, outcome, this.#options));
+    const further = endBatch(batch, outcome, this.#options);
+    if (further.length > 0 && LOST.has(outcome.kind)) {
+      diagnostics.requestsRepeated.publish({ model: this.#options.model, requests: requestsOf(further) });
+    }
+    this.#workload.prepared.push(further);
     this.#wake();
   }
 
@@ -111,4 +124,8 @@ export class BatchRuns {
       this.#workload.prepared.requests > 0
     );
   }
+}
+
+function requestsOf(batches: readonly Prepared[]): number {
+  return batches.reduce((sum, { requests }) => sum + requests.length, 0);
 }

@@ -39,6 +39,10 @@ export class Readiness {
     this.#publish();
   }
 
+  get phase(): Phase {
+    return this.#phase;
+  }
+
   /** One line each; empty when the server is ready. */
   get obstacles(): readonly string[] {
     if (this.#phase === 'draining') return ['the server drains'];

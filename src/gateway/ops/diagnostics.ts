@@ -105,6 +105,12 @@ export interface RunStopped {
   readonly requests: readonly { readonly call: ObservedCall; readonly id: string }[];
 }
 
+/** Requests whose batch was lost with its runner, and that run again. */
+export interface RequestsRepeated {
+  readonly model: ModelRef;
+  readonly requests: number;
+}
+
 /** A limit of the gRPC transport or of the HTTP port refused, ended or closed something. */
 export interface LimitReached {
   /** The name of its setting. */
@@ -253,6 +259,7 @@ export const diagnostics = {
   batchEnded: topic<BatchEnded>('batch.ended'),
   runStopped: topic<RunStopped>('run.stopped'),
   acceptorEnded: topic<AcceptorEnded>('acceptor.ended'),
+  requestsRepeated: topic<RequestsRepeated>('requests.repeated'),
   runnerEnded: topic<RunnerEnded>('runner.ended'),
   runnerStarted: topic<RunnerStarted>('runner.started'),
   breakerChanged: topic<BreakerChanged>('breaker.changed'),

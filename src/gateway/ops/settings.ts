@@ -113,6 +113,12 @@ export const SETTINGS_SCHEMA = z.strictObject({
     .describe(
       'Serve the REST API on the HTTP port, in cleartext and to anyone who reaches it. With `tlsClientCa` the server starts only if this setting is given.',
     ),
+  ui: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe(
+      'Serve a page at `/` of the HTTP port that shows models, latencies, batches, rollouts and their reasons, in cleartext and to anyone who reaches that port. It changes nothing that the REST API does not let the same reader change.',
+    ),
   maxMessageBytes: bytes
     .max(2 ** 31 - 1)
     .default(64 * MiB)

@@ -5,9 +5,8 @@
  * is one event, however many they are.
  */
 
-const GROWTH = 1.05;
-/** Shorter latencies count as this: they do not matter to a caller. */
-const SMALLEST_MS = 0.01;
+import { bucketOf, upperBoundMs } from '../ops/history/latency-buckets.ts';
+
 /** How long a slice is at first. */
 const SLICE_MS = 1_000;
 /** When there are more, each becomes one with the next, and they are twice as long. */
@@ -45,7 +44,7 @@ export class Latencies {
     if (left === 0) return 0;
     for (const [bucket, count] of this.#counts().sort(([a], [b]) => a - b)) {
       left -= count;
-      if (left <= 0) return SMALLEST_MS * GROWTH ** bucket;
+      if (left <= 0) return upperBoundMs(bucket);
     }
     return 0;
   }
@@ -83,9 +82,4 @@ export class Latencies {
 
 function count(slice: Slice, bucket: number, amount: number): void {
   slice.set(bucket, (slice.get(bucket) ?? 0) + amount);
-}
-
-/** Bucket `b` holds latencies above `SMALLEST_MS * GROWTH ** (b - 1)`, up to `SMALLEST_MS * GROWTH ** b`. */
-function bucketOf(ms: number): number {
-  return Math.max(0, Math.ceil(Math.log(ms / SMALLEST_MS) / Math.log(GROWTH)));
 }

@@ -9,6 +9,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../../error-message.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
+import type { Settings } from '../ops/settings.ts';
 import { Disk } from '../repository/disk.ts';
 import { isModelName } from '../repository/model-repository.ts';
 import { formatRecord, parseRecord, type RolloutRecord } from './rollout-record.ts';
@@ -21,6 +22,11 @@ export class StateDirectory {
   readonly #disk = new Disk(1);
   /** By model: what its file holds, as this server knows it. */
   readonly #known = new Map<string, string>();
+
+  /** Hidden directories in a repository are not models. */
+  static of({ stateDirectory, modelRepository }: Pick<Settings, 'stateDirectory' | 'modelRepository'>): StateDirectory {
+    return new StateDirectory(stateDirectory === '' ? path.join(modelRepository, '.tensorgate') : stateDirectory);
+  }
 
   /** @param directory is made with the first record. */
   constructor(directory: string) {
