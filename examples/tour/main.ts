@@ -20,24 +20,17 @@ import { Photographer } from './photographer.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const IMAGE = path.join(ROOT, 'examples/cifar10/images/ship-0160.png');
 const COURSE = [
-  '--comparisons',
-  '60',
-  '--steps',
-  '5,25,50,100',
-  '--hold',
-  '14s',
-  '--requests',
-  '20',
-  '--max-p99-ratio',
-  '50',
+  ...['--comparisons', '60', '--steps', '5,25,50,100', '--hold', '14s', '--requests', '20'],
+  // Noise instead of photographs: two versions disagree on it more often.
+  ...['--max-p99-ratio', '50', '--min-agreement', '80%'],
 ];
 const WIDE = { width: 1440, height: 900 } as const;
 const PHONE = { width: 400, height: 800 } as const;
 
 const cifar: Flow = {
   model: 'cifar10',
-  rate: 40,
-  deadlineMs: 1_000,
+  rate: 20,
+  deadlineMs: 30_000,
   inputs: () => ({
     image: tensor.uint8(
       Uint8Array.from({ length: 3_072 }, () => Math.random() * 256),
@@ -45,8 +38,8 @@ const cifar: Flow = {
     ),
   }),
 };
-const eta: Flow = { model: 'eta', rate: 17, deadlineMs: 1_000, inputs: () => ({ input: randomFloats([1, 4]) }) };
-const ranker: Flow = { model: 'ranker', rate: 6, deadlineMs: 1_000, inputs: () => ({ input: randomFloats([8, 4]) }) };
+const eta: Flow = { model: 'eta', rate: 9, deadlineMs: 30_000, inputs: () => ({ input: randomFloats([1, 4]) }) };
+const ranker: Flow = { model: 'ranker', rate: 4, deadlineMs: 30_000, inputs: () => ({ input: randomFloats([8, 4]) }) };
 
 const folder = path.resolve(process.argv[2] ?? path.join(ROOT, 'docs/images'));
 const executable = chromium();
@@ -96,6 +89,7 @@ async function walk(server: TestServer, load: Load, photographer: Photographer):
   const program = path.join(ROOT, 'src/cli/main.ts');
   const rollout = ['rollout', 'cifar10', '--to', '2', '--shadow-share', '50%', ...COURSE, '--url', server.grpc];
   const rolledOut = output(process.execPath, [program, ...rollout]);
+  // How it ends depends on the machine: a busy one may roll it back, and the page then says why.
   rolledOut.catch(() => {});
   load.start({ ...cifar, rate: 2_500, deadlineMs: 60 }, 8);
   await sleep(20_000);
@@ -108,7 +102,7 @@ async function walk(server: TestServer, load: Load, photographer: Photographer):
     colorScheme: 'light',
     full: true,
   });
-  await rolledOut;
+  await rolledOut.catch(() => {});
 
   await fs.mkdir(path.join(repository, 'depth/2'), { recursive: true });
   await fs.writeFile(path.join(repository, 'depth/2/model.onnx'), 'half of a file');

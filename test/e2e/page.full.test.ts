@@ -93,11 +93,7 @@ describe.skipIf(executablePath === undefined)('the page', () => {
   test('figures move without a reload', async () => {
     const { page } = await open('#/eta');
     await ask();
-    await page.waitForFunction(
-      `/answers a second, half of them within/.test(document.querySelector('.answer')?.textContent ?? '')`,
-      undefined,
-      { timeout: 30_000 },
-    );
+    await page.locator('.answer', { hasText: 'answers a second, half of them within' }).waitFor();
     expect(await page.locator('.times svg').count()).toBe(3);
   });
 
@@ -118,11 +114,9 @@ describe.skipIf(executablePath === undefined)('the page', () => {
     expect(await page.locator('#result').textContent()).toContain("input is 'four', expected a number (FP32)");
     await first!.fill('4');
     await page.getByRole('button', { name: 'Ask', exact: true }).click();
-    await page.waitForFunction(
-      `/Version 1, .* ms from here and back/.test(document.querySelector('#result')?.textContent ?? '')`,
-    );
+    await page.locator('#result', { hasText: /Version 1, .* ms from here and back/ }).waitFor();
     await ask();
-    await page.waitForFunction(`document.querySelector('.times') !== null`, undefined, { timeout: 30_000 });
+    await page.waitForSelector('.times');
     expect(await page.locator('#result').textContent()).toContain('from here and back');
   });
 

@@ -68,7 +68,7 @@ function versionsCard(model, { server }) {
   const control =
     server.control &&
     h`<p class="control"><button type="button" class="quiet" data-load="${model.name}">Load again</button><button type="button" class="quiet" data-unload="${model.name}">Unload</button></p>`;
-  return h`<section class="card" aria-labelledby="versions"><h2 id="versions">Versions</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="versions"><table class="versions"><thead><tr><th scope="col">version</th><th scope="col">state</th><th scope="col">requests</th><th scope="col">runs on</th><th scope="col">memory</th><th scope="col">batching, and how that is known</th><th scope="col">sent, because</th><th scope="col">breaker</th></tr></thead><tbody>${model.versions.map((version) => versionLine(model, version))}</tbody></table></div>${control}</section>`;
+  return h`<section class="card" aria-labelledby="versions"><h2 id="versions">Versions</h2><div class="scroll" tabindex="0" role="group" aria-label="All versions"><table class="versions"><thead><tr><th scope="col">version</th><th scope="col">state</th><th scope="col">requests</th><th scope="col">runs on</th><th scope="col">memory</th><th scope="col">batching, and how that is known</th><th scope="col">sent, because</th><th scope="col">breaker</th></tr></thead><tbody>${model.versions.map((version) => versionLine(model, version))}</tbody></table></div>${control}</section>`;
 }
 
 /**
