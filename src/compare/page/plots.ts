@@ -9,7 +9,8 @@ const WIDTH = 520;
 const HEIGHT = 330;
 const LEFT = 58;
 const RIGHT = 510;
-const TOP = 14;
+/** Room for the largest mark at 100 %. */
+const TOP = 24;
 const BOTTOM = 280;
 
 /** A model's place in the palette: the base is grey, and a colour is a model's in every plot. */
