@@ -1,6 +1,6 @@
 /**
  * The documents behind the page: one snapshot of the server, and the updates of its event stream. Times of day are milliseconds
- * since 1970, durations milliseconds, `null` stands for what is not known or does not apply.
+ * since 1970, durations milliseconds, `null` stands for a value that is not known or does not apply.
  */
 
 import type { ExplainedBatching, ExplainedExecution, ExplainedTensor } from '../../../wire/model-explanation.ts';
@@ -18,7 +18,7 @@ export interface ServerSnapshot {
   readonly events: readonly EventSnapshot[];
 }
 
-/** What changed since the update before. Versions that nothing happened to are left out. */
+/** The changes since the update before. Versions that nothing happened to are left out. */
 export interface ServerUpdate {
   readonly revision: number;
   readonly at_ms: number;
@@ -149,7 +149,7 @@ export interface EventSnapshot {
   readonly version: string;
   /** The cause, the new state, or a sentence. */
   readonly text: string;
-  /** Of a rollout. */
+  /** The stage of a rollout. */
   readonly stage: string | null;
   /** Requests that ran again after the end of their process. */
   readonly repeated: number | null;

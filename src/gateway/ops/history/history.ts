@@ -48,7 +48,7 @@ export class History implements Disposable {
     if (found !== undefined) return found;
     if (this.#size >= MAX_VERSIONS) this.#forgetQuietest();
     const made = new VersionHistory(this.#now);
-    // The look-up again: what was forgotten may have been the last version of this model.
+    // The look-up again: the forgotten version may have been the last one of this model.
     const versions = this.#versions.get(name) ?? new Map<string, VersionHistory>();
     this.#versions.set(name, versions);
     versions.set(version, made);

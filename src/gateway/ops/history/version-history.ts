@@ -39,9 +39,9 @@ export interface HistoryRun {
 }
 
 export interface VersionFigures {
-  /** Of the last half minute, a second. */
+  /** Requests a second, over the last half minute. */
   readonly rates: { readonly answered: number; readonly refused: number; readonly failed: number };
-  /** Of the last minute, in milliseconds; `undefined` where nothing was answered. */
+  /** Latencies of the last minute, in milliseconds; `undefined` where nothing was answered. */
   readonly latency:
     | { readonly count: number; readonly p50: number; readonly p90: number; readonly p99: number }
     | undefined;

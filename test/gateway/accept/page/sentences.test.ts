@@ -14,18 +14,18 @@ function modelOf(snapshot: ServerSnapshot, name: string): ModelSnapshot {
   return snapshot.models.find((model) => model.name === name)!;
 }
 
-describe('the first sentence', () => {
-  test('of a server without models', () => {
+describe('the first sentence for', () => {
+  test('a server without models', () => {
     expect(serverVerdict(recorded('empty'))).toMatchObject({ tone: 'wait', lead: 'No models yet.' });
   });
 
-  test('of a server that loads says how far it is', () => {
+  test('a server that loads says how far it is', () => {
     const { tone, lead, rest } = serverVerdict(recorded('loading'));
     expect({ tone, lead }).toEqual({ tone: 'wait', lead: 'Loading: 0 of 2 versions are ready.' });
     expect(rest).not.toContain('not load');
   });
 
-  test('of a server that nobody asks', () => {
+  test('a server without callers says that nothing was asked', () => {
     expect(serverVerdict(recorded('quiet'))).toEqual({
       tone: 'good',
       lead: 'Ready: all 2 models are loaded.',
@@ -33,7 +33,7 @@ describe('the first sentence', () => {
     });
   });
 
-  test('of a server that is well says how much it answers, and which model is slowest', () => {
+  test('a healthy server says how much it answers, and which model is slowest', () => {
     const { tone, lead, rest } = serverVerdict(recorded('ready'));
     expect(tone).toBe('good');
     expect(lead).toMatch(/^All well: \d+ answers a second\.$/);
@@ -42,20 +42,20 @@ describe('the first sentence', () => {
     );
   });
 
-  test('of a server with one broken model names it before anything else', () => {
+  test('a server with one broken model names it before anything else', () => {
     const { tone, lead, rest } = serverVerdict(recorded('one-model-broken'));
     expect({ tone, lead }).toEqual({ tone: 'bad', lead: 'Not ready, because depth version 2 does not answer.' });
     expect(rest).toMatch(/^The other 2 models answer 0 requests a second/);
   });
 
-  test('of an overloaded server says how much is refused, where, and why', () => {
+  test('an overloaded server says how much is refused, where, and why', () => {
     const { tone, lead, rest } = serverVerdict(recorded('overload'));
     expect(tone).toBe('warn');
     expect(lead).toMatch(/^Overloaded: [\d.]+ of [\d.]+ requests a second are refused\.$/);
     expect(rest).toMatch(/^Most of them at cifar10, because their deadline is shorter than a run\. cifar10 answers/);
   });
 
-  test('of a server that drains says what is still on its way', () => {
+  test('a server that drains says what is still on its way', () => {
     expect(serverVerdict(recorded('draining'))).toEqual({
       tone: 'warn',
       lead: 'Draining: the server answers what it has accepted, then ends.',
@@ -63,12 +63,12 @@ describe('the first sentence', () => {
     });
   });
 
-  test('of a server that does not answer says since when', () => {
+  test('a server that does not answer says since when', () => {
     const at = new Date(2026, 0, 1, 19, 12, 3).getTime();
     expect(silenceVerdict(at)).toMatchObject({ tone: 'bad', lead: 'No answer from the server since 19:12:03.' });
   });
 
-  test('of a busy gateway says that more cores do not help', () => {
+  test('a busy gateway says that more cores do not help', () => {
     const snapshot = recorded('ready');
     const busy = { ...snapshot, server: { ...snapshot.server, event_loop_busy: 0.97 } };
     expect(serverVerdict(busy)).toMatchObject({

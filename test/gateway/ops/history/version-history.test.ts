@@ -26,7 +26,7 @@ test('48 points are kept, and older ones are forgotten', () => {
   expect(slots).toEqual(slots.toSorted((a, b) => a - b));
 });
 
-test('a point counts what was answered, refused and failed; what the caller caused is none of these', () => {
+test('a point counts answers, refusals and failures, but no mistakes of callers', () => {
   const { history, answer } = historyAt();
   answer(4);
   history.recordInference(inferenceEnded({ reason: 'cannot_meet_deadline', queueMs: undefined }));
