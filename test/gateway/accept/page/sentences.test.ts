@@ -55,7 +55,7 @@ describe('the first sentence for', () => {
     expect(rest).toMatch(/^Most of them at cifar10, because their deadline is shorter than a run\. cifar10 answers/);
   });
 
-  test('a server that drains says what is still on its way', () => {
+  test('a server that drains says work still on its way', () => {
     expect(serverVerdict(recorded('draining'))).toEqual({
       tone: 'warn',
       lead: 'Draining: the server answers what it has accepted, then ends.',
