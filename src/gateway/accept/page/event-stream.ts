@@ -2,7 +2,7 @@
  * Server-sent events to all open pages. Their cost is bounded: an update is made once for all watchers, at most every
  * `INTERVAL_MS`, and not at all without a watcher.
  *
- * WATCH-1: a watcher holds one event at most. One that does not take it gets `stale` instead of the next, and asks for the
+ * VIEWER-1: a watcher holds one event at most. One that does not take it gets `stale` instead of the next, and asks for the
  *          snapshot; one that takes nothing for long is dropped.
  */
 
