@@ -90,23 +90,28 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
 const ESCAPE = /\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|([\s\S]))/g;
 
 export function unescaped(written: readonly string[]): string | { readonly problem: string } {
-  const pieces: Uint8Array[] = [];
+  const text = written.join('');
+  // No escape is shorter than what it stands for. One buffer: a text of a megabyte may be a quarter of a million escapes.
+  const bytes = Buffer.allocUnsafe(Buffer.byteLength(text));
+  let length = 0;
   for (const each of written) {
-    const problem = unescapeInto(pieces, each);
-    if (problem !== undefined) return { problem };
+    const end = unescapeInto(bytes, length, each);
+    if (typeof end === 'string') return { problem: end };
+    length = end;
   }
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces));
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, length));
   } catch {
     return { problem: 'the text is not valid UTF-8' };
   }
 }
 
-/** Adds the bytes of one text to `pieces`, or returns what is wrong with it. */
-function unescapeInto(pieces: Uint8Array[], written: string): string | undefined {
+/** Writes the bytes of one text from `start`. @returns where they end, or what is wrong with the text */
+function unescapeInto(bytes: Buffer, start: number, written: string): number | string {
+  let at = start;
   let from = 0;
   for (const { index, 0: sequence, 1: hex, 2: short, 3: long, 4: octal, 5: simple = '' } of written.matchAll(ESCAPE)) {
-    pieces.push(Buffer.from(written.slice(from, index)));
+    if (index > from) at += bytes.write(written.slice(from, index), at);
     from = index + sequence.length;
     const byte =
       hex !== undefined
@@ -118,13 +123,12 @@ function unescapeInto(pieces: Uint8Array[], written: string): string | undefined
     if (point !== undefined) {
       const code = Number.parseInt(point, 16);
       if (code > 0x10_ffff || (code >= 0xd800 && code <= 0xdfff)) return `${sequence} is no character`;
-      pieces.push(Buffer.from(String.fromCodePoint(code)));
+      at += bytes.write(String.fromCodePoint(code), at);
     } else if (byte === undefined || byte > 0xff) {
       return `there is no escape ${sequence}`;
     } else {
-      pieces.push(Uint8Array.of(byte));
+      bytes[at++] = byte;
     }
   }
-  pieces.push(Buffer.from(written.slice(from)));
-  return undefined;
+  return at + bytes.write(written.slice(from), at);
 }
