@@ -88,7 +88,7 @@ export function startLog(settings: LogSettings, stderr: DestinationStream = open
     }),
     diagnostics.acceptorEnded.subscribe(({ acceptor, cause, lostCalls }) => {
       const text = `acceptor ${acceptor} ended, with its connections and ${lostCalls} calls, and is replaced: ${cause}`;
-      log('error', { acceptor, lostCalls }, boundedText(text));
+      log('error', { acceptor, lost_calls: lostCalls }, boundedText(text));
     }),
     diagnostics.runnerEnded.subscribe(({ runner, models, cause }) => {
       const served = models.map(({ name, version }) => `${name}:${version}`).join(' ');
