@@ -128,7 +128,7 @@ describe('notes', () => {
         mark: 'care',
         model: 'cifar10',
         text: expect.stringMatching(
-          /^\d+ of \d+ requests \([\d.]+ %\) were refused, because their deadline is shorter than a run/,
+          /^[\d,]+ of [\d,]+ requests \([\d.]+ %\) were refused, because their deadline is shorter than a run/,
         ),
       },
     ]);
