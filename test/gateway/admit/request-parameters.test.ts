@@ -29,7 +29,9 @@ describe('reserved parameters', () => {
     if (allowed.includes(parameter.kind)) expect(check).not.toThrow();
     else
       expect(check).toThrow(
-        new InferError('invalid_request', `invalid value type for '${key}' parameter, expected ${expected}.`),
+        new InferError('invalid_request', `invalid value type for '${key}' parameter, expected ${expected}.`, {
+          field: `parameters['${key}']`,
+        }),
       );
   });
 
@@ -73,7 +75,9 @@ describe('priority', () => {
 
   test('is not negative', () => {
     expect(() => readTerms(parameters({ priority: { kind: 'int64', value: -1n } }))).toThrow(
-      new InferError('invalid_request', "invalid value for 'priority', expected value >= 0."),
+      new InferError('invalid_request', "invalid value for 'priority', expected value >= 0.", {
+        field: "parameters['priority']",
+      }),
     );
   });
 });

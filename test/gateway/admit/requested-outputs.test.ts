@@ -47,6 +47,7 @@ describe('which outputs', () => {
       new InferError(
         'invalid_request',
         `unexpected inference output '${name}' for model 'm', which gives ['a','b','c']`,
+        { field: `outputs['${name}']` },
       ),
     );
   });
@@ -79,7 +80,9 @@ describe('classification', () => {
     { kind: 'none' },
   ])('a number of classes of kind $kind is refused', (classification) => {
     expect(() => wanted(requested('a', { classification }))).toThrow(
-      new InferError('invalid_request', "invalid value type for 'classification' parameter, expected int64_param"),
+      new InferError('invalid_request', "invalid value type for 'classification' parameter, expected int64_param", {
+        field: "outputs['a'].parameters['classification']",
+      }),
     );
   });
 
@@ -89,6 +92,7 @@ describe('classification', () => {
       new InferError(
         'invalid_request',
         `class result not available for output 'a' due to unsupported type '${datatype}'`,
+        { field: "outputs['a'].parameters['classification']" },
       ),
     );
   });
