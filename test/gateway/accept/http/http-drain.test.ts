@@ -74,7 +74,9 @@ test('what can never be answered fails with 503 before the time is over, and wha
   await vi.waitUntil(() => port.gauges.requests === 2);
   await port.drain(500);
   expect(asking.codes).toEqual([503]);
-  expect(asking.received).toMatch(/"the server ended before it could answer this: try another replica"}$/);
+  expect(asking.received).toMatch(
+    /"the server ended before it could answer this: try another replica","reason":"draining"}$/,
+  );
   await port.close(200);
   unread.read();
   expect(await unread.ended).toMatch(/FIN|ECONNRESET/);
