@@ -1,8 +1,8 @@
-/** Code that `compress` and `golden` share: the errors that a user can cause, and samples in the form of a model. */
+/** Code that `compress` and `golden` share: the errors that a user can cause, and a model in the form that data are read for. */
 
 import { type Contender, MismatchError } from '../compare/contender.ts';
 import { PublishError } from '../compare/publish.ts';
-import { DataError, type Sample } from '../compare/sample.ts';
+import { DataError } from '../compare/sample.ts';
 import { type Target, TargetError } from '../compare/target.ts';
 import { CompressError } from '../compress/compress-error.ts';
 import { RunError } from '../compress/runner-session.ts';
@@ -45,10 +45,4 @@ export function dataModelOf({ signature }: Contender, { folder }: Target): DataM
     properties: {},
   };
   return { metadata, signature };
-}
-
-/** Golden rows have one shape: the shape of the first row. */
-export function ofOneShape(samples: readonly Sample[]): Sample[] {
-  const shapes = JSON.stringify(samples[0]?.tensors.shapes);
-  return samples.filter(({ tensors }) => JSON.stringify(tensors.shapes) === shapes);
 }

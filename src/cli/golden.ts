@@ -3,12 +3,12 @@ import path from 'node:path';
 import { sourceOf } from '../compare/candidates.ts';
 import { Contender } from '../compare/contender.ts';
 import { recordGolden, writeGolden } from '../compare/golden-record.ts';
-import { spread } from '../compare/sample.ts';
+import { ofOneShape, spread } from '../compare/sample.ts';
 import { findTarget } from '../compare/target.ts';
 import { GOLDEN_DIRECTORY, MAX_GOLDEN_ROWS } from '../gateway/repository/golden.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { CliError } from './cli-error.ts';
-import { dataModelOf, expected, ofOneShape } from './compress-shared.ts';
+import { dataModelOf, expected } from './compress-shared.ts';
 import { openDataset } from './data/dataset.ts';
 import { Interruption } from './interruption.ts';
 

@@ -8,7 +8,7 @@ import { type GateLimits, judge } from './gates.ts';
 import { describeMachine, loadAverage } from './machine.ts';
 import type { Gate, ModelReport, Report } from './report.ts';
 import { checkRows } from './row-check.ts';
-import { type Dataset, type Sample, spread } from './sample.ts';
+import { type Dataset, ofOneShape, type Sample, spread } from './sample.ts';
 import { measureSpeed } from './speed.ts';
 import type { Target } from './target.ts';
 
@@ -52,10 +52,14 @@ export async function compare(comparison: Comparison, signal: AbortSignal, progr
   }
   // Who could not answer would only end the measuring of the others.
   const able = contenders.filter((_, index) => (qualities[index]?.failed ?? 0) === 0);
-  const measured = await measureSpeed(able, ofOneShape(samples), {
-    signal,
-    progress: (done, total) => progress('measuring speed', done, total),
-  });
+  const measured = await measureSpeed(
+    able,
+    ofOneShape(samples).map(({ tensors }) => tensors),
+    {
+      signal,
+      progress: (done, total) => progress('measuring speed', done, total),
+    },
+  );
   const reports: Omit<ModelReport, 'gates' | 'passed'>[] = [];
   for (const [index, contender] of contenders.entries()) {
     signal.throwIfAborted();
@@ -111,11 +115,4 @@ function speedOf(measured: Awaited<ReturnType<typeof measureSpeed>>[number] | un
 
 async function readAll(dataset: Dataset): Promise<Sample[]> {
   return Promise.all(Array.from({ length: dataset.count }, (_, index) => dataset.read(index)));
-}
-
-/** Samples with the shape of the first one: a batch has one shape. */
-function ofOneShape(samples: readonly Sample[]) {
-  const [first] = samples;
-  const shapes = JSON.stringify(first?.tensors.shapes);
-  return samples.map(({ tensors }) => tensors).filter((tensors) => JSON.stringify(tensors.shapes) === shapes);
 }

@@ -49,7 +49,7 @@ const ROWS = z.strictObject({
     .describe(
       'Whether the answer to a row is the same whatever is beside it; `unbatched`: the model takes one request a run.',
     ),
-  rows: count.describe('Rows of the data that ran separately and together with different rows.'),
+  rows: count.describe('Rows of the data that ran separately and together with different rows of their shape.'),
   max: z.number().min(0).describe('Largest change of an element by its neighbours.'),
   changed: count.describe('Rows whose largest element moved.'),
   reason: z.string().optional(),

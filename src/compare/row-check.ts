@@ -12,7 +12,7 @@ import { findProbeShape } from '../gateway/models/trial/warm-up.ts';
 import { Comparison } from '../gateway/rollout/agreement.ts';
 import type { Contender } from './contender.ts';
 import type { RowIndependence } from './report.ts';
-import type { Sample } from './sample.ts';
+import { byShape, type Sample } from './sample.ts';
 
 /** Beside each other in one run. */
 const BATCH_ROWS = 16;
@@ -40,8 +40,10 @@ export async function checkRows(contender: Contender, samples: readonly Sample[]
 async function measure(contender: Contender, samples: readonly Sample[]) {
   let max = 0;
   let changed = 0;
+  let compared = 0;
   const size = Math.min(BATCH_ROWS, contender.maxRows);
   for (const rows of runsOf(samples, size)) {
+    compared += rows.length;
     const together = await contender.answer(rows);
     for (const [index, row] of rows.entries()) {
       const [alone] = await contender.answer([row]);
@@ -51,17 +53,16 @@ async function measure(contender: Contender, samples: readonly Sample[]) {
       if (comparison.agreement.rowsDisagreeing > 0) changed++;
     }
   }
-  return { rows: samples.length, max, changed };
+  return { rows: compared, max, changed };
 }
 
-/** The samples as runs of at most `size` rows. Rows of unlike shapes, such as texts of unlike length, make no tensor together. */
+/** The samples as runs of 2 to `size` rows. A row without another of its shape has no neighbour that could influence it. */
 function runsOf(samples: readonly Sample[], size: number): InferTensors[][] {
-  const byShape = Map.groupBy(samples, ({ tensors }) => JSON.stringify(tensors.shapes));
-  return [...byShape.values()].flatMap((alike) => {
-    const runs: InferTensors[][] = [];
-    for (let from = 0; from < alike.length; from += size) {
-      runs.push(alike.slice(from, from + size).map(({ tensors }) => tensors));
-    }
-    return runs;
+  const runs = byShape(samples).flatMap((alike) => {
+    const rows = alike.map(({ tensors }) => tensors);
+    const count = Math.ceil(rows.length / size);
+    const start = (run: number): number => Math.floor((run * rows.length) / count);
+    return Array.from({ length: count }, (_, run) => rows.slice(start(run), start(run + 1)));
   });
+  return runs.filter(({ length }) => length > 1);
 }

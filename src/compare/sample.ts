@@ -66,6 +66,20 @@ export async function* batchesOf(dataset: Dataset, size: number): AsyncGenerator
   }
 }
 
+/**
+ * The samples of the most frequent shape, in order; of shapes as frequent, the first. Only rows of one shape make a tensor together:
+ * texts of unlike length do not.
+ */
+export function ofOneShape(samples: readonly Sample[]): Sample[] {
+  const [first = [], ...others] = byShape(samples);
+  return others.reduce((most, group) => (group.length > most.length ? group : most), first);
+}
+
+/** The samples in groups of one shape. */
+export function byShape(samples: readonly Sample[]): Sample[][] {
+  return [...Map.groupBy(samples, shapeKey).values()];
+}
+
 function shapeKey(sample: Sample | undefined): string {
   return JSON.stringify(sample?.tensors.shapes);
 }

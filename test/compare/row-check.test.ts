@@ -39,7 +39,8 @@ test('texts of unlike length are compared with texts of their own length', async
     mailboxDirectory: temporaryDirectory(),
   });
   const verdict = await checkRows(contender, [6, 9, 14, 6, 20, 9, 31, 6].map(text));
-  expect(verdict).toMatchObject({ verdict: 'independent', rows: 8, changed: 0 });
+  // Three texts have no neighbour of their length.
+  expect(verdict).toMatchObject({ verdict: 'independent', rows: 5, changed: 0 });
 });
 
 test('rows of a network are independent', async () => {

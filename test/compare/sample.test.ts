@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { batchesOf, type Dataset, rest, spread } from '../../src/compare/sample.ts';
+import { batchesOf, type Dataset, ofOneShape, rest, type Sample, spread } from '../../src/compare/sample.ts';
 import { UNIT_ROW } from '../../src/gateway/admit/infer-tensors.ts';
 
 /** Rows of the given widths; the name of each is its place. */
@@ -64,4 +64,14 @@ test('a batch has rows of one shape, in order, and none is left out', async () =
       },
     ),
   );
+});
+
+test('of rows of unlike length, the rows of the most frequent length make one batch', () => {
+  const sample = (name: string, length: number): Sample => ({
+    name,
+    tensors: { rows: 1, bytes: 0, size: UNIT_ROW, bucket: '', inputs: [], shapes: [[1, length]] },
+  });
+  const samples = [9, 6, 14, 6, 31, 6, 14].map((length, index) => sample(String(index), length));
+  expect(ofOneShape(samples).map(({ name }) => name)).toEqual(['1', '3', '5']);
+  expect(ofOneShape([])).toEqual([]);
 });
