@@ -48,8 +48,8 @@ function toPixels(size: number): number | undefined {
 
 function noImage(metadata: ModelMetadata): CliError {
   return new CliError(
-    `model '${metadata.name}' takes ${describeTensors(metadata.inputs)}, which no image fits: --image needs a single ` +
-      'input of UINT8 or FP32 with shape [N,C,H,W] or [N,H,W,C] and 1 or 3 channels; use --json or --raw',
+    `model '${metadata.name}' takes ${describeTensors(metadata.inputs)}, which no image fits: images need a single ` +
+      'input of UINT8 or FP32 with shape [N,C,H,W] or [N,H,W,C] and 1 or 3 channels',
   );
 }
 

@@ -16,7 +16,7 @@ import { decodeText } from '../wire/text-encoding.ts';
 import { CliError } from './cli-error.ts';
 import { mapConcurrently } from './concurrency.ts';
 import type { ConnectionOptions } from './connection-options.ts';
-import { findImageLayout, readImage } from './image-input.ts';
+import { findImageLayout, type ImageLayout, readImage } from './image-input.ts';
 import { describeTensors } from './model-signature.ts';
 import { Progress } from './progress.ts';
 import { readRawInput } from './raw-input.ts';
@@ -88,6 +88,16 @@ async function inferRaw(client: InferenceClient, model: string, flags: InferFlag
   return 0;
 }
 
+/** @throws CliError that names the other ways to give inputs */
+function imageLayoutOf(metadata: ModelMetadata): ImageLayout {
+  try {
+    return findImageLayout(metadata);
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    throw new CliError(`${error.message}; use --json or --raw`, { cause: error });
+  }
+}
+
 type ImageAnswer = { readonly file: string; readonly result: InferenceResult } | { readonly failure: string };
 
 async function inferImages(
@@ -97,7 +107,7 @@ async function inferImages(
 ): Promise<number> {
   const { version, image: files } = flags;
   const metadata = await client.modelMetadata(model, { version });
-  const layout = findImageLayout(metadata);
+  const layout = imageLayoutOf(metadata);
   const outputs = toOutputOptions(findOutputs(metadata, flags.output), flags.top);
   const progress = new Progress(files.length);
   const answers = await mapConcurrently(files, MAX_IN_FLIGHT, async (file): Promise<ImageAnswer> => {

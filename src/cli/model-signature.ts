@@ -24,13 +24,14 @@ export function findInput(metadata: ModelMetadata, name: string): TensorMetadata
 
 /**
  * The shape that `elements` elements have as the input `spec`, whose one open axis takes what its fixed axes leave.
+ * @param remedy how a user of the command gives a shape, for the error.
  * @throws CliError where more than one axis is open, or the elements do not fill the shape
  */
-export function completeShape(spec: TensorMetadata, elements: number): Shape {
+export function completeShape(spec: TensorMetadata, elements: number, remedy: string): Shape {
   const wanted = describeTensors([spec]);
   const open = spec.shape.filter((size) => size < 0).length;
   if (open > 1) {
-    throw new CliError(`input ${wanted} leaves ${open} axes open: give its shape with --shape ${spec.name}=SIZES`);
+    throw new CliError(`input ${wanted} leaves ${open} axes open: ${remedy}`);
   }
   const fixed = spec.shape.reduce((product, size) => (size < 0 ? product : product * size), 1);
   const rest = fixed === 0 ? 0 : elements / fixed;

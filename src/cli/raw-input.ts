@@ -23,7 +23,8 @@ export async function readRawInput(
     throw new CliError(`cannot read '${file}': ${messageOf(error)}`, { cause: error });
   });
   try {
-    return decodeTensor(spec.datatype, shape ?? completeShape(spec, countElements(spec.datatype, raw)), raw);
+    const remedy = `give its shape with --shape ${name}=SIZES`;
+    return decodeTensor(spec.datatype, shape ?? completeShape(spec, countElements(spec.datatype, raw), remedy), raw);
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof BytesTensorError)) throw error;
     throw new CliError(`input '${name}' from '${file}': ${error.message}`, { cause: error });

@@ -58,7 +58,8 @@ export async function parseJsonRequest(
   const tensors = Object.entries(inputs).map(([name, data]) => {
     const spec = findInput(metadata, name);
     const nested = shapeOf(data);
-    const shape = nested.length === 1 ? completeShape(spec, nested[0] ?? 0) : nested;
+    const remedy = `nest its values as rows, such as {"${name}":[[1,2]]}`;
+    const shape = nested.length === 1 ? completeShape(spec, nested[0] ?? 0, remedy) : nested;
     return [name, toTensor(name, { datatype: spec.datatype, shape, data })];
   });
   return { inputs: Object.fromEntries(tensors) as Inputs, options: {} };

@@ -7,7 +7,7 @@ import { type InferTensors, UNIT_ROW } from '../gateway/admit/infer-tensors.ts';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
 import { InstanceGroup, type Signature } from '../gateway/dispatch/instance-group.ts';
 import { processMemory } from '../gateway/dispatch/process-memory.ts';
-import { RunnerProcess } from '../gateway/dispatch/runner-process.ts';
+import { LoadError, RunnerProcess } from '../gateway/dispatch/runner-process.ts';
 import { reasonOf } from '../gateway/models/trial/failed-run.ts';
 import type { RunRows } from '../gateway/models/trial/row-independence.ts';
 import { MODEL_CONFIG } from '../gateway/repository/config/model-config.ts';
@@ -94,7 +94,7 @@ export class RunnerSession implements AsyncDisposable {
     } catch (error) {
       runner.kill('the model does not load');
       await runner.ended;
-      throw error;
+      throw error instanceof LoadError ? new LoadError(error.reason) : error;
     }
   }
 

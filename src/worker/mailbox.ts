@@ -176,7 +176,8 @@ function openNamed(filePath: string, directory: string): number {
     return fs.openSync(filePath, 'wx+', 0o600);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const advice = 'give a directory of a memory file system with --mailbox-directory';
+    const advice =
+      'it must be a writable directory, best on a memory file system; serve takes another with --mailbox-directory';
     throw new Error(`no mailbox can be made in '${directory}' (${code}): ${advice}`, { cause });
   }
 }

@@ -125,7 +125,7 @@ describe('a bare mapping', () => {
   test.each([
     [{ y: [1] }, "model 'm' has no input 'y'; it takes x FP32[-1,2], ids INT64[-1]"],
     [{ x: [1, 2, 3] }, '3 elements do not fill input x FP32[-1,2]'],
-    [{ open: [1, 2] }, 'input open UINT8[-1,-1] leaves 2 axes open: give its shape with --shape open=SIZES'],
+    [{ open: [1, 2] }, 'input open UINT8[-1,-1] leaves 2 axes open: nest its values as rows, such as {"open":[[1,2]]}'],
     [{ x: [[1, 2], [3]] }, "input 'x': shape [2,2] does not hold 3 elements"],
   ])('says what does not fit the model: %j', async (json, text) => {
     await expect(parse(json)).rejects.toThrow(text);

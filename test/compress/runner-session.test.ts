@@ -40,6 +40,12 @@ test('does not open a file that is not a model', async () => {
   await expect(open(modelFile(Buffer.from('no model')))).rejects.toThrow(LoadError);
 });
 
+test('a load beyond the limit is no reason to name an option of the server', async () => {
+  const error = await open(modelFile(additionModel(1)), { limitMs: 1 }).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(LoadError);
+  expect(String(error)).toMatch(/no answer within 1 ms$/);
+});
+
 test('writes the graph as it runs, where that is asked for', async () => {
   const written = path.join(temporaryDirectory(), 'optimized.onnx');
   await using _ = await open(modelFile(additionModel(1)), { session: { optimizedModelFilePath: written } });

@@ -26,7 +26,7 @@ describe('a mailbox directory', () => {
   ])('%s fails each load, with its name and the setting', async (_, directory, code) => {
     using repository = new Repository({ loop: { versions: { 1: loopModel() }, config: ONE_INSTANCE } });
     await using server = await startServer(repository.directory, { flags: ['--mailbox-directory', directory] });
-    const reason = `no mailbox can be made in '${directory}' (${code}): give a directory of a memory file system with --mailbox-directory`;
+    const reason = `no mailbox can be made in '${directory}' (${code}): it must be a writable directory, best on a memory file system; serve takes another with --mailbox-directory`;
     expect(server.lines).toEqual([`loop version 1: UNAVAILABLE: ${reason}`]);
     expect((await readReadiness(server)).text).toBe(`model loop version 1 is UNAVAILABLE: ${reason}\n`);
     await vi.waitUntil(() => server.runnerPids().length === 0, { timeout: 2_000, interval: 5 });

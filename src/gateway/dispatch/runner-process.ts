@@ -43,7 +43,15 @@ const MEMORY = {
 };
 
 /** A load that failed: the text says what ONNX Runtime had against the model, or how the process ended. */
-export class LoadError extends Error {}
+export class LoadError extends Error {
+  /** The message without the remedy, which only the server has. */
+  readonly reason: string;
+
+  constructor(reason: string, remedy = '') {
+    super(`${reason}${remedy}`);
+    this.reason = reason;
+  }
+}
 
 interface Pending {
   readonly timer: NodeJS.Timeout;
@@ -251,7 +259,8 @@ function loadedOf(reply: FromRunner | ({ kind: 'ended' } & RunnerEnd)): LoadedIn
       throw new LoadError(reply.message);
     case 'ended':
       throw new LoadError(
-        `the runner ended while loading the model: ${reply.cause}${reply.timedOut ? LOAD_LIMIT_HINT : ''}`,
+        `the runner ended while loading the model: ${reply.cause}`,
+        reply.timedOut ? LOAD_LIMIT_HINT : '',
       );
     default:
       throw new LoadError(`the runner answered a load with '${reply.kind}'`);
