@@ -1,12 +1,13 @@
 /** One comparison from its contenders to its report. */
 
+import { DYNAMIC_REMEDY, quantizesDynamically } from '../compress/dynamic-quantization.ts';
 import { REPORT_SCHEMA } from '../gateway/repository/version-report.ts';
 import type { ClassOutput } from './class-output.ts';
 import type { Contender } from './contender.ts';
 import { evaluate } from './evaluation.ts';
 import { type GateLimits, judge } from './gates.ts';
 import { describeMachine, loadAverage } from './machine.ts';
-import type { Gate, ModelReport, Report } from './report.ts';
+import type { Gate, ModelReport, Report, RowIndependence } from './report.ts';
 import { checkRows } from './row-check.ts';
 import { type Dataset, ofOneShape, type Sample, spread } from './sample.ts';
 import { measureSpeed } from './speed.ts';
@@ -68,6 +69,7 @@ export async function compare(comparison: Comparison, signal: AbortSignal, progr
     const quality = qualities[index];
     const rowIndependence = rows[index];
     if (quality === undefined || rowIndependence === undefined) throw new TypeError(`no findings of ${source.name}`);
+    const operators = { ...(await comparison.operatorsOf(contender)) };
     reports.push({
       name: source.name,
       kind: source.kind,
@@ -75,11 +77,11 @@ export async function compare(comparison: Comparison, signal: AbortSignal, progr
       sha256,
       bytes,
       quality,
-      rowIndependence,
+      rowIndependence: explained(rowIndependence, operators),
       ...speedOf(measured[able.indexOf(contender)]),
       loadMs: session.loadMs,
       memoryBytes: await session.memory(),
-      operators: { ...(await comparison.operatorsOf(contender)) },
+      operators,
     });
   }
   const [base, ...candidates] = reports;
@@ -102,6 +104,12 @@ export async function compare(comparison: Comparison, signal: AbortSignal, progr
     candidates: candidates.map((candidate) => withGates(candidate, judge(candidate, base, comparison.limits))),
     notMade: [...comparison.notMade],
   };
+}
+
+/** The reason why rows depend on each other names dynamic quantization where that is to blame. */
+function explained(rows: RowIndependence, operators: Readonly<Record<string, number>>): RowIndependence {
+  if (rows.verdict !== 'dependent' || !Object.keys(operators).some(quantizesDynamically)) return rows;
+  return { ...rows, reason: rows.reason === undefined ? DYNAMIC_REMEDY : `${rows.reason}; ${DYNAMIC_REMEDY}` };
 }
 
 function withGates(report: Omit<ModelReport, 'gates' | 'passed'>, gates: Gate[]): ModelReport {

@@ -8,13 +8,13 @@ import { makeUpData } from '../../src/compare/made-up.ts';
 import { REPORT } from '../../src/compare/report.ts';
 import { findTarget } from '../../src/compare/target.ts';
 import { readOnnxModel } from '../../src/compress/onnx/model-file.ts';
-import { mlpModel, writeModel } from '../support/onnx-models.ts';
+import { dynamicallyQuantizedModel, mlpModel, writeModel } from '../support/onnx-models.ts';
 import { processesOf } from '../support/process-tree.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-async function openBase() {
+async function openBase(model = mlpModel()) {
   const repository = temporaryDirectory();
-  const file = writeModel(repository, 'm', 1, mlpModel());
+  const file = writeModel(repository, 'm', 1, model);
   const target = await findTarget(repository, 'm', undefined);
   const environment: RunnerEnvironment = { env: process.env, mailboxDirectory: temporaryDirectory() };
   const base = await Contender.open(await sourceOf('base', 'base', file), target, environment);
@@ -64,6 +64,19 @@ describe('a comparison', () => {
     expect(int8?.sha256).not.toBe(report.base.sha256);
     expect(int8?.operators).not.toEqual(report.base.operators);
     expect(phases.size).toBe(4);
+  });
+
+  test('of a model that is quantized dynamically says why its rows depend on each other, and what to do', async () => {
+    const { base, target, environment } = await openBase(dynamicallyQuantizedModel());
+    const data = await makeUpData(base);
+    const comparison = comparisonOf({ target, contenders: [base], data, limits: {} }, environment);
+    const report = await compare(comparison, new AbortController().signal, () => {});
+    expect(report.base.rowIndependence).toMatchObject({
+      verdict: 'dependent',
+      reason: expect.stringMatching(
+        /; it is quantized dynamically, .* float32, and quantize that: npx tensorgate compress --to int8$/,
+      ),
+    });
   });
 
   test('that is interrupted ends with the reason of its signal', async () => {

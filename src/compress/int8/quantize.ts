@@ -7,6 +7,7 @@
 import type { NodeProto } from '../../onnx/onnx_pb.ts';
 import type { Ranges } from '../calibration.ts';
 import { CompressError } from '../compress-error.ts';
+import { DYNAMIC_REMEDY, quantizesDynamically } from '../dynamic-quantization.ts';
 import { fold } from '../folding.ts';
 import type { Compressed, Note } from '../note.ts';
 import { integer } from '../onnx/attribute.ts';
@@ -23,10 +24,14 @@ const MAX_BIAS_STEPS = 2 ** 24;
 
 /**
  * @param keep names of nodes that stay in float.
- * @throws CompressError (`model`) where no node can compute in integers, or where one that is to stay is not there.
+ * @throws CompressError (`model`) where no node can compute in integers, where one that is to stay is not there, or where the model is
+ *   quantized dynamically.
  */
 export function quantize(model: OnnxModel, ranges: Ranges, keep: ReadonlySet<string>): Compressed {
   const graph = new Graph(model);
+  if (graph.nodes.some(({ opType }) => quantizesDynamically(opType))) {
+    throw new CompressError('model', `int8: the model has its integers already, but ${DYNAMIC_REMEDY}`);
+  }
   upgradeOperatorSet(graph);
   const folded = fold(graph, (tensor) => ranges.get(tensor)?.rank);
   const absent = [...keep].find((name) => !graph.nodes.some((node) => nameOf(node) === name));
