@@ -49,7 +49,9 @@ export function quantizeChannels(
     const channel = Math.floor(index / inner) % channels;
     peaks[channel] = Math.max(peaks[channel] ?? 0, Math.abs(values[index] ?? 0));
   }
-  const scales = Float32Array.from(peaks, (peak, channel) => Math.max(peak === 0 ? 1 : peak / MOST_WEIGHT, least(channel)));
+  const scales = Float32Array.from(peaks, (peak, channel) =>
+    Math.max(peak === 0 ? 1 : peak / MOST_WEIGHT, least(channel)),
+  );
   const integers = new Int8Array(values.length);
   for (let index = 0; index < values.length; index++) {
     const scale = scales[Math.floor(index / inner) % channels] ?? 1;
