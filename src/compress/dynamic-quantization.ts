@@ -3,14 +3,14 @@
  * whole batch, so that rows depend on the rows beside them.
  */
 
-/** Of the standard operators, and ONNX Runtime's fused ones. */
+/** One is a standard operator; ONNX Runtime makes the others of it when it loads a model. */
 const OPERATORS: ReadonlySet<string> = new Set([
   'DynamicQuantizeLinear',
   'DynamicQuantizeMatMul',
   'DynamicQuantizeLSTM',
 ]);
 
-/** What a user does about it. */
+/** The remedy, for errors and reports. */
 export const DYNAMIC_REMEDY =
   'it is quantized dynamically, with one scale for a whole batch: take its export in float32, and quantize that: npx tensorgate compress --to int8';
 

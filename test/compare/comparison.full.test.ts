@@ -66,7 +66,7 @@ describe('a comparison', () => {
     expect(phases.size).toBe(4);
   });
 
-  test('of a model that is quantized dynamically says why its rows depend on each other, and what to do', async () => {
+  test('with a model that is quantized dynamically says why its rows depend on each other, and what to do', async () => {
     const { base, target, environment } = await openBase(dynamicallyQuantizedModel());
     const data = await makeUpData(base);
     const comparison = comparisonOf({ target, contenders: [base], data, limits: {} }, environment);

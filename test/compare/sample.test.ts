@@ -66,7 +66,7 @@ test('a batch has rows of one shape, in order, and none is left out', async () =
   );
 });
 
-test('of rows of unlike length, the rows of the most frequent length make one batch', () => {
+test('the rows of the most frequent length make one batch', () => {
   const sample = (name: string, length: number): Sample => ({
     name,
     tensors: { rows: 1, bytes: 0, size: UNIT_ROW, bucket: '', inputs: [], shapes: [[1, length]] },
