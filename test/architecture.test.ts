@@ -513,6 +513,7 @@ const ROOMS: readonly Room[] = [
       'calibration.ts',
       'compress-error.ts',
       'compress.ts',
+      'dynamic-quantization.ts',
       'note.ts',
       'onnx/graph.ts',
       'onnx/model-file.ts',
