@@ -35,6 +35,8 @@ export interface InferenceApi {
   serverMetadata(): { readonly name: string; readonly version: string; readonly extensions: readonly string[] };
   modelMetadata(name: string, version: string): ModelMetadata;
   modelConfig(name: string, version: string): ModelConfigMessage;
+  /** Loads a model that is loaded on demand; resolves when it is there, and at once where there is nothing to load. */
+  activate(name: string, call: Call): Promise<void>;
   /** `''` stands for every model, and for every version. */
   modelStatistics(name: string, version: string): readonly ModelStatisticsMessage[];
   /** Why no ModelInfer is taken now, if so; its message has not come. */

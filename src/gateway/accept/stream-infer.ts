@@ -9,9 +9,10 @@
  */
 
 import type { TensorBytes } from '../../wire/tensor-bytes.ts';
-import { InferError, type StatusCode } from '../errors.ts';
-import type { Call, CancelReason, Deadline, Method, StreamingCall, Trailers } from './call.ts';
+import { InferError } from '../errors.ts';
+import type { Call, Method, StreamingCall } from './call.ts';
 import { failWith } from './failure.ts';
+import { SubRequest } from './sub-request.ts';
 
 /** An answer that waits for the answers before it, and for a client that reads. */
 export interface StreamReply {
@@ -111,40 +112,7 @@ class InferStream {
   }
 }
 
-/** One request of a stream: it has the metadata and the deadline of the stream, and is cancelled with it. */
-class StreamedRequest implements Call {
-  readonly stream: Call;
-  readonly path: string;
-  readonly deadline: Deadline;
-  readonly namesDeadline: boolean;
-  onCancel: ((reason: CancelReason) => void) | undefined;
+/** One request of a stream. */
+class StreamedRequest extends SubRequest {
   answer: StreamReply | undefined;
-
-  constructor(stream: Call) {
-    this.stream = stream;
-    this.path = stream.path;
-    this.deadline = stream.deadline;
-    this.namesDeadline = stream.namesDeadline;
-  }
-
-  get wayBackMs(): number {
-    return this.stream.wayBackMs;
-  }
-
-  get cancelled(): boolean {
-    return this.stream.cancelled;
-  }
-
-  get(name: string): string | Uint8Array | undefined {
-    return this.stream.get(name);
-  }
-
-  keys(): Iterable<string> {
-    return this.stream.keys();
-  }
-
-  /** A status belongs to the stream: it ends all of it. */
-  fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {
-    this.stream.fail(code, text, trailers, failure);
-  }
 }

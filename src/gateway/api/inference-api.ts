@@ -52,6 +52,9 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
       );
     },
     modelConfig: (name, version) => configOf(models.find(name, version)),
+    activate: async (name, call) => {
+      if (gateway.onDemand?.isCold(name) === true) await gateway.onDemand.activate(name, call, 0);
+    },
     modelStatistics: (name, version) => chooseForStatistics(gateway, name, version).map(statisticsOf),
     screenInfer: (call) => {
       const { refusal } = gateway.admission;

@@ -49,6 +49,7 @@ const api: InferenceApi = {
     if (name === '') throw new Error('a secret');
     return { name, platform: '', backend: 'onnxruntime', max_batch_size: 8, input: [], output: [] };
   },
+  activate: async () => {},
   modelStatistics: () => [STATISTICS],
   async infer(wire) {
     if (wire.byteLength === 0) throw new InferError('queue_full', 'the queue is full', { pushback: 'never' });

@@ -23,6 +23,9 @@ export interface ExchangeHost {
   readonly isEnding: boolean;
 }
 
+/** KServe's paths, and those that OpenAI's and other clients of text models use. */
+const REST_PATH = /^\/(v[12]|tokenize)([/?]|$)/;
+
 export class HttpExchange {
   readonly isRest: boolean;
   readonly #host: ExchangeHost;
@@ -34,7 +37,7 @@ export class HttpExchange {
 
   constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse, wayBack: WayBack) {
     request.url = originForm(request.url ?? '');
-    this.isRest = /^\/v2(\/|\?|$)/.test(request.url);
+    this.isRest = REST_PATH.test(request.url);
     this.#host = host;
     this.#request = request;
     this.#response = response;

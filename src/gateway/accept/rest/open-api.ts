@@ -9,6 +9,12 @@ const JSON_BODY = (schema: object): object => ({ content: { 'application/json': 
 const ERROR_SCHEMA = { $ref: '#/components/schemas/Error' };
 const ERROR = { description: 'What is wrong, and what to do', ...JSON_BODY(ERROR_SCHEMA) };
 
+const OPENAI_ERROR = { ...ERROR, ...JSON_BODY({ $ref: '#/components/schemas/OpenAiError' }) };
+
+function isOpenAi(route: RestRoute): boolean {
+  return route.kind === 'json' && route.errorOf !== undefined;
+}
+
 /** The codes that calls end with (docs/errors.md). */
 const FAILURES = ['400', '404', '405', '413', '429', '499', '500', '501', '503', '504'];
 
@@ -24,7 +30,8 @@ export function openApiDocument(routes: readonly RestRoute[], version: string): 
     info: {
       title: 'tensorgate',
       version,
-      description: 'Open Inference Protocol v2 over REST. gRPC offers the same, and is faster.',
+      description:
+        'Open Inference Protocol v2 over REST, and paths for texts as OpenAI has them. gRPC offers the same inferences, and is faster.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     paths,
@@ -42,7 +49,7 @@ function operationOf(route: RestRoute): object {
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {
       '200': { description: 'Done', ...answerOf(route) },
-      ...Object.fromEntries(FAILURES.map((code) => [code, ERROR])),
+      ...Object.fromEntries(FAILURES.map((code) => [code, isOpenAi(route) ? OPENAI_ERROR : ERROR])),
       ...(HEALTH[route.rpc] !== undefined && {
         '503': { description: 'It is not', ...healthOf(route.rpc, ERROR_SCHEMA) },
       }),
@@ -59,12 +66,13 @@ function bodyOf(route: RestRoute): object | undefined {
       content: { 'application/json': { schema: { $ref: '#/components/schemas/InferRequest' } } },
     };
   }
-  return route.method === 'GET' ? undefined : JSON_BODY(BODIES[route.rpc] ?? { type: 'object' });
+  const body = route.schemas?.body ?? BODIES[route.rpc] ?? { type: 'object' };
+  return route.method === 'GET' ? undefined : JSON_BODY(body);
 }
 
 function answerOf(route: RestRoute): object {
   if (HEALTH[route.rpc] !== undefined) return healthOf(route.rpc);
-  if (route.kind === 'json') return route.silent ? {} : JSON_BODY({});
+  if (route.kind === 'json') return route.silent ? {} : JSON_BODY(route.schemas?.answer ?? {});
   return {
     content: {
       'application/json': { schema: { $ref: '#/components/schemas/InferResponse' } },
@@ -153,6 +161,22 @@ const PARAMETERS = {
 };
 
 const SCHEMAS = {
+  OpenAiError: {
+    type: 'object',
+    required: ['error'],
+    properties: {
+      error: {
+        type: 'object',
+        required: ['message', 'type', 'param', 'code'],
+        properties: {
+          message: { type: 'string' },
+          type: { type: 'string' },
+          param: { type: ['string', 'null'] },
+          code: { type: 'string', enum: Object.keys(REASONS) },
+        },
+      },
+    },
+  },
   Error: {
     type: 'object',
     required: ['error'],

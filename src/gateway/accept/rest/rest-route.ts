@@ -1,6 +1,9 @@
 import type { InferError } from '../../errors.ts';
+import type { Call } from '../call.ts';
+import type { BodyCharge } from './body-budget.ts';
 import { type JsonObject, parseObject } from './json-field.ts';
 import type { BodyLimit } from './request-body.ts';
+import type { RestError } from './rest-error.ts';
 
 /** Names in a path: model, version, region. */
 export type PathNames = Readonly<Record<string, string>>;
@@ -8,8 +11,17 @@ export type PathNames = Readonly<Record<string, string>>;
 /** An answer that is JSON, or nothing but its code. */
 export interface RestAnswer {
   readonly code: number;
-  /** Absent: an empty body. */
+  /** Absent: an empty body, or `chunks`. */
   readonly json?: unknown;
+  /** JSON that is already written, in parts. */
+  readonly chunks?: readonly Uint8Array[];
+}
+
+/** What an answer may need besides the body. */
+export interface RestContext {
+  readonly call: Call;
+  /** Takes room for bytes until the answer is there. */
+  readonly charge: Pick<BodyCharge, 'take'>;
 }
 
 export type RestRoute =
@@ -28,8 +40,14 @@ export type RestRoute =
       screen?(): InferError | undefined;
       /** How the body is read, where it may be too long to be read at once. */
       readBody?(body: Buffer): Promise<JsonObject>;
+      /** Its answers come from models: it is refused in a drain, and carries the load report. */
+      readonly isInference?: true;
+      /** The shape of its errors, where that is not the shape of REST v2. */
+      readonly errorOf?: (error: InferError) => RestError;
+      /** Schemas of OpenAPI; absent: any object, any JSON. */
+      readonly schemas?: { readonly body?: object; readonly answer: object };
       /** @param body an empty object where the request has none. */
-      answer(names: PathNames, body: JsonObject): RestAnswer | Promise<RestAnswer>;
+      answer(names: PathNames, body: JsonObject, context: RestContext): RestAnswer | Promise<RestAnswer>;
     }
   | {
       readonly kind: 'infer';

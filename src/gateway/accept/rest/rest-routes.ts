@@ -1,9 +1,10 @@
-/** The paths of REST v2, and what answers each: the same calls as behind gRPC (KServe: inference_rest.md; Triton's extensions). */
+/** The paths of REST, and what answers each: the same calls as behind gRPC (KServe: inference_rest.md; Triton's extensions; OpenAI). */
 
 import { InferError } from '../../errors.ts';
 import type { ControlApi } from '../control-service.ts';
 import type { InferenceApi } from '../inference-service.ts';
 import { modelRoutes } from './model-routes.ts';
+import { openAiRoutes } from './openai/openai-routes.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import type { RestRoute } from './rest-route.ts';
 import { settingsRoutes } from './settings-routes.ts';
@@ -20,6 +21,7 @@ export function restRoutes(api: InferenceApi, control: ControlApi, servesAdmin: 
     ...modelRoutes(api, control),
     ...repositoryRoutes(control, admin),
     ...settingsRoutes(control, admin),
+    ...openAiRoutes(api, control),
     ...(['system', 'cuda'] as const).flatMap(sharedMemoryRoutes),
   ];
 }

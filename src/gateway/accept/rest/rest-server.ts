@@ -64,7 +64,7 @@ export class RestServer {
     this.#budget = new BodyBudget(options.maxInFlightBytes);
   }
 
-  /** Answers a request whose path begins with `/v2`. Never rejects. */
+  /** Answers a request of a REST path. Never rejects. */
   async handle(request: IncomingMessage, response: ServerResponse, wayBack: WayBack): Promise<HttpAnswer> {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const method = request.method ?? '';
@@ -73,7 +73,7 @@ export class RestServer {
     }
     const found = this.#find(path, method);
     if (!('route' in found)) return refusal(found.allowed);
-    const { rpc, kind } = found.route;
+    const { rpc } = found.route;
     const limitMs = this.#options.defaultDeadlineMs;
     const call = new RestCall(`/${INFERENCE_SERVICE}/${rpc}`, { request, response, wayBack }, limitMs);
     const charge = new BodyCharge(this.#budget);
@@ -84,8 +84,9 @@ export class RestServer {
     } catch (thrown) {
       const error = InferError.from(thrown);
       call.fail(error.status, error.message, undefined, error);
-      const { code, body, headers } = restError(error);
-      const report = kind === 'infer' ? headersOf(this.#api.loadReport(call)) : {};
+      const { route } = found;
+      const { code, body, headers } = (route.kind === 'json' ? route.errorOf : undefined)?.(error) ?? restError(error);
+      const report = isInference(route) ? headersOf(this.#api.loadReport(call)) : {};
       return { code, chunks: [Buffer.from(body)], headers: { ...JSON_TYPE, ...headers, ...report } };
     } finally {
       charge[Symbol.dispose]();
@@ -116,7 +117,7 @@ export class RestServer {
     charge: BodyCharge,
   ): Promise<HttpAnswer> {
     const names = Object.fromEntries(Object.entries(encoded).map(([key, text]) => [key, decode(text)]));
-    if (route.kind === 'infer' && this.#draining) {
+    if (isInference(route) && this.#draining) {
       throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
     }
     if (route.kind === 'infer') {
@@ -125,9 +126,12 @@ export class RestServer {
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
     const body = await this.#read(route, request, call, charge);
-    const { code, json } = await route.answer(names, (await route.readBody?.(body)) ?? parseBody(body));
-    if (json === undefined) return { code, chunks: [], headers: {} };
-    return { code, chunks: [Buffer.from(formatExactJson(json))], headers: JSON_TYPE };
+    const json = (await route.readBody?.(body)) ?? parseBody(body);
+    const { code, ...given } = await route.answer(names, json, { call, charge });
+    const chunks = given.json === undefined ? given.chunks : [Buffer.from(formatExactJson(given.json))];
+    if (chunks === undefined) return { code, chunks: [], headers: {} };
+    const report = isInference(route) ? headersOf(this.#api.loadReport(call)) : {};
+    return { code, chunks, headers: { ...report, ...JSON_TYPE } };
   }
 
   #read(route: RestRoute, request: IncomingMessage, call: RestCall, charge: BodyCharge): Promise<Buffer> {
@@ -189,6 +193,11 @@ export class RestServer {
     }
     return { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' };
   }
+}
+
+/** Whether the answers of the route come from models. */
+function isInference(route: RestRoute): boolean {
+  return route.kind === 'infer' || route.isInference === true;
 }
 
 /** The error of a request that ends while it is read. */

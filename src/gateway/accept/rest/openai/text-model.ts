@@ -1,0 +1,71 @@
+/** A model that takes texts, as far as its configuration says how to ask it. */
+
+import { InferError } from '../../../errors.ts';
+import type { Call } from '../../call.ts';
+import type { InferenceApi } from '../../inference-service.ts';
+import type { ModelConfigMessage } from '../../messages.ts';
+
+/** `ModelConfig` of a tokenizer (`tensorgate_tokenizer`), or of an ensemble with one. */
+const TOKENIZER = 'tensorgate_tokenizer';
+
+export interface ChainStep {
+  readonly model: string;
+  readonly version: string;
+  /** Tensors of the ensemble by input of the step, and by output of the step. */
+  readonly inputs: Readonly<Record<string, string>>;
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+export interface TextModel {
+  readonly name: string;
+  /** BYTES inputs: one for texts, two for pairs. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Name of the first output of such a type. */
+  outputOf(dataType: string): string | undefined;
+  /** Absent where the model has none. */
+  readonly tokenizer: ChainStep | undefined;
+  /** Steps of the ensemble besides the tokenizer. */
+  readonly rest: readonly ChainStep[];
+}
+
+/** @throws InferError `model_not_found`, `model_not_ready`; `invalid_request` where its inputs are not texts */
+export async function findTextModel(api: InferenceApi, name: string, call: Call): Promise<TextModel> {
+  await api.activate(name, call);
+  const config = api.modelConfig(name, '');
+  const inputs = config.input.filter(({ optional }) => optional !== true);
+  const other = inputs.find(({ data_type }) => data_type !== 'TYPE_STRING');
+  if (other !== undefined) {
+    throw new InferError(
+      'invalid_request',
+      `model '${name}' takes no texts: its input '${other.name}' is ${other.data_type}, expected TYPE_STRING`,
+      { field: 'model' },
+    );
+  }
+  const steps = stepsOf(config);
+  const tokenizers = steps.filter(({ model, version }) => isTokenizer(api, model, version));
+  // Several tokenizers count nothing that is a length of one text.
+  const tokenizer = tokenizers.length === 1 ? tokenizers[0] : undefined;
+  return {
+    name,
+    inputs: inputs.map((input) => input.name),
+    outputs: config.output.map((output) => output.name),
+    outputOf: (dataType) => config.output.find(({ data_type }) => data_type === dataType)?.name,
+    tokenizer,
+    rest: steps.filter((step) => step !== tokenizer),
+  };
+}
+
+/** A model that is no ensemble is its only step. */
+function stepsOf({ name, input, output, ensemble_scheduling: ensemble }: ModelConfigMessage): readonly ChainStep[] {
+  const same = (tensors: readonly { readonly name: string }[]): Readonly<Record<string, string>> =>
+    Object.fromEntries(tensors.map((tensor) => [tensor.name, tensor.name]));
+  if (ensemble === undefined) return [{ model: name, version: '', inputs: same(input), outputs: same(output) }];
+  return ensemble.step.map(({ model_name: model, model_version: version, input_map, output_map }) => {
+    return { model, version: Number(version) === -1 ? '' : String(version), inputs: input_map, outputs: output_map };
+  });
+}
+
+function isTokenizer(api: InferenceApi, model: string, version: string): boolean {
+  return api.modelConfig(model, version).platform === TOKENIZER;
+}

@@ -1,0 +1,85 @@
+/** From texts to token ids, and from token ids through the steps behind the tokenizer. */
+
+import type { InferOutput } from '../../../../wire/infer-response.ts';
+import { InferError } from '../../../errors.ts';
+import type { ChainStep, TextModel } from './text-model.ts';
+import { type Tensor, type TextRequests, textTensor } from './text-requests.ts';
+
+/** What outputs of a tokenizer hold for ids that come from the caller. */
+const VALUES: Readonly<Record<string, (ids: readonly number[]) => readonly number[]>> = {
+  input_ids: (ids) => ids,
+  attention_mask: (ids) => ids.map(() => 1),
+  token_type_ids: (ids) => ids.map(() => 0),
+};
+const IDS = 'input_ids';
+
+/** The tokenizer of a model. @throws InferError `invalid_request` where it has none */
+export function tokenizerOf({ name, tokenizer }: TextModel): ChainStep {
+  if (tokenizer !== undefined) return tokenizer;
+  const text = `model '${name}' has no tokenizer: expected a tensorgate_tokenizer, or an ensemble with one`;
+  throw new InferError('invalid_request', text, { field: 'model' });
+}
+
+/** The ids of one text, special tokens included; of a pair where the tokenizer takes pairs. */
+export async function idsOf(
+  { name }: TextModel,
+  tokenizer: ChainStep,
+  requests: TextRequests,
+  texts: readonly string[],
+): Promise<BigInt64Array> {
+  const inputs = Object.keys(tokenizer.inputs);
+  const answer = await requests.ask({
+    model: tokenizer.model,
+    version: tokenizer.version,
+    inputs: texts.map((text, index) => textTensor(inputs[index] ?? 'text', text)),
+    outputs: [IDS],
+    stepOf: name,
+  });
+  const data = answer.get(IDS)?.data ?? new Uint8Array(0);
+  // A copy: the answer may lie at any offset.
+  return new BigInt64Array(Uint8Array.from(data).buffer);
+}
+
+/**
+ * Runs the steps behind the tokenizer, each as a request of its own.
+ * @returns the tensors of the ensemble by name
+ * @throws InferError
+ */
+export async function runFromIds(
+  model: TextModel,
+  requests: TextRequests,
+  ids: readonly number[],
+): Promise<ReadonlyMap<string, InferOutput>> {
+  const { outputs } = tokenizerOf(model);
+  const tensors = new Map<string, Tensor>();
+  for (const [output, tensor] of Object.entries(outputs)) {
+    const values = VALUES[output]?.(ids);
+    if (values !== undefined) tensors.set(tensor, idTensor(tensor, values));
+  }
+  const waiting = new Set(model.rest);
+  for (let ready = readyOf(waiting, tensors); ready !== undefined; ready = readyOf(waiting, tensors)) {
+    waiting.delete(ready);
+    const { model: name, version, inputs, outputs: given } = ready;
+    const answer = await requests.ask({
+      model: name,
+      version,
+      inputs: Object.entries(inputs).map(([input, tensor]) => ({ ...(tensors.get(tensor) as Tensor), name: input })),
+      outputs: Object.keys(given),
+      stepOf: model.name,
+    });
+    for (const [output, tensor] of Object.entries(given)) {
+      const value = answer.get(output);
+      if (value !== undefined) tensors.set(tensor, value);
+    }
+  }
+  return tensors;
+}
+
+function readyOf(steps: ReadonlySet<ChainStep>, tensors: ReadonlyMap<string, Tensor>): ChainStep | undefined {
+  return [...steps].find(({ inputs }) => Object.values(inputs).every((tensor) => tensors.has(tensor)));
+}
+
+function idTensor(name: string, ids: readonly number[]): Tensor {
+  const values = BigInt64Array.from(ids, BigInt);
+  return { name, datatype: 'INT64', shape: [1, ids.length], data: new Uint8Array(values.buffer) };
+}
