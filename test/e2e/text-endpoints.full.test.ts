@@ -1,4 +1,4 @@
-/** The paths for texts on the HTTP port, as OpenAI's clients and those of other text servers call them. */
+/** The paths for texts on the HTTP port, as clients of OpenAI and of other text servers call them. */
 
 import { describe, expect, test } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';

@@ -17,7 +17,7 @@ export interface RestAnswer {
   readonly chunks?: readonly Uint8Array[];
 }
 
-/** What an answer may need besides the body. */
+/** The call of a request, for answers that need more than the body. */
 export interface RestContext {
   readonly call: Call;
   /** Takes room for bytes until the answer is there. */

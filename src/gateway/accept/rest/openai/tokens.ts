@@ -5,7 +5,7 @@ import { InferError } from '../../../errors.ts';
 import type { ChainStep, TextModel } from './text-model.ts';
 import { type Tensor, type TextRequests, textTensor } from './text-requests.ts';
 
-/** What outputs of a tokenizer hold for ids that come from the caller. */
+/** Values of a tokenizer's outputs for ids that come from the caller. */
 const VALUES: Readonly<Record<string, (ids: readonly number[]) => readonly number[]>> = {
   input_ids: (ids) => ids,
   attention_mask: (ids) => ids.map(() => 1),
