@@ -5,7 +5,7 @@ import type { ControlApi } from '../../control-service.ts';
 import { ok, type RestAnswer } from '../rest-route.ts';
 
 /** Seconds since the epoch: when this process began. A model's own date is not known. */
-const CREATED = Math.floor((Date.now() - process.uptime() * 1_000) / 1_000);
+const CREATED = Math.floor(performance.timeOrigin / 1_000);
 
 interface OpenAiModel {
   readonly id: string;

@@ -6,11 +6,11 @@ import type { ChainStep, TextModel } from './text-model.ts';
 import { type Tensor, type TextRequests, textTensor } from './text-requests.ts';
 
 /** Values of a tokenizer's outputs for ids that come from the caller. */
-const VALUES: Readonly<Record<string, (ids: readonly number[]) => readonly number[]>> = {
-  input_ids: (ids) => ids,
-  attention_mask: (ids) => ids.map(() => 1),
-  token_type_ids: (ids) => ids.map(() => 0),
-};
+const VALUES: ReadonlyMap<string, (ids: readonly number[]) => readonly number[]> = new Map([
+  ['input_ids', (ids: readonly number[]) => ids],
+  ['attention_mask', (ids) => ids.map(() => 1)],
+  ['token_type_ids', (ids) => ids.map(() => 0)],
+]);
 const IDS = 'input_ids';
 
 /** The tokenizer of a model. @throws InferError `invalid_request` where it has none */
@@ -53,7 +53,7 @@ export async function runFromIds(
   const { outputs } = tokenizerOf(model);
   const tensors = new Map<string, Tensor>();
   for (const [output, tensor] of Object.entries(outputs)) {
-    const values = VALUES[output]?.(ids);
+    const values = VALUES.get(output)?.(ids);
     if (values !== undefined) tensors.set(tensor, idTensor(tensor, values));
   }
   const waiting = new Set(model.rest);
