@@ -44,7 +44,7 @@ export interface Asked {
 }
 
 /** Refusals that pass when there is less to do. */
-const SHED: ReadonlySet<Reason> = new Set<Reason>(['queue_full', 'overloaded']);
+const SHED: ReadonlySet<Reason> = new Set<Reason>(['queue_full', 'overloaded', 'cannot_meet_deadline']);
 
 function isShed(error: unknown): boolean {
   return error instanceof InferError && SHED.has(error.reason);

@@ -59,7 +59,7 @@ test('ASK-4: a call is not refused for its own texts, where a model takes only a
   expect(refusals).toBe(29);
 });
 
-test.each(['overloaded', 'queue_full'] as const)(
+test.each(['overloaded', 'queue_full', 'cannot_meet_deadline'] as const)(
   'ASK-4: a call ends as %s where none of its texts is taken',
   async (reason) => {
     let asked = 0;
