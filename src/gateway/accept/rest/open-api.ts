@@ -49,7 +49,7 @@ function operationOf(route: RestRoute): object {
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {
       '200': { description: 'Done', ...answerOf(route) },
-      ...Object.fromEntries(FAILURES.map((code) => [code, isOpenAi(route) ? OPENAI_ERROR : ERROR])),
+      ...Object.fromEntries(FAILURES.map((code) => [code, code !== '405' && isOpenAi(route) ? OPENAI_ERROR : ERROR])),
       ...(HEALTH[route.rpc] !== undefined && {
         '503': { description: 'It is not', ...healthOf(route.rpc, ERROR_SCHEMA) },
       }),
