@@ -51,8 +51,10 @@ export async function startServer(
 ): Promise<TestServer> {
   const args = ['serve', '--model-repository', repository, '--grpc-port', '0', '--http-port', '0', ...flags];
   const [program, ...before] = command;
+  // A test of the other transport means it whatever the project is.
+  const ofTransport = flags.includes('grpc-js') ? { TENSORGATE_ACCEPTORS: '1' } : {};
   const child = spawn(program, [...before, ...args], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...ofTransport, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const killWithTests = (): void => void child.kill('SIGKILL');
