@@ -552,6 +552,19 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    room: 'bench/',
+    sees: ['wire/', 'client/'],
+    doors: [
+      'arrivals.ts',
+      'call-target.ts',
+      'grpc-target.ts',
+      'level.ts',
+      'rest-target.ts',
+      'result.ts',
+      'statistics.ts',
+    ],
+  },
+  {
     room: 'cli/',
     sees: [
       'wire/',
@@ -565,6 +578,7 @@ const ROOMS: readonly Room[] = [
       'gateway/main.ts',
       'compress/',
       'compare/',
+      'bench/',
     ],
     doors: [],
   },
@@ -652,6 +666,7 @@ describe('rooms', () => {
       'cli/compress-table.ts',
       'cli/pictures.ts',
       'cli/report-directory.ts',
+      'cli/bench/',
       'cli/data/',
     ];
     const strangers = ARROWS.filter(({ fromRoom, from }) => fromRoom === 'cli/' && !isIn(from, knowing));
@@ -675,7 +690,7 @@ describe('rooms', () => {
 /** Where each library lives. No one uses a library that is not named here. */
 const HOMES: readonly { readonly library: RegExp; readonly homes: readonly string[] }[] = [
   { library: /^@bufbuild\/protobuf/, homes: ['compress/', 'onnx/'] },
-  { library: /^@grpc\//, homes: ['gateway/accept/', 'client/'] },
+  { library: /^@grpc\//, homes: ['gateway/accept/', 'client/', 'bench/grpc-target.ts'] },
   { library: /^onnxruntime-node$/, homes: ['worker/execution-provider.ts', 'worker/model-instance.ts'] },
   { library: /^@huggingface\/tokenizers$/, homes: ['worker/steps/tokenizer-library.ts'] },
   { library: /^piscina$/, homes: ['worker/runner.ts'] },
@@ -706,6 +721,8 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
       'gateway/rollout/rollout-record.ts',
       'gateway/rollout/rollout-request.ts',
       'compare/report.ts',
+      'bench/result.ts',
+      'cli/bench/rest-server.ts',
       'cli/rest-request.ts',
     ],
   },
@@ -795,6 +812,8 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
     what: 'reads the wall clock, for times that people read and for libraries that take no other',
     pattern: /\bDate\.now\b|\bnew Date\b|\bDate\(/,
     files: [
+      'bench/grpc-target.ts',
+      'cli/bench/run-bench.ts',
       'cli/rollout.ts',
       'client/channel-settings.ts',
       'compare/comparison.ts',

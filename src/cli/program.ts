@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addBench } from './bench-command.ts';
 import { CliError } from './cli-error.ts';
 import { addClient } from './client-command.ts';
 import type { CommandContext } from './command-context.ts';
@@ -20,6 +21,7 @@ const COMMANDS: readonly ((program: Command, context: CommandContext) => void)[]
   addDoctor,
   addExplain,
   addInfer,
+  addBench,
   addCompress,
   addGolden,
   addModels,

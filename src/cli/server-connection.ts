@@ -67,8 +67,11 @@ function remedyFor({ status, details }: InferenceError): string | undefined {
   return 'this server, or this port of it, does not offer the call';
 }
 
-/** `undefined` where no option asks for TLS. */
-async function readTlsFiles({ tlsCa, tlsCert, tlsKey }: ConnectionOptions): Promise<TlsFiles | undefined> {
+/**
+ * Reads the files of the TLS options; `undefined` where no option asks for TLS.
+ * @throws CliError
+ */
+export async function readTlsFiles({ tlsCa, tlsCert, tlsKey }: ConnectionOptions): Promise<TlsFiles | undefined> {
   if (tlsCa === undefined && tlsCert === undefined && tlsKey === undefined) return undefined;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new CliError('--tls-cert and --tls-key belong together: give both, or neither');

@@ -1,19 +1,29 @@
 /** Made-up rows for models without data: they show that a model runs, and how fast, but not how well. */
 
+import type { RunRows } from '../gateway/models/trial/row-independence.ts';
 import { PROBE_RANGES, seededRandom, syntheticRow } from '../gateway/models/trial/synthetic-input.ts';
 import { findProbeShape } from '../gateway/models/trial/warm-up.ts';
-import type { Contender } from './contender.ts';
+import type { ModelTensor } from '../gateway/repository/signature/row-axis.ts';
 import { DataError, type Dataset } from './sample.ts';
 
 const ROWS = 64;
 
-/** @throws DataError where the model takes no made-up values */
-export async function makeUpData({ signature, runRows }: Contender): Promise<Dataset> {
+export interface RunnableModel {
+  readonly signature: { readonly inputs: readonly ModelTensor[] };
+  readonly runRows: RunRows;
+}
+
+/**
+ * @param options that give data instead
+ * @throws DataError where the model takes no made-up values
+ */
+export async function makeUpData(
+  { signature, runRows }: RunnableModel,
+  options = '--calibrate or --evaluate',
+): Promise<Dataset> {
   const found = await findProbeShape(runRows, signature.inputs, PROBE_RANGES);
   if (found.kind !== 'shape') {
-    throw new DataError(
-      `the model takes no made-up values (${found.reason}): give data with --calibrate or --evaluate`,
-    );
+    throw new DataError(`the model takes no made-up values (${found.reason}): give data with ${options}`);
   }
   const { shape } = found;
   return {

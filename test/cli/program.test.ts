@@ -51,6 +51,7 @@ test.each([
   ['serve'],
   ['doctor'],
   ['infer'],
+  ['bench'],
   ['compress'],
   ['golden', 'record'],
   ['models'],
@@ -121,7 +122,8 @@ test('the help loads the settings, but no code of commands or model repositories
     .split('\n')
     .map((url) => url.replace(`file://${root}`, ''));
   expect(loaded).toContain('gateway/ops/setting-description.ts');
-  const commands = /^cli\/(serve|doctor|infer|compress|golden|models|shadow|validate|rollout|emit-istio)\.ts$/;
+  const commands =
+    /^cli\/(serve|doctor|infer|bench\/run-bench|compress|golden|models|shadow|validate|rollout|emit-istio)\.ts$/;
   expect(loaded.filter((name) => commands.test(name))).toEqual([]);
   expect(loaded.filter((name) => name.startsWith('gateway/repository/'))).toEqual([]);
 });

@@ -4,5 +4,5 @@ import type { ModelSignature } from '../../gateway/repository/signature/model-si
 /** Facts of a model that readers of rows need. */
 export interface DataModel {
   readonly metadata: ModelMetadata;
-  readonly signature: ModelSignature;
+  readonly signature: Pick<ModelSignature, 'inputs' | 'batching'>;
 }
