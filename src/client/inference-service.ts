@@ -101,9 +101,14 @@ interface ModelRequest {
   readonly version: string;
 }
 
+/** The parameters of a load or an unload by name. */
+export type LoadParameters = Readonly<
+  Record<string, { readonly boolParam: boolean } | { readonly stringParam: string }>
+>;
+
 interface LoadRequest {
   readonly modelName: string;
-  readonly parameters?: Readonly<Record<string, { readonly boolParam: boolean } | { readonly stringParam: string }>>;
+  readonly parameters?: LoadParameters;
 }
 
 /** The unary RPCs by name: what goes out, and what comes back. */

@@ -13,6 +13,7 @@ import { InferenceError } from './inference-error.ts';
 import {
   findMethod,
   type InferenceService,
+  type LoadParameters,
   type ModelConfig,
   type ModelIndexEntry,
   type ModelMetadata,
@@ -131,7 +132,7 @@ export class ProtocolClient {
    * @param config a `ModelConfig` as JSON, in place of the file in the repository
    */
   async loadModel(model: string, { config, ...options }: LoadOptions = {}): Promise<void> {
-    const parameters = config === undefined ? {} : { config: { stringParam: config } };
+    const parameters: LoadParameters = config === undefined ? {} : { config: { stringParam: config } };
     await this.call(
       'RepositoryModelLoad',
       { modelName: model, parameters },
@@ -144,7 +145,7 @@ export class ProtocolClient {
    * @param dependents also the models of an ensemble's steps that no other ensemble needs
    */
   async unloadModel(model: string, { dependents, ...options }: UnloadOptions = {}): Promise<void> {
-    const parameters = dependents === true ? { unload_dependents: { boolParam: true } } : {};
+    const parameters: LoadParameters = dependents === true ? { unload_dependents: { boolParam: true } } : {};
     const terms = { ...options, model, isRepeatable: false };
     await this.call('RepositoryModelUnload', { modelName: model, parameters }, terms);
   }
