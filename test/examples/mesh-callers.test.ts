@@ -152,7 +152,8 @@ describe.each(callers)('$name', ({ missing, run }) => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^DEADLINE_EXCEEDED: /);
     expect(calls).toHaveLength(1);
-    expect(calls[0]?.deadline).toBeLessThan(performance.now());
+    // The timeout travels in whole milliseconds, so the server's deadline may be a little later than the client's.
+    expect(calls[0]?.deadline).toBeLessThan(performance.now() + 10);
   });
 
   test.skipIf(missing)('asks for the canary by the header that routes match', async () => {
