@@ -1,6 +1,7 @@
 /** How an error ends a call: the only place that turns one into a status, a text and trailers. */
 
-import type { InferError, Pushback } from '../errors.ts';
+import { InferError, type Pushback } from '../errors.ts';
+import { diagnostics } from '../ops/diagnostics.ts';
 import type { Call, Trailers } from './call.ts';
 
 const MAX_INT32 = 2 ** 31 - 1;
@@ -11,6 +12,12 @@ const MAX_INT32 = 2 ** 31 - 1;
  */
 export function failWith(call: Call, error: InferError, trailers?: Trailers): void {
   call.fail(error.status, error.message, trailers, error);
+}
+
+/** Ends `call` for what its handler threw, and reports it (CALL-3). */
+export function failHandler(call: Call, thrown: unknown): void {
+  diagnostics.notice.publish({ level: 'error', text: `the handler of ${call.path} threw`, cause: thrown });
+  failWith(call, InferError.from(thrown));
 }
 
 /** The trailer with the wait before a retry: a decimal of 32 bits; a negative value forbids retries (gRFC A6). */

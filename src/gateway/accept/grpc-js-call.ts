@@ -1,11 +1,10 @@
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import type { WayBack } from '../../http2/way-back.ts';
 import { boundedText, InferError, Status, type StatusCode } from '../errors.ts';
-import { diagnostics } from '../ops/diagnostics.ts';
 import type { Call, CancelReason, Deadline, StreamingCall, Trailers, UnaryCall } from './call.ts';
 import { publishEnd, publishStart } from './call-events.ts';
 import { DETAILS_TRAILER, encodeErrorDetails } from './error-details.ts';
-import { failWith, PUSHBACK_TRAILER, pushbackValue } from './failure.ts';
+import { failHandler, PUSHBACK_TRAILER, pushbackValue } from './failure.ts';
 import { DEFAULT_DEADLINE_KEY } from './grpc-js-http2.ts';
 import { MessageParts } from './message-parts.ts';
 
@@ -109,8 +108,7 @@ export abstract class GrpcJsCall implements Call {
     try {
       handler();
     } catch (thrown) {
-      diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
-      failWith(this, InferError.from(thrown));
+      failHandler(this, thrown);
     }
   }
 

@@ -5,7 +5,7 @@ import { boundedText, InferError, type StatusCode } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { Call, CancelReason, Deadline, Trailers } from '../call.ts';
 import { type CallEnd, publishEnd, publishStart, SUCCESS } from '../call-events.ts';
-import { failWith } from '../failure.ts';
+import { failHandler, failWith } from '../failure.ts';
 import { objection } from '../grpc/answer-headers.ts';
 import { metadataValue } from '../grpc/call-head.ts';
 import type { CallOpening } from './call-opening.ts';
@@ -109,8 +109,7 @@ export abstract class RemoteCall implements Call {
     try {
       handler();
     } catch (thrown) {
-      diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
-      failWith(this, InferError.from(thrown));
+      failHandler(this, thrown);
     }
   }
 

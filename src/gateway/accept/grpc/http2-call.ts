@@ -6,7 +6,7 @@ import { boundedText, InferError, Status, type StatusCode } from '../../errors.t
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { Call, CancelReason, Trailers } from '../call.ts';
 import { type CallEnd, publishEnd, publishStart, SUCCESS } from '../call-events.ts';
-import { failWith } from '../failure.ts';
+import { failHandler, failWith } from '../failure.ts';
 import { type AnswerEnd, objection } from './answer-headers.ts';
 import { type CallTerms, type CallTools, mayHaveExpired, resetCostOf } from './call-terms.ts';
 import type { GrpcStream } from './grpc-stream.ts';
@@ -140,7 +140,7 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
     try {
       this.run();
     } catch (thrown) {
-      this.#failHandler(thrown);
+      failHandler(this, thrown);
     }
   }
 
@@ -151,7 +151,7 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
     try {
       handler();
     } catch (thrown) {
-      this.#failHandler(thrown);
+      failHandler(this, thrown);
     }
   }
 
@@ -186,11 +186,6 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
   #begun(): void {
     this.#started = true;
     publishStart(this);
-  }
-
-  #failHandler(thrown: unknown): void {
-    diagnostics.notice.publish({ level: 'error', text: `the handler of ${this.path} threw`, cause: thrown });
-    this.failWith(thrown);
   }
 
   /** Trailers that cannot be sent are a fault of ours: the call fails without them. */
