@@ -107,7 +107,7 @@ export function shareOfAcceptor(
 
 /** Gives way to the batches of this process. */
 function landingIn(directory: string): Landing | undefined {
-  const landing = Landing.open(directory);
+  const landing = Landing.in(directory);
   if (landing !== undefined) MailboxRoom.in(directory).share(landing);
   return landing;
 }

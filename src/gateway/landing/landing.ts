@@ -16,6 +16,8 @@ import { FILE_BYTES, LandingFile } from './landing-file.ts';
 const MAX_FILES = 64;
 const REVIEW_MS = 1_000;
 
+const LANDINGS = new Map<string, Landing>();
+
 export class Landing {
   readonly #directory: string;
   readonly #files: LandingFile[] = [];
@@ -27,6 +29,13 @@ export class Landing {
 
   private constructor(directory: string) {
     this.#directory = directory;
+  }
+
+  /** The landing of a directory, one per process: servers that follow each other, or run beside each other, share its files. */
+  static in(directory: string): Landing | undefined {
+    const landing = LANDINGS.get(directory) ?? Landing.open(directory);
+    if (landing !== undefined) LANDINGS.set(directory, landing);
+    return landing;
   }
 
   /** `undefined` where runners could not open the files, or the directory takes none without a name. */

@@ -21,6 +21,12 @@ function landed(landing: Landing, data = DATA) {
   return tensor;
 }
 
+test('servers of one process share the landing of a directory', () => {
+  const landing = Landing.in(MAILBOX_DIRECTORY);
+  expect(landing).toBeDefined();
+  expect(Landing.in(MAILBOX_DIRECTORY)).toBe(landing);
+});
+
 describe('a tensor that has landed', () => {
   test('is read by a runner where it was lent, and a part of it where that lies', () => {
     const tensor = landed(opened());
