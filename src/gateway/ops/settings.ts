@@ -80,7 +80,9 @@ export const SETTINGS_SCHEMA = z.strictObject({
     ),
   httpPort: port
     .default(8002)
-    .describe('HTTP port: `/metrics`, `/livez`, `/readyz`, and the REST API under `/v2`; 0 picks a free port.'),
+    .describe(
+      'HTTP port: `/metrics`, `/livez`, `/readyz`, the REST API under `/v2`, and texts under `/v1`; 0 picks a free port.',
+    ),
   transport: z
     .enum(['h2', 'grpc-js'])
     .default('h2')

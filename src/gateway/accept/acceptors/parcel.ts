@@ -1,9 +1,9 @@
 /**
  * Records on their way from one thread to another: all records of one turn of the event loop go as one message.
  *
- * A parcel is an ArrayBuffer that changes hands, so nothing is shared and nothing has to be given back: who gets it takes views
- * of it. Measured beside a ring in shared memory with a bell (docs/performance.md), it costs no more, and saves a copy. Large
- * messages are buffers of their own, which change hands beside it.
+ * A parcel is a transferred ArrayBuffer, so nothing is shared and nothing has to be given back: its receiver takes views. It costs
+ * no more than a ring buffer in shared memory (docs/performance.md), and saves a copy. Large messages are transferred as buffers
+ * of their own beside it.
  */
 
 /** A parcel as it is posted: its records, and the large messages that records refer to by number. */
