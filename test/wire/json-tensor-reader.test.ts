@@ -1,9 +1,11 @@
+import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { JsonSpan } from '../../src/wire/json-bytes.ts';
 import { jsonToRaw } from '../../src/wire/json-tensor.ts';
 import { JsonTensorReader } from '../../src/wire/json-tensor-reader.ts';
 import { DATATYPE_BYTES, type Datatype, type Shape } from '../../src/wire/tensor.ts';
+import { output } from '../support/run-program.ts';
 
 /** Reads `text` with something before and behind it, in steps of `step` bytes. */
 function read(text: string, datatype: Datatype, shape: Shape, step = Number.MAX_SAFE_INTEGER): Uint8Array {
@@ -169,19 +171,25 @@ describe('elements in JSON', () => {
     expect(() => read(`${'['.repeat(100)}${']'.repeat(100)}`, 'FP32', [0])).toThrow('at most 64 nested arrays');
   });
 
-  test('for an image, 150,528 floats, take at most 40 ms of CPU time', () => {
-    const count = 150_528;
-    const text = `[${Array.from({ length: count }, (_, index) => Math.fround(Math.sin(index)))}]`;
-    const bytes = Buffer.from(text);
-    const cpu = (work: () => void): number => {
-      work();
-      const begun = process.cpuUsage();
-      for (let time = 0; time < 5; time += 1) work();
-      const { user, system } = process.cpuUsage(begun);
-      return (user + system) / 5_000;
-    };
-    const ours = cpu(() => new JsonTensorReader(bytes, new JsonSpan(0, bytes.length), 'FP32', [count]).advance(1e9));
-    // Some 6 ms; the bound leaves room for machines that are six times as slow.
-    expect(ours).toBeLessThan(40);
+  test('for an image, 150,528 floats, take at most 40 ms of CPU time', async () => {
+    // In a process as the server is one: the modules of a test reach each other through getters, which takes several times as long.
+    const ms = await output(process.execPath, ['--input-type=module', '--eval', READ_IMAGE], { cwd: ROOT });
+    // From 6 to 20 ms, by the machine.
+    expect(Number(ms)).toBeLessThan(40);
   });
 });
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+const READ_IMAGE = `
+  import { JsonSpan } from './src/wire/json-bytes.ts';
+  import { JsonTensorReader } from './src/wire/json-tensor-reader.ts';
+  const count = 150_528;
+  const bytes = Buffer.from('[' + Array.from({ length: count }, (_, index) => Math.fround(Math.sin(index))) + ']');
+  const read = () => new JsonTensorReader(bytes, new JsonSpan(0, bytes.length), 'FP32', [count]).advance(1e9);
+  read();
+  const begun = process.cpuUsage();
+  for (let time = 0; time < 5; time += 1) read();
+  const { user, system } = process.cpuUsage(begun);
+  console.log((user + system) / 5_000);
+`;
