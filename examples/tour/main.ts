@@ -1,5 +1,5 @@
 /**
- * `npm run tour [-- FOLDER]`: the pictures of docs/tour.md, taken from a real server. Three models serve, callers ask them at random
+ * `npm run tour [-- FOLDER]`: pictures of the page at `/`, taken from a real server. Three models serve, callers ask them at random
  * times; then a version is rolled out, more callers come than fit, a process is killed, and a file is broken. It takes three
  * minutes and needs Chromium.
  */
