@@ -59,7 +59,7 @@ export async function openData(
   }
   const classes = output === undefined ? undefined : { ...output, names: namesOf(output, metadataLabels, undefined) };
   if (given === undefined || calibration === undefined) {
-    return { calibration, judged: await makeUpData(base), kind: 'made-up', classes };
+    return { calibration, judged: await makeUpData(base, '--calibrate or --evaluate'), kind: 'made-up', classes };
   }
   const heldOut = rest(given, rows);
   if (heldOut.count < MIN_HELD_OUT) return { calibration, judged: calibration, kind: 'calibration', classes };

@@ -14,13 +14,10 @@ export interface RunnableModel {
 }
 
 /**
- * @param options that give data instead
+ * @param options of the command that give data instead, for the error
  * @throws DataError where the model takes no made-up values
  */
-export async function makeUpData(
-  { signature, runRows }: RunnableModel,
-  options = '--calibrate or --evaluate',
-): Promise<Dataset> {
+export async function makeUpData({ signature, runRows }: RunnableModel, options: string): Promise<Dataset> {
   const found = await findProbeShape(runRows, signature.inputs, PROBE_RANGES);
   if (found.kind !== 'shape') {
     throw new DataError(`the model takes no made-up values (${found.reason}): give data with ${options}`);

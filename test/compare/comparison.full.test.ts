@@ -41,7 +41,7 @@ function comparisonOf(
 describe('a comparison', () => {
   test('between a base and its int8 version is a report that its schema accepts', async () => {
     const { base, target, environment, onnx } = await openBase();
-    const data = await makeUpData(base);
+    const data = await makeUpData(base, '--calibrate');
     const calibrated: number[] = [];
     const signal = new AbortController().signal;
     const progress = (done: number): void => void calibrated.push(done);
@@ -68,7 +68,7 @@ describe('a comparison', () => {
 
   test('with a model that is quantized dynamically says why its rows depend on each other, and what to do', async () => {
     const { base, target, environment } = await openBase(dynamicallyQuantizedModel());
-    const data = await makeUpData(base);
+    const data = await makeUpData(base, '--calibrate');
     const comparison = comparisonOf({ target, contenders: [base], data, limits: {} }, environment);
     const report = await compare(comparison, new AbortController().signal, () => {});
     expect(report.base.rowIndependence).toMatchObject({
@@ -82,7 +82,7 @@ describe('a comparison', () => {
   test('that is interrupted ends with the reason of its signal', async () => {
     const { base, target, environment } = await openBase();
     const abort = new AbortController();
-    const data = await makeUpData(base);
+    const data = await makeUpData(base, '--calibrate');
     const comparison = comparisonOf({ target, contenders: [base], data, limits: {} }, environment);
     const comparing = compare(comparison, abort.signal, (phase) => {
       if (phase === 'measuring speed') abort.abort(new Error('interrupted'));
