@@ -1,6 +1,6 @@
 /** Who the server is over TLS, and whom it lets in. Files that change are read again, without a restart. */
 
-import { constants } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, type TlsOptions } from 'node:tls';
 
@@ -102,6 +102,9 @@ async function readContext(
     readText(privateKey),
     clientAuthorities === undefined ? undefined : readText(clientAuthorities),
   ]);
+  requireCertificates(certificate, cert);
+  if (!key.includes('PRIVATE KEY-----')) throw new Error(`${privateKey} holds no private key: expected PEM`);
+  if (clientAuthorities !== undefined && ca !== undefined) requireCertificates(clientAuthorities, ca);
   const context: SecureContextOptions = {
     cert,
     key,
@@ -119,6 +122,22 @@ async function readContext(
     });
   }
   return context;
+}
+
+/**
+ * TLS-1: a file that is empty, or half written, makes no identity. Node would serve without a certificate, or accept the clients of
+ *     every public authority.
+ */
+function requireCertificates(file: string, pem: string): void {
+  const blocks = pem.split(/(?=-----BEGIN )/).filter((text) => text.startsWith('-----BEGIN '));
+  if (blocks.length === 0) throw new Error(`${file} holds no certificate: expected PEM`);
+  for (const block of blocks) {
+    try {
+      new X509Certificate(block);
+    } catch (cause) {
+      throw new Error(`${file} holds a certificate that cannot be read: ${(cause as Error).message}`, { cause });
+    }
+  }
 }
 
 function readUtf8(file: string): Promise<string> {

@@ -226,4 +226,27 @@ describe.skipIf(!canMake)('TLS', () => {
       'do not make a TLS identity',
     );
   });
+
+  test.each(['certificate', 'privateKey', 'clientAuthorities'] as const)(
+    'TLS-1: a %s that is empty, or written in part, is refused by name',
+    async (wrong) => {
+      const files = { ...server, clientAuthorities: root.certificate };
+      const whole = fs.readFileSync(files[wrong], 'utf8');
+      const file = path.join(directory, 'partial.pem');
+      for (const length of [0, 1, 20, whole.length >> 1, whole.length - 10]) {
+        fs.writeFileSync(file, whole.slice(0, length));
+        await expect(TlsIdentity.load({ ...files, [wrong]: file }), `${length} characters`).rejects.toThrow(file);
+      }
+    },
+  );
+
+  test('TLS-1: a second certificate that is written in part is refused', async () => {
+    const file = path.join(directory, 'chain.pem');
+    const [own, authority] = [server, root].map(({ certificate }) => fs.readFileSync(certificate, 'utf8'));
+    fs.writeFileSync(file, `${own}${authority}`);
+    await expect(TlsIdentity.load({ ...server, certificate: file, clientAuthorities: file })).resolves.toBeDefined();
+    fs.writeFileSync(file, `${own}${authority?.slice(0, 100)}`);
+    await expect(TlsIdentity.load({ ...server, certificate: file })).rejects.toThrow(file);
+    await expect(TlsIdentity.load({ ...server, clientAuthorities: file })).rejects.toThrow(file);
+  });
 });
