@@ -136,11 +136,15 @@ class Bench {
     await turn();
   }
 
-  /** Ends every run, and those that follow, until nothing is in flight. */
+  /** Ends every run, and those that follow, until nothing is in flight and the scheduler holds no request. */
   async settle(outcomeOf: (run: FakeRun) => RunOutcome = accumulate): Promise<void> {
     await turn();
-    for (let [run] = this.executor.inFlight; run !== undefined; [run] = this.executor.inFlight) {
-      await this.end(run, outcomeOf(run));
+    for (;;) {
+      const [run] = this.executor.inFlight;
+      if (run !== undefined) await this.end(run, outcomeOf(run));
+      // Nothing runs, yet a request waits: the short hold of its batch.
+      else if (this.scheduler.queuedRequests > 0) await pass(1);
+      else return;
     }
   }
 
