@@ -496,7 +496,27 @@ const ROOMS: readonly Room[] = [
       'gateway/transport.ts',
     ],
   },
-  { room: 'embed/', sees: ['gateway/repository/', 'gateway/ops/', 'gateway/main.ts'], doors: [] },
+  {
+    room: 'embed/',
+    sees: ['gateway/repository/', 'gateway/ops/', 'gateway/main.ts'],
+    doors: ['server-start.ts'],
+  },
+  {
+    room: 'testing/',
+    sees: [
+      'wire/',
+      'client/',
+      'gateway/errors.ts',
+      'gateway/repository/',
+      'gateway/ops/',
+      'gateway/accept/',
+      'gateway/admit/',
+      'gateway/batch/',
+      'gateway/models/',
+      'embed/',
+    ],
+    doors: [],
+  },
   {
     room: 'compress/',
     sees: [
@@ -785,7 +805,7 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
     pattern: /\bprocess\.env\b/,
     files: [
       'cli/main.ts',
-      'embed/embedded-server.ts',
+      'embed/server-start.ts',
       'cli/serve.ts',
       'cli/stop-signals.ts',
       'cli/trial-server.ts',

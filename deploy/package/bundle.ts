@@ -14,6 +14,7 @@ const ENTRIES = [
   'client/inference-client',
   'gateway/acceptor-thread',
   'embed/embedded-server',
+  'testing/test-server',
   'worker/instance-thread',
   'worker/runner',
 ] as const;

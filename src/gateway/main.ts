@@ -35,7 +35,9 @@ import { LoadMeter } from './models/load-meter.ts';
 import { MessageLimits } from './models/message-limits.ts';
 import { planDefaults } from './models/model-plan.ts';
 import { ModelTable } from './models/model-table.ts';
+import type { ModelPlan } from './models/planned-version.ts';
 import { Readiness } from './models/readiness.ts';
+import type { Servable } from './models/servable.ts';
 import type { CapacityFinding } from './ops/capacity.ts';
 import { reportMachine } from './ops/diagnosis/start-notices.ts';
 import { type DrainPhases, drain } from './ops/drain.ts';
@@ -62,6 +64,8 @@ export interface ProcessContext {
   readonly capacity?: readonly CapacityFinding[];
   /** The settings that some source names, for explanations. */
   readonly given?: GivenSettings;
+  /** Serves a version in place of its files, where it returns one: fake models of tests. */
+  readonly standIn?: (plan: ModelPlan) => Servable | undefined;
 }
 
 export interface Server {
@@ -99,7 +103,7 @@ export async function startServer(settings: Settings, context: ProcessContext): 
 
 async function startParts(
   settings: Settings,
-  { env, version, capacity = [], given = new Map() }: ProcessContext,
+  { env, version, capacity = [], given = new Map(), standIn }: ProcessContext,
   parts: StartedParts,
 ): Promise<Server> {
   const { listen, listenAdmin } = await chooseTransport(settings);
@@ -131,10 +135,11 @@ async function startParts(
     () => new Shadows(models, admission),
     (each) => each.end(),
   );
+  const create = servableFactory(runners, devices, { models, admission });
   const lifecycle = await parts.start(
     'lifecycle of models',
     () =>
-      new ModelLifecycle(models, servableFactory(runners, devices, { models, admission }), {
+      new ModelLifecycle(models, (plan) => standIn?.(plan) ?? create(plan), {
         repository: settings.modelRepository,
         mode: settings.modelControlMode,
         initial: settings.loadModel,

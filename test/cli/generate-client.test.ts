@@ -2,6 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type Server, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
+import { tensor as newTensor } from '../../src/client/tensor.ts';
+import { createTestServer, fakeModel } from '../../src/testing/test-server.ts';
 import { type Message, startFakeServer, toEcho } from '../client/fake-server.ts';
 import { runProgram } from '../support/run-program.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -209,6 +211,18 @@ describe('tensorgate client generate', () => {
       stderr: expect.stringContaining('no nope (NOT_FOUND)'),
     });
     expect(fs.readdirSync(directory)).toEqual([]);
+  });
+
+  test('the classes of an output of tensorgate are a union', async () => {
+    const judge = fakeModel({
+      inputs: { x: { datatype: 'FP32', shape: [1] } },
+      outputs: { scores: { datatype: 'FP32', shape: [2], labels: ['cat', 'dog'] } },
+      run: () => ({ scores: newTensor.fp32([1, 0], [2]) }),
+    });
+    await using tensorgate = await createTestServer({ models: { judge } });
+    const out = path.join(temporaryDirectory(), 'models.ts');
+    expect(await generate(tensorgate.address, out)).toMatchObject({ code: 0 });
+    expect(fs.readFileSync(out, 'utf8')).toContain(`readonly scores: 'cat' | 'dog';`);
   });
 
   test('a server without an index wants the names of the models', async () => {

@@ -171,6 +171,35 @@ describe.skipIf(!hasRegistry)('tensorgate is installed from nothing but an npm r
     INSTALL_MS,
   );
 
+  test(
+    'in a project, tests of callers get types under nodenext and fake models that answer',
+    async () => {
+      const env = environment(await installNode(NODES[1]));
+      const project = path.join(folder, 'project-24');
+      const program = `import { InferenceClient, tensor } from 'tensorgate/client';
+        import { createTestServer, fakeModel } from 'tensorgate/testing';
+        const double = fakeModel({
+          inputs: { x: { datatype: 'FP32', shape: [2] } },
+          outputs: { y: { datatype: 'FP32', shape: [2] } },
+          run: ({ x }) => ({ y: tensor.fp32(x.data.map((value) => 2 * value), x.shape) }),
+        });
+        await using server = await createTestServer({ models: { double } });
+        await using client = new InferenceClient(server.address, { deadlineMs: 20_000 });
+        const { outputs } = await client.infer('double', { x: tensor.fp32([1, 2], [2]) });
+        console.log(String(outputs.get('y')?.data));`;
+      fs.writeFileSync(path.join(project, 'fake.mts'), program);
+      const compilerOptions = {
+        ...{ module: 'nodenext', target: 'es2022', lib: ['es2022', 'esnext.disposable'], strict: true, noEmit: true },
+        ...{ types: ['node'], typeRoots: [path.join(ROOT, 'node_modules/@types')] },
+      };
+      fs.writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['fake.mts'] }));
+      const tsc = path.join(ROOT, 'node_modules/.bin/tsc');
+      expect(await run([tsc, '-p', project], project, env)).toMatchObject({ code: 0, stdout: '' });
+      expect(await run(['node', 'fake.mts'], project, env)).toMatchObject({ code: 0, stdout: '2,4\n' });
+    },
+    INSTALL_MS,
+  );
+
   test('the package holds ONNX Runtime for Linux, and none of its packages fetches anything when it is installed', () => {
     const [project] = fs.readdirSync(folder).filter((name) => name.startsWith('project-2'));
     const root = path.join(folder, project ?? '', 'node_modules');

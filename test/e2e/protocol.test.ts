@@ -125,6 +125,8 @@ describe('server and models', () => {
       dynamic_batching: { preferred_batch_size: [8], max_queue_delay_microseconds: '0' },
     });
     expect(config.parameters.batching.string_value).toBe('on (axis 0, max 8 rows, delay 0 us)');
+    expect(Object.keys(config.parameters)).toContain('labels.sum');
+    expect(Object.keys(config.parameters)).not.toContain('labels.difference');
   });
 
   test('ModelConfig of a model that does not batch has whole shapes, and says why', async () => {

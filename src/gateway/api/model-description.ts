@@ -60,9 +60,8 @@ export function configOf(model: Servable): ModelConfigMessage {
       : { sequence_batching: sequenceBatching(config.sequence_batching, config.tensorgate.max_sequences) }),
     ...(config.response_cache === undefined ? {} : { response_cache: config.response_cache }),
     parameters: {
-      ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
+      ...parametersOf(model),
       batching: { string_value: describeBatching(signature, config) },
-      ...requestRows(signature),
       execution_provider: { string_value: model.placements[0]?.provider ?? '' },
     },
   };
@@ -74,10 +73,9 @@ function fileOf({ platform, config }: Servable): Pick<ModelConfigMessage, 'backe
   return { backend: 'onnxruntime', default_model_filename: config.default_model_filename };
 }
 
-function ensembleOf(
-  { ref, platform, config, ready: { signature } }: Servable,
-  scheduling: NonNullable<ModelConfig['ensemble_scheduling']>,
-): ModelConfigMessage {
+function ensembleOf(model: Servable, scheduling: NonNullable<ModelConfig['ensemble_scheduling']>): ModelConfigMessage {
+  const { ref, platform, config } = model;
+  const { signature } = model.ready;
   return {
     name: ref.name,
     platform,
@@ -97,17 +95,27 @@ function ensembleOf(
         output_map: Object.fromEntries(step.output_map),
       })),
     },
-    parameters: {
-      ...Object.fromEntries(Object.entries(config.parameters).map(([key, value]) => [key, { string_value: value }])),
-      ...requestRows(signature),
-    },
+    parameters: parametersOf(model),
   };
 }
 
-/** Most rows of a request. `max_batch_size` is less where larger requests are split. */
-function requestRows({ batching }: ModelSignature): ModelConfigMessage['parameters'] & object {
-  if (batching.kind === 'off' || batching.requestRows === undefined) return {};
-  return { max_request_rows: { string_value: String(batching.requestRows) } };
+/** More classes than a client wants to have as types. */
+const MAX_LABELS = 2_000;
+
+/** The parameters of the configuration, and those by which clients learn facts that the message has no field for. */
+function parametersOf({ config, ready: { signature } }: Servable): ModelConfigMessage['parameters'] & object {
+  const { batching, outputs } = signature;
+  const facts = new Map(Object.entries(config.parameters));
+  // `max_batch_size` is less where larger requests are split.
+  if (batching.kind === 'on' && batching.requestRows !== undefined) {
+    facts.set('max_request_rows', String(batching.requestRows));
+  }
+  for (const { name, labels } of outputs) {
+    if (labels.length > 0 && labels.length <= MAX_LABELS) facts.set(`labels.${name}`, JSON.stringify(labels));
+  }
+  const versions = Object.keys(config.tensorgate.labels);
+  if (versions.length > 0) facts.set('version_labels', JSON.stringify(versions));
+  return Object.fromEntries([...facts].map(([key, value]) => [key, { string_value: value }]));
 }
 
 function tensorOf(

@@ -26,8 +26,8 @@ const MOST = {
 export const SESSION_PARAMETERS: readonly string[] = Object.keys(MOST);
 
 const OWN_ENTRY = /^(session|ep)\./;
-/** Parameters that ModelConfig reports, and that clients which load a model with it send back. */
-const REPORTED: readonly string[] = ['batching', 'execution_provider', 'max_request_rows'];
+/** Parameters that ModelConfig reports, and that clients which load a model with it send back. `description` is only for people. */
+const REPORTED = /^(batching|execution_provider|max_request_rows|version_labels|description|labels\..+)$/;
 
 const FLAG = /^[01]$/;
 const COUNT = /^\d{1,9}$/;
@@ -66,7 +66,7 @@ export const CLIENT_ENTRY_NAMES: readonly string[] = [...CLIENT_ENTRIES.keys()];
 
 /** Whether a parameter has an effect: ONNX Runtime's binding drops unknown ones without an error. */
 export function isKnownParameter(key: string): boolean {
-  return SESSION_PARAMETERS.includes(key) || OWN_ENTRY.test(key) || REPORTED.includes(key);
+  return SESSION_PARAMETERS.includes(key) || OWN_ENTRY.test(key) || REPORTED.test(key);
 }
 
 export function parameterProblem(key: string, value: string): string | undefined {
