@@ -155,7 +155,7 @@ describe('an injected fault', () => {
     await client.infer('greet', { name: tensor.bytes(['Ada'], [1]) });
   });
 
-  test('of overload forbids nothing: a caller that retries is answered once it has met its calls', async () => {
+  test('that refuses for overload ends after its calls, so that a caller that retries is answered', async () => {
     server.inject('double', { kind: 'overload', pushbackMs: 10, calls: 2 });
     expect(await failureOf(callDouble())).toMatchObject({ status: 'RESOURCE_EXHAUSTED', reason: 'overloaded' });
     await using retrying = new InferenceClient(server.address, { deadlineMs: CALL_MS, retry: true });
