@@ -165,7 +165,9 @@ const ROOMS: readonly Room[] = [
     sees: ['wire/', 'onnx/', 'worker/'],
     doors: [
       'arithmetic.ts',
+      'config/code-schema.ts',
       'config/config-file.ts',
+      'config/data-types.ts',
       'config/model-config.ts',
       'config/session-options.ts',
       'config/step-schema.ts',

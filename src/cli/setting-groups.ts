@@ -24,6 +24,7 @@ const GROUPS: ReadonlyMap<string, readonly Key[]> = new Map<string, readonly Key
       'maxLoadedModels',
       'modelMemoryBytes',
       'allowModelUpload',
+      'allowCodeModels',
       'stateDirectory',
       'strictReadiness',
     ],

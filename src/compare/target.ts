@@ -72,4 +72,5 @@ const DEFAULTS: PlanDefaults = {
   maxRunMs: 600_000,
   maxOutputBytes: ANY_OUTPUT_BYTES,
   cores: 1,
+  allowsCode: false,
 };

@@ -33,6 +33,8 @@ export const REASONS = {
   invalid_request: 'INVALID_ARGUMENT',
   /** The model refused the values of this request (an index out of range, say). */
   invalid_data: 'INVALID_ARGUMENT',
+  /** The code of the model threw, or its outputs are not those that it declares. */
+  model_failed: 'INTERNAL',
   /** No such model, or no such version of it. */
   model_not_found: 'NOT_FOUND',
   /** No such shared-memory region: none can be registered. */

@@ -21,6 +21,7 @@ export const FAILURES = [
   'out_of_memory',
   'no_room',
   'failed',
+  'threw',
 ] as const satisfies readonly ReportedOutcome['kind'][];
 
 /** Bytes that are no frame, or one that does not fit the session. */

@@ -29,6 +29,8 @@ export type RunOutcome<Answer = RunAnswer> =
   | ({ readonly kind: 'ok' } & Answer)
   /** The model refused the values of at least one row. */
   | { readonly kind: 'refused'; readonly message: string }
+  /** The code of the model threw, or gave outputs that it does not declare; `message` is for the caller. */
+  | { readonly kind: 'threw'; readonly message: string }
   /** The outputs have more bytes than the run allows; `message` names their sizes. */
   | { readonly kind: 'outputs_too_large'; readonly message: string }
   /** The mailbox has no room for tensors of so many bytes. */
@@ -63,4 +65,4 @@ export type RunOutcome<Answer = RunAnswer> =
 /** Outcomes that a runner reports of its own run. */
 export type ReportedOutcome = Extract<RunOutcome<PlacedAnswer>, { readonly kind: ReportedKind }>;
 
-type ReportedKind = 'ok' | 'refused' | 'outputs_too_large' | 'out_of_memory' | 'no_room' | 'failed';
+type ReportedKind = 'ok' | 'refused' | 'threw' | 'outputs_too_large' | 'out_of_memory' | 'no_room' | 'failed';

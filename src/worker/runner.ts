@@ -13,7 +13,7 @@ import { extname } from 'node:path';
 import { Piscina } from 'piscina';
 import { optimizeEarly } from '../early-optimization.ts';
 import { messageOf } from '../error-message.ts';
-import type { FromRunner, InstanceSpec, LoadedInstance, ToRunner } from './protocol.ts';
+import type { FromRunner, InstanceSpec, LoadedInstance, SessionSpec, ToRunner } from './protocol.ts';
 
 // `.ts` in a checkout, `.js` in the package.
 const THREAD_MODULE = new URL(`./instance-thread${extname(import.meta.url)}`, import.meta.url).href;
@@ -49,6 +49,7 @@ async function load(instance: number, spec: InstanceSpec): Promise<void> {
     maxThreads: 1,
     idleTimeout: Number.POSITIVE_INFINITY,
     recordTiming: false,
+    ...heapLimits(spec.session),
   });
   // A thread whose module cannot be loaded never settles its tasks; this is the only sign of it.
   pool.on('error', (error: Error) => send({ kind: 'load-failed', instance, message: error.message }));
@@ -64,6 +65,11 @@ async function load(instance: number, spec: InstanceSpec): Promise<void> {
     send({ kind: 'load-failed', instance, message: messageOf(error) });
     await pool.close();
   }
+}
+
+/** A module of a user that takes more heap ends its thread, and with it this process. */
+function heapLimits({ step }: SessionSpec): { resourceLimits?: { maxOldGenerationSizeMb: number } } {
+  return step?.kind === 'javascript' ? { resourceLimits: { maxOldGenerationSizeMb: step.maxHeapMb } } : {};
 }
 
 async function unload(instance: number): Promise<void> {

@@ -91,19 +91,21 @@ export async function unload(): Promise<void> {
 
 /** Libraries of a step are loaded only where it is used. */
 function openStep({ step, modelPath }: StepSpec): Promise<Step> {
-  return OPENERS[step.kind](path.dirname(modelPath), step as never);
+  return OPENERS[step.kind](modelPath, step as never);
 }
 
 const OPENERS: {
   readonly [Kind in StepOptions['kind']]: (
-    directory: string,
+    modelPath: string,
     options: Extract<StepOptions, { kind: Kind }>,
   ) => Promise<Step>;
 } = {
-  tokenizer: async (directory, options) =>
-    (await import('./steps/tokenizer.ts')).TokenizerStep.open(directory, options),
+  tokenizer: async (modelPath, options) =>
+    (await import('./steps/tokenizer.ts')).TokenizerStep.open(path.dirname(modelPath), options),
   pooling: async (_, options) => new (await import('./steps/pooling.ts')).PoolingStep(options),
   labels: async (_, options) => new (await import('./steps/labels.ts')).LabelsStep(options),
+  javascript: async (modelPath, options) =>
+    (await import('./steps/javascript.ts')).JavascriptStep.open(modelPath, options),
 };
 
 function inputOf(place: TensorPlace | undefined, name: string): StepInput {

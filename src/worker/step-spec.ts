@@ -1,4 +1,6 @@
-/** Steps: pre- and post-processing that a runner does without ONNX Runtime. A closed set: each has its options. */
+/** Steps: work that a runner does without ONNX Runtime. A closed set: each has its options. The code of a user is one of them. */
+
+import type { SessionTensor } from './protocol.ts';
 
 /** From texts to token ids. */
 export interface TokenizerOptions {
@@ -42,4 +44,19 @@ export interface LabelsOptions {
   readonly topK?: number | undefined;
 }
 
-export type StepOptions = TokenizerOptions | PoolingOptions | LabelsOptions;
+/** A module of the user, which answers rows. */
+export interface JavascriptOptions {
+  readonly kind: 'javascript';
+  /** As the configuration declares them, with a batch axis where there is one. */
+  readonly inputs: readonly SessionTensor[];
+  readonly outputs: readonly SessionTensor[];
+  /** Whether the first axis of each tensor is the batch axis. */
+  readonly isBatched: boolean;
+  /** Requests get any number of answers. */
+  readonly isDecoupled: boolean;
+  readonly parameters: Readonly<Record<string, string>>;
+  /** Most MiB of its heap; typed arrays lie outside of it. */
+  readonly maxHeapMb: number;
+}
+
+export type StepOptions = TokenizerOptions | PoolingOptions | LabelsOptions | JavascriptOptions;

@@ -36,7 +36,7 @@ describe('the bundle of the program', () => {
 
   test('has the entries of the package, and finds its files from one folder deep', () => {
     const entries = Object.values(packageJson.exports).flatMap((each) =>
-      typeof each === 'string' ? [] : each.default,
+      typeof each !== 'string' && 'default' in each ? each.default : [],
     );
     for (const entry of [...entries, './dist/cli/main.js', './dist/worker/runner.js']) {
       expect(files).toContain(path.relative('dist', entry));

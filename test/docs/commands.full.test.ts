@@ -42,6 +42,7 @@ const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve exported\.onnx$/, needs: 'a model that the reader has exported' },
   { commands: /^npx tensorgate serve minilm$/, needs: 'a folder that the reader has exported' },
   { commands: /^curl -s \S+\/(v2\/models\/minilm|v1)\//, runs: 'test/e2e/text-endpoints.full.test.ts' },
+  { commands: /--allow-code-models$|\/v2\/models\/word_count\/infer/, runs: 'test/e2e/code-models.full.test.ts' },
   { commands: /^npx tensorgate bench\b/, runs: 'test/cli/bench/bench-server.full.test.ts' },
   { commands: /^npx tensorgate client generate\b/, runs: 'test/cli/generate-client.test.ts' },
   { commands: /^npm i \.\/tensorgate-client/, runs: 'test/deploy/client-package.test.ts' },

@@ -12,6 +12,7 @@ export function patientDefaults(fields: Partial<PlanDefaults> = {}): PlanDefault
     maxRunMs: PATIENCE_MS,
     maxOutputBytes: 64 * 2 ** 20,
     cores: 1,
+    allowsCode: false,
     ...fields,
   };
 }

@@ -11,9 +11,10 @@ import type {
 } from '../accept/messages.ts';
 import type { BatchSum, DurationSum } from '../models/model-statistics.ts';
 import type { Servable } from '../models/servable.ts';
+import { dataTypeOf } from '../repository/config/data-types.ts';
 import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from '../repository/config/model-config.ts';
 import { describeBatching } from '../repository/signature/batching-description.ts';
-import { dataTypeOf, type ModelSignature } from '../repository/signature/model-signature.ts';
+import type { ModelSignature } from '../repository/signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow } from '../repository/signature/row-axis.ts';
 
 /** @param versions the READY ones. */

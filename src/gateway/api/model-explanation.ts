@@ -16,7 +16,7 @@ import type { ModelTable } from '../models/model-table.ts';
 import type { Servable, ServingEvidence } from '../models/servable.ts';
 import { SETTINGS } from '../ops/setting-description.ts';
 import { DEFAULT_MAX_QUEUE_SIZE } from '../repository/config/model-config.ts';
-import { stepFileOf, stepOf } from '../repository/config/step-schema.ts';
+import { stepFilesOf, stepOf } from '../repository/config/step-schema.ts';
 import type { ModelSignature, OutputSpec } from '../repository/signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow } from '../repository/signature/row-axis.ts';
 import { decidingSettings, type ServerSettings } from './deciding-settings.ts';
@@ -78,7 +78,7 @@ export function explainModel(model: Servable, server: ExplainedServer): ModelExp
 /** Some steps only have a folder. */
 function hasFile({ config }: Servable): boolean {
   const step = stepOf(config);
-  return step === undefined || stepFileOf(step) !== undefined;
+  return step === undefined || stepFilesOf(step).length > 0;
 }
 
 /** Known only of a version that is READY. */

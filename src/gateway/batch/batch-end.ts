@@ -18,7 +18,16 @@ import { type Batch, type OutputAxes, scatter } from './batch.ts';
 import { byteLengthOf, sizeOf } from './output-limit.ts';
 import type { Prepared } from './prepared-batches.ts';
 import type { OutputTensor } from './queued-request.ts';
-import { breakerOpen, killedTwice, noRoom, outOfMemory, outputsTooLarge, overran, refused } from './refusals.ts';
+import {
+  breakerOpen,
+  killedTwice,
+  modelFailed,
+  noRoom,
+  outOfMemory,
+  outputsTooLarge,
+  overran,
+  refused,
+} from './refusals.ts';
 import { answer, fail, failAll } from './settlement.ts';
 
 export interface BatchEndOptions {
@@ -40,6 +49,8 @@ export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOpt
       return [];
     case 'refused':
       return blame(batch, refused(outcome.message));
+    case 'threw':
+      return blame(batch, modelFailed(outcome.message));
     case 'no_room':
       return blame(batch, noRoom(outcome));
     case 'outputs_too_large':
@@ -72,6 +83,7 @@ export function labelOf({ kind }: RunOutcome): OutcomeLabel {
       return 'failed';
     case 'outputs_too_large':
     case 'out_of_memory':
+    case 'threw':
       return 'refused';
     default:
       return kind;

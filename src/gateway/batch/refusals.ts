@@ -77,6 +77,10 @@ export function refused(message: string): InferError {
   return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
 }
 
+export function modelFailed(message: string): InferError {
+  return new InferError('model_failed', `the code of the model failed: ${message}`);
+}
+
 /** @param sizes of the outputs, as a text */
 export function outputsTooLarge(sizes: string, maxOutputBytes: number): InferError {
   const text = `${sizes}: the outputs of a request may have ${maxOutputBytes} (maxOutputBytes)`;

@@ -10,7 +10,7 @@ import { outputLimit, type Settings, tenantWeights } from '../ops/settings.ts';
 import { parseModelConfig, type ReadConfig, readModelConfig } from '../repository/config/config-file.ts';
 import { type ModelConfig, ModelConfigError } from '../repository/config/model-config.ts';
 import { sessionOptions } from '../repository/config/session-options.ts';
-import { stepFileOf, stepOf } from '../repository/config/step-schema.ts';
+import { stepFilesOf, stepOf } from '../repository/config/step-schema.ts';
 import { chooseVersions, missingVersions } from '../repository/config/version-policy.ts';
 import { statFile } from '../repository/disk.ts';
 import type { ModelFingerprint } from '../repository/fingerprint.ts';
@@ -26,6 +26,8 @@ export interface PlanDefaults extends VersionLimits {
   readonly strictExecutionProviders: boolean;
   /** Cores that this machine lends the server. */
   readonly cores: number;
+  /** Whether models may be code of a user. */
+  readonly allowsCode: boolean;
 }
 
 /** The part of the settings that models may overrule. */
@@ -42,6 +44,7 @@ export function planDefaults(settings: Omit<Settings, 'modelRepository'>): PlanD
     maxMessageBytes: settings.maxMessageBytes,
     maxOutputBytes: outputLimit(settings),
     cores: usableCores(),
+    allowsCode: settings.allowCodeModels,
   };
 }
 
@@ -50,6 +53,8 @@ export interface PlanSource {
   readonly configOverride?: string | undefined;
   /** Fingerprint of the directory, taken before it was read. */
   readonly fingerprint?: ModelFingerprint | undefined;
+  /** The files came with a request. */
+  readonly isUpload?: boolean;
 }
 
 /** Where problems of a configuration are that came with a request. */
@@ -65,7 +70,7 @@ export async function planModel(
   source: PlanSource = {},
 ): Promise<ModelPlan[]> {
   if (folder.problem !== undefined) throw new ModelConfigError(folder.problem);
-  const { configOverride, fingerprint } = source;
+  const { configOverride, fingerprint, isUpload = false } = source;
   const { config, warnings, origins } =
     configOverride === undefined
       ? await readConfig(folder)
@@ -81,11 +86,16 @@ export async function planModel(
     throw new ModelConfigError(`version_policy chooses none of the versions ${folder.versions.join(', ')}`);
   }
   const step = stepOf(config);
+  if (isUpload && step?.kind === 'javascript') {
+    throw new ModelConfigError(
+      'the code of a model is not taken from clients: put it into the model repository (platform tensorgate_javascript)',
+    );
+  }
   const isEnsemble = config.ensemble_scheduling !== undefined;
   const outputs = neededOutputs(config);
   const inputs = config.input.map(({ name }) => name);
   const plan = async (version: string): Promise<ModelPlan> => {
-    const modelPath = path.join(versionFolder(folder, version), fileOf(config));
+    const modelPath = await modelPathOf(versionFolder(folder, version), config, step);
     const { count, threads, reason } =
       step === undefined ? await instanceDefaults(config, modelPath, defaults.cores) : ONE_INSTANCE;
     if (reason !== undefined && !isEnsemble) {
@@ -107,7 +117,7 @@ export async function planModel(
         const strictProviders = config.tensorgate.strict_execution_providers ?? defaults.strictExecutionProviders;
         return { modelPath, providers, strictProviders, deviceId, options, inputs, ...(outputs && { outputs }) };
       }),
-      problem: isEnsemble ? undefined : await fileProblem(step, modelPath),
+      problem: isEnsemble ? undefined : await problemOf(step, modelPath, defaults),
       mailboxDirectory: defaults.mailboxDirectory,
       loadLimitMs: defaults.loadLimitMs,
       maxRunMs: config.tensorgate.max_run_ms ?? defaults.maxRunMs,
@@ -131,16 +141,36 @@ function readConfig({ configPath, madeConfig, directory, name }: ModelFolder): P
 /** A step is cheap beside its model: more instances are configured. */
 const ONE_INSTANCE = { count: 1, threads: 1, reason: undefined };
 
-/** The file of a version, from its folder. */
-function fileOf(config: ModelConfig): string {
-  const step = stepOf(config);
-  return (step && stepFileOf(step)) ?? config.default_model_filename;
+/** A step may have one of several files: the first that is there counts. */
+async function modelPathOf(folder: string, config: ModelConfig, step: StepOptions | undefined): Promise<string> {
+  const [usual = config.default_model_filename, ...others] = step === undefined ? [] : stepFilesOf(step);
+  for (const file of others) {
+    const [first, other] = [path.join(folder, usual), path.join(folder, file)];
+    if (!(await isFile(first)) && (await isFile(other))) return other;
+  }
+  return path.join(folder, usual);
 }
 
-async function fileProblem(step: StepOptions | undefined, modelPath: string): Promise<string | undefined> {
+async function problemOf(
+  step: StepOptions | undefined,
+  modelPath: string,
+  { allowsCode }: Pick<PlanDefaults, 'allowsCode'>,
+): Promise<string | undefined> {
   if (step === undefined) return modelFileProblem(modelPath);
-  if (stepFileOf(step) === undefined || (await statFile(modelPath))?.isFile() === true) return undefined;
-  return `${modelPath} does not exist: a ${step.kind} needs it`;
+  if (step.kind === 'javascript' && !allowsCode) {
+    return 'it is code, which this server does not run: read it, then start the server with --allow-code-models';
+  }
+  const files = stepFilesOf(step);
+  if (files.length === 0 || (await isFile(modelPath))) {
+    return modelPath.endsWith('.ts') && process.features.typescript === false ? NO_TYPESCRIPT : undefined;
+  }
+  return `${path.join(path.dirname(modelPath), files.join(' or '))} does not exist: a model of the kind ${step.kind} needs it`;
+}
+
+const NO_TYPESCRIPT = `this Node.js (${process.version}) does not run TypeScript: write model.mjs, or use Node.js 24`;
+
+async function isFile(file: string): Promise<boolean> {
+  return (await statFile(file))?.isFile() === true;
 }
 
 type InstanceKind = ModelConfig['instance_group'][number]['kind'];

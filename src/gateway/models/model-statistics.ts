@@ -23,6 +23,7 @@ const CAUSE_OF: Partial<Readonly<Record<Reason, FailureCause>>> = {
   draining: 'REJECTED',
   cancelled: 'CANCELED',
   invalid_data: 'BACKEND',
+  model_failed: 'BACKEND',
   runner_lost: 'BACKEND',
   runner_killed_twice: 'BACKEND',
   internal: 'BACKEND',

@@ -8,6 +8,7 @@ import { axisOf, type InferTensors } from '../admit/infer-tensors.ts';
 import { outputAxes } from '../batch/batch.ts';
 import type { InstanceGroup } from '../dispatch/instance-group.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
+import { JAVASCRIPT } from '../repository/config/code-schema.ts';
 import { readGolden } from '../repository/golden.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import type { AxisDoubt } from '../repository/signature/row-axis.ts';
@@ -38,6 +39,9 @@ function doubtOf(batching: Batching): AxisDoubt | undefined {
   return batching.kind === 'on' ? batching.doubt : undefined;
 }
 
+/** It may call other models, or act on the world. */
+const NO_MADE_UP_ROWS = 'the code of a user is not run with made-up rows: max_batch_size decides';
+
 export class ModelTrial {
   readonly #plan: ModelPlan;
   readonly #group: InstanceGroup;
@@ -64,6 +68,7 @@ export class ModelTrial {
 
   /** Looks for made-up rows that the model takes. @throws Error where its runner does not survive them */
   async findShape(signature: ModelSignature): Promise<Found> {
+    if (this.#plan.config.platform === JAVASCRIPT) return { kind: 'none', reason: NO_MADE_UP_ROWS };
     const ranges = signature.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#probeRows(signature), signature.inputs, ranges);
     if (found.kind !== 'crashed') return found;
@@ -116,6 +121,7 @@ export class ModelTrial {
 
   #whyNoRowCheck(batching: Batching): string | undefined {
     if (batching.kind === 'off') return batching.reason;
+    if (this.#plan.config.platform === JAVASCRIPT) return NO_MADE_UP_ROWS;
     if (this.#plan.config.tensorgate.row_independence === 'assume')
       return 'the configuration says tensorgate.row_independence: assume';
     return batching.maxRows === 1 && batching.requestRows === undefined ? 'a batch has one row' : undefined;

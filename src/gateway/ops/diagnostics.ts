@@ -18,7 +18,10 @@ export type SendReason = 'full' | 'preferred' | 'idle' | 'delay' | 'deadline' | 
 export type CacheOutcome = 'hit' | 'joined' | 'miss';
 
 /** The outcome of a run as metrics and traces name it, which distinguish fewer. */
-export type OutcomeLabel = Exclude<RunOutcome['kind'], 'outputs_too_large' | 'out_of_memory' | 'no_room' | 'rejected'>;
+export type OutcomeLabel = Exclude<
+  RunOutcome['kind'],
+  'threw' | 'outputs_too_large' | 'out_of_memory' | 'no_room' | 'rejected'
+>;
 
 /** A model version, or `undefined` for a request whose model was not found: client-chosen names never become labels. */
 export interface ModelRef {

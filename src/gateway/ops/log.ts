@@ -23,6 +23,7 @@ const LEVEL_OF_REASON = {
   invalid_data: 'debug',
   model_not_found: 'debug',
   region_not_found: 'debug',
+  model_failed: 'debug',
   model_not_ready: 'debug',
   load_failed: 'debug',
   control_disabled: 'debug',

@@ -62,6 +62,12 @@ export const SETTINGS_SCHEMA = z.strictObject({
     .describe(
       'Let a client that loads a model send its files. A model is a program: a client that may upload one may run code on this machine.',
     ),
+  allowCodeModels: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Run models that are JavaScript or TypeScript (platform `tensorgate_javascript`). Their code runs with the rights of the server. It is taken only from the model repository, never from clients.',
+    ),
   stateDirectory: directory
     .default('')
     .describe(

@@ -3,10 +3,11 @@
 import { isUtf8 } from 'node:buffer';
 import { BytesTensorError, decodeBytesTensor } from '../../wire/bytes-tensor.ts';
 import { DATATYPE_BYTES, elementCount, type Shape, type TensorSpec } from '../../wire/tensor.ts';
+import { dataTypeOf, datatypeOf } from './config/data-types.ts';
 import { type ModelConfig, ModelConfigError } from './config/model-config.ts';
 import { nameOfWarmUp } from './config/warm-up-name.ts';
 import { FileProblem, type ModelFiles, WARM_UP_DIRECTORY } from './model-files.ts';
-import { dataTypeOf, datatypeOf, type ModelSignature } from './signature/model-signature.ts';
+import type { ModelSignature } from './signature/model-signature.ts';
 import { type ModelTensor, shapeOfRow, shapeOfRows } from './signature/row-axis.ts';
 
 export interface WarmUpInput extends TensorSpec {

@@ -5,7 +5,7 @@ import { type PlanDefaults, planModel } from '../../../src/gateway/models/model-
 import type { ModelPlan } from '../../../src/gateway/models/planned-version.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { ModelConfigError } from '../../../src/gateway/repository/config/model-config.ts';
-import { scanRepository } from '../../../src/gateway/repository/model-repository.ts';
+import { type ModelFolder, scanRepository } from '../../../src/gateway/repository/model-repository.ts';
 import { additionModel, writeModel } from '../../support/onnx-models.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -17,6 +17,7 @@ const DEFAULTS: PlanDefaults = {
   maxRunMs: 60_000,
   maxOutputBytes: 64 * 2 ** 20,
   cores: 4,
+  allowsCode: false,
 };
 
 /** The plan for the model `m` of these versions. */
@@ -136,6 +137,42 @@ describe('instances', () => {
     const config = 'tensorgate: { execution_providers: [tensorrt, cpu], strict_execution_providers: true }';
     const [session] = (await planned([1], config, { cores: 1 }))[0]?.sessions ?? [];
     expect(session).toMatchObject({ providers: ['tensorrt', 'cpu'], strictProviders: true });
+  });
+});
+
+describe('a model that is code', () => {
+  const CODE = `platform: tensorgate_javascript
+input: [{ name: x, data_type: TYPE_FP32, dims: [1] }]
+output: [{ name: y, data_type: TYPE_FP32, dims: [1] }]`;
+
+  async function folderOf(file: string): Promise<ModelFolder> {
+    const repository = temporaryDirectory();
+    fs.mkdirSync(path.join(repository, 'm', '1'), { recursive: true });
+    fs.writeFileSync(path.join(repository, 'm', 'config.yaml'), CODE);
+    fs.writeFileSync(path.join(repository, 'm', '1', file), '');
+    const [folder] = await scanRepository(repository);
+    if (folder === undefined) throw new Error('no folder');
+    return folder;
+  }
+
+  test.each(['model.mjs', 'model.ts'])('is its module, where code is allowed: %s', async (file) => {
+    const [plan] = await planModel(await folderOf(file), { ...DEFAULTS, allowsCode: true });
+    expect(plan?.problem).toBeUndefined();
+    expect(path.basename(plan?.sessions[0]?.modelPath ?? '')).toBe(file);
+  });
+
+  test('has a problem without the flag, or without its module', async () => {
+    const [unflagged] = await planModel(await folderOf('model.mjs'), DEFAULTS);
+    expect(unflagged?.problem).toBe(
+      'it is code, which this server does not run: read it, then start the server with --allow-code-models',
+    );
+    const [empty] = await planModel(await folderOf('model.py'), { ...DEFAULTS, allowsCode: true });
+    expect(empty?.problem).toMatch(/1\/model\.mjs or model\.ts does not exist/);
+  });
+
+  test('is not planned where its files came with a request', async () => {
+    const planning = planModel(await folderOf('model.mjs'), { ...DEFAULTS, allowsCode: true }, { isUpload: true });
+    await expect(planning).rejects.toThrow('the code of a model is not taken from clients');
   });
 });
 

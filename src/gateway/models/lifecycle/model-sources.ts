@@ -62,7 +62,11 @@ export class ModelSources {
   /** @throws ModelConfigError with the reason why no version can be tried */
   async plan({ folder, config, upload }: Source): Promise<IdentifiedPlan[]> {
     const fingerprint = await fingerprintModel(folder.directory);
-    const plans = await planModel(folder, this.#defaults, { configOverride: config, fingerprint });
+    const plans = await planModel(folder, this.#defaults, {
+      configOverride: config,
+      fingerprint,
+      isUpload: upload !== undefined,
+    });
     // An upload always differs from the loaded versions.
     const from = JSON.stringify([config, upload?.folder.directory]);
     return plans.map((plan) => ({

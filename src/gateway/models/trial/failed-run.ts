@@ -7,6 +7,7 @@ import { outOfMemory } from '../../batch/refusals.ts';
 export function reasonOf(outcome: RunOutcome<never>): string {
   switch (outcome.kind) {
     case 'refused':
+    case 'threw':
     case 'no_room':
       return outcome.message;
     case 'outputs_too_large':

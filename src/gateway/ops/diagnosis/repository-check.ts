@@ -57,6 +57,7 @@ const DEFAULTS: PlanDefaults = {
   maxRunMs: 600_000,
   maxOutputBytes: ANY_OUTPUT_BYTES,
   cores: 1,
+  allowsCode: true,
 };
 
 /**

@@ -8,6 +8,7 @@ const KINDS = {
   limit_exceeded: 'caller',
   invalid_request: 'caller',
   invalid_data: 'caller',
+  model_failed: 'failed',
   model_not_found: 'caller',
   region_not_found: 'caller',
   model_not_ready: 'refused',

@@ -6,6 +6,7 @@
 
 import { suggestion } from '../../../suggestion.ts';
 import { elementCount } from '../../../wire/tensor.ts';
+import { JAVASCRIPT } from './code-schema.ts';
 import { isFilled, isText, type Remark, type Remarks, type Sink } from './config-remark.ts';
 import type { ModelConfig } from './model-config.ts';
 import { checkBatching, checkScheduling } from './scheduling-rules.ts';
@@ -201,10 +202,12 @@ function checkVersions({ tensorgate, ensemble_scheduling, sequence_batching }: M
 }
 
 function checkParameters(
-  { parameters }: ModelConfig,
+  { parameters, platform }: ModelConfig,
   { isTritons, isClients }: Omit<ConfigSource, 'content'>,
   { refuse, warn }: Sink,
 ): void {
+  // They are for the code.
+  if (platform === JAVASCRIPT) return;
   for (const [key, value] of Object.entries(parameters)) {
     const problem = parameterProblem(key, value) ?? (isClients ? clientParameterProblem(key, value) : undefined);
     if (problem !== undefined) refuse(['parameters', key], problem);
@@ -234,7 +237,8 @@ function checkRest(config: ModelConfig, { refuse, warn }: Sink): void {
     refuse(['model_repository_agents'], text);
   }
   if (config.model_transaction_policy?.decoupled === true) {
-    refuse(['model_transaction_policy'], 'decoupled is not supported: an ONNX model gives one answer; remove it');
+    const text = `decoupled is not supported: a model gives one answer; remove it`;
+    refuse(['model_transaction_policy'], text);
   }
   if (isText(config.runtime)) warn(['runtime'], 'runtime has no effect: models run on ONNX Runtime');
   if (isFilled(config.cc_model_filenames)) {

@@ -212,7 +212,9 @@ export const MODEL_CONFIG = z.strictObject({
   parameters: z
     .record(z.string(), parameter)
     .default({})
-    .describe("ONNX Runtime options by Triton's names: `intra_op_thread_count`, `execution_mode`, `session.*`, …"),
+    .describe(
+      "ONNX Runtime options by Triton's names: `intra_op_thread_count`, `execution_mode`, `session.*`, … With the platform `tensorgate_javascript`: texts for the code.",
+    ),
   optimization: optimization.optional(),
   model_warmup: z
     .array(warmUp)
@@ -225,7 +227,7 @@ export const MODEL_CONFIG = z.strictObject({
   model_transaction_policy: z
     .strictObject({ decoupled: z.boolean().optional() })
     .optional()
-    .describe('`decoupled: true` is refused: an ONNX model gives one answer.'),
+    .describe('`decoupled: true` is refused: a model gives one answer.'),
   model_repository_agents: z
     .strictObject({
       agents: z.array(z.strictObject({ name: z.string().optional(), parameters: texts.optional() })).optional(),

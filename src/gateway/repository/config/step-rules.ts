@@ -1,5 +1,6 @@
 /** Rules for steps: which fields of a model mean nothing for them, and which section belongs to which platform. */
 
+import { JAVASCRIPT } from './code-schema.ts';
 import { has, isFilled, isText, type Sink } from './config-remark.ts';
 import type { ModelConfig } from './model-config.ts';
 import { isStepPlatform, STEP_PLATFORMS, stepSectionOf } from './step-schema.ts';
@@ -27,7 +28,9 @@ export function checkSteps(config: ModelConfig, content: unknown, { refuse, warn
   }
   const gpu = config.instance_group.findIndex(({ kind, gpus }) => kind === 'KIND_GPU' || gpus.length > 0);
   if (gpu >= 0) refuse(['instance_group', gpu], `the platform ${platform} runs on the CPU: expected KIND_CPU`);
+  if (platform === JAVASCRIPT) checkCode(config, refuse);
   for (const field of ['parameters', 'optimization'] as const) {
+    if (field === 'parameters' && platform === JAVASCRIPT) continue;
     if (isFilled(config[field]))
       warn([field], `${field} has no effect: the platform ${platform} does not use ONNX Runtime`);
   }
@@ -45,5 +48,29 @@ export function checkSteps(config: ModelConfig, content: unknown, { refuse, warn
       ['tensorgate', 'pooling', 'dimensions'],
       `dimensions is ${dimensions}, expected at most width, which is ${width}`,
     );
+  }
+}
+
+/** The code declares nothing itself. */
+function checkCode(config: ModelConfig, refuse: Sink['refuse']): void {
+  for (const kind of ['input', 'output'] as const) {
+    if (config[kind].length === 0) {
+      refuse([kind], `the platform ${JAVASCRIPT} needs ${kind}: declare name, data_type and dims of each`);
+    }
+    for (const [index, { name, data_type, dims }] of config[kind].entries()) {
+      const what = `${kind} '${name}' of the platform ${JAVASCRIPT}`;
+      if (data_type === undefined) refuse([kind, index, 'data_type'], `${what} needs data_type, such as TYPE_FP32`);
+      if (data_type === 'TYPE_BF16') {
+        refuse([kind, index, 'data_type'], `${what}: JavaScript has no array of BF16: use TYPE_FP32`);
+      }
+      if (dims === undefined) refuse([kind, index, 'dims'], `${what} needs dims, without the batch axis`);
+    }
+  }
+  const isDecoupled = config.model_transaction_policy?.decoupled === true;
+  if (isDecoupled && (config.max_batch_size ?? 0) > 0) {
+    refuse(['max_batch_size'], 'a decoupled model answers one request at a time: set max_batch_size: 0');
+  }
+  if (isDecoupled && config.response_cache?.enable === true) {
+    refuse(['response_cache'], 'a cache keeps one answer, and a decoupled model may give more: remove response_cache');
   }
 }

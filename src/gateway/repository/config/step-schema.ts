@@ -2,7 +2,9 @@
 
 import { z } from 'zod';
 import { LABEL_FUNCTIONS, POOLING_MODES, type StepOptions } from '../../../worker/step-spec.ts';
+import { CODE_FILES, JAVASCRIPT, javascriptOf, javascriptSection } from './code-schema.ts';
 import { positive } from './config-values.ts';
+import type { ModelConfig } from './model-config.ts';
 
 /** Longer texts are refused before they reach a tokenizer: 64 KiB of text take it some 100 ms. */
 const DEFAULT_MAX_TEXT_BYTES = 64 * 1024;
@@ -60,6 +62,7 @@ export const STEP_SECTIONS = {
   tokenizer: tokenizerSection.optional().describe('Options of the platform `tensorgate_tokenizer`.'),
   pooling: poolingSection.optional().describe('Options of the platform `tensorgate_pooling`.'),
   classes: labelsSection.optional().describe('Options of the platform `tensorgate_labels`.'),
+  javascript: javascriptSection.optional().describe('Options of the platform `tensorgate_javascript`.'),
 };
 
 /** By platform: the section with the options of the step. */
@@ -67,6 +70,7 @@ const SECTION_OF = {
   tensorgate_tokenizer: 'tokenizer',
   tensorgate_pooling: 'pooling',
   tensorgate_labels: 'classes',
+  [JAVASCRIPT]: 'javascript',
 } as const;
 
 export type StepPlatform = keyof typeof SECTION_OF;
@@ -82,18 +86,9 @@ export function stepSectionOf(platform: StepPlatform): keyof typeof STEP_SECTION
   return SECTION_OF[platform];
 }
 
-/** The parts of a configuration that steps have. */
-interface StepConfig {
-  readonly platform?: string | undefined;
-  readonly tensorgate: {
-    readonly tokenizer?: z.output<typeof tokenizerSection> | undefined;
-    readonly pooling?: z.output<typeof poolingSection> | undefined;
-    readonly classes?: z.output<typeof labelsSection> | undefined;
-  };
-}
-
 /** The step of a configuration, with its defaults; `undefined` for ONNX models and ensembles. */
-export function stepOf({ platform, tensorgate }: StepConfig): StepOptions | undefined {
+export function stepOf(config: ModelConfig): StepOptions | undefined {
+  const { platform, tensorgate } = config;
   switch (platform) {
     case 'tensorgate_tokenizer': {
       const section = tensorgate.tokenizer ?? tokenizerSection.parse({});
@@ -112,12 +107,15 @@ export function stepOf({ platform, tensorgate }: StepConfig): StepOptions | unde
       const { top_k: topK, ...section } = tensorgate.classes ?? labelsSection.parse({});
       return { kind: 'labels', ...section, topK };
     }
+    case JAVASCRIPT:
+      return javascriptOf(config);
     default:
       return undefined;
   }
 }
 
-/** The file of a step in the folder of its version; a step without one has only the folder. */
-export function stepFileOf({ kind }: StepOptions): string | undefined {
-  return kind === 'tokenizer' ? 'tokenizer.json' : undefined;
+/** Names that the file of a step may have in the folder of its version; a step without any has only the folder. */
+export function stepFilesOf({ kind }: StepOptions): readonly string[] {
+  if (kind === 'tokenizer') return ['tokenizer.json'];
+  return kind === 'javascript' ? CODE_FILES : [];
 }

@@ -1,10 +1,11 @@
 /** Inputs and outputs of an ensemble, if its graph fits the models of its steps. */
 
 import type { Shape, TensorSpec } from '../../../wire/tensor.ts';
+import { datatypeOf } from '../config/data-types.ts';
 import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import type { ModelFiles } from '../model-files.ts';
 import { type EnsembleGraph, nameOfStep } from './ensemble-graph.ts';
-import { type Batching, datatypeOf, type ModelSignature, type OutputSpec, readLabels } from './model-signature.ts';
+import { type Batching, type ModelSignature, type OutputSpec, readLabels } from './model-signature.ts';
 import type { ModelTensor } from './row-axis.ts';
 
 /** Description of an ensemble's tensor by one end of a mapping. */

@@ -3,6 +3,7 @@
 import type { Datatype, Shape } from '../../../wire/tensor.ts';
 import { decodeText } from '../../../wire/text-encoding.ts';
 import type { SessionInfo, SessionTensor } from '../../../worker/protocol.ts';
+import { dataTypeOf } from '../config/data-types.ts';
 import { DEFAULT_MAX_BATCH_SIZE, type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import { FileProblem, type ModelFiles, NO_FILES } from '../model-files.ts';
 import { defaultOf } from './default-value.ts';
@@ -39,38 +40,6 @@ export interface ModelSignature {
   readonly batching: Batching;
   /** Inputs of the configuration that keep the default which the model has for them: no request may bring them. */
   readonly fixedInputs?: readonly string[];
-}
-
-/** Triton's names of the datatypes. */
-const DATA_TYPES: Readonly<Record<Datatype, string>> = {
-  BOOL: 'TYPE_BOOL',
-  UINT8: 'TYPE_UINT8',
-  UINT16: 'TYPE_UINT16',
-  UINT32: 'TYPE_UINT32',
-  UINT64: 'TYPE_UINT64',
-  INT8: 'TYPE_INT8',
-  INT16: 'TYPE_INT16',
-  INT32: 'TYPE_INT32',
-  INT64: 'TYPE_INT64',
-  FP16: 'TYPE_FP16',
-  FP32: 'TYPE_FP32',
-  FP64: 'TYPE_FP64',
-  BYTES: 'TYPE_STRING',
-  BF16: 'TYPE_BF16',
-};
-
-const DATATYPES = Object.fromEntries(
-  Object.entries(DATA_TYPES).map(([datatype, name]) => [name, datatype]),
-) as Readonly<Record<NonNullable<ModelConfig['input'][number]['data_type']>, Datatype>>;
-
-/** The name of a datatype in Triton's model configuration. */
-export function dataTypeOf(datatype: Datatype): string {
-  return DATA_TYPES[datatype];
-}
-
-/** The datatype of a name that a configuration may use. */
-export function datatypeOf(dataType: NonNullable<ModelConfig['input'][number]['data_type']>): Datatype {
-  return DATATYPES[dataType];
 }
 
 export interface SignatureSources {

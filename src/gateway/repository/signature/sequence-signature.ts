@@ -4,9 +4,10 @@
  */
 
 import { DATATYPE_BYTES, type Datatype, elementCount, type Shape } from '../../../wire/tensor.ts';
+import { dataTypeOf } from '../config/data-types.ts';
 import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import { FileProblem, INITIAL_STATE_DIRECTORY, type ModelFiles } from '../model-files.ts';
-import { dataTypeOf, type ModelSignature } from './model-signature.ts';
+import type { ModelSignature } from './model-signature.ts';
 import type { ModelTensor } from './row-axis.ts';
 
 /** A tensor that a request gives back to the next one of its sequence. */

@@ -19,6 +19,7 @@ const FAILURES = {
   deadline_exceeded: 'ran out of time',
   runner_lost: 'lost their process',
   runner_killed_twice: 'ended their process twice',
+  model_failed: 'failed in the code of their model',
   internal: 'failed inside',
   load_failed: 'could not load their model',
 };
@@ -33,6 +34,7 @@ const SHORT = {
   deadline_exceeded: 'out of time',
   runner_lost: 'process lost',
   runner_killed_twice: 'killed twice',
+  model_failed: 'code failed',
 };
 
 /** @type {Readonly<Record<string, string>>} */
