@@ -132,7 +132,7 @@ describe('models that are code', () => {
     expect([...result.output('length', 'INT64').data]).toEqual([16n]);
   });
 
-  test('whose rows of one request have unlike shapes are told to run without batches', async () => {
+  test('fail a request whose rows have outputs of unlike shapes, and say what to set', async () => {
     const failure = await failureOf('words', { text: tensor.bytes(['one', 'one two'], [2, 1]) });
     expect(failure).toMatchObject({
       status: 'INTERNAL',
@@ -142,7 +142,7 @@ describe('models that are code', () => {
     });
   });
 
-  test('of the first example of their page answer its call', async () => {
+  test('run the first example of their page', async () => {
     const [, json = ''] = /word_count\/infer -d '(.+)'/.exec(PAGE) ?? [];
     const response = await fetch(`${server.http}/v2/models/word_count/infer`, { method: 'POST', body: json });
     expect(await response.json()).toMatchObject({ outputs: [{ name: 'words', data: [3] }] });
@@ -212,7 +212,7 @@ describe('models that are code', () => {
     });
   });
 
-  test('are not taken from clients, whatever else is', async () => {
+  test('are not taken from clients, as files of other models are', async () => {
     const config = JSON.stringify(codeModel('').config);
     const parameters = { config, 'file:1/model.mjs': Buffer.from('export const infer = () => []').toString('base64') };
     const response = await fetch(`${server.http}/v2/repository/models/sent/load`, {

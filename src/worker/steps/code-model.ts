@@ -18,7 +18,7 @@ export type TensorData =
   | Float64Array
   | readonly string[];
 
-/** `data` is a view that is valid until the answer is given: copy what is kept longer. */
+/** `data` is a view that is valid until the answer is given: copy it to keep it longer. */
 export interface Tensor<Data extends TensorData = TensorData> {
   readonly datatype: Datatype;
   /** Without the batch axis. */
@@ -29,7 +29,7 @@ export interface Tensor<Data extends TensorData = TensorData> {
 /** The inputs of one row, by name. Without `max_batch_size`, a request is one row. */
 export type Row = Readonly<Record<string, Tensor>>;
 
-/** Values without a shape take the `dims` of the configuration, of which one may be open. */
+/** Values without a shape take the `dims` of the configuration; one of them may be open. */
 export type OutputValue =
   | TensorData
   | readonly (number | bigint | boolean)[]
