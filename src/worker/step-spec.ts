@@ -1,6 +1,6 @@
 /** Steps: work that a runner does without ONNX Runtime. A closed set: each has its options. The code of a user is one of them. */
 
-import type { SessionTensor } from './protocol.ts';
+import type { TensorSpec } from '../wire/tensor.ts';
 
 /** From texts to token ids. */
 export interface TokenizerOptions {
@@ -44,12 +44,17 @@ export interface LabelsOptions {
   readonly topK?: number | undefined;
 }
 
+/** A tensor as the configuration of a code model declares it: an open axis has its name, or `''`. */
+interface DeclaredTensor extends TensorSpec {
+  readonly axes: readonly (number | string)[];
+}
+
 /** A module of the user, which answers rows. */
 export interface JavascriptOptions {
   readonly kind: 'javascript';
   /** As the configuration declares them, with a batch axis where there is one. */
-  readonly inputs: readonly SessionTensor[];
-  readonly outputs: readonly SessionTensor[];
+  readonly inputs: readonly DeclaredTensor[];
+  readonly outputs: readonly DeclaredTensor[];
   /** Whether the first axis of each tensor is the batch axis. */
   readonly isBatched: boolean;
   /** Requests get any number of answers. */

@@ -8,7 +8,7 @@ import { axisOf, type InferTensors } from '../admit/infer-tensors.ts';
 import { outputAxes } from '../batch/batch.ts';
 import type { InstanceGroup } from '../dispatch/instance-group.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { JAVASCRIPT } from '../repository/config/code-schema.ts';
+import { JAVASCRIPT } from '../repository/config/code-model.ts';
 import { readGolden } from '../repository/golden.ts';
 import { type Batching, lengthsOf, type ModelSignature } from '../repository/signature/model-signature.ts';
 import type { AxisDoubt } from '../repository/signature/row-axis.ts';

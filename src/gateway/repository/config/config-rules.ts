@@ -6,7 +6,7 @@
 
 import { suggestion } from '../../../suggestion.ts';
 import { elementCount } from '../../../wire/tensor.ts';
-import { JAVASCRIPT } from './code-schema.ts';
+import { JAVASCRIPT } from './code-model.ts';
 import { isFilled, isText, type Remark, type Remarks, type Sink } from './config-remark.ts';
 import type { ModelConfig } from './model-config.ts';
 import { checkBatching, checkScheduling } from './scheduling-rules.ts';

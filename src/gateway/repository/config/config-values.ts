@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-const DATA_TYPES = [
+export const DATA_TYPES = [
   'TYPE_BOOL',
   'TYPE_UINT8',
   'TYPE_UINT16',

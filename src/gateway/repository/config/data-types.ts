@@ -1,10 +1,9 @@
 /** Datatypes by their names in Triton's model configuration, and in the protocol. */
 
-import type { z } from 'zod';
 import type { Datatype } from '../../../wire/tensor.ts';
-import type { dataType } from './config-values.ts';
+import type { DATA_TYPES as NAMES } from './config-values.ts';
 
-type DataType = z.output<typeof dataType>;
+export type DataType = (typeof NAMES)[number];
 
 const DATA_TYPES: Readonly<Record<Datatype, DataType>> = {
   BOOL: 'TYPE_BOOL',

@@ -1,6 +1,6 @@
 /** Rules for steps: which fields of a model mean nothing for them, and which section belongs to which platform. */
 
-import { JAVASCRIPT } from './code-schema.ts';
+import { JAVASCRIPT } from './code-model.ts';
 import { has, isFilled, isText, type Sink } from './config-remark.ts';
 import type { ModelConfig } from './model-config.ts';
 import { isStepPlatform, STEP_PLATFORMS, stepSectionOf } from './step-schema.ts';

@@ -2,9 +2,8 @@
 
 import { z } from 'zod';
 import { LABEL_FUNCTIONS, POOLING_MODES, type StepOptions } from '../../../worker/step-spec.ts';
-import { CODE_FILES, JAVASCRIPT, javascriptOf, javascriptSection } from './code-schema.ts';
+import { CODE_FILES, type CodeConfig, JAVASCRIPT, javascriptOf } from './code-model.ts';
 import { positive } from './config-values.ts';
-import type { ModelConfig } from './model-config.ts';
 
 /** Longer texts are refused before they reach a tokenizer: 64 KiB of text take it some 100 ms. */
 const DEFAULT_MAX_TEXT_BYTES = 64 * 1024;
@@ -57,6 +56,14 @@ const labelsSection = z.strictObject({
   top_k: positive.optional().describe('Give only so many classes, the likeliest first. Default: all.'),
 });
 
+const javascriptSection = z.strictObject({
+  max_heap_mb: positive
+    .default(512)
+    .describe(
+      'Maximum heap of an instance in MiB. Typed arrays lie outside of the heap. An instance that needs more ends.',
+    ),
+});
+
 /** The sections of the steps, for the section `tensorgate`. */
 export const STEP_SECTIONS = {
   tokenizer: tokenizerSection.optional().describe('Options of the platform `tensorgate_tokenizer`.'),
@@ -86,8 +93,19 @@ export function stepSectionOf(platform: StepPlatform): keyof typeof STEP_SECTION
   return SECTION_OF[platform];
 }
 
+/** The parts of a configuration that steps have. */
+interface StepConfig extends CodeConfig {
+  readonly platform?: string | undefined;
+  readonly tensorgate: {
+    readonly tokenizer?: z.output<typeof tokenizerSection> | undefined;
+    readonly pooling?: z.output<typeof poolingSection> | undefined;
+    readonly classes?: z.output<typeof labelsSection> | undefined;
+    readonly javascript?: z.output<typeof javascriptSection> | undefined;
+  };
+}
+
 /** The step of a configuration, with its defaults; `undefined` for ONNX models and ensembles. */
-export function stepOf(config: ModelConfig): StepOptions | undefined {
+export function stepOf(config: StepConfig): StepOptions | undefined {
   const { platform, tensorgate } = config;
   switch (platform) {
     case 'tensorgate_tokenizer': {
@@ -108,7 +126,7 @@ export function stepOf(config: ModelConfig): StepOptions | undefined {
       return { kind: 'labels', ...section, topK };
     }
     case JAVASCRIPT:
-      return javascriptOf(config);
+      return javascriptOf(config, (tensorgate.javascript ?? javascriptSection.parse({})).max_heap_mb);
     default:
       return undefined;
   }
