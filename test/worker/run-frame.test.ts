@@ -223,7 +223,7 @@ describe('FRAME-1: bytes that are no frame', () => {
     ['more places than it holds', [3, 0, 0, 0, 2 ** 40, number, 0, 4, 1, 1], 'ends too early'],
     ['more axes than it holds', [3, 0, 0, 0, 1, number, 0, 4, 2 ** 40, 1], 'ends too early'],
     ['something behind its end', [3, 0, 0, 0, 0, 7], 'behind its end'],
-    ['an unknown failure', [4, 5, 0, 0], 'an unknown failure'],
+    ['an unknown failure', [4, 99, 0, 0], 'an unknown failure'],
     ['a failure of a negative number of bytes', [4, 0, -1, 0], 'the bytes of a failure is -1'],
     ['a message beyond its end', [4, 0, 0, 9, 0], 'beyond its frame'],
   ])('%s', (_, words, text) => {
