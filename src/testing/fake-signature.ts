@@ -3,7 +3,8 @@
 import { type AnyTensor, decodeTensor, encodeTensor } from '../client/tensor.ts';
 import type { InferTensors } from '../gateway/admit/infer-tensors.ts';
 import type { OutputTensor } from '../gateway/batch/queued-request.ts';
-import { type Batching, dataTypeOf, type ModelSignature } from '../gateway/repository/signature/model-signature.ts';
+import { dataTypeOf } from '../gateway/repository/config/data-types.ts';
+import type { Batching, ModelSignature } from '../gateway/repository/signature/model-signature.ts';
 import type { Shape } from '../wire/tensor.ts';
 import { bytesOf } from '../wire/tensor-bytes.ts';
 import type { FakeModel, FakeTensor, FakeTensors, FakeValues } from './fake-model.ts';
