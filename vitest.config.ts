@@ -21,7 +21,7 @@ export const FULL_SUITE_ONLY = [
 
 const QUICK_FILE_MS = 10_000;
 
-/** Whole servers that are asked over gRPC: they are asked over the reference transport as well. */
+/** Whole servers that are asked over gRPC: they are asked over the reference transport as well. `.ci/long` runs all of them. */
 const OVER_GRPC_JS = [
   'test/e2e/**/*.test.ts',
   'test/interop/**/*.test.ts',
@@ -44,7 +44,18 @@ const OVER_ACCEPTORS = [
   'test/faults/{deadlines,drain,reload,slow-reader}.test.ts',
 ];
 
-/** `--mode quick` is the suite of `npm test`, `--mode rest` everything else. Without a mode, everything runs. */
+/** The part of each second pass that `npm run test:rest` runs: the files that depend most on the transport. */
+const REST_OVER_GRPC_JS = [
+  'test/e2e/{error-details,health-and-reflection,overload,protocol,stream}.test.ts',
+  'test/interop/{grpcurl,tritonclient}.test.ts',
+  'test/faults/deadlines.test.ts',
+];
+const REST_OVER_ACCEPTORS = [
+  'test/e2e/{control-costs,large-requests,stream}.test.ts',
+  'test/faults/{deadlines,drain}.test.ts',
+];
+
+/** `--mode quick` is the suite of `npm test`, `--mode rest` that of `npm run test:rest`. Without a mode, everything runs. */
 export default defineConfig(({ mode }) => {
   const overH2 = mode === 'rest' ? FULL_SUITE_ONLY : ['test/**/*.test.ts'];
   const projects: TestProjectConfiguration[] = [
@@ -58,14 +69,18 @@ export default defineConfig(({ mode }) => {
       extends: true,
       test: {
         name: 'grpc-js',
-        include: OVER_GRPC_JS,
+        include: mode === 'rest' ? REST_OVER_GRPC_JS : OVER_GRPC_JS,
         exclude: NOT_TWICE,
         env: { ...ENVIRONMENT, TENSORGATE_TRANSPORT: 'grpc-js' },
       },
     });
     projects.push({
       extends: true,
-      test: { name: 'acceptors', include: OVER_ACCEPTORS, env: { ...ENVIRONMENT, TENSORGATE_ACCEPTORS: '2' } },
+      test: {
+        name: 'acceptors',
+        include: mode === 'rest' ? REST_OVER_ACCEPTORS : OVER_ACCEPTORS,
+        env: { ...ENVIRONMENT, TENSORGATE_ACCEPTORS: '2' },
+      },
     });
   }
   return {

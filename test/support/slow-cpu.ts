@@ -40,6 +40,8 @@ export function starve(pid: number): Disposable {
   for (const thread of fs.readdirSync(`/proc/${pid}/task`)) os.setPriority(Number(thread), 19);
   spawn('taskset', ['--all-tasks', '--cpu-list', '--pid', core, String(pid)], { stdio: 'ignore' });
   const neighbour = spawn('taskset', ['--cpu-list', core, process.execPath, '-e', 'for (;;);'], { stdio: 'ignore' });
+  // Beside a neighbour of a higher priority, the process would get no time at all.
+  if (neighbour.pid !== undefined && os.getPriority() < 0) os.setPriority(neighbour.pid, 0);
   return { [Symbol.dispose]: () => void neighbour.kill('SIGKILL') };
 }
 
