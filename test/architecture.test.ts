@@ -735,6 +735,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
       'gateway/repository/config/config-schema.ts',
       'gateway/repository/config/schema-check.ts',
       'gateway/repository/config/step-schema.ts',
+      'gateway/repository/config/image-section.ts',
       'gateway/repository/version-number.ts',
       'gateway/repository/version-report.ts',
       'gateway/repository/config/json-document.ts',
@@ -749,7 +750,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
     ],
   },
   { library: /^commander$/, homes: ['cli/'] },
-  { library: /^sharp$/, homes: ['cli/image-input.ts'] },
+  { library: /^sharp$/, homes: ['cli/image-input.ts', 'worker/steps/image-decoder.ts'] },
 ];
 
 describe('libraries', () => {

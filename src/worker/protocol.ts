@@ -90,6 +90,8 @@ export interface SessionInfo {
   readonly notes?: readonly string[];
   /** Why requests never share a run, where that is known without a look at the axes. */
   readonly unbatched?: string;
+  /** Runs compute in threads that are not reported, because a library starts them when it needs them. */
+  readonly hasOwnThreads?: true;
 }
 
 /** An input or output as the ONNX file describes it: an open axis has its symbolic name, or `''`. */
@@ -97,8 +99,17 @@ export interface SessionTensor extends TensorSpec {
   readonly axes: readonly (number | string)[];
   /** The value of an input that callers may leave out. */
   readonly initializer?: SessionInitializer;
-  /** Most bytes of an element of a BYTES input; any number where absent. */
-  readonly maxElementBytes?: number;
+  /** What the elements of a BYTES input may be; absent: texts of any length. */
+  readonly elements?: ElementRule;
+}
+
+export interface ElementRule {
+  /** Most bytes of an element. */
+  readonly maxBytes: number;
+  /** The setting of `maxBytes`, for refusals. */
+  readonly setting: string;
+  /** Elements are any bytes, such as images; otherwise UTF-8 without NUL. */
+  readonly isBinary: boolean;
 }
 
 interface SessionInitializer {

@@ -1,6 +1,8 @@
 /** One instance of a step, in a thread of a runner: what `model-instance.ts` is for ONNX models. ONNX Runtime is not loaded for it. */
 
 import path from 'node:path';
+import { decodeBytesTensor } from '../wire/bytes-tensor.ts';
+import { elementCount } from '../wire/tensor.ts';
 import { InputArena } from './input-arena.ts';
 import { Mailbox } from './mailbox.ts';
 import type { Run, SessionInfo, SessionTensor, StepSpec, TensorPlace } from './protocol.ts';
@@ -27,7 +29,7 @@ export async function load(task: { mailboxPath: string; spec: StepSpec }): Promi
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
     const step = await openStep(task.spec);
-    const { inputs, outputs, unbatched, notes = [] } = step.describe();
+    const { inputs, outputs, unbatched, hasOwnThreads, notes = [] } = step.describe();
     const names = task.spec.outputs;
     // Where a name is unknown, all are given: the gateway compares names, and says which is wrong.
     const narrows = names?.every((name) => outputs.some((tensor) => tensor.name === name)) === true;
@@ -43,6 +45,7 @@ export async function load(task: { mailboxPath: string; spec: StepSpec }): Promi
       refusals: [],
       notes,
       ...(unbatched !== undefined && { unbatched }),
+      ...(hasOwnThreads && { hasOwnThreads }),
     };
   } catch (error) {
     mailbox.close();
@@ -64,10 +67,10 @@ export async function run({
   const { step, inputs, outputs, wanted, mailbox } = loaded;
   const started = performance.now();
   arena.read(mailbox, places, pieces);
-  const given = inputs.map(({ name }) =>
+  const given = inputs.map((tensor) =>
     inputOf(
-      places.find((place) => place.name === name),
-      name,
+      tensor,
+      places.find(({ name }) => name === tensor.name),
     ),
   );
   const ready = performance.now();
@@ -103,19 +106,19 @@ const OPENERS: {
   tokenizer: async (modelPath, options) =>
     (await import('./steps/tokenizer.ts')).TokenizerStep.open(path.dirname(modelPath), options),
   pooling: async (_, options) => new (await import('./steps/pooling.ts')).PoolingStep(options),
+  image: async (_, options) => (await import('./steps/image.ts')).ImageStep.open(options),
   labels: async (_, options) => new (await import('./steps/labels.ts')).LabelsStep(options),
   javascript: async (modelPath, options) =>
     (await import('./steps/javascript.ts')).JavascriptStep.open(modelPath, options),
 };
 
-function inputOf(place: TensorPlace | undefined, name: string): StepInput {
+function inputOf({ name, elements }: SessionTensor, place: TensorPlace | undefined): StepInput {
   if (place === undefined) throw new Error(`a run without input '${name}'`);
   const { datatype, shape, offset, byteLength } = place;
-  const data =
-    datatype === 'BYTES'
-      ? decodeStrings(Buffer.from(arena.memory, offset, byteLength))
-      : new Uint8Array(arena.memory, offset, byteLength);
-  return { shape, data };
+  const raw = new Uint8Array(arena.memory, offset, byteLength);
+  if (datatype !== 'BYTES') return { shape, data: raw };
+  if (elements?.isBinary === true) return { shape, data: decodeBytesTensor(raw, elementCount(shape) ?? 0) };
+  return { shape, data: decodeStrings(Buffer.from(arena.memory, offset, byteLength)) };
 }
 
 function outputOf(tensor: SessionTensor, output: StepOutput | undefined): GivenOutput {

@@ -64,4 +64,37 @@ export interface JavascriptOptions {
   readonly maxHeapMb: number;
 }
 
-export type StepOptions = TokenizerOptions | PoolingOptions | LabelsOptions | JavascriptOptions;
+export const RESAMPLE_FILTERS = ['nearest', 'bilinear', 'bicubic', 'lanczos'] as const;
+export const IMAGE_COLORS = ['RGB', 'BGR', 'GRAY'] as const;
+export const IMAGE_LAYOUTS = ['NCHW', 'NHWC'] as const;
+export const IMAGE_DATATYPES = ['FP32', 'FP16', 'UINT8'] as const;
+
+/** In pixels. */
+export interface ImageSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** From image files to pixels. */
+export interface ImageOptions {
+  readonly kind: 'image';
+  /** The size that images are stretched to, or the size of the shorter edge, which keeps proportions; absent: as they are. */
+  readonly resize?: ImageSize | { readonly shortestEdge: number } | undefined;
+  readonly filter: (typeof RESAMPLE_FILTERS)[number];
+  /** The middle is kept, after the resize; absent: all. */
+  readonly crop?: ImageSize | undefined;
+  readonly color: (typeof IMAGE_COLORS)[number];
+  /** Factor of each value, which is 0 to 255. */
+  readonly scale: number;
+  /** By channel, in the order of `color`; one value is for all channels. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly layout: (typeof IMAGE_LAYOUTS)[number];
+  readonly datatype: (typeof IMAGE_DATATYPES)[number];
+  /** Longest file in bytes, as the client sends it. */
+  readonly maxImageBytes: number;
+  /** Most pixels of an image, by its header. */
+  readonly maxPixels: number;
+}
+
+export type StepOptions = TokenizerOptions | PoolingOptions | LabelsOptions | JavascriptOptions | ImageOptions;

@@ -130,6 +130,15 @@ install_tokenizers() {
     cp -r "$folder/model/." "$tools/tokenizers/all-minilm-l6-v2" && rm -r "$folder"
 }
 
+has_image_processors() {
+  "$tools/image-processors/bin/python" -c 'import transformers, PIL' 2>/dev/null
+}
+
+# Hugging Face's processors of images, without the frameworks of the models behind them.
+install_image_processors() {
+  install_with_pip image-processors 'transformers==4.57.6' 'pillow==12.1.0' 'numpy==2.4.6'
+}
+
 has_magika() {
   [[ -s $tools/magika/model.onnx ]]
 }
@@ -295,6 +304,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
-for tool in buf onnx_test_data minilm tokenizers magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp; do ensure $tool; done &
+for tool in buf onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp; do ensure $tool; done &
 wait
 exit 0

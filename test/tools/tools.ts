@@ -163,6 +163,11 @@ export function rustTokenizers(): { readonly python: string; readonly folder: st
   return { python: path.join(root, 'bin/python'), folder };
 }
 
+/** A Python interpreter with Pillow and Hugging Face's processors of images. */
+export function pythonWithImageProcessors(): string | undefined {
+  return pythonWith('image-processors', 'transformers, PIL');
+}
+
 function modelIn(tool: string): Uint8Array | undefined {
   const file = folders.map((folder) => path.join(folder, tool, 'model.onnx')).find((each) => existsSync(each));
   return file === undefined ? undefined : readFileSync(file);

@@ -13,10 +13,17 @@ import { TypedContentsError, TypedContentsReading } from '../../wire/typed-conte
 import { InferError } from '../errors.ts';
 import { inputField } from './input-field.ts';
 
+/** For what an input is read. */
+export interface InputReader {
+  readonly model: string;
+  /** Elements of a BYTES input are any bytes, and not texts. */
+  readonly isBinary: boolean;
+}
+
 /** The input in raw form, of exactly the bytes that its shape says, at once. @throws InferError */
-export function readInput(input: InferInput, raw: TensorBytes | undefined, model: string): TensorBytes {
+export function readInput(input: InferInput, raw: TensorBytes | undefined, reader: InputReader): TensorBytes {
   if (raw !== undefined && isAsItCame(input, raw)) return raw;
-  const reading = new InputReading(input, raw, model);
+  const reading = new InputReading(input, raw, reader);
   reading.advance();
   return reading.value;
 }
@@ -31,19 +38,21 @@ function isAsItCame({ datatype, shape }: InferInput, raw: TensorBytes): boolean 
 export class InputReading {
   readonly #input: InferInput;
   readonly #model: string;
+  readonly #isBinary: boolean;
   readonly #elements: number;
   #typed: TypedContentsReading | undefined;
-  #check: StringsCheck | BooleansCheck | undefined;
+  #check: ElementsCheck | BooleansCheck | undefined;
   #value: TensorBytes = NOTHING;
 
   /** @throws InferError where the contents are missing, or their size is wrong */
-  constructor(input: InferInput, raw: TensorBytes | undefined, model: string) {
+  constructor(input: InferInput, raw: TensorBytes | undefined, { model, isBinary }: InputReader) {
     const { name, shape, contents, datatype } = input;
     const elements = elementCount(shape);
     if (elements === undefined || !isDatatype(datatype))
       throw new TypeError(`input '${name}' was not compared with its model`);
     this.#input = input;
     this.#model = model;
+    this.#isBinary = isBinary;
     this.#elements = elements;
     if (raw !== undefined) this.#take(raw);
     else if (contents !== undefined) this.#typed = new TypedContentsReading(contents, datatype, elements);
@@ -84,8 +93,9 @@ export class InputReading {
   #take(value: TensorBytes): void {
     const { datatype } = this.#input;
     const size = isDatatype(datatype) ? DATATYPE_BYTES[datatype] : undefined;
-    if (size === undefined) this.#check = new StringsCheck(bytesOf(value), this.#elements, this.#subject);
-    else if (value.byteLength !== this.#elements * size) {
+    if (size === undefined) {
+      this.#check = new ElementsCheck(bytesOf(value), this.#elements, this.#subject, this.#isBinary);
+    } else if (value.byteLength !== this.#elements * size) {
       throw invalid(
         `input byte size mismatch for ${this.#subject}. Expected ${this.#elements * size}, got ${value.byteLength}`,
         this.#subject,
@@ -185,18 +195,20 @@ const TEXT_BYTES_OF_AN_ELEMENT = 1_024;
 /** Up to so many bytes, a loop is faster than a native call. */
 const SHORT_TEXT = 32;
 
-/** Whole elements, as many as the shape says, each a text that ONNX Runtime can hold: it cuts at a NUL and takes no other bytes. */
-class StringsCheck {
+/** Whole elements, as many as the shape says; texts that ONNX Runtime can hold, which cuts at a NUL, unless they are binary. */
+class ElementsCheck {
   readonly #value: Uint8Array;
   readonly #expected: number;
   readonly #subject: Subject;
+  readonly #isBinary: boolean;
   #at = 0;
   #count = 0;
 
-  constructor(value: Uint8Array, elements: number, subject: Subject) {
+  constructor(value: Uint8Array, elements: number, subject: Subject, isBinary: boolean) {
     this.#value = value;
     this.#expected = elements;
     this.#subject = subject;
+    this.#isBinary = isBinary;
   }
 
   advance(elements: number): boolean {
@@ -204,8 +216,8 @@ class StringsCheck {
     let left = elements;
     while (left > 0 && this.#at < value.byteLength) {
       const end = this.#endOf(this.#at);
-      this.#checkText(this.#at + BYTES_LENGTH_SIZE, end);
-      left -= 1 + (end - this.#at) / TEXT_BYTES_OF_AN_ELEMENT;
+      if (!this.#isBinary) this.#checkText(this.#at + BYTES_LENGTH_SIZE, end);
+      left -= 1 + (this.#isBinary ? 0 : (end - this.#at) / TEXT_BYTES_OF_AN_ELEMENT);
       this.#at = end;
       this.#count += 1;
     }

@@ -4,6 +4,7 @@ import type { InferRequest } from '../../wire/infer-request.ts';
 import { DATATYPE_BYTES, elementCount, isDatatype } from '../../wire/tensor.ts';
 import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError } from '../errors.ts';
+import type { ModelSignature } from '../repository/signature/model-signature.ts';
 import { InputReading } from './input-reading.ts';
 
 /** Contents of fewer bytes are looked through in a millisecond or two, at once. */
@@ -50,19 +51,24 @@ export function checkSize({ inputs, modelName }: InferRequest<TensorBytes>, maxM
   }
 }
 
-/** The contents of all inputs of a request, in its order. */
+/** The contents of the inputs of a request, in its order. Binary elements are not looked at: they are read with the model that answers. */
 export class InputsReading {
   readonly #request: InferRequest<TensorBytes>;
-  readonly #values: TensorBytes[] = [];
+  readonly #binary: ReadonlySet<string>;
+  readonly #values: (TensorBytes | undefined)[] = [];
   #reading: InputReading | undefined;
 
-  /** @param request whose description its model takes (`describe`). */
-  constructor(request: InferRequest<TensorBytes>) {
+  /**
+   * @param request whose description its model takes (`describe`).
+   * @param model its inputs
+   */
+  constructor(request: InferRequest<TensorBytes>, { inputs }: Pick<ModelSignature, 'inputs'>) {
     this.#request = request;
+    this.#binary = new Set(inputs.filter(({ elements }) => elements?.isBinary).map(({ name }) => name));
   }
 
   /** Valid after the last slice. */
-  get values(): readonly TensorBytes[] {
+  get values(): readonly (TensorBytes | undefined)[] {
     return this.#values;
   }
 
@@ -72,10 +78,13 @@ export class InputsReading {
     const index = this.#values.length;
     const input = inputs[index];
     if (input === undefined) return true;
-    this.#reading ??= new InputReading(input, rawInputContents[index], modelName);
-    if (!this.#reading.advance(elements)) return false;
-    this.#values.push(this.#reading.value);
-    this.#reading = undefined;
+    if (this.#binary.has(input.name)) this.#values.push(undefined);
+    else {
+      this.#reading ??= new InputReading(input, rawInputContents[index], { model: modelName, isBinary: false });
+      if (!this.#reading.advance(elements)) return false;
+      this.#values.push(this.#reading.value);
+      this.#reading = undefined;
+    }
     return this.#values.length === inputs.length;
   }
 }

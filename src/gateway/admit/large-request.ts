@@ -36,21 +36,23 @@ export async function readLargeRequest(
   record: Arrival,
   request: InferRequest<TensorBytes>,
   { models, admission, maxMessageBytes }: Dependencies,
-): Promise<readonly TensorBytes[]> {
+): Promise<readonly (TensorBytes | undefined)[]> {
   const { call } = record;
   // Not yet the version that will answer, but one of those that may.
-  describe(request, models.find(request.modelName, request.modelVersion, call).ready.signature);
+  const { signature } = models.find(request.modelName, request.modelVersion, call).ready;
+  describe(request, signature);
   checkSize(request, maxMessageBytes);
   record.permit = admission.tryAcquire(footprint(record.bytes, request));
-  return readInputs(request, call);
+  return readInputs(request, call, signature);
 }
 
 /** The contents of the inputs of a request whose description its model takes. @throws InferError */
 export async function readInputs(
   request: InferRequest<TensorBytes>,
   call: Pick<Call, 'cancelled' | 'deadline'>,
-): Promise<readonly TensorBytes[]> {
-  const reading = new InputsReading(request);
+  signature: ModelSignature,
+): Promise<readonly (TensorBytes | undefined)[]> {
+  const reading = new InputsReading(request, signature);
   await inSlices(reading, call);
   return reading.values;
 }

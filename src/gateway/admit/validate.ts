@@ -32,13 +32,14 @@ export interface Description {
 
 /**
  * A request whose tensors the model takes, in raw form.
- * @param values the contents of the request's inputs, in its order, where they have been read already (`InputsReading`).
+ * @param values the contents of the request's inputs, in its order, where they have been read already (`InputsReading`);
+ *     `undefined` for those that are still to be read
  * @throws InferError `invalid_request`, `malformed_message`, or `unimplemented` for shared memory.
  */
 export function validate(
   request: InferRequest<TensorBytes>,
   signature: ModelSignature,
-  values?: readonly TensorBytes[],
+  values?: readonly (TensorBytes | undefined)[],
 ): InferTensors {
   const { rows, shapes, positions } = describe(request, signature);
   const inputs: TensorBytes[] = [];
@@ -52,8 +53,11 @@ export function validate(
       bytes += value.byteLength;
       continue;
     }
-    const value = values?.[position] ?? readInput(input, request.rawInputContents[position], request.modelName);
-    checkTexts(value, signature.inputs[index], request.modelName);
+    const spec = signature.inputs[index];
+    const isBinary = spec?.elements?.isBinary === true;
+    const raw = request.rawInputContents[position];
+    const value = values?.[position] ?? readInput(input, raw, { model: request.modelName, isBinary });
+    checkElements(value, spec, request.modelName);
     inputs.push(value);
     bytes += value.byteLength;
   }
@@ -194,9 +198,9 @@ function quoted(tensors: readonly { readonly name: string }[]): string {
   return tensors.map(({ name }) => `'${name}'`).join(',');
 }
 
-/** Refuses a text that is longer than the model takes, before anything is done with it. */
-function checkTexts(texts: TensorBytes, spec: ModelTensor | undefined, model: string): void {
-  const most = spec?.maxElementBytes;
+/** Refuses an element that is longer than the model takes, before anything is done with it. */
+function checkElements(texts: TensorBytes, spec: ModelTensor | undefined, model: string): void {
+  const most = spec?.elements?.maxBytes;
   // Together they are no longer than one of them may be: the common case.
   if (spec === undefined || most === undefined || texts.byteLength <= most) return;
   const value = bytesOf(texts);
@@ -206,7 +210,7 @@ function checkTexts(texts: TensorBytes, spec: ModelTensor | undefined, model: st
     const length = view.getUint32(at, true);
     if (length > most) {
       throw invalid(
-        `element ${index} of input '${spec.name}' for model '${model}' has ${length} bytes, expected at most ${most} (max_text_bytes)`,
+        `element ${index} of input '${spec.name}' for model '${model}' has ${length} bytes, expected at most ${most} (${spec.elements?.setting})`,
         inputField(spec.name, 'contents'),
       );
     }

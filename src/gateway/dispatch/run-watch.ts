@@ -59,12 +59,12 @@ const CPU_ERROR_MS = 20;
 export class RunWatch {
   readonly instance: number;
   readonly #watched: WatchedProcess;
-  /** Its threads sleep while a device computes: only a stopped process shows that nothing does. */
+  /** Its threads sleep while a device or other threads compute: only a stopped process shows that nothing does. */
   readonly #usesDevice: boolean;
   #run: WatchedRun | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param usesDevice the session computes on another device than the CPU */
+  /** @param usesDevice the session computes on another device than the CPU, or in threads that are not known */
   constructor(instance: number, watched: WatchedProcess, usesDevice: boolean) {
     this.instance = instance;
     this.#watched = watched;

@@ -155,7 +155,7 @@ export class RunnerProcess {
     this.#kill({ cause, timedOut: false });
   }
 
-  #watchOver(instance: number, { provider }: SessionInfo, threads: readonly number[]): RunWatch {
+  #watchOver(instance: number, { provider, hasOwnThreads }: SessionInfo, threads: readonly number[]): RunWatch {
     const pid = this.pid ?? 0;
     // The runner names files with them.
     const ids = threads.filter(Number.isInteger);
@@ -164,7 +164,7 @@ export class RunnerProcess {
       activity: () => threadActivity(pid, ids),
       kill: (end: RunnerEnd) => this.#kill(end),
     };
-    return new RunWatch(instance, watched, provider !== 'cpu');
+    return new RunWatch(instance, watched, provider !== 'cpu' || hasOwnThreads === true);
   }
 
   #kill(end: RunnerEnd): void {

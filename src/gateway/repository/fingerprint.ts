@@ -6,7 +6,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { absent, DISK, statFile } from './disk.ts';
-import { TEXT_VERSION } from './text-folder.ts';
+import { EXPORT_VERSION } from './exported-folder.ts';
 import { isVersionName } from './version-number.ts';
 
 /** Deeper than external weights and golden inputs lie; and an end to links that lead back. */
@@ -20,7 +20,7 @@ export async function fingerprintModel(directory: string): Promise<ModelFingerpr
   const names = await namesIn(directory);
   const shared = await fingerprintShared(directory, names);
   // The files lie in the folder itself, as in an export of Hugging Face.
-  if (!names.some(isVersionName)) return new Map([[TEXT_VERSION, shared]]);
+  if (!names.some(isVersionName)) return new Map([[EXPORT_VERSION, shared]]);
   const versions = names.filter(isVersionName).map(async (name) => {
     return [name, shared + (await fingerprint(path.join(directory, name), name, 1))] as const;
   });

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { shellWord } from '../../shell-word.ts';
 import { CONFIG_NAMES } from './config/config-file.ts';
 import { absent, readEntries, refusedOrAbsent, statFile } from './disk.ts';
-import { nameOfPart, partOf, readTextFolder, TEXT_VERSION } from './text-folder.ts';
+import { EXPORT_VERSION, readExportedFolder } from './exported-folder.ts';
+import { nameOfPart, partOf } from './part-name.ts';
 import { compareVersions, isVersionName } from './version-number.ts';
 
 /** A model's folder, read but not judged. */
@@ -69,7 +70,7 @@ export async function listNames(directory: string): Promise<RepositoryNames> {
     const folder = path.join(directory, name);
     const isModel = MODEL_NAME.test(name) || (await isModelFolder(folder));
     (isModel ? models : foreign).push(name);
-    const text = isModel ? await readTextFolder(folder, name) : undefined;
+    const text = isModel ? await readExportedFolder(folder, name) : undefined;
     for (const part of text?.configs.keys() ?? []) if (part !== '') models.push(nameOfPart(name, part));
   };
   await Promise.all(entries.map(judge));
@@ -134,11 +135,11 @@ export async function readFolder(directory: string, name: string): Promise<Model
   }
   const names = entries.map((entry) => entry.name);
   const { folder, part } = partOf(name);
-  const text = versions.length === 0 ? await readTextFolder(directory, folder) : undefined;
+  const text = versions.length === 0 ? await readExportedFolder(directory, folder) : undefined;
   if (text !== undefined) {
     const madeConfig = text.configs.get(part);
     const problem = madeConfig === undefined ? (text.problem ?? `'${folder}' has no part '${part}'`) : undefined;
-    return { name, directory, versions: [TEXT_VERSION], configPath: undefined, madeConfig, problem };
+    return { name, directory, versions: [EXPORT_VERSION], configPath: undefined, madeConfig, problem };
   }
   const configs = CONFIG_NAMES.filter((entry) => names.includes(entry));
   const config = configs[0];

@@ -11,10 +11,10 @@ import { shellWord } from '../../shell-word.ts';
 import { CONFIG_NAMES } from './config/config-file.ts';
 import { isInnerPath } from './config/inner-path.ts';
 import { absent, readEntries, statFile } from './disk.ts';
+import { readExportedFolder } from './exported-folder.ts';
 import { readExternalLocations } from './external-data.ts';
 import { foreignAmong } from './foreign-format.ts';
 import { MODEL_PLACE, RepositoryError } from './model-repository.ts';
-import { readTextFolder } from './text-folder.ts';
 import { isVersionName } from './version-number.ts';
 
 export interface OpenedRepository {
@@ -43,8 +43,8 @@ export async function openRepository(what: string): Promise<OpenedRepository> {
   if (!stat.isDirectory()) return linkModel(target, modelNameOf(path.basename(target, '.onnx')));
   if (await isRepository(target)) return { directory: target, close: async () => {} };
   const name = folderName(target);
-  const text = await readTextFolder(target, name);
-  // Without a chain from text, the model serves token ids.
+  const text = await readExportedFolder(target, name);
+  // Without a chain, the model serves tensors.
   if (text !== undefined && text.problem === undefined) return linkFolder(target, name);
   const file = await findModel(target);
   if (file === undefined) await refuseForeign(target);

@@ -145,7 +145,7 @@ export class Shadows {
     const copies = this.#copiesOf(shadow);
     copies.add(copy);
     try {
-      const values = isLarge(request) ? await readInputs(request, copy) : undefined;
+      const values = isLarge(request) ? await readInputs(request, copy, shadow.ready.signature) : undefined;
       const { signature, batcher } = shadow.ready;
       const wanted = outputs.map((spec) => ({ spec }));
       const answer = await batcher.enqueue(validate(request, signature, values), copy, termsOf(shadow), wanted);

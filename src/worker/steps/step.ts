@@ -1,13 +1,13 @@
 /** The interface of every step: a description of its tensors, and a function of a batch. */
 
 import type { Datatype, Shape } from '../../wire/tensor.ts';
-import type { SessionTensor } from '../protocol.ts';
+import type { ElementRule, SessionTensor } from '../protocol.ts';
 import { RunFailure } from '../run-failure.ts';
 
-/** An input of a run: texts for BYTES, otherwise raw bytes at an offset that suits every typed array. */
+/** An input of a run: texts or binary elements for BYTES, otherwise raw bytes at an offset that suits every typed array. */
 export interface StepInput {
   readonly shape: Shape;
-  readonly data: Uint8Array<ArrayBuffer> | readonly string[];
+  readonly data: Uint8Array<ArrayBuffer> | readonly string[] | readonly Uint8Array[];
 }
 
 export interface StepOutput {
@@ -22,6 +22,8 @@ export interface StepDescription {
   readonly unbatched?: string;
   /** Sentences on what the files of the step decided. */
   readonly notes?: readonly string[];
+  /** Runs compute in threads that a library starts. */
+  readonly hasOwnThreads?: true;
 }
 
 export interface Step {
@@ -39,10 +41,10 @@ export function tensorOf(
   name: string,
   datatype: Datatype,
   axes: readonly (number | string)[],
-  maxElementBytes?: number,
+  elements?: ElementRule,
 ): SessionTensor {
   const shape = axes.map((axis) => (typeof axis === 'number' ? axis : -1));
-  return { name, datatype, shape, axes, ...(maxElementBytes !== undefined && { maxElementBytes }) };
+  return { name, datatype, shape, axes, ...(elements !== undefined && { elements }) };
 }
 
 /** The values are to blame, as a kernel's refusal is. */
@@ -50,10 +52,22 @@ export function refused(message: string): RunFailure {
   return new RunFailure({ kind: 'refused', message });
 }
 
-/** @throws TypeError where the input is not BYTES */
+/** @throws TypeError where the input has no texts */
 export function textsOf({ data }: StepInput): readonly string[] {
-  if (data instanceof Uint8Array) throw new TypeError('expected texts');
-  return data;
+  const values: Uint8Array | readonly unknown[] = data;
+  if (values instanceof Uint8Array || !values.every((each) => typeof each === 'string')) {
+    throw new TypeError('expected texts');
+  }
+  return values;
+}
+
+/** @throws TypeError where the input has no binary elements */
+export function binariesOf({ data }: StepInput): readonly Uint8Array[] {
+  const values: Uint8Array | readonly unknown[] = data;
+  if (values instanceof Uint8Array || !values.every((each) => each instanceof Uint8Array)) {
+    throw new TypeError('expected binary elements');
+  }
+  return values;
 }
 
 /** @throws TypeError where the input is BYTES */

@@ -108,8 +108,9 @@ export class TokenizerStep implements Step {
   describe(): StepDescription {
     const { pair, maxTextBytes } = this.#options;
     const names = pair ? ['text', 'text_pair'] : ['text'];
+    const elements = { maxBytes: maxTextBytes, setting: 'max_text_bytes', isBinary: false };
     return {
-      inputs: names.map((name) => tensorOf(name, 'BYTES', [''], maxTextBytes)),
+      inputs: names.map((name) => tensorOf(name, 'BYTES', [''], elements)),
       outputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => tensorOf(name, 'INT64', ['', ''])),
       unbatched: 'the texts of a request are padded to the longest among them, and not to texts of others',
       notes: [`at most ${this.#most} tokens a row, by ${this.#mostFrom}; padding has the id ${this.#padId}`],

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readExportedFolder } from '../../../src/gateway/repository/exported-folder.ts';
 import { fingerprintModel, fingerprintVersion } from '../../../src/gateway/repository/fingerprint.ts';
 import { listNames, readModel } from '../../../src/gateway/repository/model-repository.ts';
 import { openRepository } from '../../../src/gateway/repository/opened-repository.ts';
-import { readTextFolder } from '../../../src/gateway/repository/text-folder.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { type Files, sentenceEncoder, textClassifier, writeFiles } from '../../support/text-exports.ts';
 
@@ -14,7 +14,7 @@ function folderOf(files: Files, name = 'm'): string {
 }
 
 async function configsOf(files: Files): Promise<Record<string, unknown>> {
-  const read = await readTextFolder(folderOf(files), 'm');
+  const read = await readExportedFolder(folderOf(files), 'm');
   return Object.fromEntries([...(read?.configs ?? [])].map(([part, text]) => [part, JSON.parse(text)]));
 }
 
@@ -100,7 +100,7 @@ describe('a folder without an ensemble says why', () => {
       'holds 2 ONNX files and no model.onnx',
     ],
   ])('for %s', async (_name, files, text) => {
-    const read = await readTextFolder(folderOf(files), 'm');
+    const read = await readExportedFolder(folderOf(files), 'm');
     expect(read?.problem).toContain(text);
     expect(read?.configs.has('')).toBe(false);
   });
@@ -113,7 +113,7 @@ describe('a folder of something else', () => {
     ['with versions', { ...sentenceEncoder(), '1/model.onnx': new Uint8Array(1) }],
     ['with a configuration of Triton', { ...sentenceEncoder(), 'config.pbtxt': new Uint8Array(1) }],
   ])('%s is no text folder', async (_name, files) => {
-    expect(await readTextFolder(folderOf(files), 'm')).toBeUndefined();
+    expect(await readExportedFolder(folderOf(files), 'm')).toBeUndefined();
   });
 });
 

@@ -169,7 +169,8 @@ export class EnsembleRun {
       const request = this.#tensors.requestOf(step);
       record.request = request;
       record.requestId = request.id;
-      const values = isLarge(request) ? await readInputs(request, call) : undefined;
+      const known = models.find(step.model, step.version, call).ready.signature;
+      const values = isLarge(request) ? await readInputs(request, call, known) : undefined;
       const model = models.find(step.model, step.version, call);
       record.model = model;
       const { signature, batcher } = model.ready;

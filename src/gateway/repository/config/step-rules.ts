@@ -8,6 +8,24 @@ import { isStepPlatform, STEP_PLATFORMS, stepSectionOf } from './step-schema.ts'
 /** Fields of an ONNX model or an ensemble that a step cannot have. */
 const REFUSED_FIELDS = ['sequence_batching', 'ensemble_scheduling', 'default_model_filename'] as const;
 
+/** Values of one channel have one mean, and bytes have none. */
+function checkImage(content: unknown, image: ModelConfig['tensorgate']['image'], refuse: Sink['refuse']): void {
+  if (image === undefined) return;
+  const channels = image.color === 'GRAY' ? 1 : 3;
+  for (const field of ['mean', 'std'] as const) {
+    const { length } = image[field];
+    if (length === 1 || length === channels) continue;
+    const text = `${field} has ${length} numbers, expected 1 or ${channels} with color ${image.color}`;
+    refuse(['tensorgate', 'image', field], text);
+  }
+  if (image.datatype !== 'UINT8') return;
+  for (const field of ['scale', 'mean', 'std'] as const) {
+    if (!has(content, 'tensorgate') || !has(content.tensorgate, 'image') || !has(content.tensorgate.image, field))
+      continue;
+    refuse(['tensorgate', 'image', field], `${field} has no meaning with the datatype UINT8: remove it`);
+  }
+}
+
 export function checkSteps(config: ModelConfig, content: unknown, { refuse, warn }: Sink): void {
   const { platform, tensorgate } = config;
   for (const other of STEP_PLATFORMS) {
@@ -42,6 +60,7 @@ export function checkSteps(config: ModelConfig, content: unknown, { refuse, warn
   if (labels.length > 0 && top !== undefined && top > labels.length) {
     refuse(['tensorgate', 'classes', 'top_k'], `top_k is ${top}, expected at most the ${labels.length} labels`);
   }
+  checkImage(content, tensorgate.image, refuse);
   const { dimensions, width } = tensorgate.pooling ?? {};
   if (dimensions !== undefined && width !== undefined && dimensions > width) {
     refuse(

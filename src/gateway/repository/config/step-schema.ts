@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { LABEL_FUNCTIONS, POOLING_MODES, type StepOptions } from '../../../worker/step-spec.ts';
 import { CODE_FILES, type CodeConfig, JAVASCRIPT, javascriptOf } from './code-model.ts';
 import { positive } from './config-values.ts';
+import { imageOf, imageSection } from './image-section.ts';
 
 /** Longer texts are refused before they reach a tokenizer: 64 KiB of text take it some 100 ms. */
 const DEFAULT_MAX_TEXT_BYTES = 64 * 1024;
@@ -68,6 +69,7 @@ const javascriptSection = z.strictObject({
 export const STEP_SECTIONS = {
   tokenizer: tokenizerSection.optional().describe('Options of the platform `tensorgate_tokenizer`.'),
   pooling: poolingSection.optional().describe('Options of the platform `tensorgate_pooling`.'),
+  image: imageSection.optional().describe('Options of the platform `tensorgate_image`.'),
   classes: labelsSection.optional().describe('Options of the platform `tensorgate_labels`.'),
   javascript: javascriptSection.optional().describe('Options of the platform `tensorgate_javascript`.'),
 };
@@ -78,6 +80,7 @@ const SECTION_OF = {
   tensorgate_pooling: 'pooling',
   tensorgate_labels: 'classes',
   [JAVASCRIPT]: 'javascript',
+  tensorgate_image: 'image',
 } as const;
 
 export type StepPlatform = keyof typeof SECTION_OF;
@@ -101,6 +104,7 @@ interface StepConfig extends CodeConfig {
     readonly pooling?: z.output<typeof poolingSection> | undefined;
     readonly classes?: z.output<typeof labelsSection> | undefined;
     readonly javascript?: z.output<typeof javascriptSection> | undefined;
+    readonly image?: z.output<typeof imageSection> | undefined;
   };
 }
 
@@ -127,6 +131,8 @@ export function stepOf(config: StepConfig): StepOptions | undefined {
     }
     case JAVASCRIPT:
       return javascriptOf(config, (tensorgate.javascript ?? javascriptSection.parse({})).max_heap_mb);
+    case 'tensorgate_image':
+      return imageOf(tensorgate.image ?? imageSection.parse({}));
     default:
       return undefined;
   }

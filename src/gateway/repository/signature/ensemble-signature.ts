@@ -1,6 +1,7 @@
 /** Inputs and outputs of an ensemble, if its graph fits the models of its steps. */
 
 import type { Shape, TensorSpec } from '../../../wire/tensor.ts';
+import type { ElementRule } from '../../../worker/protocol.ts';
 import { datatypeOf } from '../config/data-types.ts';
 import { type ModelConfig, ModelConfigError } from '../config/model-config.ts';
 import type { ModelFiles } from '../model-files.ts';
@@ -9,7 +10,7 @@ import { type Batching, type ModelSignature, type OutputSpec, readLabels } from 
 import type { ModelTensor } from './row-axis.ts';
 
 /** Description of an ensemble's tensor by one end of a mapping. */
-interface End extends TensorSpec {
+interface End extends ModelTensor {
   /** Such as `input 'x' of step 1 (model 'b')`. */
   readonly what: string;
 }
@@ -71,7 +72,11 @@ export function resolveEnsemble(
   }
   for (const { tensor, end } of takers) checkEnds(graph.tensors[tensor]?.name ?? '', givers.get(tensor), end);
   return {
-    inputs,
+    inputs: inputs.map((input, index) => {
+      const ends = takers.filter(({ tensor }) => tensor === graph.inputs[index]);
+      const elements = strictest(ends.map(({ end }) => end.elements));
+      return { ...input, ...(elements && { elements }) };
+    }),
     outputs: declared.map((output, index) => {
       const ownFile = config.output[index]?.label_filename || undefined;
       if (ownFile !== undefined) return { ...output, labelFilename: ownFile, labels: readLabels(files, ownFile) };
@@ -102,6 +107,12 @@ function checkRows(step: string, signature: ModelSignature, maxRows: number): vo
   const most = mostRowsOf(signature);
   if (signature.batching.kind === 'off' || most >= maxRows) return;
   throw new ModelConfigError(`max_batch_size is ${maxRows}, but ${step} takes at most ${most} rows`);
+}
+
+/** What all steps take that share an input. */
+function strictest(rules: readonly (ElementRule | undefined)[]): ElementRule | undefined {
+  const [least] = rules.filter((rule) => rule !== undefined).sort((a, b) => a.maxBytes - b.maxBytes);
+  return least && { ...least, isBinary: rules.every((rule) => rule?.isBinary === true) };
 }
 
 /** The model's side of a mapping. */

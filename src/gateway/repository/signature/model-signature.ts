@@ -80,7 +80,7 @@ export function resolveSignature(
     return {
       ...input,
       ...(value && { default: value }),
-      ...(tensor.maxElementBytes !== undefined && { maxElementBytes: tensor.maxElementBytes }),
+      ...(tensor.elements && { elements: tensor.elements }),
       ...(probeValue !== undefined && { probeValue }),
       ...(probeShape && { probeShape }),
     };

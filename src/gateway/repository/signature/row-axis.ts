@@ -1,6 +1,7 @@
 /** Where the rows of a batched tensor lie: along axis 0, unless the model says otherwise. */
 
 import type { Shape, TensorSpec } from '../../../wire/tensor.ts';
+import type { ElementRule } from '../../../worker/protocol.ts';
 
 /** The axis along which rows are stacked; `shared`: there are none, and one value serves all rows of a batch. */
 export type RowAxis = number | 'shared';
@@ -27,8 +28,8 @@ export interface ModelTensor extends TensorSpec {
   readonly modelShape?: Shape;
   /** The value of an input that requests may leave out. */
   readonly default?: DefaultValue;
-  /** Most bytes of an element of a BYTES input; absent: any number. */
-  readonly maxElementBytes?: number;
+  /** What the elements of a BYTES input may be; absent: texts of any length. */
+  readonly elements?: ElementRule;
   /** Value of each element in made-up requests; absent: any value. */
   readonly probeValue?: number;
   /** Shape of an input in made-up requests of one row; absent: sizes for what `shape` leaves open are tried. */

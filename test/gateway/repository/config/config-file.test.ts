@@ -388,7 +388,7 @@ describe('what Triton has and this server has not', () => {
     {
       text: 'platform: "tensorrt_plan"',
       about:
-        "expected onnxruntime_onnx, ensemble, tensorgate_tokenizer, tensorgate_pooling, tensorgate_labels, tensorgate_javascript, the only supported platforms, got 'tensorrt_plan'",
+        "expected onnxruntime_onnx, ensemble, tensorgate_tokenizer, tensorgate_pooling, tensorgate_labels, tensorgate_javascript, tensorgate_image, the only supported platforms, got 'tensorrt_plan'",
     },
   ])('is refused where answers would change: $text', ({ text, about }) => {
     expect(remarksOf(text).problems).toEqual([expect.stringContaining(about)]);
