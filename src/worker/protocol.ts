@@ -99,7 +99,7 @@ export interface SessionTensor extends TensorSpec {
   readonly axes: readonly (number | string)[];
   /** The value of an input that callers may leave out. */
   readonly initializer?: SessionInitializer;
-  /** What the elements of a BYTES input may be; absent: texts of any length. */
+  /** Rule for the elements of a BYTES input; absent: texts of any length. */
   readonly elements?: ElementRule;
 }
 

@@ -115,7 +115,7 @@ describe.skipIf(python === undefined)('pixels', () => {
     }
   });
 
-  test('of a photo that becomes much smaller are within some steps of a byte', async () => {
+  test('from a photo that becomes much smaller are within some steps of a byte', async () => {
     for (const each of cases.filter(({ isPhoto, name }) => isPhoto && !name.startsWith('nearest'))) {
       const { most, mean } = await differences(each);
       console.log(`${each.name}: at most ${most.toFixed(1)} of 255, ${mean.toFixed(2)} in the mean`);

@@ -1,4 +1,4 @@
-/** What the model of an exported folder becomes part of: the configurations of its parts, and the step behind the model. */
+/** The chain around the model of an exported folder: the configurations of its parts, and the step behind the model. */
 
 import type { Json } from './exported-files.ts';
 

@@ -64,7 +64,7 @@ describe('pixels', () => {
     expect([...new Uint16Array(half.buffer)]).toEqual([0x3c00, 0xbc00, 0x3266]);
   });
 
-  test('of several images are one tensor, where their sizes are equal', async () => {
+  test('from several images are one tensor, where their sizes are equal', async () => {
     const images = [await plainImage('red'), await plainImage('blue', 'jpeg', 30, 30)];
     const { shape } = await pixelsOf(images, { resize: { width: 4, height: 6 } });
     expect(shape).toEqual([2, 3, 6, 4]);
@@ -80,14 +80,14 @@ describe('pixels', () => {
     expect((await pixelsOf([image], { resize, crop: { width: 8, height: 8 } })).shape).toEqual([1, 3, 8, 8]);
   });
 
-  test('of an image that is smaller than the cut have black around', async () => {
+  test('have black around a smaller image', async () => {
     const values = await valuesOf(await imageOf(1, [9, 9, 9]), { crop: { width: 3, height: 3 }, color: 'GRAY' });
     expect(values).toEqual([0, 0, 0, 0, 9, 0, 0, 0, 0]);
   });
 });
 
-describe('a file', () => {
-  test.each(['jpeg', 'png', 'webp'] as const)('of %s gives its colours', async (format) => {
+describe('an image', () => {
+  test.each(['jpeg', 'png', 'webp'] as const)('file in %s gives its colours', async (format) => {
     const [red = 0, green = 255] = await valuesOf(await plainImage('#ff0000', format), { layout: 'NHWC' });
     expect(red).toBeGreaterThan(250);
     expect(green).toBeLessThan(5);
@@ -101,7 +101,7 @@ describe('a file', () => {
     expect(await valuesOf(Buffer.from(`data:image/webp;base64,${base64}`))).toEqual(plain);
   });
 
-  test('of a camera on its side is turned upright', async () => {
+  test('from a camera on its side is turned upright', async () => {
     const image = await sharp(await plainImage('red', 'jpeg', 20, 10))
       .withMetadata({ orientation: 6 })
       .toBuffer();

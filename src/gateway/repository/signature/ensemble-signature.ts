@@ -109,7 +109,7 @@ function checkRows(step: string, signature: ModelSignature, maxRows: number): vo
   throw new ModelConfigError(`max_batch_size is ${maxRows}, but ${step} takes at most ${most} rows`);
 }
 
-/** What all steps take that share an input. */
+/** The rule for an input that several steps share. */
 function strictest(rules: readonly (ElementRule | undefined)[]): ElementRule | undefined {
   const [least] = rules.filter((rule) => rule !== undefined).sort((a, b) => a.maxBytes - b.maxBytes);
   return least && { ...least, isBinary: rules.every((rule) => rule?.isBinary === true) };

@@ -28,7 +28,7 @@ export interface ModelTensor extends TensorSpec {
   readonly modelShape?: Shape;
   /** The value of an input that requests may leave out. */
   readonly default?: DefaultValue;
-  /** What the elements of a BYTES input may be; absent: texts of any length. */
+  /** Rule for the elements of a BYTES input; absent: texts of any length. */
   readonly elements?: ElementRule;
   /** Value of each element in made-up requests; absent: any value. */
   readonly probeValue?: number;
