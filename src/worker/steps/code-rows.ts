@@ -5,7 +5,7 @@ import { elementTypeOf, TYPED_ARRAYS } from '../element-type.ts';
 import type { SessionTensor } from '../protocol.ts';
 import { RunFailure } from '../run-failure.ts';
 import type { OutputRow, OutputValue, Row, Tensor, TensorData } from './code-model.ts';
-import type { StepInput, StepOutput } from './step.ts';
+import { type StepInput, type StepOutput, textsOf } from './step.ts';
 
 /** The rows of a batch, as views of its tensors; one row where `isBatched` is false. */
 export function rowsOf(inputs: readonly StepInput[], tensors: readonly SessionTensor[], isBatched: boolean): Row[] {
@@ -26,7 +26,9 @@ function rowOf(input: StepInput, { datatype }: SessionTensor, row: number | unde
   const elements = elementCount(shape) ?? 0;
   const from = (row ?? 0) * elements;
   const { data } = input;
-  if (!(data instanceof Uint8Array)) return { datatype, shape, data: data.slice(from, from + elements) };
+  if (!(data instanceof Uint8Array)) {
+    return { datatype, shape, data: textsOf({ shape, data: data.slice(from, from + elements) }) };
+  }
   const type = elementTypeOf(datatype);
   if (type === 'string') throw new TypeError('expected texts');
   const View = TYPED_ARRAYS[type];
