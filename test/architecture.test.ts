@@ -201,6 +201,7 @@ const ROOMS: readonly Room[] = [
     doors: [
       'capacity.ts',
       'diagnostics.ts',
+      'exposition.ts',
       'garbage-collection.ts',
       'gateway-state.ts',
       'history/history.ts',
@@ -208,6 +209,7 @@ const ROOMS: readonly Room[] = [
       'history/notable-events.ts',
       'history/version-history.ts',
       'http-limits.ts',
+      'label-values.ts',
       'limit-setting-name.ts',
       'limit-settings.ts',
       'machine-capacity.ts',
@@ -845,6 +847,7 @@ const ENTRIES: readonly { readonly what: string; readonly pattern: RegExp; reado
       'gateway/api/server-snapshot.ts',
       'gateway/batch/batch-runs.ts',
       'gateway/models/model-statistics.ts',
+      'gateway/ops/distribution.ts',
       'gateway/ops/history/history.ts',
       'gateway/rollout/rollout-record.ts',
     ],

@@ -340,7 +340,10 @@ export interface AnalysisTemplate extends KubeObject {
 
 export interface PrometheusRule extends KubeObject {
   readonly spec: {
-    readonly groups?: readonly { readonly rules?: readonly { readonly alert?: string; readonly expr?: string }[] }[];
+    readonly groups?: readonly {
+      readonly name?: string;
+      readonly rules?: readonly { readonly alert?: string; readonly record?: string; readonly expr?: string }[];
+    }[];
   };
 }
 

@@ -39,7 +39,7 @@ const BUNDLED = new RegExp(
     'safe-stable-stringify',
     'sonic-boom',
     'thread-stream',
-    '@opentelemetry/(api|core|exporter-prometheus|resources|sdk-metrics|semantic-conventions)',
+    '@opentelemetry/(api|core|resources|semantic-conventions)',
   ].join('|')})(/|$)`,
 );
 

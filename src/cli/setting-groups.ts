@@ -53,7 +53,7 @@ const GROUPS: ReadonlyMap<string, readonly Key[]> = new Map<string, readonly Key
     ['maxMessageBytes', 'maxJsonBytes', 'maxOutputBytes', 'maxConcurrentStreams', 'maxInFlightBytes', 'typedAnswers'],
   ],
   ['Tenants:', ['tenantKey', 'tenantRate', 'tenantBurst', 'tenantWeights']],
-  ['Logs, reports and recordings:', ['logFormat', 'loadReports', 'record', 'recordDirectory']],
+  ['Logs, reports and recordings:', ['logFormat', 'accessLog', 'loadReports', 'record', 'recordDirectory']],
 ]);
 
 const GRPC_LIMITS = 'Limits of the gRPC transport h2:';

@@ -41,14 +41,14 @@ function toOption({
   env,
   type,
   list,
-  word,
+  words,
   choices = [],
   default: value,
   derivedDefault,
   description,
 }: SettingDescription): Option {
   const argument = { boolean: '[true|false]', integer: '<number>', path: '<path>', string: '<text>' }[type];
-  const form = word === undefined ? argument : `<number|${word}>`;
+  const form = words === undefined ? argument : `<number|${words.join('|')}>`;
   const option = new Option(`${flag} ${list ? '<list>' : form}`, description).env(env);
   if (choices.length > 0) option.choices(choices);
   const group = settingGroup(key);

@@ -71,6 +71,7 @@ export class InferenceRecord {
 
   #publish(answer: Pick<Answer, 'chunks' | 'timing'> | undefined, failure: InferError | undefined, now: number): void {
     if (!diagnostics.inferenceEnded.active) return;
+    const timing = answer !== undefined && hasRun(answer.timing) ? answer.timing : undefined;
     diagnostics.inferenceEnded.publish({
       call: this.call,
       model: this.model?.ref,
@@ -81,7 +82,8 @@ export class InferenceRecord {
       rows: this.rows,
       requestBytes: this.bytes,
       responseBytes: answer === undefined ? 0 : bytesOf(answer.chunks),
-      queueMs: answer !== undefined && hasRun(answer.timing) ? answer.timing.queueMs : undefined,
+      queueMs: timing?.queueMs,
+      timing,
       batchRows: answer?.timing.batchRows ?? 0,
       cache: answer?.timing.cache?.outcome,
       durationMs: now - this.startedAt,

@@ -39,8 +39,10 @@ import type { ModelPlan } from './models/planned-version.ts';
 import { Readiness } from './models/readiness.ts';
 import type { Servable } from './models/servable.ts';
 import type { CapacityFinding } from './ops/capacity.ts';
+import { onnxRuntimeVersion } from './ops/diagnosis/execution-providers.ts';
 import { reportMachine } from './ops/diagnosis/start-notices.ts';
 import { type DrainPhases, drain } from './ops/drain.ts';
+import { endOf } from './ops/exposition.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
 import { collectWhenIdle } from './ops/idle-collection.ts';
 import { httpLimits } from './ops/limit-settings.ts';
@@ -111,16 +113,19 @@ async function startParts(
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();
   const memory = new ModelMemory(settings.modelMemoryBytes);
+  const rateLimit = RateLimit.of(settings);
   const bound: Transport[] = [];
+  const methods = new Set<string>();
   let httpPort: HttpPort | undefined;
   const state = async () => ({
     ...stateOf(models, admission, bound, await memory.recent()),
     http: httpPort?.gauges,
+    known: { methods: [...methods], tenants: rateLimit?.tenants ?? [] },
   });
   // The first part, and after a failed start the last to end: it logs what the other parts report.
   const telemetry = await parts.start(
     'telemetry',
-    () => startTelemetry({ env, version, settings, state }),
+    () => startTelemetry({ env, version, onnxruntime: onnxRuntimeVersion(), settings, state }),
     (each) => each.shutdown(),
   );
   const stopCollecting = await parts.start('collections', collectWhenIdle, (stop) => stop());
@@ -182,7 +187,7 @@ async function startParts(
       maxMessageBytes: settings.maxMessageBytes,
       models,
       admission,
-      rateLimit: RateLimit.of(settings),
+      rateLimit,
       pressure: new Pressure(),
       shadows,
       typedAnswers: settings.typedAnswers,
@@ -214,7 +219,8 @@ async function startParts(
   const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, servesAdmin }) : undefined;
   const pages = operationsPages({
     ready: () => readiness.obstacles,
-    metricsText: async () => (await telemetry.metricsText()) + tritonMetrics(models.all()),
+    metricsText: async (format) =>
+      (await telemetry.metricsText(format)) + tritonMetrics(models.all(), format) + endOf(format),
   });
   const shown = {
     ...{ settings, version, servesAdmin, readiness, admission, rollouts: rolloutsApi, traffic, server: explained },
@@ -238,7 +244,9 @@ async function startParts(
   httpPort = http;
   const bind = async (name: string, port: number, served: ServedRpcs): Promise<Transport> => {
     const start = served === 'admin-only' ? listenAdmin : listen;
-    const open = (): Promise<Transport> => start({ ...settings, port }, routesOf(served));
+    const routes = routesOf(served);
+    for (const path of routes.keys()) methods.add(path);
+    const open = (): Promise<Transport> => start({ ...settings, port }, routes);
     const transport = await parts.start(name, open, (each) => each.drain(0));
     bound.push(transport);
     return transport;

@@ -63,9 +63,7 @@ describe('the bundle of the program', () => {
     expect(named).toEqual([
       '@opentelemetry/api',
       '@opentelemetry/core',
-      '@opentelemetry/exporter-prometheus',
       '@opentelemetry/resources',
-      '@opentelemetry/sdk-metrics',
       '@opentelemetry/semantic-conventions',
       '@pinojs/redact',
       'atomic-sleep',

@@ -12,8 +12,11 @@ import {
 } from '@opentelemetry/api';
 import { expect, test } from 'vitest';
 import { InferError } from '../../src/gateway/errors.ts';
+import { startAccessLog } from '../../src/gateway/ops/access-log.ts';
+import { startAuditLog } from '../../src/gateway/ops/audit-log.ts';
 import { diagnostics } from '../../src/gateway/ops/diagnostics.ts';
 import { startLog } from '../../src/gateway/ops/log.ts';
+import { LogLines } from '../../src/gateway/ops/log-lines.ts';
 import { LogSettings } from '../../src/gateway/ops/log-settings.ts';
 import { METRICS } from '../../src/gateway/ops/metric-definitions.ts';
 import { TraceSettings } from '../../src/gateway/ops/trace-settings.ts';
@@ -100,6 +103,8 @@ class RecordingSpan implements Span {
 
 const FAILURE = new InferError('internal', 'internal error', { cause: new Error('the cause') });
 
+const PEER = { address: '10.0.0.7:51234', certificate: { subject: 'CN=a', alternativeNames: [] } };
+
 /** Publishes each event with all that it may hold. A topic that is new has no publisher here, and does not compile. */
 const PUBLISH: Readonly<Record<keyof typeof diagnostics, () => void>> = {
   callStarted: () => {},
@@ -145,6 +150,20 @@ const PUBLISH: Readonly<Record<keyof typeof diagnostics, () => void>> = {
     const versions = { model: 'resnet', from: '3', to: '4' };
     diagnostics.rolloutChanged.publish({ ...versions, stage: 'rolled_back', percent: 0, cause: 'errors', text: 'x' });
   },
+  changeEnded: () => {
+    const call = Object.assign(new FakeCall({ 'x-request-id': 'm-1' }), { peer: PEER, deadline: 5 });
+    const change = { action: 'model.load', model: 'resnet', detail: '', failure: undefined };
+    diagnostics.changeEnded.publish({ ...change, by: call });
+    diagnostics.changeEnded.publish({ ...change, by: 'repository', failure: FAILURE });
+    // In the access log, with all that it may say.
+    diagnostics.callStarted.publish({ call });
+    const timing = { inputMs: 1, computeMs: 2, outputMs: 3 };
+    diagnostics.inferenceEnded.publish(inferenceEnded({ call, requestId: 'r1', timing, cache: 'miss' }));
+    diagnostics.callEnded.publish(callEnded({ call }));
+    for (let failure = 0; failure < 200; failure++) {
+      diagnostics.callEnded.publish(callEnded({ status: 'UNAVAILABLE', reason: 'draining', text: 'x' }));
+    }
+  },
   notice: () => diagnostics.notice.publish({ level: 'warn', text: 'x', cause: new Error('y') }),
 };
 
@@ -154,10 +173,11 @@ function emitted() {
   const lines: string[] = [];
   const stopTraces = recordTraces(tracer, new TraceSettings(true));
   const log = new LogSettings({ logLevel: 'debug', logFormat: 'json' });
-  const stopLog = startLog(log, { write: (line) => lines.push(line) });
+  const written = new LogLines(log, { write: (text) => lines.push(...text.trimEnd().split('\n')) });
+  const stopLogs = [startLog(written), startAuditLog(written), startAccessLog(written, 1)];
   for (const publish of Object.values(PUBLISH)) publish();
   stopTraces();
-  stopLog();
+  for (const stop of stopLogs) stop();
   const fields = new Set(lines.flatMap((line) => Object.keys(JSON.parse(line) as object)));
   return { attributes: tracer.attributes, fields };
 }

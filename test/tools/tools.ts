@@ -58,6 +58,16 @@ export function kubectl(): string | undefined {
 /** Earlier ones do not support image volumes. */
 const OLDEST_KUBECTL = 37;
 
+/** Prometheus's own reader of rules and metrics. */
+export function promtool(): string | undefined {
+  return program('prometheus/usr/bin', 'promtool');
+}
+
+/** A Python interpreter that can import `prometheus_client`, which has the strictest reader of OpenMetrics. */
+export function pythonWithPrometheusClient(): string | undefined {
+  return pythonWith('prometheus-client', 'prometheus_client');
+}
+
 export function h2load(): string | undefined {
   return program('h2load', 'h2load');
 }

@@ -1,7 +1,6 @@
 /** What Prometheus is asked: by alerts, canary analyses and scalers. */
 
 import { parser as PROMQL } from '@prometheus-io/lezer-promql';
-import { Status } from '../../../src/gateway/errors.ts';
 import { METRICS, type MetricDefinition } from '../../../src/gateway/ops/metric-definitions.ts';
 import type { Build } from '../build.ts';
 import type { KubeObject } from '../kinds.ts';
@@ -20,7 +19,7 @@ export function queriesOf(build: Build): Query[] {
       .flatMap((object) =>
         (object.spec.groups ?? [])
           .flatMap(({ rules }) => rules ?? [])
-          .map(({ alert = '', expr = '' }) => ({ object, name: alert, text: expr })),
+          .map(({ alert, record, expr = '' }) => ({ object, name: alert ?? record ?? '', text: expr })),
       ),
     ...build.of('MetricTemplate').map((object) => ({ object, name: 'query', text: object.spec.query ?? '' })),
     ...build.of('AnalysisTemplate').flatMap((object) =>
@@ -46,8 +45,10 @@ export interface Asked {
   readonly matchers: readonly { readonly label: string; readonly values: readonly string[] }[];
 }
 
-const METRIC = /\b((?:tensorgate|istio|nv)_[a-z0-9_]+)\s*(?:\{((?:"[^"]*"|[^}"])*)\})?/g;
+const METRIC =
+  /\b((?:tensorgate|istio|nv|process|nodejs)_[a-z0-9_]+|tensorgate:[a-z0-9_:]+)\s*(?:\{((?:"[^"]*"|[^}"])*)\})?/g;
 const MATCHER = /(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"/g;
+const GROUPING = /\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)/g;
 
 export function askedOf(text: string): Asked[] {
   return [...text.matchAll(METRIC)].map(([, metric = '', inside = '']) => ({
@@ -64,13 +65,6 @@ const PLACE_LABELS: readonly string[] = ['namespace', 'pod', 'container', 'job',
 /** Those that the PodMonitor copies from pods. */
 const POD_LABELS: readonly string[] = ['app', 'track', 'rollouts_pod_template_hash'];
 
-/** Label values that are a closed set, and matter in queries. */
-const VALUES: Readonly<Record<string, readonly string[]>> = {
-  status: Object.keys(Status),
-  largest: ['same', 'other'],
-  stage: ['loading', 'shadow', 'canary', 'promoted', 'rolled_back'],
-};
-
 /** The metric of a series: a histogram is asked for by its buckets, sum and count. */
 export function definitionOf(series: string): MetricDefinition | undefined {
   const metrics: Readonly<Record<string, MetricDefinition>> = METRICS;
@@ -82,19 +76,56 @@ export function definitionOf(series: string): MetricDefinition | undefined {
   return metrics[series]?.kind === 'histogram' ? undefined : metrics[series];
 }
 
-function checkMetric({ object, name, text }: Query): Finding[] {
-  return askedOf(text).flatMap(({ metric, matchers }) => {
-    if (metric.startsWith('istio_')) return [];
-    const definition = definitionOf(metric);
-    if (definition === undefined) return [found(object, `${name}: the gateway has no series ${metric}`)];
-    const known = [...definition.labels, ...PLACE_LABELS, ...POD_LABELS];
-    return matchers.flatMap(({ label, values }) => [
-      ...(known.includes(label) ? [] : [found(object, `${name}: ${metric} has no label ${label}`)]),
-      ...values
-        .filter((value) => VALUES[label]?.includes(value) === false)
-        .map((value) => found(object, `${name}: the label ${label} is never ${value}`)),
-    ]);
-  });
+/** Labels by the name of a recorded series: those that its rule groups by. */
+export type RecordedSeries = ReadonlyMap<string, readonly string[]>;
+
+export function recordedIn(build: Build): RecordedSeries {
+  const queries = queriesOf(build).filter(({ name }) => name.includes(':'));
+  return new Map(queries.map(({ name, text }) => [name, groupedBy(text).filter((label) => label !== 'le')]));
+}
+
+export function groupedBy(text: string): string[] {
+  const lists = [...text.matchAll(GROUPING)].map(([, list = '']) => list.split(','));
+  return [...new Set(lists.flat().map((label) => label.trim()))].filter((label) => label !== '');
+}
+
+/** What a query asks for that no one exports or records: series, labels, and values of labels that are closed sets. */
+export function unknownIn(text: string, recorded: RecordedSeries): string[] {
+  const asked = askedOf(text);
+  const known = new Set([...PLACE_LABELS, ...POD_LABELS]);
+  const faults: string[] = [];
+  for (const { metric, matchers } of asked) {
+    // Istio's labels are not ours to know.
+    if (metric.startsWith('istio_')) return faults;
+    const labels = metric.includes(':') ? recorded.get(metric) : definitionOf(metric)?.labels;
+    if (labels === undefined) {
+      faults.push(metric.includes(':') ? `no rule records ${metric}` : `the gateway has no series ${metric}`);
+      continue;
+    }
+    for (const label of labels) known.add(label);
+    for (const { label, values } of matchers) {
+      if (!labels.includes(label) && !PLACE_LABELS.includes(label) && !POD_LABELS.includes(label)) {
+        faults.push(`${metric} has no label ${label}`);
+      }
+      const possible = definitionOf(metric)?.values?.[label];
+      // A variable of a dashboard stands for any of them.
+      const wrong = values.filter((value) => !value.startsWith('$') && possible?.includes(value) === false);
+      for (const value of wrong) faults.push(`the label ${label} is never ${value}`);
+    }
+  }
+  if (asked.length > 0) {
+    for (const label of groupedBy(text)) {
+      if (!known.has(label)) faults.push(`it groups by ${label}, which is a label of none of its series`);
+    }
+  }
+  return faults;
+}
+
+function checkSeries(build: Build): Finding[] {
+  const recorded = recordedIn(build);
+  return queriesOf(build).flatMap(({ object, name, text }) =>
+    unknownIn(text, recorded).map((fault) => found(object, `${name}: ${fault}`)),
+  );
 }
 
 /** What Flagger and Argo Rollouts fill in before they ask. */
@@ -103,7 +134,7 @@ function filledIn(text: string): string {
 }
 
 /** Where a query is not of PromQL's grammar. */
-function syntaxFaults(text: string): string[] {
+export function syntaxFaults(text: string): string[] {
   const query = filledIn(text);
   const faults: string[] = [];
   PROMQL.parse(query).iterate({
@@ -126,7 +157,7 @@ export const QUERY_RULES: readonly Rule[] = [
   {
     id: 'series-exist',
     prevents: 'an alert or an analysis asks for what nobody exports, sees nothing, and finds all well',
-    check: (build) => queriesOf(build).flatMap(checkMetric),
+    check: checkSeries,
   },
   {
     id: 'grpc-status',

@@ -35,6 +35,8 @@ export interface Call {
   readonly stream?: Call;
   /** Only set if the transport knows it. */
   readonly peer?: Peer;
+  /** The protocol that the client speaks; gRPC where it is absent. */
+  readonly via?: 'rest';
   /** The client's call that this is a share of, and the model that it went to: an ensemble, a model with a cache, or one that split it. */
   readonly step?: { readonly of: Call; readonly ensemble: string };
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */

@@ -2,6 +2,7 @@
 
 import type { RepositoryRequest } from '../../wire/repository-request.ts';
 import { InferError } from '../errors.ts';
+import { auditedControl } from './audited-control.ts';
 import type { ModelIndexMessage } from './messages.ts';
 import type { Answers } from './unary-method.ts';
 
@@ -101,24 +102,24 @@ export async function modelIndex(
 
 export function controlAnswers(api: ControlApi): Answers<LoadingRpcs & SettingRpcs> {
   return {
-    RepositoryModelLoad: async (request) => {
+    RepositoryModelLoad: async (request, call) => {
       const { name, kserve } = await modelNameOf(request, api);
-      await api.loadModel(name, overrideOf(request.parameters));
+      await auditedControl(api, call).loadModel(name, overrideOf(request.parameters));
       return kserve ? { model_name: name, is_loaded: true } : {};
     },
-    RepositoryModelUnload: async (request) => {
+    RepositoryModelUnload: async (request, call) => {
       const { name, kserve } = await modelNameOf(request, api);
-      api.unloadModel(name, { dependents: dependentsOf(request.parameters) });
+      await auditedControl(api, call).unloadModel(name, { dependents: dependentsOf(request.parameters) });
       return kserve ? { model_name: name, is_unloaded: true } : {};
     },
-    TraceSetting: async ({ model_name, settings }) => {
+    TraceSetting: async ({ model_name, settings }, call) => {
       const changes = new Map(Object.entries(settings).map(([key, { value }]) => [key, value]));
-      const current = Object.entries(await api.traceSettings(model_name, changes));
+      const current = Object.entries(await auditedControl(api, call).traceSettings(model_name, changes));
       return { settings: Object.fromEntries(current.map(([key, value]) => [key, { value }])) };
     },
-    LogSettings: ({ settings }) => {
+    LogSettings: async ({ settings }, call) => {
       const changes = new Map(Object.entries(settings).map(([key, value]) => [key, logValueOf(key, value)]));
-      const current = Object.entries(api.logSettings(changes));
+      const current = Object.entries(await auditedControl(api, call).logSettings(changes));
       return { settings: Object.fromEntries(current.map(([key, value]) => [key, logParameterOf(value)])) };
     },
   };

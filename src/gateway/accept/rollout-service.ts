@@ -1,5 +1,6 @@
 /** `tensorgate.v1.Rollout`: requests of a model go from one version to another, step by step. */
 
+import { audited } from '../ops/audit.ts';
 import type { Method, Routes, Screen } from './call.ts';
 import { loadCodecs } from './definition.ts';
 import { refusal, type ServedRpcs } from './inference-service.ts';
@@ -89,11 +90,17 @@ export interface RolloutApi {
 export function rolloutRoutes(api: RolloutApi, served: ServedRpcs, screen?: Screen): Routes {
   const codecs = loadCodecs<RolloutRpcs>(ROLLOUT_SERVICE);
   const methods = unaryMethods(codecs, {
-    Start: (request) => api.start(request),
+    Start: (request, by) => {
+      if (request.dry_run) return api.start(request);
+      const { model, version } = request;
+      return audited({ by, action: 'rollout.start', model, detail: `to version ${version || 'newest'}` }, () =>
+        api.start(request),
+      );
+    },
     Status: ({ model }) => ({ rollouts: api.status(model) }),
-    Abort: ({ model }) => api.abort(model),
-    Forget: async ({ model }) => {
-      await api.forget(model);
+    Abort: ({ model }, by) => audited({ by, action: 'rollout.abort', model, detail: '' }, () => api.abort(model)),
+    Forget: async ({ model }, by) => {
+      await audited({ by, action: 'rollout.forget', model, detail: '' }, () => api.forget(model));
       return {};
     },
   });

@@ -1,6 +1,6 @@
 import type { Service } from '../../wire/rpc-messages.ts';
 import { InferError } from '../errors.ts';
-import type { Method, UnaryCall } from './call.ts';
+import type { Call, Method, UnaryCall } from './call.ts';
 import { type Codec, type Codecs, MAX_REQUEST_BYTES } from './definition.ts';
 import { failWith } from './failure.ts';
 import { SLICES } from './slices.ts';
@@ -8,7 +8,7 @@ import { SLICES } from './slices.ts';
 /** An RPC whose messages are objects: decode, `answer`, encode. What `answer` throws, or rejects with, becomes the status. */
 export function unaryMethod<Request, Response>(
   codec: Codec<Request, Response>,
-  answer: (request: Request) => Response | Promise<Response>,
+  answer: (request: Request, call: Call) => Response | Promise<Response>,
 ): Method {
   const reply = (call: UnaryCall, response: Response): void => call.reply([codec.encode(response)]);
   const fail = (call: UnaryCall, thrown: unknown): void => failWith(call, InferError.from(thrown));
@@ -17,7 +17,7 @@ export function unaryMethod<Request, Response>(
     maxMessageBytes: MAX_REQUEST_BYTES,
     handle(call) {
       try {
-        const answered = answer(codec.decode(call.message));
+        const answered = answer(codec.decode(call.message), call);
         if (!(answered instanceof Promise)) reply(call, answered);
         else answered.then((response) => reply(call, response)).catch((thrown: unknown) => fail(call, thrown));
       } catch (thrown) {
@@ -30,6 +30,7 @@ export function unaryMethod<Request, Response>(
 export type Answers<Rpcs extends Service<Rpcs>> = {
   readonly [Name in keyof Rpcs]: (
     request: Rpcs[Name]['request'],
+    call: Call,
   ) => Rpcs[Name]['response'] | Promise<Rpcs[Name]['response']>;
 };
 

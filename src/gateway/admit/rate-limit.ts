@@ -61,6 +61,11 @@ export class RateLimit {
     this.#others = this.#buckets.get(OTHER_TENANTS) ?? bucketOf(OTHER_TENANTS, 1);
   }
 
+  /** Names of the buckets. */
+  get tenants(): readonly string[] {
+    return [...new Set([...this.#buckets.keys(), OTHER_TENANTS])];
+  }
+
   /**
    * Takes a token from the bucket of the request's tenant.
    * @returns `rate_limited` where there is none, with the time until there is one

@@ -4,12 +4,13 @@ import type { IncomingMessage } from 'node:http';
 import type { HttpAnswer, HttpHandler } from '../accept/http/http-answer.ts';
 import { boundedText } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
+import { EXPOSITION_TYPES, type ExpositionFormat, formatFor } from '../ops/exposition.ts';
 
 export interface PagesOptions {
   /** Why the server is not ready; empty when it is. */
   readonly ready: () => readonly string[];
-  /** Prometheus's text format. */
-  readonly metricsText: () => Promise<string>;
+  /** The text that Prometheus scrapes. */
+  readonly metricsText: (format: ExpositionFormat) => Promise<string>;
 }
 
 interface Page {
@@ -19,20 +20,17 @@ interface Page {
 }
 
 const PATHS = ['/livez', '/readyz', '/metrics'] as const;
-/** Prometheus's text format, version 0.0.4. */
-const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** That it answers at all is what `/livez` says. */
 export function operationsPages({ ready, metricsText }: PagesOptions): HttpHandler {
-  let collecting: Promise<string> | undefined;
+  const collecting = new Map<ExpositionFormat, Promise<string>>();
   /** However many ask at the same moment: one collection. */
-  const collect = (): Promise<string> => {
-    collecting ??= metricsText().finally(() => {
-      collecting = undefined;
-    });
-    return collecting;
+  const collect = (format: ExpositionFormat): Promise<string> => {
+    const collected = collecting.get(format) ?? metricsText(format).finally(() => collecting.delete(format));
+    collecting.set(format, collected);
+    return collected;
   };
-  const pages: Readonly<Record<(typeof PATHS)[number], () => Page | Promise<Page>>> = {
+  const pages: Readonly<Record<(typeof PATHS)[number], (request: IncomingMessage) => Page | Promise<Page>>> = {
     '/livez': () => ({ code: 200, text: 'live\n' }),
     '/readyz': () => {
       const reasons = ready();
@@ -40,16 +38,20 @@ export function operationsPages({ ready, metricsText }: PagesOptions): HttpHandl
         ? { code: 200, text: 'ready\n' }
         : { code: 503, text: reasons.map((reason) => `${boundedText(reason)}\n`).join('') };
     },
-    '/metrics': async () => ({ code: 200, text: await collect(), headers: { 'content-type': METRICS_TYPE } }),
+    '/metrics': async ({ headers }) => {
+      const format = formatFor(headers.accept);
+      return { code: 200, text: await collect(format), headers: { 'content-type': EXPOSITION_TYPES[format] } };
+    },
   };
 
-  const pageOf = async ({ method, url = '' }: IncomingMessage): Promise<Page> => {
+  const pageOf = async (request: IncomingMessage): Promise<Page> => {
+    const { method, url = '' } = request;
     if (method !== 'GET' && method !== 'HEAD') {
       return { code: 405, text: 'only GET and HEAD\n', headers: { allow: 'GET, HEAD' } };
     }
     // Not parsed as a URL: what does not begin with a known path is unknown, however malformed.
     const path = PATHS.find((known) => known === url.split('?', 1)[0]);
-    return path === undefined ? { code: 404, text: `there is ${PATHS.join(', ')}\n` } : pages[path]();
+    return path === undefined ? { code: 404, text: `there is ${PATHS.join(', ')}\n` } : pages[path](request);
   };
   return async (request): Promise<HttpAnswer> => {
     const { code, text, headers } = await pageOf(request).catch((cause: unknown): Page => {

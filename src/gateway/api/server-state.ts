@@ -28,7 +28,7 @@ export function stateOf(
   admission: Admission,
   transports: readonly Transport[],
   memory: Pick<ReadonlyMap<Servable, number>, 'get'>,
-): Omit<GatewayState, 'maxInFlightBytes'> {
+): Omit<GatewayState, 'maxInFlightBytes' | 'known'> {
   return {
     inFlightRequests: admission.requests,
     inFlightBytes: admission.bytes,
@@ -39,6 +39,8 @@ export function stateOf(
       return {
         ref,
         state,
+        runner: runnerOf(model),
+        shadow: shadowOf(model, models),
         isDown,
         queuedRequests,
         queuedRows,
@@ -50,6 +52,16 @@ export function stateOf(
       };
     }),
   };
+}
+
+/** An ensemble has the runners of its steps. */
+function runnerOf({ ref: { name, version }, config, platform }: Servable): string | undefined {
+  return platform === 'ensemble' ? undefined : (config.tensorgate.runner ?? `${name}:${version}`);
+}
+
+function shadowOf({ ref: { name, version } }: Servable, models: ModelTable): string | undefined {
+  const shadow = models.trafficOf(name)?.plan.shadow?.version;
+  return shadow === version ? undefined : shadow;
 }
 
 /** The work of callers that is not done, for the log of a drain. */

@@ -2,6 +2,7 @@
 
 import { FAILURE_CAUSES, type ModelStatistics } from '../models/model-statistics.ts';
 import type { Servable } from '../models/servable.ts';
+import type { ExpositionFormat } from '../ops/exposition.ts';
 
 interface Family {
   readonly name: string;
@@ -74,14 +75,21 @@ const FAMILIES: readonly Family[] = [
 
 const FAILURES = 'nv_inference_request_failure';
 
-/** Prometheus's text format; model names and versions hold nothing that would have to be escaped. */
-export function tritonMetrics(models: readonly Servable[]): string {
+/**
+ * Model names and versions hold nothing that would have to be escaped. OpenMetrics has no counters with names like Triton's: they are
+ * `unknown` there.
+ */
+export function tritonMetrics(models: readonly Servable[], format: ExpositionFormat): string {
   const lines: string[] = [];
+  const counter = format === 'openmetrics' ? 'unknown' : 'counter';
   for (const { name, kind, help, value } of FAMILIES) {
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
+    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind === 'counter' ? counter : kind}`);
     for (const model of models) lines.push(`${name}{${labelsOf(model)}} ${value(model)}`);
   }
-  lines.push(`# HELP ${FAILURES} Number of failed inference requests, all batch sizes`, `# TYPE ${FAILURES} counter`);
+  lines.push(
+    `# HELP ${FAILURES} Number of failed inference requests, all batch sizes`,
+    `# TYPE ${FAILURES} ${counter}`,
+  );
   for (const model of models) {
     for (const [cause, count] of failuresOf(model.statistics)) {
       lines.push(`${FAILURES}{${labelsOf(model)},reason="${cause}"} ${count}`);

@@ -59,6 +59,8 @@ export interface InferenceEnded {
   readonly queueMs: number | undefined;
   /** Rows of its batch; 0 where it never ran. */
   readonly batchRows: number;
+  /** Where the time of its run went, in milliseconds; `undefined` where it never ran. */
+  readonly timing?: { readonly inputMs: number; readonly computeMs: number; readonly outputMs: number } | undefined;
   /** Outcome of the look-up in the response cache; `undefined` without a cache, or if the request failed. */
   readonly cache?: CacheOutcome | undefined;
   readonly durationMs: number;
@@ -206,6 +208,22 @@ export interface RolloutChanged {
 
 export type RolloutStage = 'loading' | 'shadow' | 'canary' | 'promoted' | 'rolled_back';
 
+/** Who changes a server by itself: its start, its look at the repository, a request for a model, room for another, a rollout. */
+export type OwnCause = 'start' | 'repository' | 'demand' | 'eviction' | 'ensemble' | 'rollout';
+
+/** A change of the server has been made, or was refused. */
+export interface ChangeEnded {
+  /** The call that asked for it, or the server's own cause. */
+  readonly by: ObservedCall | OwnCause;
+  /** Such as `model.load`. */
+  readonly action: string;
+  /** `''` where it is about no model. */
+  readonly model: string;
+  /** The details of the change, in a few words; may be empty. */
+  readonly detail: string;
+  readonly failure: InferError | undefined;
+}
+
 /** Something an operator should read. */
 export interface Notice {
   readonly level: 'info' | 'warn' | 'error';
@@ -269,5 +287,6 @@ export const diagnostics = {
   modelChanged: topic<ModelChanged>('model.changed'),
   shadowEnded: topic<ShadowEnded>('shadow.ended'),
   rolloutChanged: topic<RolloutChanged>('rollout.changed'),
+  changeEnded: topic<ChangeEnded>('change.ended'),
   notice: topic<Notice>('notice'),
 } as const;

@@ -1,25 +1,21 @@
 /**
  * Histograms: one series of them is a `Distribution`.
  *
- * Those that are scraped are our own, plain numbers that the exporter reads when someone collects: an instrument of
- * OpenTelemetry sorts, joins and hashes the attributes of each value again, which cost more than the rest of a request's
- * bookkeeping together.
+ * Those that are scraped are our own, plain numbers that are read when someone collects: an instrument of OpenTelemetry sorts,
+ * joins and hashes the attributes of each value again, which cost more than the rest of a request's bookkeeping together.
  */
 
-import type { Attributes, HrTime, Meter } from '@opentelemetry/api';
-import { ValueType } from '@opentelemetry/api';
-import { hrTime } from '@opentelemetry/core';
-import { resourceFromAttributes } from '@opentelemetry/resources';
-import {
-  AggregationTemporality,
-  type CollectionResult,
-  DataPointType,
-  type HistogramMetricData,
-  type MetricProducer,
-} from '@opentelemetry/sdk-metrics';
+import type { Attributes, Meter } from '@opentelemetry/api';
+
+/** Where a value was traced. */
+export interface TraceRef {
+  readonly traceId: string;
+  readonly spanId: string;
+}
 
 export interface Distribution {
-  record(value: number): void;
+  /** @param trace the value's, where it is traced: the latest of each bucket is kept as its exemplar */
+  record(value: number, trace?: TraceRef): void;
 }
 
 export interface HistogramDefinition {
@@ -42,65 +38,54 @@ export function distributeTo(meter: Meter): Distribute {
   };
 }
 
-class Series implements Distribution {
+export interface Exemplar extends TraceRef {
+  readonly value: number;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+}
+
+export class HistogramSeries implements Distribution {
   readonly labels: Attributes;
+  readonly bounds: readonly number[];
+  /** By bucket, not cumulative; the last one has no bound. */
   readonly counts: number[];
   sum = 0;
   count = 0;
-  readonly #bounds: readonly number[];
+  /** By bucket; sparse, and absent before the first traced value. */
+  exemplars: Exemplar[] | undefined;
 
   constructor(bounds: readonly number[], labels: Attributes) {
-    this.#bounds = bounds;
+    this.bounds = bounds;
     this.labels = labels;
     this.counts = new Array<number>(bounds.length + 1).fill(0);
   }
 
-  record(value: number): void {
-    const bounds = this.#bounds;
+  record(value: number, trace?: TraceRef): void {
+    const bounds = this.bounds;
     let bucket = 0;
     while (bucket < bounds.length && value > (bounds[bucket] ?? 0)) bucket++;
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.sum += value;
     this.count++;
+    if (trace === undefined) return;
+    this.exemplars ??= [];
+    this.exemplars[bucket] = { traceId: trace.traceId, spanId: trace.spanId, value, atMs: Date.now() };
   }
 }
 
-/** Series of our own, and what gives them to an exporter. */
-export class Distributions implements MetricProducer {
-  readonly #scope: { readonly name: string; readonly version: string };
-  readonly #startedAt: HrTime = hrTime();
-  readonly #histograms = new Map<string, { readonly definition: HistogramDefinition; readonly series: Series[] }>();
+/** Series of our own, by the name of their histogram. */
+export class Distributions {
+  readonly #series = new Map<string, HistogramSeries[]>();
 
-  constructor(scope: { readonly name: string; readonly version: string }) {
-    this.#scope = scope;
-  }
-
-  readonly distribute: Distribute = (definition, labels) => {
-    const series = new Series(definition.buckets, labels);
-    const histogram = this.#histograms.get(definition.name) ?? { definition, series: [] };
-    this.#histograms.set(definition.name, histogram);
-    histogram.series.push(series);
+  readonly distribute: Distribute = ({ name, buckets }, labels) => {
+    const series = new HistogramSeries(buckets, labels);
+    const ofName = this.#series.get(name) ?? [];
+    this.#series.set(name, ofName);
+    ofName.push(series);
     return series;
   };
 
-  async collect(): Promise<CollectionResult> {
-    const metrics = [...this.#histograms.values()].map(({ definition, series }) => this.#metricOf(definition, series));
-    const scopeMetrics = [{ scope: this.#scope, metrics }];
-    return { resourceMetrics: { resource: resourceFromAttributes({}), scopeMetrics }, errors: [] };
-  }
-
-  #metricOf({ name, help, buckets }: HistogramDefinition, series: readonly Series[]): HistogramMetricData {
-    const endTime = hrTime();
-    return {
-      descriptor: { name, description: help, unit: '', valueType: ValueType.DOUBLE },
-      aggregationTemporality: AggregationTemporality.CUMULATIVE,
-      dataPointType: DataPointType.HISTOGRAM,
-      dataPoints: series.map(({ labels, counts, sum, count }) => ({
-        startTime: this.#startedAt,
-        endTime,
-        attributes: labels,
-        value: { buckets: { boundaries: [...buckets], counts: [...counts] }, sum, count },
-      })),
-    };
+  of(name: string): readonly HistogramSeries[] {
+    return this.#series.get(name) ?? [];
   }
 }

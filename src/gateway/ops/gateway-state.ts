@@ -11,11 +11,24 @@ export interface GatewayState {
   readonly transport?: TransportGauges | undefined;
   /** `undefined` before the port is open. */
   readonly http?: HttpGauges | undefined;
+  readonly known: KnownLabels;
+}
+
+/** Values of labels that are known before anything was counted: their series begin at zero. */
+export interface KnownLabels {
+  /** Paths of the methods that the server offers. */
+  readonly methods: readonly string[];
+  /** Tenants that have a rate. */
+  readonly tenants: readonly string[];
 }
 
 export interface ModelGauges {
   readonly ref: ModelRef;
   readonly state: ModelState;
+  /** Name of its runner; `undefined` where it has none of its own. */
+  readonly runner?: string | undefined;
+  /** The version that gets copies of its requests. */
+  readonly shadow?: string | undefined;
   readonly queuedRequests: number;
   readonly queuedRows: number;
   /** `undefined` where it has no response cache. */

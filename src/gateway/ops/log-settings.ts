@@ -44,6 +44,11 @@ export class LogSettings {
     return this.#formatName === 'json' ? 'json' : 'text';
   }
 
+  /** Nothing is logged at all. */
+  get isSilent(): boolean {
+    return this.#enabled.size === 0;
+  }
+
   isEnabled(level: LogLevel): boolean {
     return this.#enabled.has(level);
   }

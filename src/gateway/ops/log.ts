@@ -1,14 +1,14 @@
 /**
- * The log: lines on stderr, for stdout is data. Every field of a line is named here, so that nothing of a request but its
- * outcome gets into it; every text is bounded.
+ * The log. Every field of a line is named here, so that nothing of a request but its outcome gets into it; every text is bounded.
+ * `access-log.ts` and `audit-log.ts` write the other lines.
  */
 
 import { inspect } from 'node:util';
-import { type DestinationStream, pino } from 'pino';
 import { boundedText, type Reason, type StatusName } from '../errors.ts';
+import { wholeCallOf } from './caller.ts';
 import { type BreakerState, type CallEnded, diagnostics, type ModelRef, type ModelState } from './diagnostics.ts';
+import type { LogLines } from './log-lines.ts';
 import type { LogLevel, LogSettings } from './log-settings.ts';
-import { formatLine } from './log-text.ts';
 import type { ObservedCall } from './observed-call.ts';
 import { spanContextOf } from './traces.ts';
 
@@ -59,23 +59,10 @@ const MAX_CAUSE = 4_096;
 /** Nested causes that are logged. */
 const MAX_CAUSES = 3;
 
-/**
- * Logs until the returned function is called. Lines are written at once: the last one before an exit is not lost.
- * @param settings are asked at each line.
- */
-export function startLog(settings: LogSettings, stderr: DestinationStream = openStderr()): () => void {
-  const logger = pino(
-    {
-      level: 'trace',
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (level) => ({ level }) },
-    },
-    { write: (line) => stderr.write(settings.format === 'json' ? line : formatLine(line)) },
-  );
-  const log: Write = (level, fields, text) => {
-    if (settings.isEnabled(level)) logger[level](fields, text);
-  };
+/** Logs until the returned function is called. */
+export function startLog(lines: LogLines): () => void {
+  const { settings } = lines;
+  const log: Write = (level, fields, text) => lines.write(level, fields, text);
   const unsubscribe = [
     diagnostics.notice.subscribe(({ level, text, cause }) => {
       log(level, { cause: describeCause(cause) }, boundedText(text));
@@ -130,16 +117,6 @@ export function startLog(settings: LogSettings, stderr: DestinationStream = open
   };
 }
 
-/** Lines that stderr does not take are kept up to this, in characters, and then dropped. */
-const MAX_UNWRITTEN = 1024 * 1024;
-
-function openStderr(): DestinationStream {
-  const stderr = pino.destination({ dest: 2, sync: true, maxLength: MAX_UNWRITTEN });
-  // A log that no one reads any more, or on a full disk, is no reason to end.
-  stderr.on('error', () => {});
-  return stderr;
-}
-
 type Write = (level: LogLevel, fields: object, text: string) => void;
 
 function logFailure(
@@ -180,8 +157,7 @@ function listed(names: readonly (string | undefined)[]): string | undefined {
 
 /** The address at the other end of the client's own call, and the subject of its certificate. */
 function clientOf(call: ObservedCall): string | undefined {
-  const own = call.step?.of ?? call;
-  const { peer } = own.stream ?? own;
+  const { peer } = wholeCallOf(call);
   if (peer === undefined) return undefined;
   return peer.certificate === undefined ? peer.address : `${peer.address} (${peer.certificate.subject})`;
 }

@@ -1,4 +1,20 @@
-/** Every metric: kind, help, labels and buckets. `docs/metrics.md` follows from it. */
+/**
+ * Every metric: name, kind, help, labels, values of labels, and buckets. `docs/metrics.md` and `deploy/grafana` follow from it, and
+ * queries of alerts are held to it.
+ */
+
+import {
+  BATCH_OUTCOMES,
+  CACHE_OUTCOMES,
+  COMPARISON_RESULTS,
+  REQUEST_REASONS,
+  ROLLBACK_CAUSES,
+  ROLLOUT_STAGES,
+  SEND_REASONS,
+  SHED_CAUSES,
+  STATUSES,
+} from './label-values.ts';
+import { PROCESS_METRICS } from './process-metric-definitions.ts';
 
 export interface MetricDefinition {
   readonly kind: 'counter' | 'gauge' | 'histogram';
@@ -6,6 +22,8 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
   /** Upper bounds of a histogram's buckets, `+Inf` left out. */
   readonly buckets?: readonly number[];
+  /** Labels whose values are a closed set, and the values. */
+  readonly values?: Readonly<Record<string, readonly string[]>>;
 }
 
 const MODEL = ['model', 'version'] as const;
@@ -19,22 +37,25 @@ const ROLLOUT = ['model', 'from', 'to'] as const;
 const PREDICTION_RATIOS = [0.25, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 10] as const;
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
 
-/** Every metric of the gateway. The unit is in the name: Prometheus and OTLP then show the same one. */
+/** Every metric of the gateway. The unit is in the name (`unitOf`): Prometheus and OTLP then show the same one. */
 export const METRICS = {
   tensorgate_calls_total: {
     kind: 'counter',
     help: 'Finished gRPC calls of all methods.',
     labels: ['method', 'status'],
+    values: { status: STATUSES },
   },
   tensorgate_requests_total: {
     kind: 'counter',
     help: 'Inference requests answered or refused: unary calls and messages of streams.',
     labels: [...MODEL, 'status', 'reason'],
+    values: { status: STATUSES, reason: REQUEST_REASONS },
   },
   tensorgate_request_duration_seconds: {
     kind: 'histogram',
     help: 'Time from the complete request to its response or refusal.',
     labels: [...MODEL, 'status'],
+    values: { status: STATUSES },
     buckets: SECONDS,
   },
   tensorgate_queue_duration_seconds: {
@@ -49,6 +70,7 @@ export const METRICS = {
     kind: 'counter',
     help: 'Batches run, by reason for sending and outcome.',
     labels: [...MODEL, 'reason', 'outcome'],
+    values: { reason: SEND_REASONS, outcome: BATCH_OUTCOMES },
   },
   tensorgate_batch_size: { kind: 'histogram', help: 'Rows per batch.', labels: MODEL, buckets: ROWS },
   tensorgate_compute_duration_seconds: {
@@ -80,6 +102,7 @@ export const METRICS = {
     kind: 'counter',
     help: 'Requests to models with a response cache: `hit` was answered from the cache, `joined` shared the run of an equal request, `miss` ran.',
     labels: [...MODEL, 'outcome'],
+    values: { outcome: CACHE_OUTCOMES },
   },
   tensorgate_padding_share: {
     kind: 'gauge',
@@ -91,6 +114,7 @@ export const METRICS = {
     kind: 'counter',
     help: 'Inference requests per tenant, admitted or refused because of its rate. Tenants without a weight in the settings count as `other`.',
     labels: ['tenant', 'outcome'],
+    values: { outcome: ['admitted', 'limited'] },
   },
   tensorgate_model_memory_bytes: {
     kind: 'gauge',
@@ -175,6 +199,7 @@ export const METRICS = {
     kind: 'counter',
     help: 'Attempts to load a model version again after its runner was lost, by outcome. Failed attempts are retried indefinitely.',
     labels: [...MODEL, 'outcome'],
+    values: { outcome: ['ok', 'failed'] },
   },
   tensorgate_runner_down: {
     kind: 'gauge',
@@ -185,11 +210,13 @@ export const METRICS = {
     kind: 'counter',
     help: 'Responses of a shadow compared with the responses that clients got.',
     labels: [...SHADOW, 'result'],
+    values: { result: COMPARISON_RESULTS },
   },
   tensorgate_shadow_rows_total: {
     kind: 'counter',
     help: 'Rows of floating-point outputs whose largest element was compared.',
     labels: [...SHADOW, 'largest'],
+    values: { largest: ['same', 'other'] },
   },
   tensorgate_shadow_max_absolute_difference: {
     kind: 'histogram',
@@ -207,17 +234,20 @@ export const METRICS = {
     kind: 'histogram',
     help: 'Time from the queue to the outputs, for compared requests.',
     labels: [...SHADOW, 'of'],
+    values: { of: ['primary', 'shadow'] },
     buckets: SECONDS,
   },
   tensorgate_shadow_failures_total: {
     kind: 'counter',
     help: 'Copies that a shadow failed to answer.',
     labels: [...SHADOW, 'reason'],
+    values: { reason: REQUEST_REASONS },
   },
   tensorgate_shadow_shed_total: {
     kind: 'counter',
     help: 'Copies not sent, to keep capacity for clients.',
     labels: [...SHADOW, 'cause'],
+    values: { cause: SHED_CAUSES },
   },
   tensorgate_rollout_percent: {
     kind: 'gauge',
@@ -228,12 +258,14 @@ export const METRICS = {
     kind: 'counter',
     help: 'Stage changes of rollouts, by the stage entered and, for roll-backs, the cause.',
     labels: [...ROLLOUT, 'stage', 'cause'],
+    values: { stage: ROLLOUT_STAGES, cause: ['none', ...ROLLBACK_CAUSES] },
   },
   tensorgate_event_loop_active_seconds_total: {
     kind: 'counter',
     help: 'Time in which the event loop of the gateway was busy. A rate near 1 means that the gateway itself is the bottleneck.',
     labels: [],
   },
+  ...PROCESS_METRICS,
 } as const satisfies Record<string, MetricDefinition>;
 
 export type MetricName = keyof typeof METRICS;
@@ -245,3 +277,9 @@ export type NamesOf<Kind extends MetricDefinition['kind']> = {
 export type LabelsOf<Name extends MetricName> = Readonly<
   Record<(typeof METRICS)[Name]['labels'][number], string | number>
 >;
+
+/** The base unit that a metric's name ends with; `undefined` for a number of something. */
+export function unitOf(name: string): 'seconds' | 'bytes' | undefined {
+  const [, unit] = /_(seconds|bytes)(?:_total|_limit)?$/.exec(name) ?? [];
+  return unit === 'seconds' || unit === 'bytes' ? unit : undefined;
+}

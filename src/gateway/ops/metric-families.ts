@@ -1,10 +1,9 @@
 /**
  * Metrics as families of series, one series for each combination of label values. A recorder asks for a series once and keeps
- * it: OpenTelemetry for JavaScript has no bound instruments, so each `add` builds and hashes its attributes again. Counters and
- * gauges are plain numbers here, read when someone collects; histograms are made series by series (`distribution.ts`).
+ * it: counters and gauges are plain numbers, read when someone collects; histograms are made by `distribution.ts`.
  */
 
-import type { Attributes, BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
+import type { Attributes, BatchObservableResult, Meter } from '@opentelemetry/api';
 import type { Distribute, Distribution } from './distribution.ts';
 import { type LabelsOf, METRICS, type MetricDefinition, type MetricName, type NamesOf } from './metric-definitions.ts';
 
@@ -14,67 +13,58 @@ export interface Sample {
   value: number;
 }
 
-interface SampledFamily {
-  readonly observable: Observable;
-  /** By the values of its labels. */
-  readonly samples: Map<string, Sample>;
-}
+type Samples = ReadonlyMap<string, Sample>;
 
 export class MetricFamilies {
   readonly #distribute: Distribute;
-  readonly #sampled: ReadonlyMap<MetricName, SampledFamily>;
+  /** By the name of the metric, then by the values of the labels. */
+  readonly #sampled = new Map<MetricName, Map<string, Sample>>();
 
-  constructor(meter: Meter, distribute: Distribute) {
+  constructor(distribute: Distribute) {
     this.#distribute = distribute;
-    const sampled = (Object.entries(METRICS) as [MetricName, MetricDefinition][]).filter(
-      ([, { kind }]) => kind !== 'histogram',
-    );
-    this.#sampled = new Map(
-      sampled.map(([name, { kind, help: description }]) => {
-        const make = kind === 'counter' ? meter.createObservableCounter : meter.createObservableGauge;
-        return [name, { observable: make.call(meter, name, { description }), samples: new Map() }];
-      }),
-    );
-  }
-
-  get observables(): Observable[] {
-    return [...this.#sampled.values()].map(({ observable }) => observable);
   }
 
   /** A series of a counter or a gauge: the same one for the same labels. It is exported from now on. */
   sample<Name extends NamesOf<'counter' | 'gauge'>>(name: Name, labels: LabelsOf<Name>): Sample {
-    const samples = this.#sampled.get(name)?.samples ?? new Map<string, Sample>();
+    const samples = this.#sampled.get(name) ?? new Map<string, Sample>();
+    this.#sampled.set(name, samples);
     const key = Object.values(labels).join('\n');
     const sample = samples.get(key) ?? { labels, value: 0 };
     samples.set(key, sample);
     return sample;
   }
 
-  /** A series of a histogram, to be kept. It is exported once it has a value. */
+  /** A new series of a histogram, to be kept. It is exported from now on. */
   distribution<Name extends NamesOf<'histogram'>>(name: Name, labels: LabelsOf<Name>): Distribution {
-    return new LazyDistribution(() => this.#distribute({ name, ...METRICS[name] }, labels));
+    return this.#distribute({ name, ...METRICS[name] }, labels);
   }
 
-  collect(result: BatchObservableResult): void {
-    for (const { observable, samples } of this.#sampled.values()) {
-      for (const { value, labels } of samples.values()) result.observe(observable, value, labels);
-    }
+  samplesOf(name: MetricName): Iterable<Sample> {
+    return (this.#sampled.get(name) ?? (new Map() satisfies Samples)).values();
   }
 }
 
-/** A histogram's series that is made when it has its first value. */
-class LazyDistribution implements Distribution {
-  readonly #make: () => Distribution;
-  #made: Distribution | undefined;
-
-  constructor(make: () => Distribution) {
-    this.#make = make;
-  }
-
-  record(value: number): void {
-    this.#made ??= this.#make();
-    this.#made.record(value);
-  }
+/**
+ * Gives the counters and gauges to an exporter of OpenTelemetry, until the returned function is called.
+ * @param refresh is awaited before the values are read
+ */
+export function observeWith(meter: Meter, families: MetricFamilies, refresh: () => Promise<void>): () => void {
+  const all: readonly [MetricName, MetricDefinition][] = Object.entries(METRICS) as [MetricName, MetricDefinition][];
+  const observables = all
+    .filter(([, { kind }]) => kind !== 'histogram')
+    .map(([name, { kind, help: description }]) => {
+      const make = kind === 'counter' ? meter.createObservableCounter : meter.createObservableGauge;
+      return { name, observable: make.call(meter, name, { description }) };
+    });
+  const collect = async (result: BatchObservableResult): Promise<void> => {
+    await refresh();
+    for (const { name, observable } of observables) {
+      for (const { value, labels } of families.samplesOf(name)) result.observe(observable, value, labels);
+    }
+  };
+  const observed = observables.map(({ observable }) => observable);
+  meter.addBatchObservableCallback(collect, observed);
+  return () => meter.removeBatchObservableCallback(collect, observed);
 }
 
 /** Series that differ in the value of one label, each made when first asked for. A look-up builds and hashes no labels. */
@@ -92,6 +82,12 @@ export class SeriesBy<Value, Series> {
     const made = this.#make(value);
     this.#made.set(value, made);
     return made;
+  }
+
+  /** Makes the series of these values, which begin at zero: a rate needs a zero to start from. */
+  begin(values: readonly Value[]): this {
+    for (const value of values) this.get(value);
+    return this;
   }
 
   get size(): number {

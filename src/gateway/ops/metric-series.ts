@@ -13,29 +13,73 @@ import type {
   ShadowEnded,
   ShedCause,
 } from './diagnostics.ts';
-import type { Distribution } from './distribution.ts';
+import type { Distribution, TraceRef } from './distribution.ts';
 import type { ModelGauges } from './gateway-state.ts';
+import {
+  CACHE_OUTCOMES,
+  COMPARISON_RESULTS,
+  type ComparisonResult,
+  MODEL_REASONS,
+  SEND_REASONS,
+  SHED_CAUSES,
+} from './label-values.ts';
 import { type MetricFamilies, type Sample, SeriesBy } from './metric-families.ts';
 
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>;
 
-export class ModelSeries {
-  readonly #families: MetricFamilies;
-  readonly #labels: { readonly model: string; readonly version: string };
-  readonly #requests: SeriesBy<Reason | 'none', Sample>;
-  readonly #requestBytes: Sample;
-  readonly #responseBytes: Sample;
-  readonly #durations: SeriesBy<StatusName, Distribution>;
+/** Batches of a model version, and the requests in them. */
+class RunSeries {
   readonly #queueDuration: Distribution;
-  readonly #cached: SeriesBy<CacheOutcome, Sample>;
   readonly #batches: SeriesBy<SendReason, SeriesBy<OutcomeLabel, Sample>>;
   readonly #batchSize: Distribution;
   readonly #computeDuration: Distribution;
   readonly #transferDuration: Distribution;
   readonly #predictionRatio: Distribution;
+
+  constructor(labels: ModelLabels, families: MetricFamilies) {
+    this.#queueDuration = families.distribution('tensorgate_queue_duration_seconds', labels);
+    this.#batches = new SeriesBy(
+      (reason) =>
+        new SeriesBy((outcome) => families.sample('tensorgate_batches_total', { ...labels, reason, outcome })),
+    );
+    for (const reason of SEND_REASONS) this.#batches.get(reason).get('ok');
+    this.#batchSize = families.distribution('tensorgate_batch_size', labels);
+    this.#computeDuration = families.distribution('tensorgate_compute_duration_seconds', labels);
+    this.#transferDuration = families.distribution('tensorgate_transfer_duration_seconds', labels);
+    this.#predictionRatio = families.distribution('tensorgate_prediction_ratio', labels);
+  }
+
+  recordQueue(ms: number, trace: TraceRef | undefined): void {
+    this.#queueDuration.record(ms / 1_000, trace);
+  }
+
+  recordBatch(event: BatchEnded, trace: TraceRef | undefined): void {
+    this.#batches.get(event.reason).get(event.outcome).value++;
+    this.#batchSize.record(event.rows);
+    if (event.outcome !== 'ok') return;
+    this.#computeDuration.record(event.computeMs / 1_000, trace);
+    this.#transferDuration.record((event.inputMs + event.outputMs) / 1_000);
+    if (event.predictedMs !== undefined) this.#predictionRatio.record(event.elapsedMs / event.predictedMs);
+  }
+}
+
+interface ModelLabels {
+  readonly model: string;
+  readonly version: string;
+}
+
+export class ModelSeries {
+  readonly #families: MetricFamilies;
+  readonly #labels: ModelLabels;
+  readonly #requests: SeriesBy<Reason | 'none', Sample>;
+  readonly #requestBytes: Sample;
+  readonly #responseBytes: Sample;
+  readonly #durations: SeriesBy<StatusName, Distribution>;
+  readonly #cached: SeriesBy<CacheOutcome, Sample>;
   readonly #starts: SeriesBy<RunnerStarted['outcome'], Sample>;
   /** By rows. */
   readonly #predicted: SeriesBy<number, Sample>;
+  #madeRuns: RunSeries | undefined;
   #padding: Sample | undefined;
 
   constructor({ name: model, version }: ModelRef, families: MetricFamilies) {
@@ -51,38 +95,34 @@ export class ModelSeries {
     this.#durations = new SeriesBy((status) =>
       families.distribution('tensorgate_request_duration_seconds', { ...labels, status }),
     );
-    this.#queueDuration = families.distribution('tensorgate_queue_duration_seconds', labels);
     this.#cached = new SeriesBy((outcome) =>
       families.sample('tensorgate_cache_requests_total', { ...labels, outcome }),
     );
-    this.#batches = new SeriesBy(
-      (reason) =>
-        new SeriesBy((outcome) => families.sample('tensorgate_batches_total', { ...labels, reason, outcome })),
-    );
-    this.#batchSize = families.distribution('tensorgate_batch_size', labels);
-    this.#computeDuration = families.distribution('tensorgate_compute_duration_seconds', labels);
-    this.#transferDuration = families.distribution('tensorgate_transfer_duration_seconds', labels);
-    this.#predictionRatio = families.distribution('tensorgate_prediction_ratio', labels);
     this.#starts = new SeriesBy((outcome) => families.sample('tensorgate_runner_starts_total', { ...labels, outcome }));
     this.#predicted = new SeriesBy((rows) => families.sample('tensorgate_predicted_seconds', { ...labels, rows }));
   }
 
-  recordInference(event: InferenceEnded): void {
+  beginRequests(reasons: readonly Reason[]): void {
+    this.#requests.begin(reasons);
+  }
+
+  recordInference(event: InferenceEnded, trace: TraceRef | undefined): void {
     this.#requests.get(event.reason ?? 'none').value++;
     this.#requestBytes.value += event.requestBytes;
     this.#responseBytes.value += event.responseBytes;
     if (event.cache !== undefined) this.#cached.get(event.cache).value++;
-    this.#durations.get(event.status).record(event.durationMs / 1_000);
-    if (event.queueMs !== undefined) this.#queueDuration.record(event.queueMs / 1_000);
+    this.#durations.get(event.status).record(event.durationMs / 1_000, trace);
+    if (event.queueMs !== undefined) this.#runs.recordQueue(event.queueMs, trace);
   }
 
-  recordBatch(event: BatchEnded): void {
-    this.#batches.get(event.reason).get(event.outcome).value++;
-    this.#batchSize.record(event.rows);
-    if (event.outcome !== 'ok') return;
-    this.#computeDuration.record(event.computeMs / 1_000);
-    this.#transferDuration.record((event.inputMs + event.outputMs) / 1_000);
-    if (event.predictedMs !== undefined) this.#predictionRatio.record(event.elapsedMs / event.predictedMs);
+  recordBatch(event: BatchEnded, trace: TraceRef | undefined): void {
+    this.#runs.recordBatch(event, trace);
+  }
+
+  /** Made for a version that is there, or has run: requests whose model was not found never do. */
+  get #runs(): RunSeries {
+    this.#madeRuns ??= new RunSeries(this.#labels, this.#families);
+    return this.#madeRuns;
   }
 
   recordStart(outcome: RunnerStarted['outcome']): void {
@@ -97,9 +137,10 @@ export class ModelSeries {
     const families = this.#families;
     const labels = this.#labels;
     if (gauges !== undefined) {
-      // A rate needs a zero to start from.
-      this.#requests.get('none');
-      this.#starts.get('failed');
+      this.#requests.begin(['none', ...MODEL_REASONS]);
+      this.#starts.begin(['ok', 'failed']);
+      this.#durations.get('OK');
+      void this.#runs;
     }
     families.sample('tensorgate_model_ready', labels).value = gauges?.state === 'READY' ? 1 : 0;
     families.sample('tensorgate_runner_down', labels).value = gauges?.isDown === true ? 1 : 0;
@@ -113,12 +154,11 @@ export class ModelSeries {
     if (gauges?.paddingShare !== undefined) this.#padding ??= families.sample('tensorgate_padding_share', labels);
     if (this.#padding !== undefined) this.#padding.value = gauges?.paddingShare ?? 0;
     if (gauges?.cacheBytes !== undefined || this.#cached.size > 0) {
+      this.#cached.begin(CACHE_OUTCOMES);
       families.sample('tensorgate_cache_bytes', labels).value = gauges?.cacheBytes ?? 0;
     }
   }
 }
-
-type ComparisonResult = Extract<ShadowEnded['outcome'], { readonly kind: 'compared' }>['result'];
 
 export class ShadowSeries {
   readonly #shed: SeriesBy<ShedCause, Sample>;
@@ -142,6 +182,10 @@ export class ShadowSeries {
     this.#rows = new SeriesBy((largest) => families.sample('tensorgate_shadow_rows_total', { ...labels, largest }));
     this.#durationOfPrimary = families.distribution('tensorgate_shadow_duration_seconds', { ...labels, of: 'primary' });
     this.#durationOfShadow = families.distribution('tensorgate_shadow_duration_seconds', { ...labels, of: 'shadow' });
+    this.#shed.begin(SHED_CAUSES);
+    this.#failures.begin(MODEL_REASONS);
+    this.#comparisons.begin(COMPARISON_RESULTS);
+    this.#rows.begin(['same', 'other']);
     this.#absolute = families.distribution('tensorgate_shadow_max_absolute_difference', labels);
     this.#relative = families.distribution('tensorgate_shadow_max_relative_difference', labels);
   }

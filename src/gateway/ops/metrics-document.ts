@@ -10,9 +10,10 @@ For platform engineers who build dashboards and alerts: all metrics, their label
 curl -s localhost:8002/metrics
 \`\`\`
 
-\`/metrics\` on the HTTP port serves every metric in Prometheus's text format. With \`OTEL_EXPORTER_OTLP_ENDPOINT\`
+\`/metrics\` on the HTTP port serves every metric in Prometheus's text format, or in OpenMetrics if the scraper asks for it. With \`OTEL_EXPORTER_OTLP_ENDPOINT\`
 ([configuration](configuration.md)), the same metrics are also pushed to a collector, under the same names. The unit is part of
-the name: seconds, bytes. Counters start at 0 with the process.
+the name: seconds, bytes. Counters start at 0 with the process. A model's series are there before its first request, except for
+combinations that are rare: batches that did not end with \`ok\`, and durations of requests that failed.
 `;
 
 const LABELS = `
@@ -40,12 +41,17 @@ const LABELS = `
 | \`stage\` | \`loading\`, \`shadow\`, \`canary\`, \`promoted\`, \`rolled_back\` |
 | \`cause\` of a rollout | why it was rolled back: \`not_ready\`, \`crashed\`, \`incomparable\`, \`disagreement\`, \`errors\`, \`slow\`, \`changed\`, \`reconfigured\`, \`aborted\`; otherwise \`none\` |
 | \`limit\` | a setting, such as \`http2ControlBurst\` or \`httpMaxRequests\` ([transport](transport.md)) |
+| \`kind\` | kind of a collection of garbage: \`minor\`, \`major\`, \`incremental\`, \`weakcb\` |
+| \`version\`, \`node\`, \`onnxruntime\` of a build | versions of tensorgate, Node.js and ONNX Runtime |
+| \`rows\` | rows of a batch |
 | \`acceptor\` | number of the acceptor, from 0 ([transport](transport.md#acceptors)) |
 | \`runner\` | name of the process: \`MODEL:VERSION\`, or the configured name of a shared runner |
 `;
 
 const QUESTIONS = `
 ## Questions and queries
+
+[deploy/grafana/tensorgate.json](../deploy/grafana/tensorgate.json) asks them all ([observability](observability.md#grafana)).
 
 Responses per second, and the share of requests that failed for lack of capacity:
 

@@ -17,8 +17,8 @@ export interface SettingDescription {
   /** Form of its texts, if not every text is legal. */
   readonly form?: string;
   readonly choices?: readonly string[];
-  /** A word that is legal besides whole numbers. */
-  readonly word?: string;
+  /** Words that are legal besides whole numbers. */
+  readonly words?: readonly string[];
   /** The legal range of an integer. */
   readonly minimum?: number;
   readonly maximum?: number;
@@ -41,7 +41,10 @@ const DERIVED_DEFAULTS: ReadonlyMap<string, string> = new Map<keyof Settings, st
 interface FieldSchema {
   readonly type: 'array' | 'boolean' | 'integer' | 'string';
   /** A whole number or a word, instead of a type. */
-  readonly anyOf?: readonly [Pick<FieldSchema, 'type' | 'minimum' | 'maximum'>, { readonly const?: string }];
+  readonly anyOf?: readonly [
+    Pick<FieldSchema, 'type' | 'minimum' | 'maximum'>,
+    { readonly const?: string; readonly enum?: readonly string[] },
+  ];
   readonly description: string;
   readonly title?: string;
   readonly format?: 'path';
@@ -63,18 +66,19 @@ export const SETTINGS: readonly SettingDescription[] = Object.entries(
 ).map(([key, given]) => {
   const [number, word] = given.anyOf ?? [];
   const field: FieldSchema = { ...given, ...number };
-  const words = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const dashed = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const choices = field.enum ?? field.items?.enum;
+  const words = word?.enum ?? (word?.const === undefined ? undefined : [word.const]);
   const derivedDefault = DERIVED_DEFAULTS.get(key);
   return {
     key: key as keyof Settings,
-    flag: `--${words}`,
-    env: `TENSORGATE_${words.toUpperCase().replaceAll('-', '_')}`,
+    flag: `--${dashed}`,
+    env: `TENSORGATE_${dashed.toUpperCase().replaceAll('-', '_')}`,
     type: field.type === 'array' ? 'string' : (field.format ?? field.type),
     list: field.type === 'array',
     ...(field.title === undefined ? {} : { form: field.title }),
     ...(choices === undefined ? {} : { choices }),
-    ...(word === undefined ? {} : { word: String(word.const) }),
+    ...(words === undefined ? {} : { words }),
     ...(field.minimum === undefined ? {} : { minimum: field.minimum }),
     ...(field.maximum === undefined ? {} : { maximum: field.maximum }),
     required: !SETTINGS_SCHEMA.shape[key as keyof Settings].safeParse(undefined).success,
@@ -85,7 +89,7 @@ export const SETTINGS: readonly SettingDescription[] = Object.entries(
 });
 
 /** Such as `a whole number from 0 to 65535`. */
-export function legalValues({ type, list, form, choices, word, minimum, maximum }: SettingDescription): string {
+export function legalValues({ type, list, form, choices, words, minimum, maximum }: SettingDescription): string {
   if (list)
     return `${choices === undefined ? (form ?? 'texts') : `some of ${choices.join(', ')}`}, separated by commas`;
   if (choices !== undefined) return `one of ${choices.join(', ')}`;
@@ -95,5 +99,5 @@ export function legalValues({ type, list, form, choices, word, minimum, maximum 
     maximum === Number.MAX_SAFE_INTEGER
       ? `a whole number from ${minimum}`
       : `a whole number from ${minimum} to ${maximum}`;
-  return word === undefined ? number : `${number}, or ${word}`;
+  return words === undefined ? number : `${number}, or ${words.join(' or ')}`;
 }

@@ -24,7 +24,7 @@ function parseText(setting: SettingDescription, text: string): unknown {
   if (list) return text.split(',').map((part) => findChoice(setting, part.trim()));
   if (type === 'integer' && /^-?\d+$/.test(text)) return Number(text);
   if (type === 'boolean' && /^(true|false)$/i.test(text)) return text.toLowerCase() === 'true';
-  return findChoice(setting.word === undefined ? setting : { choices: [setting.word] }, text);
+  return findChoice(setting.words === undefined ? setting : { choices: setting.words }, text);
 }
 
 /** Replaces each text that names a choice by that choice, in lists too: for values of the file. */

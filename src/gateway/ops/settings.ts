@@ -251,6 +251,12 @@ export const SETTINGS_SCHEMA = z.strictObject({
     .default('info')
     .describe('Least severe level to log.'),
   logFormat: z.enum(['json', 'text']).default('json').describe('Format of the log lines on stderr.'),
+  accessLog: z
+    .union([z.int().min(1).max(1_000_000), z.enum(['off', 'errors'])])
+    .default('off')
+    .describe(
+      'Log calls, one line each, whatever `logLevel` is ([observability](observability.md#access-log)). `errors`: calls that fail, at most 100 a second. A number N: also one of N calls that are answered; 1 logs all of them.',
+    ),
   ...HTTP2_LIMIT_SETTINGS,
   ...HTTP_LIMIT_SETTINGS,
 });

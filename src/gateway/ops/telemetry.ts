@@ -1,25 +1,30 @@
 /** Starts and stops what operators see: logs, metrics, traces. */
 
 import { context, diag, logs, metrics, propagation, trace } from '@opentelemetry/api';
-import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
-import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { messageOf } from '../../error-message.ts';
+import { startAccessLog } from './access-log.ts';
+import { startAuditLog } from './audit-log.ts';
 import { diagnostics } from './diagnostics.ts';
 import { Distributions, distributeTo } from './distribution.ts';
+import { type ExpositionFormat, expose } from './exposition.ts';
 import type { GatewayState } from './gateway-state.ts';
 import { startLog } from './log.ts';
+import { LogLines } from './log-lines.ts';
 import { LogSettings } from './log-settings.ts';
-import { recordMetrics } from './metrics-recorder.ts';
+import { MetricFamilies, observeWith } from './metric-families.ts';
+import { type Recording, recordMetrics } from './metrics-recorder.ts';
 import type { Settings } from './settings.ts';
 import { TraceSettings } from './trace-settings.ts';
-import { recordTraces } from './traces.ts';
+import { recordTraces, spanContextOf } from './traces.ts';
 
 export interface TelemetryOptions {
   /** Environment of the process: the OpenTelemetry SDK reads its `OTEL_*` variables there. */
   readonly env: Readonly<NodeJS.ProcessEnv>;
   readonly version: string;
-  readonly settings: Pick<Settings, 'logLevel' | 'logFormat' | 'maxInFlightBytes'>;
+  /** Empty where ONNX Runtime is not installed. */
+  readonly onnxruntime: string;
+  readonly settings: Pick<Settings, 'logLevel' | 'logFormat' | 'accessLog' | 'maxInFlightBytes'>;
   readonly state: () => Omit<GatewayState, 'maxInFlightBytes'> | Promise<Omit<GatewayState, 'maxInFlightBytes'>>;
 }
 
@@ -27,8 +32,8 @@ export interface Telemetry {
   /** In force; changes hold from the next line, and the next call, on. */
   readonly logSettings: LogSettings;
   readonly traceSettings: TraceSettings;
-  /** All metrics in Prometheus's text format, version 0.0.4. */
-  metricsText(): Promise<string>;
+  /** All metrics, without what ends an answer (`endOf`). */
+  metricsText(format: ExpositionFormat): Promise<string>;
   /** Sends what has not been sent, for `limitMs` and 5 s at most, and ends everything. Never rejects. */
   shutdown(limitMs?: number): Promise<void>;
 }
@@ -37,51 +42,69 @@ const NAME = 'tensorgate';
 const FLUSH_LIMIT_MS = 5_000;
 
 /** One process has one telemetry at a time. */
-export async function startTelemetry({ env, version, settings, state }: TelemetryOptions): Promise<Telemetry> {
+export async function startTelemetry({
+  env,
+  version,
+  onnxruntime,
+  settings,
+  state,
+}: TelemetryOptions): Promise<Telemetry> {
   const logSettings = new LogSettings(settings);
-  const stopLog = startLog(logSettings);
-  const gatewayState = async (): Promise<GatewayState> => {
-    return { ...(await state()), maxInFlightBytes: settings.maxInFlightBytes };
-  };
-  const distributions = new Distributions({ name: NAME, version });
-  const reader = new PrometheusExporter({ preventServerStart: true, metricProducers: [distributions] });
-  const serializer = new PrometheusSerializer(undefined, undefined, undefined, undefined, true);
-  const provider = new MeterProvider({
-    resource: ownResource(version).merge(detectResources({ detectors: [envDetector] })),
-    readers: [reader],
-  });
-  const stops = [recordMetrics(provider.getMeter(NAME, version), distributions.distribute, gatewayState)];
-
+  const lines = new LogLines(logSettings);
+  const stops = [startLog(lines), startAuditLog(lines)];
+  if (settings.accessLog !== 'off') stops.push(startAccessLog(lines, settings.accessLog));
   const exported = { traces: isExported('TRACES', env), metrics: isExported('METRICS', env) };
   const traceSettings = new TraceSettings(exported.traces);
   const sdk =
     exported.traces || exported.metrics ? await startSdk(env, version, exported).catch(unexported) : undefined;
-  // The exporter's meters record for themselves, at little cost: a provider with two readers would aggregate twice as well.
-  if (exported.metrics) {
-    const meter = metrics.getMeter(NAME, version);
-    stops.push(recordMetrics(meter, distributeTo(meter), gatewayState));
-  }
+  // Before the metrics: exemplars are calls that are traced, which is decided first.
   if (exported.traces) stops.push(recordTraces(trace.getTracer(NAME, version), traceSettings));
+
+  const source = {
+    state: async (): Promise<GatewayState> => ({ ...(await state()), maxInFlightBytes: settings.maxInFlightBytes }),
+    versions: { version, node: process.versions.node, onnxruntime },
+    traceOf: exported.traces ? spanContextOf : undefined,
+  };
+  const distributions = new Distributions();
+  const families = new MetricFamilies(distributions.distribute);
+  const recording = recordMetrics(families, source);
+  stops.push(() => recording.stop());
+  // The exporter's meters record for themselves: histograms that are pushed are instruments of its SDK.
+  if (exported.metrics) {
+    const pushed = pushMetrics(version, source);
+    stops.push(() => pushed.stop());
+  }
+  const resource = { ...ownResource(version).merge(detectResources({ detectors: [envDetector] })).attributes };
 
   let ended: Promise<void> | undefined;
   const end = async (limitMs: number): Promise<void> => {
     await sdk?.shutdown(limitMs);
-    for (const stop of stops) stop();
-    await provider.shutdown();
-    stopLog();
+    for (const stop of stops.reverse()) stop();
   };
 
   return {
     logSettings,
     traceSettings,
-    metricsText: async () => {
-      const { resourceMetrics, errors } = await reader.collect();
-      if (errors.length > 0) throw new AggregateError(errors, 'metrics could not be collected');
-      return serializer.serialize(resourceMetrics);
+    metricsText: async (format) => {
+      await recording.refresh();
+      return expose({ families, distributions, resource }, format);
     },
     shutdown: (limitMs = FLUSH_LIMIT_MS) => {
       ended ??= end(Math.min(limitMs, FLUSH_LIMIT_MS));
       return ended;
+    },
+  };
+}
+
+function pushMetrics(version: string, source: Parameters<typeof recordMetrics>[1]): Pick<Recording, 'stop'> {
+  const meter = metrics.getMeter(NAME, version);
+  const families = new MetricFamilies(distributeTo(meter));
+  const recording = recordMetrics(families, source);
+  const unobserve = observeWith(meter, families, () => recording.refresh());
+  return {
+    stop: () => {
+      unobserve();
+      recording.stop();
     },
   };
 }

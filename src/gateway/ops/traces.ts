@@ -16,6 +16,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { StatusName } from '../errors.ts';
+import { wholeCallOf } from './caller.ts';
 import { type BatchEnded, type CallEnded, diagnostics, type InferenceEnded } from './diagnostics.ts';
 import type { ObservedCall } from './observed-call.ts';
 import type { TraceSettings } from './trace-settings.ts';
@@ -48,13 +49,7 @@ const followed = new WeakSet<ObservedCall>();
 
 /** The span of a call that is sampled; requests of a stream have the stream's, and steps of an ensemble their client's. */
 function spanOf(call: ObservedCall): Span | undefined {
-  return spans.get(wholeOf(call));
-}
-
-/** The call as the client sees it: the stream of a request in a stream. */
-function wholeOf(call: ObservedCall): ObservedCall {
-  const own = call.step?.of ?? call;
-  return own.stream ?? own;
+  return spans.get(wholeCallOf(call));
 }
 
 /** Where a call is in its trace; `undefined` where it is not sampled, or traces are off. */
@@ -105,7 +100,7 @@ function startCall(tracer: Tracer, call: ObservedCall): void {
  * exported. A stream goes to many models, so what holds for all of them decides.
  */
 function decideSampling(settings: TraceSettings, call: ObservedCall, model: string | undefined): void {
-  const whole = wholeOf(call);
+  const whole = wholeCallOf(call);
   const span = spans.get(whole);
   if (span === undefined || decided.has(whole)) return;
   decided.add(whole);

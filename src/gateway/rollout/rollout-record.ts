@@ -2,8 +2,9 @@
 
 import { z } from 'zod';
 import type { TrafficPlan } from '../models/version-choice.ts';
+import { ROLLBACK_CAUSES } from '../ops/label-values.ts';
 import { ROLLOUT_COURSE, ROLLOUT_LIMITS, type RolloutPlan } from './rollout-plan.ts';
-import { ROLLBACK_CAUSES, type Stage } from './stage.ts';
+import type { Stage } from './stage.ts';
 
 export interface RolloutEvent {
   /** Milliseconds since 1970. */

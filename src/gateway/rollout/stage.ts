@@ -1,24 +1,8 @@
 /** The stages of a rollout, and how each routes the model's requests. */
 
 import type { TrafficOverride } from '../models/traffic.ts';
+import type { ROLLBACK_CAUSES } from '../ops/label-values.ts';
 import type { RolloutPlan } from './rollout-plan.ts';
-
-/**
- * Cause of a rollback. `not_ready`: a version does not load, or is gone. `crashed`: its process ended. `incomparable`: its outputs
- * are of another kind. `disagreement`, `errors`, `slow`: a limit. `changed`: files of a version have changed since the start.
- * `reconfigured`: the configuration routes requests otherwise. `aborted`: a client requested it.
- */
-export const ROLLBACK_CAUSES = [
-  'not_ready',
-  'crashed',
-  'incomparable',
-  'disagreement',
-  'errors',
-  'slow',
-  'changed',
-  'reconfigured',
-  'aborted',
-] as const;
 
 export type RollbackCause = (typeof ROLLBACK_CAUSES)[number];
 

@@ -20,7 +20,7 @@ test('the statistics of each model are reported under Triton’s names, duration
   statistics.recordSuccess(3, timing, 11);
   statistics.recordFailure(1, 'queue_full');
   const families = parsePrometheusText(
-    tritonMetrics([servable('m', statistics, 7), servable('n', new ModelStatistics())]),
+    tritonMetrics([servable('m', statistics, 7), servable('n', new ModelStatistics())], 'prometheus'),
   );
   const value = (name: string, labels = {}): number | undefined =>
     sampleValue(families, name, { model: 'm', version: '2', ...labels });
@@ -37,5 +37,5 @@ test('the statistics of each model are reported under Triton’s names, duration
 });
 
 test('without a model the families are described all the same', () => {
-  expect([...parsePrometheusText(tritonMetrics([])).keys()]).toHaveLength(10);
+  expect([...parsePrometheusText(tritonMetrics([], 'prometheus')).keys()]).toHaveLength(10);
 });

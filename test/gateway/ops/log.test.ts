@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { InferError } from '../../../src/gateway/errors.ts';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { startLog } from '../../../src/gateway/ops/log.ts';
+import { LogLines } from '../../../src/gateway/ops/log-lines.ts';
 import { LogSettings } from '../../../src/gateway/ops/log-settings.ts';
 import type { Settings } from '../../../src/gateway/ops/settings.ts';
 import { callEnded, FakeCall, inferenceEnded, MODEL_INFER, RESNET } from './fake-events.ts';
@@ -14,7 +15,7 @@ afterEach(() => stop?.());
 /** Lines that are logged from now on. */
 function capture(logLevel: Settings['logLevel'] = 'debug', logFormat: Settings['logFormat'] = 'json'): string[] {
   const lines: string[] = [];
-  stop = startLog(new LogSettings({ logLevel, logFormat }), { write: (line) => lines.push(line) });
+  stop = startLog(new LogLines(new LogSettings({ logLevel, logFormat }), { write: (line) => lines.push(line) }));
   return lines;
 }
 
@@ -185,13 +186,15 @@ test('after the end nothing is logged', () => {
 
 test('lines go to stderr, and the last one before an exit is not lost', () => {
   const log = new URL('../../../src/gateway/ops/log.ts', import.meta.url).href;
+  const lines = new URL('../../../src/gateway/ops/log-lines.ts', import.meta.url).href;
   const settings = new URL('../../../src/gateway/ops/log-settings.ts', import.meta.url).href;
   const events = new URL('../../../src/gateway/ops/diagnostics.ts', import.meta.url).href;
   const script = `
     import { startLog } from '${log}';
+    import { LogLines } from '${lines}';
     import { LogSettings } from '${settings}';
     import { diagnostics } from '${events}';
-    startLog(new LogSettings({ logLevel: 'info', logFormat: 'json' }));
+    startLog(new LogLines(new LogSettings({ logLevel: 'info', logFormat: 'json' })));
     for (let i = 0; i < 500; i++) diagnostics.notice.publish({ level: 'info', text: 'line ' + i });
     process.exit(3);`;
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
@@ -204,7 +207,7 @@ test('lines go to stderr, and the last one before an exit is not lost', () => {
 test('the level and the form of the log may change at run time', () => {
   const lines: string[] = [];
   const settings = new LogSettings({ logLevel: 'info', logFormat: 'json' });
-  stop = startLog(settings, { write: (line) => lines.push(line) });
+  stop = startLog(new LogLines(settings, { write: (line) => lines.push(line) }));
   settings.change(new Map([['log_info', false]]));
   diagnostics.notice.publish({ level: 'info', text: 'unheard' });
   settings.change(

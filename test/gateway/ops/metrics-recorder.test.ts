@@ -1,10 +1,10 @@
-import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
-import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
 import { Distributions } from '../../../src/gateway/ops/distribution.ts';
+import { expose } from '../../../src/gateway/ops/exposition.ts';
 import type { GatewayState } from '../../../src/gateway/ops/gateway-state.ts';
 import { METRICS } from '../../../src/gateway/ops/metric-definitions.ts';
+import { MetricFamilies } from '../../../src/gateway/ops/metric-families.ts';
 import { recordMetrics } from '../../../src/gateway/ops/metrics-recorder.ts';
 import { batchEnded, callEnded, inferenceEnded, MODEL_INFER, RESNET } from './fake-events.ts';
 import { type Family, parsePrometheusText, sampleValue } from './prometheus-text.ts';
@@ -28,6 +28,7 @@ beforeEach(() => {
       ],
     },
     http: { connections: 5, requests: 6, unreadBytes: 7 },
+    known: { methods: [`/${MODEL_INFER}`], tenants: ['gold', 'other'] },
     models: [
       {
         ref: RESNET,
@@ -45,15 +46,14 @@ beforeEach(() => {
       },
     ],
   };
-  const distributions = new Distributions({ name: 'test', version: '1' });
-  const reader = new PrometheusExporter({ preventServerStart: true, metricProducers: [distributions] });
-  const provider = new MeterProvider({ readers: [reader] });
-  const serializer = new PrometheusSerializer(undefined, undefined, undefined, true, true);
-  stop = recordMetrics(provider.getMeter('test'), distributions.distribute, () => state);
+  const distributions = new Distributions();
+  const families = new MetricFamilies(distributions.distribute);
+  const versions = { version: '1', node: '24', onnxruntime: '1.30' };
+  const recording = recordMetrics(families, { state: () => state, versions });
+  stop = () => recording.stop();
   collect = async () => {
-    const { resourceMetrics, errors } = await reader.collect();
-    expect(errors).toEqual([]);
-    return parsePrometheusText(serializer.serialize(resourceMetrics));
+    await recording.refresh();
+    return parsePrometheusText(expose({ families, distributions, resource: {} }, 'prometheus'));
   };
 });
 
@@ -76,13 +76,51 @@ test('only the metrics of the table are exported, with its names, types and labe
   const change = { model: 'm', from: '1', to: '2', percent: 0, text: 'rolled back' } as const;
   diagnostics.rolloutChanged.publish({ ...change, stage: 'rolled_back', cause: 'slow' });
   const families = await collect();
-  expect([...families.keys()].sort()).toEqual(Object.keys(METRICS).sort());
+  expect([...families.keys()].sort()).toEqual([...Object.keys(METRICS), 'target_info'].sort());
   for (const [name, { kind, help, labels }] of Object.entries(METRICS)) {
     expect(families.get(name)).toMatchObject({ type: kind, help });
     const [sample] = families.get(name)?.samples ?? [];
     const { le, ...seen } = sample?.labels ?? {};
     expect(Object.keys(seen), name).toEqual([...labels]);
   }
+});
+
+test('every histogram and counter of a model is there before its first request', async () => {
+  state = { ...state, models: state.models.map((gauges) => ({ ...gauges, runner: 'r', shadow: '4', cacheBytes: 0 })) };
+  const families = await collect();
+  // Only what an ensemble, a rollout or a loss would bring.
+  expect(Object.keys(METRICS).filter((name) => (families.get(name)?.samples.length ?? 0) === 0)).toEqual([
+    'tensorgate_rollout_percent',
+    'tensorgate_rollout_changes_total',
+  ]);
+  const counted = [...families.values()].filter(({ type }) => type !== 'gauge').flatMap(({ samples }) => samples);
+  const ours = counted.filter(({ name }) => /^tensorgate_(?!event_loop|acceptor_active)/.test(name));
+  expect(ours.filter(({ value }) => value !== 0)).toEqual([]);
+});
+
+test('a rollout begins with a zero for each way in which it may go on', async () => {
+  const change = { model: 'm', from: '1', to: '2', percent: 0, cause: undefined, text: 'loading' } as const;
+  diagnostics.rolloutChanged.publish({ ...change, stage: 'loading' });
+  const families = await collect();
+  const changes = (stage: string, cause: string) =>
+    sampleValue(families, 'tensorgate_rollout_changes_total', { stage, cause });
+  expect([changes('loading', 'none'), changes('rolled_back', 'slow'), changes('promoted', 'none')]).toEqual([1, 0, 0]);
+});
+
+test('the process and its Node.js are shown under the names of the clients of Prometheus', async () => {
+  const families = await collect();
+  const value = (name: string): number => sampleValue(families, name) ?? Number.NaN;
+  expect(sampleValue(families, 'tensorgate_build_info', { version: '1', node: '24', onnxruntime: '1.30' })).toBe(1);
+  const { rss } = process.memoryUsage();
+  expect(value('process_resident_memory_bytes')).toBeGreaterThan(rss / 2);
+  expect(value('process_virtual_memory_bytes')).toBeGreaterThan(value('process_resident_memory_bytes'));
+  expect(value('process_start_time_seconds')).toBeCloseTo(performance.timeOrigin / 1_000, 1);
+  expect(value('process_cpu_seconds_total')).toBeCloseTo(
+    value('process_cpu_user_seconds_total') + value('process_cpu_system_seconds_total'),
+  );
+  expect(value('process_open_fds')).toBeLessThan(value('process_max_fds'));
+  expect(value('nodejs_heap_size_used_bytes')).toBeLessThan(value('nodejs_heap_size_total_bytes'));
+  expect(value('nodejs_eventloop_lag_max_seconds')).toBeGreaterThanOrEqual(value('nodejs_eventloop_lag_p50_seconds'));
 });
 
 test('acceptors are shown each by itself, and counted when they are lost', async () => {
@@ -201,18 +239,23 @@ describe('requests', () => {
     const families = await collect();
     const unknown = { model: 'unknown', version: 'unknown', status: 'NOT_FOUND', reason: 'model_not_found' };
     expect(sampleValue(families, 'tensorgate_requests_total', unknown)).toBe(100);
-    expect(families.get('tensorgate_requests_total')?.samples).toHaveLength(2);
+    const counted = families.get('tensorgate_requests_total')?.samples.filter(({ value }) => value > 0);
+    expect(counted).toHaveLength(1);
   });
 
-  test('are zero for a model that has had none, so that a rate has a start', async () => {
-    const answered = { ...LABELS, status: 'OK', reason: 'none' };
-    expect(sampleValue(await collect(), 'tensorgate_requests_total', answered)).toBe(0);
+  test('are zero for a model that has had none, whatever they may end with, so that a rate has a start', async () => {
+    const families = await collect();
+    const requests = (reason: string) => sampleValue(families, 'tensorgate_requests_total', { ...LABELS, reason });
+    expect(['none', 'queue_full', 'cannot_meet_deadline', 'deadline_exceeded', 'internal'].map(requests)).toEqual([
+      ...[0, 0, 0, 0, 0],
+    ]);
+    expect(requests('rollout_refused')).toBeUndefined();
   });
 
   test('go on being counted when the version is loaded again', async () => {
     diagnostics.inferenceEnded.publish(inferenceEnded({ model: { ...RESNET } }));
     diagnostics.inferenceEnded.publish(inferenceEnded({ model: { ...RESNET } }));
-    expect(sampleValue(await collect(), 'tensorgate_requests_total', LABELS)).toBe(2);
+    expect(sampleValue(await collect(), 'tensorgate_requests_total', { ...LABELS, status: 'OK' })).toBe(2);
   });
 });
 

@@ -3,9 +3,10 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { diagnostics } from '../../../src/gateway/ops/diagnostics.ts';
+import { ROLLBACK_CAUSES } from '../../../src/gateway/ops/label-values.ts';
 import { DEFAULT_COURSE, DEFAULT_LIMITS } from '../../../src/gateway/rollout/rollout-plan.ts';
 import { formatRecord, parseRecord, type RolloutRecord } from '../../../src/gateway/rollout/rollout-record.ts';
-import { ROLLBACK_CAUSES, type Stage } from '../../../src/gateway/rollout/stage.ts';
+import type { Stage } from '../../../src/gateway/rollout/stage.ts';
 import { StateDirectory } from '../../../src/gateway/rollout/state-directory.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 

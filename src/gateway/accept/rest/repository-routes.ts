@@ -2,6 +2,7 @@
 
 import { MAX_CONFIG_BYTES, MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../../wire/repository-request.ts';
 import { InferError } from '../../errors.ts';
+import { auditedControl } from '../audited-control.ts';
 import type { ControlApi } from '../control-service.ts';
 import { checkKeys, flagOf, type JsonObject, objectIn, textIn, unexpected } from './json-field.ts';
 import { readLoadBody } from './load-body.ts';
@@ -38,9 +39,9 @@ export function repositoryRoutes(control: ControlApi, admin: AdminScreen): reado
       bodyLimit: control.takesFiles ? 'server' : CONFIG_BODY,
       screen: () => admin('RepositoryModelLoad') ?? control.screenLoading(),
       readBody: (body) => readLoadBody(body),
-      async answer({ model = '' }, body) {
+      async answer({ model = '' }, body, { call }) {
         checkKeys(body, ['parameters'], 'the request');
-        await control.loadModel(model, loadOverride(objectIn(body, 'parameters', 'the request')));
+        await auditedControl(control, call).loadModel(model, loadOverride(objectIn(body, 'parameters', 'the request')));
         return DONE;
       },
     },
@@ -52,10 +53,11 @@ export function repositoryRoutes(control: ControlApi, admin: AdminScreen): reado
       summary: 'Unload a model',
       silent: true,
       screen: () => admin('RepositoryModelUnload') ?? control.screenLoading(),
-      answer({ model = '' }, body) {
+      async answer({ model = '' }, body, { call }) {
         checkKeys(body, ['parameters'], 'the request');
         const { unload_dependents: dependents = false } = objectIn(body, 'parameters', 'the request');
-        control.unloadModel(model, { dependents: flagOf(dependents, "'unload_dependents'") });
+        const options = { dependents: flagOf(dependents, "'unload_dependents'") };
+        await auditedControl(control, call).unloadModel(model, options);
         return DONE;
       },
     },

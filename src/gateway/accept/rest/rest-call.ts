@@ -18,6 +18,7 @@ export class RestCall implements Call {
   readonly path: string;
   readonly deadline: Deadline;
   readonly peer: Peer;
+  readonly via = 'rest';
   /** REST has no deadline of its own; the parameter `timeout` is a term of the request. */
   readonly namesDeadline = false;
   onCancel: ((reason: CancelReason) => void) | undefined;

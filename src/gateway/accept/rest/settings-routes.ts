@@ -1,5 +1,6 @@
 /** The paths of trace and log settings (Triton: extension_trace.md, extension_logging.md). */
 
+import { auditedControl } from '../audited-control.ts';
 import type { ControlApi, LogValue } from '../control-service.ts';
 import { type JsonObject, unexpected } from './json-field.ts';
 import { type AdminScreen, ok, type RestRoute } from './rest-route.ts';
@@ -22,7 +23,8 @@ export function settingsRoutes(control: ControlApi, admin: AdminScreen): readonl
         rpc: 'TraceSetting',
         summary: 'Change the trace settings',
         screen: () => admin('TraceSetting'),
-        answer: async ({ model = '' }, body) => ok(traceObject(await control.traceSettings(model, traceChanges(body)))),
+        answer: async ({ model = '' }, body, { call }) =>
+          ok(traceObject(await auditedControl(control, call).traceSettings(model, traceChanges(body)))),
       },
     ]),
     {
@@ -40,10 +42,9 @@ export function settingsRoutes(control: ControlApi, admin: AdminScreen): readonl
       rpc: 'LogSettings',
       summary: 'Change the log settings',
       screen: () => admin('LogSettings'),
-      answer(_, body) {
-        return ok(
-          control.logSettings(new Map(Object.entries(body).map(([key, value]) => [key, logValue(key, value)]))),
-        );
+      async answer(_, body, { call }) {
+        const changes = new Map(Object.entries(body).map(([key, value]) => [key, logValue(key, value)]));
+        return ok(await auditedControl(control, call).logSettings(changes));
       },
     },
   ];

@@ -14,7 +14,6 @@ import path from 'node:path';
 import { messageOf } from '../../../error-message.ts';
 import type { LoadOverride } from '../../accept/control-service.ts';
 import type { InferError } from '../../errors.ts';
-import { diagnostics } from '../../ops/diagnostics.ts';
 import { vacancyOf } from '../../repository/model-repository.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { Servable } from '../servable.ts';
@@ -27,6 +26,7 @@ import { ManagedModel } from './managed-model.ts';
 import { ModelReplacement } from './model-replacement.ts';
 import { ModelSources, type Origin } from './model-sources.ts';
 import { ModelUpload } from './model-upload.ts';
+import { loadedBy, reportError, unloadedBy } from './own-change.ts';
 import { type IndexEntry, indexEntries } from './repository-index.ts';
 import { RepositoryListing } from './repository-listing.ts';
 import { RepositoryWatch } from './repository-watch.ts';
@@ -60,7 +60,7 @@ export class ModelLifecycle {
     const steps = new EnsembleSteps(models, {
       control: this.control,
       free: async (name) => this.#managed.get(name)?.mutex.free,
-      load: (name) => this.load(name),
+      load: (name) => loadedBy('ensemble', name, () => this.load(name)),
       isOnDisk: (name) => this.isOnDisk(name),
       peek: (name) => this.#sources.peek(name),
     });
@@ -163,7 +163,7 @@ export class ModelLifecycle {
   async loadNew(name: string): Promise<void> {
     this.control.checkLoading(this.#isFromDisk(name), name);
     const managed = this.#manage(name);
-    await managed.mutex.run(() => this.#load(managed, NO_OVERRIDE));
+    await managed.mutex.run(() => loadedBy('rollout', name, () => this.#load(managed, NO_OVERRIDE)));
   }
 
   /**
@@ -182,7 +182,8 @@ export class ModelLifecycle {
   async evict(name: string): Promise<void> {
     const managed = this.#managed.get(name);
     // The mutex is free before the memory is given back.
-    const retirement = await managed?.mutex.run(async () => ({ ended: this.#takeOut(managed) }));
+    const takeOut = () => managed && { ended: this.#takeOut(managed) };
+    const retirement = await managed?.mutex.run(() => unloadedBy('eviction', name, takeOut));
     await retirement?.ended;
   }
 
@@ -251,10 +252,12 @@ export class ModelLifecycle {
     const managed = this.#manage(name);
     await managed.mutex.run(async () => {
       try {
-        const source = await this.#sources.find(name);
-        if (source.folder.versions.length === 0) await this.#unload(managed, false);
-        const problems = await this.#replacement.replace(managed, source, { again: false });
-        if (problems.length > 0) throw loadFailed(name, problems);
+        await loadedBy('repository', name, async () => {
+          const source = await this.#sources.find(name);
+          if (source.folder.versions.length === 0) await this.#unload(managed, false);
+          const problems = await this.#replacement.replace(managed, source, { again: false });
+          if (problems.length > 0) throw loadFailed(name, problems);
+        });
       } catch (error) {
         reportError(`model '${name}' was not loaded as it now is on disk: ${messageOf(error)}`);
       }
@@ -265,7 +268,7 @@ export class ModelLifecycle {
     const managed = this.#managed.get(name);
     if (managed === undefined) return;
     void managed.mutex.run(async () => {
-      await this.#unload(managed, false);
+      await unloadedBy('repository', name, () => this.#unload(managed, false));
       this.#managed.delete(name);
       this.#models.forget(name);
     });
@@ -292,8 +295,4 @@ export class ModelLifecycle {
     this.#models.serve(managed.name, []);
     await Promise.all(gone.map((servable) => this.#retirement.retire(managed, servable, false)));
   }
-}
-
-function reportError(text: string): void {
-  diagnostics.notice.publish({ level: 'error', text });
 }

@@ -12,6 +12,7 @@ import { LoadSlots } from './load-slots.ts';
 import type { ManagedModel } from './managed-model.ts';
 import type { Evictor, ModelMemory } from './model-memory.ts';
 import { type IdentifiedPlan, type ModelSources, type Origin, originOf, type Source } from './model-sources.ts';
+import { reportFirstLoad } from './own-change.ts';
 import { completeReplacement, planReplacement, type ServedVersion } from './replacement.ts';
 import type { Retirement } from './retirement.ts';
 import type { CreateServable } from './servable-factory.ts';
@@ -73,8 +74,10 @@ export class ModelReplacement {
       if (this.#evictor === undefined) this.#models.addBroken(name, managed.problem);
       diagnostics.notice.publish({ level: 'error', text: `model '${name}' is not loaded: ${managed.problem}` });
       for (const servable of versions) void this.#retirement.retire(managed, servable, true);
+      reportFirstLoad(name, versions, managed.problem);
       return;
     }
+    reportFirstLoad(name, versions);
     for (const servable of versions) {
       const { state, detail, ref } = servable;
       const identity = this.#origins.get(servable)?.identity;

@@ -11,6 +11,7 @@ import type { Admission } from '../../admit/admission.ts';
 import { InferError } from '../../errors.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { ModelLifecycle } from './model-lifecycle.ts';
+import { loadedBy } from './own-change.ts';
 
 /** A model that did not load is not tried for every request that asks for it. */
 const RETRY_AFTER_MS = 10_000;
@@ -103,7 +104,7 @@ export class OnDemand {
       }
       await this.#lifecycle.evict(victim);
     }
-    await this.#lifecycle.load(name);
+    await loadedBy('demand', name, () => this.#lifecycle.load(name));
   }
 
   #loaded(): string[] {

@@ -18,6 +18,15 @@ export type ProviderSettings = Pick<
 /** The only platform for which ONNX Runtime's package can have CUDA and TensorRT. */
 const GPU_PLATFORM = 'linux/x64';
 
+/** The version of the installed package; empty where there is none. */
+export function onnxRuntimeVersion(): string {
+  try {
+    return findOnnxRuntime().version;
+  } catch {
+    return '';
+  }
+}
+
 /** @param find the package of ONNX Runtime. */
 export async function checkProviders(
   settings: ProviderSettings,
