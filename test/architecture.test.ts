@@ -199,6 +199,7 @@ const ROOMS: readonly Room[] = [
     room: 'gateway/ops/',
     sees: ['wire/', 'http2/', 'worker/', 'gateway/errors.ts', 'gateway/repository/'],
     doors: [
+      'audit.ts',
       'capacity.ts',
       'diagnostics.ts',
       'exposition.ts',
@@ -720,7 +721,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
   { library: /^piscina$/, homes: ['worker/runner.ts'] },
   { library: /^opossum$/, homes: ['gateway/dispatch/breaker.ts'] },
   { library: /^@opentelemetry\//, homes: ['gateway/ops/', 'client/trace-propagation.ts'] },
-  { library: /^pino$/, homes: ['gateway/ops/log.ts'] },
+  { library: /^pino$/, homes: ['gateway/ops/log-lines.ts'] },
   { library: /^yaml$/, homes: ['gateway/repository/config/yaml-document.ts'] },
   {
     library: /^zod$/,

@@ -1,12 +1,7 @@
 /** PromQL over the metrics of the gateway: names, labels and values that do not exist do not compile. */
 
-import {
-  type LabelsOf,
-  METRICS,
-  type MetricDefinition,
-  type MetricName,
-  type NamesOf,
-} from '../../src/gateway/ops/metric-definitions.ts';
+import type { MetricDefinition } from '../../src/gateway/ops/metric-definition.ts';
+import { type LabelsOf, METRICS, type MetricName, type NamesOf } from '../../src/gateway/ops/metric-definitions.ts';
 
 /** Labels that the dashboard's variables narrow, with the variable of each. */
 const VARIABLES = { namespace: '$namespace', model: '$model', version: '$version' } as const;

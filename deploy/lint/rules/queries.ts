@@ -1,7 +1,8 @@
 /** What Prometheus is asked: by alerts, canary analyses and scalers. */
 
 import { parser as PROMQL } from '@prometheus-io/lezer-promql';
-import { METRICS, type MetricDefinition } from '../../../src/gateway/ops/metric-definitions.ts';
+import type { MetricDefinition } from '../../../src/gateway/ops/metric-definition.ts';
+import { METRICS } from '../../../src/gateway/ops/metric-definitions.ts';
 import type { Build } from '../build.ts';
 import type { KubeObject } from '../kinds.ts';
 import { type Finding, found, missing, type Rule } from '../rule.ts';

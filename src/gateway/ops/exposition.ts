@@ -5,7 +5,8 @@
 
 import type { Attributes } from '@opentelemetry/api';
 import type { Distributions, Exemplar, HistogramSeries } from './distribution.ts';
-import { METRICS, type MetricDefinition, type MetricName, unitOf } from './metric-definitions.ts';
+import type { MetricDefinition } from './metric-definition.ts';
+import { METRICS, type MetricName, unitOf } from './metric-definitions.ts';
 import type { MetricFamilies } from './metric-families.ts';
 
 export type ExpositionFormat = 'prometheus' | 'openmetrics';

@@ -14,17 +14,8 @@ import {
   SHED_CAUSES,
   STATUSES,
 } from './label-values.ts';
+import type { MetricDefinition } from './metric-definition.ts';
 import { PROCESS_METRICS } from './process-metric-definitions.ts';
-
-export interface MetricDefinition {
-  readonly kind: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly labels: readonly string[];
-  /** Upper bounds of a histogram's buckets, `+Inf` left out. */
-  readonly buckets?: readonly number[];
-  /** Labels whose values are a closed set, and the values. */
-  readonly values?: Readonly<Record<string, readonly string[]>>;
-}
 
 const MODEL = ['model', 'version'] as const;
 /** From a cache-warm small model to the deadline of a patient caller. */

@@ -5,7 +5,8 @@
 
 import type { Attributes, BatchObservableResult, Meter } from '@opentelemetry/api';
 import type { Distribute, Distribution } from './distribution.ts';
-import { type LabelsOf, METRICS, type MetricDefinition, type MetricName, type NamesOf } from './metric-definitions.ts';
+import type { MetricDefinition } from './metric-definition.ts';
+import { type LabelsOf, METRICS, type MetricName, type NamesOf } from './metric-definitions.ts';
 
 /** One series of a counter or a gauge. */
 export interface Sample {

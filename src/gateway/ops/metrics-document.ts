@@ -1,6 +1,7 @@
 /** Generates `docs/metrics.md` from the metrics; a test compares the two. */
 
-import { METRICS, type MetricDefinition } from './metric-definitions.ts';
+import type { MetricDefinition } from './metric-definition.ts';
+import { METRICS } from './metric-definitions.ts';
 
 const INTRODUCTION = `# Metrics
 

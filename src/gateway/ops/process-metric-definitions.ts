@@ -1,6 +1,6 @@
 /** Metrics of the gateway's process and of its Node.js, under the names that Prometheus' clients use. */
 
-import type { MetricDefinition } from './metric-definitions.ts';
+import type { MetricDefinition } from './metric-definition.ts';
 
 /** From a collection of young objects to one that every caller notices. */
 const PAUSES = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5] as const;

@@ -2,8 +2,7 @@
 
 import { MAX_CONFIG_BYTES, MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../../wire/repository-request.ts';
 import { InferError } from '../../errors.ts';
-import { auditedControl } from '../audited-control.ts';
-import type { ControlApi } from '../control-service.ts';
+import { auditedControl, type ControlApi } from '../control-service.ts';
 import { checkKeys, flagOf, type JsonObject, objectIn, textIn, unexpected } from './json-field.ts';
 import { readLoadBody } from './load-body.ts';
 import type { BodyLimit } from './request-body.ts';

@@ -1,7 +1,6 @@
 /** The paths of trace and log settings (Triton: extension_trace.md, extension_logging.md). */
 
-import { auditedControl } from '../audited-control.ts';
-import type { ControlApi, LogValue } from '../control-service.ts';
+import { auditedControl, type ControlApi, type LogValue } from '../control-service.ts';
 import { type JsonObject, unexpected } from './json-field.ts';
 import { type AdminScreen, ok, type RestRoute } from './rest-route.ts';
 
