@@ -1,6 +1,6 @@
 /**
  * The audit log: one line for each change of the server, with who asked for it and how it ended, and for each attempt that was not
- * allowed. Lines are written whatever levels are logged, unless nothing is.
+ * allowed. Lines about clients are written whatever levels are logged, unless nothing is. The server's own changes are of level `info`.
  */
 
 import { boundedText } from '../errors.ts';
@@ -14,7 +14,7 @@ export function startAuditLog(lines: LogLines): () => void {
     diagnostics.changeEnded.subscribe((change) => logChange(lines, change)),
     diagnostics.rolloutChanged.subscribe(({ model, from, to, stage, percent, cause, text }) => {
       const fields = { log: 'audit', action: `rollout.${stage}`, by: 'rollout', model, from, to, percent };
-      lines.always({ ...fields, outcome: 'ok', reason: cause }, boundedText(`rollout of ${model}: ${text}`));
+      lines.write('info', { ...fields, outcome: 'ok', reason: cause }, boundedText(`rollout of ${model}: ${text}`));
     }),
     diagnostics.callEnded.subscribe((end) => {
       if (end.reason === 'permission_denied') logRefusal(lines, end);
@@ -35,7 +35,9 @@ function logChange(lines: LogLines, { by, action, model, detail, failure }: Chan
     outcome,
   };
   const what = [action, model, detail].filter((part) => part !== '').join(' ');
-  lines.always(fields, boundedText(failure === undefined ? what : `${what}: ${failure.message}`));
+  const text = boundedText(failure === undefined ? what : `${what}: ${failure.message}`);
+  if (typeof by === 'string') lines.write('info', fields, text);
+  else lines.always(fields, text);
 }
 
 /** The message of such a call has not been read: which model it was about is unknown. */

@@ -9,10 +9,11 @@ import { callEnded, FakeCall } from './fake-events.ts';
 
 let stop: () => void;
 let lines: Record<string, unknown>[];
+let settings: LogSettings;
 
 beforeEach(() => {
   lines = [];
-  const settings = new LogSettings({ logLevel: 'error', logFormat: 'json' });
+  settings = new LogSettings({ logLevel: 'info', logFormat: 'json' });
   const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>);
   stop = startAuditLog(new LogLines(settings, { write }));
 });
@@ -26,7 +27,8 @@ function client(): FakeCall {
   });
 }
 
-test('a change has a line when it has been made: who, what, and its outcome, whatever level is logged', async () => {
+test('a change by a client has a line when it has been made: who, what, and its outcome, whatever level is logged', async () => {
+  settings.change(new Map([['log_info', false]]));
   const made = await audited({ by: client(), action: 'model.load', model: 'm', detail: 'with 2 files' }, async () => 7);
   expect(made).toBe(7);
   expect(lines).toEqual([
@@ -53,6 +55,14 @@ test('a change that fails has a line with the reason, and fails', async () => {
   await expect(audited({ by: 'repository', action: 'model.load', model: 'm', detail: '' }, work)).rejects.toThrow();
   expect(lines).toEqual([expect.objectContaining({ by: 'repository', outcome: 'load_failed', model: 'm' })]);
   expect(lines[0]?.['msg']).toBe('model.load m: no such file');
+});
+
+test('what the server changes by itself has a line only at level info', async () => {
+  const load = () => audited({ by: 'start', action: 'model.load', model: 'm', detail: '' }, () => {});
+  await load();
+  settings.change(new Map([['log_info', false]]));
+  await load();
+  expect(lines).toEqual([expect.objectContaining({ by: 'start', action: 'model.load', model: 'm', outcome: 'ok' })]);
 });
 
 test('each step of a rollout has a line, and so has a call that is not allowed', () => {
