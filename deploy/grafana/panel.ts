@@ -16,7 +16,7 @@ export interface PanelPlan {
   readonly description: string;
   readonly queries: readonly Query[];
   readonly unit: Unit;
-  /** Of 24 columns; default 8. */
+  /** In columns; a row has 24 of them. Default 8. */
   readonly width?: number;
   /** Values add up to a whole. */
   readonly stacked?: boolean;

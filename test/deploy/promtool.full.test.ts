@@ -20,7 +20,7 @@ function judge(...args: string[]): { readonly status: number | null; readonly ou
   return { status, output: `${stdout}${stderr}` };
 }
 
-/** An hour of a server that answers 10 requests a second, of which a share is refused. */
+/** An hour of a server that answers 10 requests a second, and refuses some more. */
 function hourWith(refusedEachMinute: number): object {
   const labels = 'namespace="inference",model="m",version="1"';
   return {

@@ -62,7 +62,7 @@ describe('the access log', () => {
 });
 
 describe('the audit log', () => {
-  test('has a line for each change, whoever asked and through whatever door, and for none that only reads', () => {
+  test('has a line for each change through every door, with the client, and none for calls that only read', () => {
     const audit = lines.filter((line) => line['log'] === 'audit');
     expect(audit.map(({ action, by, via, model, outcome }) => [action, by, via, model, outcome])).toEqual([
       ['model.load', 'start', undefined, 'm', 'ok'],

@@ -20,7 +20,7 @@ const MAX_FAILURES_PER_SECOND = 100;
 const REQUEST_ID_KEY = 'x-request-id';
 const MAX_REQUEST_ID = 128;
 
-/** What both kinds of ends say of a call. */
+/** The fields that both kinds of ends have. */
 type End = Pick<CallEnded, 'call' | 'status' | 'reason' | 'durationMs'>;
 
 /**

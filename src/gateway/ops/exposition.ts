@@ -21,7 +21,7 @@ export function formatFor(accept: string | undefined): ExpositionFormat {
   return accept?.includes('application/openmetrics-text') === true ? 'openmetrics' : 'prometheus';
 }
 
-/** What ends an answer, after all families. */
+/** The last line of an answer, after all families. */
 export function endOf(format: ExpositionFormat): string {
   return format === 'openmetrics' ? '# EOF\n' : '';
 }

@@ -38,7 +38,7 @@ function answer(call: FakeCall): void {
   diagnostics.callEnded.publish(callEnded({ call }));
 }
 
-test('a call has one line, with what is known of its inference, its caller and its deadline', () => {
+test('a call has one line, with its inference, its caller and its deadline', () => {
   const log = capture(1);
   const metadata = { 'x-request-id': 'mesh-1', authorization: 'Bearer secret' };
   const peer = { address: '10.0.0.7:51234', certificate: CERTIFICATE };
