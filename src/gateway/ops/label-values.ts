@@ -92,6 +92,7 @@ const ENDS = {
   permission_denied: 'none',
   cancelled: 'any',
   unimplemented: 'any',
+  model_failed: 'found',
   internal: 'any',
 } as const satisfies Record<Reason, 'found' | 'unfound' | 'any' | 'none'>;
 
