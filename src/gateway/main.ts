@@ -42,7 +42,6 @@ import type { CapacityFinding } from './ops/capacity.ts';
 import { onnxRuntimeVersion } from './ops/diagnosis/execution-providers.ts';
 import { reportMachine } from './ops/diagnosis/start-notices.ts';
 import { type DrainPhases, drain } from './ops/drain.ts';
-import { endOf } from './ops/exposition.ts';
 import { tuneCollections } from './ops/garbage-collection.ts';
 import { collectWhenIdle } from './ops/idle-collection.ts';
 import { httpLimits } from './ops/limit-settings.ts';
@@ -219,8 +218,7 @@ async function startParts(
   const rest = settings.rest === 'on' ? new RestServer(api, control, { ...settings, version, servesAdmin }) : undefined;
   const pages = operationsPages({
     ready: () => readiness.obstacles,
-    metricsText: async (format) =>
-      (await telemetry.metricsText(format)) + tritonMetrics(models.all(), format) + endOf(format),
+    metricsText: async (format) => (await telemetry.metricsText(format)) + tritonMetrics(models.all(), format),
   });
   const shown = {
     ...{ settings, version, servesAdmin, readiness, admission, rollouts: rolloutsApi, traffic, server: explained },

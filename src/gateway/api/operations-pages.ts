@@ -4,12 +4,12 @@ import type { IncomingMessage } from 'node:http';
 import type { HttpAnswer, HttpHandler } from '../accept/http/http-answer.ts';
 import { boundedText } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { EXPOSITION_TYPES, type ExpositionFormat, formatFor } from '../ops/exposition.ts';
+import { EXPOSITION_TYPES, endOf, type ExpositionFormat, formatFor } from '../ops/exposition.ts';
 
 export interface PagesOptions {
   /** Why the server is not ready; empty when it is. */
   readonly ready: () => readonly string[];
-  /** The text that Prometheus scrapes. */
+  /** The text that Prometheus scrapes, without its last line (`endOf`). */
   readonly metricsText: (format: ExpositionFormat) => Promise<string>;
 }
 
@@ -40,7 +40,8 @@ export function operationsPages({ ready, metricsText }: PagesOptions): HttpHandl
     },
     '/metrics': async ({ headers }) => {
       const format = formatFor(headers.accept);
-      return { code: 200, text: await collect(format), headers: { 'content-type': EXPOSITION_TYPES[format] } };
+      const text = `${await collect(format)}${endOf(format)}`;
+      return { code: 200, text, headers: { 'content-type': EXPOSITION_TYPES[format] } };
     },
   };
 
