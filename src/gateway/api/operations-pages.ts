@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { HttpAnswer, HttpHandler } from '../accept/http/http-answer.ts';
 import { boundedText } from '../errors.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
-import { EXPOSITION_TYPES, endOf, type ExpositionFormat, formatFor } from '../ops/exposition.ts';
+import { EXPOSITION_TYPES, type ExpositionFormat, endOf, formatFor } from '../ops/exposition.ts';
 
 export interface PagesOptions {
   /** Why the server is not ready; empty when it is. */
