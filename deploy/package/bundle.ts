@@ -10,6 +10,7 @@ import path from 'node:path';
 import { type OutputOptions, type Plugin, rolldown } from 'rolldown';
 
 const ENTRIES = [
+  'bench/load-process',
   'cli/main',
   'client/inference-client',
   'gateway/acceptor-thread',

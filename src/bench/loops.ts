@@ -33,7 +33,7 @@ export async function closedLoop(
       const now = performance.now();
       const isOk = outcome?.status === 'OK';
       if (outcome !== undefined && now >= window.openAt && now < window.closeAt) {
-        if (isOk) tally.answered(now - sentAt);
+        if (isOk) tally.answered(now - sentAt, now - window.openAt);
         else tally.failed(outcome.status, outcome.details);
       }
       // A server that refuses at once must not keep timers from running.
@@ -99,6 +99,6 @@ async function counted(
   if (counts) tally.sentAfter(Math.max(0, sentAt - due));
   const { status, details } = await call(deadlineMs);
   if (!counts) return;
-  if (status === 'OK') tally.answered(performance.now() - Math.min(due, sentAt));
+  if (status === 'OK') tally.answered(performance.now() - Math.min(due, sentAt), due - window.openAt);
   else tally.failed(status, details);
 }

@@ -3,6 +3,7 @@ import { parseDuration, parseLevels, parsePercentile, parseTime, parseWholeLevel
 import type { BenchFlags } from './bench/run-bench.ts';
 import type { CommandContext } from './command-context.ts';
 import { addConnectionOptions } from './connection-options.ts';
+import { parseCount } from './option-values.ts';
 
 export function addBench(program: Command, context: CommandContext): void {
   const bench = program
@@ -45,10 +46,19 @@ export function addBench(program: Command, context: CommandContext): void {
     )
     .option('--data <path>', 'rows to send in turn: images, .npz or .jsonl (default: made up from the metadata)')
     .addOption(
-      new Option('--protocol <protocol>', 'rest needs the HTTP port in --url; rest-binary sends raw tensors')
-        .choices(['grpc', 'rest', 'rest-binary'])
-        .default('grpc'),
+      new Option(
+        '--protocol <protocol>',
+        'rest needs the HTTP port in --url; rest-binary sends raw tensors (default: rest for http://, otherwise grpc)',
+      ).choices(['grpc', 'rest', 'rest-binary']),
     )
+    .addOption(
+      new Option(
+        '--processes <n>',
+        'processes that send the load (default: one, and more for a level that is too much for it)',
+      ).argParser(parseCount),
+    )
+    .option('--report <folder>', 'write index.html and results.json to the folder')
+    .option('--compare <results>', 'compare with an earlier results.json; ends with 1 if a figure is worse')
     .option('--version <version>', 'version of the model (default: the server chooses)')
     .option('--json', 'print the result as JSON');
   addConnectionOptions(bench).action(async (model: string, flags: BenchFlags, command: Command) => {

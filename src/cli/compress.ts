@@ -14,6 +14,7 @@ import { type Dataset, ofOneShape, type Sample, spread } from '../compare/sample
 import { findTarget, type Target } from '../compare/target.ts';
 import { readOnnxModel } from '../compress/onnx/model-file.ts';
 import { formatTechnique, parseTechnique, type Technique } from '../compress/technique.ts';
+import { REPORT_FILE } from '../gateway/repository/version-report.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { CliError } from './cli-error.ts';
 import { type DataFlags, openData } from './compress-data.ts';
@@ -22,7 +23,8 @@ import { formatOutcome } from './compress-table.ts';
 import { Interruption } from './interruption.ts';
 import { PhaseProgress } from './phase-progress.ts';
 import { picturesOf } from './pictures.ts';
-import { checkReportDirectory, PAGE_FILE, writeReport } from './report-directory.ts';
+import { PAGE_FILE, writeReport } from './report-directory.ts';
+import { checkReportFolder } from './report-folder.ts';
 
 export interface CompressFlags extends GateLimits, DataFlags {
   readonly modelRepository: string;
@@ -97,7 +99,7 @@ class CompressRun {
     const target = await findTarget(modelRepository, this.#model, version);
     const names = [...techniques.map(formatTechnique), ...this.#given().map(({ name }) => name)];
     checkNames(names, wanted);
-    if (directory !== undefined) await checkReportDirectory(directory);
+    if (directory !== undefined) await checkReportFolder(directory, REPORT_FILE);
     // Refuse a publication that must fail before minutes of work.
     const hold = wanted === undefined ? undefined : await holdTraffic(target, await nextVersion(target));
     this.#progress('opening the model');

@@ -4,21 +4,8 @@ import type { Contender } from '../compare/contender.ts';
 import { type Pictures, renderPage } from '../compare/page/page.ts';
 import type { Report } from '../compare/report.ts';
 import { REPORT_FILE } from '../gateway/repository/version-report.ts';
-import { CliError } from './cli-error.ts';
 
 export const PAGE_FILE = 'report.html';
-
-/** @throws CliError where something else lies there: a report only ever takes the place of one */
-export async function checkReportDirectory(directory: string): Promise<void> {
-  const names = await fs.readdir(directory).catch((error: NodeJS.ErrnoException): string[] => {
-    if (error.code === 'ENOENT') return [];
-    throw new CliError(`--report ${directory}: ${error.message}`, { cause: error });
-  });
-  if (names.length === 0 || names.includes(REPORT_FILE)) return;
-  throw new CliError(
-    `--report ${directory}: it contains other files: name a new folder, or the folder of an earlier report`,
-  );
-}
 
 /** Writes `report.json`, `report.html` and the candidates, beside the folder first, which is then changed. */
 export async function writeReport(

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { CallOutcome } from '../../src/bench/call-target.ts';
 import { type LevelPlan, runLevel } from '../../src/bench/level.ts';
+import { OwnLoad } from '../../src/bench/load-sender.ts';
 import { type ServerCounters, serverWork } from '../../src/bench/statistics.ts';
 
 const OK: CallOutcome = { status: 'OK', details: '' };
@@ -9,7 +10,7 @@ const NO_COUNTERS = async () => undefined;
 
 function planOf(call: () => Promise<CallOutcome>, sloMs: number): LevelPlan {
   return {
-    calls: [call],
+    sender: new OwnLoad([call]),
     warmUpMs: 0,
     durationMs: 200,
     deadlineMs: 5_000,
@@ -51,7 +52,7 @@ test('a client that has no time reports itself instead of latencies, and does no
     await new Promise((resolve) => setImmediate(resolve));
     return OK;
   };
-  const result = await runLevel({ kind: 'closed', concurrency: 4 }, planOf(busy, 1));
+  const result = await runLevel({ kind: 'closed', concurrency: 4 }, { ...planOf(busy, 1), durationMs: 1_000 });
   expect(result.latencyMs).toBeNull();
   expect(result.client.bottleneck).toMatch(/^its event loop was busy \d+ % of the time$/);
   expect(result.slo?.verdict).toBe('unknown');

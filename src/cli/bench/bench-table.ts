@@ -1,15 +1,11 @@
 /** A result as the terminal shows it. */
 
-import type { BenchResult, LevelResult } from '../../bench/result.ts';
+import type { BenchResult, Comparison, LevelResult, Slo } from '../../bench/result.ts';
+import { goalOf, limitOf, nameOf } from '../../bench/verdict.ts';
 import { formatTable } from '../table.ts';
 
-/** `rate 200/s` or `concurrency 4`. */
-export function nameOf({ ratePerS, concurrency }: LevelResult): string {
-  return ratePerS === undefined ? `concurrency ${concurrency}` : `rate ${ratePerS}/s`;
-}
-
 export function formatResult(result: BenchResult): string {
-  const { levels, slo, arrivals } = result;
+  const { levels, slo, arrivals, comparison } = result;
   const header = [
     arrivals === null ? 'concurrency' : 'rate/s',
     'calls',
@@ -25,8 +21,9 @@ export function formatResult(result: BenchResult): string {
     'run ms',
     ...(slo === null ? [] : ['SLO']),
   ];
-  const lines = [...levels.flatMap(remarks), ...(slo === null ? [] : [sloLine(result)])];
-  return formatTable(header, levels.map(rowOf)) + lines.map((line) => `${line}\n`).join('');
+  const lines = [...levels.flatMap(remarks), ...(slo === null ? [] : [sloLine(result, slo)])];
+  const text = formatTable(header, levels.map(rowOf)) + lines.map((line) => `${line}\n`).join('');
+  return comparison === undefined ? text : text + comparisonText(comparison);
 }
 
 function rowOf(level: LevelResult): string[] {
@@ -66,11 +63,27 @@ function remarks(level: LevelResult): string[] {
 }
 
 /** `SLO: 99 % of the calls within 50 ms: met up to rate 400/s, missed at rate 800/s` */
-function sloLine({ levels, slo }: BenchResult): string {
-  const goal = `${Number(((slo?.share ?? 0) * 100).toFixed(3))} % of the calls within ${slo?.ms} ms`;
-  const bad = levels.findIndex((level) => level.slo?.verdict !== 'met');
-  const [first, before] = [levels[bad], levels[bad - 1]];
-  if (first === undefined) return `SLO: ${goal}: met at all levels`;
-  const verdict = first.slo?.verdict === 'unknown' ? 'not decided' : 'missed';
-  return `SLO: ${goal}: ${before === undefined ? '' : `met up to ${nameOf(before)}, `}${verdict} at ${nameOf(first)}`;
+function sloLine(result: BenchResult, slo: Slo): string {
+  const { met, broken } = limitOf(result);
+  const goal = goalOf(slo);
+  if (broken === undefined) return `SLO: ${goal}: met at all levels`;
+  const verdict = broken.slo?.verdict === 'unknown' ? 'not decided' : 'missed';
+  return `SLO: ${goal}: ${met === undefined ? '' : `met up to ${nameOf(met)}, `}${verdict} at ${nameOf(broken)}`;
+}
+
+function comparisonText({ source, differences, levels, regressions }: Comparison): string {
+  const rows = levels.flatMap((level) =>
+    level.figures.map(({ name, before, now, ratio, verdict }) => [
+      nameOf(level),
+      name,
+      milliseconds(before),
+      milliseconds(now),
+      `${ratio.toFixed(2)}x`,
+      verdict,
+    ]),
+  );
+  const table = formatTable(['level', 'figure', 'before', 'now', 'now/before', 'verdict'], rows);
+  const remarks = differences.map((text) => `differs: ${text}\n`).join('');
+  const none = levels.length === 0 ? 'no level is in both results\n' : '';
+  return `\ncompared with ${source}: ${regressions} figure${regressions === 1 ? ' is' : 's are'} worse\n${none}${remarks}${rows.length === 0 ? '' : table}`;
 }

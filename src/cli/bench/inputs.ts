@@ -15,7 +15,8 @@ const MAX_BYTES = 256 << 20;
 
 export interface BenchInputs {
   readonly source: string;
-  /** At least one. */
+  /** The inputs of each request; at least one. */
+  readonly rows: readonly (readonly NamedTensor[])[];
   readonly calls: readonly PreparedCall[];
 }
 
@@ -44,11 +45,12 @@ export async function openInputs(
   const data =
     source === undefined ? await madeUp(model, prepare, deadlineMs) : await openDataset(source, model, false);
   const samples = await read(spread(data, MAX_ROWS));
-  const calls = samples.map(({ tensors }) => prepare(tensors));
+  const rows = samples.map(({ tensors }) => namedTensors(model, tensors));
+  const calls = rows.map((row) => server.target.prepare(row));
   const first = await calls[0]?.(deadlineMs);
   if (first === undefined) throw new CliError(`'${data.source}' holds no rows`);
   if (first.status !== 'OK') throw new CliError(`${samples[0]?.name}: ${refusalOf(first)}`);
-  return { source: data.source, calls };
+  return { source: data.source, rows, calls };
 }
 
 function refusalOf({ status, details }: CallOutcome): string {

@@ -1,16 +1,23 @@
 import os from 'node:os';
 import type { Arrivals } from '../../bench/arrivals.ts';
 import type { TargetAddress, TargetModel } from '../../bench/call-target.ts';
-import { type Level, runLevel } from '../../bench/level.ts';
-import { type BenchResult, type LevelResult, RESULT_SCHEMA } from '../../bench/result.ts';
+import { compareResults } from '../../bench/comparison.ts';
+import { runLevel } from '../../bench/level.ts';
+import type { Level } from '../../bench/load-sender.ts';
+import type { BenchProtocol } from '../../bench/open-target.ts';
+import { type BenchResult, type LevelResult, RESULT_FILE, RESULT_SCHEMA } from '../../bench/result.ts';
+import { nameOf } from '../../bench/verdict.ts';
 import type { CommandContext } from '../command-context.ts';
 import type { ConnectionOptions } from '../connection-options.ts';
+import { checkReportFolder } from '../report-folder.ts';
 import { parseServerAddress } from '../server-address.ts';
 import { readTlsFiles, withClient } from '../server-connection.ts';
+import { readBenchResult, writeBenchReport } from './bench-report.ts';
 import { type BenchServer, grpcServer } from './bench-server.ts';
-import { formatResult, nameOf } from './bench-table.ts';
+import { formatResult } from './bench-table.ts';
 import { openInputs } from './inputs.ts';
 import { restServer } from './rest-server.ts';
+import { Senders } from './senders.ts';
 
 /** The options of `bench`; one of `rate` and `concurrency` is there. Times are in milliseconds. */
 export interface BenchFlags extends ConnectionOptions {
@@ -23,37 +30,58 @@ export interface BenchFlags extends ConnectionOptions {
   /** Share of the calls. */
   readonly percentile: number;
   readonly data?: string;
-  readonly protocol: BenchResult['protocol'];
+  readonly protocol?: BenchProtocol;
+  /** Processes that send; absent: as many as it takes. */
+  readonly processes?: number;
+  readonly report?: string;
+  readonly compare?: string;
   readonly version?: string;
   readonly json?: boolean;
 }
 
-/** Measures a model at each level of load and prints the result. Returns the exit code: 1 where a level misses the SLO. */
+/**
+ * Measures a model at each level of load and prints the result. Returns the exit code: 1 where a level misses the SLO, or is worse than
+ * the level of the earlier result.
+ */
 export async function runBench(name: string, flags: BenchFlags, context: CommandContext): Promise<number> {
+  const { report, compare } = flags;
   const model = { name, version: flags.version ?? '' };
-  const result = await withServer(model, flags, (server) => measure(server, model, flags, context));
+  if (report !== undefined) await checkReportFolder(report, RESULT_FILE);
+  const before = compare === undefined ? undefined : await readBenchResult(compare);
+  const measured = await withServer(model, flags, (server, address) => {
+    return measure(server, address, model, flags, context);
+  });
+  const comparison = before && compareResults(before, measured, compare ?? '');
+  const result = { ...measured, ...(comparison && { comparison }) };
   process.stdout.write(flags.json === true ? `${JSON.stringify(result)}\n` : formatResult(result));
-  return result.levels.every(isGood) ? 0 : 1;
+  if (report !== undefined) await writeBenchReport(report, result);
+  return result.levels.every(isGood) && (comparison?.regressions ?? 0) === 0 ? 0 : 1;
 }
 
 function isGood({ slo, answered }: LevelResult): boolean {
   return slo === undefined ? answered > 0 : slo.verdict === 'met';
 }
 
+/** `http://` and `https://` mean REST, unless the protocol is named. */
+function protocolOf({ protocol, url }: BenchFlags): BenchProtocol {
+  return protocol ?? (/^https?:/i.test(url) ? 'rest' : 'grpc');
+}
+
 async function withServer(
   model: TargetModel,
   flags: BenchFlags,
-  work: (server: BenchServer) => Promise<BenchResult>,
+  work: (server: BenchServer, address: TargetAddress) => Promise<BenchResult>,
 ): Promise<BenchResult> {
+  const protocol = protocolOf(flags);
   const address = await addressOf(flags);
   const run = async (server: BenchServer): Promise<BenchResult> => {
     using _target = server.target;
-    return await work(server);
+    return await work(server, address);
   };
-  if (flags.protocol === 'grpc') {
+  if (protocol === 'grpc') {
     return withClient(flags, async (client) => run(await grpcServer(client, address, model)));
   }
-  const form = flags.protocol === 'rest' ? 'json' : 'binary';
+  const form = protocol === 'rest' ? 'json' : 'binary';
   return run(await restServer(address, model, form, flags.deadlineMs));
 }
 
@@ -65,18 +93,20 @@ async function addressOf(flags: BenchFlags): Promise<TargetAddress> {
 
 async function measure(
   server: BenchServer,
+  address: TargetAddress,
   model: TargetModel,
   flags: BenchFlags,
   { version: program, typed }: CommandContext,
 ): Promise<BenchResult> {
   const { arrivals, duration: durationMs, warmUp: warmUpMs, deadlineMs, slo: sloMs, percentile } = flags;
   const slo = sloMs === undefined ? undefined : { ms: sloMs, share: percentile };
-  const { source, calls } = await openInputs(server, flags.data, deadlineMs);
+  const protocol = protocolOf(flags);
+  const { source, rows, calls } = await openInputs(server, flags.data, deadlineMs);
+  using senders = new Senders({ protocol, address, model, rows }, calls, flags.processes);
   const levels: LevelResult[] = [];
   for (const level of levelsOf(flags)) {
-    const result = await runLevel(level, {
-      ...{ calls, warmUpMs, durationMs, deadlineMs, slo },
-      counters: server.counters,
+    const result = await senders.run((sender) => {
+      return runLevel(level, { sender, warmUpMs, durationMs, deadlineMs, slo, counters: server.counters });
     });
     levels.push(result);
     if (process.stderr.isTTY === true) process.stderr.write(`${nameOf(result)} is measured\n`);
@@ -89,7 +119,7 @@ async function measure(
     model: model.name,
     version: model.version,
     url: flags.url,
-    protocol: flags.protocol,
+    protocol,
     arrivals: flags.rate === undefined ? null : arrivals,
     data: { source, rows: calls.length },
     ...{ durationMs, warmUpMs, deadlineMs },

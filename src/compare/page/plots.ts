@@ -1,17 +1,10 @@
 /** The plots of a report, as SVG that takes its colours from the page. */
 
 import type { ModelReport, Report } from '../report.ts';
+import { axes, BOTTOM, figure, LEFT, RIGHT, TOP } from './figure.ts';
 import { count, percent, times } from './format.ts';
 import { type Markup, markup } from './markup.ts';
-import { linearScale, logScale, type Scale, spreadOut } from './scale.ts';
-
-const WIDTH = 520;
-const HEIGHT = 330;
-const LEFT = 58;
-const RIGHT = 510;
-/** Room for the largest mark at 100 %. */
-const TOP = 24;
-const BOTTOM = 280;
+import { linearScale, logScale, spreadOut } from './scale.ts';
 
 /** A model's place in the palette: the base is grey, and a colour is a model's in every plot. */
 export function colourOf(index: number): string {
@@ -163,25 +156,9 @@ export function largestBatch({ base, candidates }: Pick<Report, 'base' | 'candid
   return sizes.length === 0 ? 1 : Math.min(...sizes);
 }
 
-function figure(title: string, content: Markup, height = HEIGHT): Markup {
-  return markup`<svg class="plot" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${title}">${content}</svg>`;
-}
-
-function axes(x: Scale, y: Scale, titleX: string, titleY: string): Markup {
-  return markup`${y.ticks.map((tick) => markup`<line class="grid" x1="${LEFT}" x2="${RIGHT}" y1="${y(tick)}" y2="${y(tick)}"/><text class="tick" x="${LEFT - 8}" y="${y(tick) + 4}" text-anchor="end">${short(tick)}</text>`)}
-  ${x.ticks.map((tick) => markup`<line class="grid" x1="${x(tick)}" x2="${x(tick)}" y1="${BOTTOM}" y2="${BOTTOM + 5}"/><text class="tick" x="${x(tick)}" y="${BOTTOM + 20}" text-anchor="middle">${short(tick)}</text>`)}
-  <text class="title" x="${(LEFT + RIGHT) / 2}" y="${BOTTOM + 44}" text-anchor="middle">${titleX}</text>
-  <text class="title" transform="translate(14 ${(TOP + BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${titleY}</text>`;
-}
-
 /** Some room around values that are near each other. */
 function padded(values: readonly number[]): number[] {
   const [least, greatest] = [Math.min(...values), Math.max(...values)];
   const room = Math.max((greatest - least) * 0.2, 0.5);
   return [least - room, Math.min(greatest + room, Math.max(100, greatest))];
-}
-
-function short(value: number): string {
-  if (Math.abs(value) >= 10_000) return `${Number((value / 1000).toFixed(1))}k`;
-  return String(Number(value.toFixed(2)));
 }
