@@ -16,9 +16,9 @@ export interface LevelPlan extends LoadTimes {
 
 /** Resolves when all calls have ended. Failed calls are counted. */
 export async function runLevel(level: Level, plan: LevelPlan): Promise<LevelResult> {
-  const { sender, warmUpMs, durationMs, counters } = plan;
+  const { sender, warmUpMs, durationMs, deadlineMs, counters } = plan;
   const [{ tally, use }, server] = await Promise.all([
-    sender.send(level, plan),
+    sender.send(level, { warmUpMs, durationMs, deadlineMs }),
     observe(warmUpMs, durationMs, counters),
   ]);
   return toResult(level, plan, tally, use, server);

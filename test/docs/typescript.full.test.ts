@@ -18,7 +18,7 @@ const PACKAGES = {
   'tensorgate/testing': path.join(ROOT, 'src/testing/test-server.ts'),
 };
 
-test('every program of the page compiles', async () => {
+test('every program of the page compiles', { timeout: 240_000 }, async () => {
   const directory = temporaryDirectory();
   expect(PROGRAMS.length).toBeGreaterThan(4);
   for (const [index, program] of PROGRAMS.entries()) {
