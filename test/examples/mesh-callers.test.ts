@@ -44,13 +44,17 @@ describe('against the real server', () => {
       if (missing) continue;
       const { code, stdout, stderr } = await run(server.grpc, '--deadline-ms', '20000');
       expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: '' });
-      const { version, top } = JSON.parse(stdout);
-      expect({ name, version, top }).toEqual({
+      const { top } = JSON.parse(stdout);
+      expect({ name, top }).toEqual({
         name,
-        version: '2',
         top: [expect.stringMatching(/:ship$/), expect.any(String), expect.any(String)],
       });
     }
+    const models = path.join(EXAMPLES, 'models.ts');
+    const source = path.relative(EXAMPLES, path.join(ROOT, 'src/client/inference-client.ts'));
+    const generate = ['client', 'generate', '--url', server.grpc, '--out', models, '--import', source, '--check'];
+    const checked = await runProgram(process.execPath, [path.join(ROOT, 'src/cli/main.ts'), ...generate]);
+    expect(checked).toMatchObject({ code: 0, stderr: '' });
     if (curl === undefined) return;
     const env = { PATH: `${path.dirname(curl)}:${process.env['PATH']}` };
     const { code, stdout } = await runProgram(path.join(EXAMPLES, 'client.sh'), [server.grpc], { env });
@@ -66,7 +70,7 @@ const ANSWER = method('inference.GRPCInferenceService', 'ModelInfer').responseSe
   model_name: 'cifar10',
   model_version: '7',
   outputs: [{ name: 'probabilities', datatype: 'BYTES', shape: ['1', '1'] }],
-  raw_output_contents: [Buffer.from('\u0006\0\0\x008:ship')],
+  raw_output_contents: [Buffer.from('\u000a\0\0\x000.9:8:ship')],
 });
 
 /** What the server does with the first call, the second, and so on; the last holds for all that follow. */
@@ -101,7 +105,7 @@ describe.each(callers)('$name', ({ missing, run }) => {
     const { target, calls } = await serve(isGone, isGone, answers);
     const { code, stdout } = await run(target);
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toEqual({ version: '7', top: ['8:ship'] });
+    expect(JSON.parse(stdout).top).toEqual(['0.9:8:ship']);
     expect(calls).toHaveLength(3);
   });
 
@@ -161,6 +165,26 @@ describe.each(callers)('$name', ({ missing, run }) => {
     await run(target);
     await run(target, '--canary');
     expect(calls.map((call) => call.get('x-canary'))).toEqual([undefined, 'always']);
+  });
+});
+
+describe('client.ts', () => {
+  const run = (args: readonly string[], variables: Readonly<Record<string, string>> = {}) =>
+    runProgram(process.execPath, [path.join(EXAMPLES, 'client.ts'), ...args], { env: variables });
+
+  test('sends the context of its trace', async () => {
+    const { target, calls } = await serve(answers);
+    expect(await run([target, '--trace'], { OTEL_TRACES_EXPORTER: 'none' })).toMatchObject({ code: 0, stderr: '' });
+    expect(calls[0]?.get('traceparent')).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+  });
+
+  test('uses the address that answers, of several, and waits until its model is ready', async () => {
+    await using server = await startServer(path.join(ROOT, 'models'), { flags: ['--log-level', 'error'] });
+    // Nothing listens on port 1.
+    const args = ['127.0.0.1:1', server.grpc, '--wait-ms', '20000', '--deadline-ms', '20000'];
+    const { code, stdout } = await run(args);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).top[0]).toMatch(/:8:ship$/);
   });
 });
 
