@@ -6,7 +6,7 @@ import type { Level, LoadTimes } from './load-sender.ts';
 import type { BenchProtocol } from './open-target.ts';
 import type { TallyRecord } from './tally.ts';
 
-/** What a process sends, and where. */
+/** Load of a process, and where it goes. */
 export interface LoadDescription {
   readonly protocol: BenchProtocol;
   readonly address: TargetAddress;

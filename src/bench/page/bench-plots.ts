@@ -55,6 +55,23 @@ interface Line {
   readonly of: (level: LevelResult) => number | null | undefined;
 }
 
+interface Point {
+  readonly level: LevelResult;
+  readonly value: number;
+}
+
+/** Points of levels that follow each other: a line bridges no level without a value. */
+function unbroken(levels: readonly LevelResult[], points: readonly Point[]): Point[][] {
+  const parts: Point[][] = [];
+  for (const point of points) {
+    const last = parts.at(-1)?.at(-1);
+    const follows = last !== undefined && levels.indexOf(point.level) === levels.indexOf(last.level) + 1;
+    if (follows) parts.at(-1)?.push(point);
+    else parts.push([point]);
+  }
+  return parts;
+}
+
 /** A value of each level, where it has one, with the name of the line at its end. */
 function lines(levels: readonly LevelResult[], drawn: readonly Line[], x: Scale, y: Scale, unit: string): Markup {
   const known = drawn.map((line) => ({
@@ -71,8 +88,10 @@ function lines(levels: readonly LevelResult[], drawn: readonly Line[], x: Scale,
   return markup`${known.map(({ name, colour, points }, at) => {
     const last = points.at(-1);
     if (last === undefined) return markup``;
-    const path = points.map(({ level, value }) => `${x(loadOf(level)).toFixed(1)},${y(value).toFixed(1)}`);
-    return markup`<g class="c${colour}"><polyline class="line" points="${path.join(' ')}"/>
+    return markup`<g class="c${colour}">${unbroken(levels, points).map((part) => {
+      const path = part.map(({ level, value }) => `${x(loadOf(level)).toFixed(1)},${y(value).toFixed(1)}`);
+      return markup`<polyline class="line" points="${path.join(' ')}"/>`;
+    })}
     ${points.map(({ level, value }) => markup`<circle class="dot" cx="${x(loadOf(level))}" cy="${y(value)}" r="3.5"><title>${nameOf(level)}: ${name} ${Number(value.toPrecision(3))}${unit}</title></circle>`)}
     <text class="label" x="${x(loadOf(last.level)) + 9}" y="${(labels[at] ?? 0) + 4}">${name}</text></g>`;
   })}`;
