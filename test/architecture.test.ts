@@ -148,6 +148,7 @@ const ROOMS: readonly Room[] = [
     room: 'worker/',
     sees: ['wire/', 'onnx/'],
     doors: [
+      'call-frame.ts',
       'mailbox.ts',
       'onnx-runtime-package.ts',
       'protocol.ts',
@@ -284,6 +285,7 @@ const ROOMS: readonly Room[] = [
       'admission-slack.ts',
       'batcher.ts',
       'cache/response-cache.ts',
+      'code-calls.ts',
       'cost-model.ts',
       'device.ts',
       'executor.ts',
@@ -356,6 +358,7 @@ const ROOMS: readonly Room[] = [
       'gateway/models/trial/',
     ],
     doors: [
+      'code/call-gateway.ts',
       'input-recorder.ts',
       'message-needs.ts',
       'model-plan.ts',
@@ -459,6 +462,10 @@ const ROOMS: readonly Room[] = [
     ],
   },
   {
+    room: 'gateway/infer-within.ts',
+    sees: ['gateway/accept/', 'gateway/admit/', 'gateway/inference-record.ts', 'gateway/infer.ts'],
+  },
+  {
     room: 'gateway/api/',
     sees: [
       'wire/',
@@ -473,6 +480,7 @@ const ROOMS: readonly Room[] = [
       'gateway/rollout/',
       'gateway/infer.ts',
       'gateway/infer-stream.ts',
+      'gateway/infer-within.ts',
     ],
     doors: [],
   },
@@ -952,6 +960,7 @@ const COMPUTED_KEYS: readonly { readonly read: string; readonly why: string }[] 
     why: 'an object without a prototype',
   },
   { read: 'worker/model-instance.ts feeds[place.name]', why: 'an object without a prototype' },
+  { read: 'worker/steps/code-calls.ts outputs[output.name]', why: 'an object without a prototype' },
   { read: 'worker/steps/code-rows.ts values[tensor.name]', why: 'an object without a prototype' },
 ];
 

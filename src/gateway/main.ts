@@ -26,6 +26,7 @@ import { trafficApi } from './api/traffic-api.ts';
 import { tritonMetrics } from './api/triton-metrics.ts';
 import { DeviceSet } from './dispatch/device-set.ts';
 import { RunnerSet } from './dispatch/runner-set.ts';
+import { CallGateway } from './models/code/call-gateway.ts';
 import { InputRecorder } from './models/input-recorder.ts';
 import { ModelLifecycle } from './models/lifecycle/model-lifecycle.ts';
 import { ModelMemory } from './models/lifecycle/model-memory.ts';
@@ -111,6 +112,7 @@ async function startParts(
   tuneCollections();
   const admission = new Admission(settings.maxInFlightBytes);
   const models = new ModelTable();
+  const calls = new CallGateway();
   const memory = new ModelMemory(settings.modelMemoryBytes);
   const rateLimit = RateLimit.of(settings);
   const bound: Transport[] = [];
@@ -139,7 +141,7 @@ async function startParts(
     () => new Shadows(models, admission),
     (each) => each.end(),
   );
-  const create = servableFactory(runners, devices, { models, admission });
+  const create = servableFactory(runners, devices, { models, admission, calls });
   const lifecycle = await parts.start(
     'lifecycle of models',
     () =>
@@ -195,7 +197,7 @@ async function startParts(
         : undefined,
       recorder,
     },
-    { version, readiness, loadReports },
+    { version, readiness, loadReports, calls },
   );
   const explained = { models, limits, settings, given };
   const modelsApi: ModelsApi = { explain: (name, asked) => explainModel(models.find(name, asked), explained) };

@@ -5,7 +5,7 @@
  */
 
 import { flushCompileCache } from 'node:module';
-import type { InstanceSpec, LoadedInstance, Run, SessionInfo, SessionSpec } from './protocol.ts';
+import type { ChannelAddress, InstanceSpec, LoadedInstance, Run, SessionInfo, SessionSpec } from './protocol.ts';
 import { RunChannel } from './run-channel.ts';
 import { outcomeOf } from './run-failure.ts';
 import { FrameWriter, tensorNumbers } from './run-frame.ts';
@@ -28,11 +28,11 @@ interface Opened {
 let opened: Opened | undefined;
 
 /** @throws Error whose text says what is wrong with the model. */
-export async function load({ channel: address, mailboxPath, session }: InstanceSpec): Promise<LoadedInstance> {
+export async function load({ channel: address, mailboxPath, session, calls }: InstanceSpec): Promise<LoadedInstance> {
   const channel = await RunChannel.open(address);
   try {
     const before = new Set(threadIds());
-    const { instance, info } = await open(mailboxPath, session);
+    const { instance, info } = await open(mailboxPath, session, calls);
     opened = { instance, channel, info };
     // Its process is killed in the end, and threads have a part of the cache each.
     flushCompileCache();
@@ -64,13 +64,17 @@ export async function serve(): Promise<void> {
 }
 
 /** A thread of a step does not load ONNX Runtime, and one of a model loads no step. */
-async function open(mailboxPath: string, spec: SessionSpec): Promise<Pick<Opened, 'instance' | 'info'>> {
+async function open(
+  mailboxPath: string,
+  spec: SessionSpec,
+  calls: ChannelAddress | undefined,
+): Promise<Pick<Opened, 'instance' | 'info'>> {
   if (spec.step === undefined) {
     const instance = await import('./model-instance.ts');
     return { instance, info: await instance.load({ mailboxPath, spec }) };
   }
   const instance = await import('./step-instance.ts');
-  return { instance, info: await instance.load({ mailboxPath, spec }) };
+  return { instance, info: await instance.load({ mailboxPath, spec, calls }) };
 }
 
 async function attempt(instance: Instance, run: Run): Promise<ReportedOutcome> {

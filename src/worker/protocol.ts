@@ -3,6 +3,7 @@
  *
  *   load, unload   the runner's main thread: JSON messages over Node's IPC channel (`ToRunner`, `FromRunner`)
  *   runs           the instance's own thread: frames over its run channel (`run-frame.ts`), so that a batch wakes no other thread
+ *   calls          the code of a model calls other models over a call channel (`call-frame.ts`)
  *   tensors        the instance's mailbox (`mailbox.ts`), and landing files for large inputs (`landed-inputs.ts`): a run and its
  *                  outcome (`run-outcome.ts`) only say where they lie
  *
@@ -161,6 +162,8 @@ export interface InstanceSpec {
   readonly mailboxPath: string;
   readonly channel: ChannelAddress;
   readonly session: SessionSpec;
+  /** Where the thread of a code model opens its call channel (`call-channel.ts`). */
+  readonly calls?: ChannelAddress | undefined;
 }
 
 export type ToRunner =

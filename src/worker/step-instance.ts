@@ -5,7 +5,7 @@ import { decodeBytesTensor } from '../wire/bytes-tensor.ts';
 import { elementCount } from '../wire/tensor.ts';
 import { InputArena } from './input-arena.ts';
 import { Mailbox } from './mailbox.ts';
-import type { Run, SessionInfo, SessionTensor, StepSpec, TensorPlace } from './protocol.ts';
+import type { ChannelAddress, Run, SessionInfo, SessionTensor, StepSpec, TensorPlace } from './protocol.ts';
 import type { ReportedOutcome } from './run-outcome.ts';
 import { type GivenOutput, writeOutputs } from './run-outputs.ts';
 import type { StepOptions } from './step-spec.ts';
@@ -25,10 +25,14 @@ let loaded: Loaded | undefined;
 const arena = new InputArena();
 
 /** Opens the mailbox and reads the files of the step. Throws an Error whose text says what is wrong with them. */
-export async function load(task: { mailboxPath: string; spec: StepSpec }): Promise<SessionInfo> {
+export async function load(task: {
+  mailboxPath: string;
+  spec: StepSpec;
+  calls?: ChannelAddress | undefined;
+}): Promise<SessionInfo> {
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
-    const step = await openStep(task.spec);
+    const step = await openStep(task.spec, task.calls);
     const { inputs, outputs, unbatched, hasOwnThreads, notes = [] } = step.describe();
     const names = task.spec.outputs;
     // Where a name is unknown, all are given: the gateway compares names, and says which is wrong.
@@ -87,20 +91,22 @@ export async function run({
 }
 
 export async function unload(): Promise<void> {
+  loaded?.step.close?.();
   arena.close();
   loaded?.mailbox.close();
   loaded = undefined;
 }
 
 /** Libraries of a step are loaded only where it is used. */
-function openStep({ step, modelPath }: StepSpec): Promise<Step> {
-  return OPENERS[step.kind](modelPath, step as never);
+function openStep({ step, modelPath }: StepSpec, calls: ChannelAddress | undefined): Promise<Step> {
+  return OPENERS[step.kind](modelPath, step as never, calls);
 }
 
 const OPENERS: {
   readonly [Kind in StepOptions['kind']]: (
     modelPath: string,
     options: Extract<StepOptions, { kind: Kind }>,
+    calls: ChannelAddress | undefined,
   ) => Promise<Step>;
 } = {
   tokenizer: async (modelPath, options) =>
@@ -108,8 +114,8 @@ const OPENERS: {
   pooling: async (_, options) => new (await import('./steps/pooling.ts')).PoolingStep(options),
   image: async (_, options) => (await import('./steps/image.ts')).ImageStep.open(options),
   labels: async (_, options) => new (await import('./steps/labels.ts')).LabelsStep(options),
-  javascript: async (modelPath, options) =>
-    (await import('./steps/javascript.ts')).JavascriptStep.open(modelPath, options),
+  javascript: async (modelPath, options, calls) =>
+    (await import('./steps/javascript.ts')).JavascriptStep.open(modelPath, options, calls),
 };
 
 function inputOf({ name, elements }: SessionTensor, place: TensorPlace | undefined): StepInput {

@@ -62,6 +62,8 @@ export interface JavascriptOptions {
   readonly parameters: Readonly<Record<string, string>>;
   /** Most MiB of its heap; typed arrays lie outside of it. */
   readonly maxHeapMb: number;
+  /** Most bytes of a call to another model. */
+  readonly maxCallBytes: number;
 }
 
 export const RESAMPLE_FILTERS = ['nearest', 'bilinear', 'bicubic', 'lanczos'] as const;

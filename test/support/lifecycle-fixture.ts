@@ -5,6 +5,7 @@ import { NO_TERMS } from '../../src/gateway/admit/request-terms.ts';
 import { DeviceSet } from '../../src/gateway/dispatch/device-set.ts';
 import { RunnerSet } from '../../src/gateway/dispatch/runner-set.ts';
 import type { InferError } from '../../src/gateway/errors.ts';
+import { CallGateway } from '../../src/gateway/models/code/call-gateway.ts';
 import type { LifecycleOptions } from '../../src/gateway/models/lifecycle/lifecycle-options.ts';
 import { ModelLifecycle } from '../../src/gateway/models/lifecycle/model-lifecycle.ts';
 import { ModelMemory } from '../../src/gateway/models/lifecycle/model-memory.ts';
@@ -42,7 +43,7 @@ export async function startLifecycle(
   const runners = new RunnerSet(process.env);
   const lifecycle = new ModelLifecycle(
     models,
-    servableFactory(runners, new DeviceSet(1), { models, admission: new Admission(2 ** 20) }),
+    servableFactory(runners, new DeviceSet(1), { models, admission: new Admission(2 ** 20), calls: new CallGateway() }),
     {
       repository: repository.directory,
       mode: 'explicit',

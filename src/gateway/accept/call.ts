@@ -39,6 +39,8 @@ export interface Call {
   readonly via?: 'rest';
   /** The client's call that this is a share of, and the model that it went to: an ensemble, a model with a cache, or one that split it. */
   readonly step?: { readonly of: Call; readonly ensemble: string };
+  /** The version of a code model whose run makes this call, directly or through an ensemble. */
+  readonly caller?: { readonly name: string; readonly version: string } | undefined;
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */
   get(name: string): string | Uint8Array | undefined;
   /** Keys of the metadata. */

@@ -6,6 +6,7 @@ export class DerivedCall implements Call {
   readonly deadline: Deadline;
   readonly namesDeadline: boolean;
   readonly step: NonNullable<Call['step']>;
+  readonly caller: Call['caller'];
   onCancel: ((reason: CancelReason) => void) | undefined;
   readonly #outer: Call;
   #cancelled = false;
@@ -14,12 +15,14 @@ export class DerivedCall implements Call {
    * @param outer the client's call, or a share of it.
    * @param deadline never later than the deadline of `outer`. Only the caller of `cancel` watches it.
    * @param model whose request the call carries: an ensemble, or a model that splits it.
+   * @param caller the code model that makes the call, where one does
    */
-  constructor(outer: Call, deadline: Deadline, model: string) {
+  constructor(outer: Call, deadline: Deadline, model: string, caller: Call['caller'] = outer.caller) {
     this.#outer = outer;
     this.deadline = deadline;
     this.namesDeadline = outer.namesDeadline || deadline < outer.deadline;
     this.step = outer.step ?? { of: outer, ensemble: model };
+    this.caller = caller;
   }
 
   get path(): string {

@@ -7,7 +7,9 @@ import { timingTrailers } from '../encode/timing-trailers.ts';
 import { InferError } from '../errors.ts';
 import { type Gateway, infer } from '../infer.ts';
 import { inferInStream } from '../infer-stream.ts';
+import { inferWithin } from '../infer-within.ts';
 import { InferenceRecord } from '../inference-record.ts';
+import type { CallGateway } from '../models/code/call-gateway.ts';
 import type { Readiness } from '../models/readiness.ts';
 import type { Servable } from '../models/servable.ts';
 import { configOf, metadataOf, statisticsOf } from './model-description.ts';
@@ -33,10 +35,13 @@ export interface ServerFacts {
   readonly version: string;
   readonly readiness: Readiness;
   readonly loadReports: LoadReports;
+  /** Code models call others through it, on the path of all requests. */
+  readonly calls: CallGateway;
 }
 
 export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceApi {
   const { models } = gateway;
+  server.calls.connect((wire, call) => inferWithin(wire, call, gateway));
   return {
     live: () => true,
     ready: () => server.readiness.obstacles.length === 0,

@@ -76,6 +76,7 @@ export class BatchRuns {
     const outcome = await this.#executor.run(batch, {
       expectedMs: predicted ?? 0,
       isInTheWay: () => this.#isInTheWay(batch),
+      wait: (isWaiting) => run.wait(isWaiting),
     });
     run.end();
     if (exclusive) this.#workload.isExclusive = false;

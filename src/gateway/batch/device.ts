@@ -14,7 +14,7 @@
  * DEV-6: a run whose outputs are of no use yet goes after all others; among several such runs, the earliest useful goes first.
  */
 
-import { CoreContention } from './core-contention.ts';
+import { CoreContention, type Running } from './core-contention.ts';
 import { type Account, isEarly, openAccount, type ShareOptions } from './device-account.ts';
 
 /** The device that the instances of a version run on, and its claim there. */
@@ -49,6 +49,11 @@ export interface DeviceShare {
 export interface DeviceRun {
   /** How many runs shared cores with it when it started. */
   readonly beside: number;
+  /**
+   * Gives up its cores while it waits for other versions, and takes them again: it cannot wait for cores in the middle of a run, so
+   * it may exceed them then.
+   */
+  wait(isWaiting: boolean): void;
   /** To be called exactly once. */
   end(): void;
 }
@@ -131,13 +136,23 @@ export class Device {
 
   #begin(account: Account, now: number): DeviceRun {
     const beside = this.#contention.beside(account);
-    const run = this.#contention.begin(account, now);
+    let run: Running | undefined = this.#contention.begin(account, now);
     if (this.#contention.waiting.size > 0) this.#callNext(now);
     return {
       beside,
+      wait: (isWaiting) => {
+        const at = performance.now();
+        if (!isWaiting) {
+          run ??= this.#contention.begin(account, at);
+        } else if (run !== undefined) {
+          this.#contention.end(run, at);
+          run = undefined;
+          if (this.#contention.waiting.size > 0) this.#callNext(at);
+        }
+      },
       end: () => {
         const endedAt = performance.now();
-        this.#contention.end(run, endedAt);
+        if (run !== undefined) this.#contention.end(run, endedAt);
         if (this.#contention.waiting.size === 0) return;
         // It is about to ask for its next run, and may be the next to be granted one.
         if (this.#contention.accounts.has(account)) this.#contention.waiting.add(account);

@@ -2,6 +2,7 @@
 
 import type { RunOutcome } from '../../worker/run-outcome.ts';
 import type { Batch } from './batch.ts';
+import type { CodeCalls } from './code-calls.ts';
 import type { Gate } from './gate.ts';
 
 /** Who waits while a batch runs. */
@@ -10,6 +11,10 @@ export interface RunDemand {
   readonly expectedMs: number;
   /** No caller waits for its answer any more, and other requests wait for its instance. */
   readonly isInTheWay: () => boolean;
+  /** The run waits for other models, or goes on: while it waits, others may have its cores. */
+  readonly wait: (isWaiting: boolean) => void;
+  /** Only the runs of code models call other models. */
+  readonly calls?: CodeCalls | undefined;
 }
 
 /** Runs batches on the instances of one model version. */

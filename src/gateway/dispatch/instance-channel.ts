@@ -10,6 +10,7 @@ import { messageOf } from '../../error-message.ts';
 import type { Run, SessionInfo } from '../../worker/protocol.ts';
 import { FrameError, FrameReader, FrameWriter, type TensorNumbers, tensorNumbers } from '../../worker/run-frame.ts';
 import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
+import type { InstanceCalls } from './instance-calls.ts';
 import type { RunBounds, RunWatch } from './run-watch.ts';
 import { outcomeUnder, type RunnerEnd } from './runner-end.ts';
 
@@ -25,17 +26,26 @@ export class InstanceChannel {
   readonly #reader = new FrameReader();
   readonly #writer = new FrameWriter();
   readonly #watch: RunWatch;
+  /** Only code models have it. */
+  readonly #calls: InstanceCalls | undefined;
   #settle: ((outcome: RunOutcome<PlacedAnswer>) => void) | undefined;
   /** How long the run may take. */
   #maxMs = 0;
   #deathNotice: NodeJS.Timeout | undefined;
 
-  constructor(socket: net.Socket, info: SessionInfo, watch: RunWatch, kill: (end: RunnerEnd) => void) {
+  constructor(
+    socket: net.Socket,
+    info: SessionInfo,
+    watch: RunWatch,
+    kill: (end: RunnerEnd) => void,
+    calls?: InstanceCalls,
+  ) {
     this.#socket = socket;
     this.#info = info;
     this.#inputs = tensorNumbers(info.inputs);
     this.#watch = watch;
     this.#kill = kill;
+    this.#calls = calls;
     socket.on('data', this.#receive);
     socket.on('close', this.#lost);
     // It may have gone while the model was loaded.
@@ -58,7 +68,8 @@ export class InstanceChannel {
       }
       this.#settle = resolve;
       this.#maxMs = bounds.maxMs;
-      this.#watch.start(bounds);
+      this.#calls?.begin(bounds.demand?.calls);
+      this.#watch.start({ ...bounds, waits: this.#calls });
       // A frame that cannot be written needs no handling: the process is going, and its end settles the run.
       this.#socket.write(frame);
     });
@@ -77,6 +88,7 @@ export class InstanceChannel {
   close(): void {
     this.#watch.stop();
     clearTimeout(this.#deathNotice);
+    this.#calls?.close();
     this.#socket.off('close', this.#lost);
     this.#socket.destroy();
   }
@@ -104,6 +116,7 @@ export class InstanceChannel {
   #answer(outcome: RunOutcome<PlacedAnswer>): void {
     const settle = this.#settle;
     this.#settle = undefined;
+    this.#calls?.end();
     settle?.(outcome);
   }
 }

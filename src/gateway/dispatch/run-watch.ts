@@ -22,6 +22,8 @@ export interface RunBounds {
   readonly demand?: RunDemand | undefined;
   /** How long the instances of its process take to come back, in milliseconds. */
   readonly restartMs?: number;
+  /** Whether the run waits for other models, without which its threads would have to make progress; absent where it never does. */
+  readonly waits?: { readonly isWaiting: boolean } | undefined;
 }
 
 export interface WatchedProcess {
@@ -137,7 +139,7 @@ export class RunWatch {
     run.cpuBefore ??= activity?.cpuMs;
     run.activity = activity;
     run.activityAt = now;
-    if (before === undefined || activity === undefined) run.stillMs = 0;
+    if (before === undefined || activity === undefined || isWaiting(run)) run.stillMs = 0;
     else run.stillMs = this.#isStill(before, activity) ? run.stillMs + sinceMs : 0;
   }
 
@@ -150,9 +152,13 @@ export class RunWatch {
     const late = `no answer within ${Math.round(run.maxMs)} ms`;
     if (takenBytes >= MUCH_MEMORY)
       return { cause: `${tookMemory(takenBytes)}: ${late}`, timedOut: true, memory: 'of-some-run' };
-    if (!makesProgress(run)) return { cause: late, timedOut: true };
+    if (!makesProgress(run) && !isWaiting(run)) return { cause: late, timedOut: true };
     return { cause: late, timedOut: true, culprit: { instance: this.instance, fault: 'overran' } };
   }
+}
+
+function isWaiting({ waits }: WatchedRun): boolean {
+  return waits?.isWaiting === true;
 }
 
 /** As far as the system says. */

@@ -16,6 +16,7 @@ import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
 import { COLLECTION_FLAGS } from '../ops/garbage-collection.ts';
 import { ChannelListener } from './channel-listener.ts';
+import { InstanceCalls } from './instance-calls.ts';
 import { InstanceChannel } from './instance-channel.ts';
 import { OutputLines } from './output-lines.ts';
 import { type RunBounds, RunWatch } from './run-watch.ts';
@@ -115,23 +116,28 @@ export class RunnerProcess {
   /** @throws LoadError where the model does not load, or the process ends or is killed meanwhile. */
   async load(instance: number, mailboxPath: string, spec: SessionSpec, limitMs: number): Promise<SessionInfo> {
     const listener = await ChannelListener.open();
+    const caller = spec.step?.kind === 'javascript' ? await ChannelListener.open() : undefined;
     try {
       const message: ToRunner = {
         kind: 'load',
         instance,
-        spec: { mailboxPath, channel: listener.address, session: spec },
+        spec: { mailboxPath, channel: listener.address, session: spec, calls: caller?.address },
       };
       const { info, threads } = loadedOf(await this.#ask(`load ${instance}`, message, limitMs));
       // The thread was welcomed before it began to load.
       if (listener.socket === undefined) throw new LoadError('the runner opened no run channel');
       const watch = this.#watchOver(instance, info, threads);
-      this.#channels.set(instance, new InstanceChannel(listener.socket, info, watch, (end) => this.#kill(end)));
+      const kill = (end: RunnerEnd): void => this.#kill(end);
+      const calls = caller?.socket && new InstanceCalls(caller.socket, spec, kill);
+      this.#channels.set(instance, new InstanceChannel(listener.socket, info, watch, kill, calls));
       return info;
     } catch (error) {
       listener.socket?.destroy();
+      caller?.socket?.destroy();
       throw error;
     } finally {
       listener.close();
+      caller?.close();
     }
   }
 

@@ -85,7 +85,7 @@ export async function planModel(
   if (versions.length === 0) {
     throw new ModelConfigError(`version_policy chooses none of the versions ${folder.versions.join(', ')}`);
   }
-  const step = stepOf(config);
+  const step = withLimits(stepOf(config), defaults);
   if (isUpload && step?.kind === 'javascript') {
     throw new ModelConfigError(
       'the code of a model is not taken from clients: put it into the model repository (platform tensorgate_javascript)',
@@ -140,6 +140,13 @@ function readConfig({ configPath, madeConfig, directory, name }: ModelFolder): P
 
 /** A step is cheap beside its model: more instances are configured. */
 const ONE_INSTANCE = { count: 1, threads: 1, reason: undefined };
+
+/** The code of a model calls others within the limit of every message. */
+function withLimits(step: StepOptions | undefined, { maxMessageBytes }: PlanDefaults): StepOptions | undefined {
+  return step?.kind === 'javascript' && maxMessageBytes !== undefined
+    ? { ...step, maxCallBytes: maxMessageBytes }
+    : step;
+}
 
 /** A step may have one of several files: the first that is there counts. */
 async function modelPathOf(folder: string, config: ModelConfig, step: StepOptions | undefined): Promise<string> {

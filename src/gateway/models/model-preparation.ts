@@ -10,10 +10,14 @@ import { Breaker } from '../dispatch/breaker.ts';
 import type { DeviceSet } from '../dispatch/device-set.ts';
 import type { InstanceGroup } from '../dispatch/instance-group.ts';
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
+import { JAVASCRIPT } from '../repository/config/code-model.ts';
 import { lengthsOf, type ModelSignature, resolveSignature } from '../repository/signature/model-signature.ts';
 import { resolveSequences, type SequenceSignature } from '../repository/signature/sequence-signature.ts';
 import { readSignatureSources } from '../repository/signature/signature-sources.ts';
 import { resolveWarmUps } from '../repository/warm-up-sample.ts';
+import { BatchCalls } from './code/batch-calls.ts';
+import type { CallGateway } from './code/call-gateway.ts';
+import { CodeBatcher } from './code/code-batcher.ts';
 import { checkCallable } from './message-needs.ts';
 import type { ModelStatistics } from './model-statistics.ts';
 import { ModelTrial } from './model-trial.ts';
@@ -29,6 +33,8 @@ export interface Neighbourhood {
   readonly devices: DeviceSet;
   /** Its runner has a lower priority than other versions' runners. */
   readonly background: boolean;
+  /** Where code models call others. */
+  readonly calls: CallGateway;
 }
 
 /** Parts of a loaded version that only a model with instances has. */
@@ -45,7 +51,7 @@ export interface Loaded extends Served {
 export async function prepareModel(
   plan: ModelPlan,
   group: InstanceGroup,
-  { devices, background }: Neighbourhood,
+  { devices, background, calls }: Neighbourhood,
   statistics: ModelStatistics,
 ): Promise<Loaded> {
   const { ref, config, directory } = plan;
@@ -65,9 +71,11 @@ export async function prepareModel(
   const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
   const axis = axisOf(batching);
   const lengths = lengthsOf(batching);
-  const circuit = breakerOf(ref, group, (batch, demand) =>
-    group.run(batch, { ...signature, axis, lengths }, { maxMs: plan.maxRunMs, demand }, lastExpiry),
-  );
+  const isCode = config.platform === JAVASCRIPT;
+  const circuit = breakerOf(ref, group, (batch, demand) => {
+    const own = isCode ? { ...demand, calls: new BatchCalls(batch, ref, calls, demand.wait) } : demand;
+    return group.run(batch, { ...signature, axis, lengths }, { maxMs: plan.maxRunMs, demand: own }, lastExpiry);
+  });
   const { dynamic_batching: dynamic, tensorgate } = config;
   const scheduler = new Scheduler(
     {
@@ -100,7 +108,9 @@ export async function prepareModel(
   const cache = config.response_cache?.enable
     ? new ResponseCache({ model: ref.name, maxBytes: tensorgate.max_cache_bytes, queues }, scheduler)
     : undefined;
-  const batcher = cache ?? scheduler;
+  const queue = cache ?? scheduler;
+  if (isCode) calls.forget(ref);
+  const batcher = isCode ? new CodeBatcher(ref, calls, queue) : queue;
   const probe = found.kind === 'shape' ? found.shape : undefined;
   const { provider } = info;
   const evidence = { session: info, trial: trial.findings };

@@ -16,6 +16,7 @@ import { fingerprintVersion } from '../repository/fingerprint.ts';
 import { explainLoadFailure } from '../repository/model-file.ts';
 import { describeBatching } from '../repository/signature/batching-description.ts';
 import { lengthsOf } from '../repository/signature/model-signature.ts';
+import { CallGateway } from './code/call-gateway.ts';
 import { LoadProgress } from './load-progress.ts';
 import { type Loaded, type Neighbourhood, prepareModel } from './model-preparation.ts';
 import { ModelStatistics } from './model-statistics.ts';
@@ -48,7 +49,11 @@ export class Model implements Servable {
     this.platform = isStepPlatform(plan.config.platform) ? plan.config.platform : 'onnxruntime_onnx';
     this.plan = plan;
     this.#runner = runner;
-    this.#neighbourhood = neighbourhood ?? { devices: new DeviceSet(), background: false };
+    this.#neighbourhood = neighbourhood ?? {
+      devices: new DeviceSet(),
+      background: false,
+      calls: new CallGateway(),
+    };
     this.#group = new InstanceGroup({
       model: plan.ref,
       specs: plan.sessions,

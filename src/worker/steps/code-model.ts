@@ -47,7 +47,25 @@ export interface ModelContext {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
+export interface CallOptions {
+  /** Default: the version that a client without a version gets. */
+  readonly version?: string;
+  /** Milliseconds that the call may take. It never outlasts the callers of this run. */
+  readonly deadlineMs?: number;
+}
+
 export interface InferContext extends ModelContext {
+  /** Aborts when no caller waits for this run any more. */
+  readonly signal: AbortSignal;
+  /**
+   * Calls another model of the server, with whole tensors: of a batched model with the batch axis. The call waits in the queue of
+   * that model, and counts in its statistics. Rejects with an Error that has the `reason` and the `status` of the failure.
+   */
+  infer(
+    model: string,
+    inputs: Readonly<Record<string, Tensor>>,
+    options?: CallOptions,
+  ): Promise<Readonly<Record<string, Tensor>>>;
   /** An error to throw where the caller is to blame: the status is INVALID_ARGUMENT. Other errors are INTERNAL. */
   invalidInput(message: string): Error;
 }

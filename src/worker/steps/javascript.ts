@@ -3,9 +3,12 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../error-message.ts';
+import { CallChannel } from '../call-channel.ts';
+import type { ChannelAddress } from '../protocol.ts';
 import { outcomeOf, RunFailure } from '../run-failure.ts';
 import type { JavascriptOptions } from '../step-spec.ts';
-import type { Infer, InferContext, Load, ModelContext } from './code-model.ts';
+import { callModel } from './code-calls.ts';
+import type { Infer, InferContext, Load, ModelContext, Row } from './code-model.ts';
 import { outputsOf, rowsOf, threw } from './code-rows.ts';
 import { refused, type Step, type StepDescription, type StepInput, type StepOutput } from './step.ts';
 
@@ -15,16 +18,27 @@ const INVALID_INPUT = 'invalid_input';
 export class JavascriptStep implements Step {
   readonly #options: JavascriptOptions;
   readonly #infer: Infer;
-  readonly #context: InferContext;
+  readonly #context: ModelContext;
+  readonly #calls: CallChannel;
 
-  private constructor(options: JavascriptOptions, infer: Infer, context: ModelContext) {
+  private constructor(options: JavascriptOptions, infer: Infer, context: ModelContext, calls: CallChannel) {
     this.#options = options;
     this.#infer = infer;
-    this.#context = Object.freeze({ ...context, invalidInput });
+    this.#context = context;
+    this.#calls = calls;
   }
 
-  /** Imports the module, and awaits its `load`. @throws Error that names the file */
-  static async open(modelPath: string, options: JavascriptOptions): Promise<JavascriptStep> {
+  /**
+   * Imports the module, and awaits its `load`.
+   * @param address of the call channel
+   * @throws Error that names the file
+   */
+  static async open(
+    modelPath: string,
+    options: JavascriptOptions,
+    address: ChannelAddress | undefined,
+  ): Promise<JavascriptStep> {
+    if (address === undefined) throw new TypeError('a code model without a call channel');
     const directory = path.dirname(modelPath);
     const context = Object.freeze({
       name: path.basename(path.dirname(directory)),
@@ -41,7 +55,8 @@ export class JavascriptStep implements Step {
       report(thrown);
       throw new Error(`load of ${modelPath} failed: ${messageOf(thrown)}`);
     }
-    return new JavascriptStep(options, infer as Infer, context);
+    const calls = await CallChannel.open(address, options.maxCallBytes);
+    return new JavascriptStep(options, infer as Infer, context, calls);
   }
 
   describe(): StepDescription {
@@ -52,13 +67,30 @@ export class JavascriptStep implements Step {
   async run(inputs: readonly StepInput[]): Promise<readonly StepOutput[]> {
     const { inputs: tensors, outputs, isBatched } = this.#options;
     const rows = rowsOf(inputs, tensors, isBatched);
-    let answers: unknown;
+    const answers = await this.#answersOf(rows);
+    return outputsOf(answers, rows.length, outputs, isBatched);
+  }
+
+  close(): void {
+    this.#calls.close();
+  }
+
+  /** @throws RunFailure */
+  async #answersOf(rows: readonly Row[]): Promise<unknown> {
+    const calls = this.#calls;
+    const context: InferContext = {
+      ...this.#context,
+      signal: calls.begin(),
+      invalidInput,
+      infer: (model, inputs, terms) => callModel(calls, model, inputs, terms),
+    };
     try {
-      answers = await this.#infer(rows, this.#context);
+      return await this.#infer(rows, context);
     } catch (thrown) {
       throw failureOf(thrown);
+    } finally {
+      calls.end();
     }
-    return outputsOf(answers, rows.length, outputs, isBatched);
   }
 }
 

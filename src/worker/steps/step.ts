@@ -34,6 +34,8 @@ export interface Step {
    * @throws RunFailure where the values are to blame
    */
   run(inputs: readonly StepInput[]): readonly StepOutput[] | Promise<readonly StepOutput[]>;
+  /** Gives back what it holds besides memory. */
+  close?(): void;
 }
 
 /** An axis is a size, a name for an open one, or `''`. */

@@ -437,3 +437,19 @@ describe('a run whose outputs are of no use yet', () => {
     expect(woken).toEqual(['now', 'last', 'soon']);
   });
 });
+
+test('a run that waits for other versions gives up its cores meanwhile, and takes them again', () => {
+  const device = new Device(1);
+  const join = () => device.join({ cores: 1, background: false, wake: () => {} });
+  const [outer, inner, other] = [join(), join(), join()];
+  const run = outer.start(10);
+  expect(inner.start(10)).toBeUndefined();
+  run?.wait(true);
+  const within = inner.start(10);
+  expect(within).toBeDefined();
+  within?.end();
+  run?.wait(false);
+  expect(other.start(10)).toBeUndefined();
+  run?.end();
+  expect(other.start(10)).toBeDefined();
+});

@@ -13,7 +13,7 @@ const CRASHED: RunOutcome = { kind: 'crashed', cause: 'killed by SIGSEGV' };
 const OVERRAN: RunOutcome = { kind: 'overran', cause: 'late', maxMs: 1 };
 const ABANDONED: RunOutcome = { kind: 'abandoned', cause: 'others wait' };
 const INTERRUPTED: RunOutcome = { kind: 'interrupted', cause: 'others wait' };
-const DEMAND: RunDemand = { expectedMs: 0, isInTheWay: () => false };
+const DEMAND: RunDemand = { expectedMs: 0, isInTheWay: () => false, wait: () => {} };
 const TIMED_OUT: RunOutcome = { kind: 'timed_out', cause: 'late' };
 const FAILED: RunOutcome = { kind: 'failed', error: new Error('broken') };
 const BATCH: Batch = { requests: [queuedRequest(fp32Rows(1))], rows: 1, reason: 'idle' };

@@ -138,7 +138,7 @@ describe('a batch', () => {
     const file = loopModelFile();
     const { group } = await occupied(file, { specs: [sessionSpec(file), sessionSpec(file)] });
     const signature = { inputs: group.info.inputs, axis: 'rows' } as const;
-    const demand = { expectedMs: 0, isInTheWay: () => true };
+    const demand = { expectedMs: 0, isInTheWay: () => true, wait: () => {} };
     const gone = group.run(batchOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS, demand });
     const beside = group.run(batchOf([loopRow(ENDLESS)]), signature, { maxMs: PATIENCE_MS });
     expect(await gone).toEqual({ kind: 'abandoned', cause: expect.stringContaining('no caller waited for') });

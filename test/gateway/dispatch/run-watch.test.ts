@@ -55,7 +55,7 @@ class Watched {
 /** The demand on an instance whose run stands in the way from a time on, on the clock of the run. */
 function inTheWayFrom(ms: number, expectedMs = 0): NonNullable<RunBounds['demand']> {
   const startedAt = performance.now();
-  return { expectedMs, isInTheWay: () => performance.now() - startedAt >= ms };
+  return { expectedMs, isInTheWay: () => performance.now() - startedAt >= ms, wait: () => {} };
 }
 
 describe('a run that makes progress', () => {
@@ -137,6 +137,22 @@ describe('a run without progress', () => {
   });
 });
 
+describe('a run that waits for other models', () => {
+  test('needs no progress of its own, and is to blame where it reaches its limit', async () => {
+    const waits = { isWaiting: true };
+    const { end } = await new Watched(asleep, { waits, maxMs: 60_000 }).for(59_000);
+    expect(end).toBeUndefined();
+    expect((await new Watched(asleep, { waits, maxMs: 60_000 }).for(61_000)).end).toMatchObject({ culprit: OVERRAN });
+  });
+
+  test('hangs where it goes on and does nothing', async () => {
+    const waits = { isWaiting: true };
+    const watched = await new Watched(asleep, { waits }).for(10_000);
+    waits.isWaiting = false;
+    expect((await watched.for(5_000)).end).toMatchObject({ cause: expect.stringContaining('no progress') });
+  });
+});
+
 describe('a run that no caller waits for', () => {
   test('is ended at once where others wait, once it took longer than expected by the time of a restart', async () => {
     const demand = inTheWayFrom(1_000, 50);
@@ -172,7 +188,7 @@ describe('a run that no caller waits for', () => {
   });
 
   test('goes on to its limit where no other request waits', async () => {
-    const demand = { expectedMs: 1, isInTheWay: () => false };
+    const demand = { expectedMs: 1, isInTheWay: () => false, wait: () => {} };
     const { end, endedAfterMs } = await new Watched(busy, { demand, maxMs: 60_000 }).for(61_000);
     expect(end).toMatchObject({ culprit: OVERRAN });
     expect(endedAfterMs).toBeCloseTo(60_000, -1);

@@ -3,6 +3,7 @@
 import type { Admission } from '../../admit/admission.ts';
 import type { DeviceSet } from '../../dispatch/device-set.ts';
 import type { RunnerSet } from '../../dispatch/runner-set.ts';
+import type { CallGateway } from '../code/call-gateway.ts';
 import { Ensemble } from '../ensemble/ensemble.ts';
 import { Model } from '../model.ts';
 import type { ModelTable } from '../model-table.ts';
@@ -15,11 +16,11 @@ const SHADOW_NICENESS = 10;
 
 export type CreateServable = (plan: ModelPlan) => Servable;
 
-/** @param parts what ensembles find the models of their steps in, and count their requests against. */
+/** @param parts what ensembles find the models of their steps in, and count their requests against; and where code models call others. */
 export function servableFactory(
   runners: RunnerSet,
   devices: DeviceSet,
-  parts: { readonly models: ModelTable; readonly admission: Admission },
+  parts: { readonly models: ModelTable; readonly admission: Admission; readonly calls: CallGateway },
 ): CreateServable {
   return (plan) => {
     if (plan.config.ensemble_scheduling !== undefined) return new Ensemble(plan, parts);
@@ -28,6 +29,10 @@ export function servableFactory(
     const niceness = background ? SHADOW_NICENESS : 0;
     const runner = runners.runnerFor(plan.ref, { shared: tensorgate.runner, niceness });
     // A shared runner has the usual priority.
-    return new Model(plan, runner, { devices, background: background && tensorgate.runner === undefined });
+    return new Model(plan, runner, {
+      devices,
+      background: background && tensorgate.runner === undefined,
+      calls: parts.calls,
+    });
   };
 }

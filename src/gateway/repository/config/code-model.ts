@@ -9,6 +9,9 @@ export const JAVASCRIPT = 'tensorgate_javascript';
 /** The module of a code model in the folder of its version, by its language. */
 export const CODE_FILES = ['model.mjs', 'model.ts'] as const;
 
+/** Where no setting limits messages. */
+const DEFAULT_MAX_CALL_BYTES = 64 * 1024 * 1024;
+
 interface DeclaredTensor {
   readonly name: string;
   readonly data_type?: DataType | undefined;
@@ -47,5 +50,6 @@ export function javascriptOf(config: CodeConfig, maxHeapMb: number): JavascriptO
     isDecoupled: policy?.decoupled === true,
     parameters,
     maxHeapMb,
+    maxCallBytes: DEFAULT_MAX_CALL_BYTES,
   };
 }
