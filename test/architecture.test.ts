@@ -463,7 +463,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     room: 'gateway/infer-within.ts',
-    sees: ['gateway/accept/', 'gateway/admit/', 'gateway/inference-record.ts', 'gateway/infer.ts'],
+    sees: ['gateway/accept/', 'gateway/inference-record.ts', 'gateway/infer.ts'],
   },
   {
     room: 'gateway/api/',
