@@ -32,7 +32,7 @@ describe('CALL-1: frames of calls', () => {
     );
   });
 
-  test('of random bytes are frames or an error, within the most bytes of a payload', () => {
+  test('in random bytes are found, or end in an error, within the most bytes of a payload', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 20 }), (pieces) => {
         const reader = new CallFrameReader(MAX_BYTES);
@@ -47,7 +47,7 @@ describe('CALL-1: frames of calls', () => {
     );
   });
 
-  test('of an unknown kind, or too long, are refused before memory is taken for them', () => {
+  test('with an unknown kind, or too long, are refused before memory is taken for them', () => {
     const header = (kind: number, length: number) => new Uint8Array(new Uint32Array([kind, 1, 1, length]).buffer);
     expect(() => new CallFrameReader(MAX_BYTES).push(header(99, 0))).toThrow('a call frame of the kind 99');
     expect(() => new CallFrameReader(MAX_BYTES).push(header(CALL_FRAME.call, 2 ** 32 - 1))).toThrow(

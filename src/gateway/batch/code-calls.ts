@@ -14,7 +14,7 @@ export interface InnerCall {
   cancel(): void;
 }
 
-/** What a batch of a code model may ask of the gateway. */
+/** Requests that a batch of a code model may make of the gateway. */
 export interface CodeCalls {
   /** No caller waits for the batch any more. */
   readonly isAbandoned: boolean;

@@ -44,7 +44,7 @@ export async function callModel(
 
 function rawOf(name: string, { datatype, shape, data }: Tensor): Uint8Array {
   if (elementCount(shape) !== data.length) {
-    throw new TypeError(`input '${name}' has ${data.length} elements, expected those of the shape [${shape}]`);
+    throw new TypeError(`input '${name}' has ${data.length} elements, which do not fill the shape [${shape}]`);
   }
   const type = elementTypeOf(datatype);
   if (type === 'string') {
@@ -60,7 +60,7 @@ function isTexts(data: TensorData): data is readonly string[] {
 }
 
 function tensorOf({ datatype, shape, data }: InferOutput): Tensor {
-  // JavaScript has no array of BF16: code sees its bits, as those of FP16.
+  // JavaScript has no array of BF16: code sees its bits, as with FP16.
   const type = datatype === 'BF16' ? 'float16' : elementTypeOf(datatype);
   if (type === 'string') return { datatype, shape, data: decodeStrings(Buffer.from(data)) };
   // A message aligns nothing: a copy does.
