@@ -184,18 +184,13 @@ async function startParts(
   const limits = new MessageLimits(models);
   const api = inferenceApi(
     {
-      limits,
+      ...{ limits, models, admission, rateLimit, shadows, recorder },
       maxMessageBytes: settings.maxMessageBytes,
-      models,
-      admission,
-      rateLimit,
       pressure: new Pressure(),
-      shadows,
       typedAnswers: settings.typedAnswers,
       onDemand: settings.loadOnDemand
         ? new OnDemand(lifecycle, models, admission, settings.maxLoadedModels)
         : undefined,
-      recorder,
     },
     { version, readiness, loadReports, calls },
   );

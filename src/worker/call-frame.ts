@@ -8,7 +8,7 @@
  *   run          the number of the run, which both ends count
  *   length       bytes of the payload
  *
- * CALL-1: whatever bytes come, reading them gives frames or throws, in memory of at most one payload of `maxBytes`.
+ * CALLFRAME-1: whatever bytes come, reading them gives frames or throws, in memory of at most one payload of `maxBytes`.
  */
 
 export const CALL_FRAME = {

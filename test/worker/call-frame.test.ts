@@ -22,7 +22,7 @@ function piecesOf(all: readonly CallFrame[], size: number): Uint8Array[] {
   );
 }
 
-describe('CALL-1: frames of calls', () => {
+describe('CALLFRAME-1: frames of calls', () => {
   test('arrive as they were sent, in whatever pieces', () => {
     fc.assert(
       fc.property(frames, fc.integer({ min: 1, max: 300 }), (all, size) => {
