@@ -12,8 +12,6 @@ const GUESS_MS = 1;
 const FLOOR_MS = 0.5;
 /** At a sample a second, a slower line is known after three seconds. */
 const SAMPLES = 10;
-/** The third largest of ten: a peer that stalled once or twice is no slow peer. */
-const RANK = SAMPLES - 3;
 
 export class WayBack {
   /** Milliseconds from an answer to its caller: high, but not the worst that was seen. */
@@ -33,6 +31,18 @@ export class WayBack {
     this.#samples[this.#next] = roundTripMs + this.#blockedMs;
     this.#next = (this.#next + 1) % SAMPLES;
     this.#blockedMs = 0;
-    this.ms = Math.max(FLOOR_MS, this.#samples.toSorted()[RANK] ?? GUESS_MS);
+    // A peer that stalled once or twice is no slow peer.
+    this.ms = Math.max(FLOOR_MS, thirdLargest(this.#samples));
   }
+}
+
+/** Not by sorting: each answer over HTTP/1 is a sample. */
+function thirdLargest(values: Float64Array): number {
+  let [first, second, third] = [0, 0, 0];
+  for (const value of values) {
+    if (value > first) [first, second, third] = [value, first, second];
+    else if (value > second) [second, third] = [value, second];
+    else if (value > third) third = value;
+  }
+  return third;
 }

@@ -3,7 +3,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
-import { head, RawConnection } from '../gateway/accept/http/raw-http.ts';
+import { RawConnection, head as rawHead } from '../gateway/accept/http/raw-http.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer } from '../support/server.ts';
@@ -186,6 +186,30 @@ describe('binary tensors', () => {
       floats(10, 20),
     );
     expect((await infer('sum', body, headers)).json).toMatchObject({ outputs: [{ data: [11, 22] }] });
+  });
+
+  test('may change while the JSON before them stays the same, and their number of bytes may not', async () => {
+    const json = { inputs: [head('a'), head('b')], outputs: [{ name: 'sum' }] };
+    const answers = [];
+    for (const each of [1, 2, 3]) answers.push(await infer('sum', ...binary(json, floats(each, 2), floats(10, 20))));
+    expect(answers.map((answer) => answer.json)).toMatchObject(
+      [11, 12, 13].map((sum) => ({ outputs: [{ data: [sum, 22] }] })),
+    );
+    const short = await infer('sum', ...binary(json, floats(1, 2), floats(10)));
+    expect([short.code, short.json]).toMatchObject([400, { error: expect.stringContaining("input 'b'") }]);
+  });
+
+  test('are read alike whether they come with the head of their request, behind it, or byte by byte', async () => {
+    const [body, headers] = binary({ inputs: [head('input')] }, floats(3, 4));
+    const text = Buffer.from(body).toString('latin1');
+    const fields = { ...headers, 'content-length': body.byteLength, connection: 'close' };
+    const start = rawHead('POST', '/v2/models/a%20model.v1/infer', fields);
+    for (const parts of [[start + text], [start, text], [start, ...text]]) {
+      using connection = await RawConnection.open(fixture.server.httpPort);
+      for (const part of parts) await new Promise((resolve) => connection.socket.write(part, 'latin1', resolve));
+      expect([await connection.ended, ...connection.codes]).toEqual(['FIN', 200]);
+      expect(connection.received).toMatch(/"data":\[3(\.0)?,4(\.0)?\]/);
+    }
   });
 
   test('are texts too', async () => {
@@ -402,7 +426,7 @@ test('a body that is still coming when the deadline has passed is refused with 5
     flags: ['--log-level', 'error', '--default-deadline-ms', '1000'],
   });
   using connection = await RawConnection.open(server.httpPort);
-  connection.send(head('POST', '/v2/models/sum/infer', { 'content-length': 10_000_000 }));
+  connection.send(rawHead('POST', '/v2/models/sum/infer', { 'content-length': 10_000_000 }));
   const sending = setInterval(() => connection.send(' '.repeat(10_000)), 50);
   expect(await connection.ended).toBe('FIN');
   clearInterval(sending);

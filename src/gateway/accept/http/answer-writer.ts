@@ -10,6 +10,8 @@ import type { UnreadAnswer } from './unread-answers.ts';
 
 /** So much is given to the socket at a time: enough for a fast line, and little beside what the kernel holds. */
 const PIECE_BYTES = 256 * 1024;
+/** Chunks of a short answer are put together: each write of Node's costs more than to copy so few bytes. */
+const COPIED_BYTES = 16 * 1024;
 
 export class AnswerWriter implements UnreadAnswer {
   readonly bytes: number;
@@ -39,9 +41,9 @@ export class AnswerWriter implements UnreadAnswer {
   }
 
   /** Resolves when the last byte has been handed to the kernel, or the connection has ended. */
-  async write(extra: Readonly<Record<string, string>>): Promise<void> {
+  write(extra: Readonly<Record<string, string>>): Promise<void> {
     const response = this.#response;
-    if (response.destroyed || response.headersSent) return;
+    if (response.destroyed || response.headersSent) return Promise.resolve();
     const { code, headers, chunks, rest } = this.#answer;
     const closed = new Promise<void>((resolve) => {
       response.once('close', () => {
@@ -51,17 +53,15 @@ export class AnswerWriter implements UnreadAnswer {
     });
     const length = rest === undefined ? { 'content-length': this.bytes } : {};
     response.writeHead(code, { ...length, 'cache-control': 'no-store', ...headers, ...extra });
-    if (response.req.method !== 'HEAD') {
-      if (rest !== undefined) {
-        await this.#writePieces(piecesOf(chunks));
-        await this.#writePieces(rest.chunks);
-      } else if (this.bytes <= PIECE_BYTES) {
-        response.cork();
-        for (const chunk of chunks) response.write(chunk);
-      } else await this.#writePieces(piecesOf(chunks));
+    if (response.req.method === 'HEAD') response.end();
+    else if (rest !== undefined || this.bytes > PIECE_BYTES) return this.#writeLong(closed);
+    else if (this.bytes <= COPIED_BYTES) response.end(joined(chunks, this.bytes));
+    else {
+      response.cork();
+      for (const chunk of chunks) response.write(chunk);
+      response.end();
     }
-    response.end();
-    await closed;
+    return closed;
   }
 
   upkeep(now: number): void {
@@ -80,6 +80,14 @@ export class AnswerWriter implements UnreadAnswer {
     this.#socket.destroy();
   }
 
+  async #writeLong(closed: Promise<void>): Promise<void> {
+    const { chunks, rest } = this.#answer;
+    await this.#writePieces(piecesOf(chunks));
+    if (rest !== undefined) await this.#writePieces(rest.chunks);
+    this.#response.end();
+    await closed;
+  }
+
   async #writePieces(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
     const response = this.#response;
     response.on('drain', () => this.#wake());
@@ -89,6 +97,11 @@ export class AnswerWriter implements UnreadAnswer {
       this.#movedAt = performance.now();
     }
   }
+}
+
+function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const [first] = chunks;
+  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes);
 }
 
 function* piecesOf(chunks: readonly Uint8Array[]): Generator<Uint8Array> {

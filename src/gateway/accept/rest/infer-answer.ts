@@ -24,6 +24,20 @@ export class InferAnswer {
     this.tensors = response.outputs.filter(({ name }) => this.#isBinary(name)).map(({ data }) => data);
   }
 
+  /** Whether the JSON has no elements, so that it is short. */
+  get isBinary(): boolean {
+    return this.tensors.length === this.#response.outputs.length;
+  }
+
+  /** All of the JSON, of an answer that is binary. */
+  text(): string {
+    let text = this.#head();
+    for (const [index, output] of this.#response.outputs.entries()) {
+      text += index === 0 ? binaryOutput(output) : `,${binaryOutput(output)}`;
+    }
+    return `${text}]}`;
+  }
+
   /** Bytes of all outputs, which are held as long as chunks are made of them. */
   get heldBytes(): number {
     return this.#response.outputs.reduce((sum, { data }) => sum + data.byteLength, 0);
@@ -69,30 +83,37 @@ export class InferAnswer {
 
   /** The texts and the tensors of the JSON, in their order. */
   *#parts(): Generator<string | JsonTensorWriter, void> {
-    const { id, modelName, modelVersion, parameters, outputs } = this.#response;
-    const head = formatExactJson({
-      ...(id !== '' && { id }),
-      model_name: modelName,
-      model_version: modelVersion,
-      ...(parameters.size > 0 && { parameters: plain(parameters) }),
-    });
-    yield `${head.slice(0, -1)},"outputs":[`;
-    for (const [index, output] of outputs.entries()) {
+    yield this.#head();
+    for (const [index, output] of this.#response.outputs.entries()) {
       if (index > 0) yield ',';
       yield* this.#output(output);
     }
     yield ']}';
   }
 
-  *#output({ name, datatype, shape, data }: InferOutput): Generator<string | JsonTensorWriter, void> {
+  #head(): string {
+    const { id, modelName, modelVersion, parameters } = this.#response;
+    const named = { ...(id !== '' && { id }), model_name: modelName, model_version: modelVersion };
+    // The exact form calls back for each value.
+    const head =
+      parameters.size === 0 ? JSON.stringify(named) : formatExactJson({ ...named, parameters: plain(parameters) });
+    return `${head.slice(0, -1)},"outputs":[`;
+  }
+
+  *#output(output: InferOutput): Generator<string | JsonTensorWriter, void> {
+    const { name, datatype, shape, data } = output;
     if (this.#isBinary(name)) {
-      yield JSON.stringify({ name, datatype, shape, parameters: { binary_data_size: data.byteLength } });
+      yield binaryOutput(output);
       return;
     }
     yield `${JSON.stringify({ name, datatype, shape }).slice(0, -1)},"data":[`;
     yield new JsonTensorWriter(datatype, data, elementCount(shape) ?? 0);
     yield ']}';
   }
+}
+
+function binaryOutput({ name, datatype, shape, data }: InferOutput): string {
+  return JSON.stringify({ name, datatype, shape, parameters: { binary_data_size: data.byteLength } });
 }
 
 function plain(parameters: InferParameters): Readonly<Record<string, unknown>> {

@@ -12,7 +12,18 @@ const WHOLE_BYTES = 4 * 2 ** 20;
 export type InferBody = Pick<HttpAnswer, 'chunks' | 'rest'> & { readonly headerLength: number | undefined };
 
 /** @throws InferError `queue_full` where JSON that has to be whole has no room */
-export async function inferBody(
+export function inferBody(
+  answer: InferAnswer,
+  slices: Slices,
+  charge: Pick<BodyCharge, 'take'>,
+): InferBody | Promise<InferBody> {
+  if (!answer.isBinary || answer.tensors.length === 0) return bodyWithElements(answer, slices, charge);
+  const json = Buffer.from(answer.text());
+  charge.take(json.byteLength);
+  return { chunks: [json, ...answer.tensors], headerLength: json.byteLength };
+}
+
+async function bodyWithElements(
   answer: InferAnswer,
   slices: Slices,
   charge: Pick<BodyCharge, 'take'>,

@@ -23,6 +23,25 @@ const FREE_INFLATED_BYTES = 8 * 2 ** 20;
 /** Chunks below it are copied together: each would cost more memory as an object than in bytes. */
 const SMALL_CHUNK_BYTES = 4_096;
 const BLOCK_BYTES = 65_536;
+/** Longest body that gets all of its memory with its first bytes: a client may announce a body and never send it. */
+const MAX_WHOLE_BYTES = 2 ** 20;
+
+/**
+ * The body, where all of it has come and nothing was read of it: most small bodies come with their heads.
+ * @returns `undefined` where `readBody` has to read it
+ * @throws InferError `limit_exceeded`, or `queue_full`
+ */
+export function bodyAtHand(
+  request: IncomingMessage,
+  limit: BodyLimit,
+  charge: Pick<BodyCharge, 'take'>,
+): Buffer | undefined {
+  if (!request.complete || encodingOf(request.headers['content-encoding']) !== undefined) return undefined;
+  const bytes = request.readableLength;
+  if (bytes > limit.maxBytes) throw tooLong(limit);
+  charge.take(bytes);
+  return (request.read() as Buffer | null) ?? Buffer.alloc(0);
+}
 
 /**
  * Reads a body to its end. Its bytes are charged as they come, and as they are inflated.
@@ -36,8 +55,9 @@ export async function readBody(
 ): Promise<Buffer> {
   const encoding = encodingOf(request.headers['content-encoding']);
   if (encoding !== undefined) return inflated(request, encoding, new BodyBytes(limit, charge), slices);
-  if (Number(request.headers['content-length'] ?? 0) > limit.maxBytes) throw tooLong(limit);
-  const body = new BodyBytes(limit, charge);
+  const length = Number(request.headers['content-length'] ?? 0);
+  if (length > limit.maxBytes) throw tooLong(limit);
+  const body = new BodyBytes(limit, charge, length);
   await forEachChunk(request, (chunk) => body.append(chunk));
   return body.joined(slices);
 }
@@ -118,14 +138,18 @@ class BodyBytes {
   readonly #limit: BodyLimit;
   readonly #charge: Pick<BodyCharge, 'take'>;
   readonly #chunks: Buffer[] = [];
+  /** All of a body of known length, which is filled as chunks come: each is copied while the processor's cache still has it. */
+  readonly #whole: Buffer | undefined;
   /** Buffer for small chunks. */
   #block: Buffer | undefined;
   #blockBytes = 0;
   #bytes = 0;
 
-  constructor(limit: BodyLimit, charge: Pick<BodyCharge, 'take'>) {
+  /** @param length that was announced; 0: it is not known */
+  constructor(limit: BodyLimit, charge: Pick<BodyCharge, 'take'>, length = 0) {
     this.#limit = limit;
     this.#charge = charge;
+    if (length > 0 && length <= MAX_WHOLE_BYTES) this.#whole = Buffer.allocUnsafeSlow(length);
   }
 
   get byteLength(): number {
@@ -136,6 +160,10 @@ class BodyBytes {
     if (this.#bytes + chunk.byteLength > this.#limit.maxBytes) throw tooLong(this.#limit);
     this.#charge.take(chunk.byteLength);
     const isFirst = this.#bytes === 0;
+    if (this.#whole !== undefined) {
+      this.#bytes += chunk.copy(this.#whole, this.#bytes);
+      return;
+    }
     this.#bytes += chunk.byteLength;
     if (isFirst || chunk.byteLength >= SMALL_CHUNK_BYTES) {
       this.#endBlock();
@@ -154,6 +182,7 @@ class BodyBytes {
   }
 
   async joined(slices: Slices): Promise<Buffer> {
+    if (this.#whole !== undefined) return this.#whole;
     this.#endBlock();
     const [first] = this.#chunks;
     if (first !== undefined && this.#chunks.length === 1) return first;

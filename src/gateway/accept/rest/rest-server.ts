@@ -3,7 +3,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { WayBack } from '../../../http2/way-back.ts';
 import { formatExactJson } from '../../../wire/exact-json.ts';
-import { encodeInferRequest } from '../../../wire/infer-request.ts';
 import { InferError } from '../../errors.ts';
 import type { CancelReason, Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
@@ -14,13 +13,15 @@ import { SLICES } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
 import { InferAnswer } from './infer-answer.ts';
 import { inferBody } from './infer-body.ts';
-import { type ParsedRequest, parseInferRequest, rawInferRequest } from './infer-json.ts';
+import { type NamedModel, parseInferRequest, rawInferRequest } from './infer-json.ts';
 import { openApiDocument } from './open-api.ts';
-import { type BodyLimit, readBody } from './request-body.ts';
+import { type ReadRequest, RepeatedHeads, readRequestOf } from './repeated-heads.ts';
+import { type BodyLimit, bodyAtHand, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
 import { restError } from './rest-error.ts';
 import { type PathNames, parseBody, type RestRoute, SMALL_BODY } from './rest-route.ts';
 import { restRoutes } from './rest-routes.ts';
+import { type FoundRoute, isRead, RestTable } from './rest-table.ts';
 
 export interface RestOptions {
   /** Version of the package, for the OpenAPI document. */
@@ -41,44 +42,43 @@ const OPEN_API_PATH = '/v2/openapi.json';
 const HEADER_LENGTH = 'inference-header-content-length';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-interface Found {
-  readonly route: RestRoute;
-  readonly names: PathNames;
-}
-
 export class RestServer {
   readonly #api: InferenceApi;
   readonly #options: RestOptions;
-  readonly #table: readonly { readonly route: RestRoute; readonly pattern: RegExp }[];
+  readonly #table: RestTable;
   readonly #document: Buffer;
   readonly #budget: BodyBudget;
   readonly #slices = SLICES;
+  readonly #heads = new RepeatedHeads();
   #draining = false;
 
   constructor(api: InferenceApi, control: ControlApi, options: RestOptions) {
     const routes = restRoutes(api, control, options.servesAdmin);
     this.#api = api;
     this.#options = options;
-    this.#table = routes.map((route) => ({ route, pattern: patternOf(route.path) }));
+    this.#table = new RestTable(routes);
     this.#document = Buffer.from(JSON.stringify(openApiDocument(routes, options.version)));
     this.#budget = new BodyBudget(options.maxInFlightBytes);
   }
 
   /** Answers a request of a REST path. Never rejects. */
   async handle(request: IncomingMessage, response: ServerResponse, wayBack: WayBack): Promise<HttpAnswer> {
-    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const path = pathOf(request.url ?? '');
     const method = request.method ?? '';
     if (path === OPEN_API_PATH) {
       return isRead(method) ? { code: 200, chunks: [this.#document], headers: JSON_TYPE } : refusal(['GET', 'HEAD']);
     }
-    const found = this.#find(path, method);
+    const found = this.#table.find(path, method);
     if (!('route' in found)) return refusal(found.allowed);
     const { rpc } = found.route;
     const limitMs = this.#options.defaultDeadlineMs;
     const call = new RestCall(`/${INFERENCE_SERVICE}/${rpc}`, { request, response, wayBack }, limitMs);
     const charge = new BodyCharge(this.#budget);
     try {
-      const answered = await this.#answer(found, request, call, charge);
+      const answered =
+        found.route.kind === 'infer'
+          ? await this.#infer(await this.#readInfer(found, path, request, call, charge), call, charge)
+          : await this.#answer(found.route, found.names, request, call, charge);
       call.succeed();
       return answered;
     } catch (thrown) {
@@ -98,34 +98,18 @@ export class RestServer {
     this.#draining = true;
   }
 
-  /** The route and what its path names, or the methods that the path has: none where there is no such path. */
-  #find(path: string, method: string): Found | { readonly allowed: readonly string[] } {
-    const allowed: string[] = [];
-    for (const { route, pattern } of this.#table) {
-      const groups = pattern.exec(path)?.groups ?? (pattern.test(path) ? {} : undefined);
-      if (groups === undefined) continue;
-      if (route.method === method || (route.method === 'GET' && isRead(method))) return { route, names: groups };
-      allowed.push(...(route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]));
-    }
-    return { allowed };
-  }
-
   async #answer(
-    { route, names: encoded }: Found,
+    route: Extract<RestRoute, { kind: 'json' }>,
+    encoded: PathNames,
     request: IncomingMessage,
     call: RestCall,
     charge: BodyCharge,
   ): Promise<HttpAnswer> {
     const names = Object.fromEntries(Object.entries(encoded).map(([key, text]) => [key, decode(text)]));
-    if (isInference(route) && this.#draining) {
-      throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
-    }
-    if (route.kind === 'infer') {
-      return this.#infer(await this.#readInfer(route, names, request, call, charge), call, charge);
-    }
+    if (route.isInference === true) this.#refuseInDrain();
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
-    const body = await this.#read(route, request, call, charge);
+    const body = await this.#read(request, this.#limitOf(route), call, charge);
     const json = (await route.readBody?.(body)) ?? parseBody(body);
     const { code, ...given } = await route.answer(names, json, { call, charge });
     const chunks = given.json === undefined ? given.chunks : [Buffer.from(formatExactJson(given.json))];
@@ -134,63 +118,68 @@ export class RestServer {
     return { code, chunks, headers: { ...report, ...JSON_TYPE } };
   }
 
-  #read(route: RestRoute, request: IncomingMessage, call: RestCall, charge: BodyCharge): Promise<Buffer> {
-    return call.during(readBody(request, this.#limitOf(route, call), charge, this.#slices));
+  async #read(request: IncomingMessage, limit: BodyLimit, call: RestCall, charge: BodyCharge): Promise<Buffer> {
+    // A body that came with its head is whole when Node's parser returns, which is before the next microtask.
+    await undefined;
+    return bodyAtHand(request, limit, charge) ?? call.during(readBody(request, limit, charge, this.#slices));
   }
 
   /** A function of its own: the body is gone when it returns, unless tensors are views of it. */
   async #readInfer(
-    route: RestRoute,
-    names: PathNames,
+    { names }: FoundRoute,
+    path: string,
     request: IncomingMessage,
     call: RestCall,
     charge: BodyCharge,
-  ): Promise<ParsedRequest> {
-    const model = { name: names['model'] ?? '', version: names['version'] ?? '' };
+  ): Promise<ReadRequest> {
+    const model = { name: decode(names['model'] ?? ''), version: decode(names['version'] ?? '') };
+    this.#refuseInDrain();
     const length = headerLength(call);
-    const body = await this.#read(route, request, call, charge);
-    if (length === 0) {
-      const { inputs } = this.#api.modelMetadata(model.name, model.version);
-      return rawInferRequest(
-        model,
-        body,
-        inputs.filter(({ optional }) => optional !== true),
-      );
-    }
-    const { maxJsonBytes, maxMessageBytes: maxTensorBytes } = this.#options;
-    return parseInferRequest(
-      model,
-      body,
-      { slices: slicesOf(call, unread), charge, maxJsonBytes, maxTensorBytes },
-      length,
-    );
+    const { maxMessageBytes, maxJsonBytes } = this.#options;
+    // A body with binary tensors says where they begin; any other is JSON.
+    const limit =
+      length === undefined
+        ? { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' }
+        : { maxBytes: maxMessageBytes, setting: 'maxMessageBytes' };
+    const body = await this.#read(request, limit, call, charge);
+    if (length === 0) return this.#rawRequest(model, body);
+    const repeated = length === undefined ? undefined : this.#heads.find(path, body, length);
+    if (repeated !== undefined) return repeated;
+    const bounds = { slices: slicesOf(call, unread), charge, maxJsonBytes, maxTensorBytes: maxMessageBytes };
+    const parsed = await parseInferRequest(model, body, bounds, length);
+    return length === undefined ? readRequestOf(parsed) : this.#heads.add(path, body, length, parsed);
   }
 
-  async #infer({ request, binary }: ParsedRequest, call: RestCall, charge: BodyCharge): Promise<HttpAnswer> {
-    const { rawInputContents, ...head } = request;
-    const wire = Buffer.concat(encodeInferRequest({ ...head, rawInputContents: [] }));
-    const replied = this.#api.infer(wire, call, rawInputContents);
+  #rawRequest(model: NamedModel, body: Buffer): ReadRequest {
+    const { inputs } = this.#api.modelMetadata(model.name, model.version);
+    const needed = inputs.filter(({ optional }) => optional !== true);
+    return readRequestOf(rawInferRequest(model, body, needed));
+  }
+
+  async #infer({ wire, tensors, binary }: ReadRequest, call: RestCall, charge: BodyCharge): Promise<HttpAnswer> {
+    const replied = this.#api.infer(wire, call, tensors);
     if (replied instanceof InferError) throw replied;
     const { response, trailers } = await replied;
-    const answer = new InferAnswer(response, binary);
-    const { headerLength: length, ...body } = await inferBody(answer, this.#slices, charge);
+    const made = inferBody(new InferAnswer(response, binary), this.#slices, charge);
+    const { headerLength: length, ...body } = made instanceof Promise ? await made : made;
     const type =
       length === undefined
         ? JSON_TYPE
         : { 'content-type': 'application/octet-stream', [HEADER_LENGTH]: String(length) };
-    const headers = { ...headersOf(trailers), ...headersOf(this.#api.loadReport(call)), ...type };
+    const report = this.#api.loadReport(call);
+    const isPlain = trailers === undefined && report === undefined;
+    const headers = isPlain ? type : { ...headersOf(trailers), ...headersOf(report), ...type };
     return { code: 200, ...body, headers };
   }
 
-  #limitOf(route: RestRoute, call: RestCall): BodyLimit {
-    const { maxMessageBytes, maxJsonBytes } = this.#options;
-    if (route.kind === 'json') {
-      const { bodyLimit = SMALL_BODY } = route;
-      if (bodyLimit !== 'server' && bodyLimit.maxBytes < maxJsonBytes) return bodyLimit;
-    } else if (call.get(HEADER_LENGTH) !== undefined) {
-      // A body with binary tensors says where they begin; any other is JSON.
-      return { maxBytes: maxMessageBytes, setting: 'maxMessageBytes' };
-    }
+  #refuseInDrain(): void {
+    if (!this.#draining) return;
+    throw new InferError('draining', 'the server ends: try another replica', { pushback: 0 });
+  }
+
+  #limitOf({ bodyLimit = SMALL_BODY }: Extract<RestRoute, { kind: 'json' }>): BodyLimit {
+    const { maxJsonBytes } = this.#options;
+    if (bodyLimit !== 'server' && bodyLimit.maxBytes < maxJsonBytes) return bodyLimit;
     return { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' };
   }
 }
@@ -231,16 +220,13 @@ function refusal(allowed: readonly string[]): HttpAnswer {
   return { ...answer, headers: { ...answer.headers, allow: allowed.join(', ') } };
 }
 
-/** `/v2/models/{model}` as an expression whose groups are the names; a name is anything between two slashes. */
-function patternOf(path: string): RegExp {
-  return new RegExp(`^${path.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}/?$`);
-}
-
-function isRead(method: string): boolean {
-  return method === 'GET' || method === 'HEAD';
+function pathOf(target: string): string {
+  const end = target.indexOf('?');
+  return end < 0 ? target : target.slice(0, end);
 }
 
 function decode(text: string): string {
+  if (!text.includes('%')) return text;
   try {
     return decodeURIComponent(text);
   } catch {
