@@ -43,7 +43,6 @@ export class AnswerWriter implements UnreadAnswer {
   /** Resolves when the last byte has been handed to the kernel, or the connection has ended. */
   write(extra: Readonly<Record<string, string>>): Promise<void> {
     const response = this.#response;
-    if (response.destroyed || response.headersSent) return Promise.resolve();
     const { code, headers, chunks, rest } = this.#answer;
     const closed = new Promise<void>((resolve) => {
       response.once('close', () => {

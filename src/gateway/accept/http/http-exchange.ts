@@ -26,6 +26,9 @@ export interface ExchangeHost {
 /** KServe's paths, and those that OpenAI's and other clients of text models use. */
 const REST_PATH = /^\/(v[12]|tokenize)([/?]|$)/;
 
+const NO_FIELDS = {};
+const CLOSING = { connection: 'close' };
+
 export class HttpExchange {
   readonly isRest: boolean;
   readonly #host: ExchangeHost;
@@ -59,25 +62,31 @@ export class HttpExchange {
     return this.#request.complete;
   }
 
-  /** Resolves when the answer has been taken, or the connection has ended. Never rejects. */
-  async run(handler: HttpHandler): Promise<void> {
-    const { method, url, headers, httpVersion } = this.#request;
+  /**
+   * Resolves when the answer has been taken, or the connection has ended. Never rejects.
+   * @param onEnd is called then
+   */
+  async run(handler: HttpHandler, onEnd?: () => void): Promise<void> {
+    const request = this.#request;
     try {
       // A client that asked whether a body is welcome learns it only now: a refused request has come without its body.
-      if (headers.expect !== undefined && httpVersion === '1.1') this.#response.writeContinue();
-      await this.answer(await handler(this.#request, this.#response, this.#wayBack));
+      if (request.headers.expect !== undefined && request.httpVersion === '1.1') this.#response.writeContinue();
+      await this.answer(await handler(request, this.#response, this.#wayBack));
     } catch (cause) {
-      diagnostics.notice.publish({ level: 'error', text: `${method} ${url} failed`, cause });
-      this.#request.socket.destroy();
+      const text = `${request.method} ${request.url} failed`;
+      diagnostics.notice.publish({ level: 'error', text, cause });
+      request.socket.destroy();
+    } finally {
+      onEnd?.();
     }
   }
 
-  /** Does nothing where an answer is under way already. */
-  async answer(answer: HttpAnswer): Promise<void> {
-    if (this.#writer !== undefined || this.#response.destroyed) return;
+  /** Does nothing where an answer is under way already. Resolves when it has been taken, or the connection has ended. */
+  answer(answer: HttpAnswer): Promise<void> {
+    const response = this.#response;
+    if (this.#writer !== undefined || response.destroyed || response.headersSent) return Promise.resolve();
     const { limits, unread } = this.#host;
-    const writerOf = (each: HttpAnswer): AnswerWriter =>
-      new AnswerWriter(this.#response, this.#request.socket, each, limits);
+    const writerOf = (each: HttpAnswer): AnswerWriter => new AnswerWriter(response, this.#request.socket, each, limits);
     const whole = writerOf(answer);
     const refusal = this.#refusalOf(whole);
     const writer = refusal === undefined ? whole : writerOf(answerOf(refusal));
@@ -86,13 +95,12 @@ export class HttpExchange {
     const ends = this.#host.isEnding || !this.#request.complete;
     if (!this.#request.complete) this.#discardBody();
     const startedAt = performance.now();
-    try {
-      await writer.write(ends ? { connection: 'close' } : {});
+    response.once('close', () => {
+      unread.remove(writer);
       // HTTP/1 has no PING: of the way only the socket is seen.
       this.#wayBack.observe(performance.now() - startedAt);
-    } finally {
-      unread.remove(writer);
-    }
+    });
+    return writer.write(ends ? CLOSING : NO_FIELDS);
   }
 
   /** Reads it on, for no one: a client that finds its socket full would not look for the answer. */

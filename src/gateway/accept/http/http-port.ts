@@ -119,18 +119,12 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
     this.#keepUpEvery(UPKEEP_MS);
   }
 
-  async serve(exchange: HttpExchange, { address }: HttpConnection): Promise<void> {
+  serve(exchange: HttpExchange, { address }: HttpConnection): Promise<void> {
     if (!exchange.isRest || this.#rest === undefined) return exchange.run(this.#pages);
     const refusal = this.#slots.take(address);
-    if (refusal !== undefined) {
-      const { headers, ...answer } = answerOf(new InferError('queue_full', refusal, { pushback: 1_000 }));
-      return exchange.answer({ ...answer, headers: { ...headers, connection: 'close' } });
-    }
-    try {
-      await exchange.run(this.#rest);
-    } finally {
-      this.#slots.give(address);
-    }
+    if (refusal === undefined) return exchange.run(this.#rest, () => this.#slots.give(address));
+    const { headers, ...answer } = answerOf(new InferError('queue_full', refusal, { pushback: 1_000 }));
+    return exchange.answer({ ...answer, headers: { ...headers, connection: 'close' } });
   }
 
   closed(connection: HttpConnection): void {
