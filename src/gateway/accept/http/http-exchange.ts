@@ -156,6 +156,7 @@ export function answerOf(error: InferError): HttpAnswer {
 
 /** RFC 9112, section 3.2.2: a client may name the server in the request line, as it does for a proxy. */
 function originForm(target: string): string {
+  if (target.startsWith('/')) return target;
   const [authority] = /^https?:\/\/[^/?#]*/i.exec(target) ?? [];
   if (authority === undefined) return target;
   const rest = target.slice(authority.length);

@@ -109,19 +109,13 @@ export class RestServer {
     if (route.isInference === true) this.#refuseInDrain();
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
-    const body = await this.#read(request, this.#limitOf(route), call, charge);
+    const body = await call.during(readBody(request, this.#limitOf(route), charge, this.#slices));
     const json = (await route.readBody?.(body)) ?? parseBody(body);
     const { code, ...given } = await route.answer(names, json, { call, charge });
     const chunks = given.json === undefined ? given.chunks : [Buffer.from(formatExactJson(given.json))];
     if (chunks === undefined) return { code, chunks: [], headers: {} };
     const report = isInference(route) ? headersOf(this.#api.loadReport(call)) : {};
     return { code, chunks, headers: { ...report, ...JSON_TYPE } };
-  }
-
-  async #read(request: IncomingMessage, limit: BodyLimit, call: RestCall, charge: BodyCharge): Promise<Buffer> {
-    // A body that came with its head is whole when Node's parser returns, which is before the next microtask.
-    await undefined;
-    return bodyAtHand(request, limit, charge) ?? call.during(readBody(request, limit, charge, this.#slices));
   }
 
   /** A function of its own: the body is gone when it returns, unless tensors are views of it. */
@@ -141,7 +135,10 @@ export class RestServer {
       length === undefined
         ? { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' }
         : { maxBytes: maxMessageBytes, setting: 'maxMessageBytes' };
-    const body = await this.#read(request, limit, call, charge);
+    // A body that came with its head is whole when Node's parser returns, which is before the next microtask.
+    await undefined;
+    const body =
+      bodyAtHand(request, limit, charge) ?? (await call.during(readBody(request, limit, charge, this.#slices)));
     if (length === 0) return this.#rawRequest(model, body);
     const repeated = length === undefined ? undefined : this.#heads.find(path, body, length);
     if (repeated !== undefined) return repeated;
