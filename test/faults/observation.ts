@@ -1,15 +1,19 @@
 /** What a server shows of itself from outside: its pages, and what the system knows of its processes. */
 
 import fs from 'node:fs';
-import { parsePrometheusText, sampleValue } from '../gateway/ops/prometheus-text.ts';
+import { hasLabels, parsePrometheusText } from '../gateway/ops/prometheus-text.ts';
 import { openMailboxes } from '../support/open-mailboxes.ts';
 
-/** Reads a metric; 0 where nothing was counted yet. */
+/** Reads a metric: the sum of the series with these labels, 0 without any. */
 export type Metrics = (name: string, labels?: Readonly<Record<string, string>>) => number;
 
 export async function readMetrics({ http }: { readonly http: string }): Promise<Metrics> {
   const families = parsePrometheusText(await (await fetch(`${http}/metrics`)).text());
-  return (name, labels) => sampleValue(families, name, labels) ?? 0;
+  return (name, labels) => {
+    const family = families.get(name) ?? families.get(name.replace(/_(bucket|sum|count)$/, ''));
+    const series = family?.samples.filter((sample) => sample.name === name && hasLabels(sample, labels)) ?? [];
+    return series.reduce((sum, { value }) => sum + value, 0);
+  };
 }
 
 export async function readReadiness({ http }: { readonly http: string }): Promise<{ code: number; text: string }> {

@@ -58,12 +58,14 @@ export function sampleValue(
   labels: Readonly<Record<string, string>> = {},
 ): number | undefined {
   const family = families.get(name) ?? families.get(name.replace(/_(bucket|sum|count)$/, ''));
-  const found = family?.samples.filter(
-    (sample) =>
-      sample.name === name && Object.entries(labels).every(([label, value]) => sample.labels[label] === value),
-  );
+  const found = family?.samples.filter((sample) => sample.name === name && hasLabels(sample, labels));
   if (found !== undefined && found.length > 1) throw new Error(`several series of ${name} have these labels`);
   return found?.[0]?.value;
+}
+
+/** Whether a series has these labels, among others. */
+export function hasLabels({ labels }: Sample, wanted: Readonly<Record<string, string>> = {}): boolean {
+  return Object.entries(wanted).every(([label, value]) => labels[label] === value);
 }
 
 function parseSample(line: string): Sample {
