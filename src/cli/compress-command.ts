@@ -15,7 +15,7 @@ Each candidate runs in its own process. Exit codes:
     --max-drop 0.5 --min-agreement 0.98 --report out --publish int8`;
 
 export function addCompress(program: Command, { version, typed, exit }: CommandContext): void {
-  program
+  const command = program
     .command('compress')
     .description('Compress a model and compare the candidates with it: accuracy, agreement, speed, bytes.')
     .argument('<model>', 'name of the model')
@@ -46,18 +46,9 @@ export function addCompress(program: Command, { version, typed, exit }: CommandC
       '--evaluate <data>',
       'labelled inputs to evaluate on: one folder of images per class, a .npz with labels, or a .jsonl with label',
     )
-    .addOption(
-      new Option('--max-drop <points>', 'gate: maximum loss of accuracy in points, such as 0.5').argParser(parseReal),
-    )
-    .addOption(
-      new Option('--min-agreement <share>', 'gate: minimum share of unchanged answers, such as 0.98').argParser(
-        parseShare,
-      ),
-    )
-    .addOption(
-      new Option('--max-bytes <bytes>', 'gate: maximum size of the model, such as 5000000 or 5MB').argParser(
-        parseBytes,
-      ),
+    .option(
+      '--embedding <output>',
+      'output that is a vector of each row, to compare by cosine and neighbours (default: the vector of a folder of Hugging Face)',
     )
     .option('--report <dir>', 'directory for report.json, report.html and the candidates')
     .option(
@@ -70,6 +61,26 @@ export function addCompress(program: Command, { version, typed, exit }: CommandC
       const { compressModel } = await import('./compress.ts');
       exit(await compressModel(model, flags, { version, command: typed }));
     });
+  for (const gate of gates()) command.addOption(gate);
+}
+
+/** Options that decide which candidates pass. */
+function gates(): Option[] {
+  return [
+    new Option('--max-drop <points>', 'gate: maximum loss of accuracy in points, such as 0.5').argParser(parseReal),
+    new Option('--min-agreement <share>', 'gate: minimum share of unchanged answers, such as 0.98').argParser(
+      parseShare,
+    ),
+    new Option(
+      '--min-cosine <cosine>',
+      'gate: cosine with the base that 99 of 100 vectors have at least, such as 0.99',
+    ).argParser(parseShare),
+    new Option(
+      '--min-neighbours <share>',
+      'gate: minimum share of nearest neighbours that are kept, such as 0.9',
+    ).argParser(parseShare),
+    new Option('--max-bytes <bytes>', 'gate: maximum size of the model, such as 5000000 or 5MB').argParser(parseBytes),
+  ];
 }
 
 function parseReal(text: string): number {

@@ -2,6 +2,7 @@
 
 import { type ClassOutput, findClassOutput } from '../compare/class-output.ts';
 import type { Contender } from '../compare/contender.ts';
+import { Embedding } from '../compare/embedding.ts';
 import { makeUpData } from '../compare/made-up.ts';
 import type { Report } from '../compare/report.ts';
 import { type Dataset, rest, spread } from '../compare/sample.ts';
@@ -19,6 +20,8 @@ export interface DataFlags {
   readonly calibrate?: string;
   readonly rows: number;
   readonly evaluate?: string;
+  /** An output that is a vector of each row. */
+  readonly embedding?: string;
 }
 
 export interface CompressData {
@@ -28,6 +31,8 @@ export interface CompressData {
   readonly kind: Report['data']['kind'];
   /** `undefined` where no output of the model has a score for each class. */
   readonly classes: ClassOutput | undefined;
+  /** `undefined` where no output is a vector of each row. */
+  readonly embedding: Embedding | undefined;
 }
 
 /**
@@ -37,38 +42,63 @@ export interface CompressData {
  * @throws CliError where the data do not fit the model
  */
 export async function openData(
-  { calibrate, evaluate, rows }: DataFlags,
+  { calibrate, evaluate, rows, embedding: vectorName }: DataFlags,
   base: Contender,
   target: Target,
   metadata: readonly { readonly key: string; readonly value: string }[],
 ): Promise<CompressData> {
-  const metadataLabels = labelsOf(metadata);
-  const model = dataModelOf(base, target);
+  const metadataLabels = labelsOf(metadata) ?? target.text?.labels ?? [];
+  const model = await dataModelOf(base, target);
+  const embedding = embeddingOf(base, target, vectorName);
   const given = calibrate === undefined ? undefined : await openDataset(calibrate, model, false);
   const calibration = given === undefined ? undefined : spread(given, rows);
-  const output = findClassOutput(base.signature);
+  const output = embedding === undefined ? findClassOutput(base.signature) : undefined;
   const labelled = evaluate === undefined ? undefined : await openDataset(evaluate, model, true);
   if (labelled !== undefined) {
+    if (embedding !== undefined) {
+      throw new CliError(
+        `--evaluate needs right answers, and vectors ('${embedding.output}') have none: give all rows with --calibrate, and judge on those that --rows leaves out`,
+      );
+    }
     if (output === undefined) {
       throw new CliError(
         `'${evaluate}' is labelled, but no output of model '${target.folder.name}' has a score for each class`,
       );
     }
     const classes = { ...output, names: namesOf(output, metadataLabels, labelled) };
-    return { calibration, judged: labelled, kind: 'labelled', classes };
+    return { calibration, judged: labelled, kind: 'labelled', classes, embedding };
   }
   const classes = output === undefined ? undefined : { ...output, names: namesOf(output, metadataLabels, undefined) };
   if (given === undefined || calibration === undefined) {
-    return { calibration, judged: await makeUpData(base, '--calibrate or --evaluate'), kind: 'made-up', classes };
+    return {
+      calibration,
+      judged: await makeUpData(base, '--calibrate or --evaluate'),
+      kind: 'made-up',
+      classes,
+      embedding,
+    };
   }
   const heldOut = rest(given, rows);
-  if (heldOut.count < MIN_HELD_OUT) return { calibration, judged: calibration, kind: 'calibration', classes };
-  return { calibration, judged: spread(heldOut, MAX_HELD_OUT), kind: 'held-out', classes };
+  if (heldOut.count < MIN_HELD_OUT)
+    return { calibration, judged: calibration, kind: 'calibration', classes, embedding };
+  return { calibration, judged: spread(heldOut, MAX_HELD_OUT), kind: 'held-out', classes, embedding };
 }
 
 /** The labels that an export may leave in the file: names, separated by commas. */
-function labelsOf(properties: readonly { readonly key: string; readonly value: string }[]): string[] {
-  return properties.find(({ key }) => key === 'labels')?.value.split(',') ?? [];
+function labelsOf(properties: readonly { readonly key: string; readonly value: string }[]): string[] | undefined {
+  return properties.find(({ key }) => key === 'labels')?.value.split(',');
+}
+
+/** @throws CliError where the model has no output of that name */
+function embeddingOf({ signature }: Contender, { text }: Target, name: string | undefined): Embedding | undefined {
+  const { inputs, outputs } = signature;
+  if (name !== undefined && !outputs.some((output) => output.name === name)) {
+    throw new CliError(
+      `--embedding ${name}: the model has no such output, but ${outputs.map((each) => each.name).join(', ')}`,
+    );
+  }
+  const vector = name === undefined || name === text?.vector?.name ? text?.vector : { name };
+  return vector && new Embedding(vector, inputs);
 }
 
 /** Class names from the configuration, otherwise from the ONNX file, otherwise from the folders of the data if their number fits. */

@@ -11,6 +11,7 @@ import { ModelConfigError } from '../gateway/repository/config/model-config.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { CliError } from './cli-error.ts';
 import type { DataModel } from './data/data-model.ts';
+import { TextTokens } from './data/text-tokens.ts';
 
 /** Errors of a user's model, data or repository. */
 const EXPECTED = [
@@ -34,7 +35,8 @@ export function expected(error: unknown): unknown {
     : error;
 }
 
-export function dataModelOf({ signature }: Contender, { folder }: Target): DataModel {
+/** @throws CliError where the tokenizer of the model cannot be read */
+export async function dataModelOf({ signature }: Contender, { folder, text }: Target): Promise<DataModel> {
   const describe = ({ name, datatype, shape }: (typeof signature.inputs)[number]) => ({ name, datatype, shape });
   const metadata = {
     name: folder.name,
@@ -44,5 +46,6 @@ export function dataModelOf({ signature }: Contender, { folder }: Target): DataM
     outputs: signature.outputs.map(describe),
     properties: {},
   };
-  return { metadata, signature };
+  const tokens = text && (await TextTokens.open(text.tokenizer.directory, text.tokenizer.options));
+  return { metadata, signature, tokens };
 }

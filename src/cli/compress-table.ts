@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { ModelReport, Report } from '../compare/report.ts';
+import type { EmbeddingQuality, ModelReport, Quality, Report } from '../compare/report.ts';
 import { formatTable } from './table.ts';
 import { toOneLine } from './terminal-text.ts';
 
@@ -7,10 +7,10 @@ import { toOneLine } from './terminal-text.ts';
 export function formatOutcome(report: Report): string {
   const { base, candidates, data, notMade } = report;
   const batches = base.speed.map(({ batch }) => batch);
+  const isEmbedding = base.quality.embedding !== undefined;
   const header = [
     'model',
-    'accuracy',
-    'agreement',
+    ...(isEmbedding ? ['cosine (worst)', 'neighbours'] : ['accuracy', 'agreement']),
     'bytes',
     ...batches.map((batch) => `rows/s at ${batch}`),
     'rows',
@@ -42,8 +42,7 @@ function rowOf(
   const isBase = kind === 'base';
   return [
     name,
-    quality.accuracy === undefined ? '-' : percent(quality.accuracy),
-    isBase ? '' : percent(quality.agreement),
+    ...(quality.embedding === undefined ? answersOf(quality, isBase) : vectorsOf(quality.embedding, isBase)),
     String(bytes),
     ...batches.map((batch) => {
       const found = speed.find((each) => each.batch === batch);
@@ -54,6 +53,15 @@ function rowOf(
     rowIndependence.verdict,
     isBase ? '' : passed ? 'passed' : 'failed',
   ];
+}
+
+function answersOf({ accuracy, agreement }: Quality, isBase: boolean): string[] {
+  return [accuracy === undefined ? '-' : percent(accuracy), isBase ? '' : percent(agreement)];
+}
+
+/** The worst is of a hundred. */
+function vectorsOf({ meanCosine, worstCosine, neighboursKept }: EmbeddingQuality, isBase: boolean): string[] {
+  return isBase ? ['', ''] : [`${meanCosine.toFixed(4)} (${worstCosine.toFixed(4)})`, percent(neighboursKept)];
 }
 
 function percent(share: number): string {

@@ -11,7 +11,7 @@ import { holdTraffic, nextVersion, publish } from '../compare/publish.ts';
 import { publishedOf } from '../compare/published.ts';
 import type { Report } from '../compare/report.ts';
 import { type Dataset, ofOneShape, type Sample, spread } from '../compare/sample.ts';
-import { findTarget, type Target } from '../compare/target.ts';
+import { findTarget, requireVersions, type Target } from '../compare/target.ts';
 import { readOnnxModel } from '../compress/onnx/model-file.ts';
 import { formatTechnique, parseTechnique, type Technique } from '../compress/technique.ts';
 import { REPORT_FILE } from '../gateway/repository/version-report.ts';
@@ -100,6 +100,7 @@ class CompressRun {
     const names = [...techniques.map(formatTechnique), ...this.#given().map(({ name }) => name)];
     checkNames(names, wanted);
     if (directory !== undefined) await checkReportFolder(directory, REPORT_FILE);
+    if (wanted !== undefined) requireVersions(target);
     // Refuse a publication that must fail before minutes of work.
     const hold = wanted === undefined ? undefined : await holdTraffic(target, await nextVersion(target));
     this.#progress('opening the model');
@@ -119,6 +120,7 @@ class CompressRun {
       target,
       contenders: this.#contenders,
       classes: data.classes,
+      embedding: data.embedding,
       data: data.judged,
       dataKind: data.kind,
       calibration:
@@ -137,7 +139,7 @@ class CompressRun {
     else process.stdout.write(formatOutcome(report));
     if (directory !== undefined) {
       this.#progress('writing the report');
-      const pictures = await picturesOf(shownRows(report), data.judged, dataModelOf(base, target));
+      const pictures = await picturesOf(shownRows(report), data.judged, await dataModelOf(base, target));
       await writeReport(directory, report, this.#contenders, pictures);
       this.#context.progress.end();
       this.#print(`report: ${path.join(directory, PAGE_FILE)}`);

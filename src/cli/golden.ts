@@ -4,7 +4,7 @@ import { sourceOf } from '../compare/candidates.ts';
 import { Contender } from '../compare/contender.ts';
 import { recordGolden, writeGolden } from '../compare/golden-record.ts';
 import { ofOneShape, spread } from '../compare/sample.ts';
-import { findTarget } from '../compare/target.ts';
+import { findTarget, requireVersions } from '../compare/target.ts';
 import { GOLDEN_DIRECTORY, MAX_GOLDEN_ROWS } from '../gateway/repository/golden.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { CliError } from './cli-error.ts';
@@ -24,14 +24,15 @@ export interface GoldenFlags {
  * Keeps what a version answers today beside it, so that it serves only where it still does. Returns the exit code.
  * @throws CliError where it cannot be done
  */
-export async function recordGoldenRows(model: string, flags: GoldenFlags, command: string): Promise<number> {
+export async function recordGoldenRows(name: string, flags: GoldenFlags, command: string): Promise<number> {
   using interruption = new Interruption();
   let contender: Contender | undefined;
   const close = async (): Promise<void> => contender?.[Symbol.asyncDispose]();
   interruption.signal.addEventListener('abort', () => void close());
   try {
     if (flags.rows > MAX_GOLDEN_ROWS) throw new CliError(`--rows ${flags.rows}: at most ${MAX_GOLDEN_ROWS} are kept`);
-    const target = await findTarget(flags.modelRepository, model, flags.version);
+    const target = await findTarget(flags.modelRepository, name, flags.version);
+    requireVersions(target);
     const directory = target.versionDirectory;
     if (fs.existsSync(path.join(directory, GOLDEN_DIRECTORY)) && flags.replace !== true) {
       throw new CliError(`${directory} has golden inputs: give --replace to put others in their place`);
@@ -42,7 +43,8 @@ export async function recordGoldenRows(model: string, flags: GoldenFlags, comman
       target,
       environment,
     );
-    const dataset = spread(await openDataset(flags.data, dataModelOf(contender, target), false), flags.rows);
+    const model = await dataModelOf(contender, target);
+    const dataset = spread(await openDataset(flags.data, model, false), flags.rows);
     const read = await Promise.all(Array.from({ length: dataset.count }, (_, index) => dataset.read(index)));
     const samples = ofOneShape(read);
     const files = await recordGolden(contender, samples, { madeBy: command });

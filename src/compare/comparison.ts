@@ -4,6 +4,7 @@ import { DYNAMIC_REMEDY, quantizesDynamically } from '../compress/dynamic-quanti
 import { REPORT_SCHEMA } from '../gateway/repository/version-report.ts';
 import type { ClassOutput } from './class-output.ts';
 import type { Contender } from './contender.ts';
+import type { Embedding } from './embedding.ts';
 import { evaluate } from './evaluation.ts';
 import { type GateLimits, judge } from './gates.ts';
 import { describeMachine, loadAverage } from './machine.ts';
@@ -21,6 +22,8 @@ export interface Comparison {
   /** The base first. */
   readonly contenders: readonly Contender[];
   readonly classes: ClassOutput | undefined;
+  /** `undefined` where no output is a vector of each row. */
+  readonly embedding?: Embedding | undefined;
   readonly data: Dataset;
   readonly dataKind: Report['data']['kind'];
   readonly calibration: Report['calibration'];
@@ -41,6 +44,7 @@ export async function compare(comparison: Comparison, signal: AbortSignal, progr
   const loadBefore = loadAverage();
   const qualities = await evaluate(contenders, data, {
     classes,
+    embedding: comparison.embedding,
     signal,
     progress: (done) => progress('comparing answers', done, data.count),
   });
@@ -95,7 +99,7 @@ export async function compare(comparison: Comparison, signal: AbortSignal, progr
     model: {
       name: target.folder.name,
       version: target.version,
-      output: classes?.name ?? contenders[0]?.signature.outputs[0]?.name ?? '',
+      output: comparison.embedding?.output ?? classes?.name ?? contenders[0]?.signature.outputs[0]?.name ?? '',
       classes: [...(classes?.names ?? [])],
     },
     ...(comparison.calibration !== undefined && { calibration: comparison.calibration }),

@@ -5,6 +5,7 @@ import type { OutputTensor } from '../gateway/batch/queued-request.ts';
 import { Comparison } from '../gateway/rollout/agreement.ts';
 import { type ClassOutput, largestOf, numbersOf } from './class-output.ts';
 import type { Contender } from './contender.ts';
+import { type Embedding, EmbeddingTally } from './embedding.ts';
 import type { Flip, Quality } from './report.ts';
 import { batchesOf, DataError, type Dataset, type Sample } from './sample.ts';
 
@@ -16,6 +17,8 @@ const CLOSE = 0.05;
 
 export interface EvaluationOptions {
   readonly classes: ClassOutput | undefined;
+  /** `undefined` where no output is a vector of each row. */
+  readonly embedding?: Embedding | undefined;
   readonly signal: AbortSignal;
   /** Called with the number of finished rows. */
   readonly progress: (done: number) => void;
@@ -29,9 +32,9 @@ export interface EvaluationOptions {
 export async function evaluate(
   contenders: readonly Contender[],
   dataset: Dataset,
-  { classes, signal, progress }: EvaluationOptions,
+  { classes, embedding, signal, progress }: EvaluationOptions,
 ): Promise<Quality[]> {
-  const tallies = contenders.map(() => new Tally(classes));
+  const tallies = contenders.map(() => new Tally(classes, embedding));
   const rows = Math.min(BATCH_ROWS, ...contenders.map(({ maxRows }) => maxRows));
   let done = 0;
   for await (const { from, samples } of batchesOf(dataset, rows)) {
@@ -80,6 +83,8 @@ interface Seen {
 
 class Tally {
   readonly #classes: ClassOutput | undefined;
+  readonly #embedding: Embedding | undefined;
+  readonly #vectors = new EmbeddingTally();
   readonly #flips: Flip[] = [];
   readonly #rightOf: number[];
   readonly #seenOf: number[];
@@ -93,8 +98,9 @@ class Tally {
   #sumAbs = 0;
   #elements = 0;
 
-  constructor(classes: ClassOutput | undefined) {
+  constructor(classes: ClassOutput | undefined, embedding: Embedding | undefined) {
     this.#classes = classes;
+    this.#embedding = embedding;
     this.#rightOf = Array.from({ length: classes?.size ?? 0 }, () => 0);
     this.#seenOf = Array.from({ length: classes?.size ?? 0 }, () => 0);
   }
@@ -106,6 +112,11 @@ class Tally {
 
   see(seen: Seen): void {
     this.#rows++;
+    const { tensors } = seen.sample;
+    const embedding = this.#embedding;
+    if (embedding !== undefined) {
+      this.#vectors.see(embedding.vectorOf(seen.base, tensors), embedding.vectorOf(seen.answer, tensors));
+    }
     const comparison = new Comparison(seen.base, seen.answer);
     while (!comparison.advance());
     const { result, absolute, rowsAgreeing, rowsDisagreeing } = comparison.agreement;
@@ -139,12 +150,14 @@ class Tally {
   get quality(): Quality {
     const seen = this.#seenOf.reduce((sum, each) => sum + each, 0);
     const right = this.#rightOf.reduce((sum, each) => sum + each, 0);
+    const vectors = this.#embedding && this.#vectors.quality(this.#embedding.output);
     const perClass = this.#seenOf.map((of, index) => (of === 0 ? null : (this.#rightOf[index] ?? 0) / of));
     return {
       rows: this.#rows,
       failed: this.#failed,
       ...(this.#failure !== undefined && { failure: this.#failure }),
       ...(seen > 0 && { accuracy: right / seen, perClass }),
+      ...(vectors !== undefined && { embedding: vectors }),
       agreement: this.#compared === 0 ? 0 : this.#agreeing / this.#compared,
       flips: { count: this.#flipped, shown: spreadOver(this.#flips, MAX_FLIPS) },
       maxAbs: finite(this.#maxAbs),

@@ -7,6 +7,10 @@ export interface GateLimits {
   readonly maxDrop?: number | undefined;
   /** Least share of rows that are answered as the base does, from 0 to 1. */
   readonly minAgreement?: number | undefined;
+  /** Least cosine with the base that 99 of 100 vectors have. */
+  readonly minCosine?: number | undefined;
+  /** Least share of nearest neighbours that are kept, from 0 to 1. */
+  readonly minNeighbours?: number | undefined;
   readonly maxBytes?: number | undefined;
 }
 
@@ -26,12 +30,26 @@ export function judge(candidate: Judged, base: Judged, limits: GateLimits): Gate
     },
     judgeRows(rowIndependence, base.rowIndependence),
   ];
-  const { maxDrop, minAgreement, maxBytes } = limits;
+  const { maxDrop, minAgreement, minCosine, minNeighbours, maxBytes } = limits;
   if (maxDrop !== undefined) gates.push(judgeDrop(quality.accuracy, base.quality.accuracy, maxDrop));
   if (minAgreement !== undefined) {
     const wanted = `at least ${percent(minAgreement)} of the answers of the base were wanted`;
     const passed = quality.rows > 0 && quality.agreement >= minAgreement;
     gates.push({ gate: 'min-agreement', passed, reason: `${percent(quality.agreement)} agree; ${wanted}` });
+  }
+  const { embedding } = quality;
+  if (minCosine !== undefined) {
+    const passed = embedding !== undefined && embedding.worstCosine >= minCosine;
+    const found = embedding && `99 of 100 vectors have a cosine of at least ${embedding.worstCosine.toFixed(4)}`;
+    const reason = found && `${found} with the base; at least ${minCosine} was wanted`;
+    gates.push({ gate: 'min-cosine', passed, reason: reason ?? NO_VECTORS });
+  }
+  if (minNeighbours !== undefined) {
+    const passed = embedding !== undefined && embedding.neighboursKept >= minNeighbours;
+    const found =
+      embedding && `${percent(embedding.neighboursKept)} of the ${embedding.neighbours} nearest rows are kept`;
+    const reason = found && `${found}; at least ${percent(minNeighbours)} were wanted`;
+    gates.push({ gate: 'min-neighbours', passed, reason: reason ?? NO_VECTORS });
   }
   if (maxBytes !== undefined) {
     const reason = `it has ${bytes} bytes; at most ${maxBytes} were wanted`;
@@ -39,6 +57,8 @@ export function judge(candidate: Judged, base: Judged, limits: GateLimits): Gate
   }
   return gates;
 }
+
+const NO_VECTORS = 'no vectors were compared: name the output that is a vector with --embedding';
 
 function judgeRows(own: Judged['rowIndependence'], base: Judged['rowIndependence']): Gate {
   const gate = 'rows';

@@ -27,6 +27,14 @@ const FLIP = z.strictObject({
   candidate: ANSWER,
 });
 
+const EMBEDDING = z.strictObject({
+  output: z.string().describe('The output that is a vector of each row, or becomes one by pooling.'),
+  meanCosine: z.number().min(-1).max(1).describe('Mean cosine of the vectors of candidate and base.'),
+  worstCosine: z.number().min(-1).max(1).describe('Cosine that 99 of 100 rows have at least.'),
+  neighbours: count.describe('Nearest rows of a row that count as its neighbours.'),
+  neighboursKept: share.describe('Share of the neighbours in the base that are neighbours in the candidate.'),
+});
+
 const QUALITY = z.strictObject({
   rows: count.describe('Rows that base and candidate both answered.'),
   failed: count.describe('Rows that the candidate could not answer.'),
@@ -36,6 +44,7 @@ const QUALITY = z.strictObject({
   agreement: share.describe(
     'Share of rows whose largest element has the same place as in the base. Of outputs that have no classes: of rows whose elements differ by at most 5 % of the largest magnitude of the base.',
   ),
+  embedding: EMBEDDING.optional().describe('Only of models whose output is a vector of each row.'),
   flips: z
     .strictObject({ count, shown: z.array(FLIP) })
     .describe('Rows that are answered differently; some from all over them.'),
@@ -68,7 +77,7 @@ const LATENCY = z.strictObject({
 });
 
 const GATE = z.strictObject({
-  gate: z.enum(['runs', 'rows', 'max-drop', 'min-agreement', 'max-bytes']),
+  gate: z.enum(['runs', 'rows', 'max-drop', 'min-agreement', 'min-cosine', 'min-neighbours', 'max-bytes']),
   passed: z.boolean(),
   reason: z.string().describe('The expected and the actual value.'),
 });
@@ -136,6 +145,7 @@ export const REPORT = z.strictObject({
 export type Report = Readonly<z.output<typeof REPORT>>;
 export type ModelReport = Report['base'];
 export type Quality = z.output<typeof QUALITY>;
+export type EmbeddingQuality = z.output<typeof EMBEDDING>;
 export type Flip = z.output<typeof FLIP>;
 export type RowIndependence = z.output<typeof ROWS>;
 export type Speed = z.output<typeof SPEED>;

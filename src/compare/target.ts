@@ -6,9 +6,11 @@ import { planModel } from '../gateway/models/model-plan.ts';
 import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
 import { stepOf } from '../gateway/repository/config/step-schema.ts';
 import { listNames, type ModelFolder, readModel, versionFolder } from '../gateway/repository/model-repository.ts';
+import { nameOfPart, partOf } from '../gateway/repository/text-folder.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { suggestion } from '../suggestion.ts';
 import { ANY_OUTPUT_BYTES } from '../worker/protocol.ts';
+import { readTextParts, type TextParts, tokenizerBeside } from './text-parts.ts';
 
 export interface Target {
   readonly folder: ModelFolder;
@@ -16,6 +18,8 @@ export interface Target {
   readonly version: string;
   readonly versionDirectory: string;
   readonly modelPath: string;
+  /** Only of a model that has a tokenizer. */
+  readonly text?: TextParts;
 }
 
 /** The model, or its version, is not there, or cannot be compared. */
@@ -32,16 +36,13 @@ export async function findTarget(repository: string, name: string, version: stri
       `there is no model '${name}' in ${repository}${known.length === 0 ? ', which is empty' : suggestion(name, known)}`,
     );
   }
-  const folder = await readModel(repository, name);
+  // A folder of Hugging Face is an ensemble of its parts.
+  const inner = nameOfPart(name, MODEL_PART);
+  const folder = await readModel(repository, known.includes(inner) ? inner : name);
   const plans = await planModel(folder, DEFAULTS);
   const [first] = plans;
   if (first === undefined || first.config.ensemble_scheduling !== undefined) {
     throw new TargetError(`model '${name}' is an ensemble, which has no file of its own: name the model of a step`);
-  }
-  if (folder.madeConfig !== undefined) {
-    throw new TargetError(
-      `the files of model '${name}' lie in ${folder.directory} itself, where no version can be added: move its ONNX file to a model with versions, as <model>/1/model.onnx`,
-    );
   }
   const { config } = first;
   if (stepOf(config) !== undefined) throw new TargetError(`model '${name}' is a step, which has no ONNX file`);
@@ -52,7 +53,35 @@ export async function findTarget(repository: string, name: string, version: stri
   }
   const versionDirectory = versionFolder(folder, chosen);
   const modelPath = path.join(versionDirectory, config.default_model_filename);
-  return { folder, config, version: chosen, versionDirectory, modelPath };
+  const text = await textPartsOf(repository, folder, path.dirname(modelPath), known);
+  return { folder, config, version: chosen, versionDirectory, modelPath, ...(text !== undefined && { text }) };
+}
+
+const MODEL_PART = 'model';
+
+/** @throws TargetError where versions cannot be added, or golden inputs kept */
+export function requireVersions({ folder }: Target): void {
+  if (folder.madeConfig === undefined) return;
+  throw new TargetError(
+    `the files of model '${folder.name}' lie in ${folder.directory} itself, where no version can be added: move its ONNX file to a model with versions, as <model>/1/model.onnx`,
+  );
+}
+
+function textPartsOf(
+  repository: string,
+  { name, madeConfig, directory }: ModelFolder,
+  besideModel: string,
+  known: readonly string[],
+): Promise<TextParts | undefined> | TextParts | undefined {
+  if (madeConfig === undefined) return tokenizerBeside(besideModel, directory);
+  const { folder } = partOf(name);
+  return readTextParts(folder, directory, async (part) => {
+    const whole = nameOfPart(folder, part);
+    const source = known.includes(whole) ? await readModel(repository, whole) : undefined;
+    // A folder without a chain from text has parts all the same.
+    if (source?.problem !== undefined || source === undefined) return undefined;
+    return (await planModel(source, DEFAULTS))[0]?.config;
+  });
 }
 
 /** The version with the largest share, or the highest. */

@@ -14,8 +14,9 @@ function judged({
   agreement?: number;
   bytes?: number;
   verdict?: ModelReport['rowIndependence']['verdict'];
+  embedding?: ModelReport['quality']['embedding'];
 } = {}): Judged {
-  const { failed = 0, agreement = 1, bytes = 100 } = fields;
+  const { failed = 0, agreement = 1, bytes = 100, embedding } = fields;
   return {
     quality: {
       rows: 100 - failed,
@@ -23,6 +24,7 @@ function judged({
       ...(failed > 0 && { failure: 'no kernel' }),
       ...(accuracy !== undefined && { accuracy }),
       agreement,
+      ...(embedding !== undefined && { embedding }),
       flips: { count: 0, shown: [] },
       maxAbs: 0,
       meanAbs: 0,
@@ -73,4 +75,16 @@ test('agreement and bytes are held to their limits', () => {
     'max-bytes: it has 100 bytes; at most 99 were wanted',
   ]);
   expect(failures(judged({ agreement: 0.98, bytes: 99 }), judged(), limits)).toEqual([]);
+});
+
+test('vectors have to be near the vectors of the base, and to keep their neighbours', () => {
+  const embedding = { output: 'v', meanCosine: 0.99, worstCosine: 0.97, neighbours: 10, neighboursKept: 0.92 };
+  const limits = { minCosine: 0.97, minNeighbours: 0.92 };
+  expect(failures(judged({ embedding }), judged(), limits)).toEqual([]);
+  expect(failures(judged({ embedding }), judged(), { minCosine: 0.98, minNeighbours: 0.95 })).toEqual([
+    'min-cosine: 99 of 100 vectors have a cosine of at least 0.9700 with the base; at least 0.98 was wanted',
+    'min-neighbours: 92 % of the 10 nearest rows are kept; at least 95 % were wanted',
+  ]);
+  const none = 'no vectors were compared: name the output that is a vector with --embedding';
+  expect(failures(judged(), judged(), limits)).toEqual([`min-cosine: ${none}`, `min-neighbours: ${none}`]);
 });

@@ -10,9 +10,10 @@ import { formatExactJson, parseExactJson } from '../../wire/exact-json.ts';
 import { CliError } from '../cli-error.ts';
 import { parseJsonRequest } from '../rest-request.ts';
 import type { DataModel } from './data-model.ts';
+import { type TextRows, textsIn } from './text-tokens.ts';
 
 /**
- * Requests as REST has them, or `{"input": [[1, 2]]}`, one a line; each of their rows is a sample. `"label"` beside the inputs is
+ * Requests as REST has them, `{"input": [[1, 2]]}`, or `{"text": "…"}`, one a line; each of their rows is a sample. `"label"` beside the inputs is
  * the right class of all rows of the line: its number or its name.
  * @throws CliError that names the line
  */
@@ -43,8 +44,10 @@ export async function jsonLineData(file: string, model: DataModel): Promise<Data
   };
 }
 
-async function readLine(text: string, where: string, { metadata, signature }: DataModel): Promise<Sample[]> {
+async function readLine(text: string, where: string, { metadata, signature, tokens }: DataModel): Promise<Sample[]> {
   const { body, label } = takeLabel(text, where);
+  const texts = signature.inputs.some(({ name }) => name === 'text') ? undefined : textsIn(body);
+  if (texts !== undefined) return textSamples(texts, where, { signature, tokens, label });
   const { inputs } = await parseJsonRequest(body, where, async () => metadata);
   const tensors = signature.inputs.map((spec) => {
     const tensor = Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined;
@@ -96,6 +99,30 @@ function sliceOf(tensors: readonly Whole[], rows: number, row: number, isWhole: 
     inputs,
     shapes: tensors.map(({ shape, isDefault }) => (isWhole || isDefault ? shape : [1, ...shape.slice(1)])),
   };
+}
+
+interface TextContext extends Pick<DataModel, 'signature' | 'tokens'> {
+  readonly label: string | number | undefined;
+}
+
+/** @throws CliError where the model has no tokenizer, or the texts do not suit it */
+function textSamples(texts: TextRows, where: string, { signature, tokens, label }: TextContext): Sample[] {
+  if (tokens === undefined) {
+    throw new CliError(`${where}: texts for a model without a tokenizer: put its tokenizer.json beside the ONNX file`);
+  }
+  const rows = tokens.rowsOf(texts, where, signature.inputs);
+  return rows.map((row, index) => ({
+    name: rows.length === 1 ? where : `${where} row ${index}`,
+    tensors: {
+      rows: 1,
+      bytes: row.reduce((sum, { data }) => sum + data.byteLength, 0),
+      size: UNIT_ROW,
+      bucket: '',
+      inputs: row.map(({ data }) => data),
+      shapes: row.map(({ shape }) => shape),
+    },
+    ...(label !== undefined && { label }),
+  }));
 }
 
 function takeLabel(text: string, where: string): { body: string; label: string | number | undefined } {

@@ -98,8 +98,14 @@ function answer(report: Report): Markup {
       : (best.quality.accuracy - base.quality.accuracy) * 100;
   return markup`<div class="answer"><p><strong>${best.name}</strong> is the fastest of ${passed.length} that passed${passed.length < candidates.length && markup` (${candidates.length - passed.length} did not)`}:
   ${times(speedAt(best, batch))} the speed of the base in batches of ${batch}, ${sizeBeside(best, base)},
-  ${percent(best.quality.agreement)} of the answers the same${drop !== undefined && markup`, and ${percent(best.quality.accuracy ?? 0)} right (${signed(drop)} points)`}.</p>
+  ${likeness(best.quality)}${drop !== undefined && markup`, and ${percent(best.quality.accuracy ?? 0)} right (${signed(drop)} points)`}.</p>
   ${report.published !== undefined && markup`<p>${report.published.candidate} is published as version ${report.published.version}.</p>`}</div>`;
+}
+
+/** How near answers are to the base, in a clause. */
+function likeness({ agreement, embedding }: ModelReport['quality']): string {
+  if (embedding === undefined) return `${percent(agreement)} of the answers the same`;
+  return `a mean cosine of ${embedding.meanCosine.toFixed(4)}, and ${percent(embedding.neighboursKept)} of the nearest neighbours kept`;
 }
 
 function sizeBeside(own: ModelReport, base: ModelReport): string {
@@ -130,7 +136,7 @@ function table(report: Report): Markup {
     const points = ((model.quality.accuracy ?? 0) - (base.quality.accuracy ?? 0)) * 100;
     return markup`<tr><td><strong>${model.name}</strong>${isBase && markup`<small>base</small>`}</td>
 ${labelled && markup`<td>${percent(model.quality.accuracy ?? 0)}${!isBase && markup`<small>${signed(points)} points</small>`}</td>`}
-<td>${isBase ? '' : percent(model.quality.agreement)}${!isBase && markup`<small>${count(model.quality.flips.count)} differ</small>`}</td>
+<td>${!isBase && sameAsBase(model.quality)}</td>
 <td>${megabytes(model.bytes)}${!isBase && markup`<small>${sizeBeside(model, base)}</small>`}</td>
 ${[first, batch].map((size) => {
   const found = model.speed.find((each) => each.batch === size);
@@ -141,6 +147,13 @@ ${[first, batch].map((size) => {
 <td>${megabytes(model.memoryBytes)}</td><td>${milliseconds(model.loadMs)}</td>
 <td>${!isBase && markup`<span class="chip ${model.passed ? 'passed' : 'failed'}">${model.passed ? 'passed' : 'failed'}</span>`}</td></tr>`;
   })}</tbody></table></div>`;
+}
+
+function sameAsBase({ agreement, embedding, flips }: ModelReport['quality']): Markup {
+  if (embedding === undefined) return markup`${percent(agreement)}<small>${count(flips.count)} differ</small>`;
+  const { meanCosine, worstCosine, neighbours, neighboursKept } = embedding;
+  return markup`cosine ${meanCosine.toFixed(4)}<small>${worstCosine.toFixed(4)} in the worst of a hundred</small>
+<small>${percent(neighboursKept)} of the ${neighbours} nearest rows kept</small>`;
 }
 
 function notMade({ notMade: missing }: Report): Markup {
@@ -167,6 +180,9 @@ function flips(report: Report, pictures: Pictures): Markup {
   const { candidates, data } = report;
   const rows = shownRows(report);
   if (rows.length === 0) {
+    const isVector = candidates.some(({ quality }) => quality.embedding !== undefined);
+    if (isVector)
+      return markup`<h2>Where answers differ</h2><p>Vectors have no classes: the table says how near they are.</p>`;
     const differ = candidates.some(({ quality }) => quality.flips.count > 0);
     return markup`<h2>Where answers differ</h2><p>${differ ? 'Answers differ by more than 5 %, but the model has no classes that could be shown.' : `Nowhere: on all ${count(data.rows)} rows every candidate names the same class as the base.`}</p>`;
   }

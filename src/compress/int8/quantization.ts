@@ -32,15 +32,19 @@ export interface QuantizedWeight {
   readonly scales: Float32Array;
 }
 
-/**
- * @param least the scale of each channel is at least this.
- * @returns as many scales as `shape` has sizes along `axis`.
- */
+export interface ChannelOptions {
+  /** The scale of each channel is at least this. */
+  readonly least?: (channel: number) => number;
+  /** Largest integer: 127 only where no kernel multiplies it. */
+  readonly most?: number;
+}
+
+/** @returns as many scales as `shape` has sizes along `axis`. */
 export function quantizeChannels(
   values: Float32Array,
   shape: readonly number[],
   axis: number,
-  least: (channel: number) => number = () => LEAST_SCALE,
+  { least = () => LEAST_SCALE, most = MOST_WEIGHT }: ChannelOptions = {},
 ): QuantizedWeight {
   const channels = shape[axis] ?? 0;
   const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
@@ -49,13 +53,11 @@ export function quantizeChannels(
     const channel = Math.floor(index / inner) % channels;
     peaks[channel] = Math.max(peaks[channel] ?? 0, Math.abs(values[index] ?? 0));
   }
-  const scales = Float32Array.from(peaks, (peak, channel) =>
-    Math.max(peak === 0 ? 1 : peak / MOST_WEIGHT, least(channel)),
-  );
+  const scales = Float32Array.from(peaks, (peak, channel) => Math.max(peak === 0 ? 1 : peak / most, least(channel)));
   const integers = new Int8Array(values.length);
   for (let index = 0; index < values.length; index++) {
     const scale = scales[Math.floor(index / inner) % channels] ?? 1;
-    integers[index] = Math.max(-MOST_WEIGHT, Math.min(MOST_WEIGHT, Math.round((values[index] ?? 0) / scale)));
+    integers[index] = Math.max(-most, Math.min(most, Math.round((values[index] ?? 0) / scale)));
   }
   return { integers, scales };
 }

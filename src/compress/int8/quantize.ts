@@ -14,9 +14,11 @@ import { integer } from '../onnx/attribute.ts';
 import { Graph, nameOf } from '../onnx/graph.ts';
 import type { OnnxModel } from '../onnx/model-file.ts';
 import { upgradeOperatorSet } from '../onnx/operator-set.ts';
+import { quantizeTables } from './embedding-table.ts';
 import { type IntegerPlan, planIntegers } from './integer-plan.ts';
 import { dataInputs } from './operators.ts';
 import { type Quantization, quantizeChannels } from './quantization.ts';
+import { restoreFloats } from './stored-integers.ts';
 import type { WeightedNode } from './weighted-node.ts';
 
 /** A bias of this many steps of its scale is as exact as float32, and leaves room for the sums that it is added to. */
@@ -33,6 +35,7 @@ export function quantize(model: OnnxModel, ranges: Ranges, keep: ReadonlySet<str
     throw new CompressError('model', `int8: the model has its integers already, but ${DYNAMIC_REMEDY}`);
   }
   upgradeOperatorSet(graph);
+  restoreFloats(graph);
   const folded = fold(graph, (tensor) => ranges.get(tensor)?.rank);
   const absent = [...keep].find((name) => !graph.nodes.some((node) => nameOf(node) === name));
   if (absent !== undefined) throw new CompressError('model', `int8: there is no node '${absent}' to keep in float`);
@@ -44,9 +47,12 @@ export function quantize(model: OnnxModel, ranges: Ranges, keep: ReadonlySet<str
     const text = reasons.length === 0 ? 'it has no Conv, Gemm or MatMul' : reasons.join('; ');
     throw new CompressError('model', `int8: nothing in the model can compute in integers: ${text}`);
   }
-  const notes = describe(graph, plan, ranges);
+  const described = describe(graph, plan, ranges);
   new Rewriter(graph, plan).rewrite();
-  return { model: graph.toModel('int8'), notes: [...folded, ...notes] };
+  const tables = new Map(quantizeTables(graph, keep).map((note) => [note.node, note]));
+  const notes = described.map((note) => tables.get(note.node) ?? note);
+  const others = [...tables.values()].filter((note) => !notes.includes(note));
+  return { model: graph.toModel('int8'), notes: [...folded, ...notes, ...others] };
 }
 
 class Rewriter {
@@ -104,7 +110,7 @@ class Rewriter {
     const inputScale = this.#plan.given.get(input)?.scale ?? this.#plan.pairs.get(input)?.scale ?? 1;
     // A channel of tiny weights beside a large bias: its own scale would let the bias overflow.
     const least = (channel: number): number => Math.abs(bias?.[channel] ?? 0) / (inputScale * MAX_BIAS_STEPS);
-    const { integers, scales } = quantizeChannels(values, shape, axis, least);
+    const { integers, scales } = quantizeChannels(values, shape, axis, { least });
     const dequantized = this.#dequantize(weight, integers, shape, scales, axis);
     const inputs = [input, dequantized];
     if (bias !== undefined) {

@@ -58,7 +58,9 @@ describe('quantized weights', () => {
   });
 
   test('have a scale even for a channel of zeros, never below the least scale', () => {
-    const { integers, scales } = quantizeChannels(Float32Array.of(0, 0, 127, 1), [2, 2], 0, (channel) => channel * 2);
+    const { integers, scales } = quantizeChannels(Float32Array.of(0, 0, 127, 1), [2, 2], 0, {
+      least: (channel) => channel * 2,
+    });
     expect([...scales]).toEqual([1, 2]);
     expect([...integers]).toEqual([0, 0, 64, 1]);
   });

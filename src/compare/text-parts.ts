@@ -1,0 +1,57 @@
+/** Parts of a text model that a comparison needs besides the ONNX file: its tokenizer, and what follows the model. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
+import { stepOf } from '../gateway/repository/config/step-schema.ts';
+import { nameOfPart } from '../gateway/repository/text-folder.ts';
+import type { PoolingOptions, TokenizerOptions } from '../worker/step-spec.ts';
+
+export interface TextParts {
+  readonly tokenizer: { readonly directory: string; readonly options: TokenizerOptions };
+  /** The output that is a vector of each text, or becomes one by pooling; absent where it is not known. */
+  readonly vector?: VectorOutput;
+  /** Names of the classes of a classifier. */
+  readonly labels?: readonly string[];
+}
+
+export interface VectorOutput {
+  readonly name: string;
+  /** From the vectors of tokens to the vector of a text. */
+  readonly pooling?: PoolingOptions;
+}
+
+/**
+ * The parts of a folder as Hugging Face's libraries export it.
+ * @param configOf a part's configuration, where the folder has it
+ */
+export async function readTextParts(
+  folder: string,
+  directory: string,
+  configOf: (part: string) => Promise<ModelConfig | undefined>,
+): Promise<TextParts | undefined> {
+  const options = stepOf((await configOf('tokenizer')) ?? NO_STEP);
+  if (options?.kind !== 'tokenizer') return undefined;
+  const tokenizer = { directory, options };
+  const chain = await configOf('');
+  const steps = chain?.ensemble_scheduling?.step ?? [];
+  for (const part of ['pooling', 'labels'] as const) {
+    const step = steps.find(({ model_name }) => model_name === nameOfPart(folder, part));
+    const of = step && stepOf((await configOf(part)) ?? NO_STEP);
+    if (of?.kind === 'labels') return { tokenizer, labels: of.labels };
+    const name = step?.input_map.get('last_hidden_state');
+    if (of?.kind === 'pooling' && name !== undefined) return { tokenizer, vector: { name, pooling: of } };
+  }
+  const [only] = chain?.output ?? [];
+  return only === undefined ? { tokenizer } : { tokenizer, vector: { name: only.name } };
+}
+
+/** Of a model with versions: a tokenizer beside its ONNX file, or in its folder. */
+export function tokenizerBeside(...directories: readonly string[]): TextParts | undefined {
+  const directory = directories.find((each) => fs.existsSync(path.join(each, 'tokenizer.json')));
+  const options = stepOf({ platform: 'tensorgate_tokenizer', tensorgate: {} });
+  if (directory === undefined || options?.kind !== 'tokenizer') return undefined;
+  return { tokenizer: { directory, options } };
+}
+
+const NO_STEP = { tensorgate: {} };
