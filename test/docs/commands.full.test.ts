@@ -110,7 +110,7 @@ const RULES: readonly Rule[] = [
   { commands: /^ONNXRUNTIME_NODE_INSTALL=/, needs: 'NuGet' },
   { commands: /^(python3|\.venv\/bin\/|python train\.py)/, needs: 'PyTorch and the CIFAR-10 images' },
   { commands: /^npx node (quantize|evaluate)\.ts/, needs: 'the CIFAR-10 images' },
-  { commands: /^node examples\/ocr\/demo\.ts/, needs: 'models from the network' },
+  { commands: /^node examples\/(ocr\/demo|search\/compress)\.ts/, needs: 'models from the network' },
 ];
 
 const COMMANDS = printedCommands();
