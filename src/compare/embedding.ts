@@ -15,7 +15,7 @@ import type { VectorOutput } from './text-parts.ts';
 
 /** Most neighbours of a row that count, as many as a page of results has. */
 const MAX_NEIGHBOURS = 10;
-/** Of fewer rows, only the nearest fifth counts as neighbours: all of few rows would always be kept. */
+/** With few rows, only the nearest fifth counts as neighbours: otherwise all other rows would be neighbours, and always kept. */
 const NEAR_SHARE = 0.2;
 /** Rows among which neighbours are looked for; the work grows with their square. */
 const MAX_ROWS = 1_000;

@@ -46,7 +46,7 @@ export async function readTextParts(
   return only === undefined ? { tokenizer } : { tokenizer, vector: { name: only.name } };
 }
 
-/** Of a model with versions: a tokenizer beside its ONNX file, or in its folder. */
+/** A model with versions has its tokenizer beside the ONNX file, or in its folder. */
 export function tokenizerBeside(...directories: readonly string[]): TextParts | undefined {
   const directory = directories.find((each) => fs.existsSync(path.join(each, 'tokenizer.json')));
   const options = stepOf({ platform: 'tensorgate_tokenizer', tensorgate: {} });

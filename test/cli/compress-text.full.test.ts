@@ -9,7 +9,7 @@ import { type Files, sentenceEncoder, textClassifier, WORDS, writeFiles } from '
 import { runCommandLine } from './command-line.ts';
 
 // Programs with runners, on a machine that may be busy with other tests.
-vi.setConfig({ testTimeout: 180_000 });
+vi.setConfig({ testTimeout: 400_000 });
 
 /** Texts of 1 to 7 words, all unlike. */
 function textsFile(label?: (words: number) => string): string {
@@ -45,7 +45,7 @@ test('an encoder is judged by cosine and neighbours of its pooled vectors, by th
   const { code, stdout, stderr, report } = await compress(
     'm',
     sentenceEncoder(),
-    ...['--calibrate', textsFile(), '--rows', '12', '--to', 'int8,fp16-weights', ...gates],
+    ...['--calibrate', textsFile(), '--rows', '12', '--to', 'int8', ...gates],
   );
   expect({ code, stderr: stderr.split('\n').at(-2) }).toEqual({
     code: 0,
@@ -53,12 +53,11 @@ test('an encoder is judged by cosine and neighbours of its pooled vectors, by th
   });
   expect(stdout).toMatch(/^model +cosine \(worst\) +neighbours +bytes/m);
   expect(report?.data).toMatchObject({ kind: 'held-out', rows: 36 });
-  const [int8, half] = report?.candidates ?? [];
+  const [int8] = report?.candidates ?? [];
   expect(int8).toMatchObject({ name: 'int8', passed: true, rowIndependence: { verdict: 'independent' } });
   expect(int8?.quality.embedding).toMatchObject({ output: 'last_hidden_state', neighbours: 7 });
   expect(int8?.quality.embedding?.worstCosine).toBeLessThan(0.999_99);
-  expect(half?.quality.embedding?.worstCosine).toBeGreaterThan(0.999);
-  expect(half?.gates.map(({ gate }) => gate)).toEqual(['runs', 'rows', 'min-cosine', 'min-neighbours']);
+  expect(int8?.gates.map(({ gate }) => gate)).toEqual(['runs', 'rows', 'min-cosine', 'min-neighbours']);
 });
 
 test('a classifier is judged by the classes that it keeps, and by labelled texts', async () => {

@@ -80,7 +80,7 @@ describe('vectors of a candidate', () => {
     expect(qualityOf(at(...many), at(...turned(3, 9)))?.worstCosine).toBeCloseTo(0);
   });
 
-  test('of another length cannot be compared', () => {
+  test('cannot be compared with vectors of another length', () => {
     expect(() => new EmbeddingTally().see(Float64Array.of(1, 0), Float64Array.of(1))).toThrow(
       'vectors have 1 elements, expected 2',
     );

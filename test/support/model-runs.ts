@@ -29,6 +29,7 @@ function tensorOf({ datatype, shape, data }: TensorValue): Tensor {
   const bytes = Uint8Array.from(data);
   if (datatype === 'UINT8') return new Tensor('uint8', bytes, shape);
   if (datatype === 'FP32') return new Tensor('float32', new Float32Array(bytes.buffer), shape);
+  if (datatype === 'INT64') return new Tensor('int64', new BigInt64Array(bytes.buffer), shape);
   throw new Error(`no test needs ${datatype}`);
 }
 

@@ -204,6 +204,7 @@ export function defectsOf(model: OnnxModel): string[] {
 const BYTES: Readonly<Record<number, number>> = {
   [DataType.FLOAT]: 4,
   [DataType.FLOAT16]: 2,
+  [DataType.BOOL]: 1,
   [DataType.INT8]: 1,
   [DataType.UINT8]: 1,
   [DataType.INT32]: 4,
