@@ -6,7 +6,7 @@ import { planModel } from '../gateway/models/model-plan.ts';
 import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
 import { stepOf } from '../gateway/repository/config/step-schema.ts';
 import { listNames, type ModelFolder, readModel, versionFolder } from '../gateway/repository/model-repository.ts';
-import { nameOfPart, partOf } from '../gateway/repository/text-folder.ts';
+import { nameOfPart, partOf } from '../gateway/repository/part-name.ts';
 import { MAILBOX_DIRECTORY } from '../mailbox-directory.ts';
 import { suggestion } from '../suggestion.ts';
 import { ANY_OUTPUT_BYTES } from '../worker/protocol.ts';

@@ -2,10 +2,10 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import type { ModelConfig } from '../gateway/repository/config/model-config.ts';
+import { MODEL_CONFIG, type ModelConfig } from '../gateway/repository/config/model-config.ts';
 import { stepOf } from '../gateway/repository/config/step-schema.ts';
-import { nameOfPart } from '../gateway/repository/text-folder.ts';
-import type { PoolingOptions, TokenizerOptions } from '../worker/step-spec.ts';
+import { nameOfPart } from '../gateway/repository/part-name.ts';
+import type { PoolingOptions, StepOptions, TokenizerOptions } from '../worker/step-spec.ts';
 
 export interface TextParts {
   readonly tokenizer: { readonly directory: string; readonly options: TokenizerOptions };
@@ -30,14 +30,18 @@ export async function readTextParts(
   directory: string,
   configOf: (part: string) => Promise<ModelConfig | undefined>,
 ): Promise<TextParts | undefined> {
-  const options = stepOf((await configOf('tokenizer')) ?? NO_STEP);
+  const stepAt = async (part: string): Promise<StepOptions | undefined> => {
+    const config = await configOf(part);
+    return config && stepOf(config);
+  };
+  const options = await stepAt('tokenizer');
   if (options?.kind !== 'tokenizer') return undefined;
   const tokenizer = { directory, options };
   const chain = await configOf('');
   const steps = chain?.ensemble_scheduling?.step ?? [];
   for (const part of ['pooling', 'labels'] as const) {
     const step = steps.find(({ model_name }) => model_name === nameOfPart(folder, part));
-    const of = step && stepOf((await configOf(part)) ?? NO_STEP);
+    const of = step && (await stepAt(part));
     if (of?.kind === 'labels') return { tokenizer, labels: of.labels };
     const name = step?.input_map.get('last_hidden_state');
     if (of?.kind === 'pooling' && name !== undefined) return { tokenizer, vector: { name, pooling: of } };
@@ -49,9 +53,7 @@ export async function readTextParts(
 /** A model with versions has its tokenizer beside the ONNX file, or in its folder. */
 export function tokenizerBeside(...directories: readonly string[]): TextParts | undefined {
   const directory = directories.find((each) => fs.existsSync(path.join(each, 'tokenizer.json')));
-  const options = stepOf({ platform: 'tensorgate_tokenizer', tensorgate: {} });
+  const options = stepOf(MODEL_CONFIG.parse({ platform: 'tensorgate_tokenizer' }));
   if (directory === undefined || options?.kind !== 'tokenizer') return undefined;
   return { tokenizer: { directory, options } };
 }
-
-const NO_STEP = { tensorgate: {} };
