@@ -4,6 +4,7 @@ import { type Contender, MismatchError } from '../compare/contender.ts';
 import { PublishError } from '../compare/publish.ts';
 import { DataError } from '../compare/sample.ts';
 import { type Target, TargetError } from '../compare/target.ts';
+import { TextTokens } from '../compare/text-tokens.ts';
 import { CompressError } from '../compress/compress-error.ts';
 import { RunError } from '../compress/runner-session.ts';
 import { LoadError } from '../gateway/dispatch/runner-process.ts';
@@ -11,7 +12,6 @@ import { ModelConfigError } from '../gateway/repository/config/model-config.ts';
 import { RepositoryError } from '../gateway/repository/model-repository.ts';
 import { CliError } from './cli-error.ts';
 import type { DataModel } from './data/data-model.ts';
-import { TextTokens } from './data/text-tokens.ts';
 
 /** Errors of a user's model, data or repository. */
 const EXPECTED = [
@@ -35,7 +35,7 @@ export function expected(error: unknown): unknown {
     : error;
 }
 
-/** @throws CliError where the tokenizer of the model cannot be read */
+/** @throws DataError where the tokenizer of the model cannot be read */
 export async function dataModelOf({ signature }: Contender, { folder, text }: Target): Promise<DataModel> {
   const describe = ({ name, datatype, shape }: (typeof signature.inputs)[number]) => ({ name, datatype, shape });
   const metadata = {

@@ -72,7 +72,7 @@ function textPartsOf(
   { name, madeConfig, directory }: ModelFolder,
   besideModel: string,
   known: readonly string[],
-): Promise<TextParts | undefined> | TextParts | undefined {
+): Promise<TextParts | undefined> {
   if (madeConfig === undefined) return tokenizerBeside(besideModel, directory);
   const { folder } = partOf(name);
   return readTextParts(folder, directory, async (part) => {

@@ -1,9 +1,9 @@
 /** Parts of a text model that a comparison needs besides the ONNX file: its tokenizer, and what follows the model. */
 
-import fs from 'node:fs';
 import path from 'node:path';
 import { MODEL_CONFIG, type ModelConfig } from '../gateway/repository/config/model-config.ts';
 import { stepOf } from '../gateway/repository/config/step-schema.ts';
+import { statFile } from '../gateway/repository/disk.ts';
 import { nameOfPart } from '../gateway/repository/part-name.ts';
 import type { PoolingOptions, StepOptions, TokenizerOptions } from '../worker/step-spec.ts';
 
@@ -51,8 +51,9 @@ export async function readTextParts(
 }
 
 /** A model with versions has its tokenizer beside the ONNX file, or in its folder. */
-export function tokenizerBeside(...directories: readonly string[]): TextParts | undefined {
-  const directory = directories.find((each) => fs.existsSync(path.join(each, 'tokenizer.json')));
+export async function tokenizerBeside(...directories: readonly string[]): Promise<TextParts | undefined> {
+  const found = await Promise.all(directories.map((each) => statFile(path.join(each, 'tokenizer.json'))));
+  const directory = directories.find((_, index) => found[index] !== undefined);
   const options = stepOf(MODEL_CONFIG.parse({ platform: 'tensorgate_tokenizer' }));
   if (directory === undefined || options?.kind !== 'tokenizer') return undefined;
   return { tokenizer: { directory, options } };

@@ -1,6 +1,6 @@
 import type { ModelMetadata } from '../../client/inference-client.ts';
+import type { TextTokens } from '../../compare/text-tokens.ts';
 import type { ModelSignature } from '../../gateway/repository/signature/model-signature.ts';
-import type { TextTokens } from './text-tokens.ts';
 
 /** Facts of a model that readers of rows need. */
 export interface DataModel {

@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { encodeTensor } from '../../client/tensor.ts';
-import type { Dataset, Sample } from '../../compare/sample.ts';
+import { DataError, type Dataset, type Sample } from '../../compare/sample.ts';
+import { type TextRows, textsIn } from '../../compare/text-tokens.ts';
 import { messageOf } from '../../error-message.ts';
 import { type InferTensors, UNIT_ROW } from '../../gateway/admit/infer-tensors.ts';
 import type { ModelTensor } from '../../gateway/repository/signature/row-axis.ts';
@@ -10,7 +11,6 @@ import { formatExactJson, parseExactJson } from '../../wire/exact-json.ts';
 import { CliError } from '../cli-error.ts';
 import { parseJsonRequest } from '../rest-request.ts';
 import type { DataModel } from './data-model.ts';
-import { type TextRows, textsIn } from './text-tokens.ts';
 
 /**
  * Requests as REST has them, `{"input": [[1, 2]]}`, or `{"text": "…"}`, one a line; each of their rows is a sample. `"label"` beside the inputs is
@@ -29,7 +29,7 @@ export async function jsonLineData(file: string, model: DataModel): Promise<Data
       samples.push(...(await readLine(said, `${path.basename(file)}:${line}`, model)));
     }
   } catch (error) {
-    if (error instanceof CliError) throw error;
+    if (error instanceof CliError || error instanceof DataError) throw error;
     throw new CliError(`'${file}' cannot be read: ${messageOf(error)}`, { cause: error });
   }
   if (samples.length === 0) throw new CliError(`'${file}' holds no rows: expected a request a line`);

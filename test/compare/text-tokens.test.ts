@@ -1,15 +1,15 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openDataset } from '../../../src/cli/data/dataset.ts';
-import { TextTokens } from '../../../src/cli/data/text-tokens.ts';
-import { MODEL_CONFIG } from '../../../src/gateway/repository/config/model-config.ts';
-import { resolveSignature } from '../../../src/gateway/repository/signature/model-signature.ts';
-import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
-import type { SessionTensor } from '../../../src/worker/protocol.ts';
-import type { TokenizerOptions } from '../../../src/worker/step-spec.ts';
-import { temporaryDirectory } from '../../support/temporary-directory.ts';
-import { idsOf, tokenizerFiles, WORDS, writeFiles } from '../../support/text-exports.ts';
+import { openDataset } from '../../src/cli/data/dataset.ts';
+import { TextTokens } from '../../src/compare/text-tokens.ts';
+import { MODEL_CONFIG } from '../../src/gateway/repository/config/model-config.ts';
+import { resolveSignature } from '../../src/gateway/repository/signature/model-signature.ts';
+import { bytesOf } from '../../src/wire/tensor-bytes.ts';
+import type { SessionTensor } from '../../src/worker/protocol.ts';
+import type { TokenizerOptions } from '../../src/worker/step-spec.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { idsOf, tokenizerFiles, WORDS, writeFiles } from '../support/text-exports.ts';
 
 const OPTIONS = { kind: 'tokenizer', truncation: 'truncate', pair: false, specialTokensInText: true, maxTextBytes: 99 };
 const [CLS, SEP] = [WORDS.indexOf('[CLS]'), WORDS.indexOf('[SEP]')];

@@ -1,13 +1,12 @@
 /** Texts of JSON lines as the inputs of a model that takes token ids: the tokenizer step runs in this process. */
 
-import { z } from 'zod';
-import { messageOf } from '../../error-message.ts';
-import type { ModelSignature } from '../../gateway/repository/signature/model-signature.ts';
-import type { Shape } from '../../wire/tensor.ts';
-import { RunFailure } from '../../worker/run-failure.ts';
-import type { TokenizerOptions } from '../../worker/step-spec.ts';
-import { TokenizerStep } from '../../worker/steps/tokenizer.ts';
-import { CliError } from '../cli-error.ts';
+import { messageOf } from '../error-message.ts';
+import type { ModelSignature } from '../gateway/repository/signature/model-signature.ts';
+import type { Shape } from '../wire/tensor.ts';
+import { RunFailure } from '../worker/run-failure.ts';
+import type { TokenizerOptions } from '../worker/step-spec.ts';
+import { TokenizerStep } from '../worker/steps/tokenizer.ts';
+import { DataError } from './sample.ts';
 
 /** Texts, or pairs of texts, a row each. */
 export interface TextRows {
@@ -15,22 +14,35 @@ export interface TextRows {
   readonly text_pair?: readonly string[] | undefined;
 }
 
-const texts = z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1)]);
-const bareTexts = z.strictObject({ text: texts, text_pair: texts.optional() });
-const textInput = z.object({ name: z.enum(['text', 'text_pair']), datatype: z.literal('BYTES'), data: texts });
-const restTexts = z.object({ inputs: z.array(textInput).min(1) });
-
 /** The texts of a line, as `{"text": "…"}` or as a request of REST; `undefined` where the line has other inputs, or is no JSON. */
 export function textsIn(line: string): TextRows | undefined {
   if (!line.includes('"text"')) return undefined;
   const json = parsed(line);
-  const bare = bareTexts.safeParse(json);
-  if (bare.success) return bare.data;
-  const rest = restTexts.safeParse(json);
-  if (!rest.success) return undefined;
-  const named = new Map(rest.data.inputs.map(({ name, data }) => [name, data]));
-  const text = named.get('text');
-  return text === undefined ? undefined : { text, text_pair: named.get('text_pair') };
+  if (!isObject(json)) return undefined;
+  const inputs: unknown = json['inputs'];
+  const given = Array.isArray(inputs) ? namedIn(inputs) : json;
+  const [text, pair] = [textsOf(given['text']), textsOf(given['text_pair'])];
+  const isKnown = Object.keys(given).every((name) => name === 'text' || name === 'text_pair');
+  if (text === undefined || !isKnown || (pair === undefined && 'text_pair' in given)) return undefined;
+  return { text, text_pair: pair };
+}
+
+/** The data of inputs by their names. */
+function namedIn(inputs: readonly unknown[]): Readonly<Record<string, unknown>> {
+  const entries = inputs.filter(isObject).map(({ name, datatype, data }): [string, unknown] => {
+    return [String(name), datatype === 'BYTES' ? data : undefined];
+  });
+  return Object.fromEntries(entries);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function textsOf(value: unknown): readonly string[] | undefined {
+  if (typeof value === 'string') return [value];
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  return value.every((each) => typeof each === 'string') ? value : undefined;
 }
 
 function parsed(line: string): unknown {
@@ -52,12 +64,12 @@ export class TextTokens {
   /** Names of the step's outputs, in order. */
   readonly #names: readonly string[];
 
-  /** @throws CliError where the files of the tokenizer are wrong */
+  /** @throws DataError where the files of the tokenizer are wrong */
   static async open(directory: string, options: TokenizerOptions): Promise<TextTokens> {
     try {
       return new TextTokens(await TokenizerStep.open(directory, options), options.pair);
     } catch (error) {
-      throw new CliError(messageOf(error), { cause: error });
+      throw new DataError(messageOf(error), { cause: error });
     }
   }
 
@@ -69,15 +81,15 @@ export class TextTokens {
 
   /**
    * The inputs of each row, in the order of the model's inputs. Each text is a row of its own length.
-   * @throws CliError where the model takes inputs that a tokenizer does not give, or the tokenizer refuses a text
+   * @throws DataError where the model takes inputs that a tokenizer does not give, or the tokenizer refuses a text
    */
   rowsOf({ text, text_pair: pairs }: TextRows, where: string, inputs: ModelSignature['inputs']): TokenRow[][] {
     if (this.#pair !== (pairs !== undefined)) {
       const expected = this.#pair ? 'pairs: text and text_pair' : 'text without text_pair';
-      throw new CliError(`${where}: expected ${expected}, as the tokenizer of the model takes them`);
+      throw new DataError(`${where}: expected ${expected}, as the tokenizer of the model takes them`);
     }
     if (pairs !== undefined && pairs.length !== text.length) {
-      throw new CliError(`${where}: text_pair has ${pairs.length} texts, expected ${text.length} as text`);
+      throw new DataError(`${where}: text_pair has ${pairs.length} texts, expected ${text.length} as text`);
     }
     return text.map((each, row) => {
       const outputs = this.#run(each, pairs?.[row], where);
@@ -86,7 +98,7 @@ export class TextTokens {
         if (output === undefined && value !== undefined) return value;
         if (output === undefined || datatype !== 'INT64' || !(output.data instanceof Uint8Array)) {
           const given = this.#names.join(', ');
-          throw new CliError(
+          throw new DataError(
             `${where}: the model takes '${name}' ${datatype}, and the tokenizer gives ${given} as INT64`,
           );
         }
@@ -101,7 +113,7 @@ export class TextTokens {
       return this.#step.run(given.map((each) => ({ shape: [1], data: [each] })));
     } catch (error) {
       if (!(error instanceof RunFailure) || error.outcome.kind !== 'refused') throw error;
-      throw new CliError(`${where}: ${error.outcome.message}`, { cause: error });
+      throw new DataError(`${where}: ${error.outcome.message}`, { cause: error });
     }
   }
 }
