@@ -106,6 +106,7 @@ const RULES: readonly Rule[] = [
   { commands: /^docker /, needs: 'a container engine' },
   { commands: /^helm (lint|template) /, runs: 'test/deploy/chart.test.ts' },
   { commands: /^npm run chart$/, runs: 'test/deploy/chart.test.ts' },
+  { commands: /^npm run grafana$/, runs: 'test/deploy/grafana.test.ts' },
   { commands: /^(kubectl|istioctl|helm) /, needs: 'a cluster' },
   { commands: /^ONNXRUNTIME_NODE_INSTALL=/, needs: 'NuGet' },
   { commands: /^(python3|\.venv\/bin\/|python train\.py)/, needs: 'PyTorch and the CIFAR-10 images' },
