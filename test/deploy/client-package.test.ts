@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mlpModel } from '../support/onnx-models.ts';
 import { runProgram } from '../support/run-program.ts';
 import { useServer } from '../support/server-fixture.ts';
+import { bun, deno } from '../tools/tools.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const INSTALL_MS = 300_000;
@@ -83,6 +84,35 @@ describe.skipIf(!hasRegistry)('@tensorgate/client', () => {
     expect(await run([process.execPath, file, fixture.server.grpc], project)).toEqual({
       code: 0,
       output: 'Float32Array true model_not_found\n',
+    });
+  });
+
+  /** Unary calls, a stream, readiness, an error with its reason, and a deadline. */
+  const EVERYTHING = `import ${NAMES} from '@tensorgate/client';
+    const client = new InferenceClient(process.argv[2], { deadlineMs: 20_000, retry: true });
+    await client.waitUntilReady({ model: 'mlp' });
+    const { inputs: [input] } = await client.modelMetadata('mlp');
+    const shape = input.shape.map((size) => (size === -1 ? 1 : size));
+    const inputs = { [input.name]: tensor.fp32(new Float32Array(shape.reduce((a, b) => a * b)), shape) };
+    const { outputs } = await client.infer('mlp', inputs);
+    const seen = [[...outputs.values()][0].data.constructor.name];
+    for await (const { kind } of client.stream([{ model: 'mlp', inputs }, { model: 'none', inputs }])) seen.push(kind);
+    for (const [model, deadlineMs] of [['none', 20_000], ['mlp', 0.001]]) {
+      const failure = await client.infer(model, inputs, { deadlineMs }).catch((error) => error);
+      seen.push(failure instanceof InferenceError && failure.status);
+    }
+    console.log(seen.join(' '));
+    client.close();`;
+
+  test.each([
+    ['Bun', bun(), ['run']],
+    ['Deno', deno(), ['run', '-A', '--no-remote', '--node-modules-dir=manual']],
+  ])('calls a server from %s', async (name, program, args) => {
+    if (program === undefined) return console.warn(`SKIPPED: ${name} is not installed (test/tools/setup.sh does)`);
+    fs.writeFileSync(path.join(project, 'everything.mjs'), EVERYTHING);
+    expect(await run([program, ...args, 'everything.mjs', fixture.server.grpc], project)).toEqual({
+      code: 0,
+      output: 'Float32Array result error NOT_FOUND DEADLINE_EXCEEDED\n',
     });
   });
 

@@ -64,6 +64,22 @@ install_buf() {
   mkdir -p "$tools/buf" && npm install --prefix "$tools/buf" --no-audit --no-fund --ignore-scripts @bufbuild/buf@1.74.0
 }
 
+has_bun() {
+  [[ -x $tools/bun/bun ]]
+}
+
+install_bun() {
+  install_from_npm bun "@oven/bun-linux-$(architecture x64 aarch64)@1.4.5" bin/bun
+}
+
+has_deno() {
+  [[ -x $tools/deno/deno ]]
+}
+
+install_deno() {
+  install_from_npm deno "@deno/linux-$(architecture x64 arm64)-glibc@2.9.6" deno
+}
+
 has_helm() {
   [[ -x $tools/helm/helm ]]
 }
@@ -287,6 +303,19 @@ install_with_go() {
   GOBIN=$tools/$1 CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go install "${@:3}" "$2"
 }
 
+# NAME-ON-INTEL NAME-ON-ARM
+architecture() {
+  [[ $(uname -m) == aarch64 ]] && echo "$2" || echo "$1"
+}
+
+# FOLDER PACKAGE@VERSION PROGRAM. Takes the program of a package for this system, without install scripts.
+install_from_npm() {
+  local folder
+  folder=$(mktemp -d)
+  npm install --prefix "$folder" --no-audit --no-fund --ignore-scripts "$2" || return
+  mkdir -p "$tools/$1" && mv "$folder/node_modules/${2%@*}/$3" "$tools/$1/$1" && rm -r "$folder"
+}
+
 # FOLDER REQUIREMENT.. An environment a tool, because they pin one another's dependencies.
 install_with_pip() {
   local environment=$tools/$1
@@ -320,6 +349,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
-for tool in buf onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp promtool prometheus_client; do ensure $tool; done &
+for tool in buf bun deno onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp promtool prometheus_client; do ensure $tool; done &
 wait
 exit 0

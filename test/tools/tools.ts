@@ -96,6 +96,14 @@ export function schemathesis(): string | undefined {
   return program('schemathesis/bin', 'schemathesis');
 }
 
+export function bun(): string | undefined {
+  return program('bun', 'bun');
+}
+
+export function deno(): string | undefined {
+  return program('deno', 'deno');
+}
+
 export function buf(): string | undefined {
   return program('buf/node_modules/.bin', 'buf');
 }
