@@ -1,17 +1,17 @@
 /**
- * `npm run tour [-- FOLDER]`: pictures of the page at `/`, taken from a real server. Three models serve, callers ask them at random
- * times; then a version is rolled out, more callers come than fit, a process is killed, and a file is broken. It takes three
- * minutes and needs Chromium.
+ * `npm run tour [-- FOLDER]`: the pictures of docs/tour.md, taken from a real server: a report of `tensorgate bench`, and the page at
+ * `/`. Three models serve, callers ask them at random times; then a version is rolled out, more callers come than fit, a process is
+ * killed, and a file is broken. It takes four minutes and needs Chromium.
  */
 
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { tensor } from '../../src/client/inference-client.ts';
 import { batchMeanModel, mlpModel, writeModel } from '../../test/support/onnx-models.ts';
-import { output } from '../../test/support/run-program.ts';
+import { output, runProgram } from '../../test/support/run-program.ts';
 import { startServer, type TestServer } from '../../test/support/server.ts';
 import { chromium } from '../../test/tools/tools.ts';
 import { type Flow, Load, randomFloats } from './load.ts';
@@ -24,7 +24,9 @@ const COURSE = [
   // Noise instead of photographs: two versions disagree on it more often.
   ...['--max-p99-ratio', '50', '--min-agreement', '80%'],
 ];
+const LEVELS = ['--rate', '25:400', '--slo', '50ms', '--duration', '4s'];
 const WIDE = { width: 1440, height: 900 } as const;
+const REPORT = { width: 1100, height: 900 } as const;
 const PHONE = { width: 400, height: 800 } as const;
 
 const cifar: Flow = {
@@ -73,6 +75,21 @@ async function copyOfCifar(name: string): Promise<void> {
 }
 
 async function walk(server: TestServer, load: Load, photographer: Photographer): Promise<void> {
+  const program = path.join(ROOT, 'src/cli/main.ts');
+  const report = path.join(work, 'report');
+  // It ends with 1 where this machine misses the objective.
+  await runProgram(process.execPath, [
+    program,
+    'bench',
+    'cifar10',
+    '--url',
+    server.grpc,
+    ...LEVELS,
+    '--report',
+    report,
+  ]);
+  const page = pathToFileURL(path.join(report, 'index.html')).href;
+  await photographer.take(page, { name: 'bench-report', ...REPORT, colorScheme: 'light', full: true });
   for (const flow of [cifar, eta, ranker]) load.start(flow);
   await sleep(45_000);
   await photographer.take(server.http, { name: 'page-list-light', ...WIDE, height: 640, colorScheme: 'light' });
@@ -86,7 +103,6 @@ async function walk(server: TestServer, load: Load, photographer: Photographer):
   );
 
   await copyOfCifar('2');
-  const program = path.join(ROOT, 'src/cli/main.ts');
   const rollout = ['rollout', 'cifar10', '--to', '2', '--shadow-share', '50%', ...COURSE, '--url', server.grpc];
   const rolledOut = output(process.execPath, [program, ...rollout]);
   // How it ends depends on the machine: a busy one may roll it back, and the page then says why.
