@@ -1,90 +1,67 @@
 /** Load from this process: a closed loop for cost and capacity, an open loop for what arrives in time. */
 
-import grpc from '@grpc/grpc-js';
+import type { CallOutcome, PreparedCall } from '../src/bench/call-target.ts';
+import { GrpcTarget } from '../src/bench/grpc-target.ts';
+import { closedLoop } from '../src/bench/loops.ts';
 
-const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
-const CONNECTIONS = 4;
-
-const asIs = (bytes: Buffer): Buffer => bytes;
+/** No call names a deadline. */
+const NO_DEADLINE_MS = Number.POSITIVE_INFINITY;
 
 /** Connections to a server that send one encoded message again and again. */
 export class Load implements Disposable {
-  readonly #clients: readonly grpc.Client[];
-  readonly #message: Buffer;
+  readonly #target: GrpcTarget;
+  readonly #call: PreparedCall;
 
   constructor(port: number, message: Uint8Array) {
-    this.#message = Buffer.from(message);
-    this.#clients = Array.from(
-      { length: CONNECTIONS },
-      (_, index) =>
-        new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
-          'grpc.max_receive_message_length': -1,
-          'grpc.max_send_message_length': -1,
-          'grpc.use_local_subchannel_pool': 1,
-          'grpc-node.flow_control_window': 4 << 20,
-          // Channels with equal options would share a connection.
-          'grpc.primary_user_agent': `bench-${index}`,
-        }),
-    );
+    const host = '127.0.0.1';
+    const address = { host, port, target: `${host}:${port}`, tls: undefined, headers: {} };
+    this.#target = new GrpcTarget(address, { name: '', version: '' });
+    this.#call = this.#target.prepareMessage(Buffer.from(message));
   }
 
   [Symbol.dispose](): void {
-    for (const client of this.#clients) client.close();
+    this.#target[Symbol.dispose]();
   }
 
-  /** Keeps `inFlight` calls under way for `ms`; resolves with how many were answered. Rejects with the first error. */
+  /** Keeps `inFlight` calls under way for `ms`; resolves with how many were answered. Rejects with the first failure. */
   async closedLoop(inFlight: number, ms: number): Promise<number> {
-    const end = performance.now() + ms;
-    let answered = 0;
-    const worker = async (index: number): Promise<void> => {
-      while (performance.now() < end) {
-        const { error } = await this.#call(index, {});
-        if (error !== undefined) throw error;
-        answered++;
-      }
-    };
-    await Promise.all(Array.from({ length: inFlight }, (_, index) => worker(index)));
-    return answered;
+    const openAt = performance.now();
+    const window = { openAt, closeAt: openAt + ms };
+    const { answers, firstFailure } = await closedLoop([this.#call], inFlight, window, NO_DEADLINE_MS);
+    if (firstFailure !== undefined) throw new Error(firstFailure);
+    return answers;
   }
 
   /**
    * Sends at `ratePerS` with exponential gaps for `ms`, whether or not answers come, each call with a deadline of `deadlineMs`.
-   * Latency counts from the moment at which a call was due.
+   * Latency counts from the moment at which a call was due. Unlike the loop of `tensorgate bench`, this one keeps a core busy before
+   * each call, to measure latencies far below a millisecond.
    */
   async openLoop(ratePerS: number, ms: number, deadlineMs: number): Promise<OpenLoopResult> {
     const start = performance.now();
     const result: OpenLoopResult = { sent: 0, inTime: 0, late: 0, refused: 0, failed: 0, sentLate: 0, answeredMs: [] };
     const pending: Promise<void>[] = [];
     let due = start;
-    for (let index = 0; due < start + ms; index++) {
+    while (due < start + ms) {
       due += (-Math.log(1 - Math.random()) / ratePerS) * 1_000;
       for (let left = due - performance.now(); left > 0; left = due - performance.now()) {
         await new Promise((resolve) => (left > 1.5 ? setTimeout(resolve, left - 1) : setImmediate(resolve)));
       }
       if (performance.now() - due > 5) result.sentLate++;
       result.sent++;
-      pending.push(this.#counted(index, due, deadlineMs, result));
+      pending.push(this.#counted(due, deadlineMs, result));
     }
     await Promise.all(pending);
     return result;
   }
 
-  async #counted(index: number, due: number, deadlineMs: number, result: OpenLoopResult): Promise<void> {
-    const { error } = await this.#call(index, { deadline: Date.now() + deadlineMs - (performance.now() - due) });
-    if (error === undefined) result.answeredMs.push(performance.now() - due);
-    if (error === undefined && performance.now() - due <= deadlineMs) result.inTime++;
-    else if (error === undefined || error.code === grpc.status.DEADLINE_EXCEEDED) result.late++;
-    else if (error.code === grpc.status.RESOURCE_EXHAUSTED) result.refused++;
+  async #counted(due: number, deadlineMs: number, result: OpenLoopResult): Promise<void> {
+    const { status }: CallOutcome = await this.#call(deadlineMs - (performance.now() - due));
+    if (status === 'OK') result.answeredMs.push(performance.now() - due);
+    if (status === 'OK' && performance.now() - due <= deadlineMs) result.inTime++;
+    else if (status === 'OK' || status === 'DEADLINE_EXCEEDED') result.late++;
+    else if (status === 'RESOURCE_EXHAUSTED') result.refused++;
     else result.failed++;
-  }
-
-  #call(index: number, options: grpc.CallOptions): Promise<{ error?: grpc.ServiceError }> {
-    const client = this.#clients[index % CONNECTIONS];
-    return new Promise((resolve) => {
-      client?.makeUnaryRequest(MODEL_INFER, asIs, asIs, this.#message, new grpc.Metadata(), options, (error) =>
-        resolve(error === null ? {} : { error }),
-      );
-    });
   }
 }
 

@@ -60,6 +60,11 @@ export class GrpcTarget implements CallTarget {
         rawInputContents: inputs.map(({ data }) => data),
       }),
     );
+    return this.prepareMessage(message);
+  }
+
+  /** @param message an encoded ModelInferRequest */
+  prepareMessage(message: Buffer): PreparedCall {
     return (deadlineMs) => this.#call(message, deadlineMs);
   }
 
