@@ -75,8 +75,8 @@ function loadText({ arrivals }: BenchResult): string {
 function table(result: BenchResult): Markup {
   const { levels, slo, arrivals } = result;
   return markup`<h2>All levels</h2>
-<div class="scroll"><table>
-<thead><tr><th>${arrivals === null ? 'calls under way' : 'calls a second'}</th><th>answered<small>a second</small></th>${slo !== null && markup`<th>in time<small>a second</small></th>`}<th>p50</th><th>p90</th><th>p99</th><th>slowest</th><th>failed</th><th>rows<small>in a batch</small></th>${slo !== null && markup`<th></th>`}</tr></thead>
+<div class="scroll" tabindex="0" role="region" aria-label="All levels"><table>
+<thead><tr><th>${arrivals === null ? 'calls under way' : 'calls a second'}</th><th>answered<small>a second</small></th>${slo !== null && markup`<th>in time<small>a second</small></th>`}<th>p50</th><th>p90</th><th>p99</th><th>slowest</th><th>failed</th><th>rows<small>in a batch</small></th>${slo !== null && markup`<th>objective</th>`}</tr></thead>
 <tbody>${levels.map(row)}</tbody></table></div>`;
 }
 
@@ -106,7 +106,7 @@ function comparisonOf({ comparison }: BenchResult): Markup {
 <p>${source} of ${created.slice(0, 16).replace('T', ' ')} UTC. ${regressions === 0 ? 'No figure is worse.' : `${regressions} figure${regressions === 1 ? ' is' : 's are'} worse.`}
 A change counts if it is above 10 %, and if the fifths of the two levels do not overlap.</p>
 ${differences.length > 0 && markup`<ul>${differences.map((text) => markup`<li>${text}</li>`)}</ul>`}
-<div class="scroll"><table><thead><tr><th>level</th><th>figure</th><th>before</th><th>now</th><th>now to before</th><th></th></tr></thead>
+<div class="scroll" tabindex="0" role="region" aria-label="Comparison"><table><thead><tr><th>level</th><th>figure</th><th>before</th><th>now</th><th>now to before</th><th>verdict</th></tr></thead>
 <tbody>${levels.map((level) =>
     level.figures.map(
       ({ name, before, now, ratio, verdict }) =>
