@@ -3,28 +3,25 @@
 import type { InferParameter, InferParameters } from '../wire/infer-parameter.ts';
 import { encodeStreamResponse } from '../wire/infer-response.ts';
 import { STREAM_STATUS } from '../wire/stream-status.ts';
-import type { TensorBytes } from '../wire/tensor-bytes.ts';
-import type { Call } from './accept/call.ts';
 import { pushbackValue } from './accept/failure.ts';
-import type { StreamReply } from './accept/stream-infer.ts';
+import type { StreamedMessage, StreamReply } from './accept/stream-infer.ts';
 import { refuseEarly } from './admit/early-refusal.ts';
 import { boundedText, InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
 import { bytesOf, InferenceRecord } from './inference-record.ts';
+import { isDecoupled } from './repository/config/code-model.ts';
 
-/** Every answer is the last of its request: no model here gives more than one. */
 const FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool', value: true }]]);
+const NOT_FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool', value: false }]]);
 
 /**
  * A request that fails is answered in band, with its id, and the stream goes on. An answer takes of the server's budget
  * until it is written: many streams whose clients do not read are bounded together, and what does not fit is shed.
  */
 export async function inferInStream(
-  wire: Uint8Array,
-  call: Call,
+  { wire, call, tensors, deliver }: StreamedMessage,
   gateway: Gateway,
-  tensors?: readonly TensorBytes[],
-): Promise<StreamReply> {
+): Promise<StreamReply | undefined> {
   const record = new InferenceRecord(wire, call, tensors);
   const early = refuseEarly(record, gateway);
   if (early !== undefined) {
@@ -32,12 +29,27 @@ export async function inferInStream(
     return refusalOf(early, record);
   }
   try {
-    const { chunks } = await infer(record, gateway, FINAL);
-    const permit = gateway.admission.tryHold(bytesOf(chunks));
-    return { chunks: encodeStreamResponse({ response: chunks }), release: () => permit[Symbol.dispose]() };
+    const partial = {
+      parameters: NOT_FINAL,
+      deliver: async (chunks: readonly Uint8Array[]) => deliver(replyOf(chunks, gateway)),
+    };
+    const { chunks } = await infer(record, gateway, { parameters: FINAL, partial });
+    return isSilent(record) ? undefined : replyOf(chunks, gateway);
   } catch (thrown) {
     return refusalOf(InferError.from(thrown), record);
   }
+}
+
+/** @throws InferError where the server has no room for it */
+function replyOf(chunks: readonly Uint8Array[], { admission }: Gateway): StreamReply {
+  const permit = admission.tryHold(bytesOf(chunks));
+  return { chunks: encodeStreamResponse({ response: chunks }), release: () => permit[Symbol.dispose]() };
+}
+
+/** The end of the answers of a decoupled model has no outputs. As with Triton, only a caller that asks for it receives it. */
+function isSilent({ model, request }: InferenceRecord): boolean {
+  const asked = request?.parameters.get('triton_enable_empty_final_response');
+  return model !== undefined && isDecoupled(model.config) && !(asked?.kind === 'bool' && asked.value);
 }
 
 function refusalOf(refusal: InferError, { requestId: id }: InferenceRecord): StreamReply {

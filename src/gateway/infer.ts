@@ -20,6 +20,7 @@ import type { Entrance } from './admit/early-refusal.ts';
 import { isLarge, LARGE_BYTES } from './admit/large-inputs.ts';
 import { readLargeRequest } from './admit/large-request.ts';
 import { readTerms } from './admit/request-parameters.ts';
+import type { RequestTerms, SentOutput } from './admit/request-terms.ts';
 import { wantedOutputs } from './admit/requested-outputs.ts';
 import { validate } from './admit/validate.ts';
 import { AnswerWriting, type EncodedAnswer, encode, isLargeAnswer, type TypedAnswers } from './encode/answer.ts';
@@ -28,6 +29,7 @@ import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { InputRecorder } from './models/input-recorder.ts';
 import type { ModelTable } from './models/model-table.ts';
 import type { Servable } from './models/servable.ts';
+import { isDecoupled } from './repository/config/code-model.ts';
 import type { Shadows } from './rollout/shadow.ts';
 
 /** Dependencies of the path of a request. */
@@ -41,18 +43,27 @@ export interface Gateway extends Entrance<Servable> {
   readonly recorder?: Pick<InputRecorder, 'sample'> | undefined;
 }
 
+/** How the answers of a request leave, where it is not a single one. */
+export interface AnswerTerms {
+  /** Parameters of the response. */
+  readonly parameters: InferParameters;
+  /** Takes the parts of an encoded answer of a decoupled model, before the last one, with these parameters. */
+  readonly partial?: { readonly parameters: InferParameters; deliver(chunks: readonly Uint8Array[]): Promise<void> };
+}
+
+const ONE_ANSWER: AnswerTerms = { parameters: NO_PARAMETERS };
+
 /**
  * Answers one ModelInferRequest that was not refused early.
- * @param parameters of the response
  * @throws InferError
  */
 export async function infer(
   record: InferenceRecord,
   gateway: Gateway,
-  parameters: InferParameters = NO_PARAMETERS,
+  answers: AnswerTerms = ONE_ANSWER,
 ): Promise<Answer> {
   try {
-    return record.answered(await travel(record, gateway, parameters));
+    return record.answered(await travel(record, gateway, answers));
   } catch (thrown) {
     const failure = record.failed(thrown);
     gateway.pressure.note(failure.reason, performance.now());
@@ -63,7 +74,7 @@ export async function infer(
   }
 }
 
-async function travel(record: InferenceRecord, gateway: Gateway, parameters: InferParameters): Promise<Answer> {
+async function travel(record: InferenceRecord, gateway: Gateway, answers: AnswerTerms): Promise<Answer> {
   const { call } = record;
   const decoded = decodeFor(record, gateway); // admit/: bytes -> request
   const request = decoded instanceof Promise ? await decoded : decoded;
@@ -84,13 +95,30 @@ async function travel(record: InferenceRecord, gateway: Gateway, parameters: Inf
   const tensors = validate(request, signature, values); // admit/: it can be run
   record.rows = tensors.rows;
   gateway.recorder?.sample(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
-  const { outputs, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, terms, wanted); // batch/ -> dispatch/ -> worker
+  const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters: answers.parameters };
+  const send = sendingOf(answers, model, (early, parameters) =>
+    encode(request, wanted, early, { ...form, parameters }),
+  );
+  const {
+    outputs,
+    timing,
+    requestIsSpent = false,
+  } = await batcher.enqueue(tensors, call, send === undefined ? terms : { ...terms, send }, wanted); // batch/ -> dispatch/ -> worker
   const isCopied = gateway.shadows.mirror(record, outputs, timing); // shadow.ts: a copy for another version, later
-  const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters };
   const { response, chunks } = isLargeAnswer(request, wanted, outputs, gateway.typedAnswers)
     ? await encodeInSlices(new AnswerWriting(request, wanted, outputs, form), call)
     : encode(request, wanted, outputs, form); // encode/: outputs -> bytes
   return { chunks, response, timing, requestIsSpent: requestIsSpent && !isCopied };
+}
+
+/** How answers before the last one leave; `undefined` where the model or the caller has only one. */
+function sendingOf(
+  { partial }: AnswerTerms,
+  { config }: Servable,
+  encodeEarly: (outputs: readonly SentOutput[], parameters: InferParameters) => EncodedAnswer,
+): RequestTerms['send'] {
+  if (partial === undefined || !isDecoupled(config)) return undefined;
+  return (outputs) => partial.deliver(encodeEarly(outputs, partial.parameters).chunks);
 }
 
 /** The limits of a message follow from the models that are loaded: one for a model that is not may be too large until it is. */

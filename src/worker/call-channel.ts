@@ -1,7 +1,14 @@
 /** The thread's end of its call channel: the code of a model calls other models through it, by the gateway. */
 
 import net from 'node:net';
-import { CALL_FRAME, type CallFailure, type CallFrame, CallFrameReader, encodeCallFrame } from './call-frame.ts';
+import {
+  CALL_FRAME,
+  CALL_HEAD_BYTES,
+  type CallFailure,
+  type CallFrame,
+  CallFrameReader,
+  encodeCallFrame,
+} from './call-frame.ts';
 import type { ChannelAddress } from './protocol.ts';
 import { FrameReader } from './run-frame.ts';
 
@@ -87,23 +94,31 @@ export class CallChannel {
    * @returns an encoded ModelInferResponse. Rejects with a FailedCall, or an Error where the call is too large.
    */
   call(request: readonly Uint8Array[], deadlineMs: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = request.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (bytes > this.#maxBytes) {
-      return Promise.reject(
-        new Error(`the call has ${bytes} bytes, expected at most ${this.#maxBytes} (maxMessageBytes)`),
-      );
+    const limit = new Uint8Array(new Float64Array([deadlineMs]).buffer);
+    return this.#ask(CALL_FRAME.call, [limit, ...request]);
+  }
+
+  /** Sends an answer of the run's only request. Resolves when the caller has taken it; rejects as `call`. */
+  async send(answer: readonly Uint8Array[]): Promise<void> {
+    await this.#ask(CALL_FRAME.send, answer);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #ask(kind: CallFrame['kind'], payload: readonly Uint8Array[]): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = payload.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (bytes > this.#maxBytes + CALL_HEAD_BYTES) {
+      const text = `the ${kind === CALL_FRAME.send ? 'answer' : 'call'} has ${bytes} bytes, expected at most ${this.#maxBytes} (maxMessageBytes)`;
+      return Promise.reject(new Error(text));
     }
     if (this.#abort.signal.aborted) return Promise.reject(new Error('no caller waits for this run any more'));
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject });
-      const limit = new Uint8Array(new Float64Array([deadlineMs]).buffer);
-      this.#send(CALL_FRAME.call, id, [limit, ...request]);
+      this.#send(kind, id, payload);
     });
-  }
-
-  close(): void {
-    this.#socket.destroy();
   }
 
   #send(kind: CallFrame['kind'], id: number, payload: readonly Uint8Array[] = []): void {

@@ -22,6 +22,8 @@ export const CALL_FRAME = {
   failure: 4,
   /** To the thread: no caller waits for the run. */
   abort: 5,
+  /** From the thread: an answer of a decoupled model, as an encoded ModelInferResponse. The reply is an empty answer, or a failure. */
+  send: 6,
 } as const;
 
 export type CallFrameKind = (typeof CALL_FRAME)[keyof typeof CALL_FRAME];

@@ -15,6 +15,7 @@ import { decodeStrings, encodedLength } from './string-tensor.ts';
 interface Loaded {
   readonly step: Step;
   readonly inputs: readonly SessionTensor[];
+  /** Outputs of a run; none where they are sent before. */
   readonly outputs: readonly SessionTensor[];
   /** Outputs that are wanted, by their place in the description. */
   readonly wanted: ReadonlySet<number>;
@@ -33,14 +34,14 @@ export async function load(task: {
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
     const step = await openStep(task.spec, task.calls);
-    const { inputs, outputs, unbatched, hasOwnThreads, notes = [] } = step.describe();
+    const { inputs, outputs, unbatched, hasOwnThreads, isDecoupled = false, notes = [] } = step.describe();
     const names = task.spec.outputs;
     // Where a name is unknown, all are given: the gateway compares names, and says which is wrong.
     const narrows = names?.every((name) => outputs.some((tensor) => tensor.name === name)) === true;
     const wanted = new Set(
       [...outputs.keys()].filter((at) => !narrows || names?.includes(outputs[at]?.name ?? '') === true),
     );
-    loaded = { step, inputs, outputs, wanted, mailbox };
+    loaded = { step, inputs, outputs: isDecoupled ? [] : outputs, wanted, mailbox };
     const given = outputs.filter((_, at) => wanted.has(at));
     return {
       inputs,

@@ -2,6 +2,7 @@
 
 import onnxProto from 'onnx-proto';
 import type { Datatype } from '../../src/wire/tensor.ts';
+import { codeModel } from '../support/code-models.ts';
 import { type Axis, model } from '../support/onnx-models.ts';
 import type { ModelFiles } from '../support/repository.ts';
 
@@ -12,7 +13,6 @@ const { AttributeType } = onnxProto.onnx.AttributeProto;
 export const LACKING: Readonly<Record<string, string>> = {
   slow: 'sleeps as long as its input says',
   slow_nb: 'likewise, without batching',
-  repeat: 'answers a request with any number of responses',
   params: "shows a request's parameters",
 };
 
@@ -63,6 +63,15 @@ export const MODELS = {
       },
     },
   },
+  repeat: codeModel(
+    'export async function* infer([{ IN }]) { for (let sent = 0; sent < IN.data[0]; sent++) yield { OUT: [sent] }; }',
+    {
+      max_batch_size: 0,
+      input: [{ name: 'IN', data_type: 'TYPE_INT32', dims: [1] }],
+      output: [{ name: 'OUT', data_type: 'TYPE_INT32', dims: [1] }],
+      model_transaction_policy: { decoupled: true },
+    },
+  ),
   cifar_b32: { versions: { 1: images() }, config: { ...LATEST, max_batch_size: 32 } },
 } satisfies Record<string, Uint8Array | ModelFiles>;
 

@@ -17,7 +17,7 @@ const cases = recorded ?? [];
 const PAGE = fs.readFileSync(new URL('../../docs/triton.md', import.meta.url), 'utf8');
 
 /** Triton answers raw always. */
-const FLAGS = ['--typed-answers', 'never', '--log-level', 'info'];
+const FLAGS = ['--typed-answers', 'never', '--log-level', 'info', '--allow-code-models'];
 
 interface Difference {
   readonly triton: string;

@@ -70,10 +70,11 @@ async function stream(client: StockClient, requests: readonly Message[]): Promis
 
 /** Recordings are JSON; sent and received messages have every field. Models of other backends are ONNX files here. */
 function stock(rpc: string, recorded: Message): Message {
-  const { config } = recorded;
+  const { config, name } = recorded;
+  const platform = name === 'repeat' ? 'tensorgate_javascript' : 'onnxruntime_onnx';
   const message = {
     ...recorded,
-    ...(recorded['platform'] === undefined ? {} : { platform: 'onnxruntime_onnx' }),
+    ...(recorded['platform'] === undefined ? {} : { platform }),
     ...(config === undefined ? {} : { config: { ...config, backend: 'onnxruntime' } }),
   };
   const { responseSerialize, responseDeserialize } = rpc.includes('/')

@@ -24,12 +24,15 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     using repository = new Repository();
     repository.add('half', { versions: { 1: halfPrecisionModel() }, config });
     repository.add('seq', RECORDED_MODELS.seq);
+    repository.add('repeat', RECORDED_MODELS.repeat);
     repository.add('loop', { versions: { 1: loopModel() }, config });
     repository.add('echo', { versions: { 1: identityModel('FP32') }, config });
     for (const datatype of DATATYPES) {
       repository.add(`echo_${datatype}`, { versions: { 1: identityModel(datatype) }, config });
     }
-    await using server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
+    await using server = await startServer(repository.directory, {
+      flags: ['--log-level', 'error', '--allow-code-models'],
+    });
     judged = JSON.parse(await output(python ?? '', [JUDGE, server.grpc]));
   });
 
@@ -92,6 +95,16 @@ describe.skipIf(python === undefined)('tritonclient', () => {
     ]);
   });
 
+  test('streams any number of answers to a request of a decoupled model', () => {
+    const answer = (id: string, value: number | null) => ({ id, value, final: value === null });
+    expect(judged['decoupled']).toEqual([
+      ...[0, 1, 2, null].map((value) => answer('three', value)),
+      answer('none', null),
+      ...[0, 1].map((value) => answer('two', value)),
+      answer('end', null),
+    ]);
+  });
+
   test('keeps sequences apart, over calls and over a stream', () => {
     expect(judged['sequences']).toEqual({
       sums: [1, 10, 3, 30, 6, 60],
@@ -124,7 +137,7 @@ describe.skipIf(python === undefined)('tritonclient', () => {
   });
 
   test('lists the models of the repository', () => {
-    expect(judged['repository']).toHaveLength(DATATYPES.length + 4);
+    expect(judged['repository']).toHaveLength(DATATYPES.length + 5);
     expect(judged['repository']).toContainEqual({ name: 'echo_BYTES', version: '1', state: 'READY' });
   });
 

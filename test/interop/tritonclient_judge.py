@@ -141,6 +141,27 @@ def stream():
 
 
 @judge
+def decoupled():
+    """Any number of answers to each request of a stream; the last one is empty, and only for who asks for it."""
+    answers = queue.Queue()
+    client.start_stream(callback=lambda result, error: answers.put((result, error)))
+    for request_id, count, with_end in [("three", 3, True), ("none", 0, True), ("two", 2, False), ("end", 0, True)]:
+        inputs = [make_input("IN", np.array([count], np.int32), "INT32")]
+        client.async_stream_infer("repeat", inputs, request_id=request_id, enable_empty_final_response=with_end)
+    described = []
+    while not described or described[-1]["id"] != "end":
+        result, error = answers.get(timeout=30)
+        if error is not None:
+            return error.message()
+        response = result.get_response()
+        final = response.parameters["triton_final_response"].bool_param
+        value = result.as_numpy("OUT")
+        described.append({"id": response.id, "final": final, "value": None if value is None else int(value[0])})
+    client.stop_stream()
+    return described
+
+
+@judge
 def sequences():
     """Two whose requests alternate, one with a number and one with a text for its name; then one in a stream."""
 

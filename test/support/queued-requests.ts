@@ -45,6 +45,8 @@ export function queuedRequest(tensors: InferTensors, fields: Partial<QueuedReque
     settled: false,
     timer: undefined,
     occupancy: undefined,
+    send: undefined,
+    hasAnswers: false,
     whole: undefined,
     resolve: () => {},
     reject: () => {},

@@ -22,7 +22,7 @@ import type { ModelConfigMessage, ModelStatisticsMessage } from './messages.ts';
 import { refusingMethod } from './refusing-method.ts';
 import { repositoryCodec } from './repository-codec.ts';
 import { SHARED_MEMORY_ANSWERS, type SharedMemoryRpcs, sharedMemoryRefusal } from './shared-memory.ts';
-import { type StreamReply, streamInferMethod } from './stream-infer.ts';
+import { type StreamAnswer, streamInferMethod } from './stream-infer.ts';
 import { type Answers, listMethod, unaryMethod, unaryMethods } from './unary-method.ts';
 
 export const INFERENCE_SERVICE = 'inference.GRPCInferenceService';
@@ -50,7 +50,7 @@ export interface InferenceApi {
   /** Trailers with the load report, for the answer or the refusal of a call of `infer`. */
   loadReport(call: Call): Trailers | undefined;
   /** From a `ModelInferRequest` to a `ModelStreamInferResponse`, which also carries failures. A rejection ends the whole stream. */
-  streamInfer(wire: Uint8Array, call: Call, tensors?: readonly TensorBytes[]): Promise<StreamReply>;
+  streamInfer: StreamAnswer;
 }
 
 export interface Reply {
@@ -109,7 +109,7 @@ export function inferenceRoutes(
   const { RepositoryModelLoad, RepositoryModelUnload, ...settings } = controlAnswers(control);
   const methods = new Map<string, Method>([
     ['ModelInfer', inferMethod(api)],
-    ['ModelStreamInfer', streamInferMethod((wire, call, tensors) => api.streamInfer(wire, call, tensors))],
+    ['ModelStreamInfer', streamInferMethod((message) => api.streamInfer(message))],
     ...unaryMethods<UnaryRpcs>(codecs, {
       ServerLive: () => ({ live: api.live() }),
       ServerReady: () => ({ ready: api.ready() }),

@@ -1,7 +1,7 @@
 /**
  * ModelStreamInfer: many requests on one call.
  *
- * STREAM-1: the answers come in the order of the requests.
+ * STREAM-1: the answers come in the order of the requests; all answers of a request come together.
  * STREAM-2: at most 64 requests are unanswered; while they are, or while the client does not read, no more are read.
  * STREAM-3: after the client's half-close the stream ends with OK once the last request is answered.
  * STREAM-4: a cancelled stream cancels what it has not answered.
@@ -22,8 +22,18 @@ export interface StreamReply {
   release(): void;
 }
 
-/** From a `ModelInferRequest` to its answer. A rejection ends the stream. */
-export type StreamAnswer = (wire: Uint8Array, call: Call, tensors?: readonly TensorBytes[]) => Promise<StreamReply>;
+/** One request of a stream. */
+export interface StreamedMessage {
+  /** An encoded `ModelInferRequest`. */
+  readonly wire: Uint8Array;
+  readonly tensors: readonly TensorBytes[] | undefined;
+  readonly call: Call;
+  /** Takes an answer before the last one. Resolves when the transport has it, or when the stream has ended. */
+  deliver(reply: StreamReply): Promise<void>;
+}
+
+/** From a request to its last answer; `undefined` if the answers before were all. A rejection ends the stream. */
+export type StreamAnswer = (message: StreamedMessage) => Promise<StreamReply | undefined>;
 
 const MAX_UNANSWERED = 64;
 
@@ -67,14 +77,12 @@ class InferStream {
     const request = new StreamedRequest(this.#call);
     this.#requests.push(request);
     this.#pauseOrResume();
-    this.#answer(message, request, tensors).then(
+    const deliver = (reply: StreamReply): Promise<void> => this.#deliver(request, reply);
+    this.#answer({ wire: message, tensors, call: request, deliver }).then(
       (answer) => {
-        if (this.#ended) {
-          answer.release();
-          return;
-        }
-        request.answer = answer;
-        this.#flush();
+        request.isAnswered = true;
+        if (answer === undefined) this.#flush();
+        else void this.#deliver(request, answer);
       },
       (thrown) => {
         this.#abandon();
@@ -83,12 +91,27 @@ class InferStream {
     );
   }
 
-  /** Releases the answers that will not be sent. Gives the requests that have none. */
+  #deliver(request: StreamedRequest, reply: StreamReply): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        reply.release();
+        resolve();
+      };
+      if (this.#ended) {
+        done();
+        return;
+      }
+      request.answers.push({ chunks: reply.chunks, release: done });
+      this.#flush();
+    });
+  }
+
+  /** Releases the answers that will not be sent. Gives the requests that are not answered. */
   #abandon(): StreamedRequest[] {
     this.#ended = true;
     const requests = this.#requests.splice(0);
-    for (const { answer } of requests) answer?.release();
-    return requests.filter(({ answer }) => answer === undefined);
+    for (const { answers } of requests) for (const answer of answers.splice(0)) answer.release();
+    return requests.filter(({ isAnswered }) => !isAnswered);
   }
 
   #pauseOrResume(): void {
@@ -100,10 +123,11 @@ class InferStream {
   }
 
   #flush(): void {
-    while (!this.#blocked) {
-      const answer = this.#requests[0]?.answer;
-      if (answer === undefined) break;
-      this.#requests.shift();
+    for (let [request] = this.#requests; request !== undefined && !this.#blocked; [request] = this.#requests) {
+      const answer = request.answers.shift();
+      if (request.isAnswered && request.answers.length === 0) this.#requests.shift();
+      else if (answer === undefined) break;
+      if (answer === undefined) continue;
       this.#blocked = !this.#call.write(answer.chunks);
       answer.release();
     }
@@ -114,5 +138,8 @@ class InferStream {
 
 /** One request of a stream. */
 class StreamedRequest extends SubRequest {
-  answer: StreamReply | undefined;
+  /** Answers that wait to be written. */
+  readonly answers: StreamReply[] = [];
+  /** Its last answer is among them, or was written. */
+  isAnswered = false;
 }

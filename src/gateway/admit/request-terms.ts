@@ -1,5 +1,7 @@
 /** Terms of a request for the queue: the parameters that the protocol reserves. */
 
+import type { Datatype, Shape } from '../../wire/tensor.ts';
+
 export interface RequestTerms {
   /** Its own limit from its arrival on, in milliseconds; `undefined` where it names none. */
   readonly timeoutMs: number | undefined;
@@ -14,6 +16,16 @@ export interface RequestTerms {
   readonly behind?: (rows: number) => PathBehind;
   /** When the whole call should be answered, where it named no deadline and this is a step of an ensemble. */
   readonly objectiveAt?: number;
+  /** Takes an answer before the last one; absent where the caller takes only one. Resolves when the caller has it. */
+  readonly send?: ((outputs: readonly SentOutput[]) => Promise<void>) | undefined;
+}
+
+/** An output of an answer before the last one. */
+export interface SentOutput {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: Shape;
+  readonly data: Uint8Array;
 }
 
 /** The steps of an ensemble that follow one of its steps. */

@@ -73,7 +73,7 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
       return refusal;
     },
     loadReport: (call) => server.loadReports.trailersFor(call),
-    streamInfer: (wire, call, tensors) => inferInStream(wire, call, gateway, tensors),
+    streamInfer: (message) => inferInStream(message, gateway),
   };
 }
 

@@ -11,6 +11,7 @@ import type {
 } from '../accept/messages.ts';
 import type { BatchSum, DurationSum } from '../models/model-statistics.ts';
 import type { Servable } from '../models/servable.ts';
+import { isDecoupled } from '../repository/config/code-model.ts';
 import { dataTypeOf } from '../repository/config/data-types.ts';
 import { DEFAULT_MAX_QUEUE_SIZE, type ModelConfig } from '../repository/config/model-config.ts';
 import { describeBatching } from '../repository/signature/batching-description.ts';
@@ -60,6 +61,7 @@ export function configOf(model: Servable): ModelConfigMessage {
       ? {}
       : { sequence_batching: sequenceBatching(config.sequence_batching, config.tensorgate.max_sequences) }),
     ...(config.response_cache === undefined ? {} : { response_cache: config.response_cache }),
+    ...(isDecoupled(config) ? { model_transaction_policy: { decoupled: true } } : {}),
     parameters: {
       ...parametersOf(model),
       batching: { string_value: describeBatching(signature, config) },

@@ -77,6 +77,8 @@ export class Arrivals {
       settled: false,
       timer: undefined,
       occupancy: undefined,
+      send: terms.send,
+      hasAnswers: false,
       whole: undefined,
     };
   }

@@ -20,6 +20,7 @@ import type { Prepared } from './prepared-batches.ts';
 import type { OutputTensor } from './queued-request.ts';
 import {
   breakerOpen,
+  endedMidway,
   killedTwice,
   modelFailed,
   noRoom,
@@ -65,6 +66,7 @@ export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOpt
     case 'abandoned':
       return [];
     case 'interrupted':
+      if (batch.requests.some(({ hasAnswers }) => hasAnswers)) return replay(batch, endedMidway());
       return [{ requests: batch.requests, exclusive: batch.requests.some(({ suspect }) => suspect) }];
     case 'rejected':
       failAll(batch, breakerOpen(options.model, outcome.retryAfterMs));
@@ -135,11 +137,15 @@ function oneByOne(batch: Batch, error: InferError): Prepared[] {
   return [];
 }
 
-/** @param error for a request that is replayed already */
+/** @param error for a request that is replayed already. One that was given answers is not replayed: they would come twice. */
 function replay(batch: Batch, error: InferError): Prepared[] {
   const again: Prepared[] = [];
   for (const request of batch.requests) {
     if (request.settled) continue;
+    if (request.hasAnswers) {
+      fail(request, endedMidway());
+      continue;
+    }
     if (request.suspect) {
       fail(request, error);
       continue;

@@ -23,6 +23,12 @@ export interface CodeCalls {
    * @param limitMs how long the call may take; never longer than the callers of the batch wait
    */
   start(wire: Uint8Array, limitMs: number): InnerCall;
+  /**
+   * Gives an answer to the only request of the batch.
+   * @param wire an encoded ModelInferResponse
+   * @returns an outcome without chunks once the caller has taken it. Never rejects.
+   */
+  send(wire: Uint8Array): Promise<CallOutcome>;
   /** The run waits for other models, or goes on: while it waits, they may have its cores. */
   wait(isWaiting: boolean): void;
 }

@@ -55,6 +55,10 @@ export interface QueuedRequest extends Waiter<InferOutputs>, Arrival, Waiting, S
   /** `objectiveAt` as long as that can be met, otherwise `latestAt`; less what waits before the steps behind it. */
   deadline: number;
   readonly flow: Flow;
+  /** Takes answers before the last one, where its caller takes them. */
+  readonly send: RequestTerms['send'];
+  /** It was given an answer: another run would give it again. */
+  hasAnswers: boolean;
   /** Changes with each survey of the queue; `LAST_TAG` once it waits behind all others. */
   tag: number;
   isWaiting: boolean;

@@ -77,6 +77,11 @@ export function refused(message: string): InferError {
   return new InferError('invalid_data', `the model refused this input: ${explain(message)}`);
 }
 
+/** For a request that was given answers before: another run would give them again. */
+export function endedMidway(): InferError {
+  return new InferError('model_failed', "the model's process ended after it had given answers to this request");
+}
+
 export function modelFailed(message: string): InferError {
   return new InferError('model_failed', `the code of the model failed: ${message}`);
 }

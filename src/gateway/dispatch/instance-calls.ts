@@ -51,7 +51,7 @@ export class InstanceCalls {
     socket.on('data', this.#receive);
   }
 
-  /** Whether the code waits for other models. */
+  /** Whether the code waits for other models, or for a caller that reads. */
   get isWaiting(): boolean {
     return this.#open.size > 0;
   }
@@ -91,16 +91,16 @@ export class InstanceCalls {
       this.#open.get(id)?.cancel();
       return;
     }
-    if (kind !== CALL_FRAME.call || payload.byteLength < LIMIT_BYTES) throw new Error('no call');
+    const isCall = kind === CALL_FRAME.call && payload.byteLength >= LIMIT_BYTES;
+    if (!isCall && kind !== CALL_FRAME.send) throw new Error('neither a call nor an answer');
     if (!this.#isRunning || run !== this.#run) this.#fail(id, run, ENDED);
     else if (this.#calls === undefined) this.#fail(id, run, NO_REQUEST);
-    else void this.#answer(this.#calls, id, run, payload);
+    else if (isCall) void this.#answer(this.#calls, id, run, started(this.#calls, payload));
+    else void this.#answer(this.#calls, id, run, { outcome: this.#calls.send(payload), cancel: () => {} });
   }
 
   /** Never rejects. */
-  async #answer(calls: CodeCalls, id: number, run: number, payload: Uint8Array<ArrayBuffer>): Promise<void> {
-    const [limitMs = 0] = new Float64Array(payload.buffer, 0, 1);
-    const call = calls.start(payload.subarray(LIMIT_BYTES), limitMs);
+  async #answer(calls: CodeCalls, id: number, run: number, call: InnerCall): Promise<void> {
     if (this.#open.size === 0) calls.wait(true);
     this.#open.set(id, call);
     const outcome = await call.outcome;
@@ -134,4 +134,9 @@ export class InstanceCalls {
     this.#calls?.wait(false);
     for (const call of left) call.cancel();
   }
+}
+
+function started(calls: CodeCalls, payload: Uint8Array<ArrayBuffer>): InnerCall {
+  const [limitMs = 0] = new Float64Array(payload.buffer, 0, 1);
+  return calls.start(payload.subarray(LIMIT_BYTES), limitMs);
 }

@@ -4,13 +4,13 @@ import type { ExecutionProvider, SessionInfo } from '../../worker/protocol.ts';
 import { axisOf, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
 import { lastExpiry, outputAxes } from '../batch/batch.ts';
 import { ResponseCache } from '../batch/cache/response-cache.ts';
-import type { Executor } from '../batch/executor.ts';
+import type { Executor, RunDemand } from '../batch/executor.ts';
 import { Scheduler } from '../batch/scheduler.ts';
 import { Breaker } from '../dispatch/breaker.ts';
 import type { DeviceSet } from '../dispatch/device-set.ts';
 import type { InstanceGroup } from '../dispatch/instance-group.ts';
 import { diagnostics, type ModelRef } from '../ops/diagnostics.ts';
-import { JAVASCRIPT } from '../repository/config/code-model.ts';
+import { isDecoupled, JAVASCRIPT } from '../repository/config/code-model.ts';
 import { lengthsOf, type ModelSignature, resolveSignature } from '../repository/signature/model-signature.ts';
 import { resolveSequences, type SequenceSignature } from '../repository/signature/sequence-signature.ts';
 import { readSignatureSources } from '../repository/signature/signature-sources.ts';
@@ -73,7 +73,7 @@ export async function prepareModel(
   const lengths = lengthsOf(batching);
   const isCode = config.platform === JAVASCRIPT;
   const circuit = breakerOf(ref, group, (batch, demand) => {
-    const own = isCode ? { ...demand, calls: new BatchCalls(batch, ref, calls, demand.wait) } : demand;
+    const own = isCode ? demandOfCode(demand, new BatchCalls(batch, ref, calls, demand.wait)) : demand;
     return group.run(batch, { ...signature, axis, lengths }, { maxMs: plan.maxRunMs, demand: own }, lastExpiry);
   });
   const { dynamic_batching: dynamic, tensorgate } = config;
@@ -110,7 +110,7 @@ export async function prepareModel(
     : undefined;
   const queue = cache ?? scheduler;
   if (isCode) calls.forget(ref);
-  const batcher = isCode ? new CodeBatcher(ref, calls, queue) : queue;
+  const batcher = isCode ? new CodeBatcher(ref, calls, queue, { isDecoupled: isDecoupled(config) }) : queue;
   const probe = found.kind === 'shape' ? found.shape : undefined;
   const { provider } = info;
   const evidence = { session: info, trial: trial.findings };
@@ -118,6 +118,11 @@ export async function prepareModel(
   if (sequences === undefined) return served;
   const place = { model: ref.name, inputs: signature.inputs.length, instances: group.size, maxRows };
   return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };
+}
+
+/** Code may end an abandoned run by itself: it is in the way only where it does not. */
+function demandOfCode(demand: RunDemand, calls: BatchCalls): RunDemand {
+  return { ...demand, calls, isInTheWay: () => calls.isOverdue && demand.isInTheWay() };
 }
 
 /** Logs the providers that are not used, and how the served model differs from its file. */

@@ -2,13 +2,14 @@
 
 import { NO_PARAMETERS } from '../../wire/infer-parameter.ts';
 import { encodeInferRequest } from '../../wire/infer-request.ts';
-import { decodeInferResponse, type InferOutput } from '../../wire/infer-response.ts';
+import { decodeInferResponse, encodeInferResponse, type InferOutput } from '../../wire/infer-response.ts';
 import { MAX_MESSAGE_NEEDS, wireLimitsFor } from '../../wire/limits.ts';
-import { elementCount } from '../../wire/tensor.ts';
+import { elementCount, type TensorSpec } from '../../wire/tensor.ts';
 import type { CallChannel } from '../call-channel.ts';
 import { elementTypeOf, TYPED_ARRAYS } from '../element-type.ts';
 import { decodeStrings, encodeStrings } from '../string-tensor.ts';
 import type { CallOptions, Tensor, TensorData } from './code-model.ts';
+import type { StepOutput } from './step.ts';
 
 /** The gateway has bounded what it sends. */
 const LIMITS = wireLimitsFor(MAX_MESSAGE_NEEDS);
@@ -40,6 +41,18 @@ export async function callModel(
   const outputs: Record<string, Tensor> = Object.create(null);
   for (const output of answer.outputs) outputs[output.name] = tensorOf(output);
   return outputs;
+}
+
+/** An answer of a decoupled model, in chunks. */
+export function encodeAnswer(tensors: readonly TensorSpec[], outputs: readonly StepOutput[]): Uint8Array[] {
+  const described = tensors.flatMap(({ name, datatype }, at) => {
+    const output = outputs[at];
+    if (output === undefined) return [];
+    const { shape, data } = output;
+    return [{ name, datatype, shape, data: data instanceof Uint8Array ? data : encodeStrings(data) }];
+  });
+  const response = { modelName: '', modelVersion: '', id: '', parameters: NO_PARAMETERS, outputs: described };
+  return encodeInferResponse(response, 'raw');
 }
 
 function rawOf(name: string, { datatype, shape, data }: Tensor): Uint8Array {

@@ -78,3 +78,14 @@ export type Infer = (
   rows: readonly Row[],
   context: InferContext,
 ) => readonly OutputRow[] | Promise<readonly OutputRow[]>;
+
+export interface StreamContext extends InferContext {
+  /** Sends an answer. Resolves when the caller has taken it, and rejects when no caller waits any more. */
+  send(answer: OutputRow): Promise<void>;
+}
+
+/** Answers one request of a decoupled model any number of times: by an async generator, or by `context.send`. */
+export type StreamInfer = (
+  rows: readonly Row[],
+  context: StreamContext,
+) => AsyncIterable<OutputRow> | Iterable<OutputRow> | Promise<void>;

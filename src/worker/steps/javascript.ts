@@ -7,8 +7,8 @@ import { CallChannel } from '../call-channel.ts';
 import type { ChannelAddress } from '../protocol.ts';
 import { outcomeOf, RunFailure } from '../run-failure.ts';
 import type { JavascriptOptions } from '../step-spec.ts';
-import { callModel } from './code-calls.ts';
-import type { Infer, InferContext, Load, ModelContext, Row } from './code-model.ts';
+import { callModel, encodeAnswer } from './code-calls.ts';
+import type { Infer, InferContext, Load, ModelContext, OutputRow, Row, StreamContext } from './code-model.ts';
 import { outputsOf, rowsOf, threw } from './code-rows.ts';
 import { refused, type Step, type StepDescription, type StepInput, type StepOutput } from './step.ts';
 
@@ -60,38 +60,68 @@ export class JavascriptStep implements Step {
   }
 
   describe(): StepDescription {
-    const { inputs, outputs, isBatched } = this.#options;
-    return { inputs, outputs, ...(!isBatched && { unbatched: 'the configuration has no max_batch_size above 0' }) };
+    const { inputs, outputs, isBatched, isDecoupled } = this.#options;
+    return {
+      inputs,
+      outputs,
+      isDecoupled,
+      ...(!isBatched && { unbatched: 'the configuration has no max_batch_size above 0' }),
+    };
   }
 
   async run(inputs: readonly StepInput[]): Promise<readonly StepOutput[]> {
-    const { inputs: tensors, outputs, isBatched } = this.#options;
+    const { inputs: tensors, outputs, isBatched, isDecoupled } = this.#options;
     const rows = rowsOf(inputs, tensors, isBatched);
     const answers = await this.#answersOf(rows);
-    return outputsOf(answers, rows.length, outputs, isBatched);
+    return isDecoupled ? [] : outputsOf(answers, rows.length, outputs, isBatched);
   }
 
   close(): void {
     this.#calls.close();
   }
 
+  /** Sends an answer of a decoupled model. @throws RunFailure where it is no such answer, or an Error where no one takes it */
+  #send(row: OutputRow): Promise<void> {
+    const { outputs } = this.#options;
+    const given = outputsOf([row], 1, outputs, false);
+    return this.#calls.send(encodeAnswer(outputs, given));
+  }
+
   /** @throws RunFailure */
   async #answersOf(rows: readonly Row[]): Promise<unknown> {
     const calls = this.#calls;
-    const context: InferContext = {
+    const send = (row: OutputRow): Promise<void> => this.#send(row);
+    const signal = calls.begin();
+    const context: InferContext & Partial<Pick<StreamContext, 'send'>> = {
       ...this.#context,
-      signal: calls.begin(),
+      ...(this.#options.isDecoupled && { send }),
+      signal,
       invalidInput,
       infer: (model, inputs, terms) => callModel(calls, model, inputs, terms),
     };
     try {
-      return await this.#infer(rows, context);
+      const answers = await this.#infer(rows, context);
+      if (!this.#options.isDecoupled) return answers;
+      // A generator, or an array; nothing where the code has called `send`. The loop ends a generator when an answer is not taken.
+      for await (const row of answersIn(answers)) await send(row);
+      return [];
     } catch (thrown) {
-      throw failureOf(thrown);
+      const failure = failureOf(thrown);
+      // Code that stops because its caller is gone has no fault.
+      if (failure !== thrown && failure.outcome.kind === 'threw' && !signal.aborted) report(thrown);
+      throw failure;
     } finally {
       calls.end();
     }
   }
+}
+
+/** @throws RunFailure where they are no answers */
+function answersIn(answers: unknown): Iterable<OutputRow> | AsyncIterable<OutputRow> {
+  if (answers === undefined) return [];
+  const isObject = typeof answers === 'object' && answers !== null;
+  if (isObject && (Symbol.asyncIterator in answers || Symbol.iterator in answers)) return answers as never;
+  throw threw('infer of a decoupled model gave neither a generator nor an array nor undefined');
 }
 
 async function importModule(file: string): Promise<{ load?: unknown; infer?: unknown }> {
@@ -109,11 +139,11 @@ function invalidInput(message: string): Error {
 
 /** The caller is to blame where the error says so, otherwise the code. */
 function failureOf(thrown: unknown): RunFailure {
+  if (thrown instanceof RunFailure) return thrown;
   const message = messageOf(thrown);
   if (isInvalidInput(thrown)) return refused(message);
   const outcome = outcomeOf(thrown);
   if (outcome.kind === 'out_of_memory') return new RunFailure(outcome);
-  report(thrown);
   return threw(message);
 }
 

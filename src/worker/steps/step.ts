@@ -20,6 +20,8 @@ export interface StepDescription {
   readonly outputs: readonly SessionTensor[];
   /** Why requests do not share a run; absent: rows lie on axis 0, and requests with rows of equal shape do. */
   readonly unbatched?: string;
+  /** A run gives no outputs: the step has sent them before. */
+  readonly isDecoupled?: boolean;
   /** Sentences on what the files of the step decided. */
   readonly notes?: readonly string[];
   /** Runs compute in threads that a library starts. */

@@ -57,7 +57,7 @@ const api: InferenceApi = {
     return { chunks: [wire], response, trailers: { 'x-load': '0.5' } };
   },
   loadReport: (call) => (call.get('x-report') === undefined ? undefined : { 'x-report-bin': Uint8Array.of(7) }),
-  async streamInfer(wire) {
+  async streamInfer({ wire }) {
     const message = SERVICE['ModelStreamInfer']?.responseSerialize({ error_message: `${wire.byteLength} bytes` });
     return { chunks: [message ?? wire], release() {} };
   },

@@ -51,18 +51,31 @@ class FakeStream implements StreamingCall {
 describe('ModelStreamInfer', () => {
   let stream: FakeStream;
   let released: string[];
-  let requests: { wire: string; call: Call; answer(text: string): void; reject(error: unknown): void }[];
+  let requests: {
+    wire: string;
+    call: Call;
+    deliver(text: string): Promise<void>;
+    answer(text: string): void;
+    end(): void;
+    reject(error: unknown): void;
+  }[];
 
   beforeEach(() => {
     stream = new FakeStream();
     released = [];
     requests = [];
-    const method = streamInferMethod((wire, call) => {
-      const { promise, resolve, reject } = Promise.withResolvers<StreamReply>();
+    const method = streamInferMethod(({ wire, call, deliver }) => {
+      const { promise, resolve, reject } = Promise.withResolvers<StreamReply | undefined>();
+      const replyOf = (text: string): StreamReply => ({
+        chunks: [Buffer.from(text)],
+        release: () => released.push(text),
+      });
       requests.push({
         wire: String(wire),
         call,
-        answer: (text) => resolve({ chunks: [Buffer.from(text)], release: () => released.push(text) }),
+        deliver: (text) => deliver(replyOf(text)),
+        answer: (text) => resolve(replyOf(text)),
+        end: () => resolve(undefined),
         reject,
       });
       return promise;
@@ -84,6 +97,38 @@ describe('ModelStreamInfer', () => {
     requests[0]?.answer('A');
     await settled();
     expect(stream.log).toEqual(['A', 'B', 'C']);
+  });
+
+  test('STREAM-1: the answers of a request come together, and before the answers of the next request', async () => {
+    send('a', 'b');
+    await requests[0]?.deliver('A1');
+    requests[1]?.answer('B');
+    await settled();
+    expect(stream.log).toEqual(['A1']);
+    await requests[0]?.deliver('A2');
+    requests[0]?.end();
+    await settled();
+    expect(stream.log).toEqual(['A1', 'A2', 'B']);
+    expect(released).toEqual(['A1', 'A2', 'B']);
+  });
+
+  test('STREAM-3: a request that ends without an answer is answered', async () => {
+    send('a');
+    stream.onEnd?.();
+    requests[0]?.end();
+    await settled();
+    expect(stream.log).toEqual(['end']);
+  });
+
+  test('STREAM-5: an answer that no client will read is released, and its sender goes on', async () => {
+    send('a', 'b');
+    const waiting = requests[1]?.deliver('B1');
+    stream.cancelled = true;
+    stream.onCancel?.('client');
+    await waiting;
+    await requests[1]?.deliver('B2');
+    expect(released).toEqual(['B1', 'B2']);
+    expect(stream.log).toEqual([]);
   });
 
   test('STREAM-2: the sixty-fourth unanswered request pauses the stream, and an answer resumes it', async () => {

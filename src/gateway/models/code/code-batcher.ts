@@ -6,19 +6,29 @@ import type { RequestTerms } from '../../admit/request-terms.ts';
 import type { Batcher, WantedTensors } from '../../batch/batcher.ts';
 import type { Forecast, RequestSize } from '../../batch/forecast.ts';
 import type { InferOutputs } from '../../batch/queued-request.ts';
-import type { InferError } from '../../errors.ts';
+import { InferError } from '../../errors.ts';
 import type { ModelRef } from '../../ops/diagnostics.ts';
 import type { CallGateway } from './call-gateway.ts';
+
+// Triton's text
+const DECOUPLED = "ModelInfer RPC doesn't support models with decoupled transaction policy";
 
 export class CodeBatcher implements Batcher {
   readonly #model: ModelRef;
   readonly #gateway: CallGateway;
   readonly #queue: Batcher;
+  readonly #isDecoupled: boolean;
 
-  constructor(model: ModelRef, gateway: CallGateway, queue: Batcher) {
+  constructor(
+    model: ModelRef,
+    gateway: CallGateway,
+    queue: Batcher,
+    { isDecoupled }: { readonly isDecoupled: boolean },
+  ) {
     this.#model = model;
     this.#gateway = gateway;
     this.#queue = queue;
+    this.#isDecoupled = isDecoupled;
   }
 
   get queuedRequests(): number {
@@ -29,8 +39,9 @@ export class CodeBatcher implements Batcher {
     return this.#queue.queuedRows;
   }
 
-  /** @throws InferError also where the call closes a circle */
+  /** @throws InferError also where the call closes a circle, or takes one answer of a decoupled model */
   async enqueue(tensors: InferTensors, call: Call, terms: RequestTerms, wanted?: WantedTensors): Promise<InferOutputs> {
+    if (this.#isDecoupled && terms.send === undefined) throw new InferError('unimplemented', DECOUPLED);
     if (call.caller !== undefined) this.#gateway.note(call.caller, this.#model);
     return this.#queue.enqueue(tensors, call, terms, wanted);
   }

@@ -85,7 +85,8 @@ export class EnsembleRun {
     this.#call = call;
     // One deadline for all steps: what a step has used up, the next ones no longer have.
     this.#deadline = Math.min(call.deadline, now + (terms.timeoutMs ?? Number.POSITIVE_INFINITY));
-    this.#terms = { ...terms, timeoutMs: undefined };
+    // An answer of a step is none of the ensemble.
+    this.#terms = { ...terms, timeoutMs: undefined, send: undefined };
     this.#rows = tensors.rows;
     this.#timing.batchRows = tensors.rows;
     const outputs = graph.outputs.filter((tensor) => isWanted(graph, tensor, wanted));

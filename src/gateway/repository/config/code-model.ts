@@ -28,9 +28,16 @@ export interface CodeConfig {
   readonly model_transaction_policy?: { readonly decoupled?: boolean | undefined } | undefined;
 }
 
+/** Whether a request may get any number of answers. */
+export function isDecoupled({
+  model_transaction_policy: policy,
+}: Pick<CodeConfig, 'model_transaction_policy'>): boolean {
+  return policy?.decoupled === true;
+}
+
 /** @returns tensors without a datatype as FP32: `checkSteps` refuses them */
 export function javascriptOf(config: CodeConfig, maxHeapMb: number): JavascriptOptions {
-  const { max_batch_size: maxRows = 0, parameters, model_transaction_policy: policy } = config;
+  const { max_batch_size: maxRows = 0, parameters } = config;
   const isBatched = maxRows > 0;
   const declared = ({ name, data_type, dims = [], reshape }: DeclaredTensor): JavascriptOptions['inputs'][number] => {
     const row = reshape?.shape ?? dims;
@@ -47,7 +54,7 @@ export function javascriptOf(config: CodeConfig, maxHeapMb: number): JavascriptO
     inputs: config.input.map(declared),
     outputs: config.output.map(declared),
     isBatched,
-    isDecoupled: policy?.decoupled === true,
+    isDecoupled: isDecoupled(config),
     parameters,
     maxHeapMb,
     maxCallBytes: DEFAULT_MAX_CALL_BYTES,

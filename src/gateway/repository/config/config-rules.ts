@@ -236,8 +236,8 @@ function checkRest(config: ModelConfig, { refuse, warn }: Sink): void {
       'repository agents are not supported: files are loaded as they lie in the repository, neither checked nor decrypted; do that before, and remove this';
     refuse(['model_repository_agents'], text);
   }
-  if (config.model_transaction_policy?.decoupled === true) {
-    const text = `decoupled is not supported: a model gives one answer; remove it`;
+  if (config.model_transaction_policy?.decoupled === true && config.platform !== JAVASCRIPT) {
+    const text = `decoupled is not supported: an ONNX model gives one answer; remove it. The platform ${JAVASCRIPT} may be decoupled`;
     refuse(['model_transaction_policy'], text);
   }
   if (isText(config.runtime)) warn(['runtime'], 'runtime has no effect: models run on ONNX Runtime');

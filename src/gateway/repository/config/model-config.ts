@@ -227,7 +227,9 @@ export const MODEL_CONFIG = z.strictObject({
   model_transaction_policy: z
     .strictObject({ decoupled: z.boolean().optional() })
     .optional()
-    .describe('`decoupled: true` is refused: a model gives one answer.'),
+    .describe(
+      '`decoupled: true` lets a model of the platform `tensorgate_javascript` give any number of answers to a request. Refused for other platforms.',
+    ),
   model_repository_agents: z
     .strictObject({
       agents: z.array(z.strictObject({ name: z.string().optional(), parameters: texts.optional() })).optional(),

@@ -89,6 +89,9 @@ function checkCode(config: ModelConfig, refuse: Sink['refuse']): void {
   if (isDecoupled && (config.max_batch_size ?? 0) > 0) {
     refuse(['max_batch_size'], 'a decoupled model answers one request at a time: set max_batch_size: 0');
   }
+  if (isDecoupled && config.tensorgate.traffic.shadow !== undefined) {
+    refuse(['tensorgate', 'traffic', 'shadow'], 'answers of a decoupled model are not compared: remove shadow');
+  }
   if (isDecoupled && config.response_cache?.enable === true) {
     refuse(['response_cache'], 'a cache keeps one answer, and a decoupled model may give more: remove response_cache');
   }

@@ -37,6 +37,10 @@ test.each([
   },
   { fields: { output: [{ name: 'y', data_type: 'TYPE_FP32' }] }, text: 'needs dims, without the batch axis' },
   { fields: { input: [{ name: 'x', data_type: 'TYPE_BF16', dims: [1] }] }, text: 'JavaScript has no array of BF16' },
+  {
+    fields: { max_batch_size: 2, model_transaction_policy: { decoupled: true } },
+    text: 'a decoupled model answers one request at a time: set max_batch_size: 0',
+  },
   { fields: { default_model_filename: 'main.mjs' }, text: 'default_model_filename has no meaning' },
   { fields: { sequence_batching: {} }, text: 'sequence_batching has no meaning' },
 ])('a configuration of a code model is refused: $text', ({ fields, text }) => {
