@@ -46,8 +46,8 @@ function pageOf(page: Tensor | undefined, { invalidInput }: InferContext): Pictu
 /** The boxes of the lines, in pixels of the page. */
 async function findLines(page: Picture, context: InferContext): Promise<Box[]> {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(page.width, page.height));
-  const fit = (size: number): number => Math.max(STEP, Math.round((size * scale) / STEP) * STEP);
-  const size = { width: fit(page.width), height: fit(page.height) };
+  const sizeFor = (size: number): number => Math.max(STEP, Math.round((size * scale) / STEP) * STEP);
+  const size = { width: sizeFor(page.width), height: sizeFor(page.height) };
   const small = resized(page, { left: 0, top: 0, width: page.width, height: page.height }, size);
   const x: Tensor = { datatype: 'FP32', shape: [1, 3, size.height, size.width], data: normalized(small) };
   const [map] = Object.values(await context.infer('detect', { x }));
@@ -79,7 +79,7 @@ async function readLine(page: Picture, box: Box, context: InferContext): Promise
   const image: Tensor = { datatype: 'UINT8', shape: [1, LINE_HEIGHT, width, 3], data };
   const { characters, confidence } = await context.infer('read_line', { image });
   const letters = (characters?.data ?? []) as readonly string[];
-  const sure = [...(confidence?.data as Float32Array)].filter((_, step) => letters[step] !== '');
+  const sure = [...((confidence?.data ?? []) as Iterable<number>)].filter((_, step) => letters[step] !== '');
   return {
     text: letters.join('').trim(),
     confidence: sure.reduce((sum, each) => sum + each, 0) / Math.max(1, sure.length),
