@@ -9,7 +9,6 @@ import { refuseEarly } from './admit/early-refusal.ts';
 import { boundedText, InferError } from './errors.ts';
 import { type Gateway, infer } from './infer.ts';
 import { bytesOf, InferenceRecord } from './inference-record.ts';
-import { isDecoupled } from './repository/config/code-model.ts';
 
 const FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool', value: true }]]);
 const NOT_FINAL: InferParameters = new Map([['triton_final_response', { kind: 'bool', value: false }]]);
@@ -33,9 +32,8 @@ export async function inferInStream(
       parameters: NOT_FINAL,
       deliver: async (chunks: readonly Uint8Array[]) => deliver(replyOf(chunks, gateway)),
     };
-    const { chunks } = await infer(record, gateway, { parameters: FINAL, partial });
-    if (record.model === undefined || !isDecoupled(record.model.config)) return replyOf(chunks, gateway);
-    const end = endOf(record);
+    const { chunks, isDecoupled } = await infer(record, gateway, { parameters: FINAL, partial });
+    const end = isDecoupled === true ? endOf(record) : chunks;
     return end === undefined ? undefined : replyOf(end, gateway);
   } catch (thrown) {
     return refusalOf(InferError.from(thrown), record);

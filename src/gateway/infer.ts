@@ -29,7 +29,6 @@ import type { Answer, InferenceRecord } from './inference-record.ts';
 import type { InputRecorder } from './models/input-recorder.ts';
 import type { ModelTable } from './models/model-table.ts';
 import type { Servable } from './models/servable.ts';
-import { isDecoupled } from './repository/config/code-model.ts';
 import type { Shadows } from './rollout/shadow.ts';
 
 /** Dependencies of the path of a request. */
@@ -88,7 +87,7 @@ async function travel(record: InferenceRecord, gateway: Gateway, answers: Answer
   // LIFE-2 (model-lifecycle.ts): no `await` from here to `enqueue`. A version that leaves the table in between would end without it.
   const model = gateway.models.find(request.modelName, request.modelVersion, call); // model-table.ts
   record.model = model;
-  const { signature, axis, batcher } = model.ready; // servable.ts
+  const { signature, axis, batcher, isDecoupled = false } = model.ready; // servable.ts
   const terms = readTerms(request.parameters); // admit/: reserved parameters
   const wanted = wantedOutputs(request.outputs, signature, request.modelName); // admit/: requested outputs
   record.permit ??= gateway.admission.tryAcquire(footprint(record.bytes, request)); // admit/: room, or shed
@@ -96,29 +95,21 @@ async function travel(record: InferenceRecord, gateway: Gateway, answers: Answer
   record.rows = tensors.rows;
   gateway.recorder?.sample(model, tensors); // input-recorder.ts: a sample of rows, where that is asked for
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters: answers.parameters };
-  const send = sendingOf(answers, model, (early, parameters) =>
-    encode(request, wanted, early, { ...form, parameters }),
-  );
-  const {
-    outputs,
-    timing,
-    requestIsSpent = false,
-  } = await batcher.enqueue(tensors, call, send === undefined ? terms : { ...terms, send }, wanted); // batch/ -> dispatch/ -> worker
+  const encodeEarly: EncodeEarly = (early, parameters) => encode(request, wanted, early, { ...form, parameters });
+  const own = isDecoupled ? { ...terms, send: sendingOf(answers, encodeEarly) } : terms;
+  const { outputs, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, own, wanted); // batch/ -> dispatch/ -> worker
   const isCopied = gateway.shadows.mirror(record, outputs, timing); // shadow.ts: a copy for another version, later
   const { response, chunks } = isLargeAnswer(request, wanted, outputs, gateway.typedAnswers)
     ? await encodeInSlices(new AnswerWriting(request, wanted, outputs, form), call)
     : encode(request, wanted, outputs, form); // encode/: outputs -> bytes
-  return { chunks, response, timing, requestIsSpent: requestIsSpent && !isCopied };
+  return { chunks, response, timing, requestIsSpent: requestIsSpent && !isCopied, isDecoupled };
 }
 
-/** How answers before the last one leave; `undefined` where the model or the caller has only one. */
-function sendingOf(
-  { partial }: AnswerTerms,
-  { config }: Servable,
-  encodeEarly: (outputs: readonly SentOutput[], parameters: InferParameters) => EncodedAnswer,
-): RequestTerms['send'] {
-  if (partial === undefined || !isDecoupled(config)) return undefined;
-  return (outputs) => partial.deliver(encodeEarly(outputs, partial.parameters).chunks);
+type EncodeEarly = (outputs: readonly SentOutput[], parameters: InferParameters) => EncodedAnswer;
+
+/** How answers before the last one leave; `undefined` where the caller takes only one. */
+function sendingOf({ partial }: AnswerTerms, encodeEarly: EncodeEarly): RequestTerms['send'] {
+  return partial && ((outputs) => partial.deliver(encodeEarly(outputs, partial.parameters).chunks));
 }
 
 /** The limits of a message follow from the models that are loaded: one for a model that is not may be too large until it is. */

@@ -18,6 +18,8 @@ export interface Answer {
   readonly timing: RequestTiming;
   /** Nothing holds a view of the request any more. */
   readonly requestIsSpent?: boolean;
+  /** All answers of the request have left before: this is only their end. */
+  readonly isDecoupled?: boolean;
 }
 
 /** Every inference ends in exactly one of `answered` and `failed`; both count it, and publish that it ended. */

@@ -2,7 +2,8 @@
 
 import type { ExecutionProvider, SessionInfo } from '../../worker/protocol.ts';
 import { axisOf, type RowSize, rowSizeOf } from '../admit/infer-tensors.ts';
-import { lastExpiry, outputAxes } from '../batch/batch.ts';
+import { type Batch, lastExpiry, outputAxes } from '../batch/batch.ts';
+import type { Batcher } from '../batch/batcher.ts';
 import { ResponseCache } from '../batch/cache/response-cache.ts';
 import type { Executor, RunDemand } from '../batch/executor.ts';
 import { Scheduler } from '../batch/scheduler.ts';
@@ -71,10 +72,9 @@ export async function prepareModel(
   const maxRows = batching.kind === 'on' ? batching.maxRows : 1;
   const axis = axisOf(batching);
   const lengths = lengthsOf(batching);
-  const isCode = config.platform === JAVASCRIPT;
   const circuit = breakerOf(ref, group, (batch, demand) => {
-    const own = isCode ? demandOfCode(demand, new BatchCalls(batch, ref, calls, demand.wait)) : demand;
-    return group.run(batch, { ...signature, axis, lengths }, { maxMs: plan.maxRunMs, demand: own }, lastExpiry);
+    const bounds = { maxMs: plan.maxRunMs, demand: demandOf(plan, calls, batch, demand) };
+    return group.run(batch, { ...signature, axis, lengths }, bounds, lastExpiry);
   });
   const { dynamic_batching: dynamic, tensorgate } = config;
   const scheduler = new Scheduler(
@@ -108,21 +108,28 @@ export async function prepareModel(
   const cache = config.response_cache?.enable
     ? new ResponseCache({ model: ref.name, maxBytes: tensorgate.max_cache_bytes, queues }, scheduler)
     : undefined;
-  const queue = cache ?? scheduler;
-  if (isCode) calls.forget(ref);
-  const batcher = isCode ? new CodeBatcher(ref, calls, queue, { isDecoupled: isDecoupled(config) }) : queue;
+  const batcher = withCode(cache ?? scheduler, plan, calls);
   const probe = found.kind === 'shape' ? found.shape : undefined;
   const { provider } = info;
   const evidence = { session: info, trial: trial.findings };
-  const served = { signature: client, axis, batcher, probe, scheduler, cache, circuit, provider, evidence };
+  const parts = { scheduler, cache, circuit, provider, evidence };
+  const served = { signature: client, axis, batcher, probe, isDecoupled: isDecoupled(config), ...parts };
   if (sequences === undefined) return served;
   const place = { model: ref.name, inputs: signature.inputs.length, instances: group.size, maxRows };
   return { ...served, batcher: batchSequences(sequences, config, place, scheduler), sequences };
 }
 
-/** Code may end an abandoned run by itself: it is in the way only where it does not. */
-function demandOfCode(demand: RunDemand, calls: BatchCalls): RunDemand {
+/** Code may call other models. It may also end an abandoned run by itself: it is in the way only where it does not. */
+function demandOf({ ref, config }: ModelPlan, gateway: CallGateway, batch: Batch, demand: RunDemand): RunDemand {
+  if (config.platform !== JAVASCRIPT) return demand;
+  const calls = new BatchCalls(batch, ref, gateway, demand.wait);
   return { ...demand, calls, isInTheWay: () => calls.isOverdue && demand.isInTheWay() };
+}
+
+function withCode(queue: Batcher, { ref, config }: ModelPlan, gateway: CallGateway): Batcher {
+  if (config.platform !== JAVASCRIPT) return queue;
+  gateway.forget(ref);
+  return new CodeBatcher(ref, gateway, queue, { isDecoupled: isDecoupled(config) });
 }
 
 /** Logs the providers that are not used, and how the served model differs from its file. */

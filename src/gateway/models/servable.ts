@@ -22,6 +22,8 @@ export interface Served {
   readonly batcher: Batcher;
   /** A made-up request that ran in its trial; absent where none did, and for what has no trial of its own. */
   readonly probe?: ProbeShape | undefined;
+  /** A request gets any number of answers, before the last one. */
+  readonly isDecoupled?: boolean;
 }
 
 /** How it is known that a version is to be served as it is. */

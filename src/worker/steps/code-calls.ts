@@ -46,7 +46,7 @@ export async function callModel(
 /** An answer of a decoupled model, in chunks. */
 export function encodeAnswer(tensors: readonly TensorSpec[], outputs: readonly StepOutput[]): Uint8Array[] {
   const described = tensors.flatMap(({ name, datatype }, at) => {
-    const output = outputs[at];
+    const output = outputs.at(at);
     if (output === undefined) return [];
     const { shape, data } = output;
     return [{ name, datatype, shape, data: data instanceof Uint8Array ? data : encodeStrings(data) }];
