@@ -2,7 +2,7 @@
 
 import { DATATYPE_BYTES, elementCount } from '../wire/tensor.ts';
 import type { InputPiece, Run, SessionTensor, TensorPlace } from './protocol.ts';
-import type { ReportedOutcome } from './run-outcome.ts';
+import { PASSED_ON, type ReportedOutcome } from './run-outcome.ts';
 
 /** Enough for the places of as many tensors as a model may have, of as many axes. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
@@ -85,6 +85,8 @@ export class Frame {
         return { kind, by: 'batch' };
       case 'failed':
         return { kind, error: new Error(message) };
+      case 'threw':
+        return { kind, message, reason: PASSED_ON[bytes - 1] };
       default:
         return { kind, message };
     }

@@ -7,7 +7,7 @@
  *   run          where outputs begin, the most bytes that they may have, number of inputs, their places; where not
  *                all inputs lie in the mailbox, number of pieces, the pieces
  *   ok           milliseconds of compute, read and write, number of outputs, their places
- *   failure      number of its kind, its bytes, bytes of the message, the message in UTF-8, filled up to whole doubles
+ *   failure      number of its kind, its bytes or the number of its reason, bytes of the message, the message in UTF-8, filled up to whole doubles
  *
  *   a place      number of the tensor in its SessionInfo, offset, length in bytes, number of axes, their sizes
  *   a piece      process, descriptor and inode of its file (0, 0, 0: the mailbox), offset there, offset among the inputs, length
@@ -32,7 +32,7 @@ import {
   WORD,
 } from './frame.ts';
 import type { InputPiece, Run, SessionTensor, TensorPlace } from './protocol.ts';
-import type { ReportedOutcome } from './run-outcome.ts';
+import { PASSED_ON, type ReportedOutcome } from './run-outcome.ts';
 
 export { type Frame, FrameError, MAX_FRAME_BYTES } from './frame.ts';
 
@@ -75,7 +75,7 @@ export class FrameWriter {
   #failure(outcome: Exclude<ReportedOutcome, { readonly kind: 'ok' }>): Uint8Array {
     this.#begin(FAILURE);
     this.#put(FAILURES.indexOf(outcome.kind));
-    this.#put(outcome.kind === 'no_room' ? outcome.bytes : 0);
+    this.#put(detailOf(outcome));
     this.#text(textOf(outcome));
     return this.#end();
   }
@@ -138,6 +138,12 @@ export class FrameWriter {
     this.#words[0] = byteLength;
     return new Uint8Array(this.#words.buffer, 0, byteLength);
   }
+}
+
+/** Bytes that found no room, or the number of a reason, from 1. */
+function detailOf(outcome: Exclude<ReportedOutcome, { readonly kind: 'ok' }>): number {
+  if (outcome.kind === 'no_room') return outcome.bytes;
+  return outcome.kind === 'threw' && outcome.reason !== undefined ? PASSED_ON.indexOf(outcome.reason) + 1 : 0;
 }
 
 function textOf(outcome: Exclude<ReportedOutcome, { readonly kind: 'ok' }>): string {

@@ -25,12 +25,30 @@ export interface RunAnswer {
   readonly roomMs?: number;
 }
 
+/** Reasons of failed calls that hold for the request around them as well: the server lacks time or capacity. */
+export const PASSED_ON = [
+  'queue_full',
+  'overloaded',
+  'cannot_meet_deadline',
+  'deadline_too_short',
+  'deadline_exceeded',
+  'model_not_ready',
+  'breaker_open',
+  'runner_lost',
+  'draining',
+] as const;
+
+export type PassedOn = (typeof PASSED_ON)[number];
+
 export type RunOutcome<Answer = RunAnswer> =
   | ({ readonly kind: 'ok' } & Answer)
   /** The model refused the values of at least one row. */
   | { readonly kind: 'refused'; readonly message: string }
-  /** The code of the model threw, or gave outputs that it does not declare; `message` is for the caller. */
-  | { readonly kind: 'threw'; readonly message: string }
+  /**
+   * The code of the model threw, or gave outputs that it does not declare; `message` is for the caller. With a reason, it threw
+   * the failure of a call to another model, and no row is to blame.
+   */
+  | { readonly kind: 'threw'; readonly message: string; readonly reason?: PassedOn | undefined }
   /** The outputs have more bytes than the run allows; `message` names their sizes. */
   | { readonly kind: 'outputs_too_large'; readonly message: string }
   /** The mailbox has no room for tensors of so many bytes. */

@@ -77,6 +77,10 @@ const MODELS = {
     TEXT,
   ),
   lost: codeModel(reporting("context.infer('nowhere', { x })"), TEXT),
+  late: codeModel(
+    "export const infer = async ([{ x }], { infer }) => [{ y: (await infer('busy', { x }, { deadlineMs: 100 })).y.data }];",
+    TRIPLES,
+  ),
   hasty: codeModel(reporting("context.infer('busy', { x }, { deadlineMs: 100 })"), TEXT),
   watching: codeModel(
     `let aborted = 'no';
@@ -157,6 +161,13 @@ describe('models that are code and call others', () => {
     expect(await textOf('misshapen')).toMatch(/^INVALID_ARGUMENT\|invalid_request\|.*\[1,2\]/);
     expect(await textOf('lost')).toMatch(/^NOT_FOUND\|model_not_found\|.*nowhere/);
     expect(await textOf('hasty')).toMatch(/^(DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED)\|/);
+  });
+
+  test('pass on that a call had too little time, where they do not catch it', async () => {
+    expect(await failureOf('late')).toMatchObject({
+      status: expect.stringMatching(/^(DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED)$/),
+      details: expect.stringMatching(/^a call of the model to another model failed: /),
+    });
   });
 
   test('must not call themselves', async () => {

@@ -10,7 +10,7 @@ import {
   MAX_FRAME_BYTES,
   tensorNumbers,
 } from '../../src/worker/run-frame.ts';
-import type { ReportedOutcome } from '../../src/worker/run-outcome.ts';
+import { PASSED_ON, type ReportedOutcome } from '../../src/worker/run-outcome.ts';
 
 const DATATYPES = Object.keys(DATATYPE_BYTES).filter(isDatatype);
 const TENSORS: readonly SessionTensor[] = DATATYPES.map((datatype) => ({
@@ -70,6 +70,11 @@ const outcomes: fc.Arbitrary<ReportedOutcome> = fc.oneof(
     writeMs: times,
   }),
   fc.record({ kind: fc.constantFrom('refused' as const, 'outputs_too_large' as const), message: texts }),
+  fc.record({
+    kind: fc.constant('threw' as const),
+    message: texts,
+    reason: fc.constantFrom(undefined, ...PASSED_ON),
+  }),
   fc.constant({ kind: 'out_of_memory', by: 'batch' } as const),
   fc.record({
     kind: fc.constant('no_room' as const),

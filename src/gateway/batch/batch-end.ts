@@ -51,7 +51,10 @@ export function endBatch(batch: Batch, outcome: RunOutcome, options: BatchEndOpt
     case 'refused':
       return blame(batch, refused(outcome.message));
     case 'threw':
-      return blame(batch, modelFailed(outcome.message));
+      if (outcome.reason === undefined) return blame(batch, modelFailed(outcome.message));
+      // All of its halves would meet the same overload.
+      failAll(batch, modelFailed(outcome.message, outcome.reason));
+      return [];
     case 'no_room':
       return blame(batch, noRoom(outcome));
     case 'outputs_too_large':

@@ -1,12 +1,15 @@
 /** The errors that end a request in the queue or in a batch, each with its text and its pushback. */
 
-import type { RunOutcome } from '../../worker/run-outcome.ts';
+import type { PassedOn, RunOutcome } from '../../worker/run-outcome.ts';
 import { InferError, withJitter } from '../errors.ts';
 import type { ModelRef } from '../ops/diagnostics.ts';
 import type { QueuePolicies } from './queue-policy.ts';
 
 /** Where the directory of the mailboxes is full, by batches that run or by files of others. */
 const NO_ROOM_PUSHBACK_MS = 200;
+
+/** The wait of the inner model is not known here. */
+const PASSED_ON_PUSHBACK_MS = 50;
 
 /** No server could answer in time. */
 export function deadlineTooShort(fastestMs: number, leftMs: number): InferError {
@@ -82,8 +85,11 @@ export function endedMidway(): InferError {
   return new InferError('model_failed', "the model's process ended after it had given answers to this request");
 }
 
-export function modelFailed(message: string): InferError {
-  return new InferError('model_failed', `the code of the model failed: ${message}`);
+/** @param reason of a call to another model that the code did not catch */
+export function modelFailed(message: string, reason?: PassedOn): InferError {
+  if (reason === undefined) return new InferError('model_failed', `the code of the model failed: ${message}`);
+  const text = `a call of the model to another model failed: ${message}`;
+  return new InferError(reason, text, { pushback: withJitter(PASSED_ON_PUSHBACK_MS) });
 }
 
 /** @param sizes of the outputs, as a text */

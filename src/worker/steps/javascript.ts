@@ -3,9 +3,10 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../error-message.ts';
-import { CallChannel } from '../call-channel.ts';
+import { CallChannel, FailedCall } from '../call-channel.ts';
 import type { ChannelAddress } from '../protocol.ts';
 import { outcomeOf, RunFailure } from '../run-failure.ts';
+import { PASSED_ON } from '../run-outcome.ts';
 import type { JavascriptOptions } from '../step-spec.ts';
 import { callModel, encodeAnswer } from './code-calls.ts';
 import type { Infer, InferContext, Load, ModelContext, OutputRow, Row, StreamContext } from './code-model.ts';
@@ -108,7 +109,7 @@ export class JavascriptStep implements Step {
     } catch (thrown) {
       const failure = failureOf(thrown);
       // Code that stops because its caller is gone has no fault.
-      if (failure !== thrown && failure.outcome.kind === 'threw' && !signal.aborted) report(thrown);
+      if (failure !== thrown && isFault(failure) && !signal.aborted) report(thrown);
       throw failure;
     } finally {
       calls.end();
@@ -144,7 +145,12 @@ function failureOf(thrown: unknown): RunFailure {
   if (isInvalidInput(thrown)) return refused(message);
   const outcome = outcomeOf(thrown);
   if (outcome.kind === 'out_of_memory') return new RunFailure(outcome);
-  return threw(message);
+  const reason = thrown instanceof FailedCall ? PASSED_ON.find((each) => each === thrown.reason) : undefined;
+  return reason === undefined ? threw(message) : new RunFailure({ kind: 'threw', message, reason });
+}
+
+function isFault({ outcome }: RunFailure): boolean {
+  return outcome.kind === 'threw' && outcome.reason === undefined;
 }
 
 function isInvalidInput(thrown: unknown): boolean {
