@@ -5,6 +5,7 @@
 
 import type { ModelSummary, Server } from '../gateway/main.ts';
 import type { Settings } from '../gateway/ops/settings.ts';
+import { partOf } from '../gateway/repository/part-name.ts';
 import { grpcurlCommand, inferCommand, type SampleRequest, sampleSize } from './sample-commands.ts';
 import { toOneLine } from './terminal-text.ts';
 
@@ -39,11 +40,14 @@ function describeModel({ name, version, state, detail }: ModelSummary): string {
   return toOneLine(state === 'READY' ? `${subject}: ${detail}` : `${subject}: ${state}: ${detail}`);
 }
 
-/** For the model with the shortest request; nothing where no request is known. */
+/** For the model with the shortest request, and not for a part of one; nothing where no request is known. */
 function describeSample(models: readonly ModelSummary[], address: string): string[] {
-  const requests = models.flatMap(({ name, default: isDefault, sample }): SampleRequest[] =>
-    isDefault && sample !== undefined ? [{ model: name, inputs: sample }] : [],
-  );
+  const served = models.filter((model) => model.default);
+  const names = new Set(served.map(({ name }) => name));
+  const requests = served.flatMap(({ name, sample }): SampleRequest[] => {
+    const { folder, part } = partOf(name);
+    return sample === undefined || (part !== '' && names.has(folder)) ? [] : [{ model: name, inputs: sample }];
+  });
   const [request] = requests.sort((a, b) => sampleSize(a) - sampleSize(b));
   if (request === undefined) return [];
   const grpcurl = grpcurlCommand(request, address);

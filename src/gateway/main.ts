@@ -232,6 +232,7 @@ async function startParts(
         port: settings.httpPort,
         limits: httpLimits(settings),
         pages: page.handler,
+        restPaths: [settings.healthRoute, settings.predictRoute].filter((route) => route !== undefined),
         ...(rest !== undefined && { rest: (request, response, wayBack) => rest.handle(request, response, wayBack) }),
       }),
     (port) => port.close(0),

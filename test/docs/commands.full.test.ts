@@ -43,6 +43,7 @@ const RULES: readonly Rule[] = [
   { commands: /^npx tensorgate serve minilm$/, needs: 'a folder that the reader has exported' },
   { commands: /^npx tensorgate serve resnet$/, needs: 'a folder that the reader has exported' },
   { commands: /^curl -s \S+\/v2\/models\/resnet\//, runs: 'test/e2e/image.full.test.ts' },
+  { commands: /^curl -s \S+\/(ping$|invocations )/, runs: 'test/e2e/platforms.full.test.ts' },
   { commands: /^curl -s \S+\/(v2\/models\/minilm|v1)\//, runs: 'test/e2e/text-endpoints.full.test.ts' },
   { commands: /--allow-code-models$|\/v2\/models\/word_count\/infer/, runs: 'test/e2e/code-models.full.test.ts' },
   { commands: /^npx tensorgate bench\b/, runs: 'test/cli/bench/bench-server.full.test.ts' },

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { imageClassifier, imageOf, plainImage } from '../support/image-exports.ts';
+import { randomBytes, randomFrom } from '../support/random.ts';
 import { useServer } from '../support/server-fixture.ts';
 
 const files = Object.entries(imageClassifier()).map(([name, content]) => {
@@ -67,7 +68,7 @@ describe('the step for images', () => {
   test('gives the pixels of a file of half a megabyte', async () => {
     using client = new InferenceClient(fixture.server.grpc);
     // Noise does not compress.
-    const noise = Array.from({ length: 400 * 400 * 3 }, (_, at) => (at * 2_654_435_761) >>> 24);
+    const noise = [...randomBytes(400 * 400 * 3, randomFrom(1))];
     const image = await imageOf(400, noise);
     expect(image.length).toBeGreaterThan(256 * 1024);
     const { outputs } = await client.infer('pixels', { image: images(image) });

@@ -73,6 +73,17 @@ describe('/v1/embeddings', () => {
     expect(usage).toEqual({ prompt_tokens: 5, total_tokens: 5 });
   });
 
+  test('runs the tokenizer once for a text', async () => {
+    const runs = async (): Promise<number> => {
+      const response = await fetch(`${fixture.server.http}/v2/models/minilm:tokenizer/stats`);
+      const { model_stats: stats } = (await response.json()) as { model_stats: { inference_count: number }[] };
+      return stats[0]?.inference_count ?? 0;
+    };
+    const before = await runs();
+    await embed({ input: ['the cat', 'a dog'] });
+    expect(await runs()).toBe(before + 2);
+  });
+
   test('gives for a list a vector of each text, in order, and for more texts than it asks at a time', async () => {
     const texts = Array.from({ length: 70 }, (_, index) => (index % 2 === 0 ? 'the cat' : 'a river of paris'));
     const { data, usage } = await embed({ input: texts });

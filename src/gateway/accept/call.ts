@@ -1,6 +1,7 @@
 /** The seam between a gRPC transport and the rest of the gateway. Nothing behind it imports a gRPC library. */
 
 import type { Peer } from '../../http2/peer.ts';
+import type { Shape } from '../../wire/tensor.ts';
 import type { TensorBytes } from '../../wire/tensor-bytes.ts';
 import { InferError, type StatusCode } from '../errors.ts';
 import type { TransportGauges } from '../ops/gateway-state.ts';
@@ -12,6 +13,12 @@ export type Deadline = number;
 export type Trailers = Readonly<Record<string, string | Uint8Array>>;
 
 export type CancelReason = 'client' | 'deadline' | 'connection';
+
+/** A step of an ensemble that gave its outputs. */
+export interface EndedStep {
+  readonly model: string;
+  readonly outputs: readonly { readonly name: string; readonly shape: Shape }[];
+}
 
 /**
  * One gRPC call, as everything behind the transport may see it.
@@ -41,6 +48,8 @@ export interface Call {
   readonly step?: { readonly of: Call; readonly ensemble: string };
   /** The version of a code model whose run makes this call, directly or through an ensemble. */
   readonly caller?: { readonly name: string; readonly version: string } | undefined;
+  /** Observes the outputs of each step of an ensemble that the call goes to, when the step has ended. */
+  onStep?(step: EndedStep): void;
   /** The first value of a metadata key (lower-case); `-bin` keys give bytes. */
   get(name: string): string | Uint8Array | undefined;
   /** Keys of the metadata. */

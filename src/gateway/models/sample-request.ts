@@ -10,10 +10,15 @@ export interface SampleInput extends TensorSpec {
   readonly value: number;
 }
 
-/** `undefined` where none is known: no made-up input runs, an ensemble, a sequence model, a version that is not READY. */
+/**
+ * `undefined` where none is known: no made-up input runs, an ensemble of other inputs than texts, a sequence model, a version that is
+ * not READY.
+ */
 export function sampleRequest(model: Servable): readonly SampleInput[] | undefined {
   if (model.state !== 'READY' || model.config.sequence_batching !== undefined) return undefined;
   const { signature, probe } = model.ready;
+  const isOfTexts = signature.inputs.every(({ elements, shape }) => elements?.isBinary === false && shape.length === 1);
+  if (isOfTexts) return signature.inputs.map(({ name, datatype }) => ({ name, datatype, shape: [1], value: 1 }));
   if (probe === undefined) return undefined;
   const { shapes } = fixedRow(signature.inputs, probe);
   // Each of the other ranges has held 1: as an index, a step and a size it is the safest value.

@@ -101,8 +101,17 @@ function readEnvironment({ env, cwd }: SettingsSources, problems: string[]): Giv
   return given;
 }
 
+/** Variables that Vertex AI sets in a container (Google Cloud: "Custom container requirements for prediction"). */
+const VERTEX: ReadonlyMap<keyof Settings, string> = new Map([
+  ['httpPort', 'AIP_HTTP_PORT'],
+  ['healthRoute', 'AIP_HEALTH_ROUTE'],
+  ['predictRoute', 'AIP_PREDICT_ROUTE'],
+]);
+
 /** Variables of the platform that rank below ours. Every program sees them, so one with a value unknown to us is ignored. */
 function platformVariables(setting: SettingDescription, env: SettingsSources['env']): readonly string[] {
+  const vertex = VERTEX.get(setting.key);
+  if (vertex !== undefined) return checkValue(setting, env[vertex]?.trim(), vertex, []) === undefined ? [] : [vertex];
   if (setting.key !== 'logLevel') return [];
   const isLevel = setting.choices?.includes(findChoice(setting, env['LOG_LEVEL']?.trim() ?? ''));
   return isLevel === true ? ['LOG_LEVEL'] : [];

@@ -14,6 +14,10 @@ const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(1);
 const durationMs = z.int().min(0).max(MAX_TIMER_MS);
 const limitMs = z.int().min(1).max(MAX_TIMER_MS);
+const route = z
+  .string()
+  .regex(/^\/[^?#\s{}]+$/, 'expected a path such as /predict')
+  .meta({ title: 'a path such as /predict' });
 const directory = z.string().min(1).meta({ format: 'path' });
 
 /** A name, and a weight above 0. */
@@ -120,6 +124,23 @@ export const SETTINGS_SCHEMA = z.strictObject({
     .default('on')
     .describe(
       'Serve the REST API on the HTTP port, in cleartext and to anyone who reaches it. With `tlsClientCa` the server starts only if this setting is given.',
+    ),
+  healthRoute: route
+    .optional()
+    .describe(
+      'Another path of the HTTP port that answers 200 when the server is ready, for platforms that choose it. Vertex AI sets `AIP_HEALTH_ROUTE`, which counts where nothing else is given.',
+    ),
+  predictRoute: route
+    .optional()
+    .describe(
+      'Path of the HTTP port that takes rows as `{"instances": […]}`, for platforms that choose it. Vertex AI sets `AIP_PREDICT_ROUTE`, which counts where nothing else is given.',
+    ),
+  corsOrigins: z
+    .array(z.string().regex(/^(\*|https?:\/\/[^/\s,]+)$/, 'expected SCHEME://HOST[:PORT], or *'))
+    .meta({ title: 'origins of web pages, as SCHEME://HOST[:PORT], or *' })
+    .default([])
+    .describe(
+      'Web pages that may call the REST API from a browser, by their origins: `https://app.example.com`. `*` allows every page. Paths that change the server are never for pages of other origins. Empty: only pages of the HTTP port itself may call it.',
     ),
   ui: z
     .enum(['on', 'off'])

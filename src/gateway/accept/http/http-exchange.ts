@@ -19,12 +19,14 @@ import type { UnreadAnswers } from './unread-answers.ts';
 export interface ExchangeHost {
   readonly limits: HttpLimits;
   readonly unread: UnreadAnswers;
+  /** Paths of REST besides the usual. */
+  readonly restPaths: ReadonlySet<string>;
   /** The server ends: every answer says `connection: close`. */
   readonly isEnding: boolean;
 }
 
-/** KServe's paths, and those that OpenAI's and other clients of text models use. */
-const REST_PATH = /^\/(v[12]|tokenize)([/?]|$)/;
+/** Paths of KServe, of OpenAI's and other clients of text models, and of SageMaker. */
+const REST_PATH = /^\/(v[12]|tokenize|ping|invocations)([/?]|$)/;
 
 const NO_FIELDS = {};
 const CLOSING = { connection: 'close' };
@@ -40,7 +42,7 @@ export class HttpExchange {
 
   constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse, wayBack: WayBack) {
     request.url = originForm(request.url ?? '');
-    this.isRest = REST_PATH.test(request.url);
+    this.isRest = REST_PATH.test(request.url) || host.restPaths.has(request.url.split('?', 1)[0] ?? '');
     this.#host = host;
     this.#request = request;
     this.#response = response;

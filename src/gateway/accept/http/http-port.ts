@@ -26,6 +26,8 @@ export interface HttpPortOptions {
   readonly pages: HttpHandler;
   /** Answers what begins with `/v2`; absent where REST is off. */
   readonly rest?: HttpHandler;
+  /** Paths that `rest` answers besides the usual. */
+  readonly restPaths?: readonly string[];
 }
 
 export interface HttpPort {
@@ -78,6 +80,7 @@ export async function listenHttp(options: HttpPortOptions): Promise<HttpPort> {
 class BoundHttpPort implements HttpPort, ConnectionHost {
   readonly limits: HttpLimits;
   readonly unread: UnreadAnswers;
+  readonly restPaths: ReadonlySet<string>;
   isEnding = false;
   #port = 0;
   readonly #pages: HttpHandler;
@@ -92,9 +95,10 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
   /** Connections since the start. */
   #accepted = 0;
 
-  constructor({ limits, pages, rest }: HttpPortOptions) {
+  constructor({ limits, pages, rest, restPaths = [] }: HttpPortOptions) {
     this.limits = limits;
     this.unread = new UnreadAnswers(limits.maxUnreadBytesInAll);
+    this.restPaths = new Set(restPaths);
     this.#pages = pages;
     this.#rest = rest;
     this.#slots = new RequestSlots(limits);

@@ -35,6 +35,7 @@ export function repositoryRoutes(control: ControlApi, admin: AdminScreen): reado
       rpc: 'RepositoryModelLoad',
       summary: 'Load a model, or load it again',
       silent: true,
+      isControl: true,
       bodyLimit: control.takesFiles ? 'server' : CONFIG_BODY,
       screen: () => admin('RepositoryModelLoad') ?? control.screenLoading(),
       readBody: (body) => readLoadBody(body),
@@ -51,6 +52,7 @@ export function repositoryRoutes(control: ControlApi, admin: AdminScreen): reado
       rpc: 'RepositoryModelUnload',
       summary: 'Unload a model',
       silent: true,
+      isControl: true,
       screen: () => admin('RepositoryModelUnload') ?? control.screenLoading(),
       async answer({ model = '' }, body, { call }) {
         checkKeys(body, ['parameters'], 'the request');

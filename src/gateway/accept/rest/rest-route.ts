@@ -40,6 +40,8 @@ export type RestRoute =
       screen?(): InferError | undefined;
       /** How the body is read, where it may be too long to be read at once. */
       readBody?(body: Buffer): Promise<JsonObject>;
+      /** It changes the server: no page of another origin may call it. */
+      readonly isControl?: true;
       /** Its answers come from models: it is refused in a drain, and carries the load report. */
       readonly isInference?: true;
       /** The shape of its errors, where that is not the shape of REST v2. */

@@ -11,6 +11,7 @@ import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
 import { slicesOf } from '../sliced-work.ts';
 import { SLICES } from '../slices.ts';
 import { BodyBudget, BodyCharge } from './body-budget.ts';
+import { CrossOrigin } from './cross-origin.ts';
 import { InferAnswer } from './infer-answer.ts';
 import { inferBody } from './infer-body.ts';
 import { type NamedModel, parseInferRequest, rawInferRequest } from './infer-json.ts';
@@ -20,10 +21,10 @@ import { type BodyLimit, bodyAtHand, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
 import { restError } from './rest-error.ts';
 import { type PathNames, parseBody, type RestRoute, SMALL_BODY } from './rest-route.ts';
-import { restRoutes } from './rest-routes.ts';
+import { type RouteOptions, restRoutes } from './rest-routes.ts';
 import { type FoundRoute, isRead, RestTable } from './rest-table.ts';
 
-export interface RestOptions {
+export interface RestOptions extends RouteOptions {
   /** Version of the package, for the OpenAPI document. */
   readonly version: string;
   /** Longest body with binary tensors, also after decompression; and what the tensors of a body in JSON may take. */
@@ -34,8 +35,8 @@ export interface RestOptions {
   readonly maxInFlightBytes: number;
   /** Time limit of a call, in milliseconds. */
   readonly defaultDeadlineMs: number;
-  /** Whether the RPCs that change the server are served here, and not only on an admin port. */
-  readonly servesAdmin: boolean;
+  /** Origins of web pages that may call the paths that change nothing. */
+  readonly corsOrigins: readonly string[];
 }
 
 const OPEN_API_PATH = '/v2/openapi.json';
@@ -50,20 +51,36 @@ export class RestServer {
   readonly #budget: BodyBudget;
   readonly #slices = SLICES;
   readonly #heads = new RepeatedHeads();
+  readonly #crossOrigin: CrossOrigin;
   #draining = false;
 
   constructor(api: InferenceApi, control: ControlApi, options: RestOptions) {
-    const routes = restRoutes(api, control, options.servesAdmin);
+    const routes = restRoutes(api, control, options);
     this.#api = api;
     this.#options = options;
     this.#table = new RestTable(routes);
     this.#document = Buffer.from(JSON.stringify(openApiDocument(routes, options.version)));
     this.#budget = new BodyBudget(options.maxInFlightBytes);
+    this.#crossOrigin = new CrossOrigin(options.corsOrigins);
   }
 
   /** Answers a request of a REST path. Never rejects. */
   async handle(request: IncomingMessage, response: ServerResponse, wayBack: WayBack): Promise<HttpAnswer> {
     const path = pathOf(request.url ?? '');
+    if (!this.#crossOrigin.isOn) return this.#handle(path, request, response, wayBack);
+    const methods = path === OPEN_API_PATH ? ['GET'] : this.#table.methodsForPages(path);
+    const preflight = this.#crossOrigin.preflight(request, methods);
+    if (preflight !== undefined) return preflight;
+    const { headers, ...answer } = await this.#handle(path, request, response, wayBack);
+    return { ...answer, headers: { ...headers, ...this.#crossOrigin.headersFor(request) } };
+  }
+
+  async #handle(
+    path: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    wayBack: WayBack,
+  ): Promise<HttpAnswer> {
     const method = request.method ?? '';
     if (path === OPEN_API_PATH) {
       return isRead(method) ? { code: 200, chunks: [this.#document], headers: JSON_TYPE } : refusal(['GET', 'HEAD']);
@@ -107,6 +124,7 @@ export class RestServer {
   ): Promise<HttpAnswer> {
     const names = Object.fromEntries(Object.entries(encoded).map(([key, text]) => [key, decode(text)]));
     if (route.isInference === true) this.#refuseInDrain();
+    if (route.isControl) CrossOrigin.refuseControl(route.rpc, request);
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
     const body = await call.during(readBody(request, this.#limitOf(route), charge, this.#slices));

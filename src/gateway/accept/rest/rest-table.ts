@@ -39,11 +39,21 @@ export class RestTable {
     return { allowed };
   }
 
+  /** Methods of a path that change nothing, which web pages of other origins may be allowed. */
+  methodsForPages(path: string): readonly string[] {
+    const own = this.#routes.filter(({ route, pattern }) => pattern.test(path) && !isControl(route));
+    return [...new Set(own.map(({ route }) => route.method))];
+  }
+
   #remember(key: string, found: FoundRoute): void {
     if (key.length > MAX_REMEMBERED_LENGTH) return;
     if (this.#remembered.size === MAX_REMEMBERED) this.#remembered.clear();
     this.#remembered.set(key, found);
   }
+}
+
+function isControl(route: RestRoute): boolean {
+  return route.kind === 'json' && route.isControl === true;
 }
 
 export function isRead(method: string): boolean {
@@ -52,5 +62,6 @@ export function isRead(method: string): boolean {
 
 /** `/v2/models/{model}` as an expression whose groups are the names; a name is anything between two slashes. */
 function patternOf(path: string): RegExp {
-  return new RegExp(`^${path.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}/?$`);
+  const literal = path.replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${literal.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}/?$`);
 }

@@ -21,6 +21,7 @@ export function settingsRoutes(control: ControlApi, admin: AdminScreen): readonl
         path,
         rpc: 'TraceSetting',
         summary: 'Change the trace settings',
+        isControl: true,
         screen: () => admin('TraceSetting'),
         answer: async ({ model = '' }, body, { call }) =>
           ok(traceObject(await auditedControl(control, call).traceSettings(model, traceChanges(body)))),
@@ -40,6 +41,7 @@ export function settingsRoutes(control: ControlApi, admin: AdminScreen): readonl
       path: '/v2/logging',
       rpc: 'LogSettings',
       summary: 'Change the log settings',
+      isControl: true,
       screen: () => admin('LogSettings'),
       async answer(_, body, { call }) {
         const changes = new Map(Object.entries(body).map(([key, value]) => [key, logValue(key, value)]));

@@ -187,6 +187,7 @@ export class EnsembleRun {
     this.#left(index, call);
     this.#hasRun = true;
     record.answered({ chunks: [], timing: answer.timing });
+    this.#call.onStep?.({ model: step.model, outputs: answer.outputs });
     if (!this.#waiter.settled) this.#end(index, step, answer);
   }
 

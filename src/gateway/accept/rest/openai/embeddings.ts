@@ -9,8 +9,8 @@ import { hasValue, type JsonObject } from '../json-field.ts';
 import type { RestAnswer, RestContext } from '../rest-route.ts';
 import { inputsIn, mistake, modelIn, shown, type TextInput } from './text-input.ts';
 import { findTextModel, type TextModel } from './text-model.ts';
-import { TextRequests, textTensor } from './text-requests.ts';
-import { idsOf, runFromIds } from './tokens.ts';
+import { TextRequests } from './text-requests.ts';
+import { askTexts, runFromIds } from './tokens.ts';
 
 interface Embedding {
   readonly vector: Float32Array;
@@ -71,12 +71,8 @@ async function embed(model: TextModel, output: string, requests: TextRequests, i
     const tensors = await runFromIds(model, requests, input.ids);
     return { vector: vectorOf(tensors.get(output), model.name), tokens: input.ids.length };
   }
-  const { tokenizer } = model;
-  // One after the other: a call does not wait for itself in the queue of the tokenizer.
-  const ids = tokenizer === undefined ? undefined : await idsOf(model, tokenizer, requests, [input.text]);
-  const inputs = [textTensor(model.inputs[0] ?? '', input.text)];
-  const answer = await requests.ask({ model: model.name, inputs, outputs: [output] });
-  return { vector: vectorOf(answer.get(output), model.name), tokens: ids?.length ?? 0 };
+  const { outputs, tokens } = await askTexts(model, requests, [input.text], [output]);
+  return { vector: vectorOf(outputs.get(output), model.name), tokens };
 }
 
 /** A copy: the answer may lie at any offset. @throws InferError `invalid_request` where it is no vector */

@@ -6,8 +6,8 @@ import { flagOf, hasValue, type JsonObject } from '../json-field.ts';
 import { ok, type RestAnswer, type RestContext } from '../rest-route.ts';
 import { mistake, modelIn, shown, textAt, textsAt } from './text-input.ts';
 import { findTextModel, type TextModel } from './text-model.ts';
-import { TextRequests, textTensor } from './text-requests.ts';
-import { idsOf } from './tokens.ts';
+import { TextRequests } from './text-requests.ts';
+import { askTexts } from './tokens.ts';
 
 /** @throws InferError */
 export async function rerank(api: InferenceApi, body: JsonObject, { call }: RestContext): Promise<RestAnswer> {
@@ -19,15 +19,11 @@ export async function rerank(api: InferenceApi, body: JsonObject, { call }: Rest
   const requests = new TextRequests(api, call);
   const model = await findTextModel(api, name, call);
   const score = scoreOutput(model);
-  const [first = '', second = ''] = model.inputs;
-  const { tokenizer } = model;
   const scored = await requests.each(documents, async (document, index) => {
-    const ids = tokenizer === undefined ? undefined : await idsOf(model, tokenizer, requests, [query, document]);
-    const inputs = [textTensor(first, query), textTensor(second, document)];
-    const answer = await requests.ask({ model: name, inputs, outputs: [score] });
-    const data = answer.get(score)?.data ?? new Uint8Array(0);
+    const { outputs, tokens } = await askTexts(model, requests, [query, document], [score]);
+    const data = outputs.get(score)?.data ?? new Uint8Array(0);
     const [relevance] = new Float32Array(Uint8Array.from(data).buffer);
-    return { index, relevance_score: relevance ?? Number.NaN, tokens: ids?.length ?? 0 };
+    return { index, relevance_score: relevance ?? Number.NaN, tokens };
   });
   const tokens = scored.reduce((sum, each) => sum + each.tokens, 0);
   const best = scored.toSorted((a, b) => b.relevance_score - a.relevance_score || a.index - b.index).slice(0, most);

@@ -14,7 +14,7 @@ import { encodeInferRequest } from '../../../../wire/infer-request.ts';
 import type { InferOutput } from '../../../../wire/infer-response.ts';
 import type { Datatype, Shape } from '../../../../wire/tensor.ts';
 import { InferError, type Reason } from '../../../errors.ts';
-import type { Call, CancelReason } from '../../call.ts';
+import type { Call, CancelReason, EndedStep } from '../../call.ts';
 import { cancelled } from '../../cancellation.ts';
 import { DerivedCall } from '../../derived-call.ts';
 import type { InferenceApi } from '../../inference-service.ts';
@@ -43,11 +43,33 @@ export interface Asked {
   readonly stepOf?: string;
 }
 
+export interface CountedAnswer {
+  readonly outputs: ReadonlyMap<string, InferOutput>;
+  readonly tokens: number | undefined;
+}
+
 /** Refusals that pass when there is less to do. */
 const SHED: ReadonlySet<Reason> = new Set<Reason>(['queue_full', 'overloaded', 'cannot_meet_deadline']);
 
 function isShed(error: unknown): boolean {
   return error instanceof InferError && SHED.has(error.reason);
+}
+
+/** A request of one text, or of one pair, which observes how many tokens the tokenizer of an ensemble makes of it. */
+class TextRequest extends SubRequest {
+  /** `undefined` where no step of the tokenizer was observed. */
+  tokens: number | undefined;
+  readonly #tokenizer: string | undefined;
+
+  constructor(call: Call, tokenizer: string | undefined) {
+    super(call);
+    this.#tokenizer = tokenizer;
+  }
+
+  onStep({ model, outputs }: EndedStep): void {
+    // Ids, mask and types of one text have one length.
+    if (model === this.#tokenizer) this.tokens = outputs[0]?.shape.at(-1);
+  }
 }
 
 export class TextRequests {
@@ -99,7 +121,26 @@ export class TextRequests {
   }
 
   /** Asks a model. @returns the wanted outputs by name @throws InferError */
-  async ask({ model, version = '', inputs, outputs, stepOf }: Asked): Promise<ReadonlyMap<string, InferOutput>> {
+  async ask(asked: Asked): Promise<ReadonlyMap<string, InferOutput>> {
+    return this.#send(asked, new SubRequest(this.#call));
+  }
+
+  /**
+   * Asks a model about one text, or one pair.
+   * @param tokenizer the model of its ensemble that makes tokens
+   * @returns the wanted outputs by name, and the number of tokens where a tokenizer made some
+   * @throws InferError
+   */
+  async askCounted(asked: Asked, tokenizer: string | undefined): Promise<CountedAnswer> {
+    const request = new TextRequest(this.#call, tokenizer);
+    const outputs = await this.#send(asked, request);
+    return { outputs, tokens: request.tokens };
+  }
+
+  async #send(
+    { model, version = '', inputs, outputs, stepOf }: Asked,
+    request: SubRequest,
+  ): Promise<ReadonlyMap<string, InferOutput>> {
     if (this.#call.cancelled) throw cancelled('client');
     const wire = encodeInferRequest({
       modelName: model,
@@ -112,7 +153,6 @@ export class TextRequests {
       outputs: outputs.map((name) => ({ name, parameters: NO_PARAMETERS })),
       rawInputContents: inputs.map(({ data }) => data),
     });
-    const request = new SubRequest(this.#call);
     // A step of a request is not spread over versions as the request is.
     const call = stepOf === undefined ? request : new DerivedCall(request, request.deadline, stepOf);
     this.#requests.add(call);

@@ -41,6 +41,26 @@ export async function idsOf(
 }
 
 /**
+ * Asks a model about one text, or one pair of texts.
+ * @returns the wanted outputs by name, and the tokens of the texts; 0 where the model has no tokenizer
+ * @throws InferError
+ */
+export async function askTexts(
+  model: TextModel,
+  requests: TextRequests,
+  texts: readonly string[],
+  outputs: readonly string[],
+): Promise<{ readonly outputs: ReadonlyMap<string, InferOutput>; readonly tokens: number }> {
+  const { name, tokenizer } = model;
+  const inputs = texts.map((text, index) => textTensor(model.inputs[index] ?? '', text));
+  const answer = await requests.askCounted({ model: name, inputs, outputs }, tokenizer?.model);
+  if (answer.tokens !== undefined) return { outputs: answer.outputs, tokens: answer.tokens };
+  // No step ran where the answer comes out of a cache.
+  const ids = tokenizer === undefined ? undefined : await idsOf(model, tokenizer, requests, texts);
+  return { outputs: answer.outputs, tokens: ids?.length ?? 0 };
+}
+
+/**
  * Runs the steps behind the tokenizer, each as a request of its own.
  * @returns the tensors of the ensemble by name
  * @throws InferError
