@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- transport | overhead | acceptors | rest | tls | efficiency | overload | refusal | start | shadow | orca] [--rounds N]
+ * npm run bench [-- transport | overhead | acceptors | rest | text | tls | efficiency | overload | refusal | start | shadow | orca] [--rounds N]
  *
  * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
  * and for the limits of the figures.
@@ -20,6 +20,7 @@ import type { Bench } from './report.ts';
 import { rest } from './rest.ts';
 import { shadow } from './shadow.ts';
 import { start } from './start.ts';
+import { text } from './text.ts';
 import { tls } from './tls.ts';
 import { transport } from './transport.ts';
 
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   overhead,
   acceptors,
   rest,
+  text,
   tls,
   efficiency,
   overload,

@@ -15,6 +15,8 @@ export interface ServerProcess {
   cpuUs(): number;
   /** The same of the process without its descendants. */
   ownCpuUs(): number;
+  /** CPU time of living descendants whose command line contains the text, in microseconds. */
+  cpuUsOfRunner(text: string): number;
   /** Resident memory of only the process itself, in MiB. */
   rssMiB(): number;
   /** Resident memory of the process and all its living descendants, in MiB: pages that they share count for each. */
@@ -104,6 +106,10 @@ async function startServer(command: readonly string[], ready: RegExp): Promise<S
     pid,
     cpuUs: () => treeOf(pid).reduce((sum, each) => sum + cpuUsOf(each), 0),
     ownCpuUs: () => cpuUsOf(pid),
+    cpuUsOfRunner: (text) =>
+      treeOf(pid)
+        .filter((each) => fs.readFileSync(`/proc/${each}/cmdline`, 'utf8').includes(text))
+        .reduce((sum, each) => sum + cpuUsOf(each), 0),
     rssMiB: () => rssMiBOf(pid),
     treeRssMiB: () => treeOf(pid).reduce((sum, each) => sum + rssMiBOf(each), 0),
     stop: () => stop(child),

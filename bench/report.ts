@@ -23,13 +23,13 @@ export function spread(values: readonly number[], digits: number): string {
 }
 
 /** Takes a figure of each subject in each round, in turns: otherwise the last would always meet the warmer machine. */
-export async function inTurns<Name extends string, Subject>(
+export async function inTurns<Name extends string, Subject, Figure = number>(
   rounds: number,
   subjects: Readonly<Record<Name, Subject>>,
-  measure: (subject: Subject) => Promise<number>,
-): Promise<Readonly<Record<Name, readonly number[]>>> {
+  measure: (subject: Subject) => Promise<Figure>,
+): Promise<Readonly<Record<Name, readonly Figure[]>>> {
   const names = Object.keys(subjects) as Name[];
-  const figures = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
+  const figures = Object.fromEntries(names.map((name) => [name, [] as Figure[]])) as Record<Name, Figure[]>;
   for (let round = 0; round < rounds; round++) {
     for (const name of round % 2 === 0 ? names : names.toReversed()) figures[name].push(await measure(subjects[name]));
   }

@@ -78,6 +78,12 @@ has_deno() {
 
 install_deno() {
   install_from_npm deno "@deno/linux-$(architecture x64 arm64)-glibc@2.9.6" deno
+has_openai() {
+  [[ -s $tools/openai/node_modules/openai/package.json ]]
+}
+
+install_openai() {
+  mkdir -p "$tools/openai" && npm install --prefix "$tools/openai" --no-audit --no-fund --ignore-scripts openai@7.59.0
 }
 
 has_helm() {
@@ -349,6 +355,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
-for tool in buf bun deno onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp promtool prometheus_client; do ensure $tool; done &
+for tool in buf openai bun deno onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp promtool prometheus_client; do ensure $tool; done &
 wait
 exit 0

@@ -181,6 +181,13 @@ export function rustTokenizers(): { readonly python: string; readonly folder: st
   return { python: path.join(root, 'bin/python'), folder };
 }
 
+/** The file of OpenAI's client for Node. */
+export function openAiClient(): string | undefined {
+  return folders
+    .map((folder) => path.join(folder, 'openai/node_modules/openai/index.mjs'))
+    .find((file) => existsSync(file));
+}
+
 /** A Python interpreter with Pillow and Hugging Face's processors of images. */
 export function pythonWithImageProcessors(): string | undefined {
   return pythonWith('image-processors', 'transformers, PIL');

@@ -58,6 +58,21 @@ describe('precedence', () => {
     expect(load({ env: { LOG_LEVEL: 'debug', TENSORGATE_LOG_LEVEL: 'error' } }).logLevel).toBe('error');
   });
 
+  test('variables of Vertex AI apply, below ours, and values that are none of ours are ignored', () => {
+    const env = {
+      AIP_HTTP_PORT: '8080',
+      AIP_HEALTH_ROUTE: '/v1/endpoints/7',
+      AIP_PREDICT_ROUTE: '/v1/endpoints/7:predict',
+    };
+    expect(load({ env })).toMatchObject({
+      httpPort: 8080,
+      healthRoute: '/v1/endpoints/7',
+      predictRoute: '/v1/endpoints/7:predict',
+    });
+    expect(load({ env: { ...env, TENSORGATE_HTTP_PORT: '9' } }).httpPort).toBe(9);
+    expect(load({ env: { AIP_HTTP_PORT: 'tcp', AIP_PREDICT_ROUTE: 'predict' } })).not.toHaveProperty('predictRoute');
+  });
+
   test('LOG_LEVEL is in capitals on many platforms, and an unknown level is ignored', () => {
     expect(load({ env: { LOG_LEVEL: 'DEBUG' } }).logLevel).toBe('debug');
     for (const level of ['notice', 'VERBOSE', '20', 'app=debug,*=info', 'constructor']) {
