@@ -88,6 +88,21 @@ describe('/invocations', () => {
     });
   });
 
+  test('answers tensors of the Open Inference Protocol', async () => {
+    const text = { name: 'text', datatype: 'BYTES', shape: [1], data: ['cat'] };
+    expect((await invoke('feelings', { inputs: [text] })).json).toMatchObject({
+      model_name: 'feelings',
+      outputs: [
+        { name: 'label', datatype: 'BYTES', shape: [1, 2], data: ['ids', 'marks'] },
+        { name: 'score', datatype: 'FP32', shape: [1, 2] },
+      ],
+    });
+    const short = { name: 'input', datatype: 'FP32', shape: [2, 1], data: [1] };
+    const { code, json } = await invoke('same', { inputs: [short] });
+    expect(code).toBe(400);
+    expect(JSON.stringify(json)).toContain("'data' of input 'input': ");
+  });
+
   test('asks for the name of a model where several are ready', async () => {
     const { code, json } = await post('/invocations', { inputs: 'cat' });
     expect(code).toBe(400);

@@ -17,6 +17,7 @@ import { TextRequests } from '../openai/text-requests.ts';
 import { askTexts } from '../openai/tokens.ts';
 import { ok, type RestAnswer, type RestContext } from '../rest-route.ts';
 import { predictWith } from './predict.ts';
+import { hasTensors, inferTensors } from './protocol-request.ts';
 import { servedModel } from './served-model.ts';
 
 const TARGET = 'x-amzn-sagemaker-target-model';
@@ -37,6 +38,7 @@ export async function invoke(
   if (hasValue(body['instances'])) return predictWith(api, model, body['instances'], context);
   if (hasValue(body['input'])) return embeddings(api, { ...body, model }, context);
   if (hasValue(body['texts'])) return rank(api, model, body, context);
+  if (hasTensors(body)) return inferTensors(api, model, body, context);
   if (hasValue(body['inputs'])) return answerTexts(api, model, body['inputs'], context);
   const text = "the body has none of 'inputs', 'texts', 'input' and 'instances': expected texts, or rows of tensors";
   throw new InferError('invalid_request', text, { field: 'inputs' });

@@ -46,15 +46,29 @@ function isObject(value: unknown): value is JsonObject {
 
 function numbersOf(values: readonly unknown[], name: string, datatype: Datatype): Pick<Tensor, 'shape' | 'data'> {
   const shape = shapeOf(values);
+  const what = `rows of input '${name}' are not ${datatype} [${shape}], the shape of the first`;
+  return { shape, data: rawOf(values, { datatype, shape }, what, 'instances') };
+}
+
+/**
+ * The elements of an array, flat or nested, in raw form.
+ * @param what begins the text of a refusal
+ * @throws InferError `invalid_request`
+ */
+export function rawOf(
+  values: readonly unknown[],
+  { datatype, shape }: Pick<TensorSpec, 'datatype' | 'shape'>,
+  what: string,
+  field: string,
+): Uint8Array {
   const json = Buffer.from(formatExactJson(values));
   try {
     const reader = new JsonTensorReader(json, new JsonSpan(0, json.byteLength), datatype, shape);
     reader.advance(json.byteLength);
-    return { shape, data: reader.raw };
+    return reader.raw;
   } catch (error) {
     if (!(error instanceof JsonTensorError)) throw error;
-    const text = `rows of input '${name}' are not ${datatype} [${shape}], the shape of the first: ${error.message}`;
-    throw new InferError('invalid_request', text, { field: 'instances' });
+    throw new InferError('invalid_request', `${what}: ${error.message}`, { field });
   }
 }
 
@@ -105,7 +119,7 @@ function rowsOf({ name, datatype, shape, data }: InferOutput, rows: number): rea
 }
 
 /** Elements in JSON. */
-function flatOf(datatype: Datatype, raw: Uint8Array, elements: number): readonly string[] {
+export function flatOf(datatype: Datatype, raw: Uint8Array, elements: number): readonly string[] {
   if (datatype === 'BYTES') {
     return decodeBytesTensor(raw, elements).map((bytes) => JSON.stringify(Buffer.from(bytes).toString()));
   }
