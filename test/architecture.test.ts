@@ -755,6 +755,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
       'gateway/ops/limit-settings.ts',
       'gateway/ops/setting-description.ts',
       'gateway/ops/settings.ts',
+      'gateway/ops/web-settings.ts',
       'gateway/ops/settings-sources.ts',
       'gateway/repository/golden.ts',
       'gateway/repository/config/config-values.ts',

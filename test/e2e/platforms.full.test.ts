@@ -111,7 +111,7 @@ describe('/invocations', () => {
     );
   });
 
-  test('names what is missing, and what is wrong', async () => {
+  test('names the field that is missing, and the model that is wrong', async () => {
     expect(JSON.stringify((await invoke('minilm', {})).json)).toContain('the body has none of');
     expect((await invoke('nothing', { inputs: 'cat' })).code).toBe(404);
     expect((await invoke('same', { inputs: 'cat' })).code).toBe(400);

@@ -78,6 +78,8 @@ has_deno() {
 
 install_deno() {
   install_from_npm deno "@deno/linux-$(architecture x64 arm64)-glibc@2.9.6" deno
+}
+
 has_openai() {
   [[ -s $tools/openai/node_modules/openai/package.json ]]
 }

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { MAILBOX_DIRECTORY } from '../../mailbox-directory.ts';
 import { MAX_TIMER_MS } from '../../timer-limit.ts';
 import { HTTP_LIMIT_SETTINGS, HTTP2_LIMIT_SETTINGS } from './limit-settings.ts';
+import { WEB_SETTINGS } from './web-settings.ts';
 
 const MiB = 2 ** 20;
 
@@ -14,10 +15,6 @@ const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(1);
 const durationMs = z.int().min(0).max(MAX_TIMER_MS);
 const limitMs = z.int().min(1).max(MAX_TIMER_MS);
-const route = z
-  .string()
-  .regex(/^\/[^?#\s{}]+$/, 'expected a path such as /predict')
-  .meta({ title: 'a path such as /predict' });
 const directory = z.string().min(1).meta({ format: 'path' });
 
 /** A name, and a weight above 0. */
@@ -125,23 +122,7 @@ export const SETTINGS_SCHEMA = z.strictObject({
     .describe(
       'Serve the REST API on the HTTP port, in cleartext and to anyone who reaches it. With `tlsClientCa` the server starts only if this setting is given.',
     ),
-  healthRoute: route
-    .optional()
-    .describe(
-      'Another path of the HTTP port that answers 200 when the server is ready, for platforms that choose it. Vertex AI sets `AIP_HEALTH_ROUTE`, which counts where nothing else is given.',
-    ),
-  predictRoute: route
-    .optional()
-    .describe(
-      'Path of the HTTP port that takes rows as `{"instances": […]}`, for platforms that choose it. Vertex AI sets `AIP_PREDICT_ROUTE`, which counts where nothing else is given.',
-    ),
-  corsOrigins: z
-    .array(z.string().regex(/^(\*|https?:\/\/[^/\s,]+)$/, 'expected SCHEME://HOST[:PORT], or *'))
-    .meta({ title: 'origins of web pages, as SCHEME://HOST[:PORT], or *' })
-    .default([])
-    .describe(
-      'Web pages that may call the REST API from a browser, by their origins: `https://app.example.com`. `*` allows every page. Paths that change the server are never for pages of other origins. Empty: only pages of the HTTP port itself may call it.',
-    ),
+  ...WEB_SETTINGS,
   ui: z
     .enum(['on', 'off'])
     .default('on')
