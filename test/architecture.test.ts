@@ -956,6 +956,7 @@ const COMPUTED_KEYS: readonly { readonly read: string; readonly why: string }[] 
   { read: 'gateway/models/trial/row-independence.ts ROUNDING[alone.datatype]', why: 'a datatype' },
   { read: 'gateway/ops/settings-sources.ts env[name]', why: 'variables of ours' },
   { read: 'gateway/ops/settings-sources.ts env[origin]', why: 'variables of ours' },
+  { read: 'gateway/ops/settings-sources.ts env[vertex]', why: 'variables of ours' },
   { read: 'gateway/ops/settings-sources.ts flags[setting.key]', why: 'settings of ours' },
   { read: 'gateway/repository/config/session-options.ts parameters[key]', why: 'parameters of ours' },
   { read: 'gateway/repository/config/text-format-scalar.ts SIMPLE_ESCAPES[simple]', why: 'one character of a few' },
