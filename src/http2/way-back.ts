@@ -38,11 +38,14 @@ export class WayBack {
 
 /** Not by sorting: each answer over HTTP/1 is a sample. */
 function thirdLargest(values: Float64Array): number {
-  let [first, second, third] = [0, 0, 0];
+  let first = 0;
+  let second = 0;
+  let third = 0;
   for (const value of values) {
-    if (value > first) [first, second, third] = [value, first, second];
-    else if (value > second) [second, third] = [value, second];
-    else if (value > third) third = value;
+    if (value <= third) continue;
+    third = value > second ? second : value;
+    if (value > second) second = value > first ? first : value;
+    if (value > first) first = value;
   }
   return third;
 }
