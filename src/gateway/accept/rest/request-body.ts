@@ -27,23 +27,6 @@ const BLOCK_BYTES = 65_536;
 const MAX_WHOLE_BYTES = 2 ** 20;
 
 /**
- * The body, where all of it has come and nothing was read of it: most small bodies come with their heads.
- * @returns `undefined` where `readBody` has to read it
- * @throws InferError `limit_exceeded`, or `queue_full`
- */
-export function bodyAtHand(
-  request: IncomingMessage,
-  limit: BodyLimit,
-  charge: Pick<BodyCharge, 'take'>,
-): Buffer | undefined {
-  if (!request.complete || encodingOf(request.headers['content-encoding']) !== undefined) return undefined;
-  const bytes = request.readableLength;
-  if (bytes > limit.maxBytes) throw tooLong(limit);
-  charge.take(bytes);
-  return (request.read() as Buffer | null) ?? Buffer.alloc(0);
-}
-
-/**
  * Reads a body to its end. Its bytes are charged as they come, and as they are inflated.
  * @throws InferError `limit_exceeded`, `queue_full`, `unimplemented` for an encoding, `invalid_request` or `cancelled`.
  */

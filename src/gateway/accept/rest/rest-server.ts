@@ -17,7 +17,7 @@ import { inferBody } from './infer-body.ts';
 import { type NamedModel, parseInferRequest, rawInferRequest } from './infer-json.ts';
 import { openApiDocument } from './open-api.ts';
 import { type ReadRequest, RepeatedHeads, readRequestOf } from './repeated-heads.ts';
-import { type BodyLimit, bodyAtHand, readBody } from './request-body.ts';
+import { type BodyLimit, readBody } from './request-body.ts';
 import { RestCall } from './rest-call.ts';
 import { restError } from './rest-error.ts';
 import { type PathNames, parseBody, type RestRoute, SMALL_BODY } from './rest-route.ts';
@@ -153,10 +153,7 @@ export class RestServer {
       length === undefined
         ? { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' }
         : { maxBytes: maxMessageBytes, setting: 'maxMessageBytes' };
-    // A body that came with its head is whole when Node's parser returns, which is before the next microtask.
-    await undefined;
-    const body =
-      bodyAtHand(request, limit, charge) ?? (await call.during(readBody(request, limit, charge, this.#slices)));
+    const body = await call.during(readBody(request, limit, charge, this.#slices));
     if (length === 0) return this.#rawRequest(model, body);
     const repeated = length === undefined ? undefined : this.#heads.find(path, body, length);
     if (repeated !== undefined) return repeated;
