@@ -53,6 +53,7 @@ export class CostCurve {
   #costs = new Float64Array(8);
   #levelledAt = -1;
   readonly #pools = new IsotonicPools();
+  #runs = 0;
   // The regression's line of this shape.
   #fixedMs = 0;
   #rowMs = 0;
@@ -65,13 +66,20 @@ export class CostCurve {
   /**
    * @param ms how long it took, without factors that slowed or sped up all runs at that time.
    * @param run number of this run across all shapes.
+   * @param weight samples that it counts as.
    */
-  learn(rows: number, ms: number, elapsedMs: number, run: number): void {
+  learn(rows: number, ms: number, elapsedMs: number, run: number, weight: number): void {
     const size = this.#sizeOf(rows);
-    size.samples = Math.min(MEAN_SAMPLES, size.samples * fading(run - size.lastRun) + 1);
-    size.mean += (ms - size.mean) / size.samples;
+    size.samples = Math.min(MEAN_SAMPLES, size.samples * fading(run - size.lastRun) + weight);
+    size.mean += ((ms - size.mean) * weight) / size.samples;
     size.lastRun = run;
     size.fastestMs = Math.min(size.fastestMs, elapsedMs);
+    this.#runs++;
+  }
+
+  /** How many runs it has learned from. */
+  get runs(): number {
+    return this.#runs;
   }
 
   /**
@@ -119,7 +127,7 @@ export class CostCurve {
     this.#costs.fill(0);
     this.#fixedMs = this.#regression.fixedMs;
     this.#rowMs = this.#regression.rowMs(this.size);
-    const regressionSamples = this.#regressionSamples(run, spread);
+    const regressionSamples = this.#regressionSamples(spread);
     const pools = this.#pools;
     pools.clear();
     for (let index = 0; index < this.#means.length; index++) {
@@ -139,13 +147,13 @@ export class CostCurve {
   /**
    * As many samples of a size as the regression is worth: those whose mean errs as much. Its error is what it missed the measured
    * sizes by, beyond what noise explains: twice the variance of their means. A straight line misses a model whose rows get dearer.
-   * Some sizes more count as missed by nothing: a few that are noisy are no evidence.
+   * Some sizes more count as missed by nothing: a few that are noisy are no evidence. The noise of a mean does not grow with its age.
    */
-  #regressionSamples(run: number, spread: number): number {
+  #regressionSamples(spread: number): number {
     let error = 0;
-    for (const { rows, mean, samples, lastRun } of this.#means) {
+    for (const { rows, mean, samples } of this.#means) {
       const missed = Math.log(mean / this.#line(rows)) ** 2;
-      error += (missed - (2 * spread ** 2) / (samples * fading(run - lastRun))) / (this.#means.length + UNSEEN_SIZES);
+      error += (missed - (2 * spread ** 2) / samples) / (this.#means.length + UNSEEN_SIZES);
     }
     const regressionSamples = spread ** 2 / Math.max(LEAST_ERROR ** 2, error);
     return Math.min(MEAN_SAMPLES, Math.max(LEAST_REGRESSION_SAMPLES, regressionSamples));

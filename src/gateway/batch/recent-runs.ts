@@ -52,7 +52,7 @@ const MOST_HEADROOM = 1.1;
 /** So many runs in a row bound a pace from below. */
 const RISE_RUNS = 4;
 /** Runs whose median is typical. */
-const TYPICAL_RUNS = 15;
+export const TYPICAL_RUNS = 15;
 
 export class RecentRuns {
   /** A ring buffer. */
