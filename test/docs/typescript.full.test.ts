@@ -1,4 +1,4 @@
-/** The programs of docs/typescript.md compile, as they are, and its tests pass. */
+/** The programs of docs/typescript.md and docs/code-models.md compile, as they are, and the tests of the first pass. */
 
 import fs from 'node:fs';
 import os from 'node:os';
@@ -10,15 +10,17 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const PAGE = fs.readFileSync(path.join(ROOT, 'docs/typescript.md'), 'utf8');
-const PROGRAMS = [...PAGE.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program = '']) => program);
+const CODE_PAGE = fs.readFileSync(path.join(ROOT, 'docs/code-models.md'), 'utf8');
+const PROGRAMS = [...`${PAGE}\n${CODE_PAGE}`.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program = '']) => program);
 /** The packages that programs import, and their sources. */
 const PACKAGES = {
   '@tensorgate/client': path.join(ROOT, 'src/client/inference-client.ts'),
+  'tensorgate/step': path.join(ROOT, 'src/worker/steps/code-model.ts'),
   tensorgate: path.join(ROOT, 'src/embed/embedded-server.ts'),
   'tensorgate/testing': path.join(ROOT, 'src/testing/test-server.ts'),
 };
 
-test('every program of the page compiles', { timeout: 240_000 }, async () => {
+test('every program of the pages compiles', { timeout: 240_000 }, async () => {
   const directory = temporaryDirectory();
   expect(PROGRAMS.length).toBeGreaterThan(4);
   for (const [index, program] of PROGRAMS.entries()) {
