@@ -55,8 +55,8 @@ async function load(instance: number, spec: InstanceSpec): Promise<void> {
   pool.on('error', (error: Error) => send({ kind: 'load-failed', instance, message: error.message }));
   try {
     const loaded: LoadedInstance = await pool.run(spec, { name: 'load' });
-    // Where it fails the channel ends, by which the gateway knows.
-    const served = pool.run(undefined, { name: 'serve' }).catch(() => {});
+    // Where it fails the channel ends, by which the gateway knows; it logs the reason, such as a heap that is full.
+    const served = pool.run(undefined, { name: 'serve' }).catch((error) => process.emitWarning(messageOf(error)));
     instances.set(instance, { pool, served });
     send({ kind: 'loaded', instance, ...loaded });
     flushCompileCache();

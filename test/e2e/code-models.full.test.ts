@@ -8,13 +8,16 @@ import { codeModel, PAIRS } from '../support/code-models.ts';
 import { type ModelFiles, Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
-const BATCHED = { ...PAIRS, max_batch_size: 8 };
+/** One process for all models that leave it alive: the test starts sooner. */
+const SHARED = { ...PAIRS, tensorgate: { runner: 'code' } };
+const BATCHED = { ...SHARED, max_batch_size: 8 };
 /** Two requests of one row are one batch. */
 const JOINED = {
   ...BATCHED,
   dynamic_batching: { preferred_batch_size: [2], max_queue_delay_microseconds: 5_000_000 },
 };
 const TEXTS = {
+  ...SHARED,
   max_batch_size: 4,
   input: [{ name: 'text', data_type: 'TYPE_STRING', dims: [1] }],
   output: [
@@ -43,7 +46,7 @@ const MODELS: Readonly<Record<string, ModelFiles>> = {
     `let text;
      export async function load({ name, version, parameters }) { text = [name, version, parameters.who].join(' '); }
      export const infer = (rows) => rows.map(() => ({ y: [text] }));`,
-    { ...PAIRS, output: [{ name: 'y', data_type: 'TYPE_STRING', dims: [1] }], parameters: { who: 'world' } },
+    { ...SHARED, output: [{ name: 'y', data_type: 'TYPE_STRING', dims: [1] }], parameters: { who: 'world' } },
   ),
   picky: codeModel(
     `export function infer(rows, context) {
@@ -53,10 +56,10 @@ const MODELS: Readonly<Record<string, ModelFiles>> = {
      }`,
     JOINED,
   ),
-  unnamed: codeModel('export const infer = (rows) => rows.map(({ x }) => ({ z: x.data }));'),
-  longer: codeModel('export const infer = (rows) => rows.map(() => ({ y: [1, 2, 3] }));'),
-  double_precision: codeModel('export const infer = (rows) => rows.map(() => ({ y: new Float64Array(2) }));'),
-  fewer: codeModel('export const infer = () => [];'),
+  unnamed: codeModel('export const infer = (rows) => rows.map(({ x }) => ({ z: x.data }));', SHARED),
+  longer: codeModel('export const infer = (rows) => rows.map(() => ({ y: [1, 2, 3] }));', SHARED),
+  double_precision: codeModel('export const infer = (rows) => rows.map(() => ({ y: new Float64Array(2) }));', SHARED),
+  fewer: codeModel('export const infer = () => [];', SHARED),
   leaving: codeModel(
     'export function infer(rows) { if (rows[0].x.data[0] === 1) process.exit(3); return rows.map(({ x }) => ({ y: x.data })); }',
   ),
@@ -75,9 +78,9 @@ const MODELS: Readonly<Record<string, ModelFiles>> = {
      }`,
     { ...PAIRS, tensorgate: { javascript: { max_heap_mb: 32 } } },
   ),
-  silent: codeModel('export const other = 1;'),
-  broken: codeModel('export const infer = ;'),
-  failing: codeModel("export const infer = () => []; export function load() { throw new Error('no key') }"),
+  silent: codeModel('export const other = 1;', SHARED),
+  broken: codeModel('export const infer = ;', SHARED),
+  failing: codeModel("export const infer = () => []; export function load() { throw new Error('no key') }", SHARED),
 };
 
 const pair = (first: number, second = 7) => ({ x: tensor.fp32([first, second], [2]) });
@@ -179,7 +182,7 @@ describe('models that are code', () => {
     });
   });
 
-  test.each(['leaving', 'waiting', 'hungry'])(
+  test.concurrent.each(['leaving', 'waiting', 'hungry'])(
     'that end or hang fail the request that causes it, and serve on: %s',
     async (model) => {
       expect(await failureOf(model, pair(1))).toMatchObject({ status: 'INTERNAL' });
@@ -223,5 +226,12 @@ describe('models that are code', () => {
     expect(await response.text()).toContain(
       'the code of a model is not taken from clients: put it into the model repository',
     );
+  });
+
+  test('report in the log why they failed or ended', async () => {
+    await server.stop();
+    const log = await server.log;
+    expect(log).toMatch(/runner code: Error: x is zero/);
+    expect(log).toMatch(/runner hungry:1: .*memory limit/);
   });
 });
