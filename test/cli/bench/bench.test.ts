@@ -77,9 +77,10 @@ test('a closed loop sends the rows of --data in turn, and prints JSON', async ()
   expect(received.slice(1, 3).sort()).toEqual([41, 42]);
 });
 
-test('several processes share the load, and the report is compared with an earlier one', async () => {
+// A client that a busy machine keeps from sending has no latency to compare.
+test('several processes share the load, and the report is compared with an earlier one', { retry: 2 }, async () => {
   const report = path.join(temporaryDirectory(), 'report');
-  const first = await bench('--concurrency', '3', '--processes', '2', '--report', report);
+  const first = await bench('--concurrency', '3', '--duration', '2s', '--processes', '2', '--report', report);
   expect(first).toMatchObject({ code: 0, stderr: '' });
   const file = path.join(report, 'results.json');
   const result = parseResult(fs.readFileSync(file, 'utf8'));
