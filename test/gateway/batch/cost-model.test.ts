@@ -306,7 +306,7 @@ describe('shapes', () => {
     (deviation) => {
       const bench = swept(MINILM_128);
       const perRow = (rows: number): number => bench.predict(UNIT_ROW, rows) / rows;
-      for (let run = 0; run < 6_000; run++) {
+      for (let run = 0; run < 10_000; run++) {
         const rows = bench.upTo(2);
         bench.run(UNIT_ROW, rows, runMs(MINILM_128, rows) * bench.noise(deviation));
         if (run % 100 > 0) continue;
