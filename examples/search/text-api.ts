@@ -1,5 +1,7 @@
 /** The two endpoints that a search needs, as any HTTP client calls them. */
 
+const TEXTS_OF_A_CALL = 16;
+
 export class TextApi {
   readonly #url: string;
 
@@ -9,9 +11,15 @@ export class TextApi {
   }
 
   /** A vector of the length 1 for each text. */
-  async embed(input: readonly string[]): Promise<number[][]> {
-    const { data } = await this.#post<{ data: { embedding: number[] }[] }>('embeddings', { model: 'minilm', input });
-    return data.map(({ embedding }) => embedding);
+  async embed(texts: readonly string[]): Promise<number[][]> {
+    const vectors: number[][] = [];
+    // Each call has a deadline of its own, so the number of all texts does not matter.
+    for (let from = 0; from < texts.length; from += TEXTS_OF_A_CALL) {
+      const body = { model: 'minilm', input: texts.slice(from, from + TEXTS_OF_A_CALL) };
+      const { data } = await this.#post<{ data: { embedding: number[] }[] }>('embeddings', body);
+      vectors.push(...data.map(({ embedding }) => embedding));
+    }
+    return vectors;
   }
 
   /** The documents by their relevance, the best first. */
