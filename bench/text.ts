@@ -29,7 +29,8 @@ export async function text(scratch: string, rounds: number): Promise<void> {
     filter: (file) => !file.endsWith('.safetensors'),
   });
   fs.writeFileSync(path.join(repository, MODEL, 'model.onnx'), model);
-  const gateway = await startGateway(repository);
+  // Without a deadline, a busy machine would refuse what it cannot answer soon.
+  const gateway = await startGateway(repository, ['--objective-ms', '20000']);
   try {
     await compare(gateway, rounds);
   } finally {
