@@ -1,5 +1,5 @@
 /**
- * npm run bench [-- transport | overhead | acceptors | rest | text | tls | efficiency | overload | refusal | start | shadow | orca] [--rounds N]
+ * npm run bench [-- transport | overhead | acceptors | rest | text | tls | efficiency | overload | refusal | start | shadow | orca | access-log] [--rounds N]
  *
  * Prints ratios against a limit of the same run: medians with their spread. See docs/performance.md for what they mean,
  * and for the limits of the figures.
@@ -11,6 +11,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { acceptors } from './acceptors.ts';
+import { accessLog } from './access-log.ts';
 import { efficiency } from './efficiency.ts';
 import { orca } from './orca.ts';
 import { overhead } from './overhead.ts';
@@ -37,6 +38,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   start,
   shadow,
   orca,
+  'access-log': accessLog,
 };
 
 const { values, positionals } = parseArgs({
