@@ -69,6 +69,11 @@ const MODELS: Readonly<Record<string, ModelFiles>> = {
   ),
   waiting: codeModel(
     'export async function infer(rows) { if (rows[0].x.data[0] === 1) await new Promise(() => {}); return rows.map(({ x }) => ({ y: x.data })); }',
+    { ...PAIRS, tensorgate: { max_run_ms: 500 } },
+  ),
+  patient: codeModel(
+    `import { setTimeout } from 'node:timers/promises';
+     export async function infer(rows) { await setTimeout(3_000); return rows.map(({ x }) => ({ y: x.data })); }`,
   ),
   hungry: codeModel(
     `const kept = [];
@@ -182,8 +187,8 @@ describe('models that are code', () => {
     });
   });
 
-  test.concurrent.each(['leaving', 'waiting', 'hungry'])(
-    'that end or hang fail the request that causes it, and serve on: %s',
+  test.concurrent.each(['leaving', 'hungry'])(
+    'that end fail the request that causes it, and serve on: %s',
     async (model) => {
       expect(await failureOf(model, pair(1))).toMatchObject({ status: 'INTERNAL' });
       expect(await valuesOf(model, pair(2))).toEqual([2, 7]);
@@ -191,12 +196,16 @@ describe('models that are code', () => {
     60_000,
   );
 
-  test('that loop are ended after max_run_ms, and serve on', async () => {
-    expect(await failureOf('looping', pair(1))).toMatchObject({
+  test.each(['looping', 'waiting'])('are ended after max_run_ms, and serve on: %s', async (model) => {
+    expect(await failureOf(model, pair(1))).toMatchObject({
       status: 'RESOURCE_EXHAUSTED',
       details: expect.stringContaining('tensorgate.max_run_ms'),
     });
-    expect(await valuesOf('looping', pair(2))).toEqual([2, 7]);
+    expect(await valuesOf(model, pair(2))).toEqual([2, 7]);
+  });
+
+  test('may wait for something outside for longer than a thread may stand still', async () => {
+    expect(await valuesOf('patient', pair(1))).toEqual([1, 7]);
   });
 
   test.each([

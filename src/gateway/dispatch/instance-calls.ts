@@ -51,11 +51,6 @@ export class InstanceCalls {
     socket.on('data', this.#receive);
   }
 
-  /** Whether the code waits for other models, or for a caller that reads. */
-  get isWaiting(): boolean {
-    return this.#open.size > 0;
-  }
-
   begin(calls: CodeCalls | undefined): void {
     this.#run++;
     this.#calls = calls;

@@ -69,7 +69,7 @@ export class InstanceChannel {
       this.#settle = resolve;
       this.#maxMs = bounds.maxMs;
       this.#calls?.begin(bounds.demand?.calls);
-      this.#watch.start({ ...bounds, waits: this.#calls });
+      this.#watch.start({ ...bounds, mayWait: this.#calls !== undefined });
       // A frame that cannot be written needs no handling: the process is going, and its end settles the run.
       this.#socket.write(frame);
     });

@@ -2,7 +2,8 @@
  * Watches the run of an instance, and ends its process where the run must not go on.
  *
  * WATCH-1: a run that makes progress ends by its answer, at the latest after its limit.
- * WATCH-2: a run whose threads neither took CPU time nor could have taken any for `HANG_MS` hangs, whatever its limit.
+ * WATCH-2: a run whose threads neither took CPU time nor could have taken any for `HANG_MS` hangs, whatever its limit. A run on a
+ *          device, and a run of code, hangs only where its process is stopped.
  * WATCH-3: a run that no caller waits for is ended for requests that wait for its instance: not before it took longer than
  *          expected by the time that a restart takes, and not where its threads only waited for a core.
  * WATCH-4: time in which this process did not run itself is no sign of a hang.
@@ -22,8 +23,8 @@ export interface RunBounds {
   readonly demand?: RunDemand | undefined;
   /** How long the instances of its process take to come back, in milliseconds. */
   readonly restartMs?: number;
-  /** Whether the run waits for other models, without which its threads would have to make progress; absent where it never does. */
-  readonly waits?: { readonly isWaiting: boolean } | undefined;
+  /** The run is code, which may wait for something outside: other models, a network, a disk. */
+  readonly mayWait?: boolean;
 }
 
 export interface WatchedProcess {
@@ -123,7 +124,7 @@ export class RunWatch {
     this.#observe(run, await this.#watched.activity());
     if (run.stillMs >= HANG_MS) return hangs(takenBytes);
     if (isOver) return this.#late(run, takenBytes);
-    if (!isInTheWay || !(this.#usesDevice || hasComputed(run))) return undefined;
+    if (!isInTheWay || !(this.#maySleep(run) || hasComputed(run))) return undefined;
     const ranMs = Math.round(performance.now() - run.startedAt);
     return {
       cause: `ended a run of ${ranMs} ms that no caller waited for: other requests need its instance`,
@@ -139,26 +140,26 @@ export class RunWatch {
     run.cpuBefore ??= activity?.cpuMs;
     run.activity = activity;
     run.activityAt = now;
-    if (before === undefined || activity === undefined || isWaiting(run)) run.stillMs = 0;
-    else run.stillMs = this.#isStill(before, activity) ? run.stillMs + sinceMs : 0;
+    if (before === undefined || activity === undefined) run.stillMs = 0;
+    else run.stillMs = this.#isStill(run, before, activity) ? run.stillMs + sinceMs : 0;
   }
 
-  #isStill(before: ThreadActivity, { cpuMs, state }: ThreadActivity): boolean {
+  #isStill(run: WatchedRun, before: ThreadActivity, { cpuMs, state }: ThreadActivity): boolean {
     if (cpuMs !== before.cpuMs || state === 'runnable') return false;
-    return state === 'stopped' || !this.#usesDevice;
+    return state === 'stopped' || !this.#maySleep(run);
+  }
+
+  #maySleep({ mayWait }: WatchedRun): boolean {
+    return this.#usesDevice || mayWait === true;
   }
 
   #late(run: WatchedRun, takenBytes: number): RunnerEnd {
     const late = `no answer within ${Math.round(run.maxMs)} ms`;
     if (takenBytes >= MUCH_MEMORY)
       return { cause: `${tookMemory(takenBytes)}: ${late}`, timedOut: true, memory: 'of-some-run' };
-    if (!makesProgress(run) && !isWaiting(run)) return { cause: late, timedOut: true };
+    if (!makesProgress(run) && run.mayWait !== true) return { cause: late, timedOut: true };
     return { cause: late, timedOut: true, culprit: { instance: this.instance, fault: 'overran' } };
   }
-}
-
-function isWaiting({ waits }: WatchedRun): boolean {
-  return waits?.isWaiting === true;
 }
 
 /** As far as the system says. */

@@ -137,19 +137,22 @@ describe('a run without progress', () => {
   });
 });
 
-describe('a run that waits for other models', () => {
+describe('a run of code, which may wait for something outside', () => {
   test('needs no progress of its own, and is to blame where it reaches its limit', async () => {
-    const waits = { isWaiting: true };
-    const { end } = await new Watched(asleep, { waits, maxMs: 60_000 }).for(59_000);
-    expect(end).toBeUndefined();
-    expect((await new Watched(asleep, { waits, maxMs: 60_000 }).for(61_000)).end).toMatchObject({ culprit: OVERRAN });
+    const bounds = { mayWait: true, maxMs: 60_000 };
+    const watched = await new Watched(asleep, bounds).for(59_000);
+    expect(watched.end).toBeUndefined();
+    expect((await watched.for(2_000)).end).toMatchObject({ culprit: OVERRAN });
   });
 
-  test('hangs where it goes on and does nothing', async () => {
-    const waits = { isWaiting: true };
-    const watched = await new Watched(asleep, { waits }).for(10_000);
-    waits.isWaiting = false;
-    expect((await watched.for(5_000)).end).toMatchObject({ cause: expect.stringContaining('no progress') });
+  test('hangs where its process is stopped', async () => {
+    const { end } = await new Watched(stopped, { mayWait: true }).for(5_000);
+    expect(end).toMatchObject({ cause: expect.stringContaining('no progress') });
+  });
+
+  test('is ended while it waits, where no caller waits for it and others do', async () => {
+    const bounds = { mayWait: true, demand: inTheWayFrom(0, 100), restartMs: 300 };
+    expect((await new Watched(asleep, bounds).for(600)).end).toMatchObject({ culprit: ABANDONED });
   });
 });
 
