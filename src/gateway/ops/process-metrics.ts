@@ -9,6 +9,9 @@ import { GC_KINDS } from './process-metric-definitions.ts';
 /** A timer wakes this often to measure how late it is: 50 times a second take some 0.05 % of a core. */
 const LAG_RESOLUTION_MS = 20;
 
+/** The series of the process are read again after so long. */
+const FRESH_MS = 1_000;
+
 /** By `entry.detail.kind` of Node (perf_hooks). */
 const KIND_BY_FLAG: ReadonlyMap<number, (typeof GC_KINDS)[number]> = new Map([
   [1, 'minor'],
@@ -26,6 +29,7 @@ export interface Versions {
 
 export class ProcessMetrics {
   readonly #families: MetricFamilies;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   readonly #pauses: ReadonlyMap<string, Distribution>;
   readonly #observer = new PerformanceObserver((list) => {
@@ -43,8 +47,11 @@ export class ProcessMetrics {
     this.#observer.observe({ entryTypes: ['gc'] });
   }
 
-  /** Sets the series to this moment. */
+  /** Sets the series to this moment, or leaves them as they were a moment ago: some readers ask hundreds of times a second. */
   async refresh(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#refreshedAt < FRESH_MS) return;
+    this.#refreshedAt = now;
     const families = this.#families;
     const asked = performance.now();
     await new Promise(setImmediate);
