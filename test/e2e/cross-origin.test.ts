@@ -33,7 +33,7 @@ async function call(method: string, path: string, headers: Record<string, string
 
 const INFER = '/v2/models/same/infer';
 const LOAD = '/v2/repository/models/same/load';
-const BODY = JSON.stringify({ inputs: [{ name: 'input', datatype: 'FP32', shape: [1, 1], data: [1] }] });
+const BODY = JSON.stringify({ inputs: [{ name: 'input', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] });
 
 describe('a page of a listed origin', () => {
   test.each([INFER, '/v1/embeddings', '/tokenize'])('may ask for %s, with any headers', async (path) => {
