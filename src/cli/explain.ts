@@ -12,6 +12,7 @@ import { explainByStandardApi } from './foreign-explanation.ts';
 import { nearestModels } from './nearest-models.ts';
 import { withClient } from './server-connection.ts';
 import type { ConfigFlags } from './setting-options.ts';
+import { isSidePart } from './side-part.ts';
 import { toOneLine } from './terminal-text.ts';
 import { withTrialServer } from './trial-server.ts';
 
@@ -99,7 +100,7 @@ async function withRealFile(explanation: ModelExplanation): Promise<ModelExplana
 }
 
 function chosenModels(names: readonly string[], model: string | undefined): readonly string[] {
-  if (model === undefined) return names;
+  if (model === undefined) return names.filter((name) => !isSidePart(name));
   if (names.includes(model)) return [model];
   throw new CliError(`there is no model '${model}' here${suggestion(model, names)}`);
 }

@@ -9,6 +9,7 @@ import { mapConcurrently } from './concurrency.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { describeTensors } from './model-signature.ts';
 import { withClient } from './server-connection.ts';
+import { isSidePart } from './side-part.ts';
 import { formatTable } from './table.ts';
 import { printOrWatch, type WatchFlags } from './watch.ts';
 
@@ -56,16 +57,18 @@ async function describeModels(client: InferenceClient, { json, url, watch }: Mod
     .filter(({ name, version, state }) => state !== 'READY' || !isListed(ready, name, version))
     .map(({ name, version, state, reason }): UnreadyVersion => ({ name, version, state, reason }));
   if (json === true) return `${formatExactJson([...ready, ...others])}\n`;
-  const rows = ready.map((model) => [
-    model.name,
-    model.version,
-    model.state,
-    model.default ? 'yes' : '',
-    describeInstances(model),
-    describeTensors(model.inputs),
-    describeTensors(model.outputs),
-    model.batching,
-  ]);
+  const rows = ready
+    .filter(({ name }) => !isSidePart(name))
+    .map((model) => [
+      model.name,
+      model.version,
+      model.state,
+      model.default ? 'yes' : '',
+      describeInstances(model),
+      describeTensors(model.inputs),
+      describeTensors(model.outputs),
+      model.batching,
+    ]);
   const reasons = [...others, ...ready.filter(({ reason }) => reason !== '')].map(
     ({ name, version, state, reason }) => [name, version, state === '' ? 'not loaded' : state, reason],
   );

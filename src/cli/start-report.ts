@@ -7,6 +7,7 @@ import type { ModelSummary, Server } from '../gateway/main.ts';
 import type { Settings } from '../gateway/ops/settings.ts';
 import { partOf } from '../gateway/repository/part-name.ts';
 import { grpcurlCommand, inferCommand, type SampleRequest, sampleSize } from './sample-commands.ts';
+import { isSidePart } from './side-part.ts';
 import { toOneLine } from './terminal-text.ts';
 
 /** Prints the report now, and again when a server that is not ready becomes so. */
@@ -18,7 +19,8 @@ export function reportStart(server: Server, settings: Pick<Settings, 'tlsCertifi
 
 function describeServer(server: Server, { tlsCertificate }: Pick<Settings, 'tlsCertificate'>): string {
   const { host, grpcPort, httpPort, adminPort, readiness } = server;
-  const models = server.models();
+  // A detokenizer that is ready is no news, and no model to try first.
+  const models = server.models().filter(({ name, state }) => state !== 'READY' || !isSidePart(name));
   const { obstacles } = readiness;
   // The lines of the models say what is wrong with them.
   const reasons = models.length === 0 ? obstacles.map((reason) => `not ready: ${toOneLine(reason)}`) : [];

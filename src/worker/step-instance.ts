@@ -112,6 +112,8 @@ const OPENERS: {
 } = {
   tokenizer: async (modelPath, options) =>
     (await import('./steps/tokenizer.ts')).TokenizerStep.open(path.dirname(modelPath), options),
+  detokenizer: async (modelPath) =>
+    new (await import('./steps/detokenizer.ts')).DetokenizerStep(path.dirname(modelPath)),
   pooling: async (_, options) => new (await import('./steps/pooling.ts')).PoolingStep(options),
   image: async (_, options) => (await import('./steps/image.ts')).ImageStep.open(options),
   labels: async (_, options) => new (await import('./steps/labels.ts')).LabelsStep(options),

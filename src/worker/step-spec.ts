@@ -17,6 +17,11 @@ export interface TokenizerOptions {
   readonly maxTextBytes: number;
 }
 
+/** From token ids to a text. */
+export interface DetokenizerOptions {
+  readonly kind: 'detokenizer';
+}
+
 export const POOLING_MODES = ['mean', 'cls', 'last', 'max'] as const;
 
 /** From one vector a token to one vector a row. */
@@ -99,4 +104,10 @@ export interface ImageOptions {
   readonly maxPixels: number;
 }
 
-export type StepOptions = TokenizerOptions | PoolingOptions | LabelsOptions | JavascriptOptions | ImageOptions;
+export type StepOptions =
+  | TokenizerOptions
+  | DetokenizerOptions
+  | PoolingOptions
+  | LabelsOptions
+  | JavascriptOptions
+  | ImageOptions;

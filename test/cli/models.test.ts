@@ -65,6 +65,14 @@ test('lists models by name and version, with their inputs, outputs, and why batc
   ]);
 });
 
+test('lists no detokenizer of a folder that is ready, except in JSON', async () => {
+  const methods = repository(['gate', '1'], ['gate:detokenizer', '1'], ['gate:tokenizer', '1']);
+  expect(rows(await models(methods)).map(([name]) => name)).toEqual(['model', 'gate', 'gate:tokenizer']);
+  server?.forceShutdown();
+  const { stdout } = await models(methods, '--json');
+  expect((JSON.parse(stdout) as { name: string }[]).map(({ name }) => name)).toContain('gate:detokenizer');
+});
+
 test('reads from the configuration whether another server batches', async () => {
   const ended = await models(repository(['single', '1'], ['still', '1'], ['triton', '1']));
   expect(rows(ended).map((row) => row.at(-1))).toEqual([

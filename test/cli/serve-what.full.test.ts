@@ -10,6 +10,7 @@ import { ServerProcess } from '../faults/server-process.ts';
 import { additionModel, withExternalData } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { sentenceEncoder, writeFiles } from '../support/text-exports.ts';
 import { endServer, type RunningServer, runCommandLine, startServer } from './command-line.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -32,6 +33,30 @@ async function served(...args: string[]): Promise<RunningServer> {
   onTestFinished(() => endServer(server));
   return server;
 }
+
+test('a folder with texts names its detokenizer neither at the start nor in explanations, and reads it when it is asked', async () => {
+  const repository = temporaryDirectory();
+  // Without an ensemble, a part may be the model to try.
+  const modules = [{ type: 'sentence_transformers.models.Dense', path: '' }];
+  writeFiles(path.join(repository, 'shop'), { ...sentenceEncoder(), 'modules.json': modules });
+  const server = await served('--model-repository', repository);
+  const lines = server.lines.filter((line) => !line.startsWith('{'));
+  expect(lines.filter((line) => line.startsWith('try: '))).toEqual([expect.stringContaining('infer shop:')]);
+  expect(lines.filter((line) => line.includes('detokenizer'))).toEqual([]);
+  // The ensemble is not ready.
+  const { stdout } = await runCommandLine(['explain', repository]);
+  expect(stdout).toContain('shop:tokenizer version 1: READY');
+  expect(stdout).not.toContain('detokenizer');
+  const named = await runCommandLine(['explain', repository, '--model', 'shop:detokenizer']);
+  expect(named).toMatchObject({ code: 0, stdout: expect.stringContaining('shop:detokenizer version 1: READY') });
+  // It reads the file at the first run.
+  fs.rmSync(path.join(repository, 'shop', 'tokenizer.json'));
+  const body = JSON.stringify({ model: 'shop:detokenizer', tokens: [5] });
+  const answer = await fetch(`http://${server.http}/detokenize`, { method: 'POST', body });
+  expect(await answer.json()).toMatchObject({
+    error: { code: 'model_failed', message: expect.stringContaining('tokenizer.json does not exist') },
+  });
+});
 
 describe('a path', () => {
   test.each<{ what: string; files: Readonly<Record<string, Uint8Array>>; given: string; name: string }>([

@@ -36,7 +36,7 @@ const LOAD = '/v2/repository/models/same/load';
 const BODY = JSON.stringify({ inputs: [{ name: 'input', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] });
 
 describe('a page of a listed origin', () => {
-  test.each([INFER, '/v1/embeddings', '/tokenize'])('may ask for %s, with any headers', async (path) => {
+  test.each([INFER, '/v1/embeddings', '/tokenize', '/detokenize'])('may ask for %s, with any headers', async (path) => {
     const asked = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,x-own' };
     const { status, headers } = await call('OPTIONS', path, { origin: LISTED, ...asked });
     expect(status).toBe(200);

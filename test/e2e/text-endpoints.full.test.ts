@@ -20,6 +20,20 @@ const fixture = useServer({
   feelings: exported(textClassifier(2)),
   reranker: exported(textClassifier(1)),
   numbers: identityModel('FP32'),
+  again: {
+    versions: { 1: undefined },
+    config: {
+      platform: 'ensemble',
+      input: [{ name: 'input_ids', data_type: 'TYPE_INT64', dims: [-1] }],
+      output: [{ name: 'again', data_type: 'TYPE_INT64', dims: [-1, -1] }],
+      ensemble_scheduling: {
+        step: [
+          { model_name: 'minilm:detokenizer', input_map: { input_ids: 'input_ids' }, output_map: { text: 'text' } },
+          { model_name: 'minilm:tokenizer', input_map: { text: 'text' }, output_map: { input_ids: 'again' } },
+        ],
+      },
+    },
+  },
 });
 
 interface Answer {
@@ -191,6 +205,71 @@ describe('/tokenize', () => {
     expect(await call('/tokenize', { model: 'minilm', input: [] })).toMatchObject({
       code: 400,
       json: { error: { param: 'input' } },
+    });
+  });
+});
+
+describe('/detokenize', () => {
+  const range = `expected the id of a token, from 0 to ${WORDS.length - 1}`;
+
+  test('gives the text of ids without special tokens, or with them', async () => {
+    const body = { model: 'minilm', tokens: idsWithSpecials('the dog ##s , paris .') };
+    expect(await call('/detokenize', body)).toMatchObject({ code: 200, json: { text: 'the dogs, paris.' } });
+    expect((await call('/detokenize', { ...body, skip_special_tokens: false })).json).toEqual({
+      text: '[CLS] the dogs, paris. [SEP]',
+    });
+  });
+
+  test.each(['minilm', 'minilm:tokenizer', 'minilm:detokenizer', 'reranker', 'again'])(
+    'gives the texts of lists, in order, for %s',
+    async (model) => {
+      const tokens = [idsWithSpecials('the cat'), idsWithSpecials('a river')];
+      const { code, json } = await call('/detokenize', { model, tokens });
+      expect([code, json]).toEqual([200, { texts: ['the cat', 'a river'] }]);
+    },
+  );
+
+  test.each([
+    [{}, 'tokens', "'tokens' is missing, expected an array of token ids, or an array of such arrays"],
+    [{ tokens: [] }, 'tokens', "'tokens' is an empty array, expected at least one token id"],
+    [{ tokens: [1, 'a'] }, 'tokens[1]', `'tokens[1]' is "a", expected a token id from 0 to 2147483647`],
+    [{ tokens: [1, -1] }, 'tokens[1]', "'tokens[1]' is -1, expected a token id from 0 to 2147483647"],
+    [{ tokens: [[1], 2] }, 'tokens[1]', "'tokens[1]' is 2, expected an array of token ids"],
+    [{ tokens: [1], skip_special_tokens: 'no' }, 'skip_special_tokens', 'expected true or false'],
+    [{ tokens: [1], model: 'numbers' }, 'model', "model 'numbers' has no detokenizer"],
+  ])('refuses %j, and names %s', async (body, param, message) => {
+    expect(await call('/detokenize', { model: 'minilm', ...body })).toMatchObject({
+      code: 400,
+      json: { error: { message: expect.stringContaining(message), param, code: 'invalid_request' } },
+    });
+  });
+
+  test('refuses an id beyond the vocabulary, and names its list, its place and the range', async () => {
+    expect(await call('/detokenize', { model: 'minilm', tokens: [[5], [5, 99]] })).toMatchObject({
+      code: 400,
+      json: {
+        error: {
+          message: expect.stringContaining(`element 1 of input 'input_ids' is 99, ${range}`),
+          param: 'tokens[1]',
+          code: 'invalid_data',
+        },
+      },
+    });
+  });
+
+  test('is a model: over gRPC, where the flag may be left out, and in an ensemble', async () => {
+    using client = new InferenceClient(fixture.server.grpc);
+    const ids = tensor.int64(idsWithSpecials('the dog ##s').map(BigInt), [5]);
+    const { outputs } = await client.infer('minilm:detokenizer', { input_ids: ids });
+    const [text] = (outputs.get('text') as { data: readonly Uint8Array[] }).data;
+    expect(Buffer.from(text ?? []).toString()).toBe('the dogs');
+    const again = await client.infer('again', { input_ids: ids });
+    const { data } = again.outputs.get('again') as { data: BigInt64Array };
+    expect([...data].map(Number)).toEqual(idsWithSpecials('the dog ##s'));
+    const negative = tensor.int64([-2n], [1]);
+    await expect(client.infer('minilm:detokenizer', { input_ids: negative })).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+      message: expect.stringContaining(`element 0 of input 'input_ids' is -2, ${range}`),
     });
   });
 });

@@ -246,13 +246,15 @@ describe('a folder of sentence-transformers', () => {
     using caller = client();
     const ask = () => caller.infer('minilm', { text: texts('the cat') });
     await ask();
-    const pids = runnersNamed('minilm:tokenizer');
+    const pids = runnersNamed('minilm.tokenizer');
     expect(pids).toHaveLength(1);
+    // Both directions share it.
+    expect(runnersNamed('minilm:detokenizer')).toEqual([]);
     const answers = Array.from({ length: 200 }, ask);
     process.kill(pids[0] ?? 0, 'SIGKILL');
     const all = await Promise.allSettled([...answers, ...Array.from({ length: 50 }, ask)]);
     expect(all.filter(({ status }) => status === 'rejected')).toEqual([]);
-    expect(runnersNamed('minilm:tokenizer')).not.toEqual(pids);
+    expect(runnersNamed('minilm.tokenizer')).not.toEqual(pids);
   });
 
   test('has no ensemble where a module is unknown, and says which; its other parts serve', async () => {

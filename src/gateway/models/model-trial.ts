@@ -41,6 +41,8 @@ function doubtOf(batching: Batching): AxisDoubt | undefined {
 
 /** It may call other models, or act on the world. */
 const NO_MADE_UP_ROWS = 'the code of a user is not run with made-up rows: max_batch_size decides';
+/** A run would read its files into memory. */
+const NO_DECODER_RUN = 'a tokenizer that decodes is not run before its first request';
 
 export class ModelTrial {
   readonly #plan: ModelPlan;
@@ -69,6 +71,7 @@ export class ModelTrial {
   /** Looks for made-up rows that the model takes. @throws Error where its runner does not survive them */
   async findShape(signature: ModelSignature): Promise<Found> {
     if (this.#plan.config.platform === JAVASCRIPT) return { kind: 'none', reason: NO_MADE_UP_ROWS };
+    if (this.#plan.config.tensorgate.tokenizer?.decode === true) return { kind: 'none', reason: NO_DECODER_RUN };
     const ranges = signature.batching.kind === 'on' ? PROBE_RANGES : WARM_UP_RANGES;
     const found = await findProbeShape(this.#probeRows(signature), signature.inputs, ranges);
     if (found.kind !== 'crashed') return found;

@@ -1,5 +1,6 @@
 /** A folder with a tokenizer, as Hugging Face, Optimum or sentence-transformers exports it: from text to vectors, classes or scores. */
 
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { architectureOf, classesOf, type Ending, type ExportChain, headOf } from './export-chain.ts';
 import { type Json, readJson, sizeOf } from './exported-files.ts';
@@ -62,12 +63,14 @@ function describe(name: string, file: string, { inputs, outputs, ...exported }: 
   const taken = TOKENS.filter((token) => inputs.includes(token));
   const ending = endingOf(exported, outputs);
   const isPair = typeof ending !== 'string' && ending.isPair;
+  const runner = runnerOf(name);
   const tokens = taken.map((token) => ({ name: token, data_type: 'TYPE_INT64', dims: [-1, -1] }));
   configs.set('tokenizer', {
     platform: 'tensorgate_tokenizer',
     ...(foreign === undefined && { output: tokens }),
-    ...(isPair && { tensorgate: { tokenizer: { pair: true } } }),
+    tensorgate: { runner, ...(isPair && { tokenizer: { pair: true } }) },
   });
+  configs.set('detokenizer', { platform: 'tensorgate_tokenizer', tensorgate: { runner, tokenizer: { decode: true } } });
   const served = `${nameOfPart(name, 'tokenizer')} and ${nameOfPart(name, 'model')} are served`;
   if (foreign !== undefined) {
     const problem = `'${name}' has no chain from text: its model takes the input '${foreign}', which no tokenizer gives; ${served}`;
@@ -79,6 +82,15 @@ function describe(name: string, file: string, { inputs, outputs, ...exported }: 
   if (ending.part !== undefined) configs.set(ending.part.name, ending.part.config);
   configs.set('', ensembleOf(name, taken, ending));
   return { configs, problem: undefined };
+}
+
+const RUNNER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** The process of both directions of a tokenizer. A folder may have a longer name than a runner. */
+function runnerOf(name: string): string {
+  const runner = `${name}.tokenizer`;
+  if (RUNNER_NAME.test(runner)) return runner;
+  return `tokenizer-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
 }
 
 /** @returns why it is not known what to do with the outputs of the model, if so */

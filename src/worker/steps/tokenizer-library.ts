@@ -5,7 +5,12 @@ import * as library from '@huggingface/tokenizers';
 export interface Tokenizer {
   normalizer: Normalizer | null;
   pre_tokenizer: object | null;
-  readonly model: { readonly unk_token_id?: number | undefined } | null;
+  readonly model: {
+    readonly unk_token_id?: number | undefined;
+    /** By id; an id without a token is a hole. */
+    readonly vocab: readonly (string | undefined)[];
+  } | null;
+  readonly decoder: Decoder | null;
   readonly post_processor: {
     post_process(
       tokens: readonly string[],
@@ -15,6 +20,20 @@ export interface Tokenizer {
   } | null;
   tokenize(text: string, options: { readonly add_special_tokens: boolean }): string[];
   token_to_id(token: string): number | undefined;
+}
+
+export interface Decoder {
+  readonly config: {
+    readonly type?: string;
+    readonly replacement?: string;
+    readonly prepend_scheme?: string;
+    readonly add_prefix_space?: boolean;
+  };
+  /** Only a `Sequence` has them. */
+  readonly decoders?: readonly Decoder[];
+  /** Bytes by character; only `ByteLevel` has them. */
+  readonly byte_decoder?: Readonly<Record<string, number>>;
+  decode_chain(tokens: readonly string[]): string[];
 }
 
 interface Normalizer {

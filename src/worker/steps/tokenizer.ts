@@ -1,6 +1,5 @@
 /** A tokenizer: texts to token ids, by the files that Hugging Face's libraries save. */
 
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../../error-message.ts';
 import type { TokenizerOptions } from '../step-spec.ts';
@@ -15,17 +14,9 @@ import {
   tensorOf,
   textsOf,
 } from './step.ts';
+import { readJson, readTokenizer, type TokenizerJson } from './tokenizer-files.ts';
 import { Tokenizer } from './tokenizer-library.ts';
 import { keptOfPair } from './truncation.ts';
-
-/** The parts of `tokenizer.json` that are read here; the library reads the rest. */
-interface TokenizerJson {
-  readonly added_tokens: readonly { readonly id: number; readonly content: string; readonly special?: boolean }[];
-  readonly normalizer?: { readonly type?: unknown } | null;
-  readonly pre_tokenizer?: { readonly type?: unknown } | null;
-  readonly truncation?: { readonly max_length?: unknown; readonly direction?: unknown } | null;
-  readonly padding?: { readonly pad_id?: unknown } | null;
-}
 
 /** Without a file that says more, a text has at most so many tokens: the positions of BERT. */
 const USUAL_LENGTH = 512;
@@ -52,23 +43,19 @@ export class TokenizerStep implements Step {
 
   /** Reads the files of a folder. @throws Error that names the file and what is wrong with it */
   static async open(directory: string, options: TokenizerOptions): Promise<TokenizerStep> {
-    const file = path.join(directory, 'tokenizer.json');
-    const json = await readJson(file);
-    if (json === undefined) throw new Error(`${file} does not exist: a tokenizer needs it`);
-    if (!Array.isArray(json['added_tokens'])) throw new Error(`${file} is no tokenizer: it has no list added_tokens`);
-    const config = (await readJson(path.join(directory, 'tokenizer_config.json'))) ?? {};
+    const { file, json, config } = await readTokenizer(directory);
     const sentences = (await readJson(path.join(directory, 'sentence_bert_config.json'))) ?? {};
     const limits: readonly (readonly [unknown, string])[] = [
       [options.maxLength, 'tensorgate.tokenizer.max_length'],
       [sentences['max_seq_length'], 'sentence_bert_config.json'],
       [config['model_max_length'], 'tokenizer_config.json'],
-      [(json['truncation'] as TokenizerJson['truncation'])?.max_length, 'tokenizer.json'],
+      [json.truncation?.max_length, 'tokenizer.json'],
     ];
     const isLimit = (value: unknown): value is number =>
       Number.isInteger(value) && (value as number) > 0 && (value as number) < NO_LIMIT;
     const [most, from] = limits.find(([value]) => isLimit(value)) ?? [USUAL_LENGTH, 'the default'];
     try {
-      return new TokenizerStep(json as unknown as TokenizerJson, config, options, { most: most as number, from });
+      return new TokenizerStep(json, config, options, { most: most as number, from });
     } catch (error) {
       throw new Error(`${file}: ${messageOf(error)}`, { cause: error });
     }
@@ -191,17 +178,5 @@ export class TokenizerStep implements Step {
 
   #idOf(token: string): number | undefined {
     return this.#special.get(token) ?? this.#tokenizer.token_to_id(token);
-  }
-}
-
-/** `undefined` where there is no such file. @throws Error that names the file */
-async function readJson(file: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-  try {
-    const value: unknown = JSON.parse(await fs.readFile(file, 'utf8'));
-    if (typeof value !== 'object' || value === null) throw new Error('expected an object');
-    return value as Readonly<Record<string, unknown>>;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new Error(`${file} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }

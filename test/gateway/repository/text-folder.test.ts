@@ -1,9 +1,11 @@
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parseModelConfig } from '../../../src/gateway/repository/config/config-file.ts';
 import { readExportedFolder } from '../../../src/gateway/repository/exported-folder.ts';
 import { fingerprintModel, fingerprintVersion } from '../../../src/gateway/repository/fingerprint.ts';
 import { listNames, readModel } from '../../../src/gateway/repository/model-repository.ts';
 import { openRepository } from '../../../src/gateway/repository/opened-repository.ts';
+import { nameOfPart } from '../../../src/gateway/repository/part-name.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { type Files, sentenceEncoder, textClassifier, writeFiles } from '../../support/text-exports.ts';
 
@@ -25,7 +27,15 @@ describe('the parts of a folder', () => {
   test('are, for sentence-transformers, a tokenizer, the model and its pooling', async () => {
     expect(await configsOf(sentenceEncoder())).toMatchObject({
       model: { default_model_filename: 'onnx/model.onnx' },
-      tokenizer: { platform: 'tensorgate_tokenizer', output: [{ name: 'input_ids' }, { name: 'attention_mask' }] },
+      detokenizer: {
+        platform: 'tensorgate_tokenizer',
+        tensorgate: { runner: 'm.tokenizer', tokenizer: { decode: true } },
+      },
+      tokenizer: {
+        platform: 'tensorgate_tokenizer',
+        tensorgate: { runner: 'm.tokenizer' },
+        output: [{ name: 'input_ids' }, { name: 'attention_mask' }],
+      },
       pooling: { tensorgate: { pooling: { mode: 'mean', normalize: true, width: 16 } } },
       '': {
         input: [{ name: 'text', data_type: 'TYPE_STRING', dims: [] }],
@@ -63,6 +73,19 @@ describe('the parts of a folder', () => {
   ])('are, for a classifier, labels by %s', async (name, config) => {
     const { labels } = await configsOf(textClassifier(2, config));
     expect(labels).toMatchObject({ tensorgate: { classes: { function: name, labels: ['ids', 'marks'] } } });
+  });
+
+  test('share a runner for both directions of the tokenizer, also where the folder has a long name', async () => {
+    const name = 'm'.repeat(100);
+    const read = await readExportedFolder(folderOf(sentenceEncoder(), name), name);
+    const runners = ['tokenizer', 'detokenizer'].map((part) => {
+      const { config } = parseModelConfig(
+        { text: read?.configs.get(part) ?? '', name: 'config.json', form: 'yaml' },
+        nameOfPart(name, part),
+      );
+      return config.tensorgate.runner;
+    });
+    expect(runners).toEqual([runners[0], expect.stringMatching(/^tokenizer-[0-9a-f]{16}$/)]);
   });
 
   test('take pairs for a reranker', async () => {
@@ -120,7 +143,7 @@ describe('a folder of something else', () => {
 describe('in a repository', () => {
   test('the parts are models beside the folder', async () => {
     const repository = path.dirname(folderOf(sentenceEncoder()));
-    expect((await listNames(repository)).models).toEqual(['m', 'm:model', 'm:pooling', 'm:tokenizer']);
+    expect((await listNames(repository)).models).toEqual(['m', 'm:detokenizer', 'm:model', 'm:pooling', 'm:tokenizer']);
     const part = await readModel(repository, 'm:model');
     expect(part).toMatchObject({
       name: 'm:model',

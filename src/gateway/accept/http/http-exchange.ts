@@ -26,7 +26,7 @@ export interface ExchangeHost {
 }
 
 /** Paths of KServe, of OpenAI's and other clients of text models, and of SageMaker. */
-const REST_PATH = /^\/(v[12]|tokenize|ping|invocations)([/?]|$)/;
+const REST_PATH = /^\/(v[12]|(de)?tokenize|ping|invocations)([/?]|$)/;
 
 const NO_FIELDS = {};
 const CLOSING = { connection: 'close' };

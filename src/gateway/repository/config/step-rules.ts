@@ -26,6 +26,24 @@ function checkImage(content: unknown, image: ModelConfig['tensorgate']['image'],
   }
 }
 
+/** From ids to a text, nothing is cut, paired or measured. */
+function checkDecoder(
+  content: unknown,
+  tokenizer: ModelConfig['tensorgate']['tokenizer'],
+  refuse: Sink['refuse'],
+): void {
+  if (tokenizer?.decode !== true) return;
+  for (const field of ['max_length', 'truncation', 'pair', 'special_tokens_in_text', 'max_text_bytes'] as const) {
+    if (
+      !has(content, 'tensorgate') ||
+      !has(content.tensorgate, 'tokenizer') ||
+      !has(content.tensorgate.tokenizer, field)
+    )
+      continue;
+    refuse(['tensorgate', 'tokenizer', field], `${field} has no meaning with decode: remove it`);
+  }
+}
+
 export function checkSteps(config: ModelConfig, content: unknown, { refuse, warn }: Sink): void {
   const { platform, tensorgate } = config;
   for (const other of STEP_PLATFORMS) {
@@ -61,6 +79,7 @@ export function checkSteps(config: ModelConfig, content: unknown, { refuse, warn
     refuse(['tensorgate', 'classes', 'top_k'], `top_k is ${top}, expected at most the ${labels.length} labels`);
   }
   checkImage(content, tensorgate.image, refuse);
+  checkDecoder(content, tensorgate.tokenizer, refuse);
   const { dimensions, width } = tensorgate.pooling ?? {};
   if (dimensions !== undefined && width !== undefined && dimensions > width) {
     refuse(

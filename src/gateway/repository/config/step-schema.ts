@@ -10,6 +10,12 @@ import { imageOf, imageSection } from './image-section.ts';
 const DEFAULT_MAX_TEXT_BYTES = 64 * 1024;
 
 const tokenizerSection = z.strictObject({
+  decode: z
+    .boolean()
+    .default(false)
+    .describe(
+      'The other direction: from token ids to the text. The files are read at the first run. Other options have no meaning with it.',
+    ),
   max_length: positive
     .optional()
     .describe(
@@ -114,6 +120,7 @@ export function stepOf(config: StepConfig): StepOptions | undefined {
   switch (platform) {
     case 'tensorgate_tokenizer': {
       const section = tensorgate.tokenizer ?? tokenizerSection.parse({});
+      if (section.decode) return { kind: 'detokenizer' };
       return {
         kind: 'tokenizer',
         maxLength: section.max_length,
@@ -140,6 +147,6 @@ export function stepOf(config: StepConfig): StepOptions | undefined {
 
 /** Names that the file of a step may have in the folder of its version; a step without any has only the folder. */
 export function stepFilesOf({ kind }: StepOptions): readonly string[] {
-  if (kind === 'tokenizer') return ['tokenizer.json'];
+  if (kind === 'tokenizer' || kind === 'detokenizer') return ['tokenizer.json'];
   return kind === 'javascript' ? CODE_FILES : [];
 }

@@ -5,10 +5,11 @@ import type { InferenceApi } from '../../inference-service.ts';
 import type { BodyLimit } from '../request-body.ts';
 import type { RestRoute } from '../rest-route.ts';
 import { classify } from './classify.ts';
+import { detokenize } from './detokenize.ts';
 import { embeddings } from './embeddings.ts';
 import { listModels, retrieveModel } from './model-list.ts';
 import { openAiError } from './openai-error.ts';
-import { CLASSIFY, EMBEDDINGS, LISTED_MODEL, MODEL_LIST, RERANK, TOKENIZE } from './openai-schemas.ts';
+import { CLASSIFY, DETOKENIZE, EMBEDDINGS, LISTED_MODEL, MODEL_LIST, RERANK, TOKENIZE } from './openai-schemas.ts';
 import { rerank } from './rerank.ts';
 import { tokenize } from './tokenize.ts';
 
@@ -46,6 +47,13 @@ export function openAiRoutes(api: InferenceApi, control: ControlApi): readonly R
       summary: 'Token ids of texts',
       schemas: TOKENIZE,
       answer: (_, body, context) => tokenize(api, body, context),
+    }),
+    asking({
+      path: '/detokenize',
+      rpc: 'ModelInfer',
+      summary: 'Texts of token ids',
+      schemas: DETOKENIZE,
+      answer: (_, body, context) => detokenize(api, body, context),
     }),
     listing('/v1/models', 'The models that are ready', MODEL_LIST, () => listModels(control)),
     listing('/v1/models/{model}', 'A model that is ready', LISTED_MODEL, ({ model = '' }) =>

@@ -133,6 +133,27 @@ export const TOKENIZE = {
   },
 };
 
+export const DETOKENIZE = {
+  body: {
+    type: 'object',
+    required: ['model', 'tokens'],
+    properties: {
+      model: MODEL,
+      tokens: {
+        anyOf: [
+          { ...TOKENS, minItems: 1 },
+          { type: 'array', items: { ...TOKENS, minItems: 1 }, minItems: 1, maxItems: 2_048 },
+        ],
+      },
+      skip_special_tokens: { type: ['boolean', 'null'], default: true },
+    },
+  },
+  answer: {
+    type: 'object',
+    properties: { text: { type: 'string' }, texts: { type: 'array', items: { type: 'string' } } },
+  },
+};
+
 export const LISTED_MODEL = {
   type: 'object',
   required: ['id', 'object', 'created', 'owned_by'],

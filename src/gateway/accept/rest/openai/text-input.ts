@@ -54,6 +54,22 @@ export function inputsIn(body: JsonObject): readonly TextInput[] {
   });
 }
 
+/** The field `tokens`: the ids of one text, or a list of such lists. @throws InferError `invalid_request` */
+export function tokensIn(body: JsonObject): {
+  readonly lists: readonly (readonly number[])[];
+  readonly isList: boolean;
+} {
+  const { tokens } = body;
+  const expected = 'an array of token ids, or an array of such arrays';
+  if (!Array.isArray(tokens)) throw mistake('tokens', shown(tokens), expected);
+  if (!Array.isArray(tokens[0])) return { lists: [idsAt(tokens, 'tokens')], isList: false };
+  const lists = checkedList(tokens, 'tokens', expected).map((ids, index) => {
+    if (!Array.isArray(ids)) throw mistake(`tokens[${index}]`, shown(ids), 'an array of token ids');
+    return idsAt(ids, `tokens[${index}]`);
+  });
+  return { lists, isList: true };
+}
+
 /** @throws InferError `invalid_request` */
 function idsAt(value: readonly unknown[], field: string): readonly number[] {
   if (value.length === 0) throw mistake(field, 'an empty array', 'at least one token id');

@@ -56,6 +56,31 @@ export async function findTextModel(api: InferenceApi, name: string, call: Call)
   };
 }
 
+/** The part of an exported folder that gives token ids, and its sibling that takes them. */
+const TOKENIZER_PART = ':tokenizer';
+const DETOKENIZER_PART = ':detokenizer';
+
+/**
+ * The step that gives the texts of token ids: the model itself, a step of it, or the sibling of its tokenizer.
+ * @throws InferError `model_not_found`, `model_not_ready`; `invalid_request` where there is none
+ */
+export async function findDetokenizer(api: InferenceApi, name: string, call: Call): Promise<ChainStep> {
+  await api.activate(name, call);
+  const steps = stepsOf(api.modelConfig(name, ''));
+  const own = steps.find(({ model, version }) => isDetokenizer(api, model, version));
+  if (own !== undefined) return own;
+  const beside = steps.find(({ model }) => model.endsWith(TOKENIZER_PART));
+  if (beside === undefined) {
+    const text = `model '${name}' has no detokenizer: expected a folder of Hugging Face, or a tensorgate_tokenizer with decode`;
+    throw new InferError('invalid_request', text, { field: 'model' });
+  }
+  const model = `${beside.model.slice(0, -TOKENIZER_PART.length)}${DETOKENIZER_PART}`;
+  await api.activate(model, call);
+  const [sibling] = stepsOf(api.modelConfig(model, ''));
+  if (sibling === undefined) throw new TypeError(`model '${model}' has no step`);
+  return sibling;
+}
+
 /** A model that is no ensemble is its only step. */
 function stepsOf({ name, input, output, ensemble_scheduling: ensemble }: ModelConfigMessage): readonly ChainStep[] {
   const same = (tensors: readonly { readonly name: string }[]): Readonly<Record<string, string>> =>
@@ -67,5 +92,12 @@ function stepsOf({ name, input, output, ensemble_scheduling: ensemble }: ModelCo
 }
 
 function isTokenizer(api: InferenceApi, model: string, version: string): boolean {
-  return api.modelConfig(model, version).platform === TOKENIZER;
+  const { platform, input } = api.modelConfig(model, version);
+  return platform === TOKENIZER && input[0]?.data_type === 'TYPE_STRING';
+}
+
+/** A tokenizer in the other direction. */
+function isDetokenizer(api: InferenceApi, model: string, version: string): boolean {
+  const { platform, input } = api.modelConfig(model, version);
+  return platform === TOKENIZER && input[0]?.data_type === 'TYPE_INT64';
 }

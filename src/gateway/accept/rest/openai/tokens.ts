@@ -1,6 +1,7 @@
 /** From texts to token ids, and from token ids through the steps behind the tokenizer. */
 
 import type { InferOutput } from '../../../../wire/infer-response.ts';
+import type { Shape } from '../../../../wire/tensor.ts';
 import { InferError } from '../../../errors.ts';
 import type { ChainStep, TextModel } from './text-model.ts';
 import { type Tensor, type TextRequests, textTensor } from './text-requests.ts';
@@ -99,7 +100,7 @@ function readyOf(steps: ReadonlySet<ChainStep>, tensors: ReadonlyMap<string, Ten
   return [...steps].find(({ inputs }) => Object.values(inputs).every((tensor) => tensors.has(tensor)));
 }
 
-function idTensor(name: string, ids: readonly number[]): Tensor {
+export function idTensor(name: string, ids: readonly number[], shape: Shape = [1, ids.length]): Tensor {
   const values = BigInt64Array.from(ids, BigInt);
-  return { name, datatype: 'INT64', shape: [1, ids.length], data: new Uint8Array(values.buffer) };
+  return { name, datatype: 'INT64', shape, data: new Uint8Array(values.buffer) };
 }
