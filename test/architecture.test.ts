@@ -367,6 +367,7 @@ const ROOMS: readonly Room[] = [
       'message-needs.ts',
       'model-plan.ts',
       'model-statistics.ts',
+      'load-failures.ts',
       'model-table.ts',
       'model.ts',
       'planned-version.ts',

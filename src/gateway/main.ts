@@ -219,6 +219,7 @@ async function startParts(
   });
   const shown = {
     ...{ settings, version, servesAdmin, readiness, admission, rollouts: rolloutsApi, traffic, server: explained },
+    failures: () => lifecycle.failures(),
     memory: () => memory.recent(),
     ports: () => ({ grpc: bound[0]?.port ?? 0, http: httpPort?.port ?? 0 }),
   };

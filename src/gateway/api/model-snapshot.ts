@@ -1,12 +1,15 @@
 /** One model as the page shows it. */
 
 import type { ModelSnapshot, VersionSnapshot } from '../accept/page/snapshot.ts';
+import type { LoadFailures } from '../models/load-failures.ts';
 import type { ModelTable } from '../models/model-table.ts';
 import { sampleRequest } from '../models/sample-request.ts';
 import type { Servable } from '../models/servable.ts';
+import { compareVersions } from '../repository/version-number.ts';
 import { type ExplainedServer, explainModel } from './model-explanation.ts';
 
 export interface ModelFacts extends Pick<ModelSnapshot, 'rollout' | 'shadows'> {
+  readonly failures: LoadFailures | undefined;
   readonly live: (servable: Servable) => VersionSnapshot['live'];
   readonly figures: (servable: Servable) => VersionSnapshot['figures'];
 }
@@ -17,7 +20,7 @@ const MAX_LABELS = 2_000;
 export function modelSnapshot(
   name: string,
   server: ExplainedServer,
-  { rollout, shadows, live, figures }: ModelFacts,
+  { failures, rollout, shadows, live, figures }: ModelFacts,
 ): ModelSnapshot {
   const { models } = server;
   const versions = models.versionsOf(name);
@@ -26,7 +29,7 @@ export function modelSnapshot(
   const isReady = chosen?.state === 'READY';
   return {
     name,
-    problem: models.broken.get(name) ?? null,
+    problem: models.broken.get(name) ?? (versions.length === 0 && failures?.problem ? failures.problem : null),
     platform: chosen?.platform ?? '',
     inputs: described?.inputs ?? [],
     outputs: described?.outputs ?? [],
@@ -38,11 +41,20 @@ export function modelSnapshot(
     ...trafficOf(models, name),
     shadows,
     rollout,
-    versions: versions.map((servable) => {
-      const { batching, execution } = explainModel(servable, server);
-      return { version: servable.ref.version, batching, execution, live: live(servable), figures: figures(servable) };
-    }),
+    versions: [
+      ...versions.map((servable) => {
+        const { batching, execution } = explainModel(servable, server);
+        return { version: servable.ref.version, batching, execution, live: live(servable), figures: figures(servable) };
+      }),
+      ...[...(failures?.versions ?? [])].map(failedVersion),
+    ].sort((one, other) => compareVersions(one.version, other.version)),
   };
+}
+
+/** A version that failed to load while the server runs: the table has no trace of it. */
+function failedVersion([version, reason]: readonly [string, string]): VersionSnapshot {
+  const idle = { waiting_requests: 0, waiting_rows: 0, memory_bytes: 0, breaker: 'closed', down: false };
+  return { version, batching: null, execution: null, live: { state: 'UNAVAILABLE', reason, ...idle }, figures: null };
 }
 
 function labelsOf(model: Servable): ModelSnapshot['labels'] {

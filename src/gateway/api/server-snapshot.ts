@@ -11,6 +11,7 @@ import type {
 import type { RolloutApi, RolloutStateMessage } from '../accept/rollout-service.ts';
 import type { TrafficApi } from '../accept/traffic-service.ts';
 import type { Admission } from '../admit/admission.ts';
+import type { LoadFailures } from '../models/load-failures.ts';
 import type { Readiness } from '../models/readiness.ts';
 import type { Servable } from '../models/servable.ts';
 import { diagnostics } from '../ops/diagnostics.ts';
@@ -25,6 +26,7 @@ export interface SnapshotSources {
   readonly history: History;
   readonly readiness: Pick<Readiness, 'phase' | 'obstacles'>;
   readonly admission: Pick<Admission, 'requests' | 'bytes'>;
+  readonly failures: () => ReadonlyMap<string, LoadFailures>;
   readonly memory: () => Promise<Pick<ReadonlyMap<Servable, number>, 'get'>>;
   readonly rollouts: Pick<RolloutApi, 'status'>;
   readonly traffic: TrafficApi;
@@ -66,8 +68,11 @@ export function pageApi(sources: SnapshotSources): PageApi & Disposable {
     snapshot: async (): Promise<ServerSnapshot> => {
       const memory = await sources.memory();
       const rollouts = new Map(sources.rollouts.status('').map((rollout) => [rollout.model, rollout]));
-      const models = server.models.names().map((name) =>
+      const failures = sources.failures();
+      const names = new Set([...server.models.names(), ...failures.keys()]);
+      const models = [...names].sort().map((name) =>
         modelSnapshot(name, server, {
+          failures: failures.get(name),
           rollout: rollouts.get(name) ?? null,
           shadows: server.models.versionsOf(name).length === 0 ? [] : sources.traffic.shadowReports(name),
           live: (servable) => liveOf(servable, memory),

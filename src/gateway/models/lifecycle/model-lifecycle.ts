@@ -15,6 +15,7 @@ import { messageOf } from '../../../error-message.ts';
 import type { LoadOverride } from '../../accept/control-service.ts';
 import type { InferError } from '../../errors.ts';
 import { vacancyOf } from '../../repository/model-repository.ts';
+import type { LoadFailures } from '../load-failures.ts';
 import type { ModelTable } from '../model-table.ts';
 import type { Servable } from '../servable.ts';
 import { EnsembleSteps, isStep, stepsOf } from './ensemble-steps.ts';
@@ -27,7 +28,7 @@ import { ModelReplacement } from './model-replacement.ts';
 import { ModelSources, type Origin } from './model-sources.ts';
 import { ModelUpload } from './model-upload.ts';
 import { loadedBy, reportError, unloadedBy } from './own-change.ts';
-import { type IndexEntry, indexEntries } from './repository-index.ts';
+import { type IndexEntry, loadFailures, repositoryIndex } from './repository-index.ts';
 import { RepositoryListing } from './repository-listing.ts';
 import { RepositoryWatch } from './repository-watch.ts';
 import { Retirement } from './retirement.ts';
@@ -122,12 +123,11 @@ export class ModelLifecycle {
 
   /** Every version of every model on disk or loaded, by name, then by version. */
   async index(): Promise<IndexEntry[]> {
-    const onDisk = await this.#listing.look();
-    const names = new Set([...onDisk, ...this.#managed.keys(), ...this.#models.names()]);
-    return [...names].sort().flatMap((name) => {
-      const managed = this.#managed.get(name) ?? new ManagedModel(name);
-      return indexEntries(name, this.#models.versionsOf(name), managed);
-    });
+    return repositoryIndex(await this.#listing.look(), this.#managed, this.#models);
+  }
+
+  failures(): ReadonlyMap<string, LoadFailures> {
+    return loadFailures(this.#managed, this.#models);
   }
 
   /**

@@ -2,8 +2,10 @@
 
 import type { ModelState } from '../../ops/diagnostics.ts';
 import { compareVersions } from '../../repository/version-number.ts';
+import type { LoadFailures } from '../load-failures.ts';
+import type { ModelTable } from '../model-table.ts';
 import type { Servable } from '../servable.ts';
-import type { ManagedModel } from './managed-model.ts';
+import { ManagedModel } from './managed-model.ts';
 
 export interface IndexEntry {
   readonly name: string;
@@ -13,6 +15,36 @@ export interface IndexEntry {
   readonly state: '' | ModelState;
   /** Why it is in that state; for a READY version, why a newer one could not take its place. */
   readonly reason: string;
+}
+
+/** Every version of every model on disk or loaded, by name, then by version. */
+export function repositoryIndex(
+  onDisk: ReadonlySet<string>,
+  managed: ReadonlyMap<string, ManagedModel>,
+  models: Pick<ModelTable, 'names' | 'versionsOf'>,
+): IndexEntry[] {
+  const names = new Set([...onDisk, ...managed.keys(), ...models.names()]);
+  return [...names]
+    .sort()
+    .flatMap((name) => indexEntries(name, models.versionsOf(name), managed.get(name) ?? new ManagedModel(name)));
+}
+
+/** Failures that the table does not show, by model name: a version that failed while the server runs never gets into it. */
+export function loadFailures(
+  managed: ReadonlyMap<string, ManagedModel>,
+  models: Pick<ModelTable, 'versionsOf'>,
+): ReadonlyMap<string, LoadFailures> {
+  const failures = new Map<string, LoadFailures>();
+  for (const [name, { notes, problem }] of managed) {
+    const served = new Set(models.versionsOf(name).map(({ ref }) => ref.version));
+    // An unloaded version is UNAVAILABLE as well, and has no identity.
+    const failed = [...notes].filter(
+      ([version, { state, identity }]) => state === 'UNAVAILABLE' && identity !== undefined && !served.has(version),
+    );
+    if (failed.length === 0 && problem === '') continue;
+    failures.set(name, { problem, versions: new Map(failed.map(([version, { reason }]) => [version, reason])) });
+  }
+  return failures;
 }
 
 export function indexEntries(
