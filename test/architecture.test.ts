@@ -364,10 +364,10 @@ const ROOMS: readonly Room[] = [
     doors: [
       'code/call-gateway.ts',
       'input-recorder.ts',
+      'load-failures.ts',
       'message-needs.ts',
       'model-plan.ts',
       'model-statistics.ts',
-      'load-failures.ts',
       'model-table.ts',
       'model.ts',
       'planned-version.ts',
