@@ -89,8 +89,8 @@ export default defineConfig(({ mode }) => {
       pool: 'forks',
       testTimeout: 60_000,
       hookTimeout: 120_000,
-      // Vitest leaves one core to others, which is half of a machine with two.
-      ...(mode === 'quick' && { maxWorkers: Math.max(2, availableParallelism() - 1) }),
+      // Vitest leaves one core to others, which is half of a machine with two. Tests of whole servers wait for most of their time.
+      maxWorkers: Math.max(2, availableParallelism() - 1),
       ...(mode === 'quick' && { reporters: ['default', new SlowFiles(QUICK_FILE_MS)] }),
       projects,
     },
