@@ -1,4 +1,4 @@
-/** What the last order for a model could not load. */
+/** The failures of the last order to load a model. */
 export interface LoadFailures {
   /** Why no version could be tried; empty where one was. */
   readonly problem: string;

@@ -8,7 +8,7 @@ import { startServer, type TestServer } from '../../support/server.ts';
 
 const BROKEN = Buffer.from('half of a file');
 
-describe('a load that fails while the server runs is in the snapshot of the page', () => {
+describe('the snapshot of the page has, while the server runs', () => {
   const repository = new Repository({ echo: identityModel('FP32') });
   let server: TestServer;
 
@@ -51,7 +51,7 @@ describe('a load that fails while the server runs is in the snapshot of the page
     );
   }
 
-  test('of a new model, until it loads', async () => {
+  test('a new model that failed to load, until it loads', async () => {
     repository.publish('depth', 2, BROKEN);
     expect(await order('load', 'depth')).toBe(400);
     await becomes('depth', {
@@ -64,20 +64,20 @@ describe('a load that fails while the server runs is in the snapshot of the page
     await becomes('depth', expect.objectContaining({ versions: ['2 READY'] }));
   });
 
-  test('of a new version beside one that serves', async () => {
+  test('a new version that failed to load, beside one that serves', async () => {
     repository.publish('echo', 2, BROKEN);
     expect(await order('load', 'echo')).toBe(400);
     await becomes('echo', expect.objectContaining({ versions: ['1 READY', '2 UNAVAILABLE'] }));
   });
 
-  test('of a configuration that is wrong', async () => {
+  test('a model whose configuration is wrong', async () => {
     repository.publish('tall', 1, identityModel('FP32'));
     fs.writeFileSync(path.join(repository.directory, 'tall/config.json'), '{"max_batch_size": "tall"}');
     expect(await order('load', 'tall')).toBe(400);
     await becomes('tall', { problem: expect.stringContaining('max_batch_size'), versions: [], reasons: [] });
   });
 
-  test('and not of a model that was unloaded', async () => {
+  test('no failure of a model that was unloaded', async () => {
     repository.publish('short', 1, identityModel('FP32'));
     expect(await order('load', 'short')).toBe(200);
     await becomes('short', expect.objectContaining({ versions: ['1 READY'] }));
