@@ -35,7 +35,7 @@ const NOT_TWICE = [
   'test/interop/{envoy*,grpc-interop,grpcio,h2load,h2spec,java-client}.test.ts',
   // They are about models, REST or speed, whichever transport asks, and long.
   'test/e2e/{ocr,onnx-conformance.full,rest,rollout.full,rows,text.full,voice-activity}.test.ts',
-  'test/interop/{bench-judges,curl,go-client,model-analyzer,perf-analyzer,schemathesis,sentence-vectors,tokenizers,tritonclient-http}.test.ts',
+  'test/interop/{bench-judges,curl,go-client,langchain,model-analyzer,perf-analyzer,schemathesis,sentence-vectors,tokenizers,tritonclient-http}.test.ts',
 ];
 
 /** Whole servers whose connections are accepted by two threads: what their owner does, and what crosses between them. */

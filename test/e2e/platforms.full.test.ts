@@ -4,16 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { imageClassifier, plainImage } from '../support/image-exports.ts';
 import { identityModel, sumModel } from '../support/onnx-models.ts';
-import type { ModelFiles } from '../support/repository.ts';
 import { useServer } from '../support/server-fixture.ts';
-import { type Files, sentenceEncoder, textClassifier } from '../support/text-exports.ts';
-
-function exported(files: Files): ModelFiles {
-  const entries = Object.entries(files).map(([name, content]) => {
-    return [name, content instanceof Uint8Array ? content : JSON.stringify(content)] as const;
-  });
-  return { versions: {}, files: Object.fromEntries(entries) };
-}
+import { exported, sentenceEncoder, textClassifier } from '../support/text-exports.ts';
 
 const HEALTH = '/v1/endpoints/7/deployedModels/8';
 const PREDICT = `${HEALTH}:predict`;

@@ -4,16 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { head, RawConnection } from '../gateway/accept/http/raw-http.ts';
 import { identityModel } from '../support/onnx-models.ts';
-import type { ModelFiles } from '../support/repository.ts';
 import { useServer } from '../support/server-fixture.ts';
-import { type Files, idsOf, sentenceEncoder, textClassifier, WORDS } from '../support/text-exports.ts';
-
-function exported(files: Files): ModelFiles {
-  const entries = Object.entries(files).map(([name, content]) => {
-    return [name, content instanceof Uint8Array ? content : JSON.stringify(content)] as const;
-  });
-  return { versions: {}, files: Object.fromEntries(entries) };
-}
+import { exported, idsOf, sentenceEncoder, textClassifier, WORDS } from '../support/text-exports.ts';
 
 const fixture = useServer({
   minilm: exported(sentenceEncoder()),

@@ -2,9 +2,8 @@
 
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import type { ModelFiles } from '../support/repository.ts';
 import { useServer } from '../support/server-fixture.ts';
-import { type Files, sentenceEncoder } from '../support/text-exports.ts';
+import { exported, sentenceEncoder } from '../support/text-exports.ts';
 import { openAiClient } from '../tools/tools.ts';
 
 const file = openAiClient();
@@ -21,13 +20,6 @@ interface OpenAi {
 }
 
 type OpenAiClass = new (options: object) => OpenAi;
-
-function exported(files: Files): ModelFiles {
-  const entries = Object.entries(files).map(([name, content]) => {
-    return [name, content instanceof Uint8Array ? content : JSON.stringify(content)] as const;
-  });
-  return { versions: {}, files: Object.fromEntries(entries) };
-}
 
 describe.skipIf(file === undefined)("OpenAI's client", () => {
   if (file === undefined) return;

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { encoderModel, model } from './onnx-models.ts';
+import type { ModelFiles } from './repository.ts';
 
 export const WORDS = [
   ...[
@@ -157,6 +158,14 @@ export function textClassifier(classes: 1 | 2, config: object = {}): Files {
     },
     'model.onnx': classifierModel(classes),
   };
+}
+
+/** A model of the test repository that is a folder as an exporter leaves it. */
+export function exported(files: Files): ModelFiles {
+  const entries = Object.entries(files).map(([name, content]) => {
+    return [name, content instanceof Uint8Array ? content : JSON.stringify(content)] as const;
+  });
+  return { versions: {}, files: Object.fromEntries(entries) };
 }
 
 /** Writes files into a folder. */

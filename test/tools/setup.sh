@@ -88,6 +88,16 @@ install_openai() {
   mkdir -p "$tools/openai" && npm install --prefix "$tools/openai" --no-audit --no-fund --ignore-scripts openai@7.59.0
 }
 
+has_langchain() {
+  [[ -s $tools/langchain/node_modules/@langchain/openai/package.json ]]
+}
+
+install_langchain() {
+  mkdir -p "$tools/langchain" &&
+    npm install --prefix "$tools/langchain" --no-audit --no-fund --ignore-scripts @langchain/openai@1.6.0 @langchain/core@1.4.0 \
+      openai@7.59.0
+}
+
 has_helm() {
   [[ -x $tools/helm/helm ]]
 }
@@ -357,6 +367,6 @@ ensure() {
 }
 
 for tool in grpcurl ghz grpc_health_probe h2spec grpc_interop actionlint helm protoc_gen_go java_client; do ensure $tool; done &
-for tool in buf openai bun deno onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp promtool prometheus_client; do ensure $tool; done &
+for tool in buf openai langchain bun deno onnx_test_data minilm tokenizers image_processors magika h2load triton_client perf_analyzer kserve model_analyzer schemathesis envoy kubectl hadolint chromium grpc_cpp promtool prometheus_client; do ensure $tool; done &
 wait
 exit 0

@@ -188,6 +188,15 @@ export function openAiClient(): string | undefined {
     .find((file) => existsSync(file));
 }
 
+/** The file of LangChain's package for OpenAI's API. Says so where there is none. */
+export function langChainOpenAi(): string | undefined {
+  const found = folders
+    .map((folder) => path.join(folder, 'langchain/node_modules/@langchain/openai/dist/index.js'))
+    .find((file) => existsSync(file));
+  if (found === undefined) console.warn('SKIPPED: @langchain/openai is not installed (test/tools/setup.sh does)');
+  return found;
+}
+
 /** A Python interpreter with Pillow and Hugging Face's processors of images. */
 export function pythonWithImageProcessors(): string | undefined {
   return pythonWith('image-processors', 'transformers, PIL');
