@@ -174,7 +174,7 @@ describe('client.ts', () => {
 
   test('sends the context of its trace', async () => {
     const { target, calls } = await serve(answers);
-    expect(await run([target, '--trace'], { OTEL_TRACES_EXPORTER: 'none' })).toMatchObject({ code: 0, stderr: '' });
+    expect(await run([target, '--trace'], { OTEL_TRACES_EXPORTER: 'console' })).toMatchObject({ code: 0, stderr: '' });
     expect(calls[0]?.get('traceparent')).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
   });
 
