@@ -43,12 +43,20 @@ const BENCHES: Readonly<Record<string, Bench>> = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '5' } },
+  options: { rounds: { type: 'string', default: '5' }, help: { type: 'boolean', default: false } },
 });
+const USAGE = `usage: npm run bench [-- ${Object.keys(BENCHES).join(' | ')}] [--rounds N]
+
+Measures the package as it ships, and prints ratios to a limit or a peer of the same run. Without a name all of them run, for
+about half an hour. --rounds is the number of windows of each figure (default: 5). docs/performance.md explains the figures.`;
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const unknown = positionals.find((name) => !(name in BENCHES));
 const rounds = Number(values.rounds);
 if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
-  console.error(`usage: npm run bench [-- ${Object.keys(BENCHES).join(' | ')}] [--rounds N]`);
+  console.error(USAGE);
   process.exit(2);
 }
 
