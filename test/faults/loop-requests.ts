@@ -9,6 +9,9 @@ export const HALF_A_SECOND = 10_000;
 /** Iterations that take about two seconds: long enough to be observed on a busy machine. */
 export const LONG = 4 * HALF_A_SECOND;
 
+/** Iterations for a run that the test kills: a busy machine finds it under way, however late it looks. */
+export const UNTIL_KILLED = 40 * HALF_A_SECOND;
+
 /** One row for the loop model, which runs about 50 us an iteration. */
 export function loopInputs(value: number, iterations = 0): Inputs {
   return { iterations: tensor.int64([BigInt(iterations)], [1, 1]), input: tensor.fp32([value], [1, 1]) };

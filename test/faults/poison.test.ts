@@ -6,7 +6,7 @@ import { type Caller, DOORS } from '../support/caller.ts';
 import { gatherModel, loopModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import { askLoop, failureOf, LONG } from './loop-requests.ts';
+import { askLoop, failureOf, LONG, UNTIL_KILLED } from './loop-requests.ts';
 import { readMetrics } from './observation.ts';
 import { killInBatch, Stall, untilHeld } from './stall.ts';
 
@@ -69,7 +69,9 @@ function killWhile(server: TestServer, waiting: number, running: number): Promis
 
 describe.each(DOORS)('over $name, a request under which the runner dies', ({ connect, hasStatus, name }) => {
   async function startLoop(repository: Repository, maxBatchSize: number): Promise<TestServer> {
-    const config = { ...ONE_INSTANCE, max_batch_size: maxBatchSize };
+    // Otherwise a noisy warm-up may say that half of the rows are cheaper for each row.
+    const dynamic_batching = { preferred_batch_size: [maxBatchSize] };
+    const config = { ...ONE_INSTANCE, max_batch_size: maxBatchSize, dynamic_batching };
     repository.add('loop', { versions: { 1: loopModel() }, config });
     return await startServer(repository.directory);
   }
@@ -80,7 +82,7 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     using client = connect(server);
     await using stall = await Stall.begin(server, client);
     // These wait behind the first, and then are one batch.
-    const poison = failureOf(askLoop(client, 100, { iterations: LONG }));
+    const poison = failureOf(askLoop(client, 100, { iterations: UNTIL_KILLED }));
     await untilHeld(server, 1, 1);
     const neighbours = Array.from({ length: 7 }, (_, index) => askLoop(client, index));
     await untilHeld(server, 8, 1);
@@ -118,7 +120,7 @@ describe.each(DOORS)('over $name, a request under which the runner dies', ({ con
     // Two deaths each; the fifth opens the breaker. Requests of one moment could change places.
     const poisons: Promise<InferenceError>[] = [];
     for (const value of [1, 2, 3]) {
-      poisons.push(failureOf(askLoop(client, value, { iterations: LONG })));
+      poisons.push(failureOf(askLoop(client, value, { iterations: UNTIL_KILLED })));
       await untilHeld(server, value - 1, 1);
     }
     for (let death = 1; death <= 5; death++) {
