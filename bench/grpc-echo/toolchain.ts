@@ -13,7 +13,7 @@ const HERE = import.meta.dirname;
 export function grpcEcho(): string | undefined {
   if (grpcCpp() === undefined) {
     console.warn(
-      "SKIPPED: the gRPC echo in C++, the peer of these figures. It needs Debian's g++, make, pkg-config, libgrpc++-dev and protobuf-compiler-grpc (test/tools/setup.sh installs them)",
+      "SKIPPED: the gRPC echo in C++, the peer of these figures. It needs Debian's g++, make, pkg-config, libgrpc++-dev, libprotobuf-dev and protobuf-compiler-grpc (test/tools/setup.sh installs them)",
     );
     return undefined;
   }

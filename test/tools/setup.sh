@@ -289,11 +289,11 @@ install_chromium() {
 has_grpc_cpp() {
   local program
   for program in g++ make protoc grpc_cpp_plugin; do command -v $program >/dev/null || return; done
-  pkg-config --exists grpc++
+  pkg-config --exists grpc++ protobuf
 }
 
 install_grpc_cpp() {
-  install_from_debian g++ make pkg-config libgrpc++-dev protobuf-compiler-grpc
+  install_from_debian g++ make pkg-config libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc
 }
 
 has_perf_analyzer() {

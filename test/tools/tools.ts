@@ -76,8 +76,8 @@ export function h2load(): string | undefined {
 export function grpcCpp(): string | undefined {
   const programs = ['g++', 'make', 'protoc', 'grpc_cpp_plugin'].map((name) => program('grpc-cpp', name));
   if (programs.includes(undefined)) return undefined;
-  const { status, stdout } = spawnSync('pkg-config', ['--modversion', 'grpc++'], { encoding: 'utf8' });
-  return status === 0 ? stdout.trim() : undefined;
+  const { status, stdout } = spawnSync('pkg-config', ['--modversion', 'grpc++', 'protobuf'], { encoding: 'utf8' });
+  return status === 0 ? stdout.split('\n')[0] : undefined;
 }
 
 export function chromium(): string | undefined {

@@ -60,7 +60,7 @@ export class InputsReading {
 
   /**
    * @param request whose description its model takes (`describe`).
-   * @param model its inputs
+   * @param inputs of the model
    */
   constructor(request: InferRequest<TensorBytes>, { inputs }: Pick<ModelSignature, 'inputs'>) {
     this.#request = request;

@@ -34,7 +34,7 @@ export class CrossOrigin {
   headersFor({ headers }: IncomingMessage): Readonly<Record<string, string>> {
     if (!this.isOn) return {};
     const allowed = this.#allowed(headers.origin);
-    const vary = this.#origins.has(ANY_ORIGIN) ? {} : { vary: 'origin' };
+    const vary: Readonly<Record<string, string>> = this.#origins.has(ANY_ORIGIN) ? {} : { vary: 'origin' };
     return allowed === undefined
       ? vary
       : { ...vary, 'access-control-allow-origin': allowed, 'access-control-expose-headers': EXPOSED };
