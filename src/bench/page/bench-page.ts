@@ -1,8 +1,8 @@
 /** Renders a result as one self-contained page in the look of the report of `tensorgate compress`: no script, no network. */
 
+import { renderDocument } from '../../compare/page/document.ts';
 import { count, milliseconds, times } from '../../compare/page/format.ts';
-import { Markup, markup } from '../../compare/page/markup.ts';
-import { STYLE } from '../../compare/page/style.ts';
+import { type Markup, markup } from '../../compare/page/markup.ts';
 import type { BenchResult, LevelResult } from '../result.ts';
 import { goalOf, limitOf, nameOf } from '../verdict.ts';
 import { answersOverLoad, batchesOverLoad, latencyOverLoad, loadTitle, STAGES, stagesOverLoad } from './bench-plots.ts';
@@ -10,30 +10,17 @@ import { answersOverLoad, batchesOverLoad, latencyOverLoad, loadTitle, STAGES, s
 export function renderBenchPage(result: BenchResult): string {
   const { model, version, tensorgate, created } = result;
   const title = `${model}${version === '' ? '' : ` version ${version}`} under load`;
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>${title}</title>
-<style>${new Markup(STYLE)}</style>
-</head>
-<body><main>
-<h1>${title}</h1>
-<p class="soft">Measured by tensorgate ${tensorgate} on ${created.slice(0, 16).replace('T', ' ')} UTC, from ${result.url} over ${PROTOCOLS[result.protocol]}.</p>
+  return renderDocument(
+    title,
+    markup`<p class="soft">Measured by tensorgate ${tensorgate} on ${created.slice(0, 16).replace('T', ' ')} UTC, from ${result.url} over ${PROTOCOLS[result.protocol]}.</p>
 ${answer(result)}
 <p>${loadText(result)}</p>
 ${table(result)}
 ${remarks(result)}
 ${comparisonOf(result)}
 ${plots(result)}
-${method(result)}
-</main></body>
-</html>
-`;
-  return page.text;
+${method(result)}`,
+  );
 }
 
 const PROTOCOLS = { grpc: 'gRPC', rest: 'REST with JSON', 'rest-binary': 'REST with binary tensors' } as const;

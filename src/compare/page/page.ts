@@ -4,10 +4,10 @@
  */
 
 import type { Flip, ModelReport, Report } from '../report.ts';
+import { renderDocument } from './document.ts';
 import { count, megabytes, milliseconds, percent, small, times } from './format.ts';
-import { Markup, markup } from './markup.ts';
+import { type Markup, markup } from './markup.ts';
 import { accuracyAgainstSpeed, accuracyByClass, colourOf, largestBatch, legend, speedByBatch } from './plots.ts';
-import { STYLE } from './style.ts';
 
 /** Pictures of rows, as data URIs, by their places in the data. */
 export type Pictures = ReadonlyMap<number, string>;
@@ -35,19 +35,9 @@ export function shownRows({ candidates }: Report): number[] {
 export function renderPage(report: Report, pictures: Pictures): string {
   const { model, candidates } = report;
   const title = `${model.name}: ${candidates.length} candidate${candidates.length === 1 ? '' : 's'} to take the place of version ${model.version}`;
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<link rel="icon" href="data:,">
-<title>${title}</title>
-<style>${new Markup(STYLE)}</style>
-</head>
-<body><main>
-<h1>${title}</h1>
-<p class="soft">Made by tensorgate ${report.tensorgate} on ${report.created.slice(0, 16).replace('T', ' ')} UTC.</p>
+  return renderDocument(
+    title,
+    markup`<p class="soft">Made by tensorgate ${report.tensorgate} on ${report.created.slice(0, 16).replace('T', ' ')} UTC.</p>
 ${answer(report)}
 <p>A candidate is another form of the same model: smaller, faster, or both, and hopefully as good. Every model on this page got the
 same data, ${describeData(report)}, each in a process of its own. ${isLabelled(report) ? 'Accuracy is the share of right answers.' : 'The data has no labels, so there is no accuracy: only whether a candidate answers as the base does.'}
@@ -58,11 +48,8 @@ ${plots(report)}
 ${flips(report, pictures)}
 ${gates(report)}
 ${details(report)}
-${method(report)}
-</main></body>
-</html>
-`;
-  return page.text;
+${method(report)}`,
+  );
 }
 
 function isLabelled({ base }: Report): boolean {
