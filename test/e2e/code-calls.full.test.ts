@@ -1,11 +1,9 @@
 /** Models that are code and call other models of their server. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { InferenceClient, type InferenceError, tensor } from '../../src/client/inference-client.ts';
-import { codeModel } from '../support/code-models.ts';
+import { describe, expect, test } from 'vitest';
+import { type InferenceError, tensor } from '../../src/client/inference-client.ts';
+import { codeModel, useCodeServer } from '../support/code-models.ts';
 import { additionModel } from '../support/onnx-models.ts';
-import { Repository } from '../support/repository.ts';
-import { startServer, type TestServer } from '../support/server.ts';
 
 /** One process for all of them: the test starts sooner. */
 const TRIPLES = {
@@ -107,33 +105,20 @@ const MODELS = {
 const triple = (first: number) => ({ x: tensor.fp32([first, 2, 3], [3]) });
 
 describe('models that are code and call others', () => {
-  let repository: Repository;
-  let server: TestServer;
-  let client: InferenceClient;
-
-  beforeAll(async () => {
-    repository = new Repository(MODELS);
-    server = await startServer(repository.directory, { flags: ['--allow-code-models', '--log-level', 'error'] });
-    client = new InferenceClient(server.grpc, { deadlineMs: 60_000 });
-  }, 120_000);
-  afterAll(async () => {
-    client[Symbol.dispose]();
-    await server.stop();
-    repository[Symbol.dispose]();
-  });
+  const running = useCodeServer(MODELS);
 
   const valuesOf = async (model: string, first: number): Promise<number[]> => [
-    ...(await client.infer(model, triple(first))).output('y', 'FP32').data,
+    ...(await running.client.infer(model, triple(first))).output('y', 'FP32').data,
   ];
   const textOf = async (model: string, first = 1): Promise<string | undefined> =>
-    (await client.infer(model, triple(first))).output('y', 'BYTES').strings()[0];
+    (await running.client.infer(model, triple(first))).output('y', 'BYTES').strings()[0];
   const failureOf = async (model: string, deadlineMs = 60_000): Promise<InferenceError> =>
-    client.infer(model, triple(1), { deadlineMs }).then(
+    running.client.infer(model, triple(1), { deadlineMs }).then(
       () => expect.unreachable(`${model} answered`),
       (error: InferenceError) => error,
     );
   const countOf = async (model: string): Promise<number> => {
-    const all = await client.modelStatistics(model);
+    const all = await running.client.modelStatistics(model);
     return all.reduce((sum, { inferenceCount }) => sum + Number(inferenceCount), 0);
   };
 

@@ -2,11 +2,10 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { InferenceClient, type InferenceError, tensor } from '../../src/client/inference-client.ts';
-import { codeModel, PAIRS } from '../support/code-models.ts';
-import { type ModelFiles, Repository } from '../support/repository.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { describe, expect, test } from 'vitest';
+import { type InferenceClient, type InferenceError, tensor } from '../../src/client/inference-client.ts';
+import { codeModel, PAIRS, useCodeServer } from '../support/code-models.ts';
+import type { ModelFiles } from '../support/repository.ts';
 
 /** One process for all models that leave it alive: the test starts sooner. */
 const SHARED = { ...PAIRS, tensorgate: { runner: 'code' } };
@@ -92,33 +91,24 @@ const pair = (first: number, second = 7) => ({ x: tensor.fp32([first, second], [
 const row = (first: number, second = 7) => ({ x: tensor.fp32([first, second], [1, 2]) });
 
 describe('models that are code', () => {
-  let repository: Repository;
-  let server: TestServer;
-  let client: InferenceClient;
-
-  beforeAll(async () => {
-    repository = new Repository(MODELS);
-    server = await startServer(repository.directory, {
-      flags: ['--allow-code-models', '--model-control-mode', 'explicit', '--load-model', '*', '--allow-model-upload'],
-    });
-    client = new InferenceClient(server.grpc, { deadlineMs: 60_000 });
-  }, 120_000);
-  afterAll(async () => {
-    client[Symbol.dispose]();
-    await server.stop();
-    repository[Symbol.dispose]();
-  });
+  const running = useCodeServer(MODELS, [
+    '--model-control-mode',
+    'explicit',
+    '--load-model',
+    '*',
+    '--allow-model-upload',
+  ]);
 
   const valuesOf = async (model: string, inputs: Parameters<InferenceClient['infer']>[1]): Promise<number[]> => [
-    ...(await client.infer(model, inputs)).output('y', 'FP32').data,
+    ...(await running.client.infer(model, inputs)).output('y', 'FP32').data,
   ];
   const failureOf = async (model: string, inputs: Parameters<InferenceClient['infer']>[1]): Promise<InferenceError> =>
-    client.infer(model, inputs).then(
+    running.client.infer(model, inputs).then(
       () => expect.unreachable(`${model} answered`),
       (error: InferenceError) => error,
     );
   const reasonOf = async (name: string): Promise<string | undefined> => {
-    const index = await client.repositoryIndex();
+    const index = await running.client.repositoryIndex();
     return index.find((model) => model.name === name)?.reason;
   };
 
@@ -134,7 +124,7 @@ describe('models that are code', () => {
   });
 
   test('are written in TypeScript, take texts, and give shapes that depend on them', async () => {
-    const result = await client.infer('words', { text: tensor.bytes(['rows in rows out'], [1, 1]) });
+    const result = await running.client.infer('words', { text: tensor.bytes(['rows in rows out'], [1, 1]) });
     expect(result.output('words', 'BYTES').strings()).toEqual(['rows', 'in', 'rows', 'out']);
     expect(result.output('words', 'BYTES').shape).toEqual([1, 4]);
     expect([...result.output('length', 'INT64').data]).toEqual([16n]);
@@ -152,12 +142,14 @@ describe('models that are code', () => {
 
   test('run the first example of their page', async () => {
     const [, json = ''] = /word_count\/infer -d '(.+)'/.exec(PAGE) ?? [];
-    const response = await fetch(`${server.http}/v2/models/word_count/infer`, { method: 'POST', body: json });
+    const response = await fetch(`${running.server.http}/v2/models/word_count/infer`, { method: 'POST', body: json });
     expect(await response.json()).toMatchObject({ outputs: [{ name: 'words', data: [3] }] });
   });
 
   test('load with their name, version and parameters', async () => {
-    expect((await client.infer('greeting', pair(1))).output('y', 'BYTES').strings()).toEqual(['greeting 1 world']);
+    expect((await running.client.infer('greeting', pair(1))).output('y', 'BYTES').strings()).toEqual([
+      'greeting 1 world',
+    ]);
   });
 
   test('fail only the request of a batch for which they throw', async () => {
@@ -217,7 +209,7 @@ describe('models that are code', () => {
   });
 
   test('are described as models of their platform', async () => {
-    const metadata = await client.modelMetadata('double');
+    const metadata = await running.client.modelMetadata('double');
     expect(metadata).toMatchObject({
       platform: 'tensorgate_javascript',
       inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
@@ -227,7 +219,7 @@ describe('models that are code', () => {
   test('are not taken from clients, as files of other models are', async () => {
     const config = JSON.stringify(codeModel('').config);
     const parameters = { config, 'file:1/model.mjs': Buffer.from('export const infer = () => []').toString('base64') };
-    const response = await fetch(`${server.http}/v2/repository/models/sent/load`, {
+    const response = await fetch(`${running.server.http}/v2/repository/models/sent/load`, {
       method: 'POST',
       body: JSON.stringify({ parameters }),
     });
@@ -238,8 +230,8 @@ describe('models that are code', () => {
   });
 
   test('report in the log why they failed or ended', async () => {
-    await server.stop();
-    const log = await server.log;
+    await running.server.stop();
+    const log = await running.server.log;
     expect(log).toMatch(/runner code: Error: x is zero/);
     expect(log).toMatch(/runner hungry:1: .*memory limit/);
   });

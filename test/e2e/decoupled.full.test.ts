@@ -1,11 +1,9 @@
 /** Decoupled models: any number of answers to a request of a stream. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
-import { codeModel } from '../support/code-models.ts';
-import { Repository } from '../support/repository.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { describe, expect, test } from 'vitest';
+import { tensor } from '../../src/client/inference-client.ts';
+import { codeModel, useCodeServer } from '../support/code-models.ts';
 
 const COUNT = {
   tensorgate: { runner: 'code' },
@@ -44,26 +42,13 @@ const MODELS = {
 const count = (n: number) => ({ n: tensor.int32([n], [1]) });
 
 describe('decoupled models', () => {
-  let repository: Repository;
-  let server: TestServer;
-  let client: InferenceClient;
-
-  beforeAll(async () => {
-    repository = new Repository(MODELS);
-    server = await startServer(repository.directory, { flags: ['--allow-code-models', '--log-level', 'error'] });
-    client = new InferenceClient(server.grpc, { deadlineMs: 60_000 });
-  }, 120_000);
-  afterAll(async () => {
-    client[Symbol.dispose]();
-    await server.stop();
-    repository[Symbol.dispose]();
-  });
+  const running = useCodeServer(MODELS);
 
   /** The values of all answers on a stream, or texts of errors. */
   async function streamed(...asked: readonly [model: string, n: number][]): Promise<(number | string)[]> {
     const requests = asked.map(([model, n], at) => ({ model, id: String(at), inputs: count(n) }));
     const values: (number | string)[] = [];
-    for await (const answer of client.stream(requests)) {
+    for await (const answer of running.client.stream(requests)) {
       if (answer.kind === 'error') values.push(answer.error.details);
       else values.push(...answer.result.output('at', 'INT32').data);
     }
@@ -93,7 +78,7 @@ describe('decoupled models', () => {
 
   test('are stopped when their caller goes, which may have read less than they sent', async () => {
     let read = 0;
-    for await (const answer of client.stream([{ model: 'endless', id: 'x', inputs: count(1) }])) {
+    for await (const answer of running.client.stream([{ model: 'endless', id: 'x', inputs: count(1) }])) {
       if (answer.kind === 'result' && ++read === 100) break;
     }
     expect(read).toBe(100);
@@ -104,12 +89,15 @@ describe('decoupled models', () => {
 
   test('are refused where a call takes one answer: over gRPC, over REST, and by code', async () => {
     const text = "ModelInfer RPC doesn't support models with decoupled transaction policy";
-    await expect(client.infer('generate', count(1))).rejects.toMatchObject({ status: 'UNIMPLEMENTED', details: text });
-    const response = await fetch(`${server.http}/v2/models/generate/infer`, {
+    await expect(running.client.infer('generate', count(1))).rejects.toMatchObject({
+      status: 'UNIMPLEMENTED',
+      details: text,
+    });
+    const response = await fetch(`${running.server.http}/v2/models/generate/infer`, {
       method: 'POST',
       body: JSON.stringify({ inputs: [{ name: 'n', datatype: 'INT32', shape: [1], data: [1] }] }),
     });
     expect(await response.json()).toMatchObject({ error: text });
-    await expect(client.infer('calling', count(1))).rejects.toThrow(text);
+    await expect(running.client.infer('calling', count(1))).rejects.toThrow(text);
   });
 });
