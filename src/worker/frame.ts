@@ -70,7 +70,22 @@ export class Frame {
     const computeMs = this.#milliseconds();
     const readMs = this.#milliseconds();
     const writeMs = this.#milliseconds();
-    return { kind: 'ok', computeMs, readMs, writeMs, outputs: this.#places(outputs) };
+    const places = this.#places(outputs);
+    if (this.#at === this.#words.length) return { kind: 'ok', computeMs, readMs, writeMs, outputs: places };
+    return { kind: 'ok', computeMs, readMs, writeMs, outputs: places, rowLengths: this.#rowLengths(places) };
+  }
+
+  #rowLengths(outputs: readonly TensorPlace[]): number[] {
+    const lengths: number[] = [];
+    let longest = 0;
+    for (let left = this.#count('the number of rows'); left > 0; left--) {
+      const length = this.#count('the length of a row');
+      lengths.push(length);
+      longest = Math.max(longest, length);
+    }
+    const other = outputs.find(({ shape: [rows, length] }) => rows !== lengths.length || length !== longest);
+    if (other === undefined) return lengths;
+    throw new FrameError(`'${other.name}': [${other.shape}] for ${lengths.length} rows of up to ${longest}`);
   }
 
   #failure(): ReportedOutcome {

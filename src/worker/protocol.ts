@@ -91,6 +91,8 @@ export interface SessionInfo {
   readonly notes?: readonly string[];
   /** Why requests never share a run, where that is known without a look at the axes. */
   readonly unbatched?: string;
+  /** Rows of outputs have lengths of their own, which each outcome reports (`PlacedAnswer.rowLengths`). */
+  readonly hasRowLengths?: true;
   /** Runs compute in threads that are not reported, because a library starts them when it needs them. */
   readonly hasOwnThreads?: true;
 }

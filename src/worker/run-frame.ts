@@ -6,7 +6,8 @@
  *   welcome      nothing
  *   run          where outputs begin, the most bytes that they may have, number of inputs, their places; where not
  *                all inputs lie in the mailbox, number of pieces, the pieces
- *   ok           milliseconds of compute, read and write, number of outputs, their places
+ *   ok           milliseconds of compute, read and write, number of outputs, their places; where rows have lengths of their
+ *                own, number of rows, their lengths
  *   failure      number of its kind, its bytes or the number of its reason, bytes of the message, the message in UTF-8, filled up to whole doubles
  *
  *   a place      number of the tensor in its SessionInfo, offset, length in bytes, number of axes, their sizes
@@ -63,13 +64,19 @@ export class FrameWriter {
 
   outcome(outcome: ReportedOutcome, tensors: TensorNumbers): Uint8Array {
     if (outcome.kind !== 'ok') return this.#failure(outcome);
-    const { computeMs, readMs, writeMs, outputs } = outcome;
+    const { computeMs, readMs, writeMs, outputs, rowLengths } = outcome;
     this.#begin(OK);
     this.#put(computeMs);
     this.#put(readMs);
     this.#put(writeMs);
     this.#places(outputs, tensors);
+    if (rowLengths !== undefined) this.#lengths(rowLengths);
     return this.#end();
+  }
+
+  #lengths(rowLengths: readonly number[]): void {
+    this.#put(rowLengths.length);
+    for (const length of rowLengths) this.#put(length);
   }
 
   #failure(outcome: Exclude<ReportedOutcome, { readonly kind: 'ok' }>): Uint8Array {

@@ -6,6 +6,8 @@ import type { TensorPlace } from './protocol.ts';
 /** Outputs as the runner reports them: they lie in the mailbox. Times are in milliseconds. */
 export interface PlacedAnswer {
   readonly outputs: readonly TensorPlace[];
+  /** By row: how much of axis 1 of every output is its own. The rest is padding up to the longest row of the run. */
+  readonly rowLengths?: readonly number[];
   /** Inside `session.run`. */
   readonly computeMs: number;
   /** In the runner besides: reading, and writing. */
@@ -15,7 +17,11 @@ export interface PlacedAnswer {
 
 /** Outputs read from the mailbox. Times are in milliseconds. */
 export interface RunAnswer {
-  readonly outputs: readonly (RawTensor & { readonly name: string })[];
+  readonly outputs: readonly (RawTensor & {
+    readonly name: string;
+    /** As in `PlacedAnswer`. */
+    readonly rowLengths?: readonly number[] | undefined;
+  })[];
   /** Writing the mailbox, and the way to the session. */
   readonly inputMs: number;
   readonly computeMs: number;

@@ -34,7 +34,7 @@ export async function load(task: {
   const mailbox = Mailbox.open(task.mailboxPath);
   try {
     const step = await openStep(task.spec, task.calls);
-    const { inputs, outputs, unbatched, hasOwnThreads, isDecoupled = false, notes = [] } = step.describe();
+    const { inputs, outputs, isDecoupled = false, notes = [], ...traits } = step.describe();
     const names = task.spec.outputs;
     // Where a name is unknown, all are given: the gateway compares names, and says which is wrong.
     const narrows = names?.every((name) => outputs.some((tensor) => tensor.name === name)) === true;
@@ -49,8 +49,7 @@ export async function load(task: {
       provider: 'cpu',
       refusals: [],
       notes,
-      ...(unbatched !== undefined && { unbatched }),
-      ...(hasOwnThreads && { hasOwnThreads }),
+      ...traits,
     };
   } catch (error) {
     mailbox.close();
@@ -81,10 +80,12 @@ export async function run({
   const ready = performance.now();
   const values = await step.run(given);
   const finished = performance.now();
+  const rowLengths = values.find((output) => output.rowLengths !== undefined)?.rowLengths;
   const results = outputs.flatMap((tensor, at) => (wanted.has(at) ? [outputOf(tensor, values[at])] : []));
   return {
     kind: 'ok',
     outputs: writeOutputs(mailbox, results, outputOffset, maxOutputBytes),
+    ...(rowLengths && { rowLengths }),
     computeMs: finished - ready,
     readMs: ready - started,
     writeMs: performance.now() - finished,

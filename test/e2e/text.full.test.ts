@@ -52,6 +52,11 @@ function client(): InferenceClient {
 
 const texts = (...all: string[]) => tensor.bytes(all, [all.length]);
 
+async function executions(name: string): Promise<number> {
+  const { model_stats: stats } = await fixture.client.call('ModelStatistics', { name });
+  return Number((stats as { execution_count: string }[])[0]?.execution_count);
+}
+
 /** Rows of an integer output. */
 async function rowsOf(
   model: string,
@@ -83,6 +88,31 @@ describe('a tokenizer', () => {
       [1, 1, 1, 1, 1, 1],
       [1, 1, 1, 1, 1, 0],
     ]);
+  });
+
+  test('runs requests of unlike length together, and each gets its own rows', async () => {
+    const words = WORDS.filter((word) => /^[a-z]+$/.test(word));
+    const some = (count: number): string =>
+      Array.from({ length: count }, (_, at) => words[at % words.length]).join(' ');
+    const requests = Array.from({ length: 60 }, (_, at) => [some(1 + (at % 11)), ...(at % 3 === 0 ? [some(3)] : [])]);
+    const before = await executions('tokens');
+    const answers = await Promise.all(requests.map((each) => rowsOf('tokens', { text: texts(...each) }, 'input_ids')));
+    for (const [at, each] of requests.entries()) {
+      const rows = each.map((text) => [CLS, ...idsOf(text), SEP]);
+      const length = Math.max(...rows.map((row) => row.length));
+      expect(answers[at]).toEqual(rows.map((row) => [...row, ...Array<number>(length - row.length).fill(PAD)]));
+    }
+    expect((await executions('tokens')) - before).toBeLessThan(requests.length);
+  });
+
+  test('refuses only the request with the long text, whatever runs beside it', async () => {
+    using caller = client();
+    const asked = Array.from({ length: 30 }, (_, at) =>
+      caller.infer('strict', { text: texts('the', at === 17 ? 'the capital of france is paris' : 'cat') }),
+    );
+    const settled = await Promise.allSettled(asked);
+    expect(settled.flatMap(({ status }, at) => (status === 'rejected' ? [at] : []))).toEqual([17]);
+    await expect(asked[17]).rejects.toThrow("element 1 of input 'text' has 8 tokens");
   });
 
   test('cuts the end of a long text, and keeps the special tokens', async () => {
@@ -122,7 +152,7 @@ describe('a tokenizer', () => {
   test('refuses pairs of unlike number', async () => {
     using caller = client();
     await expect(caller.infer('pairs', { text: texts('a', 'the'), text_pair: texts('a') })).rejects.toThrow(
-      "input 'text_pair' holds 1 texts, expected 2 as 'text'",
+      "input 'text_pair' batch size does not match other inputs for 'pairs'",
     );
   });
 
@@ -140,7 +170,7 @@ describe('a tokenizer', () => {
       outputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => ({ name, shape: ['-1', '-1'] })),
     });
     const { config } = await fixture.client.call('ModelConfig', { name: 'tokens' });
-    expect(config).toMatchObject({ platform: 'tensorgate_tokenizer', backend: '', max_batch_size: 0 });
+    expect(config).toMatchObject({ platform: 'tensorgate_tokenizer', backend: '', max_batch_size: 1_024 });
     const { model_stats: stats } = await fixture.client.call('ModelStatistics', { name: 'tokens' });
     expect(
       Number((stats as { inference_stats: { success: { count: string } } }[])[0]?.inference_stats.success.count),

@@ -69,6 +69,15 @@ const outcomes: fc.Arbitrary<ReportedOutcome> = fc.oneof(
     readMs: times,
     writeMs: times,
   }),
+  // Outputs whose rows have lengths of their own.
+  fc.array(fc.nat(50), { maxLength: 40 }).map((rowLengths): ReportedOutcome => {
+    const shape = [rowLengths.length, Math.max(0, ...rowLengths)];
+    const outputs = TENSORS.flatMap((tensor) => {
+      const byteLength = bytesOf(tensor.datatype, shape);
+      return byteLength === undefined ? [] : [{ ...tensorOf(tensor), shape, offset: 0, byteLength }];
+    });
+    return { kind: 'ok', outputs, rowLengths, computeMs: 1, readMs: 0, writeMs: 0 };
+  }),
   fc.record({ kind: fc.constantFrom('refused' as const, 'outputs_too_large' as const), message: texts }),
   fc.record({
     kind: fc.constant('threw' as const),
@@ -227,7 +236,14 @@ describe('FRAME-1: bytes that are no frame', () => {
     ['a negative offset', [3, 0, 0, 0, 1, number, -64, 4, 1, 1], 'an offset is -64'],
     ['more places than it holds', [3, 0, 0, 0, 2 ** 40, number, 0, 4, 1, 1], 'ends too early'],
     ['more axes than it holds', [3, 0, 0, 0, 1, number, 0, 4, 2 ** 40, 1], 'ends too early'],
-    ['something behind its end', [3, 0, 0, 0, 0, 7], 'behind its end'],
+    ['something behind its end', [3, 0, 0, 0, 0, 0, 7], 'behind its end'],
+    ['more lengths of rows than it holds', [3, 0, 0, 0, 0, 2 ** 40, 1], 'ends too early'],
+    [
+      'lengths of other rows than its outputs have',
+      [3, 0, 0, 0, 1, number, 0, 8, 2, 1, 2, 2, 1, 2],
+      '[1,2] for 2 rows',
+    ],
+    ['a row that is longer than its outputs', [3, 0, 0, 0, 1, number, 0, 8, 2, 1, 2, 1, 3], '1 rows of up to 3'],
     ['an unknown failure', [4, 99, 0, 0], 'an unknown failure'],
     ['a failure of a negative number of bytes', [4, 0, -1, 0], 'the bytes of a failure is -1'],
     ['a message beyond its end', [4, 0, 0, 9, 0], 'beyond its frame'],

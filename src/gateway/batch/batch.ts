@@ -8,7 +8,7 @@ import type { BatchAxis, InferTensors } from '../admit/infer-tensors.ts';
 import type { SendReason } from '../ops/diagnostics.ts';
 import type { LengthAxis } from '../repository/signature/length-axis.ts';
 import { type ModelTensor, type RowAxis, reshape, withRows } from '../repository/signature/row-axis.ts';
-import { cutOutput, lengthOf, paddedLength, pushPadded, sizeBefore } from './padding.ts';
+import { cutOutput, cutToLongest, lengthOf, paddedLength, pushPadded, sizeBefore } from './padding.ts';
 import type { OutputTensor, QueuedRequest } from './queued-request.ts';
 import { copyRuns } from './stripes.ts';
 
@@ -181,17 +181,16 @@ export function partRows(batch: RowCounts, outputs: readonly OutputTensor[], axe
       disperse(batch, output, rowAxis, parts);
       continue;
     }
+    const { name, datatype, rowLengths } = output;
     const ends = rowEnds(output, batch.rows);
     let row = 0;
     let from = 0;
     for (const [index, { tensors }] of batch.requests.entries()) {
+      const shape = [tensors.rows, ...output.shape.slice(1)];
+      const to = ends(row + tensors.rows);
+      const part = { name, datatype, shape, data: output.data.subarray(from, to) };
+      parts[index]?.push(rowLengths === undefined ? part : cutToLongest(part, rowLengths, row));
       row += tensors.rows;
-      const to = ends(row);
-      parts[index]?.push({
-        ...output,
-        shape: [tensors.rows, ...output.shape.slice(1)],
-        data: output.data.subarray(from, to),
-      });
       from = to;
     }
   }

@@ -123,6 +123,13 @@ export function cutOutput(output: OutputTensor, axes: readonly number[], padded:
   return { ...output, shape, data };
 }
 
+/** Rows that a step padded to the longest of their batch, without what lies beyond the longest of them. */
+export function cutToLongest(rows: OutputTensor, lengths: readonly number[], first: number): OutputTensor {
+  const [count = 0, padded = 0] = rows.shape;
+  const longest = lengths.slice(first, first + count).reduce((most, length) => Math.max(most, length), 0);
+  return longest === padded ? rows : cutOutput(rows, [1], padded, longest);
+}
+
 /** The product of the sizes before an axis: how often the runs along it are interrupted. */
 export function sizeBefore(shape: Shape, axis: number): number {
   let product = 1;

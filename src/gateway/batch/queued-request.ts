@@ -16,6 +16,8 @@ export interface OutputTensor {
   readonly datatype: Datatype;
   readonly shape: Shape;
   readonly data: Uint8Array;
+  /** By row of a batch: how much of axis 1 is its own. The rest is padding. Absent where all rows have one length. */
+  readonly rowLengths?: readonly number[] | undefined;
 }
 
 /** Where the time of a request went, in milliseconds, and in what company. */

@@ -7,7 +7,7 @@ import { type ModelTensor, reshape } from '../repository/signature/row-axis.ts';
 
 /** Reads all outputs at once; each is a view of these bytes. */
 export async function readAnswer(
-  { outputs: places, computeMs, readMs, writeMs }: PlacedAnswer,
+  { outputs: places, rowLengths, computeMs, readMs, writeMs }: PlacedAnswer,
   mailbox: Mailbox,
   specs: readonly ModelTensor[] | undefined,
   startedMs: number,
@@ -24,6 +24,7 @@ export async function readAnswer(
     datatype,
     shape,
     data: bytes.subarray(offset - from, offset - from + byteLength),
+    ...(rowLengths && { rowLengths }),
   }));
   // Only the sum of both ways is known; each is charged half.
   const hopMs = Math.max(0, answered - writtenMs - computeMs - readMs - writeMs) / 2;

@@ -64,7 +64,7 @@ function describe(name: string, file: string, { inputs, outputs, ...exported }: 
   const ending = endingOf(exported, outputs);
   const isPair = typeof ending !== 'string' && ending.isPair;
   const runner = runnerOf(name);
-  const tokens = taken.map((token) => ({ name: token, data_type: 'TYPE_INT64', dims: [-1, -1] }));
+  const tokens = taken.map((token) => ({ name: token, data_type: 'TYPE_INT64', dims: [-1] }));
   configs.set('tokenizer', {
     platform: 'tensorgate_tokenizer',
     ...(foreign === undefined && { output: tokens }),

@@ -13,6 +13,8 @@ export interface StepInput {
 export interface StepOutput {
   readonly shape: Shape;
   readonly data: Uint8Array | readonly string[];
+  /** By row: how much of axis 1 is its own. The rest is padding up to the longest row of the run. */
+  readonly rowLengths?: readonly number[];
 }
 
 export interface StepDescription {
@@ -20,6 +22,8 @@ export interface StepDescription {
   readonly outputs: readonly SessionTensor[];
   /** Why requests do not share a run; absent: rows lie on axis 0, and requests with rows of equal shape do. */
   readonly unbatched?: string;
+  /** Rows of outputs have lengths of their own (`StepOutput.rowLengths`). */
+  readonly hasRowLengths?: true;
   /** A run gives no outputs: the step has sent them before. */
   readonly isDecoupled?: boolean;
   /** Sentences on what the files of the step decided. */

@@ -97,9 +97,11 @@ export class TokenizerStep implements Step {
     const names = pair ? ['text', 'text_pair'] : ['text'];
     const elements = { maxBytes: maxTextBytes, setting: 'max_text_bytes', isBinary: false };
     return {
-      inputs: names.map((name) => tensorOf(name, 'BYTES', [''], elements)),
-      outputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => tensorOf(name, 'INT64', ['', ''])),
-      unbatched: 'the texts of a request are padded to the longest among them, and not to texts of others',
+      inputs: names.map((name) => tensorOf(name, 'BYTES', ['batch'], elements)),
+      outputs: ['input_ids', 'attention_mask', 'token_type_ids'].map((name) =>
+        tensorOf(name, 'INT64', ['batch', 'length']),
+      ),
+      hasRowLengths: true,
       notes: [`at most ${this.#most} tokens a row, by ${this.#mostFrom}; padding has the id ${this.#padId}`],
     };
   }
@@ -130,7 +132,8 @@ export class TokenizerStep implements Step {
         types[at] = isToken ? (encoded.types[token] as number) : 0;
       }
     }
-    return [ids, mask, types].map((values) => ({ shape, data: bytesOfArray(values) }));
+    const rowLengths = rows.map((row) => row.ids.length);
+    return [ids, mask, types].map((values) => ({ shape, data: bytesOfArray(values), rowLengths }));
   }
 
   #encode(text: string, pair: string | undefined, index: number): Row {

@@ -146,6 +146,14 @@ describe('rows of unlike length', () => {
     ]);
   });
 
+  test('get rows that a step padded, as long as their own longest', () => {
+    const padded = { ...output([3, 3], 'a..bc.DEF'), rowLengths: [1, 2, 3] };
+    expect(scatter(batchOf([short, long]), [padded], 'rows')).toEqual([
+      [output([2, 2], 'a.bc')],
+      [output([1, 3], 'DEF')],
+    ]);
+  });
+
   test('whose answer is not as long as the batch are a fault of the model, and nothing is cut', () => {
     const lengths = axisOf([{ datatype: 'UINT8', value: 0 }], { y: [1] });
     expect(() => scatter(batchOf([short, long]), [output([3, 2], 'abcdef')], 'rows', undefined, lengths)).toThrow(

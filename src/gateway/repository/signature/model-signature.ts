@@ -154,9 +154,10 @@ function resolveBatching(found: RowAxes, config: ModelConfig, info: SessionInfo)
     if (config.max_batch_size === undefined && givesWholeShapes(config, info)) {
       return { kind: 'off', reason: 'the configuration gives whole shapes, and no max_batch_size' };
     }
-    const { max_batch_size: maxRows = DEFAULT_MAX_BATCH_SIZE } = config;
+    const { max_batch_size: maxRows = info.hasRowLengths ? MAX_PARTS : DEFAULT_MAX_BATCH_SIZE } = config;
     const doubt = config.max_batch_size === undefined ? found.doubt : undefined;
-    const requestRows = splits(config) ? MAX_PARTS * maxRows : undefined;
+    // The parts of a split request would have unlike lengths.
+    const requestRows = splits(config) && !info.hasRowLengths ? MAX_PARTS * maxRows : undefined;
     return { kind: 'on', maxRows, ...(requestRows && { requestRows }), ...(doubt && { doubt }) };
   }
   const text = info.unbatched ?? (found.kind === 'impossible' ? found.text : '');
