@@ -21,7 +21,15 @@ const POWER_ERROR = 2 ** -50;
 const FEWEST_DIGITS = 6;
 const MOST_DIGITS = 9;
 
-const scratch = new Uint8Array(MAX_NUMBER_BYTES);
+/** Digits that are written together. */
+const DIGITS_AT_ONCE = 9;
+const MOST_AT_ONCE = 10 ** DIGITS_AT_ONCE;
+
+/** The bits of a FP32. */
+const float = new Float32Array(1);
+const bits = new Int32Array(float.buffer);
+const FRACTION_BITS = 23;
+const EXPONENT_BIAS = 127;
 
 /** Writes an integer that a number holds exactly. @returns where it ends */
 export function writeInteger(target: Uint8Array, start: number, value: number): number {
@@ -30,7 +38,13 @@ export function writeInteger(target: Uint8Array, start: number, value: number): 
     target[at] = MINUS;
     at += 1;
   }
-  return copyDigits(target, at, digitsOf(Math.abs(value)));
+  const size = Math.abs(value);
+  if (size >= MOST_AT_ONCE) {
+    const high = Math.floor(size / MOST_AT_ONCE);
+    at = writeInteger(target, at, high);
+    return putDigits(target, at, size - high * MOST_AT_ONCE, DIGITS_AT_ONCE);
+  }
+  return putDigits(target, at, size, countDigits(size));
 }
 
 /**
@@ -67,11 +81,15 @@ export function writeText(target: Uint8Array, start: number, text: string): numb
   return start + text.length;
 }
 
-/** The exponent of the first digit. */
+/** The exponent of the first digit of a FP32 above 0: that of its highest bit, or one more. */
 function magnitudeOf(size: number): number {
-  const near = Math.floor(Math.log10(size));
-  if (size >= power(near + 1)) return near + 1;
-  return size < power(near) ? near - 1 : near;
+  float[0] = size;
+  const highest = ((bits[0] as number) >> FRACTION_BITS) - EXPONENT_BIAS;
+  let magnitude = Math.floor(highest * Math.LOG10E * Math.LN2);
+  if (size >= power(magnitude + 1)) magnitude += 1;
+  // Subnormal numbers have one exponent for all.
+  while (size < power(magnitude)) magnitude -= 1;
+  return magnitude;
 }
 
 /** `value * 10 ** exponent`, correctly rounded where the power is exact and `value` is. */
@@ -90,60 +108,61 @@ function isSameFloat(near: number, size: number, exponent: number): boolean {
 }
 
 function writeDecimal(target: Uint8Array, start: number, whole: number, exponent: number): number {
-  let digits = whole;
+  // At most `MOST_DIGITS` digits: a division of such integers is cheap.
+  let digits = whole | 0;
   let zeros = exponent;
   while (digits % 10 === 0) {
-    digits /= 10;
+    digits = (digits / 10) | 0;
     zeros += 1;
   }
-  const count = digitsOf(digits);
+  const count = countDigits(digits);
   // Where the point is, from the first digit.
   const point = count + zeros;
-  if (point > MAX_WHOLE_DIGITS || point <= -MAX_LEADING_ZEROS) return writeScientific(target, start, count, point - 1);
+  if (point > MAX_WHOLE_DIGITS || point <= -MAX_LEADING_ZEROS) {
+    return writeScientific(target, start, digits, point - 1);
+  }
   let at = start;
   if (point <= 0) {
-    at = writeText(target, at, '0.');
+    target[at++] = ZERO;
+    target[at++] = POINT;
     for (let zero = point; zero < 0; zero += 1) target[at++] = ZERO;
-    return copyDigits(target, at, count);
+    return putDigits(target, at, digits, count);
   }
-  for (let digit = 0; digit < Math.max(count, point); digit += 1) {
-    if (digit === point) target[at++] = POINT;
-    target[at++] = digit < count ? (scratch[MAX_NUMBER_BYTES - count + digit] as number) : ZERO;
+  at = putDigits(target, at, digits, count);
+  if (point >= count) {
+    for (let zero = count; zero < point; zero += 1) target[at++] = ZERO;
+    return at;
   }
-  return at;
+  target.copyWithin(start + point + 1, start + point, at);
+  target[start + point] = POINT;
+  return at + 1;
 }
 
-function writeScientific(target: Uint8Array, start: number, count: number, exponent: number): number {
-  let at = start;
-  for (let digit = 0; digit < count; digit += 1) {
-    if (digit === 1) target[at++] = POINT;
-    target[at++] = scratch[MAX_NUMBER_BYTES - count + digit] as number;
+function writeScientific(target: Uint8Array, start: number, digits: number, exponent: number): number {
+  const count = countDigits(digits);
+  let at = putDigits(target, start, digits, count);
+  if (count > 1) {
+    target.copyWithin(start + 2, start + 1, at);
+    target[start + 1] = POINT;
+    at += 1;
   }
   target[at++] = LOWER_E;
   return writeText(target, at, exponent < 0 ? String(exponent) : `+${exponent}`);
 }
 
-/** Puts the digits of a whole number at the end of `scratch`. @returns how many they are */
-function digitsOf(whole: number): number {
-  let at = MAX_NUMBER_BYTES;
-  let rest = whole;
-  while (rest > 0x7fff_ffff) {
-    const quotient = Math.floor(rest / 10);
-    scratch[--at] = ZERO + (rest - quotient * 10);
-    rest = quotient;
-  }
-  let small = rest | 0;
-  do {
-    const quotient = (small / 10) | 0;
-    scratch[--at] = ZERO + (small - quotient * 10);
-    small = quotient;
-  } while (small > 0);
-  return MAX_NUMBER_BYTES - at;
+/** Decimal digits of a positive integer of 31 bits. */
+function countDigits(value: number): number {
+  if (value < 1e5) return value < 1e3 ? (value < 10 ? 1 : value < 100 ? 2 : 3) : value < 1e4 ? 4 : 5;
+  return value < 1e7 ? (value < 1e6 ? 6 : 7) : value < 1e9 ? (value < 1e8 ? 8 : 9) : 10;
 }
 
-function copyDigits(target: Uint8Array, start: number, count: number): number {
-  for (let digit = 0; digit < count; digit += 1) {
-    target[start + digit] = scratch[MAX_NUMBER_BYTES - count + digit] as number;
+/** Writes an integer of 31 bits. @returns where it ends */
+function putDigits(target: Uint8Array, start: number, value: number, count: number): number {
+  let rest = value | 0;
+  for (let at = start + count - 1; at >= start; at -= 1) {
+    const quotient = (rest / 10) | 0;
+    target[at] = ZERO + rest - quotient * 10;
+    rest = quotient;
   }
   return start + count;
 }

@@ -148,6 +148,12 @@ export class JsonReader {
     const stop = Math.min(source.length, this.#at + bytes);
     let { depth, isInString } = this.#skipped;
     let at = this.#at;
+    const inside = source[at] === Byte.OPEN_BRACKET && depth === 0 ? at + 1 : at;
+    const flat = inside > at || (depth === 1 && !isInString) ? flatEnd(source, inside, stop) : undefined;
+    if (flat !== undefined) {
+      at = flat;
+      depth = 1;
+    }
     while (at < stop) {
       const byte = source[at] as number;
       at += 1;
@@ -287,6 +293,17 @@ export class JsonReader {
     return new JsonError('limit', `${what}, at byte ${this.#at}`, this.#at);
   }
 }
+
+/** Where a bracket closes, or `stop`, if until then come only numbers and what is between them; otherwise `undefined`. */
+function flatEnd(bytes: Buffer, start: number, stop: number): number | undefined {
+  const piece = bytes.subarray(start, stop);
+  const close = piece.indexOf(Byte.CLOSE_BRACKET);
+  const inside = close < 0 ? piece : piece.subarray(0, close);
+  const isFlat = !NOT_IN_FLAT.some((byte) => inside.includes(byte));
+  return isFlat ? start + inside.length : undefined;
+}
+
+const NOT_IN_FLAT = [Byte.QUOTE, Byte.OPEN_BRACKET, Byte.OPEN_BRACE, Byte.CLOSE_BRACE] as const;
 
 /** An object without keys. */
 export function emptyRecord(): JsonRecord {
