@@ -193,6 +193,8 @@ export class CostCurve {
       expected: 0,
     };
     this.#means.splice(at, 0, made);
+    // It has no expected cost yet, and sizes beside it would follow from that.
+    this.#levelledAt = -1;
     if (this.#means.length > MAX_SIZES) this.#dropOldest(made);
     return made;
   }
