@@ -28,7 +28,7 @@ const RUNS_TO_TRUST = 3;
 const STALE_MS = 30_000;
 /** So many usual runs in a row change predictions together, because bringing them up to date costs microseconds. */
 const USUAL_RUNS = 4;
-/** A run counts for at most this many times its prediction: a stalled machine is not a slow model. */
+/** A run counts for at most this many times its prediction, or its usual cost: a stalled machine is not a slow model. */
 const OUTLIER = 2;
 /** Covers rounding, where runs of equal work take exactly equal times. */
 const LEAST_MARGIN = 1.001;
@@ -118,7 +118,7 @@ export class CostModel {
     const predicted =
       this.predict(size, rows, nowMs, beside) ?? (this.#runs === 0 ? Number.POSITIVE_INFINITY : expected);
     if (nowMs - this.#lastMs > STALE_MS) this.#recent.clear();
-    const believed = Math.max(LEAST_MS, Math.min(elapsedMs, OUTLIER * predicted));
+    const believed = Math.max(LEAST_MS, Math.min(elapsedMs, OUTLIER * Math.max(predicted, expected)));
     if (beside > 0) this.#learnContention(beside, believed / (expected * this.#pace.typical));
     const ms = believed / this.#contention(beside);
     this.#recent.add({ curve, rows, ms, isWarmUp });
