@@ -51,6 +51,7 @@ function isIn(name: string, places: readonly string[]): boolean {
 
 /** Facts of the language, of Node and of the package, which every place may use. */
 const EVERYWHERE = [
+  'bag.ts',
   'early-optimization.ts',
   'error-message.ts',
   'mailbox-directory.ts',

@@ -71,3 +71,14 @@ export function hasWord(bytes: Buffer, start: number, word: Uint8Array): boolean
   for (let i = 0; i < word.length; i += 1) if (bytes[start + i] !== word[i]) return false;
   return true;
 }
+
+const NOT_IN_FLAT = [Byte.QUOTE, Byte.OPEN_BRACKET, Byte.OPEN_BRACE, Byte.CLOSE_BRACE] as const;
+
+/** Where a bracket closes, or `stop`, if there are only numbers, commas and blanks until then; otherwise `undefined`. */
+export function flatEnd(bytes: Buffer, start: number, stop: number): number | undefined {
+  const piece = bytes.subarray(start, stop);
+  const close = piece.indexOf(Byte.CLOSE_BRACKET);
+  const inside = close < 0 ? piece : piece.subarray(0, close);
+  const isFlat = !NOT_IN_FLAT.some((byte) => inside.includes(byte));
+  return isFlat ? start + inside.length : undefined;
+}

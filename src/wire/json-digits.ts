@@ -81,7 +81,7 @@ export function writeText(target: Uint8Array, start: number, text: string): numb
   return start + text.length;
 }
 
-/** The exponent of the first digit of a FP32 above 0: that of its highest bit, or one more. */
+/** The decimal exponent of the first digit of a FP32 above 0, from its binary exponent. */
 function magnitudeOf(size: number): number {
   float[0] = size;
   const highest = ((bits[0] as number) >> FRACTION_BITS) - EXPONENT_BIAS;

@@ -1,4 +1,4 @@
-import { Byte, hasWord, JsonError, JsonSpan, MAX_JSON_DEPTH, showValue } from './json-bytes.ts';
+import { Byte, flatEnd, hasWord, JsonError, JsonSpan, MAX_JSON_DEPTH, showValue } from './json-bytes.ts';
 import { JsonNumber } from './json-number.ts';
 
 /** An object of a JSON text. It has no prototype: a key may be `constructor` or `__proto__`. */
@@ -293,17 +293,6 @@ export class JsonReader {
     return new JsonError('limit', `${what}, at byte ${this.#at}`, this.#at);
   }
 }
-
-/** Where a bracket closes, or `stop`, if until then come only numbers and what is between them; otherwise `undefined`. */
-function flatEnd(bytes: Buffer, start: number, stop: number): number | undefined {
-  const piece = bytes.subarray(start, stop);
-  const close = piece.indexOf(Byte.CLOSE_BRACKET);
-  const inside = close < 0 ? piece : piece.subarray(0, close);
-  const isFlat = !NOT_IN_FLAT.some((byte) => inside.includes(byte));
-  return isFlat ? start + inside.length : undefined;
-}
-
-const NOT_IN_FLAT = [Byte.QUOTE, Byte.OPEN_BRACKET, Byte.OPEN_BRACE, Byte.CLOSE_BRACE] as const;
 
 /** An object without keys. */
 export function emptyRecord(): JsonRecord {

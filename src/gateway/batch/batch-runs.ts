@@ -71,16 +71,17 @@ export class BatchRuns {
     const startedAtMs = Date.now();
     const predicted = this.#costs.predict(size, batch.rows, sentAt, beside);
     for (const request of requests) request.sentAtMs = sentAt;
-    this.#workload.inFlight.set(batch, sentAt + (predicted ?? 0));
+    const place = { expectedEndMs: sentAt + (predicted ?? 0) };
+    this.#workload.inFlight.add(place);
     if (exclusive) this.#workload.isExclusive = true;
     const outcome = await this.#executor.run(batch, {
       expectedMs: predicted ?? 0,
-      isInTheWay: () => this.#isInTheWay(batch),
-      wait: (isWaiting) => run.wait(isWaiting),
+      isInTheWay: this.#isInTheWay.bind(this, batch),
+      wait: run.wait,
     });
     run.end();
     if (exclusive) this.#workload.isExclusive = false;
-    this.#workload.inFlight.delete(batch);
+    this.#workload.inFlight.delete(place);
     const now = performance.now();
     const elapsedMs = now - sentAt - (outcome.kind === 'ok' ? (outcome.roomMs ?? 0) : 0);
     if (outcome.kind === 'ok') {

@@ -1,14 +1,14 @@
 /** All work of one model version: requests that wait, batches that are formed already, and batches that run. */
 
-import type { Batch } from './batch.ts';
+import { Bag } from '../../bag.ts';
 import { PreparedBatches } from './prepared-batches.ts';
 import type { RequestQueue } from './request-queue.ts';
 
 export class Workload {
   readonly queue: RequestQueue;
   readonly prepared = new PreparedBatches();
-  /** The batches that run, and when each is expected back. */
-  readonly inFlight = new Map<Batch, number>();
+  /** The batches that run. */
+  readonly inFlight = new Bag<{ readonly expectedEndMs: number }>();
   /** A batch runs that tolerates no other beside it. */
   isExclusive = false;
   readonly #drainWaiters: (() => void)[] = [];
@@ -34,7 +34,7 @@ export class Workload {
   /** When the first of the running batches is expected back; infinite where none runs. */
   get soonestEndMs(): number {
     let soonest = Number.POSITIVE_INFINITY;
-    for (const end of this.inFlight.values()) soonest = Math.min(soonest, end);
+    for (const { expectedEndMs } of this.inFlight) soonest = Math.min(soonest, expectedEndMs);
     return soonest;
   }
 

@@ -1,3 +1,4 @@
+import { Bag } from '../../../bag.ts';
 import { limitReached } from './limit-events.ts';
 
 export interface UnreadAnswer {
@@ -13,7 +14,7 @@ const STILL_MS = 1_000;
 /** The answers that clients of all connections are taking: each counts whole until its last byte is taken, as it is held. */
 export class UnreadAnswers {
   readonly #maxBytes: number;
-  readonly #answers = new Set<UnreadAnswer>();
+  readonly #answers = new Bag<UnreadAnswer>();
   #bytes = 0;
 
   constructor(maxBytes: number) {

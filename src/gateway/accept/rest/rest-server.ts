@@ -1,6 +1,7 @@
 /** REST v2 behind the HTTP port: from a request to a call inside, and from its answer to a response. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
 import type { WayBack } from '../../../http2/way-back.ts';
 import { formatExactJson } from '../../../wire/exact-json.ts';
 import { InferError } from '../../errors.ts';
@@ -159,7 +160,10 @@ export class RestServer {
     if (repeated !== undefined) return repeated;
     const bounds = { slices: slicesOf(call, unread), charge, maxJsonBytes, maxTensorBytes: maxMessageBytes };
     const parsed = await parseInferRequest(model, body, bounds, length);
-    return length === undefined ? readRequestOf(parsed) : this.#heads.add(path, body, length, parsed);
+    if (length !== undefined) return this.#heads.add(path, body, length, parsed);
+    // All tensors were read from text: no view of the body is left.
+    freeOwnBuffer(body);
+    return readRequestOf(parsed);
   }
 
   #rawRequest(model: NamedModel, body: Buffer): ReadRequest {

@@ -1,5 +1,6 @@
 /** An ensemble: a graph of other models, which answers under a name of its own. */
 
+import { Bag } from '../../../bag.ts';
 import { messageOf } from '../../../error-message.ts';
 import type { Call } from '../../accept/call.ts';
 import type { Admission } from '../../admit/admission.ts';
@@ -64,7 +65,7 @@ export class Ensemble implements Servable, Batcher {
   readonly queuedRows = 0;
   readonly plan: ModelPlan;
   readonly #dependencies: EnsembleDependencies;
-  readonly #runs = new Set<EnsembleRun>();
+  readonly #runs = new Bag<EnsembleRun>();
   /** Who waits until nothing is in flight. */
   readonly #drainWaiters: (() => void)[] = [];
   #files: ModelFiles = NO_FILES;
