@@ -78,6 +78,11 @@ export function startHttp2Echo(): Promise<ServerProcess> {
   return startServer([process.execPath, fileURLToPath(new URL('./http2-echo-server.ts', import.meta.url))], PORT);
 }
 
+/** A server of `node:http` that sends each body back. */
+export function startHttpEcho(): Promise<ServerProcess> {
+  return startServer([process.execPath, fileURLToPath(new URL('./http-echo-server.ts', import.meta.url))], PORT);
+}
+
 /** What the echo servers print. */
 const PORT = /port (?<port>\d+)/;
 

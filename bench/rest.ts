@@ -1,9 +1,9 @@
-/** REST beside our own gRPC: CPU per identity request, binary and JSON, keep-alive and pipelined. */
+/** REST beside our own gRPC, and beside a bare server of `node:http`: CPU per identity request, binary and JSON, keep-alive and pipelined. */
 
 import path from 'node:path';
 import { H2Load } from './h2load.ts';
 import { writeIdentity } from './models.ts';
-import { cpuUsPerCall, startGateway } from './processes.ts';
+import { cpuUsPerCall, startGateway, startHttpEcho } from './processes.ts';
 import { heading, inTurns, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
 import { type RestConnections, RestLoad } from './rest-load.ts';
@@ -19,10 +19,13 @@ const WARM_UP_S = 5;
 const MEASURE_S = 2;
 
 export async function rest(scratch: string, rounds: number): Promise<void> {
-  heading(`CPU per identity request over REST, ${IN_FLIGHT} in flight, beside ModelInfer over our gRPC`);
+  heading(
+    `CPU per identity request over REST, ${IN_FLIGHT} in flight, beside ModelInfer over our gRPC, and a bare node:http`,
+  );
   const repository = path.join(scratch, 'rest');
   for (const { columns } of SIZES) writeIdentity(repository, `identity-${columns}`, columns);
   const gateway = await startGateway(repository);
+  const bare = await startHttpEcho();
   const { port, httpPort = 0 } = gateway;
   for (const { name, columns } of SIZES) {
     const model = `identity-${columns}`;
@@ -33,6 +36,7 @@ export async function rest(scratch: string, rounds: number): Promise<void> {
     const size = data.byteLength;
     const loads = {
       gRPC: (seconds: number) => grpc.closedLoop(port, IN_FLIGHT, seconds, size),
+      'bare node:http': (seconds: number) => binary.closedLoop(bare.port, KEEP_ALIVE, seconds, size),
       binary: (seconds: number) => binary.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
       'binary, pipelined': (seconds: number) => binary.closedLoop(httpPort, PIPELINED, seconds, size),
       JSON: (seconds: number) =>
@@ -41,15 +45,23 @@ export async function rest(scratch: string, rounds: number): Promise<void> {
           : json.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
     };
     for (const load of Object.values(loads)) await load(WARM_UP_S);
-    const figures = await inTurns(rounds, loads, (load) => cpuUsPerCall(gateway, () => load(MEASURE_S)));
+    const figures = await inTurns(rounds, loads, (load) =>
+      cpuUsPerCall(load === loads['bare node:http'] ? bare : gateway, () => load(MEASURE_S)),
+    );
     console.log(`${name.padStart(7)}: gRPC ${spread(figures.gRPC, 0)} us`);
-    const goals = { binary: 'at most 1.5', 'binary, pipelined': 'none', JSON: jsonGoal(name) };
+    const goals = {
+      'bare node:http': 'none',
+      binary: 'at most 1.5',
+      'binary, pipelined': 'none',
+      JSON: jsonGoal(name),
+    };
     for (const [form, goal] of Object.entries(goals) as [keyof typeof goals, string][]) {
       const share = spread(ratios(figures[form], figures.gRPC), 2);
       console.log(`${' '.repeat(9)}${form} ${spread(figures[form], 0)} us  ratio ${share}  (goal: ${goal})`);
     }
   }
   await gateway.stop();
+  await bare.stop();
 }
 
 function jsonGoal(size: string): string {
