@@ -35,9 +35,26 @@ function specOf({ name, datatype, shape }: TensorSpec): TensorSpec {
   return { name, datatype, shape };
 }
 
-/** A `ModelConfig` message: the configuration as it is used, completed from the ONNX file. */
+interface Described {
+  /** It changes with each load, and for an ensemble with the models of its steps. */
+  readonly signature: ModelSignature;
+  readonly config: ModelConfigMessage;
+}
+
+/** The last message of each version: text endpoints ask for several in each call, and labels may be thousands. */
+const described = new WeakMap<Servable, Described>();
+
+/** A `ModelConfig` message: the configuration as it is used, completed from the ONNX file. It must not be changed. */
 export function configOf(model: Servable): ModelConfigMessage {
   const { signature } = model.ready;
+  const known = described.get(model);
+  if (known?.signature === signature) return known.config;
+  const config = describeConfig(model, signature);
+  described.set(model, { signature, config });
+  return config;
+}
+
+function describeConfig(model: Servable, signature: ModelSignature): ModelConfigMessage {
   const { config } = model;
   if (config.ensemble_scheduling !== undefined) return ensembleOf(model, config.ensemble_scheduling);
   const { batching } = signature;

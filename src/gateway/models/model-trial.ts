@@ -180,8 +180,12 @@ export class ModelTrial {
     // Made-up batches keep no one waiting for room, and need not run.
     const run = this.#runOnce(signature, 0);
     const largest = warmUpRows(rowBytes, maxRows);
-    await warmInstances(run, inputs, shape, { rows: largest, instances: this.#group.size });
+    const instances = this.#group.size;
+    const warm = (): Promise<void> => warmInstances(run, inputs, shape, { rows: largest, instances });
+    if (instances > 1) await warm();
     const measured = await measureBatches(run, inputs, shape, largest);
+    // The measurement warms a single instance, where it comes to the largest batch in its time.
+    if (instances === 1 && !measured.some(({ rows }) => rows === largest)) await warm();
     this.#gain = findBatchGain(measured);
     this.#reportGain();
     return measured;
