@@ -9,7 +9,7 @@ import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { InferenceClient } from '../../src/client/inference-client.ts';
 import { loopModel } from '../support/onnx-models.ts';
 import { Repository } from '../support/repository.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { killEach, startServer, type TestServer } from '../support/server.ts';
 import { StockClient } from '../support/stock-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { askLoop, failureOf, loopInputs } from './loop-requests.ts';
@@ -116,7 +116,7 @@ describe.each(SHORTAGES)('$name', ({ isPossible, start: startWith }) => {
       const mailboxes = heldMailboxes(server.pid);
 
       begin();
-      for (const runner of server.runnerPids()) process.kill(runner, 'SIGKILL');
+      killEach(server.runnerPids());
       for (const model of ['loop', 'other']) {
         const refusal = await vi.waitUntil(async () => {
           const failure = await failureOf(client.infer(model, loopInputs(2), { deadlineMs: 100 }));
@@ -179,7 +179,7 @@ test.skipIf(mounted.status !== 0)(
     }));
     using client = new InferenceClient(server.grpc, { deadlineMs: 40_000 });
     expect(await askLoop(client, 1)).toBe(1);
-    for (const runner of server.runnerPids()) process.kill(runner, 'SIGKILL');
+    killEach(server.runnerPids());
     // What their mailboxes took is free with their end: now it is taken.
     const filling = setInterval(begin, 1);
     await vi

@@ -8,7 +8,7 @@ import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { loopModel, sumModel } from '../support/onnx-models.ts';
 import { isAlive, stopProcess } from '../support/process-tree.ts';
 import { Repository } from '../support/repository.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { killEach, startServer, type TestServer } from '../support/server.ts';
 import { StockClient } from '../support/stock-client.ts';
 import { askLoop, failureOf } from './loop-requests.ts';
 import { heldMailboxes, namedMailboxes, readMetrics, readReadiness } from './observation.ts';
@@ -166,9 +166,7 @@ describe('a runner that cannot be replaced', () => {
     const failedStarts = async (): Promise<number> =>
       (await readMetrics(server))('tensorgate_runner_starts_total', { model: 'loop', outcome: 'failed' });
     // Whatever presses on the machine: each runner is killed as soon as it is there.
-    const killing = setInterval(() => {
-      for (const pid of server.runnerPids()) process.kill(pid, 'SIGKILL');
-    }, 5);
+    const killing = setInterval(() => killEach(server.runnerPids()), 5);
     try {
       // More than were tried before a model was given up.
       await vi.waitUntil(async () => (await failedStarts()) > 4, { timeout: 30_000 });

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import { runnerPidsOf } from '../support/server.ts';
+import { killEach, runnerPidsOf } from '../support/server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY = /^tensorgate (?:not )?ready: grpc (?<grpc>\S+), http (?<http>\S+)$/;
@@ -79,7 +79,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   #killGroup(): void {
-    for (const pid of this.groupPids()) process.kill(pid, 'SIGKILL');
+    killEach(this.groupPids());
   }
 }
 

@@ -98,6 +98,17 @@ export async function startServer(
   throw new Error(`the server ended before it was ready: ${await log}`);
 }
 
+/** Kills processes that were listed a moment ago: some may have ended since. */
+export function killEach(pids: readonly number[], signal: NodeJS.Signals = 'SIGKILL'): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+}
+
 /** The children of the process, by the names of their runners; none where it has ended. Its threads start none. */
 export function runnerPidsOf(pid: number): number[] {
   const file = `/proc/${pid}/task/${pid}/children`;
