@@ -76,8 +76,8 @@ export class BatchRuns {
     if (exclusive) this.#workload.isExclusive = true;
     const outcome = await this.#executor.run(batch, {
       expectedMs: predicted ?? 0,
-      isInTheWay: this.#isInTheWay.bind(this, batch),
-      wait: run.wait,
+      isInTheWay: () => this.#isInTheWay(batch),
+      wait: (isWaiting) => run.wait(isWaiting),
     });
     run.end();
     if (exclusive) this.#workload.isExclusive = false;

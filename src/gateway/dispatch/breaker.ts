@@ -39,37 +39,17 @@ class FailedRun extends Error {
   }
 }
 
-/**
- * A batch on its way through opossum, whose closures refer to what they are called with. V8 keeps a closure that outlives a
- * collection of the young objects until it collects the old ones, and would keep all requests of the batch with it.
- */
-class Ticket {
-  #load: { readonly batch: Batch; readonly demand: RunDemand } | undefined;
-
-  constructor(batch: Batch, demand: RunDemand) {
-    this.#load = { batch, demand };
-  }
-
-  /** To be called once. */
-  async run(instances: Instances): Promise<RunOutcome> {
-    const load = this.#load;
-    this.#load = undefined;
-    if (load === undefined) throw new TypeError('a batch runs once');
-    return instances.run(load.batch, load.demand);
-  }
-}
-
 export class Breaker implements Executor {
   readonly #instances: Instances;
-  readonly #circuit: CircuitBreaker<[Ticket], RunOutcome>;
+  readonly #circuit: CircuitBreaker<[Batch, RunDemand], RunOutcome>;
   #openedAt = 0;
   #trying = false;
 
   constructor(model: ModelRef, instances: Instances) {
     this.#instances = instances;
-    this.#circuit = new CircuitBreaker<[Ticket], RunOutcome>(
-      async (ticket) => {
-        const outcome = await ticket.run(instances);
+    this.#circuit = new CircuitBreaker<[Batch, RunDemand], RunOutcome>(
+      async (batch, demand) => {
+        const outcome = await instances.run(batch, demand);
         if (isFailure(outcome)) throw new FailedRun(outcome);
         return outcome;
       },
@@ -121,7 +101,7 @@ export class Breaker implements Executor {
   async run(batch: Batch, demand: RunDemand): Promise<RunOutcome> {
     this.#trying = this.#circuit.halfOpen;
     try {
-      return await this.#circuit.fire(new Ticket(batch, demand));
+      return await this.#circuit.fire(batch, demand);
     } catch (error) {
       if (error instanceof FailedRun) return error.outcome;
       const { gate } = this;

@@ -1,9 +1,6 @@
 import type { HttpLimits } from '../../ops/http-limits.ts';
 import { limitReached } from './limit-events.ts';
 
-/** Idle addresses that keep their entry: one that went with each answer would leave garbage behind (`bag.ts`). */
-const MAX_IDLE_ADDRESSES = 1_024;
-
 /** How many requests over REST are under way, in all and of each address. */
 export class RequestSlots {
   readonly #limits: HttpLimits;
@@ -37,7 +34,7 @@ export class RequestSlots {
 
   give(address: string): void {
     const left = (this.#ofAddress.get(address) ?? 1) - 1;
-    if (left === 0 && this.#ofAddress.size > MAX_IDLE_ADDRESSES) this.#ofAddress.delete(address);
+    if (left === 0) this.#ofAddress.delete(address);
     else this.#ofAddress.set(address, left);
     this.#taken--;
   }

@@ -1,6 +1,6 @@
 /** A REST request as the rest of the gateway knows calls. */
 
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Peer } from '../../../http2/peer.ts';
 import type { WayBack } from '../../../http2/way-back.ts';
 import { InferError, Status, type StatusCode } from '../../errors.ts';
@@ -22,7 +22,7 @@ export class RestCall implements Call {
   /** REST has no deadline of its own; the parameter `timeout` is a term of the request. */
   readonly namesDeadline = false;
   onCancel: ((reason: CancelReason) => void) | undefined;
-  readonly #headers: IncomingHttpHeaders;
+  readonly #request: IncomingMessage;
   readonly #wayBack: WayBack;
   readonly #startedAt = performance.now();
   readonly #timer: NodeJS.Timeout;
@@ -37,12 +37,12 @@ export class RestCall implements Call {
   constructor(path: string, { request, response, wayBack }: RestExchange, limitMs: number) {
     this.path = path;
     this.#wayBack = wayBack;
-    this.#headers = request.headers;
+    this.#request = request;
     const { remoteAddress, remotePort } = request.socket;
     this.peer = { address: `${remoteAddress}:${remotePort}` };
     this.deadline = this.#startedAt + limitMs;
-    this.#timer = setTimeout(this.#cancel.bind(this, 'deadline'), limitMs);
-    response.once('close', this.#cancel.bind(this, 'client'));
+    this.#timer = setTimeout(() => this.#cancel('deadline'), limitMs);
+    response.once('close', () => this.#cancel('client'));
     publishStart(this);
   }
 
@@ -55,14 +55,14 @@ export class RestCall implements Call {
   }
 
   get(name: string): string | undefined {
-    const headers = this.#headers;
+    const { headers } = this.#request;
     // The name is a setting: `constructor` is one that every object inherits.
     const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
     return Array.isArray(value) ? value[0] : value;
   }
 
   keys(): Iterable<string> {
-    return Object.keys(this.#headers);
+    return Object.keys(this.#request.headers);
   }
 
   /** Resolves with `work`; rejects when the call is cancelled first, unless `onCancel` has a listener by then. */
