@@ -1,13 +1,12 @@
 /** How much of the machine reaches the model: items per CPU-second through the whole path, beside a bare ONNX Runtime loop. */
 
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Datatype } from '../src/wire/tensor.ts';
 import { H2Load } from './h2load.ts';
 import { writeCifarCnn } from './models.ts';
-import { cpuUsPerCall, type ServerProcess, startGateway } from './processes.ts';
+import { cpuUsPerCall, runBare, type ServerProcess, startGateway } from './processes.ts';
 import { heading, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
 
@@ -88,7 +87,7 @@ async function compare(
     for (const which of round % 2 === 0 ? ['bare', 'gateway'] : ['gateway', 'bare']) {
       if (which === 'gateway') ours.push(await itemsPerCpuSecond(gateway, load, inFlight));
       else {
-        const rates = bareLoop(subject);
+        const rates = JSON.parse(runBare('./bare-loop.ts', [subject.file, subject.datatype])) as Rates;
         bare.push(beside === undefined ? Math.max(...Object.values(rates)) : (rates[beside] ?? Number.NaN));
       }
     }
@@ -103,16 +102,4 @@ async function itemsPerCpuSecond(gateway: ServerProcess, load: H2Load, inFlight:
   await load.closedLoop(gateway.port, inFlight, WARM_UP_S, ANSWER_BYTES);
   const us = await cpuUsPerCall(gateway, () => load.closedLoop(gateway.port, inFlight, MEASURE_S, ANSWER_BYTES));
   return 1e6 / us;
-}
-
-/** Runs in a process of its own, pinned like the server. */
-function bareLoop({ file, datatype }: Subject): Rates {
-  const script = fileURLToPath(new URL('./bare-loop.ts', import.meta.url));
-  const { stdout, status } = spawnSync('taskset', ['-c', '0', process.execPath, script, file, datatype], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
-  });
-  if (status !== 0) throw new Error(`bare-loop.ts ended with ${status}`);
-  return JSON.parse(stdout) as Rates;
 }

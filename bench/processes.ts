@@ -50,6 +50,18 @@ export async function cpuUsPerCall(server: ServerProcess, load: () => Promise<nu
   return (server.cpuUs() - before) / answered;
 }
 
+/** Runs a script that prints its figure, in a process of its own on the core of the servers. @returns what it printed */
+export function runBare(script: string, args: readonly string[]): string {
+  const file = fileURLToPath(new URL(script, import.meta.url));
+  const { stdout, status } = spawnSync('taskset', ['-c', SERVER_CORE, process.execPath, file, ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
+  });
+  if (status !== 0) throw new Error(`${script} ended with ${status}`);
+  return stdout;
+}
+
 /** From the start to the end of a Node that runs nothing, on the core of the servers, in milliseconds. */
 export function bareNodeMs(): number {
   const before = performance.now();

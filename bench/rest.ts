@@ -35,19 +35,29 @@ export async function rest(scratch: string, rounds: number): Promise<void> {
     const json = RestLoad.json(scratch, model, [...new Float32Array(data.buffer)].map(shortest));
     const size = data.byteLength;
     const loads = {
-      gRPC: (seconds: number) => grpc.closedLoop(port, IN_FLIGHT, seconds, size),
-      'bare node:http': (seconds: number) => binary.closedLoop(bare.port, KEEP_ALIVE, seconds, size),
-      binary: (seconds: number) => binary.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
-      'binary, pipelined': (seconds: number) => binary.closedLoop(httpPort, PIPELINED, seconds, size),
-      JSON: (seconds: number) =>
-        columns > MOST_JSON_AT_A_TIME
-          ? json.oneByOne(httpPort, seconds * LARGE_JSON_PER_S, size)
-          : json.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
+      gRPC: { server: gateway, run: (seconds: number) => grpc.closedLoop(port, IN_FLIGHT, seconds, size) },
+      'bare node:http': {
+        server: bare,
+        run: (seconds: number) => binary.closedLoop(bare.port, KEEP_ALIVE, seconds, size),
+      },
+      binary: {
+        server: gateway,
+        run: (seconds: number) => binary.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
+      },
+      'binary, pipelined': {
+        server: gateway,
+        run: (seconds: number) => binary.closedLoop(httpPort, PIPELINED, seconds, size),
+      },
+      JSON: {
+        server: gateway,
+        run: (seconds: number) =>
+          columns > MOST_JSON_AT_A_TIME
+            ? json.oneByOne(httpPort, seconds * LARGE_JSON_PER_S, size)
+            : json.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
+      },
     };
-    for (const load of Object.values(loads)) await load(WARM_UP_S);
-    const figures = await inTurns(rounds, loads, (load) =>
-      cpuUsPerCall(load === loads['bare node:http'] ? bare : gateway, () => load(MEASURE_S)),
-    );
+    for (const { run } of Object.values(loads)) await run(WARM_UP_S);
+    const figures = await inTurns(rounds, loads, ({ server, run }) => cpuUsPerCall(server, () => run(MEASURE_S)));
     console.log(`${name.padStart(7)}: gRPC ${spread(figures.gRPC, 0)} us`);
     const goals = {
       'bare node:http': 'none',

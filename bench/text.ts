@@ -3,13 +3,11 @@
  * texts per CPU-second beside the same model and tokenizer one by one without a server, and the delay of the gateway's event loop.
  */
 
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { InferenceClient, tensor } from '../src/client/inference-client.ts';
 import { miniLm, rustTokenizers } from '../test/tools/tools.ts';
-import { type ServerProcess, startGateway } from './processes.ts';
+import { runBare, type ServerProcess, startGateway } from './processes.ts';
 import { heading, inTurns, ratios, spread } from './report.ts';
 import { type TextKind, tokensOf } from './simulate/text-lengths.ts';
 
@@ -122,7 +120,7 @@ async function mixed(kind: TextKind, { gateway, folder, scratch, rounds }: Mixed
   const bare: number[] = [];
   const lags: number[] = [];
   for (let round = 0; round < rounds; round++) {
-    bare.push(oneByOne(folder, file));
+    bare.push(Number(runBare('./bare-texts.ts', [folder, file, String(MEASURE_S)])));
     const { total } = await costOf(gateway, load);
     ours.push(1e6 / total);
     lags.push(await lagMs(gateway));
@@ -135,19 +133,6 @@ async function mixed(kind: TextKind, { gateway, folder, scratch, rounds }: Mixed
 
 function textOf(words: number): string {
   return Array.from({ length: words }, (_, index) => WORDS[(index * 7) % WORDS.length]).join(' ');
-}
-
-/** Runs in a process of its own, pinned like the server. */
-function oneByOne(folder: string, file: string): number {
-  const script = fileURLToPath(new URL('./bare-texts.ts', import.meta.url));
-  const command = ['-c', '0', process.execPath, script, folder, file, String(MEASURE_S)];
-  const { stdout, status } = spawnSync('taskset', command, {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
-  });
-  if (status !== 0) throw new Error(`bare-texts.ts ended with ${status}`);
-  return Number(stdout.trim());
 }
 
 /** The 99th percentile since the last call. */

@@ -30,6 +30,7 @@ const float = new Float32Array(1);
 const bits = new Int32Array(float.buffer);
 const FRACTION_BITS = 23;
 const EXPONENT_BIAS = 127;
+const LOG10_OF_2 = Math.log10(2);
 
 /** Writes an integer that a number holds exactly. @returns where it ends */
 export function writeInteger(target: Uint8Array, start: number, value: number): number {
@@ -85,7 +86,7 @@ export function writeText(target: Uint8Array, start: number, text: string): numb
 function magnitudeOf(size: number): number {
   float[0] = size;
   const highest = ((bits[0] as number) >> FRACTION_BITS) - EXPONENT_BIAS;
-  let magnitude = Math.floor(highest * Math.LOG10E * Math.LN2);
+  let magnitude = Math.floor(highest * LOG10_OF_2);
   if (size >= power(magnitude + 1)) magnitude += 1;
   // Subnormal numbers have one exponent for all.
   while (size < power(magnitude)) magnitude -= 1;

@@ -148,12 +148,11 @@ export class JsonReader {
     const stop = Math.min(source.length, this.#at + bytes);
     let { depth, isInString } = this.#skipped;
     let at = this.#at;
-    const inside = source[at] === Byte.OPEN_BRACKET && depth === 0 ? at + 1 : at;
-    const flat = inside > at || (depth === 1 && !isInString) ? flatEnd(source, inside, stop) : undefined;
-    if (flat !== undefined) {
-      at = flat;
+    if (depth === 0) {
       depth = 1;
+      at += 1;
     }
+    if (depth === 1 && !isInString) at = flatEnd(source, at, stop) ?? at;
     while (at < stop) {
       const byte = source[at] as number;
       at += 1;
