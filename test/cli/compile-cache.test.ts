@@ -43,7 +43,8 @@ test('a user without a name and a home has no cache, and every command works', (
   const run = (...args: string[]) =>
     spawnSync('setpriv', [...nameless, process.execPath, ...args], { encoding: 'utf8' });
   const canRead = `require('node:fs').readFileSync(${JSON.stringify(PROGRAM)})`;
-  if (run('-e', canRead).status !== 0) skip('no other user can be become here, or it may not read this checkout');
+  if (run('-e', canRead).status !== 0)
+    skip('this needs root and setpriv, to run as another user, who may read this checkout');
   // Otherwise this shows nothing.
   expect(run('-e', `require('node:os').homedir()`).stderr).toContain('homedir');
   expect(run(PROGRAM, '--version')).toMatchObject({ status: 0, stderr: '' });
