@@ -127,6 +127,7 @@ const ROOMS: readonly Room[] = [
       'header-field.ts',
       'hpack-encoder.ts',
       'hpack-table.ts',
+      'lent-memory.ts',
       'limits.ts',
       'own-buffer.ts',
       'peer.ts',

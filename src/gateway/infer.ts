@@ -97,12 +97,13 @@ async function travel(record: InferenceRecord, gateway: Gateway, answers: Answer
   const form = { model: model.ref, axis, typedAnswers: gateway.typedAnswers, parameters: answers.parameters };
   const encodeEarly: EncodeEarly = (early, parameters) => encode(request, wanted, early, { ...form, parameters });
   const own = isDecoupled ? { ...terms, send: sendingOf(answers, encodeEarly) } : terms;
-  const { outputs, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, own, wanted); // batch/ -> dispatch/ -> worker
+  const { outputs, memory, timing, requestIsSpent = false } = await batcher.enqueue(tensors, call, own, wanted); // batch/ -> dispatch/ -> worker
   const isCopied = gateway.shadows.mirror(record, outputs, timing); // shadow.ts: a copy for another version, later
   const { response, chunks } = isLargeAnswer(request, wanted, outputs, gateway.typedAnswers)
     ? await encodeInSlices(new AnswerWriting(request, wanted, outputs, form), call)
     : encode(request, wanted, outputs, form); // encode/: outputs -> bytes
-  return { chunks, response, timing, requestIsSpent: requestIsSpent && !isCopied, isDecoupled };
+  const spent = isCopied ? undefined : { memory, requestIsSpent };
+  return { chunks, response, timing, isDecoupled, ...spent };
 }
 
 type EncodeEarly = (outputs: readonly SentOutput[], parameters: InferParameters) => EncodedAnswer;

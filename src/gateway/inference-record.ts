@@ -5,7 +5,7 @@ import type { InferResponse } from '../wire/infer-response.ts';
 import { releaseAll, type TensorBytes } from '../wire/tensor-bytes.ts';
 import type { Call } from './accept/call.ts';
 import type { Permit } from './admit/admission.ts';
-import type { RequestTiming } from './batch/queued-request.ts';
+import type { InferOutputs, RequestTiming } from './batch/queued-request.ts';
 import { InferError, REASONS } from './errors.ts';
 import type { Servable } from './models/servable.ts';
 import { diagnostics } from './ops/diagnostics.ts';
@@ -16,6 +16,8 @@ export interface Answer {
   /** The response that `chunks` encode. */
   readonly response: InferResponse;
   readonly timing: RequestTiming;
+  /** Memory that `chunks` may be views of, and nothing else is: to be given back once they are written. */
+  readonly memory?: InferOutputs['memory'];
   /** Nothing holds a view of the request any more. */
   readonly requestIsSpent?: boolean;
   /** All answers of the request have left before: this is only their end. */

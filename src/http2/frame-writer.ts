@@ -6,6 +6,7 @@
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from './error-code.ts';
 import { Flag, FRAME_HEADER_BYTES, FrameType } from './frame.ts';
+import type { LentMemory } from './lent-memory.ts';
 
 const SLAB_BYTES = 32 * 1024;
 /** A view costs an entry of a vectored write, which is more than to copy so much. */
@@ -15,6 +16,8 @@ const LOOP_BYTES = 16;
 export class FrameWriter {
   readonly #socket: Duplex;
   readonly #pieces: Uint8Array[] = [];
+  /** Memory of pieces that the kernel may not have taken yet. */
+  readonly #lent: LentMemory[] = [];
   #piecesBytes = 0;
   #slab = Buffer.alloc(0);
   /** Start of the slab's part that is not among the pieces yet; it ends at `#at`. */
@@ -85,6 +88,11 @@ export class FrameWriter {
     this.#cut();
     this.#pieces.push(bytes);
     this.#piecesBytes += bytes.length;
+  }
+
+  /** The bytes of `memory` are all appended: it is given back once they are written. */
+  lend(memory: LentMemory): void {
+    this.#lent.push(memory);
   }
 
   windowUpdate(id: number, increment: number): void {
@@ -162,9 +170,17 @@ export class FrameWriter {
     return !socket.writableNeedDrain;
   }
 
+  /** Gives lent memory back, unless the socket may still read it. Only where nothing waits for `flush`. */
+  giveBack(): void {
+    if (this.#lent.length === 0 || this.unwritten > 0) return;
+    for (const memory of this.#lent) memory.giveBack();
+    this.#lent.length = 0;
+  }
+
   /** Frees the slab of a connection that is silent. Only where nothing waits. */
   release(): void {
     if (this.size > 0 || this.unwritten > 0) return;
+    this.giveBack();
     this.#slab = Buffer.alloc(0);
     this.#from = 0;
     this.#at = 0;

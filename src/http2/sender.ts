@@ -75,6 +75,8 @@ export class Sender {
       this.#writer.header(total, FrameType.DATA, 0, stream.id);
       this.#writer.copy(prefix);
       for (const chunk of chunks) this.#writer.copy(chunk);
+      stream.memory?.giveBack();
+      stream.memory = undefined;
     } else {
       if (!this.#unread.tryTake(total)) return false;
       stream.queue.push(Buffer.from(prefix));
@@ -149,6 +151,8 @@ export class Sender {
     if (this.#blocked) {
       this.#blockedAt = performance.now();
       this.#countSocket();
+    } else {
+      this.#writer.giveBack();
     }
     if (this.#drained.length > 0) this.#notifyDrained();
   }
@@ -229,7 +233,11 @@ export class Sender {
       if (isLast) this.#owner.carrier.answered(stream);
     }
     this.#unread.give(sent);
-    if (stream.unsentBytes === 0 && !stream.isOver) this.#endAnswer(stream);
+    if (stream.unsentBytes === 0) {
+      if (stream.memory !== undefined) this.#writer.lend(stream.memory);
+      stream.memory = undefined;
+      if (!stream.isOver) this.#endAnswer(stream);
+    }
     return sent;
   }
 

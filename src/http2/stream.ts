@@ -3,6 +3,7 @@
 import type { Claim } from './byte-budget.ts';
 import type { ErrorCode } from './error-code.ts';
 import type { Exchange } from './exchange.ts';
+import type { LentMemory } from './lent-memory.ts';
 import type { Peer } from './peer.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { SendQueue } from './send-queue.ts';
@@ -65,6 +66,8 @@ export class Http2Stream<End extends object = object> {
   endBytes = 0;
   /** The last DATA frame ends it, and no trailers. */
   isPlain = false;
+  /** Memory that waiting parts of the answer are views of, where it can be used again: of one `send` at most. */
+  memory: LentMemory | undefined = undefined;
   /** Its sender serves it in the next round. */
   isQueued = false;
   /** `undefined`: nothing had to wait, as with nearly all answers. */
@@ -143,10 +146,13 @@ export class Http2Stream<End extends object = object> {
    * Sends a part of the answer's body, behind the head where that was not sent before.
    * @param prefix a few bytes that come first, and may change afterwards
    * @param chunks the other parts, `byteLength` in all; they must not change afterwards
+   * @param memory of the chunks, only with the last `send`: it is given back once they are written, and they may change then
    * @returns false: the peer leaves too much unread, and nothing of it was sent
    */
-  send(prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number): boolean {
-    return this.isOver || this.#carrier.send(this, prefix, chunks, byteLength);
+  send(prefix: Uint8Array, chunks: readonly Uint8Array[], byteLength: number, memory?: LentMemory): boolean {
+    if (this.isOver) return true;
+    this.memory = memory;
+    return this.#carrier.send(this, prefix, chunks, byteLength);
   }
 
   /** Ends the answer with trailers, behind all that was sent before. */

@@ -96,12 +96,12 @@ export class Mailbox {
     this.#size = Math.max(this.#size, at);
   }
 
-  /** Reads `length` bytes at `offset` into a buffer of their own. */
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const target = Buffer.allocUnsafeSlow(length);
+  /** Fills `target` with the bytes from `offset` on. */
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    const { byteLength: length } = target;
     if (length <= SYNC_LIMIT) {
       this.readSync(target, offset);
-      return target;
+      return;
     }
     let done = 0;
     while (done < length) {
@@ -113,7 +113,6 @@ export class Mailbox {
       if (got === 0) throw new Error(`mailbox ends at ${offset + done}, expected ${offset + length} bytes`);
       done += got;
     }
-    return target;
   }
 
   readSync(target: Uint8Array, offset: number): void {

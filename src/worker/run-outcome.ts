@@ -15,6 +15,14 @@ export interface PlacedAnswer {
   readonly writeMs: number;
 }
 
+/** Memory that the outputs of a run are views of, and that later runs may have once every holder has given it back. */
+export interface OutputMemory {
+  /** From here on so many holders have to give it back, instead of one. */
+  shareAmong(holders: number): void;
+  /** To be called once no view of it is needed. Memory that a holder keeps is left to the collector. */
+  giveBack(): void;
+}
+
 /** Outputs read from the mailbox. Times are in milliseconds. */
 export interface RunAnswer {
   readonly outputs: readonly (RawTensor & {
@@ -22,6 +30,8 @@ export interface RunAnswer {
     /** As in `PlacedAnswer`. */
     readonly rowLengths?: readonly number[] | undefined;
   })[];
+  /** Absent where the outputs have memory of their own. */
+  readonly memory?: OutputMemory;
   /** Writing the mailbox, and the way to the session. */
   readonly inputMs: number;
   readonly computeMs: number;

@@ -1,6 +1,10 @@
 /** Requests of megabytes, whose memory is used again as soon as they are answered: each gets its own bytes back. */
 
+import { once } from 'node:events';
+import http, { type IncomingMessage } from 'node:http';
+import http2 from 'node:http2';
 import { afterAll, describe, expect, test, vi } from 'vitest';
+import { encodedRequest } from '../../bench/requests.ts';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
 import { readMetrics } from '../faults/observation.ts';
@@ -49,9 +53,35 @@ const fixture = useServer(
   { flags: ['--log-level', 'error'] },
 );
 
-/** A row that no other equals in any place. */
-function rowOf(seed: number): Float32Array {
-  return Float32Array.from({ length: COLUMNS }, (_, index) => seed * 1_000_000 + index);
+/** A row, or several, that no other equals in any place. */
+function rowOf(seed: number, length = COLUMNS): Float32Array {
+  return Float32Array.from({ length }, (_, index) => seed * 1_000_000 + (index % 1_000_000));
+}
+
+/** A ModelInfer over a bare session of HTTP/2, whose answer stays where it is until it is read. */
+function askOver(session: http2.ClientHttp2Session, row: Float32Array): http2.ClientHttp2Stream {
+  const path = '/inference.GRPCInferenceService/ModelInfer';
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  const message = encodedRequest('plain', 'input', 'FP32', { shape: [1, COLUMNS], data: bytesOf(row) });
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.byteLength, 1);
+  stream.end(Buffer.concat([prefix, message]));
+  return stream;
+}
+
+/** A binary request over REST, whose answer stays in its socket until it is read. */
+async function askRest(rows: Float32Array): Promise<IncomingMessage> {
+  const url = `${fixture.server.http}/v2/models/plain/infer`;
+  const headers = { 'content-type': 'application/octet-stream', 'inference-header-content-length': '0' };
+  const request = http.request(url, { method: 'POST', headers, agent: false });
+  request.end(bytesOf(rows));
+  const [response] = await once(request, 'response');
+  return response;
 }
 
 /** Asks with the rows `from` and following, all at once, and compares each answer with its request. */
@@ -106,6 +136,34 @@ test('answers from the response cache belong to their own requests', async () =>
   }
   const metrics = await readMetrics(fixture.server);
   expect(metrics('tensorgate_cache_requests_total', { model: 'cached', version: '1', outcome: 'miss' })).toBe(16);
+});
+
+describe('an answer that its client reads late keeps its bytes while other batches run', () => {
+  test('over gRPC', async () => {
+    const session = http2.connect(`http://${fixture.server.grpc}`);
+    const rows = Array.from({ length: 4 }, (_, index) => rowOf(20 + index));
+    const late = rows.map((row) => askOver(session, row));
+    await Promise.all(late.map((answer) => once(answer, 'response')));
+    for (let round = 0; round < ROUNDS; round++) await expectOwnRows('plain', round * 5);
+    for (const [index, answer] of late.entries()) await expectTensor(answer, rows[index]);
+    session.close();
+  });
+
+  test('over REST', async () => {
+    // More than two sockets hold: the rest waits in the server.
+    const tensors = Array.from({ length: 8 }, (_, index) => rowOf(20 + index, 16 * COLUMNS));
+    const late = await Promise.all(tensors.slice(0, 4).map(askRest));
+    for (const tensor of tensors.slice(4)) await expectTensor(await askRest(tensor), tensor);
+    for (const [index, answer] of late.entries()) await expectTensor(answer, tensors[index]);
+  });
+
+  async function expectTensor(
+    answer: http2.ClientHttp2Stream | IncomingMessage,
+    tensor: Float32Array = new Float32Array(),
+  ): Promise<void> {
+    const body = Buffer.concat(await answer.toArray());
+    expect(Buffer.compare(body.subarray(-tensor.byteLength), bytesOf(tensor))).toBe(0);
+  }
 });
 
 test('copies for a shadow hold the whole request', async () => {

@@ -23,11 +23,14 @@ export class MemorySocket extends Duplex {
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.#take(Buffer.from(chunk), done);
+    this.#take([chunk], done);
   }
 
   override _writev(chunks: readonly { readonly chunk: Buffer }[], done: () => void): void {
-    this.#take(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+    this.#take(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
   }
 
   unstick(): void {
@@ -36,10 +39,15 @@ export class MemorySocket extends Duplex {
     this.#resume = undefined;
   }
 
-  #take(bytes: Buffer, done: () => void): void {
-    this.writes.push(bytes);
-    if (this.stuck) this.#resume = done;
-    else done();
+  #take(chunks: readonly Buffer[], done: () => void): void {
+    const at = this.writes.push(Buffer.concat(chunks)) - 1;
+    const take = (): void => {
+      // A socket may read what it was given up to here.
+      this.writes[at] = Buffer.concat(chunks);
+      done();
+    };
+    if (this.stuck) this.#resume = take;
+    else take();
   }
 }
 

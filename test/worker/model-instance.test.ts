@@ -8,6 +8,7 @@ import { ANY_OUTPUT_BYTES, aligned, type SessionInfo, type TensorPlace } from '.
 import { outcomeOf } from '../../src/worker/run-failure.ts';
 import type { ReportedOutcome } from '../../src/worker/run-outcome.ts';
 import { type Axis, identityModel, passThroughModel, sumModel, zerosModel } from '../support/onnx-models.ts';
+import { readMailbox } from '../support/read-mailbox.ts';
 import { modelFile, sessionSpec } from '../support/runners.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -45,7 +46,7 @@ async function answersTo(box: Mailbox, tensors: readonly Given[]): Promise<Given
       name,
       datatype,
       shape,
-      data: await box.read(offset, byteLength),
+      data: await readMailbox(box, offset, byteLength),
     })),
   );
 }

@@ -1,5 +1,6 @@
 /** The seam between a gRPC transport and the rest of the gateway. Nothing behind it imports a gRPC library. */
 
+import type { LentMemory } from '../../http2/lent-memory.ts';
 import type { Peer } from '../../http2/peer.ts';
 import type { Shape } from '../../wire/tensor.ts';
 import type { TensorBytes } from '../../wire/tensor-bytes.ts';
@@ -70,8 +71,12 @@ export interface UnaryCall extends Call {
   readonly message: Uint8Array;
   /** Raw tensors of a method with `landsTensors` that are not in `message`; the method's to release. */
   readonly tensors?: readonly TensorBytes[] | undefined;
-  /** Ends the call with OK. `chunks` are the parts of one message, and must not change afterwards. */
-  reply(chunks: readonly Uint8Array[], trailers?: Trailers): void;
+  /**
+   * Ends the call with OK.
+   * @param chunks the parts of one message. They must not change until `memory` is given back, and without it never
+   * @param memory what they are views of, where its owner may use it again
+   */
+  reply(chunks: readonly Uint8Array[], trailers?: Trailers, memory?: LentMemory): void;
   /**
    * Frees the memory of the request now instead of at the next collection, if it is a buffer of its own. Call it only when
    * `message` and its views are unused, also by pending writes: all of them are empty afterwards.

@@ -1,5 +1,6 @@
 /** `inference.GRPCInferenceService`: each RPC is one line that calls inside. */
 
+import type { LentMemory } from '../../http2/lent-memory.ts';
 import type { InferResponse } from '../../wire/infer-response.ts';
 import { MAX_REQUEST_BYTES_WITHOUT_FILES } from '../../wire/repository-request.ts';
 import type { TensorSpec } from '../../wire/tensor.ts';
@@ -58,6 +59,8 @@ export interface Reply {
   readonly chunks: readonly Uint8Array[];
   /** The response that `chunks` encode. */
   readonly response: InferResponse;
+  /** Memory that `chunks` may be views of: to be given back once they are written. */
+  readonly memory?: LentMemory | undefined;
   readonly trailers: Trailers | undefined;
   /** Nothing holds a view of the request any more. */
   readonly requestIsSpent?: boolean;
@@ -182,8 +185,8 @@ function joined(some: Trailers | undefined, more: Trailers | undefined): Trailer
 function inferMethod(api: InferenceApi): Method {
   const answer = async (call: UnaryCall, replied: Promise<Reply>): Promise<void> => {
     try {
-      const { chunks, trailers, requestIsSpent } = await replied;
-      call.reply(chunks, joined(trailers, api.loadReport(call)));
+      const { chunks, memory, trailers, requestIsSpent } = await replied;
+      call.reply(chunks, joined(trailers, api.loadReport(call)), memory);
       if (requestIsSpent) call.discardMessage();
     } catch (thrown) {
       failWith(call, InferError.from(thrown), api.loadReport(call));

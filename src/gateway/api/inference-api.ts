@@ -78,8 +78,8 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
 }
 
 async function replyTo(record: InferenceRecord, gateway: Gateway): Promise<Reply> {
-  const { chunks, response, timing, requestIsSpent = false } = await infer(record, gateway);
-  return { chunks, response, trailers: timingTrailers(record.call, timing), requestIsSpent };
+  const { chunks, response, memory, timing, requestIsSpent = false } = await infer(record, gateway);
+  return { chunks, response, memory, trailers: timingTrailers(record.call, timing), requestIsSpent };
 }
 
 /** An unknown model or version is not ready, as recorded of Triton; a version that is no number is a mistake. */

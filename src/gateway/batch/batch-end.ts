@@ -97,7 +97,7 @@ export function labelOf({ kind }: RunOutcome): OutcomeLabel {
 
 function answerAll(
   batch: Batch,
-  { outputs, inputMs, computeMs, outputMs }: RunAnswer,
+  { outputs, memory, inputMs, computeMs, outputMs }: RunAnswer,
   { axis, outputAxes, lengths, maxOutputBytes }: BatchEndOptions,
 ): void {
   let parts: OutputTensor[][];
@@ -107,16 +107,18 @@ function answerAll(
     failAll(batch, new InferError('internal', 'internal error', { cause: error }));
     return;
   }
+  memory?.shareAmong(batch.requests.length);
   const mayExceed = byteLengthOf(outputs) > maxOutputBytes;
   for (const [index, request] of batch.requests.entries()) {
     const own = parts[index] ?? [];
     if (mayExceed && byteLengthOf(own) > maxOutputBytes) {
       fail(request, outputsTooLarge(describeOutputs(own.map(sizeOf)), maxOutputBytes));
+      memory?.giveBack();
       continue;
     }
     const queueMs = request.sentAtMs - request.arrivalMs;
     const timing = { queueMs, inputMs, computeMs, outputMs, batchRows: batch.rows };
-    answer(request, { outputs: own, timing, requestIsSpent: true });
+    answer(request, { outputs: own, memory, timing, requestIsSpent: true });
   }
 }
 

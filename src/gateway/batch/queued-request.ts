@@ -1,6 +1,7 @@
 /** A request from admission to its answer, as the queue and the batch know it. */
 
 import type { Datatype, Shape } from '../../wire/tensor.ts';
+import type { OutputMemory } from '../../worker/run-outcome.ts';
 import type { Waiter } from '../accept/waiter.ts';
 import type { InferTensors } from '../admit/infer-tensors.ts';
 import type { RequestTerms } from '../admit/request-terms.ts';
@@ -39,6 +40,8 @@ export interface CacheLookup {
 
 export interface InferOutputs {
   readonly outputs: readonly OutputTensor[];
+  /** Memory that the outputs are views of, to be given back by their only reader. Absent where they are kept, or not the run's own. */
+  readonly memory?: OutputMemory | undefined;
   readonly timing: RequestTiming;
   /** True where no run, no output, and nothing that is kept holds a view of the request's tensors; absent where that is not known. */
   readonly requestIsSpent?: boolean;

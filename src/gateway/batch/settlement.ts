@@ -14,7 +14,8 @@ export function failAll(batch: Batch, error: InferError): void {
   for (const request of batch.requests) fail(request, error);
 }
 
-/** Resolves the request, unless it has settled already. */
+/** Resolves the request, unless it has settled already: then no one reads its outputs. */
 export function answer(request: QueuedRequest, outputs: InferOutputs): void {
   if (resolve(request, outputs)) request.occupancy?.leave(request.rows);
+  else outputs.memory?.giveBack();
 }

@@ -213,9 +213,9 @@ export class InstanceGroup implements HostedModel {
       const maxOutputBytes = batchOutputLimit(this.#options.maxOutputBytes, batch.requests.length);
       const run = runOf(gathered, layout, maxOutputBytes);
       const outcome = await process.run(number, run, { ...bounds, restartMs: this.#restartMs });
-      if (outcome.kind === 'ok') return await readAnswer(outcome, mailbox, signature.outputs, started, written);
       if (outcome.kind === 'no_room') mailbox.empty();
-      return outcome;
+      if (outcome.kind !== 'ok') return outcome;
+      return await readAnswer(outcome, mailbox, this.#room.outputs, signature, started, written);
     } catch (error) {
       if (!isNoRoom(error)) return { kind: 'failed', error };
       mailbox.empty();

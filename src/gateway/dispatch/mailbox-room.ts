@@ -12,6 +12,7 @@
 import fs from 'node:fs';
 import { Mailbox } from '../../worker/mailbox.ts';
 import type { RunOutcome } from '../../worker/run-outcome.ts';
+import { OutputPool } from './output-pool.ts';
 
 type NoRoom = Extract<RunOutcome, { readonly kind: 'no_room' }>;
 
@@ -43,6 +44,8 @@ const SMALL_BYTES = 64 * 1024;
 const ROOMS = new Map<string, MailboxRoom>();
 
 export class MailboxRoom {
+  /** Memory for outputs that are read from the mailboxes. */
+  readonly outputs = new OutputPool();
   readonly #directory: string;
   readonly #mailboxes = new Set<Mailbox>();
   /** In the order in which they try again. */

@@ -4,12 +4,14 @@ import type { Mailbox } from '../../worker/mailbox.ts';
 import type { PlacedAnswer, RunOutcome } from '../../worker/run-outcome.ts';
 import type { OutputTensor } from '../batch/queued-request.ts';
 import { type ModelTensor, reshape } from '../repository/signature/row-axis.ts';
+import type { OutputPool } from './output-pool.ts';
 
-/** Reads all outputs at once; each is a view of these bytes. */
+/** Reads all outputs at once; each is a view of memory of the pool. */
 export async function readAnswer(
   { outputs: places, rowLengths, computeMs, readMs, writeMs }: PlacedAnswer,
   mailbox: Mailbox,
-  specs: readonly ModelTensor[] | undefined,
+  pool: OutputPool,
+  signature: { readonly outputs?: readonly ModelTensor[] },
   startedMs: number,
   writtenMs: number,
 ): Promise<RunOutcome> {
@@ -17,7 +19,9 @@ export async function readAnswer(
   const from = places[0]?.offset ?? 0;
   let to = from;
   for (const { offset, byteLength } of places) to = Math.max(to, offset + byteLength);
-  const bytes = await mailbox.read(from, to - from);
+  const memory = pool.take(to - from);
+  const { bytes } = memory;
+  await mailbox.read(bytes, from);
   mailbox.release(to);
   const outputs = places.map(({ name, datatype, shape, offset, byteLength }) => ({
     name,
@@ -30,7 +34,8 @@ export async function readAnswer(
   const hopMs = Math.max(0, answered - writtenMs - computeMs - readMs - writeMs) / 2;
   return {
     kind: 'ok',
-    outputs: asSeen(outputs, specs),
+    outputs: asSeen(outputs, signature.outputs),
+    memory,
     inputMs: writtenMs - startedMs + hopMs + readMs,
     computeMs,
     outputMs: hopMs + writeMs + performance.now() - answered,

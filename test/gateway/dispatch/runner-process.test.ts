@@ -7,6 +7,7 @@ import { ANY_OUTPUT_BYTES, aligned, type Run } from '../../../src/worker/protoco
 import { float8Model } from '../../support/exported-models.ts';
 import { gatherModel, identityModel } from '../../support/onnx-models.ts';
 import { stopProcess } from '../../support/process-tree.ts';
+import { readMailbox } from '../../support/read-mailbox.ts';
 import {
   ENDLESS,
   isAlive,
@@ -125,7 +126,7 @@ describe('run', () => {
     const [output] = reply.outputs;
     expect(output).toMatchObject({ name: 'output', datatype: 'FP32', shape: [1, 1], byteLength: 4 });
     expect(output?.offset).toBe(aligned(output?.offset ?? 1));
-    expect(Buffer.from(await box.read(output?.offset ?? 0, 4)).readFloatLE()).toBe(42);
+    expect((await readMailbox(box, output?.offset ?? 0, 4)).readFloatLE()).toBe(42);
     expect(reply.computeMs).toBeGreaterThan(0);
   });
 

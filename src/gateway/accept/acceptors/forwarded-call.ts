@@ -1,5 +1,6 @@
 /** A call in its acceptor: what has been said of it to the owner, and what the owner says. */
 
+import { OnceUsed } from '../../../http2/lent-memory.ts';
 import type { CancelReason, Trailers } from '../call.ts';
 import type { CallEnd } from '../call-events.ts';
 import { failWith } from '../failure.ts';
@@ -85,7 +86,7 @@ export class ForwardedCall implements CallObserver {
 
   reply(message: Uint8Array, trailers: Trailers | undefined): void {
     this.#isSettled = true;
-    if (this.call instanceof Http2UnaryCall) this.call.reply([message], trailers);
+    if (this.call instanceof Http2UnaryCall) this.call.reply([message], trailers, new OnceUsed(message));
   }
 
   fail({ code, text, failure }: FailedEnd, trailers: Trailers | undefined): void {

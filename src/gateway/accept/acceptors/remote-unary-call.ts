@@ -1,3 +1,4 @@
+import type { LentMemory } from '../../../http2/lent-memory.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
 import type { CallOpening } from './call-opening.ts';
@@ -19,11 +20,14 @@ export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
     return this.#message ?? NOTHING;
   }
 
-  reply(chunks: readonly Uint8Array[], trailers?: Trailers): void {
-    if (!this.succeed(trailers)) return;
-    const record = this.record(AnswerRecord.REPLY);
-    record.message(chunks, byteLengthOf(chunks), false);
-    writeTrailers(record, trailers);
+  reply(chunks: readonly Uint8Array[], trailers?: Trailers, memory?: LentMemory): void {
+    if (this.succeed(trailers)) {
+      const record = this.record(AnswerRecord.REPLY);
+      record.message(chunks, byteLengthOf(chunks), false);
+      writeTrailers(record, trailers);
+    }
+    // The record has a copy.
+    memory?.giveBack();
   }
 
   discardMessage(): void {

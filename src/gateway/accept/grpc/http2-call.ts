@@ -2,6 +2,7 @@
 
 import { ErrorCode } from '../../../http2/error-code.ts';
 import type { Exchange } from '../../../http2/exchange.ts';
+import type { LentMemory } from '../../../http2/lent-memory.ts';
 import { boundedText, InferError, Status, type StatusCode } from '../../errors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import type { Call, CancelReason, Trailers } from '../call.ts';
@@ -161,9 +162,10 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
 
   /**
    * Sends one message; nothing of a call that has ended.
+   * @param memory what `chunks` are views of, where it can be used again
    * @returns whether it was sent; where not, the call has ended
    */
-  protected send(chunks: readonly Uint8Array[]): boolean {
+  protected send(chunks: readonly Uint8Array[], memory?: LentMemory): boolean {
     let byteLength = 0;
     for (const chunk of chunks) byteLength += chunk.byteLength;
     if (this.#ended) return false;
@@ -171,7 +173,7 @@ export abstract class Http2Call extends Http2Request implements Call, Exchange {
       this.failWith(
         new InferError('limit_exceeded', `the answer has ${byteLength} bytes, more than a message can have`),
       );
-    } else if (!this.http2.send(prefixOf(byteLength), chunks, byteLength)) {
+    } else if (!this.http2.send(prefixOf(byteLength), chunks, byteLength, memory)) {
       this.failWith(new InferError('limit_exceeded', 'the client leaves too many answers unread'));
     }
     return !this.#ended;

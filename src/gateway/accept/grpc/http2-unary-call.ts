@@ -1,4 +1,5 @@
 import { claimOf } from '../../../http2/byte-budget.ts';
+import type { LentMemory } from '../../../http2/lent-memory.ts';
 import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
 import { releaseAll, type TensorBytes } from '../../../wire/tensor-bytes.ts';
 import { InferError } from '../../errors.ts';
@@ -36,8 +37,8 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     return this.#tensors;
   }
 
-  reply(chunks: readonly Uint8Array[], trailers?: Trailers): void {
-    if (this.send(chunks)) this.succeed(trailers);
+  reply(chunks: readonly Uint8Array[], trailers?: Trailers, memory?: LentMemory): void {
+    if (this.send(chunks, memory)) this.succeed(trailers);
   }
 
   discardMessage(): void {

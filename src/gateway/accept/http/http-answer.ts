@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { LentMemory } from '../../../http2/lent-memory.ts';
 import type { WayBack } from '../../../http2/way-back.ts';
 
 /** The answer of a handler. The port adds `content-length`, and `connection` if the connection ends, and writes it. */
 export interface HttpAnswer {
   readonly code: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** The body, in parts that must not change afterwards. */
+  /** The body, in parts that must not change until `memory` is given back, and without it never. */
   readonly chunks: readonly Uint8Array[];
+  /** Memory that the body is made from, where its owner may use it again. */
+  readonly memory?: LentMemory | undefined;
   /** The rest of a body that is made while the client reads it; such a body has no `content-length`. */
   readonly rest?: BodyRest;
 }

@@ -99,6 +99,7 @@ export class HttpExchange {
     const startedAt = performance.now();
     response.once('close', () => {
       unread.remove(writer);
+      if (writer === whole && response.writableFinished) answer.memory?.giveBack();
       // HTTP/1 has no PING: of the way only the socket is seen.
       this.#wayBack.observe(performance.now() - startedAt);
     });

@@ -175,7 +175,7 @@ export class RestServer {
   async #infer({ wire, tensors, binary }: ReadRequest, call: RestCall, charge: BodyCharge): Promise<HttpAnswer> {
     const replied = this.#api.infer(wire, call, tensors);
     if (replied instanceof InferError) throw replied;
-    const { response, trailers } = await replied;
+    const { response, memory, trailers } = await replied;
     const made = inferBody(new InferAnswer(response, binary), this.#slices, charge);
     const { headerLength: length, ...body } = made instanceof Promise ? await made : made;
     const type =
@@ -185,7 +185,7 @@ export class RestServer {
     const report = this.#api.loadReport(call);
     const isPlain = trailers === undefined && report === undefined;
     const headers = isPlain ? type : { ...headersOf(trailers), ...headersOf(report), ...type };
-    return { code: 200, ...body, headers };
+    return { code: 200, ...body, memory, headers };
   }
 
   #refuseInDrain(): void {
