@@ -1,8 +1,8 @@
 /**
  * Memory that the outputs of batches are read into, again and again.
  *
- * V8 would collect a buffer made for each batch only with its whole heap, three times a second at 602 KB a call, and the kernel
- * would clear the buffer's pages each time.
+ * A buffer made for each batch would be collected only with V8's whole heap, three times a second at 602 KB a call. The kernel would
+ * clear its pages each time.
  *
  * OUTPUT-1: memory is used again only once all requests of its batch have given it back. Where one does not, because its outputs
  *     are kept or its call has failed, the memory is left to the collector.

@@ -51,6 +51,7 @@ const RECENT_MS = 5_000;
 
 export class ModelMemory {
   readonly #limit: number | undefined;
+  readonly #bytesOfProcess: (pid: number) => Promise<number | undefined>;
   readonly #reservations = new Map<MeasuredVersion, Reservation>();
   /** Bytes that versions took when they were last loaded, by `name:version`. */
   readonly #seen = new Map<string, { readonly fileBytes: number; readonly bytes: number }>();
@@ -60,9 +61,13 @@ export class ModelMemory {
   #recent: Promise<ReadonlyMap<MeasuredVersion, number>> | undefined;
   #recentAt = 0;
 
-  /** @param limit bytes that the runners of all models may hold; without it, there is room for any. */
-  constructor(limit?: number) {
+  /**
+   * @param limit bytes that the runners of all models may hold; without it, there is room for any
+   * @param bytesOfProcess by process id; `undefined` for one that is gone
+   */
+  constructor(limit?: number, bytesOfProcess: (pid: number) => Promise<number | undefined> = processMemory) {
     this.#limit = limit;
+    this.#bytesOfProcess = bytesOfProcess;
   }
 
   /**
@@ -120,7 +125,7 @@ export class ModelMemory {
   async measure(): Promise<ReadonlyMap<MeasuredVersion, number>> {
     const versions = [...this.#reservations.keys()];
     const pids = new Set(versions.flatMap(({ pid }) => pid ?? []));
-    const read = await Promise.all([...pids].map(async (pid) => ({ pid, bytes: await processMemory(pid) })));
+    const read = await Promise.all([...pids].map(async (pid) => ({ pid, bytes: await this.#bytesOfProcess(pid) })));
     this.#measured = new Map(read.flatMap(({ pid, bytes }) => (bytes === undefined ? [] : [[pid, bytes]])));
     return new Map(
       versions.map((version) => {
