@@ -134,6 +134,7 @@ export async function warmInstances(
   for (let { rows } = load; rows >= 1; rows = Math.floor(rows / 2)) {
     const batch = rowsOf(inputs, shape, rows);
     const outcomes = await Promise.all(Array.from({ length: load.instances }, () => run(batch)));
+    for (const outcome of outcomes) if (outcome.kind === 'ok') outcome.memory?.giveBack();
     if (!outcomes.some(isTooLarge)) return;
   }
 }
@@ -188,6 +189,7 @@ async function measureSizes(
       const started = performance.now();
       const outcome = await run(batch);
       if (outcome.kind !== 'ok') return measured;
+      outcome.memory?.giveBack();
       const ended = performance.now();
       if (repeat === 0) continue;
       measured.push({ openAxisSize: shape.openAxisSize, rows, elapsedMs: ended - started });
@@ -197,10 +199,13 @@ async function measureSizes(
   }
 }
 
-/** Bytes of the largest batch that is made up, going in or coming out: one of large images would take gigabytes. */
-const MAX_WARM_UP_BYTES = 64 * 1024 * 1024;
+/**
+ * Bytes of the largest batch that is made up, going in or coming out. A runner keeps the memory of its largest batch several times:
+ * for inputs, for outputs, and in the session's arena. Batches of large rows stay far smaller unless more rows gain (`batch-rows.ts`).
+ */
+const MAX_WARM_UP_BYTES = 16 * 1024 * 1024;
 
-/** The largest batch to warm up with, in rows: what a batch may have, or what fits 64 MiB. */
+/** The largest batch to warm up with, in rows: what a batch may have, or what fits 16 MiB. */
 export function warmUpRows(rowBytes: number, maxRows: number): number {
   return Math.max(1, Math.min(maxRows, Math.floor(MAX_WARM_UP_BYTES / Math.max(1, rowBytes))));
 }
