@@ -1,8 +1,9 @@
-/** Gives memory back when there is nothing to do. */
+/** Gives memory back when there is nothing to do, and decides how soon new objects are collected. */
 
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { diagnostics } from './diagnostics.ts';
+import { tuneNewSpace } from './garbage-collection.ts';
 
 /** How often the process is looked at. */
 const LOOK_MS = 2_000;
@@ -31,6 +32,7 @@ export function collectWhenIdle(): () => void {
   let dueAt = 0;
   let isCollecting = false;
   const look = async (): Promise<void> => {
+    tuneNewSpace();
     const since = utilization;
     utilization = performance.eventLoopUtilization();
     const held = heldBytes();
