@@ -40,6 +40,14 @@ export interface RestOptions extends RouteOptions {
   readonly corsOrigins: readonly string[];
 }
 
+/** The body of an inference, and how many of its bytes are JSON before binary tensors; `undefined`: all of them. */
+interface InferBytes {
+  readonly model: NamedModel;
+  readonly path: string;
+  readonly body: Buffer;
+  readonly length: number | undefined;
+}
+
 const OPEN_API_PATH = '/v2/openapi.json';
 const HEADER_LENGTH = 'inference-header-content-length';
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -129,7 +137,7 @@ export class RestServer {
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
     const body = await call.during(readBody(request, this.#limitOf(route), charge, this.#slices));
-    const json = (await route.readBody?.(body)) ?? parseBody(body);
+    const json = await freedWhereRefused(body, async () => (await route.readBody?.(body)) ?? parseBody(body));
     const { code, ...given } = await route.answer(names, json, { call, charge });
     const chunks = given.json === undefined ? given.chunks : [Buffer.from(formatExactJson(given.json))];
     if (chunks === undefined) return { code, chunks: [], headers: {} };
@@ -155,6 +163,11 @@ export class RestServer {
         ? { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' }
         : { maxBytes: maxMessageBytes, setting: 'maxMessageBytes' };
     const body = await call.during(readBody(request, limit, charge, this.#slices));
+    return freedWhereRefused(body, () => this.#parse({ model, path, body, length }, call, charge));
+  }
+
+  async #parse({ model, path, body, length }: InferBytes, call: RestCall, charge: BodyCharge): Promise<ReadRequest> {
+    const { maxMessageBytes, maxJsonBytes } = this.#options;
     if (length === 0) return this.#rawRequest(model, body);
     const repeated = length === undefined ? undefined : this.#heads.find(path, body, length);
     if (repeated !== undefined) return repeated;
@@ -197,6 +210,19 @@ export class RestServer {
     const { maxJsonBytes } = this.#options;
     if (bodyLimit !== 'server' && bodyLimit.maxBytes < maxJsonBytes) return bodyLimit;
     return { maxBytes: maxJsonBytes, setting: 'maxJsonBytes' };
+  }
+}
+
+/**
+ * The result of reading a body. Where `read` throws, nothing has a view of the body, which is freed: the bodies of many refused requests
+ * would wait for a collection of the whole heap.
+ */
+async function freedWhereRefused<Read>(body: Buffer, read: () => Promise<Read>): Promise<Read> {
+  try {
+    return await read();
+  } catch (refusal) {
+    freeOwnBuffer(body);
+    throw refusal;
   }
 }
 
