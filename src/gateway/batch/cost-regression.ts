@@ -25,6 +25,11 @@ const TOLERANCE = 1e-9;
 /** An expectation that is off by more than this factor is not one yet. */
 const FAR_OFF = 4;
 const LEAST_MS = 1e-6;
+/**
+ * Beyond so many times the longest row that was run, cost grows with the elements only: the square of a length a hundred times as
+ * long makes minutes of a tenth of a millisecond of noise. Rows that were refused for it would never be run.
+ */
+const FAR_LENGTHS = 2;
 /** A set of terms, as bits. */
 const ALL_TERMS = 2 ** TERMS - 1;
 
@@ -40,6 +45,7 @@ export class CostRegression {
   /** The terms whose coefficients are not zero. */
   #support = ALL_TERMS;
   #isSolved = true;
+  #longest = 0;
 
   learn(size: RowSize, rows: number, ms: number): void {
     // Weighted by the expected cost, not the sample: dividing by noise would favour fast runs.
@@ -64,6 +70,7 @@ export class CostRegression {
       }
     }
     this.#isSolved = false;
+    this.#longest = Math.max(this.#longest, length);
   }
 
   /** Fixed milliseconds of a run, without its rows. */
@@ -75,7 +82,8 @@ export class CostRegression {
   rowMs({ elements, length }: RowSize): number {
     this.#solve();
     const coefficients = this.#coefficients;
-    return at(coefficients, 1) + elements * (at(coefficients, 2) + length * at(coefficients, 3));
+    const known = Math.min(length, FAR_LENGTHS * this.#longest);
+    return at(coefficients, 1) + elements * (at(coefficients, 2) + known * at(coefficients, 3));
   }
 
   /** The optimum has one support; with four terms there are few to try, and mostly it is the last one. */

@@ -85,3 +85,23 @@ test('whatever it learns, no term is negative', () => {
     { numRuns: 300 },
   );
 });
+
+test('noise in short rows makes no minutes of rows a hundred times as long', () => {
+  const noises = fc.array(fc.double({ min: 0, max: 0.3, noNaN: true }), { minLength: 60, maxLength: 60 });
+  const lengths = [32, 128, 512];
+  fc.assert(
+    fc.property(noises, (noise) => {
+      const regression = new CostRegression();
+      let next = 0;
+      for (const length of lengths) {
+        for (const rows of ROWS) {
+          const ms = costOf([0.2, 0.01, 1e-6, 0], { elements: length, length }, rows);
+          regression.learn({ elements: length, length }, rows, ms + (noise[next++] ?? 0));
+        }
+      }
+      const [longest, far] = [512, 51_200].map((length) => regression.rowMs({ elements: length, length }));
+      // Twice as much an element, where the longest row was half pairs of elements.
+      expect(far).toBeLessThanOrEqual(1.001 * 2 * 100 * (longest ?? 0));
+    }),
+  );
+});
