@@ -102,8 +102,8 @@ async function travel(record: InferenceRecord, gateway: Gateway, answers: Answer
   const { response, chunks } = isLargeAnswer(request, wanted, outputs, gateway.typedAnswers)
     ? await encodeInSlices(new AnswerWriting(request, wanted, outputs, form), call)
     : encode(request, wanted, outputs, form); // encode/: outputs -> bytes
-  const spent = isCopied ? undefined : { memory, requestIsSpent };
-  return { chunks, response, timing, isDecoupled, ...spent };
+  const isSpent = requestIsSpent && !isCopied;
+  return { chunks, response, memory: isCopied ? undefined : memory, timing, requestIsSpent: isSpent, isDecoupled };
 }
 
 type EncodeEarly = (outputs: readonly SentOutput[], parameters: InferParameters) => EncodedAnswer;

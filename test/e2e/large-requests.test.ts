@@ -8,6 +8,7 @@ import { encodedRequest } from '../../bench/requests.ts';
 import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { encodeBytesTensor } from '../../src/wire/bytes-tensor.ts';
 import { readMetrics } from '../faults/observation.ts';
+import { grpcMessage } from '../http2/raw-frames.ts';
 import { bytesOf } from '../support/bytes-of.ts';
 import { untilNothingLanded } from '../support/landed-memory.ts';
 import { identityModel } from '../support/onnx-models.ts';
@@ -68,9 +69,7 @@ function askOver(session: http2.ClientHttp2Session, row: Float32Array): http2.Cl
     te: 'trailers',
   });
   const message = encodedRequest('plain', 'input', 'FP32', { shape: [1, COLUMNS], data: bytesOf(row) });
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.byteLength, 1);
-  stream.end(Buffer.concat([prefix, message]));
+  stream.end(grpcMessage(message));
   return stream;
 }
 

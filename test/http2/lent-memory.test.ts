@@ -27,11 +27,12 @@ class Overwritten implements LentMemory {
   }
 }
 
-function connected(): { readonly memory: MemoryConnection; readonly calls: UnaryCall[] } {
+/** A connection with open calls on these streams. */
+function connected(ids: readonly number[] = [1]): { readonly memory: MemoryConnection; readonly calls: UnaryCall[] } {
   const calls: UnaryCall[] = [];
   const held: Method = { kind: 'unary', handle: (call) => void calls.push(call) };
   const memory = new MemoryConnection({ '/t/Held': held });
-  memory.push(HELLO);
+  memory.push(Buffer.concat([HELLO, ...ids.map((id) => unaryRequest(id, '/t/Held'))]));
   return { memory, calls };
 }
 
@@ -55,7 +56,6 @@ async function answer(calls: readonly UnaryCall[], index: number, lent: Overwrit
 
 test('memory of a small answer is given back at once, since it was copied', async () => {
   const { memory, calls } = connected();
-  memory.push(unaryRequest(1, '/t/Held'));
   memory.socket.stuck = true;
   const lent = new Overwritten(100, 7);
   calls[0]?.reply([lent.bytes], undefined, lent);
@@ -66,7 +66,6 @@ test('memory of a small answer is given back at once, since it was copied', asyn
 
 test('memory of an answer that the socket has not taken whole is given back when it has', async () => {
   const { memory, calls } = connected();
-  memory.push(unaryRequest(1, '/t/Held'));
   memory.socket.stuck = true;
   const lent = new Overwritten(50 * KIB, 7);
   await answer(calls, 0, lent);
@@ -80,7 +79,6 @@ test('memory of an answer that the socket has not taken whole is given back when
 
 test('memory of an answer that flow control holds back is given back with its last byte', async () => {
   const { memory, calls } = connected();
-  memory.push(unaryRequest(1, '/t/Held'));
   const lent = new Overwritten(100 * KIB, 7);
   await answer(calls, 0, lent);
   expect(lent.times).toBe(0);
@@ -92,7 +90,6 @@ test('memory of an answer that flow control holds back is given back with its la
 
 test('memory of an answer whose call is reset on its way is never given back', async () => {
   const { memory, calls } = connected();
-  memory.push(unaryRequest(1, '/t/Held'));
   const lent = new Overwritten(100 * KIB, 7);
   await answer(calls, 0, lent);
   memory.push(frame(Type.RST_STREAM, 0, 1, uint32(8)));
@@ -123,9 +120,8 @@ test('answers of any size leave as they were, in any order of windows, full sock
   );
   await fc.assert(
     fc.asyncProperty(fc.array(act, { maxLength: 60 }), async (acts) => {
-      const { memory, calls } = connected();
       const ids = Array.from({ length: 8 }, (_, index) => 2 * index + 1);
-      memory.push(Buffer.concat(ids.map((id) => unaryRequest(id, '/t/Held'))));
+      const { memory, calls } = connected(ids);
       const answered = new Map<number, Overwritten>();
       const reset = new Set<number>();
       for (const each of acts) {

@@ -17,39 +17,20 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const ROOM = ' '.repeat(40_000);
+const INFER = '/v2/models/same/infer';
 const inputs = (data: string, name = 'x'): string =>
   `{"inputs":[{"name":"${name}","datatype":"FP32","shape":[4],"data":[${data}]}]${ROOM}}`;
-const binary = (size: number): Record<string, string> => {
-  const head = `{"inputs":[{"name":"x","datatype":"FP32","shape":[4],"parameters":{"binary_data_size":${size}}}]${ROOM}}`;
-  return { head, 'inference-header-content-length': String(head.length) };
-};
+const HEAD = `{"inputs":[{"name":"x","datatype":"FP32","shape":[4],"parameters":{"binary_data_size":16}}]${ROOM}}`;
+const withHead = (length: number) => ({ 'inference-header-content-length': String(length) });
 
 test.each([
-  ['JSON that is taken', '/v2/models/same/infer', inputs('1,2,3,4'), {}, 200],
-  ['JSON with an error at its end', '/v2/models/same/infer', `${inputs('1,2,3,4')},`, {}, 400],
-  ['JSON with too few values', '/v2/models/same/infer', inputs('1,2,3'), {}, 400],
-  ['JSON with an unknown input', '/v2/models/same/infer', inputs('1,2,3,4', 'z'), {}, 400],
-  [
-    'binary tensors behind a head that is no JSON',
-    '/v2/models/same/infer',
-    `{${ROOM}`,
-    { 'inference-header-content-length': '10' },
-    400,
-  ],
-  [
-    'fewer bytes than a head names',
-    '/v2/models/same/infer',
-    binary(16)['head'] ?? '',
-    { 'inference-header-content-length': binary(16)['inference-header-content-length'] ?? '' },
-    400,
-  ],
-  [
-    'a tensor and nothing else, of the wrong size',
-    '/v2/models/same/infer',
-    ROOM,
-    { 'inference-header-content-length': '0' },
-    400,
-  ],
+  ['JSON that is taken', INFER, inputs('1,2,3,4'), {}, 200],
+  ['JSON with an error at its end', INFER, `${inputs('1,2,3,4')},`, {}, 400],
+  ['JSON with too few values', INFER, inputs('1,2,3'), {}, 400],
+  ['JSON with an unknown input', INFER, inputs('1,2,3,4', 'z'), {}, 400],
+  ['binary tensors behind a head that is no JSON', INFER, `{${ROOM}`, withHead(10), 400],
+  ['fewer bytes than a head names', INFER, HEAD, withHead(HEAD.length), 400],
+  ['a tensor and nothing else, of the wrong size', INFER, ROOM, withHead(0), 400],
   ['JSON of another path, with an error at its end', '/v1/embeddings', `{"model":"same","input":"${ROOM}"},`, {}, 400],
 ])('the memory of a body goes with its answer: %s', async (_, path, body, headers, code) => {
   const made: Buffer[] = [];
