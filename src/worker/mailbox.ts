@@ -5,7 +5,6 @@
  * The gateway writes a batch's inputs from offset 0; the runner writes the outputs behind them; one batch at a time.
  */
 
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { isVisibleInProc, openUnnamed, pathInProc } from './unnamed-file.ts';
@@ -42,7 +41,7 @@ export class Mailbox {
     const isInProc = isVisibleInProc();
     const file = isInProc ? openUnnamed(directory) : undefined;
     if (file !== undefined) return new Mailbox(file, pathInProc(file));
-    const filePath = path.join(directory, `tensorgate-${process.pid}-${randomBytes(8).toString('hex')}`);
+    const filePath = path.join(directory, `tensorgate-${process.pid}-${crypto.randomUUID()}`);
     const named = openNamed(filePath, directory);
     if (!isInProc) return new Mailbox(named, filePath);
     fs.unlinkSync(filePath);
