@@ -215,9 +215,9 @@ function fastestRow(measured: readonly Measured[], rows: number): number {
  * Bytes of the largest batch that is made up, going in or coming out. A runner keeps the memory of its largest batch several times:
  * for inputs, for outputs, and in the session's arena. Batches of large rows stay far smaller unless more rows gain (`batch-rows.ts`).
  */
-const MAX_WARM_UP_BYTES = 16 * 1024 * 1024;
+const MAX_WARM_UP_BYTES = 8 * 1024 * 1024;
 
-/** The largest batch to warm up with, in rows: what a batch may have, or what fits 16 MiB. */
+/** The largest batch to warm up with, in rows: what a batch may have, or what fits 8 MiB. */
 export function warmUpRows(rowBytes: number, maxRows: number): number {
   return Math.max(1, Math.min(maxRows, Math.floor(MAX_WARM_UP_BYTES / Math.max(1, rowBytes))));
 }

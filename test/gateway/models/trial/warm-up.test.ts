@@ -225,7 +225,7 @@ describe('warming', () => {
   test('takes the largest batch that a model may have, unless its rows are large', () => {
     expect(warmUpRows(16, 64)).toBe(64);
     // An image of 3 x 224 x 224 floats.
-    expect(warmUpRows(602_112, 1_000)).toBe(27);
+    expect(warmUpRows(602_112, 1_000)).toBe(13);
     expect(warmUpRows(2 ** 27, 64)).toBe(1);
   });
 
