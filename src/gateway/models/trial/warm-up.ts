@@ -12,8 +12,6 @@ import { fixedRow, OPEN_AXIS_SIZES, type ProbeShape, type ValueRange } from './s
 const SWEEP_BUDGET_MS = 1_500;
 /** The first run of a size allocates; it is not measured. */
 const RUNS_PER_SIZE = 3;
-/** A run of at least this length is measured once where its rows are no dearer than those of the size before: then nothing disturbed it. */
-const LONG_RUN_MS = 4;
 /** Further lengths, as multiples of the first: far enough apart to show what grows with the square of the length. */
 const LENGTH_FACTORS = [4, 16] as const;
 /** Longer made-up rows are not run: few models take them, and they take long. */
@@ -182,7 +180,6 @@ async function measureSizes(
   const { shapes, bytes } = fixedRow(inputs, shape);
   const size = rowSizeOf(shapes, 'whole', inputs);
   const largest = warmUpRows(bytes, maxRows);
-  let rowMs = 0;
   for (let rows = 1; ; rows = Math.min(rows * step, largest)) {
     const expectedMs = costs.predict(size, rows, performance.now(), 0) ?? 0;
     // The first length is measured in every size until the time is over; the others only in sizes that there is time for.
@@ -195,20 +192,11 @@ async function measureSizes(
       outcome.memory?.giveBack();
       const ended = performance.now();
       if (repeat === 0) continue;
-      const elapsedMs = ended - started;
-      measured.push({ openAxisSize: shape.openAxisSize, rows, elapsedMs });
-      costs.observe(size, rows, elapsedMs, ended, 0);
-      if (elapsedMs >= LONG_RUN_MS && elapsedMs <= rows * rowMs) break;
+      measured.push({ openAxisSize: shape.openAxisSize, rows, elapsedMs: ended - started });
+      costs.observe(size, rows, ended - started, ended, 0);
     }
     if (rows === largest) return measured;
-    rowMs = fastestRow(measured, rows);
   }
-}
-
-/** Milliseconds of a row in the fastest of the last runs, which had so many rows. */
-function fastestRow(measured: readonly Measured[], rows: number): number {
-  const times = measured.slice(1 - RUNS_PER_SIZE).flatMap((run) => (run.rows === rows ? run.elapsedMs / rows : []));
-  return Math.min(...times);
 }
 
 /**

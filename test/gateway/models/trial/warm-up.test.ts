@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { RunRows } from '../../../../src/gateway/models/trial/row-independence.ts';
 import { PROBE_RANGES } from '../../../../src/gateway/models/trial/synthetic-input.ts';
 import {
@@ -142,22 +142,6 @@ describe('the sizes that are measured', () => {
     expect(ran).toEqual(sizes.flatMap((size) => [size, size, size]));
     expect(measured.map(({ rows }) => rows)).toEqual(sizes.flatMap((size) => [size, size]));
     for (const { elapsedMs } of measured) expect(elapsedMs).toBeGreaterThanOrEqual(0);
-  });
-
-  test('are measured once where runs are long and a row takes no longer than in the size before', async () => {
-    let now = 0;
-    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
-    onTestFinished(() => clock.mockRestore());
-    const ran: number[] = [];
-    const run: RunRows = async (rows) => {
-      ran.push(rows.length);
-      // A row of a batch of 4 takes four times as long as one of a batch of 2.
-      now += rows.length === 4 ? 80 : 10;
-      return OK;
-    };
-    const measured = await measureBatches(run, FP32_ROW, shape, 8);
-    expect(ran).toEqual([1, 1, 1, 2, 2, 4, 4, 4, 8, 8]);
-    expect(measured.map(({ rows }) => rows)).toEqual([1, 1, 2, 4, 4, 8]);
   });
 
   test('are of three lengths where an axis is open: all sizes of the first, and fewer of the others', async () => {
