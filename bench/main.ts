@@ -10,6 +10,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../src/error-message.ts';
 import { acceptors } from './acceptors.ts';
 import { accessLog } from './access-log.ts';
 import { efficiency } from './efficiency.ts';
@@ -41,24 +42,19 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   'access-log': accessLog,
 };
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string', default: '5' }, help: { type: 'boolean', default: false } },
-});
 const USAGE = `usage: npm run bench [-- ${Object.keys(BENCHES).join(' | ')}] [--rounds N]
 
 Measures the package as it ships, and prints ratios to a limit or a peer of the same run. Without a name all of them run, for
 about half an hour. --rounds is the number of windows of each figure (default: 5). docs/performance.md explains the figures.`;
+const { values, positionals } = givenArguments();
 if (values.help) {
   console.log(USAGE);
   process.exit(0);
 }
-const unknown = positionals.find((name) => !(name in BENCHES));
+const unknown = positionals.find((name) => !Object.hasOwn(BENCHES, name));
+if (unknown !== undefined) misused(`there is no bench '${unknown}'`);
 const rounds = Number(values.rounds);
-if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
-  console.error(USAGE);
-  process.exit(2);
-}
+if (!Number.isInteger(rounds) || rounds < 1) misused(`--rounds is '${values.rounds}', expected a number from 1`);
 
 // The figures are about the shipped form: stripping types at start would cost memory that users do not pay.
 const build = spawnSync('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
@@ -75,4 +71,20 @@ try {
   }
 } finally {
   fs.rmSync(scratch, { recursive: true, force: true });
+}
+
+function givenArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { rounds: { type: 'string', default: '5' }, help: { type: 'boolean', default: false } },
+    });
+  } catch (error) {
+    return misused(messageOf(error));
+  }
+}
+
+function misused(reason: string): never {
+  console.error(`error: ${reason}\n\n${USAGE}`);
+  process.exit(2);
 }
