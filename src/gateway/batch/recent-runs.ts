@@ -43,8 +43,14 @@ const ASSUMED_PACES = [0.079, 0.237, 0.402, 0.579, 0.776, 1.01, 1.318, 1.863]
 const QUANTILE = 0.8;
 /** Distance of that quantile from the median of normal noise, in standard deviations. */
 const QUANTILE_DEVIATIONS = 0.84;
-/** Distance of the high pace from the median: of 50 runs with log-normal noise, one exceeds it. */
-const HIGH_DEVIATIONS = 2.1;
+/**
+ * Distance of the high pace from the median, in standard deviations: of 50 runs with log-normal noise, one exceeds 2.1. With little noise
+ * a smaller distance answers more: the few requests that a late batch loses are fewer than the margin would shed (`maximal-rate`).
+ */
+const MOST_DEVIATIONS = 2.1;
+const LEAST_DEVIATIONS = 1;
+/** So many deviations more for each unit of noise: the most from 5.5 % on. */
+const DEVIATIONS_BY_NOISE = 20;
 /** So many runs in a row bound the high pace from above. */
 const FALL_RUNS = 8;
 /** The bound lies above the slowest of them by the noise, and at most by this factor. */
@@ -97,7 +103,7 @@ export class RecentRuns {
     const median = all.quantile(0.5);
     const low = all.quantile(1 - QUANTILE);
     const deviation = all.quantile(QUANTILE) / median;
-    const high = median * deviation ** (HIGH_DEVIATIONS / QUANTILE_DEVIATIONS);
+    const high = median * deviation ** (highDeviations(deviation) / QUANTILE_DEVIATIONS);
     // Stalls and changes of pace widen one side only.
     const noise = Math.min(deviation, median / low) ** (1 / QUANTILE_DEVIATIONS);
     const bounded = Math.min(highest * Math.min(noise, MOST_HEADROOM), Math.max(floor, high));
@@ -109,6 +115,12 @@ export class RecentRuns {
       spread: Math.log(noise),
     };
   }
+}
+
+/** @param deviation ratio of the quantile to the median */
+function highDeviations(deviation: number): number {
+  const noise = Math.log(deviation) / QUANTILE_DEVIATIONS;
+  return Math.min(MOST_DEVIATIONS, LEAST_DEVIATIONS + DEVIATIONS_BY_NOISE * noise);
 }
 
 /** The slowest of the first `count` runs; of fewer than `most`, in proportion more. */
