@@ -58,6 +58,7 @@ const EVERYWHERE = [
   'mutex.ts',
   'protocol-files.ts',
   'shell-word.ts',
+  'source-threads.ts',
   'suggestion.ts',
   'timer-limit.ts',
 ];

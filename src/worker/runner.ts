@@ -13,6 +13,7 @@ import { extname } from 'node:path';
 import { Piscina } from 'piscina';
 import { optimizeEarly } from '../early-optimization.ts';
 import { messageOf } from '../error-message.ts';
+import { keepWrappers } from '../source-threads.ts';
 import type { FromRunner, InstanceSpec, LoadedInstance, SessionSpec, ToRunner } from './protocol.ts';
 
 // `.ts` in a checkout, `.js` in the package.
@@ -25,6 +26,8 @@ interface Instance {
 }
 
 const instances = new Map<number, Instance>();
+
+keepWrappers(import.meta.url);
 
 process.on('message', (message: ToRunner) => {
   switch (message.kind) {

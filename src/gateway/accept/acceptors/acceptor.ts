@@ -3,6 +3,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../../../error-message.ts';
+import { keepWrappers } from '../../../source-threads.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import {
   AcceptorCells,
@@ -91,6 +92,7 @@ interface StartedThread {
 }
 
 function startThread(spec: AcceptorSpec, routes: NumberedRoutes, cells: AcceptorCells): Promise<StartedThread> {
+  keepWrappers(import.meta.url);
   const worker = new Worker(THREAD, { workerData: spec, name: `acceptor-${spec.acceptor}` });
   const desk = new CallDesk(routes, (parcel) => worker.postMessage(parcel, parcel));
   let notifyDrained = (): void => {};
