@@ -88,7 +88,7 @@ export class BatchRuns {
       const bucket = requests[0]?.tensors.bucket ?? '';
       this.#costs.observe(size, batch.rows, elapsedMs, now, beside);
       this.#rowLimits.learn(bucket, batch.rows, outcome.outputs);
-      this.#callers.ended(bucket, batch.rows, now);
+      this.#callers.ended(bucket, batch.requests.length, batch.rows, now);
     }
     this.#options.record(batch, outcome);
     reportStopped(this.#options.model, batch, outcome, now - sentAt);

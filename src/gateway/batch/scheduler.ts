@@ -145,7 +145,7 @@ export class Scheduler implements Batcher {
     return new Promise((resolve, reject) => {
       const now = performance.now();
       this.#admission.note(tensors);
-      this.#callers.arrived(tensors.bucket, tensors.rows, now);
+      this.#callers.arrived(tensors.bucket, now);
       const request = this.#arrivals.requestOf(tensors, call, terms, resolve, reject, now);
       const refusal = call.cancelled ? cancelled('client') : this.#admission.refusal(request, now);
       if (refusal !== undefined) {

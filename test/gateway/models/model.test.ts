@@ -271,10 +271,16 @@ describe('faults in service', () => {
   test('a runner that dies under one part of a large request costs no answer, and only that part runs again', async () => {
     const { model, runner } = await loaded(slowModel(2_000), 'max_batch_size: 2');
     const outcomes: string[] = [];
-    onTestFinished(diagnostics.batchEnded.subscribe(({ outcome }) => void outcomes.push(outcome)));
+    const firstEnded = new Promise<void>((resolve) => {
+      const note = ({ outcome }: { readonly outcome: string }): void => {
+        outcomes.push(outcome);
+        resolve();
+      };
+      onTestFinished(diagnostics.batchEnded.subscribe(note));
+    });
     const rows = counted(6);
     const answer = model.ready.batcher.enqueue(rows, new FakeCall(), NO_TERMS);
-    await vi.waitUntil(() => outcomes.length === 1, { timeout: 10_000 });
+    await firstEnded;
     process.kill(pidOf(runner), 'SIGKILL');
     const { outputs } = await answer;
     expect(outputs).toMatchObject([{ name: 'output', shape: [6, 1] }]);
