@@ -128,6 +128,7 @@ const ROOMS: readonly Room[] = [
       'header-field.ts',
       'hpack-encoder.ts',
       'hpack-table.ts',
+      'id-table.ts',
       'lent-memory.ts',
       'limits.ts',
       'own-buffer.ts',

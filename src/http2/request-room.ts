@@ -72,7 +72,7 @@ export class RequestRoom {
 
   /** Judges the pace of all requests: to be called about once a second. */
   look(elapsedMs: number): void {
-    for (const stream of this.#streams.values()) stream.exchange?.look(elapsedMs);
+    for (const stream of this.#streams.all()) stream.exchange?.look(elapsedMs);
   }
 }
 

@@ -1,9 +1,10 @@
+import { IdTable } from './id-table.ts';
 import type { Http2Stream } from './stream.ts';
 import { StreamState } from './stream-state.ts';
 
 /** The streams of a connection: those that are open, and the state of all others. */
 export class StreamTable {
-  readonly #open = new Map<number, Http2Stream>();
+  readonly #open = new IdTable<Http2Stream>();
   /** Streams that we reset: frames of these may be under way for a while. */
   readonly #reset: RecentIds;
   #lastId = 0;
@@ -21,14 +22,9 @@ export class StreamTable {
     return this.#open.get(id);
   }
 
-  /** Those that are open; they may be ended meanwhile. */
-  values(): Iterable<Http2Stream> {
-    return this.#open.values();
-  }
-
-  /** As they are now: to end them changes the table. */
+  /** Those that are open now, in no order: they may be ended meanwhile. */
   all(): readonly Http2Stream[] {
-    return [...this.#open.values()];
+    return this.#open.all();
   }
 
   /** The peer has used this number, whatever becomes of it; smaller ones that it has not used are closed (section 5.1.1). */

@@ -3,6 +3,7 @@
  * version has received. `device.ts` is the shell around it, with the clock and the timer. The labels are explained there.
  */
 
+import { Bag } from '../../bag.ts';
 import { type Account, isEarly, isSeenBy, latestStartMs } from './device-account.ts';
 
 export interface Running {
@@ -17,7 +18,7 @@ export class CoreContention {
   readonly cores: number;
   /** Versions that have run, and have not left. */
   readonly accounts = new Set<Account>();
-  readonly #running = new Set<Running>();
+  readonly #running = new Bag<Running>();
   /** Versions that were denied a run. */
   readonly waiting = new Set<Account>();
   /** The least tag of the versions that are not idle: where one begins that was. */

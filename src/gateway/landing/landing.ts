@@ -8,6 +8,7 @@
  */
 
 import fs from 'node:fs';
+import { Bag } from '../../bag.ts';
 import { isVisibleInProc } from '../../worker/unnamed-file.ts';
 import { Landed } from './landed.ts';
 import { FILE_BYTES, LandingFile } from './landing-file.ts';
@@ -21,7 +22,7 @@ const LANDINGS = new Map<string, Landing>();
 export class Landing {
   readonly #directory: string;
   readonly #files: LandingFile[] = [];
-  readonly #landed = new Set<Landed>();
+  readonly #landed = new Bag<Landed>();
   /** Called when bytes have left their file. */
   onFree: () => void = () => {};
   #review: NodeJS.Timeout | undefined;
