@@ -1,7 +1,8 @@
 /** The owner's end of the line to one acceptor: makes a call of each that the acceptor forwards, and runs its method. */
 
+import { IdTable } from '../../../http2/id-table.ts';
 import { type Method, type Routes, screened } from '../call.ts';
-import { type CallOpening, readOpening } from './call-opening.ts';
+import { type CallOpening, OpeningReader } from './call-opening.ts';
 import { RequestRecord, readCancelReason, readFailure } from './call-record.ts';
 import { type Parcel, ParcelReader, ParcelWriter } from './parcel.ts';
 import type { AcceptorLine } from './remote-call.ts';
@@ -19,7 +20,8 @@ export class CallDesk implements AcceptorLine {
   readonly #routes: NumberedRoutes;
   readonly #post: (parcel: Parcel) => void;
   readonly #records = new ParcelWriter();
-  readonly #calls = new Map<number, RemoteUnaryCall | RemoteStreamingCall>();
+  readonly #openings = new OpeningReader();
+  readonly #calls = new IdTable<RemoteUnaryCall | RemoteStreamingCall>();
   #awaitsFlush = false;
   #isLost = false;
 
@@ -48,12 +50,13 @@ export class CallDesk implements AcceptorLine {
   receive(parcel: Parcel): void {
     const from = new ParcelReader(parcel);
     while (!from.isAtEnd) this.#receiveRecord(from);
+    from.close();
   }
 
   /** The acceptor is gone: cancels its calls. */
   lose(): void {
     this.#isLost = true;
-    for (const call of [...this.#calls.values()]) call.lose();
+    for (const call of this.#calls.all()) call.lose();
   }
 
   #flush(): void {
@@ -65,7 +68,7 @@ export class CallDesk implements AcceptorLine {
   #receiveRecord(from: ParcelReader): void {
     const kind = from.byte();
     if (kind === RequestRecord.CALL || kind === RequestRecord.HEAD) {
-      this.#open(from, readOpening(from), kind === RequestRecord.CALL);
+      this.#open(from, this.#openings.read(from), kind === RequestRecord.CALL);
       return;
     }
     const call = this.#calls.get(from.uint32());
@@ -73,7 +76,8 @@ export class CallDesk implements AcceptorLine {
       case RequestRecord.MESSAGE: {
         const wayBackMs = from.double();
         const message = from.message();
-        call?.receive(message, wayBackMs);
+        if (call === undefined) message.memory.giveBack();
+        else call.receive(message, wayBackMs);
         return;
       }
       case RequestRecord.HALF_CLOSE:
@@ -111,7 +115,11 @@ export class CallDesk implements AcceptorLine {
     const call = new RemoteUnaryCall(path, opening, this, method);
     this.#calls.set(call.id, call);
     const refusal = screened(call, method);
-    if (refusal !== undefined) call.refuse(refusal);
-    else if (message !== undefined) call.receive(message);
+    if (refusal === undefined) {
+      if (message !== undefined) call.receive(message);
+      return;
+    }
+    call.refuse(refusal);
+    message?.memory.giveBack();
   }
 }

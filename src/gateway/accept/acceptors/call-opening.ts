@@ -1,9 +1,14 @@
-/** The head of a call as it crosses to the owner: everything that its handler may ask before the message. */
+/**
+ * The head of a call as it crosses to the owner: everything that its handler may ask before the message.
+ *
+ * Calls of one connection often share their head, byte for byte. One that comes again is sent once, with a number by which later
+ * calls name it.
+ */
 
 import type { Peer } from '../../../http2/peer.ts';
 import type { CallHead } from '../grpc/call-head.ts';
 import type { Http2Call } from '../grpc/http2-call.ts';
-import { metadataBlock } from './call-record.ts';
+import { metadataBlock, metadataOf } from './call-record.ts';
 import type { ParcelReader, ParcelWriter } from './parcel.ts';
 
 export interface CallOpening {
@@ -14,57 +19,134 @@ export interface CallOpening {
   readonly deadline: number;
   readonly namesDeadline: boolean;
   readonly wayBackMs: number;
-  /** See `metadataOf`. */
-  readonly metadata: Buffer;
-  /** A `Peer` in JSON. */
-  readonly peer: Buffer;
+  readonly head: RemoteHead;
 }
 
-/** Encoded heads, for as long as their connections share them. */
-const blocks = new WeakMap<CallHead, Buffer>();
+/** Heads that are known by a number at the same time. */
+const NUMBERED_HEADS = 256;
+
+const HeadForm = {
+  /** It was not seen before, and gets no number. */
+  ONCE: 0,
+  /** It has this number from now on. */
+  NUMBERED: 1,
+  /** It is the last one that got this number. */
+  KNOWN: 2,
+} as const;
+
+/** The metadata of a call, and who sent it. */
+export class RemoteHead {
+  readonly #block: Buffer;
+  readonly #peer: Buffer;
+  #metadata: ReadonlyMap<string, string> | undefined;
+
+  /**
+   * @param block see `metadataOf`
+   * @param peer a `Peer` in JSON
+   */
+  constructor(block: Buffer, peer: Buffer) {
+    this.#block = block;
+    this.#peer = peer;
+  }
+
+  /** The first value of each key. */
+  get metadata(): ReadonlyMap<string, string> {
+    this.#metadata ??= metadataOf(this.#block);
+    return this.#metadata;
+  }
+
+  get peer(): Peer {
+    return JSON.parse(this.#peer.toString());
+  }
+}
+
+/** The parts of a call in its acceptor that cross to the owner. */
+type ForwardableCall = Pick<Http2Call, 'deadline' | 'namesDeadline' | 'wayBackMs' | 'head' | 'peer'>;
+
+/** Encoded peers, for as long as their connections live. */
 const peers = new WeakMap<Peer, Buffer>();
 
-/** @param clockShiftMs from the clock of this thread to the owner's */
-export function writeOpening(
-  to: ParcelWriter,
-  call: Http2Call,
-  { id, route, clockShiftMs }: { readonly id: number; readonly route: number; readonly clockShiftMs: number },
-): void {
-  to.uint32(id);
-  to.uint32(route);
-  to.double(call.deadline + clockShiftMs);
-  to.byte(call.namesDeadline ? 1 : 0);
-  to.double(call.wayBackMs);
-  to.bytes(blockOf(call.head));
-  to.bytes(peerBlock(call.peer));
-}
+/** Writes the openings of all calls of one line. */
+export class OpeningWriter {
+  /** From the clock of this thread to the owner's, in milliseconds. */
+  readonly #clockShiftMs: number;
+  /** The number of each head that came; `undefined` after the first time. */
+  readonly #numbers = new WeakMap<CallHead, number | undefined>();
+  readonly #numbered: CallHead[] = [];
+  #next = 0;
 
-export function readOpening(from: ParcelReader): CallOpening {
-  return {
-    id: from.uint32(),
-    route: from.uint32(),
-    deadline: from.double(),
-    namesDeadline: from.byte() === 1,
-    wayBackMs: from.double(),
-    metadata: from.bytes(),
-    peer: from.bytes(),
-  };
-}
-
-function blockOf(head: CallHead): Buffer {
-  let block = blocks.get(head);
-  if (block === undefined) {
-    block = metadataBlock(head.keys(), (key) => head.get(key));
-    blocks.set(head, block);
+  constructor(clockShiftMs: number) {
+    this.#clockShiftMs = clockShiftMs;
   }
-  return block;
+
+  write(to: ParcelWriter, call: ForwardableCall, id: number, route: number): void {
+    to.uint32(id);
+    to.uint32(route);
+    to.double(call.deadline + this.#clockShiftMs);
+    to.byte(call.namesDeadline ? 1 : 0);
+    to.double(call.wayBackMs);
+    this.#writeHead(to, call);
+  }
+
+  #writeHead(to: ParcelWriter, { head, peer }: ForwardableCall): void {
+    const number = this.#numbers.get(head);
+    if (number !== undefined && this.#numbered[number] === head) {
+      to.byte(HeadForm.KNOWN);
+      to.uint32(number);
+      return;
+    }
+    if (this.#numbers.has(head)) {
+      to.byte(HeadForm.NUMBERED);
+      to.uint32(this.#number(head));
+    } else {
+      this.#numbers.set(head, undefined);
+      to.byte(HeadForm.ONCE);
+    }
+    to.bytes(metadataBlock(head.keys(), (key) => head.get(key)));
+    to.bytes(encodedPeer(peer));
+  }
+
+  /** Takes the number from the head that has had it longest. */
+  #number(head: CallHead): number {
+    const number = this.#next;
+    this.#next = (number + 1) % NUMBERED_HEADS;
+    this.#numbered[number] = head;
+    this.#numbers.set(head, number);
+    return number;
+  }
 }
 
-function peerBlock(peer: Peer): Buffer {
-  let block = peers.get(peer);
-  if (block === undefined) {
-    block = Buffer.from(JSON.stringify(peer));
-    peers.set(peer, block);
+/** Reads what the writer of the other end has written. */
+export class OpeningReader {
+  readonly #numbered: RemoteHead[] = [];
+
+  read(from: ParcelReader): CallOpening {
+    return {
+      id: from.uint32(),
+      route: from.uint32(),
+      deadline: from.double(),
+      namesDeadline: from.byte() === 1,
+      wayBackMs: from.double(),
+      head: this.#readHead(from),
+    };
   }
-  return block;
+
+  #readHead(from: ParcelReader): RemoteHead {
+    const form = from.byte();
+    const number = form === HeadForm.ONCE ? undefined : from.uint32();
+    const known = form === HeadForm.KNOWN && number !== undefined ? this.#numbered[number] : undefined;
+    if (known !== undefined) return known;
+    // The head outlives the parcel.
+    const head = new RemoteHead(Buffer.from(from.bytes()), Buffer.from(from.bytes()));
+    if (number !== undefined) this.#numbered[number] = head;
+    return head;
+  }
+}
+
+function encodedPeer(peer: Peer): Buffer {
+  const known = peers.get(peer);
+  if (known !== undefined) return known;
+  const encoded = Buffer.from(JSON.stringify(peer));
+  peers.set(peer, encoded);
+  return encoded;
 }

@@ -1,6 +1,5 @@
 /** A call in its acceptor: what has been said of it to the owner, and what the owner says. */
 
-import { OnceUsed } from '../../../http2/lent-memory.ts';
 import type { CancelReason, Trailers } from '../call.ts';
 import type { CallEnd } from '../call-events.ts';
 import { failWith } from '../failure.ts';
@@ -9,7 +8,7 @@ import { Http2StreamingCall } from '../grpc/http2-streaming-call.ts';
 import { Http2UnaryCall } from '../grpc/http2-unary-call.ts';
 import { type FailedEnd, RequestRecord, writeCancelReason, writeFailure } from './call-record.ts';
 import { MESSAGE_BYTES } from './message-cost.ts';
-import type { ParcelWriter } from './parcel.ts';
+import type { ParcelWriter, ReceivedMessage } from './parcel.ts';
 
 /** Bytes of a stream that its handler may have before it: above them the client is held back. */
 const AHEAD_BYTES = 64 * 1024;
@@ -84,9 +83,9 @@ export class ForwardedCall implements CallObserver {
 
   // From the owner.
 
-  reply(message: Uint8Array, trailers: Trailers | undefined): void {
+  reply({ bytes, memory }: ReceivedMessage, trailers: Trailers | undefined): void {
     this.#isSettled = true;
-    if (this.call instanceof Http2UnaryCall) this.call.reply([message], trailers, new OnceUsed(message));
+    if (this.call instanceof Http2UnaryCall) this.call.reply([bytes], trailers, memory);
   }
 
   fail({ code, text, failure }: FailedEnd, trailers: Trailers | undefined): void {

@@ -6,12 +6,13 @@
  * FWD-2: a number is never used again, so an answer that has crossed the end of its call meets no other.
  */
 
+import { IdTable } from '../../../http2/id-table.ts';
 import type { Method, Routes } from '../call.ts';
 import { failWith } from '../failure.ts';
 import { Http2Call } from '../grpc/http2-call.ts';
 import { Http2UnaryCall } from '../grpc/http2-unary-call.ts';
 import { noRoom } from '../grpc/no-room.ts';
-import { writeOpening } from './call-opening.ts';
+import { OpeningWriter } from './call-opening.ts';
 import { AnswerRecord, RequestRecord, readFailure, readTrailers } from './call-record.ts';
 import { ForwardedCall, type OwnerLine } from './forwarded-call.ts';
 import { type Parcel, ParcelReader, ParcelWriter } from './parcel.ts';
@@ -30,7 +31,8 @@ export interface ForwarderOptions {
 export class Forwarder implements OwnerLine {
   readonly #options: ForwarderOptions;
   readonly #records = new ParcelWriter();
-  readonly #calls = new Map<number, ForwardedCall>();
+  readonly #openings: OpeningWriter;
+  readonly #calls = new IdTable<ForwardedCall>();
   /** Calls of this turn of the event loop whose message has not come. */
   #opened: ForwardedCall[] = [];
   #lastId = 0;
@@ -42,6 +44,7 @@ export class Forwarder implements OwnerLine {
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
+    this.#openings = new OpeningWriter(options.clockShiftMs);
   }
 
   routes(descriptions: readonly RouteDescription[]): Routes {
@@ -65,6 +68,7 @@ export class Forwarder implements OwnerLine {
   receive(parcel: Parcel): void {
     const from = new ParcelReader(parcel);
     while (!from.isAtEnd) this.#receiveRecord(from);
+    from.close();
   }
 
   flush(): void {
@@ -72,7 +76,8 @@ export class Forwarder implements OwnerLine {
     const opened = this.#opened;
     this.#opened = [];
     for (const forwarded of opened) {
-      if (this.#calls.has(forwarded.id) && !forwarded.isAnnounced) this.#announce(forwarded, RequestRecord.HEAD);
+      if (this.#calls.get(forwarded.id) !== undefined && !forwarded.isAnnounced)
+        this.#announce(forwarded, RequestRecord.HEAD);
     }
     this.settle();
     if (this.#records.isEmpty) return;
@@ -140,7 +145,7 @@ export class Forwarder implements OwnerLine {
     const { id, route, call } = forwarded;
     forwarded.isAnnounced = true;
     this.#records.byte(kind);
-    writeOpening(this.#records, call, { id, route, clockShiftMs: this.#options.clockShiftMs });
+    this.#openings.write(this.#records, call, id, route);
   }
 
   #receiveRecord(from: ParcelReader): void {
@@ -150,7 +155,8 @@ export class Forwarder implements OwnerLine {
       case AnswerRecord.REPLY: {
         const message = from.message();
         const trailers = readTrailers(from);
-        call?.reply(message, trailers);
+        if (call === undefined) message.memory.giveBack();
+        else call.reply(message, trailers);
         return;
       }
       case AnswerRecord.FAIL: {
@@ -160,8 +166,8 @@ export class Forwarder implements OwnerLine {
         return;
       }
       case AnswerRecord.WRITE: {
-        const message = from.message();
-        call?.write(message);
+        const { bytes } = from.message();
+        call?.write(bytes);
         return;
       }
       case AnswerRecord.END: {

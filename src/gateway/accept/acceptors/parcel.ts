@@ -4,7 +4,12 @@
  * A parcel is a transferred ArrayBuffer, so nothing is shared and nothing has to be given back: its receiver takes views. It costs
  * no more than a ring buffer in shared memory (docs/performance.md), and saves a copy. Large messages are transferred as buffers
  * of their own beside it.
+ *
+ * PARCEL-1: the records are freed when they have been read to their end and all messages in them were given back. Bytes that were
+ *           read from them are empty then: code that keeps bytes besides messages keeps a copy.
  */
+
+import { type LentMemory, OnceUsed } from '../../../http2/lent-memory.ts';
 
 /** A parcel as it is posted: its records, and the large messages that records refer to by number. */
 export type Parcel = readonly [records: ArrayBuffer, ...attachments: ArrayBuffer[]];
@@ -123,19 +128,32 @@ function isOwnBuffer({ buffer, byteLength }: Uint8Array): boolean {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
 }
 
+/** A message that was read, and its memory: to be given back when no view of the bytes is left, or left to the collector. */
+export interface ReceivedMessage {
+  readonly bytes: Buffer;
+  readonly memory: LentMemory;
+}
+
 /** Reads the records of one parcel in the order in which they were written. Bytes are views of it. */
 export class ParcelReader {
   readonly #records: Buffer;
   readonly #attachments: readonly ArrayBuffer[];
+  readonly #memory: RecordsMemory;
   #at = 0;
 
   constructor([records, ...attachments]: Parcel) {
     this.#records = Buffer.from(records);
     this.#attachments = attachments;
+    this.#memory = new RecordsMemory(records);
   }
 
   get isAtEnd(): boolean {
     return this.#at === this.#records.length;
+  }
+
+  /** All has been read. */
+  close(): void {
+    this.#memory.giveBack();
   }
 
   byte(): number {
@@ -154,6 +172,7 @@ export class ParcelReader {
     return value;
   }
 
+  /** A view that ends with the reader. */
   bytes(): Buffer {
     return this.#view(this.uint32());
   }
@@ -165,16 +184,37 @@ export class ParcelReader {
     return this.#records.toString('utf8', from, this.#at);
   }
 
-  message(): Buffer {
+  message(): ReceivedMessage {
     const isAttached = this.byte() === ATTACHED;
     const value = this.uint32();
-    if (!isAttached) return this.#view(value);
-    return Buffer.from(this.#attachments[value - 1] ?? new ArrayBuffer(0));
+    if (!isAttached) return { bytes: this.#view(value), memory: this.#memory.lend() };
+    const bytes = Buffer.from(this.#attachments[value - 1] ?? new ArrayBuffer(0));
+    return { bytes, memory: new OnceUsed(bytes) };
   }
 
   #view(byteLength: number): Buffer {
     const from = this.#at;
     this.#at += byteLength;
     return this.#records.subarray(from, this.#at);
+  }
+}
+
+/** The records of one parcel: lent to their reader, and to each message in them. */
+class RecordsMemory implements LentMemory {
+  readonly #records: ArrayBuffer;
+  #holders = 1;
+
+  constructor(records: ArrayBuffer) {
+    this.#records = records;
+  }
+
+  lend(): this {
+    this.#holders++;
+    return this;
+  }
+
+  giveBack(): void {
+    this.#holders--;
+    if (this.#holders === 0) this.#records.transfer(0);
   }
 }

@@ -8,8 +8,8 @@ import { type CallEnd, publishEnd, publishStart, SUCCESS } from '../call-events.
 import { failHandler, failWith } from '../failure.ts';
 import { objection } from '../grpc/answer-headers.ts';
 import { metadataValue } from '../grpc/call-head.ts';
-import type { CallOpening } from './call-opening.ts';
-import { AnswerRecord, metadataOf, writeFailure, writeTrailers } from './call-record.ts';
+import type { CallOpening, RemoteHead } from './call-opening.ts';
+import { AnswerRecord, writeFailure, writeTrailers } from './call-record.ts';
 import type { ParcelWriter } from './parcel.ts';
 
 /** Where calls write to their acceptor. */
@@ -28,9 +28,8 @@ export abstract class RemoteCall implements Call {
   wayBackMs: number;
   onCancel: ((reason: CancelReason) => void) | undefined = undefined;
   readonly #acceptor: AcceptorLine;
-  readonly #opening: CallOpening;
+  readonly #head: RemoteHead;
   readonly #startedAt = performance.now();
-  #metadata: ReadonlyMap<string, string> | undefined;
   #isStarted = false;
   #hasEnded = false;
   #isCancelled = false;
@@ -41,7 +40,7 @@ export abstract class RemoteCall implements Call {
     this.deadline = opening.deadline;
     this.namesDeadline = opening.namesDeadline;
     this.wayBackMs = opening.wayBackMs;
-    this.#opening = opening;
+    this.#head = opening.head;
     this.#acceptor = acceptor;
   }
 
@@ -50,17 +49,15 @@ export abstract class RemoteCall implements Call {
   }
 
   get peer(): Peer {
-    return JSON.parse(this.#opening.peer.toString());
+    return this.#head.peer;
   }
 
   get(name: string): string | Uint8Array | undefined {
-    this.#metadata ??= metadataOf(this.#opening.metadata);
-    return metadataValue(name, this.#metadata.get(name));
+    return metadataValue(name, this.#head.metadata.get(name));
   }
 
   keys(): Iterable<string> {
-    this.#metadata ??= metadataOf(this.#opening.metadata);
-    return this.#metadata.keys();
+    return this.#head.metadata.keys();
   }
 
   fail(code: StatusCode, text: string, trailers?: Trailers, failure?: InferError): void {

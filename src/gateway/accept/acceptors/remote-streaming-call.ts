@@ -5,6 +5,7 @@ import { SLICES } from '../slices.ts';
 import type { CallOpening } from './call-opening.ts';
 import { AnswerRecord, writeTrailers } from './call-record.ts';
 import { MESSAGE_BYTES } from './message-cost.ts';
+import type { ReceivedMessage } from './parcel.ts';
 import { type AcceptorLine, byteLengthOf, RemoteCall } from './remote-call.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
@@ -72,9 +73,9 @@ export class RemoteStreamingCall extends RemoteCall implements StreamingCall {
 
   // From the acceptor.
 
-  receive(message: Uint8Array, wayBackMs: number): void {
+  receive({ bytes }: ReceivedMessage, wayBackMs: number): void {
     this.wayBackMs = wayBackMs;
-    this.#waiting.push(message);
+    this.#waiting.push(bytes);
     this.#deliver();
   }
 

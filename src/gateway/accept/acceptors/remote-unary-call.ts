@@ -1,15 +1,15 @@
 import type { LentMemory } from '../../../http2/lent-memory.ts';
-import { freeOwnBuffer } from '../../../http2/own-buffer.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
 import type { CallOpening } from './call-opening.ts';
 import { AnswerRecord, writeTrailers } from './call-record.ts';
+import type { ReceivedMessage } from './parcel.ts';
 import { type AcceptorLine, byteLengthOf, RemoteCall } from './remote-call.ts';
 
 type UnaryMethod = Extract<Method, { kind: 'unary' }>;
 
 export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
   readonly #method: UnaryMethod;
-  #message: Uint8Array | undefined;
+  #message: ReceivedMessage | undefined;
 
   constructor(path: string, opening: CallOpening, acceptor: AcceptorLine, method: UnaryMethod) {
     super(path, opening, acceptor);
@@ -17,7 +17,7 @@ export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
   }
 
   get message(): Uint8Array {
-    return this.#message ?? NOTHING;
+    return this.#message?.bytes ?? NOTHING;
   }
 
   reply(chunks: readonly Uint8Array[], trailers?: Trailers, memory?: LentMemory): void {
@@ -31,14 +31,16 @@ export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
   }
 
   discardMessage(): void {
-    // A small message lies in its parcel, beside others.
-    if (this.#message !== undefined) freeOwnBuffer(this.#message);
+    this.#message?.memory.giveBack();
     this.#message = undefined;
   }
 
   /** The request is complete. */
-  receive(message: Uint8Array): void {
-    if (this.hasEnded) return;
+  receive(message: ReceivedMessage): void {
+    if (this.hasEnded) {
+      message.memory.giveBack();
+      return;
+    }
     this.#message = message;
     this.start();
   }
