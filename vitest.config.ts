@@ -41,7 +41,7 @@ const NOT_TWICE = [
 /** Whole servers whose connections are accepted by two threads: what their owner does, and what crosses between them. */
 const OVER_ACCEPTORS = [
   'test/e2e/{control-costs,health-and-reflection,large-requests,load-reports,overload,ports,rate-limit,stream}.test.ts',
-  'test/faults/{deadlines,drain,reload,slow-reader}.test.ts',
+  'test/faults/{deadlines,drain,landing,mailbox,reload,slow-reader}.test.ts',
 ];
 
 /** The part of each second pass that `npm run test:rest` runs: the files that depend most on the transport. */
@@ -52,7 +52,7 @@ const REST_OVER_GRPC_JS = [
 ];
 const REST_OVER_ACCEPTORS = [
   'test/e2e/{control-costs,large-requests,stream}.test.ts',
-  'test/faults/{deadlines,drain}.test.ts',
+  'test/faults/{deadlines,drain,landing}.test.ts',
 ];
 
 /** `--mode quick` is the suite of `npm test`, `--mode rest` that of `npm run test:rest`. Without a mode, everything runs. */

@@ -167,7 +167,7 @@ const ROOMS: readonly Room[] = [
   },
   { room: 'client/', sees: ['wire/'], doors: ['inference-client.ts', 'tensor.ts'] },
   { room: 'gateway/errors.ts', sees: [] },
-  { room: 'gateway/landing/', sees: ['wire/', 'worker/'], doors: ['landed.ts', 'landing.ts'] },
+  { room: 'gateway/landing/', sees: ['wire/', 'worker/'], doors: ['arriving.ts', 'borrowed-tensors.ts', 'landing.ts'] },
   {
     room: 'gateway/repository/',
     sees: ['wire/', 'onnx/', 'worker/'],
@@ -498,7 +498,7 @@ const ROOMS: readonly Room[] = [
     sees: ['worker/', 'gateway/repository/', 'gateway/ops/', 'gateway/accept/', 'gateway/dispatch/', 'gateway/models/'],
     doors: ['diagnose.ts', 'repository-check.ts'],
   },
-  { room: 'gateway/acceptor-thread.ts', sees: ['http2/', 'gateway/ops/', 'gateway/accept/'] },
+  { room: 'gateway/acceptor-thread.ts', sees: ['http2/', 'gateway/landing/', 'gateway/ops/', 'gateway/accept/'] },
   {
     room: 'gateway/transport.ts',
     sees: ['http2/', 'gateway/landing/', 'gateway/ops/', 'gateway/accept/', 'gateway/dispatch/'],

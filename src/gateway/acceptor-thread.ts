@@ -15,6 +15,7 @@ import {
 import { Forwarder } from './accept/acceptors/forwarder.ts';
 import { http2Listener } from './accept/grpc/http2-transport.ts';
 import { loadTls } from './accept/grpc/tls.ts';
+import { Landing } from './landing/landing.ts';
 import { diagnostics } from './ops/diagnostics.ts';
 
 /** How often the owner's gauges follow, and bytes under way are counted off where nothing else happens. */
@@ -29,10 +30,13 @@ function post(message: FromAcceptor): void {
   owner.postMessage(message, isParcel(message) ? message : []);
 }
 
+const landing = spec.landingDirectory === undefined ? undefined : Landing.in(spec.landingDirectory);
+
 const forwarder = new Forwarder({
   clockShiftMs: clockOrigin() - spec.clockOrigin,
   maxBytesUnderWay: spec.limits.maxIncomingBytesInAll,
   post,
+  emptyFiles: () => landing?.evacuate(),
   taken: () => cells.taken,
 });
 
@@ -49,6 +53,7 @@ function listen(tls: Awaited<ReturnType<typeof loadTls>> | undefined): Promise<H
   const start = http2Listener({
     limits: spec.limits,
     group: new SharedConnectionGroup(memory, spec.acceptor, seed),
+    landing,
     ...(tls !== undefined && { tls }),
   });
   return start(spec.options, forwarder.routes(spec.routes));

@@ -6,6 +6,7 @@ import type { Listen } from './accept/call.ts';
 import { http2Listener } from './accept/grpc/http2-transport.ts';
 import { loadTls } from './accept/grpc/tls.ts';
 import { MailboxRoom } from './dispatch/mailbox-room.ts';
+import { BorrowedTensors } from './landing/borrowed-tensors.ts';
 import { Landing } from './landing/landing.ts';
 import { diagnostics } from './ops/diagnostics.ts';
 import type { Http2SettingName } from './ops/limit-setting-name.ts';
@@ -63,8 +64,10 @@ export async function chooseTransport(settings: TransportSettings): Promise<List
     diagnostics.notice.publish({ level: 'warn', text });
   }
   const ofEach = shareOfAcceptor(limits, count, settings);
+  const { mailboxDirectory: landingDirectory } = settings;
+  MailboxRoom.in(landingDirectory).share(BorrowedTensors.in(landingDirectory));
   return {
-    listen: acceptorsListener({ count, limits: ofEach, ...(files !== undefined && { tls: files }) }),
+    listen: acceptorsListener({ count, limits: ofEach, landingDirectory, ...(files !== undefined && { tls: files }) }),
     listenAdmin,
   };
 }

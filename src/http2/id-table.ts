@@ -1,13 +1,14 @@
 /** At the most this share of the places is taken, so that a search ends soon. */
 const FULL_SHARE = 0.5;
 const FIRST_PLACES = 16;
-/** A table that has shrunk to this share of what it has place for gets smaller. */
+/** A table of more places than `SMALL_PLACES` that is left with this share of them taken gets smaller. */
 const EMPTY_SHARE = 1 / 16;
+const SMALL_PLACES = 256;
 /** 2^32 over the golden ratio: numbers that follow each other, or are all odd, fall into places far from each other. */
 const SPREAD = 0x9e37_79b1;
 
 /**
- * Objects by a number below 2^32, of which some come and go with each request.
+ * Objects by a number below 2^32. Some come and go with each request.
  *
  * A `Map` of V8 moves into a new table every few changes, and its old table refers to the new one. Once a table is old, it and all
  * tables after it stay until V8 collects its whole heap, and with them the objects that they held: a server under load did so once
@@ -29,7 +30,7 @@ export class IdTable<T extends object> {
     return this.#items[this.#placeOf(id)];
   }
 
-  /** Replaces what is there. */
+  /** Replaces the item of the number, if there is one. */
   set(id: number, item: T): void {
     const place = this.#placeOf(id);
     const isNew = this.#items[place] === undefined;
@@ -47,7 +48,7 @@ export class IdTable<T extends object> {
     this.#close(place);
     this.#size--;
     const { length } = this.#items;
-    if (length > FIRST_PLACES && this.#size < EMPTY_SHARE * length) this.#resize(length / 2);
+    if (length > SMALL_PLACES && this.#size < EMPTY_SHARE * length) this.#resize(length / 2);
     return true;
   }
 

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import type { OpenFile } from '../wire/tensor-bytes.ts';
-import { pathInProc } from './unnamed-file.ts';
+import { openInProc, readWhole } from './unnamed-file.ts';
 
 /** A gateway has few files at a time and never closes one; only a process that comes and goes makes new ones. */
 const MAX_OPEN = 256;
@@ -13,13 +13,7 @@ export class LandedInputs {
 
   /** Fills `target` with the bytes from `offset` on. @throws Error where the file is gone, or ends before */
   readSync(file: OpenFile, offset: number, target: Uint8Array): void {
-    const opened = this.#opened.get(file.inode) ?? this.#open(file);
-    let done = 0;
-    while (done < target.byteLength) {
-      const got = fs.readSync(opened, target, done, target.byteLength - done, offset + done);
-      if (got === 0) throw new Error(`a landing file ends at ${offset + done}, expected ${offset + target.byteLength}`);
-      done += got;
-    }
+    readWhole(this.#opened.get(file.inode) ?? this.#open(file), target, offset);
   }
 
   close(): void {
@@ -27,15 +21,10 @@ export class LandedInputs {
     this.#opened.clear();
   }
 
-  #open({ pid, descriptor, inode }: OpenFile): number {
+  #open(file: OpenFile): number {
     if (this.#opened.size >= MAX_OPEN) this.close();
-    const opened = fs.openSync(pathInProc(descriptor, pid), 'r');
-    const found = fs.fstatSync(opened).ino;
-    if (found !== inode) {
-      fs.closeSync(opened);
-      throw new Error(`descriptor ${descriptor} of process ${pid} is file ${found}, expected landing file ${inode}`);
-    }
-    this.#opened.set(inode, opened);
+    const opened = openInProc(file);
+    this.#opened.set(file.inode, opened);
     return opened;
   }
 }

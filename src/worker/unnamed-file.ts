@@ -1,6 +1,7 @@
 /** Files without a name: whatever ends their process, and whenever, the kernel takes their memory back. */
 
 import fs from 'node:fs';
+import type { OpenFile } from '../wire/tensor-bytes.ts';
 
 /** Linux: open a file without a name in a directory. Node has no constant for it; O_DIRECTORY, a part of it, differs by architecture. */
 const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
@@ -28,4 +29,24 @@ export function isVisibleInProc(): boolean {
 /** Where other processes of the same user open a file of `pid`. */
 export function pathInProc(file: number, pid = process.pid): string {
   return `/proc/${pid}/fd/${file}`;
+}
+
+/** Fills `target` with the bytes of a file from `offset` on. @throws Error where it ends before */
+export function readWhole(descriptor: number, target: Uint8Array, offset: number): void {
+  let done = 0;
+  while (done < target.byteLength) {
+    const got = fs.readSync(descriptor, target, done, target.byteLength - done, offset + done);
+    if (got === 0) throw new Error(`a landing file ends at ${offset + done}, expected ${offset + target.byteLength}`);
+    done += got;
+  }
+}
+
+/** Opens a file that a process of the same user holds open, to read it. @throws Error where the descriptor is another file by now */
+export function openInProc({ pid, descriptor, inode }: OpenFile): number {
+  // Nothing that the descriptor may have become since then may block.
+  const opened = fs.openSync(pathInProc(descriptor, pid), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  const found = fs.fstatSync(opened).ino;
+  if (found === inode) return opened;
+  fs.closeSync(opened);
+  throw new Error(`descriptor ${descriptor} of process ${pid} is file ${found}, expected landing file ${inode}`);
 }

@@ -6,7 +6,7 @@ import { InferenceClient, tensor } from '../../src/client/inference-client.ts';
 import { encodeInferRequest } from '../../src/wire/infer-request.ts';
 import { bytesOf } from '../support/bytes-of.ts';
 import { inferInput, inferRequest } from '../support/infer-requests.ts';
-import { largestFile, untilNothingLanded } from '../support/landed-memory.ts';
+import { memoryOfFiles, untilNothingLanded } from '../support/landed-memory.ts';
 import { identityModel, loopModel } from '../support/onnx-models.ts';
 import { useServer } from '../support/server-fixture.ts';
 import { INFERENCE } from '../support/stock-client.ts';
@@ -71,7 +71,8 @@ test('clients that go away in the middle of their tensors leave nothing behind',
     stream.on('error', () => {});
     stream.write(Buffer.concat([prefix, message.subarray(0, 400_000)]));
   }
-  await vi.waitUntil(() => largestFile(fixture.server.pid) > 4 * 300_000, { timeout: 20_000, interval: 5 });
+  const landed = (): number => memoryOfFiles(fixture.server.pid).reduce((sum, bytes) => sum + bytes, 0);
+  await vi.waitUntil(() => landed() > 4 * 300_000, { timeout: 20_000, interval: 5 });
   for (const session of sessions) session.destroy();
   await untilNothingLanded(fixture.server.pid);
   using client = new InferenceClient(fixture.server.grpc, { deadlineMs: 60_000 });

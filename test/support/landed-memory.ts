@@ -5,21 +5,23 @@ import { MAILBOX_DIRECTORY } from '../../src/mailbox-directory.ts';
 /** An idle mailbox may keep so much. */
 const KEPT_BYTES = 64 * 1024;
 
-/** Memory of the largest file that a process holds open in the directory of the mailboxes. */
-export function largestFile(pid: number): number {
+/** Memory of the files that a process holds open in the directory of the mailboxes, each of them once. */
+export function memoryOfFiles(pid: number): number[] {
   const folder = `/proc/${pid}/fd`;
-  const sizes = fs.readdirSync(folder).map((entry) => {
+  const byInode = new Map<number, number>();
+  for (const entry of fs.readdirSync(folder)) {
     try {
-      const isOurs = fs.readlinkSync(`${folder}/${entry}`).startsWith(`${MAILBOX_DIRECTORY}/`);
-      return isOurs ? fs.statSync(`${folder}/${entry}`).blocks * 512 : 0;
+      if (!fs.readlinkSync(`${folder}/${entry}`).startsWith(`${MAILBOX_DIRECTORY}/`)) continue;
+      const { ino, blocks } = fs.statSync(`${folder}/${entry}`);
+      byInode.set(ino, blocks * 512);
     } catch {
-      return 0; // the descriptor of this very listing
+      // the descriptor of this very listing
     }
-  });
-  return Math.max(0, ...sizes);
+  }
+  return [...byInode.values()];
 }
 
 /** Resolves when no file holds memory: nothing of a request is left where it landed, and the mailboxes are idle. */
 export async function untilNothingLanded(pid: number): Promise<void> {
-  await vi.waitUntil(() => largestFile(pid) <= KEPT_BYTES, { timeout: 30_000, interval: 50 });
+  await vi.waitUntil(() => Math.max(0, ...memoryOfFiles(pid)) <= KEPT_BYTES, { timeout: 30_000, interval: 50 });
 }

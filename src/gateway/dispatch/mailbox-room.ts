@@ -52,8 +52,8 @@ export class MailboxRoom {
   readonly #waiters: Waiter[] = [];
   /** Those that run again at this moment. */
   readonly #runners = new Set<Waiter>();
-  /** Tensors that have landed in the directory. */
-  #landing: LandedRoom | undefined;
+  /** Tensors that have landed in the directory: here, or in threads of this process. */
+  readonly #landings = new Set<LandedRoom>();
   /** How often a batch has given room back. */
   #changes = 0;
 
@@ -77,7 +77,7 @@ export class MailboxRoom {
 
   /** Requests that land in this directory give way to batches that find no room. */
   share(landing: LandedRoom): void {
-    this.#landing = landing;
+    this.#landings.add(landing);
     landing.onFree = () => {
       if (this.#waiters.length > 0) this.ended();
     };
@@ -157,7 +157,8 @@ export class MailboxRoom {
 
   /** Whether the end of a batch would free more than a few pages. */
   #isHeld(): boolean {
-    if (this.#runners.size > 0 || (this.#landing?.lentBytes ?? 0) > SMALL_BYTES) return true;
+    if (this.#runners.size > 0) return true;
+    for (const { lentBytes } of this.#landings) if (lentBytes > SMALL_BYTES) return true;
     for (const mailbox of this.#mailboxes) if (mailbox.busy && mailbox.size > SMALL_BYTES) return true;
     return false;
   }
@@ -170,7 +171,7 @@ export class MailboxRoom {
 
   #emptyIdle(): void {
     for (const mailbox of this.#mailboxes) if (!mailbox.busy) mailbox.empty();
-    this.#landing?.evacuate();
+    for (const landing of this.#landings) landing.evacuate();
   }
 
   #create(): Mailbox {

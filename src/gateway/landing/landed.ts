@@ -1,26 +1,34 @@
-import type { FilePlace, LandedBytes } from '../../wire/tensor-bytes.ts';
-import type { LandingFile } from './landing-file.ts';
+import type { FilePlace, LandedBytes, OpenFile } from '../../wire/tensor-bytes.ts';
 
 /** The landing that bytes belong to. */
-interface LandingOwner {
+export interface LandingOwner {
   /** The bytes have left their file. */
   left(landed: Landed): void;
 }
 
-/** Bytes of one tensor that land as they arrive: in a file, or in memory once the file system has no more room. */
+/** A file in which bytes lie. */
+export interface HoldingFile {
+  /** Where a runner opens it. */
+  readonly place: OpenFile;
+  /** Fills the target with the bytes from `offset` on. */
+  read(target: Uint8Array, offset: number): void;
+  /** The range is free again. */
+  give(offset: number, bytes: number): void;
+}
+
+/** Bytes of one tensor that lie in a file, until they are moved into memory or nothing needs them any more. */
 export class Landed implements LandedBytes {
   readonly byteLength: number;
   readonly #owner: LandingOwner;
   readonly #offset: number;
   /** `undefined` once its range was given back. */
-  #file: LandingFile | undefined;
+  #file: HoldingFile | undefined;
   #memory: Uint8Array | undefined;
-  #arrived = 0;
   #holders = 1;
   /** Runs that may read the file now. */
   #readers = 0;
 
-  constructor(owner: LandingOwner, file: LandingFile, offset: number, byteLength: number) {
+  constructor(owner: LandingOwner, file: HoldingFile, offset: number, byteLength: number) {
     this.#owner = owner;
     this.#file = file;
     this.#offset = offset;
@@ -32,26 +40,19 @@ export class Landed implements LandedBytes {
     return this.#readers > 0;
   }
 
-  /** Takes the next bytes as they arrive. */
-  append(chunk: Uint8Array, from: number, to: number): void {
-    if (this.#memory === undefined) {
-      try {
-        this.#fileNow().write(chunk, from, to, this.#offset + this.#arrived);
-        this.#arrived += to - from;
-        return;
-      } catch {
-        // The file system is full: the request goes on in memory, as it would without a file.
-        this.read();
-      }
-    }
-    this.#memory?.set(chunk.subarray(from, to), this.#arrived);
-    this.#arrived += to - from;
+  protected get isInMemory(): boolean {
+    return this.#memory !== undefined;
+  }
+
+  /** Bytes that lie in the file. */
+  protected get arrivedBytes(): number {
+    return this.byteLength;
   }
 
   read(): Uint8Array {
     if (this.#memory !== undefined) return this.#memory;
     const memory = Buffer.allocUnsafeSlow(this.byteLength);
-    this.#fileNow().read(memory.subarray(0, this.#arrived), this.#offset);
+    this.#fileNow().read(memory.subarray(0, this.arrivedBytes), this.#offset);
     this.#memory = memory;
     this.#leave();
     return memory;
@@ -91,7 +92,7 @@ export class Landed implements LandedBytes {
     this.#owner.left(this);
   }
 
-  #fileNow(): LandingFile {
+  #fileNow(): HoldingFile {
     if (this.#file === undefined) throw new Error('bytes of a request that has ended are asked for');
     return this.#file;
   }

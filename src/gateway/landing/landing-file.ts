@@ -2,14 +2,14 @@
 
 import fs from 'node:fs';
 import type { OpenFile } from '../../wire/tensor-bytes.ts';
-import { openUnnamed } from '../../worker/unnamed-file.ts';
+import { openUnnamed, readWhole } from '../../worker/unnamed-file.ts';
 import { FreeRanges } from './free-ranges.ts';
+import type { HoldingFile } from './landed.ts';
 
 /** A tensor that is larger has a file by itself. */
 export const FILE_BYTES = 32 * 1024 * 1024;
 
-export class LandingFile {
-  /** Where a runner opens it. */
+export class LandingFile implements HoldingFile {
   readonly place: OpenFile;
   readonly bytes: number;
   readonly #descriptor: number;
@@ -70,12 +70,7 @@ export class LandingFile {
   }
 
   read(target: Uint8Array, offset: number): void {
-    let done = 0;
-    while (done < target.byteLength) {
-      const got = fs.readSync(this.#descriptor, target, done, target.byteLength - done, offset + done);
-      if (got === 0) throw new Error(`a landing file ends at ${offset + done}, expected ${offset + target.byteLength}`);
-      done += got;
-    }
+    readWhole(this.#descriptor, target, offset);
   }
 
   /** Gives its memory back where nothing is taken. @param when `unused`: nothing was taken since the last review either */

@@ -10,7 +10,8 @@
 import fs from 'node:fs';
 import { Bag } from '../../bag.ts';
 import { isVisibleInProc } from '../../worker/unnamed-file.ts';
-import { Landed } from './landed.ts';
+import { Arriving } from './arriving.ts';
+import type { Landed } from './landed.ts';
 import { FILE_BYTES, LandingFile } from './landing-file.ts';
 
 /** Each is a descriptor here and in every runner's thread. */
@@ -59,7 +60,7 @@ export class Landing {
   }
 
   /** Room for a tensor; `undefined`: there is none. */
-  tryLand(byteLength: number): Landed | undefined {
+  tryLand(byteLength: number): Arriving | undefined {
     for (const file of this.#files) {
       const landed = this.#landIn(file, byteLength);
       if (landed !== undefined) return landed;
@@ -87,10 +88,10 @@ export class Landing {
     this.onFree();
   }
 
-  #landIn(file: LandingFile, byteLength: number): Landed | undefined {
+  #landIn(file: LandingFile, byteLength: number): Arriving | undefined {
     const offset = file.take(byteLength, this.#leavesRoom);
     if (offset === undefined) return undefined;
-    const landed = new Landed(this, file, offset, byteLength);
+    const landed = new Arriving(this, file, offset, byteLength);
     this.#landed.add(landed);
     this.#reviewLater();
     return landed;

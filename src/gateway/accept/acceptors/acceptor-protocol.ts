@@ -17,6 +17,8 @@ export interface AcceptorSpec {
   readonly tls: TlsFiles | undefined;
   readonly tlsReloadMs: number | undefined;
   readonly routes: readonly RouteDescription[];
+  /** Where the tensors of large inference requests land; `undefined`: they stay in memory. */
+  readonly landingDirectory: string | undefined;
   /** `clockOrigin` of the owner. */
   readonly clockOrigin: number;
   /** See `SharedConnectionGroup`. */

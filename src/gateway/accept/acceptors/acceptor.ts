@@ -4,6 +4,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from '../../../error-message.ts';
 import { keepWrappers } from '../../../source-threads.ts';
+import { BorrowedTensors } from '../../landing/borrowed-tensors.ts';
 import { diagnostics } from '../../ops/diagnostics.ts';
 import {
   AcceptorCells,
@@ -94,7 +95,9 @@ interface StartedThread {
 function startThread(spec: AcceptorSpec, routes: NumberedRoutes, cells: AcceptorCells): Promise<StartedThread> {
   keepWrappers(import.meta.url);
   const worker = new Worker(THREAD, { workerData: spec, name: `acceptor-${spec.acceptor}` });
-  const desk = new CallDesk(routes, (parcel) => worker.postMessage(parcel, parcel));
+  const { landingDirectory } = spec;
+  const borrowed = landingDirectory === undefined ? undefined : BorrowedTensors.in(landingDirectory);
+  const desk = new CallDesk(routes, (parcel) => worker.postMessage(parcel, parcel), borrowed);
   let notifyDrained = (): void => {};
   const ended = endOf(worker);
   return new Promise((resolve, reject) => {

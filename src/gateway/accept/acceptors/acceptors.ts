@@ -29,6 +29,8 @@ export interface AcceptorsOptions {
   /** How often each thread looks at the files of TLS; as `TlsIdentityOptions.reloadMs`. */
   readonly tlsReloadMs?: number;
   readonly limits?: Partial<Http2Limits>;
+  /** The directory of the mailboxes, where the tensors of large inference requests land; without it they stay in memory. */
+  readonly landingDirectory?: string;
 }
 
 const NONE: AcceptorGauges = { connections: 0, activeMs: 0 };
@@ -150,7 +152,7 @@ interface SharedSpec extends Omit<AcceptorSpec, 'acceptor' | 'cells'> {
 }
 
 function sharedSpec(options: TransportOptions, routes: Routes, acceptors: AcceptorsOptions): SharedSpec {
-  const { count, tls, tlsReloadMs, limits } = acceptors;
+  const { count, tls, tlsReloadMs, limits, landingDirectory } = acceptors;
   const { host, port, maxMessageBytes, maxConcurrentStreams, defaultDeadlineMs, maxDeadlineMs } = options;
   return {
     count,
@@ -160,6 +162,7 @@ function sharedSpec(options: TransportOptions, routes: Routes, acceptors: Accept
     tls,
     tlsReloadMs,
     routes: describeRoutes(routes),
+    landingDirectory,
     clockOrigin: clockOrigin(),
     connections: { memory: SharedConnectionGroup.memoryFor(count), seed: randomInt(2 ** 32) },
   };

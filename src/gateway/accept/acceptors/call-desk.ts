@@ -1,11 +1,15 @@
 /** The owner's end of the line to one acceptor: makes a call of each that the acceptor forwards, and runs its method. */
 
 import { IdTable } from '../../../http2/id-table.ts';
+import { InferError } from '../../errors.ts';
+import { type AcceptorFiles, BorrowedTensors, type FilesLine } from '../../landing/borrowed-tensors.ts';
 import { type Method, type Routes, screened } from '../call.ts';
+import { failWith } from '../failure.ts';
 import { type CallOpening, OpeningReader } from './call-opening.ts';
-import { RequestRecord, readCancelReason, readFailure } from './call-record.ts';
+import { AnswerRecord, RequestRecord, readCancelReason, readFailure } from './call-record.ts';
 import { type Parcel, ParcelReader, ParcelWriter } from './parcel.ts';
 import type { AcceptorLine } from './remote-call.ts';
+import { RemoteMessage } from './remote-message.ts';
 import { RemoteStreamingCall } from './remote-streaming-call.ts';
 import { RemoteUnaryCall } from './remote-unary-call.ts';
 
@@ -16,18 +20,21 @@ export function numberRoutes(routes: Routes): NumberedRoutes {
   return [...routes].map(([path, method]) => ({ path, method }));
 }
 
-export class CallDesk implements AcceptorLine {
+export class CallDesk implements AcceptorLine, FilesLine {
   readonly #routes: NumberedRoutes;
   readonly #post: (parcel: Parcel) => void;
   readonly #records = new ParcelWriter();
   readonly #openings = new OpeningReader();
   readonly #calls = new IdTable<RemoteUnaryCall | RemoteStreamingCall>();
+  readonly #files: AcceptorFiles;
   #awaitsFlush = false;
   #isLost = false;
 
-  constructor(routes: NumberedRoutes, post: (parcel: Parcel) => void) {
+  /** @param borrowed the tensors of all acceptors of the same directory */
+  constructor(routes: NumberedRoutes, post: (parcel: Parcel) => void, borrowed = new BorrowedTensors()) {
     this.#routes = routes;
     this.#post = post;
+    this.#files = borrowed.filesOf(this);
   }
 
   /** Calls that are not answered. */
@@ -57,6 +64,21 @@ export class CallDesk implements AcceptorLine {
   lose(): void {
     this.#isLost = true;
     for (const call of this.#calls.all()) call.lose();
+    this.#files.close();
+  }
+
+  // For the files of the acceptor.
+
+  released(number: number): void {
+    const record = this.record();
+    record.byte(AnswerRecord.RELEASED);
+    record.uint32(number);
+  }
+
+  empty(): void {
+    const record = this.record();
+    record.byte(AnswerRecord.EMPTY);
+    record.uint32(0);
   }
 
   #flush(): void {
@@ -75,8 +97,9 @@ export class CallDesk implements AcceptorLine {
     switch (kind) {
       case RequestRecord.MESSAGE: {
         const wayBackMs = from.double();
-        const message = from.message();
-        if (call === undefined) message.memory.giveBack();
+        const message = this.#readMessage(from);
+        if (call === undefined) dropMessage(message);
+        else if (message instanceof InferError) failWith(call, message);
         else call.receive(message, wayBackMs);
         return;
       }
@@ -94,6 +117,9 @@ export class CallDesk implements AcceptorLine {
         if (call instanceof RemoteStreamingCall) call.taken(bytes);
         return;
       }
+      case RequestRecord.EMPTIED:
+        this.#files.emptied();
+        return;
       default:
         throw new TypeError(`a request record of kind ${kind}`);
     }
@@ -111,15 +137,28 @@ export class CallDesk implements AcceptorLine {
       else call.refuse(refusal);
       return;
     }
-    const message = isWhole ? from.message() : undefined;
+    const message = isWhole ? this.#readMessage(from) : undefined;
     const call = new RemoteUnaryCall(path, opening, this, method);
     this.#calls.set(call.id, call);
-    const refusal = screened(call, method);
-    if (refusal === undefined) {
-      if (message !== undefined) call.receive(message);
-      return;
+    const refusal = screened(call, method) ?? (message instanceof InferError ? message : undefined);
+    if (refusal !== undefined) {
+      call.refuse(refusal);
+      dropMessage(message);
+    } else if (message instanceof RemoteMessage) {
+      call.receive(message);
     }
-    call.refuse(refusal);
-    message?.memory.giveBack();
   }
+
+  /** @returns why the message cannot be taken, if so: its tensors are out of reach */
+  #readMessage(from: ParcelReader): RemoteMessage | InferError {
+    try {
+      return RemoteMessage.read(from, this.#files);
+    } catch (cause) {
+      return new InferError('internal', 'internal error', { cause });
+    }
+  }
+}
+
+function dropMessage(message: RemoteMessage | InferError | undefined): void {
+  if (message instanceof RemoteMessage) message.drop();
 }

@@ -18,6 +18,8 @@ export const RequestRecord = {
   ENDED: 5,
   /** The transport has taken bytes that were written to a stream. */
   TAKEN: 6,
+  /** The files of the acceptor are as empty as they can be. */
+  EMPTIED: 7,
 } as const;
 
 /** From the owner to an acceptor. */
@@ -28,6 +30,10 @@ export const AnswerRecord = {
   END: 4,
   /** The handler has received bytes of a stream. */
   DELIVERED: 5,
+  /** A tensor that was handed over, by its number. */
+  RELEASED: 6,
+  /** Batches need the room that files of the acceptor take. */
+  EMPTY: 7,
 } as const;
 
 const NO_PUSHBACK = -2;

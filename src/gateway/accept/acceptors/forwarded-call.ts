@@ -1,5 +1,6 @@
 /** A call in its acceptor: what has been said of it to the owner, and what the owner says. */
 
+import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import type { CancelReason, Trailers } from '../call.ts';
 import type { CallEnd } from '../call-events.ts';
 import { failWith } from '../failure.ts';
@@ -9,6 +10,7 @@ import { Http2UnaryCall } from '../grpc/http2-unary-call.ts';
 import { type FailedEnd, RequestRecord, writeCancelReason, writeFailure } from './call-record.ts';
 import { MESSAGE_BYTES } from './message-cost.ts';
 import type { ParcelWriter, ReceivedMessage } from './parcel.ts';
+import { byteLengthOfTensors } from './tensor-record.ts';
 
 /** Bytes of a stream that its handler may have before it: above them the client is held back. */
 const AHEAD_BYTES = 64 * 1024;
@@ -19,6 +21,8 @@ const TAKEN_BYTES = 64 * 1024;
 export interface OwnerLine {
   /** Its writer, whose records go out at the end of this turn of the event loop. */
   record(): ParcelWriter;
+  /** Writes the tensors of a message to it, and hands them over. */
+  tensors(tensors: readonly TensorBytes[]): void;
   /** The call has ended. */
   forget(call: ForwardedCall): void;
 }
@@ -59,9 +63,9 @@ export class ForwardedCall implements CallObserver {
   listen(): void {
     const { call } = this;
     if (!(call instanceof Http2StreamingCall)) return;
-    call.onMessage = (message) => {
-      this.message(message);
-      this.#undelivered += MESSAGE_BYTES + message.byteLength;
+    call.onMessage = (message, tensors = []) => {
+      this.#undelivered += MESSAGE_BYTES + message.byteLength + byteLengthOfTensors(tensors);
+      this.message(message, tensors);
       if (this.#undelivered < AHEAD_BYTES || this.#isHeldBack) return;
       this.#isHeldBack = true;
       call.pause();
@@ -70,15 +74,16 @@ export class ForwardedCall implements CallObserver {
     call.onDrain = () => this.#reportTaken();
   }
 
-  message(message: Uint8Array): void {
-    const record = this.#record(RequestRecord.MESSAGE);
-    record.double(this.call.wayBackMs);
-    if (record.message([message], message.byteLength, true) === 'copied') this.discardMessage();
+  message(message: Uint8Array, tensors: readonly TensorBytes[]): void {
+    this.#record(RequestRecord.MESSAGE).double(this.call.wayBackMs);
+    this.contents(message, tensors);
   }
 
-  /** The owner has a copy: the chunk in which the message came can go. */
-  discardMessage(): void {
-    if (this.call instanceof Http2UnaryCall) this.call.discardMessage();
+  /** Writes a message and the tensors beside it. Where the owner has a copy of the message, the chunk in which it came can go. */
+  contents(message: Uint8Array, tensors: readonly TensorBytes[]): void {
+    const written = this.#owner.record().message([message], message.byteLength, true);
+    this.#owner.tensors(tensors);
+    if (written === 'copied' && this.call instanceof Http2UnaryCall) this.call.discardMessage();
   }
 
   // From the owner.

@@ -7,6 +7,7 @@
  */
 
 import { IdTable } from '../../../http2/id-table.ts';
+import { isLanded, releaseAll, type TensorBytes } from '../../../wire/tensor-bytes.ts';
 import type { Method, Routes } from '../call.ts';
 import { failWith } from '../failure.ts';
 import { Http2Call } from '../grpc/http2-call.ts';
@@ -15,6 +16,7 @@ import { noRoom } from '../grpc/no-room.ts';
 import { OpeningWriter } from './call-opening.ts';
 import { AnswerRecord, RequestRecord, readFailure, readTrailers } from './call-record.ts';
 import { ForwardedCall, type OwnerLine } from './forwarded-call.ts';
+import { HandedTensors } from './handed-tensors.ts';
 import { type Parcel, ParcelReader, ParcelWriter } from './parcel.ts';
 import type { RouteDescription } from './route-description.ts';
 
@@ -24,6 +26,8 @@ export interface ForwarderOptions {
   /** Bytes that may be on their way to the owner: above them calls are refused, as where requests hold all they may. */
   readonly maxBytesUnderWay: number;
   post(parcel: Parcel): void;
+  /** Frees what it can of the files in which tensors land. */
+  emptyFiles(): void;
   /** How many parcels the owner has taken since the start, modulo 2^32. */
   taken(): number;
 }
@@ -33,6 +37,7 @@ export class Forwarder implements OwnerLine {
   readonly #records = new ParcelWriter();
   readonly #openings: OpeningWriter;
   readonly #calls = new IdTable<ForwardedCall>();
+  readonly #handed = new HandedTensors();
   /** Calls of this turn of the event loop whose message has not come. */
   #opened: ForwardedCall[] = [];
   #lastId = 0;
@@ -59,6 +64,10 @@ export class Forwarder implements OwnerLine {
   record(): ParcelWriter {
     this.#flushSoon();
     return this.#records;
+  }
+
+  tensors(tensors: readonly TensorBytes[]): void {
+    this.#handed.write(this.#records, tensors);
   }
 
   forget({ id }: ForwardedCall): void {
@@ -94,9 +103,11 @@ export class Forwarder implements OwnerLine {
     for (const bytes of this.#underWay.splice(0, arrived)) this.#bytesUnderWay -= bytes;
   }
 
-  #method({ kind, maxMessageBytes, messageLimitSetting, isScreened }: RouteDescription, route: number): Method {
+  #method(description: RouteDescription, route: number): Method {
+    const { kind, maxMessageBytes, messageLimitSetting, isScreened, landsTensors } = description;
     const limits = {
       maxMessageBytes,
+      ...(landsTensors && { landsTensors }),
       ...(messageLimitSetting !== undefined && { messageLimitSetting }),
     };
     const take = (call: unknown): void => this.#take(route, http2(call));
@@ -117,19 +128,20 @@ export class Forwarder implements OwnerLine {
 
   #take(route: number, call: Http2Call): void {
     const known = call.observer instanceof ForwardedCall ? call.observer : this.#open(route, call);
-    const message = messageOf(call);
-    if (this.#isFull(message?.byteLength ?? 0)) {
+    const { message, tensors } = contentsOf(call);
+    if (this.#isFull((message?.byteLength ?? 0) + bytesInMemory(tensors))) {
       failWith(call, noRoom());
+      releaseAll(tensors);
       return;
     }
     this.#flushSoon();
     if (known.isAnnounced) {
-      known.message(message ?? NOTHING);
+      known.message(message ?? NOTHING, tensors);
       return;
     }
     this.#announce(known, RequestRecord.CALL);
     if (message === undefined) known.listen();
-    else if (this.#records.message([message], message.byteLength, true) === 'copied') known.discardMessage();
+    else known.contents(message, tensors);
   }
 
   #isFull(bytes: number): boolean {
@@ -150,7 +162,8 @@ export class Forwarder implements OwnerLine {
 
   #receiveRecord(from: ParcelReader): void {
     const kind = from.byte();
-    const call = this.#calls.get(from.uint32());
+    const id = from.uint32();
+    const call = this.#calls.get(id);
     switch (kind) {
       case AnswerRecord.REPLY: {
         const message = from.message();
@@ -180,6 +193,16 @@ export class Forwarder implements OwnerLine {
         call?.delivered(bytes);
         return;
       }
+      case AnswerRecord.RELEASED:
+        this.#handed.released(id);
+        return;
+      case AnswerRecord.EMPTY: {
+        this.#options.emptyFiles();
+        const record = this.record();
+        record.byte(RequestRecord.EMPTIED);
+        record.uint32(0);
+        return;
+      }
       default:
         throw new TypeError(`an answer record of kind ${kind}`);
     }
@@ -194,9 +217,23 @@ export class Forwarder implements OwnerLine {
 
 const NOTHING = new Uint8Array(0);
 
-/** `undefined` for a stream, which begins without one. */
-function messageOf(call: Http2Call): Uint8Array | undefined {
-  return call instanceof Http2UnaryCall ? call.message : undefined;
+const NO_TENSORS: readonly TensorBytes[] = [];
+
+interface Contents {
+  /** `undefined` for a stream, which begins without one. */
+  readonly message: Uint8Array | undefined;
+  readonly tensors: readonly TensorBytes[];
+}
+
+function contentsOf(call: Http2Call): Contents {
+  if (!(call instanceof Http2UnaryCall)) return { message: undefined, tensors: NO_TENSORS };
+  return { message: call.message, tensors: call.takeTensors() };
+}
+
+function bytesInMemory(tensors: readonly TensorBytes[]): number {
+  let bytes = 0;
+  for (const tensor of tensors) if (!isLanded(tensor)) bytes += tensor.byteLength;
+  return bytes;
 }
 
 /** The transport of an acceptor is our own, and makes only such calls. */

@@ -96,6 +96,9 @@ export abstract class RemoteCall implements Call {
 
   protected abstract run(): void;
 
+  /** The call has ended: frees what waits for its method. */
+  protected release(): void {}
+
   protected start(): void {
     this.#begun();
     this.guard(() => this.run());
@@ -141,6 +144,7 @@ export abstract class RemoteCall implements Call {
   #conclude(end: CallEnd): void {
     this.#hasEnded = true;
     this.#acceptor.forget(this.id);
+    this.release();
     if (this.#isStarted) publishEnd(this, end, this.#startedAt);
   }
 }

@@ -1,3 +1,4 @@
+import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import type { Method, StreamingCall, Trailers } from '../call.ts';
 import { Fifo } from '../grpc/fifo.ts';
 import { TurnAllowance } from '../grpc/turn-allowance.ts';
@@ -5,8 +6,8 @@ import { SLICES } from '../slices.ts';
 import type { CallOpening } from './call-opening.ts';
 import { AnswerRecord, writeTrailers } from './call-record.ts';
 import { MESSAGE_BYTES } from './message-cost.ts';
-import type { ReceivedMessage } from './parcel.ts';
 import { type AcceptorLine, byteLengthOf, RemoteCall } from './remote-call.ts';
+import type { RemoteMessage } from './remote-message.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
 
@@ -22,11 +23,11 @@ const HANDED_ON = new TurnAllowance(100);
  * handed on, so that a paused call holds its client back.
  */
 export class RemoteStreamingCall extends RemoteCall implements StreamingCall {
-  onMessage: ((message: Uint8Array) => void) | undefined = undefined;
+  onMessage: ((message: Uint8Array, tensors?: readonly TensorBytes[]) => void) | undefined = undefined;
   onEnd: (() => void) | undefined = undefined;
   onDrain: (() => void) | undefined = undefined;
   readonly #method: StreamingMethod;
-  readonly #waiting = new Fifo<Uint8Array>();
+  readonly #waiting = new Fifo<RemoteMessage>();
   #isPaused = false;
   #isDelivering = false;
   #awaitsSlice = false;
@@ -73,9 +74,13 @@ export class RemoteStreamingCall extends RemoteCall implements StreamingCall {
 
   // From the acceptor.
 
-  receive({ bytes }: ReceivedMessage, wayBackMs: number): void {
+  receive(message: RemoteMessage, wayBackMs: number): void {
+    if (this.hasEnded) {
+      message.drop();
+      return;
+    }
     this.wayBackMs = wayBackMs;
-    this.#waiting.push(bytes);
+    this.#waiting.push(message);
     this.#deliver();
   }
 
@@ -115,8 +120,12 @@ export class RemoteStreamingCall extends RemoteCall implements StreamingCall {
     if (message === undefined) return;
     this.record(AnswerRecord.DELIVERED).uint32(MESSAGE_BYTES + message.byteLength);
     this.#isDelivering = true;
-    this.guard(() => this.onMessage?.(message));
+    this.guard(() => this.onMessage?.(message.bytes, message.tensors));
     this.#isDelivering = false;
+  }
+
+  protected override release(): void {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) next.drop();
   }
 
   #deliverEnd(): void {

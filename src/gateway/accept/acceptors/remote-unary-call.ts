@@ -1,15 +1,16 @@
 import type { LentMemory } from '../../../http2/lent-memory.ts';
+import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
 import type { CallOpening } from './call-opening.ts';
 import { AnswerRecord, writeTrailers } from './call-record.ts';
-import type { ReceivedMessage } from './parcel.ts';
 import { type AcceptorLine, byteLengthOf, RemoteCall } from './remote-call.ts';
+import type { RemoteMessage } from './remote-message.ts';
 
 type UnaryMethod = Extract<Method, { kind: 'unary' }>;
 
 export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
   readonly #method: UnaryMethod;
-  #message: ReceivedMessage | undefined;
+  #message: RemoteMessage | undefined;
 
   constructor(path: string, opening: CallOpening, acceptor: AcceptorLine, method: UnaryMethod) {
     super(path, opening, acceptor);
@@ -18,6 +19,10 @@ export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
 
   get message(): Uint8Array {
     return this.#message?.bytes ?? NOTHING;
+  }
+
+  get tensors(): readonly TensorBytes[] | undefined {
+    return this.#message?.tensors;
   }
 
   reply(chunks: readonly Uint8Array[], trailers?: Trailers, memory?: LentMemory): void {
@@ -31,14 +36,14 @@ export class RemoteUnaryCall extends RemoteCall implements UnaryCall {
   }
 
   discardMessage(): void {
-    this.#message?.memory.giveBack();
+    this.#message?.free();
     this.#message = undefined;
   }
 
   /** The request is complete. */
-  receive(message: ReceivedMessage): void {
+  receive(message: RemoteMessage): void {
     if (this.hasEnded) {
-      message.memory.giveBack();
+      message.drop();
       return;
     }
     this.#message = message;

@@ -37,6 +37,13 @@ export class Http2UnaryCall extends Http2Call implements UnaryCall {
     return this.#tensors;
   }
 
+  /** Gives the tensors to the caller, who releases or frees them. */
+  takeTensors(): readonly TensorBytes[] {
+    const tensors = this.#tensors ?? [];
+    this.#tensors = undefined;
+    return tensors;
+  }
+
   reply(chunks: readonly Uint8Array[], trailers?: Trailers, memory?: LentMemory): void {
     if (this.send(chunks, memory)) this.succeed(trailers);
   }

@@ -9,7 +9,7 @@
  */
 
 import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
-import type { Landed } from '../../landing/landed.ts';
+import type { Arriving } from '../../landing/arriving.ts';
 import type { Landing } from '../../landing/landing.ts';
 
 /** `raw_input_contents`, length-delimited, in its only form of one byte. */
@@ -217,9 +217,9 @@ class InMemory implements Target {
 }
 
 class InFile implements Target {
-  readonly bytes: Landed;
+  readonly bytes: Arriving;
 
-  constructor(landed: Landed) {
+  constructor(landed: Arriving) {
     this.bytes = landed;
   }
 

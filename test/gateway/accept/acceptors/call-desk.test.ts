@@ -1,10 +1,11 @@
 /** The owner's end of the line: what becomes of the memory of a parcel, and of heads that come again. */
 
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { CallDesk } from '../../../../src/gateway/accept/acceptors/call-desk.ts';
 import { OpeningWriter } from '../../../../src/gateway/accept/acceptors/call-opening.ts';
-import { RequestRecord } from '../../../../src/gateway/accept/acceptors/call-record.ts';
-import { type Parcel, ParcelWriter } from '../../../../src/gateway/accept/acceptors/parcel.ts';
+import { AnswerRecord, RequestRecord, readFailure } from '../../../../src/gateway/accept/acceptors/call-record.ts';
+import { type Parcel, ParcelReader, ParcelWriter } from '../../../../src/gateway/accept/acceptors/parcel.ts';
+import { writeHanded, writeTensorCount } from '../../../../src/gateway/accept/acceptors/tensor-record.ts';
 import type { Method, UnaryCall } from '../../../../src/gateway/accept/call.ts';
 import { CALL_HEADS, type CallHead } from '../../../../src/gateway/accept/grpc/call-head.ts';
 import { InferError } from '../../../../src/gateway/errors.ts';
@@ -26,8 +27,9 @@ beforeEach(() => {
 });
 
 function deskOf(method: Method): CallDesk {
-  posted = [];
-  return new CallDesk([{ path: '/t/Method', method }], (parcel) => void posted.push(parcel));
+  const own: Parcel[] = [];
+  posted = own;
+  return new CallDesk([{ path: '/t/Method', method }], (parcel) => void own.push(parcel));
 }
 
 function headOf(fields: Readonly<Record<string, string>>): CallHead {
@@ -45,6 +47,7 @@ function write(message: Buffer, head: CallHead = PLAIN): void {
   const call = { deadline: 1_000, namesDeadline: true, wayBackMs: 2, head, peer: PEER };
   openings.write(records, call, lastId, 0);
   records.message([message], message.byteLength, false);
+  writeTensorCount(records, 0);
 }
 
 /** As another thread gets it. */
@@ -86,6 +89,7 @@ test('messages that no method gets leave nothing behind: of refused calls, and o
   records.uint32(lastId);
   records.double(2);
   records.message([Buffer.from('late')], 4, false);
+  writeTensorCount(records, 0);
   expect(deliver()[0].detached).toBe(true);
 });
 
@@ -120,4 +124,22 @@ test('each call has the metadata of its own head, however many heads come, and h
   const [again = 0, third = 0] = sizes.slice(3 * 700 + 1, 3 * 700 + 3);
   expect(again).toBe(third);
   expect(third).toBeLessThan(sizes[0] ?? 0);
+});
+
+test('a tensor in a file that cannot be opened fails its call, and its room is given back', async () => {
+  records.byte(RequestRecord.CALL);
+  openings.write(records, { deadline: 1_000, namesDeadline: true, wayBackMs: 2, head: PLAIN, peer: PEER }, 7, 0);
+  records.message([Buffer.from('head')], 4, false);
+  writeTensorCount(records, 1);
+  const file = { pid: process.pid, descriptor: 0, inode: 123_456_789 };
+  writeHanded(records, { number: 42, place: { file, offset: 0 }, byteLength: 10 });
+  deliver();
+  await vi.waitUntil(() => posted.length > 0);
+  const [parcel] = posted;
+  if (parcel === undefined) throw new Error('nothing was posted');
+  const reader = new ParcelReader(parcel);
+  expect([reader.byte(), reader.uint32()]).toEqual([AnswerRecord.RELEASED, 42]);
+  expect([reader.byte(), reader.uint32()]).toEqual([AnswerRecord.FAIL, 7]);
+  expect(readFailure(reader).failure?.reason).toBe('internal');
+  expect(calls).toEqual([]);
 });
