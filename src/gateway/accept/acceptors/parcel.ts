@@ -19,17 +19,21 @@ const ATTACHED_BYTES = 32 * 1024;
 const FIRST_BYTES = 64 * 1024;
 /** A buffer that one busy turn has made larger than this is not kept. */
 const KEPT_BYTES = 1024 * 1024;
+/** A buffer that is filled to this share is posted as it is, and a smaller part of one as a copy. */
+const FULL_SHARE = 0.5;
+/** The records begin with their length: the buffer may be longer. */
+const LENGTH_BYTES = 4;
 const INLINE = 0;
 const ATTACHED = 1;
 
 export class ParcelWriter {
   #records = Buffer.allocUnsafeSlow(FIRST_BYTES);
-  #at = 0;
+  #at = LENGTH_BYTES;
   #attachments: ArrayBuffer[] = [];
   #attachedBytes = 0;
 
   get isEmpty(): boolean {
-    return this.#at === 0;
+    return this.#at === LENGTH_BYTES;
   }
 
   /** Bytes of the records and of the attachments. */
@@ -93,14 +97,25 @@ export class ParcelWriter {
 
   /** Gives everything written so far; the writer is empty afterwards. */
   take(): Parcel {
-    const records = Buffer.allocUnsafeSlow(this.#at);
-    this.#records.copy(records, 0, 0, this.#at);
-    if (this.#records.length > KEPT_BYTES) this.#records = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    this.#records.writeUInt32LE(this.#at, 0);
+    const records = this.#takeRecords();
     const attachments = this.#attachments;
-    this.#at = 0;
+    this.#at = LENGTH_BYTES;
     this.#attachments = [];
     this.#attachedBytes = 0;
-    return [records.buffer, ...attachments];
+    return [records, ...attachments];
+  }
+
+  #takeRecords(): ArrayBuffer {
+    const written = this.#records;
+    const isFull = this.#at >= FULL_SHARE * written.length;
+    // The next turn of the event loop says about as much as this one.
+    if (isFull || written.length > KEPT_BYTES)
+      this.#records = Buffer.allocUnsafeSlow(Math.min(written.length, KEPT_BYTES));
+    if (isFull) return written.buffer;
+    const copy = Buffer.allocUnsafeSlow(this.#at);
+    written.copy(copy, 0, 0, this.#at);
+    return copy.buffer;
   }
 
   #attach(buffer: ArrayBuffer): void {
@@ -139,16 +154,18 @@ export class ParcelReader {
   readonly #records: Buffer;
   readonly #attachments: readonly ArrayBuffer[];
   readonly #memory: RecordsMemory;
-  #at = 0;
+  readonly #end: number;
+  #at = LENGTH_BYTES;
 
   constructor([records, ...attachments]: Parcel) {
     this.#records = Buffer.from(records);
+    this.#end = this.#records.readUInt32LE(0);
     this.#attachments = attachments;
     this.#memory = new RecordsMemory(records);
   }
 
   get isAtEnd(): boolean {
-    return this.#at === this.#records.length;
+    return this.#at === this.#end;
   }
 
   /** All has been read. */

@@ -4,6 +4,7 @@ import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import type { HandedTensor } from '../../landing/borrowed-tensors.ts';
 import type { ParcelReader, ParcelWriter, ReceivedMessage } from './parcel.ts';
 
+const NONE: readonly never[] = [];
 const IN_MEMORY = 0;
 const IN_FILE = 1;
 
@@ -29,6 +30,7 @@ export function writeHanded(to: ParcelWriter, { number, place, byteLength }: Han
 /** @returns the tensors in order */
 export function readTensors(from: ParcelReader): readonly (HandedTensor | ReceivedMessage)[] {
   const count = from.uint32();
+  if (count === 0) return NONE;
   return Array.from({ length: count }, () => (from.byte() === IN_MEMORY ? from.message() : readHanded(from)));
 }
 

@@ -95,7 +95,22 @@ test('the bytes under way count the records and the attachments', () => {
   const { byteLength } = writer;
   const total = writer.take().reduce((sum, buffer) => sum + buffer.byteLength, 0);
   expect(byteLength).toBe(total);
-  expect(total).toBe(100_000 + 5 + 10 + 5);
+  expect(total).toBe(4 + 100_000 + 5 + 10 + 5);
+});
+
+test('a turn that says much posts the buffer itself, the next one has another, and a turn that says little posts little', () => {
+  const writer = new ParcelWriter();
+  const much = Buffer.alloc(10_000, 1);
+  for (let count = 0; count < 20; count++) writer.message([much], much.length, false);
+  const first = writer.take();
+  writer.message([Buffer.from('little')], 6, false);
+  const second = writer.take();
+  expect(first[0].byteLength).toBeLessThanOrEqual(2 * 20 * (much.length + 5));
+  expect(second[0].byteLength).toBe(4 + 6 + 5);
+  const reader = new ParcelReader(structuredClone(first, { transfer: [...first] }));
+  for (let count = 0; count < 20; count++) expect(reader.message().bytes).toEqual(much);
+  expect(reader.isAtEnd).toBe(true);
+  expect(String(new ParcelReader(second).message().bytes)).toBe('little');
 });
 
 test('metadata keeps each key with its first value, and bytes above ASCII', () => {
