@@ -22,7 +22,7 @@ export interface HandedTensor {
 /** Counts as held while an acceptor empties its files: a batch that finds no room waits for that. */
 const EMPTYING_BYTES = 1024 * 1024;
 
-/** Those of all acceptors. It is the room that landed tensors take (`dispatch/mailbox-room.ts`). */
+/** The tensors of all acceptors. It is the room that landed tensors take (`dispatch/mailbox-room.ts`). */
 export class BorrowedTensors implements LandingOwner {
   onFree: () => void = () => {};
   static readonly #ofDirectory = new Map<string, BorrowedTensors>();
@@ -80,7 +80,7 @@ export class BorrowedTensors implements LandingOwner {
   }
 }
 
-/** What the owner says of the files to their acceptor. */
+/** The line on which the owner speaks of the files to their acceptor. */
 export interface FilesLine {
   released(number: number): void;
   /** Asks for as much room as can be freed; `emptied` answers. */

@@ -32,14 +32,14 @@ export class RemoteMessage {
     return new RemoteMessage(message, tensorsOf(parts, files), memoryOfTensors);
   }
 
-  /** Of the message and the tensors. */
+  /** Bytes of the message and of the tensors. */
   get byteLength(): number {
     let { byteLength } = this.bytes;
     for (const tensor of this.tensors ?? []) byteLength += tensor.byteLength;
     return byteLength;
   }
 
-  /** Frees what is in memory: no view of it is left. */
+  /** Frees its memory: no view of that is left. */
   free(): void {
     this.#memory.giveBack();
     for (const memory of this.#memoryOfTensors) memory.giveBack();

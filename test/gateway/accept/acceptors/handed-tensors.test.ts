@@ -95,7 +95,7 @@ async function holdCalls(count: number): Promise<{ calls: readonly UnaryCall[]; 
   return { calls, outcomes };
 }
 
-test('a runner reads each where it landed, small ones beside it come in memory, and the room is free once they are released', async () => {
+test('a runner reads a large tensor where it landed, small ones beside it come in memory, and the room is free once they are released', async () => {
   const { calls, outcomes } = await holdCalls(5);
   const seeds = calls.map(({ tensors }) => {
     expect(readAsRunner(landedIn(tensors))).toEqual(bytesOfTensor(seedOf(tensors)));
@@ -113,7 +113,7 @@ test('a runner reads each where it landed, small ones beside it come in memory, 
   expect(BorrowedTensors.in(MAILBOX_DIRECTORY).size).toBe(0);
 });
 
-test('those of an acceptor that has ended stay where they are, and their file is closed with the last of them', async () => {
+test('the tensors of an acceptor that has ended stay where they are, and their file is closed with the last of them', async () => {
   const { calls } = await holdCalls(2);
   await workers[0]?.terminate();
   await until(() => calls.every(({ cancelled }) => cancelled));
@@ -126,7 +126,7 @@ test('those of an acceptor that has ended stay where they are, and their file is
   expect(memoryOfFiles(process.pid).filter((bytes) => bytes > 0)).toEqual([]);
 });
 
-test('those that no run reads move into memory where batches need the room, and the acceptor frees it', async () => {
+test('tensors that no run reads move into memory where batches need the room, and the acceptor frees it', async () => {
   const { calls, outcomes } = await holdCalls(2);
   const borrowed = BorrowedTensors.in(MAILBOX_DIRECTORY);
   const [kept, moved] = calls.map(({ tensors }) => landedIn(tensors));
@@ -150,7 +150,7 @@ test('those that no run reads move into memory where batches need the room, and 
   expect(notices).toBe(1);
 });
 
-test('those of messages that wait in a stream are released when it ends', async () => {
+test('the tensors of messages that wait in a stream are released when it ends', async () => {
   const calls: StreamingCall[] = [];
   let received = 0;
   const raw = await connect({
