@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { IdTable } from '../../src/http2/id-table.ts';
@@ -48,4 +50,28 @@ test('a table that had many items finds the few that are left', () => {
   expect(table.size).toBe(5);
   expect(table.get(19_999)).toEqual({ id: 19_999 });
   expect(table.get(1)).toBeUndefined();
+});
+
+/** Objects of some 600 bytes come and go, sixteen at a time. Prints by how much the old objects grew at the most, in bytes. */
+const COME_AND_GO = `
+  import v8 from 'node:v8';
+  const { IdTable } = await import(process.argv[1]);
+  const oldBytes = () => v8.getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space').space_used_size;
+  const table = new IdTable();
+  globalThis.gc();
+  const before = oldBytes();
+  let most = before;
+  for (let id = 1; id <= 400_000; id++) {
+    table.set(id, { id, data: new Array(64).fill(id) });
+    table.delete(id - 16);
+    if (id % 1_000 === 0) most = Math.max(most, oldBytes());
+  }
+  console.log(most - before);
+`;
+
+test('items that come and go leave nothing for a collection of old objects; a Map leaves tens of megabytes', async () => {
+  const module = new URL('../../src/http2/id-table.ts', import.meta.url).href;
+  const args = ['--expose-gc', '--input-type=module', '-e', COME_AND_GO, module];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  expect(Number(stdout)).toBeLessThan(2 * 2 ** 20);
 });
