@@ -87,7 +87,7 @@ export function endedMidway(): InferError {
 
 /** @param reason of a call to another model that the code did not catch */
 export function modelFailed(message: string, reason?: PassedOn): InferError {
-  if (reason === undefined) return new InferError('model_failed', `the code of the model failed: ${message}`);
+  if (reason === undefined) return new InferError('model_failed', message);
   const text = `a call of the model to another model failed: ${message}`;
   return new InferError(reason, text, { pushback: withJitter(PASSED_ON_PUSHBACK_MS) });
 }

@@ -63,7 +63,7 @@ export function outputsOf(
 
 /** The code of the model is to blame. */
 export function threw(message: string): RunFailure {
-  return new RunFailure({ kind: 'threw', message });
+  return new RunFailure({ kind: 'threw', message: `the code of the model failed: ${message}` });
 }
 
 function checkedRow(answer: unknown, row: number, tensors: readonly SessionTensor[]): OutputRow {

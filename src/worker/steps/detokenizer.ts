@@ -72,7 +72,7 @@ export class DetokenizerStep implements Step {
       return await this.#decoder;
     } catch (error) {
       this.#decoder = undefined;
-      throw new RunFailure({ kind: 'threw', message: messageOf(error) });
+      throw new RunFailure({ kind: 'threw', message: `the model's tokenizer cannot be read: ${messageOf(error)}` });
     }
   }
 }

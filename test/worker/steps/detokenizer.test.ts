@@ -66,7 +66,10 @@ test('the files are read at the first run, and again after a failure', async () 
   const step = new DetokenizerStep(directory);
   expect(step.describe().inputs.map(({ name }) => name)).toEqual(['input_ids', 'skip_special_tokens']);
   await expect(textOf(step, SENTENCE)).rejects.toMatchObject({
-    outcome: { kind: 'threw', message: `${file} does not exist: a tokenizer needs it` },
+    outcome: {
+      kind: 'threw',
+      message: `the model's tokenizer cannot be read: ${file} does not exist: a tokenizer needs it`,
+    },
   });
   fs.renameSync(`${file}.away`, file);
   expect(await textOf(step, SENTENCE)).toBe('the dogs sits, unknown.');
