@@ -23,7 +23,7 @@ export class LandedInputs {
 
   #open(file: OpenFile): number {
     if (this.#opened.size >= MAX_OPEN) this.close();
-    const opened = openInProc(file);
+    const opened = openInProc(file, fs.constants.O_RDONLY);
     this.#opened.set(file.inode, opened);
     return opened;
   }

@@ -41,10 +41,14 @@ export function readWhole(descriptor: number, target: Uint8Array, offset: number
   }
 }
 
-/** Opens a file that a process of the same user holds open, to read it. @throws Error where the descriptor is another file by now */
-export function openInProc({ pid, descriptor, inode }: OpenFile): number {
+/**
+ * Opens a file that a process of the same user holds open.
+ * @param access `O_RDONLY` or `O_RDWR`
+ * @throws Error where the descriptor is another file by now
+ */
+export function openInProc({ pid, descriptor, inode }: OpenFile, access: number): number {
   // Nothing that the descriptor may have become since then may block.
-  const opened = fs.openSync(pathInProc(descriptor, pid), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  const opened = fs.openSync(pathInProc(descriptor, pid), access | fs.constants.O_NONBLOCK);
   const found = fs.fstatSync(opened).ino;
   if (found === inode) return opened;
   fs.closeSync(opened);

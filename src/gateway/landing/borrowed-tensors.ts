@@ -2,8 +2,8 @@
  * The tensors that acceptors have handed over, as the owner of all calls holds them: they lie in files of the acceptors, and the owner
  * reads their bytes only where something looks at values.
  *
- * BORROW-1: an acceptor that ends takes no tensor along. The owner has opened its files itself, and closes them when the last tensor
- *           in them is released.
+ * BORROW-1: an acceptor that ends takes no tensor along. The owner has opened its files itself, and empties and closes them when the
+ *           last tensor in them is released.
  */
 
 import fs from 'node:fs';
@@ -154,7 +154,7 @@ export class AcceptorFiles {
   }
 
   #open(place: OpenFile): AcceptorFile {
-    const file = new AcceptorFile({ ...place, descriptor: openInProc(place) });
+    const file = new AcceptorFile({ ...place, descriptor: openInProc(place, fs.constants.O_RDWR) });
     this.#opened.set(place.inode, file);
     return file;
   }
@@ -162,6 +162,8 @@ export class AcceptorFiles {
   #closeUnused(file: AcceptorFile): void {
     if (file.tensors > 0) return;
     this.#opened.delete(file.place.inode);
+    // Runners keep it open: without this it would keep its memory.
+    fs.ftruncateSync(file.place.descriptor, 0);
     fs.closeSync(file.place.descriptor);
   }
 }
