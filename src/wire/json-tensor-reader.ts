@@ -73,6 +73,16 @@ export class JsonTensorReader {
         else {
           this.#index += 1;
           expects = EXPECTS.COMMA_OR_END;
+          // In a flat array without spaces the next element follows at once.
+          if (
+            at + 1 < stop &&
+            this.#index < this.#room &&
+            source[at] === Byte.COMMA &&
+            isInValue(source[at + 1] as number)
+          ) {
+            at += 1;
+            expects = EXPECTS.REST_OF_VALUE;
+          }
         }
       } else if (byte === Byte.SPACE || byte === Byte.LINE_FEED || byte === Byte.CARRIAGE_RETURN || byte === Byte.TAB) {
         at += 1;
@@ -123,6 +133,11 @@ export class JsonTensorReader {
     const before = this.#index === 0 ? 'comes before element 0' : `follows behind element ${this.#index - 1}`;
     return new JsonTensorError(`${showValue(this.#bytes, at)} ${before}, at byte ${at}, expected ${wanted}`);
   }
+}
+
+/** Whether a byte is neither a space nor a bracket. */
+function isInValue(byte: number): boolean {
+  return byte > Byte.SPACE && byte !== Byte.OPEN_BRACKET && byte !== Byte.CLOSE_BRACKET;
 }
 
 /** Up to so many bytes, too few elements are counted, so that the error says how many there are. */
