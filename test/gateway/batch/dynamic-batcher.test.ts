@@ -306,6 +306,8 @@ describe('levels of priority', () => {
   });
 });
 
+const ROUNDING_MS = 1e-9;
+
 describe('whatever waits', () => {
   const predictor = fc.oneof(
     fc.constant(() => undefined),
@@ -388,7 +390,8 @@ describe('whatever waits', () => {
       for (const passed of requests.slice(0, last).filter((one) => !batch.includes(one))) {
         const rows = rowsOf(batch) + passed.rows;
         const end = NOW + (predict(rows) ?? 0);
-        expect(rows > maxRows || end > Math.min(earliest, passed.deadline)).toBe(true);
+        // A batch that would end at the very deadline may count as late: sums of times are rounded.
+        expect(rows > maxRows || end > Math.min(earliest, passed.deadline) - ROUNDING_MS).toBe(true);
       }
     });
   });
