@@ -391,7 +391,11 @@ describe('whatever waits', () => {
         const rows = rowsOf(batch) + passed.rows;
         const end = NOW + (predict(rows) ?? 0);
         // A batch that would end at the very deadline may count as late: sums of times are rounded.
-        expect(rows > maxRows || end > Math.min(earliest, passed.deadline) - ROUNDING_MS).toBe(true);
+        const isLate = end > Math.min(earliest, passed.deadline) - ROUNDING_MS;
+        // Where a batch takes as long as its rows one by one, the next batch is as good.
+        const savedMs = (predict(rowsOf(batch)) ?? 0) + (predict(passed.rows) ?? 0) - (predict(rows) ?? 0);
+        const savesNothing = predict(rows) !== undefined && savedMs < ROUNDING_MS;
+        expect(rows > maxRows || isLate || savesNothing).toBe(true);
       }
     });
   });
