@@ -7,7 +7,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { isVisibleInProc, openUnnamed, pathInProc } from './unnamed-file.ts';
+import { isVisibleInProc, openUnnamed, pathInProc, readWhole } from './unnamed-file.ts';
 
 /** Up to here a copy blocks the thread for less than handing it to another thread costs. */
 const SYNC_LIMIT = 1024 * 1024;
@@ -115,12 +115,7 @@ export class Mailbox {
   }
 
   readSync(target: Uint8Array, offset: number): void {
-    let done = 0;
-    while (done < target.byteLength) {
-      const got = fs.readSync(this.#file, target, done, target.byteLength - done, offset + done);
-      if (got === 0) throw new Error(`mailbox ends at ${offset + done}, expected ${offset + target.byteLength} bytes`);
-      done += got;
-    }
+    readWhole(this.#file, target, offset, 'mailbox');
   }
 
   /**

@@ -31,12 +31,16 @@ export function pathInProc(file: number, pid = process.pid): string {
   return `/proc/${pid}/fd/${file}`;
 }
 
-/** Fills `target` with the bytes of a file from `offset` on. @throws Error where it ends before */
-export function readWhole(descriptor: number, target: Uint8Array, offset: number): void {
+/**
+ * Fills `target` with the bytes of a file from `offset` on.
+ * @param name of the file, for the error
+ * @throws Error where it ends before
+ */
+export function readWhole(descriptor: number, target: Uint8Array, offset: number, name = 'a landing file'): void {
   let done = 0;
   while (done < target.byteLength) {
     const got = fs.readSync(descriptor, target, done, target.byteLength - done, offset + done);
-    if (got === 0) throw new Error(`a landing file ends at ${offset + done}, expected ${offset + target.byteLength}`);
+    if (got === 0) throw new Error(`${name} ends at ${offset + done}, expected ${offset + target.byteLength} bytes`);
     done += got;
   }
 }

@@ -29,7 +29,7 @@ export class BorrowedTensors implements LandingOwner {
   readonly #borrowed = new Bag<Landed>();
   readonly #files = new Set<AcceptorFiles>();
 
-  /** Those in a directory, one per process: servers that run beside each other share it. */
+  /** The tensors in a directory, one object per process: servers that run beside each other share it. */
   static in(directory: string): BorrowedTensors {
     const borrowed = BorrowedTensors.#ofDirectory.get(directory) ?? new BorrowedTensors();
     BorrowedTensors.#ofDirectory.set(directory, borrowed);
@@ -110,12 +110,7 @@ export class AcceptorFiles {
   /** @throws Error where its file cannot be opened */
   borrow({ number, place, byteLength }: HandedTensor): TensorBytes {
     const file = this.#opened.get(place.file.inode) ?? this.#open(place.file);
-    const tensor = new Landed(
-      this.#all,
-      new BorrowedRange(file, () => this.#release(file, number)),
-      place.offset,
-      byteLength,
-    );
+    const tensor = new Landed(this.#all, new BorrowedRange(this, file, number), place.offset, byteLength);
     file.tensors++;
     this.#mayHold = true;
     this.#all.add(tensor);
@@ -147,7 +142,8 @@ export class AcceptorFiles {
     this.#all.remove(this);
   }
 
-  #release(file: AcceptorFile, number: number): void {
+  /** For a tensor that is not needed in its file any more. */
+  release(file: AcceptorFile, number: number): void {
     file.tensors--;
     if (this.#isClosed) this.#closeUnused(file);
     else this.#line.released(number);
@@ -181,12 +177,14 @@ class AcceptorFile {
 
 /** The part of a file that one tensor lies in. */
 class BorrowedRange implements HoldingFile {
-  readonly give: () => void;
+  readonly #files: AcceptorFiles;
   readonly #file: AcceptorFile;
+  readonly #number: number;
 
-  constructor(file: AcceptorFile, give: () => void) {
+  constructor(files: AcceptorFiles, file: AcceptorFile, number: number) {
+    this.#files = files;
     this.#file = file;
-    this.give = give;
+    this.#number = number;
   }
 
   get place(): OpenFile {
@@ -195,5 +193,9 @@ class BorrowedRange implements HoldingFile {
 
   read(target: Uint8Array, offset: number): void {
     readWhole(this.#file.place.descriptor, target, offset);
+  }
+
+  give(): void {
+    this.#files.release(this.#file, this.#number);
   }
 }
