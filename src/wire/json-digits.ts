@@ -72,7 +72,7 @@ export function writeFloat(target: Uint8Array, start: number, value: number): nu
     const exponent = magnitude + 1 - digits;
     if (exponent < 0 && exponent >= -MAX_EXACT_POWER) {
       // The same as below, for most numbers.
-      const shift = POWERS[MAX_POWER - exponent] as number;
+      const shift = power(-exponent);
       const whole = Math.round(size * shift);
       if (Math.fround(whole / shift) === size) return writeDecimal(target, at, whole, exponent);
       continue;

@@ -70,15 +70,11 @@ export class CallDesk implements AcceptorLine, FilesLine {
   // For the files of the acceptor.
 
   released(number: number): void {
-    const record = this.record();
-    record.byte(AnswerRecord.RELEASED);
-    record.uint32(number);
+    this.record().begin(AnswerRecord.RELEASED, number);
   }
 
   empty(): void {
-    const record = this.record();
-    record.byte(AnswerRecord.EMPTY);
-    record.uint32(0);
+    this.record().begin(AnswerRecord.EMPTY, 0);
   }
 
   #flush(): void {

@@ -25,6 +25,9 @@ export interface CallOpening {
 /** Heads that are known by a number at the same time. */
 const NUMBERED_HEADS = 256;
 
+/** The number of a head that came once. */
+const UNNUMBERED = -1;
+
 const HeadForm = {
   /** It was not seen before, and gets no number. */
   ONCE: 0,
@@ -70,8 +73,8 @@ const peers = new WeakMap<Peer, Buffer>();
 export class OpeningWriter {
   /** From the clock of this thread to the owner's, in milliseconds. */
   readonly #clockShiftMs: number;
-  /** The number of each head that came; `undefined` after the first time. */
-  readonly #numbers = new WeakMap<CallHead, number | undefined>();
+  /** The number of each head that came. */
+  readonly #numbers = new WeakMap<CallHead, number>();
   readonly #numbered: CallHead[] = [];
   #next = 0;
 
@@ -90,17 +93,16 @@ export class OpeningWriter {
 
   #writeHead(to: ParcelWriter, { head, peer }: ForwardableCall): void {
     const number = this.#numbers.get(head);
-    if (number !== undefined && this.#numbered[number] === head) {
+    if (number === undefined) {
+      this.#numbers.set(head, UNNUMBERED);
+      to.byte(HeadForm.ONCE);
+    } else if (this.#numbered[number] === head) {
       to.byte(HeadForm.KNOWN);
       to.uint32(number);
       return;
-    }
-    if (this.#numbers.has(head)) {
+    } else {
       to.byte(HeadForm.NUMBERED);
       to.uint32(this.#number(head));
-    } else {
-      this.#numbers.set(head, undefined);
-      to.byte(HeadForm.ONCE);
     }
     to.bytes(metadataBlock(head.keys(), (key) => head.get(key)));
     to.bytes(encodedPeer(peer));
@@ -134,8 +136,11 @@ export class OpeningReader {
   #readHead(from: ParcelReader): RemoteHead {
     const form = from.byte();
     const number = form === HeadForm.ONCE ? undefined : from.uint32();
-    const known = form === HeadForm.KNOWN && number !== undefined ? this.#numbered[number] : undefined;
-    if (known !== undefined) return known;
+    if (form === HeadForm.KNOWN) {
+      const known = this.#numbered[number ?? UNNUMBERED];
+      if (known === undefined) throw new TypeError(`a head of number ${number}`);
+      return known;
+    }
     // The head outlives the parcel.
     const head = new RemoteHead(Buffer.from(from.bytes()), Buffer.from(from.bytes()));
     if (number !== undefined) this.#numbered[number] = head;

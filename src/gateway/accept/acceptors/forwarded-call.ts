@@ -8,9 +8,8 @@ import type { CallObserver, Http2Call } from '../grpc/http2-call.ts';
 import { Http2StreamingCall } from '../grpc/http2-streaming-call.ts';
 import { Http2UnaryCall } from '../grpc/http2-unary-call.ts';
 import { type FailedEnd, RequestRecord, writeCancelReason, writeFailure } from './call-record.ts';
-import { MESSAGE_BYTES } from './message-cost.ts';
+import { messageCost } from './message-cost.ts';
 import type { ParcelWriter, ReceivedMessage } from './parcel.ts';
-import { byteLengthOfTensors } from './tensor-record.ts';
 
 /** Bytes of a stream that its handler may have before it: above them the client is held back. */
 const AHEAD_BYTES = 64 * 1024;
@@ -64,7 +63,7 @@ export class ForwardedCall implements CallObserver {
     const { call } = this;
     if (!(call instanceof Http2StreamingCall)) return;
     call.onMessage = (message, tensors = []) => {
-      this.#undelivered += MESSAGE_BYTES + message.byteLength + byteLengthOfTensors(tensors);
+      this.#undelivered += messageCost(message, tensors);
       this.message(message, tensors);
       if (this.#undelivered < AHEAD_BYTES || this.#isHeldBack) return;
       this.#isHeldBack = true;
@@ -124,9 +123,6 @@ export class ForwardedCall implements CallObserver {
   }
 
   #record(kind: number): ParcelWriter {
-    const record = this.#owner.record();
-    record.byte(kind);
-    record.uint32(this.id);
-    return record;
+    return this.#owner.record().begin(kind, this.id);
   }
 }

@@ -128,7 +128,7 @@ export class Forwarder implements OwnerLine {
 
   #take(route: number, call: Http2Call): void {
     const known = call.observer instanceof ForwardedCall ? call.observer : this.#open(route, call);
-    const { message, tensors } = contentsOf(call);
+    const { message, tensors } = takeContents(call);
     if (this.#isFull((message?.byteLength ?? 0) + bytesInMemory(tensors))) {
       failWith(call, noRoom());
       releaseAll(tensors);
@@ -196,13 +196,10 @@ export class Forwarder implements OwnerLine {
       case AnswerRecord.RELEASED:
         this.#handed.released(id);
         return;
-      case AnswerRecord.EMPTY: {
+      case AnswerRecord.EMPTY:
         this.#options.emptyFiles();
-        const record = this.record();
-        record.byte(RequestRecord.EMPTIED);
-        record.uint32(0);
+        this.record().begin(RequestRecord.EMPTIED, 0);
         return;
-      }
       default:
         throw new TypeError(`an answer record of kind ${kind}`);
     }
@@ -225,7 +222,7 @@ interface Contents {
   readonly tensors: readonly TensorBytes[];
 }
 
-function contentsOf(call: Http2Call): Contents {
+function takeContents(call: Http2Call): Contents {
   if (!(call instanceof Http2UnaryCall)) return { message: undefined, tensors: NO_TENSORS };
   return { message: call.message, tensors: call.takeTensors() };
 }

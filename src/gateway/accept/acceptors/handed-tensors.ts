@@ -13,11 +13,6 @@ export class HandedTensors {
   readonly #handed = new IdTable<LandedBytes>();
   #lastNumber = 0;
 
-  /** Tensors that the owner has not released. */
-  get size(): number {
-    return this.#handed.size;
-  }
-
   /** Hands the tensors of a message over: the owner is their holder from now on. */
   write(to: ParcelWriter, tensors: readonly TensorBytes[]): void {
     writeTensorCount(to, tensors.length);

@@ -41,6 +41,13 @@ export class ParcelWriter {
     return this.#at + this.#attachedBytes;
   }
 
+  /** Begins a record about a call, or about something else that has a number. @returns this */
+  begin(kind: number, number: number): this {
+    this.byte(kind);
+    this.uint32(number);
+    return this;
+  }
+
   byte(value: number): void {
     this.#reserve(1);
     this.#records[this.#at++] = value;

@@ -114,10 +114,7 @@ export abstract class RemoteCall implements Call {
   }
 
   protected record(kind: number): ParcelWriter {
-    const record = this.#acceptor.record();
-    record.byte(kind);
-    record.uint32(this.id);
-    return record;
+    return this.#acceptor.record().begin(kind, this.id);
   }
 
   /** Whether the call can end with OK now; it has ended if so. */
@@ -147,10 +144,4 @@ export abstract class RemoteCall implements Call {
     this.release();
     if (this.#isStarted) publishEnd(this, end, this.#startedAt);
   }
-}
-
-export function byteLengthOf(chunks: readonly Uint8Array[]): number {
-  let byteLength = 0;
-  for (const chunk of chunks) byteLength += chunk.byteLength;
-  return byteLength;
 }

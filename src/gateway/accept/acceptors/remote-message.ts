@@ -23,20 +23,13 @@ export class RemoteMessage {
     this.#memoryOfTensors = memoryOfTensors;
   }
 
-  /** @throws Error where a file of the acceptor cannot be opened; of such a message nothing is held */
+  /** @throws Error where a file of the acceptor cannot be opened; no tensor of such a message is held, and its memory is left to the collector */
   static read(from: ParcelReader, files: AcceptorFiles): RemoteMessage {
     const message = from.message();
     const parts = readTensors(from);
     if (parts.length === 0) return new RemoteMessage(message, undefined, NOTHING);
     const memoryOfTensors = parts.flatMap((part) => (isHanded(part) ? [] : part.memory));
     return new RemoteMessage(message, tensorsOf(parts, files), memoryOfTensors);
-  }
-
-  /** Bytes of the message and of the tensors. */
-  get byteLength(): number {
-    let { byteLength } = this.bytes;
-    for (const tensor of this.tensors ?? []) byteLength += tensor.byteLength;
-    return byteLength;
   }
 
   /** Frees its memory: no view of that is left. */

@@ -5,8 +5,8 @@ import { TurnAllowance } from '../grpc/turn-allowance.ts';
 import { SLICES } from '../slices.ts';
 import type { CallOpening } from './call-opening.ts';
 import { AnswerRecord, writeTrailers } from './call-record.ts';
-import { MESSAGE_BYTES } from './message-cost.ts';
-import { type AcceptorLine, byteLengthOf, RemoteCall } from './remote-call.ts';
+import { byteLengthOf, messageCost } from './message-cost.ts';
+import { type AcceptorLine, RemoteCall } from './remote-call.ts';
 import type { RemoteMessage } from './remote-message.ts';
 
 type StreamingMethod = Extract<Method, { kind: 'streaming' }>;
@@ -118,7 +118,7 @@ export class RemoteStreamingCall extends RemoteCall implements StreamingCall {
   #deliverNext(): void {
     const message = this.#waiting.shift();
     if (message === undefined) return;
-    this.record(AnswerRecord.DELIVERED).uint32(MESSAGE_BYTES + message.byteLength);
+    this.record(AnswerRecord.DELIVERED).uint32(messageCost(message.bytes, message.tensors));
     this.#isDelivering = true;
     this.guard(() => this.onMessage?.(message.bytes, message.tensors));
     this.#isDelivering = false;

@@ -3,7 +3,8 @@ import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import type { Method, Trailers, UnaryCall } from '../call.ts';
 import type { CallOpening } from './call-opening.ts';
 import { AnswerRecord, writeTrailers } from './call-record.ts';
-import { type AcceptorLine, byteLengthOf, RemoteCall } from './remote-call.ts';
+import { byteLengthOf } from './message-cost.ts';
+import { type AcceptorLine, RemoteCall } from './remote-call.ts';
 import type { RemoteMessage } from './remote-message.ts';
 
 type UnaryMethod = Extract<Method, { kind: 'unary' }>;

@@ -1,6 +1,5 @@
 /** Tensors beside a message as they cross to the owner: their bytes, or where those lie in a file of the acceptor. */
 
-import type { TensorBytes } from '../../../wire/tensor-bytes.ts';
 import type { HandedTensor } from '../../landing/borrowed-tensors.ts';
 import type { ParcelReader, ParcelWriter, ReceivedMessage } from './parcel.ts';
 
@@ -38,11 +37,4 @@ function readHanded(from: ParcelReader): HandedTensor {
   const number = from.uint32();
   const file = { pid: from.uint32(), descriptor: from.uint32(), inode: from.double() };
   return { number, place: { file, offset: from.double() }, byteLength: from.double() };
-}
-
-/** Bytes of all of them, wherever they lie. */
-export function byteLengthOfTensors(tensors: readonly TensorBytes[]): number {
-  let byteLength = 0;
-  for (const tensor of tensors) byteLength += tensor.byteLength;
-  return byteLength;
 }
