@@ -3,13 +3,14 @@ import { poll } from '../rig/polling.ts';
 import { fragileInference, installFragile } from './gateway.ts';
 import { type Proof, remove } from './proof.ts';
 import { inference, MODEL_INFER } from './requests.ts';
-import { sum, Tally } from './tally.ts';
+import { assertSaved, retriesOf, since } from './retries.ts';
+import { sum, Tally, withStatus } from './tally.ts';
 
 const CALLS = 600;
 
 export const outlier: Proof = {
   name: 'outlier',
-  promise: 'A pod that refuses five times in a row gets no calls for a while, and clients do not notice.',
+  promise: 'A pod that refuses five times in a row gets no calls for a while, and second attempts answer its calls.',
   overlay: 'canary',
   async prove(mesh) {
     await mesh.calm();
@@ -17,8 +18,13 @@ export const outlier: Proof = {
     assert(bad !== undefined);
     await installFragile(mesh, 'broken-in-one', [...others, ...mesh.gateways('canary')], [bad]);
     const calls = { ...fragileInference('broken-in-one'), count: CALLS, parallel: 2 };
-    const first = await mesh.calls('caller', calls);
-    assert.deepEqual(first.statuses, { '0': CALLS }, 'while the pod was found to be bad');
+    const before = await retriesOf(mesh, 'caller');
+    const refusals = await Tally.start(mesh, MODEL_INFER, [bad]);
+    const { statuses } = await mesh.calls('caller', calls);
+    const refused = statuses['14'] ?? 0;
+    assert.equal((statuses['0'] ?? 0) + refused, CALLS, `a call ended otherwise: ${JSON.stringify(statuses)}`);
+    const retries = since(before, await retriesOf(mesh, 'caller')).made;
+    assertSaved(refused, withStatus(await refusals.answers(), 'UNAVAILABLE'), retries);
 
     const active = await poll('the pod is ejected', 10, async () => {
       const stats = await mesh.proxyStats(mesh.client('caller'), /\|stable\|.*outlier_detection\.ejections_active$/);
@@ -30,7 +36,10 @@ export const outlier: Proof = {
     const reached = sum(await tally.answers());
     assert.deepEqual(second.statuses, { '0': CALLS });
     assert.equal(reached, 0, `${reached} calls reached the ejected pod`);
-    return `${active} pod ejected; ${CALLS} of ${CALLS} calls answered meanwhile, ${reached} of the next ${CALLS} reach it`;
+    return (
+      `${active} pod ejected; ${CALLS - refused} of ${CALLS} calls answered meanwhile, ${retries} at the second attempt; ` +
+      `${reached} of the next ${CALLS} reach it`
+    );
   },
   mutation: {
     fault: 'no outlier detection',
