@@ -1,9 +1,10 @@
 /** Servers as child processes of their own, and what they cost: CPU seconds and resident memory of the whole process tree. */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 export interface ServerProcess {
   /** The port of gRPC. */
@@ -60,6 +61,14 @@ export function runBare(script: string, args: readonly string[]): string {
   });
   if (status !== 0) throw new Error(`${script} ended with ${status}`);
   return stdout;
+}
+
+/** Runs `pipelining-client.ts` on the core of the clients. @returns how many requests were answered */
+export async function runPipelined(args: readonly (string | number)[]): Promise<number> {
+  const file = fileURLToPath(new URL('./pipelining-client.ts', import.meta.url));
+  const command = ['-c', CLIENT_CORE, process.execPath, file, ...args.map(String)];
+  const { stdout } = await promisify(execFile)('taskset', command);
+  return Number(stdout);
 }
 
 /** From the start to the end of a Node that runs nothing, on the core of the servers, in milliseconds. */

@@ -1,17 +1,12 @@
-/** Load on the REST port from h2load: one body that is sent again and again, over connections that stay open. */
+/** Load on the REST port: one body that is sent again and again, over connections that stay open. */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import { runH2load } from './h2load.ts';
+import { runPipelined } from './processes.ts';
 
 /** As long as the calls over gRPC have: a request without it is due after the objective, and refused when it will be late. */
 const TIMEOUT_US = 20_000_000;
-
-export interface RestConnections {
-  readonly connections: number;
-  /** Requests under way on each connection, by HTTP/1.1 pipelining. */
-  readonly pipelined: number;
-}
 
 /** One request to `POST /v2/models/{model}/infer`. */
 export class RestLoad {
@@ -22,7 +17,7 @@ export class RestLoad {
   private constructor(scratch: string, model: string, form: string, body: Uint8Array, headers: readonly string[]) {
     this.#file = path.join(scratch, `${model}.${form}`);
     this.#path = `/v2/models/${model}/infer`;
-    this.#headers = headers.flatMap((header) => ['-H', header]);
+    this.#headers = headers;
     fs.writeFileSync(this.#file, body);
   }
 
@@ -55,17 +50,26 @@ export class RestLoad {
   }
 
   /**
-   * Keeps connections busy for `seconds`.
+   * Keeps connections busy for `seconds`, by h2load.
    * @param answerBytes that an answer has at least
    * @returns how many were answered. @throws Error where one was not
    */
-  closedLoop(
-    port: number,
-    { connections, pipelined }: RestConnections,
-    seconds: number,
-    answerBytes: number,
-  ): Promise<number> {
-    return this.#run(port, ['-D', String(seconds), '-c', String(connections), '-m', String(pipelined)], answerBytes);
+  closedLoop(port: number, connections: number, seconds: number, answerBytes: number): Promise<number> {
+    return this.#run(port, ['-D', String(seconds), '-c', String(connections)], answerBytes);
+  }
+
+  /** The same with `depth` requests under way on each connection. */
+  pipelinedLoop(port: number, connections: number, depth: number, seconds: number): Promise<number> {
+    const body = fs.readFileSync(this.#file);
+    const lines = [
+      `POST ${this.#path} HTTP/1.1`,
+      'host: bench',
+      ...this.#headers,
+      `content-length: ${body.byteLength}`,
+    ];
+    const file = `${this.#file}.request`;
+    fs.writeFileSync(file, Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]));
+    return runPipelined([port, connections, depth, seconds, file]);
   }
 
   /** Sends `count` requests, one at a time: for requests so long that those cut short at the end of a closed loop would count. */
@@ -75,7 +79,7 @@ export class RestLoad {
 
   async #run(port: number, load: readonly string[], answerBytes: number): Promise<number> {
     const { done, bytes, stdout } = await runH2load([
-      ...['--h1', ...load, '-d', this.#file, ...this.#headers],
+      ...['--h1', ...load, '-d', this.#file, ...this.#headers.flatMap((header) => ['-H', header])],
       `http://127.0.0.1:${port}${this.#path}`,
     ]);
     if (bytes < done * answerBytes) throw new Error(`calls failed:\n${stdout}`);

@@ -1,4 +1,4 @@
-/** REST beside our own gRPC, and beside a bare server of `node:http`: CPU per identity request, binary and JSON, keep-alive and pipelined. */
+/** REST beside our own gRPC, and beside a bare server of `node:http`: CPU per identity request, binary and JSON, kept alive and pipelined. */
 
 import path from 'node:path';
 import { H2Load } from './h2load.ts';
@@ -6,12 +6,10 @@ import { writeIdentity } from './models.ts';
 import { cpuUsPerCall, startGateway, startHttpEcho } from './processes.ts';
 import { heading, inTurns, ratios, spread } from './report.ts';
 import { encodedRequest, floats } from './requests.ts';
-import { type RestConnections, RestLoad } from './rest-load.ts';
+import { RestLoad } from './rest-load.ts';
 import { SIZES } from './sizes.ts';
 
 const IN_FLIGHT = 16;
-const KEEP_ALIVE: RestConnections = { connections: IN_FLIGHT, pipelined: 1 };
-const PIPELINED: RestConnections = { connections: 4, pipelined: IN_FLIGHT / 4 };
 /** Elements of a JSON tensor up to which 16 requests at a time are measured; longer ones come one by one. */
 const MOST_JSON_AT_A_TIME = 10_000;
 const LARGE_JSON_PER_S = 10;
@@ -38,22 +36,22 @@ export async function rest(scratch: string, rounds: number): Promise<void> {
       gRPC: { server: gateway, run: (seconds: number) => grpc.closedLoop(port, IN_FLIGHT, seconds, size) },
       'bare node:http': {
         server: bare,
-        run: (seconds: number) => binary.closedLoop(bare.port, KEEP_ALIVE, seconds, size),
+        run: (seconds: number) => binary.closedLoop(bare.port, IN_FLIGHT, seconds, size),
       },
       binary: {
         server: gateway,
-        run: (seconds: number) => binary.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
+        run: (seconds: number) => binary.closedLoop(httpPort, IN_FLIGHT, seconds, size),
       },
-      'binary, pipelined': {
+      'binary, 16 pipelined on one connection': {
         server: gateway,
-        run: (seconds: number) => binary.closedLoop(httpPort, PIPELINED, seconds, size),
+        run: (seconds: number) => binary.pipelinedLoop(httpPort, 1, IN_FLIGHT, seconds),
       },
       JSON: {
         server: gateway,
         run: (seconds: number) =>
           columns > MOST_JSON_AT_A_TIME
             ? json.oneByOne(httpPort, seconds * LARGE_JSON_PER_S, size)
-            : json.closedLoop(httpPort, KEEP_ALIVE, seconds, size),
+            : json.closedLoop(httpPort, IN_FLIGHT, seconds, size),
       },
     };
     for (const { run } of Object.values(loads)) await run(WARM_UP_S);
@@ -62,7 +60,7 @@ export async function rest(scratch: string, rounds: number): Promise<void> {
     const goals = {
       'bare node:http': 'none',
       binary: 'at most 1.5',
-      'binary, pipelined': 'none',
+      'binary, 16 pipelined on one connection': 'none',
       JSON: jsonGoal(name),
     };
     for (const [form, goal] of Object.entries(goals) as [keyof typeof goals, string][]) {

@@ -234,7 +234,7 @@ async function startParts(
         limits: httpLimits(settings),
         pages: page.handler,
         restPaths: [settings.healthRoute, settings.predictRoute].filter((route) => route !== undefined),
-        ...(rest !== undefined && { rest: (request, response, wayBack) => rest.handle(request, response, wayBack) }),
+        ...(rest !== undefined && { rest }),
       }),
     (port) => port.close(0),
   );

@@ -36,6 +36,8 @@ export interface InferenceApi {
   serverMetadata(): { readonly name: string; readonly version: string; readonly extensions: readonly string[] };
   modelMetadata(name: string, version: string): ModelMetadata;
   modelConfig(name: string, version: string): ModelConfigMessage;
+  /** Whether an answer may depend on the requests before: a model with sequences, or one that is not known. */
+  keepsState(name: string): boolean;
   /** Loads a model that is loaded on demand; resolves when it is there, and at once where there is nothing to load. */
   activate(name: string, call: Call): Promise<void>;
   /** `''` stands for every model, and for every version. */

@@ -57,6 +57,7 @@ export function inferenceApi(gateway: Gateway, server: ServerFacts): InferenceAp
       );
     },
     modelConfig: (name, version) => configOf(models.find(name, version)),
+    keepsState: (name) => keepsState(models, name),
     activate: async (name, call) => {
       if (gateway.onDemand?.isCold(name) === true) await gateway.onDemand.activate(name, call, 0);
     },
@@ -90,6 +91,17 @@ function isReady(find: () => Servable): boolean {
     if (error instanceof InferError && error.reason !== 'invalid_request') return false;
     throw error;
   }
+}
+
+function keepsState(models: Gateway['models'], name: string): boolean {
+  const versions = models.versionsOf(name);
+  return (
+    versions.length === 0 ||
+    versions.some(
+      ({ config: { sequence_batching: sequences, ensemble_scheduling: ensemble } }) =>
+        sequences !== undefined || ensemble?.step.some((step) => keepsState(models, step.model_name)),
+    )
+  );
 }
 
 /** No name: every READY version of every model; no version: every READY version of the model. */

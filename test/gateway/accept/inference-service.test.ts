@@ -39,6 +39,7 @@ const api: InferenceApi = {
   ready: () => false,
   screenInfer: () => undefined,
   modelReady: (name, version) => `${name}:${version}` === 'add:1',
+  keepsState: () => false,
   serverMetadata: () => ({ name: 'tensorgate', version: '0.1.0', extensions: ['statistics'] }),
   modelMetadata(name) {
     if (name !== 'add') throw new InferError('model_not_found', `Request for unknown model: '${name}' is not found`);

@@ -1,11 +1,13 @@
 /**
- * One connection of the HTTP port: its requests one after another, and how long it may do nothing.
+ * One connection of the HTTP port: its requests in their order, and how long it may do nothing.
  *
  *   head ──▶ exchange ──▶ head …      ──▶ closing: our side has ended (FIN), the client's has not
  *
  * HTTP-1: an accepted request is answered before its connection is closed, unless its client is too slow or breaks the protocol.
  * HTTP-2: a connection is closed by FIN and read on for a moment, because a client that still sends would get a reset, and
  *         lose the answer with it.
+ * HTTP-3: a pipelined request is begun before the answers to those before it only where neither it nor they change anything
+ *         (RFC 9112, section 9.3.2). Node sends the answers in the order of the requests.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -13,11 +15,13 @@ import type { Socket } from 'node:net';
 import { WayBack } from '../../../http2/way-back.ts';
 import { InferError } from '../../errors.ts';
 import { errorAnswer } from './http-answer.ts';
-import { answerOf, type ExchangeHost, HttpExchange } from './http-exchange.ts';
+import { answerOf, type ExchangeConnection, type ExchangeHost, HttpExchange } from './http-exchange.ts';
 import { limitReached } from './limit-events.ts';
 
-/** Requests that may wait while one is being answered. */
-const MAX_PIPELINED = 16;
+/** Pipelined requests that may be under way at once. */
+const MAX_UNDER_WAY = 16;
+/** Pipelined requests that may wait besides. */
+const MAX_WAITING = 16;
 /** Time that a client of a closed connection has to close its side, besides that for what it still has to read. */
 const LINGER_MS = 1_000;
 /** How long it may go on sending. */
@@ -29,11 +33,6 @@ export interface ConnectionHost extends ExchangeHost {
   closed(connection: HttpConnection): void;
 }
 
-interface Waiting {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-}
-
 interface Closing {
   readonly since: number;
   /** Bytes that had come by then. */
@@ -42,14 +41,15 @@ interface Closing {
   readonly answerBytes: number;
 }
 
-export class HttpConnection {
+export class HttpConnection implements ExchangeConnection {
   readonly address: string;
   readonly openedAt = performance.now();
+  readonly wayBack = new WayBack();
   readonly #host: ConnectionHost;
   readonly #socket: Socket;
-  readonly #waiting: Waiting[] = [];
-  readonly #wayBack = new WayBack();
-  #exchange: HttpExchange | undefined;
+  /** The oldest first. */
+  readonly #underWay: HttpExchange[] = [];
+  readonly #waiting: HttpExchange[] = [];
   #closing: Closing | undefined;
   /** Since when it waits for the head of a request. */
   #waitsSince = this.openedAt;
@@ -67,60 +67,71 @@ export class HttpConnection {
     this.#socket = socket;
     this.address = socket.remoteAddress ?? '';
     // Node calls it after an answer with `connection: close`, and would close at once (HTTP-2).
-    socket.destroySoon = () => this.#close(this.#exchange?.answerBytes ?? 0);
-    socket.once('close', () => host.closed(this));
+    socket.destroySoon = () => this.#close(this.#newest?.answerBytes ?? 0);
+    socket.once('close', () => {
+      this.#waiting.length = 0;
+      for (const exchange of this.#underWay) exchange.lose();
+      host.closed(this);
+    });
   }
 
   /** A request over REST is under way, or waits. */
   get isServing(): boolean {
-    return this.#exchange?.isRest === true || this.#waiting.length > 0;
+    return this.#newest?.isRest === true || this.#waiting.length > 0;
   }
 
   /** Since when it does nothing that is worth its place; `undefined`: it is at work. */
   get uselessSince(): number | undefined {
     if (this.#closing !== undefined) return this.#closing.since;
-    if (this.#exchange === undefined) return this.#waitsSince;
-    return this.isServing || !this.#exchange.isAnswering ? undefined : this.#waitsSince;
+    if (this.#newest === undefined) return this.#waitsSince;
+    return this.isServing || !this.#newest.isAnswering ? undefined : this.#waitsSince;
+  }
+
+  /** The last request that was begun. */
+  get #newest(): HttpExchange | undefined {
+    return this.#underWay.at(-1);
   }
 
   /** An answer is due or on its way, or a further request may be: the last one was less than `quietMs` ago. */
   owes(now: number, quietMs: number): boolean {
     if (this.#socket.destroyed) return false;
     if (this.#closing !== undefined) return this.#closing.answerBytes > 0;
-    return this.#exchange !== undefined || now - this.#waitsSince < quietMs;
+    return this.#underWay.length > 0 || now - this.#waitsSince < quietMs;
   }
 
   /** Takes a request whose head has come. */
   accept(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#closing !== undefined) {
+    // Bytes that came before it was cut may hold more requests.
+    if (this.#closing !== undefined || this.#socket.destroyed) {
       request.resume();
       return;
     }
-    if (this.#exchange === undefined) {
-      void this.#serve({ request, response });
-      return;
-    }
-    this.#waiting.push({ request, response });
-    // Nothing further is read until this one has run.
-    this.#socket.pause();
-    if (this.#waiting.length > MAX_PIPELINED) this.destroy();
+    this.#waiting.push(new HttpExchange(this.#host, this, request, response));
+    this.#begin();
+    // The socket is not paused for them: Node would resume it for each, and then not stop at a long body that no one reads yet.
+    if (this.#waiting.length > MAX_WAITING) this.destroy();
+  }
+
+  isLast(exchange: HttpExchange): boolean {
+    return this.#host.isEnding && exchange === this.#newest;
   }
 
   /** Answers bytes that are not HTTP, or a head that is too long. */
   refuse(code: number, text: string): void {
     if (this.#closing !== undefined) return;
-    if (this.#exchange?.isComplete === true) {
+    const newest = this.#newest;
+    if (newest?.isComplete === true) {
       // HTTP-1: the answers of the requests before come first.
       this.#socket.pause();
       this.#refusal = { code, text };
       return;
     }
-    if (this.#exchange !== undefined && !this.#exchange.isAnswering) {
+    if (newest !== undefined && !newest.isAnswering) {
       // The error is about its body, which will never be whole.
-      void this.#exchange.answer(errorAnswer(code, text));
+      void newest.answer(errorAnswer(code, text));
       return;
     }
-    if (this.#exchange !== undefined || !this.#socket.writable) {
+    if (newest !== undefined || !this.#socket.writable) {
       this.destroy();
       return;
     }
@@ -134,13 +145,14 @@ export class HttpConnection {
 
   /** Closes it where it is idle. A request that waits for its answer gets it. */
   retire(): void {
-    if (this.#exchange === undefined && this.#closing === undefined) this.#close(0);
+    if (this.#underWay.length === 0 && this.#closing === undefined) this.#close(0);
   }
 
-  /** Answers the request that is under way with an error, unless it is being answered. */
+  /** Answers the requests that are under way with an error, unless they are being answered. */
   abandon(): void {
     const text = 'the server ended before it could answer this: try another replica';
-    void this.#exchange?.answer(answerOf(new InferError('draining', text, { pushback: 0 })));
+    const answer = answerOf(new InferError('draining', text, { pushback: 0 }));
+    for (const exchange of this.#underWay) void exchange.answer(answer);
   }
 
   destroy(): void {
@@ -150,7 +162,7 @@ export class HttpConnection {
   /** To be called about once a second. */
   upkeep(now: number): void {
     if (this.#closing !== undefined) this.#linger(this.#closing, now);
-    else if (this.#exchange !== undefined) this.#exchange.upkeep(now);
+    else if (this.#underWay.length > 0) for (const exchange of this.#underWay) exchange.upkeep(now);
     else if (!this.#isKnown) this.#awaitHead(this.#waitsSince, now);
     else if (this.#socket.bytesRead > this.#bytesBefore) {
       this.#headSince ??= now;
@@ -158,19 +170,38 @@ export class HttpConnection {
     } else if (now - this.#waitsSince > this.#host.limits.keepAliveMs) this.#close(0);
   }
 
-  async #serve(first: Waiting): Promise<void> {
-    for (let next: Waiting | undefined = first; next !== undefined; next = this.#waiting.shift()) {
-      this.#waitsSince = performance.now();
-      this.#exchange = new HttpExchange(this.#host, next.request, next.response, this.#wayBack);
-      await this.#host.serve(this.#exchange, this);
-      if (this.#closing !== undefined) this.#waiting.length = 0;
+  /** Begins those that wait, as far as they may be under way beside those before them. */
+  #begin(): void {
+    for (let [next] = this.#waiting; next !== undefined && this.#mayBegin(next); [next] = this.#waiting) {
+      this.#waiting.shift();
+      void this.#serve(next);
     }
-    this.#exchange = undefined;
+  }
+
+  /** HTTP-3 */
+  #mayBegin(exchange: HttpExchange): boolean {
+    const newest = this.#newest;
+    if (newest === undefined) return true;
+    if (this.#underWay.length === MAX_UNDER_WAY || this.#host.isEnding || newest.endsConnection) return false;
+    return newest.changesNothing && exchange.changesNothing;
+  }
+
+  async #serve(exchange: HttpExchange): Promise<void> {
+    this.#waitsSince = performance.now();
+    this.#underWay.push(exchange);
+    await this.#host.serve(exchange, this);
+    this.#underWay.splice(this.#underWay.indexOf(exchange), 1);
+    if (this.#closing !== undefined || this.#socket.destroyed) this.#waiting.length = 0;
+    this.#begin();
+    if (this.#underWay.length === 0) this.#awaitNext();
+  }
+
+  /** All requests that have come are answered. */
+  #awaitNext(): void {
     this.#isKnown = true;
     this.#waitsSince = performance.now();
     this.#bytesBefore = this.#socket.bytesRead;
     this.#headSince = undefined;
-    if (this.#socket.isPaused()) this.#socket.resume();
     if (this.#refusal !== undefined) this.refuse(this.#refusal.code, this.#refusal.text);
   }
 

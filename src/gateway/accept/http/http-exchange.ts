@@ -21,8 +21,17 @@ export interface ExchangeHost {
   readonly unread: UnreadAnswers;
   /** Paths of REST besides the usual. */
   readonly restPaths: ReadonlySet<string>;
+  /** Whether a request of REST leaves the server as it is, so that those beside it need not wait for its answer. */
+  changesNothing(request: IncomingMessage): boolean;
   /** The server ends: every answer says `connection: close`. */
   readonly isEnding: boolean;
+}
+
+/** The connection of an exchange. */
+export interface ExchangeConnection {
+  readonly wayBack: WayBack;
+  /** Whether nothing is answered after it, because the server ends. */
+  isLast(exchange: HttpExchange): boolean;
 }
 
 /** Paths of KServe, of OpenAI's and other clients of text models, and of SageMaker. */
@@ -36,17 +45,30 @@ export class HttpExchange {
   readonly #host: ExchangeHost;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #wayBack: WayBack;
+  readonly #connection: ExchangeConnection;
+  #changesNothing: boolean | undefined;
+  #endsConnection = false;
   #bodyPace: Pace | undefined;
   #writer: AnswerWriter | undefined;
 
-  constructor(host: ExchangeHost, request: IncomingMessage, response: ServerResponse, wayBack: WayBack) {
+  constructor(host: ExchangeHost, connection: ExchangeConnection, request: IncomingMessage, response: ServerResponse) {
     request.url = originForm(request.url ?? '');
     this.isRest = REST_PATH.test(request.url) || host.restPaths.has(request.url.split('?', 1)[0] ?? '');
     this.#host = host;
     this.#request = request;
     this.#response = response;
-    this.#wayBack = wayBack;
+    this.#connection = connection;
+  }
+
+  /** Asked only where requests are pipelined. */
+  get changesNothing(): boolean {
+    this.#changesNothing ??= this.isRest && this.#host.changesNothing(this.#request);
+    return this.#changesNothing;
+  }
+
+  /** Its answer says that it is the last one of its connection. */
+  get endsConnection(): boolean {
+    return this.#endsConnection;
   }
 
   /** The client is taking the answer. */
@@ -73,7 +95,7 @@ export class HttpExchange {
     try {
       // A client that asked whether a body is welcome learns it only now: a refused request has come without its body.
       if (request.headers.expect !== undefined && request.httpVersion === '1.1') this.#response.writeContinue();
-      await this.answer(await handler(request, this.#response, this.#wayBack));
+      await this.answer(await handler(request, this.#response, this.#connection.wayBack));
     } catch (cause) {
       const text = `${request.method} ${request.url} failed`;
       diagnostics.notice.publish({ level: 'error', text, cause });
@@ -81,6 +103,14 @@ export class HttpExchange {
     } finally {
       onEnd?.();
     }
+  }
+
+  /** Its connection has ended. Node says so only of the response whose turn it is. */
+  lose(): void {
+    const response = this.#response;
+    if (response.socket !== null) return;
+    response.destroy();
+    response.emit('close');
   }
 
   /** Does nothing where an answer is under way already. Resolves when it has been taken, or the connection has ended. */
@@ -94,14 +124,16 @@ export class HttpExchange {
     const writer = refusal === undefined ? whole : writerOf(answerOf(refusal));
     this.#writer = writer;
     // The rest of a body may still arrive: the connection ends rather than carry it.
-    const ends = this.#host.isEnding || !this.#request.complete;
+    const ends = this.#connection.isLast(this) || !this.#request.complete;
+    this.#endsConnection = ends || answer.headers['connection'] === 'close';
     if (!this.#request.complete) this.#discardBody();
     const startedAt = performance.now();
+    const isItsTurn = response.socket !== null;
     response.once('close', () => {
       unread.remove(writer);
       if (writer === whole && response.writableFinished) answer.memory?.giveBack();
       // HTTP/1 has no PING: of the way only the socket is seen.
-      this.#wayBack.observe(performance.now() - startedAt);
+      if (isItsTurn) this.#connection.wayBack.observe(performance.now() - startedAt);
     });
     return writer.write(ends ? CLOSING : NO_FIELDS);
   }

@@ -25,9 +25,15 @@ export interface HttpPortOptions {
   /** Answers `/livez`, `/readyz`, `/metrics`, and says what there is for every other path. */
   readonly pages: HttpHandler;
   /** Answers what begins with `/v2`; absent where REST is off. */
-  readonly rest?: HttpHandler;
+  readonly rest?: RestHandler;
   /** Paths that `rest` answers besides the usual. */
   readonly restPaths?: readonly string[];
+}
+
+export interface RestHandler {
+  readonly handle: HttpHandler;
+  /** Whether a request leaves the server as it is, so that those pipelined behind it need not wait for its answer. */
+  changesNothing(request: IncomingMessage): boolean;
 }
 
 export interface HttpPort {
@@ -84,7 +90,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
   isEnding = false;
   #port = 0;
   readonly #pages: HttpHandler;
-  readonly #rest: HttpHandler | undefined;
+  readonly #rest: RestHandler | undefined;
   readonly #slots: RequestSlots;
   readonly #connections = new ConnectionTable();
   readonly #of = new WeakMap<Socket, HttpConnection>();
@@ -126,9 +132,13 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
   serve(exchange: HttpExchange, { address }: HttpConnection): Promise<void> {
     if (!exchange.isRest || this.#rest === undefined) return exchange.run(this.#pages);
     const refusal = this.#slots.take(address);
-    if (refusal === undefined) return exchange.run(this.#rest, () => this.#slots.give(address));
+    if (refusal === undefined) return exchange.run(this.#rest.handle, () => this.#slots.give(address));
     const { headers, ...answer } = answerOf(new InferError('queue_full', refusal, { pushback: 1_000 }));
     return exchange.answer({ ...answer, headers: { ...headers, connection: 'close' } });
+  }
+
+  changesNothing(request: IncomingMessage): boolean {
+    return this.#rest?.changesNothing(request) === true;
   }
 
   closed(connection: HttpConnection): void {

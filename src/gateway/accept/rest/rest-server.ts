@@ -7,7 +7,8 @@ import { formatExactJson } from '../../../wire/exact-json.ts';
 import { InferError } from '../../errors.ts';
 import type { CancelReason, Trailers } from '../call.ts';
 import type { ControlApi } from '../control-service.ts';
-import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
+import { errorAnswer, type HttpAnswer, type HttpHandler } from '../http/http-answer.ts';
+import type { RestHandler } from '../http/http-port.ts';
 import { INFERENCE_SERVICE, type InferenceApi } from '../inference-service.ts';
 import { slicesOf } from '../sliced-work.ts';
 import { SLICES } from '../slices.ts';
@@ -52,7 +53,7 @@ const OPEN_API_PATH = '/v2/openapi.json';
 const HEADER_LENGTH = 'inference-header-content-length';
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-export class RestServer {
+export class RestServer implements RestHandler {
   readonly #api: InferenceApi;
   readonly #options: RestOptions;
   readonly #table: RestTable;
@@ -74,7 +75,7 @@ export class RestServer {
   }
 
   /** Answers a request of a REST path. Never rejects. */
-  async handle(request: IncomingMessage, response: ServerResponse, wayBack: WayBack): Promise<HttpAnswer> {
+  readonly handle: HttpHandler = async (request, response, wayBack) => {
     const path = pathOf(request.url ?? '');
     if (!this.#crossOrigin.isOn) return this.#handle(path, request, response, wayBack);
     const methods = path === OPEN_API_PATH ? ['GET'] : this.#table.methodsForPages(path);
@@ -82,7 +83,7 @@ export class RestServer {
     if (preflight !== undefined) return preflight;
     const { headers, ...answer } = await this.#handle(path, request, response, wayBack);
     return { ...answer, headers: { ...headers, ...this.#crossOrigin.headersFor(request) } };
-  }
+  };
 
   async #handle(
     path: string,
@@ -117,6 +118,14 @@ export class RestServer {
     } finally {
       charge[Symbol.dispose]();
     }
+  }
+
+  /** Whether the request is an inference that those beside it need not wait for. */
+  changesNothing({ url = '', method = '' }: IncomingMessage): boolean {
+    const found = this.#table.find(pathOf(url), method);
+    if (!('route' in found) || found.route.kind !== 'infer') return false;
+    // A name that is percent-encoded is not looked up here, and is unknown.
+    return !this.#api.keepsState(found.names['model'] ?? '');
   }
 
   /** Refuses new inferences from now on. */

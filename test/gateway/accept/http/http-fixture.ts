@@ -36,13 +36,14 @@ export function answersWith(bytes: number): HttpHandler {
   return async () => ({ code: 200, headers: {}, chunks: [Buffer.alloc(bytes / 2, 'a'), Buffer.alloc(bytes / 2, 'b')] });
 }
 
-export async function listen(rest: HttpHandler, limits: Partial<HttpLimits> = {}): Promise<HttpPort> {
+/** Requests whose path ends with `/infer` change nothing. */
+export async function listen(handle: HttpHandler, limits: Partial<HttpLimits> = {}): Promise<HttpPort> {
   const port = await listenHttp({
     host: '127.0.0.1',
     port: 0,
     limits: { ...DEFAULT_HTTP_LIMITS, ...limits },
     pages: async ({ url }) => text(200, `page ${url}`),
-    rest,
+    rest: { handle, changesNothing: ({ url }) => url?.endsWith('/infer') === true },
   });
   onTestFinished(() => port.close(0));
   return port;

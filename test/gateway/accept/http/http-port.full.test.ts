@@ -8,7 +8,6 @@ import {
   answersWith,
   listen,
   MiB,
-  never,
   open,
   openMany,
   probe,
@@ -249,43 +248,6 @@ describe('heads', () => {
     gate.resolve();
     expect(await connection.ended).toBe('FIN');
     expect(connection.codes).toEqual([200, 400]);
-  });
-});
-
-describe('pipelined requests', () => {
-  test('are answered in their order, one at a time', async () => {
-    let running = 0;
-    let most = 0;
-    const port = await listen(async ({ url }) => {
-      most = Math.max(most, ++running);
-      await sleep(Number(url?.at(-1)) % 2 === 0 ? 5 : 0);
-      running--;
-      return text(200, `answer ${url}`);
-    });
-    const connection = await open(port);
-    const paths = Array.from({ length: 16 }, (_, index) => `/v2/${String(index).padStart(2, '0')}`);
-    connection.send(paths.map((path) => head('GET', path)).join(''));
-    await connection.answers(16);
-    await vi.waitUntil(() => connection.received.endsWith('/v2/15'));
-    expect([...connection.received.matchAll(/answer (\S{6})/g)].map(([, path]) => path)).toEqual(paths);
-    expect(most).toBe(1);
-  });
-
-  test('with bodies are read in their turn', async () => {
-    const port = await listen(readsBody);
-    const connection = await open(port);
-    const post = (bytes: number): string => head('POST', '/v2/x', { 'content-length': bytes }) + 'x'.repeat(bytes);
-    connection.send(post(10) + post(300_000) + head('GET', '/livez') + post(20));
-    expect(await connection.answers(4)).toEqual([200, 200, 200, 200]);
-  });
-
-  test('that are too many end their connection', async () => {
-    const port = await listen(never);
-    const connection = await open(port);
-    connection.send(head('GET', '/v2').repeat(2_000));
-    expect(await connection.ended).toMatch(/FIN|ECONNRESET/);
-    expect(await probe(port)).toBe(200);
-    await vi.waitUntil(() => port.gauges.connections === 0);
   });
 });
 

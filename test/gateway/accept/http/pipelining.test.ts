@@ -1,0 +1,282 @@
+/** Requests that a client sends before it has the answers to those before them (RFC 9112, section 9.3.2). */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test, vi } from 'vitest';
+import type { HttpHandler } from '../../../../src/gateway/accept/http/http-answer.ts';
+import {
+  answersWith,
+  listen,
+  MiB,
+  never,
+  open,
+  probe,
+  reachedLimits,
+  readAll,
+  readsBody,
+  text,
+} from './http-fixture.ts';
+import { head, type RawConnection } from './raw-http.ts';
+
+const CLOSES = /^connection: close\r$/im;
+
+/** `/v2/00/infer`, `/v2/01/infer`, … */
+function inferences(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `/v2/${String(index).padStart(2, '0')}/infer`);
+}
+
+function heads(paths: readonly string[]): string {
+  return paths.map((path) => head('GET', path)).join('');
+}
+
+/** Answers with the path, when the test says so. */
+function gated(): { readonly handler: HttpHandler; readonly begun: string[]; answer(path: string): void } {
+  const gates = new Map<string, PromiseWithResolvers<void>>();
+  const begun: string[] = [];
+  return {
+    begun,
+    handler: async ({ url = '' }) => {
+      const gate = Promise.withResolvers<void>();
+      gates.set(url, gate);
+      begun.push(url);
+      await gate.promise;
+      return text(200, `answer ${url};`);
+    },
+    answer: (path) => gates.get(path)?.resolve(),
+  };
+}
+
+/** Is at work until its client has gone. */
+const untilGone: HttpHandler = async (_, response) => {
+  await new Promise((resolve) => response.once('close', resolve));
+  return text(499, 'gone');
+};
+
+function answered({ received }: RawConnection): readonly (string | undefined)[] {
+  return [...received.matchAll(/answer ([^;]+);/g)].map(([, path]) => path);
+}
+
+describe('pipelined inferences', () => {
+  test('run at once, and are answered in the order in which they came', async () => {
+    const { handler, begun, answer } = gated();
+    const port = await listen(handler);
+    const connection = await open(port);
+    const paths = inferences(16);
+    connection.send(heads(paths));
+    await vi.waitUntil(() => begun.length === 16);
+    expect(begun).toEqual(paths);
+    for (const path of paths.toReversed()) answer(path);
+    await vi.waitUntil(() => answered(connection).length === 16);
+    expect(answered(connection)).toEqual(paths);
+    await vi.waitUntil(() => port.gauges.requests === 0);
+  });
+
+  test('run 16 at a time, and 16 more wait', async () => {
+    const { handler, begun, answer } = gated();
+    const connection = await open(await listen(handler));
+    const paths = inferences(32);
+    connection.send(heads(paths));
+    await vi.waitUntil(() => begun.length === 16);
+    await sleep(20);
+    expect(begun).toHaveLength(16);
+    for (const [index, path] of paths.entries()) {
+      await vi.waitUntil(() => begun.includes(path));
+      expect(begun.length).toBeLessThanOrEqual(index + 16);
+      answer(path);
+    }
+    await vi.waitUntil(() => answered(connection).length === 32);
+    expect(answered(connection)).toEqual(paths);
+  });
+
+  test('wait for a request before them that may change something, and it waits for those before it', async () => {
+    const { handler, begun, answer } = gated();
+    const connection = await open(await listen(handler));
+    const paths = ['/v2/a/infer', '/v2/b/infer', '/v2/load', '/v2/c/infer', '/v2/d/infer'];
+    connection.send(heads(paths));
+    await vi.waitUntil(() => begun.length === 2);
+    answer('/v2/b/infer');
+    await sleep(20);
+    expect(begun).toEqual(['/v2/a/infer', '/v2/b/infer']);
+    answer('/v2/a/infer');
+    await vi.waitUntil(() => begun.length === 3);
+    await sleep(20);
+    expect(begun.at(-1)).toBe('/v2/load');
+    answer('/v2/load');
+    await vi.waitUntil(() => begun.length === 5);
+    for (const path of paths) answer(path);
+    await vi.waitUntil(() => answered(connection).length === 5);
+    expect(answered(connection)).toEqual(paths);
+  });
+
+  test('with bodies have each its own', async () => {
+    const port = await listen(async (request) => text(200, `answer ${(await readAll(request)).slice(-8)};`));
+    const connection = await open(port);
+    const lengths = [10, 300_000, 0, 70_000, 8];
+    for (const [index, bytes] of lengths.entries()) {
+      const body = `${'x'.repeat(bytes)}number ${index}`;
+      connection.send(head('POST', '/v2/m/infer', { 'content-length': body.length }) + body);
+    }
+    await vi.waitUntil(() => answered(connection).length === lengths.length);
+    expect(answered(connection)).toEqual(lengths.map((_, index) => `number ${index}`));
+  });
+
+  test('all learn that their client is gone', async () => {
+    let gone = 0;
+    const port = await listen(async (...exchange) => {
+      const answer = await untilGone(...exchange);
+      gone++;
+      return answer;
+    });
+    const connection = await open(port);
+    connection.send(heads(inferences(8)));
+    await vi.waitUntil(() => port.gauges.requests === 8);
+    connection.socket.destroy();
+    await vi.waitUntil(() => port.gauges.requests === 0);
+    expect(gone).toBe(8);
+  });
+
+  test('hold their answers until it is their turn, and no longer than a client reads', async () => {
+    const port = await listen(answersWith(8 * MiB), { stallMs: 1_000 });
+    const reached = reachedLimits();
+    const connection = await open(port, { paused: true });
+    connection.send(heads(inferences(4)));
+    await vi.waitUntil(() => port.gauges.unreadBytes === 32 * MiB);
+    await vi.waitUntil(() => port.gauges.connections === 0, { timeout: 10_000 });
+    expect(port.gauges).toEqual({ connections: 0, requests: 0, unreadBytes: 0 });
+    expect(reached).toEqual(new Set(['httpStallMs']));
+  });
+
+  test('with large answers behind a slow one arrive whole', async () => {
+    const first = Promise.withResolvers<void>();
+    const port = await listen(async (request, ...rest) => {
+      if (request.url?.includes('00') === true) await first.promise;
+      return answersWith(2 * MiB)(request, ...rest);
+    });
+    const connection = await open(port);
+    connection.send(heads(inferences(6)));
+    await vi.waitUntil(() => port.gauges.unreadBytes === 10 * MiB);
+    first.resolve();
+    await vi.waitUntil(() => port.gauges.requests === 0);
+    await vi.waitUntil(() => connection.received.length > 12 * MiB);
+    expect(connection.codes).toEqual([200, 200, 200, 200, 200, 200]);
+  });
+
+  test('count one by one: the first that is too many is refused and ends the connection, after the answers before it', async () => {
+    const { handler, begun, answer } = gated();
+    const port = await listen(handler, { maxRequestsPerAddress: 2 });
+    const connection = await open(port);
+    const paths = inferences(4);
+    connection.send(heads(paths));
+    await vi.waitUntil(() => begun.length === 2);
+    answer(paths[1] ?? '');
+    answer(paths[0] ?? '');
+    expect(await connection.ended).toBe('FIN');
+    expect(connection.codes).toEqual([200, 200, 429]);
+    expect(begun).toHaveLength(2);
+  });
+
+  test('are answered before the refusal of nonsense behind them', async () => {
+    const { handler, begun, answer } = gated();
+    const connection = await open(await listen(handler));
+    const paths = inferences(3);
+    connection.send(heads(paths), 'nonsense\r\n\r\n');
+    await vi.waitUntil(() => begun.length === 3);
+    for (const path of paths.toReversed()) answer(path);
+    expect(await connection.ended).toBe('FIN');
+    expect(connection.codes).toEqual([200, 200, 200, 400]);
+  });
+
+  test('that are under way when the server ends are all answered, and the last answer says that the connection ends', async () => {
+    const { handler, begun, answer } = gated();
+    const port = await listen(handler);
+    const connection = await open(port);
+    const paths = inferences(4);
+    connection.send(heads(paths));
+    await vi.waitUntil(() => begun.length === 4);
+    const drained = port.drain(20_000);
+    for (const path of paths) answer(path);
+    expect(await connection.ended).toBe('FIN');
+    expect(answered(connection)).toEqual(paths);
+    const closes = connection.received.split('HTTP/1.1 ').map((each) => CLOSES.test(each));
+    expect(closes).toEqual([false, false, false, false, true]);
+    await drained;
+  });
+
+  test('that can never be answered all fail with 503 before the time to drain is over', async () => {
+    const port = await listen(never);
+    const connection = await open(port);
+    connection.send(heads(inferences(3)));
+    await vi.waitUntil(() => port.gauges.requests === 3);
+    await port.drain(500);
+    expect(connection.codes).toEqual([503, 503, 503]);
+  });
+});
+
+describe('other pipelined requests', () => {
+  test('are answered in their order, one at a time', async () => {
+    let running = 0;
+    let most = 0;
+    const port = await listen(async ({ url }) => {
+      most = Math.max(most, ++running);
+      await sleep(Number(url?.at(-1)) % 2 === 0 ? 5 : 0);
+      running--;
+      return text(200, `answer ${url};`);
+    });
+    const connection = await open(port);
+    const paths = Array.from({ length: 16 }, (_, index) => `/v2/${String(index).padStart(2, '0')}`);
+    connection.send(heads(paths));
+    await vi.waitUntil(() => answered(connection).length === 16);
+    expect(answered(connection)).toEqual(paths);
+    expect(most).toBe(1);
+  });
+
+  test('with bodies are read in their turn', async () => {
+    const port = await listen(readsBody);
+    const connection = await open(port);
+    const post = (bytes: number): string => head('POST', '/v2/x', { 'content-length': bytes }) + 'x'.repeat(bytes);
+    connection.send(post(10) + post(300_000) + head('GET', '/livez') + post(20));
+    expect(await connection.answers(4)).toEqual([200, 200, 200, 200]);
+  });
+
+  test('are read no sooner than it is their turn, whatever comes in one piece with the request before', async () => {
+    const gate = Promise.withResolvers<void>();
+    const port = await listen(async (request) => {
+      const { length } = await readAll(request);
+      await gate.promise;
+      return text(200, `answer ${length};`);
+    });
+    const connection = await open(port);
+    const lengths = Array.from({ length: 14 }, (_, index) => (index % 2 === 0 ? 8 * MiB + index : 100 + index));
+    const posts = lengths.map((bytes) => head('POST', '/v2/x', { 'content-length': bytes }) + 'x'.repeat(bytes));
+    connection.send(...posts);
+    await vi.waitUntil(() => port.gauges.requests === 1);
+    await sleep(200);
+    // The first 8 of 56 MiB are read, and the kernel takes some on both sides.
+    expect(connection.socket.writableLength).toBeGreaterThan(30 * MiB);
+    gate.resolve();
+    await vi.waitUntil(() => answered(connection).length === lengths.length, { timeout: 20_000 });
+    expect(answered(connection)).toEqual(lengths.map(String));
+  });
+
+  test('that wait when their client goes are never begun', async () => {
+    let begun = 0;
+    const port = await listen((...exchange) => {
+      begun++;
+      return untilGone(...exchange);
+    });
+    const connection = await open(port);
+    connection.send(heads(['/v2/a', '/v2/b', '/v2/c']));
+    await vi.waitUntil(() => port.gauges.requests === 1);
+    connection.socket.destroy();
+    await vi.waitFor(() => expect(port.gauges).toEqual({ connections: 0, requests: 0, unreadBytes: 0 }));
+    expect(begun).toBe(1);
+  });
+
+  test.each(['/v2', '/v2/m/infer'])('to %s that are too many end their connection', async (path) => {
+    const port = await listen(untilGone);
+    const connection = await open(port);
+    connection.send(head('GET', path).repeat(2_000));
+    expect(await connection.ended).toMatch(/FIN|ECONNRESET/);
+    expect(await probe(port)).toBe(200);
+    await vi.waitFor(() => expect(port.gauges).toEqual({ connections: 0, requests: 0, unreadBytes: 0 }));
+  });
+});
