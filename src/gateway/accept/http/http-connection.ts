@@ -69,7 +69,7 @@ export class HttpConnection implements ExchangeConnection {
     // Node calls it after an answer with `connection: close`, and would close at once (HTTP-2).
     socket.destroySoon = () => this.#close(this.#newest?.answerBytes ?? 0);
     socket.once('close', () => {
-      this.#waiting.length = 0;
+      this.#dropWaiting();
       for (const exchange of this.#underWay) exchange.lose();
       host.closed(this);
     });
@@ -178,6 +178,12 @@ export class HttpConnection implements ExchangeConnection {
     }
   }
 
+  /** HTTP-2: what still comes of them is read on, for no one. */
+  #dropWaiting(): void {
+    for (const exchange of this.#waiting) exchange.discardBody();
+    this.#waiting.length = 0;
+  }
+
   /** HTTP-3 */
   #mayBegin(exchange: HttpExchange): boolean {
     const newest = this.#newest;
@@ -191,7 +197,7 @@ export class HttpConnection implements ExchangeConnection {
     this.#underWay.push(exchange);
     await this.#host.serve(exchange, this);
     this.#underWay.splice(this.#underWay.indexOf(exchange), 1);
-    if (this.#closing !== undefined || this.#socket.destroyed) this.#waiting.length = 0;
+    if (this.#closing !== undefined) this.#dropWaiting();
     this.#begin();
     if (this.#underWay.length === 0) this.#awaitNext();
   }
