@@ -758,7 +758,7 @@ const HOMES: readonly { readonly library: RegExp; readonly homes: readonly strin
     library: /^zod$/,
     homes: [
       'gateway/ops/limit-settings.ts',
-      'gateway/ops/setting-description.ts',
+      'gateway/ops/settings-json-schema.ts',
       'gateway/ops/settings.ts',
       'gateway/ops/web-settings.ts',
       'gateway/ops/settings-sources.ts',

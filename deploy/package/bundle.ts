@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type OutputOptions, type Plugin, rolldown } from 'rolldown';
+import { SETTINGS_JSON_SCHEMA } from '../../src/gateway/ops/settings-json-schema.ts';
 
 const ENTRIES = [
   'bench/load-process',
@@ -49,10 +50,19 @@ const STATIC = ['gateway/accept/page/static'] as const;
 
 /**
  * Modules of Node that are taken as CommonJS takes them. An ESM import reads each of their exports, and some of these are loaded
- * only then: undici behind `http` (12 MB resident, a quarter of a start), readline behind `process`, Web Crypto behind `crypto`.
+ * only then: undici behind `http` (12 MB resident, a quarter of a start), readline behind `process`, Web Crypto behind `crypto`, streams
+ * behind `fs`.
  */
-const TAKEN_WHOLE = /^(?:node:)?(http|https|process|crypto|util)$/;
+const TAKEN_WHOLE = /^(?:node:)?(fs|http|https|process|crypto|util)$/;
 const WHOLE = '\0whole:';
+
+/** Modules whose value is the same at each start, and is made now. */
+const CONSTANTS: ReadonlyMap<string, string> = new Map([
+  [
+    'gateway/ops/settings-json-schema.js',
+    `export const SETTINGS_JSON_SCHEMA = ${JSON.stringify(SETTINGS_JSON_SCHEMA)};`,
+  ],
+]);
 
 /**
  * V8 keeps the text of each file, in two bytes a character if one of them is not Latin-1. Lines and names stay, for stack traces.
@@ -86,7 +96,7 @@ export async function bundle(root: string, target: string, options: BundleOption
       resolve: { modules: [path.join(root, 'node_modules')] },
       // Files, and what a bundled package imports of its own (`#…`), are part of the program.
       external: (id) => !/^[./#\0]/.test(id) && !BUNDLED.test(id) && !TAKEN_WHOLE.test(id),
-      plugins: [keepPlaces(compiled), takeWhole()],
+      plugins: [keepPlaces(compiled), takeWhole(), takeConstants(compiled)],
       // Comments with the places of modules differ from machine to machine.
       experimental: { attachDebugInfo: 'none' },
     });
@@ -130,6 +140,10 @@ function takeWhole(): Plugin {
     load: (id) =>
       id.startsWith(WHOLE) ? `module.exports = process.getBuiltinModule('node:${id.slice(WHOLE.length)}');` : undefined,
   };
+}
+
+function takeConstants(source: string): Plugin {
+  return { name: 'take-constants', load: (id) => CONSTANTS.get(path.relative(source, id)) };
 }
 
 function licencesOf(modules: readonly string[]): string {

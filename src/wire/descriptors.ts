@@ -57,10 +57,9 @@ export interface Descriptors {
   readonly services: ReadonlyMap<string, ReadonlyMap<string, RpcDescriptor>>;
 }
 
-interface Found {
+interface Types {
   readonly messages: Map<string, MessageDescriptor>;
   readonly enums: Map<string, ReadonlyMap<string, number>>;
-  readonly services: Map<string, ReadonlyMap<string, RpcDescriptor>>;
 }
 
 /** The encoded `FileDescriptorProto`s of a set, by the name of the file, such as `inference.proto`. */
@@ -83,32 +82,76 @@ export function importsOf(file: Uint8Array): string[] {
 }
 
 /**
- * The messages, enums and services that one file defines. The fields of a message are read when they are first asked for: a start
- * needs few of them. Malformed fields throw WireError then.
+ * The services that one file defines, and its messages and enums, which are read when they are first asked for, as the fields of a
+ * message are: a start needs only names of services. Malformed ones throw WireError then.
  * @param file an encoded `FileDescriptorProto`
- * @throws WireError where the bytes are malformed
+ * @throws WireError where the services are malformed
  */
 export function readDescriptors(file: Uint8Array): Descriptors {
-  const found: Found = { messages: new Map(), enums: new Map(), services: new Map() };
-  let scope = '';
-  eachField(file, { 2: (reader) => (scope = text(reader, 'package')) });
-  eachField(file, {
-    4: (reader) => readMessage(reader.bytes('message_type'), scope, found),
-    5: (reader) => readEnum(reader.bytes('enum_type'), scope, found),
-    6: (reader) => readService(reader.bytes('service'), scope, found),
-  });
-  return found;
+  return new EncodedFile(file);
 }
 
 export function joinDescriptors(files: readonly Descriptors[]): Descriptors {
-  return {
-    messages: new Map(files.flatMap(({ messages }) => [...messages])),
-    enums: new Map(files.flatMap(({ enums }) => [...enums])),
-    services: new Map(files.flatMap(({ services }) => [...services])),
-  };
+  return new JoinedFiles(files);
 }
 
-function readMessage(bytes: Uint8Array, scope: string, found: Found): void {
+class EncodedFile implements Descriptors {
+  readonly services = new Map<string, ReadonlyMap<string, RpcDescriptor>>();
+  readonly #encoded: Uint8Array;
+  readonly #scope: string;
+  #types: Types | undefined;
+
+  constructor(file: Uint8Array) {
+    let scope = '';
+    eachField(file, { 2: (reader) => (scope = text(reader, 'package')) });
+    eachField(file, { 6: (reader) => readService(reader.bytes('service'), scope, this.services) });
+    this.#encoded = file;
+    this.#scope = scope;
+  }
+
+  get messages(): ReadonlyMap<string, MessageDescriptor> {
+    return this.#read().messages;
+  }
+
+  get enums(): ReadonlyMap<string, ReadonlyMap<string, number>> {
+    return this.#read().enums;
+  }
+
+  #read(): Types {
+    if (this.#types !== undefined) return this.#types;
+    const found: Types = { messages: new Map(), enums: new Map() };
+    eachField(this.#encoded, {
+      4: (reader) => readMessage(reader.bytes('message_type'), this.#scope, found),
+      5: (reader) => readEnum(reader.bytes('enum_type'), this.#scope, found),
+    });
+    this.#types = found;
+    return found;
+  }
+}
+
+class JoinedFiles implements Descriptors {
+  readonly services: ReadonlyMap<string, ReadonlyMap<string, RpcDescriptor>>;
+  readonly #files: readonly Descriptors[];
+  #messages: ReadonlyMap<string, MessageDescriptor> | undefined;
+  #enums: ReadonlyMap<string, ReadonlyMap<string, number>> | undefined;
+
+  constructor(files: readonly Descriptors[]) {
+    this.services = new Map(files.flatMap(({ services }) => [...services]));
+    this.#files = files;
+  }
+
+  get messages(): ReadonlyMap<string, MessageDescriptor> {
+    this.#messages ??= new Map(this.#files.flatMap(({ messages }) => [...messages]));
+    return this.#messages;
+  }
+
+  get enums(): ReadonlyMap<string, ReadonlyMap<string, number>> {
+    this.#enums ??= new Map(this.#files.flatMap(({ enums }) => [...enums]));
+    return this.#enums;
+  }
+}
+
+function readMessage(bytes: Uint8Array, scope: string, found: Types): void {
   // Nested messages need the name, and it may come behind them.
   const fullName = `${scope}.${nameIn(bytes)}`;
   let isMapEntry = false;
@@ -169,7 +212,7 @@ function fieldOf(bytes: Uint8Array): FieldDescriptor {
   return { name, number, isRepeated, type, typeName, oneof };
 }
 
-function readEnum(bytes: Uint8Array, scope: string, { enums }: Found): void {
+function readEnum(bytes: Uint8Array, scope: string, { enums }: Types): void {
   let name = '';
   const values = new Map<string, number>();
   eachField(bytes, {
@@ -187,7 +230,11 @@ function readEnum(bytes: Uint8Array, scope: string, { enums }: Found): void {
   enums.set(`${scope}.${name}`, values);
 }
 
-function readService(bytes: Uint8Array, scope: string, { services }: Found): void {
+function readService(
+  bytes: Uint8Array,
+  scope: string,
+  services: Map<string, ReadonlyMap<string, RpcDescriptor>>,
+): void {
   let name = '';
   const rpcs = new Map<string, RpcDescriptor>();
   eachField(bytes, {

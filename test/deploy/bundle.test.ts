@@ -44,11 +44,16 @@ describe('the bundle of the program', () => {
     expect(files.filter((file) => file.split('/').length !== 2)).toEqual([]);
   });
 
-  test('imports no module of Node whose exports load others: undici, readline and Web Crypto', () => {
+  test('imports no module of Node whose exports load others: undici, readline, Web Crypto and streams', () => {
     const [costly] = files.flatMap(
-      (file) => /from "(?:node:)?(?:http|https|process|crypto|util)"/.exec(textOf(file)) ?? [],
+      (file) => /from "(?:node:)?(?:fs|http|https|process|crypto|util)"/.exec(textOf(file)) ?? [],
     );
     expect(costly).toBeUndefined();
+  });
+
+  test('has the JSON Schema of the settings as a constant', () => {
+    const [chunk = ''] = files.filter((file) => textOf(file).includes('SETTINGS_JSON_SCHEMA = '));
+    expect(textOf(chunk)).toMatch(/\bSETTINGS_JSON_SCHEMA = \{\s+"?\$schema/);
   });
 
   test('has only characters of one byte, apart from the page of a comparison: V8 keeps the text of its files', () => {

@@ -57,17 +57,16 @@ export function loadCodecs<Rpcs extends Service<Rpcs>>(service: string): Codecs<
 }
 
 function codecOf(path: string, request: string, response: string): Codec<object, object> {
-  const [requests, responses] = [MESSAGES.of(request), MESSAGES.of(response)];
   return {
     path,
     decode(bytes) {
       try {
-        return requests.decode(bytes);
+        return MESSAGES.of(request).decode(bytes);
       } catch (cause) {
         if (!(cause instanceof WireError)) throw cause;
         throw new InferError('malformed_message', 'Unable to parse request', { cause });
       }
     },
-    encode: (message) => responses.encode(message),
+    encode: (message) => MESSAGES.of(response).encode(message),
   };
 }

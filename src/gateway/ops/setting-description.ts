@@ -1,7 +1,7 @@
 /** Each setting as flags, variables, help and `docs/configuration.md` show it: all of them follow from the schema. */
 
-import { z } from 'zod';
 import { SETTINGS_SCHEMA, type Settings } from './settings.ts';
+import { SETTINGS_JSON_SCHEMA } from './settings-json-schema.ts';
 
 /** A setting as a command line shows it. */
 export interface SettingDescription {
@@ -55,14 +55,9 @@ interface FieldSchema {
   readonly default?: SettingDescription['default'];
 }
 
-/** `tensorgate.yaml` as a JSON Schema: nothing has to be in it, because flags and variables count too. */
-const { required: _, ...FILE_JSON_SCHEMA } = z.toJSONSchema(SETTINGS_SCHEMA, { io: 'input' });
-
-export { FILE_JSON_SCHEMA };
-
 /** Every setting, in the order of the documentation. */
 export const SETTINGS: readonly SettingDescription[] = Object.entries(
-  FILE_JSON_SCHEMA.properties as unknown as Record<keyof Settings, FieldSchema>,
+  SETTINGS_JSON_SCHEMA.properties as unknown as Record<keyof Settings, FieldSchema>,
 ).map(([key, given]) => {
   const [number, word] = given.anyOf ?? [];
   const field: FieldSchema = { ...given, ...number };

@@ -1,6 +1,7 @@
 /** Generates `docs/configuration.md` from the settings; a test compares the two. */
 
-import { FILE_JSON_SCHEMA, legalValues, SETTINGS, type SettingDescription } from './setting-description.ts';
+import { legalValues, SETTINGS, type SettingDescription } from './setting-description.ts';
+import { SETTINGS_JSON_SCHEMA } from './settings-json-schema.ts';
 
 const INTRODUCTION = `# Configuration
 
@@ -58,7 +59,7 @@ ${setting.description}
 
 /** Generates `schema/tensorgate.schema.json`, which editors use for `tensorgate.yaml`. */
 export function settingsSchema(): object {
-  return { ...FILE_JSON_SCHEMA, title: 'tensorgate.yaml', description: 'The settings of a tensorgate server.' };
+  return { ...SETTINGS_JSON_SCHEMA, title: 'tensorgate.yaml', description: 'The settings of a tensorgate server.' };
 }
 
 function formatDefault({ default: value, derivedDefault, required }: SettingDescription): string {

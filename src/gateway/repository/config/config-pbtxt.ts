@@ -9,7 +9,7 @@ import type { Field, FieldType, MessageType, ScalarType } from './text-format-ty
 
 /** Triton's text form of a configuration. The schema of `model-config.ts` judges the values. */
 export function readPbtxt(text: string): ReadDocument {
-  return parseTextFormat(text, MODEL_CONFIG_MESSAGE);
+  return parseTextFormat(text, modelConfigMessage());
 }
 
 const SCALARS: ReadonlySet<string> = new Set<ScalarType>([
@@ -23,7 +23,13 @@ const SCALARS: ReadonlySet<string> = new Set<ScalarType>([
   'double',
 ]);
 
-export const MODEL_CONFIG_MESSAGE = messageType('inference.ModelConfig', descriptorsOf('model_config.proto'));
+let found: MessageType | undefined;
+
+/** The message `ModelConfig`, which is read when the first file asks for it. */
+export function modelConfigMessage(): MessageType {
+  found ??= messageType('inference.ModelConfig', descriptorsOf('model_config.proto'));
+  return found;
+}
 
 function descriptorsOf(file: string): Descriptors {
   return readDescriptors(known(fileDescriptors(readFileSync(DESCRIPTOR_SET_PATH)), file));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { MODEL_CONFIG_MESSAGE } from '../../../../src/gateway/repository/config/config-pbtxt.ts';
+import { modelConfigMessage } from '../../../../src/gateway/repository/config/config-pbtxt.ts';
 import { modelConfigSchema } from '../../../../src/gateway/repository/config/config-schema.ts';
 
 test('schema/config.schema.json says to editors what a configuration may be (run with --update to write it)', async () => {
@@ -9,5 +9,5 @@ test('schema/config.schema.json says to editors what a configuration may be (run
 
 test("it has every field of Triton's configuration, and one of our own", () => {
   const { properties } = modelConfigSchema() as { properties: object };
-  expect(Object.keys(properties).sort()).toEqual([...Object.keys(MODEL_CONFIG_MESSAGE.fields), 'tensorgate'].sort());
+  expect(Object.keys(properties).sort()).toEqual([...Object.keys(modelConfigMessage().fields), 'tensorgate'].sort());
 });

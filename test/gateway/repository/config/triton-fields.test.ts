@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { parseModelConfig } from '../../../../src/gateway/repository/config/config-file.ts';
-import { MODEL_CONFIG_MESSAGE } from '../../../../src/gateway/repository/config/config-pbtxt.ts';
+import { modelConfigMessage } from '../../../../src/gateway/repository/config/config-pbtxt.ts';
 import { ModelConfigError } from '../../../../src/gateway/repository/config/model-config.ts';
 import type { Field, MessageType } from '../../../../src/gateway/repository/config/text-format-type.ts';
 
@@ -10,7 +10,7 @@ import type { Field, MessageType } from '../../../../src/gateway/repository/conf
 type FieldPath = readonly { readonly name: string; readonly field: Field }[];
 type Content = Readonly<Record<string, unknown>>;
 
-const FIELDS = [...fieldsOf(MODEL_CONFIG_MESSAGE)].map((path) => ({
+const FIELDS = [...fieldsOf(modelConfigMessage())].map((path) => ({
   name: path.map(({ name }) => name).join('.'),
   path,
 }));
