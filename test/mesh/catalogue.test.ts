@@ -7,7 +7,7 @@ import { PROOFS } from './proofs/catalogue.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 /** Beside proofs: what they have in common. */
-const COMMON = ['catalogue', 'gateway', 'golden', 'ingress', 'proof', 'requests', 'tally'];
+const COMMON = ['catalogue', 'gateway', 'golden', 'ingress', 'proof', 'requests', 'retries', 'tally'];
 
 if (process.env['CI'] !== 'true') {
   console.warn('SKIPPED: the proofs of deploy/istio on a real mesh; as root, `npm run test:mesh` runs them');
