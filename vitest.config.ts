@@ -34,7 +34,7 @@ const NOT_TWICE = [
   'test/e2e/{load-reports,ports}.test.ts',
   'test/interop/{envoy*,grpc-interop,grpcio,h2load,h2spec,java-client}.test.ts',
   // They are about models, REST or speed, whichever transport asks, and long.
-  'test/e2e/{ocr,onnx-conformance.full,rest,rollout.full,rows,text.full,voice-activity}.test.ts',
+  'test/e2e/{ocr,onnx-conformance.full,rest,rest-pipelining,rollout.full,rows,text.full,voice-activity}.test.ts',
   'test/interop/{bench-judges,curl,go-client,langchain,model-analyzer,perf-analyzer,schemathesis,sentence-vectors,tokenizers,tritonclient-http}.test.ts',
 ];
 
