@@ -22,6 +22,8 @@ import { limitReached } from './limit-events.ts';
 const MAX_UNDER_WAY = 16;
 /** Pipelined requests that may wait besides. */
 const MAX_WAITING = 16;
+/** Pipelined requests behind those that may come before the connection has ended. */
+const MAX_UNTAKEN = 128;
 /** Time that a client of a closed connection has to close its side, besides that for what it still has to read. */
 const LINGER_MS = 1_000;
 /** How long it may go on sending. */
@@ -50,6 +52,8 @@ export class HttpConnection implements ExchangeConnection {
   /** The oldest first. */
   readonly #underWay: HttpExchange[] = [];
   readonly #waiting: HttpExchange[] = [];
+  /** Requests that came while no more could wait. From the first on, their client has to send them again. */
+  #untaken = 0;
   #closing: Closing | undefined;
   /** Since when it waits for the head of a request. */
   #waitsSince = this.openedAt;
@@ -106,14 +110,20 @@ export class HttpConnection implements ExchangeConnection {
       request.resume();
       return;
     }
+    // The socket is not paused for them: Node would resume it for each, and then not stop at a long body that no one reads yet.
+    if (this.#untaken > 0 || this.#waiting.length === MAX_WAITING) {
+      request.resume();
+      this.#untaken++;
+      if (this.#untaken > MAX_UNTAKEN) this.destroy();
+      return;
+    }
     this.#waiting.push(new HttpExchange(this.#host, this, request, response));
     this.#begin();
-    // The socket is not paused for them: Node would resume it for each, and then not stop at a long body that no one reads yet.
-    if (this.#waiting.length > MAX_WAITING) this.destroy();
   }
 
   isLast(exchange: HttpExchange): boolean {
-    return this.#host.isEnding && exchange === this.#newest;
+    if (exchange !== this.#newest) return false;
+    return this.#host.isEnding || (this.#untaken > 0 && this.#waiting.length === 0);
   }
 
   /** Answers bytes that are not HTTP, or a head that is too long. */

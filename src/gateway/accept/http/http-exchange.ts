@@ -30,7 +30,7 @@ export interface ExchangeHost {
 /** The connection of an exchange. */
 export interface ExchangeConnection {
   readonly wayBack: WayBack;
-  /** Whether nothing is answered after it, because the server ends. */
+  /** Whether nothing is answered after it: the server ends, or no more requests are taken. */
   isLast(exchange: HttpExchange): boolean;
 }
 

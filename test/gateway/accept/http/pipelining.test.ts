@@ -87,6 +87,24 @@ describe('pipelined inferences', () => {
     expect(answered(connection)).toEqual(paths);
   });
 
+  test('beyond these are not taken: the last answer says that the connection ends, and none is lost', async () => {
+    const { handler, begun, answer } = gated();
+    const port = await listen(handler);
+    const connection = await open(port);
+    const paths = inferences(99);
+    connection.send(heads(paths));
+    for (const path of paths.slice(0, 32)) {
+      await vi.waitUntil(() => begun.includes(path));
+      answer(path);
+    }
+    expect(await connection.ended).toBe('FIN');
+    expect(answered(connection)).toEqual(paths.slice(0, 32));
+    const closes = connection.received.split('HTTP/1.1 ').map((each) => CLOSES.test(each));
+    expect(closes.indexOf(true)).toBe(32);
+    expect(begun).toHaveLength(32);
+    await vi.waitUntil(() => port.gauges.requests === 0);
+  });
+
   test('wait for a request before them that may change something, and it waits for those before it', async () => {
     const { handler, begun, answer } = gated();
     const connection = await open(await listen(handler));
