@@ -188,10 +188,8 @@ export class HttpConnection implements ExchangeConnection {
     }
   }
 
-  /** HTTP-2: what still comes of them is read on, for no one. */
   #dropWaiting(): void {
-    for (const exchange of this.#waiting) exchange.discardBody();
-    this.#waiting.length = 0;
+    for (const exchange of this.#waiting.splice(0)) exchange.drop();
   }
 
   /** HTTP-3 */

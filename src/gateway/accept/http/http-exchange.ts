@@ -105,6 +105,11 @@ export class HttpExchange {
     }
   }
 
+  /** It is never begun. What still comes of its body is read on: a client that finds its socket full would not look for answers. */
+  drop(): void {
+    this.#request.resume();
+  }
+
   /** Its connection has ended. Node says so only of the response whose turn it is. */
   lose(): void {
     const response = this.#response;
@@ -126,7 +131,7 @@ export class HttpExchange {
     // The rest of a body may still arrive: the connection ends rather than carry it.
     const ends = this.#connection.isLast(this) || !this.#request.complete;
     this.#endsConnection = ends || answer.headers['connection'] === 'close';
-    if (!this.#request.complete) this.discardBody();
+    if (!this.#request.complete) this.#discardBody();
     const startedAt = performance.now();
     const isItsTurn = response.socket !== null;
     response.once('close', () => {
@@ -139,7 +144,7 @@ export class HttpExchange {
   }
 
   /** Reads it on, for no one: a client that finds its socket full would not look for the answer. */
-  discardBody(): void {
+  #discardBody(): void {
     const request = this.#request;
     request
       .removeAllListeners('data')

@@ -1,7 +1,7 @@
 /** The HTTP port against clients that do anything at any time: whatever they do, what they held is given back. */
 
 import fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { HttpAnswer, HttpHandler } from '../../../../src/gateway/accept/http/http-answer.ts';
 import type { HttpPort } from '../../../../src/gateway/accept/http/http-port.ts';
 import { listen, probe, readAll, text } from './http-fixture.ts';
@@ -86,7 +86,11 @@ async function play(port: HttpPort, { requests, reads, turnsBeforeEnd, end }: Cl
   await closed;
 }
 
-test('whatever clients send, and whenever they leave, no place, connection or unread answer is kept', async () => {
+test('whatever clients send, and whenever they leave, no place, connection, listener or unread answer is kept', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
+  onTestFinished(() => void process.off('warning', onWarning));
   const port = await listen(handler, { bodyGraceMs: 1_000 });
   await fc.assert(
     fc.asyncProperty(fc.array(clients, { minLength: 1, maxLength: 6 }), async (together) => {
@@ -99,4 +103,5 @@ test('whatever clients send, and whenever they leave, no place, connection or un
     }),
     { numRuns: 150 },
   );
+  expect(warnings).toEqual([]);
 });
