@@ -3,12 +3,10 @@
  * waits for its clients pays for wake-ups instead of calls.
  */
 
-import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { h2load } from '../test/tools/tools.ts';
-import { CLIENT_CORE } from './processes.ts';
+import { runClient } from './processes.ts';
 
 const MOST_CONNECTIONS = 4;
 const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
@@ -39,7 +37,7 @@ export interface LoadReport {
 export async function runH2load(args: readonly string[]): Promise<LoadReport> {
   const program = h2load();
   if (program === undefined) throw new Error('h2load is not installed: run test/tools/setup.sh');
-  const { stdout } = await promisify(execFile)('taskset', ['-c', CLIENT_CORE, program, ...args]);
+  const stdout = await runClient(program, args);
   const [, done, succeeded, failed] = (REQUESTS.exec(stdout) ?? []).map(Number);
   if (failed !== 0 || done === undefined || done === 0 || succeeded !== done) {
     throw new Error(`calls failed:\n${stdout}`);

@@ -1,12 +1,12 @@
 /**
- * Sends one HTTP/1.1 request again and again without waiting for the answers before (RFC 9112, section 9.3.2), and prints how many were
+ * Sends one HTTP/1.1 request again and again on one connection, without waiting for the answers before (RFC 9112, section 9.3.2), and prints how many were
  * answered: h2load sends requests with a body one at a time.
  *
- *   node pipelining-client.ts PORT CONNECTIONS REQUESTS_ON_EACH SECONDS FILE
+ *   node pipelining-client.ts PORT REQUESTS_UNDER_WAY SECONDS FILE
  */
 
 import fs from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 const HEAD = /^HTTP\/1\.1 (\d{3}) .*?^content-length: (\d+)\r$/ims;
@@ -42,25 +42,25 @@ class Answers {
   }
 }
 
-const [port = 0, connections = 0, depth = 0, seconds = 0] = process.argv.slice(2, 6).map(Number);
-const request = fs.readFileSync(process.argv[6] ?? '');
+const [port = 0, depth = 0, seconds = 0] = process.argv.slice(2, 5).map(Number);
+const request = fs.readFileSync(process.argv[5] ?? '');
 const end = performance.now() + seconds * 1_000;
+const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+const answers = new Answers();
 let answered = 0;
 
-const sockets = Array.from({ length: connections }, (): Socket => {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  const answers = new Answers();
-  const send = (count: number): void => void socket.write(Buffer.concat(new Array<Buffer>(count).fill(request)));
-  send(depth);
-  return socket.on('data', (chunk) => {
-    const ended = answers.take(chunk);
-    if (performance.now() < end) {
-      answered += ended;
-      if (ended > 0) send(ended);
-      return;
-    }
-    console.log(answered);
-    for (const each of sockets) each.destroy();
-    process.exit();
-  });
+function send(count: number): void {
+  socket.write(Buffer.concat(new Array<Buffer>(count).fill(request)));
+}
+
+send(depth);
+socket.on('data', (chunk) => {
+  const ended = answers.take(chunk);
+  if (performance.now() < end) {
+    answered += ended;
+    if (ended > 0) send(ended);
+    return;
+  }
+  console.log(answered);
+  socket.destroy();
 });

@@ -63,12 +63,10 @@ export function runBare(script: string, args: readonly string[]): string {
   return stdout;
 }
 
-/** Runs `pipelining-client.ts` on the core of the clients. @returns how many requests were answered */
-export async function runPipelined(args: readonly (string | number)[]): Promise<number> {
-  const file = fileURLToPath(new URL('./pipelining-client.ts', import.meta.url));
-  const command = ['-c', CLIENT_CORE, process.execPath, file, ...args.map(String)];
-  const { stdout } = await promisify(execFile)('taskset', command);
-  return Number(stdout);
+/** Runs a load generator on the core of the clients. @returns what it printed */
+export async function runClient(program: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)('taskset', ['-c', CLIENT_CORE, program, ...args]);
+  return stdout;
 }
 
 /** From the start to the end of a Node that runs nothing, on the core of the servers, in milliseconds. */
@@ -109,7 +107,7 @@ const PORT = /port (?<port>\d+)/;
 
 /** The core that servers are pinned to; the load generator takes the other. */
 const SERVER_CORE = '0';
-export const CLIENT_CORE = '1';
+const CLIENT_CORE = '1';
 
 async function startServer(command: readonly string[], ready: RegExp): Promise<ServerProcess> {
   const child = spawn('taskset', ['-c', SERVER_CORE, ...command], { stdio: ['ignore', 'pipe', 'inherit'] });

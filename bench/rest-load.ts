@@ -2,11 +2,13 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { runH2load } from './h2load.ts';
-import { runPipelined } from './processes.ts';
+import { runClient } from './processes.ts';
 
 /** As long as the calls over gRPC have: a request without it is due after the objective, and refused when it will be late. */
 const TIMEOUT_US = 20_000_000;
+const PIPELINING_CLIENT = fileURLToPath(new URL('./pipelining-client.ts', import.meta.url));
 
 /** One request to `POST /v2/models/{model}/infer`. */
 export class RestLoad {
@@ -58,8 +60,8 @@ export class RestLoad {
     return this.#run(port, ['-D', String(seconds), '-c', String(connections)], answerBytes);
   }
 
-  /** The same with `depth` requests under way on each connection. */
-  pipelinedLoop(port: number, connections: number, depth: number, seconds: number): Promise<number> {
+  /** Keeps `depth` requests under way on one connection, by `pipelining-client.ts`. @returns how many were answered */
+  async pipelinedLoop(port: number, depth: number, seconds: number): Promise<number> {
     const body = fs.readFileSync(this.#file);
     const lines = [
       `POST ${this.#path} HTTP/1.1`,
@@ -69,7 +71,7 @@ export class RestLoad {
     ];
     const file = `${this.#file}.request`;
     fs.writeFileSync(file, Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]));
-    return runPipelined([port, connections, depth, seconds, file]);
+    return Number(await runClient(process.execPath, [PIPELINING_CLIENT, ...[port, depth, seconds].map(String), file]));
   }
 
   /** Sends `count` requests, one at a time: for requests so long that those cut short at the end of a closed loop would count. */

@@ -44,7 +44,7 @@ export async function rest(scratch: string, rounds: number): Promise<void> {
       },
       'binary, 16 pipelined on one connection': {
         server: gateway,
-        run: (seconds: number) => binary.pipelinedLoop(httpPort, 1, IN_FLIGHT, seconds),
+        run: (seconds: number) => binary.pipelinedLoop(httpPort, IN_FLIGHT, seconds),
       },
       JSON: {
         server: gateway,

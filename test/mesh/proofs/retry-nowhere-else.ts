@@ -4,12 +4,12 @@ import type { Mesh } from '../rig/mesh.ts';
 import { cutOff, reconnect } from './gateway.ts';
 import { expecting, type Proof, remove } from './proof.ts';
 import { INFERENCE, rpc } from './requests.ts';
+import { retriesOf, since } from './retries.ts';
 
-/** What the admin's proxy has sent to the stable pods, and sent once more. */
-async function sent(mesh: Mesh): Promise<{ readonly requests: number; readonly retries: number }> {
-  const stats = await mesh.proxyStats(mesh.client('admin'), /outbound\|8001\|stable\|.*upstream_rq_(total|retry)$/);
-  const count = (suffix: string): number => [...stats].find(([name]) => name.endsWith(suffix))?.[1] ?? 0;
-  return { requests: count('upstream_rq_total'), retries: count('upstream_rq_retry') };
+/** Attempts that the admin's proxy has sent to the stable pods. */
+async function attempts(mesh: Mesh): Promise<number> {
+  const stats = await mesh.proxyStats(mesh.client('admin'), /outbound\|8001\|stable\|.*upstream_rq_total$/);
+  return stats.values().next().value ?? 0;
 }
 
 export const retryNowhereElse: Proof = {
@@ -20,7 +20,7 @@ export const retryNowhereElse: Proof = {
     await mesh.calm();
     const rpcs = rpcsOf(INFERENCE).filter((name) => name !== 'ModelInfer');
     const pods = mesh.gateways();
-    const before = await sent(mesh);
+    const [before, retriesBefore] = [await attempts(mesh), await retriesOf(mesh, 'admin')];
     const ended: string[] = [];
     await Promise.all(pods.map(cutOff));
     try {
@@ -28,8 +28,8 @@ export const retryNowhereElse: Proof = {
     } finally {
       await Promise.all(pods.map(reconnect));
     }
-    const after = await sent(mesh);
-    const [requests, retries] = [after.requests - before.requests, after.retries - before.retries];
+    const requests = (await attempts(mesh)) - before;
+    const retries = since(retriesBefore, await retriesOf(mesh, 'admin')).made;
     assert.deepEqual([...new Set(ended)], ['14'], 'a call was answered although its gateway was cut off');
     assert(requests > rpcs.length / 2, `only ${requests} calls got as far as a pod`);
     assert.equal(retries, 0, `${retries} of ${rpcs.length} calls were retried`);

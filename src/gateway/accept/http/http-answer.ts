@@ -26,6 +26,13 @@ export interface BodyRest {
  */
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse, wayBack: WayBack) => Promise<HttpAnswer>;
 
+/** Answers the requests of REST. */
+export interface RestHandler {
+  readonly handle: HttpHandler;
+  /** Whether a request leaves the server as it is, so that those pipelined behind it need not wait for its answer. */
+  changesNothing(request: IncomingMessage): boolean;
+}
+
 /** An error as REST clients read it. */
 export function errorAnswer(code: number, text: string): HttpAnswer {
   const body = JSON.stringify({ error: text });

@@ -12,17 +12,15 @@ import type { HttpLimits } from '../../ops/http-limits.ts';
 import { Pace } from '../pace.ts';
 import { restError } from '../rest/rest-error.ts';
 import { AnswerWriter } from './answer-writer.ts';
-import { errorAnswer, type HttpAnswer, type HttpHandler } from './http-answer.ts';
+import { errorAnswer, type HttpAnswer, type HttpHandler, type RestHandler } from './http-answer.ts';
 import { limitReached } from './limit-events.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
 
-export interface ExchangeHost {
+export interface ExchangeHost extends Pick<RestHandler, 'changesNothing'> {
   readonly limits: HttpLimits;
   readonly unread: UnreadAnswers;
   /** Paths of REST besides the usual. */
   readonly restPaths: ReadonlySet<string>;
-  /** Whether a request of REST leaves the server as it is, so that those beside it need not wait for its answer. */
-  changesNothing(request: IncomingMessage): boolean;
   /** The server ends: every answer says `connection: close`. */
   readonly isEnding: boolean;
 }

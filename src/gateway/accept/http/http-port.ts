@@ -10,7 +10,7 @@ import type { HttpGauges } from '../../ops/gateway-state.ts';
 import type { HttpLimits } from '../../ops/http-limits.ts';
 import { bind } from '../bind.ts';
 import { ConnectionTable } from './connection-table.ts';
-import type { HttpHandler } from './http-answer.ts';
+import type { HttpHandler, RestHandler } from './http-answer.ts';
 import { type ConnectionHost, HttpConnection } from './http-connection.ts';
 import { answerOf, type HttpExchange } from './http-exchange.ts';
 import { limitReached } from './limit-events.ts';
@@ -28,12 +28,6 @@ export interface HttpPortOptions {
   readonly rest?: RestHandler;
   /** Paths that `rest` answers besides the usual. */
   readonly restPaths?: readonly string[];
-}
-
-export interface RestHandler {
-  readonly handle: HttpHandler;
-  /** Whether a request leaves the server as it is, so that those pipelined behind it need not wait for its answer. */
-  changesNothing(request: IncomingMessage): boolean;
 }
 
 export interface HttpPort {

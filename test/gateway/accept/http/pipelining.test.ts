@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import type { HttpHandler } from '../../../../src/gateway/accept/http/http-answer.ts';
+import type { HttpLimits } from '../../../../src/gateway/ops/http-limits.ts';
 import {
   answersWith,
   listen,
@@ -16,8 +17,6 @@ import {
   text,
 } from './http-fixture.ts';
 import { head, type RawConnection } from './raw-http.ts';
-
-const CLOSES = /^connection: close\r$/im;
 
 /** `/v2/00/infer`, `/v2/01/infer`, … */
 function inferences(count: number): readonly string[] {
@@ -51,17 +50,30 @@ const untilGone: HttpHandler = async (_, response) => {
   return text(499, 'gone');
 };
 
+/** A connection whose client has sent requests for these paths, and `behind` them. */
+async function send(
+  paths: readonly string[],
+  { behind = '', ...limits }: Partial<HttpLimits> & { readonly behind?: string } = {},
+) {
+  const { handler, begun, answer } = gated();
+  const port = await listen(handler, limits);
+  const connection = await open(port);
+  connection.send(heads(paths), behind);
+  return { port, connection, begun, answer };
+}
+
+function post(path: string, body: string): string {
+  return head('POST', path, { 'content-length': body.length }) + body;
+}
+
 function answered({ received }: RawConnection): readonly (string | undefined)[] {
   return [...received.matchAll(/answer ([^;]+);/g)].map(([, path]) => path);
 }
 
 describe('pipelined inferences', () => {
   test('run at once, and are answered in the order in which they came', async () => {
-    const { handler, begun, answer } = gated();
-    const port = await listen(handler);
-    const connection = await open(port);
     const paths = inferences(16);
-    connection.send(heads(paths));
+    const { port, connection, begun, answer } = await send(paths);
     await vi.waitUntil(() => begun.length === 16);
     expect(begun).toEqual(paths);
     for (const path of paths.toReversed()) answer(path);
@@ -71,10 +83,8 @@ describe('pipelined inferences', () => {
   });
 
   test('run 16 at a time, and 16 more wait', async () => {
-    const { handler, begun, answer } = gated();
-    const connection = await open(await listen(handler));
     const paths = inferences(32);
-    connection.send(heads(paths));
+    const { connection, begun, answer } = await send(paths);
     await vi.waitUntil(() => begun.length === 16);
     await sleep(20);
     expect(begun).toHaveLength(16);
@@ -88,28 +98,22 @@ describe('pipelined inferences', () => {
   });
 
   test('beyond these are not taken: the last answer says that the connection ends, and none is lost', async () => {
-    const { handler, begun, answer } = gated();
-    const port = await listen(handler);
-    const connection = await open(port);
     const paths = inferences(99);
-    connection.send(heads(paths));
+    const { port, connection, begun, answer } = await send(paths);
     for (const path of paths.slice(0, 32)) {
       await vi.waitUntil(() => begun.includes(path));
       answer(path);
     }
     expect(await connection.ended).toBe('FIN');
     expect(answered(connection)).toEqual(paths.slice(0, 32));
-    const closes = connection.received.split('HTTP/1.1 ').map((each) => CLOSES.test(each));
-    expect(closes.indexOf(true)).toBe(32);
+    expect(connection.closes.indexOf(true)).toBe(31);
     expect(begun).toHaveLength(32);
     await vi.waitUntil(() => port.gauges.requests === 0);
   });
 
   test('wait for a request before them that may change something, and it waits for those before it', async () => {
-    const { handler, begun, answer } = gated();
-    const connection = await open(await listen(handler));
     const paths = ['/v2/a/infer', '/v2/b/infer', '/v2/load', '/v2/c/infer', '/v2/d/infer'];
-    connection.send(heads(paths));
+    const { connection, begun, answer } = await send(paths);
     await vi.waitUntil(() => begun.length === 2);
     answer('/v2/b/infer');
     await sleep(20);
@@ -130,8 +134,7 @@ describe('pipelined inferences', () => {
     const connection = await open(port);
     const lengths = [10, 300_000, 0, 70_000, 8];
     for (const [index, bytes] of lengths.entries()) {
-      const body = `${'x'.repeat(bytes)}number ${index}`;
-      connection.send(head('POST', '/v2/m/infer', { 'content-length': body.length }) + body);
+      connection.send(post('/v2/m/infer', `${'x'.repeat(bytes)}number ${index}`));
     }
     await vi.waitUntil(() => answered(connection).length === lengths.length);
     expect(answered(connection)).toEqual(lengths.map((_, index) => `number ${index}`));
@@ -179,11 +182,8 @@ describe('pipelined inferences', () => {
   });
 
   test('count one by one: the first that is too many is refused and ends the connection, after the answers before it', async () => {
-    const { handler, begun, answer } = gated();
-    const port = await listen(handler, { maxRequestsPerAddress: 2 });
-    const connection = await open(port);
     const paths = inferences(4);
-    connection.send(heads(paths));
+    const { connection, begun, answer } = await send(paths, { maxRequestsPerAddress: 2 });
     await vi.waitUntil(() => begun.length === 2);
     answer(paths[1] ?? '');
     answer(paths[0] ?? '');
@@ -193,10 +193,8 @@ describe('pipelined inferences', () => {
   });
 
   test('are answered before the refusal of nonsense behind them', async () => {
-    const { handler, begun, answer } = gated();
-    const connection = await open(await listen(handler));
     const paths = inferences(3);
-    connection.send(heads(paths), 'nonsense\r\n\r\n');
+    const { connection, begun, answer } = await send(paths, { behind: 'nonsense\r\n\r\n' });
     await vi.waitUntil(() => begun.length === 3);
     for (const path of paths.toReversed()) answer(path);
     expect(await connection.ended).toBe('FIN');
@@ -204,18 +202,14 @@ describe('pipelined inferences', () => {
   });
 
   test('that are under way when the server ends are all answered, and the last answer says that the connection ends', async () => {
-    const { handler, begun, answer } = gated();
-    const port = await listen(handler);
-    const connection = await open(port);
     const paths = inferences(4);
-    connection.send(heads(paths));
+    const { port, connection, begun, answer } = await send(paths);
     await vi.waitUntil(() => begun.length === 4);
     const drained = port.drain(20_000);
     for (const path of paths) answer(path);
     expect(await connection.ended).toBe('FIN');
     expect(answered(connection)).toEqual(paths);
-    const closes = connection.received.split('HTTP/1.1 ').map((each) => CLOSES.test(each));
-    expect(closes).toEqual([false, false, false, false, true]);
+    expect(connection.closes).toEqual([false, false, false, true]);
     await drained;
   });
 
@@ -250,8 +244,8 @@ describe('other pipelined requests', () => {
   test('with bodies are read in their turn', async () => {
     const port = await listen(readsBody);
     const connection = await open(port);
-    const post = (bytes: number): string => head('POST', '/v2/x', { 'content-length': bytes }) + 'x'.repeat(bytes);
-    connection.send(post(10) + post(300_000) + head('GET', '/livez') + post(20));
+    const posts = [10, 300_000, 20].map((bytes) => post('/v2/x', 'x'.repeat(bytes)));
+    connection.send(posts.toSpliced(2, 0, head('GET', '/livez')).join(''));
     expect(await connection.answers(4)).toEqual([200, 200, 200, 200]);
   });
 
@@ -264,8 +258,7 @@ describe('other pipelined requests', () => {
     });
     const connection = await open(port);
     const lengths = Array.from({ length: 14 }, (_, index) => (index % 2 === 0 ? 8 * MiB + index : 100 + index));
-    const posts = lengths.map((bytes) => head('POST', '/v2/x', { 'content-length': bytes }) + 'x'.repeat(bytes));
-    connection.send(...posts);
+    connection.send(...lengths.map((bytes) => post('/v2/x', 'x'.repeat(bytes))));
     await vi.waitUntil(() => port.gauges.requests === 1);
     await sleep(200);
     // The first 8 of 56 MiB are read, and the kernel takes some on both sides.

@@ -55,6 +55,12 @@ export class RawConnection implements Disposable {
     return [...this.received.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, code]) => Number(code));
   }
 
+  /** Which of the answers say that the connection ends. */
+  get closes(): readonly boolean[] {
+    const [, ...answers] = this.received.split('HTTP/1.1 ');
+    return answers.map((answer) => /^connection: close\r$/im.test(answer));
+  }
+
   [Symbol.dispose](): void {
     this.socket.destroy();
   }
