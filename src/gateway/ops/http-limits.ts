@@ -18,7 +18,7 @@ export const HTTP_LIMITS = {
     default: 1_536,
     minimum: 1,
     description:
-      'Maximum number of REST requests in progress, from the request head until the client has read the response. Above it, requests are refused with 429 and `connection: close`. The rest of `httpMaxConnections` is kept for `/livez`, `/readyz` and `/metrics`. If not set, at most three quarters of `httpMaxConnections`.',
+      'Maximum number of REST requests in progress, from the request head until the client has read the response. Pipelined requests that wait are included. Above the limit, requests are refused with 429 and `connection: close`. The rest of `httpMaxConnections` is kept for `/livez`, `/readyz` and `/metrics`. If not set, at most three quarters of `httpMaxConnections`.',
   },
   maxRequestsPerAddress: {
     default: 1_024,
@@ -66,7 +66,7 @@ export const HTTP_LIMITS = {
     default: 256 * MIB,
     minimum: 64 * KIB,
     description:
-      'Maximum size of an encoded response; a connection has one response at a time. A larger one is refused with 413. If not set, at most half of `httpMaxUnreadBytesInAll`.',
+      'Maximum size of an encoded response. A larger one is refused with 413. If not set, at most half of `httpMaxUnreadBytesInAll`.',
   },
   maxUnreadBytesInAll: {
     default: 512 * MIB,

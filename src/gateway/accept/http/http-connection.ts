@@ -20,7 +20,7 @@ import { limitReached } from './limit-events.ts';
 
 /** Pipelined requests that may be under way at once. */
 const MAX_UNDER_WAY = 16;
-/** Pipelined requests that may wait besides. */
+/** Pipelined requests that may wait besides, where all connections together leave them the slots. */
 const MAX_WAITING = 16;
 /** Pipelined requests behind those that may come before the connection has ended. */
 const MAX_UNTAKEN = 128;
@@ -32,6 +32,9 @@ const LINGER_SENDING_MS = 5_000;
 export interface ConnectionHost extends ExchangeHost {
   /** Answers the request of the exchange. Never rejects. */
   serve(exchange: HttpExchange, connection: HttpConnection): Promise<void>;
+  /** Whether one more request of the address may wait. It counts as one that is under way, until `endWait`. */
+  mayWait(address: string): boolean;
+  endWait(address: string): void;
   closed(connection: HttpConnection): void;
 }
 
@@ -110,15 +113,17 @@ export class HttpConnection implements ExchangeConnection {
       request.resume();
       return;
     }
-    // The socket is not paused for them: Node would resume it for each, and then not stop at a long body that no one reads yet.
-    if (this.#untaken > 0 || this.#waiting.length === MAX_WAITING) {
-      request.resume();
+    const exchange = new HttpExchange(this.#host, this, request, response);
+    const isFirst = this.#untaken === 0 && this.#waiting.length === 0;
+    if (isFirst && this.#mayBegin(exchange)) void this.#serve(exchange);
+    else if (this.#untaken === 0 && this.#waiting.length < MAX_WAITING && this.#host.mayWait(this.address)) {
+      this.#waiting.push(exchange);
+    } else {
+      // The socket is not paused: Node would resume it for each, and then not stop at a long body that no one reads yet.
+      exchange.drop();
       this.#untaken++;
       if (this.#untaken > MAX_UNTAKEN) this.destroy();
-      return;
     }
-    this.#waiting.push(new HttpExchange(this.#host, this, request, response));
-    this.#begin();
   }
 
   isLast(exchange: HttpExchange): boolean {
@@ -184,12 +189,17 @@ export class HttpConnection implements ExchangeConnection {
   #begin(): void {
     for (let [next] = this.#waiting; next !== undefined && this.#mayBegin(next); [next] = this.#waiting) {
       this.#waiting.shift();
+      // It takes its slot again at once, if it needs one.
+      this.#host.endWait(this.address);
       void this.#serve(next);
     }
   }
 
   #dropWaiting(): void {
-    for (const exchange of this.#waiting.splice(0)) exchange.drop();
+    for (const exchange of this.#waiting.splice(0)) {
+      this.#host.endWait(this.address);
+      exchange.drop();
+    }
   }
 
   /** HTTP-3 */

@@ -103,9 +103,20 @@ export class HttpExchange {
     }
   }
 
-  /** It is never begun. What still comes of its body is read on: a client that finds its socket full would not look for answers. */
+  /**
+   * It is never begun. What still comes of its body is read on: a client that finds its socket full would not look for answers.
+   * Node keeps the request as long as its connection, so its head and trailers are emptied.
+   */
   drop(): void {
-    this.#request.resume();
+    const request = this.#request;
+    request.rawHeaders = [];
+    request.headers = {};
+    request.url = '';
+    request.once('end', () => {
+      request.rawTrailers = [];
+      request.trailers = {};
+    });
+    request.resume();
   }
 
   /** Its connection has ended. Node says so only of the response whose turn it is. */

@@ -131,6 +131,14 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
     return exchange.answer({ ...answer, headers: { ...headers, connection: 'close' } });
   }
 
+  mayWait(address: string): boolean {
+    return this.#slots.take(address) === undefined;
+  }
+
+  endWait(address: string): void {
+    this.#slots.give(address);
+  }
+
   changesNothing(request: IncomingMessage): boolean {
     return this.#rest?.changesNothing(request) === true;
   }

@@ -1,7 +1,7 @@
 import type { HttpLimits } from '../../ops/http-limits.ts';
 import { limitReached } from './limit-events.ts';
 
-/** How many requests over REST are under way, in all and of each address. */
+/** How many requests over REST are under way, or wait behind others of their connection: in all, and of each address. */
 export class RequestSlots {
   readonly #limits: HttpLimits;
   readonly #ofAddress = new Map<string, number>();

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import type { HttpHandler } from '../../../../src/gateway/accept/http/http-answer.ts';
 import type { HttpLimits } from '../../../../src/gateway/ops/http-limits.ts';
+import { collectGarbage } from '../../../support/collect-garbage.ts';
 import {
   answersWith,
   listen,
@@ -22,6 +23,9 @@ import { head, type RawConnection } from './raw-http.ts';
 function inferences(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `/v2/${String(index).padStart(2, '0')}/infer`);
 }
+
+/** A field of a request that is nearly as long as it may be. */
+const LONG = 'x'.repeat(50_000);
 
 function heads(paths: readonly string[]): string {
   return paths.map((path) => head('GET', path)).join('');
@@ -276,10 +280,54 @@ describe('other pipelined requests', () => {
     });
     const connection = await open(port);
     connection.send(heads(['/v2/a', '/v2/b', '/v2/c']));
-    await vi.waitUntil(() => port.gauges.requests === 1);
+    await vi.waitUntil(() => port.gauges.requests === 3);
     connection.socket.destroy();
     await vi.waitFor(() => expect(port.gauges).toEqual({ connections: 0, requests: 0, unreadBytes: 0 }));
     expect(begun).toBe(1);
+  });
+
+  test('that wait count as under way: beyond the limit none is taken, and the last answer says that the connection ends', async () => {
+    const [gate, reached] = [Promise.withResolvers<void>(), reachedLimits()];
+    const handler: HttpHandler = async ({ url }) => {
+      await gate.promise;
+      return text(200, `answer ${url};`);
+    };
+    const port = await listen(handler, { maxRequests: 20 });
+    const [first, second] = [await open(port), await open(port)];
+    const paths = ['/v2/a', '/livez', ...Array.from({ length: 10 }, (_, index) => `/v2/${index}`)];
+    first.send(heads(paths));
+    await vi.waitUntil(() => port.gauges.requests === 12);
+    second.send(heads(paths));
+    await vi.waitUntil(() => port.gauges.requests === 20);
+    await sleep(20);
+    expect(port.gauges.requests).toBe(20);
+    gate.resolve();
+    expect(await second.ended).toBe('FIN');
+    expect(second.closes).toEqual([...Array<boolean>(7).fill(false), true]);
+    expect(answered(second)).toEqual(paths.slice(0, 8).toSpliced(1, 1));
+    expect(await first.answers(12)).toEqual(Array(12).fill(200));
+    await vi.waitUntil(() => port.gauges.requests === 0);
+    expect(reached).toEqual(new Set(['httpMaxRequests']));
+  });
+
+  test.each([
+    ['head', head('GET', '/v2', { 'x-long': LONG })],
+    ['trailers', `${head('POST', '/v2', { 'transfer-encoding': 'chunked' })}0\r\nx-long: ${LONG}\r\n\r\n`],
+  ])('that are not taken leave no %s in memory', async (_, request) => {
+    const port = await listen(untilGone);
+    const connection = await open(port);
+    connection.send(heads(Array(17).fill('/v2')));
+    await vi.waitUntil(() => port.gauges.requests === 17);
+    const held = (): number => {
+      collectGarbage();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = held();
+    for (let count = 0; count < 100; count++) connection.send(request);
+    await vi.waitUntil(() => connection.socket.writableLength === 0);
+    await sleep(100);
+    expect(connection.socket.readyState).toBe('open');
+    expect((held() - before) / LONG.length).toBeLessThan(25);
   });
 
   test.each(['/v2', '/v2/m/infer'])('to %s that are too many end their connection', async (path) => {
