@@ -14,6 +14,7 @@ import { bytesOf } from '../../../src/wire/tensor-bytes.ts';
 import { FakeCall } from '../../support/fake-call.ts';
 import { FakeServable } from '../../support/fake-servable.ts';
 import { inferInput, inferRequest, signatureOf, spec } from '../../support/infer-requests.ts';
+import { turnsOf } from '../../support/turns.ts';
 
 const MiB = 2 ** 20;
 const MAX_BYTES = 16 * MiB;
@@ -72,30 +73,11 @@ function wireOf({ datatype, elements, contents, raw }: Sent): Buffer {
   return Buffer.concat(encodeInferRequest(inferRequest({ inputs, rawInputContents: raw === undefined ? [] : [raw] })));
 }
 
-/** The longest turn of the event loop until `work` is done, in CPU time, which others on the machine do not lengthen. */
-async function longestTurn(work: () => Promise<unknown>): Promise<number> {
-  let longest = 0;
-  let last = process.threadCpuUsage();
-  let isDone = false;
-  const tick = (): void => {
-    const now = process.threadCpuUsage();
-    longest = Math.max(longest, (now.user + now.system - last.user - last.system) / 1_000);
-    last = now;
-    if (!isDone) setImmediate(tick);
-  };
-  setImmediate(tick);
-  await work().finally(() => {
-    isDone = true;
-  });
-  tick();
-  return longest;
-}
-
 async function outcomeOf(sent: Sent): Promise<{ outcome: string; turnMs: number; admission: Admission }> {
   const wire = wireOf(sent);
   const gateway = gatewayOf(modelOf(sent.datatype));
   let outcome = 'answered';
-  const turnMs = await longestTurn(async () => {
+  const { longestMs: turnMs } = await turnsOf(async () => {
     await infer(new InferenceRecord(wire, new FakeCall()), gateway).catch((error: unknown) => {
       outcome = error instanceof InferError ? `${error.reason}: ${error.message}` : String(error);
     });
@@ -227,7 +209,7 @@ describe('millions of elements', () => {
   });
 
   test('the measurement sees work that is done at once', async () => {
-    const turnMs = await longestTurn(async () => {
+    const { longestMs: turnMs } = await turnsOf(async () => {
       const start = process.threadCpuUsage();
       const used = (): number => {
         const { user, system } = process.threadCpuUsage(start);
@@ -320,7 +302,7 @@ test('classes of millions of elements are found in slices, and no answer names m
       ),
     );
   const ask = (classes: bigint) => infer(new InferenceRecord(asking(classes), new FakeCall()), gatewayOf(model));
-  expect(await longestTurn(() => ask(1_000n))).toBeLessThan(MAX_TURN_MS);
+  expect((await turnsOf(() => ask(1_000n))).longestMs).toBeLessThan(MAX_TURN_MS);
   await expect(ask(100_000n)).rejects.toMatchObject({
     reason: 'limit_exceeded',
     message: expect.stringContaining("output 'y': 100000 classes of 1 rows, at most 65536 of a row"),
