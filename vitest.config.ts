@@ -27,22 +27,22 @@ const OVER_GRPC_JS = [
   'test/interop/**/*.test.ts',
   'test/faults/{deadlines,drain,overload,slow-reader}.test.ts',
 ];
-const NOT_TWICE = [
+const NOT_OVER_GRPC_JS = [
   // Only our transport refuses a call at its head.
   'test/e2e/control-costs.test.ts',
-  // They start the transports that they are about.
+  // They start both transports.
   'test/e2e/{load-reports,ports}.test.ts',
+];
+const NOT_TWICE = [
+  // They start the transports that they are about.
   'test/interop/{envoy*,grpc-interop,grpcio,h2load,h2spec,java-client}.test.ts',
   // They are about models, REST or speed, whichever transport asks, and long.
   'test/e2e/{ocr,onnx-conformance.full,rest,rest-pipelining,rollout.full,rows,text.full,voice-activity}.test.ts',
   'test/interop/{bench-judges,curl,go-client,langchain,model-analyzer,perf-analyzer,schemathesis,sentence-vectors,tokenizers,tritonclient-http}.test.ts',
 ];
 
-/** Whole servers whose connections are accepted by two threads: what their owner does, and what crosses between them. */
-const OVER_ACCEPTORS = [
-  'test/e2e/{control-costs,health-and-reflection,large-requests,load-reports,overload,ports,rate-limit,stream}.test.ts',
-  'test/faults/{deadlines,drain,landing,mailbox,reload,slow-reader}.test.ts',
-];
+/** Whole servers whose connections are accepted by two threads, and their faults: what their owner does, and what crosses between them. */
+const OVER_ACCEPTORS = ['test/{e2e,faults,interop}/**/*.test.ts'];
 
 /** The part of each second pass that `npm run test:rest` runs: the files that depend most on the transport. */
 const REST_OVER_GRPC_JS = [
@@ -70,7 +70,7 @@ export default defineConfig(({ mode }) => {
       test: {
         name: 'grpc-js',
         include: mode === 'rest' ? REST_OVER_GRPC_JS : OVER_GRPC_JS,
-        exclude: NOT_TWICE,
+        exclude: [...NOT_TWICE, ...NOT_OVER_GRPC_JS],
         env: { ...ENVIRONMENT, TENSORGATE_TRANSPORT: 'grpc-js' },
       },
     });
@@ -79,6 +79,7 @@ export default defineConfig(({ mode }) => {
       test: {
         name: 'acceptors',
         include: mode === 'rest' ? REST_OVER_ACCEPTORS : OVER_ACCEPTORS,
+        exclude: NOT_TWICE,
         env: { ...ENVIRONMENT, TENSORGATE_ACCEPTORS: '2' },
       },
     });
