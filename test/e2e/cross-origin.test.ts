@@ -1,5 +1,8 @@
 /** Calls of web pages over REST: pages of this server, of listed origins, and of any other. */
 
+import { once } from 'node:events';
+import http from 'node:http';
+import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { CrossOrigin } from '../../src/gateway/accept/rest/cross-origin.ts';
 import { identityModel } from '../support/onnx-models.ts';
@@ -91,6 +94,45 @@ describe('the page of this server', () => {
   });
 });
 
+describe('a page whose name leads to this machine', () => {
+  /** A browser on this machine that has the page from `host`, whose address was changed since. */
+  async function rebound(name: string): Promise<{ readonly status: number; readonly text: string }> {
+    const host = `${name}:${fixture.server.httpPort}`;
+    const headers = { host, origin: `http://${host}`, 'sec-fetch-site': 'same-origin', 'content-length': 2 };
+    const request = http.request(`${fixture.server.http}${LOAD}`, { method: 'POST', headers }).end('{}');
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    return { status: response.statusCode ?? 0, text: await text(response) };
+  }
+
+  test.each(['evil.example.com', 'localhost.evil.example.com', '127.0.0.1.evil.example.com', '10.0.0.1'])(
+    'changes nothing as %s, where the server listens on this machine only',
+    async (name) => {
+      const { status, text } = await rebound(name);
+      expect(status).toBe(403);
+      expect(JSON.parse(text)).toMatchObject({ reason: 'permission_denied' });
+      expect(text).toContain(
+        `RepositoryModelLoad is for web pages under a name of this machine, such as localhost, got '${name}'`,
+      );
+    },
+  );
+
+  test.each(['localhost', 'LOCALHOST', 'app.localhost', '127.0.0.1', '127.1.2.3', '[::1]'])(
+    'loads models as %s',
+    async (name) => {
+      expect((await rebound(name)).status).toBe(200);
+    },
+  );
+
+  test.each(['0.0.0.0', '::', '10.1.2.3', 'models.example.com'])(
+    'is believed where the server listens on %s: its callers know it by any name',
+    (host) => {
+      const headers = { host: 'models.example.com', origin: 'https://models.example.com' };
+      const own = new CrossOrigin([], host);
+      expect(() => own.refuseControl('RepositoryModelLoad', { headers } as http.IncomingMessage)).not.toThrow();
+    },
+  );
+});
+
 test('programs load models: they name no origin', async () => {
   expect((await call('POST', LOAD, {}, '{}')).status).toBe(200);
   expect((await call('POST', INFER, {}, BODY)).status).toBe(200);
@@ -101,13 +143,13 @@ describe('without listed origins', () => {
   type Request = Parameters<CrossOrigin['headersFor']>[0];
 
   test('nothing is said to browsers', () => {
-    const closed = new CrossOrigin([]);
+    const closed = new CrossOrigin([], '0.0.0.0');
     expect(closed.headersFor(request as unknown as Request)).toEqual({});
     expect(closed.preflight(request as unknown as Request, ['POST'])).toBeUndefined();
   });
 
   test('an asterisk allows every page', () => {
-    const open = new CrossOrigin(['*']).headersFor(request as unknown as Request);
+    const open = new CrossOrigin(['*'], '0.0.0.0').headersFor(request as unknown as Request);
     expect(open).toMatchObject({ 'access-control-allow-origin': '*' });
     expect(open).not.toHaveProperty('vary');
   });

@@ -3,6 +3,8 @@
  *
  * CROSS-1: a page of another origin reads an answer only where the setting `corsOrigins` lists its origin.
  * CROSS-2: a page of another origin changes nothing, whatever the setting lists.
+ * CROSS-3: a server that only this machine reaches is changed by pages under a name of this machine only. The owner of another name may
+ *          have it lead here once a page has come from there (DNS rebinding); to the browser that page is of the server's origin.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -17,12 +19,20 @@ const EXPOSED = 'inference-header-content-length, retry-after, retry-after-ms, e
 /** Browsers keep permissions no longer than two hours. */
 const MAX_AGE_S = 7_200;
 
+/** Names and addresses by which a machine calls itself (RFC 6761, section 6.3; RFC 6890). */
+const OWN_NAME = /^(localhost|.+\.localhost|127(\.\d+){3}|\[?::1\]?)$/i;
+
 export class CrossOrigin {
   readonly #origins: ReadonlySet<string>;
+  readonly #isForThisMachine: boolean;
 
-  /** @param origins such as `https://app.example.com`; none: no other page may read anything */
-  constructor(origins: readonly string[]) {
+  /**
+   * @param origins such as `https://app.example.com`; none: no other page may read anything
+   * @param host on which the server listens
+   */
+  constructor(origins: readonly string[], host: string) {
     this.#origins = new Set(origins);
+    this.#isForThisMachine = OWN_NAME.test(host);
   }
 
   /** Whether any page of another origin may read anything. */
@@ -71,12 +81,16 @@ export class CrossOrigin {
     };
   }
 
-  /** Refuses a call that changes the server where a page of another origin makes it (CROSS-2). @throws InferError */
-  static refuseControl(rpc: string, { headers }: IncomingMessage): void {
+  /** Refuses a call that changes the server where a page makes it that must not (CROSS-2, CROSS-3). @throws InferError */
+  refuseControl(rpc: string, { headers }: IncomingMessage): void {
     const { origin, host, 'sec-fetch-site': site } = headers;
     // Scripts cannot set either header.
-    if (origin === undefined || site === 'same-origin' || isOriginOf(origin, host)) return;
-    const text = `${rpc} is not for web pages of another origin, got '${origin.slice(0, 100)}': call it from the page of this server, or from outside a browser`;
+    if (origin === undefined) return;
+    const isOwn = site === 'same-origin' || isOriginOf(origin, host);
+    if (isOwn && (!this.#isForThisMachine || OWN_NAME.test(nameIn(host)))) return;
+    const text = isOwn
+      ? `${rpc} is for web pages under a name of this machine, such as localhost, got '${nameIn(host).slice(0, 100)}': the server listens on this machine only`
+      : `${rpc} is not for web pages of another origin, got '${origin.slice(0, 100)}': call it from the page of this server, or from outside a browser`;
     throw new InferError('permission_denied', text);
   }
 
@@ -88,4 +102,9 @@ export class CrossOrigin {
 
 function isOriginOf(origin: string, host: string | undefined): boolean {
   return host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+}
+
+/** The name in a `Host` header, without its port. */
+function nameIn(host = ''): string {
+  return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : host;
 }

@@ -38,6 +38,8 @@ export interface RestOptions extends RouteOptions {
   readonly defaultDeadlineMs: number;
   /** Origins of web pages that may call the paths that change nothing. */
   readonly corsOrigins: readonly string[];
+  /** On which the server listens. */
+  readonly host: string;
 }
 
 /** The body of an inference, and how many of its bytes are JSON before binary tensors; `undefined`: all of them. */
@@ -70,7 +72,7 @@ export class RestServer implements RestHandler {
     this.#table = new RestTable(routes);
     this.#document = Buffer.from(JSON.stringify(openApiDocument(routes, options.version)));
     this.#budget = new BodyBudget(options.maxInFlightBytes);
-    this.#crossOrigin = new CrossOrigin(options.corsOrigins);
+    this.#crossOrigin = new CrossOrigin(options.corsOrigins, options.host);
   }
 
   /** Answers a request of a REST path. Never rejects. */
@@ -141,7 +143,7 @@ export class RestServer implements RestHandler {
   ): Promise<HttpAnswer> {
     const names = Object.fromEntries(Object.entries(encoded).map(([key, text]) => [key, decode(text)]));
     if (route.isInference === true) this.#refuseInDrain();
-    if (route.isControl) CrossOrigin.refuseControl(route.rpc, request);
+    if (route.isControl) this.#crossOrigin.refuseControl(route.rpc, request);
     const refused = route.screen?.();
     if (refused !== undefined) throw refused;
     const body = await call.during(readBody(request, this.#limitOf(route), charge, this.#slices));
