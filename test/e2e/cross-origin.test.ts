@@ -104,19 +104,19 @@ describe('a page whose name leads to this machine', () => {
     return { status: response.statusCode ?? 0, text: await text(response) };
   }
 
-  test.each(['evil.example.com', 'localhost.evil.example.com', '127.0.0.1.evil.example.com', '10.0.0.1'])(
+  test.each(['evil.example.com', 'localhost.evil.example.com', '127.0.0.1.evil.example.com', 'intranet'])(
     'changes nothing as %s, where the server listens on this machine only',
     async (name) => {
       const { status, text } = await rebound(name);
       expect(status).toBe(403);
       expect(JSON.parse(text)).toMatchObject({ reason: 'permission_denied' });
       expect(text).toContain(
-        `RepositoryModelLoad is for web pages under a name of this machine, such as localhost, got '${name}'`,
+        `RepositoryModelLoad is for web pages under localhost or an address, got '${name}': the server listens on this`,
       );
     },
   );
 
-  test.each(['localhost', 'LOCALHOST', 'app.localhost', '127.0.0.1', '127.1.2.3', '[::1]'])(
+  test.each(['localhost', 'LOCALHOST', 'app.localhost', '127.0.0.1', '10.1.2.3', '[::1]', '[2001:db8::1]'])(
     'loads models as %s',
     async (name) => {
       expect((await rebound(name)).status).toBe(200);

@@ -3,11 +3,12 @@
  *
  * CROSS-1: a page of another origin reads an answer only where the setting `corsOrigins` lists its origin.
  * CROSS-2: a page of another origin changes nothing, whatever the setting lists.
- * CROSS-3: a server that only this machine reaches is changed by pages under a name of this machine only. The owner of another name may
- *          have it lead here once a page has come from there (DNS rebinding); to the browser that page is of the server's origin.
+ * CROSS-3: a server that only this machine reaches is changed by pages under an address or `localhost` only. The owner of another name
+ *          may have it lead here once a page has come from there (DNS rebinding); to the browser that page is of the server's origin.
  */
 
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import { InferError } from '../../errors.ts';
 import { errorAnswer, type HttpAnswer } from '../http/http-answer.ts';
 
@@ -19,8 +20,10 @@ const EXPOSED = 'inference-header-content-length, retry-after, retry-after-ms, e
 /** Browsers keep permissions no longer than two hours. */
 const MAX_AGE_S = 7_200;
 
-/** Names and addresses by which a machine calls itself (RFC 6761, section 6.3; RFC 6890). */
-const OWN_NAME = /^(localhost|.+\.localhost|127(\.\d+){3}|\[?::1\]?)$/i;
+/** Names that always lead to the machine itself (RFC 6761, section 6.3). */
+const LOCALHOST = /^(.+\.)?localhost$/i;
+/** Addresses that only the machine itself reaches (RFC 6890). */
+const LOOPBACK = /^(127(\.\d+){3}|::1)$/;
 
 export class CrossOrigin {
   readonly #origins: ReadonlySet<string>;
@@ -32,7 +35,7 @@ export class CrossOrigin {
    */
   constructor(origins: readonly string[], host: string) {
     this.#origins = new Set(origins);
-    this.#isForThisMachine = OWN_NAME.test(host);
+    this.#isForThisMachine = LOCALHOST.test(host) || LOOPBACK.test(host);
   }
 
   /** Whether any page of another origin may read anything. */
@@ -87,9 +90,9 @@ export class CrossOrigin {
     // Scripts cannot set either header.
     if (origin === undefined) return;
     const isOwn = site === 'same-origin' || isOriginOf(origin, host);
-    if (isOwn && (!this.#isForThisMachine || OWN_NAME.test(nameIn(host)))) return;
+    if (isOwn && (!this.#isForThisMachine || !isRebindable(nameIn(host)))) return;
     const text = isOwn
-      ? `${rpc} is for web pages under a name of this machine, such as localhost, got '${nameIn(host).slice(0, 100)}': the server listens on this machine only`
+      ? `${rpc} is for web pages under localhost or an address, got '${nameIn(host).slice(0, 100)}': the server listens on this machine only`
       : `${rpc} is not for web pages of another origin, got '${origin.slice(0, 100)}': call it from the page of this server, or from outside a browser`;
     throw new InferError('permission_denied', text);
   }
@@ -107,4 +110,9 @@ function isOriginOf(origin: string, host: string | undefined): boolean {
 /** The name in a `Host` header, without its port. */
 function nameIn(host = ''): string {
   return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : host;
+}
+
+/** Whether someone decides where the name leads. */
+function isRebindable(name: string): boolean {
+  return !LOCALHOST.test(name) && isIP(name.replace(/^\[|\]$/g, '')) === 0;
 }
