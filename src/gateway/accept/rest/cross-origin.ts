@@ -89,11 +89,13 @@ export class CrossOrigin {
     const { origin, host, 'sec-fetch-site': site } = headers;
     // Scripts cannot set either header.
     if (origin === undefined) return;
-    const isOwn = site === 'same-origin' || isOriginOf(origin, host);
-    if (isOwn && (!this.#isForThisMachine || !isRebindable(nameIn(host)))) return;
-    const text = isOwn
-      ? `${rpc} is for web pages under localhost or an address, got '${nameIn(host).slice(0, 100)}': the server listens on this machine only`
-      : `${rpc} is not for web pages of another origin, got '${origin.slice(0, 100)}': call it from the page of this server, or from outside a browser`;
+    if (site !== 'same-origin' && !isOriginOf(origin, host)) {
+      const text = `${rpc} is not for web pages of another origin, got '${origin.slice(0, 100)}': call it from the page of this server, or from outside a browser`;
+      throw new InferError('permission_denied', text);
+    }
+    const name = nameIn(host);
+    if (!this.#isForThisMachine || !isRebindable(name)) return;
+    const text = `${rpc} is for web pages under localhost or an address, got '${name.slice(0, 100)}': the server listens on this machine only`;
     throw new InferError('permission_denied', text);
   }
 
@@ -109,7 +111,7 @@ function isOriginOf(origin: string, host: string | undefined): boolean {
 
 /** The name in a `Host` header, without its port. */
 function nameIn(host = ''): string {
-  return URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : host;
+  return URL.parse(`http://${host}`)?.hostname ?? host;
 }
 
 /** Whether someone decides where the name leads. */
