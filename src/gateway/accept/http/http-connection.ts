@@ -32,8 +32,8 @@ const LINGER_SENDING_MS = 5_000;
 export interface ConnectionHost extends ExchangeHost {
   /** Answers the request of the exchange. Never rejects. */
   serve(exchange: HttpExchange, connection: HttpConnection): Promise<void>;
-  /** Whether one more request of the address may wait. It counts as one that is under way, until `endWait`. */
-  mayWait(address: string): boolean;
+  /** One more request of the address waits, and counts as one that is under way until `endWait`. False: it has no room. */
+  beginWait(address: string): boolean;
   endWait(address: string): void;
   closed(connection: HttpConnection): void;
 }
@@ -108,15 +108,11 @@ export class HttpConnection implements ExchangeConnection {
 
   /** Takes a request whose head has come. */
   accept(request: IncomingMessage, response: ServerResponse): void {
-    // Bytes that came before it was cut may hold more requests.
-    if (this.#closing !== undefined || this.#socket.destroyed) {
-      request.resume();
-      return;
-    }
     const exchange = new HttpExchange(this.#host, this, request, response);
-    const isFirst = this.#untaken === 0 && this.#waiting.length === 0;
-    if (isFirst && this.#mayBegin(exchange)) void this.#serve(exchange);
-    else if (this.#untaken === 0 && this.#waiting.length < MAX_WAITING && this.#host.mayWait(this.address)) {
+    // Bytes that came before it was cut may hold more requests.
+    const takesMore = this.#untaken === 0 && this.#closing === undefined && !this.#socket.destroyed;
+    if (takesMore && this.#waiting.length === 0 && this.#mayBegin(exchange)) void this.#serve(exchange);
+    else if (takesMore && this.#waiting.length < MAX_WAITING && this.#host.beginWait(this.address)) {
       this.#waiting.push(exchange);
     } else {
       // The socket is not paused: Node would resume it for each, and then not stop at a long body that no one reads yet.

@@ -131,7 +131,7 @@ class BoundHttpPort implements HttpPort, ConnectionHost {
     return exchange.answer({ ...answer, headers: { ...headers, connection: 'close' } });
   }
 
-  mayWait(address: string): boolean {
+  beginWait(address: string): boolean {
     return this.#slots.take(address) === undefined;
   }
 

@@ -27,6 +27,12 @@ function inferences(count: number): readonly string[] {
 /** A field of a request that is nearly as long as it may be. */
 const LONG = 'x'.repeat(50_000);
 
+/** Bytes of the heap that are in use. */
+function heldBytes(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
 function heads(paths: readonly string[]): string {
   return paths.map((path) => head('GET', path)).join('');
 }
@@ -318,16 +324,30 @@ describe('other pipelined requests', () => {
     const connection = await open(port);
     connection.send(heads(Array(17).fill('/v2')));
     await vi.waitUntil(() => port.gauges.requests === 17);
-    const held = (): number => {
-      collectGarbage();
-      return process.memoryUsage().heapUsed;
-    };
-    const before = held();
+    const before = heldBytes();
     for (let count = 0; count < 100; count++) connection.send(request);
     await vi.waitUntil(() => connection.socket.writableLength === 0);
     await sleep(100);
     expect(connection.socket.readyState).toBe('open');
-    expect((held() - before) / LONG.length).toBeLessThan(25);
+    expect((heldBytes() - before) / LONG.length).toBeLessThan(25);
+  });
+
+  test('behind the last answer of a connection leave no head in memory, and the 129th cuts it', async () => {
+    const port = await listen(async () => ({ code: 200, headers: { connection: 'close' }, chunks: [] }));
+    const connection = await open(port);
+    const hadError = new Promise<boolean>((resolve) => connection.socket.once('close', resolve));
+    connection.send(head('GET', '/v2'));
+    expect(await connection.answers(1)).toEqual([200]);
+    const before = heldBytes();
+    const long = head('GET', '/v2', { 'x-long': LONG });
+    connection.send(...Array<string>(100).fill(long));
+    await vi.waitUntil(() => connection.socket.writableLength === 0);
+    await sleep(100);
+    expect(port.gauges.connections).toBe(1);
+    expect((heldBytes() - before) / LONG.length).toBeLessThan(25);
+    connection.send(...Array<string>(100).fill(long));
+    // By a reset: a connection that is only left would stay half open.
+    expect(await hadError).toBe(true);
   });
 
   test.each(['/v2', '/v2/m/infer'])('to %s that are too many end their connection', async (path) => {
